@@ -1,0 +1,6 @@
+"""Runs the command line: `python -m headrace`."""
+
+from headrace.console.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The machine: processes, demand, dispatchers, stages, acknowledgement and supervision."""

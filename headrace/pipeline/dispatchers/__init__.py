@@ -1,0 +1,1 @@
+"""Dispatchers, as pure values: which subscriber gets an event; they send nothing."""

@@ -1,0 +1,1 @@
+"""Stages: processes that pass demand upstream and events downstream through subscriptions."""

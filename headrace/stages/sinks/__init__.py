@@ -1,0 +1,1 @@
+"""Sinks: stages where events end."""

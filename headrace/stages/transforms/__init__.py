@@ -1,0 +1,1 @@
+"""Transforms: stages that turn events into other events, or keep only some."""
