@@ -26,7 +26,7 @@ check: $(HOUSE) $(DEV) ## format, lint, types and contracts
 	$(TOOL) ruff format --check --quiet
 	$(TOOL) ruff check --quiet
 	$(TOOL) mypy
-	.venv/bin/python -P .venv/bin/lint-imports
+	.venv/bin/python -P .venv/bin/lint-imports --no-logo
 
 bench: $(HOUSE) ## print the budgets as ratios
 	@.venv/bin/python -m benchmarks $(ARGS)
