@@ -8,6 +8,9 @@ RUN := .venv/.run-$(HERE)
 HOUSE := .venv/.house-$(HERE)
 DEV := .venv/.dev-$(HERE)
 
+# What the shell adds to Python's path is no part of the set-up.
+unexport PYTHONPATH PYTHONHOME
+
 # -P keeps the root, and so its links, off sys.path.
 TOOL := .venv/bin/python -P -m
 INSTALL := $(TOOL) pip install -qq --disable-pip-version-check --only-binary :all:
@@ -60,7 +63,7 @@ $(RUN): requirements/run.txt
 	@$(INSTALL) --require-hashes -r requirements/run.txt
 	@touch $@
 
-$(HOUSE): pyproject.toml $(RUN)
+$(HOUSE): pyproject.toml headrace/__init__.py $(RUN)
 	@$(INSTALL) --no-deps --no-build-isolation --no-index -e .
 	@touch $@
 
