@@ -1,0 +1,142 @@
+"""Python functions named in a config, as `module:function`: found, or refused with one clear sentence."""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from types import ModuleType, TracebackType
+
+from headrace.ground.errors import HeadraceError
+
+SHAPE = "a function is written module:function, as in examples.shop:price"
+
+Function = Callable[..., object]
+
+
+class FunctionError(HeadraceError):
+    """A function that cannot be used. `why` is a sentence, `suggestion` a better spelling of the whole, or None.
+
+    `column` counts from 1 and points at the part of the name that is wrong.
+    """
+
+    def __init__(self, why: str, column: int = 1, suggestion: str | None = None) -> None:
+        self.why = why
+        self.column = column
+        self.suggestion = suggestion
+        super().__init__(f"{why}; did you mean {suggestion!r}?" if suggestion else why)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionName:
+    """A module and the dotted way to a callable inside it."""
+
+    module: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class LazyFunction:
+    """A function that is imported when it is first called; what a config holds that was checked without imports."""
+
+    name: FunctionName
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        """Import the function and call it; raises FunctionError when it cannot be imported."""
+        return import_function(self.name)(*args, **kwargs)
+
+
+def parse_function(text: str) -> FunctionName:
+    """Return the parts of `module:function`; raises FunctionError for any other shape, and imports nothing.
+
+    >>> parse_function("examples.shop:price")
+    FunctionName(module='examples.shop', path='price')
+    """
+    module, colon, path = text.partition(":")
+    if colon and _is_dotted(module) and _is_dotted(path):
+        return FunctionName(module, path)
+    suggestion = ":".join(text.rsplit(".", 1)) if _is_dotted(text) and "." in text else None
+    raise FunctionError(SHAPE, suggestion=suggestion)
+
+
+def import_function(name: FunctionName) -> Function:
+    """Return the function; raises FunctionError when its module or itself is not there, or the module fails."""
+    try:
+        return _inside(importlib.import_module(name.module), name)
+    except FunctionError as error:
+        refusal = error.with_traceback(None)
+    except ModuleNotFoundError as error:
+        refusal = _not_found(name, error)
+    except SyntaxError as error:
+        refusal = FunctionError(f"{error.filename}, line {error.lineno}, is not Python: {error.msg}")
+    except ImportError as error:
+        refusal = FunctionError(f"the module {name.module} cannot be imported: {error.msg}{_where(name.module, error)}")
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a module that is imported can raise anything
+        refusal = FunctionError(f"the module {name.module} raises {type(error).__name__}{_where(name.module, error)}")
+    raise refusal
+
+
+def _is_dotted(text: str) -> bool:
+    return all(part.isidentifier() for part in text.split("."))
+
+
+def _inside(holder: object, name: FunctionName) -> Function:
+    column = len(name.module) + 2
+    done: list[str] = []
+    for part in name.path.split("."):
+        if not hasattr(holder, part):
+            owner = ".".join([f"module {name.module}", *done])
+            close = get_close_matches(part, _callables(holder), n=1)
+            suggestion = f"{name.module}:{'.'.join([*done, close[0]])}" if close else None
+            why = f"there is no {part!r} in {owner}"
+            raise FunctionError(why, column, suggestion)
+        holder = getattr(holder, part)
+        done.append(part)
+        column += len(part) + 1
+    if not callable(holder):
+        why = f"{name} is not a function but of type {type(holder).__name__}"
+        raise FunctionError(why, len(name.module) + 2)
+    function: Function = holder
+    return function
+
+
+def _callables(holder: object) -> list[str]:
+    return [name for name in dir(holder) if not name.startswith("_") and callable(getattr(holder, name, None))]
+
+
+def _not_found(name: FunctionName, error: ModuleNotFoundError) -> FunctionError:
+    """Tell a module that is not there from one that lacks another."""
+    missing = error.name or ""
+    if name.module != missing and not name.module.startswith(f"{missing}."):
+        where = _where(name.module, error)
+        return FunctionError(f"the module {name.module} imports {missing!r}{where}, and there is no such module")
+    parent, _, last = missing.rpartition(".")
+    close = get_close_matches(last, _siblings(parent), n=1)
+    found = ".".join(filter(None, [parent, close[0]])) if close else ""
+    suggestion = f"{found}{str(name).removeprefix(missing)}" if found else None
+    return FunctionError(
+        f"there is no module {missing!r} beside the config, in python_path or installed", 1, suggestion
+    )
+
+
+def _siblings(parent: str) -> Iterable[str]:
+    """Return the modules inside a package, or those at the top."""
+    package: ModuleType | None = importlib.import_module(parent) if parent else None
+    path = getattr(package, "__path__", []) if package else None
+    return [module.name for module in pkgutil.iter_modules(path)]
+
+
+def _where(module: str, error: BaseException) -> str:
+    """Return the line of the module that failed, as the end of a sentence."""
+    found = ""
+    step: TracebackType | None = error.__traceback__
+    while step is not None:
+        frame = step.tb_frame
+        name = frame.f_globals.get("__name__")
+        if name == module or (isinstance(name, str) and module.startswith(f"{name}.")):
+            found = f" in {frame.f_code.co_filename}, line {step.tb_lineno}"
+        step = step.tb_next
+    return found

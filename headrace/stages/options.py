@@ -1,0 +1,157 @@
+"""The words that stage options are written in: pydantic types whose errors say what is wrong, where, and what to write.
+
+A stage's `Options` model uses them as its field types. Each raises `PydanticCustomError`, whose context the config
+floor reads: `why` (the sentence, or what follows the key in it where `is_predicate`), `hint` (what to do), `suggestion`
+(a better spelling), `column` (from 1, inside the text) and `path` (steps further in).
+"""
+
+import re
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from headrace.ground.expressions import Expression, ExpressionError, compile_expression, compile_template
+from headrace.ground.units import Rate, UnitError, parse_duration, parse_rate, parse_size
+from headrace.stages.address import Address, parse_address
+from headrace.stages.functions import SHAPE, Function, FunctionError, LazyFunction, import_function, parse_function
+
+U = TypeVar("U")
+
+_METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
+_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
+_OWN_PREFIX = "headrace_"
+
+
+class MetricName(str):
+    """The name of a metric that a stage exports; the config floor finds it wherever it stands in a stage's options."""
+
+    __slots__ = ()
+
+
+def _refused(code: str, why: str, **context: object) -> PydanticCustomError:
+    """Return the error to raise: `why` is the sentence, a None in the context is left out."""
+    kept = {key: value for key, value in context.items() if value}
+    return PydanticCustomError(code, "{why}", {"why": why, **kept})
+
+
+def _compiled(spec: object) -> Expression:
+    try:
+        return compile_expression(spec) if isinstance(spec, str) else compile_template(spec)
+    except ExpressionError as error:
+        refusal = _refused("bad_expression", error.why, hint=error.hint, column=error.column, path=list(error.path))
+    raise refusal
+
+
+def _expression(value: object) -> Expression:
+    if isinstance(value, str | int | float):
+        return _compiled(value)
+    raise _refused("bad_expression", "an expression is text such as event.total, or a number")
+
+
+def _template(value: object) -> Expression:
+    return _compiled(value)
+
+
+def _function(value: object, info: ValidationInfo) -> Function:
+    """Import the function, unless the context says `{"import": False}`: then only its name is checked."""
+    if callable(value):
+        return value
+    if not isinstance(value, str):
+        raise _refused("bad_import", SHAPE)
+    try:
+        name = parse_function(value)
+        return import_function(name) if (info.context or {}).get("import", True) else LazyFunction(name)
+    except FunctionError as error:
+        refusal = _refused("bad_import", error.why, column=error.column, suggestion=error.suggestion)
+    raise refusal
+
+
+def _address(value: object) -> Address:
+    if isinstance(value, Address):
+        return value
+    address = parse_address(value) if isinstance(value, str) else None
+    if address is None:
+        raise _refused("bad_value", "an address is host:port, as in 127.0.0.1:9125")
+    return address
+
+
+def _metric_name(value: str) -> MetricName:
+    if not _METRIC_NAME.fullmatch(value):
+        raise _refused("bad_metric", "a metric's name has letters, digits and _ only, and begins with no digit")
+    if value.startswith(_OWN_PREFIX):
+        raise _refused("bad_metric", f"names beginning with {_OWN_PREFIX} are for headrace's own metrics")
+    return MetricName(value)
+
+
+def _label_name(value: str) -> str:
+    if not _LABEL_NAME.fullmatch(value):
+        raise _refused("bad_metric", "a label's name has letters, digits and _ only, and begins with no digit")
+    if value.startswith("__") or value in {"le", "quantile"}:
+        raise _refused(
+            "bad_metric", "Prometheus keeps the label names le, quantile and those beginning with __ to itself"
+        )
+    return value
+
+
+def _unit(parse: Callable[[object], U], value: object) -> U:
+    try:
+        return parse(value)
+    except UnitError as error:
+        refusal = _refused("bad_value", error.why, hint=error.hint, is_predicate=True)
+    raise refusal
+
+
+def _duration(value: object) -> float:
+    return _unit(parse_duration, value)
+
+
+def _size(value: object) -> int:
+    return _unit(parse_size, value)
+
+
+def _rate(value: object) -> Rate:
+    return value if isinstance(value, Rate) else _unit(parse_rate, value)
+
+
+def _no_bool(value: object) -> object:
+    """Python takes true for 1; nobody who writes true means a number."""
+    if isinstance(value, bool):
+        raise _refused("bad_value", "this must be a number, and not true or false")
+    return value
+
+
+ExpressionField = Annotated[
+    Expression, PlainValidator(_expression), WithJsonSchema({"type": ["string", "number", "boolean"]})
+]
+"""One expression; a number or a boolean stands for itself."""
+
+TemplateField = Annotated[Expression, PlainValidator(_template), WithJsonSchema({})]
+"""A mapping or list whose strings are expressions; its value is a new one for each event."""
+
+FunctionField = Annotated[
+    Function, PlainValidator(_function), WithJsonSchema({"type": "string", "pattern": r"^[\w.]+:[\w.]+$"})
+]
+"""A Python function, `module:function`, imported when the options are checked."""
+
+DurationField = Annotated[float, PlainValidator(_duration), WithJsonSchema({"type": "string"})]
+"""Seconds, written with a unit: `250ms`, `1h30m`."""
+
+SizeField = Annotated[int, PlainValidator(_size), WithJsonSchema({"type": "string"})]
+"""Bytes, written with a unit: `10MiB`."""
+
+RateField = Annotated[Rate, PlainValidator(_rate), WithJsonSchema({"type": "string", "pattern": "/"})]
+"""Events per time: `100/s`."""
+
+AddressField = Annotated[Address, PlainValidator(_address), WithJsonSchema({"type": "string", "pattern": r"^.+:\d+$"})]
+"""`host:port`."""
+
+MetricNameField = Annotated[str, AfterValidator(_metric_name)]
+"""The name under which a metric is exported; its value is a `MetricName`."""
+
+LabelNameField = Annotated[str, AfterValidator(_label_name)]
+"""The name of a label."""
+
+CountField = Annotated[int, BeforeValidator(_no_bool)]
+"""A whole number, which `true` is not; narrow it with `Field(ge=1)`."""
