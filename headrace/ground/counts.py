@@ -1,0 +1,119 @@
+"""Counters, gauges and histograms as plain numbers."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Kind = Literal["counter", "gauge", "histogram"]
+LabelValues = tuple[str, ...]
+
+LABEL_SETS_LIMIT: Final = 1000
+"""How many label sets a family holds unless told otherwise."""
+
+
+class Tally:
+    """A histogram's numbers: observations per bucket (not cumulative, the last one unbounded), and their sum."""
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = tuple(bounds)
+        self.counts = [0] * (len(self.bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one observation."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+
+@dataclass(frozen=True, slots=True)
+class FamilySpec:
+    """What a metric is: its name as exported, what it tells, its label names, and a histogram's upper bounds."""
+
+    kind: Kind
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+    limit: int = LABEL_SETS_LIMIT
+
+
+class Family:
+    """One metric with all its label sets; a set beyond the limit is refused and counted in `refused`."""
+
+    __slots__ = ("refused", "samples", "spec", "tallies")
+
+    def __init__(self, spec: FamilySpec) -> None:
+        self.spec = spec
+        self.samples: dict[LabelValues, float] = {}
+        self.tallies: dict[LabelValues, Tally] = {}
+        self.refused = 0
+        if not spec.labels:
+            if spec.kind == "histogram":
+                self.tallies[()] = Tally(spec.buckets)
+            else:
+                self.samples[()] = 0
+
+    def add(self, values: LabelValues, amount: float = 1) -> bool:
+        """Raise (or, a gauge, lower) one sample; False when its label set is one too many."""
+        if values in self.samples or self._has_room(len(self.samples)):
+            self.samples[values] = self.samples.get(values, 0) + amount
+            return True
+        return False
+
+    def set(self, values: LabelValues, amount: float) -> bool:
+        """Set one gauge; False when its label set is one too many."""
+        if values in self.samples or self._has_room(len(self.samples)):
+            self.samples[values] = amount
+            return True
+        return False
+
+    def observe(self, values: LabelValues, amount: float) -> bool:
+        """Count one observation; False when its label set is one too many."""
+        tally = self.tallies.get(values)
+        if tally is None:
+            if not self._has_room(len(self.tallies)):
+                return False
+            tally = self.tallies[values] = Tally(self.spec.buckets)
+        tally.observe(amount)
+        return True
+
+    def _has_room(self, held: int) -> bool:
+        if held < self.spec.limit:
+            return True
+        self.refused += 1
+        return False
+
+    def copy(self) -> "Family":
+        """Return a copy that no later count changes."""
+        twin = Family(self.spec)
+        twin.refused = self.refused
+        twin.samples = dict(self.samples)
+        for values, tally in self.tallies.items():
+            twin_tally = twin.tallies[values] = Tally(tally.bounds)
+            twin_tally.counts = list(tally.counts)
+            twin_tally.sum = tally.sum
+        return twin
+
+
+class Families:
+    """The metrics of one owner, by name; asking again for one gives the same one."""
+
+    def __init__(self) -> None:
+        self._families: dict[str, Family] = {}
+
+    def __iter__(self) -> Iterator[Family]:
+        return iter(self._families.values())
+
+    def declare(self, spec: FamilySpec) -> Family:
+        """Return the family of that name, made new if there is none."""
+        family = self._families.get(spec.name)
+        if family is None:
+            family = self._families[spec.name] = Family(spec)
+        return family
+
+    def copy(self) -> tuple[Family, ...]:
+        """Return copies of all families, taken in one step."""
+        return tuple(family.copy() for family in self)

@@ -1,0 +1,150 @@
+"""Every error of headrace, in one tree: callers catch a branch, never a message.
+
+::
+
+    HeadraceError
+    ├── ProcessError             a process, its mailbox, its supervisor
+    │   ├── NoProcess            nobody lives under that name or reference
+    │   ├── ProcessDown          it ended before it answered
+    │   ├── CallTimeout          it did not answer in time
+    │   ├── CallToSelf           it would wait for itself
+    │   ├── MailboxFull          it has taken in all it may
+    │   ├── NameTaken            another live process has the name
+    │   ├── StartFailed          its `init` failed
+    │   ├── RestartsExhausted    its supervisor gave up
+    │   └── ForeignThread        the call needs the loop's own thread
+    └── StageError               a stage, its subscriptions, its graph
+        ├── DemandError          max_demand and min_demand do not fit
+        ├── BadReturn            a callback returned what it must not
+        └── GraphError           stages that cannot be linked
+    (expressions, units and configs add their own branch in their own room)
+"""
+
+
+class HeadraceError(Exception):
+    """The root: one sentence that says what, where and what to do."""
+
+
+class ProcessError(HeadraceError):
+    """Something about a process, its mailbox or its supervisor."""
+
+
+class NoProcess(ProcessError):
+    """Nobody lives under that name or reference."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"process {name!r} is not running: start it first, or look its name up again after a restart")
+
+
+class ProcessDown(ProcessError):
+    """The process ended before it answered; `reason` says why."""
+
+    def __init__(self, name: str, reason: object) -> None:
+        self.name = name
+        self.reason = reason
+        super().__init__(f"process {name!r} ended before it answered, with reason {reason!r}: call it again if it restarts")
+
+
+class CallTimeout(ProcessError):
+    """The process did not answer in time; its answer, if one comes, is dropped."""
+
+    def __init__(self, name: str, seconds: float) -> None:
+        self.name = name
+        self.seconds = seconds
+        super().__init__(
+            f"process {name!r} did not answer within {seconds:g} s: give it longer with ref.within(seconds), "
+            "or cast and ask for the result later"
+        )
+
+
+class CallToSelf(ProcessError):
+    """A process called itself and would wait forever."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"process {name!r} called itself and would wait forever: call the method directly, or cast")
+
+
+class MailboxFull(ProcessError):
+    """The mailbox holds as many calls and casts as it may."""
+
+    def __init__(self, name: str, limit: int) -> None:
+        self.name = name
+        self.limit = limit
+        super().__init__(
+            f"the mailbox of process {name!r} is full ({limit} calls and casts wait): use `await cast`, which waits for room"
+        )
+
+
+class NameTaken(ProcessError):
+    """Another live process has the name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"the name {name!r} is taken by a live process: stop that one first, or choose another name")
+
+
+class StartFailed(ProcessError):
+    """The `init` of a process failed; `reason` says why."""
+
+    def __init__(self, name: str, reason: object) -> None:
+        self.name = name
+        self.reason = reason
+        said = str(reason) if isinstance(reason, HeadraceError | OSError) else f"{type(reason).__name__}: {reason}"
+        super().__init__(f"{name!r} could not start: {said}")
+
+
+class RestartsExhausted(ProcessError):
+    """A supervisor gave up: its children failed more often than it may restart them."""
+
+    def __init__(self, child: str, restarts: int, seconds: float, reason: object) -> None:
+        self.child = child
+        self.restarts = restarts
+        self.seconds = seconds
+        self.reason = reason
+        super().__init__(
+            f"{child!r} failed again after {restarts} restarts within {seconds:g} s, and its supervisor gave up; "
+            f"the last reason was {type(reason).__name__}: {reason}"
+        )
+
+
+class ForeignThread(ProcessError):
+    """The call needs the thread of the loop on which the process lives."""
+
+    def __init__(self, what: str, instead: str) -> None:
+        self.what = what
+        super().__init__(f"{what} was called from a foreign thread: use {instead}, which works from any thread")
+
+
+class StageError(HeadraceError):
+    """Something about a stage, its subscriptions or its graph."""
+
+
+class DemandError(StageError):
+    """`max_demand` and `min_demand` do not fit together (GenStage's `bad_opts`)."""
+
+    def __init__(self, option: str, found: object, allowed: str) -> None:
+        self.option = option
+        self.found = found
+        self.allowed = allowed
+        super().__init__(f"{option} is {found!r}, and must be {allowed}")
+
+
+class BadReturn(StageError):
+    """A callback returned something that it must not."""
+
+    def __init__(self, stage: str, callback: str, found: object, allowed: str) -> None:
+        self.stage = stage
+        self.callback = callback
+        self.found = found
+        super().__init__(f"{callback} of stage {stage!r} returned {type(found).__name__}, and must return {allowed}")
+
+
+class GraphError(StageError):
+    """Stages that cannot be linked; `stage` is the one to mend."""
+
+    def __init__(self, stage: str, why: str) -> None:
+        self.stage = stage
+        self.why = why
+        super().__init__(f"stage {stage!r} {why}")

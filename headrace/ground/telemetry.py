@@ -1,0 +1,54 @@
+"""Tells those who listen what happened: named events with numbers and facts, in the manner of Erlang's telemetry."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+LOG: Final = logging.getLogger("headrace")
+
+EventName = tuple[str, ...]
+Measurements = Mapping[str, float]
+Metadata = Mapping[str, object]
+Handler = Callable[[EventName, Measurements, Metadata], None]
+
+
+class Telemetry:
+    """Handlers by name. A handler that raises is detached and named in the log once; the emitter goes on."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[str, tuple[EventName, Handler]] = {}
+
+    def attach(self, handler_id: str, prefix: EventName, handler: Handler) -> None:
+        """Call `handler` for every event whose name begins with `prefix`; an id used before is replaced."""
+        self._handlers[handler_id] = (prefix, handler)
+
+    def detach(self, handler_id: str) -> None:
+        """Stop calling the handler of that id, if there is one."""
+        self._handlers.pop(handler_id, None)
+
+    def execute(self, name: EventName, measurements: Measurements, metadata: Metadata) -> None:
+        """Tell every handler of `name`, in the order in which they were attached."""
+        for handler_id, (prefix, handler) in list(self._handlers.items()):
+            if name[: len(prefix)] == prefix:
+                try:
+                    handler(name, measurements, metadata)
+                except Exception:
+                    self.detach(handler_id)
+                    LOG.exception("telemetry handler %r raised, and is detached: attach a mended one", handler_id)
+
+    @contextmanager
+    def span(self, name: EventName, metadata: Metadata, clock: Callable[[], float]) -> Iterator[None]:
+        """Tell the duration in seconds of the block as `name + ("stop",)`, `("error",)` or `("cancelled",)`."""
+        start = clock()
+        outcome = "stop"
+        try:
+            yield
+        except Exception:
+            outcome = "error"
+            raise
+        except BaseException:
+            outcome = "cancelled"
+            raise
+        finally:
+            self.execute((*name, outcome), {"duration_seconds": clock() - start}, metadata)

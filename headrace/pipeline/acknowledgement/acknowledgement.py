@@ -1,0 +1,87 @@
+"""How an event that a source can take back is told, once, what became of it."""
+
+import enum
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from headrace.ground.telemetry import LOG
+
+
+class Outcome(enum.IntEnum):
+    """What became of a message; the higher one is the worse one, and wins."""
+
+    DONE = 0
+    FAILED = 1
+
+
+class Acknowledges(Protocol):
+    """Counts the living descendants of an event at its source."""
+
+    def add(self, count: int) -> None:
+        """Take note of `count` more descendants, before the first of them is delivered."""
+
+    def end(self, outcome: Outcome) -> None:
+        """Take note that one descendant ended with `outcome`."""
+
+
+class Acknowledgement:
+    """Counts one event's descendants; when the last has ended, tells the source the worst outcome, once.
+
+    It is born with one descendant: the event itself.
+    """
+
+    __slots__ = ("_living", "_tell", "_worst")
+
+    def __init__(self, tell: Callable[[Outcome], None]) -> None:
+        """`tell` is called in the event loop's thread; what it raises is logged and ends nothing."""
+        self._tell = tell
+        self._living = 1
+        self._worst = Outcome.DONE
+
+    def add(self, count: int) -> None:
+        """Take note of `count` more descendants, before the first of them is delivered."""
+        self._living += count
+
+    def end(self, outcome: Outcome) -> None:
+        """Take note that one descendant ended; tell the source when it was the last."""
+        self._worst = max(self._worst, outcome)
+        self._living -= 1
+        if self._living == 0:
+            try:
+                self._tell(self._worst)
+            except Exception:
+                LOG.exception("telling a source the outcome of an event failed")
+
+
+class JoinedAcknowledgement:
+    """The acknowledgement of an event that has several parents: each of them hears of it."""
+
+    __slots__ = ("_parents",)
+
+    def __init__(self, parents: Sequence[Acknowledges]) -> None:
+        self._parents = tuple(parents)
+
+    def add(self, count: int) -> None:
+        """Tell every parent of `count` more descendants."""
+        for parent in self._parents:
+            parent.add(count)
+
+    def end(self, outcome: Outcome) -> None:
+        """Tell every parent that one descendant ended."""
+        for parent in self._parents:
+            parent.end(outcome)
+
+
+class NoAcknowledgement:
+    """The acknowledgement of a plain event among messages: nobody waits for it."""
+
+    __slots__ = ()
+
+    def add(self, count: int) -> None:
+        """Do nothing."""
+
+    def end(self, outcome: Outcome) -> None:
+        """Do nothing."""
+
+
+NO_ACKNOWLEDGEMENT: Final = NoAcknowledgement()

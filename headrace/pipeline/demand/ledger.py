@@ -1,0 +1,30 @@
+"""The producer's side: what `handle_demand` was told and has not yet emitted."""
+
+
+class Ledger:
+    """Told minus emitted, so that no event is asked of a producer twice.
+
+    `owed` is never below 0: events that nobody asked for do not pay in advance.
+    """
+
+    __slots__ = ("owed",)
+
+    def __init__(self) -> None:
+        self.owed = 0
+
+    def tell(self, unmet: int) -> int:
+        """Return what `handle_demand` is to be told, or 0, given what live consumers still miss."""
+        demand = unmet - self.owed
+        if demand <= 0:
+            return 0
+        self.owed = unmet
+        return demand
+
+    def emitted(self, count: int) -> None:
+        """Account for `count` events that the producer emitted."""
+        owed = self.owed - count
+        self.owed = owed if owed > 0 else 0
+
+    def forget(self) -> None:
+        """Forget what was told: the producer that was told it is gone, and its successor is told anew."""
+        self.owed = 0

@@ -1,0 +1,48 @@
+"""The consumer's side of a subscription: how much it still has coming, and when it asks again.
+
+GenStage's arithmetic, as seen on a running one: the first ask is `max_demand`; a delivery is cut into batches of at most
+`max_demand - min_demand`; after each batch, once what is still coming has fallen to `min_demand`, the window is filled up again.
+"""
+
+from headrace.ground.errors import DemandError
+
+
+class Window:
+    """What one consumer has asked of one producer and not yet handled.
+
+    Guarantees: `0 <= coming <= max_demand`, and every ask is between 1 and `max_demand`.
+    """
+
+    __slots__ = ("batch_size", "coming", "max_demand", "min_demand")
+
+    def __init__(self, max_demand: int = 1000, min_demand: int | None = None) -> None:
+        """Check both bounds.
+
+        `min_demand` is half of `max_demand` when it is not given.
+        Raises `DemandError` unless `max_demand >= 1` and `0 <= min_demand < max_demand`.
+        """
+        if isinstance(max_demand, bool) or not isinstance(max_demand, int) or max_demand < 1:
+            raise DemandError("max_demand", max_demand, "a whole number, 1 or more")
+        if min_demand is None:
+            min_demand = max_demand // 2
+        if isinstance(min_demand, bool) or not isinstance(min_demand, int) or not 0 <= min_demand < max_demand:
+            raise DemandError("min_demand", min_demand, f"a whole number from 0 to {max_demand - 1} (below max_demand)")
+        self.max_demand = max_demand
+        self.min_demand = min_demand
+        self.batch_size = max_demand - min_demand
+        self.coming = 0
+
+    def open(self) -> int:
+        """Return the first ask: all of `max_demand`."""
+        ask = self.max_demand - self.coming
+        self.coming = self.max_demand
+        return ask
+
+    def handled(self, size: int) -> int:
+        """Account for a handled batch of `size` events, at most `coming`; return how many to ask for now, or 0."""
+        left = self.coming - size
+        if left > self.min_demand:
+            self.coming = left
+            return 0
+        self.coming = self.max_demand
+        return self.max_demand - left

@@ -1,0 +1,49 @@
+"""Broadcast dispatcher: every event goes to every subscriber, at the pace of the slowest."""
+
+from typing import Final, Generic
+
+from headrace.pipeline.dispatchers.dispatcher import Delivery, S
+
+
+class BroadcastDispatcher(Generic[S]):
+    """Delivers what all subscribers have asked for, so the one that asks least sets the pace.
+
+    A subscriber's `selector` sees each event; what it refuses is not delivered to it and costs it no demand.
+    """
+
+    takes_back: Final = False
+
+    __slots__ = ("_shares",)
+
+    def __init__(self) -> None:
+        self._shares: list[S] = []
+
+    def subscribed(self, share: S) -> None:
+        """Take in a new subscriber; nothing is delivered to any until it has asked, too."""
+        self._shares.append(share)
+
+    def cancelled(self, share: S) -> None:
+        """Forget a subscriber; it no longer holds the others back."""
+        self._shares.remove(share)
+
+    def asked(self, share: S, demand: int) -> None:
+        """Raise what `share` misses."""
+        share.pending += demand
+
+    def unmet(self) -> int:
+        """Return the minimum of what the subscribers miss: what all of them could take."""
+        return min((share.pending for share in self._shares), default=0)
+
+    def dispatch(self, events: list[object]) -> tuple[list[Delivery[S]], int]:
+        """Deliver as many of `events` as every subscriber misses, a list of its own to each."""
+        used = min(len(events), self.unmet())
+        if not used:
+            return [], 0
+        deliveries: list[Delivery[S]] = []
+        for share in self._shares:
+            selector = share.selector
+            portion = events[:used] if selector is None else [event for event in events[:used] if selector(event)]
+            share.pending -= len(portion)
+            if portion:
+                deliveries.append((share, portion))
+        return deliveries, used

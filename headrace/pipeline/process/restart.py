@@ -1,0 +1,37 @@
+"""When a supervisor restarts a child, and when it gives up: OTP's rules on plain values."""
+
+from collections import deque
+from typing import Final, Literal
+
+Restart = Literal["permanent", "transient", "temporary"]
+"""OTP's restart types: always; only after an abnormal exit; never."""
+
+MAX_RESTARTS: Final = 3
+MAX_SECONDS: Final = 5.0
+
+
+def wants_restart(restart: Restart, *, is_normal: bool) -> bool:
+    """Tell whether a child of type `restart` is to be started again; `is_normal` tells how it exited.
+
+    >>> wants_restart("transient", is_normal=True)
+    False
+    """
+    return restart == "permanent" or (restart == "transient" and not is_normal)
+
+
+class RestartWindow:
+    """At most `max_restarts` within `max_seconds`; one more is too many (OTP's restart intensity)."""
+
+    def __init__(self, max_restarts: int = MAX_RESTARTS, max_seconds: float = MAX_SECONDS) -> None:
+        self.max_restarts = max_restarts
+        self.max_seconds = max_seconds
+        self._times: deque[float] = deque()
+
+    def allows(self, now: float) -> bool:
+        """Count a restart at `now` (seconds, never going back); return False when it is one too many."""
+        while self._times and now - self._times[0] > self.max_seconds:
+            self._times.popleft()
+        if len(self._times) >= self.max_restarts:
+            return False
+        self._times.append(now)
+        return True

@@ -1,0 +1,59 @@
+"""What a stage has counted over all its restarts, beside what its queues count themselves."""
+
+import logging
+from typing import Final
+
+from headrace.ground.counts import Families
+from headrace.ground.telemetry import LOG
+
+ERROR_TYPES_LIMIT: Final = 20
+"""How many exception classes a stage counts by name; all further ones are `other`."""
+
+
+class StageCounts:
+    """Plain integers of one stage; `discarded` and `errors` begin at 0 for every reason known from the start."""
+
+    __slots__ = ("_said", "discarded", "errors", "failed", "families", "redelivered", "stage")
+
+    def __init__(self, stage: str, known_discards: tuple[str, ...] = ()) -> None:
+        self.stage = stage
+        self.discarded: dict[str, int] = dict.fromkeys((*known_discards, "overflow", "error", "crash", "cancelled"), 0)
+        self.errors: dict[str, int] = {}
+        self.failed = 0
+        self.redelivered = 0
+        self.families = Families()
+        self._said: set[str] = set()
+
+    def discard(self, count: int, reason: str) -> None:
+        """Count `count` events that go no further."""
+        if count:
+            if reason == "overflow" and not self.discarded["overflow"]:
+                LOG.warning(
+                    "stage %r discards events: its buffer is full (further ones are only counted); "
+                    "let its consumers ask for more, or give it a larger buffer",
+                    self.stage,
+                )
+            self.discarded[reason] = self.discarded.get(reason, 0) + count
+
+    def error(self, error: BaseException) -> str:
+        """Count an error by its class; return the name under which it is counted."""
+        name = type(error).__name__
+        if name not in self.errors and len(self.errors) >= ERROR_TYPES_LIMIT:
+            name = "other"
+        self.errors[name] = self.errors.get(name, 0) + 1
+        return name
+
+    def fail(self, error: BaseException, count: int = 1) -> None:
+        """Count `count` events that failed with `error`, and say so once per class of error."""
+        name = self.error(error)
+        self.failed += count
+        self.discard(count, "error")
+        if name not in self._said:
+            self._said.add(name)
+            LOG.error(
+                "stage %r discards an event (further ones that fail alike are only counted): %s: %s",
+                self.stage,
+                type(error).__name__,
+                error,
+                exc_info=error if LOG.isEnabledFor(logging.DEBUG) else None,
+            )

@@ -1,0 +1,18 @@
+"""What a callback may return as events, and what it surely did not mean."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from headrace.ground.errors import BadReturn
+
+NOT_EVENTS: Final = (str, bytes, bytearray, dict)
+"""Iterable, but surely one event rather than many."""
+
+
+def as_list(stage: str, callback: str, returned: object) -> list[object]:
+    """Return what a callback returned as a list of events, or raise `BadReturn`."""
+    if isinstance(returned, list):
+        return returned
+    if isinstance(returned, Iterable) and not isinstance(returned, NOT_EVENTS):
+        return list(returned)
+    raise BadReturn(stage, callback, returned, "a list of events (empty when there are none), or another iterable of them")

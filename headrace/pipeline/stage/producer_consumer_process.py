@@ -1,0 +1,177 @@
+"""The process around a producer-consumer: it handles a batch only while its own subscribers miss events."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+
+from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.pipeline.acknowledgement.message import as_messages, settle
+from headrace.pipeline.process.process import ExitReason, Process, State
+from headrace.pipeline.process.scheduler import BLOCKED, HANDLED, IDLE, MORE, Scheduler
+from headrace.pipeline.stage.counts import StageCounts
+from headrace.pipeline.stage.handler import Handler, MessageHandler
+from headrace.pipeline.stage.inlet import Inlet
+from headrace.pipeline.stage.outlet import Outlet
+from headrace.pipeline.stage.outputs import as_list
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.pipeline.stage.subscription import Mark, MarkKind, Subscription
+
+
+class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
+    """An inlet, an outlet, and the gate between them (GenStage's rule: one whole delivery may overshoot)."""
+
+    __slots__ = ("counts", "handle_events", "inlet", "is_completing", "outlet")
+
+    def __init__(
+        self,
+        name: str,
+        factory: Callable[[], ProducerConsumer[object, object]],
+        scheduler: Scheduler,
+        counts: StageCounts,
+        outlet: Outlet,
+    ) -> None:
+        super().__init__(name, factory, scheduler)
+        self.counts = counts
+        self.inlet = Inlet(counts, is_by_delivery=True)
+        self.outlet = outlet
+        self.is_completing = False
+        self.handle_events: Handler = lambda _: []
+
+    # the runtime's hooks
+
+    def bound(self, callbacks: ProducerConsumer[object, object]) -> None:
+        """Hand the new callback object its words."""
+        callbacks._counts = self.counts  # noqa: SLF001 - the runtime is what stands behind the base class
+        callbacks._runtime = self  # noqa: SLF001
+        self.handle_events = callbacks.handle_events
+        if self.inlet.is_acknowledged:
+            self.handle_events = MessageHandler(
+                callbacks.handle_events, self.counts, per_event=callbacks.per_event, emits=True
+            )
+
+    def running(self) -> None:
+        """Ask for the first events; after a restart, go on with what waits."""
+        self.inlet.open()
+
+    def abandon(self, reason: ExitReason) -> None:
+        """Give up the batch in hand."""
+        self.inlet.abandon(is_crash=isinstance(reason, BaseException))
+
+    def bury(self, reason: ExitReason) -> None:
+        """Give back what was not begun, discard what is buffered, and tell the consumers."""
+        self.inlet.leave()
+        left, _ = self.outlet.buffer.take(self.outlet.buffer.size)
+        self._drop(left, "crash" if isinstance(reason, BaseException) else "cancelled")
+        self.outlet.mark(Mark(MarkKind.DOWN, reason))
+
+    def arrived(self, subscription: Subscription) -> None:
+        """Get a turn: events wait in `subscription`."""
+        self.inlet.waiting.append(subscription)
+        if not self.is_ready:
+            self.scheduler.wake(self)
+
+    def asked(self) -> None:
+        """Get a turn: a consumer asks."""
+        if not self.is_ready:
+            self.scheduler.wake(self)
+
+    def left(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
+        """Let a consumer go; take back what it had not begun, or return it if it cannot go to another."""
+        self.outlet.leave(subscription)
+        self.scheduler.wake(self)
+        if not self.outlet.dispatcher.takes_back or self.state is State.ENDED:
+            return unbegun
+        self.outlet.put_back(unbegun, self.scheduler.now)
+        return []
+
+    def emit_nowait(self, events: list[object]) -> None:
+        """Emit what the callbacks push."""
+        self._emit(as_messages(events) if self.outlet.is_acknowledged else events, self.scheduler.now)
+
+    def complete(self) -> None:
+        """Finish once the buffer is empty."""
+        self.is_completing = True
+        self.needs_attention = True
+        self.scheduler.wake(self)
+
+    def _emit(self, events: list[object], born: float) -> None:
+        dropped = self.outlet.emit(events, born)
+        if dropped:
+            self._drop(dropped, "overflow")
+
+    def _drop(self, events: list[object], reason: str) -> None:
+        self.counts.discard(len(events), reason)
+        if self.outlet.is_acknowledged:
+            settle(events, Outcome.FAILED)
+
+    # turns
+
+    def turn(self) -> int:
+        """Serve the buffer; then, if subscribers still miss events, handle one batch."""
+        if self.needs_attention:
+            return self.attend()
+        inlet, outlet = self.inlet, self.outlet
+        unmet = outlet.collect()
+        if not inlet.waiting:
+            return IDLE
+        if unmet <= 0 and inlet.is_at_delivery():
+            return BLOCKED
+        batch = inlet.take()
+        if type(batch) is not list:
+            return self._end_of(batch)
+        subscription = inlet.source
+        size = len(batch)
+        outputs = self.handle_events(batch)
+        if type(outputs) is not list:
+            if inspect.isawaitable(outputs):
+                self.drive(outputs, partial(self._handled_later, size, self.scheduler.clock()))
+                return IDLE
+            outputs = as_list(self.name, "handle_events", outputs)
+        dropped = outlet.emit(outputs, subscription.born)
+        if dropped:
+            self._drop(dropped, "overflow")
+        return HANDLED | MORE if inlet.settle(subscription, size) else HANDLED
+
+    def attend(self) -> int:
+        """Serve the buffer while busy; finish when completing; else what every process attends to."""
+        if self.is_busy:
+            self.outlet.collect()
+            return IDLE
+        if self.is_completing and self.state is State.RUNNING and self._stop_reason is None and not self.mailbox:
+            return self._finish()
+        return super().attend()
+
+    def _handled_later(self, size: int, since: float, outputs: object) -> None:
+        events = as_list(self.name, "handle_events", outputs)
+        self.clockwork.handled(self.scheduler.clock() - since)
+        self._emit(events, self.inlet.source.born)
+        self.inlet.settle(self.inlet.source, size)
+
+    def _end_of(self, mark: "list[object] | Mark | None") -> int:
+        if not isinstance(mark, Mark):
+            return IDLE
+        reason = self.inlet.end(mark)
+        if reason is not None:
+            self.is_final = True
+            self.exit(reason)
+        elif not self.inlet.subscriptions:
+            handle_complete = getattr(self.callbacks, "handle_complete", None)
+            if handle_complete is None:
+                self.complete()
+            else:
+                self.call_back(handle_complete, self._completed)
+        return MORE
+
+    def _completed(self, outputs: object) -> None:
+        if outputs is not None:
+            self.emit_nowait(as_list(self.name, "handle_complete", outputs))
+        self.complete()
+
+    def _finish(self) -> int:
+        self.outlet.collect()
+        if self.outlet.buffer.size:
+            return BLOCKED
+        self.outlet.mark(Mark(MarkKind.COMPLETED))
+        self.outlet.subscriptions.clear()
+        self.exit("normal")
+        return IDLE

@@ -1,0 +1,230 @@
+"""The process around a producer: ledger, buffer, dispatcher, and the stream that it keeps."""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterable, Callable, Iterator
+from functools import partial
+
+from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.pipeline.acknowledgement.message import settle
+from headrace.pipeline.demand.ledger import Ledger
+from headrace.pipeline.process.process import ExitReason, Process, State
+from headrace.pipeline.process.scheduler import BLOCKED, HANDLED, IDLE, MORE, SLICE_SECONDS, Scheduler
+from headrace.pipeline.stage.counts import StageCounts
+from headrace.pipeline.stage.outlet import Outlet
+from headrace.pipeline.stage.outputs import as_list
+from headrace.pipeline.stage.producer import Producer
+from headrace.pipeline.stage.pull import AsyncPull, SyncPull
+from headrace.pipeline.stage.subscription import Mark, MarkKind, Subscription
+
+
+class ProducerProcess(Process[Producer[object]]):
+    """Tells `handle_demand` what is unmet and not owed, and sees to it that what it emits is delivered or buffered."""
+
+    __slots__ = ("counts", "handle_demand", "is_completing", "is_draining", "ledger", "outlet", "pull")
+
+    def __init__(
+        self,
+        name: str,
+        factory: Callable[[], Producer[object]],
+        scheduler: Scheduler,
+        counts: StageCounts,
+        outlet: Outlet,
+    ) -> None:
+        super().__init__(name, factory, scheduler)
+        self.counts = counts
+        self.outlet = outlet
+        self.ledger = Ledger()
+        self.pull: SyncPull | AsyncPull | None = None
+        self.handle_demand: Callable[[int], object] = lambda _: []
+        self.is_completing = False
+        self.is_draining = False
+
+    # the runtime's hooks
+
+    def bound(self, callbacks: Producer[object]) -> None:
+        """Hand the new callback object its words."""
+        callbacks._counts = self.counts  # noqa: SLF001 - the runtime is what stands behind the base class
+        callbacks._runtime = self  # noqa: SLF001
+        self.handle_demand = callbacks.handle_demand
+        self.is_completing = False
+
+    def running(self) -> None:
+        """Tell the new callbacks all that is unmet: what the former ones were told died with them."""
+        self.ledger.forget()
+        if self.is_draining:
+            self.complete()
+
+    def abandon(self, reason: ExitReason) -> None:
+        """Emit what a stream had yielded: it was taken in."""
+        if self.pull is not None:
+            self.emit_nowait(self.pull.take())
+
+    def release(self) -> object:
+        """Close the stream that is kept."""
+        pull, self.pull = self.pull, None
+        if pull is None:
+            return None
+        if isinstance(pull, AsyncPull) and pull.is_running:
+            self.driver.cancel()
+        return pull.close()
+
+    def bury(self, reason: ExitReason) -> None:
+        """Count what is left in the buffer as discarded, and tell the consumers."""
+        left, _ = self.outlet.buffer.take(self.outlet.buffer.size)
+        self._drop(left, "crash" if isinstance(reason, BaseException) else "cancelled")
+        self.outlet.mark(Mark(MarkKind.DOWN, reason))
+
+    def turn_failed(self, error: BaseException) -> None:
+        """Take the cancellation that comes with a drain for an empty return; all else is a crash."""
+        if self.is_draining and self.state is State.RUNNING and isinstance(error, asyncio.CancelledError):
+            return
+        super().turn_failed(error)
+
+    # what subscriptions and callbacks say
+
+    def asked(self) -> None:
+        """Get a turn: a consumer asks."""
+        if not self.is_ready:
+            self.scheduler.wake(self)
+
+    def left(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
+        """Let a consumer go; take back what it had not begun, or return it if it cannot go to another."""
+        self.outlet.leave(subscription)
+        self.scheduler.wake(self)
+        if not self.outlet.dispatcher.takes_back or self.state is State.ENDED:
+            return unbegun
+        self.outlet.put_back(unbegun, self.scheduler.now)
+        return []
+
+    def emit_nowait(self, events: list[object]) -> None:
+        """Deliver what has been asked for, buffer the rest, and count what the buffer could not keep."""
+        self.ledger.emitted(len(events))
+        dropped = self.outlet.emit(events, self.scheduler.now)
+        if dropped:
+            self._drop(dropped, "overflow")
+
+    def _drop(self, events: list[object], reason: str) -> None:
+        self.counts.discard(len(events), reason)
+        if self.outlet.is_acknowledged:
+            settle(events, Outcome.FAILED)
+
+    def complete(self) -> None:
+        """Finish once the buffer is empty."""
+        self.is_completing = True
+        self.needs_attention = True
+        self.scheduler.wake(self)
+
+    def drain(self) -> None:
+        """Take in nothing more: close the door, give a running `handle_demand` its time, then complete."""
+        self.is_draining = True
+        if self.state is not State.RUNNING:
+            return
+        handle_drain = getattr(self.callbacks, "handle_drain", None)
+        if handle_drain is not None:
+            handle_drain()
+        if self.is_busy:
+            self.cancel_later()
+        self.complete()
+
+    # turns
+
+    def turn(self) -> int:
+        """Serve the buffer, then tell `handle_demand` what is still missing and not owed."""
+        if self.needs_attention:
+            return self.attend()
+        outlet = self.outlet
+        demand = self.ledger.tell(outlet.collect())
+        if self.pull is not None:
+            self.pull.wanted += demand
+            return self._go_on(self.pull)
+        if not demand:
+            return BLOCKED
+        events = self.handle_demand(demand)
+        if type(events) is not list:
+            self._take(demand, events)
+            return HANDLED | MORE
+        self.ledger.emitted(len(events))
+        dropped = outlet.emit(events, self.scheduler.now)
+        if dropped:
+            self._drop(dropped, "overflow")
+        return HANDLED | BLOCKED
+
+    def attend(self) -> int:
+        """Serve the buffer while busy; finish when completing; else what every process attends to."""
+        if self.is_busy:
+            self.outlet.collect()
+            return IDLE
+        if self.state is not State.RUNNING or self._stop_reason is not None:
+            return super().attend()
+        if isinstance(self.pull, AsyncPull) and self.pull.is_running:
+            return self._attend_pulling(self.pull)
+        if self.is_completing and not self.mailbox:
+            return self._finish()
+        return super().attend()
+
+    def _attend_pulling(self, pull: AsyncPull) -> int:
+        """End the pull when completing; leave mail until the stream gives way, for its callbacks need the same task."""
+        if self.is_completing:
+            self.driver.cancel()
+            self.outlet.collect()
+            return IDLE
+        self.needs_attention = False
+        return self._go_on(pull)
+
+    def _finish(self) -> int:
+        if self.pull is not None:
+            self.emit_nowait(self.pull.take())
+        self.outlet.collect()
+        if self.outlet.buffer.size:
+            return BLOCKED
+        self.outlet.mark(Mark(MarkKind.COMPLETED))
+        self.outlet.subscriptions.clear()
+        self.exit("normal")
+        return IDLE
+
+    def _take(self, demand: int, events: object) -> None:
+        """Make the best of what `handle_demand` returned: events, an awaitable of them, or a stream of them."""
+        if isinstance(events, list):
+            self.emit_nowait(events)
+        elif inspect.isawaitable(events):
+            self.drive(events, partial(self._taken_later, demand, self.scheduler.clock()))
+        elif isinstance(events, AsyncIterable):
+            self.pull = AsyncPull(aiter(events), partial(self.scheduler.wake, self), self.scheduler.clock, SLICE_SECONDS)
+            self.pull.wanted = demand
+        elif isinstance(events, Iterator):
+            self.pull = SyncPull(events, self.scheduler.clock, SLICE_SECONDS)
+            self.pull.wanted = demand
+        else:
+            self.emit_nowait(as_list(self.name, "handle_demand", events))
+
+    def _taken_later(self, demand: int, since: float, events: object) -> None:
+        self.clockwork.handled(self.scheduler.clock() - since)
+        self._take(demand, events)
+
+    def _go_on(self, pull: SyncPull | AsyncPull) -> int:
+        """Emit what the stream has yielded, and see to it that it is pulled further."""
+        events = pull.take()
+        if events:
+            self.emit_nowait(events)
+        if pull.has_ended:
+            self.pull = None
+            return HANDLED | MORE
+        outcome = HANDLED | BLOCKED if events else BLOCKED
+        if not pull.wanted:
+            return outcome
+        if isinstance(pull, SyncPull):
+            return HANDLED | MORE
+        if not pull.is_running:
+            pull.is_running = True
+            self.driver.run(pull.run(), partial(self._pulled, pull))
+        return outcome
+
+    def _pulled(self, pull: AsyncPull, _: object, error: BaseException | None) -> None:
+        pull.is_running = False
+        is_asked_for = isinstance(error, asyncio.CancelledError) and self.is_completing
+        if error is not None and not is_asked_for and self.state is State.RUNNING:
+            self.turn_failed(error)
+            self.scheduler.interrupt(error)
+        self.needs_attention = True
+        self.scheduler.wake(self)

@@ -1,0 +1,90 @@
+"""Pulls a kept generator or stream for at most what has been asked, and never waits for a whole batch."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import islice
+from typing import Final
+
+CHUNK: Final = 128
+"""Events pulled between two looks at the clock: about 10 µs of a fast generator."""
+
+
+class SyncPull:
+    """A generator that is pulled inside the producer's turn, for at most a slice of time."""
+
+    is_async: Final = False
+
+    def __init__(self, events: Iterator[object], clock: Callable[[], float], slice_seconds: float) -> None:
+        self._events = events
+        self._clock = clock
+        self._slice_seconds = slice_seconds
+        self.wanted = 0
+        self.has_ended = False
+
+    def take(self) -> list[object]:
+        """Return up to `wanted` events, fewer when the slice is over or the generator has ended."""
+        until = self._clock() + self._slice_seconds
+        taken: list[object] = []
+        while self.wanted:
+            size = min(CHUNK, self.wanted)
+            chunk = list(islice(self._events, size))
+            self.wanted -= len(chunk)
+            taken += chunk
+            if len(chunk) < size:
+                self.has_ended = True
+                break
+            if self._clock() >= until:
+                break
+        return taken
+
+    def close(self) -> None:
+        """Close the generator."""
+        close = getattr(self._events, "close", None)
+        if close is not None:
+            close()
+
+
+class AsyncPull:
+    """An async stream that the producer's own task pulls, while its turns emit what has come."""
+
+    is_async: Final = True
+
+    def __init__(
+        self, events: AsyncIterator[object], wake: Callable[[], None], clock: Callable[[], float], slice_seconds: float
+    ) -> None:
+        self._events = events
+        self._wake = wake
+        self._clock = clock
+        self._slice_seconds = slice_seconds
+        self._came: list[object] = []
+        self.wanted = 0
+        self.is_running = False
+        self.has_ended = False
+
+    def take(self) -> list[object]:
+        """Return what has come since the last time."""
+        came = self._came
+        self._came = []
+        return came
+
+    async def run(self) -> None:
+        """Pull while anything is wanted, giving way once a slice. What came before a cancellation or an error is kept."""
+        until = self._clock() + self._slice_seconds
+        while self.wanted:
+            if self._clock() >= until:
+                await asyncio.sleep(0)
+                until = self._clock() + self._slice_seconds
+            try:
+                event = await anext(self._events)
+            except StopAsyncIteration:
+                self.has_ended = True
+                return
+            self.wanted -= 1
+            self._came.append(event)
+            self._wake()
+
+    async def close(self) -> None:
+        """Close the stream, in the task that pulled it."""
+        close = getattr(self._events, "aclose", None)
+        if close is not None:
+            await close()

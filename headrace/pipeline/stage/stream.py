@@ -1,0 +1,63 @@
+"""Reads a stage as an async iterator, under back-pressure."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from headrace.pipeline.demand.window import Window
+from headrace.pipeline.process.process import State
+from headrace.pipeline.stage.counts import StageCounts
+from headrace.pipeline.stage.inlet import Inlet
+from headrace.pipeline.stage.producer_consumer_process import ProducerConsumerProcess
+from headrace.pipeline.stage.producer_process import ProducerProcess
+from headrace.pipeline.stage.subscription import Mark, MarkKind, Subscription
+
+
+class Reader:
+    """The consumer's side of a subscription that a coroutine reads."""
+
+    def __init__(self, producer: ProducerProcess | ProducerConsumerProcess, window: Window) -> None:
+        self.name = f"{producer.name}.stream"
+        self.inlet = Inlet(StageCounts(self.name), is_by_delivery=False)
+        self.inlet.is_acknowledged = producer.outlet.is_acknowledged
+        self._arrival: asyncio.Future[None] | None = None
+        self._loop = producer.scheduler.loop
+        self.inlet.subscriptions.append(Subscription(producer, self, window, "temporary"))
+        producer.outlet.subscribe(self.inlet.subscriptions[0])
+        self.inlet.open()
+
+    def arrived(self, subscription: Subscription) -> None:
+        """Wake the reader."""
+        self.inlet.waiting.append(subscription)
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
+
+    async def next_batch(self) -> list[object] | None:
+        """Wait for a batch, which is then in hand; None when the stage has ended. Raises the reason if that was a crash."""
+        while True:
+            taken = self.inlet.take()
+            if isinstance(taken, list):
+                return taken
+            if isinstance(taken, Mark):
+                self.inlet.end(taken)
+                if taken.kind is MarkKind.DOWN and isinstance(taken.reason, BaseException):
+                    raise taken.reason
+                return None
+            self._arrival = self._loop.create_future()
+            await self._arrival
+
+
+async def read_stage(
+    producer: ProducerProcess | ProducerConsumerProcess, max_demand: int, min_demand: int | None
+) -> AsyncIterator[object]:
+    """Subscribe to a stage and yield its events; ask for more once a batch has been read; leave when closed."""
+    window = Window(max_demand, min_demand)
+    if producer.state is State.ENDED:
+        return
+    reader = Reader(producer, window)
+    try:
+        while (batch := await reader.next_batch()) is not None:
+            for event in batch:
+                yield event
+            reader.inlet.settle(reader.inlet.source, len(batch))
+    finally:
+        reader.inlet.leave()

@@ -1,0 +1,88 @@
+"""Makes the processes of a graph and subscribes them to each other."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from headrace.ground.errors import DemandError, GraphError
+from headrace.pipeline.demand.window import Window
+from headrace.pipeline.process.scheduler import Scheduler
+from headrace.pipeline.stage.consumer import Consumer
+from headrace.pipeline.stage.consumer_process import ConsumerProcess
+from headrace.pipeline.stage.counts import StageCounts
+from headrace.pipeline.stage.producer import Producer
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.pipeline.stage.producer_consumer_process import ProducerConsumerProcess
+from headrace.pipeline.stage.producer_process import ProducerProcess
+from headrace.pipeline.stage.settings import PRODUCER_BUFFER_SIZE, StageSettings
+from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo, Subscription
+from headrace.pipeline.topology.graph import Kind, Node, graph_errors, in_order
+
+StageCallbacks = Producer[object] | ProducerConsumer[object, object] | Consumer[object]
+StageProcess = ProducerProcess | ProducerConsumerProcess | ConsumerProcess
+Emitting = ProducerProcess | ProducerConsumerProcess
+
+
+@dataclass(slots=True)
+class StageSpec:
+    """One stage as it was added: the factory, the callback object that it made first, and what was said beside them."""
+
+    name: str
+    factory: Callable[[], StageCallbacks]
+    first: StageCallbacks
+    subscribe_to: tuple[SubscribeTo, ...]
+    settings: StageSettings
+
+    @property
+    def kind(self) -> Kind:
+        """What the stage is."""
+        if isinstance(self.first, Producer):
+            return "producer"
+        return "consumer" if isinstance(self.first, Consumer) else "producer_consumer"
+
+
+def ordered(specs: Mapping[str, StageSpec]) -> list[StageSpec]:
+    """Return the stages, producers before their consumers. Raises `GraphError` for the first thing that is wrong."""
+    nodes = {name: Node(spec.kind, tuple(to.producer for to in spec.subscribe_to)) for name, spec in specs.items()}
+    for error in graph_errors(nodes):
+        raise error
+    for spec in specs.values():
+        for to in spec.subscribe_to:
+            try:
+                Window(to.max_demand, to.min_demand)
+            except DemandError as error:
+                raise GraphError(spec.name, f"cannot subscribe to {to.producer!r}: {error}") from None
+    return [specs[name] for name in in_order({name: node.producers for name, node in nodes.items()})]
+
+
+def make_process(spec: StageSpec, scheduler: Scheduler) -> StageProcess:
+    """Make the process of one stage, not yet started."""
+    counts = StageCounts(spec.name, spec.first.known_discards)
+    process: StageProcess
+    if isinstance(spec.first, Producer):
+        outlet = spec.settings.outlet(PRODUCER_BUFFER_SIZE)
+        outlet.is_acknowledged = spec.first.emits_messages
+        process = ProducerProcess(spec.name, spec.factory, scheduler, counts, outlet)
+        process.first = spec.first
+    elif isinstance(spec.first, ProducerConsumer):
+        process = ProducerConsumerProcess(spec.name, spec.factory, scheduler, counts, spec.settings.outlet(None))
+        process.first = spec.first
+    else:
+        process = ConsumerProcess(spec.name, spec.factory, scheduler, counts)
+        process.first = spec.first
+    process.shutdown_seconds = spec.settings.shutdown_seconds
+    return process
+
+
+def subscribe(
+    consumer: ProducerConsumerProcess | ConsumerProcess, producer: Emitting, to: SubscribeTo, cancel: CancelMode
+) -> Subscription:
+    """Link two stages. If the producer's edges carry messages, the consumer's own edges do, too."""
+    window = Window(to.max_demand, to.min_demand)
+    subscription = Subscription(producer, consumer, window, to.cancel or cancel, to.selector)
+    consumer.inlet.subscriptions.append(subscription)
+    producer.outlet.subscribe(subscription)
+    if producer.outlet.is_acknowledged:
+        consumer.inlet.is_acknowledged = True
+        if isinstance(consumer, ProducerConsumerProcess):
+            consumer.outlet.is_acknowledged = True
+    return subscription

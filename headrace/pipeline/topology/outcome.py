@@ -1,0 +1,23 @@
+"""How a run ended."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`reason` is what ended the run before its time, if anything did.
+
+    `events_failed` counts events whose handling failed, `events_lost` those that crashes, full buffers and the end of the run
+    discarded, `drained` tells whether a drain was asked for and all that was taken in went through.
+    """
+
+    is_completed: bool
+    reason: BaseException | None
+    events_failed: int
+    events_lost: int
+    is_drained: bool
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether all went through: the run completed or was drained, and no event failed or was lost."""
+        return (self.is_completed or self.is_drained) and not (self.reason or self.events_failed or self.events_lost)

@@ -1,0 +1,103 @@
+"""One run of a graph: the only room that knows in which order stages start, drain and stop."""
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+
+from headrace.ground.telemetry import LOG
+from headrace.pipeline.process.process import ExitReason, State
+from headrace.pipeline.process.scheduler import Scheduler
+from headrace.pipeline.process.supervisor import Supervisor
+from headrace.pipeline.stage.consumer_process import ConsumerProcess
+from headrace.pipeline.stage.producer_process import ProducerProcess
+from headrace.pipeline.stage.subscription import CancelMode, Subscription
+from headrace.pipeline.topology.link import StageProcess, StageSpec, make_process, ordered, subscribe
+from headrace.pipeline.topology.outcome import Outcome
+
+
+class Run:
+    """Processes, subscriptions and the supervisor over them, from `start` until all have ended."""
+
+    def __init__(
+        self, name: str, specs: Mapping[str, StageSpec], cancel: CancelMode, scheduler: Scheduler, supervisor: Supervisor
+    ) -> None:
+        self.name = name
+        self.scheduler = scheduler
+        self.supervisor = supervisor
+        self.is_draining = False
+        self.is_drained = False
+        self.is_stopped = False
+        self.loop_lag_seconds = 0.0
+        self.over: asyncio.Future[None] = scheduler.loop.create_future()
+        self.processes: dict[str, StageProcess] = {}
+        self.subscriptions: list[Subscription] = []
+        self._restart_types = {name: spec.settings.restart for name, spec in specs.items()}
+        for spec in ordered(specs):
+            process = self.processes[spec.name] = make_process(spec, scheduler)
+            for to in spec.subscribe_to:
+                if not isinstance(process, ProducerProcess):
+                    producer = self.processes[to.producer]
+                    if not isinstance(producer, ConsumerProcess):
+                        self.subscriptions.append(subscribe(process, producer, to, cancel))
+
+    async def start(self) -> None:
+        """Start the supervisor, then the stages, consumers first, so that whoever emits is heard.
+
+        Raises `StartFailed` when a stage's `init` fails; all that was started is stopped before.
+        """
+        self.supervisor.start()
+        await self.supervisor.started
+        self.supervisor.buried.add_done_callback(lambda _: self._one_ended())
+        try:
+            for process in reversed(self.processes.values()):
+                process.buried.add_done_callback(lambda _: self._one_ended())
+                self.supervisor.adopt(process, self._restart_types[process.name])
+                await process.started
+        except BaseException:
+            await self.stop()
+            raise
+
+    def _one_ended(self) -> None:
+        is_all = all(process.state is State.ENDED for process in self.processes.values())
+        if (is_all or self.supervisor.state is State.ENDED) and not self.over.done():
+            self.over.set_result(None)
+
+    async def drain(self, deadline_seconds: float) -> None:
+        """End in good order: producers take in nothing more, what is under way goes through, completion runs down.
+
+        What has not gone through after `deadline_seconds` is stopped, and counted as lost.
+        """
+        self.is_draining = True
+        for process in self.processes.values():
+            if isinstance(process, ProducerProcess):
+                process.drain()
+        try:
+            async with asyncio.timeout(deadline_seconds):
+                await asyncio.shield(self.over)
+            self.is_drained = self.reason() is None
+        except TimeoutError:
+            late = [name for name, process in self.processes.items() if process.state is not State.ENDED]
+            LOG.error("pipeline %r was not drained after %g s: %s did not end", self.name, deadline_seconds, ", ".join(late))
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Stop all that still runs, at once, and wait until it has ended."""
+        self.is_stopped = True
+        for process in reversed(self.processes.values()):
+            process.kill()
+        self.supervisor.stop()
+        await asyncio.shield(self.supervisor.buried)
+
+    def reason(self) -> BaseException | None:
+        """Return what ended the run before its time, if anything did."""
+        reason = self.supervisor.reason
+        return reason if isinstance(reason, BaseException) else None
+
+    def outcome(self) -> Outcome:
+        """Return how the run ended, or how it stands."""
+        counts = [process.counts for process in self.processes.values()]
+        lost = sum(count.discarded[reason] for count in counts for reason in ("overflow", "crash", "cancelled"))
+        is_completed = all(
+            process.state is State.ENDED and process.reason == "normal" for process in self.processes.values()
+        )
+        return Outcome(is_completed, self.reason(), sum(count.failed for count in counts), lost, self.is_drained)

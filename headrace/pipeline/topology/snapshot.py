@@ -1,0 +1,63 @@
+"""What is going on in a topology, as plain values copied in one step."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from headrace.ground.counts import Family
+from headrace.pipeline.topology.graph import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramSnapshot:
+    """Observations per bucket: `counts` has one more entry than `bounds`, is not cumulative, and ends with the unbounded one."""
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    sum: float
+
+
+@dataclass(frozen=True, slots=True)
+class StageSnapshot:
+    """One stage. `error` is the last reason of a crash, as a sentence; `latency` is a consumer's only, seconds from the source."""
+
+    name: str
+    kind: Kind
+    state: str
+    error: str | None
+    events_received: int
+    events_sent: int
+    discarded: Mapping[str, int]
+    errors: Mapping[str, int]
+    events_failed: int
+    redelivered: int
+    restarts: int
+    handle_duration: HistogramSnapshot
+    busy_seconds: float
+    blocked_seconds: Mapping[str, float]
+    buffer_events: int
+    buffer_limit: int | None
+    in_flight_events: int
+    latency: HistogramSnapshot | None
+    families: tuple[Family, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeSnapshot:
+    """One subscription: all that was ever asked for, all that was ever delivered, and what is asked for and not delivered yet."""
+
+    producer: str
+    consumer: str
+    demand_requested: int
+    events: int
+    demand_pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class TopologySnapshot:
+    """A whole run."""
+
+    name: str
+    state: str
+    stages: tuple[StageSnapshot, ...]
+    edges: tuple[EdgeSnapshot, ...]
+    loop_lag_seconds: float

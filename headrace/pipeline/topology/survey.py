@@ -1,0 +1,90 @@
+"""Takes a snapshot of a run: copies plain values from its processes and subscriptions, on the loop, in one step."""
+
+from headrace.ground.counts import Tally
+from headrace.pipeline.process.process import ExitReason, State
+from headrace.pipeline.process.scheduler import DURATION_BOUNDS
+from headrace.pipeline.stage.consumer_process import ConsumerProcess
+from headrace.pipeline.stage.inlet import Inlet
+from headrace.pipeline.stage.producer_process import ProducerProcess
+from headrace.pipeline.stage.subscription import Subscription
+from headrace.pipeline.topology.graph import Kind
+from headrace.pipeline.topology.link import StageProcess
+from headrace.pipeline.topology.run import Run
+from headrace.pipeline.topology.snapshot import EdgeSnapshot, HistogramSnapshot, StageSnapshot, TopologySnapshot
+
+
+def survey(run: Run, state: str) -> TopologySnapshot:
+    """Return what is going on in `run`."""
+    return TopologySnapshot(
+        name=run.name,
+        state=state,
+        stages=tuple(_stage(process, run) for process in run.processes.values()),
+        edges=tuple(_edge(subscription) for subscription in run.subscriptions),
+        loop_lag_seconds=run.loop_lag_seconds,
+    )
+
+
+def _stage(process: StageProcess, run: Run) -> StageSnapshot:
+    inlet = None if isinstance(process, ProducerProcess) else process.inlet
+    outlet = None if isinstance(process, ConsumerProcess) else process.outlet
+    clockwork, counts = process.clockwork, process.counts
+    return StageSnapshot(
+        name=process.name,
+        kind=kind_of(process),
+        state=_state(process, run),
+        error=_sentence(process.reason),
+        events_received=0 if inlet is None else inlet.received,
+        events_sent=0 if outlet is None else outlet.sent,
+        discarded=dict(counts.discarded),
+        errors=dict(counts.errors),
+        events_failed=counts.failed,
+        redelivered=counts.redelivered,
+        restarts=process.restarts,
+        handle_duration=HistogramSnapshot(DURATION_BOUNDS, tuple(clockwork.counts), clockwork.handled_seconds),
+        busy_seconds=clockwork.busy_seconds,
+        blocked_seconds={"demand": clockwork.blocked_seconds},
+        buffer_events=0 if outlet is None else outlet.buffer.size,
+        buffer_limit=None if outlet is None else outlet.buffer.limit,
+        in_flight_events=0 if inlet is None else _in_flight(inlet),
+        latency=_histogram(process.latency) if isinstance(process, ConsumerProcess) else None,
+        families=counts.families.copy(),
+    )
+
+
+def kind_of(process: StageProcess) -> Kind:
+    """Return what kind of stage a process is."""
+    if isinstance(process, ProducerProcess):
+        return "producer"
+    return "consumer" if isinstance(process, ConsumerProcess) else "producer_consumer"
+
+
+def _state(process: StageProcess, run: Run) -> str:
+    if process.state is State.ENDED:
+        return "completed" if process.reason == "normal" else "stopped"
+    return "draining" if run.is_draining else process.state.value
+
+
+def _sentence(reason: ExitReason | None) -> str | None:
+    return f"{type(reason).__name__}: {reason}" if isinstance(reason, BaseException) else None
+
+
+def _in_flight(inlet: Inlet) -> int:
+    """Return how many events wait in the inlet's queues or are in hand."""
+    return sum(
+        subscription.window.coming - subscription.asked - subscription.pending for subscription in inlet.subscriptions
+    )
+
+
+def _histogram(tally: Tally) -> HistogramSnapshot:
+    return HistogramSnapshot(tally.bounds, tuple(tally.counts), tally.sum)
+
+
+def _edge(subscription: Subscription) -> EdgeSnapshot:
+    pending = subscription.asked + subscription.pending
+    return EdgeSnapshot(
+        producer=subscription.producer.name,
+        consumer=subscription.consumer.name,
+        demand_requested=subscription.delivered + pending,
+        events=subscription.delivered,
+        demand_pending=pending,
+    )

@@ -1,0 +1,217 @@
+"""A supervised set of subscribed stages: added by name, started together, run to the end, drained or stopped."""
+
+import asyncio
+import concurrent.futures
+from collections.abc import AsyncIterator, Callable, Sequence
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+from headrace.ground.errors import ForeignThread, GraphError, NoProcess
+from headrace.pipeline.process.process import State
+from headrace.pipeline.process.restart import MAX_RESTARTS, MAX_SECONDS
+from headrace.pipeline.process.scheduler import Scheduler
+from headrace.pipeline.process.supervisor import Supervisor
+from headrace.pipeline.stage.consumer import Consumer
+from headrace.pipeline.stage.consumer_process import ConsumerProcess
+from headrace.pipeline.stage.producer import Producer
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.pipeline.stage.settings import StageSettings
+from headrace.pipeline.stage.stream import read_stage
+from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo
+from headrace.pipeline.topology.link import StageCallbacks, StageSpec, ordered
+from headrace.pipeline.topology.outcome import Outcome
+from headrace.pipeline.topology.run import Run
+from headrace.pipeline.topology.snapshot import TopologySnapshot
+from headrace.pipeline.topology.survey import survey
+
+DRAIN_SECONDS: Final = 30.0
+"""How long a drain may take unless told otherwise."""
+
+_ANY_SETTINGS: Final = StageSettings()
+
+
+class StageHandle:
+    """A stage of a topology: what others subscribe to, and read."""
+
+    def __init__(self, topology: "Topology", name: str) -> None:
+        self._topology = topology
+        self.name = name
+
+    def stream(self, max_demand: int = 1000, min_demand: int | None = None) -> AsyncIterator[object]:
+        """Read the stage's events under back-pressure: it is asked for more only as they are read.
+
+        The reader is one more subscriber from its first `anext` on, until it is closed or the stage has completed.
+        Works with aiostream's pipes. Raises `GraphError` for a consumer, `NoProcess` when the topology does not run.
+        """
+        return self._topology.read(self.name, max_demand, min_demand)
+
+
+class Topology:
+    """Stages by name, one supervisor over them (`one_for_one`), and one run.
+
+    `cancel` is what a producer's end does to its consumers where a subscription does not say it itself. More than
+    `max_restarts` crashes within `max_seconds`, of all stages together, end the run.
+    """
+
+    def __init__(
+        self,
+        name: str = "pipeline",
+        *,
+        cancel: CancelMode = "permanent",
+        max_restarts: int = MAX_RESTARTS,
+        max_seconds: float = MAX_SECONDS,
+        measure: bool = True,
+    ) -> None:
+        self.name = name
+        self._cancel: CancelMode = cancel
+        self._max_restarts = max_restarts
+        self._max_seconds = max_seconds
+        self._measure = measure
+        self._specs: dict[str, StageSpec] = {}
+        self._run: Run | None = None
+
+    def add(
+        self,
+        name: str,
+        factory: Callable[[], StageCallbacks],
+        *,
+        subscribe_to: "Sequence[SubscribeTo | StageHandle | str] | SubscribeTo | StageHandle | str" = (),
+        settings: StageSettings = _ANY_SETTINGS,
+    ) -> StageHandle:
+        """Add a stage: `factory` (a class will do) makes its callback object, now, and again after a crash.
+
+        A stage's name, its handle, or a `SubscribeTo` says to whom it subscribes; the order of adding does not matter.
+        Raises `GraphError` when the name is taken or the factory makes something that is no stage.
+        """
+        if name in self._specs:
+            raise GraphError(name, "is there already: give every stage a name of its own")
+        if self._run is not None:
+            raise GraphError(name, "is added to a pipeline that was started: add every stage before")
+        first = factory()
+        if not isinstance(first, Producer | ProducerConsumer | Consumer):
+            raise GraphError(
+                name, f"is a {type(first).__name__}: its factory must make a Producer, ProducerConsumer or Consumer"
+            )
+        targets = [subscribe_to] if isinstance(subscribe_to, SubscribeTo | StageHandle | str) else subscribe_to
+        subscriptions = tuple(
+            to if isinstance(to, SubscribeTo) else SubscribeTo(to if isinstance(to, str) else to.name) for to in targets
+        )
+        self._specs[name] = StageSpec(name, factory, first, subscriptions, settings)
+        return StageHandle(self, name)
+
+    def stage(self, name: str) -> StageHandle:
+        """Return the handle of a stage; raises `NoProcess` when there is none of that name."""
+        if name not in self._specs:
+            raise NoProcess(name)
+        return StageHandle(self, name)
+
+    @property
+    def state(self) -> str:
+        """`new`, `running`, `draining`, `completed`, `drained`, `failed` or `stopped`."""
+        run = self._run
+        if run is None:
+            return "new"
+        if not run.over.done():
+            return "draining" if run.is_draining else "running"
+        outcome = run.outcome()
+        if outcome.reason is not None:
+            return "failed"
+        if outcome.is_completed:
+            return "completed"
+        return "stopped"
+
+    async def start(self) -> None:
+        """Check the graph, start every stage, and return when all of them have begun.
+
+        Raises `GraphError` for a graph that is wrong and `StartFailed` when a stage's `init` raises; nothing runs then.
+        """
+        if self._run is not None:
+            raise GraphError(next(iter(self._specs), self.name), "was started before: make a new pipeline for a new run")
+        if not self._specs:
+            raise GraphError(self.name, "has no stages: add some first")
+        ordered(self._specs)
+        scheduler = Scheduler(measure=self._measure)
+        supervisor = Supervisor(
+            f"{self.name}.supervisor", scheduler, max_restarts=self._max_restarts, max_seconds=self._max_seconds
+        )
+        self._run = Run(self.name, self._specs, self._cancel, scheduler, supervisor)
+        await self._run.start()
+
+    async def join(self) -> Outcome:
+        """Wait until every stage has completed, the run has failed, or it was drained or stopped; return how it ended."""
+        run = self._started()
+        await asyncio.shield(run.over)
+        await run.stop()
+        return run.outcome()
+
+    async def drain(self, deadline_seconds: float = DRAIN_SECONDS) -> Outcome:
+        """Take in nothing more, let everything under way go through, and return how that went."""
+        run = self._started()
+        await run.drain(deadline_seconds)
+        return run.outcome()
+
+    async def stop(self) -> Outcome:
+        """Stop at once; what was under way is counted as lost."""
+        run = self._started()
+        await run.stop()
+        return run.outcome()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Drain after a block that went well; stop at once after one that raised."""
+        if error is None:
+            await self.drain()
+        else:
+            await self.stop()
+
+    def read(self, name: str, max_demand: int = 1000, min_demand: int | None = None) -> AsyncIterator[object]:
+        """Read a stage's events; see `StageHandle.stream`."""
+        process = self._started().processes.get(name)
+        if process is None:
+            raise NoProcess(name)
+        if isinstance(process, ConsumerProcess):
+            raise GraphError(name, "is a consumer and emits nothing: read the stage that feeds it")
+        return read_stage(process, max_demand, min_demand)
+
+    def emit_threadsafe(self, stage: str, events: Sequence[object]) -> "concurrent.futures.Future[None]":
+        """Emit events from a stage, from any thread: beside its own, by demand, into its buffer if nobody has asked.
+
+        The future is done once the stage has them, or holds `NoProcess` when it has ended. Raises `NoProcess` for an unknown one.
+        """
+        run = self._started()
+        process = run.processes.get(stage)
+        if process is None or isinstance(process, ConsumerProcess):
+            raise NoProcess(stage)
+        taken: concurrent.futures.Future[None] = concurrent.futures.Future()
+        batch = list(events)
+
+        def emit() -> None:
+            if process.state is State.ENDED:
+                taken.set_exception(NoProcess(stage))
+            else:
+                process.emit_nowait(batch)
+                taken.set_result(None)
+
+        run.scheduler.loop.call_soon_threadsafe(emit)
+        return taken
+
+    def snapshot(self) -> TopologySnapshot:
+        """Copy what is going on, in one step. Loop's thread only."""
+        run = self._started()
+        if not run.scheduler.is_own_thread():
+            raise ForeignThread("snapshot", "loop.call_soon_threadsafe")
+        return survey(run, self.state)
+
+    def outcome(self) -> Outcome:
+        """Return how the run ended, or how it stands."""
+        return self._started().outcome()
+
+    def _started(self) -> Run:
+        if self._run is None:
+            raise NoProcess(self.name)
+        return self._run
