@@ -9,11 +9,11 @@ import re
 from collections.abc import Callable
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from headrace.ground.expressions import Expression, ExpressionError, compile_expression, compile_template
-from headrace.ground.units import Rate, UnitError, parse_duration, parse_rate, parse_size
+from headrace.ground.units import Rate, UnitError, format_duration, format_size, parse_duration, parse_rate, parse_size
 from headrace.stages.address import Address, parse_address
 from headrace.stages.functions import SHAPE, Function, FunctionError, LazyFunction, import_function, parse_function
 
@@ -122,12 +122,25 @@ def _no_bool(value: object) -> object:
     return value
 
 
+def _text_of(expression: Expression) -> str:
+    return expression.text
+
+
+def _rate_text(rate: Rate) -> str:
+    return f"{rate.events:g}/{format_duration(rate.period_seconds)}"
+
+
 ExpressionField = Annotated[
-    Expression, PlainValidator(_expression), WithJsonSchema({"type": ["string", "number", "boolean"]})
+    Expression,
+    PlainValidator(_expression),
+    PlainSerializer(_text_of, when_used="json"),
+    WithJsonSchema({"type": ["string", "number", "boolean"]}),
 ]
 """One expression; a number or a boolean stands for itself."""
 
-TemplateField = Annotated[Expression, PlainValidator(_template), WithJsonSchema({})]
+TemplateField = Annotated[
+    Expression, PlainValidator(_template), PlainSerializer(_text_of, when_used="json"), WithJsonSchema({})
+]
 """A mapping or list whose strings are expressions; its value is a new one for each event."""
 
 FunctionField = Annotated[
@@ -135,16 +148,33 @@ FunctionField = Annotated[
 ]
 """A Python function, `module:function`, imported when the options are checked."""
 
-DurationField = Annotated[float, PlainValidator(_duration), WithJsonSchema({"type": "string"})]
+DurationField = Annotated[
+    float,
+    PlainValidator(_duration),
+    PlainSerializer(format_duration, when_used="json"),
+    WithJsonSchema({"type": "string"}),
+]
 """Seconds, written with a unit: `250ms`, `1h30m`."""
 
-SizeField = Annotated[int, PlainValidator(_size), WithJsonSchema({"type": "string"})]
+SizeField = Annotated[
+    int, PlainValidator(_size), PlainSerializer(format_size, when_used="json"), WithJsonSchema({"type": "string"})
+]
 """Bytes, written with a unit: `10MiB`."""
 
-RateField = Annotated[Rate, PlainValidator(_rate), WithJsonSchema({"type": "string", "pattern": "/"})]
+RateField = Annotated[
+    Rate,
+    PlainValidator(_rate),
+    PlainSerializer(_rate_text, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": "/"}),
+]
 """Events per time: `100/s`."""
 
-AddressField = Annotated[Address, PlainValidator(_address), WithJsonSchema({"type": "string", "pattern": r"^.+:\d+$"})]
+AddressField = Annotated[
+    Address,
+    PlainValidator(_address),
+    PlainSerializer(str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": r"^.+:\d+$"}),
+]
 """`host:port`."""
 
 MetricNameField = Annotated[str, AfterValidator(_metric_name)]

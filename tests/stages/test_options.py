@@ -199,5 +199,11 @@ def test_true_is_not_a_number() -> None:
     assert refusal({"count": True})[:2] == ("bad_value", ("count",))
 
 
+def test_options_are_written_to_json_as_in_a_config() -> None:
+    written = {"where": "event.a", "period": "250ms", "rate": "10/500ms", "size": "10MiB", "listen": "127.0.0.1:9125"}
+    options = Options.model_validate(written)
+    assert options.model_dump(mode="json", exclude_unset=True) == written
+
+
 def test_options_have_a_json_schema() -> None:
     assert set(Options.model_json_schema()["properties"]) == set(Options.model_fields)

@@ -1,0 +1,82 @@
+"""The stage types that a config may name: ours and those of guests, all by the entry-point group `headrace.stages`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import cast
+
+from pydantic import BaseModel
+
+from headrace.ground.errors import HeadraceError
+from headrace.pipeline.stage.consumer import Consumer
+from headrace.pipeline.stage.producer import Producer
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.pipeline.topology.graph import Kind
+from headrace.pipeline.topology.link import StageCallbacks
+
+GROUP = "headrace.stages"
+
+_KINDS: tuple[tuple[type, Kind], ...] = (
+    (ProducerConsumer, "producer_consumer"),
+    (Producer, "producer"),
+    (Consumer, "consumer"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StageType:
+    """A stage type, loaded: what it is, what options it has, and how a stage of it is made of checked options."""
+
+    name: str
+    kind: Kind
+    options: type[BaseModel]
+    make: Callable[[BaseModel], StageCallbacks]
+
+
+class BrokenType(HeadraceError):
+    """A stage type is installed and cannot be used; `why` says what is wrong with it."""
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name = name
+        self.why = why
+        super().__init__(f"the stage type {name} cannot be used: {why}")
+
+
+class Catalogue:
+    """Stage types by name, each loaded when it is first asked for."""
+
+    def __init__(self, loaders: Mapping[str, Callable[[], object]]) -> None:
+        """`loaders` return the class of a stage type: an entry point's `load`, or anything that does the same."""
+        self._loaders = dict(loaders)
+
+    @classmethod
+    def installed(cls) -> "Catalogue":
+        """Return all types that are installed; nothing of theirs is imported yet."""
+        return cls({point.name: point.load for point in entry_points(group=GROUP)})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all types, sorted."""
+        return tuple(sorted(self._loaders))
+
+    def find(self, name: str) -> StageType:
+        """Return the type of that name, which must be one of `names`; raises BrokenType when it cannot be used."""
+        try:
+            found = self._loaders[name]()
+        except Exception as error:  # noqa: BLE001 - what a guest's module raises must not hide the other findings
+            why = f"its module raises {type(error).__name__}" + (
+                f": {error.msg}" if isinstance(error, ImportError) else ""
+            )
+        else:
+            return _stage_type(name, found)
+        raise BrokenType(name, why)
+
+
+def _stage_type(name: str, found: object) -> StageType:
+    kind = next((kind for base, kind in _KINDS if isinstance(found, type) and issubclass(found, base)), None)
+    if kind is None:
+        raise BrokenType(name, "it is not a class made of Producer, ProducerConsumer or Consumer")
+    options = getattr(found, "Options", None)
+    if not (isinstance(options, type) and issubclass(options, BaseModel)):
+        raise BrokenType(name, "it has no `Options`, a pydantic model")
+    return StageType(name, kind, options, cast("Callable[[BaseModel], StageCallbacks]", found))

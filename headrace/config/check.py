@@ -1,0 +1,139 @@
+"""Checks the config of one text as a whole, and says all that is wrong with it at once."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Final
+
+from headrace.config.catalogue import BrokenType, Catalogue, StageType
+from headrace.config.config import Config, ConfiguredStage
+from headrace.config.exports import Export, duplicates, exports
+from headrace.config.fields import keys_of
+from headrace.config.findings import Fault
+from headrace.config.graph import Vertex, graph_faults
+from headrace.config.interpolate import interpolate
+from headrace.config.load import load
+from headrace.config.model import NAME_RULE, PipelineKeys, StageKeys, is_name
+from headrace.config.nodes import Found, MapNode, Node, ScalarNode, child
+from headrace.config.search import put_first
+from headrace.config.sentences import close
+from headrace.config.source import START, Report, Source, merged
+from headrace.config.validation import Subject, validate
+from headrace.config.variables import Surroundings
+
+COMMON_KEYS: Final = keys_of(StageKeys)
+DEFAULT_NAME: Final = "pipeline"
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a config is checked with: the variables and folder, the stage types, and whether functions are imported."""
+
+    surroundings: Surroundings
+    catalogue: Catalogue
+    imports: bool = True
+
+
+def check(source: Source, conditions: Conditions) -> Config:
+    """Return the checked config of a text; raises ConfigError with everything that is wrong in it."""
+    return _Check(source, conditions).run()
+
+
+class _Check:
+    def __init__(self, source: Source, conditions: Conditions) -> None:
+        self.source = source
+        self.conditions = conditions
+        self.report = Report(source)
+        self.name_span = START
+
+    def run(self) -> Config:
+        tree = interpolate(load(self.report), self.conditions.surroundings, self.report)
+        named = child(Found(tree), "name")
+        self.name_span = named.node.span if named else START
+        keys = validate(PipelineKeys, Subject(Found(tree), "a config"), self.report)
+        if self.conditions.imports:
+            put_first(self._folders(keys))
+        checked = [self._stage(name, found) for name, found in self._stages(tree)]
+        for span, fault in graph_faults({vertex.name: vertex for vertex, _ in checked}):
+            self.report.add(span, fault)
+        return self._config(keys, checked)
+
+    def _folders(self, keys: PipelineKeys | None) -> Iterator[Path]:
+        folder = self.conditions.surroundings.folder.resolve()
+        yield folder
+        for path in keys.python_path if keys else ():
+            yield (folder / path).resolve()
+
+    def _stages(self, tree: Node) -> Iterator[tuple[str, Found]]:
+        """Yield the stages that are mappings, each under its name; the others become findings."""
+        stages = child(Found(tree), "stages")
+        if stages is None or not isinstance(stages.node, MapNode):
+            return
+        for name, entry in stages.node.entries.items():
+            if not is_name(name):
+                self.report.add(entry.key, Fault("bad-value", f"this is no name for a stage: {NAME_RULE}", name))
+            if isinstance(entry.node, MapNode):
+                yield name, Found(entry.node, entry.key)
+            elif not (isinstance(entry.node, ScalarNode) and entry.node.refused):
+                message = "a stage is a mapping: write its `type:` and its options below its name"
+                self.report.add(entry.key, Fault("bad-value", message, self.source.written(entry.node.span)))
+
+    def _stage(self, name: str, found: Found) -> tuple[Vertex, ConfiguredStage | None]:
+        """Check one stage: its common keys, and its type's options when the type is known."""
+        common = Subject(_part(found, common=True), f"the stage {name}")
+        keys = validate(StageKeys, common, self.report)
+        stage_type = self._type(child(found, "type"))
+        if stage_type is None:
+            return Vertex(name, found), None
+        own = Subject(_part(found, common=False), f"a {stage_type.name} stage", COMMON_KEYS)
+        options = validate(stage_type.options, own, self.report, imports=self.conditions.imports)
+        vertex = Vertex(name, found, stage_type.kind, stage_type.name)
+        if keys is None or options is None:
+            return vertex, None
+        return vertex, ConfiguredStage(name, stage_type, keys, options)
+
+    def _type(self, told: Found | None) -> StageType | None:
+        """Return the stage's type; None, and a finding, when it is not one of the catalogue's."""
+        node = told.node if told else None
+        if not isinstance(node, ScalarNode) or not isinstance(node.value, str) or node.refused:
+            return None
+        known = self.conditions.catalogue.names
+        if node.value in known:
+            return self._loaded(node)
+        written = self.source.written(node.span)
+        suggestion = None if node.filled else close(node.value, known)
+        self.report.add(
+            node.span, Fault("unknown-type", f"there is no stage type {written}", written, known, suggestion)
+        )
+        return None
+
+    def _loaded(self, node: ScalarNode) -> StageType | None:
+        try:
+            return self.conditions.catalogue.find(node.text)
+        except BrokenType as broken:
+            written = self.source.written(node.span)
+            self.report.add(node.span, Fault("broken-type", f"the stage type {written} cannot be used: {broken.why}"))
+        return None
+
+    def _exports(self, stages: Sequence[ConfiguredStage], places: Mapping[str, Found]) -> Iterator[Export]:
+        for stage in stages:
+            yield from exports(stage.name, stage.options, places[stage.name], self.source)
+
+    def _config(self, keys: PipelineKeys | None, checked: list[tuple[Vertex, ConfiguredStage | None]]) -> Config:
+        """Return the config if nothing is wrong in it."""
+        stages = tuple(stage for _, stage in checked if stage is not None)
+        metrics = tuple(self._exports(stages, {vertex.name: vertex.found for vertex, _ in checked}))
+        self.report.findings.extend(duplicates(metrics))
+        if keys is None or self.report.findings:
+            raise merged(self.report.findings)
+        stem = PurePath(self.source.file).stem
+        name = keys.name or (stem if is_name(stem) else DEFAULT_NAME)
+        return Config(name, keys.listen, stages, metrics, self.source, self.name_span)
+
+
+def _part(found: Found, *, common: bool) -> Found:
+    """Return a stage with only its common keys, or only with those of its type."""
+    node = found.node
+    entries = node.entries if isinstance(node, MapNode) else {}
+    kept = {key: entry for key, entry in entries.items() if (key in COMMON_KEYS) is common}
+    return Found(MapNode(node.span, kept), found.key)

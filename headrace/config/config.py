@@ -1,0 +1,40 @@
+"""A checked config: what a file describes, once nothing in it is wrong."""
+
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel
+
+from headrace.config.catalogue import StageType
+from headrace.config.exports import Export
+from headrace.config.model import ListenKeys, StageKeys
+from headrace.config.source import Source, Span
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredStage:
+    """One stage: its type, its common keys, and its type's own options. They may hold secrets and are not shown."""
+
+    name: str
+    type: StageType
+    keys: StageKeys = field(repr=False)
+    options: BaseModel = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A pipeline as its file describes it; `listen` is None where the file says `off`.
+
+    `source` is the text it was made of, and `name_span` where its name stands in it.
+    """
+
+    name: str
+    listen: ListenKeys | None = field(repr=False)
+    stages: tuple[ConfiguredStage, ...]
+    exports: tuple[Export, ...] = field(repr=False)
+    source: Source = field(repr=False)
+    name_span: Span = field(repr=False)
+
+    @property
+    def file(self) -> str:
+        """What findings call the file."""
+        return self.source.file

@@ -1,0 +1,87 @@
+"""Config files: read, checked alone, and checked against each other."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from headrace.config.catalogue import Catalogue
+from headrace.config.check import Conditions, check
+from headrace.config.config import Config
+from headrace.config.exports import duplicates
+from headrace.config.findings import ConfigError, Fault, Finding
+from headrace.config.source import Source, merged, read
+from headrace.config.variables import Surroundings
+
+TEXT = "<text>"
+"""What findings call a config that came from no file."""
+
+
+def load_file(
+    path: Path | str,
+    *,
+    environ: Mapping[str, str] | None = None,
+    imports: bool = True,
+    catalogue: Catalogue | None = None,
+) -> Config:
+    """Read and check one config file; raises ConfigError with all findings.
+
+    `environ` are the variables for `${...}`, the OS process's own when None; `catalogue` the stage types, the installed
+    ones when None. With `imports` the file's folder and its `python_path` come first on `sys.path` from then on,
+    and the Python functions that it names are imported; without, only their names are looked at.
+    """
+    return load_files([path], environ=environ, imports=imports, catalogue=catalogue)[0]
+
+
+def load_files(
+    paths: Iterable[Path | str],
+    *,
+    environ: Mapping[str, str] | None = None,
+    imports: bool = True,
+    catalogue: Catalogue | None = None,
+) -> list[Config]:
+    """Read and check config files that are to run side by side; raises ConfigError with the findings of all of them.
+
+    Beside what `load_file` finds: two pipelines of one name, and two that export one metric.
+    """
+    variables = os.environ if environ is None else environ
+    types = catalogue or Catalogue.installed()
+    configs: list[Config] = []
+    findings: list[Finding] = []
+    for path in map(Path, paths):
+        try:
+            conditions = Conditions(Surroundings(variables, path.parent), types, imports)
+            configs.append(check(read(path), conditions))
+        except ConfigError as error:
+            findings.extend(error.findings)
+    findings.extend(_between(configs))
+    if findings:
+        raise merged(findings)
+    return configs
+
+
+def load_text(
+    text: str,
+    *,
+    folder: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    imports: bool = True,
+    catalogue: Catalogue | None = None,
+) -> Config:
+    """Check a config that is in no file; `folder` stands for the file's, the current one when None.
+
+    Raises ConfigError; the rest is as for `load_file`.
+    """
+    variables = os.environ if environ is None else environ
+    surroundings = Surroundings(variables, folder or Path.cwd())
+    return check(Source(TEXT, text), Conditions(surroundings, catalogue or Catalogue.installed(), imports))
+
+
+def _between(configs: Iterable[Config]) -> Iterator[Finding]:
+    """Yield what is wrong between files that are right on their own."""
+    names: dict[str, Config] = {}
+    for config in configs:
+        first = names.setdefault(config.name, config)
+        if first is not config:
+            message = f"the pipeline of {first.file} has the same name: give each `name:` to one pipeline"
+            yield config.source.finding(config.name_span, Fault("duplicate-name", message))
+    yield from duplicates(metric for config in configs for metric in config.exports)

@@ -1,0 +1,121 @@
+"""What is wrong with the edges between the stages of a config, each fault at the word that says it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from headrace.config.findings import Fault
+from headrace.config.nodes import Found, ListNode, ScalarNode, child
+from headrace.config.sentences import close, missing_key
+from headrace.config.source import Span
+from headrace.pipeline.topology.graph import KIND_WORDS, Kind, find_circle
+
+Placed = tuple[Span, Fault]
+
+_EMITTING_KEYS = ("dispatcher", "buffer")
+
+
+@dataclass(frozen=True, slots=True)
+class Vertex:
+    """A stage as far as the graph goes: its place, and its kind where its type could be made out."""
+
+    name: str
+    found: Found
+    kind: Kind | None = None
+    type_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    """A subscription: to whom, and where the file says so; `written` is None when a variable gave the name."""
+
+    producer: str
+    span: Span
+    written: str | None
+    selector: Found | None = None
+
+
+def graph_faults(vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
+    """Yield all that is wrong with the edges; it does not matter whether the stages' other keys are right."""
+    edges = {name: tuple(_edges(vertex)) for name, vertex in vertices.items()}
+    for name, vertex in vertices.items():
+        yield from _kind_faults(vertex)
+        yield from _edge_faults(edges[name], vertices)
+    yield from _circles(edges)
+
+
+def _edges(vertex: Vertex) -> Iterator[_Edge]:
+    """Yield the subscriptions that name a stage; what names none is a finding of the stage's own keys."""
+    told = child(vertex.found, "subscribe_to")
+    if told is None:
+        return
+    for item in told.node.items if isinstance(told.node, ListNode) else (told.node,):
+        named = child(Found(item), "stage")
+        node = named.node if named else item
+        if isinstance(node, ScalarNode) and not node.refused and (node.filled or isinstance(node.value, str)):
+            yield _Edge(node.text, node.span, None if node.filled else node.text, child(Found(item), "selector"))
+
+
+def _kind_faults(vertex: Vertex) -> Iterator[Placed]:
+    if vertex.kind is None:
+        return
+    what = f"{KIND_WORDS[vertex.kind]}, as every stage of type {vertex.type_name} is"
+    subscribe_to = child(vertex.found, "subscribe_to")
+    if vertex.kind == "producer" and subscribe_to is not None:
+        message = f"{vertex.name} is {what}: it has no input, so remove `subscribe_to`"
+        yield subscribe_to.name, Fault("misplaced-key", message, "subscribe_to")
+    if vertex.kind != "producer" and (subscribe_to is None or _is_empty(subscribe_to)):
+        place = (subscribe_to or vertex.found).name
+        yield place, missing_key("subscribe_to", f"{vertex.name} is {what}: it")
+    for key in _EMITTING_KEYS if vertex.kind == "consumer" else ():
+        found = child(vertex.found, key)
+        if found is not None:
+            message = f"{vertex.name} is {what}: it emits nothing, so remove `{key}`"
+            yield found.name, Fault("misplaced-key", message, key)
+
+
+def _is_empty(found: Found) -> bool:
+    return isinstance(found.node, ListNode) and not found.node.items
+
+
+def _edge_faults(edges: Iterable[_Edge], vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
+    seen: set[str] = set()
+    for edge in edges:
+        fault = _edge_fault(edge, vertices)
+        if fault is None and edge.producer in seen:
+            fault = Fault("duplicate-subscription", f"this stage subscribes to {edge.producer} twice: once is enough")
+        if fault is not None:
+            yield edge.span, fault
+        elif edge.selector is not None and _dispatcher(vertices[edge.producer]) == "demand":
+            message = f"a selector picks from what is broadcast, and {edge.producer} has `dispatcher: demand`"
+            yield edge.selector.name, Fault("misplaced-key", message, "selector")
+        seen.add(edge.producer)
+
+
+def _dispatcher(vertex: Vertex) -> str | None:
+    told = child(vertex.found, "dispatcher")
+    return told.node.text if told and isinstance(told.node, ScalarNode) else None
+
+
+def _edge_fault(edge: _Edge, vertices: Mapping[str, Vertex]) -> Fault | None:
+    producer = vertices.get(edge.producer)
+    if producer is None:
+        said = f"there is no stage `{edge.written}`" if edge.written is not None else "there is no stage of this name"
+        suggestion = close(edge.written, list(vertices)) if edge.written else None
+        return Fault("unknown-stage", said, edge.written, tuple(vertices), suggestion)
+    if producer.kind == "consumer":
+        message = f"{producer.name} is a consumer and emits nothing: subscribe to what feeds it"
+        return Fault("not-a-producer", message, edge.written)
+    return None
+
+
+def _circles(edges: Mapping[str, tuple[_Edge, ...]]) -> Iterator[Placed]:
+    """Yield one fault a circle; circles that share a stage are one until it is mended."""
+    rest = {name: [edge.producer for edge in many] for name, many in edges.items()}
+    while circle := find_circle(rest):
+        first, following = circle[0], circle[1]
+        place = next(edge.span for edge in edges[first] if edge.producer == following)
+        way = " -> ".join(circle)
+        message = f"these stages subscribe to each other in a circle, {way}: take one of the subscriptions out"
+        yield place, Fault("circle", message)
+        for name in circle[1:]:
+            rest.pop(name)

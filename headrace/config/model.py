@@ -1,0 +1,133 @@
+"""The keys of a config: what stands at its top, and what every stage may say whatever its type."""
+
+import re
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from headrace.pipeline.demand.buffer import Keep
+from headrace.pipeline.stage.settings import DispatcherName
+from headrace.pipeline.stage.subscription import CancelMode
+from headrace.stages.address import Address
+from headrace.stages.options import AddressField, CountField, ExpressionField
+
+DEFAULT_ADDRESS = Address("127.0.0.1", 9470)
+
+_NAME = re.compile(r"\w[\w.-]*")
+_NAME_LENGTH = 100  # it becomes a label of every metric
+
+
+def is_name(text: str) -> bool:
+    """Whether a pipeline or a stage may be called that: letters, digits, `_`, `-` and `.`, at most 100 of them."""
+    return len(text) <= _NAME_LENGTH and _NAME.fullmatch(text) is not None
+
+
+NAME_RULE = (
+    f"a name has letters, digits, _, - and . only, begins with none of the last two, and is {_NAME_LENGTH} long at most"
+)
+
+
+def _name(value: str) -> str:
+    if not is_name(value):
+        raise PydanticCustomError("bad_value", "{why}", {"why": NAME_RULE})
+    return value
+
+
+def _subscriptions(value: object) -> object:
+    """Bring the short spellings of `subscribe_to` to the long one, a list of mappings."""
+    items = value if isinstance(value, list) else [value]
+    if not all(isinstance(item, str | dict) for item in items):
+        why = "it must be a stage's name, a mapping with `stage:`, or a list of those"
+        raise PydanticCustomError("bad_value", "{why}", {"why": why})
+    return [{"stage": item} if isinstance(item, str) else item for item in items]
+
+
+def _listener(value: object) -> object:
+    """Bring the short spellings of `listen` to the long one: an address alone, or `off`."""
+    if value == "off":
+        return None
+    if isinstance(value, str):
+        return {"address": value}
+    if not isinstance(value, dict):
+        why = "it must be host:port, a mapping with `address:`, or the word off"
+        raise PydanticCustomError("bad_value", "{why}", {"why": why})
+    return value
+
+
+def _folders(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class _Keys(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ListenKeys(_Keys):
+    """Where the listener binds: metrics, health, API and dashboard."""
+
+    address: AddressField
+    token: SecretStr | None = Field(default=None, min_length=1)
+    metrics_public: bool = False
+
+    @model_validator(mode="after")
+    def _needs_a_token(self) -> "ListenKeys":
+        if self.token is None and not self.address.is_loopback:
+            why = "others can reach this address, so it needs a token"
+            hint = 'write {address: ..., token: "${file:token}"}, or listen on 127.0.0.1'
+            raise PydanticCustomError("token_needed", "{why}", {"why": why, "hint": hint, "path": ["address"]})
+        return self
+
+
+class SubscriptionKeys(_Keys):
+    """One producer that a stage subscribes to, and how much it asks of it."""
+
+    stage: str
+    max_demand: Annotated[CountField, Field(ge=1)] = 1000
+    min_demand: Annotated[CountField, Field(ge=0)] | None = None
+    cancel: CancelMode = "temporary"
+    selector: ExpressionField | None = None
+
+    @field_validator("min_demand")
+    @classmethod
+    def _below_max(cls, value: int | None, info: ValidationInfo) -> int | None:
+        most = info.data.get("max_demand")
+        if value is not None and most is not None and value >= most:
+            why = "it must be less than max_demand, which is 1000 unless given"
+            raise PydanticCustomError("bad_value", "{why}", {"why": why})
+        return value
+
+
+class BufferKeys(_Keys):
+    """What a stage keeps of events that nobody has asked for."""
+
+    max_events: Annotated[CountField, Field(ge=0)] | None = None
+    keep: Keep = "last"
+
+
+class StageKeys(_Keys):
+    """The keys that all stages have in common; the rest are its type's own options."""
+
+    type: str
+    subscribe_to: Annotated[tuple[SubscriptionKeys, ...], BeforeValidator(_subscriptions)] = ()
+    dispatcher: DispatcherName = "broadcast"
+    buffer: BufferKeys = BufferKeys()
+
+
+class PipelineKeys(_Keys):
+    """The keys at the top of a config."""
+
+    name: Annotated[str, AfterValidator(_name)] | None = None
+    listen: Annotated[ListenKeys | None, BeforeValidator(_listener)] = ListenKeys(address=DEFAULT_ADDRESS)
+    python_path: Annotated[tuple[str, ...], BeforeValidator(_folders)] = ()
+    stages: dict[str, object] = Field(min_length=1)

@@ -1,0 +1,109 @@
+"""The JSON Schema of a config, for editors: the keys at its top, and every stage type with its options."""
+
+from collections.abc import Callable
+from typing import cast
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core.core_schema import WithDefaultSchema
+
+from headrace.config.catalogue import BrokenType, Catalogue, StageType
+from headrace.config.model import PipelineKeys, StageKeys, SubscriptionKeys
+
+Schema = dict[str, object]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+_VARIABLE: Schema = {"type": "string", "pattern": r"\$\{"}
+_SCALARS = frozenset({"integer", "number", "boolean"})
+
+
+class _Generator(GenerateJsonSchema):
+    """Writes defaults as a config does: a duration is `250ms` there, and no number."""
+
+    ignored_warning_kinds = {"non-serializable-default", "skipped-choice"}  # noqa: RUF012 - pydantic's own attribute
+
+    def default_schema(self, schema: WithDefaultSchema) -> JsonSchemaValue:
+        """Put a default through the field's own serializer first."""
+        writer = schema["schema"].get("serialization")
+        if writer is not None and writer["type"] == "function-plain" and schema.get("default") is not None:
+            written = cast("Callable[[object], object]", writer["function"])(schema["default"])
+            schema = {**schema, "default": written}
+        return super().default_schema(schema)
+
+
+def schema(catalogue: Catalogue | None = None) -> Schema:
+    """Return the schema; a type that cannot be loaded is left out. Any number or boolean may also be a `${...}`."""
+    types = catalogue or Catalogue.installed()
+    definitions: Schema = {}
+    top = _of(PipelineKeys, definitions)
+    properties = cast("Schema", top["properties"])
+    properties["listen"] = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/ListenKeys"}]}
+    properties["python_path"] = _one_or_many({"type": "string"})
+    stages = [_stage(found, definitions) for found in _loaded(types)]
+    properties["stages"] = {"type": "object", "minProperties": 1, "additionalProperties": {"oneOf": stages}}
+    return {"$schema": DIALECT, **top, "title": "headrace", "$defs": definitions}
+
+
+def _loaded(catalogue: Catalogue) -> list[StageType]:
+    found = []
+    for name in catalogue.names:
+        try:
+            found.append(catalogue.find(name))
+        except BrokenType:
+            continue
+    return found
+
+
+def _stage(stage_type: StageType, definitions: Schema) -> Schema:
+    """Return the schema of a stage of one type: the common keys that its kind has, and its options."""
+    common = _of(StageKeys, definitions)
+    _of(SubscriptionKeys, definitions)
+    keys = cast("Schema", common["properties"])
+    keys["type"] = {"const": stage_type.name}
+    subscription = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/SubscriptionKeys"}]}
+    keys["subscribe_to"] = _one_or_many(subscription)
+    dropped = {"producer": {"subscribe_to"}, "consumer": {"dispatcher", "buffer"}}.get(stage_type.kind, set())
+    required = ["type"] if stage_type.kind == "producer" else ["type", "subscribe_to"]
+    own = _of(stage_type.options, definitions, f"{stage_type.name}.")
+    return {
+        "title": stage_type.name,
+        "type": "object",
+        "properties": {
+            **{key: value for key, value in keys.items() if key not in dropped},
+            **cast("Schema", own.get("properties", {})),
+        },
+        "required": [*required, *cast("list[str]", own.get("required", []))],
+        "additionalProperties": own.get("additionalProperties", True),
+    }
+
+
+def _one_or_many(one: Schema) -> Schema:
+    return {"anyOf": [one, {"type": "array", "items": one}]}
+
+
+def _of(model: type[BaseModel], definitions: Schema, prefix: str = "") -> Schema:
+    """Return a model's schema, its definitions put with the others under a prefix of their own."""
+    made = cast(
+        "Schema",
+        _relaxed(model.model_json_schema(ref_template=f"#/$defs/{prefix}{{model}}", schema_generator=_Generator)),
+    )
+    for name, definition in cast("Schema", made.pop("$defs", {})).items():
+        definitions[f"{prefix}{name}"] = definition
+    if not prefix:
+        definitions[model.__name__] = dict(made)
+    return made
+
+
+def _relaxed(made: object) -> object:
+    """Let a variable stand wherever a number or a boolean may."""
+    if isinstance(made, list):
+        return [_relaxed(item) for item in made]
+    if not isinstance(made, dict):
+        return made
+    relaxed = {key: _relaxed(value) for key, value in made.items()}
+    if isinstance(relaxed.get("type"), str) and relaxed["type"] in _SCALARS:
+        title = {"title": relaxed.pop("title")} if "title" in relaxed else {}
+        default = {"default": relaxed.pop("default")} if "default" in relaxed else {}
+        return {**title, **default, "anyOf": [relaxed, _VARIABLE]}
+    return relaxed
