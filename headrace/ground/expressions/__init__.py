@@ -1,0 +1,15 @@
+"""Expressions: an allow-listed subset of Python, compiled once and applied to whole batches."""
+
+from headrace.ground.expressions.errors import EvaluationError, ExpressionError, MissingFieldError
+from headrace.ground.expressions.expression import Expression, Select, compile_expression
+from headrace.ground.expressions.template import compile_template
+
+__all__ = [
+    "EvaluationError",
+    "Expression",
+    "ExpressionError",
+    "MissingFieldError",
+    "Select",
+    "compile_expression",
+    "compile_template",
+]

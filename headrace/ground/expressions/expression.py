@@ -1,0 +1,157 @@
+"""Expressions: a text of the language, compiled once and applied to one event or to whole batches."""
+
+import ast
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar, cast
+
+from headrace.ground.expressions.careful import CAREFUL_NAMES, make_careful
+from headrace.ground.expressions.errors import EvaluationError, ExpressionError
+from headrace.ground.expressions.grammar import parse_expression, read_fields
+from headrace.ground.expressions.quick import new_names, quicken
+from headrace.ground.expressions.reading import Missing
+from headrace.ground.expressions.refusals import USE_A_FUNCTION
+
+E = TypeVar("E")
+
+# What the operations of the language raise; anything else comes out of the event's own code and passes as it is.
+_OPERATION_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+class Select(Protocol):
+    """Picks the events for which an expression holds, in their order, into a new list."""
+
+    def __call__(self, events: list[E], /) -> list[E]:
+        """The events that pass; raises `EvaluationError` for the first that does not fit."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expression:
+    """A compiled expression: call it with an event, or apply `column` or `select` to a whole batch.
+
+    `event.a` reads the key `a` of a mapping (or of anything else with keys), else the attribute `a`. `fields` are the
+    top-level fields that it reads by name. All three forms raise `EvaluationError`, the batch forms for the first event
+    that does not fit; they change nothing, so the caller can then go on one event at a time.
+
+    >>> big = compile_expression('event.total > 10 and default(event.country, "fr") == "fr"')
+    >>> big({"total": 12})
+    True
+    >>> big.select([{"total": 12}, {"total": 5}, {"total": 20, "country": "de"}])
+    [{'total': 12}]
+    >>> big.column([{"total": 12}, {"total": 5}])
+    [True, False]
+    >>> big.fields
+    ('total', 'country')
+    """
+
+    text: str
+    fields: tuple[str, ...]
+    column: Callable[[Sequence[object]], list[object]] = field(repr=False)
+    select: Select = field(repr=False)
+    _evaluate: Callable[[object], object] = field(repr=False)
+
+    def __call__(self, event: object) -> object:
+        """The value for one event."""
+        return self._evaluate(event)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An expression half made: its quick code, not loaded yet, and the careful function that decides where it fails."""
+
+    quick: ast.expr
+    careful: Callable[[object], object]
+    fields: tuple[str, ...]
+
+
+def compile_expression(text: str) -> Expression:
+    """The text as an `Expression`; raises `ExpressionError`, with the column, for what is not in the language.
+
+    The language is a subset of Python with one variable, `event`, and the functions of `functions.py`.
+
+    >>> compile_expression("event.name.lower()")
+    Traceback (most recent call last):
+    ...
+    headrace.ground.expressions.errors.ExpressionError: methods are not called here in 'event.name.lower()', column 1: \
+write lower(event.name) instead of event.name.lower()
+    """
+    names = new_names()
+    return assemble(text, prepare(text, names), names)
+
+
+def prepare(text: str, names: dict[str, object]) -> Part:
+    """The text, checked and rewritten; `names` takes up what its quick code needs."""
+    try:
+        with _no_warnings():
+            tree = parse_expression(text)
+            fields = read_fields(tree)
+            careful = _load("lambda event: value", make_careful(tree), CAREFUL_NAMES)
+            return Part(quicken(parse_expression(text), names), _explaining(text, careful), fields)
+    except (RecursionError, MemoryError):
+        raise ExpressionError(text, 1, "the expression is nested too deeply", USE_A_FUNCTION) from None
+
+
+def assemble(text: str, part: Part, names: dict[str, object]) -> Expression:
+    """The finished expression: quick code first, the careful function where that fails."""
+    careful = part.careful
+    one = _load("lambda event: value", part.quick, names)
+    values = _load("lambda events: [value for event in events]", part.quick, names)
+    chosen = _load("lambda events: [event for event in events if value]", part.quick, names)
+
+    def evaluate(event: object) -> object:
+        try:
+            return one(event)
+        except _OPERATION_ERRORS:
+            pass
+        return careful(event)
+
+    def column(events: Sequence[object]) -> list[object]:
+        try:
+            return cast("list[object]", values(events))
+        except _OPERATION_ERRORS:
+            pass
+        return [careful(event) for event in events]
+
+    def select(events: list[E], /) -> list[E]:
+        try:
+            return cast("list[E]", chosen(events))
+        except _OPERATION_ERRORS:
+            pass
+        return [event for event in events if careful(event)]
+
+    return Expression(text, part.fields, column, select, evaluate)
+
+
+def _explaining(text: str, careful: Callable[[object], object]) -> Callable[[object], object]:
+    def explain(event: object) -> object:
+        try:
+            return careful(event)
+        except Missing as missing:
+            raise missing.in_expression(text) from None
+        except _OPERATION_ERRORS as error:
+            raise EvaluationError(text, str(error)) from error
+
+    return explain
+
+
+def _no_warnings() -> AbstractContextManager[object]:
+    """Python's hints to the author of a program, on unknown escapes for one, would reach the wrong reader here."""
+    return warnings.catch_warnings(action="ignore")
+
+
+def _load(shape: str, value: ast.expr, names: dict[str, object]) -> Callable[[object], object]:
+    tree = _PutIn(value).visit(ast.parse(shape, mode="eval"))
+    with _no_warnings():
+        code = compile(ast.fix_missing_locations(tree), "<expression>", "eval")
+    # Only what the allow-list let through is in there, and no builtins.
+    return cast("Callable[[object], object]", eval(code, names))  # noqa: S307
+
+
+class _PutIn(ast.NodeTransformer):
+    def __init__(self, value: ast.expr) -> None:
+        self._value = value
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self._value if node.id == "value" else node

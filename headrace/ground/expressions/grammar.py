@@ -1,0 +1,197 @@
+"""What an expression may say: the allow-list, the caps, and the path into the event that some functions ask for."""
+
+import ast
+from collections.abc import Iterator
+
+from headrace.ground.expressions import refusals
+from headrace.ground.expressions.functions import SIGNATURES
+from headrace.ground.expressions.source import Source
+
+MAX_CHARACTERS = 4096
+MAX_NODES = 1000
+MAX_DEPTH = 64  # each level costs a few Python frames when the tree is rewritten, of 1000 by default
+
+_DIGITS_ALLOWED = range(-20, 21)  # 10 ** digits is worked out by round(), so an event must not choose it
+_WIDTH_DIGITS = 3  # {x:999} at most: a format's width is memory
+
+_OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.USub, ast.UAdd, ast.Not)
+_FREE = (ast.BoolOp, ast.IfExp, ast.List, ast.Tuple, ast.Set, ast.Subscript, ast.Slice, ast.JoinedStr)
+_IDENTITY = (ast.Is, ast.IsNot)
+
+
+def parse_expression(text: str) -> ast.expr:
+    """The tree of an expression, every node of it allowed; raises `ExpressionError` at the first that is not."""
+    source = Source(text)
+    if len(text) > MAX_CHARACTERS:
+        why = f"the expression has {len(text)} characters, and may have {MAX_CHARACTERS}"
+        raise source.error_at(1, why, refusals.USE_A_FUNCTION)
+    tree = source.parse()
+    _check_size(source, tree)
+    for node in walk(tree):
+        _check(source, node)
+        _spell_out(node)
+    return tree
+
+
+def walk(tree: ast.expr) -> Iterator[ast.expr]:
+    """All expression nodes, outermost first and from left to right, without the names of called functions."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting.extend(reversed(_children(node)))
+
+
+def path_steps(node: ast.expr) -> tuple[str | int, ...]:
+    """The steps of a path into the event, `("user", "name")` for `event.user.name`; empty for anything else."""
+    steps: list[str | int] = []
+    while not isinstance(node, ast.Name):
+        match node:
+            case ast.Attribute(value=value, attr=attr):
+                steps.append(attr)
+            case ast.Subscript(value=value, slice=ast.Constant(value=str() as key)):
+                steps.append(key)
+            case ast.Subscript(value=value, slice=index) if (number := _whole_number(index)) is not None:
+                steps.append(number)
+            case _:
+                return ()
+        node = value
+    return tuple(reversed(steps))
+
+
+def read_fields(tree: ast.expr) -> tuple[str, ...]:
+    """The top-level fields of the event that the tree reads by name, each once, in the order they are written."""
+    found: dict[str, None] = {}
+    for node in walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name(), attr=str() as name):
+                found[name] = None
+            case ast.Subscript(value=ast.Name(), slice=ast.Constant(value=str() as name)):
+                found[name] = None
+            case ast.Call(func=ast.Name(id="get"), args=[ast.Name(), ast.Constant(value=str() as name), *_]):
+                found[name] = None
+            case _:
+                pass
+    return tuple(found)
+
+
+def _children(node: ast.expr) -> list[ast.expr]:
+    if isinstance(node, ast.Call):
+        return node.args
+    return [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+
+
+def _check_size(source: Source, tree: ast.expr) -> None:
+    count = 0
+    level = [tree]
+    for _ in range(MAX_DEPTH):
+        count += len(level)
+        level = [child for node in level for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+    if level:
+        raise source.error(level[0], f"the expression is nested deeper than {MAX_DEPTH}", refusals.USE_A_FUNCTION)
+    if count > MAX_NODES:
+        raise source.error_at(1, f"the expression has {count} parts, and may have {MAX_NODES}", refusals.USE_A_FUNCTION)
+
+
+def _check(source: Source, node: ast.expr) -> None:
+    match node:
+        case _ if isinstance(node, _FREE):
+            pass
+        case ast.Name(id="event") | ast.Constant(value=str() | int() | float() | None):
+            pass
+        case ast.Attribute(attr=name) if not name.startswith("_"):
+            pass
+        case ast.Dict(keys=keys) if None not in keys:
+            pass
+        case ast.UnaryOp(op=op) if isinstance(op, _OPERATORS):
+            pass
+        case ast.BinOp(op=op) if isinstance(op, _OPERATORS):
+            _check_repetition(source, node)
+        case ast.Compare():
+            _check_identity(source, node)
+        case ast.FormattedValue():
+            _check_format(source, node)
+        case ast.Call(func=ast.Name(id=name)) if name in SIGNATURES:
+            _check_call(source, node, name)
+        case _:
+            raise source.error(node, *refusals.explain(node))
+
+
+def _check_repetition(source: Source, node: ast.BinOp) -> None:
+    operands = (node.left, node.right) if isinstance(node.op, ast.Mult) else (node.left,)
+    if not isinstance(node.op, ast.Mult | ast.Mod):
+        return
+    for operand in operands:
+        match operand:
+            case ast.Constant(value=str()) | ast.JoinedStr() | ast.List() | ast.Tuple():
+                raise source.error(node, *refusals.NO_REPETITION)
+            case _:
+                pass
+
+
+def _check_identity(source: Source, node: ast.Compare) -> None:
+    for op, right in zip(node.ops, node.comparators, strict=True):
+        match right:
+            case ast.Constant(value=None | True | False):
+                pass
+            case _ if isinstance(op, _IDENTITY):
+                raise source.error(right, *refusals.IDENTITY)
+            case _:
+                pass
+
+
+def _check_format(source: Source, node: ast.FormattedValue) -> None:
+    if node.conversion != -1:
+        raise source.error(node.value, *refusals.CONVERSION)
+    match node.format_spec:
+        case None:
+            return
+        case ast.JoinedStr(values=[ast.Constant(value=str() as spec)]):
+            runs = "".join(c if c.isdecimal() else " " for c in spec).split()
+            if all(len(run) <= _WIDTH_DIGITS for run in runs):
+                return
+        case _:
+            pass
+    raise source.error(node.value, *refusals.FORMAT)
+
+
+def _check_call(source: Source, node: ast.Call, name: str) -> None:
+    signature = SIGNATURES[name]
+    if node.keywords:
+        raise source.error(node, f"{name}() takes no named arguments", f"write {signature.usage}")
+    if not signature.takes(len(node.args)):
+        found = f"{len(node.args)} argument{'s' if len(node.args) != 1 else ''}"
+        raise source.error(node, f"{name}() cannot be called with {found}", f"write {signature.usage}")
+    match node:
+        case ast.Call(args=[path, *_]) if name in {"has", "default"} and not path_steps(path):
+            raise source.error(path, *refusals.no_path(name))
+        case ast.Call(args=[_, pattern]) if name == "matches":
+            source.check_pattern(pattern)
+        case ast.Call(args=[_, digits]) if name == "round" and _whole_number(digits) not in _DIGITS_ALLOWED:
+            raise source.error(digits, *refusals.DIGITS)
+        case _:
+            pass
+
+
+def _spell_out(node: ast.expr) -> None:
+    """Make `coalesce(event.a, x)` into `coalesce(default(event.a, None), x)`, which is what it means."""
+    match node:
+        case ast.Call(func=ast.Name(id="coalesce"), args=arguments):
+            node.args = [_or_none(argument) if path_steps(argument) else argument for argument in arguments]
+        case _:
+            pass
+
+
+def _or_none(path: ast.expr) -> ast.expr:
+    spelled = ast.Call(ast.Name("default", ast.Load()), [path, ast.Constant(None)], [])
+    return ast.fix_missing_locations(ast.copy_location(spelled, path))
+
+
+def _whole_number(node: ast.expr) -> int | None:
+    match node:
+        case ast.Constant(value=int() as number):
+            return number
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as number)):
+            return -number
+        case _:
+            return None

@@ -1,0 +1,101 @@
+"""The quick code of an expression: right for events made of dicts, as fast as Python written by hand.
+
+It may fail on events of other kinds, or be asked for a key that is missing; then the careful code decides. What it must
+never do is succeed with another value than the careful code.
+"""
+
+import ast
+import re
+from functools import reduce
+
+from headrace.ground.expressions.functions import PLAIN_FUNCTIONS
+from headrace.ground.expressions.grammar import path_steps
+
+
+def new_names() -> dict[str, object]:
+    """The names that quick code sees; `quicken` adds the patterns of `matches`."""
+    # Unbound, the methods of dict raise TypeError for all that is not a dict, whatever it calls `get` itself.
+    return {"__builtins__": {}, **PLAIN_FUNCTIONS, "get": dict.get, "has": dict.__contains__, "first": _first}
+
+
+def quicken(tree: ast.expr, names: dict[str, object]) -> ast.expr:
+    """The tree rewritten to quick code, which runs with `names`; the tree itself is used up."""
+    quick: ast.expr = _Quicken(names).visit(tree)
+    return quick
+
+
+class _Quicken(ast.NodeTransformer):
+    def __init__(self, names: dict[str, object]) -> None:
+        self._names = names
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        return _item(self.visit(node.value), node.attr)
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        node.left, node.right = self.visit(node.left), self.visit(node.right)
+        if isinstance(node.op, ast.Mult | ast.Mod):
+            node.left = _number(node.left)
+        if isinstance(node.op, ast.Mult):
+            node.right = _number(node.right)
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        steps = path_steps(node.args[0])
+        node.args = [self.visit(argument) for argument in node.args]
+        match node:
+            case ast.Call(func=ast.Name(id="matches"), args=[text, ast.Constant(value=str() as pattern)]):
+                return self._matches(text, pattern)
+            case ast.Call(func=ast.Name(id="has")):
+                return _has(steps)
+            case ast.Call(func=ast.Name(id="default"), args=[path, fallback]):
+                return _default(path, steps, fallback)
+            case ast.Call(func=ast.Name(id="coalesce"), args=[*firsts, last]):
+                return reduce(lambda rest, first: _call("first", first, rest), reversed(firsts), last)
+            case _:
+                return node
+
+    def _matches(self, text: ast.expr, pattern: str) -> ast.expr:
+        name = f"pattern{len(self._names)}"
+        self._names[name] = re.compile(pattern).search
+        return ast.Compare(_call(name, text), [ast.IsNot()], [ast.Constant(None)])
+
+
+def _number(node: ast.expr) -> ast.expr:
+    """The same number: a + before it refuses text and lists, which `*` would repeat and `%` would format."""
+    match node:
+        case ast.Constant() | ast.UnaryOp() | ast.Call(func=ast.Name(id="int" | "float" | "len")):
+            return node
+        case ast.BinOp(op=ast.Sub() | ast.Mult() | ast.Div() | ast.FloorDiv() | ast.Mod()):
+            return node
+        case _:
+            return ast.UnaryOp(ast.UAdd(), node)
+
+
+def _item(value: ast.expr, key: str | int) -> ast.expr:
+    return ast.Subscript(value, ast.Constant(key), ast.Load())
+
+
+def _call(function: str, *arguments: ast.expr) -> ast.Call:
+    return ast.Call(ast.Name(function, ast.Load()), list(arguments), [])
+
+
+def _path(steps: tuple[str | int, ...]) -> ast.expr:
+    event: ast.expr = ast.Name("event", ast.Load())
+    return reduce(_item, steps, event)
+
+
+def _has(steps: tuple[str | int, ...]) -> ast.expr:
+    guards: list[ast.expr] = [
+        _call("has", _path(steps[:depth]), ast.Constant(step)) for depth, step in enumerate(steps)
+    ]
+    return guards[0] if len(guards) == 1 else ast.BoolOp(ast.And(), guards)
+
+
+def _default(path: ast.expr, steps: tuple[str | int, ...], fallback: ast.expr) -> ast.expr:
+    if len(steps) == 1 and isinstance(fallback, ast.Constant):
+        return _call("get", _path(()), ast.Constant(steps[0]), fallback)
+    return ast.IfExp(_has(steps), path, fallback)
+
+
+def _first(value: object, rest: object) -> object:
+    return rest if value is None else value

@@ -1,0 +1,134 @@
+"""What is said of everything that the expression language leaves out: why, and what to write instead."""
+
+import ast
+import difflib
+from collections.abc import Iterable
+
+from headrace.ground.expressions.functions import SIGNATURES
+
+USE_A_FUNCTION = "write a Python function and name it with call:"
+NO_TEXT = ("a character that is no text", r"write it as an escape in quotes, such as '\x00'")
+NO_REPETITION = ("* and % are for numbers here, not for text or lists", 'to build a text write f"{event.a}-{event.b}"')
+IDENTITY = ("'is' compares with None, True and False only", "write == or !=")
+CONVERSION = ("a conversion in an f-string is not in the language", "write {event.a} alone, without ! and =")
+FORMAT = ("the format in an f-string must be a constant with widths below 1000", "write it as in {event.price:.2f}")
+DIGITS = ("the digits of round() must be a whole number from -20 to 20", "write it as in round(event.price, 2)")
+PATTERN = ("the regular expression of matches() must be a text in quotes", SIGNATURES["matches"].usage)
+BACKSPACE = ("the regular expression holds a backspace", r'for a word boundary write r"\b" with an r before the quote')
+
+_CODE_CHARACTERS = 60  # what a hint can quote and stay one line
+
+_NAMES_ELSEWHERE = {
+    "true": "True",
+    "false": "False",
+    "null": "None",
+    "none": "None",
+    "nil": "None",
+    "undefined": "None",
+}
+
+_OPERATORS: dict[type[ast.operator | ast.unaryop], tuple[str, str]] = {
+    ast.Pow: ("**", "multiply, as in event.a * event.a"),
+    ast.LShift: ("<<", "multiply by the number"),
+    ast.RShift: (">>", "divide by the number with //"),
+    ast.BitAnd: ("&", "write and"),
+    ast.BitOr: ("|", "write or"),
+    ast.BitXor: ("^", "write !="),
+    ast.MatMult: ("@", USE_A_FUNCTION),
+    ast.Invert: ("~", "write not"),
+}
+
+_CONSTRUCTS: dict[type[ast.expr], str] = {
+    ast.Lambda: "a lambda",
+    ast.ListComp: "a comprehension",
+    ast.SetComp: "a comprehension",
+    ast.DictComp: "a comprehension",
+    ast.GeneratorExp: "a comprehension",
+    ast.NamedExpr: ":=",
+    ast.Await: "await",
+    ast.Yield: "yield",
+    ast.YieldFrom: "yield",
+    ast.Starred: "*",
+    ast.Dict: "** in a dict",
+}
+
+_SYNTAX_HINTS = {
+    "&": "write and",
+    "|": "write or",
+    "!": "write not",
+    "?": "write a if event.ok else b",
+    "=": "write == to compare",
+    "$": "variables are put in by the config, as ${NAME}",
+}
+
+
+def explain(node: ast.expr) -> tuple[str, str]:
+    """Why a node is not in the language, and what to write instead."""
+    match node:
+        case ast.Name(id=name):
+            return _unknown_name(name)
+        case ast.Attribute(value=value, attr=name):
+            return f"the attribute {name!r} is private", f'write {_code(value)}["{name}"] for a key'
+        case ast.Call(func=function):
+            return _method(node, function) if isinstance(function, ast.Attribute) else _unknown_function(function)
+        case ast.BinOp(op=op) | ast.UnaryOp(op=op):
+            sign, hint = _OPERATORS[type(op)]
+            return f"the operator {sign} is not in the language", hint
+        case ast.Constant(value=value):
+            return f"a literal of type {type(value).__name__} is not in the language", "write a text or a number"
+        case _:
+            what = _CONSTRUCTS.get(type(node), f"a {type(node).__name__}")
+            return f"{what} is not in the language", USE_A_FUNCTION
+
+
+def no_path(function: str) -> tuple[str, str]:
+    """What is said when `has` or `default` is given something else than a path into the event."""
+    return f"{function}() takes a path into the event", f"write {SIGNATURES[function].usage}"
+
+
+def syntax_hint(text: str, column: int) -> str:
+    """What was probably meant where Python's parser stopped."""
+    for character in text[column - 1 : column + 1] + text[max(column - 2, 0) : column - 1]:
+        if character in _SYNTAX_HINTS:
+            return _SYNTAX_HINTS[character]
+    return "write it on one line, or put brackets around it" if "\n" in text.strip() else ""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The known word that is nearest, or an empty text when none is near."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1)), "")
+
+
+def _unknown_name(name: str) -> tuple[str, str]:
+    why = f"the name {name!r} is not known"
+    if name in SIGNATURES:
+        return f"{name!r} is a function", f"write {SIGNATURES[name].usage}"
+    if name in _NAMES_ELSEWHERE:
+        return why, f"write {_NAMES_ELSEWHERE[name]}"
+    if did_you_mean(name, ["event"]):
+        return why, "did you mean event?"
+    return why, f"write event.{name} for the field, or '{name}' in quotes for the text"
+
+
+def _method(call: ast.Call, method: ast.Attribute) -> tuple[str, str]:
+    why = "methods are not called here"
+    if method.attr not in SIGNATURES:
+        return why, _functions()
+    instead = ast.Call(ast.Name(method.attr), [method.value, *call.args], [])
+    return why, f"write {_code(instead)} instead of {_code(call)}"
+
+
+def _unknown_function(function: ast.expr) -> tuple[str, str]:
+    if not isinstance(function, ast.Name):
+        return "only the functions of the language are called", _functions()
+    near = did_you_mean(function.id, SIGNATURES)
+    return f"there is no function {function.id!r}", f"did you mean {near}?" if near else _functions()
+
+
+def _functions() -> str:
+    return f"the functions are {', '.join(SIGNATURES)}"
+
+
+def _code(node: ast.expr) -> str:
+    code = ast.unparse(node)
+    return code if len(code) <= _CODE_CHARACTERS else "..."
