@@ -61,7 +61,7 @@ def _stage(stage_type: StageType, definitions: Schema) -> Schema:
     _of(SubscriptionKeys, definitions)
     keys = cast("Schema", common["properties"])
     keys["type"] = {"const": stage_type.name}
-    subscription = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/SubscriptionKeys"}]}
+    subscription: Schema = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/SubscriptionKeys"}]}
     keys["subscribe_to"] = _one_or_many(subscription)
     dropped = {"producer": {"subscribe_to"}, "consumer": {"dispatcher", "buffer"}}.get(stage_type.kind, set())
     required = ["type"] if stage_type.kind == "producer" else ["type", "subscribe_to"]

@@ -40,6 +40,7 @@ _ADVICE = (
     ("expected <block end>", "a key is expected here: check the indentation and the quotes"),
 )
 _TAB_ADVICE = "a tab cannot indent YAML: use spaces"
+_VARIABLE_ADVICE = "inside brackets a value with `${` must stand in quotes"
 
 
 def yaml_tokens(report: Report, *, fast: bool = True) -> Iterator[Token]:
@@ -120,5 +121,7 @@ def _syntax(error: yaml.YAMLError, text: str) -> tuple[Span, Fault]:
     at = min(mark.index if mark else 0, len(text.rstrip()))
     if "cannot start any token" in problem and text[at : at + 1] == "\t":
         return Span(at, at + 1), Fault("syntax", _TAB_ADVICE)
+    if at and text.startswith("${", at - 1):
+        return Span(at - 1, at + 1), Fault("syntax", _VARIABLE_ADVICE)
     advice = next((advice for said, advice in _ADVICE if problem.startswith(said)), problem)
     return Span(at, at + 1), Fault("syntax", advice)

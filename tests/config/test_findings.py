@@ -1,0 +1,91 @@
+"""How findings are shown."""
+
+import json
+
+from headrace.config.findings import CODES, ConfigError, Fault, Finding
+from headrace.config.source import Source, Span, merged
+from headrace.ground.errors import HeadraceError
+
+TEXT = "name: shop\nstages:\n\ta: {type: tick, cuont: 5}\n"
+FAULT = Fault("unknown-key", "a tick stage has no key `cuont`", "cuont", ("count", "rate"), "count")
+
+
+def finding() -> Finding:
+    start = TEXT.index("cuont")
+    return Source("shop.yaml", TEXT).finding(Span(start, start + 5), FAULT)
+
+
+def test_a_finding_is_one_line_with_its_place_code_and_suggestion() -> None:
+    assert str(finding()) == ("shop.yaml:3:18: unknown-key: a tick stage has no key `cuont`; did you mean `count`?")
+
+
+def test_the_text_form_marks_the_place_under_the_line_of_the_file() -> None:
+    assert finding().as_text().splitlines()[1:] == [
+        "     3 | \ta: {type: tick, cuont: 5}",
+        "       | \t                ^^^^^",
+        "       = allowed: count, rate",
+    ]
+
+
+def test_a_long_line_is_cut_around_the_place() -> None:
+    text = "x" * 500 + "HERE" + "y" * 500
+    shown = Source("a", text).finding(Span(500, 504), Fault("syntax", "no")).as_text().splitlines()
+    start = shown[2].index("^")
+    assert shown[1][start : start + 4] == "HERE"
+    assert shown[2].count("^") == 4
+    assert len(shown[1]) < 130
+
+
+def test_a_control_character_never_reaches_the_terminal() -> None:
+    shown = Source("a", "a: \x1b[31mred").finding(Span(3, 4), Fault("syntax", "no")).as_text()
+    assert "\x1b" not in shown
+
+
+def test_many_allowed_words_are_counted_and_kept_for_json() -> None:
+    words = tuple(f"word{number}" for number in range(30))
+    found = Source("a", "x").finding(Span(0, 1), Fault("bad-value", "no", allowed=words))
+    assert found.as_text().endswith("word19 and 10 more")
+    assert found.as_dict()["allowed"] == list(words)
+
+
+def test_the_json_form_has_plain_values_and_the_same_keys_for_all() -> None:
+    told = json.loads(json.dumps(ConfigError([finding()]).as_json()))
+    assert told == [
+        {
+            "file": "shop.yaml",
+            "line": 3,
+            "column": 18,
+            "code": "unknown-key",
+            "message": "a tick stage has no key `cuont`",
+            "found": "cuont",
+            "allowed": ["count", "rate"],
+            "suggestion": "count",
+            "excerpt": "\ta: {type: tick, cuont: 5}",
+            "width": 5,
+        }
+    ]
+
+
+def test_findings_are_sorted_by_place_each_once_and_files_keep_their_order() -> None:
+    first, second = Source("z.yaml", "a\nb\nc"), Source("a.yaml", "a\nb\nc")
+    findings = [
+        first.finding(Span(4, 5), Fault("syntax", "third")),
+        first.finding(Span(0, 1), Fault("syntax", "first")),
+        second.finding(Span(2, 3), Fault("syntax", "fourth")),
+        first.finding(Span(0, 1), Fault("syntax", "first")),
+        first.finding(Span(2, 3), Fault("syntax", "second")),
+    ]
+    assert [one.message for one in merged(findings).findings] == ["first", "second", "third", "fourth"]
+
+
+def test_a_config_error_says_all_findings_and_is_one_of_ours() -> None:
+    error = ConfigError([finding(), finding()])
+    assert isinstance(error, HeadraceError)
+    assert str(error).count("unknown-key") == 2
+    assert error.as_text().count("^^^^^") == 2
+
+
+def test_every_code_says_what_it_means() -> None:
+    for code, meaning in CODES.items():
+        assert code == code.lower().replace("_", "-")
+        assert meaning

@@ -1,0 +1,43 @@
+"""What the tests of the config read texts with."""
+
+from collections.abc import Callable, Iterator
+
+from headrace.config.assembly import Token, assemble
+from headrace.config.findings import ConfigError, Finding
+from headrace.config.json_text import json_tokens
+from headrace.config.nodes import Node
+from headrace.config.source import Report, Source
+from headrace.config.toml_text import toml_tokens
+from headrace.config.yaml_text import yaml_tokens
+
+Reader = Callable[[Report], Iterator[Token]]
+
+
+def pure_yaml_tokens(report: Report) -> Iterator[Token]:
+    """What PyYAML reads without libyaml."""
+    return yaml_tokens(report, fast=False)
+
+
+READERS: dict[str, Reader] = {
+    "yaml": yaml_tokens,
+    "pure yaml": pure_yaml_tokens,
+    "json": json_tokens,
+    "toml": toml_tokens,
+}
+
+
+def tree(text: str, reader: Reader = yaml_tokens) -> tuple[Node | None, list[Finding]]:
+    """Return the tree of a text, and the findings; no tree when it was refused."""
+    report = Report(Source("shop.yaml", text))
+    try:
+        return assemble(reader(report), report), report.findings
+    except ConfigError as error:
+        return None, list(error.findings)
+
+
+def good_tree(text: str, reader: Reader = yaml_tokens) -> Node:
+    """Return the tree of a text in which nothing is wrong."""
+    node, findings = tree(text, reader)
+    assert not findings, findings
+    assert node is not None
+    return node
