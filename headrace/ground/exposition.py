@@ -38,5 +38,5 @@ def collect(families: Iterable[Family]) -> Iterator[Metric]:
         else:
             histogram = HistogramMetricFamily(spec.name, spec.help, labels=spec.labels)
             for values, tally in family.tallies.items():
-                histogram.add_metric(values, cumulative(tally.bounds, tally.counts), tally.sum)
+                histogram.add_metric(values, cumulative(tally.bounds, tally.counts()), tally.sum)
             yield histogram

@@ -12,7 +12,7 @@ from headrace.ground.errors import HeadraceError, ProcessDown, StartFailed
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.driver import Driver
 from headrace.pipeline.process.mailbox import Mail, Mailbox
-from headrace.pipeline.process.scheduler import IDLE, MORE, Clockwork, Scheduler
+from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler, Turns
 
 C = TypeVar("C")
 
@@ -52,25 +52,23 @@ class Process(Generic[C]):
         "_stop_reason",
         "buried",
         "callbacks",
-        "clockwork",
         "context",
         "driver",
         "factory",
         "first",
         "is_final",
         "is_busy",
-        "is_ready",
         "mailbox",
         "name",
         "needs_attention",
         "observer",
         "reason",
         "restarts",
-        "run_turn",
         "scheduler",
         "shutdown_seconds",
         "started",
         "state",
+        "turns",
     )
 
     def __init__(self, name: str, factory: Callable[[], C], scheduler: Scheduler) -> None:
@@ -82,11 +80,9 @@ class Process(Generic[C]):
         self.callbacks: C | None = None
         self.reason: ExitReason | None = None
         self.restarts = 0
-        self.is_ready = False
         self.is_busy = False
         self.is_final = False
         self.needs_attention = True
-        self.clockwork = Clockwork()
         self.mailbox = Mailbox(name)
         self.shutdown_seconds = SHUTDOWN_SECONDS
         self.started: asyncio.Future[None] = scheduler.loop.create_future()
@@ -97,12 +93,13 @@ class Process(Generic[C]):
         self._in_hand: Mail | None = None
         self._steps: list[Callable[[], object]] = []
         self._has_held_loop = False
+        self.turns = Turns(self, self.turn)
         self._take_context()
 
     def _take_context(self) -> None:
         self.context: Context = copy_context()
         self.context.run(CURRENT.set, cast("Process[object]", self))
-        self.run_turn: Callable[[], int] = functools.partial(self.context.run, self.turn)
+        self.turns.run = functools.partial(self.context.run, self.turn)
         self.driver = Driver(self.scheduler, self.context, self.name)
 
     # what a subclass says
@@ -133,7 +130,7 @@ class Process(Generic[C]):
         """Begin: the callback object is made and its `init` runs in the first turn; `started` tells how it went."""
         self.state = State.STARTING
         self.needs_attention = True
-        self.scheduler.wake(self)
+        self.scheduler.wake(self.turns)
 
     def restart(self) -> None:
         """Begin again after a crash, with a new callback object and a fresh context."""
@@ -149,7 +146,7 @@ class Process(Generic[C]):
         elif self.state in (State.STARTING, State.RUNNING) and self._stop_reason is None:
             self._stop_reason = reason
             self.needs_attention = True
-            self.scheduler.wake(self)
+            self.scheduler.wake(self.turns)
             if self.is_busy:
                 self.cancel_later()
 
@@ -243,7 +240,7 @@ class Process(Generic[C]):
         else:
             self.turn_failed(error)
             self.scheduler.interrupt(error)
-        self.scheduler.wake(self)
+        self.scheduler.wake(self.turns)
 
     def take_mail(self) -> None:
         """Handle the oldest mail: the method it names, or `handle_info`."""
@@ -293,7 +290,7 @@ class Process(Generic[C]):
             self.started.set_result(None)
         self.running()
         self.needs_attention = True
-        self.scheduler.wake(self)
+        self.scheduler.wake(self.turns)
 
     def turn_failed(self, error: BaseException) -> None:
         """End with what a callback raised, unless it was the cancellation that came with a stop."""

@@ -110,4 +110,4 @@ class Ref(Generic[S]):
             self._process.fail_mail()
             raise NoProcess(self.name)
         self._process.needs_attention = True
-        self._process.scheduler.wake(self._process)
+        self._process.scheduler.wake(self._process.turns)

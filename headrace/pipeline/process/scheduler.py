@@ -13,15 +13,20 @@ from headrace.ground.telemetry import Telemetry
 
 IDLE: Final = 0
 """The turn found nothing to do, or did it all."""
-MORE: Final = 1
-"""The process has more to do: it goes to the end of the line."""
+BLOCKED: Final = 1
+"""The process waits for demand from downstream."""
 HANDLED: Final = 2
 """The turn handled a batch, whose time belongs in the histogram."""
-BLOCKED: Final = 4
-"""The process waits for demand from downstream."""
+MORE: Final = 4
+"""The process has more to do: it goes to the end of the line."""
+HANDLED_BLOCKED: Final = HANDLED | BLOCKED
+HANDLED_MORE: Final = HANDLED | MORE
 
 DURATION_BOUNDS: Final = (0.00001, 0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0)
 """Upper bounds, in seconds, of the buckets in which handling times are counted."""
+
+QUICK_SECONDS: Final = DURATION_BOUNDS[0]
+"""Most batches are handled within the first bound; they are counted without a search."""
 
 SLICE_SECONDS: Final = 0.002
 """The loop gets an iteration this often, or after each turn, whichever is longer."""
@@ -29,38 +34,83 @@ SLICE_SECONDS: Final = 0.002
 HELD_SECONDS: Final = 0.05
 """A turn that holds the loop for longer is named in the log: timers, sockets and other stages waited for it."""
 
+UNMEASURED_TURNS: Final = 1000
+"""Turns in a slice when no clock is read."""
 
-class Clockwork:
-    """What one process's turns cost; plain numbers, raised by the scheduler."""
 
-    __slots__ = ("blocked_seconds", "blocked_since", "busy_seconds", "counts", "handled_seconds")
+class Owner(Protocol):
+    """What turns belong to."""
 
-    def __init__(self) -> None:
-        self.counts = [0] * (len(DURATION_BOUNDS) + 1)
+    def turn_failed(self, error: BaseException) -> None:
+        """Take note that a turn raised `error`; must not raise."""
+
+    def held_the_loop(self, seconds: float) -> None:
+        """Take note that a turn held the loop for a long time."""
+
+
+class Turns:
+    """A process's place in the ready queue, and what its turns cost, in seconds.
+
+    `run` is one turn. A process is blocked from one turn that ends so to the next that does not; what its turns took meanwhile is
+    not counted.
+    """
+
+    __slots__ = (
+        "_blocked_seconds",
+        "_busy_before",
+        "_counts",
+        "_since",
+        "handled_seconds",
+        "is_blocked",
+        "is_ready",
+        "other_seconds",
+        "owner",
+        "quick",
+        "run",
+    )
+
+    def __init__(self, owner: Owner, run: Callable[[], int]) -> None:
+        self.owner = owner
+        self.run = run
+        self.is_ready = False
+        self.quick = 0
         self.handled_seconds = 0.0
-        self.busy_seconds = 0.0
-        self.blocked_seconds = 0.0
-        self.blocked_since = 0.0
+        self.other_seconds = 0.0
+        self.is_blocked = 0
+        self._counts = [0] * (len(DURATION_BOUNDS) + 1)
+        self._blocked_seconds = 0.0
+        self._since = 0.0
+        self._busy_before = 0.0
 
     def handled(self, seconds: float) -> None:
         """Count one batch that took `seconds` to handle (an async one: from its start to its end)."""
-        self.counts[bisect_left(DURATION_BOUNDS, seconds)] += 1
         self.handled_seconds += seconds
-        self.busy_seconds += seconds
+        self.slow(seconds)
 
+    def slow(self, seconds: float) -> None:
+        """Count one batch in its bucket, but not in the sum."""
+        self._counts[bisect_left(DURATION_BOUNDS, seconds)] += 1
 
-class Runnable(Protocol):
-    """What the scheduler gives turns to."""
+    def counts(self) -> tuple[int, ...]:
+        """Return the batches per bucket of `DURATION_BOUNDS`, and those above."""
+        return (self._counts[0] + self.quick, *self._counts[1:])
 
-    is_ready: bool
-    clockwork: Clockwork
-    run_turn: Callable[[], int]
+    def busy_seconds(self) -> float:
+        """Return the time of all turns, and of async callbacks from their start to their end."""
+        return self.handled_seconds + self.other_seconds
 
-    def turn_failed(self, error: BaseException) -> None:
-        """Take note that the turn raised `error`; must not raise."""
+    def block(self, outcome: int, now: float) -> None:
+        """Take note that a turn changed whether the process waits for demand."""
+        self._blocked_seconds = self.blocked_seconds(now)
+        self.is_blocked = outcome & BLOCKED
+        self._since = now
+        self._busy_before = self.busy_seconds()
 
-    def held_the_loop(self, seconds: float) -> None:
-        """Take note that the turn held the loop for a long time."""
+    def blocked_seconds(self, now: float) -> float:
+        """Return for how long the process has waited for demand, ever."""
+        if not self.is_blocked:
+            return self._blocked_seconds
+        return self._blocked_seconds + (now - self._since) - (self.busy_seconds() - self._busy_before)
 
 
 class Scheduler:
@@ -81,19 +131,18 @@ class Scheduler:
         self.telemetry = Telemetry()
         self.interrupted: Callable[[BaseException], None] | None = None
         self._slice_seconds = slice_seconds
-        self._ready: deque[Runnable] = deque()
+        self._ready: deque[Turns] = deque()
         self._is_scheduled = False
         self._run = self._run_measured if measure else self._run_unmeasured
 
-    def wake(self, process: Runnable) -> None:
-        """Give `process` a turn soon; once, however often it is woken before. Loop's thread only."""
-        if process.is_ready:
-            return
-        process.is_ready = True
-        self._ready.append(process)
-        if not self._is_scheduled:
-            self._is_scheduled = True
-            self.loop.call_soon(self._run)
+    def wake(self, turns: Turns) -> None:
+        """Give a process a turn soon; once, however often it is woken before. Loop's thread only."""
+        if not turns.is_ready:
+            turns.is_ready = True
+            self._ready.append(turns)
+            if not self._is_scheduled:
+                self._is_scheduled = True
+                self.loop.call_soon(self._run)
 
     def start_task(self, work: Coroutine[object, object, None], context: Context, name: str) -> asyncio.Task[None]:
         """Start the one task of a process: the only place where tasks are born."""
@@ -108,50 +157,49 @@ class Scheduler:
         last = clock()
         deadline = last + self._slice_seconds
         while ready:
-            process = ready.popleft()
-            process.is_ready = False
+            turns = ready.popleft()
+            turns.is_ready = False
             self.now = last
-            clockwork = process.clockwork
-            if clockwork.blocked_since:
-                clockwork.blocked_seconds += last - clockwork.blocked_since
-                clockwork.blocked_since = 0.0
             try:
-                outcome = process.run_turn()
+                outcome = turns.run()
             except BaseException as error:  # noqa: BLE001 - going on, whatever a turn raises, is the scheduler's duty
-                outcome = self._failed(process, error)
+                outcome = self._failed(turns, error)
             now = clock()
             spent = now - last
             last = now
             if outcome & HANDLED:
-                clockwork.counts[bisect_left(DURATION_BOUNDS, spent)] += 1
-                clockwork.handled_seconds += spent
-            clockwork.busy_seconds += spent
-            if outcome & MORE:
-                if not process.is_ready:
-                    process.is_ready = True
-                    ready.append(process)
-            elif outcome & BLOCKED:
-                clockwork.blocked_since = now
+                turns.handled_seconds += spent
+                if spent <= QUICK_SECONDS:
+                    turns.quick += 1
+                else:
+                    turns.slow(spent)
+            else:
+                turns.other_seconds += spent
+            if outcome & BLOCKED != turns.is_blocked:
+                turns.block(outcome, now)
+            if outcome >= MORE and not turns.is_ready:
+                turns.is_ready = True
+                ready.append(turns)
             if now >= deadline:
                 if spent > HELD_SECONDS:
-                    process.held_the_loop(spent)
+                    turns.owner.held_the_loop(spent)
                 break
         self._go_on()
 
     def _run_unmeasured(self) -> None:
         ready = self._ready
-        for _ in range(100):
+        for _ in range(UNMEASURED_TURNS):
             if not ready:
                 break
-            process = ready.popleft()
-            process.is_ready = False
+            turns = ready.popleft()
+            turns.is_ready = False
             try:
-                outcome = process.run_turn()
+                outcome = turns.run()
             except BaseException as error:  # noqa: BLE001 - going on, whatever a turn raises, is the scheduler's duty
-                outcome = self._failed(process, error)
-            if outcome & MORE and not process.is_ready:
-                process.is_ready = True
-                ready.append(process)
+                outcome = self._failed(turns, error)
+            if outcome >= MORE and not turns.is_ready:
+                turns.is_ready = True
+                ready.append(turns)
         self._go_on()
 
     def _go_on(self) -> None:
@@ -160,8 +208,8 @@ class Scheduler:
         else:
             self._is_scheduled = False
 
-    def _failed(self, process: Runnable, error: BaseException) -> int:
-        process.turn_failed(error)
+    def _failed(self, turns: Turns, error: BaseException) -> int:
+        turns.owner.turn_failed(error)
         self.interrupt(error)
         return IDLE
 

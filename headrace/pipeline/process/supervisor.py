@@ -63,7 +63,7 @@ class Supervisor(Process[object]):
 
     def _child_ended(self, child: Process[object], reason: ExitReason) -> None:
         self._exits.append((child, reason))
-        self.scheduler.wake(self)
+        self.scheduler.wake(self.turns)
 
     def turn(self) -> int:
         """Decide about one child that has ended."""

@@ -8,7 +8,7 @@ from typing import Final
 from headrace.ground.counts import Tally
 from headrace.ground.errors import BadReturn
 from headrace.pipeline.process.process import ExitReason, Process
-from headrace.pipeline.process.scheduler import HANDLED, IDLE, MORE, Scheduler
+from headrace.pipeline.process.scheduler import HANDLED, HANDLED_MORE, IDLE, MORE, Scheduler
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.handler import Handler, MessageHandler
@@ -17,6 +17,10 @@ from headrace.pipeline.stage.subscription import Mark, Subscription
 
 LATENCY_BOUNDS: Final = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 600.0)
 """Upper bounds, in seconds, of the buckets for the time from a source to a consumer."""
+
+
+QUICK_LATENCY: Final = LATENCY_BOUNDS[0]
+"""What is younger is counted without a search."""
 
 
 class ConsumerProcess(Process[Consumer[object]]):
@@ -56,12 +60,6 @@ class ConsumerProcess(Process[Consumer[object]]):
         """Give back what was not begun."""
         self.inlet.leave()
 
-    def arrived(self, subscription: Subscription) -> None:
-        """Get a turn: events wait in `subscription`."""
-        self.inlet.waiting.append(subscription)
-        if not self.is_ready:
-            self.scheduler.wake(self)
-
     # turns
 
     def turn(self) -> int:
@@ -69,40 +67,61 @@ class ConsumerProcess(Process[Consumer[object]]):
         if self.needs_attention:
             return self.attend()
         inlet = self.inlet
-        batch = inlet.take()
-        if type(batch) is not list:
-            return self._end_of(batch)
-        subscription = inlet.source
-        size = len(batch)
-        result = self.handle_events(batch)
+        subscription = inlet.first
+        queue = subscription.queue
+        if not queue:
+            waiting = inlet.waiting()
+            if waiting is None:
+                return IDLE
+            subscription, queue = waiting, waiting.queue
+        events, born = queue.popleft()
+        if events is None:
+            return self._end_of(subscription, born)
+        if subscription.offset or len(events) > subscription.window.batch_size:
+            events = subscription.cut(events, born)
+        size = len(events)
+        try:
+            result = self.handle_events(events)
+        except BaseException:
+            inlet.take_in_hand(subscription, events, born, size)
+            raise
         if result is not None:
-            self._take_return(result, size)
+            inlet.take_in_hand(subscription, events, born, size)
+            self._take_return(result)
             return IDLE
-        self.latency.observe(self.scheduler.now - subscription.born)
-        return HANDLED | MORE if inlet.settle(subscription, size) else HANDLED
+        age = self.scheduler.now - born
+        latency = self.latency
+        latency.sum += age
+        if age <= QUICK_LATENCY:
+            latency.quick += 1
+        else:
+            latency.search(age)
+        subscription.handled(size)
+        if inlet.is_single:
+            return HANDLED_MORE if queue else HANDLED
+        inlet.rotate(subscription)
+        return HANDLED_MORE
 
-    def _take_return(self, result: object, size: int) -> None:
+    def _take_return(self, result: object) -> None:
         if not inspect.isawaitable(result):
             raise BadReturn(self.name, "handle_events", result, "None: a consumer emits nothing")
-        self.drive(result, partial(self._handled_later, size, self.scheduler.clock()))
+        self.drive(result, partial(self._handled_later, self.scheduler.clock()))
 
-    def _handled_later(self, size: int, since: float, result: object) -> None:
+    def _handled_later(self, since: float, result: object) -> None:
         if result is not None:
             raise BadReturn(self.name, "handle_events", result, "None: a consumer emits nothing")
-        subscription = self.inlet.source
         now = self.scheduler.clock()
-        self.clockwork.handled(now - since)
-        self.latency.observe(now - subscription.born)
-        self.inlet.settle(subscription, size)
+        self.turns.handled(now - since)
+        self.latency.observe(now - self.inlet.born)
+        self.inlet.settle_hand()
 
-    def _end_of(self, mark: "list[object] | Mark | None") -> int:
-        if not isinstance(mark, Mark):
-            return IDLE
-        reason = self.inlet.end(mark)
+    def _end_of(self, subscription: Subscription, mark: Mark) -> int:
+        reason = self.inlet.end(subscription, mark)
         if reason is not None:
             self.is_final = True
             self.exit(reason)
         elif not self.inlet.subscriptions:
+            self.needs_attention = True
             handle_complete = getattr(self.callbacks, "handle_complete", None)
             if handle_complete is None:
                 self.exit("normal")

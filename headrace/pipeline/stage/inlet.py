@@ -23,21 +23,29 @@ def exit_reason(cancel: CancelMode, reason: ExitReason) -> ExitReason | None:
 class Inlet:
     """The subscriptions of one consumer, served in turn.
 
-    What is taken, from `source`, is *in hand* until it is settled (handled), dropped or put back; so a crash knows what it hit.
+    What is taken, from `source`, is *in hand* until it is settled (handled), abandoned or put back; so a crash knows what it hit.
     """
 
-    __slots__ = ("counts", "hand", "is_acknowledged", "is_by_delivery", "received", "source", "subscriptions", "waiting")
+    __slots__ = ("_received", "born", "counts", "first", "hand", "hand_size", "is_acknowledged", "is_by_delivery", "is_single", "source", "subscriptions")
 
     def __init__(self, counts: StageCounts, *, is_by_delivery: bool) -> None:
         """With `is_by_delivery` a subscription keeps its turn until a whole delivery is handled (a producer-consumer's rule)."""
         self.counts = counts
         self.is_acknowledged = False
-        self.subscriptions: list[Subscription] = []
-        self.waiting: deque[Subscription] = deque()
-        self.hand: list[object] | None = None
-        self.source: Subscription
-        self.received = 0
         self.is_by_delivery = is_by_delivery
+        self.subscriptions: deque[Subscription] = deque()
+        self.hand: list[object] | None = None
+        self.hand_size = 0
+        self.born = 0.0
+        self.is_single = False
+        self.source: Subscription
+        self.first: Subscription
+        self._received = 0
+
+    def subscribe(self, subscription: Subscription) -> None:
+        """Take in a new subscription, not asked on yet."""
+        self.subscriptions.append(subscription)
+        self._look()
 
     def open(self) -> None:
         """Ask for the first events on every subscription that has not been asked on."""
@@ -46,51 +54,63 @@ class Inlet:
             if demand:
                 subscription.ask(demand)
 
+    def waiting(self) -> Subscription | None:
+        """Return the subscription whose turn it is among those with something in the queue; None when nothing waits."""
+        subscriptions = self.subscriptions
+        for _ in range(len(subscriptions)):
+            self.first = subscriptions[0]
+            if self.first.queue:
+                return self.first
+            subscriptions.rotate(-1)
+        return None
+
     def take(self) -> "list[object] | Mark | None":
         """Return the next batch, now in hand; or a mark, which is removed; or None when nothing waits."""
-        if not self.waiting:
+        subscription = self.waiting()
+        if subscription is None:
             return None
-        subscription = self.waiting[0]
+        events, born = subscription.queue.popleft()
+        if isinstance(born, Mark):
+            self.source = subscription
+            return born
+        assert events is not None  # noqa: S101 - only a mark has no events, and this is none
+        if subscription.offset or len(events) > subscription.window.batch_size:
+            events = subscription.cut(events, born)
+        self.take_in_hand(subscription, events, born, len(events))
+        return events
+
+    def take_in_hand(self, subscription: Subscription, events: list[object], born: float, size: int) -> None:
+        """Hold a batch of `size` events (its list may have been changed since) until it is settled or abandoned."""
         self.source = subscription
-        if isinstance(subscription.queue[0], Mark):
-            mark = subscription.queue.popleft()
-            self.next_turn(subscription)
-            return mark if isinstance(mark, Mark) else None
-        batch = subscription.take()
-        self.hand = batch
-        return batch
+        self.hand = events
+        self.born = born
+        self.hand_size = size
 
-    def is_at_delivery(self) -> bool:
-        """Tell whether the next thing to take is the beginning of a delivery, rather than the rest of one, or a mark."""
-        subscription = self.waiting[0]
-        return not subscription.offset and not isinstance(subscription.queue[0], Mark)
+    def rotate(self, subscription: Subscription) -> None:
+        """Give the next subscription its turn, once this one has had its batch (or its whole delivery)."""
+        if not (self.is_by_delivery and subscription.offset):
+            self.subscriptions.rotate(-1)
+            self.first = self.subscriptions[0]
 
-    def settle(self, subscription: Subscription, size: int) -> bool:
-        """Account for the batch of `size` events in hand: it was handled. Return whether more waits."""
+    def settle_hand(self) -> None:
+        """Account for the batch in hand: it was handled."""
         self.hand = None
-        self.received += size
-        demand = subscription.window.handled(size)
-        if demand:
-            subscription.asked += demand
-            subscription.producer.asked()
-        return self.next_turn(subscription)
+        self.source.handled(self.hand_size)
+        self.rotate(self.source)
 
-    def next_turn(self, subscription: Subscription) -> bool:
-        """Let the next subscription have its turn; return whether anything waits."""
-        waiting = self.waiting
-        if not subscription.queue:
-            subscription.is_waiting = False
-            waiting.popleft()
-            return bool(waiting)
-        if len(waiting) > 1 and not (self.is_by_delivery and subscription.offset):
-            waiting.rotate(-1)
-        return True
+    def in_flight(self) -> int:
+        """Return how many events wait in the queues or are in hand."""
+        return sum(subscription.unfinished() for subscription in self.subscriptions)
 
-    def end(self, mark: Mark) -> ExitReason | None:
-        """Close the subscription whose end was reached; return the reason with which the consumer must end, if it must."""
-        subscription = self.source
-        subscription.is_open = False
-        self.subscriptions.remove(subscription)
+    def received(self) -> int:
+        """Return how many events were taken and settled or abandoned, ever."""
+        return self._received + sum(
+            subscription.delivered - subscription.unfinished() for subscription in self.subscriptions
+        )
+
+    def end(self, subscription: Subscription, mark: Mark) -> ExitReason | None:
+        """Close a subscription whose end was reached; return the reason with which the consumer must end, if it must."""
+        self._close(subscription)
         if mark.kind is MarkKind.COMPLETED:
             return None
         return exit_reason(subscription.cancel, mark.reason)
@@ -100,30 +120,32 @@ class Inlet:
         batch = self.hand
         if batch is None:
             return
-        subscription = self.source
         self.hand = None
         if self.is_acknowledged:
             again = [event.again() if isinstance(event, Message) else event for event in batch]
-            subscription.put_back(again)
+            self.source.put_back(again, self.born)
             self.counts.redelivered += len(again)
-            self.subscription_waits(subscription)
             return
-        self.counts.discard(len(batch), "crash" if is_crash else "cancelled")
-        self.settle(subscription, len(batch))
-
-    def subscription_waits(self, subscription: Subscription) -> None:
-        """See to it that a subscription whose queue is not empty is served."""
-        if not subscription.is_waiting:
-            subscription.is_waiting = True
-            self.waiting.appendleft(subscription)
+        self.counts.discard(self.hand_size, "crash" if is_crash else "cancelled")
+        self.source.handled(self.hand_size)
 
     def leave(self) -> None:
         """End all subscriptions: what was not begun goes back to its producer, or is discarded."""
         for subscription in list(self.subscriptions):
-            subscription.is_open = False
             left = subscription.producer.left(subscription, subscription.unbegun())
+            subscription.delivered += len(left)
+            self._close(subscription)
             self.counts.discard(len(left), "cancelled")
             if self.is_acknowledged:
                 settle(left, Outcome.FAILED)
-        self.subscriptions.clear()
-        self.waiting.clear()
+
+    def _close(self, subscription: Subscription) -> None:
+        """Let a subscription go; nothing of it waits or is in hand any more."""
+        self._received += subscription.delivered
+        self.subscriptions.remove(subscription)
+        self._look()
+
+    def _look(self) -> None:
+        self.is_single = len(self.subscriptions) == 1
+        if self.subscriptions:
+            self.first = self.subscriptions[0]

@@ -18,14 +18,15 @@ class Outlet:
     With one plain subscriber there is nothing to choose, and the dispatcher is not asked: `sole` is that subscriber.
     """
 
-    __slots__ = ("buffer", "dispatcher", "is_acknowledged", "sent", "sole", "subscriptions")
+    __slots__ = ("_sent", "_sole_before", "buffer", "dispatcher", "is_acknowledged", "sole", "subscriptions")
 
     def __init__(self, dispatcher: Dispatcher[Subscription], buffer: Buffer[object]) -> None:
         self.dispatcher = dispatcher
         self.buffer = buffer
         self.subscriptions: list[Subscription] = []
         self.sole: Subscription | None = None
-        self.sent = 0
+        self._sent = 0
+        self._sole_before = 0
         self.is_acknowledged = False
 
     def subscribe(self, subscription: Subscription) -> None:
@@ -34,35 +35,51 @@ class Outlet:
         self.dispatcher.subscribed(subscription)
         self._choose_sole()
 
-    def leave(self, subscription: Subscription) -> None:
-        """Let a subscription go, and its demand with it."""
+    def leave(self, subscription: Subscription, unbegun: list[object], born: float) -> list[object]:
+        """Let a subscription go, and its demand with it; return of `unbegun` what cannot go to others.
+
+        The rest is as if it had never been sent: it goes before all that is buffered, and is served at once.
+        """
+        is_sole = subscription is self.sole
         self.subscriptions.remove(subscription)
         self.dispatcher.cancelled(subscription)
         self._choose_sole()
+        if not self.dispatcher.takes_back:
+            if is_sole:
+                self._sent += len(unbegun)
+            return unbegun
+        if not is_sole:
+            self._sent -= len(unbegun)
+        self.buffer.put_back(unbegun, born)
+        self._serve()
+        return []
+
+    def sent(self) -> int:
+        """Return how many events have been sent, each counted once, however many subscribers got it."""
+        return self._sent if self.sole is None else self._sent + self.sole.delivered - self._sole_before
 
     def _choose_sole(self) -> None:
+        self._sent = self.sent()
         subscriptions = self.subscriptions
         is_sole = len(subscriptions) == 1 and subscriptions[0].selector is None
+        for subscription in subscriptions:
+            subscription.is_sole = is_sole
         self.sole = subscriptions[0] if is_sole else None
+        if self.sole is not None:
+            self.sole.pending += self.sole.asked
+            self.sole.asked = 0
+        self._sole_before = 0 if self.sole is None else self.sole.delivered
 
     def collect(self) -> int:
         """Take in what has been asked, serve it from the buffer, and return what subscribers still miss."""
-        sole = self.sole
-        if sole is None:
-            for subscription in self.subscriptions:
-                if subscription.asked:
-                    demand = subscription.asked
-                    subscription.asked = 0
-                    self.dispatcher.asked(subscription, demand)
-            if self.buffer.size:
-                self._serve()
-            return self.dispatcher.unmet()
-        if sole.asked:
-            sole.pending += sole.asked
-            sole.asked = 0
+        for subscription in self.subscriptions:
+            if subscription.asked:
+                demand = subscription.asked
+                subscription.asked = 0
+                self.dispatcher.asked(subscription, demand)
         if self.buffer.size:
             self._serve()
-        return sole.pending
+        return self.dispatcher.unmet()
 
     def emit(self, events: list[object], born: float) -> list[object]:
         """Deliver what has been asked for and buffer the rest; return what the buffer could not keep."""
@@ -70,20 +87,12 @@ class Outlet:
         size = len(events)
         if sole is not None and size <= sole.pending and not self.buffer.size:
             if size:
-                sole.pending -= size
-                self.sent += size
-                sole.deliver(events, born)
+                sole.send(events, born, size)
             return NOTHING
         if not self.buffer.size:
             used = self._dispatch(events, born)
             events = events[used:]
         return self.buffer.put(events, born)
-
-    def put_back(self, events: list[object], born: float) -> None:
-        """Put events that were sent, and that nobody began, before all others; serve them at once."""
-        self.sent -= len(events)
-        self.buffer.put_back(events, born)
-        self._serve()
 
     def mark(self, mark: Mark) -> None:
         """Put a mark behind all that was delivered to each subscriber."""
@@ -106,7 +115,8 @@ class Outlet:
             for _, portion in deliveries:
                 claim(portion)
             settle(events[:used], Outcome.DONE)
-        self.sent += used
+        if self.sole is None:
+            self._sent += used
         for subscription, portion in deliveries:
             subscription.deliver(portion, born)
         return used

@@ -7,7 +7,7 @@ from functools import partial
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import as_messages, settle
 from headrace.pipeline.process.process import ExitReason, Process, State
-from headrace.pipeline.process.scheduler import BLOCKED, HANDLED, IDLE, MORE, Scheduler
+from headrace.pipeline.process.scheduler import BLOCKED, HANDLED, HANDLED_MORE, IDLE, MORE, Scheduler
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.handler import Handler, MessageHandler
 from headrace.pipeline.stage.inlet import Inlet
@@ -64,25 +64,10 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
         self._drop(left, "crash" if isinstance(reason, BaseException) else "cancelled")
         self.outlet.mark(Mark(MarkKind.DOWN, reason))
 
-    def arrived(self, subscription: Subscription) -> None:
-        """Get a turn: events wait in `subscription`."""
-        self.inlet.waiting.append(subscription)
-        if not self.is_ready:
-            self.scheduler.wake(self)
-
-    def asked(self) -> None:
-        """Get a turn: a consumer asks."""
-        if not self.is_ready:
-            self.scheduler.wake(self)
-
     def left(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
         """Let a consumer go; take back what it had not begun, or return it if it cannot go to another."""
-        self.outlet.leave(subscription)
-        self.scheduler.wake(self)
-        if not self.outlet.dispatcher.takes_back or self.state is State.ENDED:
-            return unbegun
-        self.outlet.put_back(unbegun, self.scheduler.now)
-        return []
+        self.scheduler.wake(self.turns)
+        return self.outlet.leave(subscription, unbegun, self.scheduler.now)
 
     def emit_nowait(self, events: list[object]) -> None:
         """Emit what the callbacks push."""
@@ -92,7 +77,7 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
         """Finish once the buffer is empty."""
         self.is_completing = True
         self.needs_attention = True
-        self.scheduler.wake(self)
+        self.scheduler.wake(self.turns)
 
     def _emit(self, events: list[object], born: float) -> None:
         dropped = self.outlet.emit(events, born)
@@ -111,26 +96,43 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
         if self.needs_attention:
             return self.attend()
         inlet, outlet = self.inlet, self.outlet
-        unmet = outlet.collect()
-        if not inlet.waiting:
-            return IDLE
-        if unmet <= 0 and inlet.is_at_delivery():
-            return BLOCKED
-        batch = inlet.take()
-        if type(batch) is not list:
-            return self._end_of(batch)
-        subscription = inlet.source
-        size = len(batch)
-        outputs = self.handle_events(batch)
-        if type(outputs) is not list:
-            if inspect.isawaitable(outputs):
-                self.drive(outputs, partial(self._handled_later, size, self.scheduler.clock()))
+        sole = outlet.sole
+        unmet = sole.pending if sole is not None and not outlet.buffer.size else outlet.collect()
+        subscription = inlet.first
+        queue = subscription.queue
+        if not queue:
+            waiting = inlet.waiting()
+            if waiting is None:
                 return IDLE
-            outputs = as_list(self.name, "handle_events", outputs)
-        dropped = outlet.emit(outputs, subscription.born)
-        if dropped:
-            self._drop(dropped, "overflow")
-        return HANDLED | MORE if inlet.settle(subscription, size) else HANDLED
+            subscription, queue = waiting, waiting.queue
+        if unmet <= 0 and not subscription.offset and queue[0][0] is not None:
+            return BLOCKED
+        events, born = queue.popleft()
+        if events is None:
+            return self._end_of(subscription, born)
+        if subscription.offset or len(events) > subscription.window.batch_size:
+            events = subscription.cut(events, born)
+        size = len(events)
+        try:
+            outputs = self.handle_events(events)
+            if type(outputs) is not list:
+                if inspect.isawaitable(outputs):
+                    inlet.take_in_hand(subscription, events, born, size)
+                    self.drive(outputs, partial(self._handled_later, self.scheduler.clock()))
+                    return IDLE
+                outputs = as_list(self.name, "handle_events", outputs)
+        except BaseException:
+            inlet.take_in_hand(subscription, events, born, size)
+            raise
+        if sole is not None and 0 < len(outputs) <= sole.pending:
+            sole.send(outputs, born, len(outputs))
+        else:
+            self._emit(outputs, born)
+        subscription.handled(size)
+        if inlet.is_single:
+            return HANDLED_MORE if queue else HANDLED
+        inlet.rotate(subscription)
+        return HANDLED_MORE
 
     def attend(self) -> int:
         """Serve the buffer while busy; finish when completing; else what every process attends to."""
@@ -141,20 +143,19 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
             return self._finish()
         return super().attend()
 
-    def _handled_later(self, size: int, since: float, outputs: object) -> None:
+    def _handled_later(self, since: float, outputs: object) -> None:
         events = as_list(self.name, "handle_events", outputs)
-        self.clockwork.handled(self.scheduler.clock() - since)
-        self._emit(events, self.inlet.source.born)
-        self.inlet.settle(self.inlet.source, size)
+        self.turns.handled(self.scheduler.clock() - since)
+        self._emit(events, self.inlet.born)
+        self.inlet.settle_hand()
 
-    def _end_of(self, mark: "list[object] | Mark | None") -> int:
-        if not isinstance(mark, Mark):
-            return IDLE
-        reason = self.inlet.end(mark)
+    def _end_of(self, subscription: Subscription, mark: Mark) -> int:
+        reason = self.inlet.end(subscription, mark)
         if reason is not None:
             self.is_final = True
             self.exit(reason)
         elif not self.inlet.subscriptions:
+            self.needs_attention = True
             handle_complete = getattr(self.callbacks, "handle_complete", None)
             if handle_complete is None:
                 self.complete()

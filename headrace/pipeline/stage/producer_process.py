@@ -9,7 +9,7 @@ from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import settle
 from headrace.pipeline.demand.ledger import Ledger
 from headrace.pipeline.process.process import ExitReason, Process, State
-from headrace.pipeline.process.scheduler import BLOCKED, HANDLED, IDLE, MORE, SLICE_SECONDS, Scheduler
+from headrace.pipeline.process.scheduler import BLOCKED, HANDLED_BLOCKED, HANDLED_MORE, IDLE, SLICE_SECONDS, Scheduler
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.outlet import Outlet
 from headrace.pipeline.stage.outputs import as_list
@@ -83,19 +83,10 @@ class ProducerProcess(Process[Producer[object]]):
 
     # what subscriptions and callbacks say
 
-    def asked(self) -> None:
-        """Get a turn: a consumer asks."""
-        if not self.is_ready:
-            self.scheduler.wake(self)
-
     def left(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
         """Let a consumer go; take back what it had not begun, or return it if it cannot go to another."""
-        self.outlet.leave(subscription)
-        self.scheduler.wake(self)
-        if not self.outlet.dispatcher.takes_back or self.state is State.ENDED:
-            return unbegun
-        self.outlet.put_back(unbegun, self.scheduler.now)
-        return []
+        self.scheduler.wake(self.turns)
+        return self.outlet.leave(subscription, unbegun, self.scheduler.now)
 
     def emit_nowait(self, events: list[object]) -> None:
         """Deliver what has been asked for, buffer the rest, and count what the buffer could not keep."""
@@ -113,7 +104,7 @@ class ProducerProcess(Process[Producer[object]]):
         """Finish once the buffer is empty."""
         self.is_completing = True
         self.needs_attention = True
-        self.scheduler.wake(self)
+        self.scheduler.wake(self.turns)
 
     def drain(self) -> None:
         """Take in nothing more: close the door, give a running `handle_demand` its time, then complete."""
@@ -134,7 +125,9 @@ class ProducerProcess(Process[Producer[object]]):
         if self.needs_attention:
             return self.attend()
         outlet = self.outlet
-        demand = self.ledger.tell(outlet.collect())
+        sole = outlet.sole
+        unmet = sole.pending if sole is not None and not outlet.buffer.size else outlet.collect()
+        demand = self.ledger.tell(unmet)
         if self.pull is not None:
             self.pull.wanted += demand
             return self._go_on(self.pull)
@@ -143,12 +136,14 @@ class ProducerProcess(Process[Producer[object]]):
         events = self.handle_demand(demand)
         if type(events) is not list:
             self._take(demand, events)
-            return HANDLED | MORE
-        self.ledger.emitted(len(events))
-        dropped = outlet.emit(events, self.scheduler.now)
-        if dropped:
-            self._drop(dropped, "overflow")
-        return HANDLED | BLOCKED
+            return HANDLED_MORE
+        size = len(events)
+        if sole is not None and 0 < size <= sole.pending and not outlet.buffer.size:
+            self.ledger.emitted(size)
+            sole.send(events, self.scheduler.now, size)
+        else:
+            self.emit_nowait(events)
+        return HANDLED_BLOCKED
 
     def attend(self) -> int:
         """Serve the buffer while busy; finish when completing; else what every process attends to."""
@@ -190,7 +185,7 @@ class ProducerProcess(Process[Producer[object]]):
         elif inspect.isawaitable(events):
             self.drive(events, partial(self._taken_later, demand, self.scheduler.clock()))
         elif isinstance(events, AsyncIterable):
-            self.pull = AsyncPull(aiter(events), partial(self.scheduler.wake, self), self.scheduler.clock, SLICE_SECONDS)
+            self.pull = AsyncPull(aiter(events), partial(self.scheduler.wake, self.turns), self.scheduler.clock, SLICE_SECONDS)
             self.pull.wanted = demand
         elif isinstance(events, Iterator):
             self.pull = SyncPull(events, self.scheduler.clock, SLICE_SECONDS)
@@ -199,7 +194,7 @@ class ProducerProcess(Process[Producer[object]]):
             self.emit_nowait(as_list(self.name, "handle_demand", events))
 
     def _taken_later(self, demand: int, since: float, events: object) -> None:
-        self.clockwork.handled(self.scheduler.clock() - since)
+        self.turns.handled(self.scheduler.clock() - since)
         self._take(demand, events)
 
     def _go_on(self, pull: SyncPull | AsyncPull) -> int:
@@ -209,12 +204,12 @@ class ProducerProcess(Process[Producer[object]]):
             self.emit_nowait(events)
         if pull.has_ended:
             self.pull = None
-            return HANDLED | MORE
-        outcome = HANDLED | BLOCKED if events else BLOCKED
+            return HANDLED_MORE
+        outcome = HANDLED_BLOCKED if events else BLOCKED
         if not pull.wanted:
             return outcome
         if isinstance(pull, SyncPull):
-            return HANDLED | MORE
+            return HANDLED_MORE
         if not pull.is_running:
             pull.is_running = True
             self.driver.run(pull.run(), partial(self._pulled, pull))
@@ -227,4 +222,4 @@ class ProducerProcess(Process[Producer[object]]):
             self.turn_failed(error)
             self.scheduler.interrupt(error)
         self.needs_attention = True
-        self.scheduler.wake(self)
+        self.scheduler.wake(self.turns)

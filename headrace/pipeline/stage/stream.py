@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 from headrace.pipeline.demand.window import Window
 from headrace.pipeline.process.process import State
+from headrace.pipeline.process.scheduler import IDLE, Turns
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.inlet import Inlet
 from headrace.pipeline.stage.producer_consumer_process import ProducerConsumerProcess
@@ -21,15 +22,23 @@ class Reader:
         self.inlet.is_acknowledged = producer.outlet.is_acknowledged
         self._arrival: asyncio.Future[None] | None = None
         self._loop = producer.scheduler.loop
-        self.inlet.subscriptions.append(Subscription(producer, self, window, "temporary"))
-        producer.outlet.subscribe(self.inlet.subscriptions[0])
+        self.turns = Turns(self, self._turn)
+        subscription = Subscription(producer, self, producer.scheduler, window, "temporary")
+        self.inlet.subscribe(subscription)
+        producer.outlet.subscribe(subscription)
         self.inlet.open()
 
-    def arrived(self, subscription: Subscription) -> None:
-        """Wake the reader."""
-        self.inlet.waiting.append(subscription)
+    def _turn(self) -> int:
+        """Wake the coroutine that reads: something waits."""
         if self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(None)
+        return IDLE
+
+    def turn_failed(self, error: BaseException) -> None:
+        """Do nothing: this turn raises nothing."""
+
+    def held_the_loop(self, seconds: float) -> None:
+        """Do nothing: this turn takes no time."""
 
     async def next_batch(self) -> list[object] | None:
         """Wait for a batch, which is then in hand; None when the stage has ended. Raises the reason if that was a crash."""
@@ -38,7 +47,7 @@ class Reader:
             if isinstance(taken, list):
                 return taken
             if isinstance(taken, Mark):
-                self.inlet.end(taken)
+                self.inlet.end(self.inlet.source, taken)
                 if taken.kind is MarkKind.DOWN and isinstance(taken.reason, BaseException):
                     raise taken.reason
                 return None
@@ -58,6 +67,6 @@ async def read_stage(
         while (batch := await reader.next_batch()) is not None:
             for event in batch:
                 yield event
-            reader.inlet.settle(reader.inlet.source, len(batch))
+            reader.inlet.settle_hand()
     finally:
         reader.inlet.leave()

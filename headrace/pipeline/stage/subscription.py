@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from headrace.pipeline.demand.window import Window
 from headrace.pipeline.process.process import ExitReason
+from headrace.pipeline.process.scheduler import Scheduler, Turns
 
 CancelMode = Literal["permanent", "transient", "temporary"]
 """What a producer's end does to its consumer (GenStage): ends it; ends it unless the end was normal; nothing."""
@@ -43,22 +44,15 @@ class Mark:
     reason: ExitReason = "normal"
 
 
-class ConsumerSide(Protocol):
-    """What a subscription needs of its consumer."""
+class End(Protocol):
+    """What a subscription needs of either of its ends."""
 
     name: str
-
-    def arrived(self, subscription: "Subscription") -> None:
-        """Take note that the queue of `subscription` is no longer empty."""
+    turns: Turns
 
 
-class ProducerSide(Protocol):
+class ProducerEnd(End, Protocol):
     """What a subscription needs of its producer."""
-
-    name: str
-
-    def asked(self) -> None:
-        """Take note that a subscription has been asked on."""
 
     def left(self, subscription: "Subscription", unbegun: list[object]) -> list[object]:
         """Take note that a consumer has gone; take back what it had not begun, or return it."""
@@ -68,103 +62,120 @@ class Subscription:
     """One object, two ends. Asking is an addition, delivering is an append, and either wakes the other side.
 
     Always: `asked + pending + queued + in hand = window.coming <= max_demand`, and order is kept.
-    `asked` is what the producer has not noticed yet, `pending` what it may still send.
+    `pending` is what the producer may still send; `asked` is what its dispatcher has not been told yet, which a sole subscriber,
+    among whom there is nothing to choose, has no need of. The queue holds deliveries `(events, when the first was born at its
+    source)` and marks `(None, mark)`.
     """
 
     __slots__ = (
         "asked",
-        "born",
         "cancel",
         "consumer",
+        "consumer_turns",
         "delivered",
-        "is_open",
-        "is_waiting",
+        "is_sole",
         "offset",
         "pending",
         "producer",
+        "producer_turns",
         "queue",
-        "queued",
         "selector",
+        "wake",
         "window",
     )
 
     def __init__(
         self,
-        producer: ProducerSide,
-        consumer: ConsumerSide,
+        producer: ProducerEnd,
+        consumer: End,
+        scheduler: Scheduler,
         window: Window,
         cancel: CancelMode = "permanent",
         selector: Callable[[object], bool] | None = None,
     ) -> None:
         self.producer = producer
         self.consumer = consumer
+        self.wake = scheduler.wake
+        self.producer_turns = producer.turns
+        self.consumer_turns = consumer.turns
         self.window = window
         self.cancel: CancelMode = cancel
         self.selector = selector
-        self.queue: deque[tuple[list[object], float] | Mark] = deque()
+        self.queue: deque[tuple[list[object], float] | tuple[None, Mark]] = deque()
         self.offset = 0
+        self.is_sole = False
         self.asked = 0
         self.pending = 0
         self.delivered = 0
-        self.born = 0.0
-        self.is_waiting = False
-        self.is_open = True
 
     def ask(self, demand: int) -> None:
         """Ask for `demand` more events; asks that meet before the producer's turn are one sum."""
-        self.asked += demand
-        self.producer.asked()
+        if self.is_sole:
+            self.pending += demand
+        else:
+            self.asked += demand
+        self.wake(self.producer_turns)
+
+    def handled(self, size: int) -> None:
+        """Account for a batch of `size` events that the consumer has done with, and ask for more when it is time."""
+        demand = self.window.handled(size)
+        if demand:
+            if self.is_sole:
+                self.pending += demand
+            else:
+                self.asked += demand
+            self.wake(self.producer_turns)
+
+    def send(self, events: list[object], born: float, size: int) -> None:
+        """Send `size` events, at most `pending`."""
+        self.pending -= size
+        self.delivered += size
+        self.queue.append((events, born))
+        self.wake(self.consumer_turns)
 
     def deliver(self, events: list[object], born: float) -> None:
-        """Put events in the queue; at most `pending`, which the caller has lowered by them."""
+        """Put events in the queue that the dispatcher has taken out of `pending`."""
         self.delivered += len(events)
         self.queue.append((events, born))
-        if not self.is_waiting:
-            self.is_waiting = True
-            self.consumer.arrived(self)
+        self.wake(self.consumer_turns)
 
     def mark(self, mark: Mark) -> None:
         """Put a mark in the queue, behind all that was delivered."""
-        self.queue.append(mark)
-        if not self.is_waiting:
-            self.is_waiting = True
-            self.consumer.arrived(self)
+        self.queue.append((None, mark))
+        self.wake(self.consumer_turns)
 
-    def take(self) -> list[object]:
-        """Remove and return the next batch: the head delivery, or a slice of it of at most the window's batch size."""
-        entry = self.queue[0]
-        assert not isinstance(entry, Mark)  # noqa: S101 - the inlet looks before it takes
-        events, self.born = entry
-        size = self.window.batch_size
+    def unfinished(self) -> int:
+        """Return how many events wait in the queue or are in hand."""
+        return self.window.coming - self.asked - self.pending
+
+    def cut(self, events: list[object], born: float) -> list[object]:
+        """Return the next batch of a delivery that is longer than the window's batch size; the rest stays at the head."""
         offset = self.offset
-        if not offset and len(events) <= size:
-            self.queue.popleft()
-            return events
-        end = offset + size
-        if end >= len(events):
-            self.queue.popleft()
-            self.offset = 0
-        else:
+        end = offset + self.window.batch_size
+        if end < len(events):
+            self.queue.appendleft((events, born))
             self.offset = end
+        else:
+            self.offset = 0
         return events[offset:end]
 
-    def put_back(self, events: list[object]) -> None:
+    def put_back(self, events: list[object], born: float) -> None:
         """Put a batch that was taken and not handled back at the head."""
         if self.offset:
-            self.offset -= len(events)
-        else:
-            self.queue.appendleft((events, self.born))
+            head, _ = self.queue.popleft()
+            events = events if head is None else [*events, *head[self.offset :]]
+            self.offset = 0
+        self.queue.appendleft((events, born))
 
     def unbegun(self) -> list[object]:
         """Remove and return all events that wait in the queue, oldest first; marks stay."""
         events: list[object] = []
-        marks = []
-        for entry in self.queue:
-            if isinstance(entry, Mark):
-                marks.append(entry)
-            else:
-                events.extend(entry[0][self.offset :] if not events and self.offset else entry[0])
-        self.offset = 0
+        marks = [(None, mark) for head, mark in self.queue if isinstance(mark, Mark)]
+        for delivery, _ in self.queue:
+            if delivery is not None:
+                events.extend(delivery[self.offset :])
+                self.offset = 0
         self.queue.clear()
         self.queue.extend(marks)
+        self.delivered -= len(events)
         return events

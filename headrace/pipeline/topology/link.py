@@ -78,8 +78,8 @@ def subscribe(
 ) -> Subscription:
     """Link two stages. If the producer's edges carry messages, the consumer's own edges do, too."""
     window = Window(to.max_demand, to.min_demand)
-    subscription = Subscription(producer, consumer, window, to.cancel or cancel, to.selector)
-    consumer.inlet.subscriptions.append(subscription)
+    subscription = Subscription(producer, consumer, consumer.scheduler, window, to.cancel or cancel, to.selector)
+    consumer.inlet.subscribe(subscription)
     producer.outlet.subscribe(subscription)
     if producer.outlet.is_acknowledged:
         consumer.inlet.is_acknowledged = True

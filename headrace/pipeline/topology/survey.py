@@ -4,7 +4,6 @@ from headrace.ground.counts import Tally
 from headrace.pipeline.process.process import ExitReason, State
 from headrace.pipeline.process.scheduler import DURATION_BOUNDS
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
-from headrace.pipeline.stage.inlet import Inlet
 from headrace.pipeline.stage.producer_process import ProducerProcess
 from headrace.pipeline.stage.subscription import Subscription
 from headrace.pipeline.topology.graph import Kind
@@ -27,25 +26,25 @@ def survey(run: Run, state: str) -> TopologySnapshot:
 def _stage(process: StageProcess, run: Run) -> StageSnapshot:
     inlet = None if isinstance(process, ProducerProcess) else process.inlet
     outlet = None if isinstance(process, ConsumerProcess) else process.outlet
-    clockwork, counts = process.clockwork, process.counts
+    turns, counts = process.turns, process.counts
     return StageSnapshot(
         name=process.name,
         kind=kind_of(process),
         state=_state(process, run),
         error=_sentence(process.reason),
-        events_received=0 if inlet is None else inlet.received,
-        events_sent=0 if outlet is None else outlet.sent,
+        events_received=0 if inlet is None else inlet.received(),
+        events_sent=0 if outlet is None else outlet.sent(),
         discarded=dict(counts.discarded),
         errors=dict(counts.errors),
         events_failed=counts.failed,
         redelivered=counts.redelivered,
         restarts=process.restarts,
-        handle_duration=HistogramSnapshot(DURATION_BOUNDS, tuple(clockwork.counts), clockwork.handled_seconds),
-        busy_seconds=clockwork.busy_seconds,
-        blocked_seconds={"demand": clockwork.blocked_seconds},
+        handle_duration=HistogramSnapshot(DURATION_BOUNDS, turns.counts(), turns.handled_seconds),
+        busy_seconds=turns.busy_seconds(),
+        blocked_seconds={"demand": turns.blocked_seconds(process.scheduler.clock())},
         buffer_events=0 if outlet is None else outlet.buffer.size,
         buffer_limit=None if outlet is None else outlet.buffer.limit,
-        in_flight_events=0 if inlet is None else _in_flight(inlet),
+        in_flight_events=0 if inlet is None else inlet.in_flight(),
         latency=_histogram(process.latency) if isinstance(process, ConsumerProcess) else None,
         families=counts.families.copy(),
     )
@@ -68,15 +67,8 @@ def _sentence(reason: ExitReason | None) -> str | None:
     return f"{type(reason).__name__}: {reason}" if isinstance(reason, BaseException) else None
 
 
-def _in_flight(inlet: Inlet) -> int:
-    """Return how many events wait in the inlet's queues or are in hand."""
-    return sum(
-        subscription.window.coming - subscription.asked - subscription.pending for subscription in inlet.subscriptions
-    )
-
-
 def _histogram(tally: Tally) -> HistogramSnapshot:
-    return HistogramSnapshot(tally.bounds, tuple(tally.counts), tally.sum)
+    return HistogramSnapshot(tally.bounds, tally.counts(), tally.sum)
 
 
 def _edge(subscription: Subscription) -> EdgeSnapshot:
