@@ -12,9 +12,11 @@
     │   ├── NameTaken            another live process has the name
     │   ├── StartFailed          its `init` failed
     │   ├── RestartsExhausted    its supervisor gave up
+    │   ├── Unrecoverable        no restart would mend it: the supervisor gives up at once
     │   └── ForeignThread        the call needs the loop's own thread
     └── StageError               a stage, its subscriptions, its graph
         ├── DemandError          max_demand and min_demand do not fit
+        ├── MissingCallback      a stage class without the callback that makes it one
         ├── BadReturn            a callback returned what it must not
         └── GraphError           stages that cannot be linked
     (expressions, units and configs add their own branch in their own room)
@@ -43,7 +45,9 @@ class ProcessDown(ProcessError):
     def __init__(self, name: str, reason: object) -> None:
         self.name = name
         self.reason = reason
-        super().__init__(f"process {name!r} ended before it answered, with reason {reason!r}: call it again if it restarts")
+        super().__init__(
+            f"process {name!r} ended before it answered, with reason {reason!r}: call it again if it restarts"
+        )
 
 
 class CallTimeout(ProcessError):
@@ -73,7 +77,8 @@ class MailboxFull(ProcessError):
         self.name = name
         self.limit = limit
         super().__init__(
-            f"the mailbox of process {name!r} is full ({limit} calls and casts wait): use `await cast`, which waits for room"
+            f"the mailbox of process {name!r} is full ({limit} calls and casts wait): "
+            "use `await cast`, which waits for room"
         )
 
 
@@ -109,6 +114,13 @@ class RestartsExhausted(ProcessError):
         )
 
 
+class Unrecoverable(ProcessError):
+    """What went wrong would go wrong again after a restart: the supervisor gives up at once, and the run ends with it.
+
+    Raise it with one sentence that says what, where and what to do.
+    """
+
+
 class ForeignThread(ProcessError):
     """The call needs the thread of the loop on which the process lives."""
 
@@ -129,6 +141,16 @@ class DemandError(StageError):
         self.found = found
         self.allowed = allowed
         super().__init__(f"{option} is {found!r}, and must be {allowed}")
+
+
+class MissingCallback(StageError):
+    """A stage class lacks the callback that makes it one."""
+
+    def __init__(self, found: object, callback: str) -> None:
+        self.callback = callback
+        super().__init__(
+            f"{type(found).__name__} has no {callback} of its own: write it, for it is what the stage does"
+        )
 
 
 class BadReturn(StageError):

@@ -49,7 +49,7 @@ class Acknowledgement:
         if self._living == 0:
             try:
                 self._tell(self._worst)
-            except Exception:
+            except Exception:  # noqa: BLE001 - a source's own trouble must not end the stage that told it
                 LOG.exception("telling a source the outcome of an event failed")
 
 

@@ -1,7 +1,8 @@
 """The consumer's side of a subscription: how much it still has coming, and when it asks again.
 
-GenStage's arithmetic, as seen on a running one: the first ask is `max_demand`; a delivery is cut into batches of at most
-`max_demand - min_demand`; after each batch, once what is still coming has fallen to `min_demand`, the window is filled up again.
+GenStage's arithmetic, as seen on a running one: the first ask is `max_demand`; a delivery is cut into batches of at
+most `max_demand - min_demand`; after each batch, once what is still coming has fallen to `min_demand`, the window is
+filled up again.
 """
 
 from headrace.ground.errors import DemandError
@@ -21,11 +22,11 @@ class Window:
         `min_demand` is half of `max_demand` when it is not given.
         Raises `DemandError` unless `max_demand >= 1` and `0 <= min_demand < max_demand`.
         """
-        if isinstance(max_demand, bool) or not isinstance(max_demand, int) or max_demand < 1:
+        if max_demand < 1:
             raise DemandError("max_demand", max_demand, "a whole number, 1 or more")
         if min_demand is None:
             min_demand = max_demand // 2
-        if isinstance(min_demand, bool) or not isinstance(min_demand, int) or not 0 <= min_demand < max_demand:
+        if not 0 <= min_demand < max_demand:
             raise DemandError("min_demand", min_demand, f"a whole number from 0 to {max_demand - 1} (below max_demand)")
         self.max_demand = max_demand
         self.min_demand = min_demand

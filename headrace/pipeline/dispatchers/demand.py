@@ -8,7 +8,8 @@ from headrace.pipeline.dispatchers.dispatcher import Delivery, S
 class DemandDispatcher(Generic[S]):
     """Fills the subscriber with the highest demand first, then the next; ties in order of arrival.
 
-    The demand of a subscriber that leaves leaves with it, so what is buffered reaches the next one at once (GenStage, bug 311).
+    The demand of a subscriber that leaves leaves with it, so what is buffered reaches the next one at once (GenStage,
+    bug 311).
     """
 
     takes_back: Final = True

@@ -10,8 +10,8 @@ S = TypeVar("S")
 class GenServer:
     """The base of a server: any method may be called or cast through its `Ref`, and runs when its turn has come.
 
-    Callbacks that are looked for: `init()`, `handle_info(message)`, `terminate(reason)`; each `def` or `async def`. An exception in
-    any of them, or in a method, ends the process with it, and its supervisor decides what follows.
+    Callbacks that are looked for: `init()`, `handle_info(message)`, `terminate(reason)`; each `def` or `async def`. An
+    exception in any of them, or in a method, ends the process with it, and its supervisor decides what follows.
     """
 
 

@@ -1,4 +1,7 @@
-"""A process: a mailbox and a callback object on an event loop, which does one thing at a time and ends with a reason."""
+"""A process.
+
+A mailbox and a callback object on an event loop, which does one thing at a time and ends with a reason.
+"""
 
 import asyncio
 import enum
@@ -40,8 +43,9 @@ class State(enum.Enum):
 class Process(Generic[C]):
     """The runtime around one callback object, which it makes with `factory`, and makes anew at each restart.
 
-    The process, its mail and its name outlive a crash. A subclass says in `work` what a turn does beside mail, in `abandon` what
-    becomes of what was in hand, in `release` what to close, and in `bury` what becomes of the rest when no restart follows.
+    The process, its mail and its name outlive a crash. A subclass says in `work` what a turn does beside mail, in
+    `abandon` what becomes of what was in hand, in `release` what to close, and in `bury` what becomes of the rest when
+    no restart follows.
     """
 
     __slots__ = (
@@ -56,8 +60,8 @@ class Process(Generic[C]):
         "driver",
         "factory",
         "first",
-        "is_final",
         "is_busy",
+        "is_final",
         "mailbox",
         "name",
         "needs_attention",
@@ -140,7 +144,10 @@ class Process(Generic[C]):
         self.start()
 
     def stop(self, reason: ExitReason = "shutdown") -> None:
-        """End soon with `reason`: at once, or when the running callback returns, which is cancelled after `shutdown_seconds`."""
+        """End soon with `reason`.
+
+        At once, or when the running callback returns, which is cancelled after `shutdown_seconds`.
+        """
         if self.state in (State.NEW, State.CRASHED):
             self.conclude(reason if self.reason is None else self.reason)
         elif self.state in (State.STARTING, State.RUNNING) and self._stop_reason is None:
@@ -219,7 +226,10 @@ class Process(Generic[C]):
             then(result)
 
     def drive(self, work: Awaitable[object], then: Callable[[object], None]) -> None:
-        """Run an awaitable in the process's task, and go on with `then` when it is done. Nothing else is taken meanwhile."""
+        """Run an awaitable in the process's task, and go on with `then` when it is done.
+
+        Nothing else is taken meanwhile.
+        """
         self.is_busy = True
         self.needs_attention = True
         if self.state is State.STOPPING:
@@ -306,7 +316,10 @@ class Process(Generic[C]):
             self.exit(error_or_reason)
 
     def exit(self, reason: ExitReason) -> None:
-        """End now with `reason`: what was in hand is accounted for, `terminate` runs, the observer decides what follows."""
+        """End now with `reason`.
+
+        What was in hand is accounted for, `terminate` runs, the observer decides what follows.
+        """
         was_starting = self.state is State.STARTING
         self.state = State.STOPPING
         self.reason = reason

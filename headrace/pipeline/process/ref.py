@@ -19,8 +19,8 @@ CALL_SECONDS: Final = 5.0
 class Ref(Generic[S]):
     """A typed reference to the process around an `S`. The methods of `S` are its messages.
 
-    `await ref.call(Results.find, "key")` waits for the turn and the reply; `await ref.cast(Results.add, "key")` returns once the
-    mailbox has taken it in. Everything here is for the loop's own thread.
+    `await ref.call(Results.find, "key")` waits for the turn and the reply; `await ref.cast(Results.add, "key")`
+    returns once the mailbox has taken it in. Everything here is for the loop's own thread.
     """
 
     __slots__ = ("_process", "_timeout_seconds")
@@ -47,17 +47,16 @@ class Ref(Generic[S]):
         return Ref(self._process, seconds)
 
     @overload
-    async def call(
-        self, method: Callable[Concatenate[S, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs
-    ) -> R: ...
+    async def call(self, method: Callable[Concatenate[S, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R: ...
     @overload
     async def call(self, method: Callable[Concatenate[S, P], R], *args: P.args, **kwargs: P.kwargs) -> R: ...
 
     async def call(self, method: Callable[..., object], *args: object, **kwargs: object) -> object:
         """Run `method` in the process, and return what it returns.
 
-        Raises `CallTimeout` when no reply has come in time, `ProcessDown` when the process ends before it replies, `NoProcess`
-        when it has ended, `CallToSelf` and `ForeignThread` at once. Mail that waits survives a restart of the process.
+        Raises `CallTimeout` when no reply has come in time, `ProcessDown` when the process ends before it replies,
+        `NoProcess` when it has ended, `CallToSelf` and `ForeignThread` at once. Mail that waits survives a restart of
+        the process.
         """
         self._check(f"call to {self.name!r}")
         if CURRENT.get(None) is self._process:

@@ -1,23 +1,24 @@
 """Names of live processes: unique keys, gone when their process has ended."""
 
 from headrace.ground.errors import NameTaken, NoProcess
-from headrace.pipeline.process.process import Process, State
+from headrace.pipeline.process.child import Child
+from headrace.pipeline.process.process import State
 
 
 class Registry:
     """Who lives under which name. A name whose process has ended is free again."""
 
     def __init__(self) -> None:
-        self._processes: dict[str, Process[object]] = {}
+        self._processes: dict[str, Child] = {}
 
-    def register(self, name: str, process: Process[object]) -> None:
+    def register(self, name: str, process: Child) -> None:
         """Give `process` a name; raises `NameTaken` when a live process has it."""
         living = self._processes.get(name)
         if living is not None and living is not process and living.state is not State.ENDED:
             raise NameTaken(name)
         self._processes[name] = process
 
-    def whereis(self, name: str) -> Process[object]:
+    def whereis(self, name: str) -> Child:
         """Return the live process of that name; raises `NoProcess` when there is none."""
         process = self._processes.get(name)
         if process is None or process.state is State.ENDED:

@@ -1,4 +1,7 @@
-"""Gives turns: one scheduler per event loop lets the processes that have something to do run, one turn after another."""
+"""Gives turns.
+
+One scheduler per event loop lets the processes that have something to do run, one turn after another.
+"""
 
 import asyncio
 import threading
@@ -51,8 +54,8 @@ class Owner(Protocol):
 class Turns:
     """A process's place in the ready queue, and what its turns cost, in seconds.
 
-    `run` is one turn. A process is blocked from one turn that ends so to the next that does not; what its turns took meanwhile is
-    not counted.
+    `run` is one turn. A process is blocked from one turn that ends so to the next that does not; what its turns took
+    meanwhile is not counted.
     """
 
     __slots__ = (
@@ -116,12 +119,17 @@ class Turns:
 class Scheduler:
     """The ready queue of one event loop. Handed to every process that lives on it; never global.
 
-    Guarantees: a turn that raises anything at all leaves the scheduler running; processes get their turns in the order in which
-    they became ready; the loop gets an iteration at least every 2 ms or after every turn, whichever is longer.
+    Guarantees: a turn that raises anything at all leaves the scheduler running; processes get their turns in the order
+    in which they became ready; the loop gets an iteration at least every 2 ms or after every turn, whichever is
+    longer.
     """
 
     def __init__(
-        self, *, clock: Callable[[], float] = time.perf_counter, slice_seconds: float = SLICE_SECONDS, measure: bool = True
+        self,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+        slice_seconds: float = SLICE_SECONDS,
+        measure: bool = True,
     ) -> None:
         """Bind to the running loop. Without `measure` no turn is timed, and a slice is a fixed number of turns."""
         self.loop = asyncio.get_running_loop()

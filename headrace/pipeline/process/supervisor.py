@@ -4,8 +4,9 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from headrace.ground.errors import NameTaken, RestartsExhausted
+from headrace.ground.errors import NameTaken, RestartsExhausted, Unrecoverable
 from headrace.ground.telemetry import LOG
+from headrace.pipeline.process.child import Child
 from headrace.pipeline.process.gen_server import GenServerProcess
 from headrace.pipeline.process.process import ExitReason, Process, State
 from headrace.pipeline.process.ref import Ref, S
@@ -15,7 +16,9 @@ from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler
 
 
 class Supervisor(Process[object]):
-    """One_for_one: a child that ends is restarted alone, at most `max_restarts` times within `max_seconds`, all children together.
+    """One_for_one: a child that ends is restarted alone, at most `max_restarts` times within `max_seconds`.
+
+    The restarts of all children count together.
 
     One crash more, and the supervisor stops its children, last started first, and ends with `RestartsExhausted`.
     """
@@ -33,11 +36,11 @@ class Supervisor(Process[object]):
         super().__init__(name, object, scheduler)
         self.window = RestartWindow(max_restarts, max_seconds)
         self.registry = Registry()
-        self.children: dict[str, Process[object]] = {}
+        self.children: dict[str, Child] = {}
         self._restart_types: dict[str, Restart] = {}
-        self._exits: deque[tuple[Process[object], ExitReason]] = deque()
+        self._exits: deque[tuple[Child, ExitReason]] = deque()
 
-    def adopt(self, child: Process[object], restart: Restart = "permanent") -> None:
+    def adopt(self, child: Child, restart: Restart = "permanent") -> None:
         """Watch over a process, and start it. Raises `NameTaken` when a child of that name lives."""
         living = self.children.get(child.name)
         if living is not None and living.state is not State.ENDED:
@@ -61,7 +64,7 @@ class Supervisor(Process[object]):
         await child.started
         return Ref(child)
 
-    def _child_ended(self, child: Process[object], reason: ExitReason) -> None:
+    def _child_ended(self, child: Child, reason: ExitReason) -> None:
         self._exits.append((child, reason))
         self.scheduler.wake(self.turns)
 
@@ -74,13 +77,16 @@ class Supervisor(Process[object]):
             return self.attend()
         return IDLE
 
-    def _decide(self, child: Process[object], reason: ExitReason) -> None:
+    def _decide(self, child: Child, reason: ExitReason) -> None:
         if child.state is State.ENDED:
             return
         is_normal = not isinstance(reason, BaseException)
         has_never_run = child.started.done() and not child.started.cancelled() and child.started.exception() is not None
         is_wanted = wants_restart(self._restart_types[child.name], is_normal=is_normal) and not child.is_final
-        if self.state is not State.RUNNING or has_never_run or not is_wanted:
+        if self.state is State.RUNNING and isinstance(reason, Unrecoverable) and not has_never_run:
+            child.conclude(reason)
+            self.exit(reason)
+        elif self.state is not State.RUNNING or has_never_run or not is_wanted:
             child.conclude(reason)
         elif self.window.allows(self.scheduler.clock()):
             LOG.warning("restarting %r", child.name)

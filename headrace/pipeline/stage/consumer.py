@@ -3,6 +3,7 @@
 from collections.abc import Awaitable
 from typing import Generic, TypeVar
 
+from headrace.ground.errors import MissingCallback
 from headrace.pipeline.stage.stage import Stage
 
 In = TypeVar("In")
@@ -11,13 +12,14 @@ In = TypeVar("In")
 class Consumer(Stage, Generic[In]):
     """A stage that takes events in. Subclass it and say in `handle_events` what becomes of them.
 
-    One more callback is looked for, beside `init()` and `terminate(reason)`: `handle_complete()`, `def` or `async def`, called once
-    when all producers have completed and every event has been handled.
+    One more callback is looked for, beside `init()` and `terminate(reason)`: `handle_complete()`, `def` or `async
+    def`, called once when all producers have completed and every event has been handled.
     """
 
     def handle_events(self, events: list[In]) -> Awaitable[None] | None:
-        """Handle a batch, oldest first, at most `max_demand - min_demand` events. The list is yours; the events are shared.
+        """Handle a batch, oldest first, at most `max_demand - min_demand` events.
 
+        The list is yours; the events are shared and must not be changed.
         May be `async def`. An exception is a crash: the batch is discarded, or redelivered where it carries messages.
         """
-        raise TypeError(f"{type(self).__name__} must say what becomes of its events: write its handle_events(self, events)")
+        raise MissingCallback(self, "handle_events(self, events)")

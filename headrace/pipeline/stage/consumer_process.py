@@ -13,7 +13,7 @@ from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.handler import Handler, MessageHandler
 from headrace.pipeline.stage.inlet import Inlet
-from headrace.pipeline.stage.subscription import Mark, Subscription
+from headrace.pipeline.stage.subscription import Subscription
 
 LATENCY_BOUNDS: Final = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 600.0)
 """Upper bounds, in seconds, of the buckets for the time from a source to a consumer."""
@@ -76,7 +76,7 @@ class ConsumerProcess(Process[Consumer[object]]):
             subscription, queue = waiting, waiting.queue
         events, born = queue.popleft()
         if events is None:
-            return self._end_of(subscription, born)
+            return self._end_of(subscription)
         if subscription.offset or len(events) > subscription.window.batch_size:
             events = subscription.cut(events, born)
         size = len(events)
@@ -115,8 +115,8 @@ class ConsumerProcess(Process[Consumer[object]]):
         self.latency.observe(now - self.inlet.born)
         self.inlet.settle_hand()
 
-    def _end_of(self, subscription: Subscription, mark: Mark) -> int:
-        reason = self.inlet.end(subscription, mark)
+    def _end_of(self, subscription: Subscription) -> int:
+        reason = self.inlet.end(subscription, subscription.marks.popleft())
         if reason is not None:
             self.is_final = True
             self.exit(reason)

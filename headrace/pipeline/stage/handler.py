@@ -1,4 +1,7 @@
-"""Calls `handle_events` on edges that carry messages: unwraps and wraps for per-event stages, and settles what was handled."""
+"""Calls `handle_events` on edges that carry messages.
+
+Unwraps and wraps for per-event stages, and settles what was handled.
+"""
 
 import inspect
 from collections.abc import Awaitable, Callable

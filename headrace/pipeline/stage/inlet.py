@@ -23,13 +23,26 @@ def exit_reason(cancel: CancelMode, reason: ExitReason) -> ExitReason | None:
 class Inlet:
     """The subscriptions of one consumer, served in turn.
 
-    What is taken, from `source`, is *in hand* until it is settled (handled), abandoned or put back; so a crash knows what it hit.
+    What is taken, from `source`, is *in hand* until it is settled (handled), abandoned or put back; so a crash knows
+    what it hit.
     """
 
-    __slots__ = ("_received", "born", "counts", "first", "hand", "hand_size", "is_acknowledged", "is_by_delivery", "is_single", "source", "subscriptions")
+    __slots__ = (
+        "_received",
+        "born",
+        "counts",
+        "first",
+        "hand",
+        "hand_size",
+        "is_acknowledged",
+        "is_by_delivery",
+        "is_single",
+        "source",
+        "subscriptions",
+    )
 
     def __init__(self, counts: StageCounts, *, is_by_delivery: bool) -> None:
-        """With `is_by_delivery` a subscription keeps its turn until a whole delivery is handled (a producer-consumer's rule)."""
+        """With `is_by_delivery` a subscription keeps its turn for a whole delivery (a producer-consumer's rule)."""
         self.counts = counts
         self.is_acknowledged = False
         self.is_by_delivery = is_by_delivery
@@ -70,10 +83,9 @@ class Inlet:
         if subscription is None:
             return None
         events, born = subscription.queue.popleft()
-        if isinstance(born, Mark):
+        if events is None:
             self.source = subscription
-            return born
-        assert events is not None  # noqa: S101 - only a mark has no events, and this is none
+            return subscription.marks.popleft()
         if subscription.offset or len(events) > subscription.window.batch_size:
             events = subscription.cut(events, born)
         self.take_in_hand(subscription, events, born, len(events))
@@ -109,14 +121,20 @@ class Inlet:
         )
 
     def end(self, subscription: Subscription, mark: Mark) -> ExitReason | None:
-        """Close a subscription whose end was reached; return the reason with which the consumer must end, if it must."""
+        """Close a subscription whose end was reached.
+
+        Return the reason with which the consumer must end, if it must.
+        """
         self._close(subscription)
         if mark.kind is MarkKind.COMPLETED:
             return None
         return exit_reason(subscription.cancel, mark.reason)
 
     def abandon(self, *, is_crash: bool) -> None:
-        """Give up the batch in hand: messages go back to be delivered again, plain events are discarded and asked for anew."""
+        """Give up the batch in hand.
+
+        Messages go back to be delivered again, plain events are discarded and asked for anew.
+        """
         batch = self.hand
         if batch is None:
             return

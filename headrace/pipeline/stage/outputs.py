@@ -15,4 +15,6 @@ def as_list(stage: str, callback: str, returned: object) -> list[object]:
         return returned
     if isinstance(returned, Iterable) and not isinstance(returned, NOT_EVENTS):
         return list(returned)
-    raise BadReturn(stage, callback, returned, "a list of events (empty when there are none), or another iterable of them")
+    raise BadReturn(
+        stage, callback, returned, "a list of events (empty when there are none), or another iterable of them"
+    )

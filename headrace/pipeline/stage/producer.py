@@ -1,9 +1,11 @@
 """Producers: stages that emit events, as many as their consumers have asked for."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Generic, TypeVar
 
+from headrace.ground.errors import MissingCallback
 from headrace.pipeline.stage.stage import Emits, Stage
 
 Out = TypeVar("Out")
@@ -15,8 +17,9 @@ Emitted = Iterable[Out] | AsyncIterable[Out]
 class Producer(Stage, Generic[Out]):
     """A stage that emits events. Subclass it and say in `handle_demand` where they come from.
 
-    Three more callbacks are looked for: `init()`, `terminate(reason)`, and `handle_drain()`, a plain `def` called when the run is
-    to end: push edges close their door there, and a waiting `handle_demand` is woken, for it is cancelled soon after.
+    Three more callbacks are looked for: `init()`, `terminate(reason)`, and `handle_drain()`, a plain `def` called when
+    the run is to end: push edges close their door there, and a waiting `handle_demand` is woken, for it is cancelled
+    soon after.
     """
 
     emits_messages: bool = False
@@ -25,15 +28,18 @@ class Producer(Stage, Generic[Out]):
     _runtime: Emits
 
     def handle_demand(self, demand: int) -> Emitted[Out] | Awaitable[Emitted[Out]]:
-        """Return events, at most `demand` of them; or a generator, which is kept and pulled for as many as are asked for.
+        """Return events, at most `demand` of them; or a generator, kept and pulled for as many as are asked for.
 
-        May be `async def`. `demand` is 1 or more, and counts only what was not asked before: whoever returns less owes the rest,
-        and emits it later by `emit_nowait`, or calls `complete`.
+        May be `async def`. `demand` is 1 or more, and counts only what was not asked before: whoever returns less owes
+        the rest, and emits it later by `emit_nowait`, or calls `complete`.
         """
-        raise TypeError(f"{type(self).__name__} must say where its events come from: write its handle_demand(self, demand)")
+        raise MissingCallback(self, "handle_demand(self, demand)")
 
     def emit_nowait(self, events: list[Out]) -> None:
-        """Emit events at any time, in the loop's thread. What nobody has asked for goes to the buffer, whose bound is kept."""
+        """Emit events at any time, in the loop's thread.
+
+        What nobody has asked for goes to the buffer, whose bound is kept.
+        """
         self._runtime.emit_nowait(list[object](events))
 
     def complete(self) -> None:
@@ -69,7 +75,7 @@ class StreamProducer(Producer[Out]):
         """Enter the stream if it is to be entered (aiostream's is), and close it in the same task."""
         stream = getattr(source, "stream", None)
         streamer = source if stream is None else stream()
-        if hasattr(streamer, "__aenter__"):
+        if isinstance(streamer, AbstractAsyncContextManager):
             async with streamer as entered:
                 async for event in entered:
                     yield event

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Iterable
 from typing import Generic, TypeVar
 
+from headrace.ground.errors import MissingCallback
 from headrace.pipeline.stage.stage import Emits, Stage
 
 In = TypeVar("In")
@@ -12,9 +13,9 @@ Out = TypeVar("Out")
 class ProducerConsumer(Stage, Generic[In, Out]):
     """A stage that takes events in and emits events. Subclass it and say in `handle_events` what it makes of them.
 
-    It works only while its own subscribers miss events. One more callback is looked for, beside `init()` and `terminate(reason)`:
-    `handle_complete()`, `def` or `async def`, called once when all producers have completed and every event has been handled;
-    it may return last events.
+    It works only while its own subscribers miss events. One more callback is looked for, beside `init()` and
+    `terminate(reason)`: `handle_complete()`, `def` or `async def`, called once when all producers have completed and
+    every event has been handled; it may return last events.
     """
 
     _runtime: Emits
@@ -24,7 +25,7 @@ class ProducerConsumer(Stage, Generic[In, Out]):
 
         May be `async def`. An exception is a crash: the batch is discarded, or redelivered where it carries messages.
         """
-        raise TypeError(f"{type(self).__name__} must say what it makes of its events: write its handle_events(self, events)")
+        raise MissingCallback(self, "handle_events(self, events)")
 
     def emit_nowait(self, events: list[Out]) -> None:
         """Emit events at any time, in the loop's thread, beside those that `handle_events` returns."""

@@ -91,7 +91,7 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
 
     # turns
 
-    def turn(self) -> int:
+    def turn(self) -> int:  # noqa: C901, PLR0911 - the hot path: one function, so that a batch costs no further call
         """Serve the buffer; then, if subscribers still miss events, handle one batch."""
         if self.needs_attention:
             return self.attend()
@@ -109,7 +109,7 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
             return BLOCKED
         events, born = queue.popleft()
         if events is None:
-            return self._end_of(subscription, born)
+            return self._end_of(subscription)
         if subscription.offset or len(events) > subscription.window.batch_size:
             events = subscription.cut(events, born)
         size = len(events)
@@ -149,8 +149,8 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
         self._emit(events, self.inlet.born)
         self.inlet.settle_hand()
 
-    def _end_of(self, subscription: Subscription, mark: Mark) -> int:
-        reason = self.inlet.end(subscription, mark)
+    def _end_of(self, subscription: Subscription) -> int:
+        reason = self.inlet.end(subscription, subscription.marks.popleft())
         if reason is not None:
             self.is_final = True
             self.exit(reason)

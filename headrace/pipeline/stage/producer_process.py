@@ -185,7 +185,9 @@ class ProducerProcess(Process[Producer[object]]):
         elif inspect.isawaitable(events):
             self.drive(events, partial(self._taken_later, demand, self.scheduler.clock()))
         elif isinstance(events, AsyncIterable):
-            self.pull = AsyncPull(aiter(events), partial(self.scheduler.wake, self.turns), self.scheduler.clock, SLICE_SECONDS)
+            self.pull = AsyncPull(
+                aiter(events), partial(self.scheduler.wake, self.turns), self.scheduler.clock, SLICE_SECONDS
+            )
             self.pull.wanted = demand
         elif isinstance(events, Iterator):
             self.pull = SyncPull(events, self.scheduler.clock, SLICE_SECONDS)

@@ -68,7 +68,10 @@ class AsyncPull:
         return came
 
     async def run(self) -> None:
-        """Pull while anything is wanted, giving way once a slice. What came before a cancellation or an error is kept."""
+        """Pull while anything is wanted, giving way once a slice.
+
+        What came before a cancellation or an error is kept.
+        """
         until = self._clock() + self._slice_seconds
         while self.wanted:
             if self._clock() >= until:

@@ -27,8 +27,8 @@ PRODUCER_BUFFER_SIZE: Final = 10_000
 class StageSettings:
     """How a stage dispatches, buffers and restarts.
 
-    `buffer_size` counts events; None is the kind's default: 10,000 for a producer, no limit for a producer-consumer, whose
-    overshoot is at most one delivery's outputs. `buffer_keep` says which end survives an overflow.
+    `buffer_size` counts events; None is the kind's default: 10,000 for a producer, no limit for a producer-consumer,
+    whose overshoot is at most one delivery's outputs. `buffer_keep` says which end survives an overflow.
     """
 
     dispatcher: DispatcherName = "demand"

@@ -19,12 +19,12 @@ class Emits(Protocol):
 class Stage:
     """The base of `Producer`, `ProducerConsumer` and `Consumer`; subclass one of those.
 
-    Two callbacks are looked for on every stage, `def` or `async def`: `init()` opens what the stage needs, in the running loop,
-    before anything flows, and again after a restart, on a new object; `terminate(reason)` closes it.
+    Two callbacks are looked for on every stage, `def` or `async def`: `init()` opens what the stage needs, in the
+    running loop, before anything flows, and again after a restart, on a new object; `terminate(reason)` closes it.
     """
 
     per_event: ClassVar[bool] = False
-    """Whether each event is handled on its own, so that on edges that carry messages the runtime may unwrap and wrap them."""
+    """Whether each event is handled on its own: on edges that carry messages the runtime unwraps and wraps."""
 
     known_discards: ClassVar[tuple[str, ...]] = ()
     """Reasons for which this stage discards events; they are counted from 0."""

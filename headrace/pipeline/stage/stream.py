@@ -10,7 +10,7 @@ from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.inlet import Inlet
 from headrace.pipeline.stage.producer_consumer_process import ProducerConsumerProcess
 from headrace.pipeline.stage.producer_process import ProducerProcess
-from headrace.pipeline.stage.subscription import Mark, MarkKind, Subscription
+from headrace.pipeline.stage.subscription import Mark, MarkKind, SubscribeTo, Subscription
 
 
 class Reader:
@@ -23,7 +23,9 @@ class Reader:
         self._arrival: asyncio.Future[None] | None = None
         self._loop = producer.scheduler.loop
         self.turns = Turns(self, self._turn)
-        subscription = Subscription(producer, self, producer.scheduler, window, "temporary")
+        subscription = Subscription(
+            producer, self, window, SubscribeTo(producer.name, cancel="temporary"), producer.scheduler
+        )
         self.inlet.subscribe(subscription)
         producer.outlet.subscribe(subscription)
         self.inlet.open()
@@ -41,7 +43,10 @@ class Reader:
         """Do nothing: this turn takes no time."""
 
     async def next_batch(self) -> list[object] | None:
-        """Wait for a batch, which is then in hand; None when the stage has ended. Raises the reason if that was a crash."""
+        """Wait for a batch, which is then in hand.
+
+        None when the stage has ended. Raises the reason if that was a crash.
+        """
         while True:
             taken = self.inlet.take()
             if isinstance(taken, list):

@@ -62,9 +62,9 @@ class Subscription:
     """One object, two ends. Asking is an addition, delivering is an append, and either wakes the other side.
 
     Always: `asked + pending + queued + in hand = window.coming <= max_demand`, and order is kept.
-    `pending` is what the producer may still send; `asked` is what its dispatcher has not been told yet, which a sole subscriber,
-    among whom there is nothing to choose, has no need of. The queue holds deliveries `(events, when the first was born at its
-    source)` and marks `(None, mark)`.
+    `pending` is what the producer may still send; `asked` is what its dispatcher has not been told yet, which a sole
+    subscriber, among whom there is nothing to choose, has no need of. The queue holds deliveries `(events, when the
+    first was born at its source)`, and `(None, 0.0)` where the next of `marks` stands.
     """
 
     __slots__ = (
@@ -74,6 +74,7 @@ class Subscription:
         "consumer_turns",
         "delivered",
         "is_sole",
+        "marks",
         "offset",
         "pending",
         "producer",
@@ -88,10 +89,9 @@ class Subscription:
         self,
         producer: ProducerEnd,
         consumer: End,
-        scheduler: Scheduler,
         window: Window,
-        cancel: CancelMode = "permanent",
-        selector: Callable[[object], bool] | None = None,
+        to: SubscribeTo,
+        scheduler: Scheduler,
     ) -> None:
         self.producer = producer
         self.consumer = consumer
@@ -99,9 +99,10 @@ class Subscription:
         self.producer_turns = producer.turns
         self.consumer_turns = consumer.turns
         self.window = window
-        self.cancel: CancelMode = cancel
-        self.selector = selector
-        self.queue: deque[tuple[list[object], float] | tuple[None, Mark]] = deque()
+        self.cancel: CancelMode = "permanent" if to.cancel is None else to.cancel
+        self.selector = to.selector
+        self.queue: deque[tuple[list[object] | None, float]] = deque()
+        self.marks: deque[Mark] = deque()
         self.offset = 0
         self.is_sole = False
         self.asked = 0
@@ -141,7 +142,8 @@ class Subscription:
 
     def mark(self, mark: Mark) -> None:
         """Put a mark in the queue, behind all that was delivered."""
-        self.queue.append((None, mark))
+        self.marks.append(mark)
+        self.queue.append((None, 0.0))
         self.wake(self.consumer_turns)
 
     def unfinished(self) -> int:
@@ -149,7 +151,10 @@ class Subscription:
         return self.window.coming - self.asked - self.pending
 
     def cut(self, events: list[object], born: float) -> list[object]:
-        """Return the next batch of a delivery that is longer than the window's batch size; the rest stays at the head."""
+        """Return the next batch of a delivery that is longer than the window's batch size.
+
+        The rest stays at the head.
+        """
         offset = self.offset
         end = offset + self.window.batch_size
         if end < len(events):
@@ -170,12 +175,11 @@ class Subscription:
     def unbegun(self) -> list[object]:
         """Remove and return all events that wait in the queue, oldest first; marks stay."""
         events: list[object] = []
-        marks = [(None, mark) for head, mark in self.queue if isinstance(mark, Mark)]
         for delivery, _ in self.queue:
             if delivery is not None:
                 events.extend(delivery[self.offset :])
                 self.offset = 0
         self.queue.clear()
-        self.queue.extend(marks)
+        self.queue.extend((None, 0.0) for _ in self.marks)
         self.delivered -= len(events)
         return events

@@ -28,16 +28,18 @@ def graph_errors(nodes: Mapping[str, Node]) -> list[GraphError]:
     """Return everything that is wrong with a graph, in the order of its stages."""
     errors: list[GraphError] = []
     for name, node in nodes.items():
-        errors.extend(GraphError(name, why) for why in _node_errors(name, node, nodes))
+        errors.extend(GraphError(name, why) for why in _node_errors(node, nodes))
     circle = find_circle({name: node.producers for name, node in nodes.items()})
     if circle:
         errors.append(GraphError(circle[0], f"is part of a circle: {' -> '.join(circle)}; take one of these edges out"))
     return errors
 
 
-def _node_errors(name: str, node: Node, nodes: Mapping[str, Node]) -> list[str]:
+def _node_errors(node: Node, nodes: Mapping[str, Node]) -> list[str]:
     if node.kind == "producer" and node.producers:
-        return [f"is a producer and subscribes to {node.producers[0]!r}: a producer has no input; remove the subscription"]
+        return [
+            f"is a producer and subscribes to {node.producers[0]!r}: a producer has no input; remove the subscription"
+        ]
     if node.kind != "producer" and not node.producers:
         return [f"is {KIND_WORDS[node.kind]} and subscribes to nothing: say to which stage it subscribes"]
     found: list[str] = []
@@ -47,14 +49,16 @@ def _node_errors(name: str, node: Node, nodes: Mapping[str, Node]) -> list[str]:
             hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(nodes)}"
             found.append(f"subscribes to {producer!r}, which does not exist; {hint}")
         elif nodes[producer].kind == "consumer":
-            found.append(f"subscribes to {producer!r}, which is a consumer and emits nothing; subscribe to what feeds it")
+            found.append(
+                f"subscribes to {producer!r}, which is a consumer and emits nothing; subscribe to what feeds it"
+            )
         if node.producers.count(producer) > 1:
             found.append(f"subscribes to {producer!r} twice; once is enough")
     return found
 
 
 def find_circle(producers: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return one circle along the subscriptions, its first stage named again at the end; an empty list when there is none.
+    """Return one circle along the subscriptions, its first stage named again at the end; empty if there is none.
 
     >>> find_circle({"a": ["b"], "b": ["a"]})
     ['a', 'b', 'a']

@@ -1,7 +1,8 @@
 """Makes the processes of a graph and subscribes them to each other."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 from headrace.ground.errors import DemandError, GraphError
 from headrace.pipeline.demand.window import Window
@@ -61,13 +62,21 @@ def make_process(spec: StageSpec, scheduler: Scheduler) -> StageProcess:
     if isinstance(spec.first, Producer):
         outlet = spec.settings.outlet(PRODUCER_BUFFER_SIZE)
         outlet.is_acknowledged = spec.first.emits_messages
-        process = ProducerProcess(spec.name, spec.factory, scheduler, counts, outlet)
+        process = ProducerProcess(
+            spec.name, cast("Callable[[], Producer[object]]", spec.factory), scheduler, counts, outlet
+        )
         process.first = spec.first
     elif isinstance(spec.first, ProducerConsumer):
-        process = ProducerConsumerProcess(spec.name, spec.factory, scheduler, counts, spec.settings.outlet(None))
+        process = ProducerConsumerProcess(
+            spec.name,
+            cast("Callable[[], ProducerConsumer[object, object]]", spec.factory),
+            scheduler,
+            counts,
+            spec.settings.outlet(None),
+        )
         process.first = spec.first
     else:
-        process = ConsumerProcess(spec.name, spec.factory, scheduler, counts)
+        process = ConsumerProcess(spec.name, cast("Callable[[], Consumer[object]]", spec.factory), scheduler, counts)
         process.first = spec.first
     process.shutdown_seconds = spec.settings.shutdown_seconds
     return process
@@ -78,7 +87,8 @@ def subscribe(
 ) -> Subscription:
     """Link two stages. If the producer's edges carry messages, the consumer's own edges do, too."""
     window = Window(to.max_demand, to.min_demand)
-    subscription = Subscription(producer, consumer, consumer.scheduler, window, to.cancel or cancel, to.selector)
+    said = replace(to, cancel=cancel if to.cancel is None else to.cancel)
+    subscription = Subscription(producer, consumer, window, said, consumer.scheduler)
     consumer.inlet.subscribe(subscription)
     producer.outlet.subscribe(subscription)
     if producer.outlet.is_acknowledged:

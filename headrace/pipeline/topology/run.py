@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping
-from functools import partial
+from typing import Final
 
 from headrace.ground.telemetry import LOG
-from headrace.pipeline.process.process import ExitReason, State
+from headrace.pipeline.process.process import State
 from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.process.supervisor import Supervisor
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
@@ -14,12 +14,20 @@ from headrace.pipeline.stage.subscription import CancelMode, Subscription
 from headrace.pipeline.topology.link import StageProcess, StageSpec, make_process, ordered, subscribe
 from headrace.pipeline.topology.outcome import Outcome
 
+INTERRUPT_SECONDS: Final = 30.0
+"""How long a drain may take that a callback's KeyboardInterrupt began."""
+
 
 class Run:
     """Processes, subscriptions and the supervisor over them, from `start` until all have ended."""
 
     def __init__(
-        self, name: str, specs: Mapping[str, StageSpec], cancel: CancelMode, scheduler: Scheduler, supervisor: Supervisor
+        self,
+        name: str,
+        specs: Mapping[str, StageSpec],
+        cancel: CancelMode,
+        scheduler: Scheduler,
+        supervisor: Supervisor,
     ) -> None:
         self.name = name
         self.scheduler = scheduler
@@ -28,6 +36,7 @@ class Run:
         self.is_drained = False
         self.is_stopped = False
         self.loop_lag_seconds = 0.0
+        scheduler.interrupted = self.interrupt
         self.over: asyncio.Future[None] = scheduler.loop.create_future()
         self.processes: dict[str, StageProcess] = {}
         self.subscriptions: list[Subscription] = []
@@ -62,29 +71,45 @@ class Run:
         if (is_all or self.supervisor.state is State.ENDED) and not self.over.done():
             self.over.set_result(None)
 
+    def begin_drain(self) -> None:
+        """Let producers take in nothing more; what is under way goes on, and completion runs down."""
+        self.is_draining = True
+        for process in self.processes.values():
+            if isinstance(process, ProducerProcess):
+                process.drain()
+
+    def interrupt(self, error: BaseException) -> None:
+        """Drain because a callback raised KeyboardInterrupt or SystemExit; what is not through in time is killed."""
+        if not self.is_draining:
+            LOG.warning("pipeline %r drains, because of %s in a callback", self.name, type(error).__name__)
+            self.begin_drain()
+            self.scheduler.loop.call_later(INTERRUPT_SECONDS, self._kill)
+
+    def _kill(self) -> None:
+        for process in reversed(self.processes.values()):
+            process.kill()
+
     async def drain(self, deadline_seconds: float) -> None:
         """End in good order: producers take in nothing more, what is under way goes through, completion runs down.
 
         What has not gone through after `deadline_seconds` is stopped, and counted as lost.
         """
-        self.is_draining = True
-        for process in self.processes.values():
-            if isinstance(process, ProducerProcess):
-                process.drain()
+        self.begin_drain()
         try:
             async with asyncio.timeout(deadline_seconds):
                 await asyncio.shield(self.over)
             self.is_drained = self.reason() is None
         except TimeoutError:
             late = [name for name, process in self.processes.items() if process.state is not State.ENDED]
-            LOG.error("pipeline %r was not drained after %g s: %s did not end", self.name, deadline_seconds, ", ".join(late))
+            LOG.error(
+                "pipeline %r was not drained after %g s: %s did not end", self.name, deadline_seconds, ", ".join(late)
+            )
         await self.stop()
 
     async def stop(self) -> None:
         """Stop all that still runs, at once, and wait until it has ended."""
         self.is_stopped = True
-        for process in reversed(self.processes.values()):
-            process.kill()
+        self._kill()
         self.supervisor.stop()
         await asyncio.shield(self.supervisor.buried)
 

@@ -9,7 +9,10 @@ from headrace.pipeline.topology.graph import Kind
 
 @dataclass(frozen=True, slots=True)
 class HistogramSnapshot:
-    """Observations per bucket: `counts` has one more entry than `bounds`, is not cumulative, and ends with the unbounded one."""
+    """Observations per bucket.
+
+    `counts` has one more entry than `bounds`, is not cumulative, and ends with the unbounded one.
+    """
 
     bounds: tuple[float, ...]
     counts: tuple[int, ...]
@@ -18,7 +21,10 @@ class HistogramSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class StageSnapshot:
-    """One stage. `error` is the last reason of a crash, as a sentence; `latency` is a consumer's only, seconds from the source."""
+    """One stage.
+
+    `error` is the last reason of a crash, as a sentence; `latency` is a consumer's only, seconds from the source.
+    """
 
     name: str
     kind: Kind
@@ -43,7 +49,10 @@ class StageSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class EdgeSnapshot:
-    """One subscription: all that was ever asked for, all that was ever delivered, and what is asked for and not delivered yet."""
+    """One subscription.
+
+    All that was ever asked for, all that was ever delivered, and what is asked for and not delivered yet.
+    """
 
     producer: str
     consumer: str

@@ -4,9 +4,9 @@ import asyncio
 import concurrent.futures
 from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, Self
 
-from headrace.ground.errors import ForeignThread, GraphError, NoProcess
+from headrace.ground.errors import ForeignThread, GraphError, MissingCallback, NoProcess
 from headrace.pipeline.process.process import State
 from headrace.pipeline.process.restart import MAX_RESTARTS, MAX_SECONDS
 from headrace.pipeline.process.scheduler import Scheduler
@@ -92,6 +92,7 @@ class Topology:
             raise GraphError(
                 name, f"is a {type(first).__name__}: its factory must make a Producer, ProducerConsumer or Consumer"
             )
+        _check_callback(first)
         targets = [subscribe_to] if isinstance(subscribe_to, SubscribeTo | StageHandle | str) else subscribe_to
         subscriptions = tuple(
             to if isinstance(to, SubscribeTo) else SubscribeTo(to if isinstance(to, str) else to.name) for to in targets
@@ -126,7 +127,9 @@ class Topology:
         Raises `GraphError` for a graph that is wrong and `StartFailed` when a stage's `init` raises; nothing runs then.
         """
         if self._run is not None:
-            raise GraphError(next(iter(self._specs), self.name), "was started before: make a new pipeline for a new run")
+            raise GraphError(
+                next(iter(self._specs), self.name), "was started before: make a new pipeline for a new run"
+            )
         if not self._specs:
             raise GraphError(self.name, "has no stages: add some first")
         ordered(self._specs)
@@ -138,7 +141,10 @@ class Topology:
         await self._run.start()
 
     async def join(self) -> Outcome:
-        """Wait until every stage has completed, the run has failed, or it was drained or stopped; return how it ended."""
+        """Wait until every stage has completed, the run has failed, or it was drained or stopped.
+
+        Return how it ended.
+        """
         run = self._started()
         await asyncio.shield(run.over)
         await run.stop()
@@ -181,7 +187,8 @@ class Topology:
     def emit_threadsafe(self, stage: str, events: Sequence[object]) -> "concurrent.futures.Future[None]":
         """Emit events from a stage, from any thread: beside its own, by demand, into its buffer if nobody has asked.
 
-        The future is done once the stage has them, or holds `NoProcess` when it has ended. Raises `NoProcess` for an unknown one.
+        The future is done once the stage has them, or holds `NoProcess` when it has ended. Raises `NoProcess` for an
+        unknown one.
         """
         run = self._started()
         process = run.processes.get(stage)
@@ -215,3 +222,12 @@ class Topology:
         if self._run is None:
             raise NoProcess(self.name)
         return self._run
+
+
+def _check_callback(first: StageCallbacks) -> None:
+    """Refuse a class that does not say what it does, before anything runs."""
+    if isinstance(first, Producer) and type(first).handle_demand is Producer.handle_demand:
+        raise MissingCallback(first, "handle_demand(self, demand)")
+    for base in (ProducerConsumer, Consumer):
+        if isinstance(first, base) and type(first).handle_events is base.handle_events:
+            raise MissingCallback(first, "handle_events(self, events)")

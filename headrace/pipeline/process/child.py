@@ -1,0 +1,30 @@
+"""What a supervisor and a registry need of a process, whatever its callback object is."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from headrace.pipeline.process.process import ExitReason, State
+
+
+class Child(Protocol):
+    """A process that can be watched over, started again, and let go."""
+
+    name: str
+    state: State
+    is_final: bool
+    started: asyncio.Future[None]
+    buried: asyncio.Future[ExitReason]
+    observer: Callable[[ExitReason], None] | None
+
+    def start(self) -> None:
+        """Begin."""
+
+    def restart(self) -> None:
+        """Begin again after a crash."""
+
+    def stop(self, reason: ExitReason = "shutdown") -> None:
+        """End soon."""
+
+    def conclude(self, reason: ExitReason) -> None:
+        """Be ended for good."""
