@@ -74,8 +74,10 @@ def _duplicate(metric: Export, first: Export) -> Finding:
     written = metric.source.written(span)
     line, _ = first.source.place(first.found.node.span)
     where = f"{first.source.file}, line {line}" if first.source.file != metric.source.file else f"line {line}"
-    what = (
-        "this name" if first.name == metric.name else f"{first.source.written(first.found.node.span)}, which needs it,"
-    )
-    message = f"the stage {first.stage} exports {what} already, in {where}: give each metric a name of its own"
+    if first.name == metric.name:
+        said = f"the stage {first.stage} exports this metric already, in {where}"
+    else:
+        other = first.source.written(first.found.node.span)
+        said = f"the stage {first.stage} exports {other}, in {where}, and the two need a name in common"
+    message = f"{said}: give each metric a name of its own"
     return metric.source.finding(span, Fault("duplicate-metric", message, written))

@@ -29,6 +29,7 @@ KINDS: Mapping[str, str] = {
     "none_required": "empty",
     "literal_error": "{expected}",
     "enum": "{expected}",
+    "union_tag_invalid": "one of {expected_tags}",
 }
 """Errors that say what kind of value must stand there; those of several branches of a union are one sentence."""
 
@@ -42,6 +43,7 @@ _BOUNDS: Mapping[str, str] = {
     "too_short": "at least {min_length} long",
     "too_long": "at most {max_length} long",
 }
+_SHOULD = re.compile(r"(Input|String|Value) should ")  # how pydantic begins its own sentences
 _TELLING = 6  # characters in a row that tell something of a secret
 _BARE = re.compile(r"[-+.\w]*\d[-+.\w]*|true|false", re.IGNORECASE)  # what quotes make text of
 _QUOTED = re.compile(r"'([^']*)'")
@@ -123,8 +125,8 @@ def _sentence(detail: ErrorDetails, context: Mapping[str, object], told: Told) -
     why = str(context.get("why") or detail["msg"])
     why = why.removeprefix("Value error, ").removeprefix("Assertion failed, ")
     hint = f": {context['hint']}" if context.get("hint") else ""
-    if why.startswith("Input should "):
-        return told.of(f"must {why.removeprefix('Input should ')}{hint}")
+    if _SHOULD.match(why):
+        return told.of(f"must {_SHOULD.sub('', why)}{hint}")
     if context.get("is_predicate"):
         return told.of(f"{why}{hint}")
     return f"`{told.key}`: {why}{hint}" if told.key else f"{why}{hint}"

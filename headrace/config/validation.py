@@ -1,6 +1,6 @@
 """A part of the tree against a pydantic model: every error becomes a finding at its own place."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -80,12 +80,27 @@ def _put_texts(given: object, details: Iterable[ErrorDetails], root: Found) -> b
 def _located(detail: ErrorDetails, root: Found) -> Located:
     located = owner(root, detail["loc"]) if detail["type"] == "missing" else locate(root, detail["loc"])
     found, path = located.found, located.path
-    for step in detail.get("ctx", {}).get("path", ()):
+    for step in _further(detail):
         below = child(found, step)
         if below is None:
             break
         found, path = below, (*path, step)
     return Located(found, path, located.branches)
+
+
+def _further(detail: ErrorDetails) -> Sequence[Step]:
+    """Return the steps from an error's loc to what it is about."""
+    context = detail.get("ctx", {})
+    if detail["type"] == "union_tag_invalid":
+        return (str(context["discriminator"]).strip("'"),)
+    path: Sequence[Step] = context.get("path", ())
+    return path
+
+
+def _missing_tag(detail: ErrorDetails) -> str:
+    """Return the key that tells a union's branches apart, if that is what is missing."""
+    tag = str(detail.get("ctx", {}).get("discriminator", "")) if detail["type"] == "union_tag_not_found" else ""
+    return tag.strip("'") if tag.startswith("'") else ""
 
 
 def _one_branch(problems: list[_Problem]) -> list[_Problem]:
@@ -126,6 +141,9 @@ class _Judge:
                 yield self._missing(problem)
             elif problem.detail["type"] == "extra_forbidden":
                 yield self._unknown(problem)
+            elif tag := _missing_tag(problem.detail):
+                where = self._called(problem.located.path)
+                yield problem.located.found.name, sentences.missing_key(tag, where)
             elif not _is_refused(problem.located.found.node):
                 yield self._other(problem)
         for same in kinds.values():

@@ -1,0 +1,309 @@
+"""A table of bad configs: what each is told, and where."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.config.config import Config
+from headrace.config.findings import CODES, ConfigError, Finding
+from headrace.config.model import DEFAULT_ADDRESS
+from tests.config.configs import config_of, findings_of
+
+GOOD = """\
+name: shop
+
+listen: {address: "0.0.0.0:9470", token: "${TOKEN:-abc}"}
+python_path: [lib]
+
+stages:
+  ticks: {type: tick, count: 5, rate: 100/s}
+  odd:
+    type: change
+    subscribe_to: {stage: ticks, max_demand: 500, min_demand: 10, cancel: transient, selector: "event > 1"}
+    where: 'event % 2 == 1'
+    dispatcher: demand
+    buffer: {max_events: 7, keep: first}
+  tally:
+    type: tally
+    subscribe_to: [odd, {stage: ticks}]
+    metrics:
+      - {counter: shop_total, labels: {country: "'eu'"}}
+      - {histogram: shop_euros, value: event, buckets: [1, 2.5]}
+"""
+
+Row = tuple[str, str, int, int, str]
+
+STAGES: list[Row] = [
+    # the text below `stages:`, the code, the line (below `stages:`) and column, words of the sentence
+    ("  a: {}", "missing-key", 1, 3, "the stage a needs `type:`"),
+    ("  a: 5", "bad-value", 1, 3, "a stage is a mapping"),
+    ("  a: [tick]", "bad-value", 1, 3, "a stage is a mapping"),
+    ("  a:", "bad-value", 1, 3, "a stage is a mapping"),
+    ("  a b: {type: tick}", "bad-value", 1, 3, "this is no name for a stage"),
+    ("  .a: {type: tick}", "bad-value", 1, 3, "this is no name for a stage"),
+    ("  a: {type: tik}", "unknown-type", 1, 13, "there is no stage type tik"),
+    ("  a: {type: 5}", "bad-value", 1, 13, "`type` must be text, and is 5"),
+    ("  a: {type: broken}", "broken-type", 1, 13, "No module named 'driver'"),
+    ("  a: {type: optionless}", "broken-type", 1, 13, "has no `Options`"),
+    ("  a: {type: no_stage}", "broken-type", 1, 13, "not a class made of Producer"),
+    ("  a: {type: tick, cuont: 5}", "unknown-key", 1, 19, "a tick stage has no key `cuont`"),
+    ("  a: {type: tick, retry: {}}", "unknown-key", 1, 19, "a tick stage has no key `retry`"),
+    ("  a: {type: tick, concurrency: 4}", "unknown-key", 1, 19, "a tick stage has no key `concurrency`"),
+    ("  a: {type: tick, count: 1, count: 2}", "duplicate-key", 1, 29, "`count` stands here twice"),
+    ("  a: {type: tick, count: -1}", "bad-value", 1, 26, "`count` must be 0 or more, and is -1"),
+    ("  a: {type: tick, count: true}", "bad-value", 1, 26, "not true or false"),
+    ("  a: {type: tick, count: 1.5}", "bad-value", 1, 26, "`count` must be a whole number, and is 1.5"),
+    ("  a: {type: tick, count: x}", "bad-value", 1, 26, "`count` must be a whole number, and is x"),
+    ("  a: {type: tick, count: }", "bad-value", 1, 19, "`count` must be a whole number, and is empty"),
+    ("  a: {type: tick, count: [1]}", "bad-value", 1, 19, "`count` must be a whole number, and is a list"),
+    ("  a: {type: tick, follow: maybe}", "bad-value", 1, 27, "`follow` must be true or false, and is maybe"),
+    ("  a: {type: tick, decode: jsn}", "bad-value", 1, 27, "`decode` must be 'json' or 'text', and is jsn"),
+    ("  a: {type: tick, path: 5}", "bad-value", 1, 25, "`path` must be text or a list, and is 5"),
+    ("  a: {type: tick, path: [x, 5]}", "bad-value", 1, 29, "`path[1]` must be text, and is 5"),
+    ("  a: {type: tick, every: 7}", "bad-value", 1, 26, "`every` has no unit: write 7s"),
+    ("  a: {type: tick, rate: 5/y}", "bad-value", 1, 25, "`rate` has the unknown unit 'y'"),
+    ("  a: {type: tick, listen: '9125'}", "bad-value", 1, 27, "an address is host:port"),
+    ("  a: {type: tick, template: {x: event.a, y: [1, event.b +]}}", "bad-expression", 1, 57, "`template.y[1]`: "),
+    ("  a: {type: tick, dispatcher: round}", "bad-value", 1, 31, "'demand' or 'broadcast', and is round"),
+    ("  a: {type: tick, buffer: {max_event: 5}}", "unknown-key", 1, 28, "`buffer` has no key `max_event`"),
+    ("  a: {type: tick, buffer: {max_events: -5}}", "bad-value", 1, 40, "`buffer.max_events` must be 0 or more"),
+    ("  a: {type: tick, buffer: {keep: all}}", "bad-value", 1, 34, "'first' or 'last', and is all"),
+    ("  a: {type: tick, buffer: 5}", "bad-value", 1, 27, "`buffer` must be a mapping, and is 5"),
+    ("  a: {type: change, subscribe_to: a}", "circle", 1, 35, "a -> a"),
+]
+
+WITH_TICK: list[Row] = [
+    # the same, below a stage `t: {type: tick}`
+    (
+        "  a: {type: change}",
+        "missing-key",
+        2,
+        3,
+        "a is a producer-consumer, as every stage of type change is: it needs",
+    ),
+    ("  a: {type: tally, subscribe_to: []}", "missing-key", 2, 20, "it needs `subscribe_to:`"),
+    ("  a: {type: tick, subscribe_to: t}", "misplaced-key", 2, 19, "it has no input, so remove `subscribe_to`"),
+    ("  a: {type: tally, subscribe_to: tt}", "unknown-stage", 2, 34, "there is no stage `tt`"),
+    ("  a: {type: tally, subscribe_to: [t, t]}", "duplicate-subscription", 2, 38, "subscribes to t twice"),
+    ("  a: {type: tally, subscribe_to: {max_demand: 5}}", "missing-key", 2, 20, "`subscribe_to` needs `stage:`"),
+    ("  a: {type: tally, subscribe_to: {stage: [t]}}", "bad-value", 2, 35, "must be text, and is a list"),
+    ("  a: {type: tally, subscribe_to: 5}", "bad-value", 2, 34, "a stage's name, a mapping with `stage:`"),
+    ("  a: {type: tally, subscribe_to: }", "bad-value", 2, 20, "a stage's name, a mapping with `stage:`"),
+    ("  a: {type: tally, subscribe_to: {stage: t, output: x}}", "unknown-key", 2, 45, "has no key `output`"),
+    ("  a: {type: tally, subscribe_to: {stage: t, max_demand: 0}}", "bad-value", 2, 57, "must be 1 or more"),
+    ("  a: {type: tally, subscribe_to: {stage: t, max_demand: yes}}", "bad-value", 2, 57, "whole number, and is yes"),
+    ("  a: {type: tally, subscribe_to: {stage: t, min_demand: 1000}}", "bad-value", 2, 57, "less than max_demand"),
+    ("  a: {type: tally, subscribe_to: {stage: t, cancel: never}}", "bad-value", 2, 53, "and is never"),
+    (
+        "  a: {type: tally, subscribe_to: [{stage: t, selector: 'x'}]}",
+        "bad-expression",
+        2,
+        57,
+        "`subscribe_to[0].selector`",
+    ),
+    ("  a: {type: tally, subscribe_to: t, buffer: {}}", "misplaced-key", 2, 37, "it emits nothing, so remove `buffer`"),
+    ("  a: {type: tally, subscribe_to: t, dispatcher: demand}", "misplaced-key", 2, 37, "remove `dispatcher`"),
+    ("  a: {type: change, subscribe_to: t, where: 'event.'}", "bad-expression", 2, 51, "`where`: "),
+    ("  a: {type: change, subscribe_to: t, where: [1]}", "bad-expression", 2, 38, "an expression is text"),
+    ("  a: {type: change, subscribe_to: t, call: json.dumps}", "bad-import", 2, 44, "module:function"),
+    ("  a: {type: change, subscribe_to: t, call: 'a:b', where: '1'}", "bad-value", 2, 3, "exclude each other"),
+    ("  a: {type: tally, subscribe_to: t, metrics: [{counter: a-b}]}", "bad-metric", 2, 57, "letters, digits and _"),
+    ("  a: {type: tally, subscribe_to: t, metrics: [{counter: headrace_x}]}", "bad-metric", 2, 57, "own metrics"),
+    (
+        "  a: {type: tally, subscribe_to: t, metrics: [{counter: a, labels: {le: '1'}}]}",
+        "bad-metric",
+        2,
+        69,
+        "le, quantile",
+    ),
+    (
+        "  a: {type: tally, subscribe_to: t, metrics: [{histogram: a}]}",
+        "missing-key",
+        2,
+        47,
+        "`metrics[0]` needs `value:`",
+    ),
+    ("  a: {type: tally, subscribe_to: t, metrics: [{counter: a, vlue: '1'}]}", "unknown-key", 2, 60, "no key `vlue`"),
+    ("  a: {type: tally, subscribe_to: t, metrics: [{counter: a}, {counter: a}]}", "duplicate-metric", 2, 71, "line 3"),
+    ("  a: {type: tally, subscribe_to: t, metrics: 5}", "bad-value", 2, 46, "`metrics` must be a list, and is 5"),
+    (
+        "  a: {type: tally, subscribe_to: t, metrics: [5]}",
+        "bad-value",
+        2,
+        47,
+        "`metrics[0]` must be a mapping, and is 5",
+    ),
+]
+
+TOP: list[Row] = [
+    ("name: shop", "missing-key", 1, 1, "a config needs `stages:`"),
+    ("stages: {}", "bad-value", 1, 1, "`stages` must be at least 1 long"),
+    ("stages:", "bad-value", 1, 1, "`stages` must be a mapping, and is empty"),
+    ("stages: [a]", "bad-value", 1, 1, "`stages` must be a mapping, and is a list"),
+    ("stages: {a: {type: tick}}\njobs: {}", "unknown-key", 2, 1, "a config has no key `jobs`"),
+    ("stages: {a: {type: tick}}\nstage: {}", "unknown-key", 2, 1, "a config has no key `stage`"),
+    ("stages: {a: {type: tick}}\nname: 5", "bad-value", 2, 7, "`name` must be text, and is 5"),
+    ("stages: {a: {type: tick}}\nname: a b", "bad-value", 2, 7, "a name has letters"),
+    ("stages: {a: {type: tick}}\npython_path: {}", "bad-value", 2, 1, "`python_path` must be a list, and is a mapping"),
+    ("stages: {a: {type: tick}}\npython_path: [5]", "bad-value", 2, 15, "`python_path[0]` must be text, and is 5"),
+    ("stages: {a: {type: tick}}\nlisten: 9470", "bad-value", 2, 9, "host:port"),
+    ("stages: {a: {type: tick}}\nlisten: no", "bad-value", 2, 9, "an address is host:port"),
+    ("stages: {a: {type: tick}}\nlisten: false", "bad-value", 2, 9, "or the word off"),
+    ("stages: {a: {type: tick}}\nlisten:", "bad-value", 2, 1, "or the word off"),
+    ("stages: {a: {type: tick}}\nlisten: 0.0.0.0:1", "token-needed", 2, 9, "needs a token"),
+    ("stages: {a: {type: tick}}\nlisten: {address: 'a.example:1'}", "token-needed", 2, 19, "needs a token"),
+    ("stages: {a: {type: tick}}\nlisten: {token: abc}", "missing-key", 2, 1, "`listen` needs `address:`"),
+    ("stages: {a: {type: tick}}\nlisten: {address: 'h:1', token: ''}", "bad-value", 2, 26, "`listen.token` must be"),
+    ("stages: {a: {type: tick}}\nlisten: {address: 'h:1', tokn: a}", "unknown-key", 2, 26, "has no key `tokn`"),
+    ("stages: {a: {type: tick}}\nlisten: {address: 'h:1', token: {a: 1}}", "bad-value", 2, 26, "is a mapping"),
+]
+
+
+def only(text: str, row: Row) -> None:
+    code, line, column, words = row[1:]
+    findings = [found for found in findings_of(text) if found.code == code and words in found.message]
+    assert [(found.line, found.column) for found in findings] == [(line, column)]
+
+
+@pytest.mark.parametrize("row", TOP, ids=lambda row: row[0])
+def test_a_wrong_top_is_told_where_it_is(row: Row) -> None:
+    only(row[0], row)
+    assert len(findings_of(row[0])) <= 2
+
+
+@pytest.mark.parametrize("row", STAGES, ids=lambda row: row[0])
+def test_a_wrong_stage_is_told_where_it_is(row: Row) -> None:
+    text = f"stages:\n{row[0]}"
+    only(text, (row[0], row[1], row[2] + 1, row[3], row[4]))
+    assert len(findings_of(text)) == 1
+
+
+@pytest.mark.parametrize("row", WITH_TICK, ids=lambda row: row[0])
+def test_a_wrong_subscriber_is_told_where_it_is(row: Row) -> None:
+    text = f"stages:\n  t: {{type: tick}}\n{row[0]}"
+    only(text, (row[0], row[1], row[2] + 1, row[3], row[4]))
+    assert len(findings_of(text)) == 1
+
+
+def test_a_good_config_holds_what_the_file_says() -> None:
+    config = config_of(GOOD, {"TOKEN": "secret"})
+    assert (config.name, config.file) == ("shop", "<text>")
+    assert config.listen is not None
+    assert str(config.listen.address) == "0.0.0.0:9470"
+    assert config.listen.token is not None
+    assert config.listen.token.get_secret_value() == "secret"
+    assert [(stage.name, stage.type.name, stage.type.kind) for stage in config.stages] == [
+        ("ticks", "tick", "producer"),
+        ("odd", "change", "producer_consumer"),
+        ("tally", "tally", "consumer"),
+    ]
+    assert [metric.name for metric in config.exports] == ["shop_total", "shop_euros"]
+
+
+def test_what_is_not_said_has_its_default() -> None:
+    config = config_of("stages: {a: {type: tick}, b: {type: tally, subscribe_to: a}}")
+    assert config.name == "pipeline"
+    assert config.listen is not None
+    assert config.listen.address == DEFAULT_ADDRESS
+    producer, consumer = config.stages
+    assert producer.keys.dispatcher == "broadcast"
+    (subscription,) = consumer.keys.subscribe_to
+    assert (subscription.max_demand, subscription.min_demand, subscription.cancel) == (1000, None, "temporary")
+
+
+def test_listen_off_is_text_and_means_no_listener() -> None:
+    assert config_of("{listen: off, stages: {a: {type: tick}}}").listen is None
+    assert config_of("{listen: 'off', stages: {a: {type: tick}}}").listen is None
+
+
+def test_all_findings_come_at_once_sorted_by_place() -> None:
+    findings = findings_of(
+        """\
+nam: shop
+listen: 0.0.0.0:9470
+stages:
+  a: {type: tik, subscribe_to: x}
+  b: {type: change, subscribe_to: aa, where: "event.x.lower()", call: "jsn"}
+  c: {type: tally, subscribe_to: {stage: c, max_demnd: 1}, metrics: [{counter: headrace_x}]}
+  d: {type: tally, subscribe_to: '${UP}'}
+  a: {type: tick}
+"""
+    )
+    assert [(found.line, found.column, found.code) for found in findings] == [
+        (1, 1, "unknown-key"),
+        (2, 9, "token-needed"),
+        (4, 13, "unknown-type"),
+        (4, 32, "unknown-stage"),
+        (5, 35, "unknown-stage"),
+        (5, 47, "bad-expression"),
+        (5, 72, "bad-import"),
+        (6, 42, "circle"),
+        (6, 42, "not-a-producer"),
+        (6, 45, "unknown-key"),
+        (6, 80, "bad-metric"),
+        (7, 35, "missing-variable"),
+        (8, 3, "duplicate-key"),
+    ]
+    assert [found.suggestion for found in findings if found.suggestion] == ["name", "tick", "a", "max_demand"]
+
+
+def test_a_variable_that_is_missing_is_the_only_thing_said_of_its_place() -> None:
+    for value in ("count: ${N}", "where: ${N}", "follow: 'x${N}'", "listen: ${N}", "decode: ${N:?ask}"):
+        findings = findings_of(f"stages:\n  a:\n    type: tick\n    {value}\n".replace("where", "every"))
+        assert [found.code for found in findings] == ["missing-variable"], value
+
+
+def test_digits_from_a_variable_are_text_where_text_is_asked_for() -> None:
+    text = "name: ${T}\nlisten:\n  address: a.example:1\n  token: ${T}\nstages: {a: {type: tick}}"
+    config = config_of(text, {"T": "00123"})
+    assert config.name == "00123"
+    assert config.listen is not None
+    assert config.listen.token is not None
+    assert config.listen.token.get_secret_value() == "00123"
+    block = "stages:\n  a:\n    type: tick\n    password: ${T}\n    count: ${N}\n    path: [x, '${N}']\n"
+    options = config_of(block, {"T": "1e5", "N": "7"}).stages[0].options
+    assert options.model_dump(include={"password", "count", "path"}) == {
+        "password": "1e5",
+        "count": 7,
+        "path": ["x", "7"],
+    }
+
+
+def test_an_unknown_type_hides_nothing_else_of_its_stage() -> None:
+    findings = findings_of(
+        "stages:\n  a: {type: nothing, dispatcher: x, count: -1}\n  b: {type: tally, subscribe_to: a}"
+    )
+    assert [found.code for found in findings] == ["unknown-type", "bad-value"]
+
+
+def test_an_alias_is_told_at_its_anchor_and_once() -> None:
+    findings = findings_of("stages:\n  a: &a {type: tick, cuont: 1}\n  b: *a")
+    assert [(found.line, found.column, found.code) for found in findings] == [(2, 22, "unknown-key")]
+
+
+CUT = st.integers(0, len(GOOD))
+
+
+@given(
+    start=CUT,
+    length=st.integers(0, 12),
+    new=st.text(max_size=4) | st.sampled_from(["{", "[", "*a", "${", "\n", "'", ": "]),
+)
+def test_a_damaged_config_is_a_config_or_findings(start: int, length: int, new: str) -> None:
+    config, findings = outcome(GOOD[:start] + new + GOOD[start + length :])
+    assert (config is None) is bool(findings)
+    assert [found.code for found in findings if found.code not in CODES] == []
+    assert findings == sorted(set(findings))
+
+
+@given(st.text())
+def test_any_text_is_a_config_or_findings(text: str) -> None:
+    config, findings = outcome(text)
+    assert (config is None) is bool(findings)
+
+
+def outcome(text: str) -> tuple[Config | None, list[Finding]]:
+    try:
+        return config_of(text), []
+    except ConfigError as error:
+        return None, list(error.findings)

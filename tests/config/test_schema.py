@@ -1,0 +1,53 @@
+"""The JSON Schema of a config."""
+
+import json
+
+from headrace.config.schema import schema
+from tests.fakes.config_stages import catalogue
+
+
+def made() -> dict[str, dict[str, dict[str, dict[str, object]]]]:
+    """The schema as an editor would get it."""
+    found = json.loads(json.dumps(schema(catalogue())))
+    assert isinstance(found, dict)
+    return found
+
+
+def stage(name: str) -> dict[str, object]:
+    choices = made()["properties"]["stages"]["additionalProperties"]["oneOf"]
+    assert isinstance(choices, list)
+    return next(choice for choice in choices if choice["title"] == name)
+
+
+def test_the_top_has_its_keys_and_no_others() -> None:
+    found = made()
+    assert list(found["properties"]) == ["name", "listen", "python_path", "stages"]
+    assert json.dumps([found["additionalProperties"], found["required"]]) == '[false, ["stages"]]'
+
+
+def test_every_type_that_can_be_loaded_has_its_own_keys_and_the_common_ones_of_its_kind() -> None:
+    producer, consumer = stage("tick")["properties"], stage("tally")["properties"]
+    assert isinstance(producer, dict)
+    assert isinstance(consumer, dict)
+    assert {"type", "dispatcher", "buffer", "count", "every"} <= set(producer)
+    assert "subscribe_to" not in producer
+    assert set(consumer) == {"type", "subscribe_to", "metrics"}
+    assert stage("tick")["required"] == ["type"]
+    assert stage("change")["required"] == ["type", "subscribe_to"]
+
+
+def test_a_number_may_also_be_a_variable() -> None:
+    properties = stage("tick")["properties"]
+    assert isinstance(properties, dict)
+    assert properties["count"] == {
+        "title": "Count",
+        "default": 3,
+        "anyOf": [{"minimum": 0, "type": "integer"}, {"type": "string", "pattern": r"\$\{"}],
+    }
+
+
+def test_every_reference_leads_somewhere() -> None:
+    text = json.dumps(made())
+    names = {part.split('"')[0] for part in text.split("#/$defs/")[1:]}
+    assert {"ListenKeys", "SubscriptionKeys", "BufferKeys", "tally.CounterEntry"} <= names
+    assert names <= set(made()["$defs"])
