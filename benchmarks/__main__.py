@@ -1,0 +1,84 @@
+"""Prints every budget of headrace that can be measured, as `make bench` does."""
+
+import asyncio
+import platform
+import statistics
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from benchmarks.chains import Work, calls, queues, stages
+from benchmarks.fans import acknowledged, broadcast, fan_in, plain_tasks
+from benchmarks.measure import Line, at_least, at_most, ratio
+from benchmarks.single import command_seconds, latencies, slow_consumer
+from benchmarks.stages import AddOne, AddOneLater, Count, Ints, LooseInts, LoosePurchases, Purchases, SetField, Sum
+
+WINDOWS = ((1000, 500, 2_000_000), (100, 50, 500_000), (10, 5, 100_000), (1, 0, 20_000))
+
+
+def ints(max_demand: int, min_demand: int, total: int) -> Work:
+    """Return the chain of integers."""
+    return Work(Ints, LooseInts, AddOne, Sum, total, max_demand, min_demand)  # type: ignore[arg-type] - ints are objects
+
+
+def run(work: Callable[[], object]) -> float:
+    """Run a coroutine function that returns seconds in a loop of its own."""
+    return asyncio.run(work())  # type: ignore[arg-type] - every coroutine here returns seconds
+
+
+def lines() -> Iterator[Line]:
+    """Measure, and yield one line after the other."""
+    plain = {(1000, 500): (0.80, 0.88), (100, 50): (0.45, 0.55), (10, 5): (0.22, 0.30)}
+    queued = {(1000, 500): 1.05, (100, 50): 1.5, (10, 5): 1.8}
+    metered = {(1000, 500): 3.0, (10, 5): 15.0}
+    for window in WINDOWS:
+        work, name, key = ints(*window), f"{window[0]}/{window[1]}", window[:2]
+        bound, aim = plain.get(key, (None, None))
+        staged = partial(run, partial(stages, work))
+        yield at_least(f"chain of ints {name}, against bare calls", ratio(partial(calls, work), staged), bound, aim)
+        through = partial(run, partial(queues, work))
+        yield at_least(f"chain of ints {name}, against asyncio.Queue(2)", ratio(through, staged), queued.get(key))
+        blind = partial(run, partial(stages, work, measure=False))
+        yield at_most(f"metrics on, chain {name}", (1 / ratio(blind, staged) - 1) * 100, metered.get(key), "%")
+    dicts = Work(Purchases, LoosePurchases, SetField, Count, 200_000, 1000, 500)  # type: ignore[arg-type]
+    yield at_least(
+        "5-field dicts, one set by copy 1000/500, against bare calls",
+        ratio(partial(calls, dicts), partial(run, partial(stages, dicts))),
+        0.85,
+    )
+    later = Work(Ints, LooseInts, AddOneLater, Sum, 200_000, 1000, 500)  # type: ignore[arg-type]
+    sync = ints(1000, 500, 200_000)
+    yield at_least(
+        "one async stage 1000/500, against the sync chain",
+        ratio(partial(run, partial(stages, sync)), partial(run, partial(stages, later))),
+        None,
+    )
+    yield at_least("broadcast to 3 100/50, against 3 lists handed on", ratio(plain_tasks, partial(run, broadcast)), None)
+    yield at_least("fan-in of 2 100/50, against a chain", ratio(partial(run, partial(stages, ints(100, 50, 200_000))), partial(run, fan_in)), None)
+    yield at_least(
+        "acknowledged 100/50, against plain",
+        ratio(partial(run, partial(stages, ints(100, 50, 50_000))), partial(run, acknowledged)),
+        None,
+    )
+    found = asyncio.run(latencies())
+    yield at_most("idle latency through 3 stages, p50", statistics.median(found), 30, "µs")
+    yield at_most("idle latency through 3 stages, p99", found[int(len(found) * 0.99)], None, "µs")
+    grown, most, allowed = asyncio.run(slow_consumer())
+    yield at_most("10 M events, consumer 10x slower: memory grown", grown, 1, "MiB")
+    yield at_most("10 M events, consumer 10x slower: in flight", most, allowed, "events")
+    yield at_most("headrace --help", command_seconds("--help"), 0.4, "s")
+    yield at_most("headrace validate", command_seconds("validate", "examples/purchases.yaml"), 0.4, "s")
+
+
+def main() -> None:
+    """Print the table."""
+    print(f"{platform.python_implementation()} {platform.python_version()} on {platform.machine()}, {platform.system()}")
+    print("ratios: medians of 9 pairs of runs; more is better where the bound is >=")
+    print()
+    print(f"{'work':62}{'found':>14}  bound")
+    for line in lines():
+        verdict = "" if line.is_met is None else ("met" if line.is_met else "MISSED")
+        print(f"{line.work:62}{line.figure:>14}  {line.bound:22}{verdict}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

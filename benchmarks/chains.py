@@ -1,0 +1,110 @@
+"""Three stages in a row: as stages, as bare calls, and as tasks with an asyncio.Queue between them."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks.stages import Ints, Sum
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.topology.topology import Topology
+
+WATCH_SECONDS: Final = 0.005
+"""How often the windows are looked at in a run that is timed."""
+
+Middle = ProducerConsumer[object, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The callbacks of a chain and its window; `loose` is the source that has nobody to tell that it is at its end."""
+
+    source: Callable[[int], Ints]
+    loose: Callable[[int], Ints]
+    middle: Callable[[], Middle]
+    sink: Callable[[], Sum]
+    total: int
+    max_demand: int
+    min_demand: int
+
+
+async def stages(work: Work, *, measure: bool = True, middles: int = 1) -> float:
+    """Return the seconds of a chain of stages, on the run on which nothing was lost and no window was exceeded."""
+    topology = Topology(measure=measure)
+    sink = work.sink()
+    topology.add("0", lambda: work.source(work.total))
+    for number in range(1, middles + 1):
+        topology.add(str(number), work.middle, subscribe_to=_window(str(number - 1), work))
+    topology.add("sink", lambda: sink, subscribe_to=_window(str(middles), work))
+    start = time.perf_counter()
+    await topology.start()
+    watch = asyncio.ensure_future(_watch(topology, work.max_demand))
+    outcome = await topology.join()
+    seconds = time.perf_counter() - start
+    watch.cancel()
+    if sink.count != work.total or not outcome.is_fine:
+        raise AssertionError(f"{sink.count} of {work.total} events arrived: {outcome}")
+    return seconds
+
+
+def _window(producer: str, work: Work) -> SubscribeTo:
+    return SubscribeTo(producer, work.max_demand, work.min_demand)
+
+
+async def _watch(topology: Topology, max_demand: int) -> None:
+    """Look every few milliseconds, between two turns: in flight never exceeds the window."""
+    seen = 0.0
+    while True:
+        await asyncio.sleep(0)
+        if time.perf_counter() - seen < WATCH_SECONDS:
+            continue
+        seen = time.perf_counter()
+        for stage in topology.snapshot().stages:
+            if stage.in_flight_events > max_demand:
+                raise AssertionError(f"{stage.in_flight_events} in flight in {stage.name}, {max_demand} allowed")
+
+
+def calls(work: Work) -> float:
+    """Return the seconds of the same callbacks, called one after the other with lists of one batch."""
+    source, middle, sink = work.loose(work.total), work.middle(), work.sink()
+    size = work.max_demand - work.min_demand
+    start = time.perf_counter()
+    while source.next < work.total:
+        sink.handle_events(middle.handle_events(source.handle_demand(size)))  # type: ignore[arg-type] - sync callbacks
+    seconds = time.perf_counter() - start
+    if sink.count != work.total:
+        raise AssertionError(f"{sink.count} of {work.total} events arrived")
+    return seconds
+
+
+async def queues(work: Work) -> float:
+    """Return the seconds of the same callbacks in three tasks, with an `asyncio.Queue(maxsize=2)` of lists between them."""
+    source, middle, sink = work.loose(work.total), work.middle(), work.sink()
+    size = work.max_demand - work.min_demand
+    first: asyncio.Queue[list[object] | None] = asyncio.Queue(maxsize=2)
+    second: asyncio.Queue[list[object] | None] = asyncio.Queue(maxsize=2)
+
+    async def produce() -> None:
+        while source.next < work.total:
+            await first.put(source.handle_demand(size))
+        await first.put(None)
+
+    async def change() -> None:
+        while (events := await first.get()) is not None:
+            await second.put(middle.handle_events(events))  # type: ignore[arg-type] - a sync callback that returns a list
+        await second.put(None)
+
+    async def consume() -> None:
+        while (events := await second.get()) is not None:
+            sink.handle_events(events)  # type: ignore[arg-type] - the same integers
+
+    start = time.perf_counter()
+    async with asyncio.TaskGroup() as tasks:
+        for task in (produce(), change(), consume()):
+            tasks.create_task(task)
+    seconds = time.perf_counter() - start
+    if sink.count != work.total:
+        raise AssertionError(f"{sink.count} of {work.total} events arrived")
+    return seconds

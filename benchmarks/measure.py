@@ -1,0 +1,44 @@
+"""Times two ways of doing the same work in turn, several times, and keeps the median of the ratios."""
+
+import gc
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+RUNS: Final = 9
+"""Pairs of runs, one after the other, so that a machine that slows down slows both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the table. `bound` is what design asks for, with the direction; None where it asks for nothing."""
+
+    work: str
+    figure: str
+    bound: str
+    is_met: bool | None
+
+
+def ratio(theirs: Callable[[], float], ours: Callable[[], float], runs: int = RUNS) -> float:
+    """Return the median of `theirs / ours`, in seconds each: how fast ours is, as a part of theirs."""
+    theirs(), ours()
+    ratios = []
+    for _ in range(runs):
+        gc.collect()
+        ratios.append(theirs() / ours())
+    return statistics.median(ratios)
+
+
+def at_least(work: str, found: float, bound: float | None, aim: float | None = None) -> Line:
+    """Return the line of a ratio that is to be `bound` or more."""
+    wanted = "" if bound is None else f">= {bound:.2f}"
+    wanted += "" if aim is None else f" (aim {aim:.2f})"
+    return Line(work, f"{found:.3f}", wanted, None if bound is None else found >= bound)
+
+
+def at_most(work: str, found: float, bound: float | None, unit: str) -> Line:
+    """Return the line of a figure that is to be `bound` or less."""
+    return Line(
+        work, f"{found:.3g} {unit}", "" if bound is None else f"<= {bound:g} {unit}", None if bound is None else found <= bound
+    )

@@ -1,0 +1,83 @@
+"""Figures that are no ratios: latency when idle, memory under a slow consumer, the time of a command."""
+
+import asyncio
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+from benchmarks.stages import AddOne, Ints, SlowSum
+from headrace.pipeline.stage.consumer import Consumer
+from headrace.pipeline.stage.producer import Producer
+from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.topology.topology import Topology
+
+
+class Push(Producer[int]):
+    """Emits what it is told to."""
+
+    def handle_demand(self, demand: int) -> list[int]:
+        """Return nothing: events are pushed."""
+        return []
+
+
+class Arrivals(Consumer[int]):
+    """Notes when an event arrives."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+        self.arrived = asyncio.Event()
+
+    def handle_events(self, events: list[int]) -> None:
+        """Read the clock."""
+        self.at = time.perf_counter()
+        self.arrived.set()
+
+
+async def latencies(count: int = 2000) -> list[float]:
+    """Return how many microseconds each of `count` single events takes through three idle stages, sorted."""
+    push, arrivals = Push(), Arrivals()
+    topology = Topology()
+    topology.add("push", lambda: push)
+    topology.add("middle", AddOne, subscribe_to="push")
+    topology.add("sink", lambda: arrivals, subscribe_to="middle")
+    found = []
+    async with topology:
+        for number in range(count):
+            arrivals.arrived.clear()
+            start = time.perf_counter()
+            push.emit_nowait([number])
+            await arrivals.arrived.wait()
+            found.append((arrivals.at - start) * 1e6)
+    return sorted(found)
+
+
+async def slow_consumer(total: int = 10_000_000) -> tuple[float, int, int]:
+    """Return by how many MiB memory grew after the first tenth, the most events in flight, and the bound on those."""
+    topology = Topology()
+    topology.add("ints", lambda: Ints(total))
+    topology.add("middle", AddOne, subscribe_to=SubscribeTo("ints", 1000, 500))
+    topology.add("slow", SlowSum, subscribe_to=SubscribeTo("middle", 1000, 500))
+    await topology.start()
+    most, before, over = 0, 0, asyncio.ensure_future(topology.join())
+    while not over.done():
+        snapshot = topology.snapshot()
+        most = max(most, sum(stage.in_flight_events + stage.buffer_events for stage in snapshot.stages))
+        if not before and snapshot.stages[0].events_sent >= total / 10:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        await asyncio.sleep(0)
+    outcome = over.result()
+    if not outcome.is_fine:
+        raise AssertionError(outcome)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, most, 2 * 1000 + 1000
+
+
+def command_seconds(*arguments: str, runs: int = 9) -> float:
+    """Return the median seconds of a headrace command, from its start to its end."""
+    found = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-P", "-m", "headrace", *arguments], check=True, capture_output=True)
+        found.append(time.perf_counter() - start)
+    return statistics.median(found)
