@@ -16,7 +16,7 @@ from headrace.config.load import load
 from headrace.config.model import NAME_RULE, PipelineKeys, StageKeys, is_name
 from headrace.config.nodes import Found, MapNode, Node, ScalarNode, child
 from headrace.config.search import put_first
-from headrace.config.sentences import close
+from headrace.config.sentences import close, unknown_key
 from headrace.config.source import START, Report, Source, merged
 from headrace.config.validation import Subject, validate
 from headrace.config.variables import Surroundings
@@ -86,11 +86,21 @@ class _Check:
         if stage_type is None:
             return Vertex(name, found), None
         own = Subject(_part(found, common=False), f"a {stage_type.name} stage", COMMON_KEYS)
+        self._unread(stage_type, own)
         options = validate(stage_type.options, own, self.report, imports=self.conditions.imports)
         vertex = Vertex(name, found, stage_type.kind, stage_type.name)
         if keys is None or options is None:
             return vertex, None
         return vertex, ConfiguredStage(name, stage_type, keys, options)
+
+    def _unread(self, stage_type: StageType, own: Subject) -> None:
+        """Refuse unknown keys for a guest whose model forgets to: pydantic's default is to read over them."""
+        if stage_type.options.model_config.get("extra", "ignore") != "ignore":
+            return
+        node, known = own.found.node, keys_of(stage_type.options)
+        for key, entry in node.entries.items() if isinstance(node, MapNode) else ():
+            if key not in known:
+                self.report.add(entry.key, unknown_key(key, own.called, (*COMMON_KEYS, *known)))
 
     def _type(self, told: Found | None) -> StageType | None:
         """Return the stage's type; None, and a finding, when it is not one of the catalogue's."""

@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 def put_first(folders: Iterable[Path]) -> None:
-    """Put folders at the head of `sys.path`, in their order; one that is there already stays where it is.
+    """Put folders at the head of `sys.path`, in their order, each once: one that stood further back is moved.
 
     They stay for the life of the OS process: a function may import more when it is called.
     """
-    new = [str(folder) for folder in dict.fromkeys(folders)]
-    sys.path[:0] = [folder for folder in new if folder not in sys.path]
+    first = [str(folder) for folder in dict.fromkeys(folders)]
+    sys.path[:] = [*first, *(folder for folder in sys.path if folder not in first)]
     importlib.invalidate_caches()

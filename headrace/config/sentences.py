@@ -43,7 +43,9 @@ _BOUNDS: Mapping[str, str] = {
     "too_short": "at least {min_length} long",
     "too_long": "at most {max_length} long",
 }
+_MERGE = "<<"  # YAML 1.1's
 _SHOULD = re.compile(r"(Input|String|Value) should ")  # how pydantic begins its own sentences
+_SECRET = 4  # characters that a secret has at least
 _TELLING = 6  # characters in a row that tell something of a secret
 _BARE = re.compile(r"[-+.\w]*\d[-+.\w]*|true|false", re.IGNORECASE)  # what quotes make text of
 _QUOTED = re.compile(r"'([^']*)'")
@@ -74,7 +76,8 @@ class Told:
 
 
 def _windows(secret: str) -> range:
-    return range(max(1, len(secret) - _TELLING + 1)) if secret.strip() else range(0)
+    """Return where the telling parts of a secret begin; of a very short one every sentence would hold some."""
+    return range(max(1, len(secret) - _TELLING + 1)) if len(secret.strip()) >= _SECRET else range(0)
 
 
 def close(word: str, known: Sequence[str]) -> str | None:
@@ -113,7 +116,8 @@ def fault(detail: ErrorDetails, told: Told) -> Fault:
 
 def unknown_key(key: str, where: str, known: Sequence[str]) -> Fault:
     """Return the fault for a key that nobody reads."""
-    return Fault("unknown-key", f"{where} has no key `{key}`", key, tuple(known), close(key, known))
+    hint = ": YAML 1.2 has no merge keys, so write out what they stand for" if key == _MERGE else ""
+    return Fault("unknown-key", f"{where} has no key `{key}`{hint}", key, tuple(known), close(key, known))
 
 
 def missing_key(key: str, where: str) -> Fault:

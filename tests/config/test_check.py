@@ -37,6 +37,7 @@ STAGES: list[Row] = [
     # the text below `stages:`, the code, the line (below `stages:`) and column, words of the sentence
     ("  a: {}", "missing-key", 1, 3, "the stage a needs `type:`"),
     ("  a: 5", "bad-value", 1, 3, "a stage is a mapping"),
+    ("  a: ${X}", "missing-variable", 1, 6, "X is not set"),
     ("  a: [tick]", "bad-value", 1, 3, "a stage is a mapping"),
     ("  a:", "bad-value", 1, 3, "a stage is a mapping"),
     ("  a b: {type: tick}", "bad-value", 1, 3, "this is no name for a stage"),
@@ -105,6 +106,7 @@ WITH_TICK: list[Row] = [
     ("  a: {type: tally, subscribe_to: t, dispatcher: demand}", "misplaced-key", 2, 37, "remove `dispatcher`"),
     ("  a: {type: change, subscribe_to: t, where: 'event.'}", "bad-expression", 2, 51, "`where`: "),
     ("  a: {type: change, subscribe_to: t, where: [1]}", "bad-expression", 2, 38, "an expression is text"),
+    ("  a: {type: change, subscribe_to: t, call: 5}", "bad-import", 2, 44, "module:function"),
     ("  a: {type: change, subscribe_to: t, call: json.dumps}", "bad-import", 2, 44, "module:function"),
     ("  a: {type: change, subscribe_to: t, call: 'a:b', where: '1'}", "bad-value", 2, 3, "exclude each other"),
     ("  a: {type: tally, subscribe_to: t, metrics: [{counter: a-b}]}", "bad-metric", 2, 57, "letters, digits and _"),
@@ -125,6 +127,8 @@ WITH_TICK: list[Row] = [
     ),
     ("  a: {type: tally, subscribe_to: t, metrics: [{counter: a, vlue: '1'}]}", "unknown-key", 2, 60, "no key `vlue`"),
     ("  a: {type: tally, subscribe_to: t, metrics: [{counter: a}, {counter: a}]}", "duplicate-metric", 2, 71, "line 3"),
+    ("  a: {type: lax, subscribe_to: t, knwon: 5}", "unknown-key", 2, 35, "a lax stage has no key `knwon`"),
+    ("  a: {type: tally, subscribe_to: t, '<<': 5}", "unknown-key", 2, 37, "no merge keys"),
     ("  a: {type: tally, subscribe_to: t, metrics: 5}", "bad-value", 2, 46, "`metrics` must be a list, and is 5"),
     (
         "  a: {type: tally, subscribe_to: t, metrics: [5]}",

@@ -30,6 +30,8 @@ stages:
         ("histogram: shop, value: 1", "counter: shop"),
         ("histogram: shop, value: 1", "histogram: shop_count, value: 1"),
         ("counter: shop_bucket", "histogram: shop, value: 1"),
+        ("gauge: shop, value: 1", "gauge: shop, value: 1"),
+        ("gauge: shop_total, value: 1", "counter: shop"),
     ],
 )
 def test_two_metrics_that_would_share_a_name_are_a_finding(first: str, second: str) -> None:

@@ -72,7 +72,9 @@ stages:
     assert sys.path[:2] == [str(tmp_path), str(tmp_path / "lib")]
     changes = [stage.type.make(stage.options) for stage in config.stages[1:]]
     assert [change.handle_events([1]) for change in changes if isinstance(change, Change)] == [["beside"], ["two"]]
+    sys.path.insert(0, "elsewhere")
     load_file(tmp_path / "shop.yaml", environ={}, catalogue=catalogue())
+    assert sys.path[:3] == [str(tmp_path), str(tmp_path / "lib"), "elsewhere"]
     assert sys.path.count(str(tmp_path)) == 1
 
 

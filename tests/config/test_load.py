@@ -243,6 +243,21 @@ def test_a_bad_toml_text_says_where(text: str, line: int, column: int) -> None:
     assert [(one.code, one.line, one.column) for one in findings] == [("syntax", line, column)]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("json", "[" * 90_000 + "]" * 90_000),
+        ("json", "[" * 70 + "]" * 70),
+        ("toml", "a = " + "[" * 5_000 + "]" * 5_000),
+        ("toml", "a = " + "[" * 70 + "]" * 70),
+        ("toml", ".".join("a" * 70) + " = 1"),
+    ],
+)
+def test_json_and_toml_may_not_nest_too_deep_either(name: str, text: str) -> None:
+    _, findings = tree(text, READERS[name])
+    assert [one.code for one in findings] == ["too-large"]
+
+
 @pytest.mark.parametrize("suffix", ["yaml", "json", "toml"])
 @pytest.mark.parametrize("text", ["", "  \n", "\n\n"])
 def test_an_empty_file_is_a_finding(suffix: str, text: str) -> None:

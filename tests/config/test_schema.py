@@ -46,6 +46,12 @@ def test_a_number_may_also_be_a_variable() -> None:
     }
 
 
+def test_a_default_is_written_as_in_a_config() -> None:
+    properties = stage("tick")["properties"]
+    assert isinstance(properties, dict)
+    assert properties["every"] == {"title": "Every", "default": "250ms", "type": "string"}
+
+
 def test_every_reference_leads_somewhere() -> None:
     text = json.dumps(made())
     names = {part.split('"')[0] for part in text.split("#/$defs/")[1:]}

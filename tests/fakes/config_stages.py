@@ -30,7 +30,7 @@ class _Options(BaseModel):
 class TickOptions(_Options):
     count: CountField = Field(default=3, ge=0)
     rate: RateField | None = None
-    every: DurationField | None = None
+    every: DurationField = 0.25
     template: TemplateField | None = None
     listen: AddressField | None = None
     path: str | list[str] | None = None
@@ -96,8 +96,13 @@ class HistogramEntry(_Options):
     buckets: list[float] | None = None
 
 
+class GaugeEntry(_Options):
+    gauge: MetricNameField
+    value: ExpressionField
+
+
 class TallyOptions(_Options):
-    metrics: list[CounterEntry | HistogramEntry] = []
+    metrics: list[CounterEntry | GaugeEntry | HistogramEntry] = []
 
 
 class Tally(Consumer[object]):
@@ -113,6 +118,19 @@ class Tally(Consumer[object]):
         self.kept.extend(events)
 
 
+class LaxOptions(BaseModel):
+    known: int = 1
+
+
+class Lax(Consumer[object]):
+    """A guest's class whose options do not forbid what they do not know."""
+
+    Options: ClassVar[type[BaseModel]] = LaxOptions
+
+    def __init__(self, options: LaxOptions) -> None:
+        self.options = options
+
+
 class Optionless(Consumer[object]):
     """A guest's class that forgot its options."""
 
@@ -122,10 +140,10 @@ def _broken() -> object:
     raise ModuleNotFoundError(message, name="driver")
 
 
-LOADERS: Mapping[str, type] = {"tick": Tick, "change": Change, "tally": Tally}
+LOADERS: Mapping[str, type] = {"tick": Tick, "change": Change, "tally": Tally, "lax": Lax}
 
 
 def catalogue() -> Catalogue:
-    """All fakes: three that work, and three that a guest got wrong."""
+    """All fakes: four that work, and three that a guest got wrong."""
     good = {name: (lambda found=found: found) for name, found in LOADERS.items()}
     return Catalogue({**good, "optionless": lambda: Optionless, "no_stage": lambda: int, "broken": _broken})
