@@ -1,3 +1,83 @@
-"""headrace: stages that pass demand upstream and events downstream, declared in a YAML file."""
+"""GenStage for Python: demand goes upstream, events come downstream, through bounded queues.
+
+The names below are what most programs need; each is loaded when it is first used, so that a command starts quickly.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from headrace.config.findings import ConfigError
+    from headrace.config.pipeline import Pipeline
+    from headrace.ground.errors import HeadraceError, Unrecoverable
+    from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
+    from headrace.pipeline.acknowledgement.message import Message
+    from headrace.pipeline.process.gen_server import GenServer
+    from headrace.pipeline.process.ref import Ref
+    from headrace.pipeline.process.scheduler import Scheduler
+    from headrace.pipeline.process.supervisor import Supervisor
+    from headrace.pipeline.stage.consumer import Consumer
+    from headrace.pipeline.stage.producer import Producer
+    from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+    from headrace.pipeline.stage.settings import StageSettings
+    from headrace.pipeline.stage.subscription import SubscribeTo
+    from headrace.pipeline.topology.outcome import RunOutcome
+    from headrace.pipeline.topology.snapshot import TopologySnapshot
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Acknowledgement",
+    "ConfigError",
+    "Consumer",
+    "GenServer",
+    "HeadraceError",
+    "Message",
+    "Outcome",
+    "Pipeline",
+    "Producer",
+    "ProducerConsumer",
+    "Ref",
+    "RunOutcome",
+    "Scheduler",
+    "StageSettings",
+    "SubscribeTo",
+    "Supervisor",
+    "TopologySnapshot",
+    "Unrecoverable",
+    "__version__",
+]
+
+_ROOMS = {
+    "Acknowledgement": "pipeline.acknowledgement.acknowledgement",
+    "ConfigError": "config.findings",
+    "Consumer": "pipeline.stage.consumer",
+    "GenServer": "pipeline.process.gen_server",
+    "HeadraceError": "ground.errors",
+    "Message": "pipeline.acknowledgement.message",
+    "Outcome": "pipeline.acknowledgement.acknowledgement",
+    "Pipeline": "config.pipeline",
+    "Producer": "pipeline.stage.producer",
+    "ProducerConsumer": "pipeline.stage.producer_consumer",
+    "Ref": "pipeline.process.ref",
+    "RunOutcome": "pipeline.topology.outcome",
+    "Scheduler": "pipeline.process.scheduler",
+    "StageSettings": "pipeline.stage.settings",
+    "SubscribeTo": "pipeline.stage.subscription",
+    "Supervisor": "pipeline.process.supervisor",
+    "TopologySnapshot": "pipeline.topology.snapshot",
+    "Unrecoverable": "ground.errors",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a name of the face when it is first used."""
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has: {', '.join(__all__)}")
+    found: object = getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunOutcome:
     """`reason` is what ended the run before its time, if anything did.
 
     `events_failed` counts events whose handling failed, `events_lost` those that crashes, full buffers and the end of

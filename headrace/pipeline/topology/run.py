@@ -12,7 +12,7 @@ from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from headrace.pipeline.stage.producer_process import ProducerProcess
 from headrace.pipeline.stage.subscription import CancelMode, Subscription
 from headrace.pipeline.topology.link import StageProcess, StageSpec, make_process, ordered, subscribe
-from headrace.pipeline.topology.outcome import Outcome
+from headrace.pipeline.topology.outcome import RunOutcome
 
 INTERRUPT_SECONDS: Final = 30.0
 """How long a drain may take that a callback's KeyboardInterrupt began."""
@@ -118,11 +118,11 @@ class Run:
         reason = self.supervisor.reason
         return reason if isinstance(reason, BaseException) else None
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> RunOutcome:
         """Return how the run ended, or how it stands."""
         counts = [process.counts for process in self.processes.values()]
         lost = sum(count.discarded[reason] for count in counts for reason in ("overflow", "crash", "cancelled"))
         is_completed = all(
             process.state is State.ENDED and process.reason == "normal" for process in self.processes.values()
         )
-        return Outcome(is_completed, self.reason(), sum(count.failed for count in counts), lost, self.is_drained)
+        return RunOutcome(is_completed, self.reason(), sum(count.failed for count in counts), lost, self.is_drained)

@@ -19,7 +19,7 @@ from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stream import read_stage
 from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo
 from headrace.pipeline.topology.link import StageCallbacks, StageSpec, ordered
-from headrace.pipeline.topology.outcome import Outcome
+from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.run import Run
 from headrace.pipeline.topology.snapshot import TopologySnapshot
 from headrace.pipeline.topology.survey import survey
@@ -140,7 +140,7 @@ class Topology:
         self._run = Run(self.name, self._specs, self._cancel, scheduler, supervisor)
         await self._run.start()
 
-    async def join(self) -> Outcome:
+    async def join(self) -> RunOutcome:
         """Wait until every stage has completed, the run has failed, or it was drained or stopped.
 
         Return how it ended.
@@ -150,13 +150,13 @@ class Topology:
         await run.stop()
         return run.outcome()
 
-    async def drain(self, deadline_seconds: float = DRAIN_SECONDS) -> Outcome:
+    async def drain(self, deadline_seconds: float = DRAIN_SECONDS) -> RunOutcome:
         """Take in nothing more, let everything under way go through, and return how that went."""
         run = self._started()
         await run.drain(deadline_seconds)
         return run.outcome()
 
-    async def stop(self) -> Outcome:
+    async def stop(self) -> RunOutcome:
         """Stop at once; what was under way is counted as lost."""
         run = self._started()
         await run.stop()
@@ -214,7 +214,7 @@ class Topology:
             raise ForeignThread("snapshot", "loop.call_soon_threadsafe")
         return survey(run, self.state)
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> RunOutcome:
         """Return how the run ended, or how it stands."""
         return self._started().outcome()
 
