@@ -12,9 +12,10 @@ from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.topology.graph import Kind
-from headrace.pipeline.topology.link import StageCallbacks
 
 GROUP = "headrace.stages"
+
+AnyStage = Producer[object] | ProducerConsumer[object, object] | Consumer[object]
 
 _KINDS: tuple[tuple[type, Kind], ...] = (
     (ProducerConsumer, "producer_consumer"),
@@ -30,7 +31,7 @@ class StageType:
     name: str
     kind: Kind
     options: type[BaseModel]
-    make: Callable[[BaseModel], StageCallbacks]
+    make: Callable[[BaseModel], AnyStage]
 
 
 class BrokenType(HeadraceError):
@@ -79,4 +80,4 @@ def _stage_type(name: str, found: object) -> StageType:
     options = getattr(found, "Options", None)
     if not (isinstance(options, type) and issubclass(options, BaseModel)):
         raise BrokenType(name, "it has no `Options`, a pydantic model")
-    return StageType(name, kind, options, cast("Callable[[BaseModel], StageCallbacks]", found))
+    return StageType(name, kind, options, cast("Callable[[BaseModel], AnyStage]", found))
