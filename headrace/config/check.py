@@ -14,7 +14,7 @@ from headrace.config.graph import Vertex, graph_faults
 from headrace.config.interpolate import interpolate
 from headrace.config.load import load
 from headrace.config.model import NAME_RULE, PipelineKeys, StageKeys, is_name
-from headrace.config.nodes import Found, MapNode, Node, ScalarNode, child
+from headrace.config.nodes import Found, MapNode, Node, ScalarNode, child, scalars
 from headrace.config.search import put_first
 from headrace.config.sentences import close, unknown_key
 from headrace.config.source import START, Report, Source, merged
@@ -52,17 +52,19 @@ class _Check:
         self.name_span = named.node.span if named else START
         keys = validate(PipelineKeys, Subject(Found(tree), "a config"), self.report)
         if self.conditions.imports:
-            put_first(self._folders(keys))
+            put_first(self._folders(child(Found(tree), "python_path")))
         checked = [self._stage(name, found) for name, found in self._stages(tree)]
         for span, fault in graph_faults({vertex.name: vertex for vertex, _ in checked}):
             self.report.add(span, fault)
         return self._config(keys, checked)
 
-    def _folders(self, keys: PipelineKeys | None) -> Iterator[Path]:
-        folder = self.conditions.surroundings.folder.resolve()
+    def _folders(self, told: Found | None) -> Iterator[Path]:
+        """Yield the config's folder and those of its `python_path`, even where other keys at the top are wrong."""
+        folder = self.conditions.surroundings.folder.absolute()
         yield folder
-        for path in keys.python_path if keys else ():
-            yield (folder / path).resolve()
+        for node in scalars(told.node) if told else ():
+            if not node.refused and "\0" not in node.text:
+                yield folder / node.text
 
     def _stages(self, tree: Node) -> Iterator[tuple[str, Found]]:
         """Yield the stages that are mappings, each under its name; the others become findings."""
@@ -105,13 +107,13 @@ class _Check:
     def _type(self, told: Found | None) -> StageType | None:
         """Return the stage's type; None, and a finding, when it is not one of the catalogue's."""
         node = told.node if told else None
-        if not isinstance(node, ScalarNode) or not isinstance(node.value, str) or node.refused:
+        if not isinstance(node, ScalarNode) or node.refused or not (node.filled or isinstance(node.value, str)):
             return None
         known = self.conditions.catalogue.names
-        if node.value in known:
+        if node.text in known:
             return self._loaded(node)
         written = self.source.written(node.span)
-        suggestion = None if node.filled else close(node.value, known)
+        suggestion = None if node.filled else close(node.text, known)
         self.report.add(
             node.span, Fault("unknown-type", f"there is no stage type {written}", written, known, suggestion)
         )

@@ -273,6 +273,13 @@ def test_digits_from_a_variable_are_text_where_text_is_asked_for() -> None:
     }
 
 
+def test_a_type_that_a_variable_gives_as_digits_is_still_a_type() -> None:
+    text = "stages:\n  a:\n    type: ${T}\n"
+    assert config_of(text, {"T": "tick"}).stages[0].type.name == "tick"
+    for value in ("5", "", "true"):
+        assert [found.code for found in findings_of(text, {"T": value})] == ["unknown-type"]
+
+
 def test_an_unknown_type_hides_nothing_else_of_its_stage() -> None:
     findings = findings_of(
         "stages:\n  a: {type: nothing, dispatcher: x, count: -1}\n  b: {type: tally, subscribe_to: a}"

@@ -104,6 +104,23 @@ stages:
     assert (second.line, second.column, second.suggestion) == (4, 50, "json:dumps")
 
 
+@pytest.mark.usefixtures("_search_path")
+def test_functions_are_found_although_another_key_at_the_top_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "lib").mkdir()
+    write(tmp_path / "lib", "config_functions_five.py", "def f(event):\n    return event\n")
+    text = """\
+nam: x
+python_path: [lib, 5, "a\\0b"]
+stages:
+  t: {type: tick}
+  a: {type: change, subscribe_to: t, call: "config_functions_five:f"}
+"""
+    path = write(tmp_path, "shop.yaml", text)
+    with pytest.raises(ConfigError) as caught:
+        load_file(path, environ={}, catalogue=catalogue())
+    assert [found.code for found in caught.value.findings] == ["unknown-key", "bad-value"]
+
+
 def test_all_files_are_checked_although_the_first_is_wrong(tmp_path: Path) -> None:
     paths = [
         tmp_path / "missing.yaml",
