@@ -1,0 +1,78 @@
+"""What checked config files describe, in short: stages, edges, metrics, and where a run would listen."""
+
+import sys
+from collections.abc import Sequence
+
+from headrace.config.config import Config, ConfiguredStage
+from headrace.config.files import load_files
+from headrace.config.findings import ConfigError
+from headrace.config.model import SubscriptionKeys
+from headrace.console.cli.exit_code import ExitCode
+from headrace.console.cli.output import print_json
+
+_DEFAULT_DEMAND = SubscriptionKeys(stage="").max_demand
+
+
+def check_files(files: Sequence[str], *, imports: bool, as_json: bool) -> ExitCode:
+    """Check files and print what they describe, or everything that is wrong; return the exit code."""
+    try:
+        configs = load_files(files, imports=imports)
+    except ConfigError as error:
+        if as_json:
+            print_json({"exit_code": int(ExitCode.CONFIG), "findings": error.as_json(), "files": []})
+        else:
+            print(error.as_text(), file=sys.stderr)
+        return ExitCode.CONFIG
+    if as_json:
+        described = [as_values(config) for config in configs]
+        print_json({"exit_code": int(ExitCode.FINE), "findings": [], "files": described})
+    else:
+        print("\n\n".join(as_text(config) for config in configs))
+        if not imports:
+            print("\nNo Python function was imported: run without --no-import to have them checked, too.")
+    return ExitCode.FINE
+
+
+def as_text(config: Config) -> str:
+    """Return a line for the file, one for each stage with its edges, and one for each metric below its stage."""
+    where = "does not listen" if config.listen is None else f"listens on {config.listen.address}"
+    lines = [f"{config.file}: fine. The pipeline {config.name} {where} and has {len(config.stages)} stages:"]
+    names = max(len(stage.name) for stage in config.stages)
+    types = max(len(stage.type.name) for stage in config.stages)
+    for stage in config.stages:
+        edges = f"  <- {', '.join(map(_edge, stage.keys.subscribe_to))}" if stage.keys.subscribe_to else ""
+        lines.append(f"  {stage.name:{names}}  {stage.type.name:{types}}{edges}".rstrip())
+        lines += [f"  {'':{names}}  exports {export.name}" for export in config.exports if export.stage == stage.name]
+    return "\n".join(lines)
+
+
+def as_values(config: Config) -> dict[str, object]:
+    """Return the same as plain values. Options are left out: they may hold secrets."""
+    return {
+        "file": config.file,
+        "pipeline": config.name,
+        "listen": None if config.listen is None else str(config.listen.address),
+        "stages": [_stage(stage) for stage in config.stages],
+        "metrics": [{"metric": found.name, "kind": found.kind, "stage": found.stage} for found in config.exports],
+    }
+
+
+def _stage(stage: ConfiguredStage) -> dict[str, object]:
+    edges = [
+        {
+            "stage": keys.stage,
+            "max_demand": keys.max_demand,
+            "min_demand": keys.max_demand // 2 if keys.min_demand is None else keys.min_demand,
+            "cancel": keys.cancel,
+        }
+        for keys in stage.keys.subscribe_to
+    ]
+    return {"stage": stage.name, "type": stage.type.name, "kind": stage.type.kind, "subscribe_to": edges}
+
+
+def _edge(keys: SubscriptionKeys) -> str:
+    """Return the producer, and of the options those that are not as they always are."""
+    said = [] if keys.max_demand == _DEFAULT_DEMAND else [f"max_demand {keys.max_demand}"]
+    if keys.min_demand is not None:
+        said.append(f"min_demand {keys.min_demand}")
+    return f"{keys.stage} ({', '.join(said)})" if said else keys.stage

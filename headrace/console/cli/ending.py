@@ -1,0 +1,63 @@
+"""How a run ended: what is said about it, and the exit code that it comes to."""
+
+from dataclasses import dataclass
+
+from headrace.console.cli.exit_code import ExitCode
+from headrace.console.cli.reasons import sentence
+from headrace.ground.errors import HeadraceError
+from headrace.pipeline.topology.outcome import RunOutcome
+from headrace.pipeline.topology.snapshot import TopologySnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The end of a run that was begun.
+
+    `outcome` and `snapshot` are None when nothing was started; `refusal` says why it could not be, if it could not.
+    `is_cut_short` tells that a second signal ended it before it was drained.
+    """
+
+    outcome: RunOutcome | None
+    snapshot: TopologySnapshot | None
+    seconds: float
+    refusal: HeadraceError | None = None
+    is_cut_short: bool = False
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 when all went through, or a signal came before anything was taken in; 1 otherwise."""
+        return ExitCode.FAILED if self.troubles() else ExitCode.FINE
+
+    def troubles(self) -> list[str]:
+        """Return what went wrong, as sentences; nothing when all went well."""
+        if self.refusal is not None:
+            return [str(self.refusal)]
+        found: list[str] = []
+        outcome = self.outcome
+        if outcome is not None:
+            if outcome.reason is not None:
+                found.append(sentence(outcome.reason))
+            if outcome.events_failed:
+                found.append(f"{_events(outcome.events_failed)} failed, and went no further")
+            if outcome.events_lost:
+                found.append(f"{_events(outcome.events_lost)} got lost on the way")
+            if not (found or outcome.is_completed or outcome.is_drained):
+                found.append("not all that was taken in went through")
+        if self.is_cut_short:
+            found.append("a second signal ended it before it was drained")
+        return found
+
+    def verdict(self) -> str:
+        """Return one sentence about the end."""
+        troubles = self.troubles()
+        if troubles:
+            return "; ".join(troubles)
+        if self.outcome is None:
+            return "a signal ended it before it had started"
+        if self.outcome.is_drained:
+            return "drained: all that was taken in went through"
+        return "all stages have completed, and all events went through"
+
+
+def _events(count: int) -> str:
+    return f"{count:,} event" if count == 1 else f"{count:,} events"

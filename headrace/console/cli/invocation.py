@@ -1,0 +1,102 @@
+"""One `headrace run`: config, logs, listener, the run itself, and what is printed at its end."""
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from headrace.config.findings import ConfigError
+from headrace.config.pipeline import Pipeline
+from headrace.console.cli.ending import Ending
+from headrace.console.cli.exit_code import ExitCode
+from headrace.console.cli.logs import JsonFormatter, LevelName, LineFormatter, logging_to
+from headrace.console.cli.output import print_json
+from headrace.console.cli.progress import Progress, in_lines, on_terminal
+from headrace.console.cli.session import Listening, Plan, attend
+from headrace.console.cli.summary import print_summary, summary_json
+from headrace.console.web.sockets import ListenFailed, bind, port_of
+from headrace.ground.telemetry import LOG
+from headrace.pipeline.topology.topology import DRAIN_SECONDS
+from headrace.stages.address import Address
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command line said; what is None depends on whether a terminal is there."""
+
+    file: str
+    drain_seconds: float | None = None
+    progress: bool | None = None
+    summary: bool | None = None
+    as_json: bool = False
+    log_level: LevelName = "info"
+
+
+def run_file(options: RunOptions) -> ExitCode:
+    """Run what a config file describes; return the exit code."""
+    try:
+        pipeline = Pipeline.from_file(options.file)
+    except ConfigError as error:
+        return _refuse(options, error)
+    with _reporting(options, pipeline) as progress:
+        try:
+            listening = _listening(pipeline)
+        except ListenFailed as error:
+            LOG.error("%s", error)
+            return _end(options, pipeline, None, Ending(None, None, 0.0, error))
+        drain_seconds = DRAIN_SECONDS if options.drain_seconds is None else options.drain_seconds
+        ending = asyncio.run(attend(pipeline, Plan(listening, progress, drain_seconds)))
+        level = logging.INFO if ending.exit_code is ExitCode.FINE else logging.ERROR
+        LOG.log(level, "pipeline %r ended: %s", pipeline.name, ending.verdict())
+    return _end(options, pipeline, listening, ending)
+
+
+@contextmanager
+def _reporting(options: RunOptions, pipeline: Pipeline) -> Iterator[Progress | None]:
+    """Write logs while the block runs: short lines and progress for people, JSON lines for machines."""
+    is_terminal = sys.stderr.isatty()
+    is_shown = (is_terminal and not options.as_json) if options.progress is None else options.progress
+    with_tracebacks = options.log_level == "debug"
+    if is_shown:
+        with (on_terminal if is_terminal else in_lines)(time.monotonic) as progress:
+            progress.handler.setFormatter(LineFormatter(with_tracebacks=with_tracebacks))
+            with logging_to(progress.handler, options.log_level):
+                yield progress
+    else:
+        handler = logging.StreamHandler(sys.stderr)
+        stages = pipeline.config.stages if pipeline.config else ()
+        names = [stage.name for stage in stages]
+        handler.setFormatter(JsonFormatter(pipeline.name, names, with_tracebacks=with_tracebacks))
+        with logging_to(handler, options.log_level):
+            yield None
+
+
+def _listening(pipeline: Pipeline) -> Listening | None:
+    """Bind the listener; raises ListenFailed."""
+    keys = pipeline.listen
+    if keys is None:
+        return None
+    sockets = tuple(bind(keys))
+    host = "127.0.0.1" if keys.address.host in ("0.0.0.0", "::") else keys.address.host  # noqa: S104 - it is not bound here
+    return Listening(keys, sockets, f"http://{Address(host, port_of(sockets[0]))}")
+
+
+def _refuse(options: RunOptions, error: ConfigError) -> ExitCode:
+    if options.as_json:
+        print_json({"file": options.file, "exit_code": int(ExitCode.CONFIG), "findings": error.as_json()})
+    else:
+        print(error.as_text(), file=sys.stderr)
+    return ExitCode.CONFIG
+
+
+def _end(options: RunOptions, pipeline: Pipeline, listening: Listening | None, ending: Ending) -> ExitCode:
+    """Print the summary, if one is wanted."""
+    url = listening.url if listening else None
+    if options.as_json:
+        print_json(summary_json(pipeline.name, options.file, url, ending))
+    elif sys.stdout.isatty() if options.summary is None else options.summary:
+        print_summary(pipeline.name, options.file, url, ending)
+    return ending.exit_code

@@ -1,0 +1,48 @@
+"""Signals: the first asks for a drain, the second for an end at once, and a third ends the process itself."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+HANDLED: Final = (signal.SIGINT, signal.SIGTERM)
+
+_PATIENCE: Final = 2
+"""Signals that are left to the run. One more comes from somebody whose callback holds the loop and hears nothing."""
+
+
+class Signals:
+    """Counts the signals that ask for an end, and wakes whoever waits for them. One waiter at a time."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._loop = asyncio.get_running_loop()
+        self._arrived = asyncio.Event()
+
+    async def at_least(self, count: int) -> None:
+        """Wait until so many have arrived."""
+        while self.count < count:
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        self.count += 1
+        if self.count > _PATIENCE:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        self._loop.call_soon_threadsafe(self._arrived.set)
+
+
+@contextmanager
+def signals() -> Iterator[Signals]:
+    """Take SIGINT and SIGTERM while the block runs. Main thread only, in a running loop."""
+    found = Signals()
+    before = {number: signal.signal(number, found._handle) for number in HANDLED}  # noqa: SLF001 - one file, one noun
+    try:
+        yield found
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,121 @@
+"""The listener's door: which Host headers come in, and who has to show the token."""
+
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hmac import compare_digest
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from headrace.config.model import ListenKeys
+
+TRUSTED: Final = "headrace.trusted"
+"""The scope's key that says whether the asker has shown the token, or none is asked for."""
+
+FREE_PATHS: Final = frozenset({"/health", "/ready"})
+
+_LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the door asks for: a Host that is one of `hosts`, and the token except on `free_paths`."""
+
+    hosts: frozenset[str]
+    token: bytes | None
+    free_paths: frozenset[str]
+
+
+def rules(keys: ListenKeys) -> Rules:
+    """Return the rules that a config's `listen:` stands for."""
+    hosts = {*_LOCAL_NAMES, _plain(keys.address.host), socket.gethostname().lower()}
+    token = None if keys.token is None else keys.token.get_secret_value().encode()
+    free = FREE_PATHS | {"/metrics"} if keys.metrics_public else FREE_PATHS
+    return Rules(frozenset(hosts), token, free)
+
+
+class Door:
+    """Lets a request through to `app`, or answers it with what is missing.
+
+    The Host header keeps out web pages that have their own name resolve to this machine: it must name this machine.
+    Whoever shows the token may call it by any name.
+    """
+
+    def __init__(self, app: ASGIApp, rules: Rules) -> None:
+        self._app = app
+        self._rules = rules
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        is_trusted = self._is_trusted(Headers(scope=scope))
+        refusal = self._refusal(scope, is_trusted=is_trusted)
+        if refusal is None:
+            scope[TRUSTED] = is_trusted
+            await self._app(scope, receive, send)
+        else:
+            await refusal(scope, receive, send)
+
+    def _is_trusted(self, headers: Headers) -> bool:
+        token = self._rules.token
+        if token is None:
+            return True
+        scheme, _, shown = headers.get("authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and compare_digest(shown.strip().encode("latin-1"), token)
+
+    def _refusal(self, scope: Scope, *, is_trusted: bool) -> Response | None:
+        host = host_name(Headers(scope=scope).getlist("host"))
+        if host is None:
+            return _sentence(400, "The Host header must name this machine, as in 127.0.0.1:9470.")
+        is_known = host in self._known_hosts(scope) or (is_trusted and self._rules.token is not None)
+        if not is_known:
+            return _sentence(
+                421,
+                "The Host header names another machine: ask for 127.0.0.1, localhost or the address in `listen:`, "
+                "or show the token.",
+            )
+        if is_trusted or scope["path"] in self._rules.free_paths:
+            return None
+        refusal = _sentence(401, "This listener asks for its token: send it as Authorization: Bearer TOKEN.")
+        refusal.headers["www-authenticate"] = 'Bearer realm="headrace"'
+        return refusal
+
+    def _known_hosts(self, scope: Scope) -> frozenset[str]:
+        """Return the names of this machine, with the address at which this very connection came in."""
+        server = scope.get("server")
+        return self._rules.hosts | {_plain(str(server[0]))} if server else self._rules.hosts
+
+
+def host_name(headers: Iterable[str]) -> str | None:
+    """Return the name in a request's one Host header, without its port; None when it is none.
+
+    >>> host_name(["[::1]:9470"])
+    '::1'
+    >>> host_name(["Shop.example"])
+    'shop.example'
+    >>> host_name(["a@b"])
+    """
+    found = list(headers)
+    if len(found) != 1 or any(sign.isspace() or sign in "/?#@" for sign in found[0]):
+        return None
+    try:
+        name = urlsplit(f"//{found[0]}").hostname
+    except ValueError:
+        return None
+    return _plain(name) if name else None
+
+
+def _plain(name: str) -> str:
+    """Write one address one way: small letters, IPv6 in its short form."""
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        return name.lower()
+
+
+def _sentence(status: int, text: str) -> Response:
+    return PlainTextResponse(text + "\n", status)

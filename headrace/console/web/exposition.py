@@ -1,0 +1,95 @@
+"""Writes a pipeline's metrics as text, in the format that the asker reads."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
+
+from headrace.console.web.metrics import build_metrics, pipeline_metrics
+from headrace.pipeline.topology.snapshot import TopologySnapshot
+
+OPENMETRICS: Final = "application/openmetrics-text"
+TEXT: Final = "text/plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Exposition:
+    """The text of a scrape, and what it is."""
+
+    content_type: str
+    body: bytes
+
+
+class _Collector:
+    """Shows a registry the snapshot that was taken last."""
+
+    def __init__(self) -> None:
+        self.snapshot: TopologySnapshot | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield everything that the snapshot says."""
+        yield from build_metrics()
+        if self.snapshot is not None:
+            yield from pipeline_metrics(self.snapshot)
+
+
+class Exposer:
+    """One pipeline's registry, and the one thread in which texts are written, one scrape after another."""
+
+    def __init__(self, take: Callable[[], TopologySnapshot | None]) -> None:
+        """`take` copies what is going on, in one step, or returns None when nothing has been started."""
+        self._take = take
+        self._collector = _Collector()
+        self._registry = CollectorRegistry()
+        self._registry.register(self._collector)
+        self._thread = ThreadPoolExecutor(1, "headrace-metrics")
+
+    async def scrape(self, accept: str) -> Exposition:
+        """Return the metrics as they are now. The loop only copies numbers."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._write, self._take(), accept)
+
+    def close(self) -> None:
+        """End the thread, once it has written what it writes."""
+        self._thread.shutdown()
+
+    def _write(self, snapshot: TopologySnapshot | None, accept: str) -> Exposition:
+        self._collector.snapshot = snapshot
+        if prefers_openmetrics(accept):
+            text: bytes = openmetrics.generate_latest(self._registry)  # type: ignore[no-untyped-call] # its own lack
+            return Exposition(openmetrics.CONTENT_TYPE_LATEST, text)
+        return Exposition(CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self._registry))
+
+
+def prefers_openmetrics(accept: str) -> bool:
+    """Whether an Accept header ranks OpenMetrics 1.0 above the older text format; who names neither gets the older.
+
+    >>> prefers_openmetrics("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1")
+    True
+    >>> prefers_openmetrics("text/plain, application/openmetrics-text;q=0.5")
+    False
+    >>> prefers_openmetrics("*/*")
+    False
+    """
+    ranks = {OPENMETRICS: 0.0, TEXT: 0.0}
+    for offer in accept.split(","):
+        kind, *parameters = (part.strip().lower() for part in offer.split(";"))
+        if kind in ranks:
+            ranks[kind] = max(ranks[kind], _rank(parameters))
+    return ranks[OPENMETRICS] > 0 and ranks[OPENMETRICS] >= ranks[TEXT]
+
+
+def _rank(parameters: list[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0

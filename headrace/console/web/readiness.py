@@ -1,0 +1,33 @@
+"""Whether a pipeline does its work: each stage's state, and what they come to."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from headrace.pipeline.topology.snapshot import StageSnapshot, TopologySnapshot
+
+_AT_WORK: Final = frozenset({"running", "completed"})
+"""States of a stage that stand for no trouble while its pipeline runs: a source may be at its end before another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """The answer for probes: `body` is what JSON makes of it."""
+
+    is_ready: bool
+    body: dict[str, object]
+
+
+def readiness(name: str, state: str, snapshot: TopologySnapshot | None, *, is_trusted: bool) -> Readiness:
+    """Judge a pipeline: ready when it runs and every stage does its work or has completed it.
+
+    Whoever is not trusted sees the class of an error only, for its sentence may hold data.
+    """
+    stages = () if snapshot is None else snapshot.stages
+    is_ready = state == "running" and all(stage.state in _AT_WORK for stage in stages)
+    told = [_stage(stage, is_trusted=is_trusted) for stage in stages]
+    return Readiness(is_ready, {"ready": is_ready, "pipeline": name, "state": state, "stages": told})
+
+
+def _stage(stage: StageSnapshot, *, is_trusted: bool) -> dict[str, object]:
+    error = stage.error if stage.error is None or is_trusted else stage.error.partition(":")[0]
+    return {"stage": stage.name, "kind": stage.kind, "state": stage.state, "error": error}
