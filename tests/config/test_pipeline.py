@@ -38,6 +38,16 @@ async def test_a_stage_of_a_config_can_be_read_from_python() -> None:
     await pipeline.stop()
 
 
+@pytest.mark.asyncio
+async def test_a_file_of_installed_types_runs(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.yaml"
+    path.write_text("stages:\n  numbers:\n    type: generate\n    count: ${COUNT}\n")
+    pipeline = Pipeline.from_file(path, environ={"COUNT": "3"})
+    assert pipeline.name == "numbers"
+    async with pipeline:
+        assert [event async for event in pipeline.stage("numbers").stream()] == [0, 1, 2]
+
+
 def test_the_keys_of_a_stage_reach_the_topology() -> None:
     pipeline = Pipeline.from_config(
         config_of(
@@ -80,5 +90,5 @@ def test_a_pipeline_made_in_python_is_a_topology_as_in_genstage() -> None:
 def test_a_wrong_file_or_text_is_refused_with_its_findings(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="missing-file"):
         Pipeline.from_file(tmp_path / "no.yaml")
-    with pytest.raises(ConfigError, match="missing-key"):
+    with pytest.raises(ConfigError, match="needs `stages:`"):
         Pipeline.from_text("name: ${X}", folder=tmp_path, environ={"X": "shop"})
