@@ -15,6 +15,7 @@ from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.producer_consumer_process import ProducerConsumerProcess
 from headrace.pipeline.stage.producer_process import ProducerProcess
 from headrace.pipeline.stage.settings import PRODUCER_BUFFER_SIZE, StageSettings
+from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo, Subscription
 from headrace.pipeline.topology.graph import Kind, Node, graph_errors, in_order
 
@@ -28,7 +29,7 @@ class StageSpec:
     """One stage as it was added: the factory, the callback object that it made first, and what was said beside them."""
 
     name: str
-    factory: Callable[[], StageCallbacks]
+    factory: Callable[[], Stage]
     first: StageCallbacks
     subscribe_to: tuple[SubscribeTo, ...]
     settings: StageSettings

@@ -16,6 +16,7 @@ from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
+from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.stream import read_stage
 from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo
 from headrace.pipeline.topology.link import StageCallbacks, StageSpec, ordered
@@ -73,7 +74,7 @@ class Topology:
     def add(
         self,
         name: str,
-        factory: Callable[[], StageCallbacks],
+        factory: Callable[[], Stage],
         *,
         subscribe_to: "Sequence[SubscribeTo | StageHandle | str] | SubscribeTo | StageHandle | str" = (),
         settings: StageSettings = _ANY_SETTINGS,
