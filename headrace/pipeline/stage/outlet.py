@@ -18,7 +18,16 @@ class Outlet:
     With one plain subscriber there is nothing to choose, and the dispatcher is not asked: `sole` is that subscriber.
     """
 
-    __slots__ = ("_sent", "_sole_before", "buffer", "dispatcher", "is_acknowledged", "sole", "subscriptions")
+    __slots__ = (
+        "_sent",
+        "_sole_before",
+        "buffer",
+        "dispatcher",
+        "is_acknowledged",
+        "is_closed",
+        "sole",
+        "subscriptions",
+    )
 
     def __init__(self, dispatcher: Dispatcher[Subscription], buffer: Buffer[object]) -> None:
         self.dispatcher = dispatcher
@@ -28,6 +37,7 @@ class Outlet:
         self._sent = 0
         self._sole_before = 0
         self.is_acknowledged = False
+        self.is_closed = False
 
     def subscribe(self, subscription: Subscription) -> None:
         """Take in a new subscription."""
@@ -39,7 +49,10 @@ class Outlet:
         """Let a subscription go, and its demand with it; return of `unbegun` what cannot go to others.
 
         The rest is as if it had never been sent: it goes before all that is buffered, and is served at once.
+        Once closed, nothing can go to others.
         """
+        if self.is_closed:
+            return unbegun
         is_sole = subscription is self.sole
         self.subscriptions.remove(subscription)
         self.dispatcher.cancelled(subscription)
@@ -94,10 +107,14 @@ class Outlet:
             events = events[used:]
         return self.buffer.put(events, born)
 
-    def mark(self, mark: Mark) -> None:
-        """Put a mark behind all that was delivered to each subscriber."""
+    def close(self, mark: Mark) -> None:
+        """Put a mark behind all that was delivered to each subscriber, and let all of them go: no more is sent."""
+        self._sent = self.sent()
+        self.sole = None
+        self.is_closed = True
         for subscription in self.subscriptions:
             subscription.mark(mark)
+        self.subscriptions.clear()
 
     def _serve(self) -> None:
         while self.buffer.size:

@@ -62,7 +62,7 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
         self.inlet.leave()
         left, _ = self.outlet.buffer.take(self.outlet.buffer.size)
         self._drop(left, "crash" if isinstance(reason, BaseException) else "cancelled")
-        self.outlet.mark(Mark(MarkKind.DOWN, reason))
+        self.outlet.close(Mark(MarkKind.DOWN, reason))
 
     def left(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
         """Let a consumer go; take back what it had not begun, or return it if it cannot go to another."""
@@ -172,7 +172,6 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
         self.outlet.collect()
         if self.outlet.buffer.size:
             return BLOCKED
-        self.outlet.mark(Mark(MarkKind.COMPLETED))
-        self.outlet.subscriptions.clear()
+        self.outlet.close(Mark(MarkKind.COMPLETED))
         self.exit("normal")
         return IDLE

@@ -73,7 +73,7 @@ class ProducerProcess(Process[Producer[object]]):
         """Count what is left in the buffer as discarded, and tell the consumers."""
         left, _ = self.outlet.buffer.take(self.outlet.buffer.size)
         self._drop(left, "crash" if isinstance(reason, BaseException) else "cancelled")
-        self.outlet.mark(Mark(MarkKind.DOWN, reason))
+        self.outlet.close(Mark(MarkKind.DOWN, reason))
 
     def turn_failed(self, error: BaseException) -> None:
         """Take the cancellation that comes with a drain for an empty return; all else is a crash."""
@@ -173,8 +173,7 @@ class ProducerProcess(Process[Producer[object]]):
         self.outlet.collect()
         if self.outlet.buffer.size:
             return BLOCKED
-        self.outlet.mark(Mark(MarkKind.COMPLETED))
-        self.outlet.subscriptions.clear()
+        self.outlet.close(Mark(MarkKind.COMPLETED))
         self.exit("normal")
         return IDLE
 

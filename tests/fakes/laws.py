@@ -1,0 +1,68 @@
+"""The laws of demand and conservation, checked on a run between any two turns."""
+
+from headrace.pipeline.process.process import State
+from headrace.pipeline.stage.consumer_process import ConsumerProcess
+from headrace.pipeline.stage.inlet import Inlet
+from headrace.pipeline.stage.outlet import Outlet
+from headrace.pipeline.stage.producer_process import ProducerProcess
+from headrace.pipeline.stage.subscription import Subscription
+from headrace.pipeline.topology.link import StageProcess
+from headrace.pipeline.topology.run import Run
+
+
+def inlet_of(process: StageProcess) -> Inlet | None:
+    return None if isinstance(process, ProducerProcess) else process.inlet
+
+
+def outlet_of(process: StageProcess) -> Outlet | None:
+    return None if isinstance(process, ConsumerProcess) else process.outlet
+
+
+def queued(subscription: Subscription) -> int:
+    """Return how many events wait in the queue of a subscription."""
+    return sum(len(events) for events, _ in subscription.queue if events is not None) - subscription.offset
+
+
+def check_subscription(subscription: Subscription, inlet: Inlet) -> None:
+    """Assert what always holds of a subscription that both ends hold."""
+    window = subscription.window
+    in_hand = inlet.hand_size if inlet.hand is not None and inlet.source is subscription else 0
+    assert subscription.asked >= 0
+    assert subscription.pending >= 0
+    assert 0 <= window.coming <= window.max_demand
+    assert subscription.asked + subscription.pending + queued(subscription) + in_hand == window.coming
+
+
+def check_demand(run: Run) -> None:
+    """Assert the law of demand for every subscription of a run that is still open at both ends."""
+    for process in run.processes.values():
+        inlet = inlet_of(process)
+        if inlet is not None:
+            for subscription in inlet.subscriptions:
+                check_subscription(subscription, inlet)
+
+
+def check_edges(run: Run) -> None:
+    """Assert that what a stage has sent is what its consumers got, and what they got is in flight or received."""
+    for process in run.processes.values():
+        outlet, inlet = outlet_of(process), inlet_of(process)
+        if outlet is not None and outlet.dispatcher.takes_back:
+            assert outlet.sent() == sum(one.delivered for one in run.subscriptions if one.producer is process)
+        if inlet is not None:
+            delivered = sum(one.delivered for one in run.subscriptions if one.consumer is process)
+            assert delivered == inlet.received() + inlet.in_flight()
+
+
+def discarded(process: StageProcess) -> int:
+    """Return how many events a stage has discarded, for whatever reason."""
+    return sum(process.counts.discarded.values())
+
+
+def check_end(run: Run) -> None:
+    """Assert that a run that is over holds no event any more."""
+    for process in run.processes.values():
+        outlet, inlet = outlet_of(process), inlet_of(process)
+        assert process.state is State.ENDED
+        assert outlet is None or outlet.buffer.size == 0
+        assert inlet is None or inlet.in_flight() == 0
+    check_edges(run)
