@@ -1,5 +1,6 @@
 """The stage types that a config may name: ours and those of guests, all by the entry-point group `headrace.stages`."""
 
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -65,9 +66,8 @@ class Catalogue:
         try:
             found = self._loaders[name]()
         except Exception as error:  # noqa: BLE001 - what a guest's module raises must not hide the other findings
-            why = f"its module raises {type(error).__name__}" + (
-                f": {error.msg}" if isinstance(error, ImportError) else ""
-            )
+            told = f": {error.msg}" if isinstance(error, ImportError) else ""
+            why = f"its module raises {type(error).__name__}{told} ({_place(error)})"
         else:
             return _stage_type(name, found)
         raise BrokenType(name, why)
@@ -81,3 +81,10 @@ def _stage_type(name: str, found: object) -> StageType:
     if not (isinstance(options, type) and issubclass(options, BaseModel)):
         raise BrokenType(name, "it has no `Options`, a pydantic model")
     return StageType(name, kind, options, cast("Callable[[BaseModel], AnyStage]", found))
+
+
+def _place(error: BaseException) -> str:
+    """Return the line that raised, the import system's own aside."""
+    frames = traceback.extract_tb(error.__traceback__)
+    frame = next(frame for frame in reversed(frames) if not frame.filename.startswith("<frozen "))
+    return f"{frame.filename}, line {frame.lineno}"

@@ -1,5 +1,7 @@
 """Stage types by name."""
 
+import importlib
+
 import pytest
 
 from headrace.config.catalogue import BrokenType, Catalogue
@@ -28,11 +30,23 @@ def test_a_kind_goes_by_the_base_class(name: str, kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("optionless", "no `Options`"), ("no_stage", "not a class made of"), ("broken", "No module named 'driver'")],
+    [
+        ("optionless", "no `Options`"),
+        ("no_stage", "not a class made of"),
+        ("broken", r"No module named 'driver' \(.*config_stages.py, line \d+\)"),
+    ],
 )
 def test_a_type_that_a_guest_got_wrong_says_so(name: str, words: str) -> None:
     with pytest.raises(BrokenType, match=words):
         catalogue().find(name)
+
+
+def test_a_module_that_is_missing_is_told_at_the_line_that_asks_for_it() -> None:
+    def load() -> object:
+        return importlib.import_module("no_module_of_that_name")
+
+    with pytest.raises(BrokenType, match=r"No module named 'no_module_of_that_name' \(.*\.py, line \d+\)"):
+        Catalogue({"guest": load}).find("guest")
 
 
 def test_our_own_types_come_in_by_the_same_entry_points_as_guests() -> None:
