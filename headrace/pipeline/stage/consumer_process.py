@@ -49,8 +49,10 @@ class ConsumerProcess(Process[Consumer[object]]):
             )
 
     def running(self) -> None:
-        """Ask for the first events; after a restart, go on with what waits."""
+        """Ask for the first events; after a restart, go on with what waits, were it but the end."""
         self.inlet.open()
+        if not self.inlet.subscriptions:
+            self._complete()
 
     def abandon(self, reason: ExitReason) -> None:
         """Give up the batch in hand."""
@@ -121,10 +123,17 @@ class ConsumerProcess(Process[Consumer[object]]):
             self.is_final = True
             self.exit(reason)
         elif not self.inlet.subscriptions:
-            self.needs_attention = True
-            handle_complete = getattr(self.callbacks, "handle_complete", None)
-            if handle_complete is None:
-                self.exit("normal")
-            else:
-                self.call_back(handle_complete, lambda _: self.exit("normal"))
+            self._complete()
         return MORE
+
+    def _complete(self) -> None:
+        self.needs_attention = True
+        handle_complete = getattr(self.callbacks, "handle_complete", None)
+        if handle_complete is None:
+            self._completed(None)
+        else:
+            self.call_back(handle_complete, self._completed)
+
+    def _completed(self, _: object) -> None:
+        self.is_final = True
+        self.exit("normal")

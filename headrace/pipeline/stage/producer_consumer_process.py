@@ -50,8 +50,10 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
             )
 
     def running(self) -> None:
-        """Ask for the first events; after a restart, go on with what waits."""
+        """Ask for the first events; after a restart, go on with what waits, were it but the end."""
         self.inlet.open()
+        if not (self.inlet.subscriptions or self.is_completing):
+            self._complete()
 
     def abandon(self, reason: ExitReason) -> None:
         """Give up the batch in hand."""
@@ -155,13 +157,16 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
             self.is_final = True
             self.exit(reason)
         elif not self.inlet.subscriptions:
-            self.needs_attention = True
-            handle_complete = getattr(self.callbacks, "handle_complete", None)
-            if handle_complete is None:
-                self.complete()
-            else:
-                self.call_back(handle_complete, self._completed)
+            self._complete()
         return MORE
+
+    def _complete(self) -> None:
+        self.needs_attention = True
+        handle_complete = getattr(self.callbacks, "handle_complete", None)
+        if handle_complete is None:
+            self.complete()
+        else:
+            self.call_back(handle_complete, self._completed)
 
     def _completed(self, outputs: object) -> None:
         if outputs is not None:
@@ -173,5 +178,6 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
         if self.outlet.buffer.size:
             return BLOCKED
         self.outlet.close(Mark(MarkKind.COMPLETED))
+        self.is_final = True
         self.exit("normal")
         return IDLE

@@ -174,6 +174,7 @@ class ProducerProcess(Process[Producer[object]]):
         if self.outlet.buffer.size:
             return BLOCKED
         self.outlet.close(Mark(MarkKind.COMPLETED))
+        self.is_final = True
         self.exit("normal")
         return IDLE
 
