@@ -72,7 +72,10 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
         return self.outlet.leave(subscription, unbegun, self.scheduler.now)
 
     def emit_nowait(self, events: list[object]) -> None:
-        """Emit what the callbacks push."""
+        """Emit what the callbacks push; after the end it is discarded."""
+        if self.outlet.is_closed:
+            self._drop(events, "cancelled")
+            return
         self._emit(as_messages(events) if self.outlet.is_acknowledged else events, self.scheduler.now)
 
     def complete(self) -> None:

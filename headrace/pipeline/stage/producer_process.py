@@ -89,7 +89,10 @@ class ProducerProcess(Process[Producer[object]]):
         return self.outlet.leave(subscription, unbegun, self.scheduler.now)
 
     def emit_nowait(self, events: list[object]) -> None:
-        """Deliver what has been asked for, buffer the rest, and count what the buffer could not keep."""
+        """Deliver what has been asked for, buffer the rest, and count what could not be kept."""
+        if self.outlet.is_closed:
+            self._drop(events, "cancelled")
+            return
         self.ledger.emitted(len(events))
         dropped = self.outlet.emit(events, self.scheduler.now)
         if dropped:

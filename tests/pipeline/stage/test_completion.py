@@ -143,3 +143,26 @@ async def test_what_has_completed_is_not_started_again_not_even_when_it_is_perma
     outcome = await topology.join()
     assert outcome.is_fine
     assert [stage.restarts for stage in topology.snapshot().stages] == [0, 0, 0]
+
+
+@pytest.mark.asyncio
+async def test_what_is_emitted_after_the_end_is_counted() -> None:
+    class Late(Producer[int]):
+        def handle_demand(self, demand: int) -> list[int]:
+            self.complete()
+            return [1]
+
+        async def terminate(self, reason: object) -> None:
+            self.emit_nowait([2, 3])
+
+    topology, collect, late = Topology(), Collect(), Late()
+    topology.add("late", lambda: late)
+    topology.add("collect", lambda: collect, subscribe_to="late")
+    await topology.start()
+    await topology.join()
+    late.emit_nowait([4])
+    snapshot = topology.snapshot().stages[0]
+    assert (snapshot.events_sent, snapshot.discarded["cancelled"]) == (1, 3)
+    assert topology.outcome().events_lost == 3
+    assert collect.events == [1]
+    check_end(run_of(topology))
