@@ -78,7 +78,8 @@ def _addresses(address: Address) -> list[tuple[socket.AddressFamily, str]]:
 
 
 def _bind_one(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    # Only on sockets that say TCP does asyncio send answers without waiting 40 ms for more to go with them.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:

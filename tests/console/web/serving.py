@@ -1,0 +1,30 @@
+"""A listener on a free port, over a topology, for as long as a test asks it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx2
+
+from headrace.config.model import ListenKeys
+from headrace.console.web.app import listener_app
+from headrace.console.web.listener import Listener
+from headrace.console.web.sockets import bind, port_of
+from headrace.pipeline.topology.topology import Topology
+
+TOKEN = "sesame"  # noqa: S105 - it opens nothing but these tests
+
+
+@asynccontextmanager
+async def served(topology: Topology, **said: object) -> AsyncIterator[httpx2.AsyncClient]:
+    """Answer for a topology; `said` are keys of `listen:` beside the address."""
+    keys = ListenKeys.model_validate({"address": "127.0.0.1:0", **said})
+    sockets = bind(keys)
+    base = f"http://127.0.0.1:{port_of(sockets[0])}"
+    async with listener_app(topology, keys) as app, asyncio.TaskGroup() as group:
+        listener = Listener(app, sockets)
+        group.create_task(listener.serve())
+        await listener.answers()
+        async with httpx2.AsyncClient(base_url=base) as client:
+            yield client
+        listener.should_exit = True
