@@ -58,7 +58,7 @@ class ProducerProcess(Process[Producer[object]]):
     def abandon(self, reason: ExitReason) -> None:
         """Emit what a stream had yielded: it was taken in."""
         if self.pull is not None:
-            self.emit_nowait(self.pull.take())
+            self.emit_nowait(self.pull.rest())
 
     def release(self) -> object:
         """Close the stream that is kept."""
@@ -172,7 +172,7 @@ class ProducerProcess(Process[Producer[object]]):
 
     def _finish(self) -> int:
         if self.pull is not None:
-            self.emit_nowait(self.pull.take())
+            self.emit_nowait(self.pull.rest())
         self.outlet.collect()
         if self.outlet.buffer.size:
             return BLOCKED

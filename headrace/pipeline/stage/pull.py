@@ -18,24 +18,33 @@ class SyncPull:
         self._events = events
         self._clock = clock
         self._slice_seconds = slice_seconds
+        self._came: list[object] = []
         self.wanted = 0
         self.has_ended = False
 
     def take(self) -> list[object]:
-        """Return up to `wanted` events, fewer when the slice is over or the generator has ended."""
+        """Return up to `wanted` events, fewer when the slice is over or the generator has ended.
+
+        What came before an error is kept.
+        """
         until = self._clock() + self._slice_seconds
-        taken: list[object] = []
+        came = self._came
         while self.wanted:
             size = min(CHUNK, self.wanted)
-            chunk = list(islice(self._events, size))
-            self.wanted -= len(chunk)
-            taken += chunk
-            if len(chunk) < size:
+            before = len(came)
+            came.extend(islice(self._events, size))
+            self.wanted -= len(came) - before
+            if len(came) - before < size:
                 self.has_ended = True
                 break
             if self._clock() >= until:
                 break
-        return taken
+        return self.rest()
+
+    def rest(self) -> list[object]:
+        """Return what has come and was not taken, without pulling any further."""
+        came, self._came = self._came, []
+        return came
 
     def close(self) -> None:
         """Close the generator."""
@@ -63,8 +72,11 @@ class AsyncPull:
 
     def take(self) -> list[object]:
         """Return what has come since the last time."""
-        came = self._came
-        self._came = []
+        return self.rest()
+
+    def rest(self) -> list[object]:
+        """Return what has come and was not taken."""
+        came, self._came = self._came, []
         return came
 
     async def run(self) -> None:
