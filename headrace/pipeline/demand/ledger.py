@@ -25,6 +25,10 @@ class Ledger:
         owed = self.owed - count
         self.owed = owed if owed > 0 else 0
 
+    def untell(self, count: int) -> None:
+        """Take back `count` of what was told: it reached a stream that had ended, and the next one is told anew."""
+        self.emitted(count)
+
     def forget(self) -> None:
         """Forget what was told: the producer that was told it is gone, and its successor is told anew."""
         self.owed = 0

@@ -31,7 +31,8 @@ class Producer(Stage, Generic[Out]):
         """Return events, at most `demand` of them; or a generator, kept and pulled for as many as are asked for.
 
         May be `async def`. `demand` is 1 or more, and counts only what was not asked before: whoever returns less owes
-        the rest, and emits it later by `emit_nowait`, or calls `complete`.
+        the rest, and emits it later by `emit_nowait`, or calls `complete`. A generator that has ended is not pulled for
+        what is asked from then on: `handle_demand` is called for that.
         """
         raise MissingCallback(self, "handle_demand(self, demand)")
 
@@ -43,7 +44,10 @@ class Producer(Stage, Generic[Out]):
         self._runtime.emit_nowait(list[object](events))
 
     def complete(self) -> None:
-        """Say that no more will come. What is buffered goes out first; then all subscribers are told."""
+        """Say that no more will come than what was asked of the running `handle_demand`, or of its generator.
+
+        What is buffered goes out first; then all subscribers are told.
+        """
         self._runtime.complete()
 
     @staticmethod

@@ -9,7 +9,15 @@ from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import settle
 from headrace.pipeline.demand.ledger import Ledger
 from headrace.pipeline.process.process import ExitReason, Process, State
-from headrace.pipeline.process.scheduler import BLOCKED, HANDLED_BLOCKED, HANDLED_MORE, IDLE, SLICE_SECONDS, Scheduler
+from headrace.pipeline.process.scheduler import (
+    BLOCKED,
+    HANDLED_BLOCKED,
+    HANDLED_MORE,
+    IDLE,
+    MORE,
+    SLICE_SECONDS,
+    Scheduler,
+)
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.outlet import Outlet
 from headrace.pipeline.stage.outputs import as_list
@@ -132,7 +140,7 @@ class ProducerProcess(Process[Producer[object]]):
         unmet = sole.pending if sole is not None and not outlet.buffer.size else outlet.collect()
         demand = self.ledger.tell(unmet)
         if self.pull is not None:
-            self.pull.wanted += demand
+            self.pull.want(demand)
             return self._go_on(self.pull)
         if not demand:
             return BLOCKED
@@ -162,16 +170,20 @@ class ProducerProcess(Process[Producer[object]]):
         return super().attend()
 
     def _attend_pulling(self, pull: AsyncPull) -> int:
-        """End the pull when completing; leave mail until the stream gives way, for its callbacks need the same task."""
+        """End the pull when draining; leave mail until the stream gives way, for its callbacks need the same task."""
         if self.is_completing:
-            self.driver.cancel()
             self.outlet.collect()
-            return IDLE
+            if self.is_draining:
+                self.driver.cancel()
+                return IDLE
+            return self._go_on(pull)
         self.needs_attention = False
-        return self._go_on(pull)
+        return self._go_on(pull) | MORE
 
     def _finish(self) -> int:
         if self.pull is not None:
+            if self.pull.wanted and not self.is_draining:
+                return self._go_on(self.pull)
             self.emit_nowait(self.pull.rest())
         self.outlet.collect()
         if self.outlet.buffer.size:
@@ -209,6 +221,7 @@ class ProducerProcess(Process[Producer[object]]):
             self.emit_nowait(events)
         if pull.has_ended:
             self.pull = None
+            self.ledger.untell(min(pull.wanted, pull.wanted_later))
             return HANDLED_MORE
         outcome = HANDLED_BLOCKED if events else BLOCKED
         if not pull.wanted:
@@ -222,7 +235,7 @@ class ProducerProcess(Process[Producer[object]]):
 
     def _pulled(self, pull: AsyncPull, _: object, error: BaseException | None) -> None:
         pull.is_running = False
-        is_asked_for = isinstance(error, asyncio.CancelledError) and self.is_completing
+        is_asked_for = isinstance(error, asyncio.CancelledError) and self.is_draining
         if error is not None and not is_asked_for and self.state is State.RUNNING:
             self.turn_failed(error)
             self.scheduler.interrupt(error)

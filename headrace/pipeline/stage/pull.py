@@ -20,7 +20,13 @@ class SyncPull:
         self._slice_seconds = slice_seconds
         self._came: list[object] = []
         self.wanted = 0
+        self.wanted_later = 0
         self.has_ended = False
+
+    def want(self, demand: int) -> None:
+        """Pull `demand` more events, beside those for which the generator was made."""
+        self.wanted += demand
+        self.wanted_later += demand
 
     def take(self) -> list[object]:
         """Return up to `wanted` events, fewer when the slice is over or the generator has ended.
@@ -67,8 +73,14 @@ class AsyncPull:
         self._slice_seconds = slice_seconds
         self._came: list[object] = []
         self.wanted = 0
+        self.wanted_later = 0
         self.is_running = False
         self.has_ended = False
+
+    def want(self, demand: int) -> None:
+        """Pull `demand` more events, beside those for which the stream was made."""
+        self.wanted += demand
+        self.wanted_later += demand
 
     def take(self) -> list[object]:
         """Return what has come since the last time."""

@@ -57,6 +57,11 @@ class _AsGenerator(_Base):
         self.complete()
 
 
+class _AsGeneratorPerDemand(_Base):
+    def handle_demand(self, demand: int) -> Iterator[object]:
+        yield from self.some(demand)
+
+
 class _AsAsyncGenerator(_Base):
     async def handle_demand(self, demand: int) -> AsyncIterator[object]:
         for number in range(1, COUNT + 1):
@@ -66,10 +71,23 @@ class _AsAsyncGenerator(_Base):
         self.complete()
 
 
+class _AsAsyncGeneratorPerDemand(_Base):
+    async def handle_demand(self, demand: int) -> AsyncIterator[object]:
+        for event in self.some(demand):
+            yield event
+            await asyncio.sleep(0)
+
+
 class _AsAwaitedList(_Base):
     async def handle_demand(self, demand: int) -> list[object]:
         await asyncio.sleep(0)
         return self.some(demand)
+
+
+class _AsAwaitedGenerator(_Base):
+    async def handle_demand(self, demand: int) -> Iterator[object]:
+        await asyncio.sleep(0)
+        return iter(self.some(demand))
 
 
 FORMS: list[Callable[[], Producer[object]]] = [
@@ -77,8 +95,11 @@ FORMS: list[Callable[[], Producer[object]]] = [
     _AsTuple,
     _AsRange,
     _AsGenerator,
+    _AsGeneratorPerDemand,
     _AsAsyncGenerator,
+    _AsAsyncGeneratorPerDemand,
     _AsAwaitedList,
+    _AsAwaitedGenerator,
 ]
 
 
@@ -320,3 +341,37 @@ async def test_more_than_was_asked_waits_in_the_buffer() -> None:
     outcome = await topology.join()
     assert outcome.is_fine
     assert collect.events == list(range(100))
+
+
+@pytest.mark.asyncio
+async def test_a_stream_that_waits_is_cut_off_by_a_drain_and_keeps_nothing_back() -> None:
+    never = asyncio.Event()
+
+    class Waiting(Producer[int]):
+        async def handle_demand(self, demand: int) -> AsyncIterator[int]:
+            yield 1
+            await never.wait()
+            yield 2
+
+    topology, collect = Topology(), Collect()
+    topology.add("waiting", Waiting)
+    topology.add("collect", lambda: collect, subscribe_to="waiting")
+    await topology.start()
+    await settled(topology)
+    assert collect.events == [1]
+    assert (await topology.drain()).is_fine
+
+
+@pytest.mark.asyncio
+async def test_a_handle_demand_that_waits_is_cut_off_by_a_drain_after_its_shutdown_time() -> None:
+    class Waiting(Producer[int]):
+        async def handle_demand(self, demand: int) -> list[int]:
+            await asyncio.Event().wait()
+            return [1]
+
+    topology = Topology()
+    topology.add("waiting", Waiting, settings=StageSettings(shutdown_seconds=0.0))
+    topology.add("collect", Collect, subscribe_to="waiting")
+    await topology.start()
+    await settled(topology)
+    assert (await topology.drain()).is_fine
