@@ -29,8 +29,9 @@ class _Formatter(logging.Formatter):
         error = record.exc_info[1] if record.exc_info else None
         if error is None:
             return record.getMessage()
+        said = record.getMessage().removesuffix(f": {type(error).__name__}: {error}")
         bug = f"; {_REPORT}" if is_our_fault(error) else ""
-        return f"{record.getMessage()}: {sentence(error)}{bug}"
+        return f"{said}: {sentence(error)}{bug}"
 
     def traceback(self, record: logging.LogRecord) -> str | None:
         """Return the traceback, if there is one that should be seen."""

@@ -41,7 +41,10 @@ def make_app() -> typer.Typer:
 def main() -> None:
     """Run the command that the arguments name; a traceback is shown for nothing but a bug of our own."""
     try:
-        make_app()(prog_name="headrace")
+        try:
+            make_app()(prog_name="headrace")
+        finally:
+            sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has gone, and Python would complain about it once more on its way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

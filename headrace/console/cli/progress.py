@@ -45,11 +45,15 @@ def on_terminal(clock: Clock) -> Iterator[Progress]:
 
 @contextmanager
 def in_lines(clock: Clock) -> Iterator[Progress]:
-    """Write a new line for every snapshot."""
+    """Write a new line for every snapshot in which something has happened."""
     meter = Meter(clock)
+    before: list[object] = []
 
     def show(snapshot: TopologySnapshot) -> None:
-        print(progress_text(snapshot, meter.read(snapshot)), file=sys.stderr, flush=True)
+        state = [snapshot.state, [handled(stage) for stage in snapshot.stages]]
+        if state != before:
+            before[:] = state
+            print(progress_text(snapshot, meter.read(snapshot)), file=sys.stderr, flush=True)
 
     yield Progress(LINE_SECONDS, show, logging.StreamHandler(sys.stderr))
 

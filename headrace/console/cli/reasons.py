@@ -4,7 +4,6 @@ import asyncio
 import sysconfig
 import traceback
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 import headrace
@@ -26,10 +25,12 @@ def sentence(error: BaseException) -> str:
 
 
 def is_our_fault(error: BaseException) -> bool:
-    """Whether an error arose in headrace's own code, with nobody else's on the way: then its traceback is of use."""
-    if isinstance(error, _SENTENCES) or error.__traceback__ is None:
+    """Whether an error arose in headrace's own code, and no user's code had a part in it: its traceback is of use."""
+    if isinstance(error, _SENTENCES) or _place(error) is not None:
         return False
-    return _place(error) is None
+    names = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
+    innermost = next((name for name in reversed(names) if not _is_pythons(name)), "")
+    return innermost.startswith(_OURS)
 
 
 def full_text(error: BaseException) -> str:
@@ -38,15 +39,13 @@ def full_text(error: BaseException) -> str:
 
 
 def _place(error: BaseException) -> str | None:
-    """Return file, line and function of the innermost frame that is neither ours nor Python's."""
+    """Return file, line and function of the innermost frame that nobody has installed: it is the user's."""
     for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
-        if _is_users(frame):
-            return f"{frame.f_code.co_filename}, line {line}, in {frame.f_code.co_name}"
+        name = frame.f_code.co_filename
+        if not (name.startswith((_OURS, _INSTALLED)) or _is_pythons(name)):
+            return f"{name}, line {line}, in {frame.f_code.co_name}"
     return None
 
 
-def _is_users(frame: FrameType) -> bool:
-    name = frame.f_code.co_filename
-    if name.startswith((_OURS, "<")):
-        return False
-    return name.startswith(_INSTALLED) or not name.startswith(_PYTHONS)
+def _is_pythons(name: str) -> bool:
+    return name.startswith("<") or (name.startswith(_PYTHONS) and not name.startswith(_INSTALLED))

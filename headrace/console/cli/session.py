@@ -66,12 +66,12 @@ class _Attendance:
         self.is_cut_short = False
 
     async def run(self) -> RunOutcome | None:
-        """Start the topology and see it to its end; None when it did not start."""
+        """Start the topology and see it to its end; None when it did not start, and nothing came to harm."""
         starting = self._group.create_task(self._start())
         if not await self._is_before_signal(starting, 1):
             starting.cancel()
             await asyncio.wait({starting})
-            return None if self._topology.state == "new" else self._topology.outcome()
+            return self._outcome_of_half_a_start()
         if self.refusal is not None:
             return None
         joined = self._group.create_task(self._topology.join())
@@ -84,6 +84,13 @@ class _Attendance:
             await self._topology.start()
         except HeadraceError as error:
             self.refusal = error
+
+    def _outcome_of_half_a_start(self) -> RunOutcome | None:
+        """Return what became of events that some stages had taken in while others still opened, if any were lost."""
+        if self._topology.state == "new":
+            return None
+        outcome = self._topology.outcome()
+        return outcome if outcome.reason or outcome.events_failed or outcome.events_lost else None
 
     async def _drain(self) -> RunOutcome:
         LOG.info(

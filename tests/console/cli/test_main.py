@@ -1,0 +1,98 @@
+"""The command line as a whole."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from headrace import __version__
+from headrace.console.cli.main import make_app
+from tests.console.cli.command import HEADRACE, NUMBERS, run, write
+
+COMMANDS = ["run", "validate", "schema"]
+BUDGET_SECONDS = 0.4
+
+
+def test_help_names_every_command() -> None:
+    found = CliRunner().invoke(make_app(), ["--help"])
+    assert found.exit_code == 0
+    assert all(command in found.output for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_and_takes_json(command: str) -> None:
+    found = CliRunner().invoke(make_app(), [command, "--help"], env={"COLUMNS": "200"})
+    assert found.exit_code == 0
+    assert "--json" in found.output
+
+
+def test_the_version_is_the_packages() -> None:
+    found = CliRunner().invoke(make_app(), ["--version"])
+    assert (found.exit_code, found.output) == (0, f"headrace {__version__}\n")
+
+
+@pytest.mark.parametrize("arguments", [["walk"], ["--loud"], ["run", "--progress=maybe"]])
+def test_wrong_usage_is_2(arguments: list[str]) -> None:
+    assert CliRunner().invoke(make_app(), arguments).exit_code == 2
+
+
+def test_the_schema_is_json_and_knows_the_stage_types(tmp_path: Path) -> None:
+    done = run(tmp_path, "schema")
+    assert done.returncode == 0
+    titles = {
+        stage["title"] for stage in json.loads(done.stdout)["properties"]["stages"]["additionalProperties"]["oneOf"]
+    }
+    assert {"generate", "filter", "discard"} <= titles
+
+
+def modules_after(code: str, folder: Path) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", f"import sys\n{code}\nprint(*sys.modules, file=sys.stderr)"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stderr.split())
+
+
+def test_help_loads_no_more_than_it_shows(tmp_path: Path) -> None:
+    loaded = modules_after("import headrace.console.cli.main", tmp_path)
+    heavy = {"asyncio", "pydantic", "yaml", "starlette", "uvicorn", "prometheus_client"}
+    assert not heavy & loaded
+    assert "headrace.console.cli.run" in loaded
+
+
+def test_validating_loads_no_server(tmp_path: Path) -> None:
+    write(tmp_path, a_yaml=NUMBERS)
+    code = (
+        "from headrace.console.cli.description import check_files\ncheck_files(['a.yaml'], imports=True, as_json=False)"
+    )
+    loaded = modules_after(code, tmp_path)
+    assert not {"starlette", "uvicorn", "prometheus_client", "rich"} & loaded
+    assert "headrace.stages.sources.generate" in loaded
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["validate", "a.yaml"]])
+def test_answers_come_quickly(tmp_path: Path, arguments: list[str]) -> None:
+    write(tmp_path, a_yaml=NUMBERS)
+    took: list[float] = []
+    while not took or (min(took) > BUDGET_SECONDS and len(took) < 5):
+        began = time.perf_counter()
+        assert run(tmp_path, *arguments).returncode == 0
+        took.append(time.perf_counter() - began)
+    assert min(took) < BUDGET_SECONDS
+
+
+def test_whoever_reads_only_the_first_lines_gets_no_traceback(tmp_path: Path) -> None:
+    with subprocess.Popen([*HEADRACE, "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        complaint = process.stderr.read()
+    assert complaint == ""
+    assert process.returncode == 1
