@@ -1,0 +1,110 @@
+"""Two ends of a subscription that do nothing by themselves: a test asks, sends and leaves by hand."""
+
+from collections.abc import Callable, Sequence
+
+from headrace.pipeline.demand.window import Window
+from headrace.pipeline.process.process import ExitReason
+from headrace.pipeline.process.scheduler import IDLE, Scheduler, Turns
+from headrace.pipeline.stage.consumer_process import ConsumerProcess
+from headrace.pipeline.stage.producer_consumer_process import ProducerConsumerProcess
+from headrace.pipeline.stage.producer_process import ProducerProcess
+from headrace.pipeline.stage.subscription import Mark, MarkKind, SubscribeTo, Subscription
+
+NO_LIMIT = 1_000_000
+
+
+class _Raw:
+    def __init__(self, name: str, scheduler: Scheduler) -> None:
+        self.name = name
+        self.scheduler = scheduler
+        self.turns = Turns(self, self.turn)
+
+    def turn(self) -> int:
+        return IDLE
+
+    def turn_failed(self, error: BaseException) -> None:
+        raise AssertionError from error
+
+    def held_the_loop(self, seconds: float) -> None:
+        pass
+
+
+class RawConsumer(_Raw):
+    """Asks only by hand, notes each delivery, and takes all of it at once, unless it is told to let it wait."""
+
+    def __init__(
+        self,
+        name: str,
+        producer: ProducerProcess | ProducerConsumerProcess,
+        selector: Callable[[object], bool] | None = None,
+    ) -> None:
+        super().__init__(name, producer.scheduler)
+        to = SubscribeTo(producer.name, selector=selector)
+        self.subscription = Subscription(producer, self, Window(NO_LIMIT), to, producer.scheduler)
+        self.deliveries: list[list[object]] = []
+        self.marks: list[Mark] = []
+        self.is_taking = True
+        self.asked = 0
+        producer.outlet.subscribe(self.subscription)
+
+    def ask(self, demand: int) -> None:
+        self.asked += demand
+        self.subscription.window.coming += demand
+        self.subscription.ask(demand)
+
+    def leave(self) -> list[object]:
+        """Leave as one that dies with its queue unread; return what the producer would not take back."""
+        return self.subscription.producer.left(self.subscription, self.subscription.unbegun())
+
+    @property
+    def got(self) -> int:
+        return sum(len(delivery) for delivery in self.deliveries)
+
+    def turn(self) -> int:
+        queue = self.subscription.queue
+        while queue and self.is_taking:
+            events, _ = queue.popleft()
+            if events is None:
+                self.marks.append(self.subscription.marks.popleft())
+            else:
+                self.subscription.window.coming -= len(events)
+                self.deliveries.append(events)
+        return IDLE
+
+
+class RawProducer(_Raw):
+    """Sends only by hand, and notes each ask in `log`."""
+
+    def __init__(
+        self,
+        name: str,
+        consumer: ConsumerProcess | ProducerConsumerProcess,
+        window: Window,
+        to: SubscribeTo | None = None,
+        log: list[str] | None = None,
+    ) -> None:
+        super().__init__(name, consumer.scheduler)
+        self.log: list[str] = [] if log is None else log
+        self.taken_back: list[object] = []
+        self.subscription = Subscription(self, consumer, window, to or SubscribeTo(name), consumer.scheduler)
+        consumer.inlet.subscribe(self.subscription)
+
+    def send(self, events: Sequence[object]) -> None:
+        self.subscription.send(list(events), self.scheduler.now, len(events))
+
+    def complete(self) -> None:
+        self.subscription.mark(Mark(MarkKind.COMPLETED))
+
+    def end(self, reason: ExitReason) -> None:
+        self.subscription.mark(Mark(MarkKind.DOWN, reason))
+
+    def left(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
+        self.taken_back += unbegun
+        return []
+
+    def turn(self) -> int:
+        demand, self.subscription.asked = self.subscription.asked, 0
+        if demand:
+            self.subscription.pending += demand
+            self.log.append(f"ask {demand}")
+        return IDLE
