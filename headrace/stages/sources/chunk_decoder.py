@@ -1,0 +1,47 @@
+"""Makes events of the bytes of files: lines, then what they hold, with the number of each line that is refused."""
+
+from collections.abc import Callable, Mapping
+from typing import Final, Literal
+
+from headrace.stages.sources.chunks import Chunk
+from headrace.stages.sources.csv_decoder import CsvDecoder
+from headrace.stages.sources.decoded import Decoded, LineDecoder
+from headrace.stages.sources.json_decoder import JsonDecoder
+from headrace.stages.sources.line_splitter import Line, LineSplitter
+from headrace.stages.sources.text_decoder import TextDecoder
+
+DecodeName = Literal["json", "csv", "text"]
+
+DECODERS: Final[Mapping[DecodeName, Callable[[int], LineDecoder]]] = {
+    "json": lambda _: JsonDecoder(),
+    "csv": CsvDecoder,
+    "text": lambda _: TextDecoder(),
+}
+
+
+class ChunkDecoder:
+    """Decodes the chunks of one file after another; holds at most one line, or record of CSV, that has not ended."""
+
+    def __init__(self, decode: DecodeName, max_line_bytes: int) -> None:
+        self._splitter = LineSplitter(max_line_bytes)
+        self._decoder = DECODERS[decode](max_line_bytes)
+        self._number = 1
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether a line has begun and not ended."""
+        return self._splitter.has_rest
+
+    def decode(self, chunk: Chunk) -> Decoded:
+        """Return what comes of a chunk; line numbers begin anew behind a file's last one. Never raises."""
+        if not chunk.is_last:
+            return self._decode(self._splitter.split(chunk.data))
+        decoded = self._decode(self._splitter.end())
+        decoded.add(self._decoder.end())
+        self._number = 1
+        return decoded
+
+    def _decode(self, lines: list[Line]) -> Decoded:
+        first_number = self._number
+        self._number += len(lines)
+        return self._decoder.decode(lines, first_number)

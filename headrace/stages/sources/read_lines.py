@@ -1,0 +1,159 @@
+"""Reads lines: of a file, of many files, of standard input, or of a file that others still write."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Annotated, ClassVar, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from headrace.ground.telemetry import LOG
+from headrace.pipeline.stage.producer import Producer
+from headrace.stages.errors import BadLine
+from headrace.stages.options import SizeField
+from headrace.stages.side_thread import SideThread
+from headrace.stages.sources.chunk_decoder import ChunkDecoder, DecodeName
+from headrace.stages.sources.chunks import STANDARD_INPUT, Chunk, ChunkReader, is_pattern
+from headrace.stages.sources.decoded import Decoded
+from headrace.stages.sources.files_reader import FilesReader
+from headrace.stages.sources.followed_file import FollowedFile
+
+MAX_LINE_BYTES: Final = 1024 * 1024
+"""A line of more bytes is more likely a wrong file than an event."""
+
+
+class ReadLinesOptions(BaseModel):
+    """What to read, and what its lines hold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str = Field(
+        min_length=1, description="A file, a pattern such as logs/*.jsonl or logs/**/*.csv, or - for standard input."
+    )
+    decode: DecodeName = Field(
+        default="text", description="What a line holds: text as it is, a JSON value, or a CSV record below a header."
+    )
+    follow: bool = Field(
+        default=False,
+        description="Whether to go on at the file's end, through rotation and truncation, and to wait for the file.",
+    )
+    on_error: Literal["stop", "skip"] = Field(
+        default="stop", description="Whether a line that cannot be decoded ends the run, or is left out and counted."
+    )
+    max_line_bytes: Annotated[SizeField, Field(ge=1)] = Field(
+        default=MAX_LINE_BYTES, description="The size of the longest line that is read, as in 1MiB."
+    )
+
+    @model_validator(mode="after")
+    def _follows_one_file(self) -> "ReadLinesOptions":
+        if self.follow and (self.path == STANDARD_INPUT or is_pattern(self.path)):
+            why = "only one file can be followed"
+            hint = "name it in `path`, or leave `follow` out"
+            raise PydanticCustomError("bad_value", "{why}", {"why": f"{why}: {hint}", "path": ["follow"]})
+        return self
+
+
+class ReadLines(Producer[object]):
+    """Emits what the lines hold, in order, and completes at the end of the last file.
+
+    Files are read in a thread, one chunk ahead of the one in hand; of a pipe nothing is read ahead.
+    """
+
+    Options: ClassVar[type[BaseModel]] = ReadLinesOptions
+    known_discards: ClassVar[tuple[str, ...]] = ("invalid",)
+
+    def __init__(self, options: ReadLinesOptions) -> None:
+        self._skips = options.on_error == "skip"
+        self._has_skipped = False
+        self._reader: ChunkReader = FollowedFile(options.path) if options.follow else FilesReader(options.path)
+        self._decoder = ChunkDecoder(options.decode, options.max_line_bytes)
+        self._thread: SideThread
+        self._ahead: asyncio.Future[Chunk | None] | None = None
+        self._events: list[object] = []
+        self._taken = 0
+        self._is_lasting = True
+        self._bad_line: BadLine | None = None
+
+    async def init(self) -> None:
+        """Open the first file; raises `CannotOpen`."""
+        self._thread = SideThread(self.name)
+        self._thread.start()
+        await self._thread.call(self._reader.open)
+
+    def handle_demand(self, demand: int) -> list[object] | Awaitable[list[object]]:
+        """Return what is there, or read on. Raises `BadLine` or `CannotRead`, behind all events that come before it."""
+        events = self._take(demand)
+        if len(events) == demand:
+            return events
+        return self._read_on(events, demand - len(events))
+
+    def handle_drain(self) -> None:
+        """Read no more; what was taken out of a pipe is emitted, for nobody can read it again."""
+        self._reader.wake()
+        if not self._is_lasting:
+            self.emit_nowait(self._take(len(self._events)))
+            self.discard(int(self._decoder.has_rest), "cancelled")
+
+    def terminate(self, reason: object) -> None:
+        """Close everything, without waiting for it."""
+        self._reader.wake()
+        if self._ahead is not None:
+            self._ahead.cancel()
+        self._thread.close(self._reader.close)
+
+    async def _read_on(self, events: list[object], missing: int) -> list[object]:
+        while missing:
+            if events:
+                self.emit_nowait(events)
+            if self._bad_line is not None:
+                raise self._bad_line
+            chunk = await self._next_chunk()
+            if chunk is None:
+                self.complete()
+                return []
+            self._keep(self._decoder.decode(chunk), chunk)
+            events = self._take(missing)
+            missing -= len(events)
+        return events
+
+    async def _next_chunk(self) -> Chunk | None:
+        """Wait for a chunk, and have the next one of the same file read meanwhile."""
+        if self._ahead is not None and self._ahead.done():
+            await asyncio.sleep(0)  # the loop gets its turn between two chunks
+        coming = self._ahead or self._thread.call(self._reader.read)
+        self._ahead = None
+        chunk = await coming
+        if chunk is not None and chunk.is_lasting and not chunk.is_last:
+            self._ahead = self._thread.call(self._reader.read)
+        return chunk
+
+    def _take(self, demand: int) -> list[object]:
+        """Take up to `demand` of the events that are there."""
+        start, end = self._taken, self._taken + demand
+        self._taken = min(end, len(self._events))
+        return self._events[start:end]
+
+    def _keep(self, decoded: Decoded, chunk: Chunk) -> None:
+        """Keep what was decoded, all former events being taken, and do with the refused lines as was said."""
+        self._events, self._taken = decoded.events, 0
+        self._is_lasting = chunk.is_lasting
+        if not decoded.refused:
+            return
+        first = decoded.refused[0]
+        if not self._skips:
+            if not chunk.is_lasting:
+                self.discard(len(self._events) - first.events_before, "cancelled")
+            del self._events[first.events_before :]
+            self._bad_line = BadLine(chunk.path, first.number, first.why)
+            self.discard(1, "invalid")
+            return
+        self.discard(len(decoded.refused), "invalid")
+        if not self._has_skipped:
+            self._has_skipped = True
+            LOG.warning(
+                "stage %r leaves out a line (further ones are only counted): %s:%d: %s",
+                self.name,
+                chunk.path,
+                first.number,
+                first.why,
+            )
