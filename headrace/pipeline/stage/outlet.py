@@ -85,6 +85,10 @@ class Outlet:
 
     def collect(self) -> int:
         """Take in what has been asked, serve it from the buffer, and return what subscribers still miss."""
+        self._hear()
+        return self.dispatcher.unmet()
+
+    def _hear(self) -> None:
         for subscription in self.subscriptions:
             if subscription.asked:
                 demand = subscription.asked
@@ -92,10 +96,9 @@ class Outlet:
                 self.dispatcher.asked(subscription, demand)
         if self.buffer.size:
             self._serve()
-        return self.dispatcher.unmet()
 
     def emit(self, events: list[object], born: float) -> list[object]:
-        """Deliver what has been asked for and buffer the rest; return what the buffer could not keep."""
+        """Deliver what has been asked for by now and buffer the rest; return what the buffer could not keep."""
         sole = self.sole
         size = len(events)
         if sole is not None and size <= sole.pending and not self.buffer.size:
@@ -104,7 +107,12 @@ class Outlet:
             return NOTHING
         if not self.buffer.size:
             used = self._dispatch(events, born)
+            if used == size:
+                return NOTHING
             events = events[used:]
+        self._hear()
+        if not self.buffer.size:
+            events = events[self._dispatch(events, born) :]
         return self.buffer.put(events, born)
 
     def close(self, mark: Mark) -> None:

@@ -1,0 +1,72 @@
+"""A producer's side: what has been asked counts from the moment it was asked."""
+
+import pytest
+
+from headrace.pipeline.process.scheduler import Scheduler
+from headrace.pipeline.stage.producer_process import ProducerProcess
+from headrace.pipeline.stage.settings import DispatcherName, StageSettings
+from tests.fakes.flow_stages import Silent
+from tests.fakes.raw_ends import RawConsumer
+from tests.fakes.stepping import alone, rest, started
+
+
+async def _producer(settings: StageSettings) -> tuple[Silent, ProducerProcess]:
+    silent = Silent()
+    process = alone(silent, Scheduler(), settings)
+    assert isinstance(process, ProducerProcess)
+    await started(process)
+    return silent, process
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("dispatcher", ["demand", "broadcast"])
+@pytest.mark.parametrize("consumers", [1, 2])
+async def test_nothing_overflows_that_was_asked_for_before_it_was_emitted(
+    dispatcher: DispatcherName, consumers: int
+) -> None:
+    silent, process = await _producer(StageSettings(dispatcher=dispatcher, buffer_size=2))
+    raw = [RawConsumer(str(number), process) for number in range(consumers)]
+    silent.emit_nowait([1, 2])
+    for consumer in raw:
+        consumer.ask(6)
+    silent.emit_nowait([3, 4, 5, 6])
+    await rest(process.scheduler)
+    assert process.counts.discarded["overflow"] == 0
+    if dispatcher == "broadcast" or consumers == 1:
+        assert all([event for got in one.deliveries for event in got] == [1, 2, 3, 4, 5, 6] for one in raw)
+    assert process.outlet.sent() == 6
+
+
+@pytest.mark.asyncio
+async def test_what_is_sent_to_several_is_counted_once() -> None:
+    silent, process = await _producer(StageSettings(dispatcher="broadcast"))
+    first, second = RawConsumer("first", process), RawConsumer("second", process)
+    first.ask(5)
+    second.ask(3)
+    silent.emit_nowait([1, 2, 3, 4])
+    assert (first.got, second.got, process.outlet.sent(), process.outlet.buffer.size) == (0, 0, 3, 1)
+    await rest(process.scheduler)
+    assert (first.got, second.got) == (3, 3)
+    second.leave()
+    await rest(process.scheduler)
+    assert (first.got, process.outlet.sent()) == (4, 4)
+
+
+@pytest.mark.asyncio
+async def test_what_is_sent_stays_counted_while_consumers_come_and_go() -> None:
+    silent, process = await _producer(StageSettings())
+    first = RawConsumer("first", process)
+    first.ask(10)
+    silent.emit_nowait([1, 2, 3])
+    second = RawConsumer("second", process)
+    second.ask(20)
+    silent.emit_nowait([4, 5])
+    await rest(process.scheduler)
+    assert process.outlet.sent() == 5
+    second.is_taking = False
+    silent.emit_nowait([6, 7, 8])
+    assert process.outlet.sent() == 8
+    second.leave()
+    assert process.outlet.sent() == first.subscription.delivered + second.subscription.delivered == 8
+    await rest(process.scheduler)
+    assert sorted(event for got in (*first.deliveries, *second.deliveries) for event in got) == list(range(1, 9))  # type: ignore[type-var] # these events are numbers
