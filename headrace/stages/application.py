@@ -1,0 +1,44 @@
+"""Applies a function to each event of a batch: what it raises is told, and fails that event alone."""
+
+import inspect
+from collections.abc import Callable
+from typing import TypeVar
+
+from headrace.stages.errors import BadEvent
+
+T = TypeVar("T")
+
+Fail = Callable[[BaseException], None]
+"""Told of each event that failed."""
+
+
+def apply_each(function: Callable[[object], T], events: list[object], fail: Fail) -> list[T]:
+    """Return what `function` makes of the events, in their order, without those that failed.
+
+    No event is tried twice: one iterator runs through the batch, and goes on behind an event that failed.
+    """
+    outputs: list[T] = []
+    rest = iter(events)
+    failed = 0
+    while True:
+        try:
+            outputs.extend(map(function, rest))
+        except Exception as error:  # noqa: BLE001 - it fails this event alone
+            fail(error)
+        else:
+            if len(outputs) + failed == len(events):
+                return outputs
+            fail(BadEvent("the function raised StopIteration, which ends a loop and says nothing of an event"))
+        failed += 1
+
+
+async def await_each(function: Callable[[object], object], events: list[object], fail: Fail) -> list[object]:
+    """As `apply_each`, and wait for each event's output, if it is to be awaited, before the next event is begun."""
+    outputs: list[object] = []
+    for event in events:
+        try:
+            output = function(event)
+            outputs.append(await output if inspect.isawaitable(output) else output)
+        except Exception as error:  # noqa: BLE001 - it fails this event alone
+            fail(error)
+    return outputs

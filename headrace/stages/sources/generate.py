@@ -1,0 +1,99 @@
+"""Generates events: whole numbers from 0, or what a template makes of them."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from headrace.ground.expressions import Expression
+from headrace.pipeline.stage.producer import Producer
+from headrace.stages.application import apply_each
+from headrace.stages.options import CountField, RateField, TemplateField
+from headrace.stages.sources.token_bucket import TokenBucket
+
+TICK_SECONDS: Final = 0.001
+"""Timers are no finer than this; at higher rates several events come at a tick."""
+
+
+class GenerateOptions(BaseModel):
+    """What to generate; without `count` it never ends."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    count: CountField | None = Field(default=None, ge=0, description="How many events, then the stage completes.")
+    rate: RateField | None = Field(default=None, description="Events per time, as in 100/s; as fast as asked without.")
+    template: TemplateField | None = Field(
+        default=None, description="What each event is; in it `event.n` counts from 0. The plain number without."
+    )
+
+
+class Generate(Producer[object]):
+    """Emits as many events as are asked for, and no faster than `rate` allows.
+
+    An event whose template fails is discarded alone, and another takes its place.
+    """
+
+    Options: ClassVar[type[BaseModel]] = GenerateOptions
+
+    def __init__(self, options: GenerateOptions) -> None:
+        self._template = options.template
+        self._rate = options.rate
+        self._end = float("inf") if options.count is None else options.count
+        self._next = 0
+        self._owed = 0
+        self._bucket: TokenBucket | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop
+
+    def init(self) -> None:
+        """Start the clock."""
+        self._loop = asyncio.get_running_loop()
+        if self._rate is not None:
+            self._bucket = TokenBucket(self._rate, self._loop.time())
+
+    def handle_demand(self, demand: int) -> list[object]:
+        """Return what can be made now; what the rate holds back, or a template spoiled, comes later."""
+        self._owed += demand
+        return self._make()
+
+    def handle_drain(self) -> None:
+        """Make no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def terminate(self, reason: object) -> None:
+        """Make no more."""
+        self.handle_drain()
+
+    def _make(self) -> list[object]:
+        wanted = self._owed
+        if self._bucket is not None:
+            wanted = self._bucket.take(wanted, self._loop.time())
+        numbers = range(self._next, int(min(self._next + wanted, self._end)))
+        self._next = numbers.stop
+        events = list[object](numbers) if self._template is None else self._from_template(self._template, numbers)
+        self._owed -= len(events)
+        if self._next >= self._end:
+            self.complete()
+        elif self._owed:
+            self._make_later()
+        return events
+
+    def _make_later(self) -> None:
+        wait_seconds = 0.0 if self._bucket is None else self._bucket.wait_seconds()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(max(wait_seconds, TICK_SECONDS), self._make_up)
+
+    def _make_up(self) -> None:
+        events = self._make()
+        if events:
+            self.emit_nowait(events)
+
+    def _from_template(self, template: Expression, numbers: Sequence[int]) -> list[object]:
+        counters: list[object] = [{"n": number} for number in numbers]
+        try:
+            return template.column(counters)
+        except Exception:  # noqa: BLE001 - one at a time, each event that fails is told
+            return apply_each(template, counters, self.fail)
