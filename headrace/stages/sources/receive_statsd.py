@@ -1,0 +1,152 @@
+"""Receives metrics events from StatsD clients in any language, by UDP."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import ClassVar, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from headrace.ground.telemetry import LOG
+from headrace.pipeline.stage.producer import Producer
+from headrace.stages.address import Address
+from headrace.stages.options import AddressField
+from headrace.stages.sources.gauges import Gauges
+from headrace.stages.sources.statsd_packet import GAUGE, BadSample, Sample, parse_packet
+from headrace.stages.sources.udp_socket import bind_udp
+
+DEFAULT_ADDRESS: Final = Address("127.0.0.1", 8125)
+"""Where StatsD's clients send unless told otherwise."""
+
+PACKET_BYTES: Final = 65_536
+"""More than the longest UDP packet."""
+
+PACKETS_AT_ONCE: Final = 100
+"""Packets read before the loop gets its turn: about a millisecond."""
+
+LAST_ROUNDS: Final = 50
+"""So often is read when a drain begins: more than the kernel holds, and not for ever where packets still come."""
+
+SHOWN_BYTES: Final = 80
+"""So much of a bad line is shown."""
+
+
+def utc_now() -> datetime:
+    """Return the time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class ReceiveStatsdOptions(BaseModel):
+    """Where to listen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    listen: AddressField = Field(
+        default=DEFAULT_ADDRESS, description="The host:port to listen on, by UDP; port 0 lets the system choose."
+    )
+
+
+class ReceiveStatsd(Producer[object]):
+    """Emits a dict for each sample: `{name, type, value, rate, tags, at}`.
+
+    `type` is StatsD's letter: c, g, ms, h, s, or DogStatsD's d. `value` is a number, or a set's text: a counter's is
+    divided by its sample `rate` already, and a gauge's is what the gauge stands at, so that `+2` and `-2` come as the
+    changed value. `tags` is a dict, in which a tag without a value has an empty one. `at` is the time of arrival, UTC,
+    ISO 8601. What comes while nobody asks is buffered; clients are never held up.
+    """
+
+    Options: ClassVar[type[BaseModel]] = ReceiveStatsdOptions
+    known_discards: ClassVar[tuple[str, ...]] = ("invalid",)
+
+    def __init__(self, options: ReceiveStatsdOptions, clock: Callable[[], datetime] = utc_now) -> None:
+        self._listen = options.listen
+        self._clock = clock
+        self._gauges = Gauges()
+        self._socket: socket.socket | None = None
+        self._has_refused = False
+        self._loop: asyncio.AbstractEventLoop
+        self.port = 0
+        """The port on which it listens, from `init` on."""
+
+    async def init(self) -> None:
+        """Bind the socket; raises `CannotOpen`."""
+        self._socket = await bind_udp(self._listen)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._socket, self._receive)
+        self.port = self._socket.getsockname()[1]
+        LOG.info("stage %r listens for StatsD on %s (UDP)", self.name, Address(self._listen.host, self.port))
+
+    def handle_demand(self, demand: int) -> list[object]:
+        """Return nothing: events come when they are sent."""
+        return []
+
+    def handle_drain(self) -> None:
+        """Take what has arrived, and nothing more."""
+        for _ in range(LAST_ROUNDS):
+            if not self._receive():
+                break
+        self._close()
+
+    def terminate(self, reason: object) -> None:
+        """Close the socket."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._socket is not None:
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
+
+    def _receive(self) -> bool:
+        """Emit what some packets hold; return whether there may be more."""
+        at = self._clock().astimezone(UTC).isoformat(timespec="milliseconds")
+        events: list[object] = []
+        packets = 0
+        while packets < PACKETS_AT_ONCE and (packet := self._packet()) is not None:
+            packets += 1
+            events.extend(self._events(packet, at))
+        if events:
+            self.emit_nowait(events)
+        return packets == PACKETS_AT_ONCE
+
+    def _packet(self) -> bytes | None:
+        """Return the next packet that has arrived, or None."""
+        if self._socket is None:
+            return None
+        try:
+            return self._socket.recv(PACKET_BYTES)
+        except BlockingIOError:
+            return None
+
+    def _events(self, packet: bytes, at: str) -> Iterator[object]:
+        for sample in parse_packet(packet):
+            if isinstance(sample, BadSample):
+                self._refuse(f"{sample.line[:SHOWN_BYTES]!r}: {sample.why}")
+                continue
+            value = self._value(sample)
+            if value is None:
+                self._refuse(f"the change of the gauge {sample.name!r}: more gauges than are remembered")
+                continue
+            yield {
+                "name": sample.name,
+                "type": sample.type,
+                "value": value,
+                "rate": sample.rate,
+                "tags": sample.tags,
+                "at": at,
+            }
+
+    def _value(self, sample: Sample) -> float | str | None:
+        """Return the value to emit; None for the change of a gauge that nobody remembers."""
+        if sample.type != GAUGE or isinstance(sample.value, str):
+            return sample.value
+        if sample.is_relative:
+            return self._gauges.change(sample.name, sample.tags, sample.value)
+        return self._gauges.set(sample.name, sample.tags, sample.value)
+
+    def _refuse(self, what: str) -> None:
+        self.discard(1, "invalid")
+        if not self._has_refused:
+            self._has_refused = True
+            LOG.warning("stage %r drops what is no StatsD metric (further ones are only counted): %s", self.name, what)
