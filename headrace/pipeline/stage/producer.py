@@ -1,11 +1,20 @@
 """Producers: stages that emit events, as many as their consumers have asked for."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+)
 from functools import partial
 from typing import Generic, TypeVar
 
-from headrace.ground.errors import MissingCallback
+from headrace.ground.errors import MissingCallback, Unrecoverable
+from headrace.pipeline.stage.pull import iterated
 from headrace.pipeline.stage.stage import Emits, Stage
 
 Out = TypeVar("Out")
@@ -54,7 +63,8 @@ class Producer(Stage, Generic[Out]):
     def from_stream(source: Iterable[Out] | AsyncIterable[Out]) -> "Callable[[], Producer[Out]]":
         """Make producers of any iterable, async iterable or aiostream stream; they complete when it ends.
 
-        After a crash an iterator goes on where it was, and another iterable (a list, a range) begins again.
+        After a crash an iterator goes on where it was, and another iterable (a list, a range) begins again. A generator
+        that raised can do neither, and ends the run.
         """
         return partial(StreamProducer, source)
 
@@ -72,23 +82,32 @@ class StreamProducer(Producer[Out]):
         return self._pull_async(self._source)
 
     def _pull(self, source: Iterable[Out]) -> Iterator[Out]:
-        yield from source
+        try:
+            yield from source
+        except Exception as error:
+            self._refuse_restart(error)
+            raise
         self.complete()
 
     async def _pull_async(self, source: AsyncIterable[Out]) -> AsyncIterator[Out]:
-        """Enter the stream if it is to be entered (aiostream's is), and close it in the same task."""
-        stream = getattr(source, "stream", None)
-        streamer = source if stream is None else stream()
-        if isinstance(streamer, AbstractAsyncContextManager):
-            async with streamer as entered:
-                async for event in entered:
-                    yield event
-        else:
-            events = aiter(source)
-            try:
-                async for event in events:
-                    yield event
-            finally:
-                if hasattr(events, "aclose"):
-                    await events.aclose()
+        """Close the stream in the task that reads it."""
+        events = iterated(source)
+        try:
+            async for event in events:
+                yield event
+        except Exception as error:
+            self._refuse_restart(error)
+            raise
+        finally:
+            if isinstance(events, AsyncGenerator):
+                await events.aclose()
         self.complete()
+
+    def _refuse_restart(self, error: Exception) -> None:
+        """Raise `Unrecoverable` where a restart would find a generator at its end, and take that for completion."""
+        if isinstance(self._source, Generator | AsyncGenerator):
+            sentence = (
+                f"the generator that {self.name!r} emits raised {type(error).__name__}: {error}, and cannot go on "
+                "after that: let it catch what it can bear, or give from_stream an iterable that can begin again"
+            )
+            raise Unrecoverable(sentence) from error

@@ -22,7 +22,7 @@ from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.outlet import Outlet
 from headrace.pipeline.stage.outputs import as_list
 from headrace.pipeline.stage.producer import Producer
-from headrace.pipeline.stage.pull import AsyncPull, SyncPull
+from headrace.pipeline.stage.pull import AsyncPull, SyncPull, iterated
 from headrace.pipeline.stage.subscription import Mark, MarkKind, Subscription
 
 
@@ -194,16 +194,19 @@ class ProducerProcess(Process[Producer[object]]):
         return IDLE
 
     def _take(self, demand: int, events: object) -> None:
-        """Make the best of what `handle_demand` returned: events, an awaitable of them, or a stream of them."""
+        """Make the best of what `handle_demand` returned: events, a stream of them, or an awaitable of either.
+
+        A stream of aiostream's can be awaited, too, for its last event: that is never meant here.
+        """
         if isinstance(events, list):
             self.emit_nowait(events)
-        elif inspect.isawaitable(events):
-            self.drive(events, partial(self._taken_later, demand, self.scheduler.clock()))
         elif isinstance(events, AsyncIterable):
             self.pull = AsyncPull(
-                aiter(events), partial(self.scheduler.wake, self.turns), self.scheduler.clock, SLICE_SECONDS
+                iterated(events), partial(self.scheduler.wake, self.turns), self.scheduler.clock, SLICE_SECONDS
             )
             self.pull.wanted = demand
+        elif inspect.isawaitable(events):
+            self.drive(events, partial(self._taken_later, demand, self.scheduler.clock()))
         elif isinstance(events, Iterator):
             self.pull = SyncPull(events, self.scheduler.clock, SLICE_SECONDS)
             self.pull.wanted = demand

@@ -1,12 +1,28 @@
 """Pulls a kept generator or stream for at most what has been asked, and never waits for a whole batch."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from itertools import islice
-from typing import Final
+from typing import Final, TypeVar
+
+E = TypeVar("E")
 
 CHUNK: Final = 128
 """Events pulled between two looks at the clock: about 10 µs of a fast generator."""
+
+
+def iterated(source: AsyncIterable[E]) -> AsyncIterator[E]:
+    """Return an iterator over a stream; one that is to be entered (aiostream's is) is entered, and left at its end."""
+    stream = getattr(source, "stream", None)
+    streamer = stream() if callable(stream) else source
+    return _entered(streamer) if isinstance(streamer, AbstractAsyncContextManager) else aiter(source)
+
+
+async def _entered(streamer: AbstractAsyncContextManager[AsyncIterable[E]]) -> AsyncIterator[E]:
+    async with streamer as events:
+        async for event in events:
+            yield event
 
 
 class SyncPull:
