@@ -27,7 +27,7 @@ async def test_health_is_200_while_the_process_lives_whatever_the_pipeline_does(
             during = await client.get("/health")
         after = await client.get("/health")
     assert [answer.status_code for answer in (before, during, after)] == [200, 200, 200]
-    assert [answer.json()["state"] for answer in (before, during, after)] == ["new", "running", "completed"]
+    assert [answer.json()["state"] for answer in (before, during, after)] == ["new", "running", "drained"]
     assert during.json()["alive"] is True
 
 
