@@ -5,6 +5,7 @@ import inspect
 from collections.abc import AsyncIterable, Callable, Iterator
 from functools import partial
 
+from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import settle
 from headrace.pipeline.demand.ledger import Ledger
@@ -119,12 +120,18 @@ class ProducerProcess(Process[Producer[object]]):
 
     def drain(self) -> None:
         """Take in nothing more: close the door, give a running `handle_demand` its time, then complete."""
+        if self.is_draining:
+            return
         self.is_draining = True
         if self.state is not State.RUNNING:
             return
         handle_drain = getattr(self.callbacks, "handle_drain", None)
         if handle_drain is not None:
-            handle_drain()
+            try:
+                handle_drain()
+            except Exception as error:  # noqa: BLE001 - one door that is stuck must not keep the others open
+                self.counts.error(error)
+                LOG.exception("stage %r raised in handle_drain, and drains all the same", self.name)
         if self.is_busy:
             self.cancel_later()
         self.complete()

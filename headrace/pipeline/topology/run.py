@@ -34,7 +34,6 @@ class Run:
         self.supervisor = supervisor
         self.is_draining = False
         self.is_drained = False
-        self.is_stopped = False
         self.loop_lag_seconds = 0.0
         scheduler.interrupted = self.interrupt
         self.over: asyncio.Future[None] = scheduler.loop.create_future()
@@ -92,13 +91,18 @@ class Run:
     async def drain(self, deadline_seconds: float) -> None:
         """End in good order: producers take in nothing more, what is under way goes through, completion runs down.
 
-        What has not gone through after `deadline_seconds` is stopped, and counted as lost.
+        What has not gone through after `deadline_seconds` is stopped, and counted as lost. A run that is over is left
+        as it is.
         """
+        if self.over.done():
+            await self.stop()
+            return
         self.begin_drain()
         try:
             async with asyncio.timeout(deadline_seconds):
                 await asyncio.shield(self.over)
-            self.is_drained = self.reason() is None
+            is_cut_off = any(process.reason == "shutdown" for process in self.processes.values())
+            self.is_drained = self.reason() is None and not is_cut_off
         except TimeoutError:
             late = [name for name, process in self.processes.items() if process.state is not State.ENDED]
             LOG.error(
@@ -108,7 +112,6 @@ class Run:
 
     async def stop(self) -> None:
         """Stop all that still runs, at once, and wait until it has ended."""
-        self.is_stopped = True
         self._kill()
         self.supervisor.stop()
         await asyncio.shield(self.supervisor.buried)

@@ -118,9 +118,9 @@ class Topology:
         outcome = run.outcome()
         if outcome.reason is not None:
             return "failed"
-        if outcome.is_completed:
-            return "completed"
-        return "stopped"
+        if outcome.is_drained:
+            return "drained"
+        return "completed" if outcome.is_completed else "stopped"
 
     async def start(self) -> None:
         """Check the graph, start every stage, and return when all of them have begun.
