@@ -151,6 +151,11 @@ class Topology:
         await run.stop()
         return run.outcome()
 
+    async def run(self) -> RunOutcome:
+        """Start, wait for the end, and return how it went: `start` and `join` in one."""
+        await self.start()
+        return await self.join()
+
     async def drain(self, deadline_seconds: float = DRAIN_SECONDS) -> RunOutcome:
         """Take in nothing more, let everything under way go through, and return how that went."""
         run = self._started()
