@@ -1,9 +1,9 @@
 """The command line as a whole."""
 
 import json
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -80,12 +80,16 @@ def test_validating_loads_no_server(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["validate", "a.yaml"]])
 def test_answers_come_quickly(tmp_path: Path, arguments: list[str]) -> None:
     write(tmp_path, a_yaml=NUMBERS)
-    took: list[float] = []
-    while not took or (min(took) > BUDGET_SECONDS and len(took) < 5):
-        began = time.perf_counter()
-        assert run(tmp_path, *arguments).returncode == 0
-        took.append(time.perf_counter() - began)
+    took = [seconds_of_work(tmp_path, *arguments) for _ in range(3)]
     assert min(took) < BUDGET_SECONDS
+
+
+def seconds_of_work(folder: Path, *arguments: str) -> float:
+    """Return the processor time of a command: unlike the clock it does not count what others do meanwhile."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert run(folder, *arguments).returncode == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
 def test_whoever_reads_only_the_first_lines_gets_no_traceback(tmp_path: Path) -> None:
