@@ -1,8 +1,10 @@
 """Reads a stage as an async iterator, under back-pressure."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
+from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.demand.window import Window
 from headrace.pipeline.process.process import State
 from headrace.pipeline.process.scheduler import IDLE, Turns
@@ -20,6 +22,7 @@ class Reader:
         self.name = f"{producer.name}.stream"
         self.inlet = Inlet(StageCounts(self.name), is_by_delivery=False)
         self.inlet.is_acknowledged = producer.outlet.is_acknowledged
+        self.read = 0
         self._arrival: asyncio.Future[None] | None = None
         self._loop = producer.scheduler.loop
         self.turns = Turns(self, self._turn)
@@ -50,6 +53,7 @@ class Reader:
         while True:
             taken = self.inlet.take()
             if isinstance(taken, list):
+                self.read = 0
                 return taken
             if isinstance(taken, Mark):
                 self.inlet.end(self.inlet.source, taken)
@@ -59,19 +63,35 @@ class Reader:
             self._arrival = self._loop.create_future()
             await self._arrival
 
+    def leave(self) -> None:
+        """End the subscription; what was not read, `read` events into the batch in hand, goes back with the rest."""
+        batch, self.inlet.hand = self.inlet.hand, None
+        if batch is not None and self.read < len(batch):
+            self.inlet.source.put_back(batch[self.read :], self.inlet.born)
+        self.inlet.leave()
+
 
 async def read_stage(
-    producer: ProducerProcess | ProducerConsumerProcess, max_demand: int, min_demand: int | None
-) -> AsyncIterator[object]:
-    """Subscribe to a stage and yield its events; ask for more once a batch has been read; leave when closed."""
-    window = Window(max_demand, min_demand)
+    producer: ProducerProcess | ProducerConsumerProcess, window: Window
+) -> AsyncGenerator[object, None]:
+    """Subscribe to a stage and yield its events; ask for more once a batch has been read; leave when closed.
+
+    A message is yielded as its data, and is done with when the next event is asked for, or the reader is closed.
+    """
     if producer.state is State.ENDED:
         return
     reader = Reader(producer, window)
+    is_acknowledged = producer.outlet.is_acknowledged
     try:
         while (batch := await reader.next_batch()) is not None:
-            for event in batch:
-                yield event
+            for reader.read, event in enumerate(batch, 1):
+                if is_acknowledged and isinstance(event, Message):
+                    try:
+                        yield event.data
+                    finally:
+                        event.acknowledgement.end(Outcome.DONE)
+                else:
+                    yield event
             reader.inlet.settle_hand()
     finally:
-        reader.inlet.leave()
+        reader.leave()

@@ -2,11 +2,12 @@
 
 import asyncio
 import concurrent.futures
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from types import TracebackType
 from typing import Final, Self
 
 from headrace.ground.errors import ForeignThread, GraphError, MissingCallback, NoProcess
+from headrace.pipeline.demand.window import Window
 from headrace.pipeline.process.process import State
 from headrace.pipeline.process.restart import MAX_RESTARTS, MAX_SECONDS
 from headrace.pipeline.process.scheduler import Scheduler
@@ -38,11 +39,12 @@ class StageHandle:
         self._topology = topology
         self.name = name
 
-    def stream(self, max_demand: int = 1000, min_demand: int | None = None) -> AsyncIterator[object]:
+    def stream(self, max_demand: int = 1000, min_demand: int | None = None) -> AsyncGenerator[object, None]:
         """Read the stage's events under back-pressure: it is asked for more only as they are read.
 
         The reader is one more subscriber from its first `anext` on, until it is closed or the stage has completed.
-        Works with aiostream's pipes. Raises `GraphError` for a consumer, `NoProcess` when the topology does not run.
+        What it had not read then goes to others. Works with aiostream's pipes. Raises `GraphError` for a consumer,
+        `DemandError` for bounds that do not fit, `NoProcess` when the topology does not run.
         """
         return self._topology.read(self.name, max_demand, min_demand)
 
@@ -181,14 +183,14 @@ class Topology:
         else:
             await self.stop()
 
-    def read(self, name: str, max_demand: int = 1000, min_demand: int | None = None) -> AsyncIterator[object]:
+    def read(self, name: str, max_demand: int = 1000, min_demand: int | None = None) -> AsyncGenerator[object, None]:
         """Read a stage's events; see `StageHandle.stream`."""
         process = self._started().processes.get(name)
         if process is None:
             raise NoProcess(name)
         if isinstance(process, ConsumerProcess):
             raise GraphError(name, "is a consumer and emits nothing: read the stage that feeds it")
-        return read_stage(process, max_demand, min_demand)
+        return read_stage(process, Window(max_demand, min_demand))
 
     def emit_threadsafe(self, stage: str, events: Sequence[object]) -> "concurrent.futures.Future[None]":
         """Emit events from a stage, from any thread: beside its own, by demand, into its buffer if nobody has asked.

@@ -1,0 +1,171 @@
+"""Reading a stage as an async iterator, under back-pressure."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+
+from headrace.ground.errors import DemandError, GraphError, NoProcess, RestartsExhausted
+from headrace.pipeline.stage.producer import Producer
+from headrace.pipeline.stage.settings import StageSettings
+from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.topology.topology import Topology
+from tests.fakes.flow_stages import Collect, Gated, Numbers, Pass, Silent
+from tests.fakes.stepping import run_of, settled
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("max_demand", [1, 2, 10, 1000])
+async def test_a_stage_is_read_to_its_end_in_order(max_demand: int) -> None:
+    topology = Topology()
+    topology.add("numbers", lambda: Numbers(100))
+    handle = topology.add("pass", Pass, subscribe_to="numbers")
+    async with topology:
+        events = [event async for event in handle.stream(max_demand)]
+        assert events == list(range(1, 101))
+        assert (await topology.join()).is_fine
+
+
+@pytest.mark.asyncio
+async def test_a_stage_is_asked_for_more_only_as_its_events_are_read() -> None:
+    topology, numbers = Topology(), Numbers()
+    handle = topology.add("numbers", lambda: numbers)
+    await topology.start()
+    async with aclosing(handle.stream(4, 2)) as events:
+        for last in range(1, 13):
+            assert await anext(events) == last
+            await settled(topology)
+            assert numbers.emitted <= last + 4
+    assert numbers.demands == [4, 2, 2, 2, 2, 2]
+    await topology.stop()
+
+
+@pytest.mark.asyncio
+async def test_what_a_reader_had_not_read_when_it_left_goes_to_the_next_one() -> None:
+    topology, numbers = Topology(), Numbers()
+    handle = topology.add("numbers", lambda: numbers)
+    await topology.start()
+    async with aclosing(handle.stream(10, 5)) as events:
+        first = [await anext(events) for _ in range(3)]
+    async with aclosing(handle.stream(10, 5)) as events:
+        second = [await anext(events) for _ in range(12)]
+    assert [*first, *second] == list(range(1, 16))
+    await topology.stop()
+    check_read(topology, numbers, 15)
+
+
+def check_read(topology: Topology, numbers: Numbers, read: int) -> None:
+    """Assert that a stage that only readers read has lost nothing that it did not count."""
+    stage = topology.snapshot().stages[0]
+    assert stage.events_sent == read
+    assert numbers.emitted == read + stage.buffer_events + sum(stage.discarded.values())
+
+
+@pytest.mark.asyncio
+async def test_a_reader_that_left_no_longer_holds_a_broadcast_back() -> None:
+    topology, numbers, collect = Topology(), Numbers(100), Collect()
+    handle = topology.add("numbers", lambda: numbers, settings=StageSettings(dispatcher="broadcast"))
+    gated = Gated()
+    topology.add("gated", lambda: gated, subscribe_to=SubscribeTo("numbers", 4))
+    topology.add("collect", lambda: collect, subscribe_to=SubscribeTo("numbers", 4))
+    await topology.start()
+    async with aclosing(handle.stream(4)) as events:
+        reading = asyncio.ensure_future(anext(events))
+        await settled(topology)
+        gated.gate.set()
+        assert await reading == 5
+        await settled(topology)
+        assert len(collect.events) < 100
+    assert (await topology.join()).is_fine
+    assert collect.events == gated.events == list(range(1, 101))
+
+
+@pytest.mark.asyncio
+async def test_a_reader_of_a_stage_that_fails_for_good_gets_its_last_error() -> None:
+    class Broken(Producer[int]):
+        def handle_demand(self, demand: int) -> list[int]:
+            raise KeyError("source")
+
+    topology = Topology(max_restarts=1)
+    handle = topology.add("broken", Broken)
+    await topology.start()
+    with pytest.raises(KeyError):
+        await anext(handle.stream())
+    assert isinstance((await topology.join()).reason, RestartsExhausted)
+
+
+@pytest.mark.asyncio
+async def test_a_reader_reads_on_over_a_restart_of_the_stage() -> None:
+    class Fails(Numbers):
+        def handle_demand(self, demand: int) -> list[int]:
+            if len(self.demands) == 3:
+                self.demands.append(0)
+                raise KeyError("once")
+            return super().handle_demand(demand)
+
+    numbers, topology = Fails(100), Topology()
+    handle = topology.add("numbers", lambda: numbers)
+    await topology.start()
+    assert [event async for event in handle.stream(10)] == list(range(1, 101))
+    await topology.join()
+
+
+@pytest.mark.asyncio
+async def test_a_stream_of_a_stopped_run_ends() -> None:
+    topology = Topology()
+    handle = topology.add("silent", Silent)
+    await topology.start()
+
+    async def read() -> list[object]:
+        return [event async for event in handle.stream()]
+
+    reading = asyncio.ensure_future(read())
+    await settled(topology)
+    await topology.stop()
+    assert await reading == []
+    assert await read() == []
+
+
+@pytest.mark.asyncio
+async def test_a_stream_that_cannot_be_is_refused_when_it_is_made() -> None:
+    topology = Topology()
+    handle = topology.add("numbers", lambda: Numbers(3))
+    sink = topology.add("collect", Collect, subscribe_to="numbers")
+    with pytest.raises(NoProcess):
+        handle.stream()
+    await topology.start()
+    with pytest.raises(GraphError, match="is a consumer and emits nothing: read the stage that feeds it"):
+        sink.stream()
+    with pytest.raises(NoProcess):
+        topology.read("nobody")
+    with pytest.raises(DemandError):
+        handle.stream(max_demand=0)
+    with pytest.raises(DemandError):
+        handle.stream(5, 5)
+    await topology.join()
+
+
+@pytest.mark.asyncio
+async def test_a_reader_that_is_cancelled_gives_all_back() -> None:
+    topology, silent, collect = Topology(), Silent(), Collect()
+    handle = topology.add("silent", lambda: silent)
+    topology.add("collect", lambda: collect, subscribe_to=SubscribeTo("silent", 2, 0))
+    await topology.start()
+
+    async def read() -> None:
+        async with aclosing(handle.stream(100)) as events:
+            async for _ in events:
+                await asyncio.Event().wait()
+
+    reading = asyncio.ensure_future(read())
+    await settled(topology)
+    silent.emit_nowait(list(range(10)))
+    await settled(topology)
+    assert collect.events == []
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert (await topology.drain()).is_fine
+    assert collect.events == list(range(1, 10))
+    stage = topology.snapshot().stages[0]
+    assert (stage.events_sent, stage.buffer_events) == (10, 0)
