@@ -58,11 +58,16 @@ def discarded(process: StageProcess) -> int:
     return sum(process.counts.discarded.values())
 
 
-def check_end(run: Run) -> None:
+def check_over(run: Run) -> None:
     """Assert that a run that is over holds no event any more."""
     for process in run.processes.values():
         outlet, inlet = outlet_of(process), inlet_of(process)
         assert process.state is State.ENDED
         assert outlet is None or outlet.buffer.size == 0
         assert inlet is None or inlet.in_flight() == 0
+
+
+def check_end(run: Run) -> None:
+    """Assert that a run that is over, and that nobody else read, holds no event any more and counted them all."""
+    check_over(run)
     check_edges(run)

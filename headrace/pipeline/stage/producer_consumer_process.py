@@ -20,7 +20,7 @@ from headrace.pipeline.stage.subscription import Mark, MarkKind, Subscription
 class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
     """An inlet, an outlet, and the gate between them (GenStage's rule: one whole delivery may overshoot)."""
 
-    __slots__ = ("counts", "handle_events", "inlet", "is_completing", "outlet")
+    __slots__ = ("counts", "handle_events", "inlet", "is_completing", "is_draining", "outlet")
 
     def __init__(
         self,
@@ -35,6 +35,7 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
         self.inlet = Inlet(counts, is_by_delivery=True)
         self.outlet = outlet
         self.is_completing = False
+        self.is_draining = False
         self.handle_events: Handler = lambda _: []
 
     # the runtime's hooks
@@ -56,14 +57,15 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
             self._complete()
 
     def abandon(self, reason: ExitReason) -> None:
-        """Give up the batch in hand."""
+        """Count the crash, and give up the batch in hand."""
+        if isinstance(reason, BaseException) and not self.is_final:
+            self.counts.error(reason)
         self.inlet.abandon(is_crash=isinstance(reason, BaseException))
 
     def bury(self, reason: ExitReason) -> None:
         """Give back what was not begun, discard what is buffered, and tell the consumers."""
         self.inlet.leave()
-        left, _ = self.outlet.buffer.take(self.outlet.buffer.size)
-        self._drop(left, "crash" if isinstance(reason, BaseException) else "cancelled")
+        self._drop_buffer("crash" if isinstance(reason, BaseException) else "cancelled")
         self.outlet.close(Mark(MarkKind.DOWN, reason))
 
     def left(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
@@ -89,6 +91,15 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
         if dropped:
             self._drop(dropped, "overflow")
 
+    def drain(self) -> None:
+        """Take note that the run ends: what nobody is left to take need not wait for anybody."""
+        self.is_draining = True
+        self.scheduler.wake(self.turns)
+
+    def _drop_buffer(self, reason: str) -> None:
+        left, _ = self.outlet.buffer.take(self.outlet.buffer.size)
+        self._drop(left, reason)
+
     def _drop(self, events: list[object], reason: str) -> None:
         self.counts.discard(len(events), reason)
         if self.outlet.is_acknowledged:
@@ -111,7 +122,7 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
                 return IDLE
             subscription, queue = waiting, waiting.queue
         if unmet <= 0 and not subscription.offset and queue[0][0] is not None:
-            return BLOCKED
+            return self._shed() if self.is_draining and not outlet.subscriptions else BLOCKED
         events, born = queue.popleft()
         if events is None:
             return self._end_of(subscription)
@@ -138,6 +149,14 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
             return HANDLED_MORE if queue else HANDLED
         inlet.rotate(subscription)
         return HANDLED_MORE
+
+    def _shed(self) -> int:
+        """Discard a batch that nobody is left to take."""
+        batch = self.inlet.take()
+        if isinstance(batch, list):
+            self._drop(batch, "cancelled")
+            self.inlet.settle_hand()
+        return MORE
 
     def attend(self) -> int:
         """Serve the buffer while busy; finish when completing; else what every process attends to."""
@@ -178,6 +197,8 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
 
     def _finish(self) -> int:
         self.outlet.collect()
+        if self.is_draining and not self.outlet.subscriptions:
+            self._drop_buffer("cancelled")
         if self.outlet.buffer.size:
             return BLOCKED
         self.outlet.close(Mark(MarkKind.COMPLETED))

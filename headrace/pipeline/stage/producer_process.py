@@ -65,7 +65,9 @@ class ProducerProcess(Process[Producer[object]]):
             self.complete()
 
     def abandon(self, reason: ExitReason) -> None:
-        """Emit what a stream had yielded: it was taken in."""
+        """Count the crash, and emit what a stream had yielded: it was taken in."""
+        if isinstance(reason, BaseException):
+            self.counts.error(reason)
         if self.pull is not None:
             self.emit_nowait(self.pull.rest())
 
@@ -80,8 +82,7 @@ class ProducerProcess(Process[Producer[object]]):
 
     def bury(self, reason: ExitReason) -> None:
         """Count what is left in the buffer as discarded, and tell the consumers."""
-        left, _ = self.outlet.buffer.take(self.outlet.buffer.size)
-        self._drop(left, "crash" if isinstance(reason, BaseException) else "cancelled")
+        self._drop_buffer("crash" if isinstance(reason, BaseException) else "cancelled")
         self.outlet.close(Mark(MarkKind.DOWN, reason))
 
     def turn_failed(self, error: BaseException) -> None:
@@ -106,6 +107,10 @@ class ProducerProcess(Process[Producer[object]]):
         dropped = self.outlet.emit(events, self.scheduler.now)
         if dropped:
             self._drop(dropped, "overflow")
+
+    def _drop_buffer(self, reason: str) -> None:
+        left, _ = self.outlet.buffer.take(self.outlet.buffer.size)
+        self._drop(left, reason)
 
     def _drop(self, events: list[object], reason: str) -> None:
         self.counts.discard(len(events), reason)
@@ -193,6 +198,8 @@ class ProducerProcess(Process[Producer[object]]):
                 return self._go_on(self.pull)
             self.emit_nowait(self.pull.rest())
         self.outlet.collect()
+        if self.is_draining and not self.outlet.subscriptions:
+            self._drop_buffer("cancelled")
         if self.outlet.buffer.size:
             return BLOCKED
         self.outlet.close(Mark(MarkKind.COMPLETED))

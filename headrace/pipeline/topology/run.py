@@ -1,10 +1,13 @@
 """One run of a graph: the only room that knows in which order stages start, drain and stop."""
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping
+from contextvars import copy_context
 from typing import Final
 
 from headrace.ground.telemetry import LOG
+from headrace.pipeline.process.chore import every
 from headrace.pipeline.process.process import State
 from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.process.supervisor import Supervisor
@@ -13,6 +16,12 @@ from headrace.pipeline.stage.producer_process import ProducerProcess
 from headrace.pipeline.stage.subscription import CancelMode, Subscription
 from headrace.pipeline.topology.link import StageProcess, StageSpec, make_process, ordered, subscribe
 from headrace.pipeline.topology.outcome import RunOutcome
+
+LAG_SECONDS: Final = 0.25
+"""How often the loop's lag is measured."""
+
+LAGS_KEPT: Final = 60
+"""Measurements kept: those of the last 15 seconds."""
 
 INTERRUPT_SECONDS: Final = 30.0
 """How long a drain may take that a callback's KeyboardInterrupt began."""
@@ -34,7 +43,8 @@ class Run:
         self.supervisor = supervisor
         self.is_draining = False
         self.is_drained = False
-        self.loop_lag_seconds = 0.0
+        self._lags: deque[float] = deque(maxlen=LAGS_KEPT)
+        self._lag_task: asyncio.Task[None] | None = None
         scheduler.interrupted = self.interrupt
         self.over: asyncio.Future[None] = scheduler.loop.create_future()
         self.processes: dict[str, StageProcess] = {}
@@ -53,6 +63,8 @@ class Run:
 
         Raises `StartFailed` when a stage's `init` fails; all that was started is stopped before.
         """
+        measuring = every(LAG_SECONDS, self._lags.append)
+        self._lag_task = self.scheduler.start_task(measuring, copy_context(), f"{self.name} loop lag")
         self.supervisor.start()
         await self.supervisor.started
         self.supervisor.buried.add_done_callback(lambda _: self._one_ended())
@@ -65,6 +77,11 @@ class Run:
             await self.stop()
             raise
 
+    @property
+    def loop_lag_seconds(self) -> float:
+        """The most by which the loop's timers came late, of the last 15 seconds."""
+        return max(self._lags, default=0.0)
+
     def _one_ended(self) -> None:
         is_all = all(process.state is State.ENDED for process in self.processes.values())
         if (is_all or self.supervisor.state is State.ENDED) and not self.over.done():
@@ -74,7 +91,7 @@ class Run:
         """Let producers take in nothing more; what is under way goes on, and completion runs down."""
         self.is_draining = True
         for process in self.processes.values():
-            if isinstance(process, ProducerProcess):
+            if not isinstance(process, ConsumerProcess):
                 process.drain()
 
     def interrupt(self, error: BaseException) -> None:
@@ -115,6 +132,9 @@ class Run:
         self._kill()
         self.supervisor.stop()
         await asyncio.shield(self.supervisor.buried)
+        if self._lag_task is not None:
+            self._lag_task.cancel()
+            await asyncio.wait({self._lag_task})
 
     def reason(self) -> BaseException | None:
         """Return what ended the run before its time, if anything did."""

@@ -2,8 +2,10 @@
 
 import asyncio
 from contextlib import aclosing
+from typing import cast
 
 import pytest
+from aiostream import pipe, stream
 
 from headrace.ground.errors import DemandError, GraphError, NoProcess, RestartsExhausted
 from headrace.pipeline.stage.producer import Producer
@@ -38,6 +40,19 @@ async def test_a_stage_is_asked_for_more_only_as_its_events_are_read() -> None:
             assert numbers.emitted <= last + 4
     assert numbers.demands == [4, 2, 2, 2, 2, 2]
     await topology.stop()
+
+
+@pytest.mark.asyncio
+async def test_a_stream_works_with_pipes_under_back_pressure() -> None:
+    topology, numbers = Topology(), Numbers()
+    handle = topology.add("numbers", lambda: numbers)
+    async with topology:
+        piped = stream.iterate(handle.stream(10)) | pipe.map(lambda number, *_: cast("int", number) * 2) | pipe.take(25)
+        async with piped.stream() as streamer:
+            assert [event async for event in streamer] == list(range(2, 52, 2))
+        await settled(topology)
+        assert numbers.emitted <= 25 + 10
+        assert run_of(topology).processes["numbers"].outlet.subscriptions == []  # type: ignore[union-attr] # a producer
 
 
 @pytest.mark.asyncio

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from functools import partial
 
 import pytest
@@ -11,7 +12,7 @@ from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Failing, Gated, Numbers, Pass
-from tests.fakes.laws import check_end
+from tests.fakes.laws import check_end, check_over
 from tests.fakes.stepping import run_of, settled, until
 
 
@@ -252,3 +253,35 @@ async def test_a_drain_of_a_run_that_is_over_changes_nothing() -> None:
         before = topology.outcome()
         assert await topology.drain() == before
     assert (completed.state, stopped.state) == ("completed", "stopped")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("is_in_the_middle", [False, True])
+async def test_a_drain_does_not_wait_for_readers_that_have_left(is_in_the_middle: bool) -> None:  # noqa: FBT001
+    topology, numbers = Topology(), Numbers()
+    handle = topology.add("numbers", lambda: numbers)
+    if is_in_the_middle:
+        handle = topology.add("pass", Pass, subscribe_to="numbers")
+    await topology.start()
+    async with aclosing(handle.stream(10)) as events:
+        read = [await anext(events) for _ in range(12)]
+    outcome = await topology.drain()
+    assert read == list(range(1, 13))
+    assert outcome.is_drained
+    assert outcome.events_lost == numbers.emitted - 12
+    check_over(run_of(topology))
+
+
+@pytest.mark.asyncio
+async def test_a_drain_does_not_wait_for_a_reader_that_leaves_while_it_goes_on() -> None:
+    topology, numbers = Topology(), Numbers()
+    topology.add("numbers", lambda: numbers)
+    handle = topology.add("pass", Pass, subscribe_to="numbers")
+    await topology.start()
+    async with aclosing(handle.stream(10)) as events:
+        await anext(events)
+        drain = asyncio.ensure_future(topology.drain())
+        await settled(topology)
+        assert topology.state == "draining"
+    outcome = await drain
+    assert outcome.events_lost == numbers.emitted - 1
