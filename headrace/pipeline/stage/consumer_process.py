@@ -55,7 +55,9 @@ class ConsumerProcess(Process[Consumer[object]]):
             self._complete()
 
     def abandon(self, reason: ExitReason) -> None:
-        """Give up the batch in hand."""
+        """Count the crash, and give up the batch in hand."""
+        if isinstance(reason, BaseException) and not self.is_final:
+            self.counts.error(reason)
         self.inlet.abandon(is_crash=isinstance(reason, BaseException))
 
     def bury(self, reason: ExitReason) -> None:
