@@ -43,7 +43,8 @@ class Door:
     """Lets a request through to `app`, or answers it with what is missing.
 
     The Host header keeps out web pages that have their own name resolve to this machine: it must name this machine.
-    Whoever shows the token may call it by any name.
+    Where a token guards the listener, whoever shows it may call the machine by any name, and so may those who ask for
+    what is free of it: a prober or a Prometheus that knows it by the name of a service.
     """
 
     def __init__(self, app: ASGIApp, rules: Rules) -> None:
@@ -71,14 +72,15 @@ class Door:
         host = host_name(Headers(scope=scope).getlist("host"))
         if host is None:
             return _sentence(400, "The Host header must name this machine, as in 127.0.0.1:9470.")
-        is_known = host in self._known_hosts(scope) or (is_trusted and self._rules.token is not None)
-        if not is_known:
+        is_free = scope["path"] in self._rules.free_paths
+        is_any_name_fine = self._rules.token is not None and (is_trusted or is_free)
+        if host not in self._known_hosts(scope) and not is_any_name_fine:
             return _sentence(
                 421,
                 "The Host header names another machine: ask for 127.0.0.1, localhost or the address in `listen:`, "
                 "or show the token.",
             )
-        if is_trusted or scope["path"] in self._rules.free_paths:
+        if is_trusted or is_free:
             return None
         refusal = _sentence(401, "This listener asks for its token: send it as Authorization: Bearer TOKEN.")
         refusal.headers["www-authenticate"] = 'Bearer realm="headrace"'
