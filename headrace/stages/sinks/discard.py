@@ -1,0 +1,25 @@
+"""Takes every event and does nothing with it."""
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from headrace.pipeline.stage.consumer import Consumer
+
+
+class DiscardOptions(BaseModel):
+    """Nothing is to be said."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Discard(Consumer[object]):
+    """The end of a branch that nobody reads; its events are handled, and not counted as discarded."""
+
+    Options: ClassVar[type[BaseModel]] = DiscardOptions
+
+    def __init__(self, options: DiscardOptions) -> None:
+        self._options = options
+
+    def handle_events(self, events: list[object]) -> None:
+        """Take them."""

@@ -1,0 +1,87 @@
+"""What a metric of `count_metrics` is, as an entry of its list says."""
+
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from headrace.ground.counts import LABEL_SETS_LIMIT, FamilySpec, Kind
+from headrace.stages.options import CountField, ExpressionField, LabelNameField, MetricNameField
+
+DEFAULT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Prometheus' own: made for seconds of requests."""
+
+
+def _refused(why: str, *path: str) -> PydanticCustomError:
+    return PydanticCustomError("bad_value", "{why}", {"why": why, "path": list(path)})
+
+
+class MetricEntry(BaseModel):
+    """One metric: `counter`, `gauge` or `histogram` gives its name, as it is exported."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    counter: MetricNameField | None = Field(default=None, description="Adds `value` for each event; ends with _total.")
+    gauge: MetricNameField | None = Field(default=None, description="Holds `value` of the latest event.")
+    histogram: MetricNameField | None = Field(default=None, description="Counts events by `value`, in buckets.")
+    value: ExpressionField | None = Field(default=None, description="A finite number; 1 for a counter unless given.")
+    labels: dict[LabelNameField, ExpressionField] = Field(
+        default={}, description="Label names and expressions; a value becomes text, None the empty one."
+    )
+    help: str | None = Field(default=None, description="What the metric tells, for those who read it.")
+    buckets: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="A histogram's upper bounds, ascending, without the last, which is +Inf.",
+    )
+    limit: Annotated[CountField, Field(ge=1)] = Field(
+        default=LABEL_SETS_LIMIT, description="The most label sets that are kept; further ones are refused and counted."
+    )
+
+    @field_validator("counter")
+    @classmethod
+    def _ends_with_total(cls, name: str | None) -> str | None:
+        if name is not None and not name.endswith("_total"):
+            why = "a counter's name ends with _total, and is exported so"
+            raise PydanticCustomError("bad_metric", "{why}", {"why": why, "suggestion": f"{name}_total"})
+        return name
+
+    @field_validator("buckets")
+    @classmethod
+    def _ascend(cls, bounds: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if bounds is not None and list(bounds) != sorted(set(bounds)):
+            why = "buckets ascend, and none stands twice"
+            raise _refused(why)
+        return bounds
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> "MetricEntry":
+        names = [kind for kind in ("counter", "gauge", "histogram") if getattr(self, kind) is not None]
+        if len(names) != 1:
+            why = "a metric is one of `counter:`, `gauge:` and `histogram:`, with its name"
+            raise _refused(why)
+        if self.value is None and self.counter is None:
+            why = f"a {names[0]} needs `value:`, an expression for the number"
+            raise _refused(why, names[0])
+        if self.buckets is not None and self.histogram is None:
+            why = "only a histogram has buckets"
+            raise _refused(why, "buckets")
+        return self
+
+    @property
+    def kind(self) -> Kind:
+        """What the metric is."""
+        if self.counter is not None:
+            return "counter"
+        return "histogram" if self.gauge is None else "gauge"
+
+    def spec(self, stage: str) -> FamilySpec:
+        """Return the metric as it is declared; without `help` it tells which stage counts it."""
+        return FamilySpec(
+            kind=self.kind,
+            name=str(self.counter or self.gauge or self.histogram),
+            help=f"A {self.kind} of the stage {stage}." if self.help is None else self.help,
+            labels=tuple(self.labels),
+            buckets=(self.buckets or DEFAULT_BUCKETS) if self.kind == "histogram" else (),
+            limit=self.limit,
+        )

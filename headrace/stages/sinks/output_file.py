@@ -1,0 +1,67 @@
+"""A file that lines are put at the end of; all of it blocks."""
+
+import os
+import select
+import stat
+from typing import Final
+
+from headrace.stages.errors import CannotOpen, CannotWrite
+
+STANDARD_OUTPUT: Final = "-"
+
+_MODE: Final = 0o666  # less the user's umask, as every program makes its files
+
+
+class OutputFile:
+    """Appends to the file at `path`, which is made if need be; `-` is standard output."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._called = "standard output" if path == STANDARD_OUTPUT else path
+        self._file = -1
+
+    def open(self) -> None:
+        """Open the file; a last line that was left unfinished gets its line break. Raises `CannotOpen`."""
+        try:
+            if self._path == STANDARD_OUTPUT:
+                self._file = os.dup(1)
+                return
+            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _MODE)
+        except FileNotFoundError:
+            raise CannotOpen(self._path, "is in a folder that does not exist", "make the folder first") from None
+        except OSError as error:
+            why = f"cannot be opened for writing ({error.strerror})"
+            raise CannotOpen(self._called, why, "mend it, or name another in `path`") from None
+        if self._ends_within_a_line():
+            self.write(b"\n")
+
+    def write(self, data: bytes) -> None:
+        """Write all of `data`; raises `CannotWrite`, and then a part may have been written."""
+        rest = memoryview(data)
+        try:
+            while rest:
+                try:
+                    rest = rest[os.write(self._file, rest) :]
+                except BlockingIOError:  # somebody else who has the pipe set it so
+                    select.select([], [self._file], [])
+        except OSError as error:
+            raise CannotWrite(self._called, error.strerror or str(error)) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = -1
+
+    def _ends_within_a_line(self) -> bool:
+        found = os.fstat(self._file)
+        if not stat.S_ISREG(found.st_mode) or not found.st_size:
+            return False
+        try:
+            readable = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:  # a file that may be written and not read
+            return False
+        try:
+            return os.pread(readable, 1, found.st_size - 1) != b"\n"
+        finally:
+            os.close(readable)

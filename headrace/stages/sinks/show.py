@@ -1,0 +1,94 @@
+"""Prints events, so that a person can see them."""
+
+import json
+import os
+import sys
+from collections.abc import Awaitable
+from contextlib import suppress
+from functools import partial
+from typing import Annotated, ClassVar, Final, TextIO
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from headrace.pipeline.stage.consumer import Consumer
+from headrace.stages.errors import CannotWrite
+from headrace.stages.options import CountField
+from headrace.stages.side_thread import SideThread
+
+OUTPUT: Final = "the output"
+
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, default=repr)
+
+
+class ShowOptions(BaseModel):
+    """How much to print."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: Annotated[CountField, Field(ge=1)] | None = Field(
+        default=None, description="How many events to print; further ones are taken and not shown."
+    )
+
+
+class Show(Consumer[object]):
+    """Prints each event as one line of JSON; what JSON has no word for is printed as Python writes it.
+
+    Once nobody reads the output any more, events are taken and not shown. Printing happens in a thread.
+    """
+
+    Options: ClassVar[type[BaseModel]] = ShowOptions
+    per_event: ClassVar[bool] = True
+
+    def __init__(self, options: ShowOptions, stream: TextIO | None = None) -> None:
+        """Print to `stream`, or to what is standard output when the stage starts."""
+        self._given = stream
+        self._left = sys.maxsize if options.limit is None else options.limit
+        self._stream: TextIO
+        self._thread: SideThread
+
+    def init(self) -> None:
+        """Find the stream."""
+        self._stream = sys.stdout if self._given is None else self._given
+        self._thread = SideThread(self.name)
+        self._thread.start()
+
+    def handle_events(self, events: list[object]) -> Awaitable[None] | None:
+        """Print the events."""
+        shown = events[: self._left]
+        if not shown:
+            return None
+        self._left -= len(shown)
+        return self._thread.call(partial(self._print, "".join(map(_line, shown))))
+
+    def terminate(self, reason: object) -> None:
+        """End the thread; the stream is its owner's to close."""
+        self._thread.close()
+
+    def _print(self, text: str) -> None:
+        encoding = self._stream.encoding or "utf-8"
+        try:
+            self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            self._stream.flush()
+        except BrokenPipeError:
+            self._left = 0
+            if self._given is None:
+                _silence(self._stream)
+        except ValueError:  # the stream was closed
+            self._left = 0
+        except OSError as error:
+            raise CannotWrite(OUTPUT, error.strerror or str(error)) from error
+
+
+def _line(event: object) -> str:
+    try:
+        return f"{_JSON.encode(event)}\n"
+    except (TypeError, ValueError, RecursionError):  # keys that are no text; an event that holds itself
+        return f"{event!r}\n"
+
+
+def _silence(stream: TextIO) -> None:
+    """Let what the stream still holds go nowhere: Python would complain about the pipe once more at its exit."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
