@@ -14,6 +14,7 @@ from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.producer_consumer_process import ProducerConsumerProcess
 from headrace.pipeline.stage.producer_process import ProducerProcess
+from headrace.pipeline.stage.selector import Selector
 from headrace.pipeline.stage.settings import PRODUCER_BUFFER_SIZE, StageSettings
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo, Subscription
@@ -88,7 +89,8 @@ def subscribe(
 ) -> Subscription:
     """Link two stages. If the producer's edges carry messages, the consumer's own edges do, too."""
     window = Window(to.max_demand, to.min_demand)
-    said = replace(to, cancel=cancel if to.cancel is None else to.cancel)
+    selector = to.selector and Selector(to.selector, consumer.counts, is_acknowledged=producer.outlet.is_acknowledged)
+    said = replace(to, cancel=cancel if to.cancel is None else to.cancel, selector=selector)
     subscription = Subscription(producer, consumer, window, said, consumer.scheduler)
     consumer.inlet.subscribe(subscription)
     producer.outlet.subscribe(subscription)
