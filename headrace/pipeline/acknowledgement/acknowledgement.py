@@ -34,7 +34,7 @@ class Acknowledgement:
 
     def __init__(self, tell: Callable[[Outcome], None]) -> None:
         """`tell` is called in the event loop's thread; what it raises is logged and ends nothing."""
-        self._tell = tell
+        self._tell: Callable[[Outcome], None] | None = tell
         self._living = 1
         self._worst = Outcome.DONE
 
@@ -43,12 +43,13 @@ class Acknowledgement:
         self._living += count
 
     def end(self, outcome: Outcome) -> None:
-        """Take note that one descendant ended; tell the source when it was the last."""
+        """Take note that one descendant ended; tell the source when it was the last, and never again."""
         self._worst = max(self._worst, outcome)
         self._living -= 1
-        if self._living == 0:
+        if self._living == 0 and self._tell is not None:
+            tell, self._tell = self._tell, None
             try:
-                self._tell(self._worst)
+                tell(self._worst)
             except Exception:  # noqa: BLE001 - a source's own trouble must not end the stage that told it
                 LOG.exception("telling a source the outcome of an event failed")
 

@@ -11,15 +11,15 @@ from headrace.pipeline.acknowledgement.acknowledgement import (
     Outcome,
 )
 
-D = TypeVar("D")
+D_co = TypeVar("D_co", covariant=True)
 N = TypeVar("N")
 
 
 @dataclass(frozen=True, slots=True)
-class Message(Generic[D]):
+class Message(Generic[D_co]):
     """`data` is what a per-event function sees; `attempt` counts deliveries of it to one stage, from 1."""
 
-    data: D
+    data: D_co
     metadata: Mapping[str, object] = field(default_factory=dict)
     acknowledgement: Acknowledges = NO_ACKNOWLEDGEMENT
     attempt: int = 1
@@ -34,7 +34,7 @@ class Message(Generic[D]):
         parents = {id(one): one for one in (self.acknowledgement, *(other.acknowledgement for other in others))}
         return Message(data, self.metadata, JoinedAcknowledgement(tuple(parents.values())))
 
-    def again(self) -> "Message[D]":
+    def again(self) -> "Message[D_co]":
         """Return this message for one more delivery."""
         return replace(self, attempt=self.attempt + 1)
 

@@ -6,13 +6,13 @@ from functools import partial
 from typing import Final
 
 from headrace.ground.counts import Tally
-from headrace.ground.errors import BadReturn
 from headrace.pipeline.process.process import ExitReason, Process
 from headrace.pipeline.process.scheduler import HANDLED, HANDLED_MORE, IDLE, MORE, Scheduler
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.handler import Handler, MessageHandler
 from headrace.pipeline.stage.inlet import Inlet
+from headrace.pipeline.stage.outputs import check_nothing
 from headrace.pipeline.stage.subscription import Subscription
 
 LATENCY_BOUNDS: Final = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 600.0)
@@ -107,13 +107,13 @@ class ConsumerProcess(Process[Consumer[object]]):
         return HANDLED_MORE
 
     def _take_return(self, result: object) -> None:
-        if not inspect.isawaitable(result):
-            raise BadReturn(self.name, "handle_events", result, "None: a consumer emits nothing")
-        self.drive(result, partial(self._handled_later, self.scheduler.clock()))
+        if inspect.isawaitable(result):
+            self.drive(result, partial(self._handled_later, self.scheduler.clock()))
+        else:
+            check_nothing(self.name, result)
 
     def _handled_later(self, since: float, result: object) -> None:
-        if result is not None:
-            raise BadReturn(self.name, "handle_events", result, "None: a consumer emits nothing")
+        check_nothing(self.name, result)
         now = self.scheduler.clock()
         self.turns.handled(now - since)
         self.latency.observe(now - self.inlet.born)

@@ -4,16 +4,41 @@ Unwraps and wraps for per-event stages, and settles what was handled.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import cast
 
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message, as_messages, claim, settle
 from headrace.pipeline.stage.counts import StageCounts
-from headrace.pipeline.stage.outputs import as_list
+from headrace.pipeline.stage.outputs import as_list, check_nothing
 
 Handler = Callable[[list[object]], object]
 """`handle_events` as the runtime calls it: a batch in; outputs, None, or an awaitable of either out."""
+
+
+class Later(Coroutine[object, object, object]):
+    """A coroutine that awaits a callback's own; closed before it began, it closes that one, too."""
+
+    def __init__(self, awaited: Awaitable[object], work: Coroutine[object, object, object]) -> None:
+        self._awaited = awaited
+        self._work = work
+
+    def __await__(self) -> Generator[object, object, object]:
+        return self._work.__await__()
+
+    def send(self, value: object) -> object:
+        """Go on with `value`."""
+        return self._work.send(value)
+
+    def throw(self, *error: object) -> object:
+        """Go on by raising `error`."""
+        return self._work.throw(*error)  # type: ignore[call-overload] # it takes what the work itself takes
+
+    def close(self) -> None:
+        """Close both."""
+        self._work.close()
+        if isinstance(self._awaited, Coroutine):
+            self._awaited.close()
 
 
 class MessageHandler:
@@ -35,7 +60,7 @@ class MessageHandler:
             return self._each(cast("list[Message[object]]", messages))
         returned = self._handle(list(messages))
         if inspect.isawaitable(returned):
-            return self._later(messages, returned)
+            return Later(returned, self._later(messages, returned))
         return self._whole(messages, returned)
 
     async def _later(self, messages: list[object], returned: Awaitable[object]) -> object:
@@ -54,7 +79,8 @@ class MessageHandler:
             failed = self._counts.failed
             returned = self._handle([message.data])
             if inspect.isawaitable(returned):
-                return self._each_later(messages[position:], returned, outputs, messages[:position], outcomes)
+                rest = self._each_later(messages[position:], returned, outputs, messages[:position], outcomes)
+                return Later(returned, rest)
             outputs += [message.derive(output) for output in self._outputs(returned)]
             outcomes.append(Outcome.FAILED if self._counts.failed > failed else Outcome.DONE)
         return self._end(messages, outputs, outcomes)
@@ -83,5 +109,6 @@ class MessageHandler:
 
     def _outputs(self, returned: object) -> list[object]:
         if not self._emits:
+            check_nothing(self._counts.stage, returned)
             return []
         return as_list(self._counts.stage, "handle_events", returned)

@@ -18,3 +18,9 @@ def as_list(stage: str, callback: str, returned: object) -> list[object]:
     raise BadReturn(
         stage, callback, returned, "a list of events (empty when there are none), or another iterable of them"
     )
+
+
+def check_nothing(stage: str, returned: object) -> None:
+    """Raise `BadReturn` when a consumer's `handle_events` returned something."""
+    if returned is not None:
+        raise BadReturn(stage, "handle_events", returned, "None: a consumer emits nothing")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
-from headrace.pipeline.acknowledgement.message import as_messages, settle
+from headrace.pipeline.acknowledgement.message import as_messages, claim, settle
 from headrace.pipeline.process.process import ExitReason, Process, State
 from headrace.pipeline.process.scheduler import BLOCKED, HANDLED, HANDLED_MORE, IDLE, MORE, Scheduler
 from headrace.pipeline.stage.counts import StageCounts
@@ -75,10 +75,13 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
 
     def emit_nowait(self, events: list[object]) -> None:
         """Emit what the callbacks push; after the end it is discarded."""
+        if self.outlet.is_acknowledged:
+            events = as_messages(events)
+            claim(events)
         if self.outlet.is_closed:
             self._drop(events, "cancelled")
-            return
-        self._emit(as_messages(events) if self.outlet.is_acknowledged else events, self.scheduler.now)
+        else:
+            self._emit(events, self.scheduler.now)
 
     def complete(self) -> None:
         """Finish once the buffer is empty."""
