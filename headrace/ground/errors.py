@@ -18,6 +18,7 @@
         ├── DemandError          max_demand and min_demand do not fit
         ├── MissingCallback      a stage class without the callback that makes it one
         ├── BadReturn            a callback returned what it must not
+        ├── MetricConflict       two metrics of one stage claim one name
         └── GraphError           stages that cannot be linked
     (expressions, units and configs add their own branch in their own room)
 """
@@ -25,6 +26,20 @@
 
 class HeadraceError(Exception):
     """The root: one sentence that says what, where and what to do."""
+
+
+def describe(reason: object) -> str:
+    """Return in words why a process ended.
+
+    >>> describe("shutdown"), describe(KeyError("total")), describe(TimeoutError())
+    ('it was told to stop', "KeyError: 'total'", 'TimeoutError')
+    """
+    if not isinstance(reason, BaseException):
+        return {"normal": "it was done", "shutdown": "it was told to stop"}.get(str(reason), str(reason))
+    text = str(reason)
+    if text and isinstance(reason, HeadraceError | OSError):
+        return text
+    return f"{type(reason).__name__}: {text}" if text else type(reason).__name__
 
 
 class ProcessError(HeadraceError):
@@ -46,8 +61,9 @@ class ProcessDown(ProcessError):
         self.name = name
         self.reason = reason
         super().__init__(
-            f"process {name!r} ended before it answered, with reason {reason!r}: call it again if it restarts"
+            f"process {name!r} ended before it answered ({describe(reason)}): call it again if it restarts"
         )
+        self.__cause__ = reason if isinstance(reason, BaseException) else None
 
 
 class CallTimeout(ProcessError):
@@ -96,8 +112,8 @@ class StartFailed(ProcessError):
     def __init__(self, name: str, reason: object) -> None:
         self.name = name
         self.reason = reason
-        said = str(reason) if isinstance(reason, HeadraceError | OSError) else f"{type(reason).__name__}: {reason}"
-        super().__init__(f"{name!r} could not start: {said}")
+        super().__init__(f"{name!r} could not start: {describe(reason)}")
+        self.__cause__ = reason if isinstance(reason, BaseException) else None
 
 
 class RestartsExhausted(ProcessError):
@@ -110,8 +126,9 @@ class RestartsExhausted(ProcessError):
         self.reason = reason
         super().__init__(
             f"{child!r} failed again after {restarts} restarts within {seconds:g} s, and its supervisor gave up; "
-            f"the last reason was {type(reason).__name__}: {reason}"
+            f"the last reason was this: {describe(reason)}"
         )
+        self.__cause__ = reason if isinstance(reason, BaseException) else None
 
 
 class Unrecoverable(ProcessError):
@@ -126,7 +143,7 @@ class ForeignThread(ProcessError):
 
     def __init__(self, what: str, instead: str) -> None:
         self.what = what
-        super().__init__(f"{what} was called from a foreign thread: use {instead}, which works from any thread")
+        super().__init__(f"{what} from a foreign thread: use {instead}, which hands it to the loop's own thread")
 
 
 class StageError(HeadraceError):
@@ -161,6 +178,17 @@ class BadReturn(StageError):
         self.callback = callback
         self.found = found
         super().__init__(f"{callback} of stage {stage!r} returned {type(found).__name__}, and must return {allowed}")
+
+
+class MetricConflict(StageError):
+    """A stage declares a metric under the name of another one of its own, which differs."""
+
+    def __init__(self, metric: str) -> None:
+        self.metric = metric
+        super().__init__(
+            f"the metric {metric!r} is declared twice, with another kind, other labels or other buckets: "
+            "give one of the two another name"
+        )
 
 
 class GraphError(StageError):

@@ -12,6 +12,7 @@ class Child(Protocol):
 
     name: str
     state: State
+    has_run: bool
     is_final: bool
     started: asyncio.Future[None]
     buried: asyncio.Future[ExitReason]

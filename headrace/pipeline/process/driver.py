@@ -3,9 +3,12 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from contextvars import Context
 
+from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.scheduler import Scheduler
+from headrace.pipeline.process.steps import Steps
 
 Done = Callable[[object, BaseException | None], None]
 """Told once how a callback ended: with its result, or with the error that it raised. It must not raise."""
@@ -15,24 +18,28 @@ class Driver:
     """Runs awaitables in a task that lives as long as its process, in the process's own context.
 
     So `asyncio.timeout`, `TaskGroup` and async generators behave: what one callback entered, the same task leaves.
+    A callback whose task is cancelled by somebody else ends with that, and so does the task, once nothing is left to
+    run; what is to run later gets a new one.
     """
 
-    def __init__(self, scheduler: Scheduler, context: Context, name: str) -> None:
+    def __init__(self, scheduler: Scheduler, context: Context, name: str, held: Callable[[float], None]) -> None:
+        """`held` is told when a step of a callback held the loop for long."""
         self._scheduler = scheduler
         self._context = context
         self._name = name
+        self._steps = Steps(scheduler.clock, held)
         self._task: asyncio.Task[None] | None = None
         self._wakeup: asyncio.Future[None] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
         self._jobs: deque[tuple[Awaitable[object], Done]] = deque()
         self._is_cancelling = False
+        self._is_ending = False
 
     def run(self, work: Awaitable[object], done: Done) -> None:
         """Run `work` after all that was given before, and tell `done` how it ended."""
         self._jobs.append((work, done))
-        if self._task is None or self._task.done():
-            self._start_task()
-        elif self._wakeup is not None and not self._wakeup.done():
-            self._wakeup.set_result(None)
+        if len(self._jobs) == 1:
+            self._go_on()
 
     def cancel(self) -> None:
         """Cancel the callback that runs now; its `done` is told so, and the task lives on."""
@@ -40,48 +47,110 @@ class Driver:
             self._is_cancelling = True
             self._task.cancel()
 
+    def cancel_after(self, seconds: float | None) -> None:
+        """Cancel what runs if nothing has ended it in `seconds`, None for never.
+
+        What does not end then, after as long again, is left behind: its `done` is told of the cancellation.
+        """
+        self._forget_deadline()
+        if seconds is not None:
+            self._deadline = self._scheduler.loop.call_later(seconds, self._overdue, seconds, context=self._context)
+
     def close(self) -> None:
         """End the task. Call it when no callback runs, or from within `done`."""
-        if self._task is not None:
-            self._task.cancel()
+        self._is_ending = True
+        self._forget_deadline()
+        self._wake()
 
-    def _start_task(self) -> None:
-        self._task = self._scheduler.start_task(self._main(), self._context, self._name)
-        self._task.add_done_callback(self._task_ended)
+    def _go_on(self) -> None:
+        """See to it that a task runs what waits."""
+        if self._task is None or self._task.done():
+            self._is_ending = False
+            self._task = self._scheduler.start_task(self._steps.run(self._main), self._context, self._name)
+            self._task.add_done_callback(self._task_ended, context=self._context)
+        else:
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._wakeup is not None and not self._wakeup.done():
+            self._wakeup.set_result(None)
 
     async def _main(self) -> None:
-        while True:
-            while not self._jobs:
+        task = self._task
+        while task is not None and task is self._task and (self._jobs or not self._is_ending):
+            if self._jobs:
+                await self._run_first(task)
+            else:
                 self._wakeup = self._scheduler.loop.create_future()
                 await self._wakeup
-            try:
-                result = await self._jobs[0][0]
-            except BaseException as error:
-                is_foreign = isinstance(error, asyncio.CancelledError) and self._was_cancelled_by_others()
-                self._finish(None, error)
-                if is_foreign:
-                    raise
-            else:
-                self._finish(result, None)
 
-    def _was_cancelled_by_others(self) -> bool:
-        return not self._is_cancelling and self._task is not None and self._task.cancelling() > 0
+    async def _run_first(self, task: asyncio.Task[None]) -> None:
+        try:
+            result = await self._jobs[0][0]
+        except BaseException as error:
+            if asyncio.current_task(self._scheduler.loop) is not task:  # it does not run any more: its loop is gone
+                raise
+            is_late = self._finish(task, None, error)
+        else:
+            is_late = self._finish(task, result, None)
+        if is_late:
+            with suppress(asyncio.CancelledError):  # it was for the callback, which returned before it came
+                await asyncio.sleep(0)
+            self._heed_others(task)
 
-    def _finish(self, result: object, error: BaseException | None) -> None:
-        if self._is_cancelling and self._task is not None:
-            self._is_cancelling = False
-            self._task.uncancel()
+    def _finish(self, task: asyncio.Task[None], result: object, error: BaseException | None) -> bool:
+        """Tell how the first callback ended; return whether our own cancellation of it is still to come."""
+        if task is not self._task:
+            if error is not None and not isinstance(error, asyncio.CancelledError):
+                LOG.error("a callback that process %r had left behind raised", self._name, exc_info=error)
+            return False
+        is_late = False
+        if self._is_cancelling:
+            is_late = not isinstance(error, asyncio.CancelledError)
+            task.uncancel()
+        self._heed_others(task)
+        self._tell(result, error)
+        return is_late
+
+    def _heed_others(self, task: asyncio.Task[None]) -> None:
+        """End soon if somebody else has cancelled the task."""
+        while task.cancelling():
+            task.uncancel()
+            self._is_ending = True
+
+    def _tell(self, result: object, error: BaseException | None) -> None:
+        self._is_cancelling = False
         _, done = self._jobs.popleft()
+        if not self._jobs:
+            self._forget_deadline()
         done(result, error)
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         """Tell of a callback whose task was cancelled before its first step, and go on with the next."""
-        if task is not self._task or not self._jobs:
-            return
-        work, done = self._jobs.popleft()
-        if isinstance(work, Coroutine):
-            work.close()
-        self._is_cancelling = False
-        done(None, asyncio.CancelledError())
+        if task is self._task and self._jobs:
+            work = self._jobs[0][0]
+            if isinstance(work, Coroutine):
+                work.close()
+            self._tell_of_cancellation()
+
+    def _tell_of_cancellation(self) -> None:
+        self._tell(None, asyncio.CancelledError())
         if self._jobs:
-            self._start_task()
+            self._go_on()
+
+    def _overdue(self, seconds: float) -> None:
+        if not self._jobs:
+            return
+        if self._is_cancelling:
+            LOG.error("process %r has a callback that does not end when cancelled, and leaves it behind", self._name)
+            self._task = None
+            self._tell_of_cancellation()
+        else:
+            LOG.info("process %r cancels its callback, which went on for %g s", self._name, seconds)
+            self.cancel()
+            self.cancel_after(seconds)
+
+    def _forget_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None

@@ -1,25 +1,12 @@
-"""What comes to a process from outside the graph: calls, casts and info, in the order in which they came."""
+"""Where a process's mail waits, in the order in which it came."""
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
 
-from headrace.ground.errors import MailboxFull
-
-MAILBOX_LIMIT: Final = 10_000
-"""How many calls and casts a mailbox holds unless told otherwise."""
-
-
-@dataclass(slots=True)
-class Mail:
-    """One call (it has a `reply`), cast (it has a `method` only) or info (it has neither)."""
-
-    method: Callable[..., object] | None
-    args: tuple[object, ...] = ()
-    kwargs: Mapping[str, object] = field(default_factory=dict)
-    reply: asyncio.Future[object] | None = None
+from headrace.ground.errors import MailboxFull, NoProcess
+from headrace.pipeline.process.mail import Mail
+from headrace.pipeline.process.settings import MAILBOX_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,69 +20,85 @@ class MailboxStatistics:
 
 
 class Mailbox:
-    """A queue in which calls and casts count against the bound, and nothing else does."""
+    """A queue in which calls and casts count against the bound, and nothing else does.
+
+    Always: senders wait only while it is full. Room goes at once to the mail of the one who has waited longest, so
+    nobody who comes later gets in between, and order per sender is kept.
+    """
 
     def __init__(self, owner: str, limit: int = MAILBOX_LIMIT) -> None:
         self._owner = owner
         self._limit = limit
         self._mail: deque[Mail] = deque()
         self._counted = 0
-        self._senders: deque[asyncio.Future[None]] = deque()
+        self._senders: dict[asyncio.Future[bool], Mail] = {}
+        self._is_closed = False
 
     def __len__(self) -> int:
         return len(self._mail)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a call or a cast would have to wait."""
+        return self._counted >= self._limit
 
     def statistics(self) -> MailboxStatistics:
         """Return how full it is now."""
         return MailboxStatistics(len(self._mail), self._counted, self._limit, len(self._senders))
 
     def put_nowait(self, mail: Mail) -> None:
-        """Take mail in, or raise `MailboxFull`; info is always taken."""
-        if mail.method is not None:
-            if self._counted >= self._limit:
-                raise MailboxFull(self._owner, self._limit)
-            self._counted += 1
-        self._mail.append(mail)
+        """Take mail in. Raises `MailboxFull` (never for info), and `NoProcess` once closed."""
+        if self._is_closed:
+            raise NoProcess(self._owner)
+        if mail.is_counted and self.is_full:
+            raise MailboxFull(self._owner, self._limit)
+        self._accept(mail)
 
     async def put(self, mail: Mail, loop: asyncio.AbstractEventLoop) -> None:
-        """Take mail in, waiting while the mailbox is full. On cancellation either it was taken, or nothing changed."""
-        while self._counted >= self._limit or self._senders:
-            turn = loop.create_future()
-            self._senders.append(turn)
-            try:
-                await turn
-            except BaseException:
-                if turn in self._senders:
-                    self._senders.remove(turn)
-                elif self._senders:
-                    self._let_in_next()
-                raise
-            if self._counted < self._limit:
-                break
-        self.put_nowait(mail)
-        if self._counted < self._limit:
-            self._let_in_next()
+        """Take mail in, waiting while the mailbox is full. Raises `NoProcess` once closed.
+
+        On cancellation either nothing has changed or, if there was room already, the mail was taken in.
+        """
+        if self._is_closed or not self.is_full:
+            self.put_nowait(mail)
+            return
+        room = loop.create_future()
+        self._senders[room] = mail
+        try:
+            was_taken = await room
+        finally:
+            self._senders.pop(room, None)
+        if not was_taken:
+            raise NoProcess(self._owner)
 
     def take(self) -> Mail:
-        """Remove and return the oldest mail; let a waiting sender in. Raises IndexError when there is none."""
+        """Remove and return the oldest mail; let a waiting sender's in. Raises IndexError when there is none."""
         mail = self._mail.popleft()
-        if mail.method is not None:
+        if mail.is_counted:
             self._counted -= 1
-            self._let_in_next()
+            self._let_in()
         return mail
 
-    def empty(self) -> list[Mail]:
-        """Remove and return all mail, and let all waiting senders find out."""
+    def close(self) -> list[Mail]:
+        """Remove and return all mail; take in no more: those who wait for room and those who come hear `NoProcess`."""
+        self._is_closed = True
         mail = list(self._mail)
         self._mail.clear()
         self._counted = 0
-        while self._senders:
-            self._let_in_next()
+        for room in self._senders:
+            if not room.done():
+                room.set_result(False)
+        self._senders.clear()
         return mail
 
-    def _let_in_next(self) -> None:
-        while self._senders:
-            turn = self._senders.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
+    def _accept(self, mail: Mail) -> None:
+        self._counted += mail.is_counted
+        self._mail.append(mail)
+
+    def _let_in(self) -> None:
+        while self._senders and not self.is_full:
+            room = next(iter(self._senders))
+            mail = self._senders.pop(room)
+            if not room.done():
+                self._accept(mail)
+                room.set_result(True)

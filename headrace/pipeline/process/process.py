@@ -11,22 +11,23 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context, ContextVar, copy_context
 from typing import Final, Generic, Literal, TypeVar, cast
 
-from headrace.ground.errors import HeadraceError, ProcessDown, StartFailed
+from headrace.ground.errors import HeadraceError, StartFailed
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.driver import Driver
-from headrace.pipeline.process.mailbox import Mail, Mailbox
+from headrace.pipeline.process.mail import Mail
+from headrace.pipeline.process.mailbox import Mailbox
 from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler, Turns
+from headrace.pipeline.process.settings import ProcessSettings
 
 C = TypeVar("C")
 
 ExitReason = Literal["normal", "shutdown"] | BaseException
 """Why a process ended: it was done, it was told to stop, or what it raised."""
 
-SHUTDOWN_SECONDS: Final = 5.0
-"""How long a callback may go on when its process is told to stop (OTP's default)."""
+_ANY_SETTINGS: Final = ProcessSettings()
 
 CURRENT: Final[ContextVar["Process[object]"]] = ContextVar("headrace_current_process")
-"""The process whose callback runs: each process has a context of its own."""
+"""The process whose callback runs: each process has a context of its own, which tasks begun in it inherit."""
 
 
 class State(enum.Enum):
@@ -43,15 +44,17 @@ class State(enum.Enum):
 class Process(Generic[C]):
     """The runtime around one callback object, which it makes with `factory`, and makes anew at each restart.
 
-    The process, its mail and its name outlive a crash. A subclass says in `work` what a turn does beside mail, in
-    `abandon` what becomes of what was in hand, in `release` what to close, and in `bury` what becomes of the rest when
-    no restart follows.
+    The process, its mail and its name outlive a crash. Each of its lives begins with a copy of the context in which it
+    was first started, so what callbacks set there is kept from one to the next, and gone after a restart.
+
+    A subclass says in `work` what a turn does beside mail, in `abandon` what becomes of what was in hand, in `release`
+    what to close, and in `bury` what becomes of the rest when no restart follows.
     """
 
     __slots__ = (
-        "_deadline",
         "_has_held_loop",
         "_in_hand",
+        "_origin",
         "_steps",
         "_stop_reason",
         "buried",
@@ -60,6 +63,7 @@ class Process(Generic[C]):
         "driver",
         "factory",
         "first",
+        "has_run",
         "is_busy",
         "is_final",
         "mailbox",
@@ -75,7 +79,9 @@ class Process(Generic[C]):
         "turns",
     )
 
-    def __init__(self, name: str, factory: Callable[[], C], scheduler: Scheduler) -> None:
+    def __init__(
+        self, name: str, factory: Callable[[], C], scheduler: Scheduler, settings: ProcessSettings = _ANY_SETTINGS
+    ) -> None:
         self.name = name
         self.factory = factory
         self.first: C | None = None
@@ -84,27 +90,32 @@ class Process(Generic[C]):
         self.callbacks: C | None = None
         self.reason: ExitReason | None = None
         self.restarts = 0
+        self.has_run = False
         self.is_busy = False
         self.is_final = False
         self.needs_attention = True
-        self.mailbox = Mailbox(name)
-        self.shutdown_seconds = SHUTDOWN_SECONDS
+        self.mailbox = Mailbox(name, settings.mailbox_limit)
+        self.shutdown_seconds = settings.shutdown_seconds
         self.started: asyncio.Future[None] = scheduler.loop.create_future()
         self.buried: asyncio.Future[ExitReason] = scheduler.loop.create_future()
         self.observer: Callable[[ExitReason], None] | None = None
         self._stop_reason: ExitReason | None = None
-        self._deadline: asyncio.TimerHandle | None = None
         self._in_hand: Mail | None = None
         self._steps: list[Callable[[], object]] = []
         self._has_held_loop = False
         self.turns = Turns(self, self.turn)
+        self._origin = copy_context()
         self._take_context()
 
     def _take_context(self) -> None:
-        self.context: Context = copy_context()
+        self.context: Context = self._origin.copy()
         self.context.run(CURRENT.set, cast("Process[object]", self))
         self.turns.run = functools.partial(self.context.run, self.turn)
-        self.driver = Driver(self.scheduler, self.context, self.name)
+        self.turns.failed = functools.partial(self._failed_in, self.context)
+        self.driver = Driver(self.scheduler, self.context, self.name, self.held_the_loop)
+
+    def _failed_in(self, context: Context, error: BaseException) -> None:
+        context.run(self.turn_failed, error)
 
     # what a subclass says
 
@@ -132,6 +143,9 @@ class Process(Generic[C]):
 
     def start(self) -> None:
         """Begin: the callback object is made and its `init` runs in the first turn; `started` tells how it went."""
+        if self.state is State.NEW:
+            self._origin = copy_context()
+        self._take_context()
         self.state = State.STARTING
         self.needs_attention = True
         self.scheduler.wake(self.turns)
@@ -140,14 +154,15 @@ class Process(Generic[C]):
         """Begin again after a crash, with a new callback object and a fresh context."""
         self.restarts += 1
         self._stop_reason = None
-        self._take_context()
         self.start()
 
     def stop(self, reason: ExitReason = "shutdown") -> None:
-        """End soon with `reason`.
+        """End soon with `reason`, for good: no supervisor restarts what was told to stop.
 
-        At once, or when the running callback returns, which is cancelled after `shutdown_seconds`.
+        At once, or when the running callback returns, which is cancelled after `shutdown_seconds`, and left behind
+        when it has not returned after as long again.
         """
+        self.is_final = True
         if self.state in (State.NEW, State.CRASHED):
             self.conclude(reason if self.reason is None else self.reason)
         elif self.state in (State.STARTING, State.RUNNING) and self._stop_reason is None:
@@ -159,14 +174,12 @@ class Process(Generic[C]):
 
     def cancel_later(self) -> None:
         """Cancel the running callback if it has not returned after `shutdown_seconds`."""
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = self.scheduler.loop.call_later(self.shutdown_seconds, self.driver.cancel)
+        self.driver.cancel_after(self.shutdown_seconds)
 
     def kill(self) -> None:
-        """Stop without waiting for the running callback: it is cancelled now."""
+        """Stop without waiting for the running callback: it is cancelled now. One that ends already has its time."""
         self.stop()
-        if self.is_busy:
+        if self.is_busy and self.state is not State.STOPPING:
             self.driver.cancel()
 
     def conclude(self, reason: ExitReason) -> None:
@@ -175,20 +188,20 @@ class Process(Generic[C]):
             return
         self.state = State.ENDED
         self.reason = reason
-        self.bury(reason)
-        self.fail_mail()
+        self._attempt(functools.partial(self.bury, reason))
+        self._fail_mail(reason)
         self.driver.close()
         if not self.started.done():
-            self.started.cancel()
+            self._fail_start(reason)
         if not self.buried.done():
             self.buried.set_result(reason)
 
-    def fail_mail(self) -> None:
+    def _fail_mail(self, reason: ExitReason) -> None:
         """Fail the calls that wait, and say how many casts are lost: nobody will read this mailbox again."""
-        mails = self.mailbox.empty()
+        mails = self.mailbox.close()
         for mail in mails:
-            self._fail_reply(mail, cast("ExitReason", self.reason))
-        casts = sum(mail.method is not None and mail.reply is None for mail in mails)
+            mail.fail(self.name, reason)
+        casts = sum(mail.is_cast for mail in mails)
         if casts:
             LOG.warning("process %r ended with %d casts in its mailbox, which are lost", self.name, casts)
 
@@ -204,16 +217,15 @@ class Process(Generic[C]):
         """Do what comes before work: start, stop, mail."""
         if self.is_busy:
             return IDLE
-        if self.state is State.RUNNING:
-            if self._stop_reason is not None:
-                self.exit(self._stop_reason)
-                return IDLE
+        if self._stop_reason is not None:
+            self.exit(self._stop_reason)
+        elif self.state is State.RUNNING:
             if self.mailbox:
                 self.take_mail()
-                return MORE
-            self.needs_attention = False
+            else:
+                self.needs_attention = False
             return MORE
-        if self.state is State.STARTING:
+        elif self.state is State.STARTING:
             self._initialise()
         return IDLE
 
@@ -238,48 +250,30 @@ class Process(Generic[C]):
 
     def _driven(self, then: Callable[[object], None], result: object, error: BaseException | None) -> None:
         self.is_busy = False
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
         if error is None:
             try:
                 then(result)
             except BaseException as raised:  # noqa: BLE001 - a crash of the callback, whatever it raised
-                self.turn_failed(raised)
-                self.scheduler.interrupt(raised)
+                self._callback_failed(raised)
         else:
-            self.turn_failed(error)
-            self.scheduler.interrupt(error)
+            self._callback_failed(error)
         self.scheduler.wake(self.turns)
+
+    def _callback_failed(self, error: BaseException) -> None:
+        self.turn_failed(error)
+        self.scheduler.interrupt(error)
 
     def take_mail(self) -> None:
         """Handle the oldest mail: the method it names, or `handle_info`."""
         mail = self.mailbox.take()
-        if mail.reply is not None and mail.reply.done():
-            return
-        self._in_hand = mail
-        self.call_back(functools.partial(self._open_mail, mail), functools.partial(self._answer, mail))
+        if not mail.is_given_up:
+            self._in_hand = mail
+            self.call_back(functools.partial(mail.open, self.callbacks, self.name), self._answer)
 
-    def _open_mail(self, mail: Mail) -> object:
-        if mail.method is None:
-            handle_info = getattr(self.callbacks, "handle_info", None)
-            if handle_info is None:
-                LOG.warning("process %r has no handle_info and drops %r", self.name, mail.args[0])
-                return None
-            return cast("object", handle_info(*mail.args))
-        own = getattr(self.callbacks, getattr(mail.method, "__name__", ""), None)
-        if own is not None:
-            return cast("object", own(*mail.args, **mail.kwargs))
-        return mail.method(self.callbacks, *mail.args, **mail.kwargs)
-
-    def _answer(self, mail: Mail, result: object) -> None:
-        self._in_hand = None
-        if mail.reply is not None and not mail.reply.done():
-            mail.reply.set_result(result)
-
-    def _fail_reply(self, mail: Mail, reason: ExitReason) -> None:
-        if mail.reply is not None and not mail.reply.done():
-            mail.reply.set_exception(ProcessDown(self.name, reason))
+    def _answer(self, result: object) -> None:
+        mail, self._in_hand = self._in_hand, None
+        if mail is not None:
+            mail.answer(result)
 
     # the beginning and the end
 
@@ -296,6 +290,7 @@ class Process(Generic[C]):
 
     def _initialised(self, _: object) -> None:
         self.state = State.RUNNING
+        self.has_run = True
         if not self.started.done():
             self.started.set_result(None)
         self.running()
@@ -303,50 +298,72 @@ class Process(Generic[C]):
         self.scheduler.wake(self.turns)
 
     def turn_failed(self, error: BaseException) -> None:
-        """End with what a callback raised, unless it was the cancellation that came with a stop."""
-        if isinstance(error, asyncio.CancelledError) and self._stop_reason is not None:
-            error_or_reason: ExitReason = self._stop_reason
-        else:
-            error_or_reason = error
-        if self.state is State.STOPPING:
-            if error_or_reason is error:
-                LOG.error("process %r raised while it ended", self.name, exc_info=error)
+        """End with what a callback raised, unless it was the cancellation that came with a stop.
+
+        What a turn raises while an async callback runs ends that callback first.
+        """
+        if self.state in (State.STARTING, State.RUNNING):
+            if not self.is_busy:
+                self.exit(self._stop_reason if self._is_asked_for(error) and self._stop_reason else error)
+            elif isinstance(self._stop_reason, BaseException):
+                self._complain(error)
+            else:
+                self._stop_reason = error
+                self.driver.cancel()
+                self.cancel_later()
+            return
+        if not self._is_asked_for(error):
+            self._complain(error)
+        if self.state is State.STOPPING and not self.is_busy:
             self._next_step()
-        else:
-            self.exit(error_or_reason)
+
+    def _is_asked_for(self, error: BaseException) -> bool:
+        return isinstance(error, asyncio.CancelledError) and self._stop_reason is not None
 
     def exit(self, reason: ExitReason) -> None:
         """End now with `reason`.
 
         What was in hand is accounted for, `terminate` runs, the observer decides what follows.
         """
-        was_starting = self.state is State.STARTING
+        if self.state not in (State.STARTING, State.RUNNING):
+            return
         self.state = State.STOPPING
         self.reason = reason
         self.needs_attention = True
-        if self._in_hand is not None:
-            self._fail_reply(self._in_hand, reason)
-            self._in_hand = None
-        self.abandon(reason)
-        if was_starting and not self.started.done():
-            self.started.set_exception(StartFailed(self.name, reason))
-            self.started.exception()
+        mail, self._in_hand = self._in_hand, None
+        if mail is not None:
+            mail.fail(self.name, reason)
+        if not self.started.done():
+            self._fail_start(reason)
+        self._steps = [functools.partial(self.abandon, reason), self.release]
         terminate = getattr(self.callbacks, "terminate", None)
-        self._steps = [self.release] if terminate is None else [self.release, functools.partial(terminate, reason)]
+        if terminate is not None:
+            self._steps.append(functools.partial(terminate, reason))
         self._next_step()
+
+    def _fail_start(self, reason: ExitReason) -> None:
+        self.started.set_exception(StartFailed(self.name, reason))
+        self.started.exception()  # whoever started the process may not wait for it
 
     def _next_step(self) -> None:
         while self._steps:
-            step = self._steps.pop(0)
-            try:
-                result = step()
-            except BaseException as error:  # noqa: BLE001 - the end goes on, whatever a callback raises in it
-                LOG.error("process %r raised while it ended", self.name, exc_info=error)
-                continue
+            result = self._attempt(self._steps.pop(0))
             if inspect.isawaitable(result):
                 self.drive(result, lambda _: self._next_step())
                 return
         self._ended()
+
+    def _attempt(self, step: Callable[[], object]) -> object:
+        """Take one step of the end, which goes on whatever that raises."""
+        try:
+            return step()
+        except BaseException as error:  # noqa: BLE001 - the end goes on
+            self._complain(error)
+            return None
+
+    def _complain(self, error: BaseException) -> None:
+        LOG.error("process %r raised while it ended", self.name, exc_info=error)
+        self.scheduler.interrupt(error)
 
     def _ended(self) -> None:
         reason = cast("ExitReason", self.reason)
@@ -354,22 +371,25 @@ class Process(Generic[C]):
         self.callbacks = None
         if isinstance(reason, BaseException):
             self.state = State.CRASHED
-            self._report(reason)
+            self._attempt(functools.partial(self._report, reason))
         if self.observer is None:
             self.conclude(reason)
         else:
             self.observer(reason)
 
     def _report(self, reason: BaseException) -> None:
+        """Tell of a crash, once; of one before the process ever ran, whoever started it is told by `StartFailed`."""
         metadata = {"process": self.name, "reason": reason}
-        self.scheduler.telemetry.execute(("headrace", "process", "crash"), {"restarts": self.restarts}, metadata)
-        if isinstance(reason, HeadraceError):
+        if not self.has_run:
+            LOG.debug("process %r could not start", self.name, exc_info=reason)
+        elif isinstance(reason, HeadraceError):
             LOG.error("process %r ended: %s", self.name, reason)
         else:
             LOG.error("process %r crashed", self.name, exc_info=reason)
+        self.scheduler.telemetry.execute(("headrace", "process", "crash"), {"restarts": self.restarts}, metadata)
 
     def held_the_loop(self, seconds: float) -> None:
-        """Name a process once whose turn held the loop for long."""
+        """Name a process once whose callback held the loop for long."""
         if not self._has_held_loop:
             self._has_held_loop = True
             LOG.warning(

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Concatenate, Final, Generic, ParamSpec, TypeVar, cast, overload
 
 from headrace.ground.errors import CallTimeout, CallToSelf, ForeignThread, NoProcess
-from headrace.pipeline.process.mailbox import Mail
+from headrace.pipeline.process.mail import Mail
 from headrace.pipeline.process.process import CURRENT, Process, State
 
 S = TypeVar("S")
@@ -56,57 +56,73 @@ class Ref(Generic[S]):
 
         Raises `CallTimeout` when no reply has come in time, `ProcessDown` when the process ends before it replies,
         `NoProcess` when it has ended, `CallToSelf` and `ForeignThread` at once. Mail that waits survives a restart of
-        the process.
+        the process. When the caller is cancelled or gives up, a method that has not begun is not run, and the reply of
+        one that has is dropped.
         """
-        self._check(f"call to {self.name!r}")
-        if CURRENT.get(None) is self._process:
+        self._check(f"call to {self.name!r}", "asyncio.run_coroutine_threadsafe")
+        process = self._process
+        if CURRENT.get(None) is process:
             raise CallToSelf(self.name)
-        reply: asyncio.Future[object] = self._process.scheduler.loop.create_future()
+        reply: asyncio.Future[object] = process.scheduler.loop.create_future()
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                await self._process.mailbox.put(Mail(method, args, kwargs, reply), self._process.scheduler.loop)
-                self._has_mail()
+                await self._send(Mail(method, args, kwargs, reply))
                 return await reply
         except TimeoutError:
-            if reply.done() and not reply.cancelled():
-                raise
+            if reply.done() and not reply.cancelled():  # they came at the same time
+                return reply.result()
             raise CallTimeout(self.name, self._timeout_seconds) from None
         finally:
-            reply.cancel()
+            if not reply.cancel() and not reply.cancelled():
+                reply.exception()  # seen, also by a caller who was cancelled as it came
 
     async def cast(self, method: Callable[Concatenate[S, P], object], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Have `method` run in the process, later; wait only while the mailbox is full."""
-        self._check(f"cast to {self.name!r}")
-        await self._process.mailbox.put(Mail(method, args, kwargs), self._process.scheduler.loop)
-        self._has_mail()
+        """Have `method` run in the process, later; wait only while the mailbox is full, and then in order.
+
+        A cast that is cancelled while it waits changes nothing; one that was taken in as it was cancelled is run.
+        Two processes that cast into each other's full mailboxes wait for each other, and nothing is lost or out of
+        order, until either is stopped: where that can be, use `cast_nowait` and decide what to do without.
+        A process that casts to itself does not wait, for it would forever: it gets `MailboxFull`.
+        """
+        self._check(f"cast to {self.name!r}", "asyncio.run_coroutine_threadsafe")
+        if CURRENT.get(None) is self._process:
+            self._send_nowait(Mail(method, args, kwargs))
+        else:
+            await self._send(Mail(method, args, kwargs))
 
     def cast_nowait(self, method: Callable[Concatenate[S, P], object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Have `method` run in the process, later; raise `MailboxFull` when there is no room."""
-        self._check(f"cast to {self.name!r}")
-        self._process.mailbox.put_nowait(Mail(method, args, kwargs))
-        self._has_mail()
+        self._check(f"cast to {self.name!r}", "loop.call_soon_threadsafe")
+        self._send_nowait(Mail(method, args, kwargs))
 
     def info(self, message: object) -> None:
         """Send anything at all; `handle_info` of the process gets it. Never waits, never full."""
-        self._check(f"info to {self.name!r}")
-        self._process.mailbox.put_nowait(Mail(None, (message,)))
-        self._has_mail()
+        self._check(f"info to {self.name!r}", "loop.call_soon_threadsafe")
+        self._send_nowait(Mail(None, (message,)))
 
     def stop(self) -> Awaitable[object]:
-        """Stop the process; await the result to wait until it has ended."""
-        self._check(f"stop of {self.name!r}")
+        """Stop the process for good; await the result to wait until it has ended, which gives the reason.
+
+        Raises `NoProcess` when it has ended before.
+        """
+        self._check(f"stop of {self.name!r}", "loop.call_soon_threadsafe")
         self._process.stop()
         return asyncio.shield(cast("asyncio.Future[object]", self._process.buried))
 
-    def _check(self, what: str) -> None:
+    def _check(self, what: str, instead: str) -> None:
         if not self._process.scheduler.is_own_thread():
-            raise ForeignThread(what, "loop.call_soon_threadsafe, or emit_threadsafe of a pipeline")
+            raise ForeignThread(what, instead)
         if self._process.state is State.ENDED:
             raise NoProcess(self.name)
 
+    async def _send(self, mail: Mail) -> None:
+        await self._process.mailbox.put(mail, self._process.scheduler.loop)
+        self._has_mail()
+
+    def _send_nowait(self, mail: Mail) -> None:
+        self._process.mailbox.put_nowait(mail)
+        self._has_mail()
+
     def _has_mail(self) -> None:
-        if self._process.state is State.ENDED:
-            self._process.fail_mail()
-            raise NoProcess(self.name)
         self._process.needs_attention = True
         self._process.scheduler.wake(self._process.turns)

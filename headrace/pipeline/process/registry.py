@@ -18,6 +18,11 @@ class Registry:
             raise NameTaken(name)
         self._processes[name] = process
 
+    def unregister(self, name: str, process: Child) -> None:
+        """Free the name that `process` had, unless another has it by now."""
+        if self._processes.get(name) is process:
+            del self._processes[name]
+
     def whereis(self, name: str) -> Child:
         """Return the live process of that name; raises `NoProcess` when there is none."""
         process = self._processes.get(name)

@@ -9,7 +9,7 @@ import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import Final, Protocol
 
 from headrace.ground.telemetry import Telemetry
@@ -45,7 +45,7 @@ class Owner(Protocol):
     """What turns belong to."""
 
     def turn_failed(self, error: BaseException) -> None:
-        """Take note that a turn raised `error`; must not raise."""
+        """Take note that a turn raised `error`."""
 
     def held_the_loop(self, seconds: float) -> None:
         """Take note that a turn held the loop for a long time."""
@@ -54,8 +54,8 @@ class Owner(Protocol):
 class Turns:
     """A process's place in the ready queue, and what its turns cost, in seconds.
 
-    `run` is one turn. A process is blocked from one turn that ends so to the next that does not; what its turns took
-    meanwhile is not counted.
+    `run` is one turn, and `failed` is told what it raised. A process is blocked from one turn that ends so to the next
+    that does not; what its turns took meanwhile is not counted.
     """
 
     __slots__ = (
@@ -63,6 +63,7 @@ class Turns:
         "_busy_before",
         "_counts",
         "_since",
+        "failed",
         "handled_seconds",
         "is_blocked",
         "is_ready",
@@ -75,6 +76,7 @@ class Turns:
     def __init__(self, owner: Owner, run: Callable[[], int]) -> None:
         self.owner = owner
         self.run = run
+        self.failed = owner.turn_failed
         self.is_ready = False
         self.quick = 0
         self.handled_seconds = 0.0
@@ -141,7 +143,9 @@ class Scheduler:
         self._slice_seconds = slice_seconds
         self._ready: deque[Turns] = deque()
         self._is_scheduled = False
+        self._is_in_slice = not measure
         self._run = self._run_measured if measure else self._run_unmeasured
+        self._context = copy_context()
 
     def wake(self, turns: Turns) -> None:
         """Give a process a turn soon; once, however often it is woken before. Loop's thread only."""
@@ -150,11 +154,18 @@ class Scheduler:
             self._ready.append(turns)
             if not self._is_scheduled:
                 self._is_scheduled = True
-                self.loop.call_soon(self._run)
+                self.loop.call_soon(self._run, context=self._context)
+
+    def time(self) -> float:
+        """Return when this turn began; outside of turns, what the clock says."""
+        return self.now if self._is_in_slice else self.clock()
 
     def start_task(self, work: Coroutine[object, object, None], context: Context, name: str) -> asyncio.Task[None]:
-        """Start the one task of a process: the only place where tasks are born."""
-        return self.loop.create_task(work, context=context, name=name)
+        """Start the one task of a process: the only place where tasks are born.
+
+        It begins in an iteration of its own, whatever the loop's task factory: an eager one would begin within a turn.
+        """
+        return asyncio.Task(work, loop=self.loop, context=context, name=name)
 
     def is_own_thread(self) -> bool:
         """Tell whether the caller runs on the loop's thread."""
@@ -164,64 +175,77 @@ class Scheduler:
         ready, clock = self._ready, self.clock
         last = clock()
         deadline = last + self._slice_seconds
-        while ready:
-            turns = ready.popleft()
-            turns.is_ready = False
-            self.now = last
-            try:
-                outcome = turns.run()
-            except BaseException as error:  # noqa: BLE001 - going on, whatever a turn raises, is the scheduler's duty
-                outcome = self._failed(turns, error)
-            now = clock()
-            spent = now - last
-            last = now
-            if outcome & HANDLED:
-                turns.handled_seconds += spent
-                if spent <= QUICK_SECONDS:
-                    turns.quick += 1
+        self._is_in_slice = True
+        try:
+            while ready:
+                turns = ready.popleft()
+                turns.is_ready = False
+                self.now = last
+                try:
+                    outcome = turns.run()
+                except BaseException as error:  # noqa: BLE001 - going on, whatever a turn raises, is its duty
+                    outcome = self._failed(turns, error)
+                now = clock()
+                spent = now - last
+                last = now
+                if outcome & HANDLED:
+                    turns.handled_seconds += spent
+                    if spent <= QUICK_SECONDS:
+                        turns.quick += 1
+                    else:
+                        turns.slow(spent)
                 else:
-                    turns.slow(spent)
-            else:
-                turns.other_seconds += spent
-            if outcome & BLOCKED != turns.is_blocked:
-                turns.block(outcome, now)
-            if outcome >= MORE and not turns.is_ready:
-                turns.is_ready = True
-                ready.append(turns)
-            if now >= deadline:
-                if spent > HELD_SECONDS:
-                    turns.owner.held_the_loop(spent)
-                break
-        self._go_on()
+                    turns.other_seconds += spent
+                if outcome & BLOCKED != turns.is_blocked:
+                    turns.block(outcome, now)
+                if outcome >= MORE and not turns.is_ready:
+                    turns.is_ready = True
+                    ready.append(turns)
+                if now >= deadline:
+                    if spent > HELD_SECONDS:
+                        turns.owner.held_the_loop(spent)
+                    break
+        finally:
+            self._is_in_slice = False
+            self._go_on()
 
     def _run_unmeasured(self) -> None:
         ready = self._ready
-        for _ in range(UNMEASURED_TURNS):
-            if not ready:
-                break
-            turns = ready.popleft()
-            turns.is_ready = False
-            try:
-                outcome = turns.run()
-            except BaseException as error:  # noqa: BLE001 - going on, whatever a turn raises, is the scheduler's duty
-                outcome = self._failed(turns, error)
-            if outcome >= MORE and not turns.is_ready:
-                turns.is_ready = True
-                ready.append(turns)
-        self._go_on()
+        try:
+            for _ in range(UNMEASURED_TURNS):
+                if not ready:
+                    break
+                turns = ready.popleft()
+                turns.is_ready = False
+                try:
+                    outcome = turns.run()
+                except BaseException as error:  # noqa: BLE001 - going on, whatever a turn raises, is its duty
+                    outcome = self._failed(turns, error)
+                if outcome >= MORE and not turns.is_ready:
+                    turns.is_ready = True
+                    ready.append(turns)
+        finally:
+            self._go_on()
 
     def _go_on(self) -> None:
         if self._ready:
-            self.loop.call_soon(self._run)
+            self.loop.call_soon(self._run, context=self._context)
         else:
             self._is_scheduled = False
 
     def _failed(self, turns: Turns, error: BaseException) -> int:
-        turns.owner.turn_failed(error)
-        self.interrupt(error)
+        try:
+            turns.failed(error)
+        finally:
+            self.interrupt(error)
         return IDLE
 
     def interrupt(self, error: BaseException) -> None:
-        """Pass KeyboardInterrupt and SystemExit on to whoever drains this loop's pipelines."""
-        if isinstance(error, KeyboardInterrupt | SystemExit) and self.interrupted is not None:
+        """Pass KeyboardInterrupt and SystemExit on to whoever drains this loop's pipelines; never raise."""
+        if self.interrupted is None or not isinstance(error, KeyboardInterrupt | SystemExit):
+            return
+        try:
             self.interrupted(error)
+        except BaseException as raised:  # noqa: BLE001 - whoever is interrupted must not end the scheduler
+            what = "headrace could not begin to drain"
+            self.loop.call_exception_handler({"message": what, "exception": raised})

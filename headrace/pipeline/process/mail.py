@@ -1,0 +1,67 @@
+"""Mail: one thing that somebody wants of a process, and what the sender hears of it."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+from headrace.ground.errors import ProcessDown
+from headrace.ground.telemetry import LOG
+
+
+@dataclass(slots=True, eq=False)
+class Mail:
+    """One call (it has a `reply`), cast (it has a `method` only) or info (it has neither)."""
+
+    method: Callable[..., object] | None
+    args: tuple[object, ...] = ()
+    kwargs: Mapping[str, object] = field(default_factory=dict)
+    reply: asyncio.Future[object] | None = None
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it counts against the mailbox's bound: calls and casts do."""
+        return self.method is not None
+
+    @property
+    def is_cast(self) -> bool:
+        """Whether nobody hears when it is lost."""
+        return self.method is not None and self.reply is None
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the caller no longer waits, so that nothing need be done."""
+        return self.reply is not None and self.reply.done()
+
+    def open(self, callbacks: object, owner: str) -> object:
+        """Do what it wants of `callbacks`, and return what that returns, which may be awaitable.
+
+        A method is looked up by its name, so that a subclass's own is the one that runs; a function that belongs to no
+        class is called as it is.
+        """
+        if self.method is None:
+            handle_info = getattr(callbacks, "handle_info", None)
+            if handle_info is None:
+                LOG.warning("process %r has no handle_info and drops %.200r", owner, self.args[0])
+                return None
+            return cast("object", handle_info(*self.args))
+        own = getattr(callbacks, self.method.__name__, None) if _is_method(self.method) else None
+        if own is not None:
+            return cast("object", own(*self.args, **self.kwargs))
+        return self.method(callbacks, *self.args, **self.kwargs)
+
+    def answer(self, result: object) -> None:
+        """Give the caller, if there is one who still waits, its reply."""
+        if self.reply is not None and not self.reply.done():
+            self.reply.set_result(result)
+
+    def fail(self, owner: str, reason: object) -> None:
+        """Tell the caller, if there is one who still waits, that the process ended with `reason`."""
+        if self.reply is not None and not self.reply.done():
+            self.reply.set_exception(ProcessDown(owner, reason))
+
+
+def _is_method(function: Callable[..., object]) -> bool:
+    """Tell whether a function was written in the body of a class."""
+    above = getattr(function, "__qualname__", "").rpartition(".")[0]
+    return above != "" and not above.endswith("<locals>")

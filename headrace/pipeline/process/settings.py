@@ -1,0 +1,18 @@
+"""What is said about a process beside its class: how much mail it takes, and how long its callbacks may take to end."""
+
+from dataclasses import dataclass
+from typing import Final
+
+MAILBOX_LIMIT: Final = 10_000
+"""How many calls and casts a mailbox holds unless told otherwise."""
+
+SHUTDOWN_SECONDS: Final = 5.0
+"""How long a callback may go on when its process is told to stop (OTP's default)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSettings:
+    """The bound of the mailbox, in calls and casts; and how long each callback may go on in a stop, None for ever."""
+
+    mailbox_limit: int = MAILBOX_LIMIT
+    shutdown_seconds: float | None = SHUTDOWN_SECONDS

@@ -1,0 +1,38 @@
+"""Runs a coroutine step by step, and measures how long each step holds the loop."""
+
+from collections.abc import Callable, Coroutine, Generator
+from functools import partial
+from types import coroutine
+
+from headrace.pipeline.process.scheduler import HELD_SECONDS
+
+
+class Steps:
+    """What a coroutine does from one suspension to the next. `held` is told of a step that took longer than 50 ms."""
+
+    def __init__(self, clock: Callable[[], float], held: Callable[[float], None]) -> None:
+        self._clock = clock
+        self._held = held
+
+    async def run(self, begin: Callable[[], Coroutine[object, object, None]]) -> None:
+        """Run the coroutine that `begin` makes to its end."""
+        await self._run(begin())
+
+    @coroutine
+    def _run(self, work: Coroutine[object, object, None]) -> Generator[object, object, None]:
+        clock = self._clock
+        step = partial(work.send, None)
+        while True:
+            begun = clock()
+            try:
+                awaited = step()
+            except StopIteration:
+                return
+            finally:
+                spent = clock() - begun
+                if spent > HELD_SECONDS:
+                    self._held(spent)
+            try:
+                step = partial(work.send, (yield awaited))
+            except BaseException as error:  # noqa: BLE001 - whatever is thrown in is passed on
+                step = partial(work.throw, error)
