@@ -1,0 +1,91 @@
+"""Events that nobody has asked for yet: in order, within the bound, and none lost without being handed back."""
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from headrace.pipeline.demand.buffer import Buffer, Keep
+
+
+class BufferMachine(RuleBasedStateMachine):
+    """A buffer beside a plain list that does the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model: list[int] = []
+        self.next = 0
+
+    @initialize(limit=st.one_of(st.none(), st.integers(0, 12)), keep=st.sampled_from(["first", "last"]))
+    def begin(self, limit: int | None, keep: Keep) -> None:
+        self.limit, self.keep = limit, keep
+        self.buffer: Buffer[int] = Buffer(limit, keep)
+
+    def _new(self, count: int) -> list[int]:
+        first, self.next = self.next, self.next + count
+        return list(range(first, self.next))
+
+    @rule(count=st.integers(0, 9))
+    def put(self, count: int) -> None:
+        events = self._new(count)
+        self.model += events
+        excess = 0 if self.limit is None else max(0, len(self.model) - self.limit)
+        if self.keep == "last":
+            expected, self.model = self.model[:excess], self.model[excess:]
+        else:
+            kept = len(self.model) - excess
+            expected, self.model = self.model[kept:], self.model[:kept]
+        assert self.buffer.put(list(events), 1.0) == expected
+
+    @rule(count=st.integers(0, 5))
+    def put_back(self, count: int) -> None:
+        events = self._new(count)
+        self.buffer.put_back(list(events), 1.0)
+        self.model = [*events, *self.model]
+
+    @rule(count=st.integers(1, 15))
+    def take(self, count: int) -> None:
+        expected, self.model = self.model[:count], self.model[count:]
+        assert self.buffer.take(count)[0] == expected
+
+    @invariant()
+    def size_is_what_it_holds(self) -> None:
+        if hasattr(self, "buffer"):
+            assert self.buffer.size == len(self.model)
+
+
+BufferMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
+TestBuffer = BufferMachine.TestCase
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.floats(0, 100))), st.integers(1, 8))
+def test_what_is_taken_was_born_when_its_first_event_was(chunks: list[tuple[int, float]], count: int) -> None:
+    buffer: Buffer[float] = Buffer(None)
+    for size, born in chunks:
+        buffer.put([born] * size, born)
+    while buffer.size:
+        events, born = buffer.take(count)
+        assert events[0] == born
+
+
+def test_an_empty_buffer_gives_nothing() -> None:
+    buffer: Buffer[int] = Buffer()
+    assert buffer.take(5) == ([], 0.0)
+
+
+@pytest.mark.parametrize("is_in_one", [True, False])
+def test_a_large_buffer_is_emptied_in_time_that_grows_with_its_size_alone(is_in_one: bool) -> None:  # noqa: FBT001
+    def seconds(count: int) -> float:
+        buffer: Buffer[int] = Buffer(None)
+        for chunk in [list(range(count))] if is_in_one else [[number] for number in range(count)]:
+            buffer.put(chunk, 0.0)
+        step = 1 if is_in_one else count
+        begin = time.process_time()
+        while buffer.size:
+            buffer.take(step)
+        return time.process_time() - begin
+
+    small, large = (min(seconds(count) for _ in range(3)) for count in (2_000, 64_000))
+    assert large < 32 * 6 * max(small, 1e-5)
