@@ -14,7 +14,7 @@ from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.acknowledged_stages import AnyMessage, Derive, Each, EachLater, KeepMessages, Told
-from tests.fakes.flow_stages import Collect, Numbers
+from tests.fakes.flow_stages import Numbers
 from tests.fakes.laws import check_end
 from tests.fakes.stepping import run_of, settled, until
 
