@@ -1,0 +1,63 @@
+"""A pipeline without a config file: a producer, a producer-consumer and a consumer, in plain Python.
+
+Run it with `python examples/python_first.py`.
+"""
+# ruff: noqa: T201 - an example shows what it does
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from headrace import Consumer, Pipeline, Producer, ProducerConsumer, SubscribeTo
+
+
+class Readings(Producer[float]):
+    """Emits the readings of a thermometer, as many as are asked for."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def handle_demand(self, demand: int) -> list[float]:
+        readings = [20 + (self.taken + number) % 7 / 2 for number in range(min(demand, 100 - self.taken))]
+        self.taken += len(readings)
+        if self.taken == 100:
+            self.complete()
+        return readings
+
+
+class Means(ProducerConsumer[float, float]):
+    """Makes one mean of each batch, and may take its time: handlers are `def` or `async def`."""
+
+    async def handle_events(self, events: list[float]) -> list[float]:
+        await asyncio.sleep(0)
+        return [sum(events) / len(events)]
+
+
+class Report(Consumer[float]):
+    """Prints what it gets."""
+
+    def handle_events(self, events: list[float]) -> None:
+        for event in events:
+            print(f"mean {event:.2f}")
+
+
+async def words() -> AsyncIterator[str]:
+    """Yield words; any async iterable will do, and so will any iterable and any aiostream stream."""
+    for word in ("demand", "upstream", "events", "downstream"):
+        yield word
+
+
+async def main() -> None:
+    pipeline = Pipeline("python-first")
+    pipeline.add("readings", Readings)
+    pipeline.add("means", Means, subscribe_to=SubscribeTo("readings", max_demand=50, min_demand=25))
+    pipeline.add("report", Report, subscribe_to="means")
+    spoken = pipeline.add("words", Producer.from_stream(words()))
+    async with pipeline:  # starts here, and at the end of the block lets all that is under way go through
+        async for word in spoken.stream(max_demand=2):  # asks for more only as it is read
+            print(word)
+        outcome = await pipeline.join()
+    print("fine" if outcome.is_fine else outcome.reason)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
