@@ -11,7 +11,8 @@
     │       └── BadValue         its value cannot be counted in a metric
     └── Unrecoverable
         ├── BadLine              a line is not what `decode` says, and no line may be left out
-        └── CannotRead           a source's file failed while it was read
+        ├── CannotRead           a source's file failed while it was read
+        └── ReaderGone           nobody reads standard output any more
 """
 
 from headrace.ground.errors import StageError, Unrecoverable
@@ -68,3 +69,10 @@ class CannotRead(Unrecoverable):
     def __init__(self, path: str, why: str) -> None:
         self.path = path
         super().__init__(f"cannot read on in {path}: {why}; mend it, and start again")
+
+
+class ReaderGone(Unrecoverable):
+    """Nobody reads standard output any more, as when `| head` has had enough."""
+
+    def __init__(self) -> None:
+        super().__init__("nobody reads standard output any more: let its reader read to the end, or write to a file")

@@ -5,7 +5,7 @@ import select
 import stat
 from typing import Final
 
-from headrace.stages.errors import CannotOpen, CannotWrite
+from headrace.stages.errors import CannotOpen, CannotWrite, ReaderGone
 
 STANDARD_OUTPUT: Final = "-"
 
@@ -36,7 +36,7 @@ class OutputFile:
             self.write(b"\n")
 
     def write(self, data: bytes) -> None:
-        """Write all of `data`; raises `CannotWrite`, and then a part may have been written."""
+        """Write all of `data`; raises `CannotWrite` or `ReaderGone`, and then a part may have been written."""
         rest = memoryview(data)
         try:
             while rest:
@@ -45,6 +45,8 @@ class OutputFile:
                 except BlockingIOError:  # somebody else who has the pipe set it so
                     select.select([], [self._file], [])
         except OSError as error:
+            if isinstance(error, BrokenPipeError) and self._path == STANDARD_OUTPUT:
+                raise ReaderGone from error
             raise CannotWrite(self._called, error.strerror or str(error)) from error
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from headrace.ground.errors import RestartsExhausted, StartFailed
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
-from headrace.stages.errors import CannotWrite
+from headrace.stages.errors import CannotWrite, ReaderGone
 from headrace.stages.sinks.write_lines import WriteLines, WriteLinesOptions
 from headrace.stages.sources.generate import Generate, GenerateOptions
 from headrace.stages.sources.read_lines import ReadLines, ReadLinesOptions
@@ -97,6 +97,15 @@ async def test_a_reader_that_does_not_read_holds_up_its_source_and_not_the_loop(
 async def test_standard_output_is_a_file_too(capfd: pytest.CaptureFixture[str]) -> None:
     await run_events([{"a": 1}, [2]], write_lines("-"))
     assert [json.loads(line) for line in capfd.readouterr().out.splitlines()] == [{"a": 1}, [2]]
+
+
+async def test_a_reader_of_standard_output_that_has_gone_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    readable, writable = os.pipe()
+    os.close(readable)
+    monkeypatch.setattr(os, "dup", lambda _: writable)  # as if this were standard output
+    ran = await run_events(range(10), write_lines("-"))
+    assert isinstance(ran.outcome.reason, ReaderGone)
+    assert ran.stages[1].restarts == 0
 
 
 async def test_options_that_make_no_sense_are_refused() -> None:
