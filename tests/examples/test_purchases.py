@@ -2,6 +2,7 @@
 
 import sqlite3
 import sys
+from collections.abc import Iterator
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -18,7 +19,7 @@ LINES = (ROOT / "examples/data/purchases.jsonl").read_text().splitlines()
 
 
 @pytest.fixture
-def database() -> sqlite3.Connection:
+def database() -> Iterator[sqlite3.Connection]:
     """The purchases as a table, taken apart by SQLite itself."""
     database = sqlite3.connect(":memory:")
     database.execute("CREATE TABLE line (json TEXT)")
@@ -27,7 +28,8 @@ def database() -> sqlite3.Connection:
         "CREATE VIEW bought AS SELECT json ->> 'department' AS department, json ->> 'value' AS value,"
         " json ->> 'discount' AS discount FROM line WHERE json ->> 'value' > 0"
     )
-    return database
+    yield database
+    database.close()
 
 
 def totals(database: sqlite3.Connection, sql: str) -> Totals:
