@@ -32,6 +32,17 @@ ANYTHING = [Oops("x"), Abort("x"), KeyboardInterrupt(), SystemExit(2), Generator
 INTERRUPTS = (KeyboardInterrupt, SystemExit)
 
 
+def raising(error: BaseException) -> None:
+    """Raise."""
+    raise error
+
+
+async def raising_later(error: BaseException) -> None:
+    """Raise after a suspension."""
+    await asyncio.sleep(0)
+    raise error
+
+
 class Clock:
     """A clock that moves when it is told to."""
 

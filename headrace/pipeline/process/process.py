@@ -11,11 +11,17 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context, ContextVar, copy_context
 from typing import Final, Generic, Literal, TypeVar, cast
 
-from headrace.ground.errors import HeadraceError, StartFailed
-from headrace.ground.telemetry import LOG
+from headrace.ground.errors import StartFailed
 from headrace.pipeline.process.driver import Driver
 from headrace.pipeline.process.mail import Mail
 from headrace.pipeline.process.mailbox import Mailbox
+from headrace.pipeline.process.report import (
+    report_crash,
+    report_failed_end,
+    report_failed_start,
+    report_held_loop,
+    report_lost_casts,
+)
 from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler, Turns
 from headrace.pipeline.process.settings import ProcessSettings
 
@@ -197,13 +203,10 @@ class Process(Generic[C]):
             self.buried.set_result(reason)
 
     def _fail_mail(self, reason: ExitReason) -> None:
-        """Fail the calls that wait, and say how many casts are lost: nobody will read this mailbox again."""
         mails = self.mailbox.close()
         for mail in mails:
             mail.fail(self.name, reason)
-        casts = sum(mail.is_cast for mail in mails)
-        if casts:
-            LOG.warning("process %r ended with %d casts in its mailbox, which are lost", self.name, casts)
+        report_lost_casts(self.name, mails)
 
     # turns
 
@@ -362,7 +365,7 @@ class Process(Generic[C]):
             return None
 
     def _complain(self, error: BaseException) -> None:
-        LOG.error("process %r raised while it ended", self.name, exc_info=error)
+        report_failed_end(self.name, error)
         self.scheduler.interrupt(error)
 
     def _ended(self) -> None:
@@ -378,22 +381,13 @@ class Process(Generic[C]):
             self.observer(reason)
 
     def _report(self, reason: BaseException) -> None:
-        """Tell of a crash, once; of one before the process ever ran, whoever started it is told by `StartFailed`."""
-        metadata = {"process": self.name, "reason": reason}
-        if not self.has_run:
-            LOG.debug("process %r could not start", self.name, exc_info=reason)
-        elif isinstance(reason, HeadraceError):
-            LOG.error("process %r ended: %s", self.name, reason)
+        if self.has_run:
+            report_crash(self.scheduler.telemetry, self.name, reason, self.restarts)
         else:
-            LOG.error("process %r crashed", self.name, exc_info=reason)
-        self.scheduler.telemetry.execute(("headrace", "process", "crash"), {"restarts": self.restarts}, metadata)
+            report_failed_start(self.scheduler.telemetry, self.name, reason)
 
     def held_the_loop(self, seconds: float) -> None:
         """Name a process once whose callback held the loop for long."""
         if not self._has_held_loop:
             self._has_held_loop = True
-            LOG.warning(
-                "%r held the event loop for %.0f ms: make its callback async, or give it less to do at a time",
-                self.name,
-                seconds * 1000,
-            )
+            report_held_loop(self.name, seconds)

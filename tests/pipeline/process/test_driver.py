@@ -10,7 +10,7 @@ import pytest
 
 from headrace.pipeline.process.driver import Driver
 from headrace.pipeline.process.scheduler import Scheduler
-from tests.fakes.processes import ANYTHING, Abort, Clock, Oops, hops, said
+from tests.fakes.processes import ANYTHING, Abort, Clock, Oops, hops, raising_later, said
 from tests.fakes.stepping import until
 
 pytestmark = [pytest.mark.usefixtures("vanished")]
@@ -70,11 +70,6 @@ async def _give(result: object) -> object:
     return result
 
 
-async def _raise(error: BaseException) -> object:
-    await asyncio.sleep(0)
-    raise error
-
-
 @pytest.mark.asyncio
 async def test_one_task_runs_all_work_in_order() -> None:
     runs = Runs()
@@ -92,7 +87,7 @@ async def test_one_task_runs_all_work_in_order() -> None:
 async def test_work_that_raises_anything_leaves_the_task_running(error: BaseException) -> None:
     runs = Runs()
     runs.run(runs.here())
-    runs.run(_raise(error))
+    runs.run(raising_later(error))
     runs.run(runs.here())
     assert await runs.ended(3) == [None, error, None]
     assert len(set(runs.tasks)) == 1

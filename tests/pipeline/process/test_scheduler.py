@@ -23,7 +23,7 @@ from headrace.pipeline.process.scheduler import (
 )
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Numbers
-from tests.fakes.processes import ANYTHING, INTERRUPTS, Clock, Oops, Probe, Script, hops
+from tests.fakes.processes import ANYTHING, INTERRUPTS, Clock, Oops, Probe, Script, hops, raising, raising_later
 from tests.fakes.stepping import until
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("vanished")]
@@ -52,18 +52,9 @@ class Player:
         self.held.append(seconds)
 
 
-def _raise(error: BaseException) -> None:
-    raise error
-
-
-async def _raise_later(error: BaseException) -> None:
-    await asyncio.sleep(0)
-    raise error
-
-
 @pytest.mark.parametrize("error", ANYTHING, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize("step", [_raise, _raise_later])
-async def test_a_turn_that_raises_anything_leaves_its_neighbours_running(
+@pytest.mark.parametrize("step", [raising, raising_later])
+async def test_a_turn_thatraisings_anything_leaves_its_neighbours_running(
     error: BaseException, step: Callable[[BaseException], object]
 ) -> None:
     scheduler = Scheduler()
@@ -81,13 +72,13 @@ async def test_a_turn_that_raises_anything_leaves_its_neighbours_running(
 
 
 @pytest.mark.parametrize("error", ANYTHING, ids=lambda error: type(error).__name__)
-async def test_a_turn_that_raises_anything_leaves_an_unrelated_pipeline_running(error: BaseException) -> None:
+async def test_a_turn_thatraisings_anything_leaves_an_unrelated_pipeline_running(error: BaseException) -> None:
     topology = Topology()
     sink = Collect()
     topology.add("numbers", lambda: Numbers(5000))
     topology.add("sink", lambda: sink, subscribe_to="numbers")
     await topology.start()
-    broken = Script("broken", Scheduler(), partial(_raise, error))
+    broken = Script("broken", Scheduler(), partial(raising, error))
     broken.start()
     assert await broken.buried is error
     outcome = await topology.join()
@@ -101,18 +92,18 @@ async def test_an_owner_that_cannot_take_its_error_does_not_end_the_scheduler(
     scheduler = Scheduler()
     error = Oops("x")
     sound = Script("sound", scheduler, lambda: None)
-    scheduler.wake(Player(scheduler, partial(_raise, error)).turns)
+    scheduler.wake(Player(scheduler, partial(raising, error)).turns)
     sound.start()
     assert await sound.buried == "normal"
     assert [context["exception"] for context in vanished] == [error]
     vanished.clear()
 
 
-async def test_whoever_is_interrupted_and_raises_does_not_end_the_scheduler(vanished: list[dict[str, object]]) -> None:
+async def test_whoever_is_interrupted_andraisings_does_not_end_the_scheduler(vanished: list[dict[str, object]]) -> None:
     scheduler = Scheduler()
     error = Oops("cannot drain")
-    scheduler.interrupted = lambda _: _raise(error)
-    broken = Script("broken", scheduler, partial(_raise, KeyboardInterrupt()))
+    scheduler.interrupted = lambda _: raising(error)
+    broken = Script("broken", scheduler, partial(raising, KeyboardInterrupt()))
     sound = Script("sound", scheduler, lambda: None)
     broken.start()
     sound.start()
@@ -178,9 +169,9 @@ async def test_without_a_clock_the_loop_gets_an_iteration_every_so_many_turns() 
     assert seen[0] == seen[UNMEASURED_TURNS - 1] < seen[UNMEASURED_TURNS] == seen[-1]
 
 
-async def test_a_turn_that_raises_leaves_a_scheduler_without_a_clock_running() -> None:
+async def test_a_turn_thatraisings_leaves_a_scheduler_without_a_clock_running() -> None:
     scheduler = Scheduler(measure=False)
-    broken = Script("broken", scheduler, partial(_raise, Oops("x")))
+    broken = Script("broken", scheduler, partial(raising, Oops("x")))
     sound = Script("sound", scheduler, lambda: None)
     broken.start()
     sound.start()
