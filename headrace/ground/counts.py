@@ -3,7 +3,10 @@
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Final, Literal
+
+from headrace.ground.errors import MetricConflict
 
 Kind = Literal["counter", "gauge", "histogram"]
 LabelValues = tuple[str, ...]
@@ -21,7 +24,7 @@ class Tally:
     __slots__ = ("_counts", "_first", "bounds", "quick", "sum")
 
     def __init__(self, bounds: Sequence[float]) -> None:
-        self.bounds = tuple(bounds)
+        self.bounds = tuple(bound for bound in bounds if bound != inf)
         self.sum = 0.0
         self._first = self.bounds[0] if self.bounds else float("-inf")
         self.quick = 0
@@ -52,7 +55,10 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class FamilySpec:
-    """What a metric is: its name as exported, what it tells, its label names, and a histogram's upper bounds."""
+    """What a metric is: its name as exported (a counter's ends with `_total`), what it tells, its label names.
+
+    A histogram has upper bounds, ascending. `limit` bounds the label sets.
+    """
 
     kind: Kind
     name: str
@@ -80,10 +86,14 @@ class Family:
 
     def add(self, values: LabelValues, amount: float = 1) -> bool:
         """Raise (or, a gauge, lower) one sample; False when its label set is one too many."""
-        if values in self.samples or self._has_room(len(self.samples)):
-            self.samples[values] = self.samples.get(values, 0) + amount
-            return True
-        return False
+        samples = self.samples
+        if values in samples:
+            samples[values] += amount
+        elif self._has_room(len(samples)):
+            samples[values] = amount
+        else:
+            return False
+        return True
 
     def set(self, values: LabelValues, amount: float) -> bool:
         """Set one gauge; False when its label set is one too many."""
@@ -127,12 +137,21 @@ class Families:
         return iter(self._families.values())
 
     def declare(self, spec: FamilySpec) -> Family:
-        """Return the family of that name, made new if there is none."""
+        """Return the family of that name, made new if there is none.
+
+        Raises `MetricConflict` when the one that is there is another kind of metric, or has other labels or buckets.
+        """
         family = self._families.get(spec.name)
         if family is None:
             family = self._families[spec.name] = Family(spec)
+        elif _shape(family.spec) != _shape(spec):
+            raise MetricConflict(spec.name)
         return family
 
     def copy(self) -> tuple[Family, ...]:
         """Return copies of all families, taken in one step."""
         return tuple(family.copy() for family in self)
+
+
+def _shape(spec: FamilySpec) -> tuple[object, ...]:
+    return spec.kind, spec.labels, spec.buckets

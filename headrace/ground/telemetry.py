@@ -28,7 +28,10 @@ class Telemetry:
         self._handlers.pop(handler_id, None)
 
     def execute(self, name: EventName, measurements: Measurements, metadata: Metadata) -> None:
-        """Tell every handler of `name`, in the order in which they were attached."""
+        """Tell every handler of `name`, in the order in which they were attached.
+
+        KeyboardInterrupt and its kin pass through.
+        """
         for handler_id, (prefix, handler) in list(self._handlers.items()):
             if name[: len(prefix)] == prefix:
                 try:
@@ -39,16 +42,15 @@ class Telemetry:
 
     @contextmanager
     def span(self, name: EventName, metadata: Metadata, clock: Callable[[], float]) -> Iterator[None]:
-        """Tell the duration in seconds of the block as `name + ("stop",)`, `("error",)` or `("cancelled",)`."""
+        """Tell the duration in seconds of the block as `name + ("stop",)`, `("error",)` or `("cancelled",)`.
+
+        The last two have what was raised as `reason` in their metadata.
+        """
         start = clock()
-        outcome = "stop"
         try:
             yield
-        except Exception:
-            outcome = "error"
+        except BaseException as error:
+            outcome = "error" if isinstance(error, Exception) else "cancelled"
+            self.execute((*name, outcome), {"duration_seconds": clock() - start}, {**metadata, "reason": error})
             raise
-        except BaseException:
-            outcome = "cancelled"
-            raise
-        finally:
-            self.execute((*name, outcome), {"duration_seconds": clock() - start}, metadata)
+        self.execute((*name, "stop"), {"duration_seconds": clock() - start}, metadata)

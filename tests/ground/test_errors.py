@@ -1,0 +1,110 @@
+"""Errors: one tree, drawn as it is, and sentences that say what, where and what to do."""
+
+import re
+
+import pytest
+
+from headrace.ground import errors
+from headrace.ground.errors import (
+    BadReturn,
+    CallTimeout,
+    CallToSelf,
+    DemandError,
+    ForeignThread,
+    GraphError,
+    HeadraceError,
+    MailboxFull,
+    MetricConflict,
+    MissingCallback,
+    NameTaken,
+    NoProcess,
+    ProcessDown,
+    RestartsExhausted,
+    StartFailed,
+    Unrecoverable,
+    describe,
+)
+
+SENTENCES: list[tuple[HeadraceError, str]] = [
+    (NoProcess("a"), "process 'a' is not running: "),
+    (ProcessDown("a", KeyError("k")), "process 'a' ended before it answered (KeyError: 'k'): "),
+    (CallTimeout("a", 5.0), "process 'a' did not answer within 5 s: "),
+    (CallToSelf("a"), "process 'a' called itself and would wait forever: "),
+    (MailboxFull("a", 7), "the mailbox of process 'a' is full (7 calls and casts wait): "),
+    (NameTaken("a"), "the name 'a' is taken by a live process: "),
+    (StartFailed("a", ValueError("v")), "'a' could not start: ValueError: v"),
+    (
+        RestartsExhausted("a", 3, 5.0, "normal"),
+        "'a' failed again after 3 restarts within 5 s, and its supervisor gave up",
+    ),
+    (Unrecoverable("the disk is full: make room"), "the disk is full: make room"),
+    (ForeignThread("call to 'a'", "x"), "call to 'a' from a foreign thread: use x, "),
+    (DemandError("min_demand", 7, "below max_demand"), "min_demand is 7, and must be below max_demand"),
+    (MissingCallback([], "handle_demand"), "list has no handle_demand of its own: "),
+    (BadReturn("s", "handle_events", 3, "a list"), "handle_events of stage 's' returned int, and must return a list"),
+    (MetricConflict("m"), "the metric 'm' is declared twice, "),
+    (GraphError("s", "subscribes to itself"), "stage 's' subscribes to itself"),
+]
+
+
+def _tree() -> dict[str, str]:
+    """Return the class above each class that the drawing shows."""
+    above: dict[str, str] = {}
+    path: list[str] = []
+    for line in (errors.__doc__ or "").splitlines():
+        drawn = re.match(r"    ([│ ├└─]*)([A-Z]\w+)", line)
+        if drawn is not None:
+            depth = len(drawn[1]) // 4
+            path[depth:] = [drawn[2]]
+            above[drawn[2]] = path[depth - 1] if depth else "Exception"
+    return above
+
+
+def _classes(root: type[HeadraceError]) -> list[type[HeadraceError]]:
+    below = [found for child in root.__subclasses__() for found in _classes(child)]
+    return [root, *(found for found in below if found.__module__ == errors.__name__)]
+
+
+def test_the_tree_is_drawn_as_it_is() -> None:
+    assert _tree() == {found.__name__: found.__base__.__name__ for found in _classes(HeadraceError) if found.__base__}
+
+
+def test_every_leaf_of_the_tree_has_its_sentence_tested() -> None:
+    leaves = {
+        found
+        for found in _classes(HeadraceError)
+        if found not in (HeadraceError, errors.ProcessError, errors.StageError)
+    }
+    assert leaves == {type(error) for error, _ in SENTENCES}
+
+
+@pytest.mark.parametrize(("error", "beginning"), SENTENCES, ids=lambda value: type(value).__name__)
+def test_an_error_says_what_is_wrong_in_one_sentence(error: HeadraceError, beginning: str) -> None:
+    assert str(error).startswith(beginning)
+    assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("normal", "it was done"),
+        ("shutdown", "it was told to stop"),
+        (KeyError("total"), "KeyError: 'total'"),
+        (TimeoutError(), "TimeoutError"),
+        (OSError(), "OSError"),
+        (FileNotFoundError(2, "No such file", "x"), "[Errno 2] No such file: 'x'"),
+        (NameTaken("a"), str(NameTaken("a"))),
+        (Unrecoverable(), "Unrecoverable"),
+    ],
+)
+def test_a_reason_is_said_in_words(reason: object, words: str) -> None:
+    assert describe(reason) == words
+
+
+@pytest.mark.parametrize(
+    "make", [ProcessDown, StartFailed, lambda name, reason: RestartsExhausted(name, 3, 5.0, reason)]
+)
+def test_an_error_that_tells_of_another_has_it_as_its_cause(make: type[ProcessDown]) -> None:
+    reason = KeyError("k")
+    assert make("a", reason).__cause__ is reason
+    assert make("a", "shutdown").__cause__ is None
