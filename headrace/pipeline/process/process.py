@@ -196,9 +196,9 @@ class Process(Generic[C]):
         self.reason = reason
         self._attempt(functools.partial(self.bury, reason))
         self._fail_mail(reason)
-        self.driver.close()
         if not self.started.done():
-            self._fail_start(reason)
+            self.started.set_exception(StartFailed(self.name, reason))
+            self.started.exception()  # whoever started the process may not wait for it
         if not self.buried.done():
             self.buried.set_result(reason)
 
@@ -336,17 +336,11 @@ class Process(Generic[C]):
         mail, self._in_hand = self._in_hand, None
         if mail is not None:
             mail.fail(self.name, reason)
-        if not self.started.done():
-            self._fail_start(reason)
         self._steps = [functools.partial(self.abandon, reason), self.release]
         terminate = getattr(self.callbacks, "terminate", None)
         if terminate is not None:
             self._steps.append(functools.partial(terminate, reason))
         self._next_step()
-
-    def _fail_start(self, reason: ExitReason) -> None:
-        self.started.set_exception(StartFailed(self.name, reason))
-        self.started.exception()  # whoever started the process may not wait for it
 
     def _next_step(self) -> None:
         while self._steps:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from headrace.ground.errors import ForeignThread, NoProcess, RestartsExhausted, StartFailed, Unrecoverable
+from headrace.ground.errors import ForeignThread, NoProcess, RestartsExhausted, Unrecoverable
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.child import Child
 from headrace.pipeline.process.gen_server import GenServerProcess
@@ -58,7 +58,6 @@ class Supervisor(Process[object]):
         if self.state not in (State.STARTING, State.RUNNING) or self._stop_reason is not None:
             raise NoProcess(self.name)
         self.registry.register(child.name, child)
-        self.children.pop(child.name, None)
         self.children[child.name] = child
         self._restart_types[child.name] = restart
         child.observer = partial(self._child_ended, child)
@@ -82,9 +81,8 @@ class Supervisor(Process[object]):
         self.adopt(child, restart)
         try:
             await asyncio.shield(child.started)
-        except BaseException as error:
-            if not isinstance(error, StartFailed):
-                child.kill()
+        except asyncio.CancelledError:
+            child.kill()
             await asyncio.shield(child.buried)
             raise
         return Ref(child)
@@ -103,19 +101,18 @@ class Supervisor(Process[object]):
         return IDLE
 
     def _decide(self, child: Child, reason: ExitReason) -> None:
-        if not self._is_to_restart(child, reason):
-            child.conclude(reason)
-            self._forget(child)
-            if self.state is State.RUNNING and child.has_run and isinstance(reason, Unrecoverable):
-                self.exit(reason)
-        elif self.window.allows(self.scheduler.clock()):
+        is_to_restart = self._is_to_restart(child, reason)
+        if is_to_restart and self.window.allows(self.scheduler.clock()):
             LOG.warning("restarting %r", child.name)
             child.restart()
-        else:
-            child.conclude(reason)
-            self._forget(child)
+            return
+        child.conclude(reason)
+        self._forget(child)
+        if is_to_restart:
             window = self.window
             self.exit(RestartsExhausted(child.name, window.max_restarts, window.max_seconds, reason))
+        elif self.state is State.RUNNING and child.has_run and isinstance(reason, Unrecoverable):
+            self.exit(reason)
 
     def _is_to_restart(self, child: Child, reason: ExitReason) -> bool:
         if self.state is not State.RUNNING or child.state is State.ENDED or child.is_final or not child.has_run:

@@ -97,6 +97,18 @@ async def test_senders_who_wait_hear_that_the_mailbox_was_closed() -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_sender_who_has_just_given_up_does_not_keep_the_mailbox_from_closing() -> None:
+    mailbox = Mailbox("owner", 1)
+    mailbox.put_nowait(_cast())
+    waiting = asyncio.create_task(mailbox.put(_cast(), asyncio.get_running_loop()))
+    await hops(1)
+    waiting.cancel()
+    mailbox.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("how", HOWS)
 async def test_a_sender_cancelled_wherever_it_waits_leaves_the_mailbox_as_it_should_be(how: How) -> None:
     loop = asyncio.get_running_loop()
@@ -174,6 +186,7 @@ class Played:
 
     async def rest(self) -> None:
         await hops(3)
+        assert self.mailbox.statistics().senders == len(self.model.senders)
 
     def check(self) -> None:
         model, statistics = self.model, self.mailbox.statistics()

@@ -16,6 +16,7 @@ from tests.fakes.processes import (
     Oops,
     Script,
     raising,
+    said,
     start_gate,
     supervising,
 )
@@ -138,3 +139,20 @@ async def test_a_turn_that_raises_while_a_callback_awaits_ends_the_callback_firs
     assert await process.buried is error
     assert gate.gate.cancelled()
     assert gate.reasons == [error]
+
+
+async def test_the_first_error_of_several_turns_is_the_reason_and_the_others_are_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    process = Raising("raising", Gate, Scheduler())
+    process.start()
+    ref = Ref(process)
+    waiting = asyncio.create_task(ref.call(Gate.wait))
+    await until(lambda: process.is_busy)
+    errors = [Oops("first"), Oops("second")]
+    for error in errors:
+        process.turns.failed(error)
+    with pytest.raises(ProcessDown) as caught:
+        await waiting
+    assert caught.value.reason is errors[0]
+    assert said(caplog) == ["process 'raising' raised while it ended", "process 'raising' crashed"]

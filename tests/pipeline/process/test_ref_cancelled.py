@@ -58,8 +58,16 @@ async def test_a_cast_cancelled_while_it_waits_changes_nothing(how: How) -> None
 
 
 @pytest.mark.parametrize("how", HOWS)
-async def test_a_caller_cancelled_as_the_process_goes_down_leaves_no_exception_unheard(how: How) -> None:
+@pytest.mark.parametrize("is_full", [True, False])
+async def test_a_caller_cancelled_as_the_process_goes_down_leaves_no_exception_unheard(
+    how: How, *, is_full: bool
+) -> None:
     async with supervising() as supervisor:
-        ref, _ = await start_gate(supervisor)
+        ref, gate = await start_gate(supervisor)
+        if is_full:
+            await busy(ref, gate)
+            for number in range(2):
+                ref.cast_nowait(Gate.note, number)
+            asyncio.get_running_loop().call_later(0, gate.gate.set_result, None)
         assert await cancelled_at(ref.call(Gate.fail, Oops("x")), 0, how)
-        assert await ref.call(Gate.noted) == []
+        assert await ref.call(Gate.noted) == ([0, 1] if is_full and how == "waiting" else [])

@@ -156,14 +156,28 @@ async def test_restarts_of_all_children_count_together() -> None:
         assert isinstance(await supervisor.buried, RestartsExhausted)
 
 
-async def test_what_no_restart_would_mend_ends_the_supervisor_at_once() -> None:
+@pytest.mark.parametrize("restart", ["permanent", "temporary"])
+async def test_what_no_restart_would_mend_ends_the_supervisor_at_once(restart: Restart) -> None:
     async with supervising() as supervisor:
         ends: list[tuple[str, object]] = []
         error = Unrecoverable("the disk is full: make room")
         supervisor.adopt(Exits("sibling", supervisor.scheduler, ends=ends))
-        supervisor.adopt(Exits("broken", supervisor.scheduler, error, ends=ends), "temporary")
+        supervisor.adopt(Exits("broken", supervisor.scheduler, error, ends=ends), restart)
         assert await supervisor.buried is error
         assert ends == [("broken", error), ("sibling", "shutdown")]
+
+
+async def test_a_start_that_no_restart_would_mend_is_the_starter_s_concern_alone() -> None:
+    class Hopeless(Gate):
+        def init(self) -> None:
+            message = "the disk is full: make room"
+            raise Unrecoverable(message)
+
+    async with supervising() as supervisor:
+        with pytest.raises(StartFailed, match="'hopeless' could not start: the disk is full: make room"):
+            await supervisor.start_child(Hopeless, name="hopeless")
+        ref, _ = await start_gate(supervisor)
+        assert await ref.call(Gate.noted) == []
 
 
 async def test_a_stop_stops_the_children_one_after_the_other_in_reverse() -> None:
@@ -297,11 +311,14 @@ async def test_a_start_that_is_cancelled_stops_the_child_and_waits_for_its_end()
         slow = Slow()
         starting = asyncio.create_task(supervisor.start_child(lambda: slow, name="slow"))
         await slow.has_entered.wait()
+        child = supervisor.children["slow"]
         starting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await starting
         assert slow.reasons == ["shutdown"]
         assert supervisor.children == {}
+        with pytest.raises(StartFailed):
+            await child.started
 
 
 async def test_a_supervisor_that_does_not_run_takes_no_children() -> None:
