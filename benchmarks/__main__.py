@@ -3,7 +3,7 @@
 import asyncio
 import platform
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 
 from benchmarks.chains import Work, calls, queues, stages
@@ -17,12 +17,12 @@ WINDOWS = ((1000, 500, 2_000_000), (100, 50, 500_000), (10, 5, 100_000), (1, 0, 
 
 def ints(max_demand: int, min_demand: int, total: int) -> Work:
     """Return the chain of integers."""
-    return Work(Ints, LooseInts, AddOne, Sum, total, max_demand, min_demand)  # type: ignore[arg-type] - ints are objects
+    return Work(Ints, LooseInts, AddOne, Sum, total, max_demand, min_demand)
 
 
-def run(work: Callable[[], object]) -> float:
+def run(work: Callable[[], Coroutine[None, None, float]]) -> float:
     """Run a coroutine function that returns seconds in a loop of its own."""
-    return asyncio.run(work())  # type: ignore[arg-type] - every coroutine here returns seconds
+    return asyncio.run(work())
 
 
 def lines() -> Iterator[Line]:
@@ -39,21 +39,27 @@ def lines() -> Iterator[Line]:
         yield at_least(f"chain of ints {name}, against asyncio.Queue(2)", ratio(through, staged), queued.get(key))
         blind = partial(run, partial(stages, work, measure=False))
         yield at_most(f"metrics on, chain {name}", (1 / ratio(blind, staged) - 1) * 100, metered.get(key), "%")
-    dicts = Work(Purchases, LoosePurchases, SetField, Count, 200_000, 1000, 500)  # type: ignore[arg-type]
+    dicts = Work(Purchases, LoosePurchases, SetField, Count, 200_000, 1000, 500)
     yield at_least(
         "5-field dicts, one set by copy 1000/500, against bare calls",
         ratio(partial(calls, dicts), partial(run, partial(stages, dicts))),
         0.85,
     )
-    later = Work(Ints, LooseInts, AddOneLater, Sum, 200_000, 1000, 500)  # type: ignore[arg-type]
+    later = Work(Ints, LooseInts, AddOneLater, Sum, 200_000, 1000, 500)
     sync = ints(1000, 500, 200_000)
     yield at_least(
         "one async stage 1000/500, against the sync chain",
         ratio(partial(run, partial(stages, sync)), partial(run, partial(stages, later))),
         None,
     )
-    yield at_least("broadcast to 3 100/50, against 3 lists handed on", ratio(plain_tasks, partial(run, broadcast)), None)
-    yield at_least("fan-in of 2 100/50, against a chain", ratio(partial(run, partial(stages, ints(100, 50, 200_000))), partial(run, fan_in)), None)
+    yield at_least(
+        "broadcast to 3 100/50, against 3 lists handed on", ratio(plain_tasks, partial(run, broadcast)), None
+    )
+    yield at_least(
+        "fan-in of 2 100/50, against a chain",
+        ratio(partial(run, partial(stages, ints(100, 50, 200_000))), partial(run, fan_in)),
+        None,
+    )
     yield at_least(
         "acknowledged 100/50, against plain",
         ratio(partial(run, partial(stages, ints(100, 50, 50_000))), partial(run, acknowledged)),
@@ -71,7 +77,9 @@ def lines() -> Iterator[Line]:
 
 def main() -> None:
     """Print the table."""
-    print(f"{platform.python_implementation()} {platform.python_version()} on {platform.machine()}, {platform.system()}")
+    print(
+        f"{platform.python_implementation()} {platform.python_version()} on {platform.machine()}, {platform.system()}"
+    )
     print("ratios: medians of 9 pairs of runs; more is better where the bound is >=")
     print()
     print(f"{'work':62}{'found':>14}  bound")

@@ -4,27 +4,24 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from benchmarks.stages import Ints, Sum
-from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from benchmarks.measure import Broken, all_arrived
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 
 WATCH_SECONDS: Final = 0.005
 """How often the windows are looked at in a run that is timed."""
 
-Middle = ProducerConsumer[object, object]
-
 
 @dataclass(frozen=True, slots=True)
 class Work:
     """The callbacks of a chain and its window; `loose` is the source that has nobody to tell that it is at its end."""
 
-    source: Callable[[int], Ints]
-    loose: Callable[[int], Ints]
-    middle: Callable[[], Middle]
-    sink: Callable[[], Sum]
+    source: Callable[[int], Any]
+    loose: Callable[[int], Any]
+    middle: Callable[[], Any]
+    sink: Callable[[], Any]
     total: int
     max_demand: int
     min_demand: int
@@ -44,8 +41,7 @@ async def stages(work: Work, *, measure: bool = True, middles: int = 1) -> float
     outcome = await topology.join()
     seconds = time.perf_counter() - start
     watch.cancel()
-    if sink.count != work.total or not outcome.is_fine:
-        raise AssertionError(f"{sink.count} of {work.total} events arrived: {outcome}")
+    all_arrived((sink.count, outcome.is_fine), (work.total, True))
     return seconds
 
 
@@ -63,7 +59,7 @@ async def _watch(topology: Topology, max_demand: int) -> None:
         seen = time.perf_counter()
         for stage in topology.snapshot().stages:
             if stage.in_flight_events > max_demand:
-                raise AssertionError(f"{stage.in_flight_events} in flight in {stage.name}, {max_demand} allowed")
+                raise Broken(f"at most {max_demand} events are in flight", f"{stage.in_flight_events} in {stage.name}")
 
 
 def calls(work: Work) -> float:
@@ -72,19 +68,18 @@ def calls(work: Work) -> float:
     size = work.max_demand - work.min_demand
     start = time.perf_counter()
     while source.next < work.total:
-        sink.handle_events(middle.handle_events(source.handle_demand(size)))  # type: ignore[arg-type] - sync callbacks
+        sink.handle_events(middle.handle_events(source.handle_demand(size)))
     seconds = time.perf_counter() - start
-    if sink.count != work.total:
-        raise AssertionError(f"{sink.count} of {work.total} events arrived")
+    all_arrived(sink.count, work.total)
     return seconds
 
 
 async def queues(work: Work) -> float:
-    """Return the seconds of the same callbacks in three tasks, with an `asyncio.Queue(maxsize=2)` of lists between them."""
+    """Return the seconds of the same callbacks in three tasks, with an `asyncio.Queue(maxsize=2)` between them."""
     source, middle, sink = work.loose(work.total), work.middle(), work.sink()
     size = work.max_demand - work.min_demand
-    first: asyncio.Queue[list[object] | None] = asyncio.Queue(maxsize=2)
-    second: asyncio.Queue[list[object] | None] = asyncio.Queue(maxsize=2)
+    first: asyncio.Queue[Any] = asyncio.Queue(maxsize=2)
+    second: asyncio.Queue[Any] = asyncio.Queue(maxsize=2)
 
     async def produce() -> None:
         while source.next < work.total:
@@ -93,18 +88,17 @@ async def queues(work: Work) -> float:
 
     async def change() -> None:
         while (events := await first.get()) is not None:
-            await second.put(middle.handle_events(events))  # type: ignore[arg-type] - a sync callback that returns a list
+            await second.put(middle.handle_events(events))
         await second.put(None)
 
     async def consume() -> None:
         while (events := await second.get()) is not None:
-            sink.handle_events(events)  # type: ignore[arg-type] - the same integers
+            sink.handle_events(events)
 
     start = time.perf_counter()
     async with asyncio.TaskGroup() as tasks:
         for task in (produce(), change(), consume()):
             tasks.create_task(task)
     seconds = time.perf_counter() - start
-    if sink.count != work.total:
-        raise AssertionError(f"{sink.count} of {work.total} events arrived")
+    all_arrived(sink.count, work.total)
     return seconds

@@ -10,6 +10,19 @@ RUNS: Final = 9
 """Pairs of runs, one after the other, so that a machine that slows down slows both."""
 
 
+class Broken(AssertionError):
+    """A run that is timed broke what headrace promises."""
+
+    def __init__(self, promise: str, found: object) -> None:
+        super().__init__(f"{promise}, and this was found: {found}")
+
+
+def all_arrived(found: object, expected: object) -> None:
+    """Refuse the figure of a run in which an event was lost or doubled."""
+    if found != expected:
+        raise Broken(f"{expected} events arrive, each once", found)
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line of the table. `bound` is what design asks for, with the direction; None where it asks for nothing."""
@@ -22,7 +35,8 @@ class Line:
 
 def ratio(theirs: Callable[[], float], ours: Callable[[], float], runs: int = RUNS) -> float:
     """Return the median of `theirs / ours`, in seconds each: how fast ours is, as a part of theirs."""
-    theirs(), ours()
+    theirs()
+    ours()
     ratios = []
     for _ in range(runs):
         gc.collect()
@@ -40,5 +54,8 @@ def at_least(work: str, found: float, bound: float | None, aim: float | None = N
 def at_most(work: str, found: float, bound: float | None, unit: str) -> Line:
     """Return the line of a figure that is to be `bound` or less."""
     return Line(
-        work, f"{found:.3g} {unit}", "" if bound is None else f"<= {bound:g} {unit}", None if bound is None else found <= bound
+        work,
+        f"{found:.3g} {unit}",
+        "" if bound is None else f"<= {bound:g} {unit}",
+        None if bound is None else found <= bound,
     )

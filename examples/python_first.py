@@ -2,7 +2,6 @@
 
 Run it with `python examples/python_first.py`.
 """
-# ruff: noqa: T201 - an example shows what it does
 
 import asyncio
 from collections.abc import AsyncIterator

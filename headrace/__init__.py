@@ -73,7 +73,7 @@ _ROOMS = {
 def __getattr__(name: str) -> object:
     """Load a name of the face when it is first used."""
     if name not in _ROOMS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has: {', '.join(__all__)}")
+        raise AttributeError(f"headrace has no {name!r}; it has: {', '.join(__all__)}")  # noqa: TRY003 - Python's own
     found: object = getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
     globals()[name] = found
     return found

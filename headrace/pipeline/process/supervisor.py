@@ -4,7 +4,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 from headrace.ground.errors import ForeignThread, NoProcess, RestartsExhausted, Unrecoverable
 from headrace.ground.telemetry import LOG
@@ -35,17 +36,33 @@ class Supervisor(Process[object]):
     def __init__(
         self,
         name: str,
-        scheduler: Scheduler,
+        scheduler: Scheduler | None = None,
         *,
         max_restarts: int = MAX_RESTARTS,
         max_seconds: float = MAX_SECONDS,
     ) -> None:
-        super().__init__(name, object, scheduler, _OWN_SETTINGS)
+        """Live on `scheduler`, or on a new one of the running loop."""
+        super().__init__(name, object, Scheduler() if scheduler is None else scheduler, _OWN_SETTINGS)
         self.window = RestartWindow(max_restarts, max_seconds)
         self.registry = Registry()
         self.children: dict[str, Child] = {}
         self._restart_types: dict[str, Restart] = {}
         self._exits: deque[tuple[Child, ExitReason]] = deque()
+
+    async def __aenter__(self) -> Self:
+        """Start, and return once children may be started."""
+        self.start()
+        await asyncio.shield(self.started)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop the children, last started first, and wait for them; raise what the supervisor gave up with."""
+        self.stop()
+        reason = await asyncio.shield(self.buried)
+        if error is None and isinstance(reason, BaseException):
+            raise reason
 
     def adopt(self, child: Child, restart: Restart = "permanent") -> None:
         """Watch over a process, and start it.
@@ -126,6 +143,11 @@ class Supervisor(Process[object]):
         if self.children.get(child.name) is child:
             del self.children[child.name]
             del self._restart_types[child.name]
+
+    def _report(self, reason: BaseException) -> None:
+        """Say why it gave up, unless the child that could not be mended has just said it."""
+        if not isinstance(reason, Unrecoverable):
+            super()._report(reason)
 
     def release(self) -> object:
         """Stop the children, last started first."""

@@ -43,6 +43,7 @@ class Run:
         self.supervisor = supervisor
         self.is_draining = False
         self.is_drained = False
+        self.is_stopping = False
         self._lags: deque[float] = deque(maxlen=LAGS_KEPT)
         self._lag_task: asyncio.Task[None] | None = None
         scheduler.interrupted = self.interrupt
@@ -65,6 +66,7 @@ class Run:
         """
         measuring = every(LAG_SECONDS, self._lags.append)
         self._lag_task = self.scheduler.start_task(measuring, copy_context(), f"{self.name} loop lag")
+        self._lag_task.add_done_callback(self._loop_closes)
         self.supervisor.start()
         await self.supervisor.started
         self.supervisor.buried.add_done_callback(lambda _: self._one_ended())
@@ -101,7 +103,13 @@ class Run:
             self.begin_drain()
             self.scheduler.loop.call_later(INTERRUPT_SECONDS, self._kill)
 
+    def _loop_closes(self, _: asyncio.Task[None]) -> None:
+        """Stop, rather than restart, when somebody has cancelled the loop's tasks: it is about to close."""
+        if not self.is_stopping:
+            self._kill()
+
     def _kill(self) -> None:
+        self.is_stopping = True
         for process in reversed(self.processes.values()):
             process.kill()
 

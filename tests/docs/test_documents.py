@@ -1,0 +1,63 @@
+"""What README and docs/ show, runs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from headrace.config.files import load_text
+from headrace.console.web.metrics import EDGE_METRICS, STAGE_METRICS
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """Return every block of a language, with the place where it stands."""
+    found = []
+    for document in DOCUMENTS:
+        text = document.read_text()
+        for block in re.finditer(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+            line = text.count("\n", 0, block.start()) + 1
+            found.append((f"{document.name}:{line}", block[1]))
+    return found
+
+
+@pytest.mark.parametrize(("place", "text"), blocks("yaml"))
+def test_every_config_in_the_documents_is_valid(place: str, text: str) -> None:
+    assert load_text(text, folder=ROOT, environ={}).stages, place
+
+
+@pytest.mark.parametrize(("place", "text"), blocks("python"))
+def test_every_program_in_the_documents_runs(place: str, text: str, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-P", "-W", "error", "-c", text], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, ""), place
+
+
+def test_the_documents_have_programs_and_configs() -> None:
+    assert len(blocks("python")) >= 3
+    assert len(blocks("yaml")) >= 2
+
+
+def test_every_metric_is_documented_and_no_other() -> None:
+    text = (ROOT / "docs" / "metrics.md").read_text()
+    documented = set(re.findall(r"^\| `(headrace_\w+)`", text, re.MULTILINE))
+    ours = {metric.name for metric in (*STAGE_METRICS, *EDGE_METRICS)}
+    assert ours <= documented
+    assert documented - ours == {
+        "headrace_stage_handle_duration_seconds",
+        "headrace_pipeline_latency_seconds",
+        "headrace_event_loop_lag_seconds",
+        "headrace_metric_refused_total",
+        "headrace_build_info",
+    }
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_every_link_between_documents_leads_somewhere(document: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text())
+    assert [target for target in targets if not (document.parent / target).exists()] == []
