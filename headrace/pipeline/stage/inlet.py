@@ -71,9 +71,10 @@ class Inlet:
         """Return the subscription whose turn it is among those with something in the queue; None when nothing waits."""
         subscriptions = self.subscriptions
         for _ in range(len(subscriptions)):
-            self.first = subscriptions[0]
-            if self.first.queue:
-                return self.first
+            subscription = subscriptions[0]
+            if subscription.queue:
+                self.first = subscription
+                return subscription
             subscriptions.rotate(-1)
         return None
 
