@@ -81,7 +81,7 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
         if self.outlet.is_closed:
             self._drop(events, "cancelled")
         else:
-            self._emit(events, self.scheduler.now)
+            self._emit(events, self.scheduler.time())
 
     def complete(self) -> None:
         """Finish once the buffer is empty."""

@@ -12,6 +12,7 @@ from headrace.pipeline.demand.ledger import Ledger
 from headrace.pipeline.process.process import ExitReason, Process, State
 from headrace.pipeline.process.scheduler import (
     BLOCKED,
+    HANDLED,
     HANDLED_BLOCKED,
     HANDLED_MORE,
     IDLE,
@@ -104,7 +105,7 @@ class ProducerProcess(Process[Producer[object]]):
             self._drop(events, "cancelled")
             return
         self.ledger.emitted(len(events))
-        dropped = self.outlet.emit(events, self.scheduler.now)
+        dropped = self.outlet.emit(events, self.scheduler.time())
         if dropped:
             self._drop(dropped, "overflow")
 
@@ -155,7 +156,7 @@ class ProducerProcess(Process[Producer[object]]):
             self.pull.want(demand)
             return self._go_on(self.pull)
         if not demand:
-            return BLOCKED
+            return IDLE if self.ledger.owed else BLOCKED
         events = self.handle_demand(demand)
         if type(events) is not list:
             self._take(demand, events)
@@ -166,7 +167,7 @@ class ProducerProcess(Process[Producer[object]]):
             sole.send(events, self.scheduler.now, size)
         else:
             self.emit_nowait(events)
-        return HANDLED_BLOCKED
+        return HANDLED_BLOCKED if size == demand else HANDLED
 
     def attend(self) -> int:
         """Serve the buffer while busy; finish when completing; else what every process attends to."""
