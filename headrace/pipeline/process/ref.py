@@ -73,8 +73,7 @@ class Ref(Generic[S]):
                 return reply.result()
             raise CallTimeout(self.name, self._timeout_seconds) from None
         finally:
-            if not reply.cancel() and not reply.cancelled():
-                reply.exception()  # seen, also by a caller who was cancelled as it came
+            reply.cancel()  # one that has come, and is not read any more, counts as seen
 
     async def cast(self, method: Callable[Concatenate[S, P], object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Have `method` run in the process, later; wait only while the mailbox is full, and then in order.
