@@ -1,7 +1,6 @@
 """Runs a coroutine step by step, and measures how long each step holds the loop."""
 
 from collections.abc import Callable, Coroutine, Generator
-from functools import partial
 from types import coroutine
 
 from headrace.pipeline.process.scheduler import HELD_SECONDS
@@ -21,18 +20,19 @@ class Steps:
     @coroutine
     def _run(self, work: Coroutine[object, object, None]) -> Generator[object, object, None]:
         clock = self._clock
-        step = partial(work.send, None)
+        error: BaseException | None = None
         while True:
             begun = clock()
             try:
-                awaited = step()
+                awaited = work.send(None) if error is None else work.throw(error)
             except StopIteration:
                 return
             finally:
                 spent = clock() - begun
                 if spent > HELD_SECONDS:
                     self._held(spent)
+            error = None
             try:
-                step = partial(work.send, (yield awaited))
-            except BaseException as error:  # noqa: BLE001 - whatever is thrown in is passed on
-                step = partial(work.throw, error)
+                yield awaited  # a task answers with None, always
+            except BaseException as thrown:  # noqa: BLE001 - whatever is thrown in is passed on
+                error = thrown
