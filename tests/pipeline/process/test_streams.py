@@ -14,7 +14,7 @@ from tests.fakes.flow_stages import Collect, Numbers
 from tests.fakes.processes import Oops, hops
 from tests.fakes.stepping import run_of, until
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("vanished")]
+pytestmark = [pytest.mark.usefixtures("vanished")]
 
 Tasks = list[tuple[str, "asyncio.Task[object] | None"]]
 
@@ -101,6 +101,7 @@ def _assert_one_task(tasks: Tasks) -> None:
 
 
 @KINDS
+@pytest.mark.asyncio
 async def test_one_task_enters_pulls_and_closes_a_stream_that_ends(kind: type[Streaming]) -> None:
     tasks: Tasks = []
     sink = Collect()
@@ -115,6 +116,7 @@ async def test_one_task_enters_pulls_and_closes_a_stream_that_ends(kind: type[St
 
 @KINDS
 @pytest.mark.parametrize("way", ["stop", "drain"])
+@pytest.mark.asyncio
 async def test_one_task_enters_pulls_and_closes_a_stream_that_is_cut_short(kind: type[Streaming], way: str) -> None:
     tasks: Tasks = []
     sink = Collect()
@@ -128,6 +130,7 @@ async def test_one_task_enters_pulls_and_closes_a_stream_that_is_cut_short(kind:
     _assert_one_task(tasks)
 
 
+@pytest.mark.asyncio
 async def test_a_stream_that_nobody_asks_is_closed_by_the_task_that_pulled_it() -> None:
     tasks: Tasks = []
     topology = Topology()
@@ -160,6 +163,7 @@ class Crossing(ProducerConsumer[int, int]):
         return -event
 
 
+@pytest.mark.asyncio
 async def test_a_group_within_a_callback_gives_its_results() -> None:
     sink = Collect()
     topology = Topology()
@@ -171,6 +175,7 @@ async def test_a_group_within_a_callback_gives_its_results() -> None:
     assert sink.events == [-number for number in range(1, 101)]
 
 
+@pytest.mark.asyncio
 async def test_a_group_that_fails_within_a_callback_is_a_crash_and_the_stage_goes_on_after_its_restart() -> None:
     sink = Collect()
     failures = [17]
@@ -200,6 +205,7 @@ class TimedOut(Consumer[int]):
         self.handled.append(events)
 
 
+@pytest.mark.asyncio
 async def test_a_timeout_that_is_up_within_a_callback_is_a_crash_with_timeout_error() -> None:
     handled: list[list[int]] = []
     topology = Topology()
@@ -214,6 +220,7 @@ async def test_a_timeout_that_is_up_within_a_callback_is_a_crash_with_timeout_er
     assert handled == [[1, 2, 3, 4, 5], [], [11, 12, 13, 14, 15], [16, 17, 18, 19, 20]]
 
 
+@pytest.mark.asyncio
 async def test_a_sync_generator_is_closed_when_it_is_cut_short() -> None:
     closed: list[str] = []
 
@@ -232,3 +239,20 @@ async def test_a_sync_generator_is_closed_when_it_is_cut_short() -> None:
     await until(lambda: len(sink.events) > 100)
     await topology.stop()
     assert closed == ["closed"]
+
+
+def test_a_loop_that_ends_while_a_pipeline_runs_closes_its_streams_and_lets_terminate_run() -> None:
+    tasks: Tasks = []
+
+    async def main() -> None:
+        sink = Collect()
+        topology = Topology()
+        topology.add("source", lambda: Streaming(None, tasks))
+        topology.add("sink", lambda: sink, subscribe_to="source")
+        await topology.start()
+        await until(lambda: len(sink.events) > 10)
+        raise Oops
+
+    with pytest.raises(Oops):
+        asyncio.run(main())
+    _assert_one_task(tasks)
