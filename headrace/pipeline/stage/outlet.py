@@ -1,15 +1,12 @@
 """A producer's side of all its subscriptions: asks come in, the buffer is served first, events go out."""
 
-from typing import Final
-
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import claim, settle
 from headrace.pipeline.demand.buffer import Buffer
 from headrace.pipeline.dispatchers.dispatcher import Dispatcher
-from headrace.pipeline.stage.subscription import Mark, Subscription
-
-NOTHING: Final[list[object]] = []
-"""No event: what `emit` returns when all went well. Nobody changes it."""
+from headrace.pipeline.process.process import ExitReason
+from headrace.pipeline.stage.counts import StageCounts
+from headrace.pipeline.stage.subscription import Mark, MarkKind, Subscription
 
 
 class Outlet:
@@ -22,6 +19,7 @@ class Outlet:
         "_sent",
         "_sole_before",
         "buffer",
+        "counts",
         "dispatcher",
         "is_acknowledged",
         "is_closed",
@@ -29,7 +27,8 @@ class Outlet:
         "subscriptions",
     )
 
-    def __init__(self, dispatcher: Dispatcher[Subscription], buffer: Buffer[object]) -> None:
+    def __init__(self, dispatcher: Dispatcher[Subscription], buffer: Buffer[object], counts: StageCounts) -> None:
+        self.counts = counts
         self.dispatcher = dispatcher
         self.buffer = buffer
         self.subscriptions: list[Subscription] = []
@@ -97,25 +96,55 @@ class Outlet:
         if self.buffer.size:
             self._serve()
 
-    def emit(self, events: list[object], born: float) -> list[object]:
-        """Deliver what has been asked for by now and buffer the rest; return what the buffer could not keep."""
+    def emit(self, events: list[object], born: float) -> None:
+        """Deliver what has been asked for by now and buffer the rest; what the buffer cannot keep is discarded."""
         sole = self.sole
         size = len(events)
         if sole is not None and size <= sole.pending and not self.buffer.size:
             if size:
                 sole.send(events, born, size)
-            return NOTHING
+            return
         if not self.buffer.size:
             used = self._dispatch(events, born)
             if used == size:
-                return NOTHING
+                return
             events = events[used:]
         self._hear()
         if not self.buffer.size:
             events = events[self._dispatch(events, born) :]
-        return self.buffer.put(events, born)
+        dropped = self.buffer.put(events, born)
+        if dropped:
+            self.discard(dropped, "overflow")
 
-    def close(self, mark: Mark) -> None:
+    def discard(self, events: list[object], reason: str) -> None:
+        """Count events that go no further, and tell their sources where they are messages."""
+        self.counts.discard(len(events), reason)
+        if self.is_acknowledged:
+            settle(events, Outcome.FAILED)
+
+    def complete(self, *, is_draining: bool) -> bool:
+        """Serve the buffer, and tell the subscribers of the end once it is empty; return whether it is.
+
+        In a drain, what nobody is left to take is discarded.
+        """
+        self.collect()
+        if is_draining and not self.subscriptions:
+            self._discard_buffer("cancelled")
+        if self.buffer.size:
+            return False
+        self._close(Mark(MarkKind.COMPLETED))
+        return True
+
+    def go_down(self, reason: ExitReason) -> None:
+        """Discard what is buffered, and tell the subscribers that the stage ended with `reason`."""
+        self._discard_buffer("crash" if isinstance(reason, BaseException) else "cancelled")
+        self._close(Mark(MarkKind.DOWN, reason))
+
+    def _discard_buffer(self, reason: str) -> None:
+        left, _ = self.buffer.take(self.buffer.size)
+        self.discard(left, reason)
+
+    def _close(self, mark: Mark) -> None:
         """Put a mark behind all that was delivered to each subscriber, and let all of them go: no more is sent."""
         self._sent = self.sent()
         self.sole = None

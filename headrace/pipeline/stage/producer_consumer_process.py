@@ -4,8 +4,7 @@ import inspect
 from collections.abc import Callable
 from functools import partial
 
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
-from headrace.pipeline.acknowledgement.message import as_messages, claim, settle
+from headrace.pipeline.acknowledgement.message import as_messages, claim
 from headrace.pipeline.process.process import ExitReason, Process, State
 from headrace.pipeline.process.scheduler import BLOCKED, HANDLED, HANDLED_MORE, IDLE, MORE, Scheduler
 from headrace.pipeline.stage.counts import StageCounts
@@ -14,7 +13,7 @@ from headrace.pipeline.stage.inlet import Inlet
 from headrace.pipeline.stage.outlet import Outlet
 from headrace.pipeline.stage.outputs import as_list
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.pipeline.stage.subscription import Mark, MarkKind, Subscription
+from headrace.pipeline.stage.subscription import Subscription
 
 
 class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
@@ -65,8 +64,7 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
     def bury(self, reason: ExitReason) -> None:
         """Give back what was not begun, discard what is buffered, and tell the consumers."""
         self.inlet.leave()
-        self._drop_buffer("crash" if isinstance(reason, BaseException) else "cancelled")
-        self.outlet.close(Mark(MarkKind.DOWN, reason))
+        self.outlet.go_down(reason)
 
     def left(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
         """Let a consumer go; take back what it had not begun, or return it if it cannot go to another."""
@@ -79,9 +77,9 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
             events = as_messages(events)
             claim(events)
         if self.outlet.is_closed:
-            self._drop(events, "cancelled")
+            self.outlet.discard(events, "cancelled")
         else:
-            self._emit(events, self.scheduler.time())
+            self.outlet.emit(events, self.scheduler.time())
 
     def complete(self) -> None:
         """Finish once the buffer is empty."""
@@ -89,24 +87,10 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
         self.needs_attention = True
         self.scheduler.wake(self.turns)
 
-    def _emit(self, events: list[object], born: float) -> None:
-        dropped = self.outlet.emit(events, born)
-        if dropped:
-            self._drop(dropped, "overflow")
-
     def drain(self) -> None:
         """Take note that the run ends: what nobody is left to take need not wait for anybody."""
         self.is_draining = True
         self.scheduler.wake(self.turns)
-
-    def _drop_buffer(self, reason: str) -> None:
-        left, _ = self.outlet.buffer.take(self.outlet.buffer.size)
-        self._drop(left, reason)
-
-    def _drop(self, events: list[object], reason: str) -> None:
-        self.counts.discard(len(events), reason)
-        if self.outlet.is_acknowledged:
-            settle(events, Outcome.FAILED)
 
     # turns
 
@@ -146,7 +130,7 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
         if sole is not None and 0 < len(outputs) <= sole.pending:
             sole.send(outputs, born, len(outputs))
         else:
-            self._emit(outputs, born)
+            outlet.emit(outputs, born)
         subscription.handled(size)
         if inlet.is_single:
             return HANDLED_MORE if queue else HANDLED
@@ -157,7 +141,7 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
         """Discard a batch that nobody is left to take."""
         batch = self.inlet.take()
         if isinstance(batch, list):
-            self._drop(batch, "cancelled")
+            self.outlet.discard(batch, "cancelled")
             self.inlet.settle_hand()
         return MORE
 
@@ -173,7 +157,7 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
     def _handled_later(self, since: float, outputs: object) -> None:
         events = as_list(self.name, "handle_events", outputs)
         self.turns.handled(self.scheduler.clock() - since)
-        self._emit(events, self.inlet.born)
+        self.outlet.emit(events, self.inlet.born)
         self.inlet.settle_hand()
 
     def _end_of(self, subscription: Subscription) -> int:
@@ -199,12 +183,8 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
         self.complete()
 
     def _finish(self) -> int:
-        self.outlet.collect()
-        if self.is_draining and not self.outlet.subscriptions:
-            self._drop_buffer("cancelled")
-        if self.outlet.buffer.size:
+        if not self.outlet.complete(is_draining=self.is_draining):
             return BLOCKED
-        self.outlet.close(Mark(MarkKind.COMPLETED))
         self.is_final = True
         self.exit("normal")
         return IDLE

@@ -6,8 +6,6 @@ from collections.abc import AsyncIterable, Callable, Iterator
 from functools import partial
 
 from headrace.ground.telemetry import LOG
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
-from headrace.pipeline.acknowledgement.message import settle
 from headrace.pipeline.demand.ledger import Ledger
 from headrace.pipeline.process.process import ExitReason, Process, State
 from headrace.pipeline.process.scheduler import (
@@ -25,7 +23,7 @@ from headrace.pipeline.stage.outlet import Outlet
 from headrace.pipeline.stage.outputs import as_list
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.pull import AsyncPull, SyncPull, iterated
-from headrace.pipeline.stage.subscription import Mark, MarkKind, Subscription
+from headrace.pipeline.stage.subscription import Subscription
 
 
 class ProducerProcess(Process[Producer[object]]):
@@ -83,8 +81,7 @@ class ProducerProcess(Process[Producer[object]]):
 
     def bury(self, reason: ExitReason) -> None:
         """Count what is left in the buffer as discarded, and tell the consumers."""
-        self._drop_buffer("crash" if isinstance(reason, BaseException) else "cancelled")
-        self.outlet.close(Mark(MarkKind.DOWN, reason))
+        self.outlet.go_down(reason)
 
     def turn_failed(self, error: BaseException) -> None:
         """Take the cancellation that comes with a drain for an empty return; all else is a crash."""
@@ -102,21 +99,10 @@ class ProducerProcess(Process[Producer[object]]):
     def emit_nowait(self, events: list[object]) -> None:
         """Deliver what has been asked for, buffer the rest, and count what could not be kept."""
         if self.outlet.is_closed:
-            self._drop(events, "cancelled")
+            self.outlet.discard(events, "cancelled")
             return
         self.ledger.emitted(len(events))
-        dropped = self.outlet.emit(events, self.scheduler.time())
-        if dropped:
-            self._drop(dropped, "overflow")
-
-    def _drop_buffer(self, reason: str) -> None:
-        left, _ = self.outlet.buffer.take(self.outlet.buffer.size)
-        self._drop(left, reason)
-
-    def _drop(self, events: list[object], reason: str) -> None:
-        self.counts.discard(len(events), reason)
-        if self.outlet.is_acknowledged:
-            settle(events, Outcome.FAILED)
+        self.outlet.emit(events, self.scheduler.time())
 
     def complete(self) -> None:
         """Finish once the buffer is empty."""
@@ -198,12 +184,8 @@ class ProducerProcess(Process[Producer[object]]):
             if self.pull.wanted and not self.is_draining:
                 return self._go_on(self.pull)
             self.emit_nowait(self.pull.rest())
-        self.outlet.collect()
-        if self.is_draining and not self.outlet.subscriptions:
-            self._drop_buffer("cancelled")
-        if self.outlet.buffer.size:
+        if not self.outlet.complete(is_draining=self.is_draining):
             return BLOCKED
-        self.outlet.close(Mark(MarkKind.COMPLETED))
         self.is_final = True
         self.exit("normal")
         return IDLE

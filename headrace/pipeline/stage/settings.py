@@ -9,6 +9,7 @@ from headrace.pipeline.dispatchers.broadcast import BroadcastDispatcher
 from headrace.pipeline.dispatchers.demand import DemandDispatcher
 from headrace.pipeline.dispatchers.dispatcher import Dispatcher
 from headrace.pipeline.process.restart import Restart
+from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.outlet import Outlet
 from headrace.pipeline.stage.subscription import Subscription
 
@@ -37,7 +38,7 @@ class StageSettings:
     restart: Restart = "transient"
     shutdown_seconds: float = 5.0
 
-    def outlet(self, default_buffer_size: int | None) -> Outlet:
+    def outlet(self, default_buffer_size: int | None, counts: StageCounts) -> Outlet:
         """Return a new producer's side as the settings say."""
         limit = default_buffer_size if self.buffer_size is None else self.buffer_size
-        return Outlet(DISPATCHERS[self.dispatcher](), Buffer(limit, self.buffer_keep))
+        return Outlet(DISPATCHERS[self.dispatcher](), Buffer(limit, self.buffer_keep), counts)

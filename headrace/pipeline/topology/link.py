@@ -62,7 +62,7 @@ def make_process(spec: StageSpec, scheduler: Scheduler) -> StageProcess:
     counts = StageCounts(spec.name, spec.first.known_discards)
     process: StageProcess
     if isinstance(spec.first, Producer):
-        outlet = spec.settings.outlet(PRODUCER_BUFFER_SIZE)
+        outlet = spec.settings.outlet(PRODUCER_BUFFER_SIZE, counts)
         outlet.is_acknowledged = spec.first.emits_messages
         process = ProducerProcess(
             spec.name, cast("Callable[[], Producer[object]]", spec.factory), scheduler, counts, outlet
@@ -74,7 +74,7 @@ def make_process(spec: StageSpec, scheduler: Scheduler) -> StageProcess:
             cast("Callable[[], ProducerConsumer[object, object]]", spec.factory),
             scheduler,
             counts,
-            spec.settings.outlet(None),
+            spec.settings.outlet(None, counts),
         )
         process.first = spec.first
     else:
