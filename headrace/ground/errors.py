@@ -20,7 +20,7 @@
         ├── BadReturn            a callback returned what it must not
         ├── MetricConflict       two metrics of one stage claim one name
         └── GraphError           stages that cannot be linked
-    (expressions, units and configs add their own branch in their own room)
+    (expressions, units, built-in stages and configs add their own branch in their own room)
 """
 
 

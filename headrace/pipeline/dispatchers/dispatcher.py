@@ -20,16 +20,14 @@ Delivery = tuple[S, list[object]]
 class Dispatcher(Protocol[S]):
     """Decides which subscriber gets an event.
 
-    Guarantees in: `asked` is called once for each ask, in the order of arrival; `cancelled` shares are never named
-    again. Duties out: a delivery is at most its share's `pending`, which the dispatcher lowers by what it delivers.
+    Guarantees in: `asked` is told all that a share has asked for since the last time, as one sum; `cancelled` shares
+    are never named again. Duties out: a delivery is at most its share's `pending`, which the dispatcher lowers by what
+    it delivers.
     """
 
     @property
     def takes_back(self) -> bool:
-        """Whether events that a subscriber had not begun may go to another one.
-
-        True where each event has one receiver.
-        """
+        """Whether events that a subscriber had not begun may go to another: true where each has one receiver."""
 
     def subscribed(self, share: S) -> None:
         """Take in a new subscriber; it has asked for nothing yet."""

@@ -1,7 +1,4 @@
-"""A process.
-
-A mailbox and a callback object on an event loop, which does one thing at a time and ends with a reason.
-"""
+"""A process: a mailbox and a callback object on an event loop, which does one thing at a time."""
 
 import asyncio
 import enum
@@ -123,8 +120,6 @@ class Process(Generic[C]):
     def _failed_in(self, context: Context, error: BaseException) -> None:
         context.run(self.turn_failed, error)
 
-    # what a subclass says
-
     def work(self) -> int:
         """Do one thing that is not mail; return the scheduler's outcome flags."""
         return IDLE
@@ -144,8 +139,6 @@ class Process(Generic[C]):
 
     def bury(self, reason: ExitReason) -> None:
         """Give back what waits: no restart follows. Called once."""
-
-    # start, restart, stop
 
     def start(self) -> None:
         """Begin: the callback object is made and its `init` runs in the first turn; `started` tells how it went."""
@@ -207,8 +200,6 @@ class Process(Generic[C]):
         for mail in mails:
             mail.fail(self.name, reason)
         report_lost_casts(self.name, mails)
-
-    # turns
 
     def turn(self) -> int:
         """Do one thing and give way. Subclasses with a hot path say it again, with the same first two lines."""
@@ -277,8 +268,6 @@ class Process(Generic[C]):
         mail, self._in_hand = self._in_hand, None
         if mail is not None:
             mail.answer(result)
-
-    # the beginning and the end
 
     def _initialise(self) -> None:
         callbacks = self.factory() if self.first is None else self.first

@@ -1,7 +1,4 @@
-"""Gives turns.
-
-One scheduler per event loop lets the processes that have something to do run, one turn after another.
-"""
+"""Gives turns: one scheduler per event loop runs the processes that have something to do, one after another."""
 
 import asyncio
 import threading

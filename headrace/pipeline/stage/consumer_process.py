@@ -18,7 +18,6 @@ from headrace.pipeline.stage.subscription import Subscription
 LATENCY_BOUNDS: Final = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 600.0)
 """Upper bounds, in seconds, of the buckets for the time from a source to a consumer."""
 
-
 QUICK_LATENCY: Final = LATENCY_BOUNDS[0]
 """What is younger is counted without a search."""
 
@@ -36,8 +35,6 @@ class ConsumerProcess(Process[Consumer[object]]):
         self.inlet = Inlet(counts, is_by_delivery=False)
         self.latency = Tally(LATENCY_BOUNDS)
         self.handle_events: Handler = lambda _: None
-
-    # the runtime's hooks
 
     def bound(self, callbacks: Consumer[object]) -> None:
         """Hand the new callback object its words."""
@@ -63,8 +60,6 @@ class ConsumerProcess(Process[Consumer[object]]):
     def bury(self, reason: ExitReason) -> None:
         """Give back what was not begun."""
         self.inlet.leave()
-
-    # turns
 
     def turn(self) -> int:
         """Handle one batch, or one end of a subscription."""

@@ -1,7 +1,4 @@
-"""Calls `handle_events` on edges that carry messages.
-
-Unwraps and wraps for per-event stages, and settles what was handled.
-"""
+"""Calls `handle_events` on edges that carry messages: unwraps, wraps, and settles what was handled."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Generator

@@ -37,8 +37,6 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
         self.is_draining = False
         self.handle_events: Handler = lambda _: []
 
-    # the runtime's hooks
-
     def bound(self, callbacks: ProducerConsumer[object, object]) -> None:
         """Hand the new callback object its words."""
         callbacks._counts = self.counts  # noqa: SLF001 - the runtime is what stands behind the base class
@@ -91,8 +89,6 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
         """Take note that the run ends: what nobody is left to take need not wait for anybody."""
         self.is_draining = True
         self.scheduler.wake(self.turns)
-
-    # turns
 
     def turn(self) -> int:  # noqa: C901, PLR0911 - the hot path: one function, so that a batch costs no further call
         """Serve the buffer; then, if subscribers still miss events, handle one batch."""

@@ -48,8 +48,6 @@ class ProducerProcess(Process[Producer[object]]):
         self.is_completing = False
         self.is_draining = False
 
-    # the runtime's hooks
-
     def bound(self, callbacks: Producer[object]) -> None:
         """Hand the new callback object its words."""
         callbacks._counts = self.counts  # noqa: SLF001 - the runtime is what stands behind the base class
@@ -89,8 +87,6 @@ class ProducerProcess(Process[Producer[object]]):
             return
         super().turn_failed(error)
 
-    # what subscriptions and callbacks say
-
     def left(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
         """Let a consumer go; take back what it had not begun, or return it if it cannot go to another."""
         self.scheduler.wake(self.turns)
@@ -127,8 +123,6 @@ class ProducerProcess(Process[Producer[object]]):
         if self.is_busy:
             self.cancel_later()
         self.complete()
-
-    # turns
 
     def turn(self) -> int:
         """Serve the buffer, then tell `handle_demand` what is still missing and not owed."""

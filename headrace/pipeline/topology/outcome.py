@@ -8,7 +8,7 @@ class RunOutcome:
     """`reason` is what ended the run before its time, if anything did.
 
     `events_failed` counts events whose handling failed, `events_lost` those that crashes, full buffers and the end of
-    the run discarded, `drained` tells whether a drain was asked for and all that was taken in went through.
+    the run discarded; `is_drained` tells whether a drain was asked for and all that was taken in went through.
     """
 
     is_completed: bool

@@ -9,10 +9,7 @@ from headrace.pipeline.topology.graph import Kind
 
 @dataclass(frozen=True, slots=True)
 class HistogramSnapshot:
-    """Observations per bucket.
-
-    `counts` has one more entry than `bounds`, is not cumulative, and ends with the unbounded one.
-    """
+    """Observations per bucket: `counts` is not cumulative, and ends with one more than `bounds`, the unbounded one."""
 
     bounds: tuple[float, ...]
     counts: tuple[int, ...]
@@ -21,7 +18,7 @@ class HistogramSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class StageSnapshot:
-    """One stage.
+    """What a stage has done so far, and how it stands.
 
     `error` is the last reason of a crash, as a sentence; `latency` is a consumer's only, seconds from the source.
     """
@@ -49,10 +46,7 @@ class StageSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class EdgeSnapshot:
-    """One subscription.
-
-    All that was ever asked for, all that was ever delivered, and what is asked for and not delivered yet.
-    """
+    """A subscription: all that was ever asked for, all that was delivered, and what is asked for and still to come."""
 
     producer: str
     consumer: str
