@@ -192,15 +192,12 @@ class ProducerProcess(Process[Producer[object]]):
         if isinstance(events, list):
             self.emit_nowait(events)
         elif isinstance(events, AsyncIterable):
-            self.pull = AsyncPull(
-                iterated(events), partial(self.scheduler.wake, self.turns), self.scheduler.clock, SLICE_SECONDS
-            )
-            self.pull.wanted = demand
+            wake = partial(self.scheduler.wake, self.turns)
+            self.pull = AsyncPull(iterated(events), demand, wake, self.scheduler.clock, SLICE_SECONDS)
         elif inspect.isawaitable(events):
             self.drive(events, partial(self._taken_later, demand, self.scheduler.clock()))
         elif isinstance(events, Iterator):
-            self.pull = SyncPull(events, self.scheduler.clock, SLICE_SECONDS)
-            self.pull.wanted = demand
+            self.pull = SyncPull(events, demand, self.scheduler.clock, SLICE_SECONDS)
         else:
             self.emit_nowait(as_list(self.name, "handle_demand", events))
 

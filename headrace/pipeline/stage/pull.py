@@ -25,24 +25,37 @@ async def _entered(streamer: AbstractAsyncContextManager[AsyncIterable[E]]) -> A
             yield event
 
 
-class SyncPull:
-    """A generator that is pulled inside the producer's turn, for at most a slice of time."""
+class Pull:
+    """What both kinds of pull keep: how many events are wanted, and those that have come and were not taken.
 
-    is_async: Final = False
+    `wanted_later` is what was asked for beside the `demand` for which the stream was made.
+    """
 
-    def __init__(self, events: Iterator[object], clock: Callable[[], float], slice_seconds: float) -> None:
-        self._events = events
+    def __init__(self, demand: int, clock: Callable[[], float], slice_seconds: float) -> None:
         self._clock = clock
         self._slice_seconds = slice_seconds
         self._came: list[object] = []
-        self.wanted = 0
+        self.wanted = demand
         self.wanted_later = 0
         self.has_ended = False
 
     def want(self, demand: int) -> None:
-        """Pull `demand` more events, beside those for which the generator was made."""
+        """Pull `demand` more events."""
         self.wanted += demand
         self.wanted_later += demand
+
+    def rest(self) -> list[object]:
+        """Return what has come and was not taken, without pulling any further."""
+        came, self._came = self._came, []
+        return came
+
+
+class SyncPull(Pull):
+    """A generator that is pulled inside the producer's turn, for at most a slice of time."""
+
+    def __init__(self, events: Iterator[object], demand: int, clock: Callable[[], float], slice_seconds: float) -> None:
+        super().__init__(demand, clock, slice_seconds)
+        self._events = events
 
     def take(self) -> list[object]:
         """Return up to `wanted` events, fewer when the slice is over or the generator has ended.
@@ -63,11 +76,6 @@ class SyncPull:
                 break
         return self.rest()
 
-    def rest(self) -> list[object]:
-        """Return what has come and was not taken, without pulling any further."""
-        came, self._came = self._came, []
-        return came
-
     def close(self) -> None:
         """Close the generator."""
         close = getattr(self._events, "close", None)
@@ -75,37 +83,25 @@ class SyncPull:
             close()
 
 
-class AsyncPull:
-    """An async stream that the producer's own task pulls, while its turns emit what has come."""
-
-    is_async: Final = True
+class AsyncPull(Pull):
+    """An async stream that the producer's own task pulls, while its turns emit what has come; each event wakes it."""
 
     def __init__(
-        self, events: AsyncIterator[object], wake: Callable[[], None], clock: Callable[[], float], slice_seconds: float
+        self,
+        events: AsyncIterator[object],
+        demand: int,
+        wake: Callable[[], None],
+        clock: Callable[[], float],
+        slice_seconds: float,
     ) -> None:
+        super().__init__(demand, clock, slice_seconds)
         self._events = events
         self._wake = wake
-        self._clock = clock
-        self._slice_seconds = slice_seconds
-        self._came: list[object] = []
-        self.wanted = 0
-        self.wanted_later = 0
         self.is_running = False
-        self.has_ended = False
-
-    def want(self, demand: int) -> None:
-        """Pull `demand` more events, beside those for which the stream was made."""
-        self.wanted += demand
-        self.wanted_later += demand
 
     def take(self) -> list[object]:
         """Return what has come since the last time."""
         return self.rest()
-
-    def rest(self) -> list[object]:
-        """Return what has come and was not taken."""
-        came, self._came = self._came, []
-        return came
 
     async def run(self) -> None:
         """Pull while anything is wanted, giving way once a slice.
