@@ -1,9 +1,10 @@
-"""Applies a function to each event of a batch: what it raises is told, and fails that event alone."""
+"""Applies a function or an expression to each event of a batch: what it raises fails that event alone, and is told."""
 
 import inspect
 from collections.abc import Callable
 from typing import TypeVar
 
+from headrace.ground.expressions import Expression
 from headrace.stages.errors import BadEvent
 
 T = TypeVar("T")
@@ -30,6 +31,14 @@ def apply_each(function: Callable[[object], T], events: list[object], fail: Fail
                 return outputs
             fail(BadEvent("the function raised StopIteration, which ends a loop and says nothing of an event"))
         failed += 1
+
+
+def evaluate_each(expression: Expression, events: list[object], fail: Fail) -> list[object]:
+    """As `apply_each`, in one step for the whole batch where no event fails."""
+    try:
+        return expression.column(events)
+    except Exception:  # noqa: BLE001 - one at a time, each event that fails is told
+        return apply_each(expression, events, fail)
 
 
 async def await_each(function: Callable[[object], object], events: list[object], fail: Fail) -> list[object]:

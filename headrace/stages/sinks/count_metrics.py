@@ -5,7 +5,8 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.stages.sinks.meter import Meter
+from headrace.stages.application import apply_each
+from headrace.stages.sinks.meter import Meter, Samples
 from headrace.stages.sinks.metric_entry import MetricEntry
 
 
@@ -37,19 +38,12 @@ class CountMetrics(Consumer[object]):
     def handle_events(self, events: list[object]) -> None:
         """Count the events."""
         try:
-            read = [meter.read(events) for meter in self._meters]
+            read = [self._read(events)]
         except Exception:  # noqa: BLE001 - one at a time, each event that fails is told
-            self._one_by_one(events)
-            return
-        for meter, samples in zip(self._meters, read, strict=True):
-            meter.record(samples)
-
-    def _one_by_one(self, events: list[object]) -> None:
-        for event in events:
-            try:
-                read = [meter.read([event]) for meter in self._meters]
-            except Exception as error:  # noqa: BLE001 - it fails this event alone
-                self.fail(error)
-                continue
-            for meter, samples in zip(self._meters, read, strict=True):
+            read = apply_each(lambda event: self._read([event]), events, self.fail)
+        for by_meter in read:
+            for meter, samples in zip(self._meters, by_meter, strict=True):
                 meter.record(samples)
+
+    def _read(self, events: list[object]) -> list[Samples]:
+        return [meter.read(events) for meter in self._meters]

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.ground.expressions import Expression
 from headrace.pipeline.stage.producer import Producer
-from headrace.stages.application import apply_each
+from headrace.stages.application import evaluate_each
 from headrace.stages.options import CountField, RateField, TemplateField
 from headrace.stages.sources.token_bucket import TokenBucket
 
@@ -92,8 +92,4 @@ class Generate(Producer[object]):
             self.emit_nowait(events)
 
     def _from_template(self, template: Expression, numbers: Sequence[int]) -> list[object]:
-        counters: list[object] = [{"n": number} for number in numbers]
-        try:
-            return template.column(counters)
-        except Exception:  # noqa: BLE001 - one at a time, each event that fails is told
-            return apply_each(template, counters, self.fail)
+        return evaluate_each(template, [{"n": number} for number in numbers], self.fail)

@@ -5,6 +5,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.stages.application import apply_each
 from headrace.stages.options import ExpressionField
 
 
@@ -38,17 +39,7 @@ class Filter(ProducerConsumer[object, object]):
         return passed
 
     def _one_by_one(self, events: list[object]) -> list[object]:
-        passed: list[object] = []
-        filtered = 0
-        for event in events:
-            try:
-                is_wanted = bool(self._where(event))
-            except Exception as error:  # noqa: BLE001 - it fails this event alone
-                self.fail(error)
-                continue
-            if is_wanted:
-                passed.append(event)
-            else:
-                filtered += 1
-        self.discard(filtered, "filtered")
+        judged = apply_each(lambda event: (event, bool(self._where(event))), events, self.fail)
+        passed = [event for event, is_wanted in judged if is_wanted]
+        self.discard(len(judged) - len(passed), "filtered")
         return passed

@@ -7,9 +7,8 @@ from typing import ClassVar, cast
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from headrace.ground.expressions import Expression
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.stages.application import apply_each, await_each
+from headrace.stages.application import apply_each, await_each, evaluate_each
 from headrace.stages.functions import Function
 from headrace.stages.options import FunctionField
 from headrace.stages.transforms.merge import MergeField
@@ -49,7 +48,7 @@ class Map(ProducerConsumer[object, object]):
     def handle_events(self, events: list[object]) -> list[object] | Awaitable[list[object]]:
         """Return what comes of the events."""
         if self._set is not None:
-            return self._merge(self._set, events)
+            return evaluate_each(self._set, events, self.fail)
         call = cast("Function", self._call)
         if self._is_async:
             return await_each(call, events, self.fail)
@@ -58,12 +57,6 @@ class Map(ProducerConsumer[object, object]):
             self._is_async = True  # a plain function that returns what an async one returned
             return await_each(_itself, outputs, self.fail)
         return outputs
-
-    def _merge(self, merge: Expression, events: list[object]) -> list[object]:
-        try:
-            return merge.column(events)
-        except Exception:  # noqa: BLE001 - one at a time, each event that fails is told
-            return apply_each(merge, events, self.fail)
 
 
 def _itself(output: object) -> object:
