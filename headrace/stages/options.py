@@ -17,7 +17,7 @@ from headrace.ground.units import Rate, UnitError, format_duration, format_size,
 from headrace.stages.address import Address, parse_address
 from headrace.stages.functions import SHAPE, Function, FunctionError, LazyFunction, import_function, parse_function
 
-U = TypeVar("U")
+T = TypeVar("T")
 
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
@@ -30,28 +30,29 @@ class MetricName(str):
     __slots__ = ()
 
 
-def _refused(code: str, why: str, **context: object) -> PydanticCustomError:
-    """Return the error to raise: `why` is the sentence, a None in the context is left out."""
+def refused(code: str, why: str, **context: object) -> PydanticCustomError:
+    """Return the error of an option: `why` is the sentence; of the context, what is empty is left out."""
     kept = {key: value for key, value in context.items() if value}
     return PydanticCustomError(code, "{why}", {"why": why, **kept})
 
 
-def _compiled(spec: object) -> Expression:
+def compiled(make: Callable[[T], Expression], spec: T) -> Expression:
+    """Return what `make` compiles `spec` to; its `ExpressionError` becomes the error of an option."""
     try:
-        return compile_expression(spec) if isinstance(spec, str) else compile_template(spec)
+        return make(spec)
     except ExpressionError as error:
-        refusal = _refused("bad_expression", error.why, hint=error.hint, column=error.column, path=list(error.path))
+        refusal = refused("bad_expression", error.why, hint=error.hint, column=error.column, path=list(error.path))
     raise refusal
 
 
 def _expression(value: object) -> Expression:
     if isinstance(value, str | int | float):
-        return _compiled(value)
-    raise _refused("bad_expression", "an expression is text such as event.total, or a number")
+        return _template(value)
+    raise refused("bad_expression", "an expression is text such as event.total, or a number")
 
 
 def _template(value: object) -> Expression:
-    return _compiled(value)
+    return compiled(compile_expression, value) if isinstance(value, str) else compiled(compile_template, value)
 
 
 def _function(value: object, info: ValidationInfo) -> Function:
@@ -59,12 +60,12 @@ def _function(value: object, info: ValidationInfo) -> Function:
     if callable(value):
         return value
     if not isinstance(value, str):
-        raise _refused("bad_import", SHAPE)
+        raise refused("bad_import", SHAPE)
     try:
         name = parse_function(value)
         return import_function(name) if (info.context or {}).get("import", True) else LazyFunction(name)
     except FunctionError as error:
-        refusal = _refused("bad_import", error.why, column=error.column, suggestion=error.suggestion)
+        refusal = refused("bad_import", error.why, column=error.column, suggestion=error.suggestion)
     raise refusal
 
 
@@ -73,33 +74,33 @@ def _address(value: object) -> Address:
         return value
     address = parse_address(value) if isinstance(value, str) else None
     if address is None:
-        raise _refused("bad_value", "an address is host:port, as in 127.0.0.1:9125")
+        raise refused("bad_value", "an address is host:port, as in 127.0.0.1:9125")
     return address
 
 
 def _metric_name(value: str) -> MetricName:
     if not _METRIC_NAME.fullmatch(value):
-        raise _refused("bad_metric", "a metric's name has letters, digits and _ only, and begins with no digit")
+        raise refused("bad_metric", "a metric's name has letters, digits and _ only, and begins with no digit")
     if value.startswith(_OWN_PREFIX):
-        raise _refused("bad_metric", f"names beginning with {_OWN_PREFIX} are for headrace's own metrics")
+        raise refused("bad_metric", f"names beginning with {_OWN_PREFIX} are for headrace's own metrics")
     return MetricName(value)
 
 
 def _label_name(value: str) -> str:
     if not _LABEL_NAME.fullmatch(value):
-        raise _refused("bad_metric", "a label's name has letters, digits and _ only, and begins with no digit")
+        raise refused("bad_metric", "a label's name has letters, digits and _ only, and begins with no digit")
     if value.startswith("__") or value in {"le", "quantile"}:
-        raise _refused(
+        raise refused(
             "bad_metric", "Prometheus keeps the label names le, quantile and those beginning with __ to itself"
         )
     return value
 
 
-def _unit(parse: Callable[[object], U], value: object) -> U:
+def _unit(parse: Callable[[object], T], value: object) -> T:
     try:
         return parse(value)
     except UnitError as error:
-        refusal = _refused("bad_value", error.why, hint=error.hint, is_predicate=True)
+        refusal = refused("bad_value", error.why, hint=error.hint, is_predicate=True)
     raise refusal
 
 
@@ -118,7 +119,7 @@ def _rate(value: object) -> Rate:
 def _no_bool(value: object) -> object:
     """Python takes true for 1; nobody who writes true means a number."""
     if isinstance(value, bool):
-        raise _refused("bad_value", "this must be a number, and not true or false")
+        raise refused("bad_value", "this must be a number, and not true or false")
     return value
 
 

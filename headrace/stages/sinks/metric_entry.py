@@ -3,17 +3,12 @@
 from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
 from headrace.ground.counts import LABEL_SETS_LIMIT, FamilySpec, Kind
-from headrace.stages.options import CountField, ExpressionField, LabelNameField, MetricNameField
+from headrace.stages.options import CountField, ExpressionField, LabelNameField, MetricNameField, refused
 
 DEFAULT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Prometheus' own: made for seconds of requests."""
-
-
-def _refused(why: str, *path: str) -> PydanticCustomError:
-    return PydanticCustomError("bad_value", "{why}", {"why": why, "path": list(path)})
 
 
 class MetricEntry(BaseModel):
@@ -43,29 +38,25 @@ class MetricEntry(BaseModel):
     def _ends_with_total(cls, name: str | None) -> str | None:
         if name is not None and not name.endswith("_total"):
             why = "a counter's name ends with _total, and is exported so"
-            raise PydanticCustomError("bad_metric", "{why}", {"why": why, "suggestion": f"{name}_total"})
+            raise refused("bad_metric", why, suggestion=f"{name}_total")
         return name
 
     @field_validator("buckets")
     @classmethod
     def _ascend(cls, bounds: tuple[float, ...] | None) -> tuple[float, ...] | None:
         if bounds is not None and list(bounds) != sorted(set(bounds)):
-            why = "buckets ascend, and none stands twice"
-            raise _refused(why)
+            raise refused("bad_value", "buckets ascend, and none stands twice")
         return bounds
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> "MetricEntry":
         names = [kind for kind in ("counter", "gauge", "histogram") if getattr(self, kind) is not None]
         if len(names) != 1:
-            why = "a metric is one of `counter:`, `gauge:` and `histogram:`, with its name"
-            raise _refused(why)
+            raise refused("bad_value", "a metric is one of `counter:`, `gauge:` and `histogram:`, with its name")
         if self.value is None and self.counter is None:
-            why = f"a {names[0]} needs `value:`, an expression for the number"
-            raise _refused(why, names[0])
+            raise refused("bad_value", f"a {names[0]} needs `value:`, an expression for the number", path=names)
         if self.buckets is not None and self.histogram is None:
-            why = "only a histogram has buckets"
-            raise _refused(why, "buckets")
+            raise refused("bad_value", "only a histogram has buckets", path=["buckets"])
         return self
 
     @property

@@ -5,12 +5,11 @@ from collections.abc import Awaitable
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.errors import BadLine
-from headrace.stages.options import SizeField
+from headrace.stages.options import SizeField, refused
 from headrace.stages.side_thread import SideThread
 from headrace.stages.sources.chunk_decoder import ChunkDecoder, DecodeName
 from headrace.stages.sources.chunks import STANDARD_INPUT, Chunk, ChunkReader, is_pattern
@@ -47,9 +46,8 @@ class ReadLinesOptions(BaseModel):
     @model_validator(mode="after")
     def _follows_one_file(self) -> "ReadLinesOptions":
         if self.follow and (self.path == STANDARD_INPUT or is_pattern(self.path)):
-            why = "only one file can be followed"
-            hint = "name it in `path`, or leave `follow` out"
-            raise PydanticCustomError("bad_value", "{why}", {"why": f"{why}: {hint}", "path": ["follow"]})
+            why = "only one file can be followed: name it in `path`, or leave `follow` out"
+            raise refused("bad_value", why, path=["follow"])
         return self
 
 

@@ -5,12 +5,11 @@ from collections.abc import Awaitable
 from typing import ClassVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.application import apply_each, await_each, evaluate_each
 from headrace.stages.functions import Function
-from headrace.stages.options import FunctionField
+from headrace.stages.options import FunctionField, refused
 from headrace.stages.transforms.merge import MergeField
 
 
@@ -29,8 +28,7 @@ class MapOptions(BaseModel):
     @model_validator(mode="after")
     def _has_one(self) -> "MapOptions":
         if (self.call is None) == (self.set is None):
-            why = "a map needs `call:` or `set:`, and not both"
-            raise PydanticCustomError("bad_value", "{why}", {"why": why})
+            raise refused("bad_value", "a map needs `call:` or `set:`, and not both")
         return self
 
 

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, cast
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
 
 from headrace.ground.expressions import Expression, ExpressionError, compile_template
 from headrace.ground.expressions.expression import Part, assemble, prepare
 from headrace.ground.expressions.quick import new_names
 from headrace.stages.errors import BadEvent
+from headrace.stages.options import compiled, refused
 
 
 def compile_merge(fields: Mapping[str, object]) -> Expression:
@@ -57,14 +57,8 @@ def _merged(event: object, fields: Mapping[str, Callable[[object], object]]) -> 
 
 def _merge(value: object) -> Expression:
     if not isinstance(value, dict) or not value:
-        why = "it must be a mapping of fields to expressions"
-        raise PydanticCustomError("bad_value", "{why}", {"why": why})
-    try:
-        return compile_merge(value)
-    except ExpressionError as error:
-        context = {"why": error.why, "hint": error.hint, "column": error.column, "path": list(error.path)}
-        refusal = PydanticCustomError("bad_expression", "{why}", context)
-    raise refusal
+        raise refused("bad_value", "it must be a mapping of fields to expressions")
+    return compiled(compile_merge, value)
 
 
 MergeField = Annotated[
