@@ -15,6 +15,8 @@
         └── ReaderGone           nobody reads standard output any more
 """
 
+from pathlib import Path
+
 from headrace.ground.errors import StageError, Unrecoverable
 
 
@@ -29,7 +31,10 @@ class CannotOpen(StageError):
 
 
 class MissingFile(CannotOpen):
-    """Nothing has that name."""
+    """Nothing has that name, or fits that pattern."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(path, why, f"check `path`, which begins in {Path.cwd()} unless it begins with /")
 
 
 class CannotWrite(StageError):

@@ -3,7 +3,6 @@
 import os
 import stat
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Protocol
 
 from headrace.stages.errors import CannotOpen, MissingFile
@@ -55,8 +54,7 @@ def open_file(path: str) -> int:
             return os.dup(0)
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        hint = f"check `path`, which begins in {Path.cwd()} unless it begins with /"
-        raise MissingFile(path, "does not exist", hint) from None
+        raise MissingFile(path, "does not exist") from None
     except OSError as error:
         why = f"cannot be opened ({error.strerror})"
         raise CannotOpen(called(path), why, "mend it, or name another in `path`") from None

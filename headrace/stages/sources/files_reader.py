@@ -92,6 +92,5 @@ def _find(pattern: str) -> list[str]:
     matching = glob.iglob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no pattern that begins with /
     found = [path for path in matching if not Path(path).is_dir()]
     if not found:
-        hint = f"check `path`, which begins in {Path.cwd()} unless it begins with /"
-        raise MissingFile(pattern, "matches no file", hint)
+        raise MissingFile(pattern, "matches no file")
     return sorted(found, reverse=True)
