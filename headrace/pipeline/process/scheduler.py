@@ -139,7 +139,7 @@ class Scheduler:
         self.loop = asyncio.get_running_loop()
         self.clock = clock
         self.now = clock()
-        self.thread_id = threading.get_ident()
+        self._thread_id = threading.get_ident()
         self.telemetry = Telemetry()
         self.interrupted: Callable[[BaseException], None] | None = None
         self._slice_seconds = slice_seconds
@@ -171,7 +171,7 @@ class Scheduler:
 
     def is_own_thread(self) -> bool:
         """Tell whether the caller runs on the loop's thread."""
-        return threading.get_ident() == self.thread_id
+        return threading.get_ident() == self._thread_id
 
     def _run_measured(self) -> None:
         ready, clock, quick = self._ready, self.clock, QUICK_SECONDS

@@ -65,10 +65,10 @@ def find_circle(producers: Mapping[str, Sequence[str]]) -> list[str]:
     """
     done: set[str] = set()
     for start in producers:
-        path: list[str] = []
-        stack = [(start, iter(producers[start]))] if start not in done else []
-        if stack:
-            path.append(start)
+        if start in done:
+            continue
+        path = [start]
+        stack = [(start, iter(producers[start]))]
         while stack:
             name, rest = stack[-1]
             following = next(rest, None)

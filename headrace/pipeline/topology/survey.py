@@ -29,7 +29,7 @@ def _stage(process: StageProcess, run: Run) -> StageSnapshot:
     turns, counts = process.turns, process.counts
     return StageSnapshot(
         name=process.name,
-        kind=kind_of(process),
+        kind=_kind(process),
         state=_state(process, run),
         error=_sentence(process.reason),
         events_received=0 if inlet is None else inlet.received(),
@@ -50,8 +50,7 @@ def _stage(process: StageProcess, run: Run) -> StageSnapshot:
     )
 
 
-def kind_of(process: StageProcess) -> Kind:
-    """Return what kind of stage a process is."""
+def _kind(process: StageProcess) -> Kind:
     if isinstance(process, ProducerProcess):
         return "producer"
     return "consumer" if isinstance(process, ConsumerProcess) else "producer_consumer"
