@@ -252,11 +252,12 @@ async def test_turns_run_in_no_context_of_whoever_woke_them() -> None:
     assert seen == ["unset", "unset"]
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="older loops have no eager tasks")
-async def test_a_loop_with_eager_tasks_runs_async_callbacks_all_the_same() -> None:
-    loop = asyncio.get_running_loop()
-    loop.set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009 - not there before 3.12
-    process = Script("eager", Scheduler(), partial(asyncio.sleep, 0))
-    process.start()
-    assert await process.buried == "normal"
-    assert process.state is State.ENDED
+if sys.version_info >= (3, 12):  # older loops have no eager tasks
+
+    async def test_a_loop_with_eager_tasks_runs_async_callbacks_all_the_same() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(asyncio.eager_task_factory)
+        process = Script("eager", Scheduler(), partial(asyncio.sleep, 0))
+        process.start()
+        assert await process.buried == "normal"
+        assert process.state is State.ENDED
