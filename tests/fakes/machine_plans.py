@@ -1,0 +1,101 @@
+"""Random topologies: who subscribes to whom, with which windows, buffers, dispatchers and paces."""
+
+from dataclasses import dataclass, field
+
+from hypothesis import strategies as st
+
+from headrace.pipeline.demand.buffer import Keep
+from headrace.pipeline.process.restart import Restart
+from headrace.pipeline.stage.settings import DispatcherName, StageSettings
+from headrace.pipeline.stage.stage import Stage
+from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo
+from headrace.pipeline.topology.topology import Topology
+from tests.fakes.machine_stages import FORMS, PACES, Form, Middle, Notes, Pace, Sink, Source
+
+
+@dataclass
+class StagePlan:
+    """One stage."""
+
+    notes: Notes
+    form: Form
+    pace: Pace
+    width: int
+    settings: StageSettings
+    subscribe_to: list[SubscribeTo] = field(default_factory=list)
+
+    def make(self) -> Stage:
+        """Make the callback object."""
+        name = self.notes.name
+        if name.startswith("source"):
+            return Source(self.notes, self.form)
+        return Middle(self.notes, self.pace, self.width) if name.startswith("middle") else Sink(self.notes, self.pace)
+
+
+@dataclass
+class Plan:
+    """A whole topology."""
+
+    stages: dict[str, StagePlan]
+    is_acknowledged: bool
+    is_measured: bool = True
+    is_stopped: bool = False
+
+    def build(self) -> Topology:
+        """Return the topology, not yet started; its stages may crash as often as they like."""
+        topology = Topology(max_restarts=1_000_000, measure=self.is_measured)
+        for name, stage in self.stages.items():
+            topology.add(name, stage.make, subscribe_to=stage.subscribe_to, settings=stage.settings)
+        return topology
+
+
+def names(plan: Plan, kind: str) -> list[str]:
+    """Return the names of the stages of one kind: source, middle or sink."""
+    return [name for name in plan.stages if name.startswith(kind)]
+
+
+@st.composite
+def _windows(draw: st.DrawFn, producer: str) -> SubscribeTo:
+    most = draw(st.integers(1, 20))
+    cancel: CancelMode = draw(st.sampled_from(["temporary", "temporary", "transient", "permanent"]))
+    return SubscribeTo(producer, most, draw(st.integers(0, most - 1)), cancel)
+
+
+@st.composite
+def _settings(draw: st.DrawFn) -> StageSettings:
+    dispatcher: DispatcherName = draw(st.sampled_from(["demand", "broadcast"]))
+    size = draw(st.one_of(st.none(), st.integers(0, 20)))
+    keep: Keep = draw(st.sampled_from(["first", "last"]))
+    restart: Restart = draw(st.sampled_from(["transient", "transient", "permanent", "temporary"]))
+    return StageSettings(dispatcher, size, keep, restart, shutdown_seconds=0.05)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    """Draw chains, fan-outs, fan-ins and diamonds: everything is subscribed to something, and is itself heard."""
+    is_acknowledged = draw(st.booleans())
+    stages: dict[str, StagePlan] = {}
+    emitting: list[str] = []
+    unheard: set[str] = set()
+    counts = {"source": draw(st.integers(1, 3)), "middle": draw(st.integers(0, 3)), "sink": draw(st.integers(1, 3))}
+    for kind, count in counts.items():
+        for index in range(count):
+            name = f"{kind}{index}"
+            stage = StagePlan(
+                Notes(name, is_acknowledged),
+                draw(st.sampled_from(FORMS)),
+                draw(st.sampled_from(PACES)),
+                draw(st.sampled_from([1, 1, 1, 0, 2])),
+                draw(_settings()),
+            )
+            stages[name] = stage
+            if kind != "source":
+                heard = draw(st.lists(st.sampled_from(emitting), min_size=1, max_size=2, unique=True))
+                if kind == "sink" and index == count - 1:
+                    heard = [*heard, *(one for one in sorted(unheard) if one not in heard)]
+                stage.subscribe_to = [draw(_windows(one)) for one in heard]
+                unheard -= set(heard)
+            if kind != "sink":
+                emitting.append(name)
+                unheard.add(name)
+    return Plan(stages, is_acknowledged, draw(st.booleans()), draw(st.booleans()))

@@ -1,0 +1,186 @@
+"""Stages of random topologies: each notes what it took, made and pushed, and waits or crashes when it is told to."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
+from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.stage.consumer import Consumer
+from headrace.pipeline.stage.producer import Emitted, Producer
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+
+Pace = Literal["sync", "async", "gated"]
+Form = Literal["list", "generator", "async generator", "async list"]
+Way = Literal["made", "pushed"]
+PACES: Final[tuple[Pace, ...]] = ("sync", "async", "gated")
+FORMS: Final[tuple[Form, ...]] = ("list", "generator", "async generator", "async list")
+
+
+class MachineCrash(Exception):
+    """What a stage raises when it is told to crash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event, named by who emitted it, in which way (order is kept in each of them), and as the how manieth."""
+
+    sender: str
+    way: Way
+    number: int
+
+
+@dataclass(repr=False)
+class Notes:
+    """What is known of one stage over all its restarts."""
+
+    name: str
+    is_acknowledged: bool = False
+    handled: int = 0
+    made: int = 0
+    pushed: int = 0
+    crashes: int = 0
+    is_finishing: bool = False
+    is_open: bool = False
+    permits: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+    seen: list[Event] = field(default_factory=list)
+    told: dict[int, list[Outcome]] = field(default_factory=dict)
+    emitted: int = 0
+    supply: int = 0
+
+    def __repr__(self) -> str:
+        return f"Notes({self.name!r}, {self.is_acknowledged})"
+
+    def new(self, way: Way = "made") -> Event:
+        """Return a new event of this stage's own."""
+        self.emitted += 1
+        return Event(self.name, way, self.emitted)
+
+    def at_source(self, way: Way = "made") -> object:
+        """Return a new event, as a message if this source emits those."""
+        event = self.new(way)
+        if not self.is_acknowledged:
+            return event
+        number = event.number
+
+        def tell(outcome: Outcome) -> None:
+            self.told.setdefault(number, []).append(outcome)
+
+        return Message(event, {}, Acknowledgement(tell))
+
+    def crash_if_told(self) -> None:
+        """Raise once for each time that it was told to."""
+        if self.crashes:
+            self.crashes -= 1
+            raise MachineCrash(self.name)
+
+    async def wait(self, pace: Pace) -> None:
+        """Wait as the pace says."""
+        if pace == "gated" and not self.is_open:
+            await self.permits.acquire()
+        elif pace != "sync":
+            await asyncio.sleep(0)
+
+    def take(self, events: list[object]) -> None:
+        """Note that a batch was handled."""
+        self.handled += len(events)
+        for event in events:
+            inner = event.data if isinstance(event, Message) else event
+            assert isinstance(inner, Event)
+            self.seen.append(inner)
+
+
+class Source(Producer[object]):
+    """Emits events of its own while its supply lasts, in one of the forms, until it is told to finish."""
+
+    def __init__(self, notes: Notes, form: Form) -> None:
+        self.notes = notes
+        self.form = form
+        self.emits_messages = notes.is_acknowledged
+
+    def _some(self, demand: int) -> list[object]:
+        self.notes.crash_if_told()
+        if self.notes.is_finishing:
+            self.complete()
+            return []
+        made = min(demand, self.notes.supply)
+        self.notes.supply -= made
+        self.notes.made += made
+        return [self.notes.at_source() for _ in range(made)]
+
+    def handle_demand(self, demand: int) -> Emitted[object] | Awaitable[Emitted[object]]:
+        if self.form == "generator":
+            return self._generated()
+        if self.form == "async generator":
+            return self._generated_later()
+        return self._some(demand) if self.form == "list" else self._later(demand)
+
+    async def _later(self, demand: int) -> list[object]:
+        await asyncio.sleep(0)
+        return self._some(demand)
+
+    def _generated(self) -> Iterator[object]:
+        while some := self._some(1):
+            yield from some
+
+    async def _generated_later(self) -> AsyncIterator[object]:
+        while True:
+            if self.notes.emitted % 3 == 0:
+                await asyncio.sleep(0)
+            some = self._some(1)
+            if not some:
+                return
+            for event in some:
+                yield event
+
+
+class Middle(ProducerConsumer[object, object]):
+    """Makes `width` events of each."""
+
+    def __init__(self, notes: Notes, pace: Pace, width: int) -> None:
+        self.notes = notes
+        self.pace: Pace = pace
+        self.width = width
+
+    def handle_events(self, events: list[object]) -> list[object] | Awaitable[list[object]]:
+        if self.pace == "sync":
+            return self._made(events)
+        return self._later(events)
+
+    async def _later(self, events: list[object]) -> list[object]:
+        await self.notes.wait(self.pace)
+        return self._made(events)
+
+    def _made(self, events: list[object]) -> list[object]:
+        self.notes.crash_if_told()
+        self.notes.take(events)
+        made: list[object] = [
+            event.derive(self.notes.new()) if isinstance(event, Message) else self.notes.new()
+            for event in events
+            for _ in range(self.width)
+        ]
+        self.notes.made += len(made)
+        return made
+
+
+class Sink(Consumer[object]):
+    """Notes what it gets."""
+
+    def __init__(self, notes: Notes, pace: Pace) -> None:
+        self.notes = notes
+        self.pace: Pace = pace
+
+    def handle_events(self, events: list[object]) -> Awaitable[None] | None:
+        if self.pace != "sync":
+            return self._later(events)
+        self._taken(events)
+        return None
+
+    async def _later(self, events: list[object]) -> None:
+        await self.notes.wait(self.pace)
+        self._taken(events)
+
+    def _taken(self, events: list[object]) -> None:
+        self.notes.crash_if_told()
+        self.notes.take(events)
