@@ -67,7 +67,7 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
     def left(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
         """Let a consumer go; take back what it had not begun, or return it if it cannot go to another."""
         self.scheduler.wake(self.turns)
-        return self.outlet.leave(subscription, unbegun, self.scheduler.now)
+        return self.outlet.leave(subscription, unbegun, self.scheduler.time())
 
     def emit_nowait(self, events: list[object]) -> None:
         """Emit what the callbacks push; after the end it is discarded."""

@@ -90,7 +90,7 @@ class ProducerProcess(Process[Producer[object]]):
     def left(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
         """Let a consumer go; take back what it had not begun, or return it if it cannot go to another."""
         self.scheduler.wake(self.turns)
-        return self.outlet.leave(subscription, unbegun, self.scheduler.now)
+        return self.outlet.leave(subscription, unbegun, self.scheduler.time())
 
     def emit_nowait(self, events: list[object]) -> None:
         """Deliver what has been asked for, buffer the rest, and count what could not be kept."""
