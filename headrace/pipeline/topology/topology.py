@@ -84,7 +84,7 @@ class Topology:
         """Add a stage: `factory` (a class will do) makes its callback object, now, and again after a crash.
 
         A stage's name, its handle, or a `SubscribeTo` says to whom it subscribes; the order of adding does not matter.
-        Raises `GraphError` when the name is taken or the factory makes something that is no stage.
+        Raises `GraphError` when the name is taken, what the factory makes is no stage, or a setting cannot be.
         """
         if name in self._specs:
             raise GraphError(name, "is there already: give every stage a name of its own")
@@ -96,6 +96,12 @@ class Topology:
                 name, f"is a {type(first).__name__}: its factory must make a Producer, ProducerConsumer or Consumer"
             )
         _check_callback(first)
+        if settings.buffer_size is not None and settings.buffer_size < 0:
+            raise GraphError(
+                name,
+                f"has a buffer_size of {settings.buffer_size}: it must be a whole number, 0 or more, "
+                "or None for the default",
+            )
         targets = [subscribe_to] if isinstance(subscribe_to, SubscribeTo | StageHandle | str) else subscribe_to
         subscriptions = tuple(
             to if isinstance(to, SubscribeTo) else SubscribeTo(to if isinstance(to, str) else to.name) for to in targets
