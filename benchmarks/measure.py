@@ -55,7 +55,7 @@ def at_most(work: str, found: float, bound: float | None, unit: str) -> Line:
     """Return the line of a figure that is to be `bound` or less."""
     return Line(
         work,
-        f"{found:.3g} {unit}",
+        f"{found:.{0 if found >= 100 else 2}f} {unit}",
         "" if bound is None else f"<= {bound:g} {unit}",
         None if bound is None else found <= bound,
     )
