@@ -8,7 +8,6 @@ from typing import Final, Self
 
 from headrace.ground.errors import ForeignThread, GraphError, MissingCallback, NoProcess
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.process.process import State
 from headrace.pipeline.process.restart import MAX_RESTARTS, MAX_SECONDS
 from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.process.supervisor import Supervisor
@@ -201,8 +200,8 @@ class Topology:
     def emit_threadsafe(self, stage: str, events: Sequence[object]) -> "concurrent.futures.Future[None]":
         """Emit events from a stage, from any thread: beside its own, by demand, into its buffer if nobody has asked.
 
-        The future is done once the stage has them, or holds `NoProcess` when it has ended. Raises `NoProcess` for an
-        unknown one.
+        The future is done once the stage has them, or holds `NoProcess` when it has ended; cancelled before, nothing is
+        emitted. Raises `NoProcess` for an unknown stage, and when the loop is closed.
         """
         run = self._started()
         process = run.processes.get(stage)
@@ -212,13 +211,18 @@ class Topology:
         batch = list(events)
 
         def emit() -> None:
-            if process.state is State.ENDED:
+            if not taken.set_running_or_notify_cancel():
+                return
+            if process.outlet.is_closed:
                 taken.set_exception(NoProcess(stage))
             else:
                 process.emit_nowait(batch)
                 taken.set_result(None)
 
-        run.scheduler.loop.call_soon_threadsafe(emit)
+        try:
+            run.scheduler.loop.call_soon_threadsafe(emit)
+        except RuntimeError:  # the loop is closed
+            raise NoProcess(stage) from None
         return taken
 
     def snapshot(self) -> TopologySnapshot:
