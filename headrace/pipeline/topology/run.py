@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextvars import copy_context
 from typing import Final
 
+from headrace.ground.errors import ProcessError, StartFailed
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.chore import every
 from headrace.pipeline.process.process import State
@@ -62,7 +63,8 @@ class Run:
     async def start(self) -> None:
         """Start the supervisor, then the stages, consumers first, so that whoever emits is heard.
 
-        Raises `StartFailed` when a stage's `init` fails; all that was started is stopped before.
+        Raises `StartFailed` when a stage's `init` fails, or the stages that were started first make the run fail; all
+        that was started is stopped before.
         """
         measuring = every(LAG_SECONDS, self._lags.append)
         self._lag_task = self.scheduler.start_task(measuring, copy_context(), f"{self.name} loop lag")
@@ -75,9 +77,12 @@ class Run:
                 process.buried.add_done_callback(lambda _: self._one_ended())
                 self.supervisor.adopt(process, self._restart_types[process.name])
                 await process.started
-        except BaseException:
+        except BaseException as error:
             await self.stop()
-            raise
+            reason = self.reason()
+            if reason is None or not isinstance(error, ProcessError):
+                raise
+            raise StartFailed(self.name, reason) from reason
 
     @property
     def loop_lag_seconds(self) -> float:
