@@ -4,6 +4,7 @@ import logging
 from typing import Final
 
 from headrace.ground.counts import Families
+from headrace.ground.origin import origin
 from headrace.ground.telemetry import LOG
 
 ERROR_TYPES_LIMIT: Final = 20
@@ -50,10 +51,12 @@ class StageCounts:
         self.discard(count, "error")
         if name not in self._said:
             self._said.add(name)
+            place = origin(error)
             LOG.error(
-                "stage %r discards an event (further ones that fail alike are only counted): %s: %s",
+                "stage %r discards an event (further ones that fail alike are only counted): %s: %s%s",
                 self.stage,
                 type(error).__name__,
                 error,
+                "" if place is None else f" ({place})",
                 exc_info=error if LOG.isEnabledFor(logging.DEBUG) else None,
             )
