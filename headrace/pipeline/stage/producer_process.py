@@ -171,7 +171,7 @@ class ProducerProcess(Process[Producer[object]]):
                 return IDLE
             return self._go_on(pull)
         self.needs_attention = False
-        return self._go_on(pull) | MORE
+        return HANDLED_MORE if self._go_on(pull) >= HANDLED else MORE
 
     def _finish(self) -> int:
         if self.pull is not None:

@@ -1,8 +1,13 @@
 """A producer's side: what has been asked counts from the moment it was asked."""
 
+import asyncio
+from collections.abc import AsyncIterator
+
 import pytest
 
+from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.process.scheduler import Scheduler
+from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_process import ProducerProcess
 from headrace.pipeline.stage.settings import DispatcherName, StageSettings
 from tests.fakes.flow_stages import Silent
@@ -70,3 +75,40 @@ async def test_what_is_sent_stays_counted_while_consumers_come_and_go() -> None:
     assert process.outlet.sent() == first.subscription.delivered + second.subscription.delivered == 8
     await rest(process.scheduler)
     assert sorted(event for got in (*first.deliveries, *second.deliveries) for event in got) == list(range(1, 9))  # type: ignore[type-var] # these events are numbers
+
+
+@pytest.mark.asyncio
+async def test_what_was_asked_before_all_others_left_is_not_forgotten() -> None:
+    silent, process = await _producer(StageSettings())
+    first, second = RawConsumer("first", process), RawConsumer("second", process)
+    first.ask(2)
+    second.ask(3)
+    second.leave()
+    await rest(process.scheduler)
+    assert silent.demands == [2]
+    silent.emit_nowait([1, 2])
+    await rest(process.scheduler)
+    assert first.deliveries == [[1, 2]]
+
+
+@pytest.mark.asyncio
+async def test_what_is_buffered_is_served_although_mail_waits_for_a_stream_to_give_way() -> None:
+    class Waiting(Producer[int]):
+        async def handle_demand(self, demand: int) -> AsyncIterator[int]:
+            await asyncio.Event().wait()
+            yield 0
+
+    waiting = Waiting()
+    process = alone(waiting, Scheduler())
+    assert isinstance(process, ProducerProcess)
+    consumer = RawConsumer("consumer", process)
+    await started(process)
+    consumer.ask(2)
+    await rest(process.scheduler)
+    waiting.emit_nowait([1, 2, 3])
+    Ref(process).info("mail")
+    consumer.ask(1)
+    await rest(process.scheduler)
+    assert consumer.deliveries == [[1, 2], [3]]
+    process.stop()
+    await process.buried

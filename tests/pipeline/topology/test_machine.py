@@ -96,6 +96,7 @@ class Machine(RuleBasedStateMachine):
     def settle(self) -> None:
         self.run(self._settle())
         self.check()
+        self._check_rest()
 
     async def _settle(self) -> None:
         quiet = 0
@@ -208,6 +209,17 @@ class Machine(RuleBasedStateMachine):
                 sent = sum(one.delivered for one in self.machine.subscriptions if one.producer is process)
                 assert self.has_been_read or not outlet.dispatcher.takes_back or outlet.sent() == sent
             assert fate == 0, (name, fate)
+
+    def _check_rest(self) -> None:
+        """At rest every ask was heard, and nothing stays in a buffer that could be delivered."""
+        for process in self.machine.processes.values():
+            outlet = outlet_of(process)
+            if outlet is not None and process.state is State.RUNNING:
+                assert all(subscription.asked == 0 for subscription in outlet.subscriptions)
+                assert outlet.buffer.size == 0 or outlet.dispatcher.unmet() == 0
+            inlet = inlet_of(process)
+            if isinstance(process, ConsumerProcess) and process.state is State.RUNNING and not process.is_busy:
+                assert inlet is None or inlet.in_flight() == 0
 
     # the end
 
