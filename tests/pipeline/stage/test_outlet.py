@@ -112,3 +112,14 @@ async def test_what_is_buffered_is_served_although_mail_waits_for_a_stream_to_gi
     assert consumer.deliveries == [[1, 2], [3]]
     process.stop()
     await process.buried
+
+
+@pytest.mark.asyncio
+async def test_what_the_last_of_a_broadcast_had_not_begun_was_sent_all_the_same() -> None:
+    silent, process = await _producer(StageSettings(dispatcher="broadcast"))
+    last = RawConsumer("last", process)
+    last.is_taking = False
+    last.ask(5)
+    silent.emit_nowait([1, 2, 3])
+    assert last.leave() == [1, 2, 3]
+    assert (process.outlet.sent(), process.outlet.buffer.size) == (3, 0)

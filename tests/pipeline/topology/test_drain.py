@@ -285,3 +285,21 @@ async def test_a_drain_does_not_wait_for_a_reader_that_leaves_while_it_goes_on()
         assert topology.state == "draining"
     outcome = await drain
     assert outcome.events_lost == numbers.emitted - 1
+
+
+@pytest.mark.asyncio
+async def test_an_interrupt_in_a_callback_drains_the_run() -> None:
+    class Interrupted(Collect):
+        def handle_events(self, events: list[object]) -> None:
+            super().handle_events(events)
+            if len(self.batches) == 2:
+                raise KeyboardInterrupt
+
+    topology, numbers, consumer = Topology(), Numbers(), Interrupted()
+    topology.add("numbers", lambda: numbers)
+    topology.add("consumer", lambda: consumer, subscribe_to=SubscribeTo("numbers", 10, 5))
+    await topology.start()
+    outcome = await topology.join()
+    assert outcome.is_completed
+    assert outcome.events_lost == 5
+    assert len(consumer.events) == numbers.emitted
