@@ -39,6 +39,7 @@ class Producer(Stage, Generic[Out]):
     def handle_demand(self, demand: int) -> Emitted[Out] | Awaitable[Emitted[Out]]:
         """Return events, at most `demand` of them; or a generator, kept and pulled for as many as are asked for.
 
+        A list that is returned is given away: its receiver may change it.
         May be `async def`. `demand` is 1 or more, and counts only what was not asked before: whoever returns less owes
         the rest, and emits it later by `emit_nowait`, or calls `complete`. A generator that has ended is not pulled for
         what is asked from then on: `handle_demand` is called for that.

@@ -23,6 +23,7 @@ class ProducerConsumer(Stage, Generic[In, Out]):
     def handle_events(self, events: list[In]) -> Iterable[Out] | Awaitable[Iterable[Out]]:
         """Return what comes of a batch, any number of events, in order. The batch is yours; the events are shared.
 
+        A list that is returned is given away: its receiver may change it.
         May be `async def`. An exception is a crash: the batch is discarded, or redelivered where it carries messages.
         """
         raise MissingCallback(self, "handle_events(self, events)")
