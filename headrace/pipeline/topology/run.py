@@ -69,10 +69,10 @@ class Run:
         measuring = every(LAG_SECONDS, self._lags.append)
         self._lag_task = self.scheduler.start_task(measuring, copy_context(), f"{self.name} loop lag")
         self._lag_task.add_done_callback(self._loop_closes)
-        self.supervisor.start()
-        await self.supervisor.started
         self.supervisor.buried.add_done_callback(lambda _: self._one_ended())
+        self.supervisor.start()
         try:
+            await asyncio.shield(self.supervisor.started)
             for process in reversed(self.processes.values()):
                 process.buried.add_done_callback(lambda _: self._one_ended())
                 self.supervisor.adopt(process, self._restart_types[process.name])

@@ -159,9 +159,13 @@ class Topology:
         return run.outcome()
 
     async def run(self) -> RunOutcome:
-        """Start, wait for the end, and return how it went: `start` and `join` in one."""
+        """Start, wait for the end, and return how it went. Cancelled, it stops what it started."""
         await self.start()
-        return await self.join()
+        try:
+            return await self.join()
+        except asyncio.CancelledError:
+            await self.stop()
+            raise
 
     async def drain(self, deadline_seconds: float = DRAIN_SECONDS) -> RunOutcome:
         """Take in nothing more, let everything under way go through, and return how that went."""
