@@ -13,6 +13,7 @@ from headrace.config.findings import Fault
 from headrace.config.graph import Vertex, graph_faults
 from headrace.config.interpolate import interpolate
 from headrace.config.load import load
+from headrace.config.mask import Mask
 from headrace.config.model import NAME_RULE, PipelineKeys, StageKeys, is_name
 from headrace.config.nodes import Found, MapNode, Node, ScalarNode, child, scalars
 from headrace.config.search import put_first
@@ -140,7 +141,9 @@ class _Check:
             raise merged(self.report.findings)
         stem = PurePath(self.source.file).stem
         name = keys.name or (stem if is_name(stem) else DEFAULT_NAME)
-        return Config(name, keys.listen, stages, metrics, self.source, self.name_span)
+        return Config(
+            name, keys.listen, stages, metrics, self.source, self.name_span, Mask(self.conditions.surroundings.given)
+        )
 
 
 def _part(found: Found, *, common: bool) -> Found:

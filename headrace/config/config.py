@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from headrace.config.catalogue import StageType
 from headrace.config.exports import Export
+from headrace.config.mask import Mask
 from headrace.config.model import ListenKeys, StageKeys
 from headrace.config.source import Source, Span
 
@@ -24,7 +25,8 @@ class ConfiguredStage:
 class Config:
     """A pipeline as its file describes it; `listen` is None where the file says `off`.
 
-    `source` is the text it was made of, and `name_span` where its name stands in it.
+    `source` is the text it was made of, and `name_span` where its name stands in it. `mask` hides what
+    variables gave.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Config:
     exports: tuple[Export, ...] = field(repr=False)
     source: Source = field(repr=False)
     name_span: Span = field(repr=False)
+    mask: Mask = field(repr=False)
 
     @property
     def file(self) -> str:

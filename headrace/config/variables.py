@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -19,10 +19,14 @@ _FILE = "file:"
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Where values come from: the environment's variables, and the folder that `${file:...}` is relative to."""
+    """Where values come from: the environment's variables, and the folder that `${file:...}` is relative to.
+
+    `given` gathers each value that was put in, and how it is written in the file.
+    """
 
     environ: Mapping[str, str]
     folder: Path
+    given: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +87,13 @@ class _Filler:
         if self.text.startswith(_FILE, start + 2):
             path, end = self.run(start + 2 + len(_FILE), depth + 1, live=live)
             end = self._closed(start, end)
-            return (self._file(start, path) if live else ""), end
+            return (self._gave(self._file(start, path), self.text[start:end]) if live else ""), end
         name = _NAME.match(self.text, start + 2)
         if name is None:
             raise self._misspelt(start)
         value = self.surroundings.environ.get(name[0])
+        if live and value:
+            self._gave(value, f"${{{name[0]}}}")
         operator = self.text[name.end() : name.end() + 2]
         if operator == ":-":
             default, end = self.run(name.end() + 2, depth + 1, live=live and not value)
@@ -104,6 +110,10 @@ class _Filler:
         if live and value is None:
             raise self._missing(start, name[0], "")
         return value or "", name.end() + 1
+
+    def _gave(self, value: str, written: str) -> str:
+        self.surroundings.given[value] = written
+        return value
 
     def _closed(self, start: int, end: int) -> int:
         if end >= len(self.text):

@@ -1,5 +1,6 @@
 """How a run ended: what is said about it, and the exit code that it comes to."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from headrace.console.cli.exit_code import ExitCode
@@ -14,7 +15,7 @@ class Ending:
     """The end of a run that was begun.
 
     `outcome` and `snapshot` are None when nothing was started; `refusal` says why it could not be, if it could not.
-    `is_cut_short` tells that a second signal ended it before it was drained.
+    `is_cut_short` tells that a second signal ended it before it was drained. `mask` hides what must not be shown.
     """
 
     outcome: RunOutcome | None
@@ -22,6 +23,7 @@ class Ending:
     seconds: float
     refusal: HeadraceError | None = None
     is_cut_short: bool = False
+    mask: Callable[[str], str] = str
 
     @property
     def exit_code(self) -> ExitCode:
@@ -31,12 +33,12 @@ class Ending:
     def troubles(self) -> list[str]:
         """Return what went wrong, as sentences; nothing when all went well."""
         if self.refusal is not None:
-            return [str(self.refusal)]
+            return [self.mask(str(self.refusal))]
         found: list[str] = []
         outcome = self.outcome
         if outcome is not None:
             if outcome.reason is not None:
-                found.append(sentence(outcome.reason))
+                found.append(self.mask(sentence(outcome.reason)))
             if outcome.events_failed:
                 found.append(f"{_events(outcome.events_failed)} failed, and went no further")
             if outcome.events_lost:

@@ -4,9 +4,9 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headrace.config.findings import ConfigError
 from headrace.config.pipeline import Pipeline
@@ -46,9 +46,10 @@ def run_file(options: RunOptions) -> ExitCode:
             listening = _listening(pipeline)
         except ListenFailed as error:
             LOG.error("%s", error)
-            return _end(options, pipeline, None, Ending(None, None, 0.0, error))
+            return _end(options, pipeline, None, Ending(None, None, 0.0, error, mask=_mask(pipeline)))
         drain_seconds = DRAIN_SECONDS if options.drain_seconds is None else options.drain_seconds
         ending = asyncio.run(attend(pipeline, Plan(listening, progress, drain_seconds)))
+        ending = replace(ending, mask=_mask(pipeline))
         level = logging.INFO if ending.exit_code is ExitCode.FINE else logging.ERROR
         LOG.log(level, "pipeline %r ended: %s", pipeline.name, ending.verdict())
     return _end(options, pipeline, listening, ending)
@@ -62,16 +63,21 @@ def _reporting(options: RunOptions, pipeline: Pipeline) -> Iterator[Progress | N
     with_tracebacks = options.log_level == "debug"
     if is_shown:
         with (on_terminal if is_terminal else in_lines)(time.monotonic) as progress:
-            progress.handler.setFormatter(LineFormatter(with_tracebacks=with_tracebacks))
+            progress.handler.setFormatter(LineFormatter(with_tracebacks=with_tracebacks, mask=_mask(pipeline)))
             with logging_to(progress.handler, options.log_level):
                 yield progress
     else:
         handler = logging.StreamHandler(sys.stderr)
         stages = pipeline.config.stages if pipeline.config else ()
         names = [stage.name for stage in stages]
-        handler.setFormatter(JsonFormatter(pipeline.name, names, with_tracebacks=with_tracebacks))
+        mask = _mask(pipeline)
+        handler.setFormatter(JsonFormatter(pipeline.name, names, with_tracebacks=with_tracebacks, mask=mask))
         with logging_to(handler, options.log_level):
             yield None
+
+
+def _mask(pipeline: Pipeline) -> Callable[[str], str]:
+    return pipeline.config.mask if pipeline.config else str
 
 
 def _listening(pipeline: Pipeline) -> Listening | None:
@@ -81,7 +87,7 @@ def _listening(pipeline: Pipeline) -> Listening | None:
         return None
     sockets = tuple(bind(keys))
     host = "127.0.0.1" if keys.address.host in ("0.0.0.0", "::") else keys.address.host  # noqa: S104 - it is not bound here
-    return Listening(keys, sockets, f"http://{Address(host, port_of(sockets[0]))}")
+    return Listening(keys, sockets, f"http://{Address(host, port_of(sockets[0]))}", _mask(pipeline))
 
 
 def _refuse(options: RunOptions, error: ConfigError) -> ExitCode:

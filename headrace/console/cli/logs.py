@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -20,32 +20,36 @@ _QUIET: Final = ("uvicorn", "asyncio")
 class _Formatter(logging.Formatter):
     """What both forms share: an exception becomes a sentence, and its traceback is shown for bugs and for debugging."""
 
-    def __init__(self, *, with_tracebacks: bool) -> None:
+    def __init__(self, *, with_tracebacks: bool, mask: Callable[[str], str] = str) -> None:
+        """`mask` hides what must not be shown, in messages and tracebacks."""
         super().__init__()
         self._with_tracebacks = with_tracebacks
+        self._mask = mask
 
     def message(self, record: logging.LogRecord) -> str:
         """Return what the record says, its exception with it."""
         error = record.exc_info[1] if record.exc_info else None
         if error is None:
-            return record.getMessage()
+            return self._mask(record.getMessage())
         said = record.getMessage().removesuffix(f": {type(error).__name__}: {error}")
         bug = f"; {_REPORT}" if is_our_fault(error) else ""
-        return f"{said}: {sentence(error)}{bug}"
+        return self._mask(f"{said}: {sentence(error)}{bug}")
 
     def traceback(self, record: logging.LogRecord) -> str | None:
         """Return the traceback, if there is one that should be seen."""
         error = record.exc_info[1] if record.exc_info else None
         if error is None or not (self._with_tracebacks or is_our_fault(error)):
             return None
-        return full_text(error)
+        return self._mask(full_text(error))
 
 
 class JsonFormatter(_Formatter):
     """One JSON object a line: time, level, message, pipeline and stage, as far as they are known."""
 
-    def __init__(self, pipeline: str, stages: Iterable[str], *, with_tracebacks: bool) -> None:
-        super().__init__(with_tracebacks=with_tracebacks)
+    def __init__(
+        self, pipeline: str, stages: Iterable[str], *, with_tracebacks: bool, mask: Callable[[str], str] = str
+    ) -> None:
+        super().__init__(with_tracebacks=with_tracebacks, mask=mask)
         self._pipeline = pipeline
         self._stages = frozenset(stages)
 

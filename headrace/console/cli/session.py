@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -26,6 +26,7 @@ class Listening:
     keys: ListenKeys
     sockets: tuple[socket.socket, ...]
     url: str
+    mask: Callable[[str], str] = str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ async def _listening(topology: Topology, plan: Plan, group: asyncio.TaskGroup) -
     if listening is None:
         yield
         return
-    async with listener_app(topology, listening.keys) as app:
+    async with listener_app(topology, listening.keys, listening.mask) as app:
         listener = Listener(app, listening.sockets)
         serving = group.create_task(listener.serve())
         await listener.answers()

@@ -1,6 +1,6 @@
 """What the listener answers: metrics, health and readiness of one pipeline."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -30,8 +30,9 @@ headrace {version}: the pipeline {name} is {state}.
 class _Answers:
     """The endpoints, over one pipeline, which may not have been started yet."""
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, mask: Callable[[str], str]) -> None:
         self._topology = topology
+        self._mask = mask
         self.exposer = Exposer(self._snapshot)
 
     def _snapshot(self) -> TopologySnapshot | None:
@@ -51,14 +52,21 @@ class _Answers:
 
     async def ready(self, request: Request) -> Response:
         topology = self._topology
-        judged = readiness(topology.name, topology.state, self._snapshot(), is_trusted=request.scope[TRUSTED])
+        judged = readiness(
+            topology.name, topology.state, self._snapshot(), is_trusted=request.scope[TRUSTED], mask=self._mask
+        )
         return JSONResponse(judged.body, 200 if judged.is_ready else 503)
 
 
 @asynccontextmanager
-async def listener_app(topology: Topology, keys: ListenKeys) -> AsyncIterator[Starlette]:
-    """Make the app of a pipeline, behind a door as `keys` say; its thread ends with the block."""
-    answers = _Answers(topology)
+async def listener_app(
+    topology: Topology, keys: ListenKeys, mask: Callable[[str], str] = str
+) -> AsyncIterator[Starlette]:
+    """Make the app of a pipeline, behind a door as `keys` say; its thread ends with the block.
+
+    `mask` hides in the sentence of an error what must not be shown.
+    """
+    answers = _Answers(topology, mask)
     routes = [
         Route("/", answers.index),
         Route("/metrics", answers.metrics),

@@ -1,5 +1,6 @@
 """Whether a pipeline does its work: each stage's state, and what they come to."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,17 +18,26 @@ class Readiness:
     body: dict[str, object]
 
 
-def readiness(name: str, state: str, snapshot: TopologySnapshot | None, *, is_trusted: bool) -> Readiness:
+def readiness(
+    name: str,
+    state: str,
+    snapshot: TopologySnapshot | None,
+    *,
+    is_trusted: bool,
+    mask: Callable[[str], str] = str,
+) -> Readiness:
     """Judge a pipeline: ready when it runs and every stage does its work or has completed it.
 
-    Whoever is not trusted sees the class of an error only, for its sentence may hold data.
+    Whoever is not trusted sees the class of an error only, for its sentence may hold data; `mask` hides for all what
+    must not be shown.
     """
     stages = () if snapshot is None else snapshot.stages
     is_ready = state == "running" and all(stage.state in _AT_WORK for stage in stages)
-    told = [_stage(stage, is_trusted=is_trusted) for stage in stages]
+    told = [_stage(stage, mask, is_trusted=is_trusted) for stage in stages]
     return Readiness(is_ready, {"ready": is_ready, "pipeline": name, "state": state, "stages": told})
 
 
-def _stage(stage: StageSnapshot, *, is_trusted: bool) -> dict[str, object]:
-    error = stage.error if stage.error is None or is_trusted else stage.error.partition(":")[0]
+def _stage(stage: StageSnapshot, mask: Callable[[str], str], *, is_trusted: bool) -> dict[str, object]:
+    said = None if stage.error is None else mask(stage.error)
+    error = said if said is None or is_trusted else said.partition(":")[0]
     return {"stage": stage.name, "kind": stage.kind, "state": stage.state, "error": error}

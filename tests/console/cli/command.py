@@ -1,12 +1,13 @@
 """The command line in a process of its own."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
@@ -25,9 +26,12 @@ stages:
 """A config that runs until a signal ends it."""
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, in a folder."""
-    return subprocess.run([*HEADRACE, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+def run(folder: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, in a folder, with `environ` beside the variables that are there."""
+    variables = {**os.environ, **(environ or {})}
+    return subprocess.run(
+        [*HEADRACE, *arguments], cwd=folder, env=variables, capture_output=True, text=True, check=False
+    )
 
 
 def write(folder: Path, **texts: str) -> None:
