@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Final, TextIO
 from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.stages.errors import CannotWrite
+from headrace.stages.errors import CannotWrite, ReaderGone
 from headrace.stages.options import CountField
 from headrace.stages.side_thread import SideThread
 
@@ -33,7 +33,8 @@ class ShowOptions(BaseModel):
 class Show(Consumer[object]):
     """Prints each event as one line of JSON; what JSON has no word for is printed as Python writes it.
 
-    Once nobody reads the output any more, events are taken and not shown. Printing happens in a thread.
+    Once nobody reads the output any more, the run ends with `ReaderGone`: nobody would see what it took further.
+    Printing happens in a thread.
     """
 
     Options: ClassVar[type[BaseModel]] = ShowOptions
@@ -69,12 +70,12 @@ class Show(Consumer[object]):
         try:
             self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
             self._stream.flush()
-        except BrokenPipeError:
-            self._left = 0
+        except BrokenPipeError as error:
             if self._given is None:
                 _silence(self._stream)
-        except ValueError:  # the stream was closed
-            self._left = 0
+            raise ReaderGone from error
+        except ValueError as error:  # the stream was closed
+            raise ReaderGone from error
         except OSError as error:
             raise CannotWrite(OUTPUT, error.strerror or str(error)) from error
 
