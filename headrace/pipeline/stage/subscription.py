@@ -2,8 +2,8 @@
 
 import enum
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from headrace.pipeline.demand.window import Window
@@ -19,7 +19,9 @@ class SubscribeTo:
     """What a consumer says when it subscribes: to whom, how much it takes, and what the other's end means to it.
 
     `min_demand` is half of `max_demand` when it is None; `cancel` is the topology's when it is None.
-    `selector` is asked by a broadcasting producer, once for each event.
+    The rest is for the producer's dispatcher: `selector` is asked by a broadcasting one, once for each event;
+    `partition` names the consumer's own at a partitioning one; a weighted one gives a consumer `weight` times as much as
+    one of weight 1. `options` mean nothing to headrace: `handle_subscribe` of both sides and the dispatcher see them.
     """
 
     producer: str
@@ -27,6 +29,9 @@ class SubscribeTo:
     min_demand: int | None = None
     cancel: CancelMode | None = None
     selector: Callable[[object], bool] | None = None
+    partition: Hashable | None = None
+    weight: int = 1
+    options: Mapping[str, object] = field(default_factory=dict)
 
 
 class MarkKind(enum.Enum):
@@ -76,12 +81,15 @@ class Subscription:
         "is_sole",
         "marks",
         "offset",
+        "options",
+        "partition",
         "pending",
         "producer",
         "producer_turns",
         "queue",
         "selector",
         "wake",
+        "weight",
         "window",
     )
 
@@ -101,6 +109,9 @@ class Subscription:
         self.window = window
         self.cancel: CancelMode = "permanent" if to.cancel is None else to.cancel
         self.selector = to.selector
+        self.partition = to.partition
+        self.weight = to.weight
+        self.options = to.options
         self.queue: deque[tuple[list[object] | None, float]] = deque()
         self.marks: deque[Mark] = deque()
         self.offset = 0
