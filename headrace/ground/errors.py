@@ -18,6 +18,7 @@
         ├── DemandError          max_demand and min_demand do not fit
         ├── MissingCallback      a stage class without the callback that makes it one
         ├── BadReturn            a callback returned what it must not
+        ├── SubscriptionError    a subscription cannot do what is asked of it
         ├── MetricConflict       two metrics of one stage claim one name
         └── GraphError           stages that cannot be linked
     (expressions, units, built-in stages and configs add their own branch in their own room)
@@ -178,6 +179,15 @@ class BadReturn(StageError):
         self.callback = callback
         self.found = found
         super().__init__(f"{callback} of stage {stage!r} returned {type(found).__name__}, and must return {allowed}")
+
+
+class SubscriptionError(StageError):
+    """A subscription cannot do what is asked of it."""
+
+    def __init__(self, consumer: str, producer: str, why: str, advice: str) -> None:
+        self.consumer = consumer
+        self.producer = producer
+        super().__init__(f"the subscription of {consumer!r} to {producer!r} {why}: {advice}")
 
 
 class MetricConflict(StageError):

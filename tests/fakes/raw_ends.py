@@ -102,6 +102,10 @@ class RawProducer(_Raw):
         self.taken_back += unbegun
         return []
 
+    def forgone(self, subscription: Subscription, demand: int) -> None:
+        subscription.pending -= demand
+        self.log.append(f"forgo {demand}")
+
     def turn(self) -> int:
         demand, self.subscription.asked = self.subscription.asked, 0
         if demand:

@@ -5,6 +5,8 @@ most `max_demand - min_demand`; after each batch, once what is still coming has 
 filled up again.
 """
 
+import sys
+
 from headrace.ground.errors import DemandError
 
 
@@ -47,3 +49,44 @@ class Window:
             return 0
         self.coming = self.max_demand
         return self.max_demand - left
+
+    def moved_to(self, coming: int) -> "Window":
+        """Take over what another window of the same subscription had coming; return this one."""
+        self.coming = coming
+        return self
+
+    def missing(self) -> int:
+        """Return how many to ask for once bounds have changed, and account for them: as after a batch."""
+        return self.handled(0)
+
+
+class ManualWindow(Window):
+    """A window that asks only for what its consumer says, by `ask`; a whole delivery is one batch (GenStage's manual).
+
+    Guarantees: `0 <= coming <= max_demand`.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, max_demand: int = 1000, min_demand: int | None = None) -> None:
+        super().__init__(max_demand, min_demand)
+        self.batch_size = sys.maxsize
+
+    def open(self) -> int:
+        """Ask for nothing by itself."""
+        return 0
+
+    def ask(self, demand: int) -> None:
+        """Account for an ask.
+
+        Raises `DemandError` below 0, and when more would be coming than `max_demand`.
+        """
+        room = self.max_demand - self.coming
+        if not 0 <= demand <= room:
+            raise DemandError("demand", demand, f"a whole number from 0 to {room}: {self.coming} events are coming")
+        self.coming += demand
+
+    def handled(self, size: int) -> int:
+        """Account for a handled batch of `size` events; ask for nothing by itself."""
+        self.coming -= size
+        return 0

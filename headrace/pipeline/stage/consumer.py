@@ -4,7 +4,9 @@ from collections.abc import Awaitable
 from typing import Generic, TypeVar
 
 from headrace.ground.errors import MissingCallback
-from headrace.pipeline.stage.stage import Stage
+from headrace.pipeline.stage.stage import Stage, Takes
+from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
 
 In = TypeVar("In")
 
@@ -16,6 +18,8 @@ class Consumer(Stage, Generic[In]):
     def`, called once when all producers have completed and every event has been handled.
     """
 
+    _inlet: Takes
+
     def handle_events(self, events: list[In]) -> Awaitable[None] | None:
         """Handle a batch, oldest first, at most `max_demand - min_demand` events.
 
@@ -23,3 +27,16 @@ class Consumer(Stage, Generic[In]):
         May be `async def`. An exception is a crash: the batch is discarded, or redelivered where it carries messages.
         """
         raise MissingCallback(self, "handle_events(self, events)")
+
+    @property
+    def source(self) -> SubscriptionHandle:
+        """The subscription whose batch `handle_events` has in hand (GenStage's `from`)."""
+        return self._inlet.source()
+
+    def subscribe(self, to: SubscribeTo) -> SubscriptionHandle:
+        """Subscribe to another stage of the same pipeline, or anew to the same one.
+
+        Raises `GraphError` for a stage that there is not, that emits nothing, or that is upstream of itself then,
+        `NoProcess` for one that has ended.
+        """
+        return self._inlet.subscribe(to)

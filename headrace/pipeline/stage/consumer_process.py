@@ -6,14 +6,13 @@ from functools import partial
 from typing import Final
 
 from headrace.ground.counts import Tally
-from headrace.pipeline.process.process import ExitReason, Process
-from headrace.pipeline.process.scheduler import HANDLED, HANDLED_MORE, IDLE, MORE, Scheduler
+from headrace.pipeline.process.scheduler import HANDLED, HANDLED_MORE, IDLE, Scheduler
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.counts import StageCounts
-from headrace.pipeline.stage.handler import Handler, MessageHandler
+from headrace.pipeline.stage.handler import MessageHandler
 from headrace.pipeline.stage.inlet import Inlet
 from headrace.pipeline.stage.outputs import check_nothing
-from headrace.pipeline.stage.subscription import Subscription
+from headrace.pipeline.stage.taking_process import TakingProcess
 
 LATENCY_BOUNDS: Final = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 600.0)
 """Upper bounds, in seconds, of the buckets for the time from a source to a consumer."""
@@ -22,44 +21,26 @@ QUICK_LATENCY: Final = LATENCY_BOUNDS[0]
 """What is younger is counted without a search."""
 
 
-class ConsumerProcess(Process[Consumer[object]]):
+class ConsumerProcess(TakingProcess[Consumer[object]]):
     """Hands `handle_events` one batch a turn, and asks for more."""
 
-    __slots__ = ("counts", "handle_events", "inlet", "latency")
+    __slots__ = ("latency",)
 
     def __init__(
         self, name: str, factory: Callable[[], Consumer[object]], scheduler: Scheduler, counts: StageCounts
     ) -> None:
-        super().__init__(name, factory, scheduler)
-        self.counts = counts
-        self.inlet = Inlet(counts, is_by_delivery=False)
+        super().__init__(name, factory, scheduler, counts, Inlet(counts, is_by_delivery=False))
         self.latency = Tally(LATENCY_BOUNDS)
-        self.handle_events: Handler = lambda _: None
 
     def bound(self, callbacks: Consumer[object]) -> None:
         """Hand the new callback object its words."""
         callbacks._counts = self.counts  # noqa: SLF001 - the runtime is what stands behind the base class
+        callbacks._inlet = self  # noqa: SLF001
         self.handle_events = callbacks.handle_events
         if self.inlet.is_acknowledged:
             self.handle_events = MessageHandler(
                 callbacks.handle_events, self.counts, per_event=callbacks.per_event, emits=False
             )
-
-    def running(self) -> None:
-        """Ask for the first events; after a restart, go on with what waits, were it but the end."""
-        self.inlet.open()
-        if not self.inlet.subscriptions:
-            self._complete()
-
-    def abandon(self, reason: ExitReason) -> None:
-        """Count the crash, and give up the batch in hand."""
-        if isinstance(reason, BaseException) and not self.is_final:
-            self.counts.error(reason)
-        self.inlet.abandon(is_crash=isinstance(reason, BaseException))
-
-    def bury(self, reason: ExitReason) -> None:
-        """Give back what was not begun."""
-        self.inlet.leave()
 
     def turn(self) -> int:
         """Handle one batch, or one end of a subscription."""
@@ -75,7 +56,7 @@ class ConsumerProcess(Process[Consumer[object]]):
             subscription, queue = waiting, waiting.queue
         events, born = queue.popleft()
         if events is None:
-            return self._end_of(subscription)
+            return self.end_of(subscription)
         if subscription.offset or len(events) > subscription.window.batch_size:
             events = subscription.cut(events, born)
         size = len(events)
@@ -114,23 +95,12 @@ class ConsumerProcess(Process[Consumer[object]]):
         self.latency.observe(now - self.inlet.born)
         self.inlet.settle_hand()
 
-    def _end_of(self, subscription: Subscription) -> int:
-        reason = self.inlet.end(subscription, subscription.marks.popleft())
-        if reason is not None:
-            self.is_final = True
-            self.exit(reason)
-        elif not self.inlet.subscriptions:
-            self._complete()
-        return MORE
+    def take_returned(self, callback: str, returned: object) -> None:
+        """Refuse events: a consumer emits nothing."""
+        check_nothing(self.name, returned, callback)
 
-    def _complete(self) -> None:
-        self.needs_attention = True
-        handle_complete = getattr(self.callbacks, "handle_complete", None)
-        if handle_complete is None:
-            self._completed(None)
-        else:
-            self.call_back(handle_complete, self._completed)
-
-    def _completed(self, _: object) -> None:
+    def input_completed(self, returned: object) -> None:
+        """End: there is nothing to send."""
+        self.take_returned("handle_complete", returned)
         self.is_final = True
         self.exit("normal")

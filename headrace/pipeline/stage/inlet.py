@@ -24,7 +24,7 @@ class Inlet:
     """The subscriptions of one consumer, served in turn.
 
     What is taken, from `source`, is *in hand* until it is settled (handled), abandoned or put back; so a crash knows
-    what it hit.
+    what it hit. It `is_over` when the last subscription has ended by its producer: none is to follow.
     """
 
     __slots__ = (
@@ -36,6 +36,7 @@ class Inlet:
         "hand_size",
         "is_acknowledged",
         "is_by_delivery",
+        "is_over",
         "is_single",
         "source",
         "subscriptions",
@@ -51,6 +52,7 @@ class Inlet:
         self.hand_size = 0
         self.born = 0.0
         self.is_single = False
+        self.is_over = False
         self.source: Subscription
         self.first: Subscription
         self._received = 0
@@ -60,12 +62,11 @@ class Inlet:
         self.subscriptions.append(subscription)
         self._look()
 
-    def open(self) -> None:
-        """Ask for the first events on every subscription that has not been asked on."""
-        for subscription in self.subscriptions:
-            demand = subscription.window.open()
-            if demand:
-                subscription.ask(demand)
+    def open(self, subscription: Subscription) -> None:
+        """Ask for the first events on a subscription, unless it has been asked on, or has ended."""
+        demand = 0 if subscription.ended is not None else subscription.window.open()
+        if demand:
+            subscription.ask(demand)
 
     def waiting(self) -> Subscription | None:
         """Return the subscription whose turn it is among those with something in the queue; None when nothing waits."""
@@ -127,9 +128,34 @@ class Inlet:
         Return the reason with which the consumer must end, if it must.
         """
         self._close(subscription)
-        if mark.kind is MarkKind.COMPLETED:
+        if mark.is_own:
             return None
-        return exit_reason(subscription.cancel, mark.reason)
+        self.is_over = not self.subscriptions
+        return None if mark.kind is MarkKind.COMPLETED else exit_reason(subscription.cancel, mark.reason)
+
+    def unsubscribe(self, subscription: Subscription, reason: ExitReason) -> None:
+        """End a subscription from here, once the batch in hand is settled: a mark says so, and nothing else waits."""
+        unbegun = subscription.unbegun()
+        subscription.window.coming -= len(unbegun)
+        subscription.ended = Mark(MarkKind.CANCEL, reason)
+        self._give_back(subscription, unbegun)
+        subscription.forgo()
+        subscription.queue.clear()
+        subscription.marks.clear()
+        subscription.mark(Mark(MarkKind.CANCEL, reason, is_own=True))
+
+    def change(self, subscription: Subscription, max_demand: int, min_demand: int | None) -> None:
+        """Go on with other bounds: ask for more where they say so, take back what goes beyond them and was not sent."""
+        former = subscription.window
+        window = subscription.window = type(former)(max_demand, min_demand).moved_to(former.coming)
+        excess = min(window.coming - max_demand, subscription.asked + subscription.pending)
+        if excess > 0:
+            window.coming -= excess
+            told = subscription.forgo_some(excess)
+            if told:
+                subscription.producer.forgone(subscription, told)
+        elif demand := window.missing():
+            subscription.ask(demand)
 
     def abandon(self, *, is_crash: bool) -> None:
         """Give up the batch in hand.
@@ -148,15 +174,21 @@ class Inlet:
         self.counts.discard(self.hand_size, "crash" if is_crash else "cancelled")
         self.source.handled(self.hand_size)
 
-    def leave(self) -> None:
+    def leave(self, reason: ExitReason = "normal") -> None:
         """End all subscriptions: what was not begun goes back to its producer, or is discarded."""
         for subscription in list(self.subscriptions):
-            left = subscription.producer.left(subscription, subscription.unbegun())
-            subscription.delivered += len(left)
+            if subscription.ended is None:
+                subscription.ended = Mark(MarkKind.DOWN, reason)
+            self._give_back(subscription, subscription.unbegun())
             self._close(subscription)
-            self.counts.discard(len(left), "cancelled")
-            if self.is_acknowledged:
-                settle(left, Outcome.FAILED)
+
+    def _give_back(self, subscription: Subscription, unbegun: list[object]) -> None:
+        left = subscription.producer.left(subscription, unbegun)
+        subscription.delivered += len(left)
+        subscription.taken_back -= len(left)
+        self.counts.discard(len(left), "cancelled")
+        if self.is_acknowledged:
+            settle(left, Outcome.FAILED)
 
     def _close(self, subscription: Subscription) -> None:
         """Let a subscription go; nothing of it waits or is in hand any more."""

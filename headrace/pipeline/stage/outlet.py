@@ -50,7 +50,7 @@ class Outlet:
         The rest is as if it had never been sent: it goes before all that is buffered, and is served at once.
         Once closed, nothing can go to others.
         """
-        if self.is_closed:
+        if self.is_closed or subscription not in self.subscriptions:
             return unbegun
         is_sole = subscription is self.sole
         self.subscriptions.remove(subscription)
@@ -65,6 +65,20 @@ class Outlet:
         self.buffer.put_back(unbegun, born)
         self._serve()
         return []
+
+    def let_go(self, subscription: Subscription, mark: Mark) -> None:
+        """Send a subscriber nothing more; the mark tells it so, behind all that was delivered."""
+        self.subscriptions.remove(subscription)
+        self.dispatcher.cancelled(subscription)
+        self._choose_sole()
+        subscription.forgo()
+        subscription.mark(mark)
+        self._serve()
+
+    def askers(self) -> dict[str, int]:
+        """Return who misses events, and how many."""
+        missing = ((subscription, subscription.asked + subscription.pending) for subscription in self.subscriptions)
+        return {subscription.consumer.name: demand for subscription, demand in missing if demand}
 
     def sent(self) -> int:
         """Return how many events have been sent, each counted once, however many subscribers got it."""

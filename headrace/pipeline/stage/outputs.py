@@ -20,7 +20,7 @@ def as_list(stage: str, callback: str, returned: object) -> list[object]:
     )
 
 
-def check_nothing(stage: str, returned: object) -> None:
-    """Raise `BadReturn` when a consumer's `handle_events` returned something."""
+def check_nothing(stage: str, returned: object, callback: str = "handle_events") -> None:
+    """Raise `BadReturn` when a consumer's callback returned something."""
     if returned is not None:
-        raise BadReturn(stage, "handle_events", returned, "None: a consumer emits nothing")
+        raise BadReturn(stage, callback, returned, "None: a consumer emits nothing")

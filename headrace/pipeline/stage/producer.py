@@ -60,6 +60,14 @@ class Producer(Stage, Generic[Out]):
         """
         self._runtime.complete()
 
+    def estimate_buffered_count(self) -> int:
+        """Return how many events wait for somebody to ask."""
+        return self._runtime.estimate_buffered_count()
+
+    def askers(self) -> dict[str, int]:
+        """Return who misses events now, by name, and how many: who asks, where `handle_demand` wants to know."""
+        return self._runtime.askers()
+
     @staticmethod
     def from_stream(source: Iterable[Out] | AsyncIterable[Out]) -> "Callable[[], Producer[Out]]":
         """Make producers of any iterable, async iterable or aiostream stream; they complete when it ends.

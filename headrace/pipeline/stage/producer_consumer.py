@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Iterable
 from typing import Generic, TypeVar
 
 from headrace.ground.errors import MissingCallback
-from headrace.pipeline.stage.stage import Emits, Stage
+from headrace.pipeline.stage.stage import Emits, Stage, Takes
+from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -16,9 +18,14 @@ class ProducerConsumer(Stage, Generic[In, Out]):
     It works only while its own subscribers miss events. One more callback is looked for, beside `init()` and
     `terminate(reason)`: `handle_complete()`, `def` or `async def`, called once when all producers have completed and
     every event has been handled; it may return last events.
+
+    And one that GenStage's users wish for: `handle_demand(demand)`, as a producer's, `def` or `async def`, called when
+    subscribers ask for `demand` more than ever before. What it returns, say from a cache, goes out first; what they
+    still miss then comes of what is upstream.
     """
 
     _runtime: Emits
+    _inlet: Takes
 
     def handle_events(self, events: list[In]) -> Iterable[Out] | Awaitable[Iterable[Out]]:
         """Return what comes of a batch, any number of events, in order. The batch is yours; the events are shared.
@@ -31,3 +38,24 @@ class ProducerConsumer(Stage, Generic[In, Out]):
     def emit_nowait(self, events: list[Out]) -> None:
         """Emit events at any time, in the loop's thread, beside those that `handle_events` returns."""
         self._runtime.emit_nowait(list[object](events))
+
+    def estimate_buffered_count(self) -> int:
+        """Return how many events wait for somebody to ask."""
+        return self._runtime.estimate_buffered_count()
+
+    def askers(self) -> dict[str, int]:
+        """Return who misses events now, by name, and how many."""
+        return self._runtime.askers()
+
+    @property
+    def source(self) -> SubscriptionHandle:
+        """The subscription whose batch `handle_events` has in hand (GenStage's `from`)."""
+        return self._inlet.source()
+
+    def subscribe(self, to: SubscribeTo) -> SubscriptionHandle:
+        """Subscribe to another stage of the same pipeline, or anew to the same one.
+
+        Raises `GraphError` for a stage that there is not, that emits nothing, or that is upstream of itself then,
+        `NoProcess` for one that has ended.
+        """
+        return self._inlet.subscribe(to)

@@ -5,21 +5,22 @@ from collections.abc import Callable
 from functools import partial
 
 from headrace.pipeline.acknowledgement.message import as_messages, claim
-from headrace.pipeline.process.process import ExitReason, Process, State
+from headrace.pipeline.process.process import ExitReason, State
 from headrace.pipeline.process.scheduler import BLOCKED, HANDLED, HANDLED_MORE, IDLE, MORE, Scheduler
 from headrace.pipeline.stage.counts import StageCounts
-from headrace.pipeline.stage.handler import Handler, MessageHandler
+from headrace.pipeline.stage.handler import MessageHandler
 from headrace.pipeline.stage.inlet import Inlet
 from headrace.pipeline.stage.outlet import Outlet
 from headrace.pipeline.stage.outputs import as_list
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.pipeline.stage.subscription import Subscription
+from headrace.pipeline.stage.subscription import Mark, MarkKind, Subscription
+from headrace.pipeline.stage.taking_process import TakingProcess
 
 
-class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
+class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
     """An inlet, an outlet, and the gate between them (GenStage's rule: one whole delivery may overshoot)."""
 
-    __slots__ = ("counts", "handle_events", "inlet", "is_completing", "is_draining", "outlet")
+    __slots__ = ("is_completing", "is_draining", "outlet")
 
     def __init__(
         self,
@@ -29,17 +30,15 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
         counts: StageCounts,
         outlet: Outlet,
     ) -> None:
-        super().__init__(name, factory, scheduler)
-        self.counts = counts
-        self.inlet = Inlet(counts, is_by_delivery=True)
+        super().__init__(name, factory, scheduler, counts, Inlet(counts, is_by_delivery=True))
         self.outlet = outlet
         self.is_completing = False
         self.is_draining = False
-        self.handle_events: Handler = lambda _: []
 
     def bound(self, callbacks: ProducerConsumer[object, object]) -> None:
         """Hand the new callback object its words."""
         callbacks._counts = self.counts  # noqa: SLF001 - the runtime is what stands behind the base class
+        callbacks._inlet = self  # noqa: SLF001
         callbacks._runtime = self  # noqa: SLF001
         self.handle_events = callbacks.handle_events
         if self.inlet.is_acknowledged:
@@ -48,26 +47,38 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
             )
 
     def running(self) -> None:
-        """Ask for the first events; after a restart, go on with what waits, were it but the end."""
-        self.inlet.open()
-        if not (self.inlet.subscriptions or self.is_completing):
-            self._complete()
-
-    def abandon(self, reason: ExitReason) -> None:
-        """Count the crash, and give up the batch in hand."""
-        if isinstance(reason, BaseException) and not self.is_final:
-            self.counts.error(reason)
-        self.inlet.abandon(is_crash=isinstance(reason, BaseException))
+        """Tell the callbacks of all subscriptions, on both sides."""
+        for subscription in list(self.outlet.subscriptions):
+            self.greet(subscription, "consumer")
+        super().running()
 
     def bury(self, reason: ExitReason) -> None:
         """Give back what was not begun, discard what is buffered, and tell the consumers."""
-        self.inlet.leave()
+        super().bury(reason)
         self.outlet.go_down(reason)
+
+    def joined(self, subscription: Subscription) -> None:
+        """Take in a consumer's subscription."""
+        self.outlet.subscribe(subscription)
+        if self.state is State.RUNNING:
+            self.greet(subscription, "consumer")
 
     def left(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
         """Let a consumer go; take back what it had not begun, or return it if it cannot go to another."""
-        self.scheduler.wake(self.turns)
+        self.tell_of_leaving(subscription)
         return self.outlet.leave(subscription, unbegun, self.scheduler.time())
+
+    def forgone(self, subscription: Subscription, demand: int) -> None:
+        """Take note that a consumer does without some of what it had asked for."""
+        self.outlet.dispatcher.asked(subscription, -demand)
+
+    def end_subscription(self, subscription: Subscription, reason: ExitReason) -> None:
+        """Cancel one of the subscriptions, of either side."""
+        if subscription.producer is not self:
+            super().end_subscription(subscription, reason)
+        elif not self.outlet.is_closed:
+            self.outlet.let_go(subscription, Mark(MarkKind.CANCEL, reason))
+            self.tell_of_leaving(subscription)
 
     def emit_nowait(self, events: list[object]) -> None:
         """Emit what the callbacks push; after the end it is discarded."""
@@ -78,6 +89,14 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
             self.outlet.discard(events, "cancelled")
         else:
             self.outlet.emit(events, self.scheduler.time())
+
+    def estimate_buffered_count(self) -> int:
+        """Return how many events wait for somebody to ask."""
+        return self.outlet.buffer.size
+
+    def askers(self) -> dict[str, int]:
+        """Return who misses events, and how many."""
+        return self.outlet.askers()
 
     def complete(self) -> None:
         """Finish once the buffer is empty."""
@@ -108,7 +127,7 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
             return self._shed() if self.is_draining and not outlet.subscriptions else BLOCKED
         events, born = queue.popleft()
         if events is None:
-            return self._end_of(subscription)
+            return self.end_of(subscription)
         if subscription.offset or len(events) > subscription.window.batch_size:
             events = subscription.cut(events, born)
         size = len(events)
@@ -141,12 +160,14 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
             self.inlet.settle_hand()
         return MORE
 
+    def serve(self) -> None:
+        """Send what is buffered to those who ask."""
+        self.outlet.collect()
+
     def attend(self) -> int:
-        """Serve the buffer while busy; finish when completing; else what every process attends to."""
-        if self.is_busy:
-            self.outlet.collect()
-            return IDLE
-        if self.is_completing and self.state is State.RUNNING and self._stop_reason is None and not self.mailbox:
+        """Finish when completing; else what every stage attends to."""
+        is_free = not (self.is_busy or self.notices or self.mailbox) and self._stop_reason is None
+        if self.is_completing and is_free and self.state is State.RUNNING:
             return self._finish()
         return super().attend()
 
@@ -156,26 +177,14 @@ class ProducerConsumerProcess(Process[ProducerConsumer[object, object]]):
         self.outlet.emit(events, self.inlet.born)
         self.inlet.settle_hand()
 
-    def _end_of(self, subscription: Subscription) -> int:
-        reason = self.inlet.end(subscription, subscription.marks.popleft())
-        if reason is not None:
-            self.is_final = True
-            self.exit(reason)
-        elif not self.inlet.subscriptions:
-            self._complete()
-        return MORE
+    def take_returned(self, callback: str, returned: object) -> None:
+        """Emit what a callback returned."""
+        if returned is not None:
+            self.emit_nowait(as_list(self.name, callback, returned))
 
-    def _complete(self) -> None:
-        self.needs_attention = True
-        handle_complete = getattr(self.callbacks, "handle_complete", None)
-        if handle_complete is None:
-            self.complete()
-        else:
-            self.call_back(handle_complete, self._completed)
-
-    def _completed(self, outputs: object) -> None:
-        if outputs is not None:
-            self.emit_nowait(as_list(self.name, "handle_complete", outputs))
+    def input_completed(self, returned: object) -> None:
+        """Emit last events, and finish once the buffer is empty."""
+        self.take_returned("handle_complete", returned)
         self.complete()
 
     def _finish(self) -> int:

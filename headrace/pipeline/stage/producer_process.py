@@ -7,7 +7,7 @@ from functools import partial
 
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.demand.ledger import Ledger
-from headrace.pipeline.process.process import ExitReason, Process, State
+from headrace.pipeline.process.process import ExitReason, State
 from headrace.pipeline.process.scheduler import (
     BLOCKED,
     HANDLED,
@@ -23,13 +23,14 @@ from headrace.pipeline.stage.outlet import Outlet
 from headrace.pipeline.stage.outputs import as_list
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.pull import AsyncPull, SyncPull, iterated
-from headrace.pipeline.stage.subscription import Subscription
+from headrace.pipeline.stage.stage_process import StageProcess
+from headrace.pipeline.stage.subscription import Mark, MarkKind, Subscription
 
 
-class ProducerProcess(Process[Producer[object]]):
+class ProducerProcess(StageProcess[Producer[object]]):
     """Tells `handle_demand` what is unmet and not owed, and sees to it that what it emits is delivered or buffered."""
 
-    __slots__ = ("counts", "handle_demand", "is_completing", "is_draining", "ledger", "outlet", "pull")
+    __slots__ = ("handle_demand", "is_completing", "is_draining", "ledger", "outlet", "pull")
 
     def __init__(
         self,
@@ -39,8 +40,7 @@ class ProducerProcess(Process[Producer[object]]):
         counts: StageCounts,
         outlet: Outlet,
     ) -> None:
-        super().__init__(name, factory, scheduler)
-        self.counts = counts
+        super().__init__(name, factory, scheduler, counts)
         self.outlet = outlet
         self.ledger = Ledger()
         self.pull: SyncPull | AsyncPull | None = None
@@ -58,11 +58,14 @@ class ProducerProcess(Process[Producer[object]]):
     def running(self) -> None:
         """Tell the new callbacks all that is unmet: what the former ones were told died with them."""
         self.ledger.forget()
+        for subscription in list(self.outlet.subscriptions):
+            self.greet(subscription, "consumer")
         if self.is_draining:
             self.complete()
 
     def abandon(self, reason: ExitReason) -> None:
         """Count the crash, and emit what a stream had yielded: it was taken in."""
+        self.notices.clear()
         if isinstance(reason, BaseException):
             self.counts.error(reason)
         if self.pull is not None:
@@ -87,10 +90,26 @@ class ProducerProcess(Process[Producer[object]]):
             return
         super().turn_failed(error)
 
+    def joined(self, subscription: Subscription) -> None:
+        """Take in a consumer's subscription."""
+        self.outlet.subscribe(subscription)
+        if self.state is State.RUNNING:
+            self.greet(subscription, "consumer")
+
     def left(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
         """Let a consumer go; take back what it had not begun, or return it if it cannot go to another."""
-        self.scheduler.wake(self.turns)
+        self.tell_of_leaving(subscription)
         return self.outlet.leave(subscription, unbegun, self.scheduler.time())
+
+    def forgone(self, subscription: Subscription, demand: int) -> None:
+        """Take note that a consumer does without some of what it had asked for."""
+        self.outlet.dispatcher.asked(subscription, -demand)
+
+    def end_subscription(self, subscription: Subscription, reason: ExitReason) -> None:
+        """Send a consumer nothing more; it is told behind all that was delivered."""
+        if not self.outlet.is_closed:
+            self.outlet.let_go(subscription, Mark(MarkKind.CANCEL, reason))
+            self.tell_of_leaving(subscription)
 
     def emit_nowait(self, events: list[object]) -> None:
         """Deliver what has been asked for, buffer the rest, and count what could not be kept."""
@@ -99,6 +118,14 @@ class ProducerProcess(Process[Producer[object]]):
             return
         self.ledger.emitted(len(events))
         self.outlet.emit(events, self.scheduler.time())
+
+    def estimate_buffered_count(self) -> int:
+        """Return how many events wait for somebody to ask."""
+        return self.outlet.buffer.size
+
+    def askers(self) -> dict[str, int]:
+        """Return who misses events, and how many."""
+        return self.outlet.askers()
 
     def complete(self) -> None:
         """Finish once the buffer is empty."""
@@ -123,6 +150,11 @@ class ProducerProcess(Process[Producer[object]]):
         if self.is_busy:
             self.cancel_later()
         self.complete()
+
+    def take_returned(self, callback: str, returned: object) -> None:
+        """Emit what a callback returned."""
+        if returned is not None:
+            self.emit_nowait(as_list(self.name, callback, returned))
 
     def turn(self) -> int:
         """Serve the buffer, then tell `handle_demand` what is still missing and not owed."""
@@ -149,12 +181,13 @@ class ProducerProcess(Process[Producer[object]]):
             self.emit_nowait(events)
         return HANDLED_BLOCKED if size == demand else HANDLED
 
+    def serve(self) -> None:
+        """Send what is buffered to those who ask."""
+        self.outlet.collect()
+
     def attend(self) -> int:
-        """Serve the buffer while busy; finish when completing; else what every process attends to."""
-        if self.is_busy:
-            self.outlet.collect()
-            return IDLE
-        if self.state is not State.RUNNING or self._stop_reason is not None:
+        """Finish when completing, pull on; else what every stage attends to."""
+        if self.is_busy or self.notices or self.state is not State.RUNNING or self._stop_reason is not None:
             return super().attend()
         if isinstance(self.pull, AsyncPull) and self.pull.is_running:
             return self._attend_pulling(self.pull)

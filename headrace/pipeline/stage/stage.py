@@ -4,6 +4,8 @@ from typing import ClassVar, Protocol
 
 from headrace.ground.counts import Families
 from headrace.pipeline.stage.counts import StageCounts
+from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
 
 
 class Emits(Protocol):
@@ -15,12 +17,36 @@ class Emits(Protocol):
     def complete(self) -> None:
         """Emit nothing more."""
 
+    def estimate_buffered_count(self) -> int:
+        """Return how many events wait for somebody to ask."""
+
+    def askers(self) -> dict[str, int]:
+        """Return who misses events, and how many."""
+
+
+class Takes(Protocol):
+    """The runtime's side of a stage that takes events in."""
+
+    def source(self) -> SubscriptionHandle:
+        """Return the subscription whose batch is being handled."""
+
+    def subscribe(self, to: SubscribeTo) -> SubscriptionHandle:
+        """Subscribe to another stage."""
+
 
 class Stage:
     """The base of `Producer`, `ProducerConsumer` and `Consumer`; subclass one of those.
 
     Two callbacks are looked for on every stage, `def` or `async def`: `init()` opens what the stage needs, in the
     running loop, before anything flows, and again after a restart, on a new object; `terminate(reason)` closes it.
+
+    Two more tell of subscriptions, and may be either, too. `handle_subscribe(side, to, subscription)` is called for
+    each one in each life of the stage, before anything flows through it: `side` is what the *other* stage is,
+    "producer" or "consumer", `to` the `SubscribeTo`, and `subscription` a handle to keep. A consumer that returns
+    "manual" asks by hand from then on, `subscription.ask(10)`; None and "automatic" leave that to headrace.
+    `handle_cancel(kind, reason, subscription)` is called when one has ended: "cancel" when either side cancelled it,
+    "completed" when the producer was done, "down" when the other side's process ended for good (a restart is no end).
+    A stage that emits may return last events from it.
     """
 
     per_event: ClassVar[bool] = False

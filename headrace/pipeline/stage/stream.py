@@ -31,7 +31,7 @@ class Reader:
         )
         self.inlet.subscribe(subscription)
         producer.outlet.subscribe(subscription)
-        self.inlet.open()
+        self.inlet.open(subscription)
 
     def _turn(self) -> int:
         """Wake the coroutine that reads: something waits."""

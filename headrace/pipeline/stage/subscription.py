@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from headrace.pipeline.demand.window import Window
+from headrace.pipeline.demand.window import ManualWindow, Window
 from headrace.pipeline.process.process import ExitReason
 from headrace.pipeline.process.scheduler import Scheduler, Turns
 
@@ -20,8 +20,9 @@ class SubscribeTo:
 
     `min_demand` is half of `max_demand` when it is None; `cancel` is the topology's when it is None.
     The rest is for the producer's dispatcher: `selector` is asked by a broadcasting one, once for each event;
-    `partition` names the consumer's own at a partitioning one; a weighted one gives a consumer `weight` times as much as
-    one of weight 1. `options` mean nothing to headrace: `handle_subscribe` of both sides and the dispatcher see them.
+    `partition` names the consumer's own at a partitioning one; a weighted one gives a consumer `weight` times as much
+    as one of weight 1. `options` mean nothing to headrace: `handle_subscribe` of both sides sees them, and so does the
+    dispatcher.
     """
 
     producer: str
@@ -38,6 +39,7 @@ class MarkKind(enum.Enum):
     """What a mark in the queue says."""
 
     COMPLETED = "completed"
+    CANCEL = "cancel"
     DOWN = "down"
 
 
@@ -47,6 +49,8 @@ class Mark:
 
     kind: MarkKind
     reason: ExitReason = "normal"
+    is_own: bool = False
+    """Whether the consumer itself has ended the subscription, so that it lives on whatever its cancel mode says."""
 
 
 class End(Protocol):
@@ -62,11 +66,15 @@ class ProducerEnd(End, Protocol):
     def left(self, subscription: "Subscription", unbegun: list[object]) -> list[object]:
         """Take note that a consumer has gone; take back what it had not begun, or return it."""
 
+    def forgone(self, subscription: "Subscription", demand: int) -> None:
+        """Take note that a consumer does without `demand` of what the dispatcher was told of."""
+
 
 class Subscription:
     """One object, two ends. Asking is an addition, delivering is an append, and either wakes the other side.
 
     Always: `asked + pending + queued + in hand = window.coming <= max_demand`, and order is kept.
+    `ended` says how it ended, from the moment on when either side has decided so.
     `pending` is what the producer may still send; `asked` is what its dispatcher has not been told yet, which a sole
     subscriber, among whom there is nothing to choose, has no need of. The queue holds deliveries `(events, when the
     first was born at its source)`, and `(None, 0.0)` where the next of `marks` stands.
@@ -78,6 +86,8 @@ class Subscription:
         "consumer",
         "consumer_turns",
         "delivered",
+        "ended",
+        "forgone",
         "is_sole",
         "marks",
         "offset",
@@ -88,6 +98,8 @@ class Subscription:
         "producer_turns",
         "queue",
         "selector",
+        "taken_back",
+        "to",
         "wake",
         "weight",
         "window",
@@ -107,6 +119,8 @@ class Subscription:
         self.producer_turns = producer.turns
         self.consumer_turns = consumer.turns
         self.window = window
+        self.to = to
+        self.ended: Mark | None = None
         self.cancel: CancelMode = "permanent" if to.cancel is None else to.cancel
         self.selector = to.selector
         self.partition = to.partition
@@ -119,6 +133,8 @@ class Subscription:
         self.asked = 0
         self.pending = 0
         self.delivered = 0
+        self.taken_back = 0
+        self.forgone = 0
 
     def ask(self, demand: int) -> None:
         """Ask for `demand` more events; asks that meet before the producer's turn are one sum."""
@@ -153,9 +169,29 @@ class Subscription:
 
     def mark(self, mark: Mark) -> None:
         """Put a mark in the queue, behind all that was delivered."""
+        self.ended = mark
         self.marks.append(mark)
         self.queue.append((None, 0.0))
         self.wake(self.consumer_turns)
+
+    def forgo(self) -> None:
+        """Ask for nothing more, and take back what was asked for and not sent; what is in hand is still accounted for.
+
+        Both ends have let go of it, or are about to.
+        """
+        self.window = ManualWindow(self.window.max_demand, self.window.min_demand).moved_to(self.unfinished())
+        self.forgone += self.asked + self.pending
+        self.asked = self.pending = 0
+
+    def forgo_some(self, demand: int) -> int:
+        """Take back up to `demand` of what the producer has not been told yet; return what is still to be forgone."""
+        untold = min(demand, self.asked)
+        self.asked -= untold
+        self.forgone += demand
+        if self.is_sole:
+            self.pending -= demand
+            return 0
+        return demand - untold
 
     def unfinished(self) -> int:
         """Return how many events wait in the queue or are in hand."""
@@ -193,4 +229,5 @@ class Subscription:
         self.queue.clear()
         self.queue.extend((None, 0.0) for _ in self.marks)
         self.delivered -= len(events)
+        self.taken_back += len(events)
         return events

@@ -92,10 +92,10 @@ def subscribe(
     selector = to.selector and Selector(to.selector, consumer.counts, is_acknowledged=producer.outlet.is_acknowledged)
     said = replace(to, cancel=cancel if to.cancel is None else to.cancel, selector=selector)
     subscription = Subscription(producer, consumer, window, said, consumer.scheduler)
-    consumer.inlet.subscribe(subscription)
-    producer.outlet.subscribe(subscription)
     if producer.outlet.is_acknowledged:
         consumer.inlet.is_acknowledged = True
         if isinstance(consumer, ProducerConsumerProcess):
             consumer.outlet.is_acknowledged = True
+    producer.joined(subscription)
+    consumer.subscribed(subscription)
     return subscription

@@ -1,0 +1,126 @@
+"""What the processes of all kinds of stages share: being told of subscriptions and their ends, and being paused."""
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from headrace.ground.errors import BadReturn, NoProcess
+from headrace.pipeline.process.process import ExitReason, Process, State
+from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler
+from headrace.pipeline.stage.counts import StageCounts
+from headrace.pipeline.stage.stage import Stage
+from headrace.pipeline.stage.subscription import Mark, SubscribeTo, Subscription
+from headrace.pipeline.stage.subscription_handle import Side, SubscriptionHandle
+
+S = TypeVar("S", bound=Stage)
+
+SubscribeCallback = Callable[[Side, SubscribeTo, SubscriptionHandle], object]
+CancelCallback = Callable[[str, ExitReason, SubscriptionHandle], object]
+
+
+def _subscribes_alone(name: str, _: SubscribeTo) -> SubscriptionHandle:
+    raise NoProcess(name)
+
+
+class StageProcess(Process[S]):
+    """A process with *notices*: what its callbacks are told of before mail, each in a turn of its own.
+
+    While it is paused it hands its callbacks no events and no demand. Mail, notices and ends go on, and so does what
+    it has buffered.
+    """
+
+    __slots__ = ("counts", "is_paused", "notices", "subscriber")
+
+    def __init__(self, name: str, factory: Callable[[], S], scheduler: Scheduler, counts: StageCounts) -> None:
+        super().__init__(name, factory, scheduler)
+        self.counts = counts
+        self.is_paused = False
+        self.notices: deque[Callable[[], None]] = deque()
+        self.subscriber: Callable[[str, SubscribeTo], SubscriptionHandle] = _subscribes_alone
+
+    def subscribe(self, to: SubscribeTo) -> SubscriptionHandle:
+        """Subscribe to another stage of the same topology, or anew to the same one."""
+        return self.subscriber(self.name, to)
+
+    def pause(self) -> None:
+        """Hand the callbacks nothing more; what they are at goes on."""
+        self.is_paused = True
+        self._look()
+
+    def resume(self) -> None:
+        """Go on."""
+        self.is_paused = False
+        self._look()
+
+    def notify(self, notice: Callable[[], None]) -> None:
+        """Have a notice handled before all mail."""
+        self.notices.append(notice)
+        self._look()
+
+    def _look(self) -> None:
+        self.needs_attention = True
+        self.scheduler.wake(self.turns)
+
+    def serve(self) -> None:
+        """Send what waits and may go, while the callbacks are busy or paused."""
+
+    def greet(self, subscription: Subscription, side: Side) -> None:
+        """Tell the callbacks of a subscription, at once where they do not want to know."""
+        handle_subscribe: SubscribeCallback | None = getattr(self.callbacks, "handle_subscribe", None)
+        if handle_subscribe is None:
+            self.greeted(subscription, side, None)
+        else:
+            handle = SubscriptionHandle(subscription, self)
+            tell = partial(handle_subscribe, side, subscription.to, handle)
+            self.notify(partial(self.call_back, tell, partial(self._answered, subscription, side)))
+
+    def _answered(self, subscription: Subscription, side: Side, mode: object) -> None:
+        allowed = ("automatic", "manual") if side == "producer" else ("automatic",)
+        if mode is not None and mode not in allowed:
+            words = " or ".join(f'"{word}"' for word in allowed)
+            raise BadReturn(self.name, "handle_subscribe", mode, f"None or {words}")
+        self.greeted(subscription, side, "automatic" if mode is None else mode)
+
+    def greeted(self, subscription: Subscription, side: Side, mode: object) -> None:
+        """Go on with a subscription that the callbacks know of; `mode` is None where they were not asked."""
+
+    def change_demand(self, subscription: Subscription, max_demand: int, min_demand: int | None) -> None:
+        """Go on with other bounds of a subscription; a stage that takes nothing in has none."""
+
+    def end_subscription(self, subscription: Subscription, reason: ExitReason) -> None:
+        """Cancel one of the subscriptions."""
+
+    def tell_of_end(self, subscription: Subscription, mark: Mark, then: Callable[[object], None]) -> None:
+        """Tell the callbacks that a subscription has ended, and go on with `then`, at once where they do not care."""
+        handle_cancel: CancelCallback | None = getattr(self.callbacks, "handle_cancel", None)
+        if handle_cancel is None:
+            then(None)
+        else:
+            handle = SubscriptionHandle(subscription, self)
+            self.call_back(partial(handle_cancel, mark.kind.value, mark.reason, handle), then)
+
+    def tell_of_leaving(self, subscription: Subscription) -> None:
+        """Tell the callbacks, in a turn to come, that a consumer has gone, or was let go."""
+        self.scheduler.wake(self.turns)
+        if self.state is State.RUNNING and subscription.ended is not None and hasattr(self.callbacks, "handle_cancel"):
+            then = partial(self.take_returned, "handle_cancel")
+            self.notify(partial(self.tell_of_end, subscription, subscription.ended, then))
+
+    def take_returned(self, callback: str, returned: object) -> None:
+        """Do with what a callback beside the main one returned what the kind of stage does with it."""
+
+    def attend(self) -> int:
+        """Serve while busy; handle a notice; else what every process attends to, and nothing more while paused."""
+        if self.is_busy:
+            self.serve()
+            return IDLE
+        if self.notices and self.state is State.RUNNING and self._stop_reason is None:
+            self.notices.popleft()()
+            return MORE
+        outcome = super().attend()
+        if self.is_paused and not self.needs_attention and self.state is State.RUNNING:
+            self.needs_attention = True
+            self.serve()
+            return IDLE
+        return outcome

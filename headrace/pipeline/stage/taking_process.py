@@ -1,0 +1,118 @@
+"""What the processes of consumers and producer-consumers share: an inlet, and what becomes of its subscriptions."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from headrace.pipeline.demand.window import ManualWindow, Window
+from headrace.pipeline.process.process import ExitReason, State
+from headrace.pipeline.process.scheduler import MORE, Scheduler
+from headrace.pipeline.stage.counts import StageCounts
+from headrace.pipeline.stage.handler import Handler
+from headrace.pipeline.stage.inlet import Inlet
+from headrace.pipeline.stage.stage import Stage
+from headrace.pipeline.stage.stage_process import StageProcess
+from headrace.pipeline.stage.subscription import Subscription
+from headrace.pipeline.stage.subscription_handle import Side, SubscriptionHandle
+
+S = TypeVar("S", bound=Stage)
+
+
+class TakingProcess(StageProcess[S]):
+    """A process with subscriptions to others. It completes when the last of them has ended by its producer.
+
+    Where it cancelled the last one itself it waits, for it may subscribe again.
+    """
+
+    __slots__ = ("handle_events", "inlet")
+
+    def __init__(
+        self, name: str, factory: Callable[[], S], scheduler: Scheduler, counts: StageCounts, inlet: Inlet
+    ) -> None:
+        super().__init__(name, factory, scheduler, counts)
+        self.inlet = inlet
+        self.handle_events: Handler = lambda _: []
+
+    def running(self) -> None:
+        """Tell the callbacks of all subscriptions; after a restart, go on with what waits, were it but the end."""
+        for subscription in list(self.inlet.subscriptions):
+            if subscription.ended is None:
+                self.greet(subscription, "producer")
+        if self.inlet.is_over:
+            self.complete_input()
+
+    def subscribed(self, subscription: Subscription) -> None:
+        """Take in a subscription."""
+        self.inlet.subscribe(subscription)
+        if self.state is State.RUNNING:
+            self.greet(subscription, "producer")
+
+    def greeted(self, subscription: Subscription, side: Side, mode: object) -> None:
+        """Ask for the first events, unless the callbacks will do so by hand."""
+        if side != "producer" or subscription.ended is not None:
+            return
+        former = subscription.window
+        if mode is not None and (mode == "manual") is not isinstance(former, ManualWindow):
+            kind = ManualWindow if mode == "manual" else Window
+            subscription.window = kind(former.max_demand, former.min_demand).moved_to(former.coming)
+        self.inlet.open(subscription)
+
+    def source(self) -> SubscriptionHandle:
+        """Return the subscription whose batch is being handled."""
+        inlet = self.inlet
+        return SubscriptionHandle(inlet.first if inlet.hand is None else inlet.source, self)
+
+    def end_subscription(self, subscription: Subscription, reason: ExitReason) -> None:
+        """Cancel one of the subscriptions."""
+        if self.state is not State.ENDED:
+            self.inlet.unsubscribe(subscription, reason)
+
+    def change_demand(self, subscription: Subscription, max_demand: int, min_demand: int | None) -> None:
+        """Go on with other bounds."""
+        if subscription.ended is None:
+            self.inlet.change(subscription, max_demand, min_demand)
+
+    def abandon(self, reason: ExitReason) -> None:
+        """Count the crash, and give up the batch in hand."""
+        self.notices.clear()
+        if isinstance(reason, BaseException) and not self.is_final:
+            self.counts.error(reason)
+        self.inlet.abandon(is_crash=isinstance(reason, BaseException))
+
+    def bury(self, reason: ExitReason) -> None:
+        """Give back what was not begun."""
+        self.inlet.leave(reason)
+
+    def end_of(self, subscription: Subscription) -> int:
+        """Act on an end that was reached."""
+        mark = subscription.marks.popleft()
+        reason = self.inlet.end(subscription, mark)
+        self.tell_of_end(subscription, mark, partial(self._go_on_after_end, reason))
+        return MORE
+
+    def _go_on_after_end(self, reason: ExitReason | None, returned: object) -> None:
+        self.take_returned("handle_cancel", returned)
+        if reason is not None:
+            self.is_final = True
+            self.exit(reason)
+        elif self.inlet.is_over:
+            self.complete_input()
+
+    def give_up_waiting(self) -> None:
+        """Complete if it subscribes to nothing: nobody is left who could feed it."""
+        if not (self.inlet.subscriptions or self.inlet.is_over):
+            self.inlet.is_over = True
+            if self.state is State.RUNNING:
+                self.notify(self.complete_input)
+
+    def complete_input(self) -> None:
+        """Let the callbacks say their last words: all that was to come has been handled."""
+        self.needs_attention = True
+        handle_complete = getattr(self.callbacks, "handle_complete", None)
+        if handle_complete is None:
+            self.input_completed(None)
+        else:
+            self.call_back(handle_complete, self.input_completed)
+
+    def input_completed(self, returned: object) -> None:
+        """Go on after the last words."""
