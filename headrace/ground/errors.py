@@ -12,7 +12,11 @@
     │   ├── NameTaken            another live process has the name
     │   ├── StartFailed          its `init` failed
     │   ├── RestartsExhausted    its supervisor gave up
+    │   ├── TaskFailed           a task raised, or was stopped, before it had a result
+    │   ├── TaskTimeout          a task had no result in time
+    │   ├── TooManyChildren      its supervisor may have no more children at a time
     │   ├── Unrecoverable        no restart would mend it: the supervisor gives up at once
+    │   │   └── PermanentChild   a child for one event that would never finish
     │   └── ForeignThread        the call needs the loop's own thread
     └── StageError               a stage, its subscriptions, its graph
         ├── DemandError          max_demand and min_demand do not fit
@@ -132,11 +136,54 @@ class RestartsExhausted(ProcessError):
         self.__cause__ = reason if isinstance(reason, BaseException) else None
 
 
+class TaskFailed(ProcessError):
+    """A task ended before it had a result; `reason` says why."""
+
+    def __init__(self, name: str, reason: object) -> None:
+        self.name = name
+        self.reason = reason
+        super().__init__(f"task {name!r} has no result ({describe(reason)}): mend that, and start it again")
+        self.__cause__ = reason if isinstance(reason, BaseException) else None
+
+
+class TaskTimeout(ProcessError):
+    """A task had no result in time."""
+
+    def __init__(self, name: str, seconds: float) -> None:
+        self.name = name
+        self.seconds = seconds
+        super().__init__(
+            f"task {name!r} had no result within {seconds:g} s: give it longer with timeout_seconds, or shut it down"
+        )
+
+
+class TooManyChildren(ProcessError):
+    """A supervisor has as many children as it may have at a time."""
+
+    def __init__(self, name: str, limit: int) -> None:
+        self.name = name
+        self.limit = limit
+        super().__init__(
+            f"{name!r} has {limit} children, as many as it may: wait until one has ended, or raise its max_children"
+        )
+
+
 class Unrecoverable(ProcessError):
     """What went wrong would go wrong again after a restart: the supervisor gives up at once, and the run ends with it.
 
     Raise it with one sentence that says what, where and what to do.
     """
+
+
+class PermanentChild(Unrecoverable):
+    """A consumer supervisor is to start a child of restart type "permanent"."""
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+        super().__init__(
+            f"{stage!r} starts a permanent child for an event, which would never be finished: "
+            'say restart="temporary", or "transient" to have it run again after a crash'
+        )
 
 
 class ForeignThread(ProcessError):
@@ -202,9 +249,9 @@ class MetricConflict(StageError):
 
 
 class GraphError(StageError):
-    """Stages that cannot be linked; `stage` is the one to mend."""
+    """Stages that cannot be linked; `stage` is the one to mend, or the name of the whole pipeline."""
 
-    def __init__(self, stage: str, why: str) -> None:
+    def __init__(self, stage: str, why: str, *, what: str = "stage") -> None:
         self.stage = stage
         self.why = why
-        super().__init__(f"stage {stage!r} {why}")
+        super().__init__(f"{what} {stage!r} {why}")

@@ -1,0 +1,162 @@
+"""Task: one function that runs to its end in a process of its own."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Generic, ParamSpec, TypeVar, cast, overload
+
+from headrace.ground.errors import CallToSelf, ForeignThread, TaskFailed, TaskTimeout
+from headrace.pipeline.process.process import CURRENT, ExitReason
+from headrace.pipeline.process.ref import Ref
+from headrace.pipeline.process.task_process import TaskProcess, present_scheduler, task_name
+
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+RESULT_SECONDS: Final = 5.0
+"""How long a result is waited for unless told otherwise (OTP's default)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(Generic[R_co]):
+    """A task has done its work, and this is its result."""
+
+    result: R_co
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A task has ended without a result, and this is why."""
+
+    reason: ExitReason
+
+
+class Task(Generic[R_co]):
+    """A function that runs in a process of its own, and the handle to it.
+
+    `Task.start(function, *args)` fires and forgets; `task = Task.spawn(function, *args)` is for those who want the
+    result, with `await task.result()`. The function is `def` or `async def`; one that blocks blocks the loop.
+    """
+
+    __slots__ = ("_is_owned", "_process")
+
+    def __init__(self, process: TaskProcess, *, is_owned: bool = False) -> None:
+        """Be the handle to `process`; one that is owned ends when the wait for its result is cancelled."""
+        self._process = process
+        self._is_owned = is_owned
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name!r} {self._process.state.value}>"
+
+    @overload
+    @staticmethod
+    def start(function: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> "Task[R]": ...
+    @overload
+    @staticmethod
+    def start(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> "Task[R]": ...
+
+    @staticmethod
+    def start(function: Callable[..., object], *args: object, **kwargs: object) -> "Task[object]":
+        """Run a function, and forget it: nothing that it does hurts whoever started it (OTP's `Task.start`).
+
+        It begins in a later turn. A failure is logged, and telemetry is told `("headrace", "task", "failed")`. From
+        any coroutine or callback on the loop; raises `ForeignThread` elsewhere.
+        """
+        return Task(_started(function, args, kwargs))
+
+    @overload
+    @staticmethod
+    def spawn(function: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> "Task[R]": ...
+    @overload
+    @staticmethod
+    def spawn(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> "Task[R]": ...
+
+    @staticmethod
+    def spawn(function: Callable[..., object], *args: object, **kwargs: object) -> "Task[object]":
+        """Run a function whose result is wanted (OTP's `Task.async`).
+
+        It belongs to whoever started it: when the wait for its result is cancelled, it is, too. A failure that
+        nobody waits for is logged.
+        """
+        return Task(_started(function, args, kwargs), is_owned=True)
+
+    @property
+    def name(self) -> str:
+        """The name of the function that it runs."""
+        return self._process.name
+
+    @property
+    def ref(self) -> Ref[object]:
+        """The reference to its process, which others may link and monitor."""
+        return Ref(self._process)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs, or is about to."""
+        return self.ref.is_alive
+
+    async def result(self, timeout_seconds: float | None = RESULT_SECONDS) -> R_co:
+        """Return what the function returned (OTP's `await`); ask as often as you like.
+
+        Raises `TaskFailed` when it has ended without a result, with what it raised as the cause, and `TaskTimeout`
+        when it takes longer; it goes on then. `CallToSelf` and `ForeignThread` at once. On cancellation a task of
+        `Task.spawn` is cancelled and waited for; any other goes on.
+        """
+        outcome = await self.yield_(timeout_seconds)
+        if outcome is None:
+            raise TaskTimeout(self.name, cast("float", timeout_seconds))
+        if isinstance(outcome, Failed):
+            raise TaskFailed(self.name, outcome.reason)
+        return outcome.result
+
+    async def yield_(self, timeout_seconds: float | None = RESULT_SECONDS) -> Finished[R_co] | Failed | None:
+        """Return how it ended, or None when it has not ended in time; never raise for it (OTP's `yield`).
+
+        None as timeout waits for ever. Cancellation is that of `result`.
+        """
+        self._check()
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._process.ended()
+        except TimeoutError:
+            pass
+        except asyncio.CancelledError:
+            if self._is_owned:
+                self._process.kill()
+                await asyncio.shield(self._process.buried)
+            raise
+        return self._outcome()
+
+    async def shutdown(self, timeout_seconds: float | None = RESULT_SECONDS) -> Finished[R_co] | Failed | None:
+        """Cancel it, and return how it ended, or None when it has not ended in time (OTP's `shutdown`).
+
+        A result that it had by then is not lost. What does not end when cancelled is left behind after its shutdown
+        time, and ends nowhere else.
+        """
+        self._check()
+        self._process.kill()
+        return await self.yield_(timeout_seconds)
+
+    def _check(self) -> None:
+        if not self._process.scheduler.is_own_thread():
+            what = f"wait for task {self.name!r}"
+            raise ForeignThread(what, "asyncio.run_coroutine_threadsafe")
+        if CURRENT.get(None) is self._process:
+            raise CallToSelf(self.name)
+
+    def _outcome(self) -> Finished[R_co] | Failed | None:
+        process = self._process
+        if not process.buried.done():
+            return None
+        if process.reason == "normal":
+            return Finished(cast("R_co", process.value))
+        return Failed(cast("ExitReason", process.reason))
+
+
+def _started(function: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]) -> TaskProcess:
+    name = task_name(function)
+    process = TaskProcess(name, partial(function, *args, **kwargs), present_scheduler(name))
+    process.start()
+    return process

@@ -1,0 +1,89 @@
+"""The process around one function, which it runs to its end."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from headrace.ground.errors import ForeignThread
+from headrace.ground.telemetry import LOG
+from headrace.pipeline.process.process import CURRENT, ExitReason, Process, State
+from headrace.pipeline.process.scheduler import IDLE, Scheduler
+from headrace.pipeline.process.settings import ProcessSettings
+
+FAILED: Final = ("headrace", "task", "failed")
+"""What telemetry is told of a task that failed, with its name and the reason."""
+
+_ANY_SETTINGS: Final = ProcessSettings()
+
+
+class TaskProcess(Process[object]):
+    """Calls its factory once, waits for what that returns if it is awaitable, and keeps what comes of it."""
+
+    __slots__ = ("_watchers", "value")
+
+    def __init__(
+        self,
+        name: str,
+        function: Callable[[], object],
+        scheduler: Scheduler,
+        settings: ProcessSettings = _ANY_SETTINGS,
+    ) -> None:
+        super().__init__(name, function, scheduler, settings)
+        self.value: object = None
+        self._watchers = 0
+
+    def turn(self) -> int:
+        """Begin the function, or end: a task has no mail."""
+        if self.is_busy:
+            return IDLE
+        if self._stop_reason is not None:
+            self.exit(self._stop_reason)
+        elif self.state is State.STARTING:
+            self.state = State.RUNNING
+            self.has_run = True
+            if not self.started.done():
+                self.started.set_result(None)
+            self.call_back(self.factory, self._returned)
+        return IDLE
+
+    def _returned(self, value: object) -> None:
+        self.value = value
+        self.exit("normal")
+
+    async def ended(self) -> ExitReason:
+        """Wait until it has ended for good; return why. Whoever waits here hears of a failure, so the log need not."""
+        if not self.buried.done():
+            self._watchers += 1
+            try:
+                await asyncio.shield(self.buried)
+            finally:
+                self._watchers -= 1
+        return self.buried.result()
+
+    def _report(self, reason: BaseException) -> None:
+        """Tell telemetry of a failure, and the log when nobody waits for the result."""
+        self.scheduler.telemetry.execute(FAILED, {"restarts": self.restarts}, {"task": self.name, "reason": reason})
+        if isinstance(reason, asyncio.CancelledError):
+            LOG.warning("task %r was cancelled", self.name)
+        elif not self._watchers:
+            LOG.error("task %r failed", self.name, exc_info=reason)
+
+
+def task_name(function: Callable[..., object]) -> str:
+    """Return the name of a task that runs `function`: the function's own, if it has one."""
+    return str(getattr(function, "__name__", "task"))
+
+
+def present_scheduler(name: str) -> Scheduler:
+    """Return the scheduler of the process that runs now, or else a new one of the running loop.
+
+    Raises `ForeignThread` where no loop runs; `name` is the task that was to start.
+    """
+    current = CURRENT.get(None)
+    if current is not None and current.scheduler.is_own_thread():
+        return current.scheduler
+    try:
+        return Scheduler()
+    except RuntimeError:
+        what = f"start of task {name!r}"
+        raise ForeignThread(what, "loop.call_soon_threadsafe") from None
