@@ -1,6 +1,7 @@
 """Random topologies: who subscribes to whom, with which windows, buffers, dispatchers and paces."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from hypothesis import strategies as st
 
@@ -10,10 +11,13 @@ from headrace.pipeline.stage.settings import DispatcherName, StageSettings
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo
 from headrace.pipeline.topology.topology import Topology
-from tests.fakes.machine_stages import FORMS, PACES, Form, Middle, Notes, Pace, Sink, Source
+from tests.fakes.machine_stages import FORMS, PACES, Event, Form, Middle, Notes, Pace, Sink, Source
+
+ANY_RESTARTS: Final = 1_000_000
+"""Stages may crash as often as they like."""
 
 
-@dataclass
+@dataclass(repr=False)
 class StagePlan:
     """One stage."""
 
@@ -23,6 +27,17 @@ class StagePlan:
     width: int
     settings: StageSettings
     subscribe_to: list[SubscribeTo] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        """Say in one line what makes a stage differ from others."""
+        to = [
+            f"{one.producer} {one.max_demand}/{one.min_demand} {one.cancel}{' thirds' if one.selector else ''}"
+            for one in self.subscribe_to
+        ]
+        said = (self.form if self.notes.name.startswith("source") else self.pace, self.notes.pace_of_life, self.width)
+        settings = self.settings
+        buffer = (settings.buffer_size, settings.buffer_keep)
+        return f"<{said} {settings.dispatcher} {buffer} {settings.restart} {to}>"
 
     def make(self) -> Stage:
         """Make the callback object."""
@@ -40,10 +55,16 @@ class Plan:
     is_acknowledged: bool
     is_measured: bool = True
     is_stopped: bool = False
+    max_restarts: int = ANY_RESTARTS
+
+    @property
+    def may_fail(self) -> bool:
+        """Whether crashes can end the run."""
+        return self.max_restarts < ANY_RESTARTS
 
     def build(self) -> Topology:
-        """Return the topology, not yet started; its stages may crash as often as they like."""
-        topology = Topology(max_restarts=1_000_000, measure=self.is_measured)
+        """Return the topology, not yet started."""
+        topology = Topology(max_restarts=self.max_restarts, max_seconds=1e9, measure=self.is_measured)
         for name, stage in self.stages.items():
             topology.add(name, stage.make, subscribe_to=stage.subscribe_to, settings=stage.settings)
         return topology
@@ -61,6 +82,11 @@ def _windows(draw: st.DrawFn, producer: str) -> SubscribeTo:
     return SubscribeTo(producer, most, draw(st.integers(0, most - 1)), cancel)
 
 
+def is_third(event: object) -> bool:
+    """Select every third event of each sender."""
+    return isinstance(event, Event) and event.number % 3 == 0
+
+
 @st.composite
 def _settings(draw: st.DrawFn) -> StageSettings:
     dispatcher: DispatcherName = draw(st.sampled_from(["demand", "broadcast"]))
@@ -71,31 +97,39 @@ def _settings(draw: st.DrawFn) -> StageSettings:
 
 
 @st.composite
+def _stages(draw: st.DrawFn, name: str, *, is_acknowledged: bool) -> StagePlan:
+    notes = Notes(name, is_acknowledged, pace_of_life=draw(st.sampled_from(["sync", "sync", *PACES])))
+    width = draw(st.sampled_from([1, 1, 1, 0, 2]))
+    return StagePlan(notes, draw(st.sampled_from(FORMS)), draw(st.sampled_from(PACES)), width, draw(_settings()))
+
+
+@st.composite
+def _edges(draw: st.DrawFn, producer: StagePlan) -> SubscribeTo:
+    to = draw(_windows(producer.notes.name))
+    is_choosy = producer.settings.dispatcher == "broadcast" and draw(st.integers(0, 3)) == 0
+    return replace(to, selector=is_third) if is_choosy else to
+
+
+@st.composite
 def plans(draw: st.DrawFn) -> Plan:
     """Draw chains, fan-outs, fan-ins and diamonds: everything is subscribed to something, and is itself heard."""
     is_acknowledged = draw(st.booleans())
     stages: dict[str, StagePlan] = {}
     emitting: list[str] = []
     unheard: set[str] = set()
-    counts = {"source": draw(st.integers(1, 3)), "middle": draw(st.integers(0, 3)), "sink": draw(st.integers(1, 3))}
+    counts = {"source": draw(st.integers(1, 3)), "middle": draw(st.integers(0, 4)), "sink": draw(st.integers(1, 3))}
     for kind, count in counts.items():
         for index in range(count):
             name = f"{kind}{index}"
-            stage = StagePlan(
-                Notes(name, is_acknowledged),
-                draw(st.sampled_from(FORMS)),
-                draw(st.sampled_from(PACES)),
-                draw(st.sampled_from([1, 1, 1, 0, 2])),
-                draw(_settings()),
-            )
-            stages[name] = stage
+            stage = stages[name] = draw(_stages(name, is_acknowledged=is_acknowledged))
             if kind != "source":
                 heard = draw(st.lists(st.sampled_from(emitting), min_size=1, max_size=2, unique=True))
                 if kind == "sink" and index == count - 1:
                     heard = [*heard, *(one for one in sorted(unheard) if one not in heard)]
-                stage.subscribe_to = [draw(_windows(one)) for one in heard]
+                stage.subscribe_to = [draw(_edges(stages[one])) for one in heard]
                 unheard -= set(heard)
             if kind != "sink":
                 emitting.append(name)
                 unheard.add(name)
-    return Plan(stages, is_acknowledged, draw(st.booleans()), draw(st.booleans()))
+    max_restarts = draw(st.sampled_from([ANY_RESTARTS, ANY_RESTARTS, ANY_RESTARTS, 2]))
+    return Plan(stages, is_acknowledged, draw(st.booleans()), draw(st.booleans()), max_restarts)

@@ -40,7 +40,11 @@ class Notes:
     handled: int = 0
     made: int = 0
     pushed: int = 0
+    lasts: int = 0
     crashes: int = 0
+    failing_inits: int = 0
+    lives: int = 0
+    pace_of_life: Pace = "sync"
     is_finishing: bool = False
     is_open: bool = False
     permits: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
@@ -75,6 +79,32 @@ class Notes:
             self.crashes -= 1
             raise MachineCrash(self.name)
 
+    def begin(self) -> Awaitable[None] | None:
+        """Do what an `init` does: wait, save at the first start, and fail when it is told to."""
+        self.lives += 1
+        if self.pace_of_life == "sync":
+            self._fail_if_told()
+            return None
+        return self._begin_later("async" if self.lives == 1 else self.pace_of_life)
+
+    async def _begin_later(self, pace: Pace) -> None:
+        await self.wait(pace)
+        self._fail_if_told()
+
+    def _fail_if_told(self) -> None:
+        if self.failing_inits:
+            self.failing_inits -= 1
+            raise MachineCrash(self.name)
+
+    def end(self) -> Awaitable[None] | None:
+        """Do what a `terminate` does: wait, and fail now and then."""
+        return None if self.pace_of_life == "sync" else self._end_later()
+
+    async def _end_later(self) -> None:
+        await self.wait(self.pace_of_life)
+        if self.lives % 3 == 0:
+            raise MachineCrash(self.name)
+
     async def wait(self, pace: Pace) -> None:
         """Wait as the pace says."""
         if pace == "gated" and not self.is_open:
@@ -98,6 +128,17 @@ class Source(Producer[object]):
         self.notes = notes
         self.form = form
         self.emits_messages = notes.is_acknowledged
+
+    def init(self) -> Awaitable[None] | None:
+        return self.notes.begin()
+
+    def terminate(self, reason: object) -> Awaitable[None] | None:
+        return self.notes.end()
+
+    def push(self, count: int) -> None:
+        """Emit events that nobody has asked for."""
+        self.notes.pushed += count
+        self.emit_nowait([self.notes.at_source("pushed") for _ in range(count)])
 
     def _some(self, demand: int) -> list[object]:
         self.notes.crash_if_told()
@@ -143,6 +184,31 @@ class Middle(ProducerConsumer[object, object]):
         self.pace: Pace = pace
         self.width = width
 
+    def init(self) -> Awaitable[None] | None:
+        return self.notes.begin()
+
+    def terminate(self, reason: object) -> Awaitable[None] | None:
+        return self.notes.end()
+
+    def push(self, count: int) -> None:
+        """Emit events beside those that are made of others."""
+        self.notes.pushed += count
+        self.emit_nowait([self.notes.new("pushed") for _ in range(count)])
+
+    def handle_complete(self) -> list[object] | Awaitable[list[object]]:
+        """Emit one last event."""
+        return self._last() if self.pace == "sync" else self._last_later()
+
+    async def _last_later(self) -> list[object]:
+        await self.notes.wait(self.pace)
+        return self._last()
+
+    def _last(self) -> list[object]:
+        self.notes.crash_if_told()
+        self.notes.lasts += 1
+        self.notes.made += 1
+        return [self.notes.new()]
+
     def handle_events(self, events: list[object]) -> list[object] | Awaitable[list[object]]:
         if self.pace == "sync":
             return self._made(events)
@@ -171,6 +237,12 @@ class Sink(Consumer[object]):
         self.notes = notes
         self.pace: Pace = pace
 
+    def init(self) -> Awaitable[None] | None:
+        return self.notes.begin()
+
+    def terminate(self, reason: object) -> Awaitable[None] | None:
+        return self.notes.end()
+
     def handle_events(self, events: list[object]) -> Awaitable[None] | None:
         if self.pace != "sync":
             return self._later(events)
@@ -184,3 +256,14 @@ class Sink(Consumer[object]):
     def _taken(self, events: list[object]) -> None:
         self.notes.crash_if_told()
         self.notes.take(events)
+
+
+def crash_now(stage: object) -> None:
+    """Raise: it is sent to a stage by mail."""
+    raise MachineCrash(type(stage).__name__)
+
+
+def push_now(count: int, stage: object) -> None:
+    """Have a stage emit events beside those that were asked for: it is sent by mail."""
+    assert isinstance(stage, Source | Middle)
+    stage.push(count)

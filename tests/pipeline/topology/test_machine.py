@@ -1,296 +1,183 @@
-"""A random machine, driven turn by turn: the laws of demand and conservation hold between any two turns."""
+"""A random machine, driven turn by turn: the laws of demand and conservation hold between any two turns.
+
+`HEADRACE_MACHINE_STEPS=100000 make test ARGS=tests/pipeline/topology/test_machine.py` takes more steps than usual.
+"""
 
 import asyncio
-import logging
-from collections.abc import AsyncGenerator, Coroutine
-from itertools import product
-from typing import TypeVar
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Final, cast
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import initialize, precondition, rule
 
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
-from headrace.pipeline.process.process import State
+from headrace.pipeline.process.process import Process, State
+from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
-from headrace.pipeline.stage.producer_process import ProducerProcess
-from headrace.pipeline.topology.link import StageProcess
-from headrace.pipeline.topology.outcome import RunOutcome
-from headrace.pipeline.topology.run import Run
-from headrace.pipeline.topology.topology import Topology
-from tests.fakes.laws import check_demand, check_over, discarded, inlet_of, outlet_of, queued
-from tests.fakes.machine_plans import Plan, names, plans
-from tests.fakes.machine_stages import Event, MachineCrash
-from tests.fakes.stepping import run_of
+from tests.fakes.machine import MachineRoom, Reader
+from tests.fakes.machine_plans import Plan, StagePlan, names, plans
+from tests.fakes.machine_stages import crash_now, push_now
 
-T = TypeVar("T")
+STEPS: Final = int(os.environ.get("HEADRACE_MACHINE_STEPS", "6000"))
+"""Rules to be applied in all; each lets the machine take up to some dozens of turns."""
 
-QUIET_STEPS = 50_000
-"""So many steps a machine may take to come to its rest."""
-
-DRAIN_SECONDS = 3.0
-"""A drain that takes so long waits for something that never comes."""
+STEPS_EACH: Final = 40
 
 
-def pulled(process: StageProcess) -> int:
-    """Return how many events came out of a stream that its producer's next turn emits."""
-    pull = process.pull if isinstance(process, ProducerProcess) else None
-    return 0 if pull is None else len(pull._came)
-
-
-def described(run: Run) -> str:
-    """Return where each stage stands, one a line."""
-    lines = []
-    for name, process in run.processes.items():
-        inlet, outlet = inlet_of(process), outlet_of(process)
-        waiting = (
-            []
-            if inlet is None
-            else [(one.producer.name, one.pending, queued(one), len(one.queue)) for one in inlet.subscriptions]
-        )
-        buffered = None if outlet is None else (outlet.buffer.size, len(outlet.subscriptions))
-        lines.append(f"{name} {process.state.value} {process.is_busy=} {process.reason!r} {waiting=} {buffered=}")
-    return "\n".join(lines)
-
-
-class Machine(RuleBasedStateMachine):
+class Machine(MachineRoom):
     """Steps, bursts, crashes, permits, readers, consumers that leave, and a drain in the middle of it all."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        logging.getLogger("headrace").setLevel(logging.CRITICAL)
-        self.loop = asyncio.new_event_loop()
-        self.topology: Topology | None = None
-        self.drain: asyncio.Task[RunOutcome] | None = None
-        self.readers: list[tuple[str, AsyncGenerator[object, None]]] = []
-        self.has_left = False
-        self.has_been_read = False
-
-    def run(self, work: Coroutine[object, object, T]) -> T:
-        return self.loop.run_until_complete(work)
-
     @initialize(plan=plans())
-    def begin(self, plan: Plan) -> None:
-        self.plan = plan
+    def start(self, plan: Plan) -> None:
         for stage in plan.stages.values():
             stage.notes.supply = 20
-        self.run(self._begin())
+        self.loop.run(self.begin(plan))
         self.check()
 
-    async def _begin(self) -> None:
-        self.topology = self.plan.build()
-        await self.topology.start()
-        self.machine = run_of(self.topology)
-        self.machine.scheduler._slice_seconds = 0.0
-
-    # rules
+    # time
 
     @rule(steps=st.integers(1, 30))
     def step(self, steps: int) -> None:
         for _ in range(steps):
-            self.run(asyncio.sleep(0))
+            self.loop.run(asyncio.sleep(0))
             self.check()
 
     @rule()
-    def settle(self) -> None:
-        self.run(self._settle())
+    def rest(self) -> None:
+        self.loop.run(self.settle())
         self.check()
-        self._check_rest()
+        self.check_rest()
 
-    async def _settle(self) -> None:
-        quiet = 0
-        for _ in range(QUIET_STEPS):
-            await asyncio.sleep(0)
-            quiet = 0 if self.machine.scheduler._is_scheduled else quiet + 1
-            if quiet > 5:
-                return
-        pytest.fail("the machine comes to no rest")
+    @rule(seconds=st.sampled_from([0.04, 0.06, 1.0]))
+    def wait(self, seconds: float) -> None:
+        self.loop.run(asyncio.sleep(seconds))
+        self.check()
+
+    # work, slow and quick
 
     @rule(data=st.data(), count=st.integers(1, 100))
     def supply(self, data: st.DataObject, count: int) -> None:
-        self.plan.stages[data.draw(st.sampled_from(names(self.plan, "source")))].notes.supply += count
+        self._one_of(data, "source").notes.supply += count
 
     @rule(data=st.data(), count=st.integers(1, 30))
     def push(self, data: st.DataObject, count: int) -> None:
-        name = data.draw(st.sampled_from([*names(self.plan, "source"), *names(self.plan, "middle")]))
-        process = self.machine.processes[name]
+        stage = self._one_of(data, "source", "middle")
+        process = self.machine.processes[stage.notes.name]
         assert not isinstance(process, ConsumerProcess)
-        notes = self.plan.stages[name].notes
-        is_source = isinstance(process, ProducerProcess)
+        is_source = stage.notes.name.startswith("source")
+        notes = stage.notes
         process.emit_nowait([notes.at_source("pushed") if is_source else notes.new("pushed") for _ in range(count)])
         notes.pushed += count
         self.check()
 
+    @rule(data=st.data(), count=st.integers(1, 30))
+    def push_by_mail(self, data: st.DataObject, count: int) -> None:
+        self._mail(self._one_of(data, "source", "middle"), partial(push_now, count))
+
     @rule(data=st.data(), count=st.integers(1, 5))
     def permit(self, data: st.DataObject, count: int) -> None:
-        notes = self.plan.stages[data.draw(st.sampled_from(list(self.plan.stages)))].notes
+        notes = self._one_of(data).notes
         for _ in range(count):
             notes.permits.release()
 
+    @rule(data=st.data(), is_quick=st.booleans())
+    def change_pace(self, data: st.DataObject, *, is_quick: bool) -> None:
+        notes = self._one_of(data).notes
+        notes.is_open = is_quick
+        if is_quick:
+            notes.permits.release()
+
+    # harm
+
     @rule(data=st.data())
     def crash(self, data: st.DataObject) -> None:
-        stage = self.plan.stages[data.draw(st.sampled_from(list(self.plan.stages)))]
+        stage = self._one_of(data)
         stage.notes.crashes += 1
+        self._crashes(stage)
+
+    @rule(data=st.data())
+    def crash_by_mail(self, data: st.DataObject) -> None:
+        stage = self._one_of(data)
+        self._mail(stage, crash_now)
+        self._crashes(stage)
+
+    @rule(data=st.data())
+    def cancel_from_outside(self, data: st.DataObject) -> None:
+        stage = self._one_of(data)
+        task = self.machine.processes[stage.notes.name].driver._task
+        if task is not None and not task.done():
+            task.cancel()
+            self._crashes(stage)
+        self.check()
+
+    @rule(data=st.data())
+    def fail_to_begin(self, data: st.DataObject) -> None:
+        self._one_of(data).notes.failing_inits += 1
+
+    def _mail(self, stage: StagePlan, function: Callable[[object], None]) -> None:
+        process = self.machine.processes[stage.notes.name]
+        if process.state is not State.ENDED:
+            Ref(cast("Process[object]", process)).cast_nowait(function)
+
+    def _crashes(self, stage: StagePlan) -> None:
         self.has_left |= stage.settings.restart == "temporary"
+
+    # ends
 
     @rule(data=st.data())
     def finish(self, data: st.DataObject) -> None:
-        self.plan.stages[data.draw(st.sampled_from(names(self.plan, "source")))].notes.is_finishing = True
+        self._one_of(data, "source").notes.is_finishing = True
 
     @rule(data=st.data())
     def leave(self, data: st.DataObject) -> None:
         self.has_left = True
-        self.machine.processes[data.draw(st.sampled_from(list(self.plan.stages)))].stop()
-
-    @precondition(lambda self: len(self.readers) < 2)
-    @rule(data=st.data(), most=st.integers(1, 20))
-    def open_reader(self, data: st.DataObject, most: int) -> None:
-        assert self.topology is not None
-        name = data.draw(st.sampled_from([*names(self.plan, "source"), *names(self.plan, "middle")]))
-        self.readers.append((name, self.topology.read(name, most)))
-        self.has_left = self.has_been_read = True
-        self.run(self._read(1, len(self.readers) - 1))
-
-    @precondition(lambda self: self.readers)
-    @rule(data=st.data(), count=st.integers(1, 10))
-    def read(self, data: st.DataObject, count: int) -> None:
-        self.run(self._read(count, data.draw(st.integers(0, len(self.readers) - 1))))
-        self.check()
-
-    async def _read(self, count: int, index: int) -> None:
-        _, reader = self.readers[index]
-        for _ in range(count):
-            reading = asyncio.ensure_future(anext(reader, None))
-            await self._settle()
-            has_waited = not reading.done()
-            reading.cancel()
-            await asyncio.wait([reading])
-            if has_waited or isinstance(reading.exception(), MachineCrash) or reading.result() is None:
-                self.readers.pop(index)
-                return
-
-    @precondition(lambda self: self.readers)
-    @rule(data=st.data())
-    def close_reader(self, data: st.DataObject) -> None:
-        _, reader = self.readers.pop(data.draw(st.integers(0, len(self.readers) - 1)))
-        self.run(reader.aclose())
+        self.machine.processes[self._one_of(data).notes.name].stop()
         self.check()
 
     @precondition(lambda self: self.drain is None)
     @rule()
     def begin_drain(self) -> None:
-        self.drain = self.loop.create_task(self._drain())
+        self.drain = self.loop.create_task(self.drained())
         self.step(3)
 
-    async def _drain(self) -> RunOutcome:
-        assert self.topology is not None
-        late: list[str] = []
-        alarm = self.loop.call_later(DRAIN_SECONDS, lambda: late.append(described(self.machine)))
-        outcome = await self.topology.drain(deadline_seconds=DRAIN_SECONDS + 1)
-        alarm.cancel()
-        assert not late, "\n".join(late)
-        return outcome
+    # readers
 
-    # laws
-
-    def check(self) -> None:
-        check_demand(self.machine)
-        for name, process in self.machine.processes.items():
-            notes = self.plan.stages[name].notes
-            inlet, outlet = inlet_of(process), outlet_of(process)
-            fate = discarded(process)
-            if inlet is not None:
-                fate -= inlet.received() - notes.handled
-                got = sum(one.delivered for one in self.machine.subscriptions if one.consumer is process)
-                assert got == inlet.received() + inlet.in_flight()
-            if outlet is not None:
-                fate -= notes.made + notes.pushed - outlet.sent() - outlet.buffer.size - pulled(process)
-                sent = sum(one.delivered for one in self.machine.subscriptions if one.producer is process)
-                assert self.has_been_read or not outlet.dispatcher.takes_back or outlet.sent() == sent
-            assert fate == 0, (name, fate)
-
-    def _check_rest(self) -> None:
-        """At rest every ask was heard, and nothing stays in a buffer that could be delivered."""
-        for process in self.machine.processes.values():
-            outlet = outlet_of(process)
-            if outlet is not None and process.state is State.RUNNING:
-                assert all(subscription.asked == 0 for subscription in outlet.subscriptions)
-                assert outlet.buffer.size == 0 or outlet.dispatcher.unmet() == 0
-            inlet = inlet_of(process)
-            if isinstance(process, ConsumerProcess) and process.state is State.RUNNING and not process.is_busy:
-                assert inlet is None or inlet.in_flight() == 0
-
-    # the end
-
-    def teardown(self) -> None:
-        try:
-            if self.topology is not None:
-                self.run(self._end())
-        finally:
-            self.run(self.loop.shutdown_asyncgens())
-            self.loop.close()
-            logging.getLogger("headrace").setLevel(logging.NOTSET)
-
-    async def _end(self) -> None:
-        assert self.topology is not None
-        for stage in self.plan.stages.values():
-            stage.notes.is_open = stage.notes.is_finishing = True
-            stage.notes.crashes = 0
-            stage.notes.permits.release()
-        for _, reader in self.readers:
-            await reader.aclose()
-        for process in self.machine.processes.values():
-            if isinstance(process, ProducerProcess):
-                process.complete()
-        if self.plan.is_stopped:
-            outcome = await self.topology.stop()
-        elif self.drain is None and not self.has_left:
-            outcome = await asyncio.wait_for(self.topology.join(), 5)
-            assert outcome.is_completed
-        else:
-            outcome = await (self.drain or self._drain())
-            assert outcome.reason is None
-            assert self.has_left or outcome.is_drained or outcome.is_completed
-        if self.drain is not None:
-            await self.drain
-        assert all(process.state is State.ENDED for process in self.machine.processes.values())
-        check_over(self.machine)
+    @precondition(lambda self: len(self.readers) < 2)
+    @rule(data=st.data(), most=st.integers(1, 20))
+    def open_reader(self, data: st.DataObject, most: int) -> None:
+        name = self._one_of(data, "source", "middle").notes.name
+        self.readers.append(Reader(name, self.topology.stage(name).stream(most)))
+        self.has_left = self.has_been_read = True
+        self.loop.run(self.read_on(self.readers[-1], 1))
         self.check()
-        self._check_receivers()
-        if self.plan.is_acknowledged:
-            self._check_told()
 
-    def _check_receivers(self) -> None:
-        """No event twice on plain edges; and while nobody leaves, the order of each sender is kept."""
-        seen_by: dict[Event, list[str]] = {}
-        for name, stage in self.plan.stages.items():
-            seen = stage.notes.seen
-            for event in seen:
-                seen_by.setdefault(event, []).append(name)
-            if self.plan.is_acknowledged:
-                continue
-            assert len(set(seen)) == len(seen)
-            for sender, way in product(self.plan.stages if not self.has_left else (), ("made", "pushed")):
-                numbers = [event.number for event in seen if (event.sender, event.way) == (sender, way)]
-                assert numbers == sorted(numbers)
-        for event, receivers in seen_by.items():
-            if self.plan.stages[event.sender].settings.dispatcher == "demand":
-                assert len(set(receivers)) == 1
+    @precondition(lambda self: self.readers)
+    @rule(data=st.data(), count=st.integers(1, 10))
+    def read(self, data: st.DataObject, count: int) -> None:
+        self.loop.run(self.read_on(data.draw(st.sampled_from(self.readers)), count))
+        self.check()
 
-    def _check_told(self) -> None:
-        told = [stage.notes for stage in self.plan.stages.values() if stage.notes.name.startswith("source")]
-        outcomes = [outcome for notes in told for outcome in notes.told.values()]
-        assert all(len(outcome) == 1 for outcome in outcomes)
-        assert len(outcomes) == sum(notes.emitted for notes in told)
-        is_lost = self.has_been_read or any(discarded(process) for process in self.machine.processes.values())
-        assert is_lost or all(outcome == [Outcome.DONE] for outcome in outcomes)
+    @precondition(lambda self: self.readers)
+    @rule(data=st.data())
+    def close_reader(self, data: st.DataObject) -> None:
+        reader = data.draw(st.sampled_from(self.readers))
+        self.readers.remove(reader)
+        self.former_readers.append(reader)
+        self.loop.run(reader.stream.aclose())
+        self.check()
+
+    def _one_of(self, data: st.DataObject, *kinds: str) -> StagePlan:
+        among = [name for kind in kinds for name in names(self.plan, kind)] or list(self.plan.stages)
+        return self.plan.stages[data.draw(st.sampled_from(among))]
 
 
 Machine.TestCase.settings = settings(
-    max_examples=150,
-    stateful_step_count=40,
+    max_examples=max(1, STEPS // STEPS_EACH),
+    stateful_step_count=STEPS_EACH,
     phases=[Phase.generate, Phase.shrink],
     suppress_health_check=list(HealthCheck),
 )
-TestMachine = pytest.mark.timeout(120)(Machine.TestCase)
+TestMachine = pytest.mark.timeout(60 + STEPS / 50)(Machine.TestCase)

@@ -1,0 +1,250 @@
+"""A random machine on a loop of its own: it starts, is looked at between any two turns, and is brought to its end."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Final
+
+import pytest
+from hypothesis.stateful import RuleBasedStateMachine
+
+from headrace.ground.errors import RestartsExhausted
+from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.pipeline.process.process import State
+from headrace.pipeline.stage.consumer_process import ConsumerProcess
+from headrace.pipeline.stage.producer_process import ProducerProcess
+from headrace.pipeline.topology.link import StageProcess
+from headrace.pipeline.topology.outcome import RunOutcome
+from headrace.pipeline.topology.run import Run
+from headrace.pipeline.topology.topology import Topology
+from tests.fakes.laws import check_demand, check_over, discarded, inlet_of, outlet_of, queued
+from tests.fakes.machine_lines import Lines, unwrapped
+from tests.fakes.machine_loop import JumpingLoop
+from tests.fakes.machine_plans import Plan
+from tests.fakes.machine_stages import Event
+from tests.fakes.stepping import run_of
+
+QUIET_STEPS: Final = 50_000
+"""So many steps a machine may take to come to its rest."""
+
+END_SECONDS: Final = 10.0
+"""A machine in which nothing waits for the test ends within this time of its own clock, which stands while it turns."""
+
+LATER_SECONDS: Final = 1e9
+"""A deadline that is never reached."""
+
+
+@dataclass(eq=False)
+class Reader:
+    """Somebody who reads a stage, and what was read."""
+
+    producer: str
+    stream: AsyncGenerator[object, None]
+    got: list[Event] = field(default_factory=list)
+
+
+def pulled(process: StageProcess) -> int:
+    """Return how many events came out of a stream that its producer's next turn emits."""
+    pull = process.pull if isinstance(process, ProducerProcess) else None
+    return 0 if pull is None else len(pull._came)
+
+
+def described(run: Run) -> str:
+    """Return where each stage stands, one a line."""
+    lines = []
+    for name, process in run.processes.items():
+        inlet, outlet = inlet_of(process), outlet_of(process)
+        waiting = (
+            []
+            if inlet is None
+            else [(one.producer.name, one.pending, queued(one), len(one.queue)) for one in inlet.subscriptions]
+        )
+        buffered = None if outlet is None else (outlet.buffer.size, len(outlet.subscriptions))
+        lines.append(f"{name} {process.state.value} {process.is_busy=} {process.reason!r} {waiting=} {buffered=}")
+    return "\n".join(lines)
+
+
+class MachineRoom(RuleBasedStateMachine):
+    """What the rules of a random machine stand on: its laws, its rest and its end."""
+
+    plan: Plan
+    topology: Topology
+    machine: Run
+    lines: Lines
+
+    def __init__(self) -> None:
+        super().__init__()
+        logging.getLogger("headrace").setLevel(logging.CRITICAL)
+        self.loop = JumpingLoop()
+        self.is_begun = False
+        self.drain: asyncio.Task[RunOutcome] | None = None
+        self.readers: list[Reader] = []
+        self.former_readers: list[Reader] = []
+        self.has_left = False
+        self.has_been_read = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no stage has left, so that nothing was put back, and nobody's share went to another."""
+        return not self.has_left and self.machine.reason() is None
+
+    async def begin(self, plan: Plan) -> None:
+        """Start a topology; its scheduler takes one turn in each iteration of the loop."""
+        self.plan = plan
+        self.topology = plan.build()
+        await self.topology.start()
+        self.machine = run_of(self.topology)
+        self.machine.scheduler.clock = self.loop.clock
+        self.machine.scheduler._slice_seconds = 0.0
+        self.lines = Lines(self.machine, plan)
+        self.is_begun = True
+
+    async def settle(self) -> None:
+        """Return when nothing has anything to do by itself."""
+        quiet = 0
+        for _ in range(QUIET_STEPS):
+            await asyncio.sleep(0)
+            quiet = 0 if self.machine.scheduler._is_scheduled else quiet + 1
+            if quiet > 5:
+                return
+        pytest.fail("the machine comes to no rest")
+
+    async def read_on(self, reader: Reader, count: int) -> None:
+        """Read up to `count` events; the reader leaves when none comes, and when the stage has ended."""
+        for _ in range(count):
+            reading = asyncio.ensure_future(anext(reader.stream, None))
+            await self.settle()
+            has_waited = not reading.done()
+            reading.cancel()
+            await asyncio.wait([reading])
+            has_failed = reading.cancelled() or reading.exception() is not None
+            if has_waited or has_failed or reading.result() is None:
+                self.readers.remove(reader)
+                self.former_readers.append(reader)
+                return
+            reader.got += unwrapped([reading.result()])
+
+    async def drained(self) -> RunOutcome:
+        """Drain, for as long as that takes."""
+        return await self.topology.drain(deadline_seconds=LATER_SECONDS)
+
+    # laws
+
+    def check(self) -> None:
+        """Assert what holds between any two turns: demand, order, bounds, and that every event is accounted for."""
+        check_demand(self.machine)
+        self.lines.check()
+        for name, process in self.machine.processes.items():
+            notes = self.plan.stages[name].notes
+            inlet, outlet = inlet_of(process), outlet_of(process)
+            fate = discarded(process)
+            if inlet is not None:
+                fate -= inlet.received() - notes.handled
+                got = sum(one.delivered for one in self.machine.subscriptions if one.consumer is process)
+                assert got == inlet.received() + inlet.in_flight()
+            if outlet is not None:
+                fate -= notes.made + notes.pushed - outlet.sent() - outlet.buffer.size - pulled(process)
+                sent = sum(one.delivered for one in self.machine.subscriptions if one.producer is process)
+                assert self.has_been_read or not outlet.dispatcher.takes_back or outlet.sent() == sent
+                assert not self.is_whole or outlet.buffer.size <= self._buffer_bound(name, process)
+            assert fate == 0, (name, fate)
+
+    def _buffer_bound(self, name: str, process: StageProcess) -> int:
+        """Return how much a stage may buffer: its limit; without one, one delivery's outputs and what was pushed."""
+        stage, outlet = self.plan.stages[name], outlet_of(process)
+        assert outlet is not None
+        if outlet.buffer.limit is not None:
+            return outlet.buffer.limit
+        most = max((to.max_demand for to in stage.subscribe_to), default=0)
+        return most * stage.width + stage.notes.pushed + stage.notes.lasts
+
+    def check_rest(self) -> None:
+        """Assert that at rest every ask was heard, and nothing stays in a buffer that could be delivered."""
+        for process in self.machine.processes.values():
+            outlet = outlet_of(process)
+            if outlet is not None and process.state is State.RUNNING:
+                assert all(subscription.asked == 0 for subscription in outlet.subscriptions)
+                assert outlet.buffer.size == 0 or outlet.dispatcher.unmet() == 0
+            inlet = inlet_of(process)
+            if isinstance(process, ConsumerProcess) and process.state is State.RUNNING and not process.is_busy:
+                assert inlet is None or inlet.in_flight() == 0
+
+    # the end
+
+    def teardown(self) -> None:
+        try:
+            if self.is_begun:
+                self.loop.run(self._end())
+        finally:
+            self.loop.run(self.loop.shutdown_asyncgens())
+            self.loop.close()
+            logging.getLogger("headrace").setLevel(logging.NOTSET)
+
+    async def _end(self) -> None:
+        self._open()
+        for reader in self.readers:
+            await reader.stream.aclose()
+        for process in self.machine.processes.values():
+            if isinstance(process, ProducerProcess):
+                process.complete()
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                await self._come_to_an_end()
+        except TimeoutError:
+            pytest.fail(f"the machine comes to no end:\n{described(self.machine)}")
+        assert all(process.state is State.ENDED for process in self.machine.processes.values())
+        check_over(self.machine)
+        self.check()
+        self._check_receivers()
+        if self.plan.is_acknowledged:
+            self._check_told()
+
+    def _open(self) -> None:
+        """Let nothing wait for the test any more, and nothing crash."""
+        for stage in self.plan.stages.values():
+            stage.notes.is_open = stage.notes.is_finishing = True
+            stage.notes.crashes = stage.notes.failing_inits = 0
+            stage.notes.permits.release()
+
+    async def _come_to_an_end(self) -> None:
+        if self.plan.is_stopped:
+            outcome = await self.topology.stop()
+        elif self.drain is None and self.is_whole:
+            outcome = await self.topology.join()
+            assert outcome.is_completed
+        else:
+            outcome = await (self.drain or self.drained())
+            assert not self.is_whole or outcome.is_drained or outcome.is_completed
+        assert outcome.reason is None or (self.plan.may_fail and isinstance(outcome.reason, RestartsExhausted))
+        if self.drain is not None:
+            await self.drain
+
+    def _check_receivers(self) -> None:
+        """No event twice on plain edges; and while nobody leaves, the order of each sender is kept."""
+        seen_by: dict[Event, list[str]] = {}
+        for number, reader in enumerate([*self.readers, *self.former_readers]):
+            assert len(set(reader.got)) == len(reader.got)
+            for event in reader.got:
+                seen_by.setdefault(event, []).append(f"reader {number}")
+        for name, stage in self.plan.stages.items():
+            seen = stage.notes.seen
+            for event in seen:
+                seen_by.setdefault(event, []).append(name)
+            assert self.plan.is_acknowledged or len(set(seen)) == len(seen)
+            for sender, way in product(self.plan.stages if self.is_whole else (), ("made", "pushed")):
+                numbers = [event.number for event in seen if (event.sender, event.way) == (sender, way)]
+                assert self.plan.is_acknowledged or numbers == sorted(numbers)
+        for event, receivers in seen_by.items():
+            if self.plan.stages[event.sender].settings.dispatcher == "demand":
+                assert len(set(receivers)) == 1
+
+    def _check_told(self) -> None:
+        """Every message's source hears once what became of it; of what was lost or read, maybe that it failed."""
+        told = [stage.notes for stage in self.plan.stages.values() if stage.notes.name.startswith("source")]
+        outcomes = [outcome for notes in told for outcome in notes.told.values()]
+        assert all(len(outcome) == 1 for outcome in outcomes)
+        assert len(outcomes) == sum(notes.emitted for notes in told)
+        is_lost = self.has_been_read or any(discarded(process) for process in self.machine.processes.values())
+        assert is_lost or all(outcome == [Outcome.DONE] for outcome in outcomes)

@@ -1,0 +1,94 @@
+"""A simple model of every queue and buffer: a line, which events join at the end and leave from the head."""
+
+from collections.abc import Sequence
+
+from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.stage.inlet import Inlet
+from headrace.pipeline.stage.outlet import Outlet
+from headrace.pipeline.stage.subscription import Subscription
+from headrace.pipeline.topology.run import Run
+from tests.fakes.laws import inlet_of, outlet_of
+from tests.fakes.machine_plans import Plan
+from tests.fakes.machine_stages import Event
+
+
+def unwrapped(events: Sequence[object]) -> list[Event]:
+    """Return the events of a batch, messages or not."""
+    found = [event.data if isinstance(event, Message) else event for event in events]
+    return [event for event in found if isinstance(event, Event)]
+
+
+def line_of(subscription: Subscription, inlet: Inlet) -> list[Event]:
+    """Return what a consumer has not done with yet: the batch in hand, and what waits behind it."""
+    line: list[object] = []
+    if inlet.hand is not None and inlet.source is subscription:
+        line += inlet.hand
+    offset = subscription.offset
+    for events, _ in subscription.queue:
+        if events is not None:
+            line += events[offset:]
+            offset = 0
+    return unwrapped(line)
+
+
+def buffered(outlet: Outlet) -> list[Event]:
+    """Return what waits in a stage's buffer."""
+    return unwrapped([event for events, _ in outlet.buffer._chunks for event in events][outlet.buffer._offset :])
+
+
+def check_order(before: list[Event], after: list[Event]) -> None:
+    """Assert that of what stood in a line, what is still there stands in the same order."""
+    places = {event: place for place, event in enumerate(before)}
+    still = [places[event] for event in after if event in places]
+    assert still == sorted(still), (before, after)
+    assert len(set(after)) == len(after), after
+
+
+def check_line(before: list[Event], after: list[Event]) -> None:
+    """Assert that a line kept its order, and that whoever joined it did so at its end."""
+    check_order(before, after)
+    known = set(before)
+    has_joined = [event not in known for event in after]
+    assert has_joined == sorted(has_joined), (before, after)
+
+
+class Lines:
+    """What stood in each line when it was last looked at, and how much each consumer had seen by then."""
+
+    def __init__(self, run: Run, plan: Plan) -> None:
+        self._run = run
+        self._plan = plan
+        self._waiting: dict[tuple[str, str], list[Event]] = {}
+        self._buffers: dict[str, list[Event]] = {}
+        self._seen = dict.fromkeys(plan.stages, 0)
+
+    def forget(self, consumer: str, producer: str) -> None:
+        """Begin a new line: what waited has gone back to the producer, and may come again in any order."""
+        self._waiting.pop((consumer, producer), None)
+
+    def check(self) -> None:
+        """Assert that every subscription and every buffer kept its order since the last time."""
+        for name, process in self._run.processes.items():
+            outlet, inlet = outlet_of(process), inlet_of(process)
+            if outlet is not None:
+                after = buffered(outlet)
+                assert len(after) == outlet.buffer.size
+                check_order(self._buffers.get(name, []), after)
+                self._buffers[name] = after
+            if inlet is not None:
+                self._check_consumer(name, inlet)
+
+    def _check_consumer(self, name: str, inlet: Inlet) -> None:
+        """What was handled since the last time, and what waits now, is what waited then, and what has come."""
+        seen = self._plan.stages[name].notes.seen
+        news = seen[self._seen[name] :]
+        self._seen[name] = len(seen)
+        for producer in self._run.processes:
+            before = self._waiting.pop((name, producer), [])
+            handled = [event for event in news if event.sender == producer]
+            after: list[Event] = []
+            for subscription in inlet.subscriptions:
+                if subscription.producer.name == producer:
+                    after += line_of(subscription, inlet)
+            check_line(before, [*handled, *after])
+            self._waiting[name, producer] = after
