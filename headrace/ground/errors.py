@@ -14,6 +14,7 @@
     │   ├── RestartsExhausted    its supervisor gave up
     │   ├── TaskFailed           a task raised, or was stopped, before it had a result
     │   ├── TaskTimeout          a task had no result in time
+    │   ├── BadOption            what a process or a stream of tasks is told does not fit
     │   ├── TooManyChildren      its supervisor may have no more children at a time
     │   ├── Unrecoverable        no restart would mend it: the supervisor gives up at once
     │   │   └── PermanentChild   a child for one event that would never finish
@@ -166,6 +167,16 @@ class TooManyChildren(ProcessError):
         super().__init__(
             f"{name!r} has {limit} children, as many as it may: wait until one has ended, or raise its max_children"
         )
+
+
+class BadOption(ProcessError):
+    """An option of a process, a supervisor or a stream of tasks is not what it must be."""
+
+    def __init__(self, option: str, found: object, allowed: str) -> None:
+        self.option = option
+        self.found = found
+        self.allowed = allowed
+        super().__init__(f"{option} is {found!r}, and must be {allowed}")
 
 
 class Unrecoverable(ProcessError):

@@ -1,6 +1,6 @@
 """What makes a graph of stages sound: pure checks on names and edges, before anything is started."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, Literal
@@ -18,36 +18,48 @@ KIND_WORDS: Final[dict[Kind, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One stage: what it is, and the names of the stages to which it subscribes, in order."""
+    """One stage: what it is, and the names of the stages to which it subscribes, in order.
+
+    `is_later` tells that it need not subscribe to any: it will while it runs.
+    """
 
     kind: Kind
     producers: tuple[str, ...] = ()
+    is_later: bool = False
 
 
 def graph_errors(nodes: Mapping[str, Node]) -> list[GraphError]:
     """Return everything that is wrong with a graph, in the order of its stages."""
     errors: list[GraphError] = []
     for name, node in nodes.items():
-        errors.extend(GraphError(name, why) for why in _node_errors(node, nodes))
+        errors.extend(node_errors(name, node, nodes))
+    return errors + circle_errors(nodes)
+
+
+def circle_errors(nodes: Mapping[str, Node]) -> list[GraphError]:
+    """Return that there is a circle along the subscriptions, if there is one."""
     circle = find_circle({name: node.producers for name, node in nodes.items()})
-    if circle:
-        errors.append(GraphError(circle[0], f"is part of a circle: {' -> '.join(circle)}; take one of these edges out"))
-    return errors
+    if not circle:
+        return []
+    return [GraphError(circle[0], f"is part of a circle: {' -> '.join(circle)}; take one of these edges out")]
 
 
-def _node_errors(node: Node, nodes: Mapping[str, Node]) -> list[str]:
+def node_errors(name: str, node: Node, nodes: Mapping[str, Node]) -> list[GraphError]:
+    """Return what is wrong with one stage of a graph."""
+    return [GraphError(name, why) for why in _faults(node, nodes)]
+
+
+def _faults(node: Node, nodes: Mapping[str, Node]) -> list[str]:
     if node.kind == "producer" and node.producers:
         return [
             f"is a producer and subscribes to {node.producers[0]!r}: a producer has no input; remove the subscription"
         ]
-    if node.kind != "producer" and not node.producers:
+    if node.kind != "producer" and not node.producers and not node.is_later:
         return [f"is {KIND_WORDS[node.kind]} and subscribes to nothing: say to which stage it subscribes"]
     found: list[str] = []
     for producer in dict.fromkeys(node.producers):
         if producer not in nodes:
-            near = get_close_matches(producer, nodes, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(nodes)}"
-            found.append(f"subscribes to {producer!r}, which does not exist; {hint}")
+            found.append(f"subscribes to {producer!r}, which does not exist; {hint(producer, nodes)}")
         elif nodes[producer].kind == "consumer":
             found.append(
                 f"subscribes to {producer!r}, which is a consumer and emits nothing; subscribe to what feeds it"
@@ -55,6 +67,32 @@ def _node_errors(node: Node, nodes: Mapping[str, Node]) -> list[str]:
         if node.producers.count(producer) > 1:
             found.append(f"subscribes to {producer!r} twice; once is enough")
     return found
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """Return what somebody may have meant by an unknown name of a stage.
+
+    >>> hint("purchase", ["visits", "purchases"])
+    "did you mean 'purchases'?"
+    """
+    names = list(known)
+    near = get_close_matches(name, names, 1)
+    return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names)}"
+
+
+def unread(consumers: Mapping[str, Sequence[str]], ended: Collection[str]) -> list[str]:
+    """Return the stages whose every consumer has ended, or is such a stage itself; those that never had one stay.
+
+    >>> unread({"rows": ["clean"], "clean": ["sum"], "sum": [], "spare": []}, {"sum"})
+    ['rows', 'clean']
+    """
+    gone = set(ended)
+    found = True
+    while found:
+        more = {name for name, of in consumers.items() if of and name not in gone and gone.issuperset(of)}
+        gone |= more
+        found = bool(more)
+    return [name for name in consumers if name in gone and name not in ended]
 
 
 def find_circle(producers: Mapping[str, Sequence[str]]) -> list[str]:

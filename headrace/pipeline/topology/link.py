@@ -9,6 +9,8 @@ from headrace.pipeline.demand.window import Window
 from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
+from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
+from headrace.pipeline.stage.consumer_supervisor_process import ConsumerSupervisorProcess
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
@@ -23,6 +25,7 @@ from headrace.pipeline.topology.graph import Kind, Node, graph_errors, in_order
 StageCallbacks = Producer[object] | ProducerConsumer[object, object] | Consumer[object]
 StageProcess = ProducerProcess | ProducerConsumerProcess | ConsumerProcess
 Emitting = ProducerProcess | ProducerConsumerProcess
+Taking = ConsumerProcess | ProducerConsumerProcess
 
 
 @dataclass(slots=True)
@@ -34,6 +37,7 @@ class StageSpec:
     first: StageCallbacks
     subscribe_to: tuple[SubscribeTo, ...]
     settings: StageSettings
+    is_later: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -45,7 +49,10 @@ class StageSpec:
 
 def ordered(specs: Mapping[str, StageSpec]) -> list[StageSpec]:
     """Return the stages, producers before their consumers. Raises `GraphError` for the first thing that is wrong."""
-    nodes = {name: Node(spec.kind, tuple(to.producer for to in spec.subscribe_to)) for name, spec in specs.items()}
+    nodes = {
+        name: Node(spec.kind, tuple(to.producer for to in spec.subscribe_to), spec.is_later)
+        for name, spec in specs.items()
+    }
     for error in graph_errors(nodes):
         raise error
     for spec in specs.values():
@@ -78,9 +85,31 @@ def make_process(spec: StageSpec, scheduler: Scheduler) -> StageProcess:
         )
         process.first = spec.first
     else:
-        process = ConsumerProcess(spec.name, cast("Callable[[], Consumer[object]]", spec.factory), scheduler, counts)
+        kind = ConsumerSupervisorProcess if isinstance(spec.first, ConsumerSupervisor) else ConsumerProcess
+        process = kind(spec.name, cast("Callable[[], Consumer[object]]", spec.factory), scheduler, counts)
         process.first = spec.first
     process.shutdown_seconds = spec.settings.shutdown_seconds
+    return process
+
+
+def kind_of(process: StageProcess) -> Kind:
+    """Return what the stage of a process is."""
+    if isinstance(process, ProducerProcess):
+        return "producer"
+    return "consumer" if isinstance(process, ConsumerProcess) else "producer_consumer"
+
+
+def emitting(process: StageProcess, instead: str) -> Emitting:
+    """Return the process if it emits. Raises `GraphError` for a consumer, which says what to do `instead`."""
+    if isinstance(process, ConsumerProcess):
+        raise GraphError(process.name, f"is a consumer and emits nothing: {instead}")
+    return process
+
+
+def taking(process: StageProcess) -> Taking:
+    """Return the process if it takes events in. Raises `GraphError` for a producer."""
+    if isinstance(process, ProducerProcess):
+        raise GraphError(process.name, "is a producer and has no input")
     return process
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextvars import copy_context
 from typing import Final
 
-from headrace.ground.errors import ProcessError, StartFailed
+from headrace.ground.errors import ForeignThread, GraphError, NoProcess, ProcessError, StartFailed
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.chore import every
 from headrace.pipeline.process.process import State
@@ -14,8 +14,21 @@ from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.process.supervisor import Supervisor
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from headrace.pipeline.stage.producer_process import ProducerProcess
-from headrace.pipeline.stage.subscription import CancelMode, Subscription
-from headrace.pipeline.topology.link import StageProcess, StageSpec, make_process, ordered, subscribe
+from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo, Subscription
+from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
+from headrace.pipeline.stage.taking_process import TakingProcess
+from headrace.pipeline.topology.graph import Node, circle_errors, hint, node_errors, unread
+from headrace.pipeline.topology.link import (
+    Emitting,
+    StageProcess,
+    StageSpec,
+    emitting,
+    kind_of,
+    make_process,
+    ordered,
+    subscribe,
+    taking,
+)
 from headrace.pipeline.topology.outcome import RunOutcome
 
 LAG_SECONDS: Final = 0.25
@@ -42,6 +55,7 @@ class Run:
         self.name = name
         self.scheduler = scheduler
         self.supervisor = supervisor
+        self._cancel: CancelMode = cancel
         self.is_draining = False
         self.is_drained = False
         self.is_stopping = False
@@ -54,6 +68,7 @@ class Run:
         self._restart_types = {name: spec.settings.restart for name, spec in specs.items()}
         for spec in ordered(specs):
             process = self.processes[spec.name] = make_process(spec, scheduler)
+            process.subscriber = self.subscribe
             for to in spec.subscribe_to:
                 if not isinstance(process, ProducerProcess):
                     producer = self.processes[to.producer]
@@ -89,17 +104,84 @@ class Run:
         """The most by which the loop's timers came late, of the last 15 seconds."""
         return max(self._lags, default=0.0)
 
+    def process(self, name: str) -> StageProcess:
+        """Return the process of a stage; raises `GraphError` when there is no stage of that name."""
+        if name not in self.processes:
+            raise GraphError(name, f"does not exist; {hint(name, self.processes)}")
+        return self.processes[name]
+
+    def check_thread(self, what: str) -> None:
+        """Raise `ForeignThread` unless the caller runs on the loop's own thread."""
+        if not self.scheduler.is_own_thread():
+            raise ForeignThread(what, "loop.call_soon_threadsafe or asyncio.run_coroutine_threadsafe")
+
+    def subscribe(self, consumer_name: str, to: SubscribeTo) -> SubscriptionHandle:
+        """Subscribe one stage to another while both run; see `StageHandle.subscribe`."""
+        consumer = self.process(consumer_name)
+        nodes = {name: self._node(process) for name, process in self.processes.items()}
+        former = nodes[consumer_name]
+        nodes[consumer_name] = Node(former.kind, (*former.producers, to.producer))
+        for error in node_errors(consumer_name, nodes[consumer_name], nodes) + circle_errors(nodes):
+            raise error
+        consumer = taking(consumer)
+        producer = emitting(self.processes[to.producer], "subscribe to what feeds it")
+        if consumer.state is State.ENDED or consumer.inlet.is_over or self.is_stopping:
+            raise NoProcess(consumer_name)
+        if producer.state is State.ENDED or producer.outlet.is_closed:
+            raise NoProcess(to.producer)
+        if producer.outlet.is_acknowledged and not consumer.inlet.is_acknowledged:
+            raise GraphError(
+                consumer_name, f"takes plain events and {to.producer!r} sends messages: subscribe it before the start"
+            )
+        subscription = subscribe(consumer, producer, to, self._cancel)
+        self.subscriptions.append(subscription)
+        return SubscriptionHandle(subscription, consumer)
+
+    def _node(self, process: StageProcess) -> Node:
+        if not isinstance(process, TakingProcess):
+            return Node(kind_of(process))
+        living = (subscription for subscription in process.inlet.subscriptions if subscription.ended is None)
+        return Node(kind_of(process), tuple(subscription.producer.name for subscription in living), is_later=True)
+
     def _one_ended(self) -> None:
+        self._let_rest_go()
         is_all = all(process.state is State.ENDED for process in self.processes.values())
         if (is_all or self.supervisor.state is State.ENDED) and not self.over.done():
             self.over.set_result(None)
+
+    def _let_rest_go(self) -> None:
+        """Let those stages end that would wait for ever, because nobody is left to read them, or to feed them."""
+        if self.is_draining or self.is_stopping:
+            return
+        ended = {name for name, process in self.processes.items() if process.state is State.ENDED}
+        consumers: dict[str, list[str]] = {name: [] for name in self.processes}
+        for subscription in self.subscriptions:
+            consumers[subscription.producer.name].append(subscription.consumer.name)
+        for name in unread(consumers, ended):
+            process = self.processes[name]
+            if not isinstance(process, ConsumerProcess) and not process.is_draining and not self._is_read(process):
+                LOG.warning("stage %r completes: all that took its events have ended", name)
+                process.drain()
+        if all(name in ended for name, process in self.processes.items() if isinstance(process, ProducerProcess)):
+            self._give_up_waiting()
+
+    def _is_read(self, process: Emitting) -> bool:
+        """Tell whether somebody reads a stage who is no stage."""
+        return any(one.consumer.name not in self.processes for one in process.outlet.subscriptions)
+
+    def _give_up_waiting(self) -> None:
+        for process in self.processes.values():
+            if isinstance(process, TakingProcess):
+                process.give_up_waiting()
 
     def begin_drain(self) -> None:
         """Let producers take in nothing more; what is under way goes on, and completion runs down."""
         self.is_draining = True
         for process in self.processes.values():
+            process.resume()
             if not isinstance(process, ConsumerProcess):
                 process.drain()
+        self._give_up_waiting()
 
     def interrupt(self, error: BaseException) -> None:
         """Drain because a callback raised KeyboardInterrupt or SystemExit; what is not through in time is killed."""

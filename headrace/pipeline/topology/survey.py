@@ -1,13 +1,14 @@
 """Takes a snapshot of a run: copies plain values from its processes and subscriptions, on the loop, in one step."""
 
+from collections.abc import Sequence
+
 from headrace.ground.counts import Tally
 from headrace.pipeline.process.process import ExitReason, State
 from headrace.pipeline.process.scheduler import DURATION_BOUNDS
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from headrace.pipeline.stage.producer_process import ProducerProcess
 from headrace.pipeline.stage.subscription import Subscription
-from headrace.pipeline.topology.graph import Kind
-from headrace.pipeline.topology.link import StageProcess
+from headrace.pipeline.topology.link import StageProcess, kind_of
 from headrace.pipeline.topology.run import Run
 from headrace.pipeline.topology.snapshot import EdgeSnapshot, HistogramSnapshot, StageSnapshot, TopologySnapshot
 
@@ -18,7 +19,7 @@ def survey(run: Run, state: str) -> TopologySnapshot:
         name=run.name,
         state=state,
         stages=tuple(_stage(process, run) for process in run.processes.values()),
-        edges=tuple(_edge(subscription) for subscription in run.subscriptions),
+        edges=_edges(run.subscriptions),
         loop_lag_seconds=run.loop_lag_seconds,
     )
 
@@ -29,7 +30,7 @@ def _stage(process: StageProcess, run: Run) -> StageSnapshot:
     turns, counts = process.turns, process.counts
     return StageSnapshot(
         name=process.name,
-        kind=_kind(process),
+        kind=kind_of(process),
         state=_state(process, run),
         error=_sentence(process.reason),
         events_received=0 if inlet is None else inlet.received(),
@@ -50,12 +51,6 @@ def _stage(process: StageProcess, run: Run) -> StageSnapshot:
     )
 
 
-def _kind(process: StageProcess) -> Kind:
-    if isinstance(process, ProducerProcess):
-        return "producer"
-    return "consumer" if isinstance(process, ConsumerProcess) else "producer_consumer"
-
-
 def _state(process: StageProcess, run: Run) -> str:
     if process.state is State.ENDED:
         return "completed" if process.reason == "normal" else "stopped"
@@ -70,12 +65,18 @@ def _histogram(tally: Tally) -> HistogramSnapshot:
     return HistogramSnapshot(tally.bounds, tally.counts(), tally.sum)
 
 
-def _edge(subscription: Subscription) -> EdgeSnapshot:
-    pending = subscription.asked + subscription.pending
-    return EdgeSnapshot(
-        producer=subscription.producer.name,
-        consumer=subscription.consumer.name,
-        demand_requested=subscription.delivered + pending,
-        events=subscription.delivered,
-        demand_pending=pending,
-    )
+def _edges(subscriptions: Sequence[Subscription]) -> tuple[EdgeSnapshot, ...]:
+    """Return one edge for each pair of stages, however often the one has subscribed to the other."""
+    edges: dict[tuple[str, str], EdgeSnapshot] = {}
+    for subscription in subscriptions:
+        pending = subscription.asked + subscription.pending
+        events = subscription.delivered + subscription.taken_back
+        ends = subscription.producer.name, subscription.consumer.name
+        before = edges.get(ends, EdgeSnapshot(*ends, demand_requested=0, events=0, demand_pending=0))
+        edges[ends] = EdgeSnapshot(
+            *ends,
+            demand_requested=before.demand_requested + events + pending + subscription.forgone,
+            events=before.events + events,
+            demand_pending=before.demand_pending + (pending if subscription.ended is None else 0),
+        )
+    return tuple(edges.values())

@@ -2,24 +2,24 @@
 
 import asyncio
 import concurrent.futures
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
-from headrace.ground.errors import ForeignThread, GraphError, MissingCallback, NoProcess
-from headrace.pipeline.demand.window import Window
+from headrace.ground.errors import GraphError, MissingCallback, NoProcess
 from headrace.pipeline.process.restart import MAX_RESTARTS, MAX_SECONDS
 from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.process.supervisor import Supervisor
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.pipeline.stage.consumer_process import ConsumerProcess
+from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor, check_supervisor
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage
-from headrace.pipeline.stage.stream import read_stage
-from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo
-from headrace.pipeline.topology.link import StageCallbacks, StageSpec, ordered
+from headrace.pipeline.stage.subscription import CancelMode
+from headrace.pipeline.topology.graph import hint
+from headrace.pipeline.topology.handle import StageHandle, Target, target
+from headrace.pipeline.topology.link import StageCallbacks, StageSpec, emitting, ordered
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.run import Run
 from headrace.pipeline.topology.snapshot import TopologySnapshot
@@ -30,22 +30,7 @@ DRAIN_SECONDS: Final = 30.0
 
 _ANY_SETTINGS: Final = StageSettings()
 
-
-class StageHandle:
-    """A stage of a topology: what others subscribe to, and read."""
-
-    def __init__(self, topology: "Topology", name: str) -> None:
-        self._topology = topology
-        self.name = name
-
-    def stream(self, max_demand: int = 1000, min_demand: int | None = None) -> AsyncGenerator[object, None]:
-        """Read the stage's events under back-pressure: it is asked for more only as they are read.
-
-        The reader is one more subscriber from its first `anext` on, until it is closed or the stage has completed.
-        What it had not read then goes to others. Works with aiostream's pipes. Raises `GraphError` for a consumer,
-        `DemandError` for bounds that do not fit, `NoProcess` when the topology does not run.
-        """
-        return self._topology.read(self.name, max_demand, min_demand)
+G = TypeVar("G", bound=Stage)
 
 
 class Topology:
@@ -75,14 +60,15 @@ class Topology:
     def add(
         self,
         name: str,
-        factory: Callable[[], Stage],
+        factory: Callable[[], G],
         *,
-        subscribe_to: "Sequence[SubscribeTo | StageHandle | str] | SubscribeTo | StageHandle | str" = (),
+        subscribe_to: Target | Sequence[Target] | None = (),
         settings: StageSettings = _ANY_SETTINGS,
-    ) -> StageHandle:
+    ) -> StageHandle[G]:
         """Add a stage: `factory` (a class will do) makes its callback object, now, and again after a crash.
 
         A stage's name, its handle, or a `SubscribeTo` says to whom it subscribes; the order of adding does not matter.
+        None says that it subscribes while it runs (`handle.subscribe`, `self.subscribe`).
         Raises `GraphError` when the name is taken, what the factory makes is no stage, or a setting cannot be.
         """
         if name in self._specs:
@@ -101,18 +87,22 @@ class Topology:
                 f"has a buffer_size of {settings.buffer_size}: it must be a whole number, 0 or more, "
                 "or None for the default",
             )
-        targets = [subscribe_to] if isinstance(subscribe_to, SubscribeTo | StageHandle | str) else subscribe_to
-        subscriptions = tuple(
-            to if isinstance(to, SubscribeTo) else SubscribeTo(to if isinstance(to, str) else to.name) for to in targets
-        )
-        self._specs[name] = StageSpec(name, factory, first, subscriptions, settings)
-        return StageHandle(self, name)
+        targets = subscribe_to if isinstance(subscribe_to, Sequence) else [] if subscribe_to is None else [subscribe_to]
+        targets = [targets] if isinstance(targets, str) else targets
+        subscriptions = tuple(target(name, to) for to in targets)
+        self._specs[name] = StageSpec(name, factory, first, subscriptions, settings, is_later=subscribe_to is None)
+        return StageHandle(name, self._for_handle)
 
-    def stage(self, name: str) -> StageHandle:
-        """Return the handle of a stage; raises `NoProcess` when there is none of that name."""
+    def stage(self, name: str) -> StageHandle[Stage]:
+        """Return the handle of a stage; raises `GraphError` when there is none of that name."""
         if name not in self._specs:
-            raise NoProcess(name)
-        return StageHandle(self, name)
+            raise GraphError(name, f"does not exist; {hint(name, self._specs)}")
+        return StageHandle(name, self._for_handle)
+
+    def _for_handle(self, what: str) -> Run:
+        run = self._started()
+        run.check_thread(what)
+        return run
 
     @property
     def state(self) -> str:
@@ -135,11 +125,9 @@ class Topology:
         Raises `GraphError` for a graph that is wrong and `StartFailed` when a stage's `init` raises; nothing runs then.
         """
         if self._run is not None:
-            raise GraphError(
-                next(iter(self._specs), self.name), "was started before: make a new pipeline for a new run"
-            )
+            raise GraphError(self.name, "was started before: make a new pipeline for a new run", what="pipeline")
         if not self._specs:
-            raise GraphError(self.name, "has no stages: add some first")
+            raise GraphError(self.name, "has no stages: add some first", what="pipeline")
         ordered(self._specs)
         scheduler = Scheduler(measure=self._measure)
         supervisor = Supervisor(
@@ -153,7 +141,7 @@ class Topology:
 
         Return how it ended.
         """
-        run = self._started()
+        run = self._for_handle(f"join of pipeline {self.name!r}")
         await asyncio.shield(run.over)
         await run.stop()
         return run.outcome()
@@ -169,13 +157,13 @@ class Topology:
 
     async def drain(self, deadline_seconds: float = DRAIN_SECONDS) -> RunOutcome:
         """Take in nothing more, let everything under way go through, and return how that went."""
-        run = self._started()
+        run = self._for_handle(f"drain of pipeline {self.name!r}")
         await run.drain(deadline_seconds)
         return run.outcome()
 
     async def stop(self) -> RunOutcome:
         """Stop at once; what was under way is counted as lost."""
-        run = self._started()
+        run = self._for_handle(f"stop of pipeline {self.name!r}")
         await run.stop()
         return run.outcome()
 
@@ -192,25 +180,14 @@ class Topology:
         else:
             await self.stop()
 
-    def read(self, name: str, max_demand: int = 1000, min_demand: int | None = None) -> AsyncGenerator[object, None]:
-        """Read a stage's events; see `StageHandle.stream`."""
-        process = self._started().processes.get(name)
-        if process is None:
-            raise NoProcess(name)
-        if isinstance(process, ConsumerProcess):
-            raise GraphError(name, "is a consumer and emits nothing: read the stage that feeds it")
-        return read_stage(process, Window(max_demand, min_demand))
-
     def emit_threadsafe(self, stage: str, events: Sequence[object]) -> "concurrent.futures.Future[None]":
         """Emit events from a stage, from any thread: beside its own, by demand, into its buffer if nobody has asked.
 
         The future is done once the stage has them, or holds `NoProcess` when it has ended; cancelled before, nothing is
-        emitted. Raises `NoProcess` for an unknown stage, and when the loop is closed.
+        emitted. Raises `GraphError` for an unknown stage and for a consumer, `NoProcess` when the loop is closed.
         """
         run = self._started()
-        process = run.processes.get(stage)
-        if process is None or isinstance(process, ConsumerProcess):
-            raise NoProcess(stage)
+        process = emitting(run.process(stage), "emit from what feeds it")
         taken: concurrent.futures.Future[None] = concurrent.futures.Future()
         batch = list(events)
 
@@ -231,10 +208,7 @@ class Topology:
 
     def snapshot(self) -> TopologySnapshot:
         """Copy what is going on, in one step. Loop's thread only."""
-        run = self._started()
-        if not run.scheduler.is_own_thread():
-            raise ForeignThread("snapshot", "loop.call_soon_threadsafe")
-        return survey(run, self.state)
+        return survey(self._for_handle(f"snapshot of pipeline {self.name!r}"), self.state)
 
     def outcome(self) -> RunOutcome:
         """Return how the run ended, or how it stands."""
@@ -250,6 +224,9 @@ def _check_callback(first: StageCallbacks) -> None:
     """Refuse a class that does not say what it does, before anything runs."""
     if isinstance(first, Producer) and type(first).handle_demand is Producer.handle_demand:
         raise MissingCallback(first, "handle_demand(self, demand)")
+    if isinstance(first, ConsumerSupervisor):
+        check_supervisor(first)
+        return
     for base in (ProducerConsumer, Consumer):
         if isinstance(first, base) and type(first).handle_events is base.handle_events:
             raise MissingCallback(first, "handle_events(self, events)")

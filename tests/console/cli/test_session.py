@@ -19,7 +19,7 @@ pytestmark = pytest.mark.asyncio
 def feeding(consumer: object, *, stays_open: bool = False, max_restarts: int = 0) -> Topology:
     topology = Topology("shop", max_restarts=max_restarts)
     topology.add("numbers", lambda: Numbers(10, stays_open=stays_open))
-    topology.add("sink", lambda: consumer, subscribe_to="numbers")  # type: ignore[arg-type,return-value] # any fake
+    topology.add("sink", lambda: consumer, subscribe_to="numbers")  # type: ignore[type-var] # any fake
     return topology
 
 

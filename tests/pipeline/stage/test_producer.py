@@ -161,7 +161,7 @@ async def test_an_async_generator_is_pulled_for_no_more_than_was_asked() -> None
 async def topology_with_reader(topology: Topology, name: str, max_demand: int) -> None:
     """Ask a stage once, for `max_demand` events, and stop."""
     await topology.start()
-    stream = topology.read(name, max_demand)
+    stream = topology.stage(name).stream(max_demand)
     await anext(stream)
     await settled(topology)
     await topology.stop()

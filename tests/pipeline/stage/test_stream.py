@@ -151,8 +151,8 @@ async def test_a_stream_that_cannot_be_is_refused_when_it_is_made() -> None:
     await topology.start()
     with pytest.raises(GraphError, match="is a consumer and emits nothing: read the stage that feeds it"):
         sink.stream()
-    with pytest.raises(NoProcess):
-        topology.read("nobody")
+    with pytest.raises(GraphError, match="does not exist; there are: "):
+        topology.stage("nobody")
     with pytest.raises(DemandError):
         handle.stream(max_demand=0)
     with pytest.raises(DemandError):

@@ -9,7 +9,9 @@ import pytest
 
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
+from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.topology.handle import StageHandle
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Failing, Gated, Numbers, Pass
 from tests.fakes.laws import check_end, check_over
@@ -259,7 +261,7 @@ async def test_a_drain_of_a_run_that_is_over_changes_nothing() -> None:
 @pytest.mark.parametrize("is_in_the_middle", [False, True])
 async def test_a_drain_does_not_wait_for_readers_that_have_left(is_in_the_middle: bool) -> None:  # noqa: FBT001
     topology, numbers = Topology(), Numbers()
-    handle = topology.add("numbers", lambda: numbers)
+    handle: StageHandle[Stage] = topology.add("numbers", lambda: numbers)
     if is_in_the_middle:
         handle = topology.add("pass", Pass, subscribe_to="numbers")
     await topology.start()

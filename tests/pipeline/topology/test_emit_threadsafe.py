@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from headrace.ground.errors import NoProcess
+from headrace.ground.errors import GraphError, NoProcess
 from headrace.pipeline.process.process import State
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
@@ -51,9 +51,10 @@ async def test_who_emits_into_a_run_that_has_ended_is_told_so() -> None:
     topology.add("silent", Silent)
     topology.add("collect", Collect, subscribe_to="silent")
     await topology.start()
-    for unknown in ("nobody", "collect"):
-        with pytest.raises(NoProcess):
-            topology.emit_threadsafe(unknown, [1])
+    with pytest.raises(GraphError, match="does not exist"):
+        topology.emit_threadsafe("nobody", [1])
+    with pytest.raises(GraphError, match="is a consumer and emits nothing: emit from what feeds it"):
+        topology.emit_threadsafe("collect", [1])
     await topology.stop()
     with pytest.raises(NoProcess):
         await asyncio.wrap_future(topology.emit_threadsafe("silent", [1]))

@@ -167,7 +167,7 @@ async def test_a_buffer_of_less_than_nothing_is_refused() -> None:
 
 @pytest.mark.asyncio
 async def test_an_empty_pipeline_does_not_start() -> None:
-    with pytest.raises(GraphError, match=r"^stage 'empty' has no stages: add some first$"):
+    with pytest.raises(GraphError, match=r"^pipeline 'empty' has no stages: add some first$"):
         await Topology("empty").start()
 
 

@@ -44,8 +44,10 @@ async def test_nothing_answers_before_the_start() -> None:
         topology.snapshot()
     with pytest.raises(NoProcess):
         topology.emit_threadsafe("numbers", [1])
-    with pytest.raises(NoProcess):
+    with pytest.raises(GraphError, match="stage 'nobody' does not exist; there are: numbers"):
         topology.stage("nobody")
+    with pytest.raises(NoProcess, match="shop"):
+        topology.stage("numbers").pause()
     assert topology.stage("numbers").name == "numbers"
 
 
