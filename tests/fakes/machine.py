@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 from hypothesis.stateful import RuleBasedStateMachine
 
-from headrace.ground.errors import RestartsExhausted
+from headrace.ground.errors import ProcessDown, RestartsExhausted
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.process.process import State
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
@@ -119,8 +119,7 @@ class MachineRoom(RuleBasedStateMachine):
             has_waited = not reading.done()
             reading.cancel()
             await asyncio.wait([reading])
-            has_failed = reading.cancelled() or reading.exception() is not None
-            if has_waited or has_failed or reading.result() is None:
+            if has_waited or isinstance(reading.exception(), MachineCrash | ProcessDown) or reading.result() is None:
                 self.readers.remove(reader)
                 self.former_readers.append(reader)
                 return

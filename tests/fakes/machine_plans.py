@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from hypothesis import strategies as st
+from hypothesis.vendor.pretty import RepresentationPrinter
 
 from headrace.pipeline.demand.buffer import Keep
 from headrace.pipeline.process.restart import Restart
@@ -27,6 +28,9 @@ class StagePlan:
     width: int
     settings: StageSettings
     subscribe_to: list[SubscribeTo] = field(default_factory=list)
+
+    def _repr_pretty_(self, printer: RepresentationPrinter, cycle: bool) -> None:  # noqa: FBT001 - Hypothesis calls it so
+        printer.text(repr(self))
 
     def __repr__(self) -> str:
         """Say in one line what makes a stage differ from others."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
+from headrace.ground.errors import ProcessDown
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.demand.window import Window
@@ -48,7 +49,8 @@ class Reader:
     async def next_batch(self) -> list[object] | None:
         """Wait for a batch, which is then in hand.
 
-        None when the stage has ended. Raises the reason if that was a crash.
+        None when the stage has ended. Raises the reason if that was a crash; `ProcessDown` where raising it would
+        cancel or interrupt whoever reads.
         """
         while True:
             taken = self.inlet.take()
@@ -58,7 +60,12 @@ class Reader:
             if isinstance(taken, Mark):
                 self.inlet.end(self.inlet.source, taken)
                 if taken.kind is MarkKind.DOWN and isinstance(taken.reason, BaseException):
-                    raise taken.reason
+                    reason = taken.reason
+                    raise (
+                        reason
+                        if isinstance(reason, Exception)
+                        else ProcessDown(self.inlet.source.producer.name, reason)
+                    )
                 return None
             self._arrival = self._loop.create_future()
             await self._arrival
