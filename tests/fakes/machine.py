@@ -23,7 +23,7 @@ from tests.fakes.laws import check_demand, check_over, discarded, inlet_of, outl
 from tests.fakes.machine_lines import Lines, unwrapped
 from tests.fakes.machine_loop import JumpingLoop
 from tests.fakes.machine_plans import Plan
-from tests.fakes.machine_stages import Event
+from tests.fakes.machine_stages import Event, MachineCrash
 from tests.fakes.stepping import run_of
 
 QUIET_STEPS: Final = 50_000
