@@ -1,4 +1,7 @@
-"""Events that no consumer has asked for yet: oldest first, bounded, and what does not fit is handed back."""
+"""Events that no consumer has asked for yet: oldest first, bounded, and what does not fit is handed back.
+
+Marks wait between them: a message that was put behind all events of its time, and is reached when they have gone.
+"""
 
 from collections import deque
 from typing import Generic, Literal, TypeVar
@@ -13,9 +16,10 @@ class Buffer(Generic[E]):
     """A bounded line of chunks, each a list of events with the time when it was born at its source.
 
     `limit` is the most events it holds; None is no limit (a producer-consumer's, whose overshoot the gate bounds).
+    `marks` wait in order; they count as nothing, and no bound drops them.
     """
 
-    __slots__ = ("_chunks", "_offset", "keep", "limit", "size")
+    __slots__ = ("_chunks", "_gone", "_offset", "keep", "limit", "marks", "size")
 
     def __init__(self, limit: int | None = 10_000, keep: Keep = "last") -> None:
         self.limit = limit
@@ -23,16 +27,32 @@ class Buffer(Generic[E]):
         self.size = 0
         self._chunks: deque[tuple[list[E], float]] = deque()
         self._offset = 0
+        self._gone = 0
+        self.marks: deque[tuple[int, object]] = deque()
 
     def put(self, events: list[E], born: float) -> list[E]:
         """Add `events` behind all others; return those that had to go, from either end as `keep` says."""
         if events:
             self._chunks.append((events, born))
             self.size += len(events)
-        excess = 0 if self.limit is None else self.size - self.limit
-        if excess <= 0:
-            return []
-        return self.take(excess)[0] if self.keep == "last" else self._cut_newest(excess)
+        return self._fit()
+
+    def resize(self, limit: int | None, keep: Keep) -> list[E]:
+        """Hold at most `limit` events from now on; return those that had to go, from either end as `keep` says."""
+        self.limit = limit
+        self.keep = keep
+        return self._fit()
+
+    def mark(self, message: object) -> None:
+        """Put a message behind all events that are here now."""
+        self.marks.append((self._gone + self.size, message))
+
+    def reached(self) -> list[object]:
+        """Remove and return the messages that no event is before any more, oldest first."""
+        messages: list[object] = []
+        while self.marks and self.marks[0][0] <= self._gone:
+            messages.append(self.marks.popleft()[1])
+        return messages
 
     def put_back(self, events: list[E], born: float) -> None:
         """Add `events` before all others; they were accepted once, so no bound applies."""
@@ -43,10 +63,19 @@ class Buffer(Generic[E]):
         if events:
             self._chunks.appendleft((events, born))
             self.size += len(events)
+            self._gone -= len(events)
 
     def take(self, count: int) -> tuple[list[E], float]:
-        """Remove and return at most `count` of the oldest events, and when the first of them was born."""
-        if not self._chunks:
+        """Remove and return at most `count` of the oldest events, and when the first of them was born.
+
+        None is taken from behind a mark that has not been removed.
+        """
+        if self.marks:
+            count = min(count, self.marks[0][0] - self._gone)
+        return self._take(count)
+
+    def _take(self, count: int) -> tuple[list[E], float]:
+        if not self._chunks or count <= 0:
             return [], 0.0
         born = self._chunks[0][1]
         taken = self._take_from_head(count)
@@ -55,7 +84,14 @@ class Buffer(Generic[E]):
             while self._chunks and len(taken) < count:
                 taken += self._take_from_head(count - len(taken))
         self.size -= len(taken)
+        self._gone += len(taken)
         return taken, born
+
+    def _fit(self) -> list[E]:
+        excess = 0 if self.limit is None else self.size - self.limit
+        if excess <= 0:
+            return []
+        return self._take(excess)[0] if self.keep == "last" else self._cut_newest(excess)
 
     def _take_from_head(self, most: int) -> list[E]:
         """Cut by an offset, so that what stays is not copied for each small piece that goes."""
@@ -84,4 +120,6 @@ class Buffer(Generic[E]):
             pieces.appendleft(events[end:])
             left -= len(events) - end
         self.size -= count
+        last = self._gone + self.size
+        self.marks = deque((min(place, last), message) for place, message in self.marks)
         return [event for piece in pieces for event in piece]

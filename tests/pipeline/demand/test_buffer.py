@@ -11,11 +11,11 @@ from headrace.pipeline.demand.buffer import Buffer, Keep
 
 
 class BufferMachine(RuleBasedStateMachine):
-    """A buffer beside a plain list that does the same."""
+    """A buffer beside a plain list that does the same: events are numbers, and marks are texts among them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.model: list[int] = []
+        self.model: list[int | str] = []
         self.next = 0
 
     @initialize(limit=st.one_of(st.none(), st.integers(0, 12)), keep=st.sampled_from(["first", "last"]))
@@ -27,17 +27,27 @@ class BufferMachine(RuleBasedStateMachine):
         first, self.next = self.next, self.next + count
         return list(range(first, self.next))
 
+    def _events(self) -> list[int]:
+        return [event for event in self.model if isinstance(event, int)]
+
+    def _fitted(self) -> list[int]:
+        """Drop from the model what goes beyond the bound, and return it: marks stay where they are."""
+        events = self._events()
+        excess = 0 if self.limit is None else max(0, len(events) - self.limit)
+        gone = events[:excess] if self.keep == "last" else events[len(events) - excess :]
+        self.model = [event for event in self.model if event not in gone]
+        return gone
+
     @rule(count=st.integers(0, 9))
     def put(self, count: int) -> None:
         events = self._new(count)
         self.model += events
-        excess = 0 if self.limit is None else max(0, len(self.model) - self.limit)
-        if self.keep == "last":
-            expected, self.model = self.model[:excess], self.model[excess:]
-        else:
-            kept = len(self.model) - excess
-            expected, self.model = self.model[kept:], self.model[:kept]
-        assert self.buffer.put(list(events), 1.0) == expected
+        assert self.buffer.put(list(events), 1.0) == self._fitted()
+
+    @rule(limit=st.one_of(st.none(), st.integers(0, 12)), keep=st.sampled_from(["first", "last"]))
+    def resize(self, limit: int | None, keep: Keep) -> None:
+        self.limit, self.keep = limit, keep
+        assert self.buffer.resize(limit, keep) == self._fitted()
 
     @rule(count=st.integers(0, 5))
     def put_back(self, count: int) -> None:
@@ -45,15 +55,30 @@ class BufferMachine(RuleBasedStateMachine):
         self.buffer.put_back(list(events), 1.0)
         self.model = [*events, *self.model]
 
+    @rule()
+    def mark(self) -> None:
+        self.next += 1
+        self.model.append(str(self.next))
+        self.buffer.mark(str(self.next))
+
+    @rule()
+    def reach(self) -> None:
+        expected: list[int | str] = []
+        while self.model and isinstance(self.model[0], str):
+            expected.append(self.model.pop(0))
+        assert self.buffer.reached() == expected
+
     @rule(count=st.integers(1, 15))
     def take(self, count: int) -> None:
-        expected, self.model = self.model[:count], self.model[count:]
+        before = next((place for place, one in enumerate(self.model) if isinstance(one, str)), len(self.model))
+        expected, self.model = self.model[: min(count, before)], self.model[min(count, before) :]
         assert self.buffer.take(count)[0] == expected
 
     @invariant()
     def size_is_what_it_holds(self) -> None:
         if hasattr(self, "buffer"):
-            assert self.buffer.size == len(self.model)
+            assert self.buffer.size == len(self._events())
+            assert len(self.buffer.marks) == len(self.model) - self.buffer.size
 
 
 BufferMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
