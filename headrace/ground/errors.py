@@ -10,6 +10,8 @@
     │   ├── CallToSelf           it would wait for itself
     │   ├── MailboxFull          it has taken in all it may
     │   ├── NameTaken            another live process has the name
+    │   ├── NotStarted           an object asks for what its process gives it later
+    │   ├── NoCallback           a process is to run a callback that its class does not have
     │   ├── StartFailed          its `init` failed
     │   ├── RestartsExhausted    its supervisor gave up
     │   ├── TaskFailed           a task raised, or was stopped, before it had a result
@@ -110,6 +112,26 @@ class NameTaken(ProcessError):
     def __init__(self, name: str) -> None:
         self.name = name
         super().__init__(f"the name {name!r} is taken by a live process: stop that one first, or choose another name")
+
+
+class NotStarted(ProcessError):
+    """An object uses a word of its process before it has one, or when it is the object of a former life."""
+
+    def __init__(self, found: object, word: str) -> None:
+        self.word = word
+        super().__init__(
+            f"{type(found).__name__} uses self.{word} while it is no process: "
+            "use it from init() to terminate(), not in __init__, nor when its process has ended or was restarted"
+        )
+
+
+class NoCallback(ProcessError):
+    """A process is to run a callback that its class does not have."""
+
+    def __init__(self, name: str, callback: str) -> None:
+        self.name = name
+        self.callback = callback
+        super().__init__(f"the class of process {name!r} has no {callback} of its own: write it, for it is to run now")
 
 
 class StartFailed(ProcessError):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
-from headrace.ground.errors import ProcessDown
+from headrace.ground.errors import NoCallback, ProcessDown
 from headrace.ground.telemetry import LOG
 
 
@@ -59,6 +59,35 @@ class Mail:
         """Tell the caller, if there is one who still waits, that the process ended with `reason`."""
         if self.reply is not None and not self.reply.done():
             self.reply.set_exception(ProcessDown(owner, reason))
+
+
+@dataclass(slots=True, eq=False)
+class OwnMail(Mail):
+    """Info that concerns one life of a process, and is gone with it: timers, downs and exits."""
+
+
+@dataclass(slots=True, eq=False)
+class Continuation(OwnMail):
+    """What a callback wants done before any other mail (OTP's continue)."""
+
+    def open(self, callbacks: object, owner: str) -> object:
+        """Call `handle_continue`."""
+        handle_continue = getattr(callbacks, "handle_continue", None)
+        if handle_continue is None:
+            raise NoCallback(owner, "handle_continue(self, argument)")
+        return cast("object", handle_continue(*self.args))
+
+
+@dataclass(slots=True, eq=False)
+class Timeout(OwnMail):
+    """What a process gets that has waited for mail in vain (OTP's timeout)."""
+
+    def open(self, callbacks: object, owner: str) -> object:
+        """Call `handle_timeout`."""
+        handle_timeout = getattr(callbacks, "handle_timeout", None)
+        if handle_timeout is None:
+            raise NoCallback(owner, "handle_timeout(self)")
+        return cast("object", handle_timeout())
 
 
 def _is_method(function: Callable[..., object]) -> bool:

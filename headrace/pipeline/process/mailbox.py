@@ -3,9 +3,10 @@
 import asyncio
 from collections import deque
 from dataclasses import dataclass
+from itertools import takewhile
 
 from headrace.ground.errors import MailboxFull, NoProcess
-from headrace.pipeline.process.mail import Mail
+from headrace.pipeline.process.mail import Continuation, Mail, OwnMail
 from headrace.pipeline.process.settings import MAILBOX_LIMIT
 
 
@@ -90,6 +91,16 @@ class Mailbox:
                 room.set_result(False)
         self._senders.clear()
         return mail
+
+    def put_first(self, mail: Continuation) -> None:
+        """Take in what comes before all mail, behind what was to come so before."""
+        waiting = takewhile(lambda other: isinstance(other, Continuation), self._mail)
+        self._mail.insert(sum(1 for _ in waiting), mail)
+
+    def drop_own(self) -> None:
+        """Remove the mail that concerned one life of its process."""
+        if any(isinstance(mail, OwnMail) for mail in self._mail):
+            self._mail = deque(mail for mail in self._mail if not isinstance(mail, OwnMail))
 
     def _accept(self, mail: Mail) -> None:
         self._counted += mail.is_counted

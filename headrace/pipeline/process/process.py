@@ -64,6 +64,7 @@ class Process(Generic[C]):
         "callbacks",
         "context",
         "driver",
+        "endings",
         "factory",
         "first",
         "has_run",
@@ -102,6 +103,7 @@ class Process(Generic[C]):
         self.started: asyncio.Future[None] = scheduler.loop.create_future()
         self.buried: asyncio.Future[ExitReason] = scheduler.loop.create_future()
         self.observer: Callable[[ExitReason], None] | None = None
+        self.endings: dict[object, Callable[[ExitReason], None]] | None = None
         self._stop_reason: ExitReason | None = None
         self._in_hand: Mail | None = None
         self._steps: list[Callable[[], object]] = []
@@ -161,14 +163,27 @@ class Process(Generic[C]):
         At once, or when the running callback returns, which is cancelled after `shutdown_seconds`, and left behind
         when it has not returned after as long again.
         """
-        self.is_final = True
+        was_final, self.is_final = self.is_final, True
         if self.state in (State.NEW, State.CRASHED):
             self.conclude(reason if self.reason is None else self.reason)
-        elif self.state in (State.STARTING, State.RUNNING) and self._stop_reason is None:
+        elif self.state in (State.STARTING, State.RUNNING):
+            self.stop_after_callback(reason)
+            if self.is_busy and not was_final:
+                self.cancel_later()
+
+    def stop_after_callback(self, reason: ExitReason) -> None:
+        """End when the running callback has returned, however long that takes; a supervisor decides what follows."""
+        if self.state in (State.STARTING, State.RUNNING) and self._stop_reason is None:
             self._stop_reason = reason
             self.needs_attention = True
             self.scheduler.wake(self.turns)
+
+    def take_exit_signal(self, reason: ExitReason) -> None:
+        """End now: the running callback is cancelled, unless a stop has given it its time. A supervisor decides."""
+        if self.state in (State.STARTING, State.RUNNING) and not self.is_final:
+            self.stop_after_callback(reason)
             if self.is_busy:
+                self.driver.cancel()
                 self.cancel_later()
 
     def cancel_later(self) -> None:
@@ -187,6 +202,7 @@ class Process(Generic[C]):
             return
         self.state = State.ENDED
         self.reason = reason
+        self._end_life(reason)
         self._attempt(functools.partial(self.bury, reason))
         self._fail_mail(reason)
         if not self.started.done():
@@ -281,6 +297,9 @@ class Process(Generic[C]):
             self.call_back(init, self._initialised)
 
     def _initialised(self, _: object) -> None:
+        if self._stop_reason is not None:
+            self.exit(self._stop_reason)
+            return
         self.state = State.RUNNING
         self.has_run = True
         if not self.started.done():
@@ -355,6 +374,7 @@ class Process(Generic[C]):
         reason = cast("ExitReason", self.reason)
         self.driver.close()
         self.callbacks = None
+        self._end_life(reason)
         if isinstance(reason, BaseException):
             self.state = State.CRASHED
             self._attempt(functools.partial(self._report, reason))
@@ -362,6 +382,31 @@ class Process(Generic[C]):
             self.conclude(reason)
         else:
             self.observer(reason)
+
+    def at_end(self, key: object, hook: Callable[[ExitReason], None]) -> None:
+        """Have `hook` told why this life ended, when it has; `key` takes it back. It must not wait."""
+        if self.endings is None:
+            self.endings = {}
+        self.endings[key] = hook
+
+    def forget_at_end(self, key: object) -> None:
+        """Take back what was to be told at the end of this life, if it is there."""
+        if self.endings is not None:
+            self.endings.pop(key, None)
+
+    @property
+    def has_life(self) -> bool:
+        """Whether it lives or is to, rather than having ended, or waiting for its restart."""
+        is_over = self.state is State.STOPPING and self.callbacks is None
+        return not is_over and self.state not in (State.CRASHED, State.ENDED)
+
+    def _end_life(self, reason: ExitReason) -> None:
+        """Tell all who wait for the end of this life, and drop the mail that concerned it alone."""
+        endings, self.endings = self.endings, None
+        if endings is not None:
+            for hook in endings.values():
+                self._attempt(functools.partial(hook, reason))
+        self.mailbox.drop_own()
 
     def _report(self, reason: BaseException) -> None:
         if self.has_run:

@@ -34,7 +34,7 @@ class ConsumerProcess(TakingProcess[Consumer[object]]):
 
     def bound(self, callbacks: Consumer[object]) -> None:
         """Hand the new callback object its words."""
-        callbacks._counts = self.counts  # noqa: SLF001 - the runtime is what stands behind the base class
+        super().bound(callbacks)
         callbacks._inlet = self  # noqa: SLF001
         self.handle_events = callbacks.handle_events
         if self.inlet.is_acknowledged:

@@ -37,7 +37,7 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
 
     def bound(self, callbacks: ProducerConsumer[object, object]) -> None:
         """Hand the new callback object its words."""
-        callbacks._counts = self.counts  # noqa: SLF001 - the runtime is what stands behind the base class
+        super().bound(callbacks)
         callbacks._inlet = self  # noqa: SLF001
         callbacks._runtime = self  # noqa: SLF001
         self.handle_events = callbacks.handle_events

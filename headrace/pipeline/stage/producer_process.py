@@ -50,7 +50,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
 
     def bound(self, callbacks: Producer[object]) -> None:
         """Hand the new callback object its words."""
-        callbacks._counts = self.counts  # noqa: SLF001 - the runtime is what stands behind the base class
+        super().bound(callbacks)
         callbacks._runtime = self  # noqa: SLF001
         self.handle_demand = callbacks.handle_demand
         self.is_completing = False

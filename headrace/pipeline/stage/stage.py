@@ -3,6 +3,7 @@
 from typing import ClassVar, Protocol
 
 from headrace.ground.counts import Families
+from headrace.pipeline.process.gen_server import GenServer
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
@@ -34,7 +35,7 @@ class Takes(Protocol):
         """Subscribe to another stage."""
 
 
-class Stage:
+class Stage(GenServer):
     """The base of `Producer`, `ProducerConsumer` and `Consumer`; subclass one of those.
 
     Two callbacks are looked for on every stage, `def` or `async def`: `init()` opens what the stage needs, in the

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from headrace.ground.errors import BadReturn, NoProcess
 from headrace.pipeline.process.process import ExitReason, Process, State
@@ -38,6 +38,11 @@ class StageProcess(Process[S]):
         self.is_paused = False
         self.notices: deque[Callable[[], None]] = deque()
         self.subscriber: Callable[[str, SubscribeTo], SubscriptionHandle] = _subscribes_alone
+
+    def bound(self, callbacks: S) -> None:
+        """Hand the new callback object the words of every stage."""
+        callbacks._counts = self.counts  # noqa: SLF001 - the runtime is what stands behind the base class
+        callbacks._process = cast("Process[object]", self)  # noqa: SLF001
 
     def subscribe(self, to: SubscribeTo) -> SubscriptionHandle:
         """Subscribe to another stage of the same topology, or anew to the same one."""
