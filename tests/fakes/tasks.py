@@ -1,11 +1,13 @@
 """Functions for tasks, and who hears that they fail."""
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 from headrace.ground.telemetry import EventName, Measurements, Metadata
 from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.process.task_process import FAILED
+from tests.fakes.processes import hops
 
 
 async def double_later(number: int) -> int:
@@ -40,6 +42,45 @@ class Door:
         finally:
             self.waiting.discard(who)
         return who
+
+
+class Numbers:
+    """A source that notes how far it was pulled, and whether it was closed."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.pulled = 0
+        self.is_closed = False
+
+    def __iter__(self) -> Iterator[int]:
+        try:
+            for number in range(self.count):
+                self.pulled += 1
+                yield number
+        finally:
+            self.is_closed = True
+
+    async def later(self) -> AsyncIterator[int]:
+        for number in self:
+            await asyncio.sleep(0)
+            yield number
+
+
+class Crowd:
+    """Work that takes each element as many loop iterations as it says; notes how many were at work at a time."""
+
+    def __init__(self) -> None:
+        self.present = 0
+        self.most = 0
+
+    async def work(self, iterations: int) -> int:
+        self.present += 1
+        self.most = max(self.most, self.present)
+        try:
+            await hops(iterations)
+        finally:
+            self.present -= 1
+        return iterations
 
 
 class Failures:

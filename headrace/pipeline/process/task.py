@@ -1,18 +1,20 @@
 """Task: one function that runs to its end in a process of its own."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Generic, ParamSpec, TypeVar, cast, overload
+from typing import Final, Generic, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
-from headrace.ground.errors import CallToSelf, ForeignThread, TaskFailed, TaskTimeout
+from headrace.ground.errors import CallToSelf, ForeignThread, ProcessError, TaskFailed, TaskTimeout
+from headrace.pipeline.process.async_stream import Source, StreamOptions, TaskStream
 from headrace.pipeline.process.process import CURRENT, ExitReason
 from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.process.task_process import TaskProcess, present_scheduler, task_name
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 
 RESULT_SECONDS: Final = 5.0
@@ -81,6 +83,64 @@ class Task(Generic[R_co]):
         nobody waits for is logged.
         """
         return Task(_started(function, args, kwargs), is_owned=True)
+
+    @overload
+    @staticmethod
+    def async_stream(
+        function: Callable[[T], Awaitable[R]],
+        source: Source[T],
+        *,
+        return_exceptions: Literal[False] = False,
+        **options: Unpack[StreamOptions],
+    ) -> AsyncGenerator[R, None]: ...
+    @overload
+    @staticmethod
+    def async_stream(
+        function: Callable[[T], Awaitable[R]],
+        source: Source[T],
+        *,
+        return_exceptions: bool,
+        **options: Unpack[StreamOptions],
+    ) -> AsyncGenerator[R | ProcessError, None]: ...
+    @overload
+    @staticmethod
+    def async_stream(
+        function: Callable[[T], R],
+        source: Source[T],
+        *,
+        return_exceptions: Literal[False] = False,
+        **options: Unpack[StreamOptions],
+    ) -> AsyncGenerator[R, None]: ...
+    @overload
+    @staticmethod
+    def async_stream(
+        function: Callable[[T], R], source: Source[T], *, return_exceptions: bool, **options: Unpack[StreamOptions]
+    ) -> AsyncGenerator[R | ProcessError, None]: ...
+
+    @staticmethod
+    def async_stream(
+        function: Callable[[T], object],
+        source: Source[T],
+        *,
+        return_exceptions: bool = False,
+        **options: Unpack[StreamOptions],
+    ) -> AsyncGenerator[object, None]:
+        """Run a function over each element of any iterable or async iterable, and give the results.
+
+        The source is pulled only as results are taken; what else holds is said at `StreamOptions`. The first element
+        that fails ends the stream with `TaskFailed`, unless errors are to be given in their place. However it is left
+        (at its end, by an error, `break`, `aclose` or cancellation), what is in flight is cancelled, and the source
+        closed. Raises `BadOption` at once.
+        """
+        scheduler = present_scheduler(task_name(function))
+
+        def start(name: str, work: Callable[[], object]) -> TaskProcess:
+            process = TaskProcess(name, work, scheduler)
+            process.start()
+            return process
+
+        stream = TaskStream(function, source, options, start)
+        return stream.results(scheduler, return_exceptions=return_exceptions)
 
     @property
     def name(self) -> str:

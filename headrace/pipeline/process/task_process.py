@@ -17,9 +17,12 @@ _ANY_SETTINGS: Final = ProcessSettings()
 
 
 class TaskProcess(Process[object]):
-    """Calls its factory once, waits for what that returns if it is awaitable, and keeps what comes of it."""
+    """Calls its factory once, waits for what that returns if it is awaitable, and keeps what comes of it.
 
-    __slots__ = ("_watchers", "value")
+    `watchers` are those who wait for its end: they hear of a failure, so the log need not.
+    """
+
+    __slots__ = ("value", "watchers")
 
     def __init__(
         self,
@@ -30,7 +33,7 @@ class TaskProcess(Process[object]):
     ) -> None:
         super().__init__(name, function, scheduler, settings)
         self.value: object = None
-        self._watchers = 0
+        self.watchers = 0
 
     def turn(self) -> int:
         """Begin the function, or end: a task has no mail."""
@@ -51,13 +54,13 @@ class TaskProcess(Process[object]):
         self.exit("normal")
 
     async def ended(self) -> ExitReason:
-        """Wait until it has ended for good; return why. Whoever waits here hears of a failure, so the log need not."""
+        """Wait until it has ended for good; return why."""
         if not self.buried.done():
-            self._watchers += 1
+            self.watchers += 1
             try:
                 await asyncio.shield(self.buried)
             finally:
-                self._watchers -= 1
+                self.watchers -= 1
         return self.buried.result()
 
     def _report(self, reason: BaseException) -> None:
@@ -65,7 +68,7 @@ class TaskProcess(Process[object]):
         self.scheduler.telemetry.execute(FAILED, {"restarts": self.restarts}, {"task": self.name, "reason": reason})
         if isinstance(reason, asyncio.CancelledError):
             LOG.warning("task %r was cancelled", self.name)
-        elif not self._watchers:
+        elif not self.watchers:
             LOG.error("task %r failed", self.name, exc_info=reason)
 
 

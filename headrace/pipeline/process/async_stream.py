@@ -1,0 +1,212 @@
+"""A function over a stream of elements, a task for each: so many at a time, pulled as the results are taken."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Generic, Literal, TypedDict, TypeVar, cast
+
+from headrace.ground.errors import BadOption, ProcessError, TaskFailed, TaskTimeout
+from headrace.pipeline.process.process import ExitReason
+from headrace.pipeline.process.scheduler import Scheduler
+from headrace.pipeline.process.task_process import TaskProcess, task_name
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+MAX_CONCURRENCY: Final = 10
+"""How many elements are in flight unless told otherwise."""
+
+ELEMENT_SECONDS: Final = 5.0
+"""How long an element may take unless told otherwise (OTP's default)."""
+
+Source = AsyncIterable[T] | Iterable[T]
+Start = Callable[[str, Callable[[], object]], TaskProcess]
+"""Starts a task of a name."""
+
+
+class StreamOptions(TypedDict, total=False):
+    """How a stream of tasks goes.
+
+    `max_concurrency` elements are in flight at a time (10), and as many again may wait to be taken. `ordered` gives
+    results in the order of the source (the default), else as they come. An element may take `timeout_seconds` (5, None
+    for ever); then its task is cancelled, and `on_timeout` says what that means: `"exit"` ends the stream with
+    `TaskTimeout`, `"kill_task"` fails that element alone.
+    """
+
+    max_concurrency: int
+    ordered: bool
+    timeout_seconds: float | None
+    on_timeout: Literal["exit", "kill_task"]
+
+
+@dataclass(slots=True, eq=False)
+class _Element:
+    """One element in flight, or waiting to be taken."""
+
+    process: TaskProcess
+    deadline: asyncio.TimerHandle | None = None
+    is_overdue: bool = False
+
+
+class TaskStream(Generic[T, R]):
+    """Elements in flight, and their results. Always: in flight ≤ `max_concurrency`, in flight + untaken ≤ twice that.
+
+    A task of its own, the feeder, enters the source, pulls it and closes it.
+    """
+
+    def __init__(
+        self, function: Callable[[T], Awaitable[R] | R], source: Source[T], options: StreamOptions, start: Start
+    ) -> None:
+        self._function = function
+        self._start = start
+        self._source = source
+        self._name = task_name(function)
+        self._limit = options.get("max_concurrency", MAX_CONCURRENCY)
+        self._is_ordered = options.get("ordered", True)
+        self._seconds = options.get("timeout_seconds", ELEMENT_SECONDS)
+        self._on_timeout = options.get("on_timeout", "exit")
+        self._elements: deque[_Element] = deque()
+        self._in_flight: dict[_Element, None] = {}
+        self._source_error: BaseException | None = None
+        self._is_dry = False
+        self._is_left = False
+        self._changed = asyncio.Event()
+        self._has_room = asyncio.Event()
+        self._check()
+
+    def _check(self) -> None:
+        if self._limit < 1:
+            raise BadOption("max_concurrency", self._limit, "at least 1")
+        if self._on_timeout not in ("exit", "kill_task"):
+            raise BadOption("on_timeout", self._on_timeout, "'exit' or 'kill_task'")
+
+    async def results(self, scheduler: Scheduler, *, return_exceptions: bool) -> AsyncGenerator[R | ProcessError, None]:
+        """Give each result; an element's error is raised, or given in its place.
+
+        However this is left, what is in flight is cancelled, and the source closed, before it is through.
+        """
+        feeder = TaskProcess(f"{self._name} stream", self._feed, scheduler)
+        feeder.buried.add_done_callback(self._fed)
+        feeder.start()
+        self._look_for_room()
+        try:
+            while (element := await self._next()) is not None:
+                try:
+                    outcome: R | ProcessError = self._outcome(element)
+                except ProcessError as error:
+                    if not return_exceptions or (element.is_overdue and self._on_timeout == "exit"):
+                        raise
+                    outcome = error
+                yield outcome
+        finally:
+            await self._end(feeder)
+
+    async def _next(self) -> _Element | None:
+        """Wait for the next element that has ended; return None after the last."""
+        while True:
+            if self._elements and self._elements[0] not in self._in_flight:
+                element = self._elements.popleft()
+                self._look_for_room()
+                return element
+            if self._is_dry and not self._elements and not self._in_flight:
+                if self._source_error is not None:
+                    raise self._source_error
+                return None
+            self._changed.clear()
+            await self._changed.wait()
+
+    def _outcome(self, element: _Element) -> R:
+        process = element.process
+        if process.reason == "normal":
+            return cast("R", process.value)
+        if element.is_overdue:
+            raise TaskTimeout(process.name, cast("float", self._seconds))
+        raise TaskFailed(process.name, process.reason)
+
+    async def _feed(self) -> None:
+        try:
+            async with aclosing(_elements(self._source)) as elements:
+                while await self._room():
+                    self._launch(await anext(elements))
+        except StopAsyncIteration:
+            pass
+        except Exception as error:  # noqa: BLE001 - whatever the source raises is for whoever takes the results
+            self._source_error = error
+
+    async def _room(self) -> bool:
+        await self._has_room.wait()
+        return not self._is_left
+
+    def _fed(self, buried: asyncio.Future[ExitReason]) -> None:
+        """Take note that the feeder has ended: the source is dry, or somebody has ended the feeder."""
+        self._is_dry = True
+        if buried.result() != "normal" and self._source_error is None:
+            self._source_error = TaskFailed(f"{self._name} stream", buried.result())
+        self._changed.set()
+
+    def _launch(self, value: T) -> None:
+        if self._is_left:  # the source did not heed that the feeder was cancelled
+            return
+        element = _Element(self._start(self._name, partial(self._function, value)))
+        element.process.watchers += 1
+        self._in_flight[element] = None
+        if self._is_ordered:
+            self._elements.append(element)
+        if self._seconds is not None:
+            loop = element.process.scheduler.loop
+            element.deadline = loop.call_later(self._seconds, self._overdue, element)
+        element.process.buried.add_done_callback(partial(self._ended, element))
+        self._look_for_room()
+
+    def _overdue(self, element: _Element) -> None:
+        element.is_overdue = True
+        element.process.kill()
+
+    def _ended(self, element: _Element, _: object) -> None:
+        if element.deadline is not None:
+            element.deadline.cancel()
+        del self._in_flight[element]
+        if not self._is_ordered:
+            self._elements.append(element)
+        self._look_for_room()
+        self._changed.set()
+
+    def _look_for_room(self) -> None:
+        in_flight = len(self._in_flight)
+        untaken = len(self._elements) - (in_flight if self._is_ordered else 0)
+        if in_flight < self._limit and in_flight + untaken < 2 * self._limit:
+            self._has_room.set()
+        else:
+            self._has_room.clear()
+
+    async def _end(self, feeder: TaskProcess) -> None:
+        """Cancel all that is in flight, and wait for it."""
+        self._is_left = True
+        living = [feeder, *(element.process for element in self._in_flight)]
+        for process in living:
+            process.kill()
+        for process in living:
+            await asyncio.shield(process.buried)
+
+
+async def _elements(source: Source[T]) -> AsyncGenerator[T, None]:
+    """Give the elements of a source, and close it if it can be closed."""
+    if isinstance(source, AsyncIterable):
+        iterator = aiter(source)
+        try:
+            async for element in iterator:
+                yield element
+        finally:
+            if isinstance(iterator, AsyncGenerator):
+                await iterator.aclose()
+    else:
+        elements = iter(source)
+        try:
+            for element in elements:
+                yield element
+        finally:
+            if isinstance(elements, Generator):
+                elements.close()

@@ -1,0 +1,162 @@
+"""TaskSupervisor: tasks that end with it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
+from types import TracebackType
+from typing import Final, Literal, ParamSpec, Self, TypeVar, Unpack, overload
+
+from headrace.ground.errors import BadOption, ForeignThread, NoProcess, ProcessError, TooManyChildren
+from headrace.pipeline.process.async_stream import Source, StreamOptions, TaskStream
+from headrace.pipeline.process.lifetime import begin, leave
+from headrace.pipeline.process.process import ExitReason, Process, State
+from headrace.pipeline.process.scheduler import Scheduler
+from headrace.pipeline.process.settings import SHUTDOWN_SECONDS, ProcessSettings
+from headrace.pipeline.process.task import Task
+from headrace.pipeline.process.task_process import TaskProcess, task_name
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+_OWN_SETTINGS: Final = ProcessSettings(shutdown_seconds=None)
+"""Each of its tasks has a bound of its own."""
+
+
+class TaskSupervisor(Process[object]):
+    """Tasks that nobody restarts, and that end with their supervisor (OTP's `Task.Supervisor`).
+
+    `async with TaskSupervisor("tasks") as tasks:` or as a child of a `Supervisor`. When it stops, its tasks have
+    `shutdown_seconds` to come to their end, all at once; what goes on is cancelled then.
+    """
+
+    __slots__ = ("_settings", "_tasks", "max_children")
+
+    def __init__(
+        self,
+        name: str,
+        scheduler: Scheduler | None = None,
+        *,
+        max_children: int | None = None,
+        shutdown_seconds: float | None = SHUTDOWN_SECONDS,
+    ) -> None:
+        """Live on `scheduler`, or on a new one of the running loop, with at most `max_children` tasks at a time."""
+        super().__init__(name, object, Scheduler() if scheduler is None else scheduler, _OWN_SETTINGS)
+        if max_children is not None and max_children < 1:
+            raise BadOption("max_children", max_children, "at least 1, or None for any number")
+        self.max_children = max_children
+        self._settings = ProcessSettings(shutdown_seconds=shutdown_seconds)
+        self._tasks: dict[TaskProcess, None] = {}
+
+    async def __aenter__(self) -> Self:
+        """Start, and return once tasks may be started."""
+        await begin(self)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop, and wait until the last task has ended."""
+        await leave(self, error)
+
+    @overload
+    def start_child(self, function: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> Task[R]: ...
+    @overload
+    def start_child(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Task[R]: ...
+
+    def start_child(self, function: Callable[..., object], *args: object, **kwargs: object) -> Task[object]:
+        """Run a function in a process under this supervisor: forget the task, or wait for its result.
+
+        Its failure hurts nobody; one that nobody waits for is logged, and telemetry is told of each. It goes on when
+        whoever waits is cancelled. Raises `TooManyChildren`, `NoProcess` when the supervisor does not run, and
+        `ForeignThread`.
+        """
+        return Task(self._started(task_name(function), partial(function, *args, **kwargs)))
+
+    async_nolink = start_child
+    """OTP's word for a task whose result is wanted, and whose failure is not its caller's."""
+
+    @overload
+    def async_stream(
+        self,
+        function: Callable[[T], Awaitable[R]],
+        source: Source[T],
+        *,
+        return_exceptions: Literal[False] = False,
+        **options: Unpack[StreamOptions],
+    ) -> AsyncGenerator[R, None]: ...
+    @overload
+    def async_stream(
+        self,
+        function: Callable[[T], Awaitable[R]],
+        source: Source[T],
+        *,
+        return_exceptions: bool,
+        **options: Unpack[StreamOptions],
+    ) -> AsyncGenerator[R | ProcessError, None]: ...
+    @overload
+    def async_stream(
+        self,
+        function: Callable[[T], R],
+        source: Source[T],
+        *,
+        return_exceptions: Literal[False] = False,
+        **options: Unpack[StreamOptions],
+    ) -> AsyncGenerator[R, None]: ...
+    @overload
+    def async_stream(
+        self,
+        function: Callable[[T], R],
+        source: Source[T],
+        *,
+        return_exceptions: bool,
+        **options: Unpack[StreamOptions],
+    ) -> AsyncGenerator[R | ProcessError, None]: ...
+
+    def async_stream(
+        self,
+        function: Callable[[T], object],
+        source: Source[T],
+        *,
+        return_exceptions: bool = False,
+        **options: Unpack[StreamOptions],
+    ) -> AsyncGenerator[object, None]:
+        """Do what `Task.async_stream` does, with the elements' tasks under this supervisor, and within its bound."""
+        stream = TaskStream(function, source, options, self._started)
+        return stream.results(self.scheduler, return_exceptions=return_exceptions)
+
+    def children(self) -> list[Task[object]]:
+        """Return the tasks that have not ended, first started first."""
+        return [Task(process) for process in self._tasks]
+
+    def _started(self, name: str, work: Callable[[], object]) -> TaskProcess:
+        if not self.scheduler.is_own_thread():
+            what = f"start of task {name!r}"
+            raise ForeignThread(what, "loop.call_soon_threadsafe")
+        if self.state is not State.RUNNING or self._stop_reason is not None:
+            raise NoProcess(self.name)
+        if self.max_children is not None and len(self._tasks) >= self.max_children:
+            raise TooManyChildren(self.name, self.max_children)
+        task = TaskProcess(name, work, self.scheduler, self._settings)
+        self._tasks[task] = None
+        task.observer = partial(self._task_ended, task)
+        task.start()
+        return task
+
+    def _task_ended(self, task: TaskProcess, reason: ExitReason) -> None:
+        del self._tasks[task]
+        task.conclude(reason)
+
+    def release(self) -> object:
+        """Stop all tasks at once, and wait for them."""
+        if not self._tasks:
+            return None
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.stop()
+        return _all_ended(tasks)
+
+
+async def _all_ended(tasks: list[TaskProcess]) -> None:
+    for task in tasks:
+        await asyncio.shield(task.buried)
