@@ -1,6 +1,6 @@
 """Subscribers of a dispatcher, as plain values."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 
@@ -10,6 +10,8 @@ class Share:
 
     name: str = "share"
     selector: Callable[[object], bool] | None = None
+    partition: Hashable | None = None
+    weight: int = 1
     pending: int = 0
     asked: int = 0
     got: list[object] = field(default_factory=list)

@@ -1,31 +1,40 @@
 """Demand dispatcher (GenStage's default): each event goes to the one subscriber that misses most."""
 
-from typing import Final, Generic
+from random import Random
 
-from headrace.pipeline.dispatchers.dispatcher import Delivery, S
+from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, Wish, spoken_in_vain
 
 
-class DemandDispatcher(Generic[S]):
+class DemandDispatcher(Dispatcher[S]):
     """Fills the subscriber with the highest demand first, then the next; ties in order of arrival.
 
     The demand of a subscriber that leaves leaves with it, so what is buffered reaches the next one at once (GenStage,
-    bug 311).
+    bug 311). With `shuffle_demands_on_first_dispatch` ties are broken by chance on the first dispatch, so that not all
+    producers begin with the same consumer; `random` is whose chance, a new one's unless given.
     """
 
-    takes_back: Final = True
+    is_plain_with_one = True
 
-    __slots__ = ("_order",)
+    __slots__ = ("_order", "_shuffle")
 
-    def __init__(self) -> None:
+    def __init__(self, *, shuffle_demands_on_first_dispatch: bool = False, random: Random | None = None) -> None:
         self._order: list[S] = []
+        self._shuffle: Random | None = None
+        if shuffle_demands_on_first_dispatch:
+            self._shuffle = Random() if random is None else random  # noqa: S311 - it spreads load, and guards nothing
+
+    def refusal(self, wish: Wish) -> str | None:
+        """Refuse what means nothing here."""
+        return spoken_in_vain(wish)
 
     def subscribed(self, share: S) -> None:
         """Take in a new subscriber, last in line."""
         self._order.append(share)
 
-    def cancelled(self, share: S) -> None:
-        """Forget a subscriber and its demand."""
+    def cancelled(self, share: S, unbegun: list[object], born: float) -> list[object]:
+        """Forget a subscriber and its demand; what it had not begun goes to others."""
         self._order.remove(share)
+        return unbegun
 
     def asked(self, share: S, demand: int) -> None:
         """Raise the demand of `share` and move it up in line."""
@@ -37,8 +46,12 @@ class DemandDispatcher(Generic[S]):
         """Return the sum of what all subscribers miss."""
         return sum(share.pending for share in self._order)
 
-    def dispatch(self, events: list[object]) -> tuple[list[Delivery[S]], int]:
+    def dispatch(self, events: list[object], born: float) -> tuple[list[Delivery[S]], int]:
         """Deliver as many of `events` as all subscribers together miss."""
+        if self._shuffle is not None and events:
+            self._shuffle.shuffle(self._order)
+            self._order.sort(key=lambda share: share.pending, reverse=True)
+            self._shuffle = None
         deliveries: list[Delivery[S]] = []
         used, total = 0, len(events)
         while used < total and self._order and self._order[0].pending > 0:
@@ -46,7 +59,7 @@ class DemandDispatcher(Generic[S]):
             portion = events[used : used + share.pending]
             used += len(portion)
             share.pending -= len(portion)
-            deliveries.append((share, portion))
+            deliveries.append((share, portion, born))
             self._insert(share)
         return deliveries, used
 

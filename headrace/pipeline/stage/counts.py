@@ -14,7 +14,7 @@ ERROR_TYPES_LIMIT: Final = 20
 class StageCounts:
     """Plain integers of one stage; `discarded` and `errors` begin at 0 for every reason known from the start."""
 
-    __slots__ = ("_said", "discarded", "errors", "failed", "families", "redelivered", "stage")
+    __slots__ = ("_has_said_overflow", "_said", "discarded", "errors", "failed", "families", "redelivered", "stage")
 
     def __init__(self, stage: str, known_discards: tuple[str, ...] = ()) -> None:
         self.stage = stage
@@ -24,17 +24,24 @@ class StageCounts:
         self.redelivered = 0
         self.families = Families()
         self._said: set[str] = set()
+        self._has_said_overflow = False
 
-    def discard(self, count: int, reason: str) -> None:
-        """Count `count` events that go no further."""
+    def discard(self, count: int, reason: str, *, is_silent: bool = False) -> None:
+        """Count `count` events that go no further; the first overflow is said, unless `is_silent`."""
         if count:
-            if reason == "overflow" and not self.discarded["overflow"]:
-                LOG.warning(
-                    "stage %r discards events: its buffer is full (further ones are only counted); "
-                    "let its consumers ask for more, or give it a larger buffer",
-                    self.stage,
-                )
             self.discarded[reason] = self.discarded.get(reason, 0) + count
+            if reason == "overflow" and not is_silent:
+                self.say_overflow()
+
+    def say_overflow(self) -> None:
+        """Say that the buffer is full, once."""
+        if not self._has_said_overflow:
+            self._has_said_overflow = True
+            LOG.warning(
+                "stage %r discards events: its buffer is full (further ones are only counted); "
+                "let its consumers ask for more, or give it a larger buffer",
+                self.stage,
+            )
 
     def error(self, error: BaseException) -> str:
         """Count an error by its class; return the name under which it is counted."""

@@ -1,18 +1,27 @@
 """A producer's side of all its subscriptions: asks come in, the buffer is served first, events go out."""
 
+from collections.abc import Callable
+
+from headrace.ground.errors import SubscriptionError
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import claim, settle
-from headrace.pipeline.demand.buffer import Buffer
-from headrace.pipeline.dispatchers.dispatcher import Dispatcher
+from headrace.pipeline.demand.buffer import Buffer, Keep
+from headrace.pipeline.dispatchers.dispatcher import Dispatcher, Wish
 from headrace.pipeline.process.process import ExitReason
+from headrace.pipeline.stage.accumulating import Accumulating
 from headrace.pipeline.stage.counts import StageCounts
-from headrace.pipeline.stage.subscription import Mark, MarkKind, Subscription
+from headrace.pipeline.stage.dispatch_host import DispatchHost
+from headrace.pipeline.stage.subscription import End, Mark, MarkKind, Subscription
 
 
 class Outlet:
     """What a producer or producer-consumer has emitted and where it went.
 
     With one plain subscriber there is nothing to choose, and the dispatcher is not asked: `sole` is that subscriber.
+    While the stage accumulates, another dispatcher stands in for it, and there is no `sole`.
+
+    The stage's process gives `informed`, to which messages go whose mark was reached, and `format_discarded`, which is
+    told how many events the buffer could not keep, and returns whether the log may say so.
     """
 
     __slots__ = (
@@ -21,6 +30,8 @@ class Outlet:
         "buffer",
         "counts",
         "dispatcher",
+        "format_discarded",
+        "informed",
         "is_acknowledged",
         "is_closed",
         "sole",
@@ -37,9 +48,21 @@ class Outlet:
         self._sole_before = 0
         self.is_acknowledged = False
         self.is_closed = False
+        self.informed: Callable[[object], None] = lambda _: None
+        self.format_discarded: Callable[[int], bool] = lambda _: True
+        dispatcher.begin(DispatchHost(self))
+
+    def check(self, consumer: End, wish: Wish) -> None:
+        """Raise `SubscriptionError` if a consumer that says this cannot subscribe."""
+        why = self.dispatcher.refusal(wish)
+        if why is None and not self.dispatcher.takes_back and consumer in (one.consumer for one in self.subscriptions):
+            why = "what is broadcast goes to each consumer once, and it is subscribed already"
+        if why is not None:
+            raise SubscriptionError(consumer.name, self.counts.stage, "is refused", why)
 
     def subscribe(self, subscription: Subscription) -> None:
-        """Take in a new subscription."""
+        """Take in a new subscription. Raises `SubscriptionError` if the dispatcher has no place for it."""
+        self.check(subscription.consumer, subscription)
         self.subscriptions.append(subscription)
         self.dispatcher.subscribed(subscription)
         self._choose_sole()
@@ -52,24 +75,24 @@ class Outlet:
         """
         if self.is_closed or subscription not in self.subscriptions:
             return unbegun
-        is_sole = subscription is self.sole
+        is_sole, takes_back = subscription is self.sole, self.dispatcher.takes_back
         self.subscriptions.remove(subscription)
-        self.dispatcher.cancelled(subscription)
+        back = self.dispatcher.cancelled(subscription, unbegun if takes_back else [], born)
         self._choose_sole()
-        if not self.dispatcher.takes_back:
+        if not takes_back:
             if is_sole:
                 self._sent += len(unbegun)
             return unbegun
         if not is_sole:
             self._sent -= len(unbegun)
-        self.buffer.put_back(unbegun, born)
+        self.buffer.put_back(back, born)
         self._serve()
         return []
 
     def let_go(self, subscription: Subscription, mark: Mark) -> None:
         """Send a subscriber nothing more; the mark tells it so, behind all that was delivered."""
         self.subscriptions.remove(subscription)
-        self.dispatcher.cancelled(subscription)
+        self.dispatcher.cancelled(subscription, [], 0.0)
         self._choose_sole()
         subscription.forgo()
         subscription.mark(mark)
@@ -87,7 +110,7 @@ class Outlet:
     def _choose_sole(self) -> None:
         self._sent = self.sent()
         subscriptions = self.subscriptions
-        is_sole = len(subscriptions) == 1 and subscriptions[0].selector is None
+        is_sole = len(subscriptions) == 1 and subscriptions[0].selector is None and self.dispatcher.is_plain_with_one
         for subscription in subscriptions:
             subscription.is_sole = is_sole
         self.sole = subscriptions[0] if is_sole else None
@@ -107,7 +130,7 @@ class Outlet:
                 demand = subscription.asked
                 subscription.asked = 0
                 self.dispatcher.asked(subscription, demand)
-        if self.buffer.size:
+        if self.buffer.size or self.dispatcher.queued:
             self._serve()
 
     def emit(self, events: list[object], born: float) -> None:
@@ -128,7 +151,65 @@ class Outlet:
             events = events[self._dispatch(events, born) :]
         dropped = self.buffer.put(events, born)
         if dropped:
-            self.discard(dropped, "overflow")
+            self._overflow(dropped)
+
+    def buffered(self) -> int:
+        """Return how many events wait, for an ask or in the dispatcher's own queues."""
+        return self.buffer.size + self.dispatcher.queued
+
+    def info(self, message: object) -> None:
+        """Hand a message to `informed` once all events that wait now have gone: at once, when none does.
+
+        A delivery is cut in two at the message, which counts as no event and is kept when events are discarded.
+        """
+        if self.buffer.size:
+            self.buffer.mark(message)
+        elif self.dispatcher.mark(message):
+            self.informed(message)
+
+    def resize(self, buffer_size: int | None, keep: Keep) -> None:
+        """Buffer at most `buffer_size` events from now on; what no longer fits is discarded, as `keep` says."""
+        dropped = self.buffer.resize(buffer_size, keep)
+        if dropped:
+            self._overflow(dropped)
+
+    def accumulate(self) -> None:
+        """Hold asks and events from now on, until `forward`; what was asked for before is not forgotten."""
+        if not isinstance(self.dispatcher, Accumulating):
+            self.dispatcher = Accumulating(self.dispatcher, self.buffer)
+            self._choose_sole()
+
+    def forward(self) -> int:
+        """Go on: hear the asks and serve them from what was buffered, in the order in which both came.
+
+        Return how many of the events came after asks that the producer was not told of: what it is told next is as if
+        these came after it.
+        """
+        stand_in = self.dispatcher
+        if not isinstance(stand_in, Accumulating):
+            return 0
+        dispatcher = self.dispatcher = stand_in.inner
+        told = dispatcher.unmet()
+        for subscription in self.subscriptions:
+            demand, subscription.asked = subscription.asked, 0
+            dispatcher.asked(subscription, demand)
+        ahead = stand_in.ahead(dispatcher.unmet() - told, told)
+        self._serve()
+        self._choose_sole()
+        return ahead
+
+    def drain(self) -> None:
+        """Discard what nobody is left to take, now and from now on; accumulate no more."""
+        self.forward()
+        self.discard(self.dispatcher.unload(is_unreachable_only=True), "cancelled")
+
+    def _overflow(self, dropped: list[object]) -> None:
+        self.counts.discard(len(dropped), "overflow", is_silent=True)
+        if self.is_acknowledged:
+            settle(dropped, Outcome.FAILED)
+        if self.format_discarded(len(dropped)):
+            self.counts.say_overflow()
+        self._reach()
 
     def discard(self, events: list[object], reason: str) -> None:
         """Count events that go no further, and tell their sources where they are messages."""
@@ -142,21 +223,28 @@ class Outlet:
         In a drain, what nobody is left to take is discarded.
         """
         self.collect()
-        if is_draining and not self.subscriptions:
-            self._discard_buffer("cancelled")
-        if self.buffer.size:
+        if is_draining:
+            self.drain()
+            if not self.subscriptions:
+                self._unload("cancelled")
+        if self.buffered():
             return False
         self._close(Mark(MarkKind.COMPLETED))
         return True
 
     def go_down(self, reason: ExitReason) -> None:
         """Discard what is buffered, and tell the subscribers that the stage ended with `reason`."""
-        self._discard_buffer("crash" if isinstance(reason, BaseException) else "cancelled")
+        self.informed = lambda _: None
+        self._unload("crash" if isinstance(reason, BaseException) else "cancelled")
         self._close(Mark(MarkKind.DOWN, reason))
 
-    def _discard_buffer(self, reason: str) -> None:
-        left, _ = self.buffer.take(self.buffer.size)
-        self.discard(left, reason)
+    def _unload(self, reason: str) -> None:
+        """Discard all that waits; marks are reached as it goes."""
+        self.discard(self.dispatcher.unload(), reason)
+        while self.buffer.size:
+            left, _ = self.buffer.take(self.buffer.size)
+            self.discard(left, reason)
+            self._reach()
 
     def _close(self, mark: Mark) -> None:
         """Put a mark behind all that was delivered to each subscriber, and let all of them go: no more is sent."""
@@ -168,6 +256,8 @@ class Outlet:
         self.subscriptions.clear()
 
     def _serve(self) -> None:
+        if self.dispatcher.queued:
+            self._dispatch([], 0.0)
         while self.buffer.size:
             unmet = self.dispatcher.unmet()
             if unmet <= 0:
@@ -176,15 +266,29 @@ class Outlet:
             used = self._dispatch(events, born)
             if used < len(events):
                 self.buffer.put_back(events[used:], born)
+                if not used:
+                    return
+            self._reach()
+
+    def _reach(self) -> None:
+        """Hand on the messages that no buffered event is before any more."""
+        if self.buffer.marks:
+            for message in self.buffer.reached():
+                if self.dispatcher.mark(message):
+                    self.informed(message)
 
     def _dispatch(self, events: list[object], born: float) -> int:
-        deliveries, used = self.dispatcher.dispatch(events)
-        if self.is_acknowledged:
-            for _, portion in deliveries:
-                claim(portion)
-            settle(events[:used], Outcome.DONE)
-        if self.sole is None:
-            self._sent += used
-        for subscription, portion in deliveries:
-            subscription.deliver(portion, born)
+        dispatcher = self.dispatcher
+        deliveries, used = dispatcher.dispatch(events, born)
+        if not dispatcher.takes_back:
+            if self.is_acknowledged:
+                for _, portion, _ in deliveries:
+                    claim(portion)
+                settle(events[:used], Outcome.DONE)
+            if self.sole is None:
+                self._sent += used
+        elif self.sole is None:
+            self._sent += sum(len(portion) for _, portion, _ in deliveries)
+        for subscription, portion, since in deliveries:
+            subscription.deliver(portion, since)
         return used

@@ -43,17 +43,17 @@ class BroadcastMachine(RuleBasedStateMachine):
     def leave(self, data: st.DataObject) -> None:
         share = data.draw(st.sampled_from(self.shares))
         self.shares.remove(share)
-        self.dispatcher.cancelled(share)
+        assert self.dispatcher.cancelled(share, [], 0.0) == []
 
     @rule(count=st.integers(0, 25))
     def dispatch(self, count: int) -> None:
         events: list[object] = list(range(self.next, self.next + count))
         unmet = self.dispatcher.unmet()
-        deliveries, used = self.dispatcher.dispatch(events)
+        deliveries, used = self.dispatcher.dispatch(events, 1.0)
         assert used == min(count, unmet)
-        portions = [portion for _, portion in deliveries]
+        portions = [portion for _, portion, _ in deliveries]
         assert len({id(portion) for portion in portions}) == len(portions)
-        for share, portion in deliveries:
+        for share, portion, _ in deliveries:
             assert portion
             share.got += portion
         self.next += used
@@ -80,7 +80,7 @@ def test_each_subscriber_gets_a_list_of_its_own() -> None:
     for share in (Share(), Share()):
         dispatcher.subscribed(share)
         dispatcher.asked(share, 2)
-    first, second = (portion for _, portion in dispatcher.dispatch(events)[0])
+    first, second = (portion for _, portion, _ in dispatcher.dispatch(events, 1.0)[0])
     first.clear()
     assert (second, events) == ([1, 2], [1, 2])
 

@@ -38,21 +38,21 @@ class DemandMachine(RuleBasedStateMachine):
         share = data.draw(st.sampled_from(self.shares))
         self.shares.remove(share)
         self.gone.append(share)
-        self.dispatcher.cancelled(share)
+        assert self.dispatcher.cancelled(share, [0], 0.0) == [0]
 
     @rule(count=st.integers(0, 25))
     def dispatch(self, count: int) -> None:
         events: list[object] = list(range(self.next, self.next + count))
         missed = {id(share): share.pending for share in self.shares}
         unmet = self.dispatcher.unmet()
-        deliveries, used = self.dispatcher.dispatch(events)
+        deliveries, used = self.dispatcher.dispatch(events, 1.0)
         assert used == min(count, unmet)
-        assert [event for _, portion in deliveries for event in portion] == events[:used]
-        assert len({id(share) for share, _ in deliveries}) == len(deliveries)
-        order = [missed[id(share)] for share, _ in deliveries]
+        assert [event for _, portion, _ in deliveries for event in portion] == events[:used]
+        assert len({id(share) for share, _, _ in deliveries}) == len(deliveries)
+        order = [missed[id(share)] for share, _, _ in deliveries]
         assert order == sorted(missed.values(), reverse=True)[: len(order)]
-        assert all(len(portion) == missed[id(share)] for share, portion in deliveries[:-1])
-        for share, portion in deliveries:
+        assert all(len(portion) == missed[id(share)] for share, portion, _ in deliveries[:-1])
+        for share, portion, _ in deliveries:
             assert portion
             share.got += portion
         self.next += used
@@ -80,7 +80,7 @@ def test_ties_go_to_the_one_that_came_first() -> None:
         dispatcher.subscribed(share)
     for share in (second, first):
         dispatcher.asked(share, 3)
-    assert [share.name for share, _ in dispatcher.dispatch([1, 2, 3, 4])[0]] == ["second", "first"]
+    assert [share.name for share, _, _ in dispatcher.dispatch([1, 2, 3, 4], 1.0)[0]] == ["second", "first"]
 
 
 def test_events_that_a_subscriber_had_not_begun_may_go_to_another() -> None:

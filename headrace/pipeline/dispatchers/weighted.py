@@ -1,0 +1,80 @@
+"""Weighted dispatcher: subscribers take turns, and a turn is as many events as a subscriber's weight says."""
+
+from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, Wish, spoken_in_vain
+
+
+class WeightedDispatcher(Dispatcher[S]):
+    """In turn, each subscriber gets as many events as its `weight` says, or as it misses if that is less.
+
+    A turn that the events at hand do not fill goes on with the next ones. Nobody who misses events is passed over; who
+    misses none loses its turn, and is not made up for it. While all keep asking for at least their weights, they get
+    events in proportion to these.
+    """
+
+    is_plain_with_one = True
+
+    __slots__ = ("_left", "_line")
+
+    def __init__(self) -> None:
+        self._line: list[S] = []
+        self._left = 0
+        """What the first in line has left of its turn."""
+
+    def refusal(self, wish: Wish) -> str | None:
+        """Refuse what means nothing here."""
+        return spoken_in_vain(wish, "weight")
+
+    def subscribed(self, share: S) -> None:
+        """Take in a new subscriber, last in line."""
+        self._line.append(share)
+        if len(self._line) == 1:
+            self._left = share.weight
+
+    def cancelled(self, share: S, unbegun: list[object], born: float) -> list[object]:
+        """Forget a subscriber and its demand; what it had not begun goes to others."""
+        is_its_turn = self._line[0] is share
+        self._line.remove(share)
+        if is_its_turn and self._line:
+            self._left = self._line[0].weight
+        return unbegun
+
+    def asked(self, share: S, demand: int) -> None:
+        """Raise what `share` misses; its place in line stays."""
+        share.pending += demand
+
+    def unmet(self) -> int:
+        """Return the sum of what all subscribers miss."""
+        return sum(share.pending for share in self._line)
+
+    def dispatch(self, events: list[object], born: float) -> tuple[list[Delivery[S]], int]:
+        """Deliver as many of `events` as all subscribers together miss; whole rounds at once, one slice for each."""
+        portions: dict[int, Delivery[S]] = {}
+        used, total = 0, min(len(events), self.unmet())
+        while used < total:
+            for share, count in self._rounds(total - used) or self._turn(total - used):
+                if count:
+                    delivery = portions.setdefault(id(share), (share, [], born))
+                    delivery[1].extend(events[used : used + count])
+                    share.pending -= count
+                    used += count
+        return list(portions.values()), used
+
+    def _rounds(self, most: int) -> list[tuple[S, int]]:
+        """Return what each gets in as many whole rounds as can be, or nothing when the next turn is a part of one."""
+        active = [share for share in self._line if share.pending > 0]
+        if self._left != self._line[0].weight:
+            return []
+        rounds = min(
+            most // sum(share.weight for share in active), *(share.pending // share.weight for share in active)
+        )
+        return [(share, rounds * share.weight) for share in active] if rounds else []
+
+    def _turn(self, most: int) -> list[tuple[S, int]]:
+        """Return what the first in line gets of its turn, and let the next one follow when it is over."""
+        share = self._line[0]
+        count = min(self._left, share.pending, most)
+        self._left -= count
+        if not self._left or count == share.pending:
+            self._line.append(self._line.pop(0))
+            self._left = self._line[0].weight
+        return [(share, count)]
