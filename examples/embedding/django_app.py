@@ -1,0 +1,104 @@
+"""A Django app in one file, with a pipeline inside. Run it from the project's folder:
+
+uvicorn examples.embedding.django_app:application --timeout-graceful-shutdown 5
+
+curl localhost:8000/orders --json '[{"sku": "tea", "count": 2}]'
+curl -N localhost:8000/orders
+"""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import asdict
+from typing import TypedDict
+
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse, StreamingHttpResponse
+from django.urls import path
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from examples.embedding.shop import Order, Shop, ShopClosed, ShopFull
+
+
+class State(TypedDict):
+    shop: Shop
+
+
+def the_shop(request: HttpRequest) -> Shop:
+    """Return the shop of the loop on which this request came in."""
+    shop: Shop = request.scope["state"]["shop"]
+    return shop
+
+
+def ordered(request: HttpRequest) -> list[Order]:
+    return [Order(str(body["sku"]), int(body["count"])) for body in json.loads(request.body)]
+
+
+async def orders(request: HttpRequest) -> HttpResponse:
+    """Accept orders by POST, and stream those that got their price by GET."""
+    if request.method == "GET":
+        return StreamingHttpResponse(lines(the_shop(request)), content_type="application/x-ndjson")
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["GET", "POST"])
+    try:
+        the_shop(request).order(ordered(request))
+    except (ValueError, KeyError, TypeError):
+        return HttpResponse("orders are a list of {sku, count}\n", status=400)
+    except ShopFull:
+        return HttpResponse("too many orders wait\n", status=429, headers={"retry-after": "1"})
+    except ShopClosed:
+        return HttpResponse("the shop takes no orders now\n", status=503)
+    return HttpResponse(status=202)
+
+
+def orders_from_thread(request: HttpRequest) -> HttpResponse:
+    """Accept orders in a sync view, which Django runs in a thread."""
+    try:
+        the_shop(request).order_from_thread(ordered(request), timeout_seconds=5)
+    except (ValueError, KeyError, TypeError):
+        return HttpResponse("orders are a list of {sku, count}\n", status=400)
+    except ShopClosed:
+        return HttpResponse("the shop takes no orders now\n", status=503)
+    return HttpResponse(status=202)
+
+
+async def lines(shop: Shop) -> AsyncIterator[str]:
+    """Yield lines of JSON, as fast as the client reads."""
+    async with aclosing(shop.priced()) as events:
+        async for order in events:
+            yield json.dumps(asdict(order)) + "\n"
+
+
+async def totals(request: HttpRequest) -> HttpResponse:
+    return JsonResponse(dict(the_shop(request).sold))
+
+
+async def ready(request: HttpRequest) -> HttpResponse:
+    """Say how the pipeline is. A stage that crashed shows here; the app answers all the same."""
+    report = the_shop(request).report()
+    return JsonResponse(report, status=200 if report["state"] == "running" else 503)
+
+
+urlpatterns = [
+    path("orders", orders),
+    path("orders/sync", orders_from_thread),
+    path("totals", totals),
+    path("ready", ready),
+]
+
+settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["localhost", "127.0.0.1"])
+
+
+@asynccontextmanager
+async def lifespan(_: Starlette) -> AsyncIterator[State]:
+    """Open a shop for this worker's loop; requests find it in their state. No two loops share one."""
+    shop = Shop()
+    async with shop.pipeline:  # at the end, all that was accepted goes through
+        yield {"shop": shop}
+    print("sold:", json.dumps(shop.sold), flush=True)
+
+
+# Django knows no ASGI lifespan; Starlette, which headrace brings, does, and hands every request on.
+application = Starlette(lifespan=lifespan, routes=[Mount("/", get_asgi_application())])
