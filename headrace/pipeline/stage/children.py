@@ -1,0 +1,188 @@
+"""The children of one stage: a process for each event, restarted alone, and at last accounted for, once."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from headrace.ground.errors import NameTaken, PermanentChild, RestartsExhausted, Unrecoverable
+from headrace.ground.telemetry import LOG
+from headrace.pipeline.process.child import Child
+from headrace.pipeline.process.process import ExitReason, Process, State
+from headrace.pipeline.process.restart import Restart, RestartWindow, wants_restart
+from headrace.pipeline.process.scheduler import IDLE, Scheduler, Turns
+from headrace.pipeline.process.settings import ProcessSettings
+from headrace.pipeline.stage.subscription import Subscription
+
+Run = Callable[[object], object]
+"""What is done with an event: `def` or `async def`."""
+
+
+class EventProcess(Process[Run]):
+    """Runs one event to its end, which is its own end, too."""
+
+    __slots__ = ("event", "has_failed")
+
+    def __init__(self, name: str, run: Run, event: object, scheduler: Scheduler, settings: ProcessSettings) -> None:
+        super().__init__(name, lambda: run, scheduler, settings)
+        self.event = event
+        self.has_failed = False
+        """Whether what it runs has said by itself that the event failed."""
+
+    def work(self) -> int:
+        """Run the event."""
+        self.has_failed = False
+        run = self.callbacks
+        if run is not None:
+            self.call_back(partial(run, self.event), self._done)
+        return IDLE
+
+    def _done(self, _: object) -> None:
+        self.exit("normal")
+
+    def _report(self, reason: BaseException) -> None:
+        """Leave it to the stage to say that an event failed: it does once per class of error."""
+        LOG.debug("child %r crashed", self.name, exc_info=reason)
+        found = {"process": self.name, "reason": reason}
+        self.scheduler.telemetry.execute(("headrace", "process", "crash"), {"restarts": self.restarts}, found)
+
+
+class Killable(Child, Protocol):
+    """A child that need not be waited for."""
+
+    def kill(self) -> None:
+        """Stop without waiting for the running callback."""
+
+
+class Owner(Protocol):
+    """Whose children they are."""
+
+    name: str
+    state: State
+    scheduler: Scheduler
+    turns: Turns
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """A child and what it was started for: an event of a subscription, or nothing that anybody counts."""
+
+    process: Killable
+    restart: Restart
+    since: float
+    subscription: Subscription | None = None
+    event: object = None
+    born: float = 0.0
+
+
+class Children:
+    """One_for_one over children that come and go. A child that is being restarted still holds its slot (GenStage).
+
+    `settle` is told of every child once, when no restart follows. Restarts are decided in the owner's own turns, by
+    `decide`, and so is giving up.
+    """
+
+    def __init__(
+        self,
+        owner: Owner,
+        window: RestartWindow,
+        settle: Callable[[Slot, ExitReason], None],
+    ) -> None:
+        self._owner = owner
+        self._window = window
+        self._settle = settle
+        self.slots: dict[str, Slot] = {}
+        self._crashed: deque[tuple[Slot, BaseException]] = deque()
+        self._gave_up: BaseException | None = None
+        self._empty: asyncio.Future[None] | None = None
+        self._named = 0
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    def new_name(self) -> str:
+        """Return a name that no living child has."""
+        self._named += 1
+        name = f"{self._owner.name}.{self._named}"
+        return name if name not in self.slots else self.new_name()
+
+    def start(self, slot: Slot) -> None:
+        """Start a child. Raises `NameTaken` when one of that name lives, `PermanentChild` for one that never ends."""
+        process = slot.process
+        if slot.restart == "permanent":
+            raise PermanentChild(self._owner.name)
+        if process.name in self.slots:
+            raise NameTaken(process.name)
+        self.slots[process.name] = slot
+        process.observer = partial(self._ended, slot)
+        process.start()
+
+    def _ended(self, slot: Slot, reason: ExitReason) -> None:
+        owner = self._owner
+        if isinstance(reason, BaseException) and owner.state is State.RUNNING:
+            process = slot.process
+            if isinstance(reason, Unrecoverable):
+                self._gave_up = self._gave_up or reason
+            elif process.has_run and not process.is_final and wants_restart(slot.restart, is_normal=False):
+                self._crashed.append((slot, reason))
+                owner.scheduler.wake(owner.turns)
+                return
+            owner.scheduler.wake(owner.turns)
+        self._let_go(slot, reason)
+
+    def _let_go(self, slot: Slot, reason: ExitReason) -> None:
+        slot.process.conclude(reason)
+        del self.slots[slot.process.name]
+        self._settle(slot, reason)
+        if not self.slots and self._empty is not None and not self._empty.done():
+            self._empty.set_result(None)
+
+    @property
+    def is_to_decide(self) -> bool:
+        """Whether a child waits for its restart, or for its owner to give up."""
+        return bool(self._crashed) or self._gave_up is not None
+
+    def decide(self) -> None:
+        """Restart the children that have crashed; raise `RestartsExhausted` when it happens too often."""
+        while self._crashed:
+            slot, reason = self._crashed.popleft()
+            if self._window.allows(self._owner.scheduler.clock()):
+                LOG.warning("restarting %r", slot.process.name)
+                slot.process.restart()
+                continue
+            self._let_go(slot, reason)
+            window = self._window
+            raise RestartsExhausted(slot.process.name, window.max_restarts, window.max_seconds, reason)
+        error, self._gave_up = self._gave_up, None
+        if error is not None:
+            raise error
+
+    def stop(self, slot: Slot) -> None:
+        """Have a child end within its shutdown time; one that waits for its restart ends at once."""
+        if slot.process.state is State.CRASHED:
+            self._crashed = deque(pair for pair in self._crashed if pair[0] is not slot)
+            self._let_go(slot, "shutdown")
+        else:
+            slot.process.stop()
+
+    def kill(self) -> None:
+        """Cancel what runs, and wait for none of it."""
+        for slot in list(self.slots.values()):
+            if slot.process.state is not State.CRASHED:
+                slot.process.kill()
+
+    async def stop_all(self) -> None:
+        """Have all children end, each within its shutdown time; they end side by side. Cancelled, it kills them."""
+        for slot in list(self.slots.values()):
+            self.stop(slot)
+        if self.slots:
+            self._empty = self._owner.scheduler.loop.create_future()
+            try:
+                await self._empty
+            except BaseException:
+                self.kill()
+                raise
+            finally:
+                self._empty = None

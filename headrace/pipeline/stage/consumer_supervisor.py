@@ -1,0 +1,59 @@
+"""Consumer supervisors: stages at the end of a graph that start one supervised child for every event."""
+
+from collections.abc import Awaitable
+from typing import ClassVar, Generic, TypeVar
+
+from headrace.ground.errors import MissingCallback, PermanentChild
+from headrace.pipeline.process.process import CURRENT
+from headrace.pipeline.process.restart import MAX_RESTARTS, MAX_SECONDS, Restart
+from headrace.pipeline.stage.children import EventProcess
+from headrace.pipeline.stage.consumer import Consumer
+
+In = TypeVar("In")
+
+
+class ConsumerSupervisor(Consumer[In], Generic[In]):
+    """A consumer that starts a child process for each event. Subclass it and say in `run` what a child does.
+
+    At most `max_demand` children of each subscription live at once; when `min_demand` of them have finished, as many
+    events are asked for as have. A child that raises fails its own event and nobody else: it is counted
+    `discarded{reason="error"}`, and said once per class of error. With `restart = "transient"` it is run again first,
+    and keeps its place meanwhile; one restart more than `max_restarts` within `max_seconds`, of all children together,
+    and the supervisor ends with `RestartsExhausted`, as by a crash of its own.
+
+    The stage completes when its producers have and all children have ended. When it is stopped, or crashes, they have
+    `StageSettings.shutdown_seconds` to end, and are cancelled then: what they were at is `discarded`, or, after a crash
+    and where events are messages, delivered again. Each child settles the message it was started for.
+    """
+
+    restart: ClassVar[Restart] = "temporary"
+    """Whether a child that raised is run again: "temporary" never, "transient" always. "permanent" is refused."""
+
+    max_restarts: ClassVar[int] = MAX_RESTARTS
+    max_seconds: ClassVar[float] = MAX_SECONDS
+
+    def run(self, event: In) -> Awaitable[object] | None:
+        """Do what is to be done with one event, in a process of its own; return nothing of interest.
+
+        May be `async def`. `self` is the supervisor's and shared by all children: they run side by side on one loop.
+        """
+        raise MissingCallback(self, "run(self, event)")
+
+    def handle_events(self, events: list[In]) -> None:
+        """Never called: every event is a child's."""
+        raise MissingCallback(self, "run(self, event)")
+
+    def fail(self, error: BaseException, count: int = 1) -> None:
+        """Count `count` events that failed with `error`; said by a child of its own event, its message has failed."""
+        child = CURRENT.get(None)
+        if isinstance(child, EventProcess):
+            child.has_failed = True
+        super().fail(error, count)
+
+
+def check_supervisor(first: ConsumerSupervisor[object]) -> None:
+    """Refuse a class that does not say what its children do, or whose children would never finish."""
+    if type(first).run is ConsumerSupervisor.run:
+        raise MissingCallback(first, "run(self, event)")
+    if first.restart == "permanent":
+        raise PermanentChild(type(first).__name__)

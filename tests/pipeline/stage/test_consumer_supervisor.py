@@ -1,0 +1,365 @@
+"""A consumer supervisor: one child for each event, demand as children finish, and nobody hurt by a child that fails."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.ground.errors import MissingCallback, PermanentChild, RestartsExhausted, Unrecoverable
+from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.pipeline.process.process import State
+from headrace.pipeline.process.ref import Ref
+from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
+from headrace.pipeline.stage.consumer_supervisor_process import ConsumerSupervisorProcess
+from headrace.pipeline.stage.producer import Producer
+from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.topology.topology import Topology
+from tests.fakes.acknowledged_stages import Told
+from tests.fakes.flow_stages import Numbers
+from tests.fakes.processes import Oops
+from tests.fakes.stepping import run_of, settled, until
+from tests.fakes.supervisors import IMPATIENT, Bench, Held, HeldTransient
+
+
+@pytest.mark.asyncio
+async def test_it_asks_as_genstages_does_when_children_end() -> None:
+    """S1."""
+    held = Held()
+    bench = await Bench(held, 4, 2).start()
+    assert bench.asks() == ["ask 4"]
+    await bench.send(1, 2, 3, 4)
+    assert (held.runs, bench.asks()) == ([1, 2, 3, 4], [])
+    for event, asks in ((1, []), (2, ["ask 2"]), (3, []), (4, ["ask 2"])):
+        held.open(event)
+        await bench.rest()
+        assert bench.asks() == asks, event
+
+
+@pytest.mark.asyncio
+async def test_it_counts_the_finished_where_min_demand_is_low() -> None:
+    held = Held()
+    bench = await Bench(held, 10, 2).start()
+    await bench.send(*range(10))
+    bench.asks()
+    for event in range(4):
+        held.open(event)
+        await bench.rest()
+    assert bench.asks() == ["ask 2", "ask 2"]
+
+
+def crash(topology: Topology) -> None:
+    """Have the supervisor itself crash."""
+    process = run_of(topology).processes["children"]
+    assert isinstance(process, ConsumerSupervisorProcess)
+    Ref(process).info(Oops("the supervisor itself"))
+
+
+class Tireless(HeldTransient):
+    max_restarts = 1_000_000
+
+
+@given(st.data())
+def test_no_more_children_live_than_asked_for_and_every_event_is_accounted_for(data: st.DataObject) -> None:
+    asyncio.run(_random_ends(data))
+
+
+async def _random_ends(data: st.DataObject) -> None:
+    most = data.draw(st.integers(1, 8))
+    held = data.draw(st.sampled_from([Held, Tireless]))()
+    bench = await Bench(held, most, data.draw(st.integers(0, most - 1))).start()
+    subscription = bench.producer.subscription
+    sent, failed = 0, 0
+    for _ in range(data.draw(st.integers(1, 20))):
+        size = data.draw(st.integers(0, subscription.pending))
+        await bench.send(*range(sent, sent + size))
+        sent += size
+        open_gates = [event for event, gate in held.gates.items() if not gate.done()]
+        for event in data.draw(st.lists(st.sampled_from(open_gates), unique=True)) if open_gates else ():
+            fails = data.draw(st.booleans())
+            held.open(event, Oops(event) if fails else None)
+            failed += fails and held.restart == "temporary"
+        await bench.rest()
+        living = len(bench.process.children.slots)
+        assert living <= most
+        assert living + subscription.asked + subscription.pending == subscription.window.coming <= most
+        assert bench.process.counts.failed == failed
+        assert sent == len(held.done) + failed + living
+        assert bench.process.inlet.received() == sent - living
+    bench.process.kill()
+    assert await bench.process.buried == "shutdown"
+    assert bench.process.inlet.received() == sent == len(held.done) + sum(bench.discarded().values())
+
+
+@pytest.mark.asyncio
+async def test_a_child_that_raises_fails_its_own_event_and_nobody_else() -> None:
+    held = Held()
+    bench = await Bench(held, 4, 2).start()
+    await bench.send(1, 2, 3)
+    held.open(2, Oops("two"))
+    held.open(1)
+    await bench.rest()
+    assert (held.done, held.cancelled) == ([1], [])
+    assert bench.discarded() == {"error": 1}
+    assert bench.process.counts.errors == {"Oops": 1}
+    held.open(3)
+    await bench.rest()
+    assert held.done == [1, 3]
+
+
+@pytest.mark.asyncio
+async def test_a_transient_child_is_run_again_and_holds_its_place_meanwhile() -> None:
+    held = HeldTransient()
+    bench = await Bench(held, 1, 0).start()
+    bench.asks()
+    await bench.send("a")
+    held.open("a", Oops("once"))
+    await bench.rest()
+    assert (held.runs, bench.asks(), bench.discarded()) == (["a", "a"], [], {})
+    held.open("a")
+    await bench.rest()
+    assert (held.done, bench.asks(), bench.discarded()) == (["a"], ["ask 1"], {})
+
+
+@pytest.mark.asyncio
+async def test_too_many_restarts_end_the_supervisor_and_all_its_children() -> None:
+    held = HeldTransient()
+    bench = await Bench(held, 4, 2, IMPATIENT).start()
+    await bench.send("good", "bad")
+    for _ in range(held.max_restarts + 1):
+        held.open("bad", Oops("again"))
+        await bench.rest()
+    reason = await bench.process.buried
+    assert isinstance(reason, RestartsExhausted)
+    assert isinstance(reason.reason, Oops)
+    assert held.cancelled == ["good"]
+    assert bench.discarded() == {"error": 1, "crash": 1}
+
+
+@pytest.mark.asyncio
+async def test_a_child_whose_error_no_restart_mends_ends_the_run_at_once() -> None:
+    full = {number: Unrecoverable(f"the disk is full at {number}: empty it") for number in (1, 2, 3)}
+
+    class Hopeless(ConsumerSupervisor[int]):
+        restart = "transient"
+
+        def run(self, event: int) -> None:
+            raise full[event]
+
+    topology = Topology()
+    topology.add("numbers", lambda: Numbers(3))
+    topology.add("children", Hopeless, subscribe_to="numbers")
+    outcome = await topology.run()
+    assert str(outcome.reason) == "the disk is full at 1: empty it"
+
+
+@pytest.mark.asyncio
+async def test_a_run_is_over_when_the_last_child_has_ended() -> None:
+    held = Held()
+    topology = Topology()
+    topology.add("numbers", lambda: Numbers(5))
+    topology.add("children", lambda: held, subscribe_to=SubscribeTo("numbers", max_demand=4, min_demand=2))
+    await topology.start()
+    await settled(topology)
+    for event in range(1, 6):
+        assert topology.state == "running"
+        held.open(event)
+        await settled(topology)
+    outcome = await topology.join()
+    assert outcome.is_fine
+    assert held.done == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.asyncio
+async def test_a_drain_waits_for_the_children() -> None:
+    held = Held()
+    topology = Topology()
+    topology.add("numbers", Numbers)
+    topology.add("children", lambda: held, subscribe_to=SubscribeTo("numbers", max_demand=2))
+    await topology.start()
+    await settled(topology)
+    drain = asyncio.ensure_future(topology.drain(60))
+    await settled(topology)
+    while topology.state == "draining":
+        for event, gate in list(held.gates.items()):
+            if not gate.done():
+                held.open(event)
+        await asyncio.sleep(0)
+    outcome = await drain
+    assert (outcome.is_drained, outcome.events_lost, held.cancelled) == (True, 0, [])
+
+
+@pytest.mark.asyncio
+async def test_a_run_that_is_stopped_at_once_cancels_the_children() -> None:
+    held = Held()
+    topology = Topology()
+    topology.add("numbers", lambda: Numbers(3))
+    topology.add("children", lambda: held, subscribe_to="numbers")
+    await topology.start()
+    await settled(topology)
+    outcome = await topology.stop()
+    assert sorted(held.cancelled, key=str) == [1, 2, 3]
+    assert outcome.events_lost == 3
+
+
+@pytest.mark.asyncio
+async def test_a_child_of_a_stopped_supervisor_may_end_in_its_time() -> None:
+    held = Held()
+    bench = await Bench(held, 4, 2).start()
+    await bench.send("a")
+    bench.process.stop()
+    await bench.rest()
+    assert bench.process.state is State.STOPPING
+    held.open("a")
+    assert await bench.process.buried == "shutdown"
+    assert (held.done, bench.discarded()) == (["a"], {})
+
+
+@pytest.mark.asyncio
+async def test_a_supervisor_that_crashes_ends_its_children_first_and_begins_without_any() -> None:
+    held = Held()
+    topology = Topology()
+    topology.add("numbers", lambda: Numbers(6))
+    to = SubscribeTo("numbers", max_demand=4, min_demand=2)
+    topology.add("children", lambda: held, subscribe_to=to, settings=IMPATIENT)
+    await topology.start()
+    await settled(topology)
+    crash(topology)
+    await until(lambda: len(held.runs) == 6)
+    assert held.cancelled == [1, 2, 3, 4]
+    assert topology.snapshot().stages[-1].discarded["crash"] == 4
+    held.open(5)
+    held.open(6)
+    outcome = await topology.join()
+    assert (held.done, outcome.events_lost, outcome.reason) == ([5, 6], 4, None)
+
+
+@pytest.mark.asyncio
+async def test_messages_whose_children_a_crash_cut_off_come_again_in_order() -> None:
+    held, told = Held(), Told(4)
+    topology = Topology()
+    topology.add("told", lambda: told)
+    topology.add("children", lambda: held, subscribe_to=SubscribeTo("told", max_demand=4), settings=IMPATIENT)
+    await topology.start()
+    await settled(topology)
+    held.open(2)
+    await settled(topology)
+    crash(topology)
+    await until(lambda: len(held.runs) == 7)
+    assert held.runs == [1, 2, 3, 4, 1, 3, 4]
+    for event in (1, 3, 4):
+        held.open(event)
+    outcome = await topology.join()
+    assert outcome.is_fine
+    assert told.outcomes() == [Outcome.DONE] * 4
+    assert topology.snapshot().stages[-1].redelivered == 3
+
+
+@pytest.mark.asyncio
+async def test_each_child_settles_its_own_message_as_it_ends() -> None:
+    class Judge(Held):
+        async def run(self, event: object) -> None:
+            await super().run(event)
+            if event == 4:
+                self.fail(Oops("said, not raised"))
+
+    judge, told = Judge(), Told(4)
+    topology = Topology()
+    topology.add("told", lambda: told)
+    topology.add("children", lambda: judge, subscribe_to=SubscribeTo("told", max_demand=8))
+    await topology.start()
+    await settled(topology)
+    for event, outcome in ((3, None), (1, Oops("one")), (4, None), (2, None)):
+        judge.open(event, outcome)
+        await settled(topology)
+        assert list(told.told)[-1] == event
+    await topology.join()
+    assert told.outcomes() == [Outcome.FAILED, Outcome.DONE, Outcome.DONE, Outcome.FAILED]
+
+
+@pytest.mark.asyncio
+async def test_children_live_on_when_their_producer_goes_down_and_the_subscription_is_temporary() -> None:
+    held = Held()
+    bench = Bench(held, 2, 1)
+    bench.producer.subscription.cancel = "temporary"
+    await bench.start()
+    await bench.send("a", "b")
+    bench.producer.end("shutdown")
+    await bench.rest()
+    held.open("a")
+    held.open("b")
+    assert await bench.process.buried == "normal"
+    assert (held.done, held.cancelled) == (["a", "b"], [])
+
+
+@pytest.mark.asyncio
+async def test_a_subscription_that_the_supervisor_cancels_ends_when_its_children_have() -> None:
+    held = Held()
+    bench = await Bench(held, 2, 1).start()
+    await bench.send("a", "b")
+    bench.process.end_subscription(bench.producer.subscription, "normal")
+    await bench.rest()
+    assert bench.process.inlet.in_flight() == 2
+    held.open("a")
+    held.open("b")
+    await bench.rest()
+    assert held.done == ["a", "b"]
+    assert not bench.process.inlet.subscriptions
+    assert bench.process.state is State.RUNNING
+    bench.process.kill()
+    await bench.process.buried
+
+
+@pytest.mark.asyncio
+async def test_a_sync_run_is_a_child_too() -> None:
+    class Noting(ConsumerSupervisor[int]):
+        def __init__(self) -> None:
+            self.seen: list[int] = []
+
+        def run(self, event: int) -> None:
+            if event == 2:
+                raise Oops("two")
+            self.seen.append(event)
+
+    noting = Noting()
+    topology = Topology()
+    topology.add("numbers", lambda: Numbers(200))
+    topology.add("children", lambda: noting, subscribe_to=SubscribeTo("numbers", max_demand=10, min_demand=5))
+    outcome = await topology.run()
+    assert outcome.events_failed == 1
+    assert noting.seen == [1, *range(3, 201)]
+
+
+@pytest.mark.asyncio
+async def test_the_end_of_one_producer_waits_for_its_children_and_not_for_those_of_another() -> None:
+    held = Held()
+    topology = Topology()
+    topology.add("letters", Producer.from_stream("ab"))
+    topology.add("numbers", Producer.from_stream(range(3)))
+    both = [SubscribeTo("letters", max_demand=2), SubscribeTo("numbers", max_demand=2)]
+    topology.add("children", lambda: held, subscribe_to=both)
+    await topology.start()
+    await until(lambda: len(held.gates) == 4)
+    for event in (0, 1):
+        held.open(event)
+    await until(lambda: 2 in held.gates)
+    held.open(2)
+    await settled(topology)
+    assert topology.state == "running"
+    assert topology.snapshot().stages[-1].in_flight_events == 2
+    held.open("a")
+    held.open("b")
+    assert (await topology.join()).is_fine
+
+
+def test_a_supervisor_of_children_that_would_never_finish_is_refused() -> None:
+    class Permanent(Held):
+        restart = "permanent"
+
+    with pytest.raises(PermanentChild, match="'Permanent' starts a permanent child for an event, which would never"):
+        Topology().add("children", Permanent)
+
+
+def test_a_supervisor_that_does_not_say_what_a_child_does_is_refused() -> None:
+    with pytest.raises(MissingCallback, match=r"ConsumerSupervisor has no run\(self, event\)"):
+        Topology().add("children", ConsumerSupervisor)
