@@ -1,7 +1,7 @@
 """An ASGI app under uvicorn, as an OS process: one server for each event loop that is asked for.
 
-`python -P tests/fakes/asgi_child.py MODULE:NAME LOOPS`. It writes each server's address, ends on SIGTERM as uvicorn does, and
-at once when nobody holds its standard input any more.
+`python -P tests/fakes/asgi_child.py MODULE:NAME LOOPS`. It writes each server's address, ends on SIGTERM as uvicorn
+does, and at once when nobody holds its standard input any more.
 """
 
 import os
