@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from headrace.pipeline.process.scheduler import Scheduler
     from headrace.pipeline.process.supervisor import Supervisor
     from headrace.pipeline.stage.consumer import Consumer
+    from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
     from headrace.pipeline.stage.producer import Producer
     from headrace.pipeline.stage.producer_consumer import ProducerConsumer
     from headrace.pipeline.stage.settings import StageSettings
@@ -30,6 +31,7 @@ __all__ = [
     "Acknowledgement",
     "ConfigError",
     "Consumer",
+    "ConsumerSupervisor",
     "GenServer",
     "HeadraceError",
     "Message",
@@ -52,6 +54,7 @@ _ROOMS = {
     "Acknowledgement": "pipeline.acknowledgement.acknowledgement",
     "ConfigError": "config.findings",
     "Consumer": "pipeline.stage.consumer",
+    "ConsumerSupervisor": "pipeline.stage.consumer_supervisor",
     "GenServer": "pipeline.process.gen_server",
     "HeadraceError": "ground.errors",
     "Message": "pipeline.acknowledgement.message",
