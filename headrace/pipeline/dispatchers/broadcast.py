@@ -40,7 +40,18 @@ class BroadcastDispatcher(Dispatcher[S]):
         return min((share.pending for share in self._shares), default=0)
 
     def dispatch(self, events: list[object], born: float) -> tuple[list[Delivery[S]], int]:
-        """Deliver as many of `events` as every subscriber misses, a list of its own to each."""
+        """Deliver as many of `events` as every subscriber misses, a list of its own to each.
+
+        What a selector refuses costs its subscriber no demand, so more may go out than was missed at first.
+        """
+        deliveries, used = self._dispatch_missed(events, born)
+        while 0 < used < len(events) and self.unmet() > 0:
+            more, size = self._dispatch_missed(events[used:], born)
+            deliveries += more
+            used += size
+        return deliveries, used
+
+    def _dispatch_missed(self, events: list[object], born: float) -> tuple[list[Delivery[S]], int]:
         used = min(len(events), self.unmet())
         if not used:
             return [], 0

@@ -69,6 +69,10 @@ VECTORS: dict[str, tuple[StageSettings, str]] = {
         BROADCAST,
         "even subscribes => ; A asks 4 => ; even asks 4 => hd(4); emit 1..4 => A 1..4, even 2 4; A asks 4 => hd(2)",
     ),
+    "what is refused holds nobody up": (
+        BROADCAST,
+        "even subscribes => ; even asks 2 => hd(2); emit 1..5 => even 2 4, buffered 1",
+    ),
     "broadcast to none": (
         BROADCAST,
         "emit 1..3 => buffered 3; A asks 2 => A 1..2, buffered 1; A asks 2 => A 3..3, hd(1)",
