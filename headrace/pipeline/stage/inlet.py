@@ -1,6 +1,7 @@
 """A consumer's side of all its subscriptions: batches in turn, what is in hand, and asking again."""
 
 from collections import deque
+from typing import Final, cast
 
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message, settle
@@ -18,6 +19,15 @@ def exit_reason(cancel: CancelMode, reason: ExitReason) -> ExitReason | None:
     if cancel == "temporary" or (cancel == "transient" and isinstance(reason, str)):
         return None
     return reason
+
+
+class _Nothing:
+    """Stands where a stage that subscribes to nothing yet looks for its first subscription."""
+
+    queue: Final[deque[object]] = deque(maxlen=0)
+
+
+_NOTHING: Final = _Nothing()
 
 
 class Inlet:
@@ -53,8 +63,7 @@ class Inlet:
         self.born = 0.0
         self.is_single = False
         self.is_over = False
-        self.source: Subscription
-        self.first: Subscription
+        self.source = self.first = cast("Subscription", _NOTHING)
         self._received = 0
 
     def subscribe(self, subscription: Subscription) -> None:

@@ -24,13 +24,14 @@ class TakingProcess(StageProcess[S]):
     Where it cancelled the last one itself it waits, for it may subscribe again.
     """
 
-    __slots__ = ("handle_events", "inlet")
+    __slots__ = ("_may_wait", "handle_events", "inlet")
 
     def __init__(
         self, name: str, factory: Callable[[], S], scheduler: Scheduler, counts: StageCounts, inlet: Inlet
     ) -> None:
         super().__init__(name, factory, scheduler, counts)
         self.inlet = inlet
+        self._may_wait = True
         self.handle_events: Handler = lambda _: []
 
     def running(self) -> None:
@@ -97,9 +98,12 @@ class TakingProcess(StageProcess[S]):
             self.exit(reason)
         elif self.inlet.is_over:
             self.complete_input()
+        elif not self._may_wait:
+            self.give_up_waiting()
 
     def give_up_waiting(self) -> None:
-        """Complete if it subscribes to nothing: nobody is left who could feed it."""
+        """Complete as soon as it subscribes to nothing: nobody is left who could feed it."""
+        self._may_wait = False
         if not (self.inlet.subscriptions or self.inlet.is_over):
             self.inlet.is_over = True
             if self.state is State.RUNNING:

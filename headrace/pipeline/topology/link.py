@@ -7,6 +7,7 @@ from typing import cast
 from headrace.ground.errors import DemandError, GraphError
 from headrace.pipeline.demand.window import Window
 from headrace.pipeline.process.scheduler import Scheduler
+from headrace.pipeline.stage.answering_process import AnsweringProcess
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
@@ -76,7 +77,8 @@ def make_process(spec: StageSpec, scheduler: Scheduler) -> StageProcess:
         )
         process.first = spec.first
     elif isinstance(spec.first, ProducerConsumer):
-        process = ProducerConsumerProcess(
+        answers = hasattr(spec.first, "handle_demand")
+        process = (AnsweringProcess if answers else ProducerConsumerProcess)(
             spec.name,
             cast("Callable[[], ProducerConsumer[object, object]]", spec.factory),
             scheduler,
