@@ -10,37 +10,22 @@ from typing import Protocol
 from headrace.ground.errors import NameTaken, PermanentChild, RestartsExhausted, Unrecoverable
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.child import Child
-from headrace.pipeline.process.process import ExitReason, Process, State
+from headrace.pipeline.process.process import ExitReason, State
 from headrace.pipeline.process.restart import Restart, RestartWindow, wants_restart
-from headrace.pipeline.process.scheduler import IDLE, Scheduler, Turns
+from headrace.pipeline.process.scheduler import Scheduler, Turns
 from headrace.pipeline.process.settings import ProcessSettings
+from headrace.pipeline.process.task_process import TaskProcess
 from headrace.pipeline.stage.subscription import Subscription
 
-Run = Callable[[object], object]
-"""What is done with an event: `def` or `async def`."""
 
+class EventProcess(TaskProcess):
+    """Runs one event to its end, which is its own end, too; `has_failed` once the run says so by itself."""
 
-class EventProcess(Process[Run]):
-    """Runs one event to its end, which is its own end, too."""
+    __slots__ = ("has_failed",)
 
-    __slots__ = ("event", "has_failed")
-
-    def __init__(self, name: str, run: Run, event: object, scheduler: Scheduler, settings: ProcessSettings) -> None:
-        super().__init__(name, lambda: run, scheduler, settings)
-        self.event = event
+    def __init__(self, name: str, run: Callable[[], object], scheduler: Scheduler, settings: ProcessSettings) -> None:
+        super().__init__(name, run, scheduler, settings)
         self.has_failed = False
-        """Whether what it runs has said by itself that the event failed."""
-
-    def work(self) -> int:
-        """Run the event."""
-        self.has_failed = False
-        run = self.callbacks
-        if run is not None:
-            self.call_back(partial(run, self.event), self._done)
-        return IDLE
-
-    def _done(self, _: object) -> None:
-        self.exit("normal")
 
     def _report(self, reason: BaseException) -> None:
         """Leave it to the stage to say that an event failed: it does once per class of error."""

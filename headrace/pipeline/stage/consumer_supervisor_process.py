@@ -1,6 +1,7 @@
 """The process around a consumer supervisor: a child for each event, and demand as children finish."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
@@ -10,7 +11,7 @@ from headrace.pipeline.process.process import ExitReason, State
 from headrace.pipeline.process.restart import RestartWindow
 from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler
 from headrace.pipeline.process.settings import ProcessSettings
-from headrace.pipeline.stage.children import Children, EventProcess, Run, Slot
+from headrace.pipeline.stage.children import Children, EventProcess, Slot
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
@@ -44,7 +45,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         supervisor = cast("ConsumerSupervisor[object]", callbacks)
         window = RestartWindow(supervisor.max_restarts, supervisor.max_seconds)
         self.children = Children(self, window, self._settle)
-        self._run: Run = supervisor.run
+        self._run: Callable[[object], object] = supervisor.run
         self._settings = ProcessSettings(shutdown_seconds=self.shutdown_seconds)
 
     def greeted(self, subscription: Subscription, side: Side, mode: object) -> None:
@@ -95,7 +96,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         children = self.children
         data = event.data if isinstance(event, Message) else event
         callbacks = cast("ConsumerSupervisor[object]", self.callbacks)
-        process = EventProcess(children.new_name(), self._run, data, self.scheduler, self._settings)
+        process = EventProcess(children.new_name(), partial(self._run, data), self.scheduler, self._settings)
         slot = Slot(process, callbacks.restart, self.scheduler.time(), subscription, event, born)
         children.start(slot)
 
