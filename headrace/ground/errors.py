@@ -8,11 +8,16 @@
     │   ├── ProcessDown          it ended before it answered
     │   ├── CallTimeout          it did not answer in time
     │   ├── CallToSelf           it would wait for itself
+    │   ├── ReplyGiven           a reply is given twice
     │   ├── MailboxFull          it has taken in all it may
+    │   │   └── CastCircle       processes would wait for room in each other's full mailboxes, for ever
     │   ├── NameTaken            another live process has the name
     │   ├── NotStarted           an object asks for what its process gives it later
     │   ├── NoCallback           a process is to run a callback that its class does not have
     │   ├── StartFailed          its `init` failed
+    │   ├── NoChild              a supervisor has no child of that name
+    │   ├── ChildLives           a child has not ended, and must have for this
+    │   ├── ChildKept            a child has ended, and its supervisor keeps the name for it
     │   ├── RestartsExhausted    its supervisor gave up
     │   ├── TaskFailed           a task raised, or was stopped, before it had a result
     │   ├── TaskTimeout          a task had no result in time
@@ -20,16 +25,21 @@
     │   ├── TooManyChildren      its supervisor may have no more children at a time
     │   ├── Unrecoverable        no restart would mend it: the supervisor gives up at once
     │   │   └── PermanentChild   a child for one event that would never finish
+    │   ├── ForeignLoop          the call needs the loop on which the process lives
     │   └── ForeignThread        the call needs the loop's own thread
     └── StageError               a stage, its subscriptions, its graph
         ├── DemandError          max_demand and min_demand do not fit
         ├── MissingCallback      a stage class without the callback that makes it one
         ├── BadReturn            a callback returned what it must not
+        ├── DispatcherError      a dispatcher that does not exist, or cannot be made
+        ├── UnknownPartition     a partition dispatcher's hash names a partition that is none
         ├── SubscriptionError    a subscription cannot do what is asked of it
         ├── MetricConflict       two metrics of one stage claim one name
         └── GraphError           stages that cannot be linked
     (expressions, units, built-in stages and configs add their own branch in their own room)
 """
+
+from collections.abc import Iterable, Sequence
 
 
 class HeadraceError(Exception):
@@ -94,6 +104,14 @@ class CallToSelf(ProcessError):
         super().__init__(f"process {name!r} called itself and would wait forever: call the method directly, or cast")
 
 
+class ReplyGiven(ProcessError):
+    """A reply is given a second time."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"{name!r} answers a call that it has answered already: set or fail a Reply once")
+
+
 class MailboxFull(ProcessError):
     """The mailbox holds as many calls and casts as it may."""
 
@@ -104,6 +122,20 @@ class MailboxFull(ProcessError):
             f"the mailbox of process {name!r} is full ({limit} calls and casts wait): "
             "use `await cast`, which waits for room"
         )
+
+
+class CastCircle(MailboxFull):
+    """Processes would wait for room in each other's full mailboxes, for ever; `names` has them in order."""
+
+    def __init__(self, names: Sequence[str], limit: int) -> None:
+        super().__init__(names[1], limit)
+        self.names = tuple(names)
+        circle = " -> ".join(repr(name) for name in names)
+        sentence = (
+            f"processes wait for room in each other's full mailboxes, and would for ever ({circle}): use cast_nowait "
+            "in one of them and decide what to do without, or give them a larger mailbox_limit"
+        )
+        self.args = (sentence,)
 
 
 class NameTaken(ProcessError):
@@ -142,6 +174,38 @@ class StartFailed(ProcessError):
         self.reason = reason
         super().__init__(f"{name!r} could not start: {describe(reason)}")
         self.__cause__ = reason if isinstance(reason, BaseException) else None
+
+
+class NoChild(ProcessError):
+    """A supervisor has no child of that name."""
+
+    def __init__(self, supervisor: str, child: str, children: Iterable[str]) -> None:
+        self.supervisor = supervisor
+        self.child = child
+        known = ", ".join(map(repr, children))
+        super().__init__(
+            f"supervisor {supervisor!r} has no child {child!r}: {f'it has {known}' if known else 'it has none'}"
+        )
+
+
+class ChildLives(ProcessError):
+    """A child lives, and must have ended for what is wanted of it."""
+
+    def __init__(self, supervisor: str, child: str) -> None:
+        self.supervisor = supervisor
+        self.child = child
+        super().__init__(f"child {child!r} of supervisor {supervisor!r} lives: terminate_child it first")
+
+
+class ChildKept(ProcessError):
+    """A child of that name has ended, and its supervisor keeps its spec."""
+
+    def __init__(self, supervisor: str, child: str) -> None:
+        self.supervisor = supervisor
+        self.child = child
+        super().__init__(
+            f"supervisor {supervisor!r} keeps the spec of {child!r}, which has ended: restart_child or delete_child it"
+        )
 
 
 class RestartsExhausted(ProcessError):
@@ -219,6 +283,17 @@ class PermanentChild(Unrecoverable):
         )
 
 
+class ForeignLoop(ProcessError):
+    """The call needs the event loop on which the process lives."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(
+            f"{what} from another event loop than the one it lives on: "
+            "make it there, or hand it over with asyncio.run_coroutine_threadsafe"
+        )
+
+
 class ForeignThread(ProcessError):
     """The call needs the thread of the loop on which the process lives."""
 
@@ -259,6 +334,25 @@ class BadReturn(StageError):
         self.callback = callback
         self.found = found
         super().__init__(f"{callback} of stage {stage!r} returned {type(found).__name__}, and must return {allowed}")
+
+
+class DispatcherError(StageError):
+    """A dispatcher that does not exist, or cannot be made."""
+
+    def __init__(self, dispatcher: str, why: str) -> None:
+        self.dispatcher = dispatcher
+        super().__init__(f"the dispatcher {dispatcher} {why}")
+
+
+class UnknownPartition(StageError):
+    """A partition dispatcher's hash names a partition that is none; the event fails alone."""
+
+    def __init__(self, found: object, partitions: Iterable[object]) -> None:
+        self.found = found
+        super().__init__(
+            f"the hash of the partition dispatcher returned {found!r:.100}, which is none of its partitions "
+            f"({', '.join(map(repr, partitions))}): return one of those, or None for an event that nobody is to get"
+        )
 
 
 class SubscriptionError(StageError):

@@ -4,7 +4,7 @@
 class Ledger:
     """Told minus emitted, so that no event is asked of a producer twice.
 
-    `owed` is never below 0: events that nobody asked for do not pay in advance.
+    Events that nobody asked for do not pay in advance: `owed` is below 0 only from `told_late` to the next `tell`.
     """
 
     __slots__ = ("owed",)
@@ -28,6 +28,10 @@ class Ledger:
     def untell(self, count: int) -> None:
         """Take back `count` of what was told: it reached a stream that had ended, and the next one is told anew."""
         self.emitted(count)
+
+    def told_late(self, count: int) -> None:
+        """Add to what is told next `count` events that were asked for, and emitted before the producer was told so."""
+        self.owed -= count
 
     def forget(self) -> None:
         """Forget what was told: the producer that was told it is gone, and its successor is told anew."""

@@ -1,6 +1,7 @@
 """A producer's side of all its subscriptions: asks come in, the buffer is served first, events go out."""
 
 from collections.abc import Callable
+from typing import Literal
 
 from headrace.ground.errors import SubscriptionError
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
@@ -12,6 +13,9 @@ from headrace.pipeline.stage.accumulating import Accumulating
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.dispatch_host import DispatchHost
 from headrace.pipeline.stage.subscription import End, Mark, MarkKind, Subscription
+
+DemandMode = Literal["forward", "accumulate"]
+"""Whether a stage hears what is asked of it, or holds asks and events for later (GenStage's `demand`)."""
 
 
 class Outlet:

@@ -60,6 +60,13 @@ class Producer(Stage, Generic[Out]):
         """
         self._runtime.complete()
 
+    def format_discarded(self, count: int) -> bool:
+        """Take note that the buffer was full and `count` events were discarded; return whether the log may say so.
+
+        They are counted either way, and said once.
+        """
+        return True
+
     def estimate_buffered_count(self) -> int:
         """Return how many events wait for somebody to ask."""
         return self._runtime.estimate_buffered_count()

@@ -39,6 +39,13 @@ class ProducerConsumer(Stage, Generic[In, Out]):
         """Emit events at any time, in the loop's thread, beside those that `handle_events` returns."""
         self._runtime.emit_nowait(list[object](events))
 
+    def format_discarded(self, count: int) -> bool:
+        """Take note that the buffer was full and `count` events were discarded; return whether the log may say so.
+
+        They are counted either way, and said once.
+        """
+        return True
+
     def estimate_buffered_count(self) -> int:
         """Return how many events wait for somebody to ask."""
         return self._runtime.estimate_buffered_count()

@@ -10,7 +10,7 @@ from headrace.pipeline.process.scheduler import BLOCKED, HANDLED, HANDLED_MORE, 
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.handler import MessageHandler
 from headrace.pipeline.stage.inlet import Inlet
-from headrace.pipeline.stage.outlet import Outlet
+from headrace.pipeline.stage.outlet import DemandMode, Outlet
 from headrace.pipeline.stage.outputs import as_list
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.subscription import Mark, MarkKind, Subscription
@@ -40,6 +40,8 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         super().bound(callbacks)
         callbacks._inlet = self  # noqa: SLF001
         callbacks._runtime = self  # noqa: SLF001
+        self.outlet.format_discarded = callbacks.format_discarded
+        self.outlet.informed = self.informed
         self.handle_events = callbacks.handle_events
         if self.inlet.is_acknowledged:
             self.handle_events = MessageHandler(
@@ -92,11 +94,19 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
 
     def estimate_buffered_count(self) -> int:
         """Return how many events wait for somebody to ask."""
-        return self.outlet.buffer.size
+        return self.outlet.buffered()
 
     def askers(self) -> dict[str, int]:
         """Return who misses events, and how many."""
         return self.outlet.askers()
+
+    def demand(self, mode: DemandMode) -> None:
+        """Hold asks and events from now on, or go on with those that were held."""
+        if mode == "accumulate":
+            self.outlet.accumulate()
+        else:
+            self.outlet.forward()
+        self.scheduler.wake(self.turns)
 
     def complete(self) -> None:
         """Finish once the buffer is empty."""
@@ -107,6 +117,7 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
     def drain(self) -> None:
         """Take note that the run ends: what nobody is left to take need not wait for anybody."""
         self.is_draining = True
+        self.outlet.drain()
         self.scheduler.wake(self.turns)
 
     def turn(self) -> int:  # noqa: C901, PLR0911 - the hot path: one function, so that a batch costs no further call

@@ -19,7 +19,7 @@ from headrace.pipeline.process.scheduler import (
     Scheduler,
 )
 from headrace.pipeline.stage.counts import StageCounts
-from headrace.pipeline.stage.outlet import Outlet
+from headrace.pipeline.stage.outlet import DemandMode, Outlet
 from headrace.pipeline.stage.outputs import as_list
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.pull import AsyncPull, SyncPull, iterated
@@ -52,6 +52,8 @@ class ProducerProcess(StageProcess[Producer[object]]):
         """Hand the new callback object its words."""
         super().bound(callbacks)
         callbacks._runtime = self  # noqa: SLF001
+        self.outlet.format_discarded = callbacks.format_discarded
+        self.outlet.informed = self.informed
         self.handle_demand = callbacks.handle_demand
         self.is_completing = False
 
@@ -121,11 +123,19 @@ class ProducerProcess(StageProcess[Producer[object]]):
 
     def estimate_buffered_count(self) -> int:
         """Return how many events wait for somebody to ask."""
-        return self.outlet.buffer.size
+        return self.outlet.buffered()
 
     def askers(self) -> dict[str, int]:
         """Return who misses events, and how many."""
         return self.outlet.askers()
+
+    def demand(self, mode: DemandMode) -> None:
+        """Hold asks and events from now on, or go on with those that were held."""
+        if mode == "accumulate":
+            self.outlet.accumulate()
+        else:
+            self.ledger.told_late(self.outlet.forward())
+        self.scheduler.wake(self.turns)
 
     def complete(self) -> None:
         """Finish once the buffer is empty."""
@@ -138,6 +148,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
         if self.is_draining:
             return
         self.is_draining = True
+        self.outlet.drain()
         if self.state is not State.RUNNING:
             return
         handle_drain = getattr(self.callbacks, "handle_drain", None)

@@ -1,44 +1,79 @@
 """What is said about a stage beside its class: how it dispatches and how much it buffers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, Literal
+from difflib import get_close_matches
+from typing import Final, Literal, cast, get_args
 
+from headrace.ground.errors import DispatcherError
 from headrace.pipeline.demand.buffer import Buffer, Keep
-from headrace.pipeline.dispatchers.broadcast import BroadcastDispatcher
-from headrace.pipeline.dispatchers.demand import DemandDispatcher
+from headrace.pipeline.dispatchers.catalogue import find_dispatcher
 from headrace.pipeline.dispatchers.dispatcher import Dispatcher
 from headrace.pipeline.process.restart import Restart
 from headrace.pipeline.stage.counts import StageCounts
-from headrace.pipeline.stage.outlet import Outlet
+from headrace.pipeline.stage.outlet import DemandMode, Outlet
 from headrace.pipeline.stage.subscription import Subscription
 
-DispatcherName = Literal["demand", "broadcast"]
-
-DISPATCHERS: Final[dict[DispatcherName, Callable[[], Dispatcher[Subscription]]]] = {
-    "demand": DemandDispatcher,
-    "broadcast": BroadcastDispatcher,
-}
+DispatcherName = Literal["demand", "broadcast", "round_robin", "weighted", "partition"]
+"""The dispatchers that are built in."""
 
 PRODUCER_BUFFER_SIZE: Final = 10_000
 """Events that a producer buffers before it discards (GenStage's default)."""
+
+_CHOICES: Final[dict[str, object]] = {"buffer_keep": Keep, "restart": Restart, "demand": DemandMode}
 
 
 @dataclass(frozen=True, slots=True)
 class StageSettings:
     """How a stage dispatches, buffers and restarts.
 
-    `buffer_size` counts events; None is the kind's default: 10,000 for a producer, no limit for a producer-consumer,
-    whose overshoot is at most one delivery's outputs. `buffer_keep` says which end survives an overflow.
+    `dispatcher` is the name of an installed one, or makes one: `partial(PartitionDispatcher, 4)`. `buffer_size` counts
+    events; None is the kind's default: 10,000 for a producer, no limit for a producer-consumer, whose overshoot is at
+    most one delivery's outputs. `buffer_keep` says which end survives an overflow. With `demand="accumulate"` the stage
+    hears no ask, and delivers nothing, until it is told to `forward`.
     """
 
-    dispatcher: DispatcherName = "demand"
+    dispatcher: DispatcherName | str | Callable[[], Dispatcher[Subscription]] = "demand"
     buffer_size: int | None = None
     buffer_keep: Keep = "last"
     restart: Restart = "transient"
     shutdown_seconds: float = 5.0
+    demand: DemandMode = "forward"
+
+    def faults(self) -> Iterator[str]:
+        """Yield all that is wrong, each in words that follow the stage's name."""
+        try:
+            self.make_dispatcher()
+        except DispatcherError as error:
+            yield f"has a dispatcher that cannot be: {error}"
+        size: object = self.buffer_size
+        if size is not None and (not isinstance(size, int) or size < 0):
+            yield f"has a buffer_size of {size!r}: it must be a whole number, 0 or more, or None for the default"
+        for key, literal in _CHOICES.items():
+            said, allowed = getattr(self, key), get_args(literal)
+            if said not in allowed:
+                near = get_close_matches(said, allowed, 1) if isinstance(said, str) else []
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                yield f"has a {key} of {said!r}: it must be {' or '.join(map(repr, allowed))}{hint}"
+
+    def make_dispatcher(self) -> Dispatcher[Subscription]:
+        """Return a new dispatcher. Raises `DispatcherError` when there is none of that name, or it cannot be made."""
+        said: object = self.dispatcher
+        factory = find_dispatcher(said) if isinstance(said, str) else said
+        if not callable(factory):
+            raise DispatcherError(repr(said), "is no dispatcher: give a name, or what makes one, as a class does")
+        dispatcher = cast("object", factory())
+        if Dispatcher not in type(dispatcher).__mro__:
+            made = type(dispatcher).__name__
+            raise DispatcherError(
+                repr(said), f"makes a {made}: it must make an object whose class subclasses Dispatcher"
+            )
+        return cast("Dispatcher[Subscription]", dispatcher)
 
     def outlet(self, default_buffer_size: int | None, counts: StageCounts) -> Outlet:
         """Return a new producer's side as the settings say."""
         limit = default_buffer_size if self.buffer_size is None else self.buffer_size
-        return Outlet(DISPATCHERS[self.dispatcher](), Buffer(limit, self.buffer_keep), counts)
+        outlet = Outlet(self.make_dispatcher(), Buffer(limit, self.buffer_keep), counts)
+        if self.demand == "accumulate":
+            outlet.accumulate()
+        return outlet

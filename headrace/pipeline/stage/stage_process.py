@@ -6,6 +6,7 @@ from functools import partial
 from typing import TypeVar, cast
 
 from headrace.ground.errors import BadReturn, NoProcess
+from headrace.pipeline.process.mail import Mail
 from headrace.pipeline.process.process import ExitReason, Process, State
 from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler
 from headrace.pipeline.stage.counts import StageCounts
@@ -62,6 +63,11 @@ class StageProcess(Process[S]):
         """Have a notice handled before all mail."""
         self.notices.append(notice)
         self._look()
+
+    def informed(self, message: object) -> None:
+        """Have `handle_info` called, before all mail, with a message that waited behind events which have gone."""
+        mail, then = Mail(None, (message,)), partial(self.take_returned, "handle_info")
+        self.notify(lambda: self.call_back(partial(mail.open, self.callbacks, self.name), then))
 
     def _look(self) -> None:
         self.needs_attention = True

@@ -1,0 +1,56 @@
+"""Dispatchers by name: the built-in ones, and those of guests by the entry-point group `headrace.dispatchers`."""
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint, entry_points
+from typing import Final
+
+from headrace.ground.errors import DispatcherError
+from headrace.pipeline.dispatchers.broadcast import BroadcastDispatcher
+from headrace.pipeline.dispatchers.demand import DemandDispatcher
+from headrace.pipeline.dispatchers.partition import PartitionDispatcher
+from headrace.pipeline.dispatchers.round_robin import RoundRobinDispatcher
+from headrace.pipeline.dispatchers.weighted import WeightedDispatcher
+
+GROUP: Final = "headrace.dispatchers"
+
+BUILT_IN: Final[dict[str, Callable[[], object]]] = {
+    "broadcast": BroadcastDispatcher,
+    "demand": DemandDispatcher,
+    "partition": PartitionDispatcher,
+    "round_robin": RoundRobinDispatcher,
+    "weighted": WeightedDispatcher,
+}
+"""Entry points of the same group, too; looking these up costs a search of all that is installed."""
+
+
+def find_dispatcher(name: str) -> Callable[..., object]:
+    """Return what makes the dispatcher of that name.
+
+    Raises `DispatcherError` when none is installed under it, or its module cannot be imported.
+    """
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    guests = _guests()
+    if name not in guests:
+        names = sorted({*BUILT_IN, *guests})
+        near = get_close_matches(name, names, 1)
+        raise DispatcherError(
+            repr(name), f"is not installed; did you mean {near[0]!r}?" if near else f"is none of {', '.join(names)}"
+        )
+    try:
+        found: object = guests[name].load()
+    except Exception as error:
+        raise DispatcherError(repr(name), f"cannot be imported: {type(error).__name__}: {error}") from error
+    if not callable(found):
+        raise DispatcherError(repr(name), "makes nothing: its entry point must name a class, or a function")
+    return found
+
+
+def dispatcher_names() -> tuple[str, ...]:
+    """Return the names of all dispatchers that are installed, sorted."""
+    return tuple(sorted({*BUILT_IN, *_guests()}))
+
+
+def _guests() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}

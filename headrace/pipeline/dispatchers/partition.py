@@ -1,0 +1,234 @@
+"""Partition dispatcher: each event goes to the partition that a function names, and waits there within a bound."""
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import Generic
+
+from headrace.ground.errors import DispatcherError, UnknownPartition
+from headrace.pipeline.demand.buffer import Buffer
+from headrace.pipeline.dispatchers.demand import DemandDispatcher
+from headrace.pipeline.dispatchers.dispatcher import UNROUTED, Delivery, Dispatcher, S, Wish, spoken_in_vain
+from headrace.pipeline.dispatchers.hashing import stable_hash
+
+
+class _Waiting:
+    """A message that waits until each of so many queues has given out what it held."""
+
+    __slots__ = ("left", "message")
+
+    def __init__(self, message: object, left: int) -> None:
+        self.message = message
+        self.left = left
+
+
+class _Partition(Generic[S]):
+    """Its subscribers, and the events that wait for them; either misses some, or some wait, never both."""
+
+    __slots__ = ("has_been_named", "line", "name", "queue", "subscribers")
+
+    def __init__(self, name: Hashable) -> None:
+        self.name = name
+        self.line: DemandDispatcher[S] = DemandDispatcher()
+        self.queue: Buffer[object] = Buffer(None)
+        self.subscribers = 0
+        self.has_been_named = False
+
+
+class PartitionDispatcher(Dispatcher[S]):
+    """Events of one partition go to its subscribers, in order, to the one that misses most; others never see them.
+
+    `partitions` is how many there are (named 0, 1, ...), or their names. `hash` returns an event's partition, or None
+    for an event that nobody is to get, which is `discarded{reason="unrouted"}`; an event on which it raises, or for
+    which it names no partition, fails alone. It may be asked about an event more than once. By default it is
+    `stable_hash` of the whole event, modulo the number of partitions; names need one of your own.
+
+    A partition holds at most `max_queue` events that its subscribers have not asked for. Upstream is asked for no more
+    than fits into the fullest, so one that is slow slows the others once it is full, and none grows without bound; one
+    that nobody subscribes to is named in the log. What waits stays when a subscriber leaves, for the next one.
+    """
+
+    __slots__ = ("_drops_unreachable", "_hash", "_max_queue", "_missing", "_partitions", "queued")
+
+    def __init__(
+        self,
+        partitions: int | Iterable[Hashable] = 0,
+        *,
+        hash: Callable[[object], Hashable | None] | None = None,  # noqa: A002 - GenStage's word
+        max_queue: int = 1000,
+    ) -> None:
+        """Raises `DispatcherError` for what cannot be."""
+        names = tuple(range(partitions)) if isinstance(partitions, int) else tuple(partitions)
+        _check(names, max_queue)
+        if hash is None and names != tuple(range(len(names))):
+            raise DispatcherError(
+                "partition", "has names for its partitions: give hash, which returns one for an event"
+            )
+        count = len(names)
+        self._hash = (lambda event: stable_hash(event) % count) if hash is None else hash
+        self._max_queue = max_queue
+        self._partitions: dict[Hashable, _Partition[S]] = {name: _Partition(name) for name in names}
+        self._missing = 0
+        self._drops_unreachable = False
+        self.queued = 0
+
+    def refusal(self, wish: Wish) -> str | None:
+        """Refuse a consumer that does not say which partition is its own."""
+        names = ", ".join(map(repr, self._partitions))
+        if wish.partition is None:
+            return f"it must say which partition is its own: give partition, one of {names}"
+        if wish.partition not in self._partitions:
+            return f"there is no partition {wish.partition!r}: give one of {names}"
+        return spoken_in_vain(wish, "partition")
+
+    def subscribed(self, share: S) -> None:
+        """Take in a subscriber of its partition."""
+        partition = self._of(share)
+        partition.subscribers += 1
+        partition.line.subscribed(share)
+
+    def cancelled(self, share: S, unbegun: list[object], born: float) -> list[object]:
+        """Forget a subscriber; what it had not begun waits before all else of its partition."""
+        partition = self._of(share)
+        self._missing -= share.pending
+        partition.subscribers -= 1
+        partition.line.cancelled(share, [], born)
+        partition.queue.put_back(unbegun, born)
+        self.queued += len(unbegun)
+        self._name(partition)
+        if self._drops_unreachable and not partition.subscribers:
+            self.host.discard(self._emptied(partition), "cancelled")
+        return []
+
+    def asked(self, share: S, demand: int) -> None:
+        """Raise what `share` misses."""
+        self._missing += demand
+        self._of(share).line.asked(share, demand)
+
+    def unmet(self) -> int:
+        """Return what all subscribers miss, and no more than fits into the fullest partition."""
+        return min(self._missing, self._room())
+
+    def dispatch(self, events: list[object], born: float) -> tuple[list[Delivery[S]], int]:
+        """Deliver what waits; then give each partition its events, until one would hold more than it may."""
+        deliveries: list[Delivery[S]] = []
+        if self.queued:
+            for partition in self._partitions.values():
+                self._serve(partition, deliveries)
+        groups, used = self._sorted(events)
+        for name, group in groups.items():
+            partition = self._partitions[name]
+            served, taken = partition.line.dispatch(group, born)
+            deliveries += served
+            self._missing -= taken
+            if taken < len(group):
+                self._hold(partition, group[taken:], born)
+        return deliveries, used
+
+    def mark(self, message: object) -> bool:
+        """Put a message behind what every partition holds."""
+        queues = [partition.queue for partition in self._partitions.values() if partition.queue.size]
+        waiting = _Waiting(message, len(queues))
+        for queue in queues:
+            queue.mark(waiting)
+        return not queues
+
+    def unload(self, *, is_unreachable_only: bool = False) -> list[object]:
+        """Remove and return what waits, or what waits for nobody: then such events are dropped from now on."""
+        self._drops_unreachable = self._drops_unreachable or is_unreachable_only
+        unloaded: list[object] = []
+        for partition in self._partitions.values():
+            if not (is_unreachable_only and partition.subscribers):
+                unloaded += self._emptied(partition)
+        return unloaded
+
+    def _of(self, share: S) -> _Partition[S]:
+        return self._partitions[share.partition]
+
+    def _room(self) -> int:
+        if not self.queued:
+            return self._max_queue
+        return max(0, self._max_queue - max(partition.queue.size for partition in self._partitions.values()))
+
+    def _sorted(self, events: list[object]) -> tuple[dict[Hashable, list[object]], int]:
+        """Return the events of each partition, in order, as far as all fit; and how many were used up."""
+        groups: dict[Hashable, list[object]] = {}
+        unrouted: list[object] = []
+        room, used, partition_of = self._room(), 0, self._hash
+        for event, data in zip(events, self.host.data(events), strict=True):
+            try:
+                name = partition_of(data)
+                group = groups.get(name)
+                if group is None and name is not None:
+                    group = groups[name] = self._new_group(name)
+            except Exception as error:  # noqa: BLE001 - whatever a user's function raises, it fails this event alone
+                self.host.fail(event, error)
+            else:
+                if group is None:
+                    unrouted.append(event)
+                elif used < room or len(group) < self._room_of(self._partitions[name]):
+                    group.append(event)
+                else:
+                    break
+            used += 1
+        if unrouted:
+            self.host.discard(unrouted, UNROUTED)
+        return {name: group for name, group in groups.items() if group}, used
+
+    def _new_group(self, name: Hashable) -> list[object]:
+        if name not in self._partitions:
+            raise UnknownPartition(name, self._partitions)
+        return []
+
+    def _room_of(self, partition: _Partition[S]) -> int:
+        return self._max_queue - partition.queue.size + partition.line.unmet()
+
+    def _hold(self, partition: _Partition[S], events: list[object], born: float) -> None:
+        if self._drops_unreachable and not partition.subscribers:
+            self.host.discard(events, "cancelled")
+            return
+        partition.queue.put(events, born)
+        self.queued += len(events)
+        self._name(partition)
+
+    def _serve(self, partition: _Partition[S], deliveries: list[Delivery[S]]) -> None:
+        queue, line = partition.queue, partition.line
+        while queue.size and (missing := line.unmet()):
+            events, born = queue.take(missing)
+            deliveries += line.dispatch(events, born)[0]
+            self._missing -= len(events)
+            self.queued -= len(events)
+            self._reach(queue)
+
+    def _emptied(self, partition: _Partition[S]) -> list[object]:
+        unloaded: list[object] = []
+        while partition.queue.size:
+            unloaded += partition.queue.take(partition.queue.size)[0]
+            self._reach(partition.queue)
+        self.queued -= len(unloaded)
+        return unloaded
+
+    def _reach(self, queue: Buffer[object]) -> None:
+        for waiting in queue.reached() if queue.marks else ():
+            if isinstance(waiting, _Waiting):
+                waiting.left -= 1
+                if not waiting.left:
+                    self.host.reached(waiting.message)
+
+    def _name(self, partition: _Partition[S]) -> None:
+        """Say once that events wait for nobody: they will stop the stage."""
+        if not partition.subscribers and partition.queue.size and not partition.has_been_named:
+            partition.has_been_named = True
+            self.host.say(
+                f"nobody subscribes to its partition {partition.name!r}: up to {self._max_queue} events wait there, "
+                "and then the stage stops for all; let a consumer take it, or let the hash return None for them"
+            )
+
+
+def _check(names: tuple[Hashable, ...], max_queue: int) -> None:
+    if not names:
+        raise DispatcherError(
+            "partition", "needs partitions, 1 or more, or their names: partial(PartitionDispatcher, 4)"
+        )
+    if None in names or len(set(names)) < len(names):
+        raise DispatcherError("partition", "needs a name of its own for each partition, and None is none")
+    if max_queue < 1:
+        raise DispatcherError("partition", f"has a max_queue of {max_queue}: it must be a whole number, 1 or more")
