@@ -84,7 +84,7 @@ class Run:
         measuring = every(LAG_SECONDS, self._lags.append)
         self._lag_task = self.scheduler.start_task(measuring, copy_context(), f"{self.name} loop lag")
         self._lag_task.add_done_callback(self._loop_closes)
-        self.supervisor.buried.add_done_callback(lambda _: self._one_ended())
+        self.supervisor.buried.add_done_callback(lambda _: self._supervisor_ended())
         self.supervisor.start()
         try:
             await asyncio.shield(self.supervisor.started)
@@ -142,6 +142,11 @@ class Run:
             return Node(kind_of(process))
         living = (subscription for subscription in process.inlet.subscriptions if subscription.ended is None)
         return Node(kind_of(process), tuple(subscription.producer.name for subscription in living), is_later=True)
+
+    def _supervisor_ended(self) -> None:
+        if self._lag_task is not None:
+            self._lag_task.cancel()  # whoever waited for the stop may have been cancelled meanwhile
+        self._one_ended()
 
     def _one_ended(self) -> None:
         self._let_rest_go()
@@ -223,12 +228,11 @@ class Run:
         await self.stop()
 
     async def stop(self) -> None:
-        """Stop all that still runs, at once, and wait until it has ended."""
+        """Stop all that still runs, at once, and wait until it has ended. Cancelled, it ends all the same."""
         self._kill()
         self.supervisor.stop()
         await asyncio.shield(self.supervisor.buried)
         if self._lag_task is not None:
-            self._lag_task.cancel()
             await asyncio.wait({self._lag_task})
 
     def reason(self) -> BaseException | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import concurrent.futures
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
@@ -149,14 +149,21 @@ class Topology:
     async def run(self) -> RunOutcome:
         """Start, wait for the end, and return how it went. Cancelled, it stops what it started."""
         await self.start()
+        return await self._or_stop(self.join())
+
+    async def _or_stop(self, end: Awaitable[RunOutcome]) -> RunOutcome:
+        """Wait for an end; when cancelled meanwhile, stop at once."""
         try:
-            return await self.join()
+            return await end
         except asyncio.CancelledError:
             await self.stop()
             raise
 
     async def drain(self, deadline_seconds: float = DRAIN_SECONDS) -> RunOutcome:
-        """Take in nothing more, let everything under way go through, and return how that went."""
+        """Take in nothing more, let everything under way go through, and return how that went.
+
+        Cancelled, the drain goes on without a deadline: wait for it by another one, or by `join`, or stop.
+        """
         run = self._for_handle(f"drain of pipeline {self.name!r}")
         await run.drain(deadline_seconds)
         return run.outcome()
@@ -174,9 +181,9 @@ class Topology:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Drain after a block that went well; stop at once after one that raised."""
+        """Drain after a block that went well; stop at once after one that raised, and when the drain is cancelled."""
         if error is None:
-            await self.drain()
+            await self._or_stop(self.drain())
         else:
             await self.stop()
 
