@@ -63,6 +63,7 @@ class Buffer(Generic[E]):
         if events:
             self._chunks.appendleft((events, born))
             self.size += len(events)
+            self.marks = deque((max(place, self._gone), message) for place, message in self.marks)
             self._gone -= len(events)
 
     def take(self, count: int) -> tuple[list[E], float]:

@@ -13,7 +13,7 @@ def stable_hash(key: object) -> int:
     bytes theirs, and of anything else that of its `repr`, which is stable only where that says all and nothing more.
 
     >>> stable_hash(7), stable_hash("eu"), stable_hash(b"eu"), stable_hash(("eu", 7))
-    (7, 1363507009, 1363507009, 4013949410)
+    (7, 2033977518, 2033977518, 3708763456)
     """
     if isinstance(key, int):
         return int(key) if key >= 0 else int(key) & _BITS
