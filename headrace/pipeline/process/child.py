@@ -14,6 +14,8 @@ class Child(Protocol):
     state: State
     has_run: bool
     is_final: bool
+    is_busy: bool
+    reason: ExitReason | None
     started: asyncio.Future[None]
     buried: asyncio.Future[ExitReason]
     observer: Callable[[ExitReason], None] | None
@@ -26,6 +28,15 @@ class Child(Protocol):
 
     def stop(self, reason: ExitReason = "shutdown") -> None:
         """End soon."""
+
+    def kill(self) -> None:
+        """End now: what runs is cancelled."""
+
+    def stop_after_callback(self, reason: ExitReason) -> None:
+        """End when the running callback has returned; a supervisor decides what follows."""
+
+    def cancel_later(self) -> None:
+        """Cancel the running callback if it has not returned within the shutdown time."""
 
     def conclude(self, reason: ExitReason) -> None:
         """Be ended for good."""

@@ -1,10 +1,14 @@
 """When a supervisor restarts a child, and when it gives up: OTP's rules on plain values."""
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final, Literal
 
 Restart = Literal["permanent", "transient", "temporary"]
 """OTP's restart types: always; only after an abnormal exit; never."""
+
+Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
+"""OTP's strategies: whom the restart of one child concerns: it alone; all; it and those that were started after it."""
 
 MAX_RESTARTS: Final = 3
 MAX_SECONDS: Final = 5.0
@@ -17,6 +21,19 @@ def wants_restart(restart: Restart, *, is_normal: bool) -> bool:
     False
     """
     return restart == "permanent" or (restart == "transient" and not is_normal)
+
+
+def concerned(strategy: Strategy, children: Sequence[str], failed: str) -> Sequence[str]:
+    """Return who is started again, in that order, when `failed` is; `children` are all, in the order of their start.
+
+    Those of them that live are stopped before, in reverse. A temporary one is stopped, too, and not started again.
+
+    >>> concerned("rest_for_one", ["a", "b", "c"], "b")
+    ['b', 'c']
+    """
+    if strategy == "one_for_one":
+        return [failed]
+    return children if strategy == "one_for_all" else children[children.index(failed) :]
 
 
 class RestartWindow:

@@ -1,110 +1,255 @@
-"""Starts children, restarts those that crash, and gives up when that happens too often: OTP's one_for_one."""
+"""Starts children, restarts those that crash, and gives up when that happens too often: OTP's supervisor."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypedDict, TypeVar, Unpack, cast, overload
 
-from headrace.ground.errors import ForeignThread, NoProcess, RestartsExhausted, Unrecoverable
+from headrace.ground.errors import (
+    BadOption,
+    ChildKept,
+    ChildLives,
+    ForeignThread,
+    NameTaken,
+    NoChild,
+    NoProcess,
+    RestartsExhausted,
+    StartFailed,
+    Unrecoverable,
+)
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.child import Child
-from headrace.pipeline.process.gen_server import GenServerProcess
+from headrace.pipeline.process.child_spec import ChildCount, ChildInfo, ChildSpec
+from headrace.pipeline.process.lifetime import begin, leave
 from headrace.pipeline.process.process import ExitReason, Process, State
 from headrace.pipeline.process.ref import Ref, S
-from headrace.pipeline.process.registry import Registry
-from headrace.pipeline.process.restart import MAX_RESTARTS, MAX_SECONDS, Restart, RestartWindow, wants_restart
+from headrace.pipeline.process.restart import (
+    MAX_RESTARTS,
+    MAX_SECONDS,
+    Restart,
+    RestartWindow,
+    Strategy,
+    concerned,
+    wants_restart,
+)
 from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler
 from headrace.pipeline.process.settings import ProcessSettings
+from headrace.pipeline.process.supervised import Group, Place, Supervised
 
 _ANY_SETTINGS: Final = ProcessSettings()
 _OWN_SETTINGS: Final = ProcessSettings(shutdown_seconds=None)
 """A supervisor has all the time that its children need to stop; each of them has a bound of its own (OTP's rule)."""
 
+_LIVING: Final = (State.STARTING, State.RUNNING)
 
-class Supervisor(Process[object]):
-    """One_for_one: a child that ends is restarted alone, at most `max_restarts` times within `max_seconds`.
+_STRATEGIES: Final = ("one_for_one", "one_for_all", "rest_for_one")
 
-    The restarts of all children count together. One crash more, and the supervisor stops its children, last started
-    first, and ends with `RestartsExhausted`. A child that was told to stop, and one whose `init` has never succeeded,
-    is not restarted; what has ended is forgotten, and its name is free.
+F = TypeVar("F")
+
+
+class SupervisorOptions(TypedDict, total=False):
+    """How a supervisor looks after its children.
+
+    `strategy` says who is restarted with a child: `"one_for_one"` it alone (the default), `"one_for_all"` all,
+    `"rest_for_one"` it and those that were started after it. `children` are started in order at its start. It gives
+    up at more than `max_restarts` (3) within `max_seconds` (5).
     """
 
-    __slots__ = ("_exits", "_restart_types", "children", "registry", "window")
+    strategy: Strategy
+    children: tuple[ChildSpec[object], ...]
+    max_restarts: int
+    max_seconds: float
 
-    def __init__(
-        self,
-        name: str,
-        scheduler: Scheduler | None = None,
-        *,
-        max_restarts: int = MAX_RESTARTS,
-        max_seconds: float = MAX_SECONDS,
-    ) -> None:
+
+class Supervisor(Process[object]):
+    """Children that are restarted as their specs and the strategy say, and stopped last started first.
+
+    The restarts of all children count together: a child that fails counts once, whoever is restarted with it. One
+    crash more than allowed, and the supervisor stops its children and ends with `RestartsExhausted`, which is a crash
+    to a supervisor above it. A child that was told to stop, and one whose `init` has never succeeded, is not
+    restarted. What has ended is forgotten; of the `children` given at the start, all but temporary ones keep their
+    specs, so that `restart_child` works, and come back when the supervisor is itself restarted.
+    """
+
+    __slots__ = ("_exits", "_group", "_specs", "children", "strategy", "window")
+
+    def __init__(self, name: str, scheduler: Scheduler | None = None, **options: Unpack[SupervisorOptions]) -> None:
         """Live on `scheduler`, or on a new one of the running loop."""
         super().__init__(name, object, Scheduler() if scheduler is None else scheduler, _OWN_SETTINGS)
-        self.window = RestartWindow(max_restarts, max_seconds)
-        self.registry = Registry()
-        self.children: dict[str, Child] = {}
-        self._restart_types: dict[str, Restart] = {}
-        self._exits: deque[tuple[Child, ExitReason]] = deque()
+        self.window = RestartWindow(options.get("max_restarts", MAX_RESTARTS), options.get("max_seconds", MAX_SECONDS))
+        self.strategy: Strategy = options.get("strategy", "one_for_one")
+        if self.strategy not in _STRATEGIES:
+            raise BadOption("strategy", self.strategy, "'one_for_one', 'one_for_all' or 'rest_for_one'")
+        self._specs = tuple(options.get("children", ()))
+        names = [spec.id for spec in self._specs]
+        if len(set(names)) < len(names):
+            raise BadOption("children", names, "each of another name: give their specs one")
+        self.children: dict[str, Supervised] = {}
+        self._exits: deque[tuple[Supervised, ExitReason]] = deque()
+        self._group = Group()
 
     async def __aenter__(self) -> Self:
-        """Start, and return once children may be started."""
-        self.start()
-        await asyncio.shield(self.started)
+        """Start, with the children given; return once they run.
+
+        Raises `StartFailed` when one of them does not start, once those before it have ended.
+        """
+        await begin(self)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Stop the children, last started first, and wait for them; raise what the supervisor gave up with."""
-        self.stop()
-        reason = await asyncio.shield(self.buried)
-        if error is None and isinstance(reason, BaseException):
-            raise reason
+        await leave(self, error)
 
     def adopt(self, child: Child, restart: Restart = "permanent") -> None:
         """Watch over a process, and start it.
 
         Raises `NameTaken` when a child of that name lives, and `NoProcess` when the supervisor itself does not run.
         """
-        if not self.scheduler.is_own_thread():
-            what = f"start of {child.name!r}"
-            raise ForeignThread(what, "loop.call_soon_threadsafe")
-        if self.state not in (State.STARTING, State.RUNNING) or self._stop_reason is not None:
-            raise NoProcess(self.name)
-        self.registry.register(child.name, child)
-        self.children[child.name] = child
-        self._restart_types[child.name] = restart
-        child.observer = partial(self._child_ended, child)
-        child.start()
+        self._take(Supervised(child, restart))
+
+    @overload
+    async def start_child(self, child: ChildSpec[S]) -> Ref[S]: ...
+    @overload
+    async def start_child(
+        self,
+        child: Callable[[], S],
+        *,
+        name: str | None = None,
+        restart: Restart = "permanent",
+        settings: ProcessSettings = _ANY_SETTINGS,
+    ) -> Ref[S]: ...
 
     async def start_child(
         self,
-        factory: Callable[[], S],
+        child: Callable[[], S] | ChildSpec[S],
         *,
         name: str | None = None,
         restart: Restart = "permanent",
         settings: ProcessSettings = _ANY_SETTINGS,
     ) -> Ref[S]:
-        """Start a GenServer under this supervisor; return its reference once its `init` is done.
+        """Start a child under this supervisor; return its reference once its `init` is done.
 
-        The name is the factory's own unless given. Raises `StartFailed` when `init` raises, once the child has ended;
-        it is then not kept. On cancellation the child is stopped, and waited for.
+        A GenServer's name is the factory's own unless given. Raises `StartFailed` when `init` raises, once the child
+        has ended; it is then not kept. On cancellation the child is stopped, and waited for.
         """
-        name = getattr(factory, "__name__", "child") if name is None else name
-        child: GenServerProcess[S] = GenServerProcess(name, factory, self.scheduler, settings)
-        self.adopt(child, restart)
-        try:
-            await asyncio.shield(child.started)
-        except asyncio.CancelledError:
-            child.kill()
-            await asyncio.shield(child.buried)
-            raise
-        return Ref(child)
+        spec = child if isinstance(child, ChildSpec) else ChildSpec(child, name, restart, settings)
+        process = spec.make(self.scheduler)
+        self._take(Supervised(process, spec.restart, spec.kind))
+        await self._until_started(process)
+        return Ref(process)
 
-    def _child_ended(self, child: Child, reason: ExitReason) -> None:
+    async def start_supervisor(
+        self, name: str, restart: Restart = "permanent", **options: Unpack[SupervisorOptions]
+    ) -> "Supervisor":
+        """Start a supervisor under this one, and return it once its children run. Otherwise as `start_child`.
+
+        It stays good when it is restarted: the children given here come back then, and any other is gone.
+        """
+        supervisor = Supervisor(name, self.scheduler, **options)
+        self._take(Supervised(supervisor, restart, "supervisor"))
+        await self._until_started(supervisor)
+        return supervisor
+
+    async def terminate_child(self, name: str) -> None:
+        """Stop a child within its shutdown time, and return when it has ended; nothing happens if it had.
+
+        Raises `NoChild`. A cancelled caller does not wait; the child ends all the same.
+        """
+        child = self._child(name)
+        child.process.stop()
+        if child.place is Place.DOWN:
+            self._put_away(child, "shutdown")
+        await asyncio.shield(child.process.buried)
+
+    async def restart_child(self, name: str) -> Ref[object]:
+        """Start a child again whose spec was kept when it ended; return its new reference.
+
+        Raises `NoChild`, `ChildLives`, and else what `start_child` raises.
+        """
+        child = self._child(name)
+        if child.spec is None or child.place is not Place.ENDED:
+            raise ChildLives(self.name, name)
+        self._check(name)
+        process = self._make_anew(child, child.spec)
+        child.place = Place.UP
+        process.start()
+        await self._until_started(process)
+        return Ref(process)
+
+    def delete_child(self, name: str) -> None:
+        """Forget the spec of a child that has ended. Raises `NoChild` and `ChildLives`."""
+        child = self._child(name)
+        if not child.has_ended or child.place is Place.DOWN:
+            raise ChildLives(self.name, name)
+        del self.children[name]
+
+    def which_children(self) -> list[ChildInfo]:
+        """Return what there is to tell of each child, in the order of their start."""
+        return [child.info() for child in self.children.values()]
+
+    def count_children(self) -> ChildCount:
+        """Return how many children there are."""
+        infos = self.which_children()
+        supervisors = sum(info.kind == "supervisor" for info in infos)
+        active = sum(info.ref is not None for info in infos)
+        return ChildCount(len(infos), active, supervisors, len(infos) - supervisors)
+
+    def whereis(self, name: str) -> Ref[object]:
+        """Return the reference of a child. Raises `NoChild`, and `NoProcess` when it has ended for good."""
+        child = self._child(name)
+        if child.has_ended:
+            raise NoProcess(name)
+        return Ref(cast("Process[object]", child.process))
+
+    def _child(self, name: str) -> Supervised:
+        if not self.scheduler.is_own_thread():
+            what = f"question about child {name!r}"
+            raise ForeignThread(what, "loop.call_soon_threadsafe")
+        child = self.children.get(name)
+        if child is None:
+            raise NoChild(self.name, name, self.children)
+        return child
+
+    def _check(self, name: str) -> None:
+        if not self.scheduler.is_own_thread():
+            what = f"start of {name!r}"
+            raise ForeignThread(what, "loop.call_soon_threadsafe")
+        if self.state not in _LIVING or self._stop_reason is not None:
+            raise NoProcess(self.name)
+
+    def _take(self, child: Supervised) -> None:
+        process = child.process
+        self._check(process.name)
+        other = self.children.get(process.name)
+        if other is not None:
+            if other.place is Place.ENDED:
+                raise ChildKept(self.name, process.name)
+            if not other.has_ended:
+                raise NameTaken(process.name)
+            del self.children[process.name]
+        self.children[process.name] = child
+        process.observer = partial(self._child_ended, child)
+        process.start()
+
+    async def _until_started(self, process: Child) -> None:
+        try:
+            await asyncio.shield(process.started)
+        except asyncio.CancelledError:
+            process.kill()
+            await asyncio.shield(process.buried)
+            raise
+
+    def _make_anew(self, child: Supervised, spec: ChildSpec[object]) -> Process[object]:
+        process = spec.make(self.scheduler)
+        process.observer = partial(self._child_ended, child)
+        child.process = process
+        return process
+
+    def _child_ended(self, child: Supervised, reason: ExitReason) -> None:
         self._exits.append((child, reason))
         self.scheduler.wake(self.turns)
 
@@ -113,36 +258,111 @@ class Supervisor(Process[object]):
         if self._exits:
             self._decide(*self._exits.popleft())
             return MORE
+        if not self._group.is_through and self._is_living:
+            return self._go_on()
         if self.needs_attention:
             return self.attend()
         return IDLE
 
-    def _decide(self, child: Child, reason: ExitReason) -> None:
-        is_to_restart = self._is_to_restart(child, reason)
-        if is_to_restart and self.window.allows(self.scheduler.clock()):
-            LOG.warning("restarting %r", child.name)
-            child.restart()
-            return
-        child.conclude(reason)
-        self._forget(child)
-        if is_to_restart:
-            window = self.window
-            self.exit(RestartsExhausted(child.name, window.max_restarts, window.max_seconds, reason))
-        elif self.state is State.RUNNING and child.has_run and isinstance(reason, Unrecoverable):
-            self.exit(reason)
+    @property
+    def _is_living(self) -> bool:
+        return self.state in _LIVING and self._stop_reason is None
 
-    def _is_to_restart(self, child: Child, reason: ExitReason) -> bool:
-        if self.state is not State.RUNNING or child.state is State.ENDED or child.is_final or not child.has_run:
+    def _go_on(self) -> int:
+        """Stop or start the next child of a group; run when the first ones have come."""
+        if self._group.step(self._start_down):
+            return MORE
+        if not self._group.is_through:
+            return IDLE
+        if self.state is State.STARTING:
+            self._initialised(None)
+        return MORE
+
+    def _initialise(self) -> None:
+        """Start the children given, one after the other."""
+        self.children.clear()
+        self._group.clear()
+        for spec in self._specs:
+            child = Supervised(spec.make(self.scheduler), spec.restart, spec.kind, spec, Place.DOWN)
+            child.process.observer = partial(self._child_ended, child)
+            self.children[spec.id] = child
+        self._group.start(self.children.values())
+        if self._group.is_through:
+            self._initialised(None)
+        else:
+            self.scheduler.wake(self.turns)
+
+    def _start_down(self, child: Supervised) -> None:
+        """Start a child with its group, unless it was told to stop meanwhile."""
+        if child.process.is_final:
+            self._put_away(child, "shutdown")
+            return
+        if child.has_ended and child.spec is not None:
+            self._make_anew(child, child.spec)
+        child.place = Place.COMING
+        process = child.process
+        if process.started.done():
+            process.started = self.scheduler.loop.create_future()
+        process.started.add_done_callback(lambda _: self.scheduler.wake(self.turns))
+        if process.state is State.NEW:
+            process.start()
+        else:
+            process.restart()
+
+    def _decide(self, child: Supervised, reason: ExitReason) -> None:
+        self._group.left(child)
+        if not self._is_to_restart(child, reason):
+            has_run = child.process.has_run
+            self._put_away(child, reason)
+            if self._is_living:
+                self._look_for_the_end(child, reason, has_run=has_run)
+        elif child.place is Place.LEAVING:
+            child.place = Place.DOWN
+        elif not self.window.allows(self.scheduler.clock()):
+            window = self.window
+            self._put_away(child, reason)
+            self.exit(RestartsExhausted(child.process.name, window.max_restarts, window.max_seconds, reason))
+        else:
+            self._restart(child)
+
+    def _is_to_restart(self, child: Supervised, reason: ExitReason) -> bool:
+        process = child.process
+        if not self._is_living or child.has_ended or process.is_final or isinstance(reason, Unrecoverable):
+            return False
+        if not process.has_run and (child.place is not Place.COMING or self.state is State.STARTING):
             return False
         is_normal = not isinstance(reason, BaseException)
-        is_wanted = wants_restart(self._restart_types[child.name], is_normal=is_normal)
-        return is_wanted and not isinstance(reason, Unrecoverable)
+        return wants_restart(child.restart, is_normal=is_normal and child.place is not Place.LEAVING)
 
-    def _forget(self, child: Child) -> None:
-        self.registry.unregister(child.name, child)
-        if self.children.get(child.name) is child:
-            del self.children[child.name]
-            del self._restart_types[child.name]
+    def _look_for_the_end(self, child: Supervised, reason: ExitReason, *, has_run: bool) -> None:
+        """Give up at once with what no restart would mend, and when one of the first children does not start."""
+        if has_run and isinstance(reason, Unrecoverable):
+            self.exit(reason)
+        elif not has_run and child.spec is not None and self.state is State.STARTING:
+            self.exit(StartFailed(child.process.name, reason))
+
+    def _restart(self, child: Supervised) -> None:
+        name = child.process.name
+        if self.strategy == "one_for_one":
+            LOG.warning("restarting %r", name)
+            child.place = Place.UP
+            child.process.restart()
+            return
+        names = concerned(self.strategy, list(self.children), name)
+        LOG.warning(
+            "restarting %r, and with it %s", name, ", ".join(each for each in names if each != name) or "nobody"
+        )
+        child.place = Place.DOWN
+        self._group.gather(self.children.values(), set(names))
+
+    def _put_away(self, child: Supervised, reason: ExitReason) -> None:
+        """Let a child be ended for good: keep its spec, or forget it."""
+        child.process.conclude(reason)
+        name = child.process.name
+        if child.spec is not None and child.restart != "temporary":
+            child.place = Place.ENDED
+        elif self.children.get(name) is child:
+            del self.children[name]
 
     def _report(self, reason: BaseException) -> None:
         """Say why it gave up, unless the child that could not be mended has just said it."""
@@ -151,10 +371,13 @@ class Supervisor(Process[object]):
 
     def release(self) -> object:
         """Stop the children, last started first."""
-        return self._stop_children()
+        self._group.clear()
+        return self._stop_children() if self.children else None
 
     async def _stop_children(self) -> None:
         for child in reversed(list(self.children.values())):
-            if child.state is not State.ENDED:
-                child.stop()
-                await asyncio.shield(child.buried)
+            if child.place is Place.DOWN:
+                self._put_away(child, child.process.reason or "shutdown")
+            elif not child.has_ended:
+                child.process.stop()
+                await asyncio.shield(child.process.buried)

@@ -120,7 +120,7 @@ async def test_an_init_that_fails_is_told_in_one_sentence_and_leaves_nobody() ->
         with pytest.raises(StartFailed) as caught:
             await supervisor.start_child(make, name="stock")
         assert str(caught.value) == "'stock' could not start: LookupError: no such warehouse: 'north'"
-        assert supervisor.registry.names() == []
+        assert supervisor.which_children() == []
     assert [stock.log for stock in made] == [["terminate no such warehouse: 'north'"]]
 
 

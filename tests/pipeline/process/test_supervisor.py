@@ -83,7 +83,7 @@ async def test_a_child_is_restarted_as_its_type_says(
         await until(lambda: child.restarts == 1 or child.buried.done())
         assert child.restarts == is_restarted
         assert child.buried.done() is not is_restarted
-        assert supervisor.registry.names() == (["child"] if is_restarted else [])
+        assert list(supervisor.children) == (["child"] if is_restarted else [])
 
 
 async def test_a_child_that_is_restarted_leaves_its_siblings_alone() -> None:
@@ -243,10 +243,10 @@ async def test_a_name_is_taken_while_its_child_lives_and_free_afterwards() -> No
         ref, _ = await start_gate(supervisor)
         with pytest.raises(NameTaken, match="'gate'"):
             await start_gate(supervisor)
-        assert supervisor.registry.whereis("gate") is ref._process
+        assert supervisor.whereis("gate")._process is ref._process
         await ref.stop()
         again, _ = await start_gate(supervisor)
-        assert supervisor.registry.whereis("gate") is again._process
+        assert supervisor.whereis("gate")._process is again._process
 
 
 async def test_the_name_of_a_child_is_its_factory_s_unless_given() -> None:
@@ -261,7 +261,7 @@ async def test_children_that_have_ended_are_forgotten() -> None:
             ref, _ = await start_gate(supervisor, f"gate {number}")
             await ref.stop()
         assert supervisor.children == {}
-        assert supervisor.registry.names() == []
+        assert supervisor.which_children() == []
 
 
 @pytest.mark.parametrize("is_slow", [False, True])
@@ -311,7 +311,7 @@ async def test_a_start_that_is_cancelled_stops_the_child_and_waits_for_its_end()
         slow = Slow()
         starting = asyncio.create_task(supervisor.start_child(lambda: slow, name="slow"))
         await slow.has_entered.wait()
-        child = supervisor.children["slow"]
+        child = supervisor.children["slow"].process
         starting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await starting

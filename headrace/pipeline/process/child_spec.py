@@ -1,0 +1,89 @@
+"""What a supervisor is told of a child: how it is made, when it is restarted; and what the supervisor tells of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Generic, Literal, TypeVar, cast
+
+from headrace.ground.errors import BadOption
+from headrace.pipeline.process.gen_server import GenServerProcess
+from headrace.pipeline.process.process import Process
+from headrace.pipeline.process.ref import Ref
+from headrace.pipeline.process.restart import Restart
+from headrace.pipeline.process.scheduler import Scheduler
+from headrace.pipeline.process.settings import ProcessSettings
+from headrace.pipeline.process.task_process import TaskProcess
+
+_ANY_SETTINGS: Final = ProcessSettings()
+
+S_co = TypeVar("S_co", covariant=True)
+
+Kind = Literal["worker", "supervisor"]
+"""OTP's kinds of children."""
+
+ChildState = Literal["starting", "running", "restarting", "stopping", "ended"]
+"""Where a child is: one that is `restarting` has ended, and waits for its turn to be started again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec(Generic[S_co]):
+    """How one child is made, with `factory(*args)`, and when it is restarted (OTP's child spec).
+
+    The factory is that of a GenServer; or a class of supervisors, or a partial of one, which is called with a name and
+    a scheduler before `args`: `ChildSpec(TaskSupervisor, "tasks")`. With `is_task` it is a function that is run to its
+    end; `Task.child_spec` makes such a spec. The name is the factory's own unless given. A child has
+    `settings.shutdown_seconds` to end when told to; a supervisor has all the time that its children need.
+    """
+
+    factory: Callable[..., S_co]
+    name: str | None = None
+    restart: Restart = "permanent"
+    settings: ProcessSettings = _ANY_SETTINGS
+    args: tuple[object, ...] = ()
+    is_task: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what is no restart type."""
+        if self.restart not in ("permanent", "transient", "temporary"):
+            raise BadOption("restart", self.restart, "'permanent', 'transient' or 'temporary'")
+
+    @property
+    def id(self) -> str:
+        """The name under which its supervisor knows it."""
+        return str(getattr(self.factory, "__name__", "child")) if self.name is None else self.name
+
+    @property
+    def kind(self) -> Kind:
+        """Whether it makes a supervisor."""
+        inner = self.factory.func if isinstance(self.factory, partial) else self.factory
+        return "supervisor" if isinstance(inner, type) and issubclass(inner, Process) else "worker"
+
+    def make(self, scheduler: Scheduler) -> Process[S_co]:
+        """Make the process, which is not started yet."""
+        if self.kind == "supervisor":
+            return cast("Process[S_co]", self.factory(self.id, scheduler, *self.args))
+        factory = partial(self.factory, *self.args) if self.args else self.factory
+        if self.is_task:
+            return cast("Process[S_co]", TaskProcess(self.id, factory, scheduler, self.settings))
+        return GenServerProcess(self.id, factory, scheduler, self.settings)
+
+
+@dataclass(frozen=True, slots=True)
+class ChildInfo:
+    """A child as `which_children` tells of it; `ref` is None while it waits for its restart, and once it has ended."""
+
+    name: str
+    ref: Ref[object] | None
+    kind: Kind
+    restart: Restart
+    state: ChildState
+
+
+@dataclass(frozen=True, slots=True)
+class ChildCount:
+    """How many children there are: `specs` in all, `active` alive, and of which kind they are."""
+
+    specs: int
+    active: int
+    supervisors: int
+    workers: int

@@ -1,0 +1,144 @@
+"""A child as its supervisor sees it, and a group of children that is stopped and started again in order."""
+
+import enum
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import Final, cast
+
+from headrace.pipeline.process.child import Child
+from headrace.pipeline.process.child_spec import ChildInfo, ChildSpec, ChildState, Kind
+from headrace.pipeline.process.process import Process, State
+from headrace.pipeline.process.ref import Ref
+from headrace.pipeline.process.restart import Restart
+
+
+class Place(enum.Enum):
+    """Where a child is, as far as its supervisor has decided about it."""
+
+    UP = "up"
+    """It lives, or its end is still to be decided about."""
+    LEAVING = "leaving"
+    """It is stopped with its group, or is about to be."""
+    DOWN = "down"
+    """It waits until it is started again."""
+    COMING = "coming"
+    """It is started with its group, and the next one waits until it runs."""
+    ENDED = "ended"
+    """It has ended for good, and its spec is kept."""
+
+
+_STATES: Final[dict[State, ChildState]] = {
+    State.NEW: "starting",
+    State.STARTING: "starting",
+    State.RUNNING: "running",
+    State.STOPPING: "stopping",
+    State.CRASHED: "restarting",
+    State.ENDED: "ended",
+}
+
+
+@dataclass(slots=True, eq=False)
+class Supervised:
+    """A child: its process, its spec where that is kept when it has ended, and where it is."""
+
+    process: Child
+    restart: Restart
+    kind: Kind = "worker"
+    spec: ChildSpec[object] | None = None
+    place: Place = Place.UP
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended for good."""
+        return self.process.state is State.ENDED
+
+    @property
+    def may_start_with_its_group(self) -> bool:
+        """Whether it is started again when others are: what was told to stop is not, and no temporary child."""
+        if self.restart == "temporary":
+            return False
+        if self.place is Place.ENDED:
+            return not self.process.is_final
+        return not self.has_ended
+
+    def stop_for_now(self) -> None:
+        """Have it end within its shutdown time; what follows is its supervisor's to decide."""
+        process = self.process
+        process.stop_after_callback("shutdown")
+        if process.is_busy and process.state in (State.STARTING, State.RUNNING):
+            process.cancel_later()
+
+    def info(self) -> ChildInfo:
+        """Return what is told of it."""
+        state = "restarting" if self.place is Place.DOWN else _STATES[self.process.state]
+        is_there = state not in ("restarting", "ended")
+        ref = Ref(cast("Process[object]", self.process)) if is_there else None
+        return ChildInfo(self.process.name, ref, self.kind, self.restart, state)
+
+
+class Group:
+    """Children that are to be stopped, last started first, and then started, each when the one before it runs."""
+
+    def __init__(self) -> None:
+        self._to_stop: list[Supervised] = []
+        self._to_start: deque[Supervised] = deque()
+        self._awaited: Supervised | None = None
+
+    @property
+    def is_through(self) -> bool:
+        """Whether nobody is to be stopped or started any more."""
+        return not self._to_stop and not self._to_start and self._awaited is None
+
+    def start(self, children: Iterable[Supervised]) -> None:
+        """Have children started, one after the other."""
+        self._to_start = deque(children)
+
+    def gather(self, children: Iterable[Supervised], concerned: Collection[str]) -> None:
+        """Take in those `concerned`, beside those that are not through yet; `children` are all, in their order."""
+        under_way = (Place.LEAVING, Place.DOWN, Place.COMING)
+        members = [child for child in children if child.process.name in concerned or child.place in under_way]
+        if self._awaited is not None and self._awaited.place is Place.COMING:
+            self._awaited = None
+        self._to_start = deque(child for child in members if child.may_start_with_its_group)
+        for child in members:
+            if child.place in (Place.UP, Place.COMING) and not child.has_ended:
+                child.place = Place.LEAVING
+        for child in self._to_start:
+            if child.place is Place.ENDED:
+                child.place = Place.DOWN
+        self._to_stop = [child for child in members if child.place is Place.LEAVING and child is not self._awaited]
+
+    def clear(self) -> None:
+        """Have nobody stopped or started any more."""
+        self._to_stop.clear()
+        self._to_start.clear()
+        self._awaited = None
+
+    def left(self, child: Supervised) -> None:
+        """Take note that a child has ended: nobody waits for it any more."""
+        if self._awaited is child:
+            self._awaited = None
+
+    def step(self, start: Callable[[Supervised], None]) -> bool:
+        """Stop the next child or `start` it; return False while the one before it is still awaited, or at the end."""
+        awaited = self._awaited
+        if awaited is not None and awaited.place is Place.COMING and awaited.process.started.done():
+            awaited.place = Place.UP
+            self._awaited = None
+        if self._awaited is not None:
+            return False
+        if self._to_stop:
+            child = self._to_stop.pop()
+            if child.place is Place.LEAVING:
+                self._awaited = child
+                child.stop_for_now()
+            return True
+        if self._to_start:
+            child = self._to_start.popleft()
+            if child.place is Place.DOWN:
+                start(child)
+            if child.place is Place.COMING:
+                self._awaited = child
+            return True
+        return False
