@@ -10,6 +10,7 @@ from headrace import __version__
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.run import run
 from headrace.console.cli.schema import schema
+from headrace.console.cli.streams import reopen_closed
 from headrace.console.cli.validate import validate
 
 
@@ -40,6 +41,7 @@ def make_app() -> typer.Typer:
 
 def main() -> None:
     """Run the command that the arguments name; a traceback is shown for nothing but a bug of our own."""
+    reopen_closed()
     try:
         try:
             make_app()(prog_name="headrace")

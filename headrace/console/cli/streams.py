@@ -1,0 +1,30 @@
+"""Standard streams that whoever started us had closed."""
+
+import os
+import sys
+from typing import Final, Literal, TextIO
+
+Mode = Literal["r", "w"]
+
+_MODES: Final[dict[str, Mode]] = {"stdin": "r", "stdout": "w", "stderr": "w"}
+"""Their names in the order of their descriptors, 0 to 2."""
+
+
+def reopen_closed() -> None:
+    """Put the null device in the place of every standard stream that is closed, as after `2>&-`.
+
+    Nothing can be read there, and what is written is gone: that is what was asked for. Left closed, the stream's
+    descriptor would go to the next file or socket that is opened, and a stray message into that.
+    """
+    for descriptor, (name, mode) in enumerate(_MODES.items()):
+        if getattr(sys, name) is None:
+            setattr(sys, name, _null(descriptor, mode))
+
+
+def _null(descriptor: int, mode: Mode) -> TextIO:
+    opened = os.open(os.devnull, os.O_RDWR)
+    if opened != descriptor:
+        os.dup2(opened, descriptor)
+        os.close(opened)
+    os.set_inheritable(descriptor, True)  # children have them, too
+    return open(descriptor, mode, encoding="utf-8", closefd=False)
