@@ -1,13 +1,19 @@
 """How a run ended: what is said about it, and the exit code that it comes to."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.reasons import sentence
+from headrace.ground.counts import Family
 from headrace.ground.errors import HeadraceError
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.snapshot import TopologySnapshot
+
+_SAID: Final = frozenset({"filtered", "overflow", "error", "crash", "cancelled"})
+"""Reasons to discard events that need no further word: a stage's very purpose, and what counts as failed or lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +55,42 @@ class Ending:
             found.append("a second signal ended it before it was drained")
         return found
 
+    def omissions(self) -> list[str]:
+        """Return what was left out because the config says so, as clauses; what a filter drops is its purpose."""
+        if self.snapshot is None:
+            return []
+        left_out: Counter[str] = Counter()
+        for stage in self.snapshot.stages:
+            left_out.update({reason: count for reason, count in stage.discarded.items() if reason not in _SAID})
+        found = [_left_out(reason, count) for reason, count in left_out.items() if count]
+        for stage in self.snapshot.stages:
+            found += [_refused(family) for family in stage.families if family.refused]
+        return found
+
     def verdict(self) -> str:
         """Return one sentence about the end."""
-        troubles = self.troubles()
+        troubles, omissions = self.troubles(), self.omissions()
         if troubles:
-            return "; ".join(troubles)
+            return "; ".join([*troubles, *omissions])
         if self.outcome is None:
             return "a signal ended it before it had started"
-        if self.outcome.is_drained:
-            return "drained: all that was taken in went through"
-        return "all stages have completed, and all events went through"
+        end = "drained" if self.outcome.is_drained else "all stages have completed"
+        if omissions:
+            return f"{end}, but {' and '.join(omissions)}"
+        return (
+            f"{end}: all that was taken in went through"
+            if self.outcome.is_drained
+            else f"{end}, and all events went through"
+        )
+
+
+def _left_out(reason: str, count: int) -> str:
+    return f"{_events(count)} {'was' if count == 1 else 'were'} left out as {reason}"
+
+
+def _refused(family: Family) -> str:
+    times = "once" if family.refused == 1 else f"{family.refused:,} times"
+    return f"{family.spec.name} had no room for a further label set, {times}"
 
 
 def _events(count: int) -> str:

@@ -50,9 +50,14 @@ def run_file(options: RunOptions) -> ExitCode:
         drain_seconds = DRAIN_SECONDS if options.drain_seconds is None else options.drain_seconds
         ending = asyncio.run(attend(pipeline, Plan(listening, progress, drain_seconds)))
         ending = replace(ending, mask=_mask(pipeline))
-        level = logging.INFO if ending.exit_code is ExitCode.FINE else logging.ERROR
-        LOG.log(level, "pipeline %r ended: %s", pipeline.name, ending.verdict())
+        LOG.log(_level(ending), "pipeline %r ended: %s", pipeline.name, ending.verdict())
     return _end(options, pipeline, listening, ending)
+
+
+def _level(ending: Ending) -> int:
+    if ending.exit_code is not ExitCode.FINE:
+        return logging.ERROR
+    return logging.WARNING if ending.omissions() else logging.INFO
 
 
 @contextmanager

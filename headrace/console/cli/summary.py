@@ -76,6 +76,7 @@ def summary_json(name: str, file: str, url: str | None, ending: Ending) -> dict[
         "exit_code": int(ending.exit_code),
         "verdict": ending.verdict(),
         "troubles": ending.troubles(),
+        "omissions": ending.omissions(),
         "seconds": round(ending.seconds, 3),
         "stages": [] if snapshot is None else [_stage_json(stage) for stage in snapshot.stages],
         "edges": [] if snapshot is None else _edges_json(snapshot),

@@ -4,8 +4,11 @@ import pytest
 
 from headrace.console.cli.ending import Ending
 from headrace.console.cli.exit_code import ExitCode
+from headrace.ground.counts import Family, FamilySpec
 from headrace.ground.errors import StartFailed
 from headrace.pipeline.topology.outcome import RunOutcome
+from headrace.pipeline.topology.snapshot import StageSnapshot
+from tests.console.cli.snapshots import snapshot, stage
 
 
 def outcome(
@@ -57,3 +60,46 @@ def test_what_could_not_start_says_why() -> None:
     ending = Ending(None, None, 1.0, StartFailed("orders", FileNotFoundError(2, "No such file", "orders.db")))
     assert ending.exit_code is ExitCode.FAILED
     assert ending.verdict() == "'orders' could not start: [Errno 2] No such file: 'orders.db'"
+
+
+def refusing(count: int) -> Family:
+    family = Family(FamilySpec("counter", "till_sold_total", "Sold.", ("sku",), limit=1))
+    for number in range(count + 1):
+        family.add((str(number),))
+    return family
+
+
+@pytest.mark.parametrize(
+    ("stages", "verdict"),
+    [
+        ([stage("lines", "producer", discarded={"invalid": 1})], "1 event was left out as invalid"),
+        (
+            [stage("a", "producer", discarded={"invalid": 1}), stage("b", "producer", discarded={"invalid": 1500})],
+            "1,501 events were left out as invalid",
+        ),
+        (
+            [stage("till", "consumer", families=(refusing(1),))],
+            "till_sold_total had no room for a further label set, once",
+        ),
+        (
+            [stage("till", "consumer", discarded={"late": 2}, families=(refusing(3),))],
+            "2 events were left out as late and till_sold_total had no room for a further label set, 3 times",
+        ),
+    ],
+)
+def test_what_was_left_out_on_purpose_is_said_and_is_no_trouble(stages: list[StageSnapshot], verdict: str) -> None:
+    taken = snapshot(*stages)
+    completed, drained = Ending(outcome(), taken, 1.0), Ending(outcome(is_drained=True), taken, 1.0)
+    assert (completed.exit_code, completed.verdict()) == (ExitCode.FINE, f"all stages have completed, but {verdict}")
+    assert (drained.exit_code, drained.verdict()) == (ExitCode.FINE, f"drained, but {verdict}")
+
+
+def test_what_a_filter_drops_and_what_counts_as_lost_is_not_said_again() -> None:
+    reasons = {"filtered": 5, "overflow": 1, "error": 1, "crash": 1, "cancelled": 1, "invalid": 0}
+    ending = Ending(outcome(), snapshot(stage("paid", "producer_consumer", discarded=reasons)), 1.0)
+    assert ending.verdict() == "all stages have completed, and all events went through"
+
+
+def test_a_trouble_does_not_hide_what_was_left_out() -> None:
+    ending = Ending(outcome(events=(1, 0)), snapshot(stage("lines", "producer", discarded={"invalid": 2})), 1.0)
+    assert ending.verdict() == "1 event failed, and went no further; 2 events were left out as invalid"
