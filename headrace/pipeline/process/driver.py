@@ -47,6 +47,10 @@ class Driver:
             self._is_cancelling = True
             self._task.cancel()
 
+    def is_current(self) -> bool:
+        """Whether it is a callback of this process that runs now, rather than a task that one has begun."""
+        return self._task is not None and asyncio.current_task(self._scheduler.loop) is self._task
+
     def cancel_after(self, seconds: float | None) -> None:
         """Cancel what runs if nothing has ended it in `seconds`, None for never.
 

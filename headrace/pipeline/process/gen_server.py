@@ -1,10 +1,14 @@
 """GenServer: a plain class whose methods are its messages, one at a time."""
 
-from typing import Self, TypeVar, cast
+from typing import ClassVar, Self, TypeVar, cast
 
-from headrace.ground.errors import NotStarted
+from headrace.ground.errors import NoCallback, NotStarted
+from headrace.pipeline.process import links, monitor
+from headrace.pipeline.process.mail import Continuation
+from headrace.pipeline.process.monitor import Monitor
 from headrace.pipeline.process.process import ExitReason, Process
-from headrace.pipeline.process.ref import Ref
+from headrace.pipeline.process.ref import Ref, process_behind
+from headrace.pipeline.process.timers import Timer, await_mail
 
 S = TypeVar("S")
 
@@ -12,11 +16,17 @@ S = TypeVar("S")
 class GenServer:
     """The base of a server: any method may be called or cast through its `Ref`, and runs when its turn has come.
 
-    Callbacks that are looked for: `init()`, `handle_info(message)`, `terminate(reason)`; each `def` or `async def`. An
-    exception in any of them, or in a method, ends the process with it, and its supervisor decides what follows.
+    Callbacks that are looked for: `init()`, `handle_info(message)`, `handle_continue(argument)`, `handle_timeout()`,
+    `terminate(reason)`; each `def` or `async def`. An exception in any of them, or in a method, ends the process with
+    it, and its supervisor decides what follows. A method may return a `Reply`, and answer its caller later.
 
-    The words below are valid from `init` to `terminate`, and raise `NotStarted` before and after.
+    The words below are valid from `init` to `terminate`, and raise `NotStarted` before and after. What they set up
+    concerns one *life*: after a restart timers, monitors, links and continuations are gone, and `init` makes them
+    again. They are for the loop's own thread.
     """
+
+    trap_exits: ClassVar[bool] = False
+    """Whether the exits of linked processes come to `handle_info` as an `Exit`, rather than ending this one."""
 
     _process: Process[object] | None = None
 
@@ -33,12 +43,65 @@ class GenServer:
         """
         _process_of(self, "stop()").stop_after_callback(reason)
 
+    def continue_with(self, argument: object = None) -> None:
+        """Have `handle_continue(argument)` run next, before any mail: what must not delay `init` or a reply.
+
+        Several run in the order in which they were asked for.
+        """
+        process = _process_of(self, "continue_with()")
+        _check_callback(self, process, "handle_continue", "argument")
+        process.put_first(Continuation(None, (argument,)))
+
+    def timeout_after(self, seconds: float) -> None:
+        """Have `handle_timeout()` run if no mail comes within `seconds`, from now on; once.
+
+        Any call, cast or info takes it back, a message of `send_after` too; events of a stage are no mail. Said again,
+        the time begins anew.
+        """
+        process = _process_of(self, "timeout_after()")
+        _check_callback(self, process, "handle_timeout")
+        await_mail(process, seconds)
+
+    def send_after(self, seconds: float, message: object) -> Timer:
+        """Have `handle_info(message)` run when `seconds` have passed; `cancel()` of what is returned takes it back."""
+        return Timer(_process_of(self, "send_after()"), seconds, message)
+
+    def monitor(self, ref: Ref[S]) -> Monitor:
+        """Have `handle_info(Down(monitor, name, reason))` run, once, when the present life of `ref`'s process ends.
+
+        A crash ends it, though a restart follows. Where it has ended before, `Down` comes at once with "noproc".
+        """
+        return monitor.monitor(_process_of(self, "monitor()"), process_behind(ref, "monitor of"))
+
+    def demonitor(self, watch: Monitor) -> None:
+        """End a watch; no `Down` of it comes any more."""
+        monitor.demonitor(_process_of(self, "demonitor()"), watch)
+
+    def link(self, ref: Ref[S]) -> None:
+        """End together with the present life of `ref`'s process: when either ends, the other does, for the same reason.
+
+        At once, the running callback is cancelled; and then its supervisor decides, as after any other end. An end that
+        is "normal" ends nobody else. A class that says `trap_exits = True` gets `handle_info(Exit(name, reason))`
+        instead, when it was "normal", too. Where there is no life to link to, that is an exit with "noproc".
+        """
+        links.link(_process_of(self, "link()"), process_behind(ref, "link to"))
+
+    def unlink(self, ref: Ref[S]) -> None:
+        """End the link, if there is one."""
+        links.unlink(_process_of(self, "unlink()"), process_behind(ref, "unlink of"))
+
 
 def _process_of(server: GenServer, word: str) -> Process[object]:
     process = server._process  # noqa: SLF001 - this is what stands behind the class
     if process is None or process.callbacks is not server:
         raise NotStarted(server, word)
+    process.scheduler.check_loop(f"{word} of", process.name)
     return process
+
+
+def _check_callback(server: GenServer, process: Process[object], callback: str, argument: str = "") -> None:
+    if not hasattr(server, callback):
+        raise NoCallback(process.name, f"{callback}({', '.join(filter(None, ('self', argument)))})")
 
 
 class GenServerProcess(Process[S]):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -99,8 +100,13 @@ class Mailbox:
 
     def drop_own(self) -> None:
         """Remove the mail that concerned one life of its process."""
+        self.drop(lambda _: True)
+
+    def drop(self, is_dropped: Callable[[OwnMail], bool]) -> None:
+        """Remove those that are to be dropped, of the mail that concerns one life of its process."""
         if any(isinstance(mail, OwnMail) for mail in self._mail):
-            self._mail = deque(mail for mail in self._mail if not isinstance(mail, OwnMail))
+            kept = (mail for mail in self._mail if not (isinstance(mail, OwnMail) and is_dropped(mail)))
+            self._mail = deque(kept)
 
     def _accept(self, mail: Mail) -> None:
         self._counted += mail.is_counted

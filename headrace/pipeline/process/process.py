@@ -10,8 +10,9 @@ from typing import Final, Generic, Literal, TypeVar, cast
 
 from headrace.ground.errors import StartFailed
 from headrace.pipeline.process.driver import Driver
-from headrace.pipeline.process.mail import Mail
+from headrace.pipeline.process.mail import Continuation, Mail
 from headrace.pipeline.process.mailbox import Mailbox
+from headrace.pipeline.process.reply import Reply
 from headrace.pipeline.process.report import (
     report_crash,
     report_failed_end,
@@ -80,6 +81,7 @@ class Process(Generic[C]):
         "shutdown_seconds",
         "started",
         "state",
+        "timeout",
         "turns",
     )
 
@@ -104,6 +106,7 @@ class Process(Generic[C]):
         self.buried: asyncio.Future[ExitReason] = scheduler.loop.create_future()
         self.observer: Callable[[ExitReason], None] | None = None
         self.endings: dict[object, Callable[[ExitReason], None]] | None = None
+        self.timeout: asyncio.TimerHandle | None = None
         self._stop_reason: ExitReason | None = None
         self._in_hand: Mail | None = None
         self._steps: list[Callable[[], object]] = []
@@ -276,14 +279,38 @@ class Process(Generic[C]):
     def take_mail(self) -> None:
         """Handle the oldest mail: the method it names, or `handle_info`."""
         mail = self.mailbox.take()
+        if self.timeout is not None and not isinstance(mail, Continuation):
+            self.forget_timeout()
         if not mail.is_given_up:
             self._in_hand = mail
-            self.call_back(functools.partial(mail.open, self.callbacks, self.name), self._answer)
+            self.call_back(functools.partial(mail.open, self.callbacks, self.name), self._reply)
 
-    def _answer(self, result: object) -> None:
+    def _reply(self, result: object) -> None:
         mail, self._in_hand = self._in_hand, None
-        if mail is not None:
+        if mail is None:
+            return
+        if isinstance(result, Reply):
+            result.promise(mail, self)
+        else:
             mail.answer(result)
+
+    def put_nowait(self, mail: Mail) -> None:
+        """Put mail in the mailbox, and see to it that it is handled. Raises as `Mailbox.put_nowait`."""
+        self.mailbox.put_nowait(mail)
+        self.needs_attention = True
+        self.scheduler.wake(self.turns)
+
+    def put_first(self, mail: Continuation) -> None:
+        """Have a continuation handled before all mail."""
+        self.mailbox.put_first(mail)
+        self.needs_attention = True
+        self.scheduler.wake(self.turns)
+
+    def forget_timeout(self) -> None:
+        """Wait for mail no longer."""
+        if self.timeout is not None:
+            self.timeout.cancel()
+            self.timeout = None
 
     def _initialise(self) -> None:
         callbacks = self.factory() if self.first is None else self.first
@@ -406,6 +433,7 @@ class Process(Generic[C]):
         if endings is not None:
             for hook in endings.values():
                 self._attempt(functools.partial(hook, reason))
+        self.forget_timeout()
         self.mailbox.drop_own()
 
     def _report(self, reason: BaseException) -> None:

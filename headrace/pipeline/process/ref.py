@@ -4,20 +4,25 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Concatenate, Final, Generic, ParamSpec, TypeVar, cast, overload
 
-from headrace.ground.errors import CallTimeout, CallToSelf, ForeignThread, NoProcess
+from headrace.ground.errors import CallTimeout, CallToSelf, CastCircle, NoProcess
 from headrace.pipeline.process.mail import Mail
-from headrace.pipeline.process.process import CURRENT, Process, State
+from headrace.pipeline.process.process import CURRENT, ExitReason, Process, State
+from headrace.pipeline.process.reply import Reply
+from headrace.pipeline.process.scheduler import Owner
 
 S = TypeVar("S")
+S_co = TypeVar("S_co", covariant=True)
 P = ParamSpec("P")
 R = TypeVar("R")
 
 CALL_SECONDS: Final = 5.0
 """How long a call waits for its reply unless told otherwise (OTP's default)."""
 
+_HAND_OVER: Final = "asyncio.run_coroutine_threadsafe"
 
-class Ref(Generic[S]):
-    """A typed reference to the process around an `S`. The methods of `S` are its messages.
+
+class Ref(Generic[S_co]):
+    """A typed reference to the process around an `S_co`. The methods of `S_co` are its messages.
 
     `await ref.call(Results.find, "key")` waits for the turn and the reply; `await ref.cast(Results.add, "key")`
     returns once the mailbox has taken it in. Everything here is for the loop's own thread.
@@ -25,7 +30,7 @@ class Ref(Generic[S]):
 
     __slots__ = ("_process", "_timeout_seconds")
 
-    def __init__(self, process: Process[S], timeout_seconds: float = CALL_SECONDS) -> None:
+    def __init__(self, process: Process[S_co], timeout_seconds: float = CALL_SECONDS) -> None:
         self._process = process
         self._timeout_seconds = timeout_seconds
 
@@ -42,14 +47,22 @@ class Ref(Generic[S]):
         """Whether the process runs, or is about to."""
         return self._process.state in (State.STARTING, State.RUNNING)
 
-    def within(self, seconds: float) -> "Ref[S]":
+    def within(self, seconds: float) -> "Ref[S_co]":
         """Return a reference whose calls wait that long."""
         return Ref(self._process, seconds)
 
     @overload
-    async def call(self, method: Callable[Concatenate[S, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R: ...
+    async def call(
+        self, method: Callable[Concatenate[S_co, P], Awaitable[Reply[R]]], *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
     @overload
-    async def call(self, method: Callable[Concatenate[S, P], R], *args: P.args, **kwargs: P.kwargs) -> R: ...
+    async def call(self, method: Callable[Concatenate[S_co, P], Reply[R]], *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    async def call(
+        self, method: Callable[Concatenate[S_co, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+    @overload
+    async def call(self, method: Callable[Concatenate[S_co, P], R], *args: P.args, **kwargs: P.kwargs) -> R: ...
 
     async def call(self, method: Callable[..., object], *args: object, **kwargs: object) -> object:
         """Run `method` in the process, and return what it returns.
@@ -59,8 +72,8 @@ class Ref(Generic[S]):
         the process. When the caller is cancelled or gives up, a method that has not begun is not run, and the reply of
         one that has is dropped.
         """
-        self._check(f"call to {self.name!r}", "asyncio.run_coroutine_threadsafe")
         process = self._process
+        self._check("call to", _HAND_OVER)
         if CURRENT.get(None) is process:
             raise CallToSelf(self.name)
         reply: asyncio.Future[object] = process.scheduler.loop.create_future()
@@ -75,53 +88,97 @@ class Ref(Generic[S]):
         finally:
             reply.cancel()  # one that has come, and is not read any more, counts as seen
 
-    async def cast(self, method: Callable[Concatenate[S, P], object], *args: P.args, **kwargs: P.kwargs) -> None:
+    async def cast(self, method: Callable[Concatenate[S_co, P], object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Have `method` run in the process, later; wait only while the mailbox is full, and then in order.
 
         A cast that is cancelled while it waits changes nothing; one that was taken in as it was cancelled is run.
-        Two processes that cast into each other's full mailboxes wait for each other, and nothing is lost or out of
-        order, until either is stopped: where that can be, use `cast_nowait` and decide what to do without.
+        Two processes that cast into each other's full mailboxes, or more of them in a circle, would wait for ever: the
+        last one gets `CastCircle`, and its cast has changed nothing. Only callbacks are known to wait, not tasks that
+        they have begun.
         A process that casts to itself does not wait, for it would forever: it gets `MailboxFull`.
         """
-        self._check(f"cast to {self.name!r}", "asyncio.run_coroutine_threadsafe")
+        self._check("cast to", _HAND_OVER)
         if CURRENT.get(None) is self._process:
-            self._send_nowait(Mail(method, args, kwargs))
+            self._process.put_nowait(Mail(method, args, kwargs))
         else:
             await self._send(Mail(method, args, kwargs))
 
-    def cast_nowait(self, method: Callable[Concatenate[S, P], object], *args: P.args, **kwargs: P.kwargs) -> None:
+    def cast_nowait(self, method: Callable[Concatenate[S_co, P], object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Have `method` run in the process, later; raise `MailboxFull` when there is no room."""
-        self._check(f"cast to {self.name!r}", "loop.call_soon_threadsafe")
-        self._send_nowait(Mail(method, args, kwargs))
+        self._check("cast to")
+        self._process.put_nowait(Mail(method, args, kwargs))
 
     def info(self, message: object) -> None:
         """Send anything at all; `handle_info` of the process gets it. Never waits, never full."""
-        self._check(f"info to {self.name!r}", "loop.call_soon_threadsafe")
-        self._send_nowait(Mail(None, (message,)))
+        self._check("info to")
+        self._process.put_nowait(Mail(None, (message,)))
 
     def stop(self) -> Awaitable[object]:
         """Stop the process for good; await the result to wait until it has ended, which gives the reason.
 
         Raises `NoProcess` when it has ended before.
         """
-        self._check(f"stop of {self.name!r}", "loop.call_soon_threadsafe")
+        self._check("stop of")
         self._process.stop()
         return asyncio.shield(cast("asyncio.Future[object]", self._process.buried))
 
-    def _check(self, what: str, instead: str) -> None:
-        if not self._process.scheduler.is_own_thread():
-            raise ForeignThread(what, instead)
-        if self._process.state is State.ENDED:
-            raise NoProcess(self.name)
+    async def ended(self) -> ExitReason:
+        """Wait until the process has ended for good, which no restart follows; return why.
+
+        From any coroutine on the loop; on cancellation nothing has changed. Raises `CallToSelf` in a callback of the
+        process itself, which would wait forever.
+        """
+        process = self._process
+        process.scheduler.check_loop("wait for the end of", process.name, _HAND_OVER)
+        if CURRENT.get(None) is process and not process.buried.done():
+            raise CallToSelf(process.name)
+        return await asyncio.shield(process.buried)
+
+    def _check(self, doing: str, instead: str = "loop.call_soon_threadsafe") -> None:
+        process = self._process
+        process.scheduler.check_loop(doing, process.name, instead)
+        if process.state is State.ENDED:
+            raise NoProcess(process.name)
 
     async def _send(self, mail: Mail) -> None:
-        await self._process.mailbox.put(mail, self._process.scheduler.loop)
-        self._has_mail()
+        process = self._process
+        if not process.mailbox.is_full:
+            process.put_nowait(mail)
+            return
+        sender = _waiting_callback()
+        if sender is None:
+            await process.mailbox.put(mail, process.scheduler.loop)
+        else:
+            _check_circle(sender, cast("Process[object]", process))
+            waiting = sender.scheduler.waiting
+            waiting[sender] = process
+            try:
+                await process.mailbox.put(mail, process.scheduler.loop)
+            finally:
+                del waiting[sender]
+        process.needs_attention = True
+        process.scheduler.wake(process.turns)
 
-    def _send_nowait(self, mail: Mail) -> None:
-        self._process.mailbox.put_nowait(mail)
-        self._has_mail()
 
-    def _has_mail(self) -> None:
-        self._process.needs_attention = True
-        self._process.scheduler.wake(self._process.turns)
+def process_behind(ref: Ref[S], doing: str) -> Process[object]:
+    """Return the process that a reference stands for, if it is to be had here. Raises as `Scheduler.check_loop`."""
+    process = cast("Process[object]", ref._process)  # noqa: SLF001 - this file's own
+    process.scheduler.check_loop(doing, process.name)
+    return process
+
+
+def _waiting_callback() -> Process[object] | None:
+    """Return the process whose running callback is what waits now; a task that it has begun is another matter."""
+    process = CURRENT.get(None)
+    return process if process is not None and process.driver.is_current() else None
+
+
+def _check_circle(sender: Process[object], receiver: Process[object]) -> None:
+    """Raise `CastCircle` when `receiver` waits, by way of others maybe, for room in the mailbox of `sender`."""
+    names = [sender.name]
+    process: Owner | None = receiver
+    while isinstance(process, Process):
+        names.append(process.name)
+        if process is sender:
+            raise CastCircle(names, receiver.mailbox.statistics().limit)
+        process = process.scheduler.waiting.get(process)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from typing import Final, Protocol
 
+from headrace.ground.errors import ForeignLoop, ForeignThread, NoProcess
 from headrace.ground.telemetry import Telemetry
 
 IDLE: Final = 0
@@ -142,6 +143,8 @@ class Scheduler:
         self._thread_id = threading.get_ident()
         self.telemetry = Telemetry()
         self.interrupted: Callable[[BaseException], None] | None = None
+        self.waiting: dict[Owner, Owner] = {}
+        """Processes whose callback waits for room in a full mailbox: whose that is."""
         self._slice_seconds = slice_seconds
         self._ready: deque[Turns] = deque()
         self._is_scheduled = False
@@ -172,6 +175,26 @@ class Scheduler:
     def is_own_thread(self) -> bool:
         """Tell whether the caller runs on the loop's thread."""
         return threading.get_ident() == self._thread_id
+
+    def check_loop(self, doing: str, name: str, instead: str = "loop.call_soon_threadsafe") -> None:
+        """Refuse what is done to process `name` elsewhere than on this loop.
+
+        Raises `ForeignThread`, which advises `instead`, `ForeignLoop` within another running loop, and `NoProcess`
+        when this one is closed. Where no loop runs it is let pass: it may run later.
+        """
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        if running is self.loop:
+            return
+        what = f"{doing} {name!r}"
+        if not self.is_own_thread():
+            raise ForeignThread(what, instead)
+        if running is not None:
+            raise ForeignLoop(what)
+        if self.loop.is_closed():
+            raise NoProcess(name)
 
     def _run_measured(self) -> None:
         ready, clock, quick = self._ready, self.clock, QUICK_SECONDS

@@ -303,54 +303,6 @@ async def test_those_who_wait_for_room_when_the_process_ends_are_told_so() -> No
         assert [type(error) for error in told] == [NoProcess, NoProcess]
 
 
-class Peer(GenServer):
-    """Casts many things to another, and notes what it gets."""
-
-    def __init__(self) -> None:
-        self.got: list[int] = []
-        self.failure: Exception | None = None
-
-    def note(self, number: int) -> None:
-        self.got.append(number)
-
-    def notes(self) -> tuple[list[int], Exception | None]:
-        return self.got, self.failure
-
-    async def cast_many(self, other: "Ref[Peer]", numbers: range) -> None:
-        try:
-            for number in numbers:
-                await other.cast(Peer.note, number)
-        except NoProcess as error:
-            self.failure = error
-
-
-async def test_two_processes_that_fill_each_other_s_mailboxes_wait_until_one_is_stopped() -> None:
-    async with supervising() as supervisor:
-        left = await supervisor.start_child(Peer, name="left", settings=SMALL)
-        right = await supervisor.start_child(Peer, name="right", settings=SMALL)
-        await left.cast(Peer.cast_many, right, range(10))
-        await right.cast(Peer.cast_many, left, range(10))
-        await hops(20)
-        for ref in (left, right):
-            statistics = ref._process.mailbox.statistics()
-            assert (statistics.waiting, statistics.counted, statistics.senders) == (2, 2, 1)
-        await left.stop()
-        got, failure = await right.call(Peer.notes)
-        assert got == [0, 1]
-        assert isinstance(failure, NoProcess)
-
-
-async def test_two_processes_that_cast_to_each_other_with_room_get_everything_in_order() -> None:
-    async with supervising() as supervisor:
-        left = await supervisor.start_child(Peer, name="left")
-        right = await supervisor.start_child(Peer, name="right")
-        async with asyncio.TaskGroup() as group:
-            group.create_task(left.call(Peer.cast_many, right, range(1000)))
-            group.create_task(right.call(Peer.cast_many, left, range(1000)))
-        assert await left.call(Peer.notes) == (list(range(1000)), None)
-        assert await right.call(Peer.notes) == (list(range(1000)), None)
-
-
 async def test_a_reference_says_whom_it_means_and_how_that_is() -> None:
     async with supervising() as supervisor:
         ref = await supervisor.start_child(Sums, name="sums")

@@ -1,0 +1,59 @@
+"""Links: two lives that end together, unless one of them traps exits (OTP's `Process.link`)."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from headrace.ground.errors import NoProcess
+from headrace.ground.telemetry import LOG
+from headrace.pipeline.process.mail import OwnMail
+from headrace.pipeline.process.process import ExitReason, Process
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """A linked process has ended: what a process that traps exits gets. "noproc" where there was none to link to."""
+
+    name: str
+    reason: ExitReason | Literal["noproc"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """The key under which a life knows that it is linked to the present life of another."""
+
+    to: Process[object]
+
+
+def link(one: Process[object], other: Process[object]) -> None:
+    """Link two lives; doing it twice is doing it once. Where `other` has none, `one` gets the exit at once."""
+    if one is other:
+        return
+    if not other.has_life:
+        _signal(one, other.name, "noproc")
+        return
+    one.at_end(_Link(other), partial(_ended, one, other))
+    other.at_end(_Link(one), partial(_ended, other, one))
+
+
+def unlink(one: Process[object], other: Process[object]) -> None:
+    """End the link, if there is one; an `Exit` of it that waits in the mailbox is dropped."""
+    one.forget_at_end(_Link(other))
+    other.forget_at_end(_Link(one))
+    one.mailbox.drop(lambda mail: any(isinstance(arg, Exit) and arg.name == other.name for arg in mail.args))
+
+
+def _ended(one: Process[object], other: Process[object], reason: ExitReason) -> None:
+    other.forget_at_end(_Link(one))
+    _signal(other, one.name, reason)
+
+
+def _signal(process: Process[object], name: str, reason: ExitReason | Literal["noproc"]) -> None:
+    """Tell a process of an exit: as a message if it traps exits, else by an end of its own, unless it is normal."""
+    if getattr(process.callbacks, "trap_exits", False):
+        process.put_nowait(OwnMail(None, (Exit(name, reason),)))
+    elif reason == "noproc":
+        process.take_exit_signal(NoProcess(name))
+    elif reason != "normal":
+        LOG.warning("process %r ends because %r has ended, to which it is linked", process.name, name)
+        process.take_exit_signal(reason)
