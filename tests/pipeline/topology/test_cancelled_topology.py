@@ -20,7 +20,7 @@ MANY = 10_000_000
 def others() -> set[asyncio.Task[object]]:
     """Return the tasks that run beside the test's own."""
     gc.collect()
-    return asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type] # a test runs in a task
+    return asyncio.all_tasks() - {asyncio.current_task()}
 
 
 async def check_gone(topology: Topology, lives: Lives) -> None:
@@ -70,11 +70,6 @@ async def test_a_join_that_is_cancelled_changes_nothing(how: How) -> None:
 
 async def _run(topology: Topology) -> None:
     await topology.run()
-
-
-async def _block(topology: Topology) -> None:
-    async with topology:
-        await asyncio.get_running_loop().create_future()
 
 
 async def _short_block(topology: Topology) -> None:
