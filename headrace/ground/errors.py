@@ -31,6 +31,7 @@
         ├── DemandError          max_demand and min_demand do not fit
         ├── MissingCallback      a stage class without the callback that makes it one
         ├── BadReturn            a callback returned what it must not
+        ├── BufferFull           a stage has no room for events from outside
         ├── DispatcherError      a dispatcher that does not exist, or cannot be made
         ├── UnknownPartition     a partition dispatcher's hash names a partition that is none
         ├── SubscriptionError    a subscription cannot do what is asked of it
@@ -163,7 +164,9 @@ class NoCallback(ProcessError):
     def __init__(self, name: str, callback: str) -> None:
         self.name = name
         self.callback = callback
-        super().__init__(f"the class of process {name!r} has no {callback} of its own: write it, for it is to run now")
+        super().__init__(
+            f"the class of process {name!r} has no {callback} of its own: write it, for the process has asked for it"
+        )
 
 
 class StartFailed(ProcessError):
@@ -362,6 +365,18 @@ class SubscriptionError(StageError):
         self.consumer = consumer
         self.producer = producer
         super().__init__(f"the subscription of {consumer!r} to {producer!r} {why}: {advice}")
+
+
+class BufferFull(StageError):
+    """A stage has no room for events from outside; it has taken none of them."""
+
+    def __init__(self, stage: str, limit: int) -> None:
+        self.stage = stage
+        self.limit = limit
+        super().__init__(
+            f"stage {stage!r} has no room for the events (it buffers {limit}): "
+            "use `await emit`, which waits for room, or turn whoever sent them away for now"
+        )
 
 
 class MetricConflict(StageError):
