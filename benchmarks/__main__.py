@@ -9,10 +9,31 @@ from functools import partial
 from benchmarks.chains import Work, calls, queues, stages
 from benchmarks.fans import acknowledged, broadcast, fan_in, plain_tasks
 from benchmarks.measure import Line, at_least, at_most, ratio
+from benchmarks.processes import (
+    calls as server_calls,
+)
+from benchmarks.processes import (
+    casts,
+    children,
+    created_tasks,
+    forgotten_tasks,
+    plain_calls,
+    plain_casts,
+    server_bytes,
+    started_tasks,
+    task_bytes,
+)
+from benchmarks.shares import BY_DEMAND, BY_PARTITION, IN_TURN, one_queue, queues_by_partition, queues_in_turn, shared
 from benchmarks.single import command_seconds, latencies, slow_consumer
 from benchmarks.stages import AddOne, AddOneLater, Count, Ints, LooseInts, LoosePurchases, Purchases, SetField, Sum
 
 WINDOWS = ((1000, 500, 2_000_000), (100, 50, 500_000), (10, 5, 100_000), (1, 0, 20_000))
+
+
+FEW = 5
+"""Pairs of runs where nothing is bound to a budget yet."""
+
+Plain = Callable[[], Coroutine[None, None, float]]
 
 
 def ints(max_demand: int, min_demand: int, total: int) -> Work:
@@ -65,6 +86,8 @@ def lines() -> Iterator[Line]:
         ratio(partial(run, partial(stages, ints(100, 50, 50_000))), partial(run, acknowledged)),
         None,
     )
+    yield from shares()
+    yield from processes()
     found = asyncio.run(latencies())
     yield at_most("idle latency through 3 stages, p50", statistics.median(found), 30, "µs")
     yield at_most("idle latency through 3 stages, p99", found[int(len(found) * 0.99)], None, "µs")
@@ -73,6 +96,37 @@ def lines() -> Iterator[Line]:
     yield at_most("10 M events, consumer 10x slower: in flight", most, allowed, "events")
     yield at_most("headrace --help", command_seconds("--help"), 0.4, "s")
     yield at_most("headrace validate", command_seconds("validate", "examples/purchases.yaml"), 0.4, "s")
+
+
+def shares() -> Iterator[Line]:
+    """Measure stages whose events others share, and a long chain, against tasks with queues between them."""
+    fans = (
+        ("demand, against one asyncio.Queue", BY_DEMAND, one_queue),
+        ("round_robin, against a queue each", IN_TURN, queues_in_turn),
+        ("partition, against a queue each", BY_PARTITION, queues_by_partition),
+    )
+    for name, settings, plain in fans:
+        ours = partial(run, partial(shared, settings))
+        yield at_least(f"4 consumers 100/50 by {name}", ratio(partial(run, plain), ours, FEW), None)
+    work = ints(100, 50, 200_000)
+    ours = partial(run, partial(stages, work, middles=10))
+    theirs = partial(run, partial(queues, work, middles=10))
+    yield at_least("chain of 10 producer-consumers 100/50, against queues", ratio(theirs, ours, FEW), None)
+
+
+def processes() -> Iterator[Line]:
+    """Measure processes against bare tasks, futures and queues."""
+    pairs: tuple[tuple[str, Plain, Plain], ...] = (
+        ("ConsumerSupervisor, no-op children, against create_task", created_tasks, children),
+        ("Task.start, against create_task", forgotten_tasks, started_tasks),
+        ("GenServer calls, against a future in a queue", plain_calls, server_calls),
+        ("GenServer casts, against Queue.put", plain_casts, casts),
+    )
+    for name, theirs, ours in pairs:
+        yield at_least(name, ratio(partial(run, theirs), partial(run, ours), FEW), None)
+    weight = run(server_bytes)
+    yield at_most("10,000 live GenServers, each", weight, None, "bytes")
+    yield at_least("the same, in tasks that wait for a queue each", run(task_bytes) / weight, None)
 
 
 def main() -> None:

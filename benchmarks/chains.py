@@ -1,4 +1,4 @@
-"""Three stages in a row: as stages, as bare calls, and as tasks with an asyncio.Queue between them."""
+"""Stages in a row: as stages, as bare calls, and as tasks with an asyncio.Queue between them."""
 
 import asyncio
 import time
@@ -74,30 +74,30 @@ def calls(work: Work) -> float:
     return seconds
 
 
-async def queues(work: Work) -> float:
-    """Return the seconds of the same callbacks in three tasks, with an `asyncio.Queue(maxsize=2)` between them."""
-    source, middle, sink = work.loose(work.total), work.middle(), work.sink()
+async def queues(work: Work, *, middles: int = 1) -> float:
+    """Return the seconds of the same callbacks in a task each, with an `asyncio.Queue(maxsize=2)` between two."""
+    source, sink = work.loose(work.total), work.sink()
     size = work.max_demand - work.min_demand
-    first: asyncio.Queue[Any] = asyncio.Queue(maxsize=2)
-    second: asyncio.Queue[Any] = asyncio.Queue(maxsize=2)
+    between: list[asyncio.Queue[Any]] = [asyncio.Queue(maxsize=2) for _ in range(middles + 1)]
 
     async def produce() -> None:
         while source.next < work.total:
-            await first.put(source.handle_demand(size))
-        await first.put(None)
+            await between[0].put(source.handle_demand(size))
+        await between[0].put(None)
 
-    async def change() -> None:
-        while (events := await first.get()) is not None:
-            await second.put(middle.handle_events(events))
-        await second.put(None)
+    async def change(number: int) -> None:
+        middle, taken, given = work.middle(), between[number], between[number + 1]
+        while (events := await taken.get()) is not None:
+            await given.put(middle.handle_events(events))
+        await given.put(None)
 
     async def consume() -> None:
-        while (events := await second.get()) is not None:
+        while (events := await between[-1].get()) is not None:
             sink.handle_events(events)
 
     start = time.perf_counter()
     async with asyncio.TaskGroup() as tasks:
-        for task in (produce(), change(), consume()):
+        for task in (produce(), *(change(number) for number in range(middles)), consume()):
             tasks.create_task(task)
     seconds = time.perf_counter() - start
     all_arrived(sink.count, work.total)
