@@ -1,5 +1,7 @@
 """Demand dispatcher: each event to the one that misses most, and never more than was asked."""
 
+from random import Random
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -85,3 +87,28 @@ def test_ties_go_to_the_one_that_came_first() -> None:
 
 def test_events_that_a_subscriber_had_not_begun_may_go_to_another() -> None:
     assert DemandDispatcher.takes_back
+
+
+def test_the_first_dispatch_may_break_ties_by_chance_and_still_fills_the_highest_first() -> None:
+    """Otherwise many producers that start together all begin with the same consumer."""
+    firsts = set()
+    for seed in range(20):
+        dispatcher: DemandDispatcher[Share] = DemandDispatcher(
+            shuffle_demands_on_first_dispatch=True, random=Random(seed)
+        )
+        for name in "abcd":
+            share = Share(name)
+            dispatcher.subscribed(share)
+            dispatcher.asked(share, 5 if name == "d" else 3)
+        order = [share.name for share, _, _ in dispatcher.dispatch(list(range(14)), 0.0)[0]]
+        assert order[0] == "d"
+        firsts.add(order[1])
+    assert firsts == {"a", "b", "c"}
+
+
+def test_what_means_nothing_here_is_refused() -> None:
+    dispatcher: DemandDispatcher[Share] = DemandDispatcher()
+    assert dispatcher.refusal(Share()) is None
+    assert "a selector means something to a broadcast dispatcher only" in str(dispatcher.refusal(Share(selector=bool)))
+    assert "a partition means something to a partition dispatcher only" in str(dispatcher.refusal(Share(partition=0)))
+    assert "a weight means something to a weighted dispatcher only" in str(dispatcher.refusal(Share(weight=2)))
