@@ -19,7 +19,7 @@ from headrace.console.cli.session import Listening, Plan, attend
 from headrace.console.cli.summary import print_summary, summary_json
 from headrace.console.web.sockets import ListenFailed, bind, port_of
 from headrace.ground.telemetry import LOG
-from headrace.pipeline.topology.topology import DRAIN_SECONDS
+from headrace.pipeline.topology.run import DRAIN_SECONDS
 from headrace.stages.address import Address
 
 

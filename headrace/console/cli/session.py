@@ -16,7 +16,8 @@ from headrace.ground.errors import HeadraceError
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.chore import every
 from headrace.pipeline.topology.outcome import RunOutcome
-from headrace.pipeline.topology.topology import DRAIN_SECONDS, Topology
+from headrace.pipeline.topology.run import DRAIN_SECONDS
+from headrace.pipeline.topology.topology import Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ async def attend(topology: Topology, plan: Plan) -> Ending:
     """Run a topology to its end and return how it ended; SIGINT and SIGTERM drain it. Main thread only."""
     clock = asyncio.get_running_loop().time
     began = clock()
+    topology.drain_seconds = plan.drain_seconds
     with signals() as found:
         async with asyncio.TaskGroup() as group:
             attendance = _Attendance(topology, plan, group, found)
@@ -97,7 +99,7 @@ class _Attendance:
         LOG.info(
             "draining pipeline %r: a signal asks for its end, and a second one ends it at once", self._topology.name
         )
-        draining = self._group.create_task(self._topology.drain(self._plan.drain_seconds))
+        draining = self._group.create_task(self._topology.drain())
         if not await self._is_before_signal(draining, 2):
             LOG.warning("stopping pipeline %r at once: a second signal asks for it", self._topology.name)
             self.is_cut_short = True

@@ -37,8 +37,8 @@ LAG_SECONDS: Final = 0.25
 LAGS_KEPT: Final = 60
 """Measurements kept: those of the last 15 seconds."""
 
-INTERRUPT_SECONDS: Final = 30.0
-"""How long a drain may take that a callback's KeyboardInterrupt began."""
+DRAIN_SECONDS: Final = 30.0
+"""How long a drain may take unless told otherwise."""
 
 
 class Run:
@@ -56,6 +56,7 @@ class Run:
         self.scheduler = scheduler
         self.supervisor = supervisor
         self._cancel: CancelMode = cancel
+        self.drain_seconds = DRAIN_SECONDS
         self.is_draining = False
         self.is_drained = False
         self.is_stopping = False
@@ -193,7 +194,7 @@ class Run:
         if not self.is_draining:
             LOG.warning("pipeline %r drains, because of %s in a callback", self.name, type(error).__name__)
             self.begin_drain()
-            self.scheduler.loop.call_later(INTERRUPT_SECONDS, self._kill)
+            self.scheduler.loop.call_later(self.drain_seconds, self._kill)
 
     def _loop_closes(self, _: asyncio.Task[None]) -> None:
         """Stop, rather than restart, when somebody has cancelled the loop's tasks: it is about to close."""

@@ -21,12 +21,9 @@ from headrace.pipeline.topology.graph import hint
 from headrace.pipeline.topology.handle import StageHandle, Target, target
 from headrace.pipeline.topology.link import StageCallbacks, StageSpec, emitting, ordered
 from headrace.pipeline.topology.outcome import RunOutcome
-from headrace.pipeline.topology.run import Run
+from headrace.pipeline.topology.run import DRAIN_SECONDS, Run
 from headrace.pipeline.topology.snapshot import TopologySnapshot
 from headrace.pipeline.topology.survey import survey
-
-DRAIN_SECONDS: Final = 30.0
-"""How long a drain may take unless told otherwise."""
 
 _ANY_SETTINGS: Final = StageSettings()
 
@@ -39,6 +36,10 @@ class Topology:
     `cancel` is what a producer's end does to its consumers where a subscription does not say it itself. More than
     `max_restarts` crashes within `max_seconds`, of all stages together, end the run.
     """
+
+    drain_seconds: float = DRAIN_SECONDS
+    """How long the drain may take that ends `async with`, or that a callback's KeyboardInterrupt begins; set it before
+    the start."""
 
     def __init__(
         self,
@@ -134,6 +135,7 @@ class Topology:
             f"{self.name}.supervisor", scheduler, max_restarts=self._max_restarts, max_seconds=self._max_seconds
         )
         self._run = Run(self.name, self._specs, self._cancel, scheduler, supervisor)
+        self._run.drain_seconds = self.drain_seconds
         await self._run.start()
 
     async def join(self) -> RunOutcome:
@@ -159,13 +161,14 @@ class Topology:
             await self.stop()
             raise
 
-    async def drain(self, deadline_seconds: float = DRAIN_SECONDS) -> RunOutcome:
+    async def drain(self, deadline_seconds: float | None = None) -> RunOutcome:
         """Take in nothing more, let everything under way go through, and return how that went.
 
+        What is not through after `deadline_seconds` (`drain_seconds` when None) is stopped, and counted as lost.
         Cancelled, the drain goes on without a deadline: wait for it by another one, or by `join`, or stop.
         """
         run = self._for_handle(f"drain of pipeline {self.name!r}")
-        await run.drain(deadline_seconds)
+        await run.drain(self.drain_seconds if deadline_seconds is None else deadline_seconds)
         return run.outcome()
 
     async def stop(self) -> RunOutcome:

@@ -181,6 +181,19 @@ def test_a_keyboard_interrupt_in_a_callback_drains(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.timeout(20)
+def test_what_an_interrupt_in_a_callback_drains_has_the_drain_seconds_and_no_more(tmp_path: Path) -> None:
+    calling(tmp_path, "interrupt")
+    config = (tmp_path / "a.yaml").read_text()
+    stuck = (
+        '  stuck: {type: map, subscribe_to: numbers, call: "shop:wait"}\n  end: {type: discard, subscribe_to: stuck}\n'
+    )
+    write(tmp_path, a_yaml=config + stuck)
+    done = run(tmp_path, "run", "a.yaml", "--drain-seconds", "0.1")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "got lost on the way" in done.stderr
+
+
 def test_events_that_fail_exit_1_with_one_sentence_and_no_traceback(tmp_path: Path) -> None:
     calling(tmp_path, "refuse")
     done = run(tmp_path, "run", "a.yaml")
