@@ -1,6 +1,7 @@
 """A consumer's side of all its subscriptions: batches in turn, what is in hand, and asking again."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final, cast
 
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
@@ -149,9 +150,28 @@ class Inlet:
         subscription.ended = Mark(MarkKind.CANCEL, reason)
         self._give_back(subscription, unbegun)
         subscription.forgo()
+        infos = [mark for mark in subscription.marks if mark.kind is MarkKind.INFO]
         subscription.queue.clear()
         subscription.marks.clear()
+        for info in infos:
+            subscription.mark(info)
         subscription.mark(Mark(MarkKind.CANCEL, reason, is_own=True))
+
+    def info(self, reached: Callable[[], None]) -> None:
+        """Call `reached` once all that waits in the queues now has been taken: at once, when nothing does."""
+        waiting = [subscription for subscription in self.subscriptions if subscription.queue]
+        left = len(waiting)
+
+        def one_reached() -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                reached()
+
+        for subscription in waiting:
+            subscription.mark(Mark(MarkKind.INFO, reached=one_reached))
+        if not waiting:
+            reached()
 
     def change(self, subscription: Subscription, max_demand: int, min_demand: int | None) -> None:
         """Go on with other bounds: ask for more where they say so, take back what goes beyond them and was not sent."""

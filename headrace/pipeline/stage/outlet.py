@@ -38,6 +38,7 @@ class Outlet:
         "informed",
         "is_acknowledged",
         "is_closed",
+        "room_made",
         "sole",
         "subscriptions",
     )
@@ -52,6 +53,7 @@ class Outlet:
         self._sole_before = 0
         self.is_acknowledged = False
         self.is_closed = False
+        self.room_made: Callable[[], None] | None = None
         self.informed: Callable[[object], None] = lambda _: None
         self.format_discarded: Callable[[int], bool] = lambda _: True
         dispatcher.begin(DispatchHost(self))
@@ -114,7 +116,8 @@ class Outlet:
     def _choose_sole(self) -> None:
         self._sent = self.sent()
         subscriptions = self.subscriptions
-        is_sole = len(subscriptions) == 1 and subscriptions[0].selector is None and self.dispatcher.is_plain_with_one
+        is_plain = self.room_made is None and self.dispatcher.is_plain_with_one
+        is_sole = is_plain and len(subscriptions) == 1 and subscriptions[0].selector is None
         for subscription in subscriptions:
             subscription.is_sole = is_sole
         self.sole = subscriptions[0] if is_sole else None
@@ -126,7 +129,14 @@ class Outlet:
     def collect(self) -> int:
         """Take in what has been asked, serve it from the buffer, and return what subscribers still miss."""
         self._hear()
+        if self.room_made is not None:
+            self.room_made()
         return self.dispatcher.unmet()
+
+    def wait_for_room(self, room_made: Callable[[], None] | None) -> None:
+        """Have `room_made` called whenever asks have been heard; None for nobody waits any more."""
+        self.room_made = room_made
+        self._choose_sole()
 
     def _hear(self) -> None:
         for subscription in self.subscriptions:

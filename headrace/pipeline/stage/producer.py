@@ -67,6 +67,13 @@ class Producer(Stage, Generic[Out]):
         """
         return True
 
+    def info(self, message: object) -> None:
+        """Send a message to `handle_info` of this stage, behind all events that it holds now (GenStage's `async_info`).
+
+        So a finite producer emits its last events, sends itself word, and ends when that comes.
+        """
+        self._runtime.info(message)
+
     def estimate_buffered_count(self) -> int:
         """Return how many events wait for somebody to ask."""
         return self._runtime.estimate_buffered_count()
@@ -83,6 +90,17 @@ class Producer(Stage, Generic[Out]):
         that raised can do neither, and ends the run.
         """
         return partial(StreamProducer, source)
+
+
+class Inbox(Producer[Out]):
+    """Emits what others hand in, and nothing of its own: by `handle.emit`, `emit_nowait` and `emit_threadsafe`.
+
+    It ends when the run is drained, or when it is told to `complete`.
+    """
+
+    def handle_demand(self, demand: int) -> list[Out]:
+        """Return nothing: what is asked for is kept for those who hand events in."""
+        return []
 
 
 class StreamProducer(Producer[Out]):

@@ -46,6 +46,13 @@ class ProducerConsumer(Stage, Generic[In, Out]):
         """
         return True
 
+    def info(self, message: object) -> None:
+        """Send a message to `handle_info` of this stage, behind all events that it holds now (GenStage's `async_info`).
+
+        So a finite producer emits its last events, sends itself word, and ends when that comes.
+        """
+        self._runtime.info(message)
+
     def estimate_buffered_count(self) -> int:
         """Return how many events wait for somebody to ask."""
         return self._runtime.estimate_buffered_count()

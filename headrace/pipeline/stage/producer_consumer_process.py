@@ -8,6 +8,7 @@ from headrace.pipeline.acknowledgement.message import as_messages, claim
 from headrace.pipeline.process.process import ExitReason, State
 from headrace.pipeline.process.scheduler import BLOCKED, HANDLED, HANDLED_MORE, IDLE, MORE, Scheduler
 from headrace.pipeline.stage.counts import StageCounts
+from headrace.pipeline.stage.entrance import Entrance
 from headrace.pipeline.stage.handler import MessageHandler
 from headrace.pipeline.stage.inlet import Inlet
 from headrace.pipeline.stage.outlet import DemandMode, Outlet
@@ -20,7 +21,7 @@ from headrace.pipeline.stage.taking_process import TakingProcess
 class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
     """An inlet, an outlet, and the gate between them (GenStage's rule: one whole delivery may overshoot)."""
 
-    __slots__ = ("is_completing", "is_draining", "outlet")
+    __slots__ = ("entrance", "is_completing", "is_draining", "outlet")
 
     def __init__(
         self,
@@ -32,6 +33,7 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
     ) -> None:
         super().__init__(name, factory, scheduler, counts, Inlet(counts, is_by_delivery=True))
         self.outlet = outlet
+        self.entrance = Entrance(outlet, self.emit_nowait, self.owed, scheduler.loop)
         self.is_completing = False
         self.is_draining = False
 
@@ -57,6 +59,7 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
     def bury(self, reason: ExitReason) -> None:
         """Give back what was not begun, discard what is buffered, and tell the consumers."""
         super().bury(reason)
+        self.entrance.close()
         self.outlet.go_down(reason)
 
     def joined(self, subscription: Subscription) -> None:
@@ -92,6 +95,10 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         else:
             self.outlet.emit(events, self.scheduler.time())
 
+    def owed(self) -> int:
+        """Return 0: what is upstream may overshoot, and is buffered without a bound of its own."""
+        return 0
+
     def estimate_buffered_count(self) -> int:
         """Return how many events wait for somebody to ask."""
         return self.outlet.buffered()
@@ -99,6 +106,10 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
     def askers(self) -> dict[str, int]:
         """Return who misses events, and how many."""
         return self.outlet.askers()
+
+    def info(self, message: object) -> None:
+        """Send a message behind all that waits to be handled, and then behind all that is buffered."""
+        self.inlet.info(partial(self.outlet.info, message))
 
     def demand(self, mode: DemandMode) -> None:
         """Hold asks and events from now on, or go on with those that were held."""
@@ -111,6 +122,7 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
     def complete(self) -> None:
         """Finish once the buffer is empty."""
         self.is_completing = True
+        self.entrance.close()
         self.needs_attention = True
         self.scheduler.wake(self.turns)
 

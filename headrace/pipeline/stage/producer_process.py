@@ -19,9 +19,10 @@ from headrace.pipeline.process.scheduler import (
     Scheduler,
 )
 from headrace.pipeline.stage.counts import StageCounts
+from headrace.pipeline.stage.entrance import Entrance
 from headrace.pipeline.stage.outlet import DemandMode, Outlet
 from headrace.pipeline.stage.outputs import as_list
-from headrace.pipeline.stage.producer import Producer
+from headrace.pipeline.stage.producer import Inbox, Producer
 from headrace.pipeline.stage.pull import AsyncPull, SyncPull, iterated
 from headrace.pipeline.stage.stage_process import StageProcess
 from headrace.pipeline.stage.subscription import Mark, MarkKind, Subscription
@@ -30,7 +31,7 @@ from headrace.pipeline.stage.subscription import Mark, MarkKind, Subscription
 class ProducerProcess(StageProcess[Producer[object]]):
     """Tells `handle_demand` what is unmet and not owed, and sees to it that what it emits is delivered or buffered."""
 
-    __slots__ = ("handle_demand", "is_completing", "is_draining", "ledger", "outlet", "pull")
+    __slots__ = ("entrance", "handle_demand", "is_completing", "is_draining", "ledger", "outlet", "pull")
 
     def __init__(
         self,
@@ -42,6 +43,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
     ) -> None:
         super().__init__(name, factory, scheduler, counts)
         self.outlet = outlet
+        self.entrance = Entrance(outlet, self.emit_nowait, self.owed, scheduler.loop)
         self.ledger = Ledger()
         self.pull: SyncPull | AsyncPull | None = None
         self.handle_demand: Callable[[int], object] = lambda _: []
@@ -84,6 +86,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
 
     def bury(self, reason: ExitReason) -> None:
         """Count what is left in the buffer as discarded, and tell the consumers."""
+        self.entrance.close()
         self.outlet.go_down(reason)
 
     def turn_failed(self, error: BaseException) -> None:
@@ -121,6 +124,10 @@ class ProducerProcess(StageProcess[Producer[object]]):
         self.ledger.emitted(len(events))
         self.outlet.emit(events, self.scheduler.time())
 
+    def owed(self) -> int:
+        """Return how much of what is asked for is kept for what the callbacks emit by themselves."""
+        return 0 if isinstance(self.callbacks, Inbox) else self.ledger.owed
+
     def estimate_buffered_count(self) -> int:
         """Return how many events wait for somebody to ask."""
         return self.outlet.buffered()
@@ -128,6 +135,10 @@ class ProducerProcess(StageProcess[Producer[object]]):
     def askers(self) -> dict[str, int]:
         """Return who misses events, and how many."""
         return self.outlet.askers()
+
+    def info(self, message: object) -> None:
+        """Send a message behind all that is buffered."""
+        self.outlet.info(message)
 
     def demand(self, mode: DemandMode) -> None:
         """Hold asks and events from now on, or go on with those that were held."""
@@ -140,6 +151,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
     def complete(self) -> None:
         """Finish once the buffer is empty."""
         self.is_completing = True
+        self.entrance.close()
         self.needs_attention = True
         self.scheduler.wake(self.turns)
 
@@ -148,6 +160,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
         if self.is_draining:
             return
         self.is_draining = True
+        self.entrance.close()
         self.outlet.drain()
         if self.state is not State.RUNNING:
             return

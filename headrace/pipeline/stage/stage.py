@@ -21,6 +21,9 @@ class Emits(Protocol):
     def estimate_buffered_count(self) -> int:
         """Return how many events wait for somebody to ask."""
 
+    def info(self, message: object) -> None:
+        """Send a message that waits behind all events the stage holds."""
+
     def askers(self) -> dict[str, int]:
         """Return who misses events, and how many."""
 

@@ -64,6 +64,10 @@ class StageProcess(Process[S]):
         self.notices.append(notice)
         self._look()
 
+    def info(self, message: object) -> None:
+        """Send a message behind all events that the stage holds: here it holds none for which it would wait."""
+        self.informed(message)
+
     def informed(self, message: object) -> None:
         """Have `handle_info` called, before all mail, with a message that waited behind events which have gone."""
         mail, then = Mail(None, (message,)), partial(self.take_returned, "handle_info")

@@ -38,6 +38,7 @@ class SubscribeTo:
 class MarkKind(enum.Enum):
     """What a mark in the queue says."""
 
+    INFO = "info"
     COMPLETED = "completed"
     CANCEL = "cancel"
     DOWN = "down"
@@ -45,12 +46,14 @@ class MarkKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """An end, acted on when it is reached and never before: behind all that was delivered before it."""
+    """An end or an info, acted on when it is reached and never before: behind all that was delivered before it."""
 
     kind: MarkKind
     reason: ExitReason = "normal"
     is_own: bool = False
     """Whether the consumer itself has ended the subscription, so that it lives on whatever its cancel mode says."""
+    reached: Callable[[], None] | None = None
+    """What an info, which is no end, has waited for."""
 
 
 class End(Protocol):
@@ -169,7 +172,8 @@ class Subscription:
 
     def mark(self, mark: Mark) -> None:
         """Put a mark in the queue, behind all that was delivered."""
-        self.ended = mark
+        if mark.kind is not MarkKind.INFO:
+            self.ended = mark
         self.marks.append(mark)
         self.queue.append((None, 0.0))
         self.wake(self.consumer_turns)

@@ -85,8 +85,11 @@ class TakingProcess(StageProcess[S]):
         self.inlet.leave(reason)
 
     def end_of(self, subscription: Subscription) -> int:
-        """Act on an end that was reached."""
+        """Act on an end that was reached, or pass an info on."""
         mark = subscription.marks.popleft()
+        if mark.reached is not None:
+            mark.reached()
+            return MORE
         reason = self.inlet.end(subscription, mark)
         self.tell_of_end(subscription, mark, partial(self._go_on_after_end, reason))
         return MORE

@@ -1,12 +1,14 @@
 """A stage of a topology, as those outside of it hold it: whom to call, subscribe, pause, read."""
 
-from collections.abc import AsyncGenerator, Callable
-from typing import Generic, TypeVar, cast
+from collections.abc import AsyncGenerator, Callable, Iterable
+from typing import Generic, TypeVar, cast, get_args
 
-from headrace.ground.errors import GraphError
+from headrace.ground.errors import DemandError, GraphError
+from headrace.pipeline.demand.buffer import Keep
 from headrace.pipeline.demand.window import Window
 from headrace.pipeline.process.process import Process
 from headrace.pipeline.process.ref import Ref
+from headrace.pipeline.stage.outlet import DemandMode
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.stream import read_stage
 from headrace.pipeline.stage.subscription import SubscribeTo
@@ -78,6 +80,48 @@ class StageHandle(Generic[G_co]):
         `DemandError` for bounds that do not fit.
         """
         return read_stage(self._emitting("stream", "read"), Window(max_demand, min_demand))
+
+    async def emit(self, events: Iterable[object]) -> None:
+        """Emit events from the stage, beside its own, as soon as there is room: asked for, or in its buffer.
+
+        First come, first served; a list no longer than the buffer goes in as a whole, a longer one piece by piece.
+        Cancelled, what has not gone in is not emitted. Raises `GraphError` for a consumer, and `NoProcess` when the
+        stage ends, completes or is drained before all is in.
+        """
+        await self._emitting("emit", "emit from").entrance.put(list(events))
+
+    def emit_nowait(self, events: Iterable[object]) -> None:
+        """Emit all of the events from the stage, or none: raises `BufferFull` when there is no room.
+
+        Raises `GraphError` for a consumer, and `NoProcess` when the stage has ended, or takes in nothing more.
+        """
+        self._emitting("emit_nowait", "emit from").entrance.put_nowait(list(events))
+
+    def info(self, message: object) -> None:
+        """Send a message that waits behind all events the stage holds now; its `handle_info` gets it.
+
+        A consumer's comes at once; a producer's behind what it has buffered; a producer-consumer's behind what waits to
+        be handled, and then behind what it has buffered (GenStage's `async_info`). `ref.info` waits for no event.
+        """
+        self._process("info").info(message)
+
+    def demand(self, mode: DemandMode) -> None:
+        """Hold all asks and events from now on ("accumulate"), or replay and hear them ("forward").
+
+        Raises `GraphError` for a consumer.
+        """
+        if mode not in get_args(DemandMode):
+            raise DemandError("demand", mode, '"forward" or "accumulate"')
+        self._emitting("demand", "accumulate at").demand(mode)
+
+    def resize(self, buffer_size: int | None, keep: Keep = "last") -> None:
+        """Buffer at most `buffer_size` events from now on, None for no limit; what no longer fits is discarded.
+
+        `keep` says which end survives. Raises `GraphError` for a consumer, `DemandError` below 0.
+        """
+        if buffer_size is not None and buffer_size < 0:
+            raise DemandError("buffer_size", buffer_size, "a whole number, 0 or more, or None for no limit")
+        self._emitting("resize", "resize").outlet.resize(buffer_size, keep)
 
     def estimate_buffered_count(self) -> int:
         """Return how many events the stage holds because nobody has asked for them."""

@@ -82,12 +82,8 @@ class Topology:
                 name, f"is a {type(first).__name__}: its factory must make a Producer, ProducerConsumer or Consumer"
             )
         _check_callback(first)
-        if settings.buffer_size is not None and settings.buffer_size < 0:
-            raise GraphError(
-                name,
-                f"has a buffer_size of {settings.buffer_size}: it must be a whole number, 0 or more, "
-                "or None for the default",
-            )
+        for fault in settings.faults():
+            raise GraphError(name, fault)
         targets = subscribe_to if isinstance(subscribe_to, Sequence) else [] if subscribe_to is None else [subscribe_to]
         targets = [targets] if isinstance(targets, str) else targets
         subscriptions = tuple(target(name, to) for to in targets)
@@ -191,30 +187,19 @@ class Topology:
             await self.stop()
 
     def emit_threadsafe(self, stage: str, events: Sequence[object]) -> "concurrent.futures.Future[None]":
-        """Emit events from a stage, from any thread: beside its own, by demand, into its buffer if nobody has asked.
+        """Emit events from a stage, from any thread, as soon as there is room; see `StageHandle.emit`.
 
-        The future is done once the stage has them, or holds `NoProcess` when it has ended; cancelled before, nothing is
-        emitted. Raises `GraphError` for an unknown stage and for a consumer, `NoProcess` when the loop is closed.
+        The future is done once the stage has them all, or holds `NoProcess` when it ends, completes or is drained
+        before; `future.result(timeout)` is back-pressure for a thread. Cancelled before the first has gone in, none is
+        emitted.
+        Raises `GraphError` for an unknown stage and for a consumer, `NoProcess` when the loop is closed.
         """
         run = self._started()
-        process = emitting(run.process(stage), "emit from what feeds it")
-        taken: concurrent.futures.Future[None] = concurrent.futures.Future()
-        batch = list(events)
-
-        def emit() -> None:
-            if not taken.set_running_or_notify_cancel():
-                return
-            if process.outlet.is_closed:
-                taken.set_exception(NoProcess(stage))
-            else:
-                process.emit_nowait(batch)
-                taken.set_result(None)
-
+        entrance = emitting(run.process(stage), "emit from what feeds it").entrance
         try:
-            run.scheduler.loop.call_soon_threadsafe(emit)
+            return entrance.put_threadsafe(list(events))
         except RuntimeError:  # the loop is closed
             raise NoProcess(stage) from None
-        return taken
 
     def snapshot(self) -> TopologySnapshot:
         """Copy what is going on, in one step. Loop's thread only."""
