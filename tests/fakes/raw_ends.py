@@ -37,9 +37,10 @@ class RawConsumer(_Raw):
         name: str,
         producer: ProducerProcess | ProducerConsumerProcess,
         selector: Callable[[object], bool] | None = None,
+        to: SubscribeTo | None = None,
     ) -> None:
         super().__init__(name, producer.scheduler)
-        to = SubscribeTo(producer.name, selector=selector)
+        to = SubscribeTo(producer.name, selector=selector) if to is None else to
         self.subscription = Subscription(producer, self, Window(NO_LIMIT), to, producer.scheduler)
         self.deliveries: list[list[object]] = []
         self.marks: list[Mark] = []

@@ -294,15 +294,22 @@ class Outlet:
     def _dispatch(self, events: list[object], born: float) -> int:
         dispatcher = self.dispatcher
         deliveries, used = dispatcher.dispatch(events, born)
-        if not dispatcher.takes_back:
-            if self.is_acknowledged:
-                for _, portion, _ in deliveries:
-                    claim(portion)
-                settle(events[:used], Outcome.DONE)
-            if self.sole is None:
-                self._sent += used
-        elif self.sole is None:
-            self._sent += sum(len(portion) for _, portion, _ in deliveries)
+        receivers = 1 if dispatcher.takes_back else len(self.subscriptions)
+        if self.is_acknowledged and not dispatcher.takes_back:
+            for _, portion, _ in deliveries:
+                claim(portion)
+            settle(events[:used], Outcome.DONE)
+        delivered = 0
         for subscription, portion, since in deliveries:
+            delivered += len(portion)
             subscription.deliver(portion, since)
+        if self.sole is None:
+            self._sent += delivered if dispatcher.takes_back else used
+        if delivered != used * receivers and self.subscriptions:
+            self._ask_for_more(self.subscriptions[0])
         return used
+
+    @staticmethod
+    def _ask_for_more(subscription: Subscription) -> None:
+        """Let the stage take another turn: events were used up that nobody's demand was met by."""
+        subscription.wake(subscription.producer_turns)

@@ -56,12 +56,16 @@ def ordered(specs: Mapping[str, StageSpec]) -> list[StageSpec]:
     }
     for error in graph_errors(nodes):
         raise error
+    dispatchers = {name: spec.settings.make_dispatcher() for name, spec in specs.items() if spec.kind != "consumer"}
     for spec in specs.values():
         for to in spec.subscribe_to:
             try:
                 Window(to.max_demand, to.min_demand)
             except DemandError as error:
                 raise GraphError(spec.name, f"cannot subscribe to {to.producer!r}: {error}") from None
+            why = dispatchers[to.producer].refusal(to)
+            if why is not None:
+                raise GraphError(spec.name, f"cannot subscribe to {to.producer!r}: {why}")
     return [specs[name] for name in in_order({name: node.producers for name, node in nodes.items()})]
 
 
