@@ -13,6 +13,7 @@
     │   │   └── CastCircle       processes would wait for room in each other's full mailboxes, for ever
     │   ├── NameTaken            another live process has the name
     │   ├── NotStarted           an object asks for what its process gives it later
+    │   ├── OutsideProcess       no process runs that it could be about
     │   ├── NoCallback           a process is to run a callback that its class does not have
     │   ├── StartFailed          its `init` failed
     │   ├── NoChild              a supervisor has no child of that name
@@ -156,6 +157,14 @@ class NotStarted(ProcessError):
             f"{type(found).__name__} uses self.{word} while it is no process: "
             "use it from init() to terminate(), not in __init__, nor when its process has ended or was restarted"
         )
+
+
+class OutsideProcess(ProcessError):
+    """Something that is about the running process is done where none runs."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(f"{what} is about the process that runs, and none does here: say which one with its Ref")
 
 
 class NoCallback(ProcessError):

@@ -1,35 +1,143 @@
-"""Names of live processes: unique keys, gone when their process has ended."""
+"""Processes under keys of any kind: to find one, to find many, and to publish to those who have subscribed."""
 
-from headrace.ground.errors import NameTaken, NoProcess
-from headrace.pipeline.process.child import Child
-from headrace.pipeline.process.process import State
+from collections.abc import Callable, Hashable
+from typing import Final, Generic, Literal, NamedTuple, cast
+
+from headrace.ground.errors import BadOption, NameTaken, NoProcess, OutsideProcess
+from headrace.pipeline.process.process import CURRENT, Process
+from headrace.pipeline.process.ref import Ref, S, process_behind
+from headrace.pipeline.process.scheduler import Scheduler
+
+Keys = Literal["unique", "duplicate"]
+"""Whether a key has one process, or any number of them."""
+
+_KEYS: Final = ("unique", "duplicate")
 
 
-class Registry:
-    """Who lives under which name. A name whose process has ended is free again."""
+class Entry(NamedTuple, Generic[S]):
+    """A process under a key, and what was said with it."""
 
-    def __init__(self) -> None:
-        self._processes: dict[str, Child] = {}
+    ref: Ref[S]
+    value: object
 
-    def register(self, name: str, process: Child) -> None:
-        """Give `process` a name; raises `NameTaken` when a live process has it."""
-        living = self._processes.get(name)
-        if living is not None and living is not process and living.state is not State.ENDED:
-            raise NameTaken(name)
-        self._processes[name] = process
 
-    def unregister(self, name: str, process: Child) -> None:
-        """Free the name that `process` had, unless another has it by now."""
-        if self._processes.get(name) is process:
-            del self._processes[name]
+class Registry(Generic[S]):
+    """Who lives under which key (OTP's `Registry`).
 
-    def whereis(self, name: str) -> Child:
-        """Return the live process of that name; raises `NoProcess` when there is none."""
-        process = self._processes.get(name)
-        if process is None or process.state is State.ENDED:
-            raise NoProcess(name)
+    An entry is gone when the *life* of its process ends, by a crash as well: `init` makes it again after a restart.
+    With `"unique"` keys a key has one process; with `"duplicate"` ones any number, and one process may be there more
+    than once: `dispatch` is publish and subscribe then. All of it is for the thread of the loop on which the processes
+    live.
+    """
+
+    def __init__(self, keys: Keys = "unique") -> None:
+        """Be empty. Raises `BadOption` for another kind of keys."""
+        if keys not in _KEYS:
+            raise BadOption("keys", keys, "'unique' or 'duplicate'")
+        self._is_unique = keys == "unique"
+        self._entries: dict[Hashable, list[Entry[S]]] = {}
+        self._keys: dict[Process[object], list[Hashable]] = {}
+        self._scheduler: Scheduler | None = None
+
+    def __len__(self) -> int:
+        """Return the number of entries."""
+        return sum(map(len, self._entries.values()))
+
+    def register(self, key: Hashable, ref: Ref[S] | None = None, value: object = None) -> None:
+        """Enter a process, the one that runs unless `ref` says another, under `key`.
+
+        Raises `NameTaken` when a unique key has a process, be it the same, `NoProcess` when the process does not live,
+        and `OutsideProcess` when none runs and none was given.
+        """
+        process = self._process(ref)
+        if not process.has_life:
+            raise NoProcess(process.name)
+        self._adopt(process.scheduler)
+        entries = self._entries.setdefault(key, [])
+        if entries and self._is_unique:
+            raise NameTaken(str(key))
+        entries.append(Entry(cast("Ref[S]", Ref(process)), value))
+        keys = self._keys.get(process)
+        if keys is None:
+            keys = self._keys[process] = []
+            process.at_end(self, lambda _: self._forget(process))
+        keys.append(key)
+
+    def unregister(self, key: Hashable, ref: Ref[S] | None = None) -> None:
+        """Take out all entries of a process, the one that runs unless `ref` says another, under `key`."""
+        process = self._process(ref)
+        keys = self._keys.get(process, [])
+        if key in keys:
+            self._take_out(process, key)
+            keys[:] = [other for other in keys if other != key]
+            if not keys:
+                del self._keys[process]
+                process.forget_at_end(self)
+
+    def update_value(self, key: Hashable, update: Callable[[object], object], ref: Ref[S] | None = None) -> None:
+        """Change the value of a process's entries under `key` to what `update` makes of it."""
+        process = self._process(ref)
+        entries = self._entries.get(key, [])
+        entries[:] = [
+            Entry(entry.ref, update(entry.value)) if self._is_of(entry, process) else entry for entry in entries
+        ]
+
+    def lookup(self, key: Hashable) -> list[Entry[S]]:
+        """Return the entries under `key`, oldest first: none, one, or with duplicate keys any number."""
+        self._check("lookup in")
+        return list(self._entries.get(key, ()))
+
+    def whereis(self, key: Hashable) -> Ref[S]:
+        """Return the process under `key`, the oldest of several; raise `NoProcess` when there is none."""
+        entries = self.lookup(key)
+        if not entries:
+            raise NoProcess(str(key))
+        return entries[0].ref
+
+    def keys(self, ref: Ref[S] | None = None) -> list[Hashable]:
+        """Return the keys of a process, the one that runs unless `ref` says another, in the order of their entries."""
+        return list(self._keys.get(self._process(ref), ()))
+
+    def dispatch(self, key: Hashable, function: Callable[[list[Entry[S]]], None]) -> None:
+        """Call `function`, here and now, with the entries under `key`, oldest first, unless there are none.
+
+        ``registry.dispatch("news", lambda entries: [entry.ref.info("hello") for entry in entries])`` publishes.
+        """
+        entries = self.lookup(key)
+        if entries:
+            function(entries)
+
+    def _process(self, ref: Ref[S] | None) -> Process[object]:
+        if ref is not None:
+            return process_behind(ref, "entry of")
+        process = CURRENT.get(None)
+        if process is None:
+            raise OutsideProcess("Registry")
+        process.scheduler.check_loop("entry of", process.name)
         return process
 
-    def names(self) -> list[str]:
-        """Return the names of all live processes, sorted."""
-        return sorted(name for name, process in self._processes.items() if process.state is not State.ENDED)
+    def _adopt(self, scheduler: Scheduler) -> None:
+        """Belong to the loop of those who are in it."""
+        if self._keys:
+            self._check("entry into")
+        self._scheduler = scheduler
+
+    def _check(self, doing: str) -> None:
+        if self._scheduler is not None and self._keys:
+            self._scheduler.check_loop(doing, "registry")
+
+    def _forget(self, process: Process[object]) -> None:
+        """Take out all entries of a process, whose life has ended."""
+        for key in dict.fromkeys(self._keys.pop(process, ())):
+            self._take_out(process, key)
+
+    def _take_out(self, process: Process[object], key: Hashable) -> None:
+        kept = [entry for entry in self._entries[key] if not self._is_of(entry, process)]
+        if kept:
+            self._entries[key] = kept
+        else:
+            del self._entries[key]
+
+    @staticmethod
+    def _is_of(entry: Entry[S], process: Process[object]) -> bool:
+        return cast("object", entry.ref._process) is process  # noqa: SLF001 - the process behind the reference
