@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,7 +38,8 @@ def on_terminal(clock: Clock) -> Iterator[Progress]:
 
         def show(snapshot: TopologySnapshot) -> None:
             text = progress_text(snapshot, meter.read(snapshot))
-            live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
+            with suppress(OSError):  # the terminal has gone, and SIGHUP says what follows
+                live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
 
         yield Progress(TERMINAL_SECONDS, show, _AboveTheLine(console))
 
@@ -64,7 +65,8 @@ class _AboveTheLine(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._console.print(Text(self.format(record)), soft_wrap=True)
+        with suppress(OSError):
+            self._console.print(Text(self.format(record)), soft_wrap=True)
 
 
 class Meter:

@@ -45,8 +45,8 @@ def run(  # noqa: PLR0913 - to typer each option is a parameter
 ) -> None:
     """Run what a config file describes, until it ends.
 
-    SIGTERM and SIGINT drain it: sources take in nothing more, and what is
-    under way goes through. A second signal ends it at once.
+    SIGTERM, SIGINT and SIGHUP drain it: sources take in nothing more, and
+    what is under way goes through. A second signal ends it at once.
 
     Exit codes: 0 fine, 1 the run failed or not all went through, 2 usage,
     78 the config is wrong.

@@ -40,7 +40,7 @@ class Plan:
 
 
 async def attend(topology: Topology, plan: Plan) -> Ending:
-    """Run a topology to its end and return how it ended; SIGINT and SIGTERM drain it. Main thread only."""
+    """Run a topology to its end and return how it ended; SIGINT, SIGTERM and SIGHUP drain it. Main thread only."""
     clock = asyncio.get_running_loop().time
     began = clock()
     topology.drain_seconds = plan.drain_seconds

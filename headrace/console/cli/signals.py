@@ -8,7 +8,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-HANDLED: Final = (signal.SIGINT, signal.SIGTERM)
+from headrace.console.cli.streams import leave_lost_terminal
+
+HANDLED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""SIGHUP comes when the terminal goes: what runs there drains, as it does for whoever stops it otherwise."""
 
 _PATIENCE: Final = 2
 """Signals that are left to the run. One more comes from somebody whose callback holds the loop and hears nothing."""
@@ -29,6 +32,8 @@ class Signals:
             await self._arrived.wait()
 
     def _handle(self, number: int, _: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            leave_lost_terminal()
         self.count += 1
         if self.count > _PATIENCE:
             signal.signal(number, signal.SIG_DFL)
@@ -38,9 +43,14 @@ class Signals:
 
 @contextmanager
 def signals() -> Iterator[Signals]:
-    """Take SIGINT and SIGTERM while the block runs. Main thread only, in a running loop."""
+    """Take SIGINT, SIGTERM and SIGHUP while the block runs. Main thread only, in a running loop.
+
+    A SIGHUP that is ignored stays so: `nohup` lets a run outlive its terminal.
+    """
     found = Signals()
-    before = {number: signal.signal(number, found._handle) for number in HANDLED}  # noqa: SLF001 - one file, one noun
+    is_deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    taken = [number for number in HANDLED if not (is_deaf and number == signal.SIGHUP)]
+    before = {number: signal.signal(number, found._handle) for number in taken}  # noqa: SLF001 - one file, one noun
     try:
         yield found
     finally:

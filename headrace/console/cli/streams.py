@@ -1,6 +1,7 @@
-"""Standard streams that whoever started us had closed."""
+"""Standard streams that whoever started us had closed, or whose terminal has gone."""
 
 import os
+import stat
 import sys
 from typing import Final, Literal, TextIO
 
@@ -19,6 +20,18 @@ def reopen_closed() -> None:
     for descriptor, (name, mode) in enumerate(_MODES.items()):
         if getattr(sys, name) is None:
             setattr(sys, name, _null(descriptor, mode))
+
+
+def leave_lost_terminal() -> None:
+    """Put the null device in the place of standard output and error where they are a terminal that has gone.
+
+    Whatever is written there would raise, and so end what is to be drained.
+    """
+    for descriptor in (1, 2):
+        if stat.S_ISCHR(os.fstat(descriptor).st_mode) and not os.isatty(descriptor):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, descriptor)
+            os.close(null)
 
 
 def _null(descriptor: int, mode: Mode) -> TextIO:

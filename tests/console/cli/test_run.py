@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.console.cli.command import HEADRACE, NUMBERS, ask, document, run, started, write
+from headrace.console.cli.signals import HANDLED
+from tests.console.cli.command import HEADRACE, NUMBERS, Command, ask, document, run, started, write
 
 TALLY = """\
 name: tally
@@ -111,7 +112,7 @@ def test_on_a_terminal_progress_is_one_line_that_changes(tmp_path: Path) -> None
     assert "listening on http://127.0.0.1:" in shown
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", HANDLED)
 def test_a_signal_drains_and_exits_0(tmp_path: Path, number: signal.Signals) -> None:
     write(tmp_path, a_yaml=NUMBERS)
     with started(tmp_path, "run", "a.yaml") as command:
@@ -121,6 +122,33 @@ def test_a_signal_drains_and_exits_0(tmp_path: Path, number: signal.Signals) -> 
         code, _, stderr = command.end()
     assert code == 0
     assert "drained: all that was taken in went through" in stderr
+
+
+def test_a_run_whose_terminal_goes_drains_and_exits_0(tmp_path: Path) -> None:
+    write(tmp_path, a_yaml=NUMBERS.replace("type: discard", "type: write_lines, path: out.txt"))
+    ours, theirs = pty.openpty()
+    command = ["setsid", "--ctty", *HEADRACE, "run", "a.yaml", "--summary"]
+    with subprocess.Popen(command, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        while b"tally running: numbers 1" not in shown:
+            shown += os.read(ours, 1000)
+        os.close(ours)
+    lines = (tmp_path / "out.txt").read_text().splitlines()
+    assert (process.returncode, lines) == (0, [str(number) for number in range(len(lines))])
+
+
+def test_a_run_that_was_told_to_outlive_its_terminal_does(tmp_path: Path) -> None:
+    write(tmp_path, a_yaml=NUMBERS)
+    shell = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *HEADRACE, "run", "a.yaml"]
+    with subprocess.Popen(shell, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        command = Command(process)
+        url = command.url()
+        command.wait_until_ready(url)
+        process.send_signal(signal.SIGHUP)
+        command.wait_until_ready(url)
+        process.send_signal(signal.SIGTERM)
+        assert command.end()[0] == 0
 
 
 def test_it_answers_while_it_runs(tmp_path: Path) -> None:
