@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import Final, Self, TypedDict, TypeVar, Unpack, cast, overload
+from typing import Final, Self, TypedDict, Unpack, cast, overload
 
 from headrace.ground.errors import (
     BadOption,
@@ -45,8 +45,6 @@ _OWN_SETTINGS: Final = ProcessSettings(shutdown_seconds=None)
 _LIVING: Final = (State.STARTING, State.RUNNING)
 
 _STRATEGIES: Final = ("one_for_one", "one_for_all", "rest_for_one")
-
-F = TypeVar("F")
 
 
 class SupervisorOptions(TypedDict, total=False):
@@ -198,8 +196,16 @@ class Supervisor(Process[object]):
         active = sum(info.ref is not None for info in infos)
         return ChildCount(len(infos), active, supervisors, len(infos) - supervisors)
 
-    def whereis(self, name: str) -> Ref[object]:
-        """Return the reference of a child. Raises `NoChild`, and `NoProcess` when it has ended for good."""
+    @overload
+    def whereis(self, name: str) -> Ref[object]: ...
+    @overload
+    def whereis(self, name: str, server: type[S]) -> Ref[S]: ...
+
+    def whereis(self, name: str, server: type[object] = object) -> Ref[object]:
+        """Return the reference of a child, whose `server` class is named for the type checker alone.
+
+        Raises `NoChild`, and `NoProcess` when it has ended for good.
+        """
         child = self._child(name)
         if child.has_ended:
             raise NoProcess(name)

@@ -8,8 +8,10 @@ from typing import Final, Generic, Literal, ParamSpec, TypeVar, Unpack, cast, ov
 
 from headrace.ground.errors import CallToSelf, ForeignThread, ProcessError, TaskFailed, TaskTimeout
 from headrace.pipeline.process.async_stream import Source, StreamOptions, TaskStream
+from headrace.pipeline.process.child_spec import ChildSpec
 from headrace.pipeline.process.process import CURRENT, ExitReason
 from headrace.pipeline.process.ref import Ref
+from headrace.pipeline.process.restart import Restart
 from headrace.pipeline.process.task_process import TaskProcess, present_scheduler, task_name
 
 P = ParamSpec("P")
@@ -83,6 +85,13 @@ class Task(Generic[R_co]):
         nobody waits for is logged.
         """
         return Task(_started(function, args, kwargs), is_owned=True)
+
+    @staticmethod
+    def child_spec(
+        function: Callable[..., object], *args: object, name: str | None = None, restart: Restart = "temporary"
+    ) -> ChildSpec[object]:
+        """Return the spec of a child that runs a function to its end; OTP's default is never to restart it."""
+        return ChildSpec(function, name, restart, args=args, is_task=True)
 
     @overload
     @staticmethod
