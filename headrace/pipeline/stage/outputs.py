@@ -9,10 +9,20 @@ NOT_EVENTS: Final = (str, bytes, bytearray, dict)
 """Iterable, but surely one event rather than many."""
 
 
+GENSTAGE_WORDS: Final = ("noreply", "reply", "stop")
+"""With these a tuple is an answer of GenStage's, and surely not three events."""
+
+
+def _is_genstage(returned: tuple[object, ...]) -> bool:
+    return bool(returned) and isinstance(returned[0], str) and returned[0] in GENSTAGE_WORDS
+
+
 def as_list(stage: str, callback: str, returned: object) -> list[object]:
     """Return what a callback returned as a list of events, or raise `BadReturn`."""
     if isinstance(returned, list):
         return returned
+    if isinstance(returned, tuple) and _is_genstage(returned):
+        raise BadReturn(stage, callback, returned, "the events alone: state is kept on self, and there is no reply")
     if isinstance(returned, Iterable) and not isinstance(returned, NOT_EVENTS):
         return list(returned)
     raise BadReturn(

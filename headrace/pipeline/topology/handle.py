@@ -11,7 +11,7 @@ from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.stage.outlet import DemandMode
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.stream import read_stage
-from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo
 from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
 from headrace.pipeline.stage.taking_process import TakingProcess
 from headrace.pipeline.topology.link import Emitting, StageProcess, emitting
@@ -144,9 +144,23 @@ Target = SubscribeTo | StageHandle[Stage] | str
 def target(stage: str, to: Target) -> SubscribeTo:
     """Return the full form of what `stage` subscribes to. Raises `GraphError` for what names no stage."""
     if isinstance(to, SubscribeTo):
-        return to
+        return _checked(stage, to)
     if isinstance(to, StageHandle):
         return SubscribeTo(to.name)
     if isinstance(to, str):
         return SubscribeTo(to)
     raise GraphError(stage, f"subscribes to {to!r}, which names no stage: give a name, a handle or a SubscribeTo")
+
+
+def _checked(stage: str, to: SubscribeTo) -> SubscribeTo:
+    """Refuse at the door what a type checker would have refused; bounds are checked with the window that they make."""
+    modes = get_args(CancelMode)
+    if to.cancel is not None and to.cancel not in modes:
+        raise GraphError(stage, f"subscribes with cancel={to.cancel!r}: it is one of {', '.join(map(repr, modes))}")
+    numbers: dict[str, object] = {"max_demand": to.max_demand, "min_demand": to.min_demand, "weight": to.weight}
+    for option, found in numbers.items():
+        if found is not None and (not isinstance(found, int) or isinstance(found, bool)):
+            raise GraphError(stage, f"subscribes with {option}={found!r}: it is a whole number")
+    if not isinstance(to.producer, str):
+        raise GraphError(stage, f"subscribes to {to.producer!r}, which is no name of a stage: give its name")
+    return to

@@ -43,7 +43,7 @@ def _stage(process: StageProcess, run: Run) -> StageSnapshot:
         handle_duration=HistogramSnapshot(DURATION_BOUNDS, turns.counts(), turns.handled_seconds),
         busy_seconds=turns.busy_seconds(),
         blocked_seconds={"demand": turns.blocked_seconds(process.scheduler.clock())},
-        buffer_events=0 if outlet is None else outlet.buffer.size,
+        buffer_events=0 if outlet is None else outlet.buffered(),
         buffer_limit=None if outlet is None else outlet.buffer.limit,
         in_flight_events=0 if inlet is None else inlet.in_flight(),
         latency=_histogram(process.latency) if isinstance(process, ConsumerProcess) else None,

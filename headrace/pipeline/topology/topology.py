@@ -57,6 +57,7 @@ class Topology:
         self._measure = measure
         self._specs: dict[str, StageSpec] = {}
         self._run: Run | None = None
+        self._has_told = False
 
     def add(
         self,
@@ -142,7 +143,7 @@ class Topology:
         run = self._for_handle(f"join of pipeline {self.name!r}")
         await asyncio.shield(run.over)
         await run.stop()
-        return run.outcome()
+        return self._told(run)
 
     async def run(self) -> RunOutcome:
         """Start, wait for the end, and return how it went. Cancelled, it stops what it started."""
@@ -165,13 +166,18 @@ class Topology:
         """
         run = self._for_handle(f"drain of pipeline {self.name!r}")
         await run.drain(self.drain_seconds if deadline_seconds is None else deadline_seconds)
-        return run.outcome()
+        return self._told(run)
 
     async def stop(self) -> RunOutcome:
         """Stop at once; what was under way is counted as lost."""
         run = self._for_handle(f"stop of pipeline {self.name!r}")
         await run.stop()
-        return run.outcome()
+        return self._told(run)
+
+    def _told(self, run: Run) -> RunOutcome:
+        outcome = run.outcome()
+        self._has_told = outcome.reason is not None
+        return outcome
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -180,11 +186,18 @@ class Topology:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Drain after a block that went well; stop at once after one that raised, and when the drain is cancelled."""
-        if error is None:
-            await self._or_stop(self.drain())
-        else:
+        """Drain after a block that went well; stop at once after one that raised, and when the drain is cancelled.
+
+        After a block that went well, raise what ended the run, unless the block has heard of it by `join`, `drain` or
+        `stop`.
+        """
+        if error is not None:
             await self.stop()
+            return
+        has_heard = self._has_told
+        outcome = await self._or_stop(self.drain())
+        if outcome.reason is not None and not has_heard:
+            raise outcome.reason
 
     def emit_threadsafe(self, stage: str, events: Sequence[object]) -> "concurrent.futures.Future[None]":
         """Emit events from a stage, from any thread, as soon as there is room; see `StageHandle.emit`.

@@ -208,7 +208,7 @@ async def test_what_is_stopped_has_failed(dispatcher: str) -> None:
             await asyncio.Event().wait()
 
     topology, source = Topology(), Told(None)
-    topology.add("source", lambda: source, settings=StageSettings(dispatcher=dispatcher))  # type: ignore[arg-type] # both
+    topology.add("source", lambda: source, settings=StageSettings(dispatcher=dispatcher))
     topology.add("waits", Waits, subscribe_to=SubscribeTo("source", 8))
     topology.add("waits too", Waits, subscribe_to=SubscribeTo("source", 8))
     await topology.start()

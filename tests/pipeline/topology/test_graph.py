@@ -179,3 +179,18 @@ async def test_the_order_of_adding_does_not_matter() -> None:
     topology.add("numbers", lambda: Numbers(10))
     assert (await topology.run()).is_fine
     assert collect.events == list(range(1, 11))
+
+
+@pytest.mark.parametrize(
+    ("to", "sentence"),
+    [
+        (SubscribeTo("pass", cancel="zz"), "subscribes with cancel='zz': it is one of 'permanent', 'transient', 'temp"),  # type: ignore[arg-type]
+        (SubscribeTo("pass", max_demand=1.5), "subscribes with max_demand=1.5: it is a whole number"),  # type: ignore[arg-type]
+        (SubscribeTo(5), "subscribes to 5, which is no name of a stage"),  # type: ignore[arg-type]
+        (5, "subscribes to 5, which names no stage: give a name, a handle or a SubscribeTo"),
+        (("pass", 10), "subscribes to 10, which names no stage"),
+    ],
+)
+def test_what_cannot_be_subscribed_to_is_refused_as_it_is_added(to: object, sentence: str) -> None:
+    with pytest.raises(GraphError, match=rf"^stage 'collect' {sentence}"):
+        Topology().add("collect", Collect, subscribe_to=to)  # type: ignore[arg-type] # wrong on purpose
