@@ -9,6 +9,7 @@ import pytest
 from headrace.ground.errors import ForeignThread, Unrecoverable
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.topology.topology import Topology
+from tests.fakes.flow_stages import Collect
 from tests.fakes.stepping import until
 
 pytestmark = pytest.mark.asyncio
@@ -65,18 +66,18 @@ async def test_a_run_that_failed_raises_its_reason_when_the_block_itself_went_we
             await until(lambda: topology.state == "failed")
 
     with pytest.raises(Unrecoverable, match=DRY):
-        await live(numbers(Broken))
+        await live(failing())
 
 
 async def test_a_block_that_raised_keeps_its_own_error_when_the_run_has_failed() -> None:
-    topology = numbers(Broken)
+    topology = failing()
     with pytest.raises(KeyError):
         async with topology:
             raise KeyError
 
 
 async def test_a_failure_that_the_block_has_heard_of_is_not_raised_again() -> None:
-    async with numbers(Broken) as topology:
+    async with failing() as topology:
         assert isinstance((await topology.join()).reason, Unrecoverable)
     assert topology.state == "failed"
 
@@ -84,4 +85,10 @@ async def test_a_failure_that_the_block_has_heard_of_is_not_raised_again() -> No
 def numbers(producer: type[Producer[int]]) -> Topology:
     topology = Topology("embedded")
     topology.add("numbers", producer)
+    return topology
+
+
+def failing() -> Topology:
+    topology = numbers(Broken)
+    topology.add("collect", Collect, subscribe_to="numbers")
     return topology
