@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import takewhile
+from typing import Final
 
 from headrace.ground.errors import MailboxFull, NoProcess
 from headrace.pipeline.process.mail import Continuation, Mail, OwnMail
@@ -21,6 +22,10 @@ class MailboxStatistics:
     senders: int
 
 
+_NO_MAIL: Final[deque[Mail]] = deque(maxlen=0)
+"""What all empty mailboxes share, for a deque takes 760 bytes: most of an idle process."""
+
+
 class Mailbox:
     """A queue in which calls and casts count against the bound, and nothing else does.
 
@@ -28,13 +33,17 @@ class Mailbox:
     nobody who comes later gets in between, and order per sender is kept.
     """
 
+    __slots__ = ("_counted", "_is_closed", "_limit", "_mail", "_owner", "_senders", "timeout")
+
     def __init__(self, owner: str, limit: int = MAILBOX_LIMIT) -> None:
         self._owner = owner
         self._limit = limit
-        self._mail: deque[Mail] = deque()
+        self._mail = _NO_MAIL
         self._counted = 0
-        self._senders: dict[asyncio.Future[bool], Mail] = {}
+        self._senders: dict[asyncio.Future[bool], Mail] | None = None
         self._is_closed = False
+        self.timeout: asyncio.TimerHandle | None = None
+        """What waits for mail, and is taken back by the next one."""
 
     def __len__(self) -> int:
         return len(self._mail)
@@ -46,7 +55,7 @@ class Mailbox:
 
     def statistics(self) -> MailboxStatistics:
         """Return how full it is now."""
-        return MailboxStatistics(len(self._mail), self._counted, self._limit, len(self._senders))
+        return MailboxStatistics(len(self._mail), self._counted, self._limit, len(self._senders or ()))
 
     def put_nowait(self, mail: Mail) -> None:
         """Take mail in. Raises `MailboxFull` (never for info), and `NoProcess` once closed."""
@@ -65,6 +74,8 @@ class Mailbox:
             self.put_nowait(mail)
             return
         room = loop.create_future()
+        if self._senders is None:
+            self._senders = {}
         self._senders[room] = mail
         try:
             was_taken = await room
@@ -76,6 +87,10 @@ class Mailbox:
     def take(self) -> Mail:
         """Remove and return the oldest mail; let a waiting sender's in. Raises IndexError when there is none."""
         mail = self._mail.popleft()
+        if not self._mail:
+            self._mail = _NO_MAIL
+        if self.timeout is not None and not isinstance(mail, Continuation):
+            self.forget_timeout()
         if mail.is_counted:
             self._counted -= 1
             self._let_in()
@@ -84,33 +99,44 @@ class Mailbox:
     def close(self) -> list[Mail]:
         """Remove and return all mail; take in no more: those who wait for room and those who come hear `NoProcess`."""
         self._is_closed = True
-        mail = list(self._mail)
-        self._mail.clear()
+        self.forget_timeout()
+        mail, self._mail = list(self._mail), _NO_MAIL
         self._counted = 0
-        for room in self._senders:
+        for room in self._senders or ():
             if not room.done():
                 room.set_result(False)
-        self._senders.clear()
         return mail
+
+    def forget_timeout(self) -> None:
+        """Wait for mail no longer."""
+        if self.timeout is not None:
+            self.timeout.cancel()
+            self.timeout = None
 
     def put_first(self, mail: Continuation) -> None:
         """Take in what comes before all mail, behind what was to come so before."""
-        waiting = takewhile(lambda other: isinstance(other, Continuation), self._mail)
-        self._mail.insert(sum(1 for _ in waiting), mail)
+        before = sum(1 for _ in takewhile(lambda other: isinstance(other, Continuation), self._mail))
+        self._fill().insert(before, mail)
 
     def drop_own(self) -> None:
-        """Remove the mail that concerned one life of its process."""
+        """Remove the mail that concerned one life of its process, and wait for none."""
+        self.forget_timeout()
         self.drop(lambda _: True)
 
     def drop(self, is_dropped: Callable[[OwnMail], bool]) -> None:
         """Remove those that are to be dropped, of the mail that concerns one life of its process."""
         if any(isinstance(mail, OwnMail) for mail in self._mail):
-            kept = (mail for mail in self._mail if not (isinstance(mail, OwnMail) and is_dropped(mail)))
-            self._mail = deque(kept)
+            kept = [mail for mail in self._mail if not (isinstance(mail, OwnMail) and is_dropped(mail))]
+            self._mail = deque(kept) if kept else _NO_MAIL
 
     def _accept(self, mail: Mail) -> None:
         self._counted += mail.is_counted
-        self._mail.append(mail)
+        self._fill().append(mail)
+
+    def _fill(self) -> deque[Mail]:
+        if self._mail is _NO_MAIL:
+            self._mail = deque()
+        return self._mail
 
     def _let_in(self) -> None:
         while self._senders and not self.is_full:

@@ -28,12 +28,12 @@ class Timer:
 
 def await_mail(process: Process[object], seconds: float) -> None:
     """Have `handle_timeout` run if no mail has come in `seconds`; the next mail that is taken takes it back."""
-    process.forget_timeout()
+    process.mailbox.forget_timeout()
     timeout = process.scheduler.loop.call_later(seconds, _timed_out, process, context=process.context)
-    process.timeout = timeout
+    process.mailbox.timeout = timeout
 
 
 def _timed_out(process: Process[object]) -> None:
-    process.timeout = None
+    process.mailbox.timeout = None
     if not process.mailbox:
         process.put_nowait(Timeout(None))

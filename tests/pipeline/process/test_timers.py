@@ -196,7 +196,7 @@ async def test_a_timeout_comes_when_no_mail_does(kind: type[Diary]) -> None:
         await ref.call(Diary.expect_mail, 0.001)
         await diary.noted.wait()
         assert diary.notes == ["timeout"]
-        assert ref._process.timeout is None
+        assert ref._process.mailbox.timeout is None
 
 
 async def test_any_mail_takes_a_timeout_back() -> None:
@@ -204,11 +204,11 @@ async def test_any_mail_takes_a_timeout_back() -> None:
         ref = await supervisor.start_child(Diary)
         for is_info in (True, False):
             await ref.call(Diary.expect_mail, LATER)
-            timeout = ref._process.timeout
+            timeout = ref._process.mailbox.timeout
             if is_info:
                 ref.info("x")
             await ref.call(Diary.read)
-            assert ref._process.timeout is None
+            assert ref._process.mailbox.timeout is None
             assert timeout is not None
             assert timeout.cancelled()
 
@@ -225,7 +225,7 @@ async def test_a_timeout_does_not_come_when_mail_came_in_time_to_a_process_that_
         ref = await supervisor.start_child(lambda: diary, name="diary")
         ref.cast_nowait(wait)
         ref.info("in time")
-        await until(lambda: ref._process.is_busy and ref._process.timeout is None)
+        await until(lambda: ref._process.is_busy and ref._process.mailbox.timeout is None)
         gate.set()
         assert await ref.call(Diary.read) == ["in time"]
 
@@ -251,13 +251,13 @@ async def test_a_second_timeout_takes_the_place_of_the_first_and_an_end_takes_it
 
         def twice(server: Diary) -> None:
             server.timeout_after(LATER)
-            first = ref._process.timeout
+            first = ref._process.mailbox.timeout
             server.timeout_after(LATER)
             assert first is not None
             assert first.cancelled()
 
         await ref.call(twice)
-        timeout = ref._process.timeout
+        timeout = ref._process.mailbox.timeout
         await ref.stop()
         assert timeout is not None
         assert timeout.cancelled()
