@@ -10,16 +10,19 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict
-from typing import TypedDict
+from typing import Final, TypedDict
 
 from django.conf import settings
 from django.core.asgi import get_asgi_application
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import path
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from examples.embedding.shop import Order, Shop, ShopClosed, ShopFull
+from examples.embedding.shop import Order, Shop
+from headrace.ground.errors import BufferFull, NoProcess
+
+REFUSALS: Final = (BufferFull, TimeoutError, NoProcess, ValueError, KeyError, TypeError)
 
 
 class State(TypedDict):
@@ -36,31 +39,44 @@ def ordered(request: HttpRequest) -> list[Order]:
     return [Order(str(body["sku"]), int(body["count"])) for body in json.loads(request.body)]
 
 
+def refused(error: Exception) -> HttpResponse:
+    """Say why no order was taken in."""
+    if isinstance(error, NoProcess):
+        return HttpResponse("the shop takes no orders now\n", status=503)
+    if isinstance(error, BufferFull | TimeoutError):
+        return HttpResponse("too many orders wait\n", status=429, headers={"retry-after": "1"})
+    return HttpResponse("orders are a list of {sku, count}\n", status=400)
+
+
 async def orders(request: HttpRequest) -> HttpResponse:
-    """Accept orders by POST, and stream those that got their price by GET."""
+    """Stream what gets its price by GET; by POST accept orders, or refuse them at once.
+
+    What is accepted goes through, even if the app is told to end.
+    """
     if request.method == "GET":
         return StreamingHttpResponse(lines(the_shop(request)), content_type="application/x-ndjson")
-    if request.method != "POST":
-        return HttpResponseNotAllowed(["GET", "POST"])
     try:
-        the_shop(request).order(ordered(request))
-    except (ValueError, KeyError, TypeError):
-        return HttpResponse("orders are a list of {sku, count}\n", status=400)
-    except ShopFull:
-        return HttpResponse("too many orders wait\n", status=429, headers={"retry-after": "1"})
-    except ShopClosed:
-        return HttpResponse("the shop takes no orders now\n", status=503)
+        the_shop(request).order_nowait(ordered(request))
+    except REFUSALS as error:
+        return refused(error)
+    return HttpResponse(status=202)
+
+
+async def orders_and_wait(request: HttpRequest) -> HttpResponse:
+    """Accept orders as soon as there is room: the client feels the back-pressure."""
+    try:
+        await the_shop(request).order(ordered(request))
+    except REFUSALS as error:
+        return refused(error)
     return HttpResponse(status=202)
 
 
 def orders_from_thread(request: HttpRequest) -> HttpResponse:
-    """Accept orders in a sync view, which Django runs in a thread."""
+    """Do the same in a sync view, which Django runs in a thread."""
     try:
-        the_shop(request).order_from_thread(ordered(request), timeout_seconds=5)
-    except (ValueError, KeyError, TypeError):
-        return HttpResponse("orders are a list of {sku, count}\n", status=400)
-    except ShopClosed:
-        return HttpResponse("the shop takes no orders now\n", status=503)
+        the_shop(request).order_from_thread(ordered(request))
+    except REFUSALS as error:
+        return refused(error)
     return HttpResponse(status=202)
 
 
@@ -83,6 +99,7 @@ async def ready(request: HttpRequest) -> HttpResponse:
 
 urlpatterns = [
     path("orders", orders),
+    path("orders/wait", orders_and_wait),
     path("orders/sync", orders_from_thread),
     path("totals", totals),
     path("ready", ready),

@@ -12,11 +12,12 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict
 from typing import Annotated, TypedDict
 
-from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, PositiveInt
 
-from examples.embedding.shop import Order, Priced, Shop, ShopClosed, ShopFull
+from examples.embedding.shop import Order, Priced, Shop
+from headrace.ground.errors import BufferFull, NoProcess
 
 
 class State(TypedDict):
@@ -45,29 +46,44 @@ class OrderBody(BaseModel):
     count: PositiveInt
 
 
-app = FastAPI(title="shop", lifespan=lifespan)
+def ordered(bodies: list[OrderBody]) -> list[Order]:
+    return [Order(body.sku, body.count) for body in bodies]
+
+
+Orders = Annotated[list[Order], Depends(ordered)]
+
+
+async def refuse_for_now(_: Request, __: Exception) -> Response:
+    return JSONResponse({"detail": "too many orders wait"}, 429, {"retry-after": "1"})
+
+
+async def refuse(_: Request, __: Exception) -> Response:
+    return JSONResponse({"detail": "the shop takes no orders now"}, 503)
+
+
+app = FastAPI(
+    title="shop",
+    lifespan=lifespan,
+    exception_handlers={BufferFull: refuse_for_now, TimeoutError: refuse_for_now, NoProcess: refuse},
+)
 
 
 @app.post("/orders", status_code=202)
-async def post_orders(bodies: list[OrderBody], shop: TheShop) -> Response:
-    """Accept orders. What is accepted goes through, even if the app is told to end right after."""
-    try:
-        shop.order([Order(body.sku, body.count) for body in bodies])
-    except ShopFull:
-        raise HTTPException(429, "too many orders wait", {"retry-after": "1"}) from None
-    except ShopClosed:
-        raise HTTPException(503, "the shop takes no orders now") from None
-    return Response(status_code=202)
+async def post_orders(orders: Orders, shop: TheShop) -> None:
+    """Accept orders, or refuse them at once. What is accepted goes through, even if the app is told to end."""
+    shop.order_nowait(orders)
+
+
+@app.post("/orders/wait", status_code=202)
+async def post_orders_and_wait(orders: Orders, shop: TheShop) -> None:
+    """Accept orders as soon as there is room: the client feels the back-pressure."""
+    await shop.order(orders)
 
 
 @app.post("/orders/sync", status_code=202)
-def post_orders_from_thread(bodies: list[OrderBody], shop: TheShop) -> Response:
-    """Accept orders in a plain `def`, which FastAPI runs in a thread."""
-    try:
-        shop.order_from_thread([Order(body.sku, body.count) for body in bodies], timeout_seconds=5)
-    except ShopClosed:
-        raise HTTPException(503, "the shop takes no orders now") from None
-    return Response(status_code=202)
+def post_orders_from_thread(orders: Orders, shop: TheShop) -> None:
+    """Do the same in a plain `def`, which FastAPI runs in a thread."""
+    shop.order_from_thread(orders)
 
 
 async def priced(shop: TheShop) -> AsyncIterator[AsyncIterator[Priced]]:

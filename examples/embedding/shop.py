@@ -4,20 +4,23 @@ It knows nothing of HTTP, and nothing of it is global: every event loop makes a 
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar, cast
 
-from headrace import Consumer, Pipeline, Producer, ProducerConsumer, StageSettings, SubscribeTo
-from headrace.ground.errors import NoProcess
+from headrace import Consumer, Pipeline, ProducerConsumer, StageSettings, SubscribeTo
+from headrace.pipeline.stage.producer import Inbox
 
 E = TypeVar("E")
 
 PATIENCE_SECONDS: Final = 3.0
 """How long a reader of the stream may take over one event."""
+
+ROOM_SECONDS: Final = 5.0
+"""How long orders wait for room."""
 
 CENTS: Final = {"tea": 350, "milk": 120, "sugar": 90}
 
@@ -33,61 +36,6 @@ class Priced:
     sku: str
     count: int
     cents: int
-
-
-class ShopFull(Exception):
-    """The shop has no room for so many orders now."""
-
-
-class ShopClosed(Exception):
-    """The pipeline is draining, or has ended."""
-
-
-class Inbox:
-    """Where orders wait until the pipeline asks for them; it outlives a crash of the stage that empties it."""
-
-    def __init__(self, room: int) -> None:
-        self._room = room
-        self._waiting: deque[Order] = deque()
-        self._filled = asyncio.Event()
-        self.is_open = True
-
-    def put_nowait(self, orders: Sequence[Order]) -> None:
-        """Take in all of the orders, or none."""
-        if not self.is_open:
-            raise ShopClosed
-        if len(self._waiting) + len(orders) > self._room:
-            raise ShopFull
-        self._waiting.extend(orders)
-        self._filled.set()
-
-    async def take(self, most: int) -> list[Order]:
-        """Wait for orders; cancelled, it has taken none."""
-        while not self._waiting:
-            self._filled.clear()
-            await self._filled.wait()
-        return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
-
-    def close(self) -> list[Order]:
-        """Take in nothing more, and give away what still waits."""
-        self.is_open = False
-        left = list(self._waiting)
-        self._waiting.clear()
-        return left
-
-
-class Orders(Producer[Order]):
-    """Emits what requests have brought, as much as is asked for; the rest waits in the inbox, and then outside."""
-
-    def __init__(self, inbox: Inbox) -> None:
-        self.inbox = inbox
-
-    async def handle_demand(self, demand: int) -> list[Order]:
-        return await self.inbox.take(demand)
-
-    def handle_drain(self) -> None:
-        """Emit all that was accepted: it is to go through before the app ends."""
-        self.emit_nowait(self.inbox.close())
 
 
 class Prices(ProducerConsumer[Order, Priced]):
@@ -109,13 +57,16 @@ class Totals(Consumer[Priced]):
 
 
 class Shop:
-    """One pipeline, and the words that views need of it."""
+    """One pipeline, and the words that views need of it.
+
+    Orders go in as a whole or not at all. Each word raises `NoProcess` once the pipeline drains or has ended.
+    """
 
     def __init__(self, room: int = 1000) -> None:
-        self._inbox = Inbox(room)
         self.sold: Counter[str] = Counter()
         self.pipeline = Pipeline("shop")
-        self.pipeline.add("orders", partial(Orders, self._inbox))
+        # An inbox emits nothing by itself; what nobody has asked for yet waits in its buffer, up to its bound.
+        self._orders = self.pipeline.add("orders", Inbox[Order], settings=StageSettings(buffer_size=room))
         self._prices = self.pipeline.add(
             "prices",
             Prices,
@@ -125,18 +76,23 @@ class Shop:
         )
         self.pipeline.add("totals", partial(Totals, self.sold), subscribe_to="prices")
 
-    def order(self, orders: Sequence[Order]) -> None:
-        """Take in all of the orders or none: `ShopFull` when too many wait, `ShopClosed` at the end. Loop only."""
-        if self.pipeline.state != "running":
-            raise ShopClosed
-        self._inbox.put_nowait(orders)
+    def order_nowait(self, orders: Sequence[Order]) -> None:
+        """Take the orders in, or raise `BufferFull`."""
+        self._orders.emit_nowait(orders)
 
-    def order_from_thread(self, orders: Sequence[Order], timeout_seconds: float) -> None:
-        """Hand orders to the pipeline from any thread, and wait until it has them: `ShopClosed` at the end."""
+    async def order(self, orders: Sequence[Order]) -> None:
+        """Take the orders in as soon as there is room, or raise `TimeoutError`."""
+        async with asyncio.timeout(ROOM_SECONDS):
+            await self._orders.emit(orders)
+
+    def order_from_thread(self, orders: Sequence[Order]) -> None:
+        """Do the same, from any thread."""
+        taken = self.pipeline.emit_threadsafe("orders", orders)
         try:
-            self.pipeline.emit_threadsafe("orders", orders).result(timeout_seconds)
-        except NoProcess:
-            raise ShopClosed from None
+            taken.result(ROOM_SECONDS)
+        except TimeoutError:
+            taken.cancel()
+            raise
 
     def priced(self) -> AsyncGenerator[Priced, None]:
         """Yield what gets its price from now on, until the shop closes, or whoever reads it leaves or falls behind.

@@ -17,6 +17,8 @@ pytestmark = pytest.mark.asyncio
 
 APPS = ["examples.embedding.fastapi_app:app", "examples.embedding.django_app:application"]
 
+PATHS = ["/orders", "/orders/wait", "/orders/sync"]
+
 TEA = {"sku": "tea", "count": 1}
 CAVIAR = {"sku": "caviar", "count": 1}
 """What the shop does not sell: a stage crashes on it."""
@@ -82,7 +84,7 @@ async def fill(client: httpx2.AsyncClient) -> int:
     return accepted
 
 
-@pytest.mark.parametrize("path", ["/orders", "/orders/sync"])
+@pytest.mark.parametrize("path", PATHS)
 async def test_what_a_view_takes_in_goes_through_the_pipeline(client: httpx2.AsyncClient, path: str) -> None:
     assert (await client.post(path, json=[TEA, {"sku": "milk", "count": 2}])).status_code == 202
     await until_sold(client, 1)
@@ -108,6 +110,20 @@ async def test_a_full_pipeline_answers_429_and_what_it_accepted_arrives_once_its
     await until_sold(client, accepted)
     assert (await client.post("/orders", json=[TEA])).status_code == 202
     await until_sold(client, accepted + 1)
+
+
+@pytest.mark.parametrize("path", ["/orders/wait", "/orders/sync"])
+async def test_orders_wait_for_room_and_are_taken_in_once_there_is(
+    server: AsgiServer, client: httpx2.AsyncClient, path: str
+) -> None:
+    async with asyncio.TaskGroup() as group:
+        async with stalled_reader(server):
+            accepted = await fill(client)
+            waiting = group.create_task(client.post(path, json=[TEA] * 1000))
+            assert (await client.post("/orders", json=[TEA] * 1000)).status_code == 429
+            assert not waiting.done()
+        assert (await waiting).status_code == 202
+    await until_sold(client, accepted + 1000)
 
 
 async def test_what_was_accepted_before_the_app_is_told_to_end_goes_through(
@@ -151,7 +167,7 @@ async def test_a_pipeline_that_gave_up_shows_and_takes_in_nothing_and_the_app_go
     ready = await client.get("/ready")
     assert (ready.status_code, ready.json()["state"]) == (503, "failed")
     assert "'prices' failed again after 3 restarts" in ready.json()["reason"]
-    for path in ("/orders", "/orders/sync"):
+    for path in PATHS:
         assert (await client.post(path, json=[TEA])).status_code == 503
     assert await totals(client) == {}
 
