@@ -23,13 +23,14 @@ def queued(subscription: Subscription) -> int:
     return sum(len(events) for events, _ in subscription.queue if events is not None) - subscription.offset
 
 
-def check_subscription(subscription: Subscription, inlet: Inlet) -> None:
-    """Assert what always holds of a subscription that both ends hold."""
+def check_subscription(subscription: Subscription, inlet: Inlet, most: int | None = None) -> None:
+    """Assert what always holds of a subscription that both ends hold; `most` may be coming, by default `max_demand`."""
     window = subscription.window
+    most = window.max_demand if most is None else most
     in_hand = inlet.hand_size if inlet.hand is not None and inlet.source is subscription else 0
     assert subscription.asked >= 0
     assert subscription.pending >= 0
-    assert 0 <= window.coming <= window.max_demand
+    assert 0 <= window.coming <= most
     assert subscription.asked + subscription.pending + queued(subscription) + in_hand == window.coming
 
 

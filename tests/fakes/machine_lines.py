@@ -7,7 +7,7 @@ from headrace.pipeline.stage.inlet import Inlet
 from headrace.pipeline.stage.outlet import Outlet
 from headrace.pipeline.stage.subscription import Subscription
 from headrace.pipeline.topology.run import Run
-from tests.fakes.laws import inlet_of, outlet_of
+from tests.fakes.laws import check_subscription, inlet_of, outlet_of
 from tests.fakes.machine_plans import Plan
 from tests.fakes.machine_stages import Event
 
@@ -60,6 +60,7 @@ class Lines:
         self._plan = plan
         self._waiting: dict[tuple[str, str], list[Event]] = {}
         self._buffers: dict[str, list[Event]] = {}
+        self._coming: dict[Subscription, int] = {}
         self._seen = dict.fromkeys(plan.stages, 0)
 
     def forget(self, consumer: str, producer: str) -> None:
@@ -76,7 +77,17 @@ class Lines:
                 check_order(self._buffers.get(name, []), after)
                 self._buffers[name] = after
             if inlet is not None:
+                self._check_windows(inlet)
                 self._check_consumer(name, inlet)
+
+    def _check_windows(self, inlet: Inlet) -> None:
+        """No more is coming than was asked for; what was beyond a bound that was lowered only becomes less."""
+        for subscription in inlet.subscriptions:
+            coming = subscription.window.coming
+            check_subscription(
+                subscription, inlet, max(self._coming.get(subscription, 0), subscription.window.max_demand)
+            )
+            self._coming[subscription] = coming
 
     def _check_consumer(self, name: str, inlet: Inlet) -> None:
         """What was handled since the last time, and what waits now, is what waited then, and what has come."""

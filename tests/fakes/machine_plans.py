@@ -1,18 +1,24 @@
 """Random topologies: who subscribes to whom, with which windows, buffers, dispatchers and paces."""
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from hypothesis import strategies as st
 from hypothesis.vendor.pretty import RepresentationPrinter
 
 from headrace.pipeline.demand.buffer import Keep
+from headrace.pipeline.dispatchers.partition import PartitionDispatcher
 from headrace.pipeline.process.restart import Restart
+from headrace.pipeline.stage.outlet import DemandMode
 from headrace.pipeline.stage.settings import DispatcherName, StageSettings
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.machine_stages import FORMS, PACES, Event, Form, Middle, Notes, Pace, Sink, Source
+
+MOST_DEMAND: Final = 20
+"""No subscription has a larger `max_demand`."""
 
 ANY_RESTARTS: Final = 1_000_000
 """Stages may crash as often as they like."""
@@ -26,6 +32,7 @@ class StagePlan:
     form: Form
     pace: Pace
     width: int
+    kind: DispatcherName
     settings: StageSettings
     subscribe_to: list[SubscribeTo] = field(default_factory=list)
 
@@ -35,13 +42,14 @@ class StagePlan:
     def __repr__(self) -> str:
         """Say in one line what makes a stage differ from others."""
         to = [
-            f"{one.producer} {one.max_demand}/{one.min_demand} {one.cancel}{' thirds' if one.selector else ''}"
+            f"{one.producer} {one.max_demand}/{one.min_demand} {one.cancel}"
+            f"{' thirds' if one.selector else ''} {one.partition} {one.weight}"
             for one in self.subscribe_to
         ]
-        said = (self.form if self.notes.name.startswith("source") else self.pace, self.notes.pace_of_life, self.width)
-        settings = self.settings
-        buffer = (settings.buffer_size, settings.buffer_keep)
-        return f"<{said} {settings.dispatcher} {buffer} {settings.restart} {to}>"
+        notes, settings = self.notes, self.settings
+        how = (self.form if notes.name.startswith("source") else self.pace, notes.pace_of_life, self.width)
+        buffer = (settings.buffer_size, settings.buffer_keep, settings.demand)
+        return f"<{how} {notes.listens} {self.kind} {buffer} {settings.restart} {to}>"
 
     def make(self) -> Stage:
         """Make the callback object."""
@@ -60,6 +68,13 @@ class Plan:
     is_measured: bool = True
     is_stopped: bool = False
     max_restarts: int = ANY_RESTARTS
+
+    @property
+    def is_attended(self) -> bool:
+        """Whether somebody takes every partition, so that none fills and stops its stage."""
+        taken = {(to.producer, to.partition) for stage in self.stages.values() for to in stage.subscribe_to}
+        split = [name for name, stage in self.stages.items() if stage.kind == "partition"]
+        return all((name, partition) in taken for name in split for partition in (0, 1))
 
     @property
     def may_fail(self) -> bool:
@@ -81,9 +96,15 @@ def names(plan: Plan, kind: str) -> list[str]:
 
 @st.composite
 def _windows(draw: st.DrawFn, producer: str) -> SubscribeTo:
-    most = draw(st.integers(1, 20))
+    most = draw(st.integers(1, MOST_DEMAND))
     cancel: CancelMode = draw(st.sampled_from(["temporary", "temporary", "transient", "permanent"]))
     return SubscribeTo(producer, most, draw(st.integers(0, most - 1)), cancel)
+
+
+def partition_of(event: object) -> int | None:
+    """Return one of two partitions for an event, or none for every fifth."""
+    assert isinstance(event, Event)
+    return None if event.number % 5 == 0 else event.number % 2
 
 
 def is_third(event: object) -> bool:
@@ -91,26 +112,43 @@ def is_third(event: object) -> bool:
     return isinstance(event, Event) and event.number % 3 == 0
 
 
+DISPATCHERS: Final[tuple[DispatcherName, ...]] = ("demand", "broadcast", "partition", "round_robin", "weighted")
+
+
 @st.composite
-def _settings(draw: st.DrawFn) -> StageSettings:
-    dispatcher: DispatcherName = draw(st.sampled_from(["demand", "broadcast"]))
+def _settings(draw: st.DrawFn, kind: DispatcherName) -> StageSettings:
     size = draw(st.one_of(st.none(), st.integers(0, 20)))
     keep: Keep = draw(st.sampled_from(["first", "last"]))
     restart: Restart = draw(st.sampled_from(["transient", "transient", "permanent", "temporary"]))
-    return StageSettings(dispatcher, size, keep, restart, shutdown_seconds=0.05)
+    demand: DemandMode = draw(st.sampled_from(["forward", "forward", "forward", "accumulate"]))
+    most = draw(st.integers(1, 10))
+    made = partial(PartitionDispatcher, 2, hash=partition_of, max_queue=most) if kind == "partition" else kind
+    return StageSettings(made, size, keep, restart, shutdown_seconds=0.05, demand=demand)
 
 
 @st.composite
 def _stages(draw: st.DrawFn, name: str, *, is_acknowledged: bool) -> StagePlan:
-    notes = Notes(name, is_acknowledged, pace_of_life=draw(st.sampled_from(["sync", "sync", *PACES])))
+    notes = Notes(
+        name,
+        is_acknowledged,
+        pace_of_life=draw(st.sampled_from(["sync", "sync", *PACES])),
+        listens=draw(st.sampled_from([None, None, "automatic", "manual"])),
+    )
     width = draw(st.sampled_from([1, 1, 1, 0, 2]))
-    return StagePlan(notes, draw(st.sampled_from(FORMS)), draw(st.sampled_from(PACES)), width, draw(_settings()))
+    kind = draw(st.sampled_from(DISPATCHERS))
+    form, pace = draw(st.sampled_from(FORMS)), draw(st.sampled_from(PACES))
+    return StagePlan(notes, form, pace, width, kind, draw(_settings(kind)))
 
 
 @st.composite
-def _edges(draw: st.DrawFn, producer: StagePlan) -> SubscribeTo:
+def edges(draw: st.DrawFn, producer: StagePlan) -> SubscribeTo:
+    """Draw what a consumer may say to a producer."""
     to = draw(_windows(producer.notes.name))
-    is_choosy = producer.settings.dispatcher == "broadcast" and draw(st.integers(0, 3)) == 0
+    if producer.kind == "partition":
+        return replace(to, partition=draw(st.integers(0, 1)))
+    if producer.kind == "weighted":
+        return replace(to, weight=draw(st.integers(1, 3)))
+    is_choosy = producer.kind == "broadcast" and draw(st.integers(0, 3)) == 0
     return replace(to, selector=is_third) if is_choosy else to
 
 
@@ -130,7 +168,7 @@ def plans(draw: st.DrawFn) -> Plan:
                 heard = draw(st.lists(st.sampled_from(emitting), min_size=1, max_size=2, unique=True))
                 if kind == "sink" and index == count - 1:
                     heard = [*heard, *(one for one in sorted(unheard) if one not in heard)]
-                stage.subscribe_to = [draw(_edges(stages[one])) for one in heard]
+                stage.subscribe_to = [draw(edges(stages[one])) for one in heard]
                 unheard -= set(heard)
             if kind != "sink":
                 emitting.append(name)

@@ -10,6 +10,9 @@ from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Emitted, Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.pipeline.stage.stage import Stage
+from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.stage.subscription_handle import CancelKind, Side, SubscriptionHandle
 
 Pace = Literal["sync", "async", "gated"]
 Form = Literal["list", "generator", "async generator", "async list"]
@@ -45,6 +48,10 @@ class Notes:
     failing_inits: int = 0
     lives: int = 0
     pace_of_life: Pace = "sync"
+    listens: Literal["automatic", "manual"] | None = None
+    """What `handle_subscribe` answers; None where the stage has no such callback."""
+    handles: list[SubscriptionHandle] = field(default_factory=list)
+    infos: list[object] = field(default_factory=list)
     is_finishing: bool = False
     is_open: bool = False
     permits: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
@@ -105,6 +112,26 @@ class Notes:
         if self.lives % 3 == 0:
             raise MachineCrash(self.name)
 
+    def listen(self, stage: Stage) -> None:
+        """Give a stage the callbacks that tell of its subscriptions, if it is one that listens."""
+        if self.listens is not None:
+            stage.__dict__.update(handle_subscribe=self.subscribed, handle_cancel=self.cancelled)
+
+    async def subscribed(self, side: Side, to: SubscribeTo, subscription: SubscriptionHandle) -> str | None:
+        """Keep the handle of a subscription; say how it is asked on."""
+        await self.wait(self.pace_of_life)
+        self.crash_if_told()
+        if subscription not in self.handles:
+            self.handles.append(subscription)
+        return self.listens if side == "producer" else None
+
+    async def cancelled(self, kind: CancelKind, reason: object, subscription: SubscriptionHandle) -> None:
+        """Forget the handle of a subscription."""
+        await self.wait(self.pace_of_life)
+        self.crash_if_told()
+        if subscription in self.handles:
+            self.handles.remove(subscription)
+
     async def wait(self, pace: Pace) -> None:
         """Wait as the pace says."""
         if pace == "gated" and not self.is_open:
@@ -127,6 +154,7 @@ class Source(Producer[object]):
     def __init__(self, notes: Notes, form: Form) -> None:
         self.notes = notes
         self.form = form
+        notes.listen(self)
         self.emits_messages = notes.is_acknowledged
 
     def init(self) -> Awaitable[None] | None:
@@ -134,6 +162,9 @@ class Source(Producer[object]):
 
     def terminate(self, reason: object) -> Awaitable[None] | None:
         return self.notes.end()
+
+    def handle_info(self, message: object) -> None:
+        self.notes.infos.append(message)
 
     def push(self, count: int) -> None:
         """Emit events that nobody has asked for."""
@@ -182,6 +213,7 @@ class Middle(ProducerConsumer[object, object]):
     def __init__(self, notes: Notes, pace: Pace, width: int) -> None:
         self.notes = notes
         self.pace: Pace = pace
+        notes.listen(self)
         self.width = width
 
     def init(self) -> Awaitable[None] | None:
@@ -189,6 +221,9 @@ class Middle(ProducerConsumer[object, object]):
 
     def terminate(self, reason: object) -> Awaitable[None] | None:
         return self.notes.end()
+
+    def handle_info(self, message: object) -> None:
+        self.notes.infos.append(message)
 
     def push(self, count: int) -> None:
         """Emit events beside those that are made of others."""
@@ -236,12 +271,16 @@ class Sink(Consumer[object]):
     def __init__(self, notes: Notes, pace: Pace) -> None:
         self.notes = notes
         self.pace: Pace = pace
+        notes.listen(self)
 
     def init(self) -> Awaitable[None] | None:
         return self.notes.begin()
 
     def terminate(self, reason: object) -> Awaitable[None] | None:
         return self.notes.end()
+
+    def handle_info(self, message: object) -> None:
+        self.notes.infos.append(message)
 
     def handle_events(self, events: list[object]) -> Awaitable[None] | None:
         if self.pace != "sync":

@@ -17,9 +17,10 @@ from hypothesis.stateful import initialize, precondition, rule
 from headrace.pipeline.process.process import Process, State
 from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
-from tests.fakes.machine import MachineRoom, Reader
-from tests.fakes.machine_plans import Plan, StagePlan, names, plans
+from tests.fakes.machine import Reader
+from tests.fakes.machine_plans import Plan, StagePlan, plans
 from tests.fakes.machine_stages import crash_now, push_now
+from tests.fakes.machine_subscribing import SubscribingRoom
 
 STEPS: Final = int(os.environ.get("HEADRACE_MACHINE_STEPS", "6000"))
 """Rules to be applied in all; each lets the machine take up to some dozens of turns."""
@@ -27,7 +28,7 @@ STEPS: Final = int(os.environ.get("HEADRACE_MACHINE_STEPS", "6000"))
 STEPS_EACH: Final = 40
 
 
-class Machine(MachineRoom):
+class Machine(SubscribingRoom):
     """Steps, bursts, crashes, permits, readers, consumers that leave, and a drain in the middle of it all."""
 
     @initialize(plan=plans())
@@ -60,11 +61,11 @@ class Machine(MachineRoom):
 
     @rule(data=st.data(), count=st.integers(1, 100))
     def supply(self, data: st.DataObject, count: int) -> None:
-        self._one_of(data, "source").notes.supply += count
+        self.one_of(data, "source").notes.supply += count
 
     @rule(data=st.data(), count=st.integers(1, 30))
     def push(self, data: st.DataObject, count: int) -> None:
-        stage = self._one_of(data, "source", "middle")
+        stage = self.one_of(data, "source", "middle")
         process = self.machine.processes[stage.notes.name]
         assert not isinstance(process, ConsumerProcess)
         is_source = stage.notes.name.startswith("source")
@@ -75,17 +76,17 @@ class Machine(MachineRoom):
 
     @rule(data=st.data(), count=st.integers(1, 30))
     def push_by_mail(self, data: st.DataObject, count: int) -> None:
-        self._mail(self._one_of(data, "source", "middle"), partial(push_now, count))
+        self._mail(self.one_of(data, "source", "middle"), partial(push_now, count))
 
     @rule(data=st.data(), count=st.integers(1, 5))
     def permit(self, data: st.DataObject, count: int) -> None:
-        notes = self._one_of(data).notes
+        notes = self.one_of(data).notes
         for _ in range(count):
             notes.permits.release()
 
     @rule(data=st.data(), is_quick=st.booleans())
     def change_pace(self, data: st.DataObject, *, is_quick: bool) -> None:
-        notes = self._one_of(data).notes
+        notes = self.one_of(data).notes
         notes.is_open = is_quick
         if is_quick:
             notes.permits.release()
@@ -94,19 +95,19 @@ class Machine(MachineRoom):
 
     @rule(data=st.data())
     def crash(self, data: st.DataObject) -> None:
-        stage = self._one_of(data)
+        stage = self.one_of(data)
         stage.notes.crashes += 1
         self._crashes(stage)
 
     @rule(data=st.data())
     def crash_by_mail(self, data: st.DataObject) -> None:
-        stage = self._one_of(data)
+        stage = self.one_of(data)
         self._mail(stage, crash_now)
         self._crashes(stage)
 
     @rule(data=st.data())
     def cancel_from_outside(self, data: st.DataObject) -> None:
-        stage = self._one_of(data)
+        stage = self.one_of(data)
         task = self.machine.processes[stage.notes.name].driver._task
         if task is not None and not task.done():
             task.cancel()
@@ -115,7 +116,7 @@ class Machine(MachineRoom):
 
     @rule(data=st.data())
     def fail_to_begin(self, data: st.DataObject) -> None:
-        self._one_of(data).notes.failing_inits += 1
+        self.one_of(data).notes.failing_inits += 1
 
     def _mail(self, stage: StagePlan, function: Callable[[object], None]) -> None:
         process = self.machine.processes[stage.notes.name]
@@ -129,12 +130,12 @@ class Machine(MachineRoom):
 
     @rule(data=st.data())
     def finish(self, data: st.DataObject) -> None:
-        self._one_of(data, "source").notes.is_finishing = True
+        self.one_of(data, "source").notes.is_finishing = True
 
     @rule(data=st.data())
     def leave(self, data: st.DataObject) -> None:
         self.has_left = True
-        self.machine.processes[self._one_of(data).notes.name].stop()
+        self.machine.processes[self.one_of(data).notes.name].stop()
         self.check()
 
     @precondition(lambda self: self.drain is None)
@@ -148,8 +149,10 @@ class Machine(MachineRoom):
     @precondition(lambda self: len(self.readers) < 2)
     @rule(data=st.data(), most=st.integers(1, 20))
     def open_reader(self, data: st.DataObject, most: int) -> None:
-        name = self._one_of(data, "source", "middle").notes.name
-        self.readers.append(Reader(name, self.topology.stage(name).stream(most)))
+        stage = self.one_of(data, "source", "middle")
+        if stage.kind == "partition":
+            return
+        self.readers.append(Reader(stage.notes.name, self.handle(stage).stream(most)))
         self.has_left = self.has_been_read = True
         self.loop.run(self.read_on(self.readers[-1], 1))
         self.check()
@@ -168,10 +171,6 @@ class Machine(MachineRoom):
         self.former_readers.append(reader)
         self.loop.run(reader.stream.aclose())
         self.check()
-
-    def _one_of(self, data: st.DataObject, *kinds: str) -> StagePlan:
-        among = [name for kind in kinds for name in names(self.plan, kind)] or list(self.plan.stages)
-        return self.plan.stages[data.draw(st.sampled_from(among))]
 
 
 Machine.TestCase.settings = settings(
