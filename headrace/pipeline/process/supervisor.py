@@ -5,10 +5,9 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import Final, Self, TypedDict, Unpack, cast, overload
+from typing import Final, Self, Unpack, cast, overload
 
 from headrace.ground.errors import (
-    BadOption,
     ChildKept,
     ChildLives,
     ForeignThread,
@@ -37,28 +36,13 @@ from headrace.pipeline.process.restart import (
 from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler
 from headrace.pipeline.process.settings import ProcessSettings
 from headrace.pipeline.process.supervised import Group, Place, Supervised
+from headrace.pipeline.process.supervisor_options import SupervisorOptions, check_options
 
 _ANY_SETTINGS: Final = ProcessSettings()
 _OWN_SETTINGS: Final = ProcessSettings(shutdown_seconds=None)
 """A supervisor has all the time that its children need to stop; each of them has a bound of its own (OTP's rule)."""
 
 _LIVING: Final = (State.STARTING, State.RUNNING)
-
-_STRATEGIES: Final = ("one_for_one", "one_for_all", "rest_for_one")
-
-
-class SupervisorOptions(TypedDict, total=False):
-    """How a supervisor looks after its children.
-
-    `strategy` says who is restarted with a child: `"one_for_one"` it alone (the default), `"one_for_all"` all,
-    `"rest_for_one"` it and those that were started after it. `children` are started in order at its start. It gives
-    up at more than `max_restarts` (3) within `max_seconds` (5).
-    """
-
-    strategy: Strategy
-    children: tuple[ChildSpec[object], ...]
-    max_restarts: int
-    max_seconds: float
 
 
 class Supervisor(Process[object]):
@@ -74,16 +58,12 @@ class Supervisor(Process[object]):
     __slots__ = ("_exits", "_group", "_specs", "children", "strategy", "window")
 
     def __init__(self, name: str, scheduler: Scheduler | None = None, **options: Unpack[SupervisorOptions]) -> None:
-        """Live on `scheduler`, or on a new one of the running loop."""
+        """Live on `scheduler`, or on a new one of the running loop. Raises `BadOption`."""
+        check_options(options)
         super().__init__(name, object, Scheduler() if scheduler is None else scheduler, _OWN_SETTINGS)
         self.window = RestartWindow(options.get("max_restarts", MAX_RESTARTS), options.get("max_seconds", MAX_SECONDS))
         self.strategy: Strategy = options.get("strategy", "one_for_one")
-        if self.strategy not in _STRATEGIES:
-            raise BadOption("strategy", self.strategy, "'one_for_one', 'one_for_all' or 'rest_for_one'")
         self._specs = tuple(options.get("children", ()))
-        names = [spec.id for spec in self._specs]
-        if len(set(names)) < len(names):
-            raise BadOption("children", names, "each of another name: give their specs one")
         self.children: dict[str, Supervised] = {}
         self._exits: deque[tuple[Supervised, ExitReason]] = deque()
         self._group = Group()
@@ -256,11 +236,14 @@ class Supervisor(Process[object]):
         return process
 
     def _child_ended(self, child: Supervised, reason: ExitReason) -> None:
+        if self.state is State.ENDED:
+            self._put_away(child, reason)
+            return
         self._exits.append((child, reason))
         self.scheduler.wake(self.turns)
 
     def turn(self) -> int:
-        """Decide about one child that has ended; also while the others are being stopped, or after that."""
+        """Decide about one child that has ended, also while the others are being stopped."""
         if self._exits:
             self._decide(*self._exits.popleft())
             return MORE
@@ -370,10 +353,18 @@ class Supervisor(Process[object]):
         elif self.children.get(name) is child:
             del self.children[name]
 
+    def _retire(self) -> None:
+        """Keep its turns: there may be ends of children to decide about."""
+
     def _report(self, reason: BaseException) -> None:
         """Say why it gave up, unless the child that could not be mended has just said it."""
         if not isinstance(reason, Unrecoverable):
             super()._report(reason)
+
+    def bury(self, reason: ExitReason) -> None:
+        """Let those be ended that nobody will decide about any more."""
+        while self._exits:
+            self._put_away(*self._exits.popleft())
 
     def release(self) -> object:
         """Stop the children, last started first."""

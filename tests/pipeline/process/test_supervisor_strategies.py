@@ -10,7 +10,8 @@ from headrace.ground.errors import BadOption, NoProcess, RestartsExhausted, Star
 from headrace.pipeline.process.process import State
 from headrace.pipeline.process.restart import Restart, Strategy
 from headrace.pipeline.process.scheduler import Scheduler
-from headrace.pipeline.process.supervisor import Supervisor, SupervisorOptions
+from headrace.pipeline.process.supervisor import Supervisor
+from headrace.pipeline.process.supervisor_options import SupervisorOptions
 from tests.fakes.families import Family, Member, crash, finish
 from tests.fakes.processes import Oops, hops, said
 from tests.fakes.stepping import rest, until
@@ -232,3 +233,5 @@ async def test_options_that_do_not_fit_are_refused() -> None:
         Supervisor("supervisor", children=Family().specs("aa"))
     with pytest.raises(BadOption, match="restart is 'always', and must be 'permanent', 'transient' or 'temporary'"):
         Family().spec("a", "always")  # type: ignore[arg-type]
+    with pytest.raises(BadOption, match="max_restarts is -1, and must be 0 or more"):
+        Supervisor("supervisor", max_restarts=-1)

@@ -1,0 +1,38 @@
+"""What a supervisor is told beside its name."""
+
+from typing import Final, TypedDict
+
+from headrace.ground.errors import BadOption
+from headrace.pipeline.process.child_spec import ChildSpec
+from headrace.pipeline.process.restart import Strategy
+
+_STRATEGIES: Final = ("one_for_one", "one_for_all", "rest_for_one")
+
+
+class SupervisorOptions(TypedDict, total=False):
+    """How a supervisor looks after its children.
+
+    `strategy` says who is restarted with a child: `"one_for_one"` it alone (the default), `"one_for_all"` all,
+    `"rest_for_one"` it and those that were started after it. `children` are started in order at its start. It gives
+    up at more than `max_restarts` (3) within `max_seconds` (5).
+    """
+
+    strategy: Strategy
+    children: tuple[ChildSpec[object], ...]
+    max_restarts: int
+    max_seconds: float
+
+
+def check_options(options: SupervisorOptions) -> None:
+    """Raise `BadOption` for what no supervisor can do."""
+    strategy = options.get("strategy", "one_for_one")
+    if strategy not in _STRATEGIES:
+        raise BadOption("strategy", strategy, "'one_for_one', 'one_for_all' or 'rest_for_one'")
+    names = [spec.id for spec in options.get("children", ())]
+    if len(set(names)) < len(names):
+        raise BadOption("children", names, "each of another name: give their specs one")
+    restarts, seconds = options.get("max_restarts", 0), options.get("max_seconds", 0)
+    if restarts < 0:
+        raise BadOption("max_restarts", restarts, "0 or more")
+    if seconds < 0:
+        raise BadOption("max_seconds", seconds, "0 or more")
