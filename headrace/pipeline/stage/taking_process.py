@@ -104,6 +104,10 @@ class TakingProcess(StageProcess[S]):
         elif not self._may_wait:
             self.give_up_waiting()
 
+    def is_waiting(self) -> bool:
+        """Tell whether it subscribes to nothing for now, and may do so yet."""
+        return self._may_wait and self.state is not State.ENDED and not (self.inlet.subscriptions or self.inlet.is_over)
+
     def give_up_waiting(self) -> None:
         """Complete as soon as it subscribes to nothing: nobody is left who could feed it."""
         self._may_wait = False

@@ -157,13 +157,16 @@ class Run:
 
     def _let_rest_go(self) -> None:
         """Let those stages end that would wait for ever, because nobody is left to read them, or to feed them."""
-        if self.is_draining or self.is_stopping:
+        if self.is_draining or self.is_stopping or self.supervisor.state is not State.RUNNING:
             return
         ended = {name for name, process in self.processes.items() if process.state is State.ENDED}
         consumers: dict[str, list[str]] = {name: [] for name in self.processes}
         for subscription in self.subscriptions:
             consumers[subscription.producer.name].append(subscription.consumer.name)
-        for name in unread(consumers, ended):
+        is_awaited = any(
+            isinstance(process, TakingProcess) and process.is_waiting() for process in self.processes.values()
+        )
+        for name in () if is_awaited else unread(consumers, ended):
             process = self.processes[name]
             if not isinstance(process, ConsumerProcess) and not process.is_draining and not self._is_read(process):
                 LOG.warning("stage %r completes: all that took its events have ended", name)
