@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context
+from typing import Final
 
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.scheduler import Scheduler
@@ -12,6 +13,9 @@ from headrace.pipeline.process.steps import Steps
 
 Done = Callable[[object, BaseException | None], None]
 """Told once how a callback ended: with its result, or with the error that it raised. It must not raise."""
+
+NO_CONTEXT: Final = Context()
+"""The context of what runs no more."""
 
 
 class Driver:
@@ -65,6 +69,12 @@ class Driver:
         self._is_ending = True
         self._forget_deadline()
         self._wake()
+
+    def retire(self) -> None:
+        """Let go of the process, which has ended for good and may be freed; call it after `close`."""
+        self._task = None
+        self._context = NO_CONTEXT
+        self._steps.retire()
 
     def _go_on(self) -> None:
         """See to it that a task runs what waits."""
@@ -143,7 +153,7 @@ class Driver:
             self._go_on()
 
     def _overdue(self, seconds: float) -> None:
-        if not self._jobs:
+        if not self._jobs or (self._task is not None and self._task.done()):  # which is about to be told
             return
         if self._is_cancelling:
             LOG.error("process %r has a callback that does not end when cancelled, and leaves it behind", self._name)

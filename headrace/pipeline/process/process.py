@@ -9,7 +9,7 @@ from contextvars import Context, ContextVar, copy_context
 from typing import Final, Generic, Literal, TypeVar, cast
 
 from headrace.ground.errors import StartFailed
-from headrace.pipeline.process.driver import Driver
+from headrace.pipeline.process.driver import NO_CONTEXT, Driver
 from headrace.pipeline.process.mail import Continuation, Mail
 from headrace.pipeline.process.mailbox import Mailbox
 from headrace.pipeline.process.reply import Reply
@@ -112,11 +112,10 @@ class Process(Generic[C]):
         self._steps: list[Callable[[], object]] = []
         self._has_held_loop = False
         self.turns = Turns(self, self.turn)
-        self._origin = copy_context()
-        self._take_context()
+        self._origin = self.context = copy_context()
 
     def _take_context(self) -> None:
-        self.context: Context = self._origin.copy()
+        self.context = self._origin.copy()
         self.context.run(CURRENT.set, cast("Process[object]", self))
         self.turns.run = functools.partial(self.context.run, self.turn)
         self.turns.failed = functools.partial(self._failed_in, self.context)
@@ -203,6 +202,7 @@ class Process(Generic[C]):
         """Be ended for good: no restart follows."""
         if self.state is State.ENDED:
             return
+        has_lived = self.state is not State.NEW
         self.state = State.ENDED
         self.reason = reason
         self._end_life(reason)
@@ -213,6 +213,15 @@ class Process(Generic[C]):
             self.started.exception()  # whoever started the process may not wait for it
         if not self.buried.done():
             self.buried.set_result(reason)
+        if has_lived:
+            self._retire()
+
+    def _retire(self) -> None:
+        """Let go of all that leads back here, so that it is freed at once, and not when the collector comes by."""
+        self.turns.retire()
+        self.driver.retire()
+        self.context = self._origin = NO_CONTEXT
+        self.observer = None
 
     def _fail_mail(self, reason: ExitReason) -> None:
         mails = self.mailbox.close()
@@ -398,17 +407,17 @@ class Process(Generic[C]):
         self.scheduler.interrupt(error)
 
     def _ended(self) -> None:
-        reason = cast("ExitReason", self.reason)
+        reason, observer = cast("ExitReason", self.reason), self.observer
         self.driver.close()
         self.callbacks = None
         self._end_life(reason)
         if isinstance(reason, BaseException):
             self.state = State.CRASHED
             self._attempt(functools.partial(self._report, reason))
-        if self.observer is None:
+        if observer is None:
             self.conclude(reason)
         else:
-            self.observer(reason)
+            observer(reason)
 
     def at_end(self, key: object, hook: Callable[[ExitReason], None]) -> None:
         """Have `hook` told why this life ended, when it has; `key` takes it back. It must not wait."""

@@ -49,6 +49,23 @@ class Owner(Protocol):
         """Take note that a turn held the loop for a long time."""
 
 
+class _Nobody:
+    """What turns belong to that are taken no more."""
+
+    def turn(self) -> int:
+        """Find nothing to do."""
+        return IDLE
+
+    def turn_failed(self, error: BaseException) -> None:
+        """Never told."""
+
+    def held_the_loop(self, seconds: float) -> None:
+        """Tell nobody."""
+
+
+_NOBODY: Final = _Nobody()
+
+
 class Turns:
     """A process's place in the ready queue, and what its turns cost, in seconds.
 
@@ -86,6 +103,12 @@ class Turns:
         self._blocked_seconds = 0.0
         self._since = 0.0
         self._busy_before = 0.0
+
+    def retire(self) -> None:
+        """Belong to nobody any more, who may be freed; what was counted stays."""
+        self.owner = _NOBODY
+        self.run = _NOBODY.turn
+        self.failed = _NOBODY.turn_failed
 
     def handled(self, seconds: float) -> None:
         """Count one batch that took `seconds` to handle (an async one: from its start to its end)."""

@@ -13,6 +13,10 @@ class Steps:
         self._clock = clock
         self._held = held
 
+    def retire(self) -> None:
+        """Tell nobody from now on."""
+        self._held = _tell_nobody
+
     async def run(self, begin: Callable[[], Coroutine[object, object, None]]) -> None:
         """Run the coroutine that `begin` makes to its end."""
         await self._run(begin())
@@ -36,3 +40,7 @@ class Steps:
                 yield awaited  # a task answers with None, always
             except BaseException as thrown:  # noqa: BLE001 - whatever is thrown in is passed on
                 error = thrown
+
+
+def _tell_nobody(_: float) -> None:
+    """Do nothing."""

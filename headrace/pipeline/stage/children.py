@@ -106,6 +106,8 @@ class Children:
 
     def _ended(self, slot: Slot, reason: ExitReason) -> None:
         owner = self._owner
+        if slot.process.name not in self.slots:
+            return
         if isinstance(reason, BaseException) and owner.state is State.RUNNING:
             process = slot.process
             if isinstance(reason, Unrecoverable):
