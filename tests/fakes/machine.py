@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from typing import Final
 
 import pytest
 from hypothesis.stateful import RuleBasedStateMachine
 
-from headrace.ground.errors import ProcessDown, RestartsExhausted
+from headrace.ground.errors import BufferFull, NoProcess, ProcessDown, RestartsExhausted
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.process.process import State
 from headrace.pipeline.stage.accumulating import Accumulating
@@ -24,8 +25,8 @@ from headrace.pipeline.topology.topology import Topology
 from tests.fakes.laws import check_over, discarded, inlet_of, outlet_of, queued
 from tests.fakes.machine_lines import Lines, unwrapped
 from tests.fakes.machine_loop import JumpingLoop
+from tests.fakes.machine_notes import WAYS, Event, MachineCrash, Notes
 from tests.fakes.machine_plans import MOST_DEMAND, Plan
-from tests.fakes.machine_stages import Event, MachineCrash
 from tests.fakes.stepping import run_of
 
 QUIET_STEPS: Final = 50_000
@@ -82,6 +83,7 @@ class MachineRoom(RuleBasedStateMachine):
         self.loop = JumpingLoop()
         self.is_begun = False
         self.drain: asyncio.Task[RunOutcome] | None = None
+        self.waiting: list[asyncio.Task[None]] = []
         self.readers: list[Reader] = []
         self.former_readers: list[Reader] = []
         self.has_left = False
@@ -101,8 +103,17 @@ class MachineRoom(RuleBasedStateMachine):
         self.machine.scheduler.clock = self.loop.clock
         self.machine.scheduler._slice_seconds = 0.0
         self.lines = Lines(self.machine, plan)
+        for name, process in self.machine.processes.items():
+            if not isinstance(process, ConsumerProcess):
+                process.entrance._emit = partial(self._let_in, plan.stages[name].notes, process.emit_nowait)
         self.has_left = not plan.is_attended
         self.is_begun = True
+
+    def _let_in(self, notes: Notes, emit: Callable[[list[object]], None], events: list[object]) -> None:
+        """Note what goes in from outside, and let it go in."""
+        notes.pushed += len(events)
+        notes.let_in.update(event.number for event in unwrapped(events))
+        emit(events)
 
     async def settle(self) -> None:
         """Return when nothing has anything to do by itself."""
@@ -169,6 +180,8 @@ class MachineRoom(RuleBasedStateMachine):
             if outlet is not None and not isinstance(outlet.dispatcher, Accumulating):
                 assert all(subscription.asked == 0 for subscription in outlet.subscriptions)
                 assert outlet.buffer.size == 0 or outlet.dispatcher.unmet() == 0
+            if not isinstance(process, ConsumerProcess):
+                assert not process.entrance._waiting or not process.entrance._let_first_in()
             if isinstance(process, ConsumerProcess) and not process.is_busy and not process.is_paused:
                 assert process.inlet.in_flight() == 0
                 assert not any(one.queue for one in process.inlet.subscriptions)
@@ -204,6 +217,7 @@ class MachineRoom(RuleBasedStateMachine):
         check_over(self.machine)
         self.check()
         self._check_receivers()
+        self._check_infos()
         if self.plan.is_acknowledged:
             self._check_told()
 
@@ -227,6 +241,8 @@ class MachineRoom(RuleBasedStateMachine):
         assert outcome.reason is None or (self.plan.may_fail and isinstance(outcome.reason, RestartsExhausted))
         if self.drain is not None:
             await self.drain
+        for error in await asyncio.gather(*self.waiting, return_exceptions=True):
+            assert error is None or isinstance(error, NoProcess | BufferFull | asyncio.CancelledError)
 
     def _check_receivers(self) -> None:
         """No event twice on plain edges; and while nobody leaves, the order of each sender is kept."""
@@ -240,18 +256,26 @@ class MachineRoom(RuleBasedStateMachine):
             for event in seen:
                 seen_by.setdefault(event, []).append(name)
             assert self.plan.is_acknowledged or len(set(seen)) == len(seen)
-            for sender, way in product(self.plan.stages if self.is_whole else (), ("made", "pushed")):
+            for sender, way in product(self.plan.stages if self.is_whole else (), WAYS):
                 numbers = [event.number for event in seen if (event.sender, event.way) == (sender, way)]
                 assert self.plan.is_acknowledged or numbers == sorted(numbers)
         for event, receivers in seen_by.items():
             if self.plan.stages[event.sender].kind != "broadcast":
                 assert len(set(receivers)) == 1
 
+    def _check_infos(self) -> None:
+        """A message comes once, in order; and it comes, unless its stage crashed or was ended."""
+        for name, stage in self.plan.stages.items():
+            notes, process = stage.notes, self.machine.processes[name]
+            assert notes.infos == sorted(set(notes.infos))
+            has_lived = process.restarts == 0 and process.reason == "normal" and self.is_whole
+            assert not has_lived or len(notes.infos) == notes.told_infos
+
     def _check_told(self) -> None:
         """Every message's source hears once what became of it; of what was lost or read, maybe that it failed."""
         told = [stage.notes for stage in self.plan.stages.values() if stage.notes.name.startswith("source")]
         outcomes = [outcome for notes in told for outcome in notes.told.values()]
         assert all(len(outcome) == 1 for outcome in outcomes)
-        assert len(outcomes) == sum(notes.emitted for notes in told)
+        assert len(outcomes) == sum(notes.emitted - notes.kept_out for notes in told)
         is_lost = self.has_been_read or any(discarded(process) for process in self.machine.processes.values())
         assert is_lost or all(outcome == [Outcome.DONE] for outcome in outcomes)

@@ -8,8 +8,8 @@ from headrace.pipeline.stage.outlet import Outlet
 from headrace.pipeline.stage.subscription import Subscription
 from headrace.pipeline.topology.run import Run
 from tests.fakes.laws import check_subscription, inlet_of, outlet_of
+from tests.fakes.machine_notes import Event
 from tests.fakes.machine_plans import Plan
-from tests.fakes.machine_stages import Event
 
 
 def unwrapped(events: Sequence[object]) -> list[Event]:

@@ -15,7 +15,8 @@ from headrace.pipeline.stage.settings import DispatcherName, StageSettings
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo
 from headrace.pipeline.topology.topology import Topology
-from tests.fakes.machine_stages import FORMS, PACES, Event, Form, Middle, Notes, Pace, Sink, Source
+from tests.fakes.machine_notes import FORMS, PACES, Event, Form, Notes, Pace
+from tests.fakes.machine_stages import Middle, Sink, Source
 
 MOST_DEMAND: Final = 20
 """No subscription has a larger `max_demand`."""
@@ -49,7 +50,7 @@ class StagePlan:
         notes, settings = self.notes, self.settings
         how = (self.form if notes.name.startswith("source") else self.pace, notes.pace_of_life, self.width)
         buffer = (settings.buffer_size, settings.buffer_keep, settings.demand)
-        return f"<{how} {notes.listens} {self.kind} {buffer} {settings.restart} {to}>"
+        return f"<{how} {notes.listens} {notes.answers} {self.kind} {buffer} {settings.restart} {to}>"
 
     def make(self) -> Stage:
         """Make the callback object."""
@@ -133,6 +134,7 @@ def _stages(draw: st.DrawFn, name: str, *, is_acknowledged: bool) -> StagePlan:
         is_acknowledged,
         pace_of_life=draw(st.sampled_from(["sync", "sync", *PACES])),
         listens=draw(st.sampled_from([None, None, "automatic", "manual"])),
+        answers=draw(st.sampled_from([False, False, True])),
     )
     width = draw(st.sampled_from([1, 1, 1, 0, 2]))
     kind = draw(st.sampled_from(DISPATCHERS))

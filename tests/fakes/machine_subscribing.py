@@ -1,15 +1,18 @@
 """Rules of the random machine for what is said to stages while they run: subscriptions, pauses, demand, buffers."""
 
+import asyncio
 from contextlib import suppress
 
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from headrace.ground.errors import DemandError, GraphError, NoProcess, SubscriptionError
+from headrace.pipeline.process.process import State
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
 from headrace.pipeline.topology.handle import StageHandle
 from tests.fakes.machine import MachineRoom
+from tests.fakes.machine_lines import unwrapped
 from tests.fakes.machine_plans import StagePlan, edges, names
 
 
@@ -96,6 +99,44 @@ class SubscribingRoom(MachineRoom):
     @rule(data=st.data(), size=st.one_of(st.none(), st.integers(0, 20)))
     def resize(self, data: st.DataObject, size: int | None) -> None:
         self.handle(self.one_of(data, "source", "middle")).resize(size, "first")
+        self.check()
+
+    @rule(data=st.data())
+    def info(self, data: st.DataObject) -> None:
+        stage = self.one_of(data)
+        if self.machine.processes[stage.notes.name].state is not State.ENDED:
+            stage.notes.told_infos += 1
+            self.handle(stage).info(stage.notes.told_infos)
+            self.check()
+
+    @rule(data=st.data(), count=st.integers(0, 30), can_wait=st.booleans())
+    def let_in(self, data: st.DataObject, count: int, *, can_wait: bool) -> None:
+        stage = self.one_of(data, "source", "middle")
+        notes = stage.notes
+        is_source = notes.name.startswith("source")
+        events = [notes.at_source("let in") if is_source else notes.new("let in") for _ in range(count)]
+        self.waiting.append(self.loop.create_task(self._let_all_in(stage, events, can_wait=can_wait)))
+        self.step_once()
+
+    async def _let_all_in(self, stage: StagePlan, events: list[object], *, can_wait: bool) -> None:
+        handle = self.handle(stage)
+        try:
+            if can_wait:
+                await handle.emit(events)
+            else:
+                handle.emit_nowait(events)
+        finally:
+            stage.notes.kept_out += sum(event.number not in stage.notes.let_in for event in unwrapped(events))
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data())
+    def take_back(self, data: st.DataObject) -> None:
+        self.waiting[data.draw(st.integers(0, len(self.waiting) - 1))].cancel()
+        self.step_once()
+
+    def step_once(self) -> None:
+        """Let the loop run one iteration."""
+        self.loop.run(asyncio.sleep(0))
         self.check()
 
     def let_go_on(self) -> None:

@@ -18,8 +18,8 @@ from headrace.pipeline.process.process import Process, State
 from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from tests.fakes.machine import Reader
+from tests.fakes.machine_mail import crash_now, push_now
 from tests.fakes.machine_plans import Plan, StagePlan, plans
-from tests.fakes.machine_stages import crash_now, push_now
 from tests.fakes.machine_subscribing import SubscribingRoom
 
 STEPS: Final = int(os.environ.get("HEADRACE_MACHINE_STEPS", "6000"))
@@ -43,8 +43,7 @@ class Machine(SubscribingRoom):
     @rule(steps=st.integers(1, 30))
     def step(self, steps: int) -> None:
         for _ in range(steps):
-            self.loop.run(asyncio.sleep(0))
-            self.check()
+            self.step_once()
 
     @rule()
     def rest(self) -> None:
@@ -61,7 +60,7 @@ class Machine(SubscribingRoom):
 
     @rule(data=st.data(), count=st.integers(1, 100))
     def supply(self, data: st.DataObject, count: int) -> None:
-        self.one_of(data, "source").notes.supply += count
+        self.one_of(data, "source", "middle").notes.supply += count
 
     @rule(data=st.data(), count=st.integers(1, 30))
     def push(self, data: st.DataObject, count: int) -> None:

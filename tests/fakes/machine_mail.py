@@ -1,0 +1,15 @@
+"""What the random machine sends its stages by mail."""
+
+from tests.fakes.machine_notes import MachineCrash
+from tests.fakes.machine_stages import Middle, Source
+
+
+def crash_now(stage: object) -> None:
+    """Raise: it is sent to a stage by mail."""
+    raise MachineCrash(type(stage).__name__)
+
+
+def push_now(count: int, stage: object) -> None:
+    """Have a stage emit events beside those that were asked for: it is sent by mail."""
+    assert isinstance(stage, Source | Middle)
+    stage.push(count)
