@@ -35,6 +35,7 @@
         ├── BufferFull           a stage has no room for events from outside
         ├── DispatcherError      a dispatcher that does not exist, or cannot be made
         ├── UnknownPartition     a partition dispatcher's hash names a partition that is none
+        ├── ReaderTooSlow        whoever reads a stage stood still for too long
         ├── SubscriptionError    a subscription cannot do what is asked of it
         ├── MetricConflict       two metrics of one stage claim one name
         └── GraphError           stages that cannot be linked
@@ -385,6 +386,18 @@ class BufferFull(StageError):
         super().__init__(
             f"stage {stage!r} has no room for the events (it buffers {limit}): "
             "use `await emit`, which waits for room, or turn whoever sent them away for now"
+        )
+
+
+class ReaderTooSlow(StageError):
+    """Whoever reads a stage stood still for longer than it may; what it had not read goes to others."""
+
+    def __init__(self, stage: str, seconds: float) -> None:
+        self.stage = stage
+        self.seconds = seconds
+        super().__init__(
+            f"the reader of stage {stage!r} stood still for {seconds:g} s and has lost its place: "
+            "read quicker, or give it a longer patience_seconds"
         )
 
 

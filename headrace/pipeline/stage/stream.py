@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
-from headrace.ground.errors import ProcessDown
+from headrace.ground.errors import ProcessDown, ReaderTooSlow
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.demand.window import Window
@@ -24,6 +24,8 @@ class Reader:
         self.inlet = Inlet(StageCounts(self.name), is_by_delivery=False)
         self.inlet.is_acknowledged = producer.outlet.is_acknowledged
         self.read = 0
+        self.is_late = False
+        self._timer: asyncio.TimerHandle | None = None
         self._arrival: asyncio.Future[None] | None = None
         self._loop = producer.scheduler.loop
         self.turns = Turns(self, self._turn)
@@ -70,8 +72,25 @@ class Reader:
             self._arrival = self._loop.create_future()
             await self._arrival
 
+    def watch(self, patience_seconds: float | None) -> None:
+        """Leave once whoever reads has stood still on a batch for `patience_seconds`, and twice that at most."""
+        if patience_seconds is not None:
+            self._timer = self._loop.call_later(patience_seconds, self._look_after, patience_seconds, None, 0)
+
+    def _look_after(self, patience_seconds: float, batch: list[object] | None, read: int) -> None:
+        in_hand = self.inlet.hand
+        if in_hand is not None and in_hand is batch and self.read == read:
+            self.is_late = True
+            self.leave()
+        else:
+            self._timer = self._loop.call_later(
+                patience_seconds, self._look_after, patience_seconds, in_hand, self.read
+            )
+
     def leave(self) -> None:
         """End the subscription; what was not read, `read` events into the batch in hand, goes back with the rest."""
+        if self._timer is not None:
+            self._timer.cancel()
         batch, self.inlet.hand = self.inlet.hand, None
         if batch is not None and self.read < len(batch):
             self.inlet.source.put_back(batch[self.read :], self.inlet.born)
@@ -79,15 +98,17 @@ class Reader:
 
 
 async def read_stage(
-    producer: ProducerProcess | ProducerConsumerProcess, window: Window
+    producer: ProducerProcess | ProducerConsumerProcess, window: Window, patience_seconds: float | None = None
 ) -> AsyncGenerator[object, None]:
     """Subscribe to a stage and yield its events; ask for more once a batch has been read; leave when closed.
 
     A message is yielded as its data, and is done with when the next event is asked for, or the reader is closed.
+    Who asks for the next event only after `patience_seconds` has lost its place, and gets `ReaderTooSlow`.
     """
     if producer.state is State.ENDED:
         return
     reader = Reader(producer, window)
+    reader.watch(patience_seconds)
     is_acknowledged = producer.outlet.is_acknowledged
     try:
         while (batch := await reader.next_batch()) is not None:
@@ -99,6 +120,8 @@ async def read_stage(
                         event.acknowledgement.end(Outcome.DONE)
                 else:
                     yield event
+                if reader.is_late:
+                    raise ReaderTooSlow(producer.name, patience_seconds or 0.0)
             reader.inlet.settle_hand()
     finally:
         reader.leave()

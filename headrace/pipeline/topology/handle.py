@@ -72,14 +72,18 @@ class StageHandle(Generic[G_co]):
         living = (subscription for subscription in process.inlet.subscriptions if subscription.ended is None)
         return [SubscriptionHandle(subscription, process) for subscription in living]
 
-    def stream(self, max_demand: int = 1000, min_demand: int | None = None) -> AsyncGenerator[object, None]:
+    def stream(
+        self, max_demand: int = 1000, min_demand: int | None = None, *, patience_seconds: float | None = None
+    ) -> AsyncGenerator[object, None]:
         """Read the stage's events under back-pressure: it is asked for more only as they are read.
 
         The reader is one more subscriber from its first `anext` on, until it is closed or the stage has completed.
-        What it had not read then goes to others. Works with aiostream's pipes. Raises `GraphError` for a consumer,
-        `DemandError` for bounds that do not fit.
+        What it had not read then goes to others. Works with aiostream's pipes. A reader that stands still holds up
+        whatever shares the stage with it: with `patience_seconds` it loses its place after that time (twice at most),
+        and gets `ReaderTooSlow` when it goes on. Raises `GraphError` for a consumer, `DemandError` for bounds that do
+        not fit.
         """
-        return read_stage(self._emitting("stream", "read"), Window(max_demand, min_demand))
+        return read_stage(self._emitting("stream", "read"), Window(max_demand, min_demand), patience_seconds)
 
     async def emit(self, events: Iterable[object]) -> None:
         """Emit events from the stage, beside its own, as soon as there is room: asked for, or in its buffer.

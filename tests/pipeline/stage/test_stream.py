@@ -7,13 +7,13 @@ from typing import cast
 import pytest
 from aiostream import pipe, stream
 
-from headrace.ground.errors import DemandError, GraphError, NoProcess, RestartsExhausted
+from headrace.ground.errors import DemandError, GraphError, NoProcess, ReaderTooSlow, RestartsExhausted
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Gated, Numbers, Pass, Silent
-from tests.fakes.stepping import run_of, settled
+from tests.fakes.stepping import run_of, settled, until
 
 
 @pytest.mark.asyncio
@@ -184,3 +184,35 @@ async def test_a_reader_that_is_cancelled_gives_all_back() -> None:
     assert collect.events == list(range(1, 10))
     stage = topology.snapshot().stages[0]
     assert (stage.events_sent, stage.buffer_events) == (10, 0)
+
+
+@pytest.mark.asyncio
+async def test_a_reader_that_stands_still_loses_its_place_and_what_it_has_not_read() -> None:
+    topology, collect = Topology(), Collect()
+    handle = topology.add("numbers", lambda: Numbers(10))
+    topology.add("collect", lambda: collect, subscribe_to=None)
+    await topology.start()
+    reader = handle.stream(6, 0, patience_seconds=0.001)
+    assert await anext(reader) == 1
+    await until(lambda: not run_of(topology).processes["numbers"].outlet.subscriptions)  # type: ignore[union-attr]
+    topology.stage("collect").subscribe("numbers")
+    with pytest.raises(ReaderTooSlow, match="the reader of stage 'numbers' stood still for"):
+        await anext(reader)
+    assert (await topology.join()).is_fine
+    assert collect.events == list(range(2, 11))
+
+
+@pytest.mark.asyncio
+async def test_a_reader_that_waits_for_events_is_not_late() -> None:
+    topology, silent = Topology(), Silent()
+    handle = topology.add("silent", lambda: silent)
+    await topology.start()
+    reader = handle.stream(6, 0, patience_seconds=0.001)
+    first = asyncio.ensure_future(anext(reader))
+    ticks = run_of(topology).scheduler.loop.create_future()
+    run_of(topology).scheduler.loop.call_later(0.005, ticks.set_result, None)
+    await ticks
+    silent.emit_nowait([1])
+    assert await first == 1
+    await reader.aclose()
+    await topology.drain()
