@@ -67,7 +67,12 @@ class WeightedDispatcher(Dispatcher[S]):
         rounds = min(
             most // sum(share.weight for share in active), *(share.pending // share.weight for share in active)
         )
-        return [(share, rounds * share.weight) for share in active] if rounds else []
+        if not rounds:
+            return []
+        place = self._line.index(active[-1]) + 1
+        self._line = self._line[place:] + self._line[:place]
+        self._left = self._line[0].weight
+        return [(share, rounds * share.weight) for share in active]
 
     def _turn(self, most: int) -> list[tuple[S, int]]:
         """Return what the first in line gets of its turn, and let the next one follow when it is over."""

@@ -1,6 +1,5 @@
 """What a dispatcher sees of the stage behind it, and how that stage counts what is not delivered."""
 
-from collections.abc import Callable
 from typing import Protocol
 
 from headrace.ground.telemetry import LOG
@@ -15,7 +14,9 @@ class Outgoing(Protocol):
 
     counts: StageCounts
     is_acknowledged: bool
-    informed: Callable[[object], None]
+
+    def reached(self, message: object) -> None:
+        """Hand on a message whose time has come."""
 
     def discard(self, events: list[object], reason: str) -> None:
         """Count events that go no further as failed."""
@@ -58,4 +59,4 @@ class DispatchHost:
 
     def reached(self, message: object) -> None:
         """Hand a message on whose time has come."""
-        self._outlet.informed(message)
+        self._outlet.reached(message)

@@ -41,6 +41,7 @@ class Outlet:
         "room_made",
         "sole",
         "subscriptions",
+        "waiting_messages",
     )
 
     def __init__(self, dispatcher: Dispatcher[Subscription], buffer: Buffer[object], counts: StageCounts) -> None:
@@ -55,6 +56,7 @@ class Outlet:
         self.is_closed = False
         self.room_made: Callable[[], None] | None = None
         self.informed: Callable[[object], None] = lambda _: None
+        self.waiting_messages = 0
         self.format_discarded: Callable[[int], bool] = lambda _: True
         dispatcher.begin(DispatchHost(self))
 
@@ -176,10 +178,16 @@ class Outlet:
 
         A delivery is cut in two at the message, which counts as no event and is kept when events are discarded.
         """
+        self.waiting_messages += 1
         if self.buffer.size:
             self.buffer.mark(message)
         elif self.dispatcher.mark(message):
-            self.informed(message)
+            self.reached(message)
+
+    def reached(self, message: object) -> None:
+        """Hand on a message whose time has come."""
+        self.waiting_messages -= 1
+        self.informed(message)
 
     def resize(self, buffer_size: int | None, keep: Keep) -> None:
         """Buffer at most `buffer_size` events from now on; what no longer fits is discarded, as `keep` says."""
@@ -234,14 +242,15 @@ class Outlet:
     def complete(self, *, is_draining: bool) -> bool:
         """Serve the buffer, and tell the subscribers of the end once it is empty; return whether it is.
 
-        In a drain, what nobody is left to take is discarded.
+        In a drain, what nobody is left to take is discarded. Messages that were reached have their turn first.
         """
+        messages = self.waiting_messages
         self.collect()
         if is_draining:
             self.drain()
             if not self.subscriptions:
                 self._unload("cancelled")
-        if self.buffered():
+        if self.buffered() or messages:
             return False
         self._close(Mark(MarkKind.COMPLETED))
         return True
@@ -289,7 +298,7 @@ class Outlet:
         if self.buffer.marks:
             for message in self.buffer.reached():
                 if self.dispatcher.mark(message):
-                    self.informed(message)
+                    self.reached(message)
 
     def _dispatch(self, events: list[object], born: float) -> int:
         dispatcher = self.dispatcher
@@ -305,11 +314,12 @@ class Outlet:
             subscription.deliver(portion, since)
         if self.sole is None:
             self._sent += delivered if dispatcher.takes_back else used
-        if delivered != used * receivers and self.subscriptions:
-            self._ask_for_more(self.subscriptions[0])
+        if used and (delivered != used * receivers or not dispatcher.is_plain_with_one):
+            self._ask_for_more()
         return used
 
-    @staticmethod
-    def _ask_for_more(subscription: Subscription) -> None:
-        """Let the stage take another turn: events were used up that nobody's demand was met by."""
-        subscription.wake(subscription.producer_turns)
+    def _ask_for_more(self) -> None:
+        """Let the stage take another turn if as many are missed as before: what was used up met no demand."""
+        if self.subscriptions and self.dispatcher.unmet() > 0:
+            subscription = self.subscriptions[0]
+            subscription.wake(subscription.producer_turns)

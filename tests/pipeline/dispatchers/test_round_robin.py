@@ -1,6 +1,6 @@
 """Round-robin dispatcher: one by one, in turn, and nobody who misses events is passed over."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.pipeline.dispatchers.round_robin import RoundRobinDispatcher
@@ -16,6 +16,7 @@ def _next_in_turn(dealer: Dealer) -> Share | None:
     return share
 
 
+@settings(max_examples=400)
 @given(st.data())
 def test_a_batch_is_dealt_as_event_by_event_would_be(data: st.DataObject) -> None:
     deal(data, Dealer(RoundRobinDispatcher(), _next_in_turn, is_strict=True))

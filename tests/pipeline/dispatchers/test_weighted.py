@@ -1,6 +1,6 @@
 """Weighted dispatcher: turns as long as the weights say, and nobody who misses events is passed over."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.pipeline.dispatchers.weighted import WeightedDispatcher
@@ -20,6 +20,7 @@ def _next_by_weight(dealer: Dealer) -> Share | None:
     return share if is_missing else None
 
 
+@settings(max_examples=400)
 @given(st.data())
 def test_each_gets_as_many_of_a_batch_as_event_by_event(data: st.DataObject) -> None:
     deal(data, Dealer(WeightedDispatcher(), _next_by_weight, is_strict=False), max_weight=5)
