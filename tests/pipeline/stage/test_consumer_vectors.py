@@ -7,8 +7,11 @@ from headrace.pipeline.demand.window import Window
 from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
+from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.producer_consumer_process import ProducerConsumerProcess
+from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.topology.topology import Topology
 from tests.fakes.raw_ends import RawConsumer, RawProducer
 from tests.fakes.stepping import alone, rest, started
 
@@ -29,6 +32,20 @@ CONSUMERS = {
     "send 100 => batch 100, ask 300; send 100 => batch 100",
 }
 
+PRODUCER_CONSUMERS = {
+    "M1": "10/5: subscribe => ask 10; send 10 => ; A asks 3 => batch 5, ask 5, batch 5, ask 5, A 1..3, 7 buffered; "
+    "A asks 7 => A 4..10; A asks 1 => ",
+    "M1, asked before": "10/5: subscribe => ask 10; A asks 3 => ; "
+    "send 10 => batch 5, ask 5, batch 5, ask 5, A 1..3, 7 buffered; A asks 8 => A 4..10; "
+    "send 10 => batch 5, ask 5, batch 5, ask 5, A 11..11, 9 buffered",
+}
+
+FINITE = {  # where GenStage says down, completed is an end of its own here
+    "E1": "10/5: 1..7 => batch 5, batch 2, handle_cancel completed normal",
+    "E1, nothing": "10/5: 1..0 => handle_cancel completed normal",
+    "E1, one by one": "1/0: 1..2 => batch 1, batch 1, handle_cancel completed normal",
+}
+
 
 def parsed(vector: str) -> tuple[Window, list[tuple[str, list[str]]]]:
     """Return the window of a vector, and its steps: what is done, and what must follow."""
@@ -36,7 +53,7 @@ def parsed(vector: str) -> tuple[Window, list[tuple[str, list[str]]]]:
     most, least = sizes.split("/")
     pairs = [step.split(" => ") for step in steps.split("; ")]
     return Window(int(most), None if least == "default" else int(least)), [
-        (done, expected.split(", ")) for done, expected in pairs
+        (done, list(filter(None, expected.split(", ")))) for done, expected in pairs
     ]
 
 
@@ -48,6 +65,11 @@ class _Noting(Consumer[object]):
     def handle_events(self, events: list[object]) -> None:
         self.log.append(f"batch {len(events)}")
         self.events += events
+
+
+class _NotingEnd(_Noting):
+    def handle_cancel(self, kind: str, reason: object, subscription: object) -> None:
+        self.log.append(f"handle_cancel {kind} {reason}")
 
 
 class _NotingPass(ProducerConsumer[object, object]):
@@ -97,32 +119,43 @@ def test_a_window_that_cannot_be_is_refused_with_what_is_allowed(most: int, leas
 
 
 @pytest.mark.asyncio
-async def test_a_producer_consumer_works_only_while_its_own_subscribers_miss_events() -> None:
-    """M1."""
+@pytest.mark.parametrize("name", PRODUCER_CONSUMERS)
+async def test_a_producer_consumer_works_only_while_its_own_subscribers_miss_events(name: str) -> None:
+    window, steps = parsed(PRODUCER_CONSUMERS[name])
     log: list[str] = []
     process = alone(_NotingPass(log), Scheduler())
     assert isinstance(process, ProducerConsumerProcess)
-    producer, consumer = RawProducer("producer", process, Window(10, 5), log=log), RawConsumer("A", process)
-
-    async def step(*expected: str) -> None:
-        await rest(process.scheduler)
-        assert log == list(expected)
+    producer, consumer = RawProducer("producer", process, window, log=log), RawConsumer("A", process)
+    sent = 0
+    for done, expected in steps:
         log.clear()
+        consumer.deliveries.clear()
+        if done == "subscribe":
+            await started(process)
+        elif done.startswith("send "):
+            count = int(done.removeprefix("send "))
+            producer.send(range(sent + 1, sent + count + 1))
+            sent += count
+        else:
+            consumer.ask(int(done.removeprefix("A asks ")))
+        await rest(process.scheduler)
+        got = [event for delivery in consumer.deliveries for event in delivery]
+        log += [f"A {got[0]}..{got[-1]}"] if got else []
+        log += [f"{process.outlet.buffer.size} buffered"] if process.outlet.buffer.size else []
+        assert log == expected, done
 
-    await started(process)
-    await step("ask 10")
-    producer.send(range(1, 11))
-    await step()
-    consumer.ask(3)
-    await step("batch 5", "ask 5", "batch 5", "ask 5")
-    assert consumer.deliveries == [[1, 2, 3]]
-    assert process.outlet.buffer.size == 7
-    consumer.ask(7)
-    await step()
-    assert consumer.deliveries == [[1, 2, 3], [4, 5, 6, 7, 8, 9, 10]]
-    consumer.ask(1)
-    await step()
-    assert consumer.got == 10
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", FINITE)
+async def test_a_finite_producer_is_read_to_its_end_which_comes_last(name: str) -> None:
+    window, steps = parsed(FINITE[name])
+    topology, log = Topology(), list[str]()
+    topology.add("numbers", Producer.from_stream(range(1, int(steps[0][0].removeprefix("1..")) + 1)))
+    to = SubscribeTo("numbers", window.max_demand, window.min_demand)
+    topology.add("noting", lambda: _NotingEnd(log), subscribe_to=to)
+    async with topology:
+        assert (await topology.join()).is_fine
+    assert log == steps[0][1]
 
 
 @pytest.mark.asyncio
