@@ -10,7 +10,7 @@ from headrace.config.config import Config, ConfiguredStage
 from headrace.config.exports import Export, duplicates, exports
 from headrace.config.fields import keys_of
 from headrace.config.findings import Fault
-from headrace.config.graph import Vertex, graph_faults
+from headrace.config.graph import Vertex, graph_faults, unheard_faults
 from headrace.config.interpolate import interpolate
 from headrace.config.load import load
 from headrace.config.mask import Mask
@@ -28,11 +28,15 @@ DEFAULT_NAME: Final = "pipeline"
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What a config is checked with: the variables and folder, the stage types, and whether functions are imported."""
+    """What a config is checked with: the variables and folder, the stage types, and whether functions are imported.
+
+    `runs_alone` says that no Python around it will read or subscribe to a stage.
+    """
 
     surroundings: Surroundings
     catalogue: Catalogue
     imports: bool = True
+    runs_alone: bool = False
 
 
 def check(source: Source, conditions: Conditions) -> Config:
@@ -55,9 +59,14 @@ class _Check:
         if self.conditions.imports:
             put_first(self._folders(child(Found(tree), "python_path")))
         checked = [self._stage(name, found) for name, found in self._stages(tree)]
-        for span, fault in graph_faults({vertex.name: vertex for vertex, _ in checked}):
-            self.report.add(span, fault)
+        self._graph({vertex.name: vertex for vertex, _ in checked})
         return self._config(keys, checked)
+
+    def _graph(self, vertices: Mapping[str, Vertex]) -> None:
+        """Report what is wrong between the stages."""
+        faults = [*graph_faults(vertices), *(unheard_faults(vertices) if self.conditions.runs_alone else ())]
+        for span, fault in faults:
+            self.report.add(span, fault)
 
     def _folders(self, told: Found | None) -> Iterator[Path]:
         """Yield the config's folder and those of its `python_path`, even where other keys at the top are wrong."""

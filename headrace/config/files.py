@@ -22,14 +22,16 @@ def load_file(
     environ: Mapping[str, str] | None = None,
     imports: bool = True,
     catalogue: Catalogue | None = None,
+    runs_alone: bool = False,
 ) -> Config:
     """Read and check one config file; raises ConfigError with all findings.
 
     `environ` are the variables for `${...}`, the OS process's own when None; `catalogue` the stage types, the installed
     ones when None. With `imports` the file's folder and its `python_path` come first on `sys.path` from then on,
-    and the Python functions that it names are imported; without, only their names are looked at.
+    and the Python functions that it names are imported; without, only their names are looked at. With `runs_alone` a
+    stage that emits to no other is a finding; else the program around it may read or subscribe to that stage.
     """
-    return load_files([path], environ=environ, imports=imports, catalogue=catalogue)[0]
+    return load_files([path], environ=environ, imports=imports, catalogue=catalogue, runs_alone=runs_alone)[0]
 
 
 def load_files(
@@ -38,6 +40,7 @@ def load_files(
     environ: Mapping[str, str] | None = None,
     imports: bool = True,
     catalogue: Catalogue | None = None,
+    runs_alone: bool = False,
 ) -> list[Config]:
     """Read and check config files that are to run side by side; raises ConfigError with the findings of all of them.
 
@@ -49,7 +52,7 @@ def load_files(
     findings: list[Finding] = []
     for path in map(Path, paths):
         try:
-            conditions = Conditions(Surroundings(variables, path.parent), types, imports)
+            conditions = Conditions(Surroundings(variables, path.parent), types, imports, runs_alone)
             configs.append(check(read(path), conditions))
         except ConfigError as error:
             findings.extend(error.findings)

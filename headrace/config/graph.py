@@ -43,6 +43,34 @@ def graph_faults(vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
     yield from _circles(edges)
 
 
+def unheard_faults(vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
+    """Yield every stage that emits to nobody: it would wait for ever, and the run with it.
+
+    Where a subscription cannot be read, or names no stage, nothing is said: it may be the one that is missing.
+    """
+    heard: set[str] = set()
+    for vertex in vertices.values():
+        named = [edge.producer for edge in _edges(vertex)]
+        if len(named) < _subscriptions(vertex) or not vertices.keys() >= set(named):
+            return
+        heard.update(named)
+    for name, vertex in vertices.items():
+        if vertex.kind not in (None, "consumer") and name not in heard:
+            message = (
+                f"no stage subscribes to {name}, so it would wait for ever: subscribe one to it, "
+                "a `discard` stage where its events are of no use"
+            )
+            yield vertex.found.name, Fault("nobody-subscribes", message)
+
+
+def _subscriptions(vertex: Vertex) -> int:
+    """Return how many subscriptions stand there, whether they can be read or not."""
+    told = child(vertex.found, "subscribe_to")
+    if told is None:
+        return 0
+    return len(told.node.items) if isinstance(told.node, ListNode) else 1
+
+
 def _edges(vertex: Vertex) -> Iterator[_Edge]:
     """Yield the subscriptions that name a stage; what names none is a finding of the stage's own keys."""
     told = child(vertex.found, "subscribe_to")

@@ -1,10 +1,15 @@
 """What is wrong with edges, as a whole."""
 
+from pathlib import Path
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.config.findings import ConfigError
+from headrace.config.files import load_file
+from headrace.config.findings import ConfigError, Finding
 from tests.config.configs import config_of, findings_of
+from tests.fakes.config_stages import catalogue
 
 
 def test_a_circle_is_named_in_full_at_one_of_its_subscriptions() -> None:
@@ -81,3 +86,27 @@ def _has_circle(edges: dict[str, list[str]]) -> bool:
         for name in free:
             rest.pop(name)
     return bool(rest)
+
+
+def unheard(folder: Path, text: str) -> list[Finding]:
+    (folder / "a.yaml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_file(folder / "a.yaml", environ={}, imports=False, catalogue=catalogue(), runs_alone=True)
+    return list(caught.value.findings)
+
+
+def test_a_stage_that_emits_to_nobody_is_named_where_the_config_runs_alone(tmp_path: Path) -> None:
+    text = "stages:\n  t: {type: tick}\n  a: {type: change, subscribe_to: t}\n  u: {type: tick}\n"
+    found = unheard(tmp_path, text)
+    places = [(one.code, one.line, one.column) for one in found]
+    assert places == [("nobody-subscribes", 3, 3), ("nobody-subscribes", 4, 3)]
+    assert found[0].message.startswith("no stage subscribes to a, so it would wait for ever: subscribe one to it")
+    assert len(config_of(text).stages) == 3  # the program around it may read the rest
+
+
+@pytest.mark.parametrize("subscribe_to", ["tt", "[t, 7]", "{stage: [u]}", "${WHO}"])
+def test_no_stage_is_called_unheard_where_a_subscription_cannot_be_read(tmp_path: Path, subscribe_to: str) -> None:
+    stages = f"  t: {{type: tick}}\n  u: {{type: tick}}\n  z: {{type: tally, subscribe_to: {subscribe_to}}}\n"
+    codes = {one.code for one in unheard(tmp_path, f"stages:\n{stages}")}
+    assert codes
+    assert "nobody-subscribes" not in codes

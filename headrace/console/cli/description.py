@@ -16,7 +16,7 @@ _DEFAULT_DEMAND = SubscriptionKeys(stage="").max_demand
 def check_files(files: Sequence[str], *, imports: bool, as_json: bool) -> ExitCode:
     """Check files and print what they describe, or everything that is wrong; return the exit code."""
     try:
-        configs = load_files(files, imports=imports)
+        configs = load_files(files, imports=imports, runs_alone=True)
     except ConfigError as error:
         if as_json:
             print_json({"exit_code": int(ExitCode.CONFIG), "findings": error.as_json(), "files": []})

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from headrace.config.files import load_file
 from headrace.config.findings import ConfigError
 from headrace.config.pipeline import Pipeline
 from headrace.console.cli.ending import Ending
@@ -38,7 +39,7 @@ class RunOptions:
 def run_file(options: RunOptions) -> ExitCode:
     """Run what a config file describes; return the exit code."""
     try:
-        pipeline = Pipeline.from_file(options.file)
+        pipeline = Pipeline.from_config(load_file(options.file, runs_alone=True))
     except ConfigError as error:
         return _refuse(options, error)
     with _reporting(options, pipeline) as progress:

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.console.cli.command import NUMBERS, run, write
 
 TALLY = """\
@@ -108,3 +110,11 @@ def test_no_option_of_a_stage_and_no_token_is_printed(tmp_path: Path) -> None:
 
 def test_no_file_is_wrong_usage(tmp_path: Path) -> None:
     assert run(tmp_path, "validate").returncode == 2
+
+
+@pytest.mark.parametrize("command", ["validate", "run"])
+def test_a_stage_that_nobody_takes_from_is_78(tmp_path: Path, command: str) -> None:
+    write(tmp_path, a_yaml="stages:\n  numbers: {type: generate, count: 10}\n")
+    done = run(tmp_path, command, "a.yaml")
+    assert done.returncode == 78
+    assert "a.yaml:2:3: nobody-subscribes: no stage subscribes to numbers" in done.stderr
