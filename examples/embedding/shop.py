@@ -6,18 +6,15 @@ It knows nothing of HTTP, and nothing of it is global: every event loop makes a 
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeVar, cast
+from typing import Final, cast
 
 from headrace import Consumer, Pipeline, ProducerConsumer, StageSettings, SubscribeTo
 from headrace.pipeline.stage.producer import Inbox
 
-E = TypeVar("E")
-
-PATIENCE_SECONDS: Final = 3.0
-"""How long a reader of the stream may take over one event."""
+PATIENCE_SECONDS: Final = 2.0
+"""How long a reader of the stream may stand still, for it holds up the others."""
 
 ROOM_SECONDS: Final = 5.0
 """How long orders wait for room."""
@@ -97,9 +94,11 @@ class Shop:
     def priced(self) -> AsyncGenerator[Priced, None]:
         """Yield what gets its price from now on, until the shop closes, or whoever reads it leaves or falls behind.
 
-        A reader sets the pace, as every subscriber does: others may be 10 events ahead of it, and no more.
+        A reader sets the pace, as every subscriber does: others may be 10 events ahead of it, and no more. One that
+        stands still gets `ReaderTooSlow`.
         """
-        return patient(cast("AsyncGenerator[Priced, None]", self._prices.stream(max_demand=10)), PATIENCE_SECONDS)
+        events = self._prices.stream(max_demand=10, patience_seconds=PATIENCE_SECONDS)
+        return cast("AsyncGenerator[Priced, None]", events)
 
     def report(self) -> dict[str, object]:
         """Say how the pipeline is: whether it runs, and what every stage has been through."""
@@ -110,19 +109,3 @@ class Shop:
             for stage in snapshot.stages
         ]
         return {"state": snapshot.state, "reason": reason and str(reason), "stages": stages}
-
-
-async def patient(events: AsyncGenerator[E, None], seconds: float) -> AsyncGenerator[E, None]:
-    """Yield events as long as each is taken within `seconds`.
-
-    A browser that stands still would hold up the pipeline, and frameworks may be late to close what it read: leave.
-    """
-    loop = asyncio.get_running_loop()
-    leaving: set[asyncio.Task[None]] = set()
-    async with aclosing(events):
-        async for event in events:
-            late = loop.call_later(seconds, lambda: leaving.add(loop.create_task(events.aclose())))
-            try:
-                yield event
-            finally:
-                late.cancel()
