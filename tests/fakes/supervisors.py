@@ -77,6 +77,11 @@ class Bench:
         asks, self.producer.log[:] = list(self.producer.log), []
         return asks
 
+    async def end(self) -> None:
+        """Kill what still lives."""
+        self.process.kill()
+        await self.process.buried
+
     def discarded(self) -> dict[str, int]:
         """Return what was discarded, and why."""
         return {reason: count for reason, count in self.process.counts.discarded.items() if count}

@@ -3,13 +3,13 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 from headrace.ground.errors import NameTaken, PermanentChild, RestartsExhausted, Unrecoverable
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.child import Child
+from headrace.pipeline.process.child_spec import Kind
 from headrace.pipeline.process.process import ExitReason, State
 from headrace.pipeline.process.restart import Restart, RestartWindow, wants_restart
 from headrace.pipeline.process.scheduler import Scheduler, Turns
@@ -50,16 +50,20 @@ class Owner(Protocol):
     turns: Turns
 
 
-@dataclass(slots=True, eq=False)
 class Slot:
-    """A child and what it was started for: an event of a subscription, or nothing that anybody counts."""
+    """A child and what it was started for: an event of a subscription, or nothing that any demand counts."""
 
-    process: Killable
-    restart: Restart
-    since: float
-    subscription: Subscription | None = None
-    event: object = None
-    born: float = 0.0
+    __slots__ = ("born", "event", "kind", "process", "restart", "since", "subscription")
+
+    def __init__(self, since: float, subscription: Subscription | None = None, event: object = None) -> None:
+        """The rest is said when the child is made."""
+        self.since = since
+        self.subscription = subscription
+        self.event = event
+        self.born = since
+        self.kind: Kind = "worker"
+        self.restart: Restart = "temporary"
+        self.process: Killable
 
 
 class Children:

@@ -4,12 +4,17 @@ from collections.abc import Awaitable
 from typing import ClassVar, Generic, TypeVar
 
 from headrace.ground.errors import MissingCallback, PermanentChild
+from headrace.pipeline.process.child_spec import ChildCount, ChildInfo, ChildSpec
 from headrace.pipeline.process.process import CURRENT
+from headrace.pipeline.process.ref import Ref
+from headrace.pipeline.process.reply import Reply
 from headrace.pipeline.process.restart import MAX_RESTARTS, MAX_SECONDS, Restart
 from headrace.pipeline.stage.children import EventProcess
 from headrace.pipeline.stage.consumer import Consumer
+from headrace.pipeline.stage.supervision import Supervision
 
 In = TypeVar("In")
+S = TypeVar("S")
 
 
 class ConsumerSupervisor(Consumer[In], Generic[In]):
@@ -32,12 +37,45 @@ class ConsumerSupervisor(Consumer[In], Generic[In]):
     max_restarts: ClassVar[int] = MAX_RESTARTS
     max_seconds: ClassVar[float] = MAX_SECONDS
 
+    _supervision: Supervision
+
     def run(self, event: In) -> Awaitable[object] | None:
         """Do what is to be done with one event, in a process of its own; return nothing of interest.
 
         May be `async def`. `self` is the supervisor's and shared by all children: they run side by side on one loop.
         """
         raise MissingCallback(self, "run(self, event)")
+
+    def child(self, event: In) -> ChildSpec[object]:
+        """Return the spec of the child for one event, instead of writing `run`: of a server, or another supervisor.
+
+        It is done with the event when it ends normally, as by `self.stop()`. Its restart type is "temporary" or
+        "transient". One that does not start has failed; so has one whose name a living child has.
+        """
+        raise MissingCallback(self, "child(self, event)")
+
+    def start_child(self, spec: ChildSpec[S]) -> Reply[Ref[S]]:
+        """Start one more child, which no demand counts; the reply is its reference, once its `init` is done.
+
+        `await stage.ref.call(Fetches.start_child, spec)` raises `NameTaken`, `StartFailed`, and `PermanentChild`. The
+        stage completes only when this child has ended, too.
+        """
+        return self._supervision.start(spec)
+
+    def terminate_child(self, name: str) -> Reply[None]:
+        """End a child within its shutdown time; the reply comes when it has. Its event is `discarded`, as cancelled.
+
+        A call raises `NoChild` when there is none.
+        """
+        return self._supervision.terminate(name)
+
+    def which_children(self) -> tuple[ChildInfo, ...]:
+        """Return the living children, oldest first."""
+        return self._supervision.which()
+
+    def count_children(self) -> ChildCount:
+        """Return how many children live."""
+        return self._supervision.count()
 
     def handle_events(self, events: list[In]) -> None:
         """Never called: every event is a child's."""
@@ -51,9 +89,14 @@ class ConsumerSupervisor(Consumer[In], Generic[In]):
         super().fail(error, count)
 
 
+def gives_specs(callbacks: ConsumerSupervisor[object]) -> bool:
+    """Tell whether the children are what `child` says, rather than runs."""
+    return type(callbacks).child is not ConsumerSupervisor.child
+
+
 def check_supervisor(first: ConsumerSupervisor[object]) -> None:
     """Refuse a class that does not say what its children do, or whose children would never finish."""
-    if type(first).run is ConsumerSupervisor.run:
+    if type(first).run is ConsumerSupervisor.run and not gives_specs(first):
         raise MissingCallback(first, "run(self, event)")
     if first.restart == "permanent":
         raise PermanentChild(type(first).__name__)

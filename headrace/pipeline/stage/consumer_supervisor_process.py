@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import cast
 
+from headrace.ground.errors import NameTaken
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.demand.children_window import ChildrenWindow
@@ -14,11 +15,12 @@ from headrace.pipeline.process.settings import ProcessSettings
 from headrace.pipeline.stage.children import Children, EventProcess, Slot
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
-from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
+from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor, gives_specs
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.inlet import exit_reason
 from headrace.pipeline.stage.subscription import MarkKind, Subscription
 from headrace.pipeline.stage.subscription_handle import Side
+from headrace.pipeline.stage.supervision import Supervision
 
 
 class ConsumerSupervisorProcess(ConsumerProcess):
@@ -28,7 +30,17 @@ class ConsumerSupervisorProcess(ConsumerProcess):
     children that came by it have ended, unless that end is the supervisor's own.
     """
 
-    __slots__ = ("_cut_off", "_is_completing", "_is_stopping_children", "_run", "_settings", "children")
+    __slots__ = (
+        "_cut_off",
+        "_is_completing",
+        "_is_stopping_children",
+        "_restart",
+        "_run",
+        "_settings",
+        "_spec_of",
+        "_supervision",
+        "children",
+    )
 
     def __init__(
         self, name: str, factory: Callable[[], Consumer[object]], scheduler: Scheduler, counts: StageCounts
@@ -45,7 +57,10 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         supervisor = cast("ConsumerSupervisor[object]", callbacks)
         window = RestartWindow(supervisor.max_restarts, supervisor.max_seconds)
         self.children = Children(self, window, self._settle)
+        self._supervision = supervisor._supervision = Supervision(self, self.children)  # noqa: SLF001
         self._run: Callable[[object], object] = supervisor.run
+        self._restart = supervisor.restart
+        self._spec_of = supervisor.child if gives_specs(supervisor) else None
         self._settings = ProcessSettings(shutdown_seconds=self.shutdown_seconds)
 
     def greeted(self, subscription: Subscription, side: Side, mode: object) -> None:
@@ -69,8 +84,12 @@ class ConsumerSupervisorProcess(ConsumerProcess):
             return self.end_of(subscription)
         if subscription.offset or len(events) > subscription.window.batch_size:
             events = subscription.cut(events, born)
-        for event in events:
-            self._begin(event, subscription, born)
+        for position, event in enumerate(events):
+            try:
+                self._begin(event, subscription, born)
+            except BaseException:
+                self._put_back(events, position, subscription, born)
+                raise
         self.inlet.rotate(subscription)
         return MORE
 
@@ -93,12 +112,26 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         return not is_waiting and exit_reason(subscription.cancel, mark.reason) is not None
 
     def _begin(self, event: object, subscription: Subscription, born: float) -> None:
-        children = self.children
         data = event.data if isinstance(event, Message) else event
-        callbacks = cast("ConsumerSupervisor[object]", self.callbacks)
-        process = EventProcess(children.new_name(), partial(self._run, data), self.scheduler, self._settings)
-        slot = Slot(process, callbacks.restart, self.scheduler.time(), subscription, event, born)
-        children.start(slot)
+        slot = Slot(self.scheduler.time(), subscription, event)
+        slot.born = born
+        if self._spec_of is None:
+            children = self.children
+            slot.process = EventProcess(children.new_name(), partial(self._run, data), self.scheduler, self._settings)
+            slot.restart = self._restart
+            children.start(slot)
+            return
+        spec = self._spec_of(data)
+        try:
+            self._supervision.begin(spec, slot)
+        except NameTaken as error:
+            self._settle(slot, error)
+
+    def _put_back(self, events: list[object], position: int, subscription: Subscription, born: float) -> None:
+        """Have the crash that comes hit one event alone, and those behind it wait."""
+        if position + 1 < len(events):
+            subscription.put_back(events[position + 1 :], born)
+        self.inlet.take_in_hand(subscription, [events[position]], born, 1)
 
     def _settle(self, slot: Slot, reason: ExitReason) -> None:
         """Account for a child that has ended for good, and for its event."""

@@ -1,8 +1,11 @@
 """A consumer supervisor: one child for each event, demand as children finish, and nobody hurt by a child that fails."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from typing import Protocol
 
 import pytest
+import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,20 +16,56 @@ from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
 from headrace.pipeline.stage.consumer_supervisor_process import ConsumerSupervisorProcess
 from headrace.pipeline.stage.producer import Producer
+from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.flow_stages import Numbers
 from tests.fakes.processes import Oops
-from tests.fakes.stepping import run_of, settled, until
+from tests.fakes.stepping import SETTINGS, run_of, settled, until
 from tests.fakes.supervisors import IMPATIENT, Bench, Held, HeldTransient
 
 
+class Begin(Protocol):
+    """Starts a consumer supervisor that no other watches."""
+
+    async def __call__(
+        self, callbacks: ConsumerSupervisor[object], most: int, least: int, settings: StageSettings = SETTINGS
+    ) -> Bench: ...
+
+
+def crash(topology: Topology) -> None:
+    """Have the supervisor itself crash."""
+    process = run_of(topology).processes["children"]
+    assert isinstance(process, ConsumerSupervisorProcess)
+    Ref(process).info(Oops("the supervisor itself"))
+
+
+@pytest_asyncio.fixture
+async def begin() -> AsyncIterator[Begin]:
+    """Start a consumer supervisor, which ends with the test."""
+    benches: list[Bench] = []
+
+    async def begin(
+        callbacks: ConsumerSupervisor[object], most: int, least: int, settings: StageSettings = SETTINGS
+    ) -> Bench:
+        benches.append(Bench(callbacks, most, least, settings))
+        return await benches[-1].start()
+
+    yield begin
+    for bench in benches:
+        await bench.end()
+
+
+class Tireless(HeldTransient):
+    max_restarts = 1_000_000
+
+
 @pytest.mark.asyncio
-async def test_it_asks_as_genstages_does_when_children_end() -> None:
+async def test_it_asks_as_genstages_does_when_children_end(begin: Begin) -> None:
     """S1."""
     held = Held()
-    bench = await Bench(held, 4, 2).start()
+    bench = await begin(held, 4, 2)
     assert bench.asks() == ["ask 4"]
     await bench.send(1, 2, 3, 4)
     assert (held.runs, bench.asks()) == ([1, 2, 3, 4], [])
@@ -37,26 +76,15 @@ async def test_it_asks_as_genstages_does_when_children_end() -> None:
 
 
 @pytest.mark.asyncio
-async def test_it_counts_the_finished_where_min_demand_is_low() -> None:
+async def test_it_counts_the_finished_where_min_demand_is_low(begin: Begin) -> None:
     held = Held()
-    bench = await Bench(held, 10, 2).start()
+    bench = await begin(held, 10, 2)
     await bench.send(*range(10))
     bench.asks()
     for event in range(4):
         held.open(event)
         await bench.rest()
     assert bench.asks() == ["ask 2", "ask 2"]
-
-
-def crash(topology: Topology) -> None:
-    """Have the supervisor itself crash."""
-    process = run_of(topology).processes["children"]
-    assert isinstance(process, ConsumerSupervisorProcess)
-    Ref(process).info(Oops("the supervisor itself"))
-
-
-class Tireless(HeldTransient):
-    max_restarts = 1_000_000
 
 
 @given(st.data())
@@ -92,9 +120,9 @@ async def _random_ends(data: st.DataObject) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_child_that_raises_fails_its_own_event_and_nobody_else() -> None:
+async def test_a_child_that_raises_fails_its_own_event_and_nobody_else(begin: Begin) -> None:
     held = Held()
-    bench = await Bench(held, 4, 2).start()
+    bench = await begin(held, 4, 2)
     await bench.send(1, 2, 3)
     held.open(2, Oops("two"))
     held.open(1)
@@ -108,9 +136,9 @@ async def test_a_child_that_raises_fails_its_own_event_and_nobody_else() -> None
 
 
 @pytest.mark.asyncio
-async def test_a_transient_child_is_run_again_and_holds_its_place_meanwhile() -> None:
+async def test_a_transient_child_is_run_again_and_holds_its_place_meanwhile(begin: Begin) -> None:
     held = HeldTransient()
-    bench = await Bench(held, 1, 0).start()
+    bench = await begin(held, 1, 0)
     bench.asks()
     await bench.send("a")
     held.open("a", Oops("once"))
@@ -122,9 +150,9 @@ async def test_a_transient_child_is_run_again_and_holds_its_place_meanwhile() ->
 
 
 @pytest.mark.asyncio
-async def test_too_many_restarts_end_the_supervisor_and_all_its_children() -> None:
+async def test_too_many_restarts_end_the_supervisor_and_all_its_children(begin: Begin) -> None:
     held = HeldTransient()
-    bench = await Bench(held, 4, 2, IMPATIENT).start()
+    bench = await begin(held, 4, 2, IMPATIENT)
     await bench.send("good", "bad")
     for _ in range(held.max_restarts + 1):
         held.open("bad", Oops("again"))
@@ -203,9 +231,9 @@ async def test_a_run_that_is_stopped_at_once_cancels_the_children() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_child_of_a_stopped_supervisor_may_end_in_its_time() -> None:
+async def test_a_child_of_a_stopped_supervisor_may_end_in_its_time(begin: Begin) -> None:
     held = Held()
-    bench = await Bench(held, 4, 2).start()
+    bench = await begin(held, 4, 2)
     await bench.send("a")
     bench.process.stop()
     await bench.rest()
@@ -278,11 +306,10 @@ async def test_each_child_settles_its_own_message_as_it_ends() -> None:
 
 
 @pytest.mark.asyncio
-async def test_children_live_on_when_their_producer_goes_down_and_the_subscription_is_temporary() -> None:
+async def test_children_live_on_when_their_producer_goes_down_and_the_subscription_is_temporary(begin: Begin) -> None:
     held = Held()
-    bench = Bench(held, 2, 1)
+    bench = await begin(held, 2, 1)
     bench.producer.subscription.cancel = "temporary"
-    await bench.start()
     await bench.send("a", "b")
     bench.producer.end("shutdown")
     await bench.rest()
@@ -293,9 +320,9 @@ async def test_children_live_on_when_their_producer_goes_down_and_the_subscripti
 
 
 @pytest.mark.asyncio
-async def test_a_subscription_that_the_supervisor_cancels_ends_when_its_children_have() -> None:
+async def test_a_subscription_that_the_supervisor_cancels_ends_when_its_children_have(begin: Begin) -> None:
     held = Held()
-    bench = await Bench(held, 2, 1).start()
+    bench = await begin(held, 2, 1)
     await bench.send("a", "b")
     bench.process.end_subscription(bench.producer.subscription, "normal")
     await bench.rest()
