@@ -104,7 +104,7 @@ class SubscribingRoom(MachineRoom):
     @rule(data=st.data())
     def info(self, data: st.DataObject) -> None:
         stage = self.one_of(data)
-        if self.machine.processes[stage.notes.name].state is not State.ENDED:
+        if self.machine.processes[stage.notes.name].state is State.RUNNING:
             stage.notes.told_infos += 1
             self.handle(stage).info(stage.notes.told_infos)
             self.check()
