@@ -28,7 +28,7 @@ class Place(enum.Enum):
     """It has ended for good, and its spec is kept."""
 
 
-_STATES: Final[dict[State, ChildState]] = {
+STATES: Final[dict[State, ChildState]] = {
     State.NEW: "starting",
     State.STARTING: "starting",
     State.RUNNING: "running",
@@ -36,6 +36,7 @@ _STATES: Final[dict[State, ChildState]] = {
     State.CRASHED: "restarting",
     State.ENDED: "ended",
 }
+"""What is told of a process by the state that it is in."""
 
 
 @dataclass(slots=True, eq=False)
@@ -58,9 +59,7 @@ class Supervised:
         """Whether it is started again when others are: what was told to stop is not, and no temporary child."""
         if self.restart == "temporary":
             return False
-        if self.place is Place.ENDED:
-            return not self.process.is_final
-        return not self.has_ended
+        return not self.has_ended or (self.place in (Place.ENDED, Place.DOWN) and not self.process.is_final)
 
     def stop_for_now(self) -> None:
         """Have it end within its shutdown time; what follows is its supervisor's to decide."""
@@ -71,7 +70,7 @@ class Supervised:
 
     def info(self) -> ChildInfo:
         """Return what is told of it."""
-        state = "restarting" if self.place is Place.DOWN else _STATES[self.process.state]
+        state = "restarting" if self.place is Place.DOWN else STATES[self.process.state]
         is_there = state not in ("restarting", "ended")
         ref = Ref(cast("Process[object]", self.process)) if is_there else None
         return ChildInfo(self.process.name, ref, self.kind, self.restart, state)

@@ -348,13 +348,10 @@ class Supervisor(Process[object]):
         """Let a child be ended for good: keep its spec, or forget it."""
         child.process.conclude(reason)
         name = child.process.name
-        if child.spec is not None and child.restart != "temporary":
-            child.place = Place.ENDED
-        elif self.children.get(name) is child:
+        child.place = Place.ENDED
+        is_kept = child.spec is not None and child.restart != "temporary"
+        if not is_kept and self.children.get(name) is child:
             del self.children[name]
-
-    def _retire(self) -> None:
-        """Keep its turns: there may be ends of children to decide about."""
 
     def _report(self, reason: BaseException) -> None:
         """Say why it gave up, unless the child that could not be mended has just said it."""

@@ -173,6 +173,28 @@ async def test_a_sibling_that_crashes_while_its_group_is_stopped_is_not_counted_
         assert supervisor.state is State.RUNNING
 
 
+async def test_a_temporary_child_that_crashes_as_its_group_is_stopped_does_not_hold_the_group_up() -> None:
+    family = Family()
+    specs = (family.spec("a"), family.spec("b", "temporary"))
+    async with raising_up(family, strategy="one_for_all", children=specs) as supervisor:
+        await crash(supervisor, "a", Oops("a"))
+        await crash(supervisor, "b", Oops("b"))
+        await until(lambda: "+a" in family.log)
+        assert family.taken() == ["-a", "-b", "+a"]
+
+
+async def test_a_child_that_was_done_comes_back_with_its_group_although_that_is_begun_twice() -> None:
+    family = Family()
+    specs = (family.spec("a"), family.spec("b", "transient"))
+    async with raising_up(family, strategy="one_for_all", children=specs) as supervisor:
+        await finish(supervisor, "b")
+        await until(lambda: "-b" in family.log)
+        for _ in range(2):
+            await crash(supervisor, "a", Oops("x"))
+        await until(lambda: family.log.count("-a") == 2)
+        await until(lambda: [info.state for info in supervisor.which_children()] == ["running"] * 2)
+
+
 async def test_a_child_that_crashes_while_its_group_is_started_begins_the_group_again() -> None:
     family = Family()
     async with raising_up(family, strategy="one_for_all", children=family.specs("abc")) as supervisor:
