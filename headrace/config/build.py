@@ -1,11 +1,17 @@
 """A checked config becomes stages of a topology."""
 
+from collections.abc import Callable, Hashable
 from functools import partial
 
 from headrace.config.config import Config, ConfiguredStage
+from headrace.config.dispatch import DispatcherKeys
 from headrace.config.model import SubscriptionKeys
+from headrace.pipeline.dispatchers.demand import DemandDispatcher
+from headrace.pipeline.dispatchers.dispatcher import Dispatcher
+from headrace.pipeline.dispatchers.hashing import stable_hash
+from headrace.pipeline.dispatchers.partition import PartitionDispatcher
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.stage.subscription import SubscribeTo, Subscription
 from headrace.pipeline.topology.topology import Topology
 
 
@@ -28,9 +34,30 @@ def _subscription(keys: SubscriptionKeys) -> SubscribeTo:
         min_demand=keys.min_demand,
         cancel=keys.cancel,
         selector=None if selector is None else lambda event: bool(selector(event)),
+        partition=keys.partition,
+        weight=keys.weight,
     )
 
 
 def _settings(stage: ConfiguredStage) -> StageSettings:
     buffer = stage.keys.buffer
-    return StageSettings(stage.keys.dispatcher, buffer_size=buffer.max_events, buffer_keep=buffer.keep)
+    dispatcher = _dispatcher(stage.keys.dispatcher)
+    return StageSettings(dispatcher, buffer_size=buffer.max_events, buffer_keep=buffer.keep)
+
+
+def _dispatcher(keys: DispatcherKeys) -> str | Callable[[], Dispatcher[Subscription]]:
+    if keys.partitions is not None:
+        return partial(PartitionDispatcher, keys.partitions, hash=_hash(keys), max_queue=keys.max_queue)
+    if keys.shuffle_demands_on_first_dispatch:
+        return partial(DemandDispatcher, shuffle_demands_on_first_dispatch=True)
+    return keys.type
+
+
+def _hash(keys: DispatcherKeys) -> Callable[[object], Hashable | None] | None:
+    """Return what names an event's partition: the value of `by`, or its hash where partitions are numbers."""
+    by, count = keys.by, keys.partitions
+    if by is None:
+        return None
+    if isinstance(count, int):
+        return lambda event: stable_hash(by(event)) % count
+    return by

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from headrace.config.dispatch import subscription_faults
 from headrace.config.findings import Fault
 from headrace.config.nodes import Found, ListNode, ScalarNode, child
 from headrace.config.sentences import close, missing_key
@@ -31,7 +32,7 @@ class _Edge:
     producer: str
     span: Span
     written: str | None
-    selector: Found | None = None
+    said: Found | None = None
 
 
 def graph_faults(vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
@@ -80,7 +81,7 @@ def _edges(vertex: Vertex) -> Iterator[_Edge]:
         named = child(Found(item), "stage")
         node = named.node if named else item
         if isinstance(node, ScalarNode) and not node.refused and (node.filled or isinstance(node.value, str)):
-            yield _Edge(node.text, node.span, None if node.filled else node.text, child(Found(item), "selector"))
+            yield _Edge(node.text, node.span, None if node.filled else node.text, Found(item))
 
 
 def _kind_faults(vertex: Vertex) -> Iterator[Placed]:
@@ -113,15 +114,10 @@ def _edge_faults(edges: Iterable[_Edge], vertices: Mapping[str, Vertex]) -> Iter
             fault = Fault("duplicate-subscription", f"this stage subscribes to {edge.producer} twice: once is enough")
         if fault is not None:
             yield edge.span, fault
-        elif edge.selector is not None and _dispatcher(vertices[edge.producer]) == "demand":
-            message = f"a selector picks from what is broadcast, and {edge.producer} has `dispatcher: demand`"
-            yield edge.selector.name, Fault("misplaced-key", message, "selector")
+        elif edge.said is not None:
+            dispatcher = child(vertices[edge.producer].found, "dispatcher")
+            yield from subscription_faults(edge.producer, dispatcher, edge.said)
         seen.add(edge.producer)
-
-
-def _dispatcher(vertex: Vertex) -> str | None:
-    told = child(vertex.found, "dispatcher")
-    return told.node.text if told and isinstance(told.node, ScalarNode) else None
 
 
 def _edge_fault(edge: _Edge, vertices: Mapping[str, Vertex]) -> Fault | None:

@@ -16,8 +16,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from headrace.config.dispatch import DispatcherKeys, long_form
 from headrace.pipeline.demand.buffer import Keep
-from headrace.pipeline.stage.settings import DispatcherName
 from headrace.pipeline.stage.subscription import CancelMode
 from headrace.stages.address import Address
 from headrace.stages.options import AddressField, CountField, ExpressionField
@@ -97,6 +97,8 @@ class SubscriptionKeys(_Keys):
     min_demand: Annotated[CountField, Field(ge=0)] | None = None
     cancel: CancelMode = "temporary"
     selector: ExpressionField | None = None
+    partition: int | str | None = None
+    weight: Annotated[CountField, Field(ge=1)] = 1
 
     @field_validator("min_demand")
     @classmethod
@@ -120,7 +122,7 @@ class StageKeys(_Keys):
 
     type: str
     subscribe_to: Annotated[tuple[SubscriptionKeys, ...], BeforeValidator(_subscriptions)] = ()
-    dispatcher: DispatcherName = "broadcast"
+    dispatcher: Annotated[DispatcherKeys, BeforeValidator(long_form)] = DispatcherKeys()
     buffer: BufferKeys = BufferKeys()
 
 

@@ -8,7 +8,9 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import WithDefaultSchema
 
 from headrace.config.catalogue import BrokenType, Catalogue, StageType
+from headrace.config.dispatch import DEFAULT_DISPATCHER, DispatcherKeys
 from headrace.config.model import PipelineKeys, StageKeys, SubscriptionKeys
+from headrace.pipeline.dispatchers.catalogue import dispatcher_names
 
 Schema = dict[str, object]
 
@@ -63,6 +65,9 @@ def _stage(stage_type: StageType, definitions: Schema) -> Schema:
     keys["type"] = {"const": stage_type.name}
     subscription: Schema = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/SubscriptionKeys"}]}
     keys["subscribe_to"] = _one_or_many(subscription)
+    _of(DispatcherKeys, definitions)
+    names: Schema = {"type": "string", "enum": list(dispatcher_names())}
+    keys["dispatcher"] = {"anyOf": [names, {"$ref": "#/$defs/DispatcherKeys"}], "default": DEFAULT_DISPATCHER}
     dropped = {"producer": {"subscribe_to"}, "consumer": {"dispatcher", "buffer"}}.get(stage_type.kind, set())
     required = ["type"] if stage_type.kind == "producer" else ["type", "subscribe_to"]
     own = _of(stage_type.options, definitions, f"{stage_type.name}.")

@@ -65,7 +65,13 @@ STAGES: list[Row] = [
     ("  a: {type: tick, rate: 5/y}", "bad-value", 1, 25, "`rate` has the unknown unit 'y'"),
     ("  a: {type: tick, listen: '9125'}", "bad-value", 1, 27, "an address is host:port"),
     ("  a: {type: tick, template: {x: event.a, y: [1, event.b +]}}", "bad-expression", 1, 57, "`template.y[1]`: "),
-    ("  a: {type: tick, dispatcher: round}", "bad-value", 1, 31, "'demand' or 'broadcast', and is round"),
+    (
+        "  a: {type: tick, dispatcher: round}",
+        "bad-value",
+        1,
+        31,
+        "`dispatcher` must be an installed dispatcher: broadcast, demand, ",
+    ),
     ("  a: {type: tick, buffer: {max_event: 5}}", "unknown-key", 1, 28, "`buffer` has no key `max_event`"),
     ("  a: {type: tick, buffer: {max_events: -5}}", "bad-value", 1, 40, "`buffer.max_events` must be 0 or more"),
     ("  a: {type: tick, buffer: {keep: all}}", "bad-value", 1, 34, "'first' or 'last', and is all"),
@@ -210,7 +216,7 @@ def test_what_is_not_said_has_its_default() -> None:
     assert config.listen is not None
     assert config.listen.address == DEFAULT_ADDRESS
     producer, consumer = config.stages
-    assert producer.keys.dispatcher == "broadcast"
+    assert producer.keys.dispatcher.type == "broadcast"
     (subscription,) = consumer.keys.subscribe_to
     assert (subscription.max_demand, subscription.min_demand, subscription.cancel) == (1000, None, "temporary")
 
