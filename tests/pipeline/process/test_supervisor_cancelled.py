@@ -1,113 +1,107 @@
-"""A task that is cancelled wherever it waits for a supervisor: nobody is left running whom nobody watches over."""
+"""Whoever is cancelled while waiting for a supervisor: no orphan is left, and the supervisor is as it says."""
 
-import asyncio
 from collections.abc import Callable, Coroutine
 
 import pytest
 
 from headrace.pipeline.process.process import State
+from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.process.supervisor import Supervisor
 from tests.fakes.cancelling import HOWS, How, at_every_step, cancelled_at
-from tests.fakes.processes import hops, supervising
-from tests.fakes.slow_servers import Lifeline, SlowServer
+from tests.fakes.families import Family, Member
+from tests.fakes.stepping import rest
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("vanished")]
+pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("vanished"), pytest.mark.parametrize("how", HOWS)]
 
-
-async def check_over(supervisor: Supervisor, lifeline: Lifeline) -> None:
-    """Assert that a supervisor has ended, or does so by itself, and its children with it."""
-    await asyncio.wait_for(asyncio.shield(supervisor.buried), 5)
-    await hops(3)
-    assert supervisor.state is State.ENDED
-    assert lifeline.alive() == []
-    assert asyncio.all_tasks() == {asyncio.current_task()}
+Attempt = Callable[[Supervisor, Family], Coroutine[object, object, object]]
 
 
-@pytest.mark.parametrize("how", HOWS)
-async def test_a_block_that_is_cancelled_anywhere_leaves_no_child_running(how: How) -> None:
+def alive(family: Family) -> list[str]:
+    """Return who has started and not ended."""
+    names = dict.fromkeys(entry[1:] for entry in family.log)
+    return [name for name in names if family.log.count(f"+{name}") > family.log.count(f"-{name}")]
+
+
+def running(supervisor: Supervisor) -> list[str]:
+    """Return the names of the workers that run in a tree."""
+    names = []
+    for name, child in supervisor.children.items():
+        if isinstance(child.process, Supervisor):
+            names += running(child.process)
+        elif child.process.state is State.RUNNING:
+            names.append(name)
+    return names
+
+
+async def each_step(attempt: Attempt, how: How, after: Callable[[Supervisor, Family, bool], None]) -> int:
+    """Cancel `attempt` at each of its suspensions, with children a and b; look `after` each."""
+
+    async def one(step: int) -> bool:
+        family = Family()
+        family.hops = 2
+        async with Supervisor("supervisor", Scheduler(), children=family.specs("ab")) as supervisor:
+            was_cancelled = await cancelled_at(attempt(supervisor, family), step, how)
+            after(supervisor, family, was_cancelled)
+            await rest(supervisor.scheduler)
+            assert sorted(alive(family)) == sorted(running(supervisor))
+        assert alive(family) == []
+        assert supervisor.state is State.ENDED
+        return was_cancelled
+
+    return await at_every_step(one)
+
+
+async def test_a_start_that_is_cancelled_leaves_no_child(how: How) -> None:
+    def after(supervisor: Supervisor, family: Family, was_cancelled: bool) -> None:  # noqa: FBT001 - a fact, no flag
+        assert ("c" in supervisor.children) is not was_cancelled
+
+    assert await each_step(lambda supervisor, family: supervisor.start_child(family.spec("c")), how, after) == 1
+
+
+async def test_a_start_of_a_supervisor_that_is_cancelled_leaves_no_branch(how: How) -> None:
+    def after(supervisor: Supervisor, family: Family, was_cancelled: bool) -> None:  # noqa: FBT001 - a fact, no flag
+        assert ("inner" in supervisor.children) is not was_cancelled
+        assert not was_cancelled or alive(family) == ["a", "b"]
+
+    async def start(supervisor: Supervisor, family: Family) -> None:
+        await supervisor.start_supervisor("inner", children=family.specs("cd"))
+
+    assert await each_step(start, how, after) == 1
+
+
+async def test_a_child_is_terminated_whether_or_not_anybody_waits(how: How) -> None:
+    def after(supervisor: Supervisor, family: Family, was_cancelled: bool) -> None:  # noqa: FBT001 - a fact, no flag
+        assert supervisor.children["b"].process.is_final
+        assert was_cancelled or not supervisor.which_children()[1].ref
+
+    assert await each_step(lambda supervisor, _: supervisor.terminate_child("b"), how, after) == 1
+
+
+async def test_a_restart_by_hand_that_is_cancelled_keeps_the_spec_and_no_child(how: How) -> None:
+    def after(supervisor: Supervisor, family: Family, was_cancelled: bool) -> None:  # noqa: FBT001 - a fact, no flag
+        states = ("stopping", "ended") if was_cancelled else ("running",)
+        assert supervisor.which_children()[0].state in states
+
+    async def restart(supervisor: Supervisor, _: Family) -> None:
+        await supervisor.terminate_child("a")
+        await supervisor.restart_child("a")
+
+    assert await each_step(restart, how, after) == 2
+
+
+async def test_a_block_that_is_cancelled_on_its_way_in_or_out_leaves_nothing(how: How) -> None:
     async def attempt(step: int) -> bool:
-        lifeline = Lifeline()
-        supervisor = Supervisor("supervisor", children=(lifeline.spec("a"), lifeline.spec("b")))
+        family = Family()
+        family.hops = 2
+        supervisor = Supervisor("supervisor", Scheduler(), children=family.specs("abc"))
 
         async def block() -> None:
             async with supervisor:
-                await supervisor.start_child(lifeline.spec("c"))
-                assert lifeline.alive() == ["a", "b", "c"]
+                await supervisor.whereis("a", Member).call(lambda member: member.name)
 
         was_cancelled = await cancelled_at(block(), step, how)
-        await check_over(supervisor, lifeline)
+        assert supervisor.state is State.ENDED
+        assert alive(family) == []
         return was_cancelled
 
-    assert await at_every_step(attempt) == 3  # the start, the child, and the end
-
-
-@pytest.mark.parametrize("how", HOWS)
-@pytest.mark.parametrize("is_tree", [True, False])
-async def test_a_start_of_a_child_that_is_cancelled_leaves_its_name_free(how: How, *, is_tree: bool) -> None:
-    async with supervising() as supervisor:
-        lifeline = Lifeline()
-
-        async def start() -> None:
-            if is_tree:
-                await supervisor.start_supervisor("child", children=(lifeline.spec("grandchild"),))
-            else:
-                await supervisor.start_child(lifeline.spec("child"))
-
-        async def attempt(step: int) -> bool:
-            was_cancelled = await cancelled_at(start(), step, how)
-            await hops(3)
-            assert len(supervisor.which_children()) == len(lifeline.alive()) == (0 if was_cancelled else 1)
-            return was_cancelled
-
-        assert await at_every_step(attempt) == 1
-
-
-async def _terminate(supervisor: Supervisor) -> None:
-    await supervisor.terminate_child("child")
-
-
-async def _stop(supervisor: Supervisor) -> None:
-    await supervisor.whereis("child").stop()
-
-
-@pytest.mark.parametrize("how", HOWS)
-@pytest.mark.parametrize("end", [_terminate, _stop])
-async def test_an_end_of_a_child_that_is_cancelled_comes_all_the_same(
-    how: How, end: Callable[[Supervisor], Coroutine[object, object, None]]
-) -> None:
-    async with supervising() as supervisor:
-
-        async def attempt(step: int) -> bool:
-            lifeline = Lifeline()
-            await supervisor.start_child(lifeline.spec("child", "temporary"))
-            was_cancelled = await cancelled_at(end(supervisor), step, how)
-            await hops(10)
-            assert lifeline.alive() == []
-            assert supervisor.which_children() == []
-            return was_cancelled
-
-        assert await at_every_step(attempt) == 1
-
-
-@pytest.mark.parametrize("how", HOWS)
-async def test_a_restart_that_is_cancelled_can_be_tried_again(how: How) -> None:
-    async def attempt(step: int) -> bool:
-        lifeline = Lifeline()
-        async with Supervisor("supervisor", children=(lifeline.spec("child"), lifeline.spec("other"))) as supervisor:
-            await supervisor.terminate_child("child")
-
-            async def restart() -> None:
-                await supervisor.restart_child("child")
-
-            was_cancelled = await cancelled_at(restart(), step, how)
-            await hops(10)
-            if was_cancelled:
-                assert lifeline.alive() == ["other"]
-                assert [info.state for info in supervisor.which_children()] == ["ended", "running"]
-                await restart()
-            assert lifeline.alive() == ["child", "other"]
-            assert await supervisor.whereis("child", SlowServer).call(SlowServer.hello) == "child"
-        await check_over(supervisor, lifeline)
-        return was_cancelled
-
-    assert await at_every_step(attempt) == 1
+    assert await at_every_step(attempt) == 3
