@@ -22,7 +22,7 @@ class _Raw:
     def turn(self) -> int:
         return IDLE
 
-    def turn_failed(self, error: BaseException) -> None:
+    def fail_turn(self, error: BaseException) -> None:
         raise AssertionError from error
 
     def held_the_loop(self, seconds: float) -> None:

@@ -50,7 +50,8 @@ class GenServer:
         """
         process = _process_of(self, "continue_with()")
         _check_callback(self, process, "handle_continue", "argument")
-        process.put_first(Continuation(None, (argument,)))
+        process.mailbox.put_first(Continuation(None, (argument,)))
+        process.look()
 
     def timeout_after(self, seconds: float) -> None:
         """Have `handle_timeout()` run if no mail comes within `seconds`, from now on; once.

@@ -1,7 +1,7 @@
 """Mail: one thing that somebody wants of a process, and what the sender hears of it."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -88,6 +88,15 @@ class Timeout(OwnMail):
         if handle_timeout is None:
             raise NoCallback(owner, "handle_timeout(self)")
         return cast("object", handle_timeout())
+
+
+def fail_mail(owner: str, mails: Sequence[Mail], reason: object) -> None:
+    """Tell all who sent it that their mail was not handled, and the log of casts: nobody else hears of those."""
+    for mail in mails:
+        mail.fail(owner, reason)
+    casts = sum(mail.is_cast for mail in mails)
+    if casts:
+        LOG.warning("process %r ended with %d casts in its mailbox, which are lost", owner, casts)
 
 
 def _is_method(function: Callable[..., object]) -> bool:

@@ -1,32 +1,24 @@
 """A process: a mailbox and a callback object on an event loop, which does one thing at a time."""
 
 import asyncio
-import enum
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
-from contextvars import Context, ContextVar, copy_context
-from typing import Final, Generic, Literal, TypeVar, cast
+from collections.abc import Awaitable, Callable, Iterable
+from contextvars import ContextVar, copy_context
+from typing import Final, Generic, TypeVar, cast
 
-from headrace.ground.errors import StartFailed
 from headrace.pipeline.process.driver import NO_CONTEXT, Driver
-from headrace.pipeline.process.mail import Continuation, Mail
+from headrace.pipeline.process.life import ExitReason, Life, State
+from headrace.pipeline.process.mail import Mail, fail_mail
 from headrace.pipeline.process.mailbox import Mailbox
 from headrace.pipeline.process.reply import Reply
-from headrace.pipeline.process.report import (
-    report_crash,
-    report_failed_end,
-    report_failed_start,
-    report_held_loop,
-    report_lost_casts,
-)
+from headrace.pipeline.process.report import report_crash, report_failed_end, report_failed_start, report_held_loop
 from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler, Turns
 from headrace.pipeline.process.settings import ProcessSettings
 
-C = TypeVar("C")
+__all__ = ["CURRENT", "ExitReason", "Process", "State"]
 
-ExitReason = Literal["normal", "shutdown"] | BaseException
-"""Why a process ended: it was done, it was told to stop, or what it raised."""
+C = TypeVar("C")
 
 _ANY_SETTINGS: Final = ProcessSettings()
 
@@ -34,18 +26,7 @@ CURRENT: Final[ContextVar["Process[object]"]] = ContextVar("headrace_current_pro
 """The process whose callback runs: each process has a context of its own, which tasks begun in it inherit."""
 
 
-class State(enum.Enum):
-    """Where a process is in its life."""
-
-    NEW = "new"
-    STARTING = "starting"
-    RUNNING = "running"
-    STOPPING = "stopping"
-    CRASHED = "crashed"
-    ENDED = "ended"
-
-
-class Process(Generic[C]):
+class Process(Life, Generic[C]):
     """The runtime around one callback object, which it makes with `factory`, and makes anew at each restart.
 
     The process, its mail and its name outlive a crash. Each of its lives begins with a copy of the context in which it
@@ -56,73 +37,62 @@ class Process(Generic[C]):
     """
 
     __slots__ = (
+        "_driver",
         "_has_held_loop",
         "_in_hand",
         "_origin",
         "_steps",
         "_stop_reason",
-        "buried",
         "callbacks",
         "context",
-        "driver",
-        "endings",
         "factory",
         "first",
-        "has_run",
-        "is_busy",
-        "is_final",
         "mailbox",
-        "name",
         "needs_attention",
-        "observer",
-        "reason",
-        "restarts",
         "scheduler",
         "shutdown_seconds",
-        "started",
-        "state",
-        "timeout",
         "turns",
     )
 
     def __init__(
         self, name: str, factory: Callable[[], C], scheduler: Scheduler, settings: ProcessSettings = _ANY_SETTINGS
     ) -> None:
-        self.name = name
+        super().__init__(name, scheduler.loop)
         self.factory = factory
         self.first: C | None = None
         self.scheduler = scheduler
-        self.state = State.NEW
         self.callbacks: C | None = None
-        self.reason: ExitReason | None = None
-        self.restarts = 0
-        self.has_run = False
-        self.is_busy = False
-        self.is_final = False
         self.needs_attention = True
         self.mailbox = Mailbox(name, settings.mailbox_limit)
         self.shutdown_seconds = settings.shutdown_seconds
-        self.started: asyncio.Future[None] = scheduler.loop.create_future()
-        self.buried: asyncio.Future[ExitReason] = scheduler.loop.create_future()
-        self.observer: Callable[[ExitReason], None] | None = None
-        self.endings: dict[object, Callable[[ExitReason], None]] | None = None
-        self.timeout: asyncio.TimerHandle | None = None
+        self.turns = Turns(self, self.turn)
+        self._driver: Driver | None = None
         self._stop_reason: ExitReason | None = None
         self._in_hand: Mail | None = None
-        self._steps: list[Callable[[], object]] = []
+        self._steps: list[Callable[[], object]] | None = None
         self._has_held_loop = False
-        self.turns = Turns(self, self.turn)
         self._origin = self.context = copy_context()
 
     def _take_context(self) -> None:
         self.context = self._origin.copy()
         self.context.run(CURRENT.set, cast("Process[object]", self))
         self.turns.run = functools.partial(self.context.run, self.turn)
-        self.turns.failed = functools.partial(self._failed_in, self.context)
-        self.driver = Driver(self.scheduler, self.context, self.name, self.held_the_loop)
+        self._driver = None
 
-    def _failed_in(self, context: Context, error: BaseException) -> None:
-        context.run(self.turn_failed, error)
+    @property
+    def driver(self) -> Driver:
+        """What runs the async callbacks of this life: made when the first one is to run."""
+        if self._driver is None:
+            self._driver = Driver(self.scheduler, self.context, self.name, self.held_the_loop)
+        return self._driver
+
+    def is_awaiting(self) -> bool:
+        """Whether it is a callback of this process that runs in the present task, rather than in one of its own."""
+        return self._driver is not None and self._driver.is_current()
+
+    def fail_turn(self, error: BaseException) -> None:
+        """Take note of what a turn raised, in the context in which it ran."""
+        self.context.run(self.turn_failed, error)
 
     def work(self) -> int:
         """Do one thing that is not mail; return the scheduler's outcome flags."""
@@ -137,6 +107,10 @@ class Process(Generic[C]):
     def abandon(self, reason: ExitReason) -> None:
         """Account for what was in hand when the process ended with `reason`."""
 
+    def supervised(self) -> Iterable[Life]:
+        """Return the processes that it watches over, first started first."""
+        return ()
+
     def release(self) -> object:
         """Close what the runtime itself opened for the callbacks; return an awaitable or None."""
         return None
@@ -150,6 +124,12 @@ class Process(Generic[C]):
             self._origin = copy_context()
         self._take_context()
         self.state = State.STARTING
+        if self.observer is None:
+            self.scheduler.roots.add(self)
+        self.look()
+
+    def look(self) -> None:
+        """Attend soon to what has changed: mail, a stop, whatever it may be."""
         self.needs_attention = True
         self.scheduler.wake(self.turns)
 
@@ -168,21 +148,20 @@ class Process(Generic[C]):
         was_final, self.is_final = self.is_final, True
         if self.state in (State.NEW, State.CRASHED):
             self.conclude(reason if self.reason is None else self.reason)
-        elif self.state in (State.STARTING, State.RUNNING):
+        elif self.is_living:
             self.stop_after_callback(reason)
             if self.is_busy and not was_final:
                 self.cancel_later()
 
     def stop_after_callback(self, reason: ExitReason) -> None:
         """End when the running callback has returned, however long that takes; a supervisor decides what follows."""
-        if self.state in (State.STARTING, State.RUNNING) and self._stop_reason is None:
+        if self.is_living and self._stop_reason is None:
             self._stop_reason = reason
-            self.needs_attention = True
-            self.scheduler.wake(self.turns)
+            self.look()
 
     def take_exit_signal(self, reason: ExitReason) -> None:
         """End now: the running callback is cancelled, unless a stop has given it its time. A supervisor decides."""
-        if self.state in (State.STARTING, State.RUNNING) and not self.is_final:
+        if self.is_living and not self.is_final:
             self.stop_after_callback(reason)
             if self.is_busy:
                 self.driver.cancel()
@@ -207,27 +186,19 @@ class Process(Generic[C]):
         self.reason = reason
         self._end_life(reason)
         self._attempt(functools.partial(self.bury, reason))
-        self._fail_mail(reason)
-        if not self.started.done():
-            self.started.set_exception(StartFailed(self.name, reason))
-            self.started.exception()  # whoever started the process may not wait for it
-        if not self.buried.done():
-            self.buried.set_result(reason)
+        fail_mail(self.name, self.mailbox.close(), reason)
+        self.scheduler.roots.discard(self)
+        self.has_ended(reason)
         if has_lived:
             self._retire()
 
     def _retire(self) -> None:
         """Let go of all that leads back here, so that it is freed at once, and not when the collector comes by."""
         self.turns.retire()
-        self.driver.retire()
+        if self._driver is not None:
+            self._driver.retire()
         self.context = self._origin = NO_CONTEXT
         self.observer = None
-
-    def _fail_mail(self, reason: ExitReason) -> None:
-        mails = self.mailbox.close()
-        for mail in mails:
-            mail.fail(self.name, reason)
-        report_lost_casts(self.name, mails)
 
     def turn(self) -> int:
         """Do one thing and give way. Subclasses with a hot path say it again, with the same first two lines."""
@@ -288,8 +259,6 @@ class Process(Generic[C]):
     def take_mail(self) -> None:
         """Handle the oldest mail: the method it names, or `handle_info`."""
         mail = self.mailbox.take()
-        if self.timeout is not None and not isinstance(mail, Continuation):
-            self.forget_timeout()
         if not mail.is_given_up:
             self._in_hand = mail
             self.call_back(functools.partial(mail.open, self.callbacks, self.name), self._reply)
@@ -306,20 +275,7 @@ class Process(Generic[C]):
     def put_nowait(self, mail: Mail) -> None:
         """Put mail in the mailbox, and see to it that it is handled. Raises as `Mailbox.put_nowait`."""
         self.mailbox.put_nowait(mail)
-        self.needs_attention = True
-        self.scheduler.wake(self.turns)
-
-    def put_first(self, mail: Continuation) -> None:
-        """Have a continuation handled before all mail."""
-        self.mailbox.put_first(mail)
-        self.needs_attention = True
-        self.scheduler.wake(self.turns)
-
-    def forget_timeout(self) -> None:
-        """Wait for mail no longer."""
-        if self.timeout is not None:
-            self.timeout.cancel()
-            self.timeout = None
+        self.look()
 
     def _initialise(self) -> None:
         callbacks = self.factory() if self.first is None else self.first
@@ -337,19 +293,16 @@ class Process(Generic[C]):
             self.exit(self._stop_reason)
             return
         self.state = State.RUNNING
-        self.has_run = True
-        if not self.started.done():
-            self.started.set_result(None)
+        self.has_started()
         self.running()
-        self.needs_attention = True
-        self.scheduler.wake(self.turns)
+        self.look()
 
     def turn_failed(self, error: BaseException) -> None:
         """End with what a callback raised, unless it was the cancellation that came with a stop.
 
         What a turn raises while an async callback runs ends that callback first.
         """
-        if self.state in (State.STARTING, State.RUNNING):
+        if self.is_living:
             if not self.is_busy:
                 self.exit(self._stop_reason if self._is_asked_for(error) and self._stop_reason else error)
             elif isinstance(self._stop_reason, BaseException):
@@ -372,7 +325,7 @@ class Process(Generic[C]):
 
         What was in hand is accounted for, `terminate` runs, the observer decides what follows.
         """
-        if self.state not in (State.STARTING, State.RUNNING):
+        if not self.is_living:
             return
         self.state = State.STOPPING
         self.reason = reason
@@ -408,7 +361,8 @@ class Process(Generic[C]):
 
     def _ended(self) -> None:
         reason, observer = cast("ExitReason", self.reason), self.observer
-        self.driver.close()
+        if self._driver is not None:
+            self._driver.close()
         self.callbacks = None
         self._end_life(reason)
         if isinstance(reason, BaseException):
@@ -419,17 +373,6 @@ class Process(Generic[C]):
         else:
             observer(reason)
 
-    def at_end(self, key: object, hook: Callable[[ExitReason], None]) -> None:
-        """Have `hook` told why this life ended, when it has; `key` takes it back. It must not wait."""
-        if self.endings is None:
-            self.endings = {}
-        self.endings[key] = hook
-
-    def forget_at_end(self, key: object) -> None:
-        """Take back what was to be told at the end of this life, if it is there."""
-        if self.endings is not None:
-            self.endings.pop(key, None)
-
     @property
     def has_life(self) -> bool:
         """Whether it lives or is to, rather than having ended, or waiting for its restart."""
@@ -438,11 +381,8 @@ class Process(Generic[C]):
 
     def _end_life(self, reason: ExitReason) -> None:
         """Tell all who wait for the end of this life, and drop the mail that concerned it alone."""
-        endings, self.endings = self.endings, None
-        if endings is not None:
-            for hook in endings.values():
-                self._attempt(functools.partial(hook, reason))
-        self.forget_timeout()
+        for hook in self.take_endings():
+            self._attempt(functools.partial(hook, reason))
         self.mailbox.drop_own()
 
     def _report(self, reason: BaseException) -> None:

@@ -156,8 +156,7 @@ class Ref(Generic[S_co]):
                 await process.mailbox.put(mail, process.scheduler.loop)
             finally:
                 del waiting[sender]
-        process.needs_attention = True
-        process.scheduler.wake(process.turns)
+        process.look()
 
 
 def process_behind(ref: Ref[S], doing: str) -> Process[object]:
@@ -170,7 +169,7 @@ def process_behind(ref: Ref[S], doing: str) -> Process[object]:
 def _waiting_callback() -> Process[object] | None:
     """Return the process whose running callback is what waits now; a task that it has begun is another matter."""
     process = CURRENT.get(None)
-    return process if process is not None and process.driver.is_current() else None
+    return process if process is not None and process.is_awaiting() else None
 
 
 def _check_circle(sender: Process[object], receiver: Process[object]) -> None:

@@ -1,10 +1,7 @@
 """Says what becomes of a process: in the log, and a crash by telemetry too, once each."""
 
-from collections.abc import Sequence
-
 from headrace.ground.errors import HeadraceError
 from headrace.ground.telemetry import LOG, Telemetry
-from headrace.pipeline.process.mail import Mail
 
 
 def report_crash(telemetry: Telemetry, name: str, reason: BaseException, restarts: int) -> None:
@@ -29,13 +26,6 @@ def _tell(telemetry: Telemetry, name: str, reason: BaseException, restarts: int)
 def report_failed_end(name: str, error: BaseException) -> None:
     """Tell of what a step of an end raised: the end goes on."""
     LOG.error("process %r raised while it ended", name, exc_info=error)
-
-
-def report_lost_casts(name: str, mails: Sequence[Mail]) -> None:
-    """Tell how many of the mails are casts: nobody else will hear of those."""
-    casts = sum(mail.is_cast for mail in mails)
-    if casts:
-        LOG.warning("process %r ended with %d casts in its mailbox, which are lost", name, casts)
 
 
 def report_held_loop(name: str, seconds: float) -> None:

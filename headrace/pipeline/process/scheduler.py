@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from typing import Final, Protocol
+from weakref import WeakKeyDictionary, WeakSet
 
 from headrace.ground.errors import ForeignLoop, ForeignThread, NoProcess
 from headrace.ground.telemetry import Telemetry
@@ -26,6 +27,8 @@ HANDLED_MORE: Final = 5
 DURATION_BOUNDS: Final = (0.00001, 0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0)
 """Upper bounds, in seconds, of the buckets in which handling times are counted."""
 
+_NO_COUNTS: Final = (0,) * (len(DURATION_BOUNDS) + 1)
+
 QUICK_SECONDS: Final = DURATION_BOUNDS[0]
 """Most batches are handled within the first bound; they are counted without a search."""
 
@@ -42,7 +45,7 @@ UNMEASURED_TURNS: Final = 1000
 class Owner(Protocol):
     """What turns belong to."""
 
-    def turn_failed(self, error: BaseException) -> None:
+    def fail_turn(self, error: BaseException) -> None:
         """Take note that a turn raised `error`."""
 
     def held_the_loop(self, seconds: float) -> None:
@@ -56,7 +59,7 @@ class _Nobody:
         """Find nothing to do."""
         return IDLE
 
-    def turn_failed(self, error: BaseException) -> None:
+    def fail_turn(self, error: BaseException) -> None:
         """Never told."""
 
     def held_the_loop(self, seconds: float) -> None:
@@ -69,7 +72,7 @@ _NOBODY: Final = _Nobody()
 class Turns:
     """A process's place in the ready queue, and what its turns cost, in seconds.
 
-    `run` is one turn, and `failed` is told what it raised. A process is blocked from one turn that ends so to the next
+    `run` is one turn. A process is blocked from one turn that ends so to the next
     that does not; what its turns took meanwhile is not counted.
     """
 
@@ -78,11 +81,11 @@ class Turns:
         "_busy_before",
         "_counts",
         "_since",
-        "failed",
         "handled_seconds",
         "is_blocked",
         "is_ready",
         "other_seconds",
+        "other_turns",
         "outcome",
         "owner",
         "quick",
@@ -92,14 +95,14 @@ class Turns:
     def __init__(self, owner: Owner, run: Callable[[], int]) -> None:
         self.owner = owner
         self.run = run
-        self.failed = owner.turn_failed
         self.is_ready = False
         self.quick = 0
         self.handled_seconds = 0.0
         self.other_seconds = 0.0
+        self.other_turns = 0
         self.is_blocked = False
         self.outcome = IDLE
-        self._counts = [0] * (len(DURATION_BOUNDS) + 1)
+        self._counts: list[int] | None = None
         self._blocked_seconds = 0.0
         self._since = 0.0
         self._busy_before = 0.0
@@ -108,7 +111,6 @@ class Turns:
         """Belong to nobody any more, who may be freed; what was counted stays."""
         self.owner = _NOBODY
         self.run = _NOBODY.turn
-        self.failed = _NOBODY.turn_failed
 
     def handled(self, seconds: float) -> None:
         """Count one batch that took `seconds` to handle (an async one: from its start to its end)."""
@@ -117,11 +119,18 @@ class Turns:
 
     def slow(self, seconds: float) -> None:
         """Count one batch in its bucket, but not in the sum."""
+        if self._counts is None:
+            self._counts = list(_NO_COUNTS)
         self._counts[bisect_left(DURATION_BOUNDS, seconds)] += 1
 
     def counts(self) -> tuple[int, ...]:
         """Return the batches per bucket of `DURATION_BOUNDS`, and those above."""
-        return (self._counts[0] + self.quick, *self._counts[1:])
+        counts = _NO_COUNTS if self._counts is None else self._counts
+        return (counts[0] + self.quick, *counts[1:])
+
+    def total(self) -> int:
+        """Return the number of turns; batches that were handled by an async callback count once more at their end."""
+        return sum(self.counts()) + self.other_turns
 
     def busy_seconds(self) -> float:
         """Return the time of all turns, and of async callbacks from their start to their end."""
@@ -142,6 +151,16 @@ class Turns:
         if not self.is_blocked:
             return self._blocked_seconds
         return self._blocked_seconds + (now - self._since) - (self.busy_seconds() - self._busy_before)
+
+
+_SCHEDULERS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, "WeakSet[Scheduler]"]] = WeakKeyDictionary()
+"""The one state of a module that there is: whoever asks what lives on a loop (`tree`) has been handed no scheduler, for
+nobody is to hand them all on. Nothing is kept alive by it, and no turn is decided by it."""
+
+
+def schedulers_of(loop: asyncio.AbstractEventLoop) -> "list[Scheduler]":
+    """Return the schedulers of a loop, in no order."""
+    return list(_SCHEDULERS.get(loop, ()))
 
 
 class Scheduler:
@@ -168,6 +187,9 @@ class Scheduler:
         self.interrupted: Callable[[BaseException], None] | None = None
         self.waiting: dict[Owner, Owner] = {}
         """Processes whose callback waits for room in a full mailbox: whose that is."""
+        self.roots: set[Owner] = set()
+        """Processes that live and have no supervisor."""
+        _SCHEDULERS.setdefault(self.loop, WeakSet()).add(self)
         self._slice_seconds = slice_seconds
         self._ready: deque[Turns] = deque()
         self._is_scheduled = False
@@ -244,6 +266,7 @@ class Scheduler:
                         turns.slow(spent)
                 else:
                     turns.other_seconds += spent
+                    turns.other_turns += 1
                 if outcome != turns.outcome:
                     turns.changed(outcome, now)
                 if (outcome == HANDLED_MORE or outcome == MORE) and not turns.is_ready:  # noqa: PLR1714, SIM109 - twice as fast
@@ -283,7 +306,7 @@ class Scheduler:
 
     def _failed(self, turns: Turns, error: BaseException) -> int:
         try:
-            turns.failed(error)
+            turns.owner.fail_turn(error)
         finally:
             self.interrupt(error)
         return IDLE

@@ -1,6 +1,7 @@
 """The driver when what it runs is cancelled: by its owner, by its deadline, or by somebody else."""
 
 import asyncio
+import inspect
 import logging
 
 import pytest
@@ -114,6 +115,24 @@ async def test_cancel_before_the_first_step_is_told() -> None:
     runs.run(runs.forever())
     runs.driver.cancel()
     assert isinstance((await runs.ended())[0], asyncio.CancelledError)
+    await runs.close()
+
+
+@pytest.mark.asyncio
+async def test_cancel_before_the_first_step_with_no_patience_leaves_nothing_behind(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    runs = Runs()
+    works = [runs.forever(), give("next")]
+    for work in works:
+        runs.run(work)
+    runs.driver.cancel()
+    runs.driver.cancel_after(0)
+    ends = await runs.ended(2)
+    assert isinstance(ends[0], asyncio.CancelledError)
+    assert ends[1] == "next"
+    assert [inspect.getcoroutinestate(work) for work in works] == ["CORO_CLOSED"] * 2
+    assert said(caplog) == []
     await runs.close()
 
 

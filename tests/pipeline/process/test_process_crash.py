@@ -151,7 +151,7 @@ async def test_the_first_error_of_several_turns_is_the_reason_and_the_others_are
     await until(lambda: process.is_busy)
     errors = [Oops("first"), Oops("second")]
     for error in errors:
-        process.turns.failed(error)
+        process.fail_turn(error)
     with pytest.raises(ProcessDown) as caught:
         await waiting
     assert caught.value.reason is errors[0]

@@ -45,7 +45,7 @@ class Player:
         self.act()
         return self.outcomes.pop(0)
 
-    def turn_failed(self, error: BaseException) -> None:
+    def fail_turn(self, error: BaseException) -> None:
         raise error
 
     def held_the_loop(self, seconds: float) -> None:

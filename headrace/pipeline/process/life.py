@@ -1,0 +1,94 @@
+"""Where a process is in its life, why it ended, and who is told of that."""
+
+import asyncio
+import enum
+from collections.abc import Callable
+from typing import Literal
+
+from headrace.ground.errors import StartFailed
+
+ExitReason = Literal["normal", "shutdown"] | BaseException
+"""Why a process ended: it was done, it was told to stop, or what it raised."""
+
+Hook = Callable[[ExitReason], None]
+"""Told once why a life ended. It must not wait."""
+
+
+class State(enum.Enum):
+    """Where a process is in its life."""
+
+    NEW = "new"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    CRASHED = "crashed"
+    ENDED = "ended"
+
+
+class Life:
+    """What is known of a process from outside.
+
+    It has one life after the other while it is restarted, each of which ends; and it ends for good, once.
+    """
+
+    __slots__ = (
+        "buried",
+        "endings",
+        "has_run",
+        "is_busy",
+        "is_final",
+        "name",
+        "observer",
+        "reason",
+        "restarts",
+        "started",
+        "state",
+    )
+
+    def __init__(self, name: str, loop: asyncio.AbstractEventLoop) -> None:
+        self.name = name
+        self.state = State.NEW
+        self.reason: ExitReason | None = None
+        self.restarts = 0
+        self.has_run = False
+        self.is_busy = False
+        self.is_final = False
+        self.started: asyncio.Future[None] = loop.create_future()
+        self.buried: asyncio.Future[ExitReason] = loop.create_future()
+        self.observer: Hook | None = None
+        self.endings: dict[object, Hook] | None = None
+
+    @property
+    def is_living(self) -> bool:
+        """Whether it is about to run, or runs, and has not begun to end."""
+        return self.state in (State.STARTING, State.RUNNING)
+
+    def at_end(self, key: object, hook: Hook) -> None:
+        """Have `hook` told why this life ended, when it has; `key` takes it back."""
+        if self.endings is None:
+            self.endings = {}
+        self.endings[key] = hook
+
+    def forget_at_end(self, key: object) -> None:
+        """Take back what was to be told at the end of this life, if it is there."""
+        if self.endings is not None:
+            self.endings.pop(key, None)
+
+    def take_endings(self) -> list[Hook]:
+        """Return those who are to be told that this life has ended, in their order; they are told once."""
+        endings, self.endings = self.endings, None
+        return [] if endings is None else list(endings.values())
+
+    def has_started(self) -> None:
+        """Tell those who wait for the start that it runs."""
+        self.has_run = True
+        if not self.started.done():
+            self.started.set_result(None)
+
+    def has_ended(self, reason: ExitReason) -> None:
+        """Tell those who wait for the start, or for the end, that it has ended for good."""
+        if not self.started.done():
+            self.started.set_exception(StartFailed(self.name, reason))
+            self.started.exception()  # whoever started the process may not wait for it
+        if not self.buried.done():
+            self.buried.set_result(reason)
