@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from headrace.ground.errors import HeadraceError, Unrecoverable
     from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
     from headrace.pipeline.acknowledgement.message import Message
+    from headrace.pipeline.process.child_spec import ChildSpec
     from headrace.pipeline.process.gen_server import GenServer
     from headrace.pipeline.process.ref import Ref
     from headrace.pipeline.process.scheduler import Scheduler
     from headrace.pipeline.process.supervisor import Supervisor
+    from headrace.pipeline.process.task import Task
+    from headrace.pipeline.process.task_supervisor import TaskSupervisor
     from headrace.pipeline.stage.consumer import Consumer
     from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
     from headrace.pipeline.stage.producer import Producer
@@ -29,6 +32,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Acknowledgement",
+    "ChildSpec",
     "ConfigError",
     "Consumer",
     "ConsumerSupervisor",
@@ -45,6 +49,8 @@ __all__ = [
     "StageSettings",
     "SubscribeTo",
     "Supervisor",
+    "Task",
+    "TaskSupervisor",
     "TopologySnapshot",
     "Unrecoverable",
     "__version__",
@@ -52,6 +58,7 @@ __all__ = [
 
 _ROOMS = {
     "Acknowledgement": "pipeline.acknowledgement.acknowledgement",
+    "ChildSpec": "pipeline.process.child_spec",
     "ConfigError": "config.findings",
     "Consumer": "pipeline.stage.consumer",
     "ConsumerSupervisor": "pipeline.stage.consumer_supervisor",
@@ -68,6 +75,8 @@ _ROOMS = {
     "StageSettings": "pipeline.stage.settings",
     "SubscribeTo": "pipeline.stage.subscription",
     "Supervisor": "pipeline.process.supervisor",
+    "Task": "pipeline.process.task",
+    "TaskSupervisor": "pipeline.process.task_supervisor",
     "TopologySnapshot": "pipeline.topology.snapshot",
     "Unrecoverable": "ground.errors",
 }
