@@ -9,6 +9,7 @@ from typing import Final, Generic, Literal, ParamSpec, TypeVar, Unpack, cast, ov
 from headrace.ground.errors import CallToSelf, ForeignThread, ProcessError, TaskFailed, TaskTimeout
 from headrace.pipeline.process.async_stream import Source, StreamOptions, TaskStream
 from headrace.pipeline.process.child_spec import ChildSpec
+from headrace.pipeline.process.links import link, unlink
 from headrace.pipeline.process.process import CURRENT, ExitReason
 from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.process.restart import Restart
@@ -44,12 +45,18 @@ class Task(Generic[R_co]):
     result, with `await task.result()`. The function is `def` or `async def`; one that blocks blocks the loop.
     """
 
-    __slots__ = ("_is_owned", "_process")
+    __slots__ = ("_is_owned", "_owner", "_process")
 
     def __init__(self, process: TaskProcess, *, is_owned: bool = False) -> None:
-        """Be the handle to `process`; one that is owned ends when the wait for its result is cancelled."""
+        """Be the handle to `process`.
+
+        One that is owned ends when the wait for its result is cancelled, and is linked to the process that runs now.
+        """
         self._process = process
         self._is_owned = is_owned
+        self._owner = CURRENT.get(None) if is_owned else None
+        if self._owner is not None:
+            link(self._owner, process)
 
     def __repr__(self) -> str:
         return f"<Task {self.name!r} {self._process.state.value}>"
@@ -81,7 +88,9 @@ class Task(Generic[R_co]):
     def spawn(function: Callable[..., object], *args: object, **kwargs: object) -> "Task[object]":
         """Run a function whose result is wanted (OTP's `Task.async`).
 
-        It belongs to whoever started it: when the wait for its result is cancelled, it is, too. A failure that
+        It belongs to whoever started it: when the wait for its result is cancelled, it is, too; and a process that
+        starts one in a callback is linked to it, so that the failure of either ends the other, unless the process
+        traps exits. Where a failure is to be dealt with, start it by `TaskSupervisor.async_nolink`. A failure that
         nobody waits for is logged.
         """
         return Task(_started(function, args, kwargs), is_owned=True)
@@ -193,20 +202,26 @@ class Task(Generic[R_co]):
             pass
         except asyncio.CancelledError:
             if self._is_owned:
-                self._process.kill()
+                self._kill()
                 await asyncio.shield(self._process.buried)
             raise
         return self._outcome()
 
     async def shutdown(self, timeout_seconds: float | None = RESULT_SECONDS) -> Finished[R_co] | Failed | None:
-        """Cancel it, and return how it ended, or None when it has not ended in time (OTP's `shutdown`).
+        """End its link and cancel it; return how it ended, or None when it has not ended in time (OTP's `shutdown`).
 
         A result that it had by then is not lost. What does not end when cancelled is left behind after its shutdown
         time, and ends nowhere else.
         """
         self._check()
-        self._process.kill()
+        self._kill()
         return await self.yield_(timeout_seconds)
+
+    def _kill(self) -> None:
+        """Cancel it, which is no failure to the process that started it."""
+        if self._owner is not None:
+            unlink(self._owner, self._process)
+        self._process.kill()
 
     def _check(self) -> None:
         if not self._process.scheduler.is_own_thread():

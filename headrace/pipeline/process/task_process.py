@@ -64,7 +64,9 @@ class TaskProcess(Process[object]):
         return self.buried.result()
 
     def _report(self, reason: BaseException) -> None:
-        """Tell telemetry of a failure, and the log when nobody waits for the result."""
+        """Tell telemetry of a failure, and the log when nobody waits for the result; a linked one's is its own."""
+        if self._stop_reason is not None:
+            return
         self.scheduler.telemetry.execute(FAILED, {"restarts": self.restarts}, {"task": self.name, "reason": reason})
         if isinstance(reason, asyncio.CancelledError):
             LOG.warning("task %r was cancelled", self.name)

@@ -77,6 +77,15 @@ class TaskSupervisor(Process[object]):
     """OTP's word for a task whose result is wanted, and whose failure is not its caller's."""
 
     @overload
+    def spawn(self, function: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> Task[R]: ...
+    @overload
+    def spawn(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Task[R]: ...
+
+    def spawn(self, function: Callable[..., object], *args: object, **kwargs: object) -> Task[object]:
+        """Do what `Task.spawn` does, under this supervisor (OTP's `Task.Supervisor.async`)."""
+        return Task(self._started(task_name(function), partial(function, *args, **kwargs)), is_owned=True)
+
+    @overload
     def async_stream(
         self,
         function: Callable[[T], Awaitable[R]],
