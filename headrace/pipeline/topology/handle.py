@@ -1,14 +1,17 @@
 """A stage of a topology, as those outside of it hold it: whom to call, subscribe, pause, read."""
 
 from collections.abc import AsyncGenerator, Callable, Iterable
-from typing import Generic, TypeVar, cast, get_args
+from typing import Any, Generic, TypeVar, cast, get_args, overload
 
 from headrace.ground.errors import DemandError, GraphError
+from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.demand.buffer import Keep
 from headrace.pipeline.demand.window import Window
 from headrace.pipeline.process.process import Process
 from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.stage.outlet import DemandMode
+from headrace.pipeline.stage.producer import Producer
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.stream import read_stage
 from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo
@@ -17,6 +20,8 @@ from headrace.pipeline.stage.taking_process import TakingProcess
 from headrace.pipeline.topology.link import Emitting, StageProcess, emitting
 from headrace.pipeline.topology.run import Run
 
+In = TypeVar("In")
+Out = TypeVar("Out")
 G_co = TypeVar("G_co", bound=Stage, covariant=True)
 
 
@@ -72,9 +77,38 @@ class StageHandle(Generic[G_co]):
         living = (subscription for subscription in process.inlet.subscriptions if subscription.ended is None)
         return [SubscriptionHandle(subscription, process) for subscription in living]
 
+    @overload
+    def stream(
+        self: "StageHandle[Producer[Message[Out]]]",
+        max_demand: int = 1000,
+        min_demand: int | None = None,
+        *,
+        patience_seconds: float | None = None,
+    ) -> AsyncGenerator[Out, None]: ...
+    @overload
+    def stream(
+        self: "StageHandle[Producer[Out]]",
+        max_demand: int = 1000,
+        min_demand: int | None = None,
+        *,
+        patience_seconds: float | None = None,
+    ) -> AsyncGenerator[Out, None]: ...
+    @overload
+    def stream(
+        self: "StageHandle[ProducerConsumer[In, Out]]",
+        max_demand: int = 1000,
+        min_demand: int | None = None,
+        *,
+        patience_seconds: float | None = None,
+    ) -> AsyncGenerator[Out, None]: ...
+    @overload
     def stream(
         self, max_demand: int = 1000, min_demand: int | None = None, *, patience_seconds: float | None = None
-    ) -> AsyncGenerator[object, None]:
+    ) -> AsyncGenerator[object, None]: ...
+
+    def stream(
+        self, max_demand: int = 1000, min_demand: int | None = None, *, patience_seconds: float | None = None
+    ) -> AsyncGenerator[Any, None]:
         """Read the stage's events under back-pressure: it is asked for more only as they are read.
 
         The reader is one more subscriber from its first `anext` on, until it is closed or the stage has completed.
