@@ -6,7 +6,7 @@ from typing import Generic
 from headrace.ground.errors import DispatcherError, UnknownPartition
 from headrace.pipeline.demand.buffer import Buffer
 from headrace.pipeline.dispatchers.demand import DemandDispatcher
-from headrace.pipeline.dispatchers.dispatcher import UNROUTED, Delivery, Dispatcher, S, Wish, spoken_in_vain
+from headrace.pipeline.dispatchers.dispatcher import UNROUTED, Delivery, Dispatcher, Host, S, Wish, spoken_in_vain
 from headrace.pipeline.dispatchers.hashing import stable_hash
 
 
@@ -69,6 +69,11 @@ class PartitionDispatcher(Dispatcher[S]):
         self._missing = 0
         self._drops_unreachable = False
         self.queued = 0
+
+    def begin(self, host: Host) -> None:
+        """Take note of the stage behind, and let it count what is unrouted from 0."""
+        super().begin(host)
+        host.discard([], UNROUTED)
 
     def refusal(self, wish: Wish) -> str | None:
         """Refuse a consumer that does not say which partition is its own."""

@@ -1,25 +1,24 @@
 """Stands in for a stage's dispatcher while the stage accumulates: nothing is heard, and nothing is delivered."""
 
 from headrace.pipeline.demand.buffer import Buffer
-from headrace.pipeline.dispatchers.dispatcher import Dispatcher, Wish
+from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, Wish
 from headrace.pipeline.stage.subscription import Subscription
 
 
 class Accumulating(Dispatcher[Subscription]):
-    """Leaves asks where they are, and notes how many events were buffered when the first of them came.
+    """Leaves asks with their subscriptions, where they can still be taken back, and notes in which order they came.
 
-    GenStage queues both in order of arrival; that one number is all that the order is needed for.
+    Events wait in the stage's buffer, within its bound; of each ask it is known how many were there before.
     """
 
-    __slots__ = ("_buffer", "before", "inner", "queued", "takes_back")
+    __slots__ = ("_asks", "_buffer", "inner", "queued", "takes_back")
 
     def __init__(self, inner: Dispatcher[Subscription], buffer: Buffer[object]) -> None:
         self.inner = inner
         self.takes_back = inner.takes_back
         self.queued = inner.queued
         self._buffer = buffer
-        self.before: int | None = None
-        """Events that were buffered before the first ask; None while nobody has asked."""
+        self._asks: list[tuple[Subscription, int, int]] = []
 
     def refusal(self, wish: Wish) -> str | None:
         """Refuse what the dispatcher itself refuses."""
@@ -31,24 +30,26 @@ class Accumulating(Dispatcher[Subscription]):
 
     def cancelled(self, share: Subscription, unbegun: list[object], born: float) -> list[object]:
         """Let the dispatcher forget a subscriber."""
+        self._asks = [ask for ask in self._asks if ask[0] is not share]
         back = self.inner.cancelled(share, unbegun, born)
         self.queued = self.inner.queued
         return back
 
     def asked(self, share: Subscription, demand: int) -> None:
-        """Leave an ask with its subscription, where it can still be taken back."""
+        """Note what is new in an ask, and leave it where it is; what the dispatcher was told of is taken back there."""
         if demand < 0:
             self.inner.asked(share, demand)
             return
         share.asked += demand
-        if self.before is None:
-            self.before = self._buffer.size
+        new = demand - sum(known for other, known, _ in self._asks if other is share)
+        if new > 0:
+            self._asks.append((share, new, self._buffer.size))
 
     def unmet(self) -> int:
         """Return 0: nothing can be delivered for now."""
         return 0
 
-    def dispatch(self, events: list[object], born: float) -> tuple[list[tuple[Subscription, list[object], float]], int]:
+    def dispatch(self, events: list[object], born: float) -> tuple[list[Delivery[Subscription]], int]:
         """Deliver nothing."""
         return [], 0
 
@@ -62,11 +63,34 @@ class Accumulating(Dispatcher[Subscription]):
         self.queued = self.inner.queued
         return unloaded
 
-    def ahead(self, untold: int, told: int) -> int:
-        """Return how many buffered events are for asks that came before them, and that the producer was not told of.
+    def replay(self) -> int:
+        """Tell the dispatcher what was asked for, in order.
 
-        `told` is what subscribers missed before, `untold` what they have asked for meanwhile.
+        Return how many of the events that wait came after asks which the producer was not told of, and meet them: it
+        is to be told of those asks all the same, as if it had been at once (GenStage).
         """
-        size, before = self._buffer.size, self._buffer.size if self.before is None else self.before
-        left = max(0, told - size)
-        return max(0, untold - max(0, before - told)) + left - max(0, told + untold - size)
+        told = missed = self.inner.unmet()
+        waiting = seen = untold = 0
+        for share, known, size in self._asks:
+            waiting, seen = waiting + max(0, size - seen), max(size, seen)
+            waiting, missed = _met(waiting, missed)
+            gain = self._tell(share, min(known, share.asked))
+            untold += max(0, gain - waiting)
+            waiting, gain = _met(waiting, gain)
+            missed += gain
+        total = self._buffer.size
+        waiting, missed = _met(waiting + max(0, total - seen), missed)
+        return max(0, untold - missed + max(0, told - total))
+
+    def _tell(self, share: Subscription, demand: int) -> int:
+        """Return by how much more is missed once the dispatcher knows of an ask."""
+        before = self.inner.unmet()
+        share.asked -= demand
+        self.inner.asked(share, demand)
+        return self.inner.unmet() - before
+
+
+def _met(waiting: int, missed: int) -> tuple[int, int]:
+    """Return what is left of both when what waits has gone where it is missed."""
+    met = min(waiting, missed)
+    return waiting - met, missed - met

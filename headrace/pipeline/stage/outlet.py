@@ -210,12 +210,9 @@ class Outlet:
         stand_in = self.dispatcher
         if not isinstance(stand_in, Accumulating):
             return 0
-        dispatcher = self.dispatcher = stand_in.inner
-        told = dispatcher.unmet()
-        for subscription in self.subscriptions:
-            demand, subscription.asked = subscription.asked, 0
-            dispatcher.asked(subscription, demand)
-        ahead = stand_in.ahead(dispatcher.unmet() - told, told)
+        self._hear()
+        ahead = stand_in.replay()
+        self.dispatcher = stand_in.inner
         self._serve()
         self._choose_sole()
         return ahead

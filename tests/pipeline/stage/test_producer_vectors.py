@@ -99,7 +99,7 @@ VECTORS: dict[str, tuple[StageSettings, str]] = {
     ),
     "the first of a broadcast alone takes nothing": (
         StageSettings(dispatcher="broadcast", demand="accumulate"),
-        "A asks 4 => ; emit 1..2 => buffered 2; B asks 3 => buffered 2; forward => A 1..2, B 1..2, hd(3)",
+        "A asks 4 => ; emit 1..2 => buffered 2; B asks 3 => buffered 2; forward => A 1..2, B 1..2, hd(1)",
     ),
     "P1": (
         PARTITION,
