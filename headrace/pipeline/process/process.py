@@ -107,7 +107,7 @@ class Process(Life, Generic[C]):
     def abandon(self, reason: ExitReason) -> None:
         """Account for what was in hand when the process ended with `reason`."""
 
-    def supervised(self) -> Iterable[Life]:
+    def supervised(self) -> Iterable["Process[object]"]:
         """Return the processes that it watches over, first started first."""
         return ()
 

@@ -9,6 +9,8 @@ from headrace.pipeline.process.scheduler import HELD_SECONDS
 class Steps:
     """What a coroutine does from one suspension to the next. `held` is told of a step that took longer than 50 ms."""
 
+    __slots__ = ("_clock", "_held")
+
     def __init__(self, clock: Callable[[], float], held: Callable[[float], None]) -> None:
         self._clock = clock
         self._held = held

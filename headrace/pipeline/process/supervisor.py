@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from types import TracebackType
 from typing import Final, Self, Unpack, cast, overload
@@ -362,6 +362,10 @@ class Supervisor(Process[object]):
         """Let those be ended that nobody will decide about any more."""
         while self._exits:
             self._put_away(*self._exits.popleft())
+
+    def supervised(self) -> Iterable[Process[object]]:
+        """Return the children that have not ended, first started first."""
+        return [cast("Process[object]", child.process) for child in self.children.values() if not child.has_ended]
 
     def release(self) -> object:
         """Stop the children, last started first."""

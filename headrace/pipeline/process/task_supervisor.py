@@ -1,7 +1,7 @@
 """TaskSupervisor: tasks that end with it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from functools import partial
 from types import TracebackType
 from typing import Final, Literal, ParamSpec, Self, TypeVar, Unpack, overload
@@ -155,6 +155,10 @@ class TaskSupervisor(Process[object]):
     def _task_ended(self, task: TaskProcess, reason: ExitReason) -> None:
         del self._tasks[task]
         task.conclude(reason)
+
+    def supervised(self) -> Iterable[Process[object]]:
+        """Return the tasks that have not ended, first started first."""
+        return list(self._tasks)
 
     def release(self) -> object:
         """Stop all tasks at once, and wait for them."""

@@ -1,6 +1,6 @@
 """The process around a consumer supervisor: a child for each event, and demand as children finish."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import cast
 
@@ -8,7 +8,7 @@ from headrace.ground.errors import NameTaken
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.demand.children_window import ChildrenWindow
-from headrace.pipeline.process.process import ExitReason, State
+from headrace.pipeline.process.process import ExitReason, Process, State
 from headrace.pipeline.process.restart import RestartWindow
 from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler
 from headrace.pipeline.process.settings import ProcessSettings
@@ -62,6 +62,10 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         self._restart = supervisor.restart
         self._spec_of = supervisor.child if gives_specs(supervisor) else None
         self._settings = ProcessSettings(shutdown_seconds=self.shutdown_seconds)
+
+    def supervised(self) -> Iterable[Process[object]]:
+        """Return the children that have not ended, first started first."""
+        return [cast("Process[object]", slot.process) for slot in self.children.slots.values()]
 
     def greeted(self, subscription: Subscription, side: Side, mode: object) -> None:
         """Let the demand of a subscription follow the children, unless the callbacks ask by hand."""

@@ -1,0 +1,99 @@
+"""What lives on an event loop: every process, below the one that watches over it."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from headrace.ground.errors import ForeignThread
+from headrace.pipeline.process.process import Process
+from headrace.pipeline.process.scheduler import schedulers_of
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessInfo:
+    """A process at one moment.
+
+    `kind` is the class of its callback object, `state` its place in its life, `mailbox` the length of that, `turns`
+    how many it was given (0 where the scheduler does not measure), `restarts` how often it began again; `children` are
+    those that it watches over, first started first.
+    """
+
+    name: str
+    kind: str
+    state: str
+    mailbox: int
+    turns: int
+    restarts: int
+    children: tuple["ProcessInfo", ...] = ()
+
+    def walk(self) -> Iterator["ProcessInfo"]:
+        """Go through this process and all below it, each before its children."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessTree:
+    """All processes of a loop: those that nobody watches over, by name, and the others below them. `str` draws it."""
+
+    roots: tuple[ProcessInfo, ...]
+
+    def walk(self) -> Iterator[ProcessInfo]:
+        """Go through all processes, each before its children."""
+        for root in self.roots:
+            yield from root.walk()
+
+    def __str__(self) -> str:
+        """Draw one process a line, with its kind, state, mail, turns and restarts in columns."""
+        rows = [row for root in self.roots for row in _rows(root)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(_line(row, widths) for row in rows)
+
+
+def tree() -> ProcessTree:
+    """Return what lives on the running loop. Raises `ForeignThread` where none runs."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        what = "tree()"
+        raise ForeignThread(what, "loop.call_soon_threadsafe") from None
+    roots = [root for scheduler in schedulers_of(loop) for root in scheduler.roots if isinstance(root, Process)]
+    return ProcessTree(tuple(_info(root) for root in sorted(roots, key=lambda root: root.name)))
+
+
+def _info(process: Process[object]) -> ProcessInfo:
+    children = tuple(_info(child) for child in process.supervised())
+    return ProcessInfo(
+        process.name,
+        _kind(process),
+        process.state.value,
+        len(process.mailbox),
+        process.turns.total(),
+        process.restarts,
+        children,
+    )
+
+
+def _kind(process: Process[object]) -> str:
+    callbacks = process.callbacks
+    if callbacks is not None and type(callbacks) is not object and not callable(callbacks):
+        return type(callbacks).__name__
+    if isinstance(process.factory, type) and process.factory is not object:
+        return process.factory.__name__
+    return type(process).__name__.removesuffix("Process")
+
+
+def _rows(process: ProcessInfo, first: str = "", rest: str = "") -> Iterator[tuple[str, ...]]:
+    counts = (f"{process.mailbox} mail", f"{process.turns} turns", f"{process.restarts} restarts")
+    yield (first + process.name, process.kind, process.state, *counts)
+    for child in process.children:
+        is_last = child is process.children[-1]
+        yield from _rows(child, rest + ("└─ " if is_last else "├─ "), rest + ("   " if is_last else "│  "))
+
+
+def _line(row: tuple[str, ...], widths: list[int]) -> str:
+    words, counts = row[:3], row[3:]
+    left = [word.ljust(width) for word, width in zip(words, widths, strict=False)]
+    right = [count.rjust(width) for count, width in zip(counts, widths[3:], strict=True)]
+    return "  ".join([*left, *right])
