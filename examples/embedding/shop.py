@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, cast
+from typing import Final
 
 from headrace import Consumer, Pipeline, ProducerConsumer, StageSettings, SubscribeTo
 from headrace.pipeline.stage.producer import Inbox
