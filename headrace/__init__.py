@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from headrace.pipeline.process.child_spec import ChildSpec
     from headrace.pipeline.process.gen_server import GenServer
     from headrace.pipeline.process.ref import Ref
+    from headrace.pipeline.process.registry import Registry
     from headrace.pipeline.process.scheduler import Scheduler
     from headrace.pipeline.process.supervisor import Supervisor
     from headrace.pipeline.process.task import Task
     from headrace.pipeline.process.task_supervisor import TaskSupervisor
     from headrace.pipeline.stage.consumer import Consumer
     from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
-    from headrace.pipeline.stage.producer import Producer
+    from headrace.pipeline.stage.producer import Inbox, Producer
     from headrace.pipeline.stage.producer_consumer import ProducerConsumer
     from headrace.pipeline.stage.settings import StageSettings
     from headrace.pipeline.stage.subscription import SubscribeTo
@@ -38,12 +39,14 @@ __all__ = [
     "ConsumerSupervisor",
     "GenServer",
     "HeadraceError",
+    "Inbox",
     "Message",
     "Outcome",
     "Pipeline",
     "Producer",
     "ProducerConsumer",
     "Ref",
+    "Registry",
     "RunOutcome",
     "Scheduler",
     "StageSettings",
@@ -64,12 +67,14 @@ _ROOMS = {
     "ConsumerSupervisor": "pipeline.stage.consumer_supervisor",
     "GenServer": "pipeline.process.gen_server",
     "HeadraceError": "ground.errors",
+    "Inbox": "pipeline.stage.producer",
     "Message": "pipeline.acknowledgement.message",
     "Outcome": "pipeline.acknowledgement.acknowledgement",
     "Pipeline": "config.pipeline",
     "Producer": "pipeline.stage.producer",
     "ProducerConsumer": "pipeline.stage.producer_consumer",
     "Ref": "pipeline.process.ref",
+    "Registry": "pipeline.process.registry",
     "RunOutcome": "pipeline.topology.outcome",
     "Scheduler": "pipeline.process.scheduler",
     "StageSettings": "pipeline.stage.settings",
