@@ -82,7 +82,13 @@ class Entrance:
         self.let_in()
         if self._waiting:
             self._outlet.wait_for_room(self.let_in)
+            done.add_done_callback(self._no_longer_waits)
         return done
+
+    def _no_longer_waits(self, done: asyncio.Future[None]) -> None:
+        """Let in those behind one that was cancelled, if they need less room."""
+        if done.cancelled():
+            self.let_in()
 
     def put_threadsafe(self, events: list[object]) -> "concurrent.futures.Future[None]":
         """Emit the events from any thread, as there is room. Raises RuntimeError when the loop is closed."""

@@ -138,6 +138,9 @@ class Inlet:
         Return the reason with which the consumer must end, if it must.
         """
         self._close(subscription)
+        for info in subscription.marks:  # sent behind the end, before it was reached
+            if info.reached is not None:
+                info.reached()
         if mark.is_own:
             return None
         self.is_over = not self.subscriptions

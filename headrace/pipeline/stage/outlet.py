@@ -136,7 +136,7 @@ class Outlet:
         return self.dispatcher.unmet()
 
     def wait_for_room(self, room_made: Callable[[], None] | None) -> None:
-        """Have `room_made` called whenever asks have been heard; None for nobody waits any more."""
+        """Have `room_made` called when asks were heard, and after a resize; None for nobody waits any more."""
         self.room_made = room_made
         self._choose_sole()
 
@@ -194,6 +194,8 @@ class Outlet:
         dropped = self.buffer.resize(buffer_size, keep)
         if dropped:
             self._overflow(dropped)
+        if self.room_made is not None:
+            self.room_made()
 
     def accumulate(self) -> None:
         """Hold asks and events from now on, until `forward`; what was asked for before is not forgotten."""

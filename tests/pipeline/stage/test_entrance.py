@@ -81,6 +81,42 @@ async def test_what_is_cancelled_while_it_waits_is_not_emitted() -> None:
 
 
 @pytest.mark.asyncio
+async def test_who_gives_up_holds_up_nobody_behind_it() -> None:
+    topology, gated = gated_inbox(buffer_size=3, max_demand=1)
+    await topology.start()
+    inbox = topology.stage("inbox")
+    await settled(topology)
+    await inbox.emit([1])
+    await inbox.emit([2, 3])
+    waits = [asyncio.ensure_future(inbox.emit(events)) for events in ([4, 5], [6])]
+    await settled(topology)
+    assert not waits[1].done()
+    waits[0].cancel()
+    await waits[1]
+    gated.gate.set()
+    await topology.drain()
+    assert gated.events == [1, 2, 3, 6]
+
+
+@pytest.mark.asyncio
+async def test_who_waits_comes_in_when_the_buffer_is_made_larger() -> None:
+    topology, gated = gated_inbox(buffer_size=1, max_demand=1)
+    await topology.start()
+    inbox = topology.stage("inbox")
+    await settled(topology)
+    await inbox.emit([1])
+    await inbox.emit([2])
+    waits = asyncio.ensure_future(inbox.emit([3]))
+    await settled(topology)
+    assert not waits.done()
+    inbox.resize(2)
+    await waits
+    gated.gate.set()
+    await topology.drain()
+    assert gated.events == [1, 2, 3]
+
+
+@pytest.mark.asyncio
 async def test_those_who_wait_hear_when_the_stage_takes_nothing_more() -> None:
     ends: list[Callable[[Topology], Awaitable[object]]] = [Topology.drain, Topology.stop]
     for end in ends:

@@ -7,7 +7,7 @@ from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
-from tests.fakes.flow_stages import Collect, Silent
+from tests.fakes.flow_stages import Collect, Gated, Silent
 from tests.fakes.laws import check_over
 from tests.fakes.stepping import run_of, settled
 
@@ -137,3 +137,23 @@ async def test_messages_survive_the_end_of_the_subscription_they_stand_in() -> N
     await settled(topology)
     assert middle.log == ["kept"]
     await topology.stop()
+
+
+async def test_a_message_that_comes_behind_the_last_end_is_handled_before_the_stage_completes() -> None:
+    topology, middle, silent, gated = Topology(), NotingPass(), Silent(), Gated()
+    topology.add("silent", lambda: silent)
+    handle = topology.add("middle", lambda: middle, subscribe_to="silent")
+    topology.add("gated", lambda: gated, subscribe_to=SubscribeTo("middle", max_demand=1))
+    await topology.start()
+    for number in (1, 2):
+        silent.emit_nowait([number])
+        await settled(topology)
+    silent.complete()
+    await settled(topology)
+    handle.info("behind")
+    await settled(topology)
+    assert middle.log == [1]  # nobody has asked for more
+    gated.gate.set()
+    assert (await topology.join()).is_fine
+    assert middle.log == [1, 2, "behind"]
+    assert gated.events == [1, 2, "behind"]
