@@ -16,6 +16,7 @@ from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.process.process import State
 from headrace.pipeline.stage.accumulating import Accumulating
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
+from headrace.pipeline.stage.entrance import Entrance
 from headrace.pipeline.stage.outlet import Outlet
 from headrace.pipeline.stage.producer_process import ProducerProcess
 from headrace.pipeline.topology.link import StageProcess
@@ -181,10 +182,18 @@ class MachineRoom(RuleBasedStateMachine):
                 assert all(subscription.asked == 0 for subscription in outlet.subscriptions)
                 assert outlet.buffer.size == 0 or outlet.dispatcher.unmet() == 0
             if not isinstance(process, ConsumerProcess):
-                assert not process.entrance._waiting or not process.entrance._let_first_in()
+                self._check_entrance(process.entrance)
             if isinstance(process, ConsumerProcess) and not process.is_busy and not process.is_paused:
                 assert process.inlet.in_flight() == 0
                 assert not any(one.queue for one in process.inlet.subscriptions)
+
+    def _check_entrance(self, entrance: Entrance) -> None:
+        """Whoever still waits for room has none."""
+        if entrance._waiting:
+            first = entrance._waiting[0]
+            rest = len(first.events) - first.taken
+            assert not first.done.done()
+            assert entrance.room() < min(rest, max(1, entrance._limit))
 
     # the end
 
