@@ -55,7 +55,7 @@ class Supervisor(Process[object]):
     specs, so that `restart_child` works, and come back when the supervisor is itself restarted.
     """
 
-    __slots__ = ("_exits", "_group", "_specs", "children", "strategy", "window")
+    __slots__ = ("_exits", "_group", "_is_opening", "_specs", "children", "strategy", "window")
 
     def __init__(self, name: str, scheduler: Scheduler | None = None, **options: Unpack[SupervisorOptions]) -> None:
         """Live on `scheduler`, or on a new one of the running loop. Raises `BadOption`."""
@@ -67,6 +67,7 @@ class Supervisor(Process[object]):
         self.children: dict[str, Supervised] = {}
         self._exits: deque[tuple[Supervised, ExitReason]] = deque()
         self._group = Group()
+        self._is_opening = False
 
     async def __aenter__(self) -> Self:
         """Start, with the children given; return once they run.
@@ -247,7 +248,7 @@ class Supervisor(Process[object]):
         if self._exits:
             self._decide(*self._exits.popleft())
             return MORE
-        if not self._group.is_through and self._is_living:
+        if (self._is_opening or not self._group.is_through) and self._is_living:
             return self._go_on()
         if self.needs_attention:
             return self.attend()
@@ -263,7 +264,8 @@ class Supervisor(Process[object]):
             return MORE
         if not self._group.is_through:
             return IDLE
-        if self.state is State.STARTING:
+        if self._is_opening:
+            self._is_opening = False
             self._initialised(None)
         return MORE
 
@@ -276,10 +278,8 @@ class Supervisor(Process[object]):
             child.process.observer = partial(self._child_ended, child)
             self.children[spec.id] = child
         self._group.start(self.children.values())
-        if self._group.is_through:
-            self._initialised(None)
-        else:
-            self.scheduler.wake(self.turns)
+        self._is_opening = True
+        self.scheduler.wake(self.turns)
 
     def _start_down(self, child: Supervised) -> None:
         """Start a child with its group, unless it was told to stop meanwhile."""
@@ -370,6 +370,7 @@ class Supervisor(Process[object]):
     def release(self) -> object:
         """Stop the children, last started first."""
         self._group.clear()
+        self._is_opening = False
         return self._stop_children() if self.children else None
 
     async def _stop_children(self) -> None:

@@ -140,6 +140,14 @@ async def test_a_task_is_a_child_that_is_done_when_its_function_is() -> None:
         assert supervisor.which_children() == []
 
 
+async def test_a_task_given_at_the_start_runs_once_although_it_is_done_before_the_start_is() -> None:
+    runs: list[int] = []
+    specs = (Task.child_spec(runs.append, 1, name="task", restart="transient"),)
+    async with Supervisor("supervisor", children=specs) as supervisor:
+        assert states(supervisor) == {"task": "ended"}
+    assert runs == [1]
+
+
 async def test_a_transient_task_is_run_again_until_it_succeeds() -> None:
     failures = [Oops("once"), Oops("twice")]
 
