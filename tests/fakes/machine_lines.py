@@ -76,7 +76,7 @@ class Lines:
                 assert len(after) == outlet.buffer.size
                 check_order(self._buffers.get(name, []), after)
                 self._buffers[name] = after
-            if inlet is not None:
+            if inlet is not None and not self._plan.stages[name].has_children:
                 self._check_windows(inlet)
                 self._check_consumer(name, inlet)
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final
+from typing import Final, Literal
 
 from hypothesis import strategies as st
 from hypothesis.vendor.pretty import RepresentationPrinter
@@ -16,10 +16,13 @@ from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.machine_notes import FORMS, PACES, Event, Form, Notes, Pace
-from tests.fakes.machine_stages import Middle, Sink, Source
+from tests.fakes.machine_stages import AgainNursery, Middle, Nursery, Sink, Source
 
 MOST_DEMAND: Final = 20
 """No subscription has a larger `max_demand`."""
+
+ChildRestart = Literal["transient", "temporary"]
+CHILDREN: Final[tuple[ChildRestart | None, ...]] = (None, None, "temporary", "transient")
 
 ANY_RESTARTS: Final = 1_000_000
 """Stages may crash as often as they like."""
@@ -35,6 +38,8 @@ class StagePlan:
     width: int
     kind: DispatcherName
     settings: StageSettings
+    children: ChildRestart | None = None
+    """Of a sink: how a child for each event is restarted; None when it takes events in batches."""
     subscribe_to: list[SubscribeTo] = field(default_factory=list)
 
     def _repr_pretty_(self, printer: RepresentationPrinter, cycle: bool) -> None:  # noqa: FBT001 - Hypothesis calls it so
@@ -50,14 +55,22 @@ class StagePlan:
         notes, settings = self.notes, self.settings
         how = (self.form if notes.name.startswith("source") else self.pace, notes.pace_of_life, self.width)
         buffer = (settings.buffer_size, settings.buffer_keep, settings.demand)
-        return f"<{how} {notes.listens} {notes.answers} {self.kind} {buffer} {settings.restart} {to}>"
+        return f"<{how} {notes.listens} {notes.answers} {self.children} {self.kind} {buffer} {settings.restart} {to}>"
 
     def make(self) -> Stage:
         """Make the callback object."""
         name = self.notes.name
         if name.startswith("source"):
             return Source(self.notes, self.form)
-        return Middle(self.notes, self.pace, self.width) if name.startswith("middle") else Sink(self.notes, self.pace)
+        if name.startswith("middle"):
+            return Middle(self.notes, self.pace, self.width)
+        sinks = {None: Sink, "temporary": Nursery, "transient": AgainNursery}
+        return sinks[self.children](self.notes, self.pace)
+
+    @property
+    def has_children(self) -> bool:
+        """Whether it handles events side by side."""
+        return self.children is not None
 
 
 @dataclass
@@ -139,7 +152,8 @@ def _stages(draw: st.DrawFn, name: str, *, is_acknowledged: bool) -> StagePlan:
     width = draw(st.sampled_from([1, 1, 1, 0, 2]))
     kind = draw(st.sampled_from(DISPATCHERS))
     form, pace = draw(st.sampled_from(FORMS)), draw(st.sampled_from(PACES))
-    return StagePlan(notes, form, pace, width, kind, draw(_settings(kind)))
+    children = draw(st.sampled_from(CHILDREN)) if name.startswith("sink") else None
+    return StagePlan(notes, form, pace, width, kind, draw(_settings(kind)), children)
 
 
 @st.composite

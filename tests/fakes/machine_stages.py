@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.stage.consumer import Consumer
+from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
 from headrace.pipeline.stage.producer import Emitted, Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from tests.fakes.machine_notes import Form, Notes, Pace
@@ -168,3 +169,34 @@ class Sink(Consumer[object]):
     def _taken(self, events: list[object]) -> None:
         self.notes.crash_if_told()
         self.notes.take(events)
+
+
+class Nursery(ConsumerSupervisor[object]):
+    """Notes what it gets, in a child for each event."""
+
+    max_restarts = 1_000_000
+
+    def __init__(self, notes: Notes, pace: Pace) -> None:
+        self.notes = notes
+        self.pace: Pace = pace
+        notes.listen(self)
+
+    def init(self) -> Awaitable[None] | None:
+        return self.notes.begin()
+
+    def terminate(self, reason: object) -> Awaitable[None] | None:
+        return self.notes.end()
+
+    def handle_info(self, message: int) -> None:
+        self.notes.infos.append(message)
+
+    async def run(self, event: object) -> None:
+        await self.notes.wait(self.pace)
+        self.notes.crash_if_told()
+        self.notes.take([event])
+
+
+class AgainNursery(Nursery):
+    """Runs a child again that failed."""
+
+    restart = "transient"
