@@ -100,6 +100,7 @@ class MachineRoom(RuleBasedStateMachine):
         """Start a topology; its scheduler takes one turn in each iteration of the loop."""
         self.plan = plan
         self.topology = plan.build()
+        self.topology.drain_seconds = LATER_SECONDS
         await self.topology.start()
         self.machine = run_of(self.topology)
         self.machine.scheduler.clock = self.loop.clock
@@ -246,7 +247,8 @@ class MachineRoom(RuleBasedStateMachine):
         """Let nothing wait for the test any more, and nothing crash."""
         for stage in self.plan.stages.values():
             stage.notes.is_open = stage.notes.is_finishing = True
-            stage.notes.crashes = stage.notes.failing_inits = 0
+            stage.notes.crashes.clear()
+            stage.notes.failing_inits = 0
             stage.notes.listens = stage.notes.listens and "automatic"
             for _ in range(MOST_DEMAND * len(self.plan.stages)):
                 stage.notes.permits.release()

@@ -1,12 +1,11 @@
 """What the random machine sends its stages by mail."""
 
-from tests.fakes.machine_notes import MachineCrash
 from tests.fakes.machine_stages import Middle, Source
 
 
-def crash_now(stage: object) -> None:
+def crash_now(error: type[BaseException], stage: object) -> None:
     """Raise: it is sent to a stage by mail."""
-    raise MachineCrash(type(stage).__name__)
+    raise error(type(stage).__name__)
 
 
 def push_now(count: int, stage: object) -> None:

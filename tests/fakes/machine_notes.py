@@ -10,6 +10,15 @@ from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.stage.subscription_handle import CancelKind, Side, SubscriptionHandle
+from tests.fakes.processes import Abort
+
+
+class MachineCrash(Exception):
+    """What a stage raises when it is told to crash."""
+
+
+CRASHES: Final = (MachineCrash, MachineCrash, MachineCrash, Abort, asyncio.CancelledError, KeyboardInterrupt)
+"""What stages may raise; an interrupt begins a drain."""
 
 Pace = Literal["sync", "async", "gated"]
 Form = Literal["list", "generator", "async generator", "async list"]
@@ -17,10 +26,6 @@ Way = Literal["made", "pushed", "answered", "let in"]
 WAYS: Final[tuple[Way, ...]] = ("made", "pushed", "answered", "let in")
 PACES: Final[tuple[Pace, ...]] = ("sync", "async", "gated")
 FORMS: Final[tuple[Form, ...]] = ("list", "generator", "async generator", "async list")
-
-
-class MachineCrash(Exception):
-    """What a stage raises when it is told to crash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class Notes:
     made: int = 0
     pushed: int = 0
     lasts: int = 0
-    crashes: int = 0
+    crashes: list[type[BaseException]] = field(default_factory=list)
     failing_inits: int = 0
     lives: int = 0
     pace_of_life: Pace = "sync"
@@ -86,8 +91,7 @@ class Notes:
     def crash_if_told(self) -> None:
         """Raise once for each time that it was told to."""
         if self.crashes:
-            self.crashes -= 1
-            raise MachineCrash(self.name)
+            raise self.crashes.pop(0)(self.name)
 
     def begin(self) -> Awaitable[None] | None:
         """Do what an `init` does: wait, save at the first start, and fail when it is told to."""

@@ -19,6 +19,7 @@ from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from tests.fakes.machine import Reader
 from tests.fakes.machine_mail import crash_now, push_now
+from tests.fakes.machine_notes import CRASHES
 from tests.fakes.machine_plans import Plan, StagePlan, plans
 from tests.fakes.machine_subscribing import SubscribingRoom
 
@@ -92,16 +93,16 @@ class Machine(SubscribingRoom):
 
     # harm
 
-    @rule(data=st.data())
-    def crash(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), error=st.sampled_from(CRASHES))
+    def crash(self, data: st.DataObject, error: type[BaseException]) -> None:
         stage = self.one_of(data)
-        stage.notes.crashes += 1
+        stage.notes.crashes.append(error)
         self._crashes(stage)
 
-    @rule(data=st.data())
-    def crash_by_mail(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), error=st.sampled_from(CRASHES))
+    def crash_by_mail(self, data: st.DataObject, error: type[BaseException]) -> None:
         stage = self.one_of(data)
-        self._mail(stage, crash_now)
+        self._mail(stage, partial(crash_now, error))
         self._crashes(stage)
 
     @rule(data=st.data())
