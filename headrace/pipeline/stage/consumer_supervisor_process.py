@@ -188,6 +188,8 @@ class ConsumerSupervisorProcess(ConsumerProcess):
 
     def release(self) -> object:
         """Stop the children; then give up what they had not done."""
+        if not self.children.slots:
+            return None
         self._is_stopping_children = True
         return self._stop_children()
 

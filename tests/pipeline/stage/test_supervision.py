@@ -22,7 +22,7 @@ from tests.fakes.processes import Oops
 from tests.fakes.stepping import run_of, settled
 from tests.fakes.supervisors import Held
 
-E = TypeVar("E")
+Supervised = TypeVar("Supervised", Held, ConsumerSupervisor[int])
 
 pytestmark = pytest.mark.asyncio
 
@@ -54,22 +54,18 @@ class Parcels(ConsumerSupervisor[int]):
 
 
 @asynccontextmanager
-async def running(
-    supervisor: ConsumerSupervisor[E], count: int = 4
-) -> AsyncIterator[tuple[Topology, Ref[ConsumerSupervisor[E]]]]:
+async def running(supervisor: Supervised, count: int = 4) -> AsyncIterator[tuple[Topology, Ref[Supervised]]]:
     """Run a supervisor behind `count` numbers; yield the topology, and a reference to the supervisor."""
     topology = Topology(max_restarts=0)
     topology.add("numbers", lambda: Numbers(count))
-    topology.add("children", lambda: supervisor, subscribe_to=SubscribeTo("numbers", max_demand=count))
+    stage = topology.add("children", lambda: supervisor, subscribe_to=SubscribeTo("numbers", max_demand=count))
     await topology.start()
     await settled(topology)
-    process = run_of(topology).processes["children"]
-    assert isinstance(process, ConsumerSupervisorProcess)
-    yield topology, Ref(process)  # type: ignore[arg-type] # the callbacks behind it are such
+    yield topology, stage.ref
     await topology.stop()
 
 
-async def parcel(ref: Ref[ConsumerSupervisor[E]], name: str) -> Ref[Parcel]:
+async def parcel(ref: Ref[Supervised], name: str) -> Ref[Parcel]:
     """Look up a child by its name."""
     found = {info.name: info.ref for info in await ref.call(ConsumerSupervisor.which_children)}[name]
     assert found is not None
@@ -139,11 +135,9 @@ async def test_an_event_whose_spec_cannot_be_made_is_the_only_one_that_the_crash
     told = Told(4)
     topology = Topology()
     topology.add("told", lambda: told)
-    topology.add("children", Picky, subscribe_to=SubscribeTo("told", max_demand=4))
+    stage = topology.add("children", Picky, subscribe_to=SubscribeTo("told", max_demand=4))
     await topology.start()
-    process = run_of(topology).processes["children"]
-    assert isinstance(process, ConsumerSupervisorProcess)
-    ref: Ref[ConsumerSupervisor[int]] = Ref(process)  # type: ignore[arg-type] # the callbacks behind it are such
+    ref: Ref[ConsumerSupervisor[int]] = stage.ref
     while len(await ref.call(ConsumerSupervisor.which_children)) < 4:
         await settled(topology)
     for number in range(1, 5):
