@@ -1,7 +1,9 @@
 """The process around one function, which it runs to its end."""
 
 import asyncio
+import inspect
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Final
 
 from headrace.ground.errors import ForeignThread
@@ -12,6 +14,9 @@ from headrace.pipeline.process.settings import ProcessSettings
 
 FAILED: Final = ("headrace", "task", "failed")
 """What telemetry is told of a task that failed, with its name and the reason."""
+
+_OUTSIDE: Final[ContextVar[Scheduler]] = ContextVar("headrace_scheduler_outside")
+"""Where the tasks live that no process starts: made once in a context, for a scheduler costs as much as a task."""
 
 _ANY_SETTINGS: Final = ProcessSettings()
 
@@ -46,12 +51,23 @@ class TaskProcess(Process[object]):
             self.has_run = True
             if not self.started.done():
                 self.started.set_result(None)
-            self.call_back(self.factory, self._returned)
+            result = self.factory()
+            if result is not None and inspect.isawaitable(result):
+                self.drive(result, self._returned)
+            else:
+                self._returned(result)
         return IDLE
 
     def _returned(self, value: object) -> None:
         self.value = value
         self.exit("normal")
+
+    def exit(self, reason: ExitReason) -> None:
+        """End now: a task has nothing to close but what its function closes itself."""
+        if self.state in (State.STARTING, State.RUNNING):
+            self.state = State.STOPPING
+            self.reason = reason
+            self._ended()
 
     async def ended(self) -> ExitReason:
         """Wait until it has ended for good; return why."""
@@ -80,7 +96,7 @@ def task_name(function: Callable[..., object]) -> str:
 
 
 def present_scheduler(name: str) -> Scheduler:
-    """Return the scheduler of the process that runs now, or else a new one of the running loop.
+    """Return the scheduler of the process that runs now; outside of processes, one for the present context and loop.
 
     Raises `ForeignThread` where no loop runs; `name` is the task that was to start.
     """
@@ -88,7 +104,12 @@ def present_scheduler(name: str) -> Scheduler:
     if current is not None and current.scheduler.is_own_thread():
         return current.scheduler
     try:
-        return Scheduler()
+        loop = asyncio.get_running_loop()
     except RuntimeError:
         what = f"start of task {name!r}"
         raise ForeignThread(what, "loop.call_soon_threadsafe") from None
+    scheduler = _OUTSIDE.get(None)
+    if scheduler is None or scheduler.loop is not loop:
+        scheduler = Scheduler()
+        _OUTSIDE.set(scheduler)
+    return scheduler

@@ -189,6 +189,16 @@ async def test_a_foreign_thread_can_neither_start_a_task_nor_wait_for_one() -> N
     assert await task.result() == 2
 
 
+async def test_tasks_that_no_process_starts_share_a_scheduler_on_a_loop_and_no_further() -> None:
+    tasks = [Task.start(double, number) for number in range(2)]
+    assert tasks[0]._process.scheduler is tasks[1]._process.scheduler
+
+    async def elsewhere() -> object:
+        return await Task.start(double, 3).result()
+
+    assert await asyncio.to_thread(asyncio.run, elsewhere()) == 6
+
+
 async def test_a_task_has_a_context_of_its_own_and_knows_what_its_starter_knew() -> None:
     class Reader(GenServer):
         async def read(self) -> int:
