@@ -165,15 +165,20 @@ class Children:
                 slot.process.kill()
 
     async def stop_all(self) -> None:
-        """Have all children end, each within its shutdown time; they end side by side. Cancelled, it kills them."""
+        """Have all children end, each within its shutdown time; they end side by side.
+
+        Cancelled, it kills them, and waits for them all the same: what they were at is still to be accounted for.
+        """
         for slot in list(self.slots.values()):
             self.stop(slot)
-        if self.slots:
+        cancelled: asyncio.CancelledError | None = None
+        while self.slots:
             self._empty = self._owner.scheduler.loop.create_future()
             try:
                 await self._empty
-            except BaseException:
+            except asyncio.CancelledError as error:
+                cancelled = error
                 self.kill()
-                raise
-            finally:
-                self._empty = None
+        self._empty = None
+        if cancelled is not None:
+            raise cancelled
