@@ -19,11 +19,6 @@ class Mail:
     reply: asyncio.Future[object] | None = None
 
     @property
-    def is_counted(self) -> bool:
-        """Whether it counts against the mailbox's bound: calls and casts do."""
-        return self.method is not None
-
-    @property
     def is_cast(self) -> bool:
         """Whether nobody hears when it is lost."""
         return self.method is not None and self.reply is None
@@ -45,10 +40,11 @@ class Mail:
                 LOG.warning("process %r has no handle_info and drops %.200r", owner, self.args[0])
                 return None
             return cast("object", handle_info(*self.args))
-        own = getattr(callbacks, self.method.__name__, None) if _is_method(self.method) else None
-        if own is not None:
+        method = self.method
+        own = getattr(callbacks, getattr(method, "__name__", ""), None)
+        if own is not None and (getattr(own, "__func__", None) is method or _is_method(method)):
             return cast("object", own(*self.args, **self.kwargs))
-        return self.method(callbacks, *self.args, **self.kwargs)
+        return method(callbacks, *self.args, **self.kwargs)
 
     def answer(self, result: object) -> None:
         """Give the caller, if there is one who still waits, its reply."""

@@ -61,9 +61,11 @@ class Mailbox:
         """Take mail in. Raises `MailboxFull` (never for info), and `NoProcess` once closed."""
         if self._is_closed:
             raise NoProcess(self._owner)
-        if mail.is_counted and self.is_full:
-            raise MailboxFull(self._owner, self._limit)
-        self._accept(mail)
+        if mail.method is not None:
+            if self._counted >= self._limit:
+                raise MailboxFull(self._owner, self._limit)
+            self._counted += 1
+        self._fill().append(mail)
 
     async def put(self, mail: Mail, loop: asyncio.AbstractEventLoop) -> None:
         """Take mail in, waiting while the mailbox is full. Raises `NoProcess` once closed.
@@ -91,9 +93,10 @@ class Mailbox:
             self._mail = _NO_MAIL
         if self.timeout is not None and not isinstance(mail, Continuation):
             self.forget_timeout()
-        if mail.is_counted:
+        if mail.method is not None:
             self._counted -= 1
-            self._let_in()
+            if self._senders:
+                self._let_in(self._senders)
         return mail
 
     def close(self) -> list[Mail]:
@@ -129,19 +132,15 @@ class Mailbox:
             kept = [mail for mail in self._mail if not (isinstance(mail, OwnMail) and is_dropped(mail))]
             self._mail = deque(kept) if kept else _NO_MAIL
 
-    def _accept(self, mail: Mail) -> None:
-        self._counted += mail.is_counted
-        self._fill().append(mail)
-
     def _fill(self) -> deque[Mail]:
         if self._mail is _NO_MAIL:
             self._mail = deque()
         return self._mail
 
-    def _let_in(self) -> None:
-        while self._senders and not self.is_full:
-            room = next(iter(self._senders))
-            mail = self._senders.pop(room)
+    def _let_in(self, senders: dict[asyncio.Future[bool], Mail]) -> None:
+        while senders and not self.is_full:
+            room = next(iter(senders))
+            mail = senders.pop(room)
             if not room.done():
-                self._accept(mail)
+                self.put_nowait(mail)
                 room.set_result(True)

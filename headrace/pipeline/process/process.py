@@ -225,7 +225,7 @@ class Process(Life, Generic[C]):
     def call_back(self, callback: Callable[[], object], then: Callable[[object], None]) -> None:
         """Run a callback and go on with `then`: at once if it is sync, when its awaitable is done if it is async."""
         result = callback()
-        if inspect.isawaitable(result):
+        if result is not None and inspect.isawaitable(result):
             self.drive(result, then)
         else:
             then(result)
@@ -261,7 +261,11 @@ class Process(Life, Generic[C]):
         mail = self.mailbox.take()
         if not mail.is_given_up:
             self._in_hand = mail
-            self.call_back(functools.partial(mail.open, self.callbacks, self.name), self._reply)
+            result = mail.open(self.callbacks, self.name)
+            if result is not None and inspect.isawaitable(result):
+                self.drive(result, self._reply)
+            else:
+                self._reply(result)
 
     def _reply(self, result: object) -> None:
         mail, self._in_hand = self._in_hand, None

@@ -76,17 +76,29 @@ class Ref(Generic[S_co]):
         self._check("call to", _HAND_OVER)
         if CURRENT.get(None) is process:
             raise CallToSelf(self.name)
-        reply: asyncio.Future[object] = process.scheduler.loop.create_future()
+        loop, seconds = process.scheduler.loop, self._timeout_seconds
+        reply: asyncio.Future[object] = loop.create_future()
+        if process.mailbox.is_full:
+            return await self._call_when_there_is_room(Mail(method, args, kwargs, reply), reply)
+        process.put_nowait(Mail(method, args, kwargs, reply))
+        timer = loop.call_later(seconds, _time_out, reply, process.name, seconds)
+        try:
+            return await reply
+        finally:
+            timer.cancel()
+            reply.cancel()  # one that has come, and is not read any more, counts as seen
+
+    async def _call_when_there_is_room(self, mail: Mail, reply: asyncio.Future[object]) -> object:
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                await self._send(Mail(method, args, kwargs, reply))
+                await self._send(mail)
                 return await reply
         except TimeoutError:
             if reply.done() and not reply.cancelled():  # they came at the same time
                 return reply.result()
             raise CallTimeout(self.name, self._timeout_seconds) from None
         finally:
-            reply.cancel()  # one that has come, and is not read any more, counts as seen
+            reply.cancel()
 
     async def cast(self, method: Callable[Concatenate[S_co, P], object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Have `method` run in the process, later; wait only while the mailbox is full, and then in order.
@@ -157,6 +169,11 @@ class Ref(Generic[S_co]):
             finally:
                 del waiting[sender]
         process.look()
+
+
+def _time_out(reply: asyncio.Future[object], name: str, seconds: float) -> None:
+    if not reply.done():
+        reply.set_exception(CallTimeout(name, seconds))
 
 
 def process_behind(ref: Ref[S], doing: str) -> Process[object]:
