@@ -41,6 +41,8 @@ class TakingProcess(StageProcess[S]):
                 self.greet(subscription, "producer")
         if self.inlet.is_over:
             self.complete_input()
+        elif not self._may_wait:
+            self.give_up_waiting()
 
     def subscribed(self, subscription: Subscription) -> None:
         """Take in a subscription."""
