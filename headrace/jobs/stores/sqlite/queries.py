@@ -1,0 +1,28 @@
+"""The queries of the SQLite store, each in a file of its own."""
+
+import sqlite3
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+_FOLDER: Final = files(__package__) / "sql"
+
+MIGRATIONS: Final = ("1_schema",)
+"""Files that bring the tables to the version of their number, in order."""
+
+
+@cache
+def query(name: str) -> str:
+    """Return the text of a query."""
+    return (_FOLDER / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def statements(text: str) -> Iterator[str]:
+    """Yield the statements of a file one by one: `executescript` would commit what comes before."""
+    statement = ""
+    for line in text.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
