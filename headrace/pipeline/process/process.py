@@ -286,11 +286,7 @@ class Process(Life, Generic[C]):
         self.first = None
         self.callbacks = callbacks
         self.bound(callbacks)
-        init = getattr(callbacks, "init", None)
-        if init is None:
-            self._initialised(None)
-        else:
-            self.call_back(init, self._initialised)
+        self.call_back(getattr(callbacks, "init", lambda: None), self._initialised)
 
     def _initialised(self, _: object) -> None:
         if self._stop_reason is not None:
