@@ -1,0 +1,118 @@
+"""The errors of jobs, a branch of the tree in `headrace.ground.errors`.
+
+::
+
+    HeadraceError
+    └── JobsError                 a job, its worker, its queue, its store
+        ├── BadWorker             a function, or an option, that makes no worker
+        ├── WorkerNameTaken       two workers of one name
+        ├── BadModule             a module of workers that cannot be imported
+        ├── NotBound              a worker whose jobs nobody keeps yet, or somebody else keeps
+        ├── BadArguments          what a worker is to be called with does not fit it
+        ├── NoRunningJob          no job runs here
+        ├── JobDropped            a middleware let a job go, so it has neither id nor result
+        ├── BadProgress           a progress, or a checkpoint, that cannot be kept
+        ├── BadAnswer             what a worker returned cannot be kept, or means nothing
+        ├── JobTimeout            an attempt took longer than its worker allows
+        └── EncryptionError       args that cannot be encrypted or decrypted
+"""
+
+from headrace.ground.errors import HeadraceError
+
+
+class JobsError(HeadraceError):
+    """Something about a job, its worker, its queue or its store."""
+
+
+class BadWorker(JobsError):
+    """A function cannot be a worker, or an option of it says what it must not."""
+
+    def __init__(self, function: str, why: str) -> None:
+        self.function = function
+        self.why = why
+        super().__init__(f"{function} cannot be a worker: {why}")
+
+
+class WorkerNameTaken(JobsError):
+    """Two workers have one name, so that a job of that name could mean either."""
+
+    def __init__(self, name: str, first: str, second: str) -> None:
+        self.name = name
+        super().__init__(
+            f"the workers {first} and {second} both have the name {name!r}: give one of them another name= or alias"
+        )
+
+
+class BadModule(JobsError):
+    """A module that is to have workers cannot be imported."""
+
+    def __init__(self, module: str, why: str) -> None:
+        self.module = module
+        super().__init__(f"the module {module!r} of workers {why}")
+
+
+class NotBound(JobsError):
+    """A worker is to enqueue, and no `Jobs` keeps its jobs, or another one does."""
+
+    def __init__(self, worker: str, why: str, advice: str) -> None:
+        self.worker = worker
+        super().__init__(f"worker {worker!r} {why}: {advice}")
+
+
+class BadArguments(JobsError):
+    """What a worker is to be called with does not fit its parameters; `parameter` is the first that is wrong."""
+
+    def __init__(self, worker: str, parameter: str | None, why: str) -> None:
+        self.worker = worker
+        self.parameter = parameter
+        self.why = why
+        where = "" if parameter is None else f"the argument {parameter!r} of "
+        super().__init__(f"{where}worker {worker!r} {why}")
+
+
+class NoRunningJob(JobsError):
+    """Somebody asks for the job that runs, where none does."""
+
+    def __init__(self) -> None:
+        super().__init__("no job runs here: ask for the current job only inside a worker that a queue runs")
+
+
+class JobDropped(JobsError):
+    """A middleware decided that a job is not to be enqueued; it has neither an id nor a result."""
+
+    def __init__(self, worker: str) -> None:
+        self.worker = worker
+        super().__init__(
+            f"a middleware dropped the job of worker {worker!r}: ask its handle whether it `is_dropped` first"
+        )
+
+
+class BadProgress(JobsError):
+    """A progress or a checkpoint cannot be kept."""
+
+    def __init__(self, what: str, found: object, allowed: str) -> None:
+        super().__init__(f"{what} is {found!r:.100}, and must be {allowed}")
+
+
+class BadAnswer(JobsError):
+    """A worker returned something that cannot be kept, or made an answer that means nothing."""
+
+    def __init__(self, what: str, why: str) -> None:
+        self.why = why
+        super().__init__(f"{what} {why}")
+
+
+class JobTimeout(JobsError):
+    """An attempt took longer than its worker's `timeout_seconds`, and was ended."""
+
+    def __init__(self, worker: str, seconds: float) -> None:
+        self.worker = worker
+        self.seconds = seconds
+        super().__init__(
+            f"the job took longer than the {seconds:g} s that worker {worker!r} allows: "
+            "give it a longer timeout_seconds, or less to do at a time"
+        )
+
+
+class EncryptionError(JobsError):
+    """Args cannot be encrypted or decrypted."""
