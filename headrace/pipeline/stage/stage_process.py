@@ -73,6 +73,15 @@ class StageProcess(Process[S]):
         mail, then = Mail(None, (message,)), partial(self.take_returned, "handle_info")
         self.notify(lambda: self.call_back(partial(mail.open, self.callbacks, self.name), then))
 
+    def _reply(self, result: object) -> None:
+        """Take what `handle_info` and its kin return for events: they have no caller."""
+        mail = self._in_hand
+        if result is None or mail is None or mail.method is not None:
+            super()._reply(result)
+        else:
+            super()._reply(None)
+            self.take_returned("handle_info", result)
+
     def _look(self) -> None:
         self.needs_attention = True
         self.scheduler.wake(self.turns)

@@ -157,3 +157,37 @@ async def test_a_message_that_comes_behind_the_last_end_is_handled_before_the_st
     assert (await topology.join()).is_fine
     assert middle.log == [1, 2, "behind"]
     assert gated.events == [1, 2, "behind"]
+
+
+async def test_what_a_callback_for_mail_returns_is_emitted_however_the_message_came() -> None:
+    class Continues(NotingPass):
+        def init(self) -> None:
+            self.continue_with("continued")
+
+        async def handle_continue(self, argument: object) -> list[object]:
+            return [argument]
+
+    topology, collect, silent = Topology(), Collect(), Silent()
+    topology.add("silent", lambda: silent)
+    handle = topology.add("continues", Continues, subscribe_to="silent")
+    topology.add("collect", lambda: collect, subscribe_to="continues")
+    await topology.start()
+    handle.ref.info("by ref")
+    handle.info("by handle")
+    silent.emit_nowait([1])
+    await topology.drain()
+    assert collect.events == ["continued", "by handle", "by ref", 1]
+
+
+async def test_a_consumer_has_nothing_to_return_for_a_message() -> None:
+    class Returns(Collect):
+        def handle_info(self, message: object) -> list[object]:
+            return [message]
+
+    topology = Topology(max_restarts=0)
+    topology.add("silent", Silent)
+    handle = topology.add("returns", Returns, subscribe_to="silent")
+    await topology.start()
+    handle.ref.info("hello")
+    outcome = await topology.join()
+    assert "handle_info of stage 'returns' returned list, and must return None" in str(outcome.reason)
