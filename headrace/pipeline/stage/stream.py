@@ -42,7 +42,7 @@ class Reader:
             self._arrival.set_result(None)
         return IDLE
 
-    def turn_failed(self, error: BaseException) -> None:
+    def fail_turn(self, error: BaseException) -> None:
         """Do nothing: this turn raises nothing."""
 
     def held_the_loop(self, seconds: float) -> None:
