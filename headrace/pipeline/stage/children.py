@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from headrace.ground.errors import NameTaken, PermanentChild, RestartsExhausted, Unrecoverable
+from headrace.ground.errors import NameTaken, PermanentChild, RestartsExhausted, Unrecoverable, describe
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.child import Child
 from headrace.pipeline.process.child_spec import Kind
@@ -140,7 +140,7 @@ class Children:
         while self._crashed:
             slot, reason = self._crashed.popleft()
             if self._window.allows(self._owner.scheduler.clock()):
-                LOG.warning("restarting %r", slot.process.name)
+                LOG.warning("restarting %r: %s", slot.process.name, describe(reason))
                 slot.process.restart()
                 continue
             self._let_go(slot, reason)

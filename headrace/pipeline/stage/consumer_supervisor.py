@@ -42,7 +42,8 @@ class ConsumerSupervisor(Consumer[In], Generic[In]):
     def run(self, event: In) -> Awaitable[object] | None:
         """Do what is to be done with one event, in a process of its own; return nothing of interest.
 
-        May be `async def`. `self` is the supervisor's and shared by all children: they run side by side on one loop.
+        May be `async def`. `self` is the supervisor's, and all children share it, side by side on one loop; its words
+        are the supervisor's, too: `self.stop()` ends all of them.
         """
         raise MissingCallback(self, "run(self, event)")
 
