@@ -1,15 +1,18 @@
 """Strategies: who is stopped and started again with a child that fails, in which order, and what comes between."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 from headrace.ground.errors import BadOption, NoProcess, RestartsExhausted, StartFailed
+from headrace.pipeline.process.child_spec import ChildSpec
 from headrace.pipeline.process.process import State
 from headrace.pipeline.process.restart import Restart, Strategy
 from headrace.pipeline.process.scheduler import Scheduler
+from headrace.pipeline.process.settings import ProcessSettings
 from headrace.pipeline.process.supervisor import Supervisor
 from headrace.pipeline.process.supervisor_options import SupervisorOptions
 from tests.fakes.families import Family, Member, crash, finish
@@ -136,6 +139,29 @@ async def test_a_child_that_hangs_is_cancelled_after_its_shutdown_time_in_a_grou
         await crash(supervisor, "a", Oops("x"))
         await until(lambda: "+d" in family.log)
         assert family.taken() == ["-a", "-d", "-c", "-b", "+a", "+b", "+c", "+d"]
+
+
+async def test_a_child_that_never_ends_is_left_behind_and_holds_nobody_up() -> None:
+    family, freed = Family(), asyncio.Event()
+
+    class Stubborn(Member):
+        async def hang(self) -> None:
+            while not freed.is_set():
+                with suppress(asyncio.CancelledError):
+                    await freed.wait()
+
+    settings = ProcessSettings(shutdown_seconds=0)
+    stubborn = ChildSpec(Stubborn, "b", "permanent", settings, (family, "b"))
+    specs = (*family.specs("a"), stubborn, *family.specs("c"))
+    async with raising_up(family, strategy="one_for_all", children=specs) as supervisor:
+        await supervisor.whereis("b", Member).cast(Member.hang)
+        await crash(supervisor, "c", Oops("x"))
+        await until(lambda: "+c" in family.log)
+        assert [entry for entry in family.taken() if entry[0] == "+"] == ["+a", "+b", "+c"]
+        await supervisor.whereis("b", Member).cast(Member.hang)
+    assert supervisor.state is State.ENDED
+    freed.set()
+    await hops()
 
 
 async def test_a_group_counts_as_one_restart() -> None:
