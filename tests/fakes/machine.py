@@ -16,6 +16,7 @@ from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.process.process import State
 from headrace.pipeline.stage.accumulating import Accumulating
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
+from headrace.pipeline.stage.consumer_supervisor_process import ConsumerSupervisorProcess
 from headrace.pipeline.stage.entrance import Entrance
 from headrace.pipeline.stage.inlet import Inlet
 from headrace.pipeline.stage.outlet import Outlet
@@ -168,10 +169,14 @@ class MachineRoom(RuleBasedStateMachine):
             assert fate == 0, (name, fate)
 
     def _fate_of_children(self, process: StageProcess, inlet: Inlet, fate: int) -> int:
-        """A child has handled its event some turns before it has ended; at most one of each event in flight."""
+        """A child has handled its event some turns before it has ended; at most one of each event in flight.
+
+        One that goes on though its subscription has been closed has not handled, nor discarded, what was received.
+        """
         if process.state is State.ENDED:
             return fate
-        assert 0 <= fate <= inlet.in_flight()
+        assert isinstance(process, ConsumerSupervisorProcess)
+        assert -len(process.children) - len(process._cut_off) <= fate <= inlet.in_flight()
         for subscription in inlet.subscriptions:
             assert 0 <= subscription.window.coming <= MOST_DEMAND
         return 0

@@ -1,5 +1,8 @@
 """What the random machine sends its stages by mail."""
 
+from headrace.pipeline.process.process import ExitReason
+from headrace.pipeline.process.ref import Ref
+from headrace.pipeline.stage.stage import Stage
 from tests.fakes.machine_stages import Middle, Source
 
 
@@ -12,3 +15,15 @@ def push_now(count: int, stage: object) -> None:
     """Have a stage emit events beside those that were asked for: it is sent by mail."""
     assert isinstance(stage, Source | Middle)
     stage.push(count)
+
+
+def stop_now(reason: ExitReason, stage: object) -> None:
+    """Have a stage end itself."""
+    assert isinstance(stage, Stage)
+    stage.stop(reason)
+
+
+def link_now(other: Ref[object], stage: object) -> None:
+    """Have a stage end with another one."""
+    assert isinstance(stage, Stage)
+    stage.link(other)

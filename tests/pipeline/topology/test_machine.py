@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
-from headrace.pipeline.process.process import Process, State
+from headrace.pipeline.process.process import ExitReason, Process, State
 from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from tests.fakes.machine import Reader
-from tests.fakes.machine_mail import crash_now, push_now
-from tests.fakes.machine_notes import CRASHES
+from tests.fakes.machine_mail import crash_now, link_now, push_now, stop_now
+from tests.fakes.machine_notes import CRASHES, MachineCrash
 from tests.fakes.machine_plans import Plan, StagePlan, plans
 from tests.fakes.machine_subscribing import SubscribingRoom
 
@@ -113,6 +113,18 @@ class Machine(SubscribingRoom):
             task.cancel()
             self._crashes(stage)
         self.check()
+
+    @rule(data=st.data(), reason=st.sampled_from(["normal", "shutdown", MachineCrash("stop")]))
+    def stop_itself(self, data: st.DataObject, reason: ExitReason) -> None:
+        self.has_left = True
+        self._mail(self.one_of(data), partial(stop_now, reason))
+
+    @rule(data=st.data())
+    def link(self, data: st.DataObject) -> None:
+        self.has_left = True
+        stage, other = self.one_of(data), self.one_of(data)
+        if stage is not other:
+            self._mail(stage, partial(link_now, self.handle(other).ref))
 
     @rule(data=st.data())
     def fail_to_begin(self, data: st.DataObject) -> None:
