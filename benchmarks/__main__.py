@@ -8,7 +8,7 @@ from functools import partial
 
 from benchmarks.chains import Work, calls, queues, stages
 from benchmarks.fans import acknowledged, broadcast, fan_in, plain_tasks
-from benchmarks.measure import Line, at_least, at_most, ratio
+from benchmarks.measure import RUNS, Line, at_least, at_most, ratio
 from benchmarks.processes import (
     calls as server_calls,
 )
@@ -134,7 +134,7 @@ def main() -> None:
     print(
         f"{platform.python_implementation()} {platform.python_version()} on {platform.machine()}, {platform.system()}"
     )
-    print("ratios: medians of 9 pairs of runs; more is better where the bound is >=")
+    print(f"ratios: medians of {RUNS} pairs of runs, of {FEW} where there is no budget yet; more is better")
     print()
     print(f"{'work':62}{'found':>14}  bound")
     for line in lines():
