@@ -10,7 +10,7 @@ from headrace.ground.errors import CallToSelf, ForeignThread, ProcessError, Task
 from headrace.pipeline.process.async_stream import Source, StreamOptions, TaskStream
 from headrace.pipeline.process.child_spec import ChildSpec
 from headrace.pipeline.process.links import link, unlink
-from headrace.pipeline.process.process import CURRENT, ExitReason
+from headrace.pipeline.process.process import CURRENT, ExitReason, Process
 from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.process.restart import Restart
 from headrace.pipeline.process.task_process import TaskProcess, present_scheduler, task_name
@@ -54,9 +54,11 @@ class Task(Generic[R_co]):
         """
         self._process = process
         self._is_owned = is_owned
-        self._owner = CURRENT.get(None) if is_owned else None
-        if self._owner is not None:
-            link(self._owner, process)
+        self._owner: Process[object] | None = None
+        owner = CURRENT.get(None)
+        if is_owned and owner is not None and owner.scheduler.loop is process.scheduler.loop:
+            self._owner = process.owner = owner
+            link(owner, process)
 
     def __repr__(self) -> str:
         return f"<Task {self.name!r} {self._process.state.value}>"

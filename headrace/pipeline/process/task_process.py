@@ -24,10 +24,11 @@ _ANY_SETTINGS: Final = ProcessSettings()
 class TaskProcess(Process[object]):
     """Calls its factory once, waits for what that returns if it is awaitable, and keeps what comes of it.
 
-    `watchers` are those who wait for its end: they hear of a failure, so the log need not.
+    `watchers` are those who wait for its end: they hear of a failure, so the log need not. `owner` is the process that
+    is linked to it because it spawned it.
     """
 
-    __slots__ = ("value", "watchers")
+    __slots__ = ("owner", "value", "watchers")
 
     def __init__(
         self,
@@ -38,6 +39,7 @@ class TaskProcess(Process[object]):
     ) -> None:
         super().__init__(name, function, scheduler, settings)
         self.value: object = None
+        self.owner: Process[object] | None = None
         self.watchers = 0
 
     def turn(self) -> int:
@@ -68,6 +70,7 @@ class TaskProcess(Process[object]):
             self.state = State.STOPPING
             self.reason = reason
             self._ended()
+            self.owner = None
 
     async def ended(self) -> ExitReason:
         """Wait until it has ended for good; return why."""
@@ -80,8 +83,8 @@ class TaskProcess(Process[object]):
         return self.buried.result()
 
     def _report(self, reason: BaseException) -> None:
-        """Tell telemetry of a failure, and the log when nobody waits for the result; a linked one's is its own."""
-        if self._stop_reason is not None:
+        """Tell telemetry of a failure, and the log when nobody waits for the result; an owner's crash is none."""
+        if self.owner is not None and self.owner.reason is reason:
             return
         self.scheduler.telemetry.execute(FAILED, {"restarts": self.restarts}, {"task": self.name, "reason": reason})
         if isinstance(reason, asyncio.CancelledError):

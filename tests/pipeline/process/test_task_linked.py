@@ -84,6 +84,20 @@ async def test_the_crash_of_a_process_ends_the_tasks_that_it_spawned_and_is_not_
     assert said(caplog) == ["process 'Owner' crashed"]
 
 
+async def test_a_failure_that_ends_one_task_after_the_other_is_logged_where_it_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def outer(error: BaseException) -> None:
+        await Task.spawn(raising_later, error).result()
+
+    error = Oops("x")
+    assert await Task.start(outer, error).yield_() == Failed(error)
+    assert said(caplog) == []
+    Task.start(outer, error)
+    await hops(20)
+    assert said(caplog) == ["task 'outer' failed"]
+
+
 async def test_a_process_that_traps_exits_is_told_instead() -> None:
     async with supervising() as supervisor:
         owner, error = await supervisor.start_child(Trapping), Oops("x")
@@ -120,6 +134,19 @@ async def test_a_process_that_gives_a_task_up_goes_on() -> None:
         assert await asker.call(Impatient.ask) == "nothing"
         assert await asker.call(Impatient.ask) == "nothing"
         assert door.waiting == set()
+
+
+async def test_a_task_on_another_loop_is_linked_to_nobody_here() -> None:
+    async def elsewhere() -> object:
+        return await Task.spawn(raising_later, Oops("x")).yield_()
+
+    class Asker(GenServer):
+        async def ask(self) -> object:
+            return await asyncio.to_thread(asyncio.run, elsewhere())
+
+    async with supervising() as supervisor:
+        asker = await supervisor.start_child(Asker)
+        assert isinstance(await asker.call(Asker.ask), Failed)
 
 
 async def test_a_task_without_link_hurts_nobody(caplog: pytest.LogCaptureFixture) -> None:
