@@ -11,7 +11,8 @@
         ├── BadArguments          what a worker is to be called with does not fit it
         ├── NoRunningJob          no job runs here
         ├── JobDropped            a middleware let a job go, so it has neither id nor result
-        ├── BadProgress           a progress, or a checkpoint, that cannot be kept
+        ├── BadProgress           a progress that is no fraction
+        ├── BadCheckpoint         a cursor that is no JSON
         ├── BadAnswer             what a worker returned cannot be kept, or means nothing
         ├── JobTimeout            an attempt took longer than its worker allows
         └── EncryptionError       args that cannot be encrypted or decrypted
@@ -88,10 +89,17 @@ class JobDropped(JobsError):
 
 
 class BadProgress(JobsError):
-    """A progress or a checkpoint cannot be kept."""
+    """A progress is no fraction."""
 
-    def __init__(self, what: str, found: object, allowed: str) -> None:
-        super().__init__(f"{what} is {found!r:.100}, and must be {allowed}")
+    def __init__(self, found: object) -> None:
+        super().__init__(f"the progress of a job is {found!r:.100}, and must be a number from 0 to 1")
+
+
+class BadCheckpoint(JobsError):
+    """A cursor is no JSON, so that no later attempt could have it back."""
+
+    def __init__(self, found: object) -> None:
+        super().__init__(f"a checkpoint is {found!r:.100}, and must be a JSON value: text, a number, a list, an object")
 
 
 class BadAnswer(JobsError):

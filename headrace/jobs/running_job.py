@@ -1,0 +1,158 @@
+"""The job that runs, as its own function sees it: who it is, how far it has come, whether it should stop."""
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from datetime import datetime
+from typing import Final
+
+from headrace.jobs.errors import BadCheckpoint, BadProgress, NoRunningJob
+from headrace.jobs.job import Job, from_text
+
+PROGRESS: Final = "progress"
+"""The key of a job's meta that holds `{"fraction": 0.5, "note": "…"}`."""
+
+CHECKPOINT: Final = "checkpoint"
+"""The key of a job's meta that holds its cursor, in a list of one: merging metas never looks into a list."""
+
+DEADLINE: Final = "deadline"
+"""The key of a job's meta that holds the time after which it is not to run any more, as text."""
+
+NOTE_LIMIT: Final = 1000
+"""Characters of a note that are kept: it is a line for people to read."""
+
+Tell = Callable[["RunningJob"], None]
+"""Called, in whatever thread the job runs, when there is something to write and there was nothing before."""
+
+
+class RunningJob:
+    """One attempt of a job.
+
+    What it notes down (progress, a checkpoint) is kept here until the engine takes it, about every second and at the
+    end of the attempt, however that ends. Every method may be called from any thread.
+    """
+
+    __slots__ = ("_cancelled", "_changes", "_job", "_lock", "_tell")
+
+    def __init__(self, job: Job, tell: Tell | None = None) -> None:
+        self._job = job
+        self._tell = tell
+        self._changes: dict[str, object] = {}
+        self._cancelled: str | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def job(self) -> Job:
+        """The job with all its columns, as it was claimed."""
+        return self._job
+
+    @property
+    def id(self) -> int:
+        """The job's number in its store."""
+        return self._job.id
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, from 1."""
+        return self._job.attempt
+
+    @property
+    def is_last_attempt(self) -> bool:
+        """Whether the job is given up should this attempt fail."""
+        return self._job.attempt >= self._job.max_attempts
+
+    @property
+    def args(self) -> Mapping[str, object]:
+        """The args as JSON values, in clear."""
+        return self._job.args
+
+    @property
+    def meta(self) -> Mapping[str, object]:
+        """The meta as it was when the job was claimed."""
+        return self._job.meta
+
+    @property
+    def deadline(self) -> datetime | None:
+        """The time (aware UTC) after which the job is not to begin any more, if it has one."""
+        return deadline_of(self._job)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether somebody called the job off while it runs: a function in a thread asks, and ends itself."""
+        return self._cancelled is not None
+
+    @property
+    def cancel_reason(self) -> str | None:
+        """Why it was called off, or None."""
+        return self._cancelled
+
+    @property
+    def cursor(self) -> object:
+        """What `checkpoint` was given last, in this attempt or an earlier one; None before the first."""
+        with self._lock:
+            kept = self._changes.get(CHECKPOINT)
+        if kept is None:
+            kept = self._job.meta.get(CHECKPOINT)
+        return kept[0] if isinstance(kept, list) and kept else None
+
+    def progress(self, fraction: float, note: str = "") -> None:
+        """Say how much is done, from 0 to 1, and in a few words what; it is written at most about once a second."""
+        if not 0 <= fraction <= 1:
+            raise BadProgress(fraction)
+        self._note(PROGRESS, {"fraction": float(fraction), "note": str(note)[:NOTE_LIMIT]})
+
+    def checkpoint(self, cursor: object) -> None:
+        """Keep `cursor`, a JSON value: the next attempt finds it as its own `cursor` and goes on from there.
+
+        It is written within about a second, and when the attempt ends; after a crash of the OS process the cursor may
+        be that much older, so what lies between is done twice.
+        """
+        try:
+            text = json.dumps(cursor, allow_nan=False, ensure_ascii=False)
+            text.encode()
+        except (TypeError, ValueError, RecursionError):
+            raise BadCheckpoint(cursor) from None
+        self._note(CHECKPOINT, [json.loads(text)])
+
+    def cancel(self, reason: str) -> None:
+        """Mark it as called off; the first reason stands. It is a word for who runs the job."""
+        if self._cancelled is None:
+            self._cancelled = reason
+
+    def take_changes(self) -> dict[str, object]:
+        """Hand over what is to be merged into the job's meta. It is a word for who runs the job."""
+        with self._lock:
+            changes, self._changes = self._changes, {}
+            cursor = changes.get(CHECKPOINT)
+            if cursor is not None:
+                self._job.meta[CHECKPOINT] = cursor
+        return changes
+
+    def _note(self, key: str, value: object) -> None:
+        with self._lock:
+            is_first = not self._changes
+            self._changes[key] = value
+        if is_first and self._tell is not None:
+            self._tell(self)
+
+
+RUNNING_JOB: Final[ContextVar[RunningJob]] = ContextVar("headrace running job")
+"""Set in the context of each attempt, by who runs it."""
+
+
+def current_job() -> RunningJob:
+    """Return the job on whose behalf this code runs. Raises `NoRunningJob` where none does."""
+    try:
+        return RUNNING_JOB.get()
+    except LookupError:
+        raise NoRunningJob from None
+
+
+def deadline_of(job: Job) -> datetime | None:
+    """Return the time after which a job is not to begin any more; None also for what others wrote under that key."""
+    text = job.meta.get(DEADLINE) if job.meta else None
+    try:
+        return from_text(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
