@@ -177,7 +177,7 @@ async def test_linking_twice_is_linking_once_and_to_oneself_is_nothing() -> None
         await one.stop()
 
 
-async def test_processes_that_end_in_a_stop_of_their_supervisor_do_not_hurry_each_other() -> None:
+async def test_linked_processes_end_with_their_supervisor_as_all_do() -> None:
     async with supervising() as supervisor:
         one = await supervisor.start_child(Linked, name="one")
         two = await supervisor.start_child(Linked, name="two")
