@@ -40,11 +40,11 @@ class SqliteStore:
 
     async def open(self) -> None:
         """Make the tables if there are none."""
-        self.writer.start()
+        await self.writer.start()
 
     async def close(self) -> None:
         """Write what was accepted, and close the file."""
-        self.writer.close()
+        await self.writer.aclose()
 
     async def insert(self, jobs: Sequence[NewJob]) -> list[int]:
         """Insert jobs; return their ids, in order. They are durable at return."""

@@ -1,0 +1,123 @@
+"""A SQLite file: how it is opened, when it is no longer there, and what its errors mean to whoever has to mend them."""
+
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+from headrace.ground.errors import HeadraceError
+from headrace.ground.telemetry import LOG
+
+R = TypeVar("R")
+
+BUSY_SECONDS: Final = 5.0
+"""How long one attempt waits for another OS process that writes; then it is said, and tried again."""
+
+SAY_EVERY: Final = 12
+"""Attempts between two sentences about a file that stays locked: a minute."""
+
+PAUSE_SECONDS: Final = 0.02
+"""Between two attempts, where SQLite itself does not wait: a file that becomes a WAL file, or is being mended."""
+
+
+class SqliteError(HeadraceError):
+    """A SQLite file could not be used; `why` is SQLite's own word."""
+
+    def __init__(self, path: Path, why: str, advice: str) -> None:
+        self.path = path
+        self.why = why
+        super().__init__(f"the SQLite file {str(path)!r} cannot be used ({why}): {advice}")
+
+
+_WAITING: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
+"""What passes by itself, once another OS process is done."""
+
+_ADVICE: Final = {
+    sqlite3.SQLITE_FULL: "make room on the disk; what was not written was refused, and nothing is half written",
+    sqlite3.SQLITE_READONLY: "give this user the right to write the file and its folder",
+    sqlite3.SQLITE_PERM: "give this user the right to write the file and its folder",
+    sqlite3.SQLITE_CANTOPEN: "see that its folder exists, and that this user may read and write there",
+    sqlite3.SQLITE_IOERR: "see what the system says about the disk; nothing is half written",
+    sqlite3.SQLITE_NOTADB: "name another file, or restore this one: it holds something else than a database",
+    sqlite3.SQLITE_CORRUPT: "restore it from a copy, or save what can be read with sqlite3's .recover",
+    sqlite3.SQLITE_BUSY: "end the other program that keeps it locked",
+}
+
+
+def translated(path: Path, error: BaseException) -> BaseException:
+    """Return the error as a sentence that says what to do, where it is about the file; else the error itself."""
+    if isinstance(error, sqlite3.Error):
+        code = _code(error)
+        if code not in _ADVICE:
+            return error
+        told = SqliteError(path, str(error), _ADVICE[code])
+    elif isinstance(error, OSError):
+        told = SqliteError(path, str(error), "see that it can be read and written")
+    else:
+        return error
+    told.__cause__ = error
+    return told
+
+
+def patiently(path: Path, step: Callable[[], R], is_given_up: Callable[[], bool] = lambda: False) -> R:
+    """Do what may find the file locked, as often as it takes; say so when that lasts.
+
+    Raises SqliteError when it is locked still and `is_given_up` says that nobody wants to wait any longer.
+    """
+    began, said = time.monotonic(), 0
+    while True:
+        try:
+            done = step()
+        except sqlite3.OperationalError as error:
+            if _code(error) not in _WAITING:
+                raise
+            if is_given_up():
+                raise SqliteError(path, str(error), _ADVICE[sqlite3.SQLITE_BUSY]) from error
+            waited = int((time.monotonic() - began) / BUSY_SECONDS)
+            if waited > said:
+                if said % SAY_EVERY == 0:
+                    LOG.warning(
+                        "%s has been locked by another program for %g s: still waiting", path, waited * BUSY_SECONDS
+                    )
+                said = waited
+            time.sleep(PAUSE_SECONDS)
+        else:
+            if said:
+                LOG.warning("%s is no longer locked: going on", path)
+            return done
+
+
+class SqliteFile:
+    """One connection to the file, for the thread that opens it alone."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._inode = 0
+
+    def connect(self, *pragmas: str) -> sqlite3.Connection:
+        """Open the file, in WAL mode, with what else is set for the connection."""
+        connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=256)
+        try:
+            for pragma in ("journal_mode = WAL", *pragmas):
+                patiently(self.path, lambda text=pragma: connection.execute(f"PRAGMA {text}"))  # type: ignore[misc] # bound now
+            self._inode = self.path.stat().st_ino
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def check(self) -> None:
+        """Raise SqliteError when the file is not the one that was opened: what is written then is on no disk."""
+        try:
+            is_there = self.path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            is_there = False
+        if not is_there:
+            raise SqliteError(self.path, "it was deleted or replaced while it was open", "restore it, then start again")
+
+
+def _code(error: sqlite3.Error) -> int:
+    """Return SQLite's primary code; what Python itself raises has none."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code & 0xFF if isinstance(code, int) else -1

@@ -1,0 +1,146 @@
+"""Works that were ordered of the thread of a SQLite file, from an event loop or from another thread."""
+
+import asyncio
+import concurrent.futures
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+from headrace.ground.sqlite_file import SqliteError
+from headrace.ground.telemetry import LOG
+
+R = TypeVar("R")
+
+Work = Callable[[sqlite3.Connection], R]
+"""What is done with the connection, inside a transaction that others may share: it must not commit.
+
+It may be done twice, when another one of the same transaction fails: what it changes beside the file must bear that.
+"""
+
+GROUP_LIMIT: Final = 1000
+"""Works in one transaction at most, so that the first of many does not wait for ever."""
+
+
+@dataclass(slots=True, eq=False)
+class Order(Generic[R]):
+    """One work, and where its end is told: on an event loop, or in a thread."""
+
+    work: Work[R]
+    loop: asyncio.AbstractEventLoop | None
+    done: "asyncio.Future[R] | concurrent.futures.Future[R]"
+    is_durable: bool = False
+    result: "R | None" = None
+    error: BaseException | None = None
+
+    def tell(self) -> None:
+        """Tell how it ended; whoever waits no longer is not told."""
+        if self.done.done():
+            return
+        if self.error is not None:
+            self.done.set_exception(self.error)
+        else:
+            self.done.set_result(self.result)  # type: ignore[arg-type] # without an error there is a result
+
+
+class Orders:
+    """Takes orders for a thread, until closed; the thread takes them in groups, and tells how they ended."""
+
+    def __init__(self, path: Path, serve: Callable[[], None], name: str) -> None:
+        """`serve` is what the thread does: take groups until there are no more."""
+        self.path = path
+        self.is_closed = False
+        self._waiting: queue.SimpleQueue[Order[object] | None] = queue.SimpleQueue()
+        self._door = threading.Lock()
+        self._ended: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._serve = serve
+        self._thread = threading.Thread(target=self._run, name=f"headrace {name} {path.name}", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    async def run(self, work: Work[R], *, is_durable: bool = False) -> R:
+        """Have `work` done, and return its result. Raises what it raises, and SqliteError."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[R] = loop.create_future()
+        self._put(Order(work, loop, done, is_durable))
+        return await done
+
+    def run_sync(self, work: Work[R], *, is_durable: bool = False) -> R:
+        """Do the same from any other thread, and wait."""
+        done: concurrent.futures.Future[R] = concurrent.futures.Future()
+        self._put(Order(work, None, done, is_durable))
+        return done.result()
+
+    def close(self) -> None:
+        """Take no more; wait until what was taken is done and the thread has ended. A second time does nothing."""
+        if self._stop() and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    async def aclose(self) -> None:
+        """Do the same without holding up the event loop."""
+        if self._stop():
+            await asyncio.wrap_future(self._ended)
+
+    def take(self, timeout_seconds: float | None) -> "tuple[list[Order[object]], bool]":
+        """Return all that waits, once there is any or the time is up; and whether more may come."""
+        try:
+            first = self._waiting.get(timeout=timeout_seconds)
+        except queue.Empty:
+            return [], True
+        if first is None:
+            return [], False
+        orders = [first]
+        try:
+            while len(orders) < GROUP_LIMIT:
+                order = self._waiting.get_nowait()
+                if order is None:
+                    return orders, False
+                orders.append(order)
+        except queue.Empty:
+            pass
+        return orders, True
+
+    def _put(self, order: Order[R]) -> None:
+        with self._door:  # what comes in before the end is told; nothing comes in behind it
+            if self.is_closed:
+                raise SqliteError(self.path, "it is closed", "use it before its store is closed, or open it again")
+            self._waiting.put(order)  # type: ignore[arg-type] # an order's kind of result is its own affair
+
+    def _stop(self) -> bool:
+        """Ask the thread to end; return whether there is one."""
+        with self._door:
+            if not self.is_closed:
+                self.is_closed = True
+                self._waiting.put(None)
+        return self._thread.ident is not None
+
+    def _run(self) -> None:
+        try:
+            self._serve()
+        finally:
+            self._ended.set_result(None)
+
+
+def tell(orders: Sequence[Order[object]]) -> None:
+    """Tell all whose work has ended, with one wake-up for each loop."""
+    of_loops: dict[asyncio.AbstractEventLoop, list[Order[object]]] = {}
+    for order in orders:
+        if order.loop is None:
+            order.tell()
+        else:
+            of_loops.setdefault(order.loop, []).append(order)
+    for loop, told in of_loops.items():
+        try:
+            loop.call_soon_threadsafe(_tell_all, told)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            LOG.debug("%d works on a SQLite file ended after their loop was closed", len(told))
+
+
+def _tell_all(orders: Sequence[Order[object]]) -> None:
+    for order in orders:
+        order.tell()
