@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import cast
 
-from headrace.ground.errors import NameTaken
+from headrace.ground.errors import BadReturn, NameTaken
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.demand.children_window import ChildrenWindow
+from headrace.pipeline.process.child_spec import ChildSpec
 from headrace.pipeline.process.process import ExitReason, Process, State
 from headrace.pipeline.process.restart import RestartWindow
 from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler
@@ -54,6 +55,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
     def bound(self, callbacks: Consumer[object]) -> None:
         """Hand the new callback object its words, and begin without children."""
         super().bound(callbacks)
+        self._is_completing = False
         supervisor = cast("ConsumerSupervisor[object]", callbacks)
         window = RestartWindow(supervisor.max_restarts, supervisor.max_seconds)
         self.children = Children(self, window, self._settle)
@@ -125,7 +127,9 @@ class ConsumerSupervisorProcess(ConsumerProcess):
             slot.restart = self._restart
             children.start(slot)
             return
-        spec = self._spec_of(data)
+        spec: object = self._spec_of(data)
+        if not isinstance(spec, ChildSpec):
+            raise BadReturn(self.name, "child", spec, "a ChildSpec")
         try:
             self._supervision.begin(spec, slot)
         except NameTaken as error:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import pytest
 
-from headrace.ground.errors import NameTaken, NoChild, PermanentChild, StartFailed
+from headrace.ground.errors import NameTaken, NoChild, PermanentChild, RestartsExhausted, StartFailed
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.process.child_spec import ChildSpec
 from headrace.pipeline.process.gen_server import GenServer
@@ -120,6 +120,17 @@ async def test_a_permanent_server_for_an_event_ends_the_run_with_what_to_say_ins
         reason = (await topology.join()).reason
     assert isinstance(reason, PermanentChild)
     assert 'say restart="temporary"' in str(reason)
+
+
+async def test_a_child_that_is_no_spec_is_told_with_what_it_must_be() -> None:
+    class Wrong(ConsumerSupervisor[int]):
+        def child(self, event: int) -> ChildSpec[object]:
+            return Parcel(event)  # type: ignore[return-value] # that is the mistake
+
+    async with running(Wrong()) as (topology, _):
+        reason = (await topology.join()).reason
+    assert isinstance(reason, RestartsExhausted)
+    assert "child of stage 'children' returned Parcel, and must return a ChildSpec" in str(reason)
 
 
 async def test_an_event_whose_spec_cannot_be_made_is_the_only_one_that_the_crash_hits() -> None:
