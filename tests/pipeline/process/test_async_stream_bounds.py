@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import aclosing
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headrace.ground.errors import TaskFailed
 from headrace.pipeline.process.task import Task
-from tests.fakes.processes import hops
+from tests.fakes.processes import Oops, hops
 from tests.fakes.tasks import Crowd, Numbers
 
 
@@ -36,5 +38,45 @@ def test_every_element_comes_once_in_order_if_asked_for_and_within_the_bounds(
         assert results == iterations if is_ordered else sorted(results) == sorted(iterations)
         assert crowd.most <= limit
         assert crowd.present == 0
+
+    asyncio.run(main())
+
+
+@given(
+    iterations=st.lists(st.integers(-4, 4), max_size=12),
+    limit=st.integers(1, 4),
+    taken=st.integers(0, 12),
+    is_ordered=st.booleans(),
+)
+def test_failures_keep_their_places_and_whoever_leaves_early_leaves_nothing_behind(
+    iterations: list[int], limit: int, taken: int, *, is_ordered: bool
+) -> None:
+    """An element below 0 fails after as many iterations."""
+
+    async def main() -> None:
+        crowd, source = Crowd(), Numbers(len(iterations))
+
+        async def work(number: int) -> int:
+            await crowd.work(abs(iterations[number]))
+            if iterations[number] < 0:
+                raise Oops
+            return number
+
+        outcomes: list[object] = []
+        stream = Task.async_stream(
+            work, source.later(), max_concurrency=limit, ordered=is_ordered, return_exceptions=True
+        )
+        async with aclosing(stream):
+            async for outcome in stream:
+                outcomes.append(None if isinstance(outcome, TaskFailed) else outcome)
+                if len(outcomes) == taken:
+                    break
+        assert crowd.present == 0
+        assert source.is_closed
+        expected = [None if each < 0 else number for number, each in enumerate(iterations)]
+        if is_ordered:
+            assert outcomes == expected[: taken or None]
+        elif len(outcomes) == len(expected):
+            assert sorted(map(str, outcomes)) == sorted(map(str, expected))
 
     asyncio.run(main())
