@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pytest
 
-from headrace.ground.errors import NoProcess, ProcessDown
+from headrace.ground.errors import NoProcess, ProcessDown, StartFailed
 from headrace.pipeline.process.gen_server import GenServer
 from headrace.pipeline.process.links import Exit
 from headrace.pipeline.process.process import ExitReason, State
@@ -185,3 +185,21 @@ async def test_linked_processes_end_with_their_supervisor_as_all_do() -> None:
         supervisor.stop()
         await until(lambda: two._process.state is State.ENDED)
         assert await one.ended() == "shutdown"
+
+
+async def test_an_exit_that_comes_during_init_fails_the_start() -> None:
+    async with supervising() as supervisor:
+        two = await supervisor.start_child(Linked, name="two", restart="temporary")
+
+        class Hanging(Linked):
+            async def init(self) -> None:
+                self.link(two)
+                await self.hang()
+
+        start = asyncio.create_task(supervisor.start_child(Hanging, name="one"))
+        await hops()
+        error = Oops("x")
+        await two.cast(Linked.fail, error)
+        with pytest.raises(StartFailed, match="'one' could not start: Oops: x"):
+            await start
+        assert [child.name for child in supervisor.which_children()] == []

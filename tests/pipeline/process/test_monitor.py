@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from headrace.ground.errors import CallToSelf
 from headrace.pipeline.process.gen_server import GenServer
 from headrace.pipeline.process.monitor import Down, Monitor
 from headrace.pipeline.process.ref import Ref
@@ -119,3 +120,13 @@ async def test_one_who_is_no_process_waits_for_the_end_whatever_comes_in_between
         await ref.stop()
         assert await ended == "shutdown"
         assert await ref.ended() == "shutdown"
+
+
+async def test_a_process_that_waits_for_its_own_end_is_told_that_it_would_for_ever() -> None:
+    async def wait(server: Watcher) -> None:
+        await server.ref.ended()
+
+    async with supervising() as supervisor:
+        watcher = await supervisor.start_child(Watcher, restart="temporary")
+        await watcher.cast(wait)
+        assert isinstance(await watcher.ended(), CallToSelf)
