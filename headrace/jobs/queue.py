@@ -1,0 +1,216 @@
+"""A queue: claims jobs as slots come free, runs each as a task of its own, and tells the store how they ended."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextvars import copy_context
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from headrace.ground.errors import HeadraceError, describe
+from headrace.ground.telemetry import LOG
+from headrace.jobs.job import Acknowledgement, CalledOff, Failed, Job, Outcome, Returned
+from headrace.jobs.stores.store import Claimant, JobStore
+from headrace.pipeline.process.scheduler import Scheduler
+
+Execute = Callable[[Job], Awaitable[Outcome]]
+"""Runs one job to its end and says how it ended. Whatever it raises is our own bug, and fails the attempt."""
+
+POLL_SECONDS: Final = 1.0
+"""How long a job that another OS process has inserted waits at most before it is seen."""
+
+RETRY_SECONDS: Final = 1.0
+"""How long the queue waits after a store that failed, before it tries again."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStatistics:
+    """How a queue stands: slots, of them those in use, and whether it claims at all."""
+
+    limit: int
+    running: int
+    is_paused: bool
+    unacknowledged: int
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    """A job that runs, and why it is being ended before its time, if it is."""
+
+    job: Job
+    task: asyncio.Task[None] | None = None
+    outcome: Outcome | None = None
+    ending: Outcome | None = None
+
+
+class JobQueue:
+    """Runs at most `limit` jobs at a time.
+
+    It asks its store whenever a slot is free and there may be work. What comes free while it asks is asked for the
+    next time, so that claims grow with the load; and a claim never asks for more than is free. How attempts ended goes
+    to the store in batches, and is kept until the store has it.
+    """
+
+    def __init__(self, claimant: Claimant, limit: int, store: JobStore, execute: Execute, scheduler: Scheduler) -> None:
+        self.claimant = claimant
+        self.limit = limit
+        self.is_paused = False
+        self._store = store
+        self._execute = execute
+        self._scheduler = scheduler
+        self._running: dict[int, _Slot] = {}
+        self._ended: list[Acknowledgement] = []
+        self._acknowledging = 0
+        self._may_have_work = True
+        self._is_stopping = False
+        self._look = asyncio.Event()
+        self._tell = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def statistics(self) -> QueueStatistics:
+        """Return how it stands."""
+        unacknowledged = len(self._ended) + self._acknowledging
+        return QueueStatistics(self.limit, len(self._running), self.is_paused, unacknowledged)
+
+    def start(self) -> None:
+        """Begin to claim, on the running loop."""
+        name = f"queue {self.claimant.queue}"
+        for work in (self._claim_on(), self._acknowledge_on()):
+            self._tasks.append(self._scheduler.start_task(work, copy_context(), name))
+
+    def has_work(self) -> None:
+        """Look for jobs: some may have become available."""
+        self._may_have_work = True
+        self._look.set()
+
+    def pause(self) -> None:
+        """Claim nothing more; what runs goes on."""
+        self.is_paused = True
+
+    def resume(self) -> None:
+        """Claim again."""
+        self.is_paused = False
+        self.has_work()
+
+    def scale(self, limit: int) -> None:
+        """Run at most `limit` jobs from now on; of those that run none is ended."""
+        self.limit = limit
+        self.has_work()
+
+    def cancel(self, job_id: int, reason: str) -> bool:
+        """End a job that runs here, for good; return whether one does."""
+        return self._end(job_id, CalledOff(reason))
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Claim nothing more, and give what runs `grace_seconds`; what is not done then is put back.
+
+        An attempt that was put back does not count. Return when the store knows how all of them ended.
+        """
+        self._is_stopping = True
+        self._look.set()
+        claiming, acknowledging = self._tasks
+        await asyncio.wait({claiming})
+        await self._wait_for_slots(grace_seconds)
+        for job_id in list(self._running):
+            self._end(job_id, Returned())
+        await self._wait_for_slots(None)
+        self._tell.set()
+        await asyncio.wait({acknowledging})
+
+    async def _wait_for_slots(self, seconds: float | None) -> None:
+        tasks = {slot.task for slot in self._running.values() if slot.task is not None}
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+
+    def _end(self, job_id: int, ending: Outcome) -> bool:
+        slot = self._running.get(job_id)
+        if slot is None:
+            return False
+        if slot.ending is None:
+            slot.ending = ending
+            if slot.task is not None:
+                slot.task.cancel()
+        return True
+
+    def _free(self) -> int:
+        return 0 if self.is_paused else self.limit - len(self._running)
+
+    async def _claim_on(self) -> None:
+        """Claim whenever there is a free slot and there may be work, until it is stopped."""
+        while not self._is_stopping:
+            count = self._free()
+            if count > 0 and self._may_have_work:
+                await self._claim(count)
+            else:
+                await self._wait_to_look()
+
+    async def _wait_to_look(self) -> None:
+        self._look.clear()
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._look.wait()
+        except TimeoutError:
+            self._may_have_work = True
+
+    async def _claim(self, count: int) -> None:
+        self._may_have_work = False
+        try:
+            jobs = await self._store.claim(self.claimant, count)
+        except HeadraceError as error:
+            LOG.error("queue %r cannot claim jobs, and tries again: %s", self.claimant.queue, error)
+            await self._wait_to_look()
+            return
+        if len(jobs) == count:
+            self._may_have_work = True
+        for job in jobs:
+            if self._is_stopping:
+                self._ended.append(Acknowledgement(job.id, job.attempt, Returned()))
+            else:
+                self._begin(job)
+
+    def _begin(self, job: Job) -> None:
+        slot = self._running[job.id] = _Slot(job)
+        slot.task = self._scheduler.start_task(self._run(slot), copy_context(), job.worker)
+        slot.task.add_done_callback(partial(self._ended_task, slot))
+
+    async def _run(self, slot: _Slot) -> None:
+        try:
+            slot.outcome = await self._execute(slot.job)
+        except Exception as error:  # noqa: BLE001 - a slot must never be lost
+            LOG.exception("job %d of worker %r ended in a way that nobody expected", slot.job.id, slot.job.worker)
+            slot.outcome = Failed(describe(error), RETRY_SECONDS)
+
+    def _ended_task(self, slot: _Slot, _: asyncio.Task[None]) -> None:
+        """Free the slot; also of a task that was cancelled, be it before its first step."""
+        outcome = slot.outcome or slot.ending or Failed("the job was cancelled by somebody else", RETRY_SECONDS)
+        del self._running[slot.job.id]
+        self._ended.append(Acknowledgement(slot.job.id, slot.job.attempt, outcome))
+        if not self._tell.is_set():
+            self._tell.set()
+        if not self._look.is_set():
+            self._look.set()
+
+    async def _acknowledge_on(self) -> None:
+        """Tell the store how attempts ended, all that have by now at a time, until it is stopped and all are told."""
+        while self._ended or self._running or not self._is_stopping:
+            if not self._ended:
+                self._tell.clear()
+                await self._tell.wait()
+            elif not await self._acknowledge():
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _acknowledge(self) -> bool:
+        ended, self._ended = self._ended, []
+        self._acknowledging = len(ended)
+        try:
+            await self._store.acknowledge(ended)
+        except BaseException as error:
+            self._ended = ended + self._ended
+            if not isinstance(error, HeadraceError):
+                raise
+            name = self.claimant.queue
+            LOG.error("queue %r cannot write how %d jobs ended, and tries again: %s", name, len(ended), error)
+            return False
+        finally:
+            self._acknowledging = 0
+        return True

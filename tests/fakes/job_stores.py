@@ -1,0 +1,88 @@
+"""A store of jobs in plain lists, for tests of the engine: it notes what is asked, and waits or fails when told."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from headrace.ground.errors import HeadraceError
+from headrace.jobs.job import Acknowledgement, Job, NewJob, Returned
+from headrace.jobs.stores.store import Claimant
+
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class StoreDown(HeadraceError):
+    """What a store says that is told to fail."""
+
+
+def a_job(job_id: int, args: dict[str, object] | None = None, worker: str = "work") -> Job:
+    """Return a job that was claimed for the first time."""
+    return Job(
+        id=job_id,
+        state="executing",
+        queue="default",
+        worker=worker,
+        args=args or {},
+        meta={},
+        tags=[],
+        errors=[],
+        attempt=1,
+        max_attempts=20,
+        priority=0,
+        inserted_at=LONG_AGO,
+        scheduled_at=LONG_AGO,
+    )
+
+
+class ListStore:
+    """Jobs that wait, those that are claimed, and how each ended, in the order in which it was told."""
+
+    def __init__(self, count: int = 0) -> None:
+        self.waiting = deque(a_job(number) for number in range(1, count + 1))
+        self.claims: list[int] = []
+        self.told: list[list[Acknowledgement]] = []
+        self.failures: deque[str] = deque()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.inserted: Callable[[str], None] = lambda _: None
+
+    async def open(self) -> None:
+        """Do nothing."""
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+    async def insert(self, jobs: Sequence[NewJob]) -> list[int]:
+        """Refuse: tests put jobs into `waiting`."""
+        raise NotImplementedError
+
+    async def claim(self, claimant: Claimant, count: int) -> list[Job]:
+        """Hand out what waits, once the gate is open."""
+        self.claims.append(count)
+        await self._pass()
+        return [self.waiting.popleft() for _ in range(min(count, len(self.waiting)))]
+
+    async def acknowledge(self, acknowledgements: Sequence[Acknowledgement]) -> None:
+        """Note how attempts ended; what is put back waits again."""
+        await self._pass()
+        self.told.append(list(acknowledgements))
+        self.waiting.extend(a_job(one.id) for one in acknowledgements if isinstance(one.outcome, Returned))
+
+    async def get(self, job_id: int) -> Job | None:
+        """Return a job that waits."""
+        return next((job for job in self.waiting if job.id == job_id), None)
+
+    async def stage(self, limit: int) -> set[str]:
+        """Make nothing available."""
+        return set()
+
+    def outcomes(self) -> dict[int, object]:
+        """Return how each job ended, by its id."""
+        return {one.id: one.outcome for batch in self.told for one in batch}
+
+    async def _pass(self) -> None:
+        await asyncio.sleep(0)
+        if self.failures:
+            raise StoreDown(self.failures.popleft())
+        await self.gate.wait()

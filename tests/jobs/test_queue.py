@@ -1,0 +1,227 @@
+"""The engine of a queue: slots, claims that grow with the load, acknowledgements in batches, stops."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from headrace.jobs import queue as engine
+from headrace.jobs.job import CalledOff, Completed, Failed, Job, Outcome, Returned
+from headrace.jobs.queue import JobQueue
+from headrace.jobs.stores.store import Claimant
+from headrace.pipeline.process.scheduler import Scheduler
+from tests.fakes.job_stores import ListStore, a_job
+from tests.fakes.stepping import until
+
+pytestmark = pytest.mark.asyncio
+
+DONE = Completed()
+
+
+class Works:
+    """Runs jobs: each waits for its gate, unless `is_open`; notes what began, and how many ran at once."""
+
+    def __init__(self, *, is_open: bool = True) -> None:
+        self.is_open = is_open
+        self.began: list[int] = []
+        self.gates: dict[int, asyncio.Event] = {}
+        self.running = 0
+        self.most = 0
+
+    async def __call__(self, job: Job) -> Outcome:
+        self.began.append(job.id)
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            if not self.is_open:
+                await self.gate(job.id).wait()
+        finally:
+            self.running -= 1
+        return DONE
+
+    def gate(self, job_id: int) -> asyncio.Event:
+        return self.gates.setdefault(job_id, asyncio.Event())
+
+
+@asynccontextmanager
+async def working(
+    store: ListStore, execute: Callable[[Job], Awaitable[Outcome]], limit: int = 3
+) -> AsyncIterator[JobQueue]:
+    queue = JobQueue(Claimant("here", "uuid", "default"), limit, store, execute, Scheduler())
+    queue.start()
+    try:
+        yield queue
+    finally:
+        await queue.stop(0.0)
+
+
+async def test_every_job_runs_once_and_is_told_once() -> None:
+    store, works = ListStore(100), Works()
+    async with working(store, works):
+        await until(lambda: len(store.outcomes()) == 100)
+    assert works.began == list(range(1, 101))
+    assert [one.id for batch in store.told for one in batch] == works.began
+
+
+async def test_a_claim_never_asks_for_more_than_is_free() -> None:
+    store, works = ListStore(5), Works(is_open=False)
+    async with working(store, works) as queue:
+        await until(lambda: works.began == [1, 2, 3])
+        assert store.claims == [3]
+        works.gate(2).set()
+        await until(lambda: works.began == [1, 2, 3, 4])
+        assert store.claims == [3, 1]
+        assert queue.statistics().running == 3
+    assert works.most == 3
+
+
+async def test_what_comes_free_while_a_claim_is_under_way_is_asked_for_in_the_next() -> None:
+    store, works = ListStore(20), Works(is_open=False)
+    async with working(store, works, limit=10):
+        await until(lambda: len(works.began) == 10)
+        store.gate.clear()
+        works.gate(1).set()
+        await until(lambda: store.claims == [10, 1])
+        for number in range(2, 8):
+            works.gate(number).set()
+        await until(lambda: works.running == 3)
+        store.gate.set()
+        await until(lambda: len(works.began) == 17)
+        assert store.claims == [10, 1, 6]  # claims grow with the load
+
+
+async def test_no_slot_stays_empty_while_work_waits() -> None:
+    store, works = ListStore(), Works(is_open=False)
+    store.waiting.extend(a_job(number) for number in range(1, 7))
+    async with working(store, works, limit=10) as queue:
+        await until(lambda: len(works.began) == 6)  # six long ones
+        works.is_open = True
+        store.waiting.extend(a_job(number) for number in range(7, 207))
+        queue.has_work()
+        await until(lambda: len(store.outcomes()) == 200)
+        assert works.began[:6] == [1, 2, 3, 4, 5, 6]
+        assert queue.statistics().running == 6
+        for gate in works.gates.values():
+            gate.set()
+        await until(lambda: len(store.outcomes()) == 206)
+
+
+async def test_acknowledgements_go_in_batches_and_are_kept_until_the_store_has_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "RETRY_SECONDS", 0.0)
+    store, works = ListStore(10), Works(is_open=False)
+    async with working(store, works, limit=10) as queue:
+        await until(lambda: len(works.began) == 10)
+        store.failures.extend(["disk full", "disk full"])
+        for number in range(1, 11):
+            works.gate(number).set()
+        await until(lambda: len(store.outcomes()) == 10)
+        assert len(store.told) == 1
+        await until(lambda: queue.statistics().unacknowledged == 0)
+
+
+async def test_a_store_that_fails_is_asked_again(caplog: pytest.LogCaptureFixture) -> None:
+    store, works = ListStore(2), Works()
+    store.failures.append("no such disk")
+    async with working(store, works) as queue:
+        await until(lambda: bool(caplog.records))
+        assert "queue 'default' cannot claim jobs, and tries again: no such disk" in caplog.text
+        queue.has_work()
+        await until(lambda: len(store.outcomes()) == 2)
+
+
+async def test_a_paused_queue_claims_nothing_and_what_runs_goes_on() -> None:
+    store, works = ListStore(5), Works(is_open=False)
+    async with working(store, works, limit=2) as queue:
+        await until(lambda: works.began == [1, 2])
+        queue.pause()
+        works.gate(1).set()
+        await until(lambda: list(store.outcomes()) == [1])
+        queue.has_work()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert works.began == [1, 2]
+        queue.resume()
+        await until(lambda: works.began == [1, 2, 3])
+
+
+async def test_a_queue_is_scaled_while_it_runs() -> None:
+    store, works = ListStore(9), Works(is_open=False)
+    async with working(store, works, limit=1) as queue:
+        await until(lambda: works.began == [1])
+        queue.scale(4)
+        await until(lambda: works.began == [1, 2, 3, 4])
+        queue.scale(2)
+        works.gate(1).set()
+        works.gate(2).set()
+        await until(lambda: len(store.outcomes()) == 2)
+        assert (works.running, len(works.began)) == (2, 4)
+        works.gate(3).set()
+        await until(lambda: works.began == [1, 2, 3, 4, 5])
+
+
+async def test_a_job_that_runs_is_cancelled_for_good() -> None:
+    store, works = ListStore(2), Works(is_open=False)
+    async with working(store, works) as queue:
+        await until(lambda: works.began == [1, 2])
+        assert queue.cancel(1, "no longer wanted")
+        assert not queue.cancel(9, "never was")
+        await until(lambda: 1 in store.outcomes())
+        assert store.outcomes() == {1: CalledOff("no longer wanted")}
+        assert queue.statistics().running == 1
+
+
+async def test_a_job_that_somebody_else_cancels_has_failed_and_loses_no_slot() -> None:
+    async def cancels_itself(job: Job) -> Outcome:
+        raise asyncio.CancelledError
+
+    store = ListStore(1)
+    async with working(store, cancels_itself) as queue:
+        await until(lambda: 1 in store.outcomes())
+        assert isinstance(store.outcomes()[1], Failed)
+        assert queue.statistics().running == 0
+
+
+async def test_our_own_bug_fails_the_attempt_and_loses_no_slot(caplog: pytest.LogCaptureFixture) -> None:
+    async def broken(job: Job) -> Outcome:
+        raise KeyError(job.id)
+
+    store = ListStore(5)
+    async with working(store, broken, limit=2):
+        await until(lambda: len(store.outcomes()) == 5)
+    assert all(isinstance(outcome, Failed) for outcome in store.outcomes().values())
+    assert "ended in a way that nobody expected" in caplog.text
+
+
+async def test_a_stop_puts_back_what_is_not_done_in_time() -> None:
+    store, works = ListStore(4), Works(is_open=False)
+    async with working(store, works, limit=3) as queue:
+        await until(lambda: works.began == [1, 2, 3])
+        stopping = asyncio.ensure_future(queue.stop(60.0))
+        works.gate(2).set()
+        await until(lambda: 2 in store.outcomes())
+        assert not stopping.done()
+        for number in (1, 3):
+            works.gate(number).set()
+        await stopping
+        assert set(store.outcomes().values()) == {DONE}
+    again, late = ListStore(2), Works(is_open=False)
+    async with working(again, late):
+        await until(lambda: late.began == [1, 2])
+    assert set(again.outcomes().values()) == {Returned()}
+    assert [job.id for job in again.waiting] == [1, 2]
+
+
+async def test_what_a_last_claim_brings_while_the_queue_stops_is_put_back() -> None:
+    store, works = ListStore(2), Works()
+    store.gate.clear()
+    async with working(store, works) as queue:
+        await until(lambda: store.claims == [3])
+        stopping = asyncio.ensure_future(queue.stop(1.0))
+        await asyncio.sleep(0)
+        store.gate.set()
+        await stopping
+        assert works.began == []
+        assert set(store.outcomes().values()) == {Returned()}
