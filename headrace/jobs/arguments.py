@@ -1,0 +1,212 @@
+"""The arguments of a worker: bound to names, checked, made into JSON, and back into what the function takes."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from types import UnionType
+from typing import Any, Final, Union, get_args, get_origin, get_type_hints
+
+from pydantic.errors import PydanticUserError
+
+from headrace.jobs.codec import Codec, Unfit, is_json
+from headrace.jobs.errors import BadArguments, BadWorker
+from headrace.jobs.running_job import RunningJob
+
+_PLAIN: Final = frozenset({int, str, bool, float})
+"""What needs no codec where the value is of the very class: it is JSON already."""
+
+_SURE: Final = frozenset({int, bool})
+"""Of those, what is JSON whatever the value: of the others nan and broken text are not."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shape:
+    """What the signature says, worked out once."""
+
+    positional: tuple[str, ...]
+    """Parameters that may be given by place, in order; the running job is none of them."""
+    by_place_only: tuple[str, ...]
+    """Parameters that the function takes by place alone."""
+    defaults: Mapping[str, object]
+    required: frozenset[str]
+    plain: Mapping[str, type]
+    codecs: Mapping[str, Codec]
+    others: Codec | None
+    """Of `**others`, when the function has that."""
+    running: str | None
+    """The parameter that is given the running job."""
+
+
+class Arguments:
+    """How one function is called, by whoever enqueues and by whoever runs. Its annotations are read at first use."""
+
+    def __init__(self, function: Callable[..., object], worker: str, *, is_secret: bool = False) -> None:
+        """`is_secret`: no sentence about an argument says its value.
+
+        Raises `BadWorker` for a function whose arguments have no names.
+        """
+        self._function = function
+        self._worker = worker
+        self._is_secret = is_secret
+        self._signature = _signature(function, worker)
+        self._kept: _Shape | None = None
+
+    def check(self) -> None:
+        """Read the annotations now. Raises `BadWorker` for one that names nothing, or that no JSON can hold."""
+        self._shape()
+
+    def bound(self, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, object]:
+        """Return the call's arguments by parameter name, as JSON values; defaults left out stay left out.
+
+        Raises `BadArguments` for a call that the function would refuse, and for a value that does not fit.
+        """
+        shape = self._kept or self._shape()
+        if len(args) > len(shape.positional):
+            raise self._refusal(None, f"takes {len(shape.positional)} arguments by place, and was given {len(args)}")
+        values = dict(zip(shape.positional, args, strict=False))
+        if kwargs:
+            self._take_named(shape, values, kwargs)
+        if not shape.required <= values.keys():
+            raise self._missing(shape, values)
+        plain = shape.plain
+        for name, value in values.items():
+            kind = plain.get(name)
+            if type(value) is not kind or not (kind in _SURE or is_json(value)):
+                values[name] = self._encoded(shape, name, value)
+        return values
+
+    def bound_of(self, entry: object) -> dict[str, object]:
+        """Do the same for arguments that stand in a tuple, in order, or in a mapping, by name."""
+        if isinstance(entry, Mapping):
+            return self.bound((), entry)
+        if isinstance(entry, list | tuple):
+            return self.bound(entry, {})
+        found = type(entry).__name__
+        raise self._refusal(None, f"cannot be called with {found}: give its arguments in a tuple or in a dict")
+
+    def restored(
+        self, args: Mapping[str, object], running: RunningJob | None
+    ) -> tuple[list[object], dict[str, object]]:
+        """Return what to call the function with, by place and by name: `args` as its annotations have them.
+
+        Raises `BadArguments` for args that do not fit, or do not fit any more.
+        """
+        shape = self._kept or self._shape()
+        if not shape.required <= args.keys():
+            raise self._missing(shape, args)
+        values: dict[str, object] = {}
+        plain = shape.plain
+        for name, value in args.items():
+            values[name] = value if type(value) is plain.get(name) else self._decoded(shape, name, value)
+        if shape.running is not None:
+            values[shape.running] = running
+        places = [values.pop(name, shape.defaults.get(name)) for name in shape.by_place_only]
+        return places, values
+
+    def _shape(self) -> _Shape:
+        if self._kept is None:
+            self._kept = _shape(self._function, self._worker, self._signature)
+        return self._kept
+
+    def _take_named(self, shape: _Shape, values: dict[str, object], kwargs: Mapping[str, object]) -> None:
+        for name, value in kwargs.items():
+            if name in values:
+                raise self._refusal(name, "is given twice: give it by place or by name")
+            if name == shape.running:
+                raise self._refusal(name, "is the running job, and not to be given: leave it out")
+            values[name] = value
+
+    def _codec(self, shape: _Shape, name: str) -> Codec:
+        codec = shape.codecs.get(name, shape.others)
+        if codec is not None:
+            return codec
+        known = list(shape.codecs)
+        like = get_close_matches(name, known, 1)
+        advice = f"did you mean {like[0]!r}?" if like else f"it has {', '.join(known) or 'none'}"
+        raise self._refusal(name, f"is no parameter of it: {advice}")
+
+    def _encoded(self, shape: _Shape, name: str, value: object) -> object:
+        codec = self._codec(shape, name)
+        try:
+            return codec.encoded(value)
+        except Unfit as unfit:
+            refusal = self._unfit(name, unfit)
+        raise refusal
+
+    def _decoded(self, shape: _Shape, name: str, value: object) -> object:
+        codec = self._codec(shape, name)
+        try:
+            return codec.decoded(value)
+        except Unfit as unfit:
+            refusal = self._unfit(name, unfit)
+        raise refusal
+
+    def _refusal(self, parameter: str | None, why: str) -> BadArguments:
+        return BadArguments(self._worker, parameter, why)
+
+    def _missing(self, shape: _Shape, given: Mapping[str, object]) -> BadArguments:
+        name = next(name for name in shape.codecs if name in shape.required and name not in given)
+        return self._refusal(
+            name, f"is missing: it needs {', '.join(each for each in shape.codecs if each in shape.required)}"
+        )
+
+    def _unfit(self, name: str, unfit: Unfit) -> BadArguments:
+        """Return the refusal of a value; it is raised without what pydantic says, for that holds the value too."""
+        if self._is_secret:
+            return self._refusal(name, "does not fit, and is secret, so that no more is said: check its type")
+        path = ".".join((name, *map(str, unfit.path)))
+        return self._refusal(path, f"is {unfit.found!r:.100}{unfit.why}")
+
+
+def _signature(function: Callable[..., object], worker: str) -> inspect.Signature:
+    signature = inspect.signature(function)
+    for parameter in signature.parameters.values():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            raise BadWorker(worker, f"*{parameter.name} gives its arguments no names: write a parameter for each")
+    return signature
+
+
+def _shape(function: Callable[..., object], worker: str, signature: inspect.Signature) -> _Shape:
+    hints = _hints(function, worker)
+    parameters = {name: one for name, one in signature.parameters.items() if not _is_job(hints.get(name))}
+    others = next((one.name for one in parameters.values() if one.kind is one.VAR_KEYWORD), None)
+    codecs = {name: _codec_of(worker, name, hints.get(name, Any)) for name in parameters}
+    of_others = codecs.pop(others) if others is not None else None
+    named = [parameters[name] for name in codecs]
+    running = next((name for name in signature.parameters if name not in parameters), None)
+    if running is not None and signature.parameters[running].kind is inspect.Parameter.POSITIONAL_ONLY:
+        raise BadWorker(worker, f"its {running!r} gets the running job by name: take the / after it away")
+    return _Shape(
+        positional=tuple(one.name for one in named if one.kind is not one.KEYWORD_ONLY),
+        by_place_only=tuple(one.name for one in named if one.kind is one.POSITIONAL_ONLY),
+        defaults={one.name: one.default for one in named if one.default is not one.empty},
+        required=frozenset(one.name for one in named if one.default is one.empty),
+        plain={name: hints[name] for name in codecs if hints.get(name) in _PLAIN},
+        codecs=codecs,
+        others=of_others,
+        running=running,
+    )
+
+
+def _hints(function: Callable[..., object], worker: str) -> dict[str, Any]:
+    try:
+        return get_type_hints(function, include_extras=True)
+    except (NameError, TypeError, SyntaxError) as error:
+        why = f"its annotations cannot be read ({error}): name types that stand in its module"
+    raise BadWorker(worker, why)
+
+
+def _codec_of(worker: str, name: str, hint: Any) -> Codec:
+    try:
+        return Codec(hint)
+    except PydanticUserError as error:
+        first = str(error).split(".", 1)[0].splitlines()[0]
+        why = f"its {name!r} cannot be kept as JSON ({first}): take a type that can, such as a dataclass"
+    raise BadWorker(worker, why)
+
+
+def _is_job(hint: Any) -> bool:
+    if get_origin(hint) in {Union, UnionType}:
+        return any(one is RunningJob for one in get_args(hint))
+    return hint is RunningJob

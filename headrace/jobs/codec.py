@@ -1,0 +1,113 @@
+"""Turns values of an annotation into JSON values and back, by pydantic, and refuses what would not come back."""
+
+import json
+import math
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from types import UnionType
+from typing import Any, Final, Union, get_args, get_origin
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
+from pydantic_core import ErrorDetails, PydanticSerializationError
+
+_CONFIG: Final = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+"""So that bytes of any kind are kept; types with a config of their own keep that."""
+
+_SHOULD: Final = "Input should "
+
+_ALIKE: Final = (list, tuple, AbstractSet, Mapping)
+"""What may come back as another class of its kind: a sequence as a list, a mapping as a dict."""
+
+
+class Unfit(Exception):
+    """A value does not fit its annotation: the steps to it, what was found, and why not, as the end of a sentence."""
+
+    def __init__(self, path: tuple[int | str, ...], found: object, why: str) -> None:
+        self.path = path
+        self.found = found
+        self.why = why
+        super().__init__(why)
+
+
+class Codec:
+    """Of one annotation. Raises pydantic's own error for one that it cannot handle."""
+
+    def __init__(self, hint: Any) -> None:
+        self._choices = _choices(hint)
+        try:
+            self._adapter: TypeAdapter[object] = TypeAdapter(hint, config=_CONFIG)
+        except PydanticUserError as error:
+            if error.code != "type-adapter-config-unused":
+                raise
+            self._adapter = TypeAdapter(hint)
+
+    def encoded(self, value: object) -> object:
+        """Return `value` as JSON. Raises `Unfit` when it does not fit, or would come back as something else."""
+        if isinstance(value, str) and not is_json(value):
+            broken = ", which is broken text: it cannot be written as UTF-8"
+            raise Unfit((), value, broken)
+        try:
+            fitting = self._adapter.validate_python(value)
+            found = self._adapter.dump_python(fitting, mode="json", warnings="error")
+            text = json.dumps(found, ensure_ascii=False, allow_nan=False)
+            back = self._adapter.validate_json(text.encode())
+        except ValidationError as error:
+            unfit = self._unfit(value, error)
+        except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
+            unfit = Unfit((), value, f", which no JSON can hold ({error}): give it a type that can be kept")
+        else:
+            if type(back) is type(fitting) or isinstance(fitting, _ALIKE) or back == fitting:
+                return found
+            came = f", and would come back as {type(back).__name__}: annotate the parameter with its very type"
+            unfit = Unfit((), value, came)
+        raise unfit
+
+    def decoded(self, value: object) -> object:
+        """Return what a JSON value means. Raises `Unfit` when it does not fit."""
+        try:
+            return self._adapter.validate_json(json.dumps(value))
+        except ValidationError as error:
+            unfit = self._unfit(value, error)
+        raise unfit
+
+    def _unfit(self, value: object, error: ValidationError) -> Unfit:
+        """Return what is wrong; of several choices pydantic says why each does not fit, which is no sentence."""
+        if self._choices:
+            return Unfit((), value, f", and must be one of {', '.join(self._choices)}")
+        return _first(error)
+
+
+def _choices(hint: Any) -> list[str]:
+    """Return the names of what a union allows, or nothing where there is no choice."""
+    if get_origin(hint) not in {Union, UnionType}:
+        return []
+    names = [getattr(one, "__name__", str(one)) for one in get_args(hint)]
+    return names if len(set(names) - {"NoneType"}) > 1 else []
+
+
+def is_json(value: object) -> bool:
+    """Return whether text or a number is fit for JSON: not broken, and finite."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if not isinstance(value, str) or value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _first(error: ValidationError) -> Unfit:
+    """Return the first thing that is wrong; others show when that is mended."""
+    first: ErrorDetails = error.errors(include_url=False, include_context=False)[0]
+    say = first["msg"]
+    if say.startswith(_SHOULD):
+        why = f", and must {say.removeprefix(_SHOULD)}"
+    elif first["type"] == "missing":
+        why = f", and lacks {first['loc'][-1]!r}"
+        return Unfit(first["loc"][:-1], first["input"], why)
+    else:
+        why = f": {say[:1].lower()}{say[1:]}"
+    return Unfit(first["loc"], first["input"], why)
