@@ -1,17 +1,31 @@
 """A queue: claims jobs as slots come free, runs each as a task of its own, and tells the store how they ended."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from headrace.ground.errors import HeadraceError, describe
 from headrace.ground.telemetry import LOG
 from headrace.jobs.job import Acknowledgement, CalledOff, Failed, Job, Outcome, Returned
-from headrace.jobs.stores.store import Claimant, JobStore
+from headrace.jobs.stores.store import Claimant
 from headrace.pipeline.process.scheduler import Scheduler
+
+
+class Source(Protocol):
+    """What a queue needs of a store; see `JobStore`."""
+
+    async def claim(self, claimant: Claimant, count: int) -> list[Job]:
+        """Take at most `count` available jobs of the claimant's queue."""
+
+    async def acknowledge(self, claimant: Claimant, acknowledgements: Sequence[Acknowledgement]) -> None:
+        """Write how attempts ended."""
+
+    async def lost(self, claimant: Claimant, job_ids: Sequence[int]) -> list[int]:
+        """Return which jobs are no longer the claimant's."""
+
 
 Execute = Callable[[Job], Awaitable[Outcome]]
 """Runs one job to its end and says how it ended. Whatever it raises is our own bug, and fails the attempt."""
@@ -51,7 +65,7 @@ class JobQueue:
     to the store in batches, and is kept until the store has it.
     """
 
-    def __init__(self, claimant: Claimant, limit: int, store: JobStore, execute: Execute, scheduler: Scheduler) -> None:
+    def __init__(self, claimant: Claimant, limit: int, store: Source, execute: Execute, scheduler: Scheduler) -> None:
         self.claimant = claimant
         self.limit = limit
         self.is_paused = False
@@ -100,6 +114,11 @@ class JobQueue:
     def cancel(self, job_id: int, reason: str) -> bool:
         """End a job that runs here, for good; return whether one does."""
         return self._end(job_id, CalledOff(reason))
+
+    async def look_after(self) -> None:
+        """End the jobs that were cancelled, deleted or rescued elsewhere while they run here. Call it now and then."""
+        for job_id in await self._store.lost(self.claimant, list(self._running)) if self._running else ():
+            self._end(job_id, CalledOff("it was cancelled while it ran"))
 
     async def stop(self, grace_seconds: float) -> None:
         """Claim nothing more, and give what runs `grace_seconds`; what is not done then is put back.
@@ -203,7 +222,7 @@ class JobQueue:
         ended, self._ended = self._ended, []
         self._acknowledging = len(ended)
         try:
-            await self._store.acknowledge(ended)
+            await self._store.acknowledge(self.claimant, ended)
         except BaseException as error:
             self._ended = ended + self._ended
             if not isinstance(error, HeadraceError):

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from headrace.ground.errors import HeadraceError
-from headrace.jobs.job import Acknowledgement, Job, NewJob, Returned
+from headrace.jobs.job import Acknowledgement, Job, Returned
 from headrace.jobs.stores.store import Claimant
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -43,19 +43,9 @@ class ListStore:
         self.claims: list[int] = []
         self.told: list[list[Acknowledgement]] = []
         self.failures: deque[str] = deque()
+        self.cancelled: set[int] = set()
         self.gate = asyncio.Event()
         self.gate.set()
-        self.inserted: Callable[[str], None] = lambda _: None
-
-    async def open(self) -> None:
-        """Do nothing."""
-
-    async def close(self) -> None:
-        """Do nothing."""
-
-    async def insert(self, jobs: Sequence[NewJob]) -> list[int]:
-        """Refuse: tests put jobs into `waiting`."""
-        raise NotImplementedError
 
     async def claim(self, claimant: Claimant, count: int) -> list[Job]:
         """Hand out what waits, once the gate is open."""
@@ -63,19 +53,15 @@ class ListStore:
         await self._pass()
         return [self.waiting.popleft() for _ in range(min(count, len(self.waiting)))]
 
-    async def acknowledge(self, acknowledgements: Sequence[Acknowledgement]) -> None:
+    async def lost(self, claimant: Claimant, job_ids: Sequence[int]) -> list[int]:
+        """Return those that were cancelled elsewhere."""
+        return [job_id for job_id in job_ids if job_id in self.cancelled]
+
+    async def acknowledge(self, claimant: Claimant, acknowledgements: Sequence[Acknowledgement]) -> None:
         """Note how attempts ended; what is put back waits again."""
         await self._pass()
         self.told.append(list(acknowledgements))
         self.waiting.extend(a_job(one.id) for one in acknowledgements if isinstance(one.outcome, Returned))
-
-    async def get(self, job_id: int) -> Job | None:
-        """Return a job that waits."""
-        return next((job for job in self.waiting if job.id == job_id), None)
-
-    async def stage(self, limit: int) -> set[str]:
-        """Make nothing available."""
-        return set()
 
     def outcomes(self) -> dict[int, object]:
         """Return how each job ended, by its id."""

@@ -225,3 +225,16 @@ async def test_what_a_last_claim_brings_while_the_queue_stops_is_put_back() -> N
         await stopping
         assert works.began == []
         assert set(store.outcomes().values()) == {Returned()}
+
+
+async def test_a_job_that_was_cancelled_elsewhere_is_ended_here() -> None:
+    store, works = ListStore(2), Works(is_open=False)
+    async with working(store, works) as queue:
+        await until(lambda: works.began == [1, 2])
+        await queue.look_after()
+        assert queue.statistics().running == 2
+        store.cancelled.add(2)
+        await queue.look_after()
+        await until(lambda: 2 in store.outcomes())
+        assert isinstance(store.outcomes()[2], CalledOff)
+        assert queue.statistics().running == 1
