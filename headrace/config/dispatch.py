@@ -1,12 +1,12 @@
 """The words for dispatchers: what `dispatcher:` may say, and what a subscription may say to each of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from headrace.config.findings import Fault
-from headrace.config.nodes import Found, ListNode, MapNode, ScalarNode, child
+from headrace.config.nodes import Found, ListNode, ScalarNode, child, scalars
 from headrace.config.sentences import close, missing_key
 from headrace.config.source import Span
 from headrace.pipeline.dispatchers.catalogue import BUILT_IN, dispatcher_names
@@ -91,10 +91,9 @@ def subscription_faults(producer: str, told: Found | None, subscription: Found) 
 
     `told` is that stage's `dispatcher:`. Where it cannot be made out, or is a guest's, nothing is said.
     """
-    named = None if told is None else child(told, "type") or told
-    if named is not None and not (isinstance(named.node, ScalarNode) and named.node.text in BUILT_IN):
+    kind = _kind(told)
+    if kind is None:
         return
-    kind = named.node.text if named is not None and isinstance(named.node, ScalarNode) else DEFAULT_DISPATCHER
     for key, (owner, what) in _HEARD_BY.items():
         said = child(subscription, key)
         if said is not None and kind != owner:
@@ -102,6 +101,26 @@ def subscription_faults(producer: str, told: Found | None, subscription: Found) 
             yield said.name, Fault("misplaced-key", message, key)
     if kind == "partition" and told is not None:
         yield from _partition_faults(producer, child(told, "partitions"), subscription)
+
+
+def unheard_partitions(producer: str, told: Found | None, subscriptions: Sequence[Found]) -> Iterator[Fault]:
+    """Yield what is wrong when no subscription takes some partition: it would fill, and then stop the stage.
+
+    Nothing is said where partitions, or what the subscriptions say, cannot be made out.
+    """
+    names = None if told is None else _names(child(told, "partitions"))
+    if names is None or _kind(told) != "partition":
+        return
+    taken = [child(subscription, "partition") for subscription in subscriptions]
+    heard = [one.node.value for one in taken if one is not None and isinstance(one.node, ScalarNode)]
+    unheard = [str(name) for name in names if name not in heard]
+    if unheard and len(heard) == len(subscriptions) and set(heard) <= set(names):
+        several = f"partitions {', '.join(unheard)}" if len(unheard) > 1 else f"partition {unheard[0]}"
+        yield Fault(
+            "nobody-subscribes",
+            f"no stage takes {several} of {producer}, which would stop once it is full: subscribe one to it, "
+            "or let `by` be None for events of no use",
+        )
 
 
 def _partition_faults(producer: str, told: Found | None, subscription: Found) -> Iterator[tuple[Span, Fault]]:
@@ -121,13 +140,22 @@ def _partition_faults(producer: str, told: Found | None, subscription: Found) ->
         yield said.node.span, Fault("bad-value", message, shown, allowed, close(shown, allowed) if shown else None)
 
 
+def _kind(told: Found | None) -> str | None:
+    """Return which built-in dispatcher it is; None for a guest's, and where a variable says it or nobody can tell."""
+    if told is None:
+        return DEFAULT_DISPATCHER
+    node = (child(told, "type") or told).node
+    return node.text if isinstance(node, ScalarNode) and not node.filled and node.text in BUILT_IN else None
+
+
 def _names(told: Found | None) -> tuple[object, ...] | None:
-    """Return the partitions' names; None where they cannot be made out."""
-    if told is None or isinstance(told.node, MapNode):
+    """Return the partitions' names; None where they cannot be made out, or variables say them: they are not shown."""
+    if told is None or any(scalar.filled for scalar in scalars(told.node)):
         return None
-    if isinstance(told.node, ListNode):
-        names = [item.value for item in told.node.items if isinstance(item, ScalarNode)]
-        return tuple(names) if len(names) == len(told.node.items) else None
-    count = told.node.value
+    node = told.node
+    if isinstance(node, ListNode):
+        names = [item.value for item in node.items if isinstance(item, ScalarNode)]
+        return tuple(names) if len(names) == len(node.items) else None
+    count = node.value if isinstance(node, ScalarNode) else None
     is_count = isinstance(count, int) and not isinstance(count, bool) and 0 < count <= _MOST_LISTED
     return tuple(range(count)) if is_count and isinstance(count, int) else None

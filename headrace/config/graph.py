@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from headrace.config.dispatch import subscription_faults
+from headrace.config.dispatch import subscription_faults, unheard_partitions
 from headrace.config.findings import Fault
 from headrace.config.nodes import Found, ListNode, ScalarNode, child
 from headrace.config.sentences import close, missing_key
@@ -32,7 +32,7 @@ class _Edge:
     producer: str
     span: Span
     written: str | None
-    said: Found | None = None
+    said: Found
 
 
 def graph_faults(vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
@@ -45,16 +45,21 @@ def graph_faults(vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
 
 
 def unheard_faults(vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
-    """Yield every stage that emits to nobody: it would wait for ever, and the run with it.
+    """Yield every stage that emits to nobody, or a partition of it: it would wait for ever, and the run with it.
 
     Where a subscription cannot be read, or names no stage, nothing is said: it may be the one that is missing.
     """
-    heard: set[str] = set()
+    heard: dict[str, list[Found]] = {}
     for vertex in vertices.values():
-        named = [edge.producer for edge in _edges(vertex)]
-        if len(named) < _subscriptions(vertex) or not vertices.keys() >= set(named):
+        edges = list(_edges(vertex))
+        if len(edges) < _subscriptions(vertex) or not vertices.keys() >= {edge.producer for edge in edges}:
             return
-        heard.update(named)
+        for edge in edges:
+            heard.setdefault(edge.producer, []).append(edge.said)
+    for name, said in heard.items():
+        dispatcher = child(vertices[name].found, "dispatcher")
+        for fault in unheard_partitions(name, dispatcher, said):
+            yield (dispatcher or vertices[name].found).name, fault
     for name, vertex in vertices.items():
         if vertex.kind not in (None, "consumer") and name not in heard:
             message = (
@@ -114,7 +119,7 @@ def _edge_faults(edges: Iterable[_Edge], vertices: Mapping[str, Vertex]) -> Iter
             fault = Fault("duplicate-subscription", f"this stage subscribes to {edge.producer} twice: once is enough")
         if fault is not None:
             yield edge.span, fault
-        elif edge.said is not None:
+        else:
             dispatcher = child(vertices[edge.producer].found, "dispatcher")
             yield from subscription_faults(edge.producer, dispatcher, edge.said)
         seen.add(edge.producer)

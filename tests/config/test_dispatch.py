@@ -9,10 +9,13 @@ import pytest
 
 from headrace.config.build import build
 from headrace.config.catalogue import Catalogue
-from headrace.config.files import load_text
+from headrace.config.files import load_file, load_text
+from headrace.config.findings import ConfigError
+from headrace.config.schema import schema
 from headrace.pipeline.dispatchers.catalogue import BUILT_IN, GROUP
 from headrace.pipeline.topology.topology import Topology
 from tests.config.configs import config_of, findings_of
+from tests.fakes.config_stages import catalogue
 
 NAMES = "broadcast, demand, partition, round_robin, weighted"
 
@@ -131,6 +134,37 @@ def test_what_a_variable_gives_for_a_name_is_not_shown() -> None:
     assert "s3cret" not in str(found)
 
 
+@pytest.mark.parametrize(
+    ("dispatcher", "words"),
+    [
+        ("{type: partition, partitions: 2}", "no stage takes partition 1 of a, which would stop once it is full"),
+        ("{type: partition, partitions: [0, eu, us], by: event}", "no stage takes partitions eu, us of a"),
+    ],
+)
+def test_a_partition_that_nobody_takes_is_named_where_the_config_runs_alone(
+    dispatcher: str, words: str, tmp_path: Path
+) -> None:
+    text = f"stages:\n  a: {{type: tick, dispatcher: {dispatcher}}}\n"
+    sinks = [f"  s{number}: {{type: tally, subscribe_to: {{stage: a, partition: 0}}}}\n" for number in (1, 2)]
+    (tmp_path / "a.yaml").write_text(text + "".join(sinks))
+    with pytest.raises(ConfigError) as caught:
+        load_file(tmp_path / "a.yaml", environ={}, imports=False, catalogue=catalogue(), runs_alone=True)
+    (found,) = caught.value.findings
+    assert (found.code, found.line, found.column) == ("nobody-subscribes", 2, 19)
+    assert words in found.message
+    assert len(config_of(text + sinks[0]).stages) == 2
+
+
+def test_partitions_that_variables_name_are_not_shown() -> None:
+    text = (
+        "stages:\n  a: {type: tick, dispatcher: {type: partition, partitions: ['${A}', '${B}'], by: event}}\n"
+        "  b: {type: tally, subscribe_to: {stage: a, partition: '${C}'}}"
+    )
+    assert len(config_of(text, {"A": "hidden-one", "B": "hidden-two", "C": "hidden-two"}).stages) == 2
+    for found in findings_of(text, {"A": "hidden-one", "B": "hidden-one", "C": "hidden-two"}):
+        assert "hidden" not in str(found)
+
+
 def test_all_that_is_built_in_is_an_entry_point_too() -> None:
     installed = {point.name: point.load() for point in entry_points(group=GROUP)}
     assert {name: installed.get(name) for name in BUILT_IN} == BUILT_IN
@@ -190,3 +224,15 @@ def test_a_name_alone_stays_a_name_and_options_make_a_function() -> None:
     settings = [topology._specs[name].settings.dispatcher for name in ("a", "b")]
     assert settings[0] == "demand"
     assert isinstance(settings[1], partial)
+
+
+def test_the_schema_knows_a_name_and_a_mapping() -> None:
+    made = schema(catalogue())
+    (tick,) = [one for one in made["properties"]["stages"]["additionalProperties"]["oneOf"] if one["title"] == "tick"]  # type: ignore[index] # it is all plain dicts
+    short, long = tick["properties"]["dispatcher"]["anyOf"]
+    assert set(short["enum"]) >= set(BUILT_IN)
+    assert long == {"$ref": "#/$defs/DispatcherKeys"}
+    definitions = made["$defs"]
+    assert isinstance(definitions, dict)
+    assert {"type", "partitions", "by", "max_queue"} <= set(definitions["DispatcherKeys"]["properties"])
+    assert {"partition", "weight", "selector"} <= set(definitions["SubscriptionKeys"]["properties"])
