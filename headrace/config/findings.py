@@ -30,7 +30,7 @@ CODES: Mapping[str, str] = {
     "unknown-stage": "a subscription to a stage that is not in the file",
     "not-a-producer": "a subscription to a stage that only consumes",
     "duplicate-subscription": "a stage subscribes twice to the same stage",
-    "nobody-subscribes": "a stage that emits, or a partition of one, in a config that runs alone, and no stage takes it",
+    "nobody-subscribes": "a stage that emits, or a partition of one, that no stage takes in a config that runs alone",
     "circle": "stages that subscribe to each other in a circle",
     "duplicate-metric": "two stages export one metric name",
     "bad-metric": "a metric name that Prometheus or headrace does not allow",

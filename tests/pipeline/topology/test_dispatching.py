@@ -15,9 +15,9 @@ from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo, Subscription
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.acknowledged_stages import KeepMessages, Told
-from tests.fakes.flow_stages import Collect, Numbers, Silent
+from tests.fakes.flow_stages import Collect, Numbers, Pass, Silent
 from tests.fakes.raw_ends import RawConsumer
-from tests.fakes.stepping import alone, started
+from tests.fakes.stepping import alone, settled, started
 
 DONE, FAILED = Outcome.DONE, Outcome.FAILED
 
@@ -125,6 +125,26 @@ async def test_what_waits_for_nobody_has_failed_when_the_run_ends(caplog: pytest
     stage = topology.snapshot().stages[0]
     assert stage.buffer_events == 0
     assert source.outcomes() == [DONE if number % 2 == 0 else FAILED for number in range(1, len(source.outcomes()) + 1)]
+
+
+@pytest.mark.asyncio
+async def test_a_partition_that_nobody_takes_is_named_stops_its_stage_and_does_not_hold_up_a_drain(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    topology, numbers, even = Topology(), Numbers(), Collect()
+    topology.add("numbers", lambda: numbers)
+    parity = StageSettings(dispatcher=partial(PartitionDispatcher, 2, max_queue=5))
+    topology.add("pass", Pass, subscribe_to=SubscribeTo("numbers", 4), settings=parity)
+    topology.add("even", lambda: even, subscribe_to=SubscribeTo("pass", partition=0))
+    await topology.start()
+    await settled(topology)
+    stage = topology.snapshot().stages[1]
+    assert 5 <= stage.buffer_events <= 7
+    assert caplog.text.count("nobody subscribes to its partition 1") == 1
+    outcome = await topology.drain()
+    assert outcome.is_drained
+    assert outcome.events_lost == numbers.emitted - len(even.events)
+    assert even.events == list(range(2, numbers.emitted + 1, 2))
 
 
 @pytest.mark.asyncio
