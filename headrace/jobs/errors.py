@@ -9,13 +9,17 @@
         ├── BadModule             a module of workers that cannot be imported
         ├── NotBound              a worker whose jobs nobody keeps yet, or somebody else keeps
         ├── BadArguments          what a worker is to be called with does not fit it
+        ├── BadTime               a time without a time zone
         ├── NoRunningJob          no job runs here
         ├── JobDropped            a middleware let a job go, so it has neither id nor result
         ├── BadProgress           a progress that is no fraction
         ├── BadCheckpoint         a cursor that is no JSON
         ├── BadAnswer             what a worker returned cannot be kept, or means nothing
         ├── JobTimeout            an attempt took longer than its worker allows
-        └── EncryptionError       args that cannot be encrypted or decrypted
+        ├── EncryptionError       args that cannot be encrypted or decrypted
+        ├── NotJson               args or meta of a job that are no JSON
+        ├── BadUnique             what makes jobs one does not fit together
+        └── NewerSchema           a store that a newer headrace has made
 """
 
 from headrace.ground.errors import HeadraceError
@@ -71,6 +75,15 @@ class BadArguments(JobsError):
         super().__init__(f"{where}worker {worker!r} {why}")
 
 
+class BadTime(JobsError):
+    """A job is to run at a time that has no time zone, and so may be hours off."""
+
+    def __init__(self, worker: str, found: object) -> None:
+        super().__init__(
+            f"the time {found} for a job of worker {worker!r} has no time zone: add one, as in datetime.now(UTC)"
+        )
+
+
 class NoRunningJob(JobsError):
     """Somebody asks for the job that runs, where none does."""
 
@@ -124,3 +137,36 @@ class JobTimeout(JobsError):
 
 class EncryptionError(JobsError):
     """Args cannot be encrypted or decrypted."""
+
+
+class NotJson(JobsError):
+    """The args or the meta of a job hold something that JSON cannot."""
+
+    def __init__(self, worker: str, why: str) -> None:
+        self.worker = worker
+        super().__init__(
+            f"the args or the meta of a job of worker {worker!r} cannot be kept as JSON ({why}): "
+            "hand in text, finite numbers, true, false, null, and lists and objects of those"
+        )
+
+
+class BadUnique(JobsError):
+    """What makes jobs one does not fit together."""
+
+    def __init__(self, option: str, found: object, allowed: str) -> None:
+        self.option = option
+        self.found = found
+        super().__init__(f"{option} of what is unique is {found!r:.100}, and must be {allowed}")
+
+
+class NewerSchema(JobsError):
+    """The tables of a store are of a newer headrace than this one."""
+
+    def __init__(self, store: str, found: int, known: int) -> None:
+        self.store = store
+        self.found = found
+        self.known = known
+        super().__init__(
+            f"the tables of the jobs in {store} are of version {found}, and this headrace knows up to {known}: "
+            "install the newer one here, too; nothing was changed"
+        )

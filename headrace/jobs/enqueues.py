@@ -1,0 +1,81 @@
+"""Who takes in new jobs on behalf of workers, and what an enqueuer holds in its hand afterwards."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
+
+from headrace.jobs.errors import JobDropped
+from headrace.jobs.job import Inserted, NewJob
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Enqueues(Protocol):
+    """What a worker needs of the service that keeps its jobs (`Jobs` is one).
+
+    What is inserted stands for each new job, in order: None is what a middleware dropped.
+    """
+
+    def now(self) -> datetime:
+        """Return the time, aware UTC."""
+
+    async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
+        """Insert jobs in one transaction; they are durable at return."""
+
+    def insert_sync(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
+        """Do the same from any thread but the loop's, or with no loop at all, and wait."""
+
+    def insert_in(self, connection: sqlite3.Connection, jobs: Sequence[NewJob]) -> list[Inserted | None]:
+        """Insert jobs through somebody's own connection to the store's file, and leave the commit to them."""
+
+    async def result(self, job_id: int, timeout_seconds: float | None) -> object:
+        """Wait until a job has ended, at most so long; return its recorded result as JSON, None when it has none.
+
+        Raises TimeoutError, or a `JobsError` for a job that did not end as completed.
+        """
+
+
+class Handle(Generic[T_co]):
+    """A job that was enqueued."""
+
+    __slots__ = ("_inserted", "_restore", "_service", "worker")
+
+    def __init__(
+        self, worker: str, inserted: Inserted | None, service: Enqueues, restore: Callable[[object], T_co]
+    ) -> None:
+        """`restore` makes the result of what JSON kept."""
+        self.worker = worker
+        self._inserted = inserted
+        self._service = service
+        self._restore = restore
+
+    def __repr__(self) -> str:
+        number = "dropped" if self._inserted is None else self._inserted.id
+        return f"<Handle of {self.worker} {number}{' (conflict)' if self.is_conflict else ''}>"
+
+    @property
+    def id(self) -> int:
+        """The job's number; on a conflict that of the job that was there. Raises `JobDropped` for one that has none."""
+        if self._inserted is None:
+            raise JobDropped(self.worker)
+        return self._inserted.id
+
+    @property
+    def is_conflict(self) -> bool:
+        """Whether nothing was inserted, for a unique job like it was there."""
+        return self._inserted is not None and self._inserted.is_conflict
+
+    @property
+    def is_dropped(self) -> bool:
+        """Whether nothing was inserted, for a middleware decided so."""
+        return self._inserted is None
+
+    async def result(self, timeout_seconds: float | None = None) -> T_co:
+        """Wait for the job's end and return what it returned, as its annotation has it: of a worker with `record=True`.
+
+        Raises TimeoutError when it takes longer, `JobDropped`, or a `JobsError` for a job that was given up or called
+        off.
+        On cancellation nothing but the waiting ends.
+        """
+        return self._restore(await self._service.result(self.id, timeout_seconds))

@@ -1,0 +1,209 @@
+"""A worker: a function whose calls can be kept as jobs, and run later, elsewhere, and again if they fail."""
+
+import inspect
+import sqlite3
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import update_wrapper
+from typing import Any, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, Unpack, cast, get_type_hints, overload
+
+from headrace.jobs.arguments import Arguments
+from headrace.jobs.codec import Codec
+from headrace.jobs.enqueues import Enqueues, Handle
+from headrace.jobs.errors import BadTime, NotBound
+from headrace.jobs.job import Inserted, NewJob, after, to_text
+from headrace.jobs.running_job import DEADLINE
+from headrace.jobs.worker_options import WorkerOptions, WorkerWords, options_of
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+T_co = TypeVar("T_co", covariant=True)
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Binding:
+    """Who keeps the jobs of a worker, and of all its variants."""
+
+    service: Enqueues | None = None
+
+
+class Worker(Generic[P, R_co, T_co]):
+    """A function with parameters `P` that returns `R_co` when called, which is `T_co` once it is done.
+
+    To call it runs it here and now, as before; to enqueue it keeps the call as a job. Its arguments are checked when
+    they are enqueued. Each way to enqueue raises `BadArguments` for a call that would not fit, `NotBound` before a
+    `Jobs` keeps its jobs, and what the store raises.
+    """
+
+    def __init__(self, function: Callable[P, R_co], options: WorkerOptions, binding: _Binding | None = None) -> None:
+        update_wrapper(self, function)
+        self.function = function
+        self.options = options
+        self.name = options.name
+        self.is_async = inspect.iscoroutinefunction(function)
+        self.arguments = Arguments(function, options.name, is_secret=options.encrypted)
+        self._binding = binding or _Binding()
+        self._results: Codec | None = None
+
+    def __repr__(self) -> str:
+        return f"<Worker {self.name}>"
+
+    def __reduce__(self) -> str:
+        """Travel to another OS process by name, as functions do."""
+        return self.function.__qualname__
+
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Run the function here and now; no job is made of it."""
+        return self.function(*args, **kwargs)
+
+    @property
+    def reference(self) -> str:
+        """Where it can be imported from, as `module:name`."""
+        return f"{self.function.__module__}:{self.function.__qualname__}"
+
+    @property
+    def results(self) -> Codec:
+        """What makes its result JSON and back, by the annotation of what it returns."""
+        if self._results is None:
+            self._results = Codec(get_type_hints(self.function, include_extras=True).get("return", Any))
+        return self._results
+
+    def with_options(self, **words: Unpack[WorkerWords]) -> "Worker[P, R_co, T_co]":
+        """Return a variant that enqueues otherwise, say with another priority; what runs is this worker all the same.
+
+        Raises `BadWorker`.
+        """
+        said = {name: getattr(self.options, name) for name in WorkerOptions.__slots__}
+        return Worker(self.function, options_of(self.function, said | words), self._binding)
+
+    def new(self, /, *args: P.args, **kwargs: P.kwargs) -> NewJob:
+        """Return the call as a job that is not inserted yet. It needs no `Jobs`."""
+        return self._new(self.arguments.bound(args, kwargs), None)
+
+    async def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T_co]:
+        """Keep the call as a job that runs as soon as a slot is free; it is durable at return."""
+        return await self._insert(self.arguments.bound(args, kwargs), None)
+
+    async def schedule_in(self, seconds: float, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T_co]:
+        """Keep the call as a job that runs after `seconds`."""
+        args_ = self.arguments.bound(args, kwargs)
+        return await self._insert(args_, after(self._now(), seconds))
+
+    async def schedule_at(self, time: datetime, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T_co]:
+        """Keep the call as a job that runs at `time`. Raises `BadTime` for one that has no time zone."""
+        if time.tzinfo is None:
+            raise BadTime(self.name, time)
+        return await self._insert(self.arguments.bound(args, kwargs), time)
+
+    async def enqueue_many(self, calls: Iterable[Sequence[object] | Mapping[str, object]]) -> list[Handle[T_co]]:
+        """Keep many calls, each a tuple of arguments or a dict of them, in one transaction; all of them or none."""
+        service = self._service()
+        jobs = [self._new(self.arguments.bound_of(call), None) for call in calls]
+        inserted = await service.insert(jobs) if jobs else []
+        return [self._handle(service, one) for one in inserted]
+
+    def enqueue_sync(self, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T_co]:
+        """Keep the call as `enqueue` does, from any thread, or with no event loop at all; it waits for the disk."""
+        service = self._service()
+        return self._handle(service, service.insert_sync([self.new(*args, **kwargs)])[0])
+
+    def enqueue_in(self, connection: sqlite3.Connection, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T_co]:
+        """Keep the call inside a transaction of your own on the store's file: the job is there once you commit.
+
+        The connection is left as it is, uncommitted. It is for the thread of that connection.
+        """
+        service = self._service()
+        return self._handle(service, service.insert_in(connection, [self.new(*args, **kwargs)])[0])
+
+    def bind(self, service: Enqueues) -> None:
+        """Hand its jobs to `service` from now on. Raises `NotBound` while another one has them."""
+        if self._binding.service not in {None, service}:
+            why = "enqueues to another Jobs already"
+            raise NotBound(self.name, why, "close that one first")
+        self._binding.service = service
+
+    def unbind(self, service: Enqueues) -> None:
+        """Take that back, if it is `service` that has them."""
+        if self._binding.service is service:
+            self._binding.service = None
+
+    async def _insert(self, args: dict[str, object], at: datetime | None) -> Handle[T_co]:
+        service = self._service()
+        inserted = await service.insert([self._new(args, at)])
+        return self._handle(service, inserted[0])
+
+    def _new(self, args: dict[str, object], at: datetime | None) -> NewJob:
+        options = self.options
+        meta: dict[str, object] = {}
+        if options.expires_in_seconds is not None:
+            meta[DEADLINE] = to_text(after(at or self._now(), options.expires_in_seconds))
+        return NewJob(
+            worker=self.name,
+            args=args,
+            queue=options.queue,
+            priority=options.priority,
+            max_attempts=options.max_attempts,
+            tags=options.tags,
+            meta=meta,
+            scheduled_at=at,
+            unique=options.unique,
+        )
+
+    def _handle(self, service: Enqueues, inserted: Inserted | None) -> Handle[T_co]:
+        return Handle(self.name, inserted, service, self._restored)
+
+    def _restored(self, result: object) -> T_co:
+        """Return a recorded result as its annotation has it."""
+        return cast("T_co", self.results.decoded(result) if self.options.record else result)
+
+    def _service(self) -> Enqueues:
+        if self._binding.service is None:
+            why = "enqueues to no Jobs yet"
+            raise NotBound(self.name, why, "open a Jobs that lists its module, `async with jobs:`, or call new()")
+        return self._binding.service
+
+    def _now(self) -> datetime:
+        service = self._binding.service
+        return datetime.now(UTC) if service is None else service.now()
+
+
+AnyWorker: TypeAlias = Worker[..., object, object]
+"""Some worker, whatever it takes and returns."""
+
+
+class _Decorates(Protocol):
+    """What makes a worker of a function, once the options are said."""
+
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, T]], /) -> Worker[P, Coroutine[Any, Any, T], T]: ...
+    @overload
+    def __call__(self, function: Callable[P, T], /) -> Worker[P, T, T]: ...
+
+
+@overload
+def worker(function: Callable[P, Coroutine[Any, Any, T]], /) -> Worker[P, Coroutine[Any, Any, T], T]: ...
+@overload
+def worker(function: Callable[P, T], /) -> Worker[P, T, T]: ...
+@overload
+def worker(**words: Unpack[WorkerWords]) -> _Decorates: ...
+
+
+def worker(function: Callable[..., object] | None = None, /, **words: Unpack[WorkerWords]) -> object:
+    """Make a worker of a `def` or an `async def` with named parameters. Raises `BadWorker`.
+
+    `queue`, `max_attempts`, `priority` (0 to 9, 0 first) and `tags` are those of its jobs. `name` is what jobs call it
+    (`module.function` if left out); `aliases` are names that older jobs may use. An attempt is ended after
+    `timeout_seconds`; after a failure `backoff` says when the next one is. `unique` jobs are inserted once.
+    `executor`: an `async def` runs on the loop, a `def` in a thread unless it is said to be quick ("inline") or to
+    need an OS process ("subprocess"). `record=True` keeps what it returns, up to `record_limit_bytes`.
+    `on_exhausted` gets a job that is given up. A job that has not begun `expires_in_seconds` after its time is not run.
+    `encrypted=True` keeps its args unreadable in the store.
+    """
+
+    def decorate(function: Callable[..., object]) -> AnyWorker:
+        return Worker(function, options_of(function, words))
+
+    return decorate if function is None else decorate(function)

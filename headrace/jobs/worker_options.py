@@ -1,0 +1,182 @@
+"""What is said about a worker beside its function, and the sentences for what must not be said."""
+
+import inspect
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Final, Literal, TypedDict, cast
+
+from headrace.jobs.errors import BadWorker
+from headrace.jobs.job import MAX_ATTEMPTS, PRIORITIES, Job, Unique
+from headrace.jobs.retry import Backoff
+
+Executor = Literal["inline", "thread", "subprocess"]
+"""Where a worker runs: on the loop, in a thread, or in an OS process of a pool."""
+
+OnExhausted = Callable[[Job, str], Awaitable[object] | object]
+"""Gets a job that is given up, and the error of its last attempt as text."""
+
+RECORD_LIMIT_BYTES: Final = 64 * 1024
+"""How large a recorded result may be as JSON unless the worker says otherwise: every look at the job reads it."""
+
+_NAME_LIMIT: Final = 127
+"""Characters of a worker's or a queue's name (Oban's check)."""
+
+
+class WorkerWords(TypedDict, total=False):
+    """The options of `worker`, each of which may be left out."""
+
+    queue: str
+    max_attempts: int
+    priority: int
+    tags: Sequence[str]
+    timeout_seconds: float | None
+    backoff: Backoff | None
+    unique: Unique | bool | None
+    name: str | None
+    aliases: Sequence[str]
+    executor: Executor | None
+    record: bool
+    record_limit_bytes: int
+    on_exhausted: OnExhausted | None
+    expires_in_seconds: float | None
+    encrypted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """All that is said about a worker, checked."""
+
+    name: str
+    executor: Executor
+    aliases: tuple[str, ...] = ()
+    queue: str = "default"
+    max_attempts: int = MAX_ATTEMPTS
+    priority: int = 0
+    tags: tuple[str, ...] = ()
+    timeout_seconds: float | None = None
+    backoff: Backoff = "oban"
+    unique: Unique | None = None
+    record: bool = False
+    record_limit_bytes: int = RECORD_LIMIT_BYTES
+    on_exhausted: OnExhausted | None = None
+    expires_in_seconds: float | None = None
+    encrypted: bool = False
+
+
+def options_of(function: Callable[..., object], words: Mapping[str, object]) -> WorkerOptions:
+    """Return the options of a function that is to be a worker. Raises `BadWorker` for both where they do not fit."""
+    known = _known(function)
+    _check_function(function, known)
+    for word, value in words.items():
+        _check_word(known, word, value)
+    values = {word: value for word, value in words.items() if value is not None}
+    values.setdefault("name", f"{function.__module__}.{function.__qualname__}")
+    _check_word(known, "name", values["name"])
+    values.setdefault("executor", "inline" if inspect.iscoroutinefunction(function) else "thread")
+    values["aliases"] = tuple(cast("Sequence[str]", values.get("aliases", ())))
+    values["tags"] = _tags(cast("Sequence[str]", values.get("tags", ())))
+    if isinstance(is_unique := values.get("unique"), bool):
+        values["unique"] = Unique() if is_unique else None
+    options = WorkerOptions(**values)  # type: ignore[arg-type] # each word was looked at
+    _check_executor(function, known, options)
+    return options
+
+
+def _known(function: object) -> str:
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    return f"{module}.{name}" if module and name else f"{function!r:.100}"
+
+
+def _check_function(function: Callable[..., object], known: str) -> None:
+    why = None
+    if not inspect.isfunction(function):
+        why = "it is no function: decorate a def or an async def of a module"
+    elif function.__name__ == "<lambda>":
+        why = "a lambda has no name that a job could be kept under: write a def"
+    elif inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        why = "it yields, and nobody would read that: return a value, or say how far it is by current_job().progress"
+    elif next(iter(inspect.signature(function).parameters), None) == "self":
+        why = "no object could be kept to call a method on: decorate a function"
+    if why is not None:
+        raise BadWorker(known, why)
+
+
+def _check_word(known: str, word: str, value: object) -> None:
+    rule = _RULES.get(word)
+    if rule is None:
+        like = get_close_matches(word, _RULES, 1)
+        advice = f"did you mean {like[0]}?" if like else f"it may say {', '.join(_RULES)}"
+        raise BadWorker(known, f"{word} is no option of a worker: {advice}")
+    fits, allowed = rule
+    if not fits(value) and not (value is None and word in _MAY_BE_NONE):
+        raise BadWorker(known, f"{word} is {value!r:.100}, and must be {allowed}")
+
+
+def _check_executor(function: Callable[..., object], known: str, options: WorkerOptions) -> None:
+    is_async = inspect.iscoroutinefunction(function)
+    why = None
+    if is_async and options.executor == "thread":
+        why = "an async def runs on the loop: leave executor out, or say subprocess"
+    elif options.executor == "inline" and not is_async and options.timeout_seconds is not None:
+        why = "a def that runs on the loop cannot be ended in time: take timeout_seconds away, or say executor='thread'"
+    elif options.executor == "subprocess" and "<locals>" in function.__qualname__:
+        why = "no other OS process can import a function inside a function: move it to its module"
+    if why is not None:
+        raise BadWorker(known, why)
+
+
+def _tags(tags: Sequence[str]) -> tuple[str, ...]:
+    """Return tags as Oban keeps them: trimmed, in lower case, each once."""
+    return tuple(dict.fromkeys(trimmed for tag in tags if (trimmed := tag.strip().lower())))
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= _NAME_LIMIT
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(map(_is_name, value))
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+
+
+def _is_backoff(value: object) -> bool:
+    if callable(value):
+        return not inspect.iscoroutinefunction(value)
+    return value in {"oban", "sidekiq"} if isinstance(value, str) else value == 0 or _is_seconds(value)
+
+
+_NAME: Final = f"text of 1 to {_NAME_LIMIT} characters"
+
+_RULES: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
+    "queue": (_is_name, _NAME),
+    "max_attempts": (_is_count, "a whole number from 1 on"),
+    "priority": (
+        lambda value: type(value) is int and value in PRIORITIES,
+        "a whole number from 0, the most urgent, to 9",
+    ),
+    "tags": (_are_names, "a list of texts"),
+    "timeout_seconds": (_is_seconds, "seconds above 0, or None for no limit"),
+    "backoff": (_is_backoff, '"oban", "sidekiq", seconds, or a def that gets attempt, error and job'),
+    "unique": (lambda value: isinstance(value, Unique | bool), "a Unique, True for its defaults, or None"),
+    "name": (_is_name, _NAME),
+    "aliases": (_are_names, f"a list of names, each {_NAME}"),
+    "executor": (lambda value: value in {"inline", "thread", "subprocess"}, '"inline", "thread" or "subprocess"'),
+    "record": (lambda value: isinstance(value, bool), "True or False"),
+    "record_limit_bytes": (_is_count, "a whole number of bytes from 1 on"),
+    "on_exhausted": (callable, "a function that gets the job and the error as text"),
+    "expires_in_seconds": (_is_seconds, "seconds above 0, or None for never"),
+    "encrypted": (lambda value: isinstance(value, bool), "True or False"),
+}
+
+_MAY_BE_NONE: Final = frozenset(
+    {"timeout_seconds", "backoff", "unique", "name", "executor", "on_exhausted", "expires_in_seconds"}
+)

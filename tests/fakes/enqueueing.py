@@ -1,0 +1,42 @@
+"""A service that takes in new jobs and keeps them in a list, for tests of workers that need no store."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from headrace.jobs.job import Inserted, NewJob
+from tests.fakes.job_records import NOON
+
+
+class ListService:
+    """Numbers jobs from 1 on, drops those of `dropped` workers, as a middleware may, and knows doubles."""
+
+    def __init__(self, *, dropped: Sequence[str] = (), results: Mapping[int, object] | None = None) -> None:
+        self.jobs: list[NewJob] = []
+        self.connections: list[sqlite3.Connection] = []
+        self._dropped = dropped
+        self._results = results or {}
+
+    def now(self) -> datetime:
+        return NOON
+
+    async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
+        return self.insert_sync(jobs)
+
+    def insert_sync(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
+        return [self._insert(job) for job in jobs]
+
+    def insert_in(self, connection: sqlite3.Connection, jobs: Sequence[NewJob]) -> list[Inserted | None]:
+        self.connections.append(connection)
+        return self.insert_sync(jobs)
+
+    async def result(self, job_id: int, timeout_seconds: float | None) -> object:
+        return self._results[job_id]
+
+    def _insert(self, job: NewJob) -> Inserted | None:
+        if job.worker in self._dropped:
+            return None
+        if job.unique is not None and job in self.jobs:
+            return Inserted(self.jobs.index(job) + 1, is_conflict=True)
+        self.jobs.append(job)
+        return Inserted(len(self.jobs))
