@@ -60,6 +60,13 @@ class Window:
         return self.handled(0)
 
 
+def checked(demand: int) -> int:
+    """Return `demand`; raises `DemandError` below 0."""
+    if demand < 0:
+        raise DemandError("demand", demand, "a whole number, 0 or more")
+    return demand
+
+
 class ManualWindow(Window):
     """A window that asks only for what its consumer says, by `ask`; a whole delivery is one batch (GenStage's manual).
 

@@ -125,13 +125,13 @@ class Ref(Generic[S_co]):
         self._check("info to")
         self._process.put_nowait(Mail(None, (message,)))
 
-    def stop(self) -> Awaitable[object]:
+    def stop(self, reason: ExitReason = "shutdown") -> Awaitable[object]:
         """Stop the process for good; await the result to wait until it has ended, which gives the reason.
 
         Raises `NoProcess` when it has ended before.
         """
         self._check("stop of")
-        self._process.stop()
+        self._process.stop(reason)
         return asyncio.shield(cast("asyncio.Future[object]", self._process.buried))
 
     async def ended(self) -> ExitReason:

@@ -98,7 +98,7 @@ class Registry(Generic[S]):
         """Return the keys of a process, the one that runs unless `ref` says another, in the order of their entries."""
         return list(self._keys.get(self._process(ref), ()))
 
-    def dispatch(self, key: Hashable, function: Callable[[list[Entry[S]]], None]) -> None:
+    def dispatch(self, key: Hashable, function: Callable[[list[Entry[S]]], object]) -> None:
         """Call `function`, here and now, with the entries under `key`, oldest first, unless there are none.
 
         ``registry.dispatch("news", lambda entries: [entry.ref.info("hello") for entry in entries])`` publishes.

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from types import TracebackType
-from typing import Final, Self, Unpack, cast, overload
+from typing import Final, Self, TypeVar, Unpack, cast, overload
 
 from headrace.ground.errors import (
     ChildKept,
@@ -37,6 +37,8 @@ from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler
 from headrace.pipeline.process.settings import ProcessSettings
 from headrace.pipeline.process.supervised import Group, Place, Supervised
 from headrace.pipeline.process.supervisor_options import SupervisorOptions, check_options
+
+T = TypeVar("T")
 
 _ANY_SETTINGS: Final = ProcessSettings()
 _OWN_SETTINGS: Final = ProcessSettings(shutdown_seconds=None)
@@ -191,6 +193,20 @@ class Supervisor(Process[object]):
         if child.has_ended:
             raise NoProcess(name)
         return Ref(cast("Process[object]", child.process))
+
+    def supervisor(self, name: str, kind: type[T]) -> T:
+        """Return the supervisor that is the child of that name: a `Supervisor` or a `TaskSupervisor`, as `kind` says.
+
+        It is for now: ask again after a restart of this supervisor. Raises `NoChild` for another kind of child, too,
+        and `NoProcess` when it has ended for good.
+        """
+        child = self._child(name)
+        if not isinstance(child.process, kind):
+            kinds = (name for name, one in self.children.items() if isinstance(one.process, kind))
+            raise NoChild(self.name, name, kinds)
+        if child.has_ended:
+            raise NoProcess(name)
+        return child.process
 
     def _child(self, name: str) -> Supervised:
         if not self.scheduler.is_own_thread():

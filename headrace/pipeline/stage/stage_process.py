@@ -97,7 +97,12 @@ class StageProcess(Process[S]):
         else:
             handle = SubscriptionHandle(subscription, self)
             tell = partial(handle_subscribe, side, subscription.to, handle)
-            self.notify(partial(self.call_back, tell, partial(self._answered, subscription, side)))
+            self.notify(partial(self._ask_callbacks, subscription, side, tell))
+
+    def _ask_callbacks(self, subscription: Subscription, side: Side, tell: Callable[[], object]) -> None:
+        if side == "producer":
+            subscription.early = 0
+        self.call_back(tell, partial(self._answered, subscription, side))
 
     def _answered(self, subscription: Subscription, side: Side, mode: object) -> None:
         allowed = ("automatic", "manual") if side == "producer" else ("automatic",)

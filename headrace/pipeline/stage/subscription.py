@@ -78,6 +78,7 @@ class Subscription:
 
     Always: `asked + pending + queued + in hand = window.coming <= max_demand`, and order is kept.
     `ended` says how it ended, from the moment on when either side has decided so.
+    `early` is what the consumer asks by hand while its `handle_subscribe` runs, which may be about to say "manual".
     `pending` is what the producer may still send; `asked` is what its dispatcher has not been told yet, which a sole
     subscriber, among whom there is nothing to choose, has no need of. The queue holds deliveries `(events, when the
     first was born at its source)`, and `(None, 0.0)` where the next of `marks` stands.
@@ -89,6 +90,7 @@ class Subscription:
         "consumer",
         "consumer_turns",
         "delivered",
+        "early",
         "ended",
         "forgone",
         "is_sole",
@@ -137,6 +139,7 @@ class Subscription:
         self.pending = 0
         self.delivered = 0
         self.taken_back = 0
+        self.early: int | None = None
         self.forgone = 0
 
     def ask(self, demand: int) -> None:

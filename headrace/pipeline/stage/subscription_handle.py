@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from headrace.ground.errors import SubscriptionError
-from headrace.pipeline.demand.window import ManualWindow
+from headrace.pipeline.demand.window import ManualWindow, checked
 from headrace.pipeline.process.process import ExitReason
 from headrace.pipeline.stage.subscription import SubscribeTo, Subscription
 
@@ -73,8 +73,9 @@ class SubscriptionHandle:
     def ask(self, demand: int) -> None:
         """Ask the producer for `demand` more events; 0 does nothing.
 
-        For a consumer whose `handle_subscribe` returned "manual". Raises `SubscriptionError` in automatic mode and on
-        the producer's side, `DemandError` below 0 or when more would be coming than `max_demand`. A subscription that
+        For a consumer whose `handle_subscribe` returned "manual", or is about to: what it asks for in there goes out
+        when it has returned. Raises `SubscriptionError` in automatic mode and on the producer's side, `DemandError`
+        below 0 or when more would be coming than `max_demand`. A subscription that
         has ended takes no notice.
         """
         subscription = self._subscription
@@ -82,6 +83,9 @@ class SubscriptionHandle:
             return
         self._check_consumer("ask")
         window = subscription.window
+        if subscription.early is not None:
+            subscription.early += checked(demand)
+            return
         if not isinstance(window, ManualWindow):
             raise SubscriptionError(
                 self.consumer, self.producer, "asks by itself", 'return "manual" from handle_subscribe to ask by hand'

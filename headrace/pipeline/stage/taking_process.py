@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
+from headrace.ground.errors import SubscriptionError
 from headrace.pipeline.demand.window import ManualWindow, Window
 from headrace.pipeline.process.process import ExitReason, State
 from headrace.pipeline.process.scheduler import MORE, Scheduler
@@ -55,10 +56,17 @@ class TakingProcess(StageProcess[S]):
         if side != "producer" or subscription.ended is not None:
             return
         former = subscription.window
+        early, subscription.early = subscription.early, None
         if mode is not None and (mode == "manual") is not isinstance(former, ManualWindow):
             kind = ManualWindow if mode == "manual" else Window
             subscription.window = kind(former.max_demand, former.min_demand).moved_to(former.coming)
+        if early and not isinstance(subscription.window, ManualWindow):
+            raise SubscriptionError(
+                self.name, subscription.producer.name, "was asked on by hand", 'return "manual" from handle_subscribe'
+            )
         self.inlet.open(subscription)
+        if early:
+            SubscriptionHandle(subscription, self).ask(early)
 
     def source(self) -> SubscriptionHandle:
         """Return the subscription whose batch is being handled."""

@@ -174,3 +174,19 @@ async def test_a_task_supervisor_ends_its_tasks_when_the_supervisor_above_stops(
     assert await task.result() == 1
     await hops()
     assert not task.is_alive
+
+
+async def test_a_supervisor_of_tasks_is_found_where_it_is_a_child() -> None:
+    async with Supervisor("top") as supervisor:
+        await supervisor.start_child(ChildSpec(TaskSupervisor, "tasks"))
+        await supervisor.start_child(ChildSpec(Gate, "gate"))
+        tasks = supervisor.supervisor("tasks", TaskSupervisor)
+        assert await tasks.async_nolink(double, 4).result(5) == 8
+        with pytest.raises(NoChild, match="tasks"):
+            supervisor.supervisor("gate", TaskSupervisor)
+
+
+async def test_a_stop_from_outside_may_say_why() -> None:
+    async with Supervisor("top") as supervisor:
+        ref = await supervisor.start_child(ChildSpec(Gate, "gate"))
+        assert await ref.stop("normal") == "normal"

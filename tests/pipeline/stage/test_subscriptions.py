@@ -5,6 +5,7 @@ import pytest
 from headrace.ground.errors import DemandError, GraphError, NoProcess, StartFailed, SubscriptionError
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo
+from headrace.pipeline.stage.subscription_handle import Side, SubscriptionHandle
 from headrace.pipeline.topology.handle import StageHandle
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Gated, Numbers, Pass, Silent
@@ -325,3 +326,35 @@ async def test_a_smaller_window_holds_at_once_and_for_good(*, by_hand: bool) -> 
     assert by_hand or max(map(len, collect.batches)) == 3
     await topology.stop()
     check_over(run_of(topology))
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_consumer_may_ask_while_it_is_told_of_its_subscription(*, is_async: bool) -> None:
+    class Limited(Collect):
+        def handle_subscribe(self, side: Side, to: SubscribeTo, subscription: SubscriptionHandle) -> object:
+            subscription.ask(2)
+            subscription.ask(1)
+            return self.later() if is_async else "manual"
+
+        async def later(self) -> str:
+            return "manual"
+
+    topology, limited = Topology(), Limited()
+    topology.add("numbers", Numbers)
+    topology.add("limited", lambda: limited, subscribe_to="numbers")
+    await topology.start()
+    await settled(topology)
+    assert limited.batches == [[1, 2, 3]]
+    await topology.stop()
+
+
+async def test_a_consumer_that_asks_there_has_to_answer_manual() -> None:
+    class Forgets(Collect):
+        def handle_subscribe(self, side: Side, to: SubscribeTo, subscription: SubscriptionHandle) -> None:
+            subscription.ask(2)
+
+    topology = Topology(max_restarts=0)
+    topology.add("numbers", Numbers)
+    topology.add("forgets", Forgets, subscribe_to="numbers")
+    with pytest.raises(StartFailed, match='was asked on by hand: return "manual" from handle_subscribe'):
+        await topology.start()
