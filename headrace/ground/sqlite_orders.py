@@ -6,6 +6,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Generic, TypeVar
@@ -33,14 +34,16 @@ class Order(Generic[R]):
     loop: asyncio.AbstractEventLoop | None
     done: "asyncio.Future[R] | concurrent.futures.Future[R]"
     is_durable: bool = False
+    unwanted: Callable[[R], None] | None = None
     result: "R | None" = None
     error: BaseException | None = None
 
     def tell(self) -> None:
-        """Tell how it ended; whoever waits no longer is not told."""
+        """Tell how it ended; when nobody waits any more, hand the result to who is to clean up behind them."""
         if self.done.done():
-            return
-        if self.error is not None:
+            if self.unwanted is not None and self.error is None:
+                self.unwanted(self.result)  # type: ignore[arg-type] # as below
+        elif self.error is not None:
             self.done.set_exception(self.error)
         else:
             self.done.set_result(self.result)  # type: ignore[arg-type] # without an error there is a result
@@ -63,12 +66,20 @@ class Orders:
         """Start the thread."""
         self._thread.start()
 
-    async def run(self, work: Work[R], *, is_durable: bool = False) -> R:
-        """Have `work` done, and return its result. Raises what it raises, and SqliteError."""
+    async def run(self, work: Work[R], *, is_durable: bool = False, unwanted: Callable[[R], None] | None = None) -> R:
+        """Have `work` done, and return its result. Raises what it raises, and SqliteError.
+
+        When the caller is cancelled and the work is done all the same, `unwanted` gets the result, on the loop.
+        """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[R] = loop.create_future()
-        self._put(Order(work, loop, done, is_durable))
+        self._put(Order(work, loop, done, is_durable, unwanted))
         return await done
+
+    def post(self, work: Work[object]) -> None:
+        """Have `work` done, and wait for nothing; when it is closed it is not."""
+        with suppress(SqliteError):
+            self._put(Order(work, None, concurrent.futures.Future()))
 
     def run_sync(self, work: Work[R], *, is_durable: bool = False) -> R:
         """Do the same from any other thread, and wait."""

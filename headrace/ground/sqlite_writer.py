@@ -3,7 +3,7 @@
 import concurrent.futures
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -62,13 +62,17 @@ class SqliteWriter:
         """
         self._chores.append(_Chore(chore, seconds))
 
-    async def run(self, work: Work[R], *, is_durable: bool = True) -> R:
+    async def run(self, work: Work[R], *, is_durable: bool = True, unwanted: Callable[[R], None] | None = None) -> R:
         """Run `work` in the next transaction, and return its result once that is committed.
 
-        On cancellation the work may be done all the same; it is done as a whole or not at all. Raises SqliteError when
-        the file cannot be written. A file that is locked is waited for.
+        On cancellation the work may be done all the same; it is done as a whole or not at all, and if it is, `unwanted`
+        gets its result. Raises SqliteError when the file cannot be written. A file that is locked is waited for.
         """
-        return await self._orders.run(work, is_durable=is_durable)
+        return await self._orders.run(work, is_durable=is_durable, unwanted=unwanted)
+
+    def post(self, work: Work[object]) -> None:
+        """Run `work` in the next transaction, and tell nobody."""
+        self._orders.post(work)
 
     def run_sync(self, work: Work[R], *, is_durable: bool = True) -> R:
         """Do the same from any thread but the writer's own, and wait."""

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Final, Literal, get_args
+
+from headrace.jobs.errors import BadUnique
 
 State = Literal["available", "suspended", "scheduled", "executing", "retryable", "completed", "discarded", "cancelled"]
 """Where a job stands (Oban's states).
@@ -42,6 +44,63 @@ class JobError:
     error: str
 
 
+UniqueField = Literal["args", "meta", "queue", "worker"]
+"""What may be compared of two jobs."""
+
+ReplacedField = Literal["args", "max_attempts", "meta", "priority", "queue", "scheduled_at", "tags", "worker"]
+"""What a job that is there may take over from one that would be its double."""
+
+SUCCESSFUL: Final[frozenset[State]] = INCOMPLETE | {"completed"}
+"""The states of what may still run, or has done so with success."""
+
+StateGroup = Literal["all", "incomplete", "scheduled", "successful"]
+"""Oban's names of groups of states."""
+
+STATE_GROUPS: Final[Mapping[StateGroup, frozenset[State]]] = {
+    "all": frozenset(STATES),
+    "incomplete": INCOMPLETE,
+    "scheduled": frozenset({"scheduled"}),
+    "successful": SUCCESSFUL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Unique:
+    """When a job is the double of one that is there, and so is not inserted (Oban's options).
+
+    Two jobs are one when their `fields` are equal (of args and meta only the `keys`, if any are named), the one that is
+    there is in one of the `states`, and its `timestamp` is at most `period_seconds` ago (None: however long). When they
+    are, the one that is there takes over the fields that `replace` names for its state.
+
+    A `key` stands in for the values of args and meta, for whoever keeps them unreadable.
+    """
+
+    fields: frozenset[UniqueField] = frozenset({"args", "queue", "worker"})
+    keys: frozenset[str] = frozenset()
+    period_seconds: float | None = 60.0
+    timestamp: Literal["inserted_at", "scheduled_at"] = "inserted_at"
+    states: frozenset[State] = SUCCESSFUL
+    replace: Mapping[State, frozenset[ReplacedField]] = field(default_factory=dict)
+    key: str | None = None
+
+    def __post_init__(self) -> None:
+        for option, found, known in (
+            ("fields", self.fields, get_args(UniqueField)),
+            ("states", self.states, STATES),
+            ("replace", self.replace.keys(), STATES),
+            ("replace", frozenset().union(*self.replace.values()), get_args(ReplacedField)),
+            ("timestamp", {self.timestamp}, ("inserted_at", "scheduled_at")),
+        ):
+            if unknown := sorted(set(found) - set(known)):
+                raise BadUnique(option, unknown[0], f"one of {', '.join(known)}")
+        if not self.fields:
+            raise BadUnique("fields", [], "at least one of args, meta, queue, worker")
+        if self.keys and not self.fields & {"args", "meta"}:
+            raise BadUnique("fields", sorted(self.fields), "with args or meta, since keys of them are named")
+        if self.period_seconds is not None and self.period_seconds <= 0:
+            raise BadUnique("period_seconds", self.period_seconds, "above 0, or None for ever")
+
+
 @dataclass(frozen=True, slots=True)
 class NewJob:
     """A job that is to be inserted. `args` and `meta` are JSON objects; `scheduled_at` None is at once."""
@@ -56,6 +115,15 @@ class NewJob:
     scheduled_at: datetime | None = None
     state: State | None = None
     """None is `available`, or `scheduled` when it has a time; `suspended` is for what waits for other jobs."""
+    unique: Unique | None = None
+
+
+@dataclass(slots=True)
+class Inserted:
+    """What became of a new job: the id it has, or, on a conflict, that of the job whose double it would have been."""
+
+    id: int
+    is_conflict: bool = False
 
 
 @dataclass(slots=True)
@@ -135,6 +203,18 @@ class Acknowledgement:
     id: int
     attempt: int
     outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class MetaChange:
+    """What is merged into the meta of a job while its attempt numbered `attempt` runs: how far it is, where to go on.
+
+    Each key replaces the one that is there, whole; a value of None removes it.
+    """
+
+    id: int
+    attempt: int
+    meta: Mapping[str, object]
 
 
 def to_text(time: datetime) -> str:

@@ -1,26 +1,89 @@
 """What a store of jobs is: no more than those who call it need."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import datetime
+from typing import Final, Literal, Protocol
 
-from headrace.jobs.job import Acknowledgement, Job, NewJob
+from headrace.jobs.job import Acknowledgement, Inserted, Job, MetaChange, NewJob, State
+from headrace.jobs.job_filter import JobFilter
+
+PIECE: Final = 500
+"""Jobs that one transaction changes or deletes at most, so that a claim never waits for long."""
+
+BEAT_SECONDS: Final = 3.0
+"""How often those who claim jobs say that they live."""
+
+MISSED_BEATS: Final = 5
+"""After so many beats of ours without one of theirs they are dead: 15 s. No clock is compared with another one's."""
+
+CRASH_LIMIT: Final = 3
+"""How often a job may be running while its OS process dies, before it is set aside."""
+
+CRASH_REASON: Final = f"crashed the process {CRASH_LIMIT} times"
 
 
 @dataclass(frozen=True, slots=True)
 class Claimant:
-    """Who claims jobs: a queue of one OS process. `uuid` is new at each start, so a name used again is no danger."""
+    """Who claims jobs: a queue of one OS process. `uuid` is new at each start, so a name used again is no danger.
+
+    `workers` are the names it can run; jobs of others are left alone. None is all.
+    """
 
     node: str
     uuid: str
     queue: str
+    workers: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobCount:
+    """How many jobs of a queue are in a state."""
+
+    queue: str
+    state: State
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """A job that ran while its OS process died: `available` again, or set aside after too many of these."""
+
+    id: int
+    queue: str
+    state: Literal["available", "discarded"]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSettings:
+    """What was said about a queue while it ran: its limit (None is what the config says), and whether it is paused."""
+
+    queue: str
+    limit: int | None = None
+    is_paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PruneRule:
+    """What is deleted of the jobs that ended in `state`.
+
+    It is what ended before `ended_before`, and all but the `keep` newest; None is no such bound.
+    """
+
+    state: Literal["completed", "cancelled", "discarded"]
+    ended_before: datetime | None = None
+    keep: int | None = None
 
 
 class JobStore(Protocol):
-    """Keeps jobs. Every method is one transaction: it happened as a whole when it returns, or not at all."""
+    """Keeps jobs.
+
+    Every method is one transaction, but where it says otherwise: it happened as a whole when it returns, or not at all.
+    On cancellation it may happen all the same. Each raises a HeadraceError when the store cannot be used.
+    """
 
     inserted: Callable[[str], None]
-    """Told the queue, on the loop, when jobs that may run at once were inserted by this process."""
+    """Told the queue, when jobs that may run at once came into it through this store; in the thread that did it."""
 
     async def open(self) -> None:
         """Make the tables if there are none."""
@@ -28,17 +91,104 @@ class JobStore(Protocol):
     async def close(self) -> None:
         """Write what was accepted, and let go of the file or the connection."""
 
-    async def insert(self, jobs: Sequence[NewJob]) -> list[int]:
-        """Insert jobs; return their ids, in order. They are durable at return."""
+    # Enqueueing
+
+    async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
+        """Insert jobs, but doubles of unique ones; say of each, in order, what became of it. Durable at return."""
+
+    def insert_sync(self, jobs: Sequence[NewJob]) -> list[Inserted]:
+        """Do the same from any thread, and wait."""
+
+    async def insert_once(self, mark: str, at: datetime, job: NewJob) -> Inserted | None:
+        """Insert a job of the crontab, unless `mark` stands at `at` or later already: then return None."""
+
+    async def marks(self) -> Mapping[str, datetime]:
+        """Return at what time each mark of the crontab stands."""
+
+    # Running
 
     async def claim(self, claimant: Claimant, count: int) -> list[Job]:
-        """Take at most `count` available jobs of the claimant's queue, most urgent and oldest first; they execute."""
+        """Take at most `count` available jobs of the claimant's queue, most urgent and oldest first; they execute.
 
-    async def acknowledge(self, acknowledgements: Sequence[Acknowledgement]) -> None:
-        """Write how attempts ended; what concerns an attempt that is no longer the present one is ignored."""
+        From then on the store says for the claimant, from a thread of its own, that it lives, until it leaves.
+        """
+
+    async def acknowledge(self, claimant: Claimant, acknowledgements: Sequence[Acknowledgement]) -> None:
+        """Write how attempts ended.
+
+        What concerns an attempt that is no longer the claimant's is ignored: the job was cancelled, deleted or rescued.
+        A cancelled job takes the error of its `CalledOff` all the same. Not durable at return: after a power cut a job
+        that ended in the last moments may run again.
+        """
+
+    async def merge(self, changes: Sequence[MetaChange]) -> None:
+        """Merge into the meta of jobs that run; what concerns an attempt that is no longer the present is ignored."""
+
+    async def lost(self, claimant: Claimant, job_ids: Sequence[int]) -> list[int]:
+        """Return which of these are no longer the claimant's: cancelled, deleted or rescued while they ran."""
+
+    async def leave(self, claimant: Claimant) -> None:
+        """Say no longer that the claimant lives. What it has not acknowledged is rescued in time."""
+
+    # Looking
 
     async def get(self, job_id: int) -> Job | None:
         """Return a job, or None when there is none of that id."""
 
+    async def find(self, which: JobFilter, limit: int, *, is_newest_first: bool = True) -> list[Job]:
+        """Return at most `limit` jobs that fit, by id."""
+
+    async def count(self, which: JobFilter) -> int:
+        """Return how many jobs fit."""
+
+    async def counts(self) -> list[JobCount]:
+        """Return how many jobs there are, by queue and state; none of 0."""
+
+    # Changing; many are changed in pieces, each in a transaction of its own. All return the ids that were changed.
+
+    async def cancel(self, which: JobFilter) -> list[int]:
+        """Call off what has not ended; what executes is cancelled at once, and its claimant asks for that itself."""
+
+    async def retry(self, which: JobFilter) -> list[int]:
+        """Make available what neither is so nor executes, with one more attempt if it has none left."""
+
+    async def run_now(self, which: JobFilter) -> list[int]:
+        """Make available what waits for its time."""
+
+    async def release(self, which: JobFilter) -> list[int]:
+        """Let go of what is suspended: available, or scheduled when its time is yet to come."""
+
+    async def delete(self, which: JobFilter) -> list[int]:
+        """Delete what does not execute."""
+
+    # Upkeep
+
     async def stage(self, limit: int) -> set[str]:
-        """Make available what is due; return the queues that have got any."""
+        """Make available what is due, at most `limit`; return the queues that have got any."""
+
+    async def beat(self) -> None:
+        """Say for all claimants that they live, and see who else does; the store does so itself, every BEAT_SECONDS."""
+
+    async def rescue(self) -> list[Rescued]:
+        """Take back what dead claimants ran. It costs no attempt; what dies CRASH_LIMIT times is discarded.
+
+        A job is never rescued for its age. What no headrace claimed, such as an Elixir node's, is left alone.
+        """
+
+    async def prune(self, rule: PruneRule, limit: int = PIECE) -> int:
+        """Delete what the rule says, at most `limit`; return how many. As many as the limit: there may be more."""
+
+    async def lead(self, name: str, node: str, seconds: float) -> bool:
+        """Make `node` the leader for so long, or for so long again, unless another one is; return whether it is."""
+
+    async def resign(self, name: str, node: str) -> None:
+        """Let another one lead."""
+
+    async def queue_settings(self) -> list[QueueSettings]:
+        """Return what is kept about queues."""
+
+    async def change_queue(self, queue: str, *, limit: int | None = None, is_paused: bool | None = None) -> None:
+        """Keep what was said about a queue over restarts; None leaves it as it is."""
+
+    async def forget_queue(self, queue: str) -> None:
+        """Go back to what the config says."""

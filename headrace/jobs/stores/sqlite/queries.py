@@ -8,14 +8,18 @@ from typing import Final
 
 _FOLDER: Final = files(__package__) / "sql"
 
-MIGRATIONS: Final = ("1_schema",)
-"""Files that bring the tables to the version of their number, in order."""
-
 
 @cache
 def query(name: str) -> str:
     """Return the text of a query."""
     return (_FOLDER / f"{name}.sql").read_text(encoding="utf-8")
+
+
+@cache
+def condition(name: str) -> str:
+    """Return one condition of a filter."""
+    _, _, found = query("conditions").partition(f"-- {name}\n")
+    return found.partition("-- ")[0].strip()
 
 
 def statements(text: str) -> Iterator[str]:

@@ -1,10 +1,18 @@
-"""Makes jobs of the rows of the table, and rows of jobs: JSON in text, times in text."""
+"""Makes jobs of the rows of the table, and rows of jobs: JSON in text, times in text.
+
+It reads what Elixir writes, and what a hand at a SQL prompt does: errors that are text within the list, one item in
+`attempted_by`, times with or without T and Z, nulls, and JSON that is none.
+"""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 
+from headrace.jobs.errors import NotJson
 from headrace.jobs.job import Job, JobError, NewJob, State, from_text, to_text
+
+T = TypeVar("T", dict[str, object], list[object])
 
 COLUMNS: Final = (
     "id, state, queue, worker, args, meta, tags, errors, attempt, max_attempts, priority, "
@@ -12,29 +20,28 @@ COLUMNS: Final = (
 )
 """In the order in which `to_job` reads them."""
 
-Row = tuple[
-    int, str, str, str, str, str, str, str, int, int, int, str, str, str | None, str, str | None, str | None, str | None
-]
+Text = str | None
+Row = tuple[int, str, str, str, Text, Text, Text, Text, int, int, int, str, str, Text, Text, Text, Text, Text]
 
 
 def to_job(row: Row) -> Job:
-    """Return the job of a row; what Oban writes is read as well as what we write."""
+    """Return the job of a row."""
     return Job(
         id=row[0],
         state=cast("State", row[1]),
         queue=row[2],
         worker=row[3],
-        args={} if row[4] == "{}" else json.loads(row[4]),
-        meta={} if row[5] == "{}" else json.loads(row[5]),
-        tags=[] if row[6] == "[]" else json.loads(row[6]),
-        errors=[] if row[7] == "[]" else [_to_error(entry) for entry in json.loads(row[7])],
+        args={} if row[4] == "{}" else _read(row[4], {}),
+        meta={} if row[5] == "{}" else _read(row[5], {}),
+        tags=[] if row[6] == "[]" else [str(tag) for tag in _read(row[6], [])],
+        errors=[] if row[7] == "[]" else [_to_error(entry) for entry in _read(row[7], [])],
         attempt=row[8],
         max_attempts=row[9],
         priority=row[10],
         inserted_at=from_text(row[11]),
         scheduled_at=from_text(row[12]),
         attempted_at=_to_time(row[13]),
-        attempted_by=[] if row[14] == "[]" else json.loads(row[14]),
+        attempted_by=[] if row[14] == "[]" else [str(name) for name in _read(row[14], [])],
         cancelled_at=_to_time(row[15]),
         completed_at=_to_time(row[16]),
         discarded_at=_to_time(row[17]),
@@ -42,16 +49,20 @@ def to_job(row: Row) -> Job:
 
 
 def from_new(job: NewJob, now: datetime) -> tuple[object, ...]:
-    """Return the values of `insert`."""
+    """Return the values of `insert`. Raises NotJson."""
     time = to_text(now)
     state = job.state or ("available" if job.scheduled_at is None else "scheduled")
+    try:
+        args, meta = to_json(job.args), to_json(job.meta)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise NotJson(job.worker, str(error)) from error
     return (
         state,
         job.queue,
         job.worker,
-        to_json(job.args),
-        to_json(job.meta),
-        to_json(list(job.tags)),
+        args,
+        meta,
+        to_json(_tidy(job.tags)) if job.tags else "[]",
         job.max_attempts,
         job.priority,
         time,
@@ -63,21 +74,56 @@ def to_json(value: object) -> str:
     """Return JSON text; an empty object or list, which most are, at no cost."""
     if not value:
         return "[]" if isinstance(value, list) else "{}"
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    if not text.isascii():
+        text.encode()  # half a surrogate pair is no text: SQLite would not take it
+    return text
+
+
+def merged(meta: str | None, change: str) -> str:
+    """Return the meta with a change merged in: keys are replaced whole, and null takes one away."""
+    if change == "{}":
+        return meta or "{}"
+    values = _read(meta, {})
+    for key, value in json.loads(change).items():
+        if value is None:
+            values.pop(key, None)
+        else:
+            values[key] = value
+    return to_json(values)
 
 
 def error_text(error: str, attempt: int, now: datetime) -> str:
-    """Return the entry of one failed attempt, as Oban writes it."""
-    return json.dumps({"attempt": attempt, "at": to_text(now), "error": error}, ensure_ascii=False)
+    """Return the entry of one failed attempt, as Oban writes it; what is no text in it is replaced."""
+    text = error if error.isascii() else error.encode(errors="replace").decode()
+    return json.dumps({"attempt": attempt, "at": to_text(now), "error": text}, ensure_ascii=False)
+
+
+def _tidy(tags: Sequence[str]) -> list[str]:
+    """Return the tags as Oban keeps them: in small letters, trimmed, each once."""
+    return list(dict.fromkeys(tag.strip().lower() for tag in tags))
+
+
+def _read(text: str | None, otherwise: T) -> T:
+    """Return what JSON text says, or `otherwise` when it is none, or says something else."""
+    try:
+        found = json.loads(text or "null")
+    except ValueError:
+        return otherwise
+    return found if isinstance(found, type(otherwise)) else otherwise
 
 
 def _to_error(entry: object) -> JobError:
     """Read an entry; the Lite engine writes it as text within the list."""
-    found = cast("dict[str, object]", json.loads(entry) if isinstance(entry, str) else entry)
-    at = found.get("at")
-    time = from_text(at) if isinstance(at, str) else datetime.fromtimestamp(0, UTC)
-    attempt = found.get("attempt")
-    return JobError(attempt if isinstance(attempt, int) else 0, time, str(found.get("error", "")))
+    found = _read(entry, {}) if isinstance(entry, str) else entry
+    if not isinstance(found, dict):
+        found = {}
+    at, attempt = found.get("at"), found.get("attempt")
+    return JobError(
+        attempt if isinstance(attempt, int) else 0,
+        _to_time(at if isinstance(at, str) else None) or datetime.fromtimestamp(0, UTC),
+        str(found.get("error", "")),
+    )
 
 
 def _to_time(text: str | None) -> datetime | None:

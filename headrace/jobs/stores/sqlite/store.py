@@ -1,26 +1,23 @@
-"""Jobs in a SQLite file: one thread writes, in groups; others read beside it."""
+"""Jobs in a SQLite file: one thread writes, in groups; another one reads beside it."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
+from headrace.ground.sqlite_orders import R, Work
+from headrace.ground.sqlite_reader import SqliteReader
 from headrace.ground.sqlite_writer import SqliteWriter, Synchronous
-from headrace.jobs.job import (
-    Acknowledgement,
-    CalledOff,
-    Completed,
-    Failed,
-    Job,
-    NewJob,
-    Returned,
-    Snoozed,
-    after,
-    to_text,
-)
-from headrace.jobs.stores.sqlite.queries import MIGRATIONS, query, statements
-from headrace.jobs.stores.sqlite.rows import COLUMNS, error_text, from_new, to_job, to_json
-from headrace.jobs.stores.store import Claimant
+from headrace.jobs.job import Acknowledgement, Inserted, Job, MetaChange, NewJob, Returned, after, from_text, to_text
+from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.stores.sqlite import changing, running, searching
+from headrace.jobs.stores.sqlite.inserting import NewRow, insert_rows, new_rows
+from headrace.jobs.stores.sqlite.migrations import prepare
+from headrace.jobs.stores.sqlite.producers import Producers
+from headrace.jobs.stores.sqlite.queries import query
+from headrace.jobs.stores.sqlite.rows import to_json
+from headrace.jobs.stores.store import BEAT_SECONDS, PIECE, Claimant, JobCount, PruneRule, QueueSettings, Rescued
 
 
 def _utc_now() -> datetime:
@@ -28,7 +25,13 @@ def _utc_now() -> datetime:
 
 
 class SqliteStore:
-    """A store in one file, which other OS processes may share, and an application with Oban's Lite engine too."""
+    """A store in one file, which other OS processes may share, and an application with Oban's Lite engine too.
+
+    With `synchronous="full"` a job that was inserted survives a power cut: the commit waits for the disk. What was
+    claimed and acknowledged since then may be forgotten by one, so that a job of the last moments runs again; but
+    nothing is half written. With "normal" no commit waits, and the last inserts may be gone after a power cut, too. The
+    crash of an OS process alone loses nothing in either.
+    """
 
     def __init__(
         self, path: Path | str, *, synchronous: Synchronous = "full", now: Callable[[], datetime] = _utc_now
@@ -36,99 +39,225 @@ class SqliteStore:
         self.path = Path(path)
         self.now = now
         self.inserted: Callable[[str], None] = lambda _: None
-        self.writer = SqliteWriter(self.path, synchronous=synchronous, opened=_migrate)
+        self._producers = Producers(now)
+        self._writer = SqliteWriter(self.path, synchronous=synchronous, opened=prepare)
+        self._writer.every(BEAT_SECONDS, self._producers.beat)
+        self._reader = SqliteReader(self.path)
 
     async def open(self) -> None:
-        """Make the tables if there are none."""
-        await self.writer.start()
+        """Make the tables if there are none. Raises SqliteError, or NewerSchema."""
+        try:
+            await self._writer.start()
+            await self._reader.start()
+        except BaseException:
+            await self._shut()
+            raise
 
     async def close(self) -> None:
         """Write what was accepted, and close the file."""
-        await self.writer.aclose()
+        try:
+            await self._note(self._producers.leave_all)
+        finally:
+            await self._shut()
 
-    async def insert(self, jobs: Sequence[NewJob]) -> list[int]:
-        """Insert jobs; return their ids, in order. They are durable at return."""
+    # Enqueueing
+
+    async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
+        """Insert jobs, but doubles of unique ones; say of each, in order, what became of it. Durable at return."""
         now = self.now()
-        rows = [from_new(job, now) for job in jobs]
-        ids = await self.writer.run(lambda connection: _insert(connection, rows))
-        for name in {job.queue for job, row in zip(jobs, rows, strict=True) if row[0] == "available"}:
-            self.inserted(name)
-        return ids
+        rows = new_rows(jobs, now)
+        told = await self._writer.run(lambda connection: insert_rows(connection, rows, now))
+        self._tell_inserted(rows)
+        return told
+
+    def insert_sync(self, jobs: Sequence[NewJob]) -> list[Inserted]:
+        """Do the same from any thread, and wait."""
+        now = self.now()
+        rows = new_rows(jobs, now)
+        told = self._writer.run_sync(lambda connection: insert_rows(connection, rows, now))
+        self._tell_inserted(rows)
+        return told
+
+    async def insert_once(self, mark: str, at: datetime, job: NewJob) -> Inserted | None:
+        """Insert a job of the crontab, unless `mark` stands at `at` or later already: then return None."""
+        now = self.now()
+        rows = new_rows([job], now)
+
+        def work(connection: sqlite3.Connection) -> Inserted | None:
+            is_first = connection.execute(query("mark"), (mark, to_text(at))).rowcount > 0
+            return insert_rows(connection, rows, now)[0] if is_first else None
+
+        told = await self._writer.run(work)
+        if told is not None:
+            self._tell_inserted(rows)
+        return told
+
+    async def marks(self) -> Mapping[str, datetime]:
+        """Return at what time each mark of the crontab stands."""
+        rows = await self._rows("marks")
+        return {str(mark): from_text(str(at)) for mark, at in rows}
+
+    # Running
 
     async def claim(self, claimant: Claimant, count: int) -> list[Job]:
-        """Take at most `count` available jobs of the claimant's queue, most urgent and oldest first; they execute."""
-        values = (to_text(self.now()), to_json([claimant.node, claimant.uuid]), claimant.queue, count)
-        return await self.writer.run(lambda connection: _claim(connection, values))
+        """Take at most `count` available jobs of the claimant's queue, most urgent and oldest first; they execute.
 
-    async def acknowledge(self, acknowledgements: Sequence[Acknowledgement]) -> None:
-        """Write how attempts ended; what concerns an attempt that is no longer the present one is ignored."""
+        On cancellation what was taken is put back.
+        """
+        now, is_known = self.now(), self._producers.is_known(claimant)
+
+        def work(connection: sqlite3.Connection) -> list[Job]:
+            if not is_known:
+                self._producers.say(connection, claimant, to_text(now))
+            return running.claim(connection, claimant, count, now)
+
+        jobs = await self._writer.run(work, is_durable=False, unwanted=lambda jobs: self._put_back(claimant, jobs))
+        if not is_known:
+            self._producers.join(claimant, now)
+        return jobs
+
+    async def acknowledge(self, claimant: Claimant, acknowledgements: Sequence[Acknowledgement]) -> None:
+        """Write how attempts ended; what concerns an attempt that is no longer the claimant's is ignored."""
         now = self.now()
-        await self.writer.run(lambda connection: _acknowledge(connection, acknowledgements, now))
+        is_returned = await self._note(
+            lambda connection: running.acknowledge(connection, claimant, acknowledgements, now)
+        )
+        if is_returned:
+            self.inserted(claimant.queue)
+
+    async def merge(self, changes: Sequence[MetaChange]) -> None:
+        """Merge into the meta of jobs that run. Raises TypeError or ValueError on what is no JSON."""
+        rows = running.meta_rows(changes)
+        await self._note(lambda connection: running.merge(connection, rows))
+
+    async def lost(self, claimant: Claimant, job_ids: Sequence[int]) -> list[int]:
+        """Return which of these are no longer the claimant's: cancelled, deleted or rescued while they ran."""
+        values = (to_json(list(job_ids)), running.signature(claimant))
+        return [row[0] for row in await self._reader.run(lambda c: c.execute(query("lost"), values).fetchall())]
+
+    async def leave(self, claimant: Claimant) -> None:
+        """Say no longer that the claimant lives. What it has not acknowledged is rescued in time."""
+        await self._note(lambda connection: self._producers.leave(connection, claimant.uuid))
+
+    # Looking
 
     async def get(self, job_id: int) -> Job | None:
         """Return a job, or None when there is none of that id."""
-        text = f"select {COLUMNS} from oban_jobs where id = ?"  # noqa: S608 - the columns are a constant
-        row = await self.writer.run(lambda connection: connection.execute(text, (job_id,)).fetchone())
-        return None if row is None else to_job(row)
+        jobs = await self.find(JobFilter(ids=frozenset({job_id})), 1)
+        return jobs[0] if jobs else None
+
+    async def find(self, which: JobFilter, limit: int, *, is_newest_first: bool = True) -> list[Job]:
+        """Return at most `limit` jobs that fit, by id."""
+        order = "desc" if is_newest_first else "asc"
+        return await self._reader.run(lambda connection: searching.find(connection, which, limit, order))
+
+    async def count(self, which: JobFilter) -> int:
+        """Return how many jobs fit."""
+        return await self._reader.run(lambda connection: searching.count(connection, which))
+
+    async def counts(self) -> list[JobCount]:
+        """Return how many jobs there are, by queue and state; none of 0."""
+        return await self._reader.run(lambda c: [JobCount(*row) for row in c.execute(query("counts"))])
+
+    # Changing
+
+    async def cancel(self, which: JobFilter) -> list[int]:
+        """Call off what has not ended; what executes is cancelled at once, and its claimant asks for that itself."""
+        return await self._change("cancel", which)
+
+    async def retry(self, which: JobFilter) -> list[int]:
+        """Make available what neither is so nor executes, with one more attempt if it has none left."""
+        return await self._change("retry", which)
+
+    async def run_now(self, which: JobFilter) -> list[int]:
+        """Make available what waits for its time."""
+        return await self._change("run_now", which)
+
+    async def release(self, which: JobFilter) -> list[int]:
+        """Let go of what is suspended: available, or scheduled when its time is yet to come."""
+        return await self._change("release", which)
+
+    async def delete(self, which: JobFilter) -> list[int]:
+        """Delete what does not execute."""
+        return await self._change("delete", which)
+
+    # Upkeep
 
     async def stage(self, limit: int) -> set[str]:
-        """Make available what is due; return the queues that have got any."""
+        """Make available what is due, at most `limit`; return the queues that have got any."""
         values = (to_text(self.now()), limit)
-        return await self.writer.run(lambda connection: {row[0] for row in connection.execute(query("stage"), values)})
+        return await self._note(lambda connection: {row[0] for row in connection.execute(query("stage"), values)})
 
+    async def beat(self) -> None:
+        """Say for all claimants that they live, and see who else does; the store does so itself, every BEAT_SECONDS."""
+        await self._note(self._producers.beat)
 
-def _migrate(connection: sqlite3.Connection) -> None:
-    for name in MIGRATIONS:
-        for statement in statements(query(name)):
-            connection.execute(statement)
+    async def rescue(self) -> list[Rescued]:
+        """Take back what dead claimants ran."""
+        rescued = await self._note(self._producers.rescue)
+        self._tell({one.queue for one in rescued if one.state == "available"})
+        return rescued
 
+    async def prune(self, rule: PruneRule, limit: int = PIECE) -> int:
+        """Delete what the rule says, at most `limit`; return how many. As many as the limit: there may be more."""
+        ids = await self._reader.run(lambda connection: changing.prunable(connection, rule, limit))
+        return await self._note(lambda connection: changing.prune(connection, rule, ids)) if ids else 0
 
-def _insert(connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> list[int]:
-    text = query("insert")
-    if len(rows) == 1:
-        return [connection.execute(text, rows[0]).lastrowid or 0]
-    execute = connection.execute
-    return [execute(text, row).lastrowid or 0 for row in rows]
+    async def lead(self, name: str, node: str, seconds: float) -> bool:
+        """Make `node` the leader for so long, or for so long again, unless another one is; return whether it is."""
+        now = self.now()
+        values = {"name": name, "node": node, "now": to_text(now), "expires_at": to_text(after(now, seconds))}
+        return await self._note(lambda connection: connection.execute(query("lead"), values).rowcount > 0)
 
+    async def resign(self, name: str, node: str) -> None:
+        """Let another one lead."""
+        await self._note(lambda connection: connection.execute(query("resign"), (name, node)))
 
-def _claim(connection: sqlite3.Connection, values: tuple[object, ...]) -> list[Job]:
-    jobs = [to_job(row) for row in connection.execute(query("claim"), values)]
-    jobs.sort(key=_urgency)
-    return jobs
+    async def queue_settings(self) -> list[QueueSettings]:
+        """Return what is kept about queues."""
+        rows = await self._reader.run(lambda c: c.execute(query("queue_settings")).fetchall())
+        return [QueueSettings(queue, limit, bool(is_paused)) for queue, limit, is_paused in rows]
 
+    async def change_queue(self, queue: str, *, limit: int | None = None, is_paused: bool | None = None) -> None:
+        """Keep what was said about a queue over restarts; None leaves it as it is."""
+        values = (queue, limit, is_paused)
+        await self._writer.run(lambda connection: connection.execute(query("change_queue"), values))
 
-def _urgency(job: Job) -> tuple[int, datetime, int]:
-    return (job.priority, job.scheduled_at, job.id)
+    async def forget_queue(self, queue: str) -> None:
+        """Go back to what the config says."""
+        await self._writer.run(lambda connection: connection.execute(query("forget_queue"), (queue,)))
 
+    async def _note(self, work: Work[R]) -> R:
+        """Write what may happen again after a power cut."""
+        return await self._writer.run(work, is_durable=False)
 
-def _acknowledge(connection: sqlite3.Connection, told: Sequence[Acknowledgement], now: datetime) -> None:
-    time = to_text(now)
-    plain = [(time, one.id, one.attempt) for one in told if type(one.outcome) is Completed and one.outcome.meta is None]
-    if plain:
-        connection.executemany(query("complete"), plain)
-    if len(plain) < len(told):
-        for one in told:
-            if type(one.outcome) is not Completed or one.outcome.meta is not None:
-                _acknowledge_one(connection, one, now)
+    async def _rows(self, name: str) -> list[tuple[object, ...]]:
+        return await self._reader.run(lambda connection: connection.execute(query(name)).fetchall())
 
+    async def _change(self, what: changing.Change, which: JobFilter) -> list[int]:
+        """Find what fits, then change it piece by piece, so that no claim waits for all of it."""
+        now = self.now()
+        found = await self._reader.run(lambda connection: searching.find_ids(connection, which))
+        changed: list[changing.Changed] = []
+        for begin in range(0, len(found), PIECE):
+            ids = found[begin : begin + PIECE]
+            changed += await self._writer.run(partial(changing.change, what=what, ids=ids, which=which, now=now))
+        self._tell({queue for _, queue, state in changed if state == "available"} if what != "delete" else ())
+        return [job_id for job_id, _, _ in changed]
 
-def _acknowledge_one(connection: sqlite3.Connection, one: Acknowledgement, now: datetime) -> None:
-    outcome, time = one.outcome, to_text(now)
-    meta = to_json(outcome.meta or {})
-    if isinstance(outcome, Completed):
-        connection.execute(query("complete_with_meta"), (time, meta, one.id, one.attempt))
-    elif isinstance(outcome, Returned):
-        connection.execute(query("put_back"), (meta, one.id, one.attempt))
-    elif isinstance(outcome, Snoozed):
-        connection.execute(query("snooze"), (to_text(after(now, outcome.seconds)), meta, one.id, one.attempt))
-    else:
-        error = error_text(outcome.error, one.attempt, now)
-        is_off = isinstance(outcome, CalledOff)
-        retry = outcome.retry_seconds if isinstance(outcome, Failed) else None
-        state = "cancelled" if is_off else "discarded" if retry is None else "retryable"
-        at = None if retry is None else to_text(after(now, retry))
-        cancelled_at, discarded_at = time if is_off else None, time if state == "discarded" else None
-        also = "cancelled" if is_off else "executing"
-        connection.execute(
-            query("end"), (state, at, cancelled_at, discarded_at, error, meta, one.id, one.attempt, also)
-        )
+    def _put_back(self, claimant: Claimant, jobs: Sequence[Job]) -> None:
+        """Put back what nobody runs, since whoever claimed it was cancelled meanwhile."""
+        told, now = [Acknowledgement(job.id, job.attempt, Returned()) for job in jobs], self.now()
+        if told:
+            self._writer.post(lambda connection: running.acknowledge(connection, claimant, told, now))
+
+    def _tell_inserted(self, rows: Sequence[NewRow]) -> None:
+        self._tell({row.queue for row in rows if row.is_available})
+
+    def _tell(self, queues: Iterable[str]) -> None:
+        for queue in queues:
+            self.inserted(queue)
+
+    async def _shut(self) -> None:
+        await self._reader.aclose()
+        await self._writer.aclose()

@@ -49,12 +49,11 @@ create table if not exists headrace_queues (
   is_paused integer not null default 0
 ) without rowid;
 
--- Ours: the jobs that nobody may insert again, by a hash of what makes them one.
+-- Ours: the job that others are doubles of, by a hash of what makes them one. Whether it still keeps them out is asked of
+-- the job itself, so that whoever else changes or deletes that need not know of this table.
 create table if not exists headrace_unique (
   key text primary key,
-  job_id integer not null,
-  states text not null,
-  expires_at text
+  job_id integer not null
 ) without rowid;
 create index if not exists headrace_unique_job on headrace_unique (job_id);
 

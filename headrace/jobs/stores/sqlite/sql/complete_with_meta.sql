@@ -1,2 +1,2 @@
-update oban_jobs set state = 'completed', completed_at = ?, meta = json_patch(meta, ?)
-where id = ? and attempt = ? and state = 'executing'
+update oban_jobs set state = 'completed', completed_at = ?, meta = headrace_merge(meta, ?)
+where id = ? and attempt = ? and state = 'executing' and attempted_by = ?

@@ -1,8 +1,9 @@
+-- Times are text, and not all who write them use the same form: the first comparison uses the index, the second is exact.
 update oban_jobs set state = 'available'
 where id in (
   select id from oban_jobs
-  where state in ('scheduled', 'retryable') and scheduled_at <= ?
+  where state in ('scheduled', 'retryable') and scheduled_at <= ?1 and julianday(scheduled_at) <= julianday(?1)
   order by scheduled_at
-  limit ?
+  limit ?2
 )
 returning queue

@@ -1,0 +1,49 @@
+"""Which jobs are meant: what a list, a count, or a change of many is about."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+from headrace.jobs.job import Job, State
+
+Scalar = str | int | float | bool | None
+"""What a value in the args is compared with."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """All that is named must fit. An empty collection fits nothing; None is not asked for.
+
+    `tags`: at least one of them is a tag of the job. `args`: the value at each path, such as "customer" or
+    "customer.id", is that text, number, true, false or null; 1 is 1.0, and neither "1" nor true.
+    """
+
+    ids: frozenset[int] | None = None
+    states: frozenset[State] | None = None
+    queues: frozenset[str] | None = None
+    workers: frozenset[str] | None = None
+    tags: frozenset[str] | None = None
+    args: Mapping[str, Scalar] = field(default_factory=dict)
+    before_id: int | None = None
+    """Only what was inserted before that job: where the next page of a list begins."""
+
+    def matches(self, job: Job) -> bool:
+        """Return whether the job is meant."""
+        return (
+            (self.ids is None or job.id in self.ids)
+            and (self.before_id is None or job.id < self.before_id)
+            and (self.states is None or job.state in self.states)
+            and (self.queues is None or job.queue in self.queues)
+            and (self.workers is None or job.worker in self.workers)
+            and (self.tags is None or not self.tags.isdisjoint(job.tags))
+            and all(_is_at(job.args, path, value) for path, value in self.args.items())
+        )
+
+
+def _is_at(args: object, path: str, value: Scalar) -> bool:
+    found = args
+    for key in path.split("."):
+        if not isinstance(found, dict) or key not in found:
+            return False
+        found = cast("dict[str, object]", found)[key]
+    return isinstance(found, bool) == isinstance(value, bool) and found == value

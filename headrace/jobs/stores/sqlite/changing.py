@@ -1,0 +1,50 @@
+"""Changes many jobs, and deletes them, in a transaction that has begun."""
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from headrace.jobs.job import State, to_text
+from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.stores.sqlite.queries import query
+from headrace.jobs.stores.sqlite.rows import to_json
+from headrace.jobs.stores.store import PruneRule
+
+Change = Literal["cancel", "retry", "run_now", "release", "delete"]
+"""What may be done to jobs; each is a query of that name."""
+
+Changed = tuple[int, str, State]
+"""A job's id and queue, and the state it has now."""
+
+
+def change(
+    connection: sqlite3.Connection, what: Change, ids: Sequence[int], which: JobFilter, now: datetime
+) -> list[Changed]:
+    """Change those of the jobs that are still in a state which fits."""
+    states = None if which.states is None else to_json(sorted(which.states))
+    values = {"now": to_text(now), "ids": to_json(list(ids)), "states": states}
+    changed = connection.execute(query(what), values).fetchall()
+    if what == "delete" and changed:
+        connection.execute(query("delete_unique"), (to_json([job_id for job_id, _, _ in changed]),))
+    return changed
+
+
+def prunable(connection: sqlite3.Connection, rule: PruneRule, limit: int) -> list[int]:
+    """Return the ids of what the rule deletes, at most `limit`. It may read for long: let the reader do it."""
+    ids: list[int] = []
+    if rule.ended_before is not None:
+        values: tuple[object, ...] = (to_text(rule.ended_before), limit)
+        ids += [row[0] for row in connection.execute(query(f"prune_{rule.state}"), values)]
+    if rule.keep is not None and len(ids) < limit:
+        values = (rule.state, rule.keep, limit)
+        ids += [row[0] for row in connection.execute(query("prune_many"), values)]
+    return list(dict.fromkeys(ids))[:limit]
+
+
+def prune(connection: sqlite3.Connection, rule: PruneRule, ids: Sequence[int]) -> int:
+    """Delete those of the jobs that are still in the rule's state, and what they kept unique."""
+    text = to_json(list(ids))
+    pruned = connection.execute(query("prune"), {"ids": text, "state": rule.state}).fetchall()
+    connection.execute(query("delete_unique"), (to_json([row[0] for row in pruned]),))
+    return len(pruned)

@@ -1,0 +1,104 @@
+"""Claims jobs and writes how attempts ended, in a transaction that has begun."""
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+
+from headrace.jobs.job import (
+    Acknowledgement,
+    CalledOff,
+    Completed,
+    Failed,
+    Job,
+    MetaChange,
+    Returned,
+    Snoozed,
+    after,
+    to_text,
+)
+from headrace.jobs.stores.sqlite.queries import query
+from headrace.jobs.stores.sqlite.rows import error_text, to_job, to_json
+from headrace.jobs.stores.store import Claimant
+
+
+def signature(claimant: Claimant) -> str:
+    """Return what stands in `attempted_by` of what the claimant runs."""
+    return to_json([claimant.node, claimant.uuid])
+
+
+def claim(connection: sqlite3.Connection, claimant: Claimant, count: int, now: datetime) -> list[Job]:
+    """Take jobs, most urgent and oldest first."""
+    values: tuple[object, ...] = (to_text(now), signature(claimant), claimant.queue)
+    if claimant.workers is None:
+        rows = connection.execute(query("claim"), (*values, count))
+    else:
+        rows = connection.execute(query("claim_known"), (*values, to_json(list(claimant.workers)), count))
+    jobs = [to_job(row) for row in rows]
+    jobs.sort(key=_urgency)
+    return jobs
+
+
+def acknowledge(
+    connection: sqlite3.Connection, claimant: Claimant, told: Sequence[Acknowledgement], now: datetime
+) -> bool:
+    """Write how attempts ended; return whether any job is available again."""
+    time, by = to_text(now), signature(claimant)
+    plain = [
+        (time, one.id, one.attempt, by) for one in told if type(one.outcome) is Completed and one.outcome.meta is None
+    ]
+    if plain:
+        connection.executemany(query("complete"), plain)
+    is_returned = False
+    if len(plain) < len(told):
+        for one in told:
+            if type(one.outcome) is not Completed or one.outcome.meta is not None:
+                _acknowledge(connection, by, one, now)
+                is_returned = is_returned or isinstance(one.outcome, Returned)
+    return is_returned
+
+
+def merge(connection: sqlite3.Connection, changes: Sequence[tuple[str, int, int]]) -> None:
+    """Merge into the meta of jobs that run."""
+    connection.executemany(query("merge"), changes)
+
+
+def meta_rows(changes: Sequence[MetaChange]) -> list[tuple[str, int, int]]:
+    """Return the values of `merge`. Raises TypeError or ValueError on what is no JSON."""
+    return [(to_json(change.meta), change.id, change.attempt) for change in changes]
+
+
+def _urgency(job: Job) -> tuple[int, datetime, int]:
+    return (job.priority, job.scheduled_at, job.id)
+
+
+def _acknowledge(connection: sqlite3.Connection, by: str, one: Acknowledgement, now: datetime) -> None:
+    outcome = one.outcome
+    meta, whose = to_json(outcome.meta or {}), (one.id, one.attempt, by)
+    if isinstance(outcome, Completed):
+        connection.execute(query("complete_with_meta"), (to_text(now), meta, *whose))
+    elif isinstance(outcome, Returned):
+        connection.execute(query("put_back"), (meta, *whose))
+    elif isinstance(outcome, Snoozed):
+        connection.execute(query("snooze"), (to_text(after(now, outcome.seconds)), meta, *whose))
+    else:
+        _end(connection, by, one, outcome, now)
+
+
+def _end(
+    connection: sqlite3.Connection, by: str, one: Acknowledgement, outcome: Failed | CalledOff, now: datetime
+) -> None:
+    """Write an attempt that failed, or that was called off: it may be cancelled by somebody else already."""
+    time = to_text(now)
+    retry = outcome.retry_seconds if isinstance(outcome, Failed) else None
+    is_off = isinstance(outcome, CalledOff)
+    state = "cancelled" if is_off else "discarded" if retry is None else "retryable"
+    values = (
+        state,
+        None if retry is None else to_text(after(now, retry)),
+        time if is_off else None,
+        time if state == "discarded" else None,
+        error_text(outcome.error, one.attempt, now),
+        to_json(outcome.meta or {}),
+    )
+    also = "cancelled" if is_off else "executing"
+    connection.execute(query("end"), (*values, one.id, one.attempt, also, by))

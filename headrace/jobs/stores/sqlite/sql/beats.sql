@@ -1,0 +1,1 @@
+select uuid, expires_at from headrace_producers

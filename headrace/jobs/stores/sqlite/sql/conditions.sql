@@ -1,0 +1,23 @@
+-- The conditions of a filter, each under its name; those that a filter names are joined by "and".
+-- ids
+id in (select value from json_each(?))
+-- before_id
+id < ?
+-- states
+state in (select value from json_each(?))
+-- queues
+queue in (select value from json_each(?))
+-- workers
+worker in (select value from json_each(?))
+-- tags
+exists (select 1 from json_each(coalesce(tags, '[]')) where value in (select value from json_each(?)))
+-- args_true
+iif(json_valid(args), json_type(args, ?), null) = 'true'
+-- args_false
+iif(json_valid(args), json_type(args, ?), null) = 'false'
+-- args_null
+iif(json_valid(args), json_type(args, ?), null) = 'null'
+-- args_text
+iif(json_valid(args), json_type(args, ?), null) = 'text' and json_extract(args, ?) = ?
+-- args_number
+iif(json_valid(args), json_type(args, ?), null) in ('integer', 'real') and json_extract(args, ?) = ?

@@ -1,0 +1,1 @@
+update oban_jobs set meta = headrace_merge(meta, ?) where id = ? and attempt = ? and state = 'executing'

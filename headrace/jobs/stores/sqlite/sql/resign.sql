@@ -1,0 +1,1 @@
+delete from headrace_leaders where name = ? and node = ?

@@ -1,0 +1,57 @@
+"""Which jobs are one (pure): the key that doubles share, and whether the one that is there keeps another out."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from headrace.jobs.job import NewJob, State, Unique
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The job that has a key: what its key being held depends on."""
+
+    id: int
+    state: State
+    inserted_at: datetime
+    scheduled_at: datetime
+
+
+def key_of(job: NewJob, unique: Unique) -> str:
+    """Return what all doubles of the job have in common: 32 hexadecimal digits.
+
+    >>> one = NewJob("build", {"sku": 7, "by": "ann"})
+    >>> key_of(one, Unique(keys=frozenset({"sku"}))) == key_of(one, Unique(keys=frozenset({"sku"})))
+    True
+    """
+    values: dict[str, object] = {"keys": sorted(unique.keys)}
+    if "worker" in unique.fields:
+        values["worker"] = job.worker
+    if "queue" in unique.fields:
+        values["queue"] = job.queue
+    if unique.key is not None:
+        values["key"] = unique.key
+    else:
+        if "args" in unique.fields:
+            values["args"] = _chosen(job.args, unique)
+        if "meta" in unique.fields:
+            values["meta"] = _chosen(job.meta, unique)
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def is_held(unique: Unique, holder: Holder, now: datetime) -> bool:
+    """Return whether the job that has the key keeps others out."""
+    if holder.state not in unique.states:
+        return False
+    if unique.period_seconds is None:
+        return True
+    since = holder.inserted_at if unique.timestamp == "inserted_at" else holder.scheduled_at
+    return since >= now - timedelta(seconds=unique.period_seconds)
+
+
+def _chosen(values: Mapping[str, object], unique: Unique) -> Mapping[str, object]:
+    """Return what is compared: a key that is not there is not the same as null."""
+    return {key: value for key, value in values.items() if not unique.keys or key in unique.keys}

@@ -1,0 +1,24 @@
+"""Stores to test: the same laws hold of every kind."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.stores.store import JobStore
+from tests.fakes.job_clock import MovedClock
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    return MovedClock()
+
+
+@pytest_asyncio.fixture(params=["sqlite"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: MovedClock) -> AsyncIterator[JobStore]:
+    store: JobStore = SqliteStore(tmp_path / "jobs.db", now=clock)
+    await store.open()
+    yield store
+    await store.close()
