@@ -14,6 +14,9 @@
         ├── JobDropped            a middleware let a job go, so it has neither id nor result
         ├── BadProgress           a progress that is no fraction
         ├── BadCheckpoint         a cursor that is no JSON
+        ├── BadCron               a cron expression that cannot be read, or never comes
+        ├── BadCrontab            entries of a crontab that do not fit together
+        ├── BadLimit              a limit of a queue that says what it must not
         ├── BadAnswer             what a worker returned cannot be kept, or means nothing
         ├── JobTimeout            an attempt took longer than its worker allows
         ├── EncryptionError       args that cannot be encrypted or decrypted
@@ -113,6 +116,31 @@ class BadCheckpoint(JobsError):
 
     def __init__(self, found: object) -> None:
         super().__init__(f"a checkpoint is {found!r:.100}, and must be a JSON value: text, a number, a list, an object")
+
+
+class BadCron(JobsError):
+    """A cron expression cannot be read, or never comes."""
+
+    def __init__(self, expression: str, why: str) -> None:
+        self.expression = expression
+        self.why = why
+        super().__init__(f"the cron expression {expression!r:.100} {why}")
+
+
+class BadCrontab(JobsError):
+    """Entries of a crontab do not fit together, or one that is asked for is not there."""
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name = name
+        super().__init__(f"the entry {name!r} of the crontab {why}")
+
+
+class BadLimit(JobsError):
+    """A limit of a queue says what it must not."""
+
+    def __init__(self, what: str, found: object, allowed: str) -> None:
+        self.what = what
+        super().__init__(f"the {what} of a queue is {found!r:.100}, and must be {allowed}")
 
 
 class BadAnswer(JobsError):
