@@ -1,0 +1,126 @@
+"""Every error of headrace, in one tree: callers catch a branch, never a message.
+
+::
+
+    HeadraceError
+    ├── ProcessError             a process, its mailbox, its supervisor
+    │   ├── NoProcess            nobody lives under that name or reference
+    │   ├── ProcessDown          it ended before it answered
+    │   ├── CallTimeout          it did not answer in time
+    │   ├── CallToSelf           it would wait for itself
+    │   ├── ReplyGiven           a reply is given twice
+    │   ├── MailboxFull          it has taken in all it may
+    │   │   └── CastCircle       processes would wait for room in each other's full mailboxes, for ever
+    │   ├── NameTaken            another live process has the name
+    │   ├── NotStarted           an object asks for what its process gives it later
+    │   ├── OutsideProcess       no process runs that it could be about
+    │   ├── NoCallback           a process is to run a callback that its class does not have
+    │   ├── StartFailed          its `init` failed
+    │   ├── NoChild              a supervisor has no child of that name
+    │   ├── ChildLives           a child has not ended, and must have for this
+    │   ├── ChildKept            a child has ended, and its supervisor keeps the name for it
+    │   ├── RestartsExhausted    its supervisor gave up
+    │   ├── TaskFailed           a task raised, or was stopped, before it had a result
+    │   ├── TaskTimeout          a task had no result in time
+    │   ├── BadOption            what a process or a stream of tasks is told does not fit
+    │   ├── TooManyChildren      its supervisor may have no more children at a time
+    │   ├── Unrecoverable        no restart would mend it: the supervisor gives up at once
+    │   │   └── PermanentChild   a child for one event that would never finish
+    │   ├── ForeignLoop          the call needs the loop on which the process lives
+    │   └── ForeignThread        the call needs the loop's own thread
+    └── StageError               a stage, its subscriptions, its graph
+        ├── DemandError          max_demand and min_demand do not fit
+        ├── MissingCallback      a stage class without the callback that makes it one
+        ├── BadReturn            a callback returned what it must not
+        ├── BufferFull           a stage has no room for events from outside
+        ├── DispatcherError      a dispatcher that does not exist, or cannot be made
+        ├── UnknownPartition     a partition dispatcher's hash names a partition that is none
+        ├── ReaderTooSlow        whoever reads a stage stood still for too long
+        ├── SubscriptionError    a subscription cannot do what is asked of it
+        ├── MetricConflict       two metrics of one stage claim one name
+        └── GraphError           stages that cannot be linked
+    (expressions, units, built-in stages and configs add their own branch in their own room)
+"""
+
+from headrace.ground.errors.process import (
+    BadOption,
+    CallTimeout,
+    CallToSelf,
+    CastCircle,
+    ChildKept,
+    ChildLives,
+    ForeignLoop,
+    ForeignThread,
+    MailboxFull,
+    NameTaken,
+    NoCallback,
+    NoChild,
+    NoProcess,
+    NotStarted,
+    OutsideProcess,
+    PermanentChild,
+    ProcessDown,
+    ProcessError,
+    ReplyGiven,
+    RestartsExhausted,
+    StartFailed,
+    TaskFailed,
+    TaskTimeout,
+    TooManyChildren,
+    Unrecoverable,
+)
+from headrace.ground.errors.root import HeadraceError, describe
+from headrace.ground.errors.stage import (
+    BadReturn,
+    BufferFull,
+    DemandError,
+    DispatcherError,
+    GraphError,
+    MetricConflict,
+    MissingCallback,
+    ReaderTooSlow,
+    StageError,
+    SubscriptionError,
+    UnknownPartition,
+)
+
+__all__ = [
+    "BadOption",
+    "BadReturn",
+    "BufferFull",
+    "CallTimeout",
+    "CallToSelf",
+    "CastCircle",
+    "ChildKept",
+    "ChildLives",
+    "DemandError",
+    "DispatcherError",
+    "ForeignLoop",
+    "ForeignThread",
+    "GraphError",
+    "HeadraceError",
+    "MailboxFull",
+    "MetricConflict",
+    "MissingCallback",
+    "NameTaken",
+    "NoCallback",
+    "NoChild",
+    "NoProcess",
+    "NotStarted",
+    "OutsideProcess",
+    "PermanentChild",
+    "ProcessDown",
+    "ProcessError",
+    "ReaderTooSlow",
+    "ReplyGiven",
+    "RestartsExhausted",
+    "StageError",
+    "StartFailed",
+    "SubscriptionError",
+    "TaskFailed",
+    "TaskTimeout",
+    "TooManyChildren",
+    "UnknownPartition",
+    "Unrecoverable",
+    "describe",
+]

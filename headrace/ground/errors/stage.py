@@ -1,0 +1,111 @@
+"""Errors of stages, their subscriptions and their graphs."""
+
+from collections.abc import Iterable
+
+from headrace.ground.errors.root import HeadraceError
+
+
+class StageError(HeadraceError):
+    """Something about a stage, its subscriptions or its graph."""
+
+
+class DemandError(StageError):
+    """`max_demand` and `min_demand` do not fit together (GenStage's `bad_opts`)."""
+
+    def __init__(self, option: str, found: object, allowed: str) -> None:
+        self.option = option
+        self.found = found
+        self.allowed = allowed
+        super().__init__(f"{option} is {found!r}, and must be {allowed}")
+
+
+class MissingCallback(StageError):
+    """A stage class lacks the callback that makes it one."""
+
+    def __init__(self, found: object, callback: str) -> None:
+        self.callback = callback
+        super().__init__(
+            f"{type(found).__name__} has no {callback} of its own: write it, for it is what the stage does"
+        )
+
+
+class BadReturn(StageError):
+    """A callback returned something that it must not."""
+
+    def __init__(self, stage: str, callback: str, found: object, allowed: str) -> None:
+        self.stage = stage
+        self.callback = callback
+        self.found = found
+        super().__init__(f"{callback} of stage {stage!r} returned {type(found).__name__}, and must return {allowed}")
+
+
+class DispatcherError(StageError):
+    """A dispatcher that does not exist, or cannot be made."""
+
+    def __init__(self, dispatcher: str, why: str) -> None:
+        self.dispatcher = dispatcher
+        super().__init__(f"the dispatcher {dispatcher} {why}")
+
+
+class UnknownPartition(StageError):
+    """A partition dispatcher's hash names a partition that is none; the event fails alone."""
+
+    def __init__(self, found: object, partitions: Iterable[object]) -> None:
+        self.found = found
+        super().__init__(
+            f"the hash of the partition dispatcher returned {found!r:.100}, which is none of its partitions "
+            f"({', '.join(map(repr, partitions))}): return one of those, or None for an event that nobody is to get"
+        )
+
+
+class SubscriptionError(StageError):
+    """A subscription cannot do what is asked of it."""
+
+    def __init__(self, consumer: str, producer: str, why: str, advice: str) -> None:
+        self.consumer = consumer
+        self.producer = producer
+        super().__init__(f"the subscription of {consumer!r} to {producer!r} {why}: {advice}")
+
+
+class BufferFull(StageError):
+    """A stage has no room for events from outside; it has taken none of them."""
+
+    def __init__(self, stage: str, limit: int) -> None:
+        self.stage = stage
+        self.limit = limit
+        super().__init__(
+            f"stage {stage!r} has no room for the events (it buffers {limit}): "
+            "use `await emit`, which waits for room, or turn whoever sent them away for now"
+        )
+
+
+class ReaderTooSlow(StageError):
+    """Whoever reads a stage stood still for longer than it may; what it had not read goes to others."""
+
+    def __init__(self, stage: str, seconds: float) -> None:
+        self.stage = stage
+        self.seconds = seconds
+        super().__init__(
+            f"the reader of stage {stage!r} stood still for {seconds:g} s and has lost its place: "
+            "read quicker, or give it a longer patience_seconds"
+        )
+
+
+class MetricConflict(StageError):
+    """A stage declares a metric under the name of another one of its own, which differs."""
+
+    def __init__(self, metric: str) -> None:
+        self.metric = metric
+        super().__init__(
+            f"the metric {metric!r} is declared twice, with another kind, other labels or other buckets: "
+            "give one of the two another name"
+        )
+
+
+class GraphError(StageError):
+    """Stages that cannot be linked; `stage` is the one to mend, or the name of the whole pipeline."""
+
+    def __init__(self, stage: str, why: str, *, what: str = "stage") -> None:
+        self.stage = stage
+        self.why = why
+        super().__init__(f"{what} {stage!r} {why}")
