@@ -1,0 +1,145 @@
+"""When jobs of a crontab are due (pure): cron expressions in time zones, daylight saving included.
+
+Times are aware; those that are returned are UTC. The rules for daylight saving are Debian's: what runs at a set time
+runs once in the autumn night, in the first of the two hours, and in the spring night at the end of the gap; what runs
+every so often (its minutes or hours begin with a star) keeps to its pace in real time.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from headrace.jobs.errors import BadCron
+
+NICKNAMES: Final = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+"""What may be written instead of five fields (cron's); and `@reboot`, which has no time of its own."""
+
+REBOOT: Final = "@reboot"
+
+ANY_ZONE: Final = "Etc/UTC"
+"""The time zone of an expression that names none (Oban's)."""
+
+_LONGEST: Final = 400  # characters; far more than anybody can read
+_ALLOWED: Final = {
+    "minute": "0-59",
+    "hour": "0-23",
+    "day-of-month": "1-31, L for the last day, or LW for the last weekday",
+    "month": "1-12 or JAN-DEC",
+    "day-of-week": "0-7 (0 and 7 are Sunday), SUN-SAT, 1#2 for the second Monday, or 5L for the last Friday",
+}
+_FIELDS: Final = tuple(_ALLOWED)
+_SOME_DAY: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_FIRST_WINDOW: Final = timedelta(hours=1)
+_WIDER: Final = 4
+
+
+class Cron:
+    """When something is due again and again: five fields or a nickname, read in a time zone."""
+
+    __slots__ = ("_fields", "_zone", "expression", "timezone")
+
+    def __init__(self, expression: str, timezone: str = ANY_ZONE) -> None:
+        """Raises `BadCron` for what is no expression, for a time that never comes, and for an unknown zone."""
+        self.expression = expression
+        self.timezone = timezone
+        self._zone = _zone(expression, timezone)
+        self._fields = _checked(expression)
+
+    def __repr__(self) -> str:
+        return f"Cron({self.expression!r}, {self.timezone!r})"
+
+    @property
+    def is_reboot(self) -> bool:
+        """Whether it is due when the work begins, and at no time."""
+        return self._fields == REBOOT
+
+    def next_after(self, time: datetime) -> datetime | None:
+        """Return the first time after `time` at which it is due; None for what has no time.
+
+        >>> Cron("30 7 * * mon-fri", "Europe/Berlin").next_after(datetime(2026, 11, 27, 12, tzinfo=UTC))
+        datetime.datetime(2026, 11, 30, 6, 30, tzinfo=datetime.timezone.utc)
+        """
+        return next(self._after(time), None)
+
+    def all_between(self, after: datetime, until: datetime) -> Iterator[datetime]:
+        """Yield when it is due, later than `after` and not later than `until`, oldest first."""
+        for time in self._after(after):
+            if time > until:
+                return
+            yield time
+
+    def latest_between(self, after: datetime, until: datetime, count: int) -> list[datetime]:
+        """Return the last `count` of those times, oldest first, without a look at all that come before them."""
+        window = _FIRST_WINDOW
+        while until - after > window:
+            times = list(self.all_between(until - window, until))
+            if len(times) >= count:
+                return times[-count:]
+            window *= _WIDER
+        return list(self.all_between(after, until))[-count:]
+
+    def _after(self, time: datetime) -> Iterator[datetime]:
+        """Yield when it is due after `time`: within the second of two hours, what was due in the first is past."""
+        if self.is_reboot:
+            return
+        for found in CronSim(self._fields, time.astimezone(self._zone)):
+            due = found.astimezone(UTC)
+            if due > time:
+                yield due
+
+
+def _zone(expression: str, timezone: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(timezone)
+    except (KeyError, ValueError, OSError):
+        why = (
+            f"is in the time zone {timezone!r}, which this machine does not know: write a name such as Europe/Berlin, "
+            "or install the package tzdata"
+        )
+        raise BadCron(expression, why) from None
+
+
+def _checked(expression: str) -> str:
+    """Return the five fields, or `@reboot`."""
+    text = expression.strip()
+    if text.startswith("@"):
+        if text.lower() == REBOOT:
+            return REBOOT
+        if text.lower() not in NICKNAMES:
+            raise BadCron(expression, f"is no nickname: write one of {', '.join((*NICKNAMES, REBOOT))}")
+        return NICKNAMES[text.lower()]
+    fields = text.split()
+    if len(fields) != len(_FIELDS) or len(text) > _LONGEST:
+        raise BadCron(
+            expression, f"has {len(fields)} fields: write five, {' '.join(_FIELDS)}, as in '30 7 * * MON-FRI'"
+        )
+    for name, allowed in _ALLOWED.items():
+        _check_field(expression, fields, name, allowed)
+    try:
+        next(CronSim(text, _SOME_DAY))
+    except (CronSimError, StopIteration):
+        raise BadCron(expression, "never comes: no such month has such a day") from None
+    return text
+
+
+def _check_field(expression: str, fields: list[str], name: str, allowed: str) -> None:
+    """Refuse a field that cannot be read; it is read alone, so that it can be named."""
+    found = fields[_FIELDS.index(name)]
+    alone = ["*"] * len(_FIELDS)
+    alone[_FIELDS.index(name)] = found
+    try:
+        CronSim(" ".join(alone), _SOME_DAY)
+    except (CronSimError, AssertionError, ValueError, TypeError):
+        why = f"has the {name} {found!r}: write {allowed}, or lists (1,3), ranges (1-5) and steps (*/5) of those"
+        raise BadCron(expression, why) from None
