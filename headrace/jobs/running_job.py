@@ -14,7 +14,7 @@ PROGRESS: Final = "progress"
 """The key of a job's meta that holds `{"fraction": 0.5, "note": "…"}`."""
 
 CHECKPOINT: Final = "checkpoint"
-"""The key of a job's meta that holds its cursor, in a list of one: merging metas never looks into a list."""
+"""The key of a job's meta that holds its cursor."""
 
 DEADLINE: Final = "deadline"
 """The key of a job's meta that holds the time after which it is not to run any more, as text."""
@@ -91,10 +91,7 @@ class RunningJob:
     def cursor(self) -> object:
         """What `checkpoint` was given last, in this attempt or an earlier one; None before the first."""
         with self._lock:
-            kept = self._changes.get(CHECKPOINT)
-        if kept is None:
-            kept = self._job.meta.get(CHECKPOINT)
-        return kept[0] if isinstance(kept, list) and kept else None
+            return self._changes.get(CHECKPOINT, self._job.meta.get(CHECKPOINT))
 
     def progress(self, fraction: float, note: str = "") -> None:
         """Say how much is done, from 0 to 1, and in a few words what; it is written at most about once a second."""
@@ -113,7 +110,7 @@ class RunningJob:
             text.encode()
         except (TypeError, ValueError, RecursionError):
             raise BadCheckpoint(cursor) from None
-        self._note(CHECKPOINT, [json.loads(text)])
+        self._note(CHECKPOINT, json.loads(text))
 
     def cancel(self, reason: str) -> None:
         """Mark it as called off; the first reason stands. It is a word for who runs the job."""
@@ -124,9 +121,8 @@ class RunningJob:
         """Hand over what is to be merged into the job's meta. It is a word for who runs the job."""
         with self._lock:
             changes, self._changes = self._changes, {}
-            cursor = changes.get(CHECKPOINT)
-            if cursor is not None:
-                self._job.meta[CHECKPOINT] = cursor
+            if CHECKPOINT in changes:
+                self._job.meta[CHECKPOINT] = changes[CHECKPOINT]
         return changes
 
     def _note(self, key: str, value: object) -> None:

@@ -51,7 +51,7 @@ def test_what_is_noted_down_is_told_once_until_it_is_taken() -> None:
     assert told == [running]
     assert running.take_changes() == {
         "progress": {"fraction": 0.2, "note": "still packing"},
-        "checkpoint": [{"page": 3}],
+        "checkpoint": {"page": 3},
     }
     assert running.take_changes() == {}
     running.progress(1)
@@ -110,7 +110,7 @@ def test_no_checkpoint_is_lost_between_a_thread_that_notes_and_a_loop_that_takes
     thread = threading.Thread(target=count)
     thread.start()
     seen: object = None
-    while seen != [last]:
+    while seen != last:
         assert woken.wait(30)
         woken.clear()
         seen = running.take_changes().get("checkpoint", seen)
