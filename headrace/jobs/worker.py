@@ -14,7 +14,7 @@ from headrace.jobs.enqueues import Enqueues, Handle
 from headrace.jobs.errors import BadTime, NotBound
 from headrace.jobs.job import Inserted, NewJob, after, to_text
 from headrace.jobs.running_job import DEADLINE
-from headrace.jobs.worker_options import WorkerOptions, WorkerWords, options_of
+from headrace.jobs.worker_options import JobWords, WorkerOptions, WorkerWords, options_of, variant_of
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -45,6 +45,7 @@ class Worker(Generic[P, R_co, T_co]):
         self.name = options.name
         self.is_async = inspect.iscoroutinefunction(function)
         self.arguments = Arguments(function, options.name, is_secret=options.encrypted)
+        self.original: Worker[P, R_co, T_co] = self
         self._binding = binding or _Binding()
         self._results: Codec | None = None
 
@@ -71,13 +72,14 @@ class Worker(Generic[P, R_co, T_co]):
             self._results = Codec(get_type_hints(self.function, include_extras=True).get("return", Any))
         return self._results
 
-    def with_options(self, **words: Unpack[WorkerWords]) -> "Worker[P, R_co, T_co]":
-        """Return a variant that enqueues otherwise, say with another priority; what runs is this worker all the same.
+    def with_options(self, **words: Unpack[JobWords]) -> "Worker[P, R_co, T_co]":
+        """Return a variant whose jobs differ, say in their priority; what runs them is this worker all the same.
 
         Raises `BadWorker`.
         """
-        said = {name: getattr(self.options, name) for name in WorkerOptions.__slots__}
-        return Worker(self.function, options_of(self.function, said | words), self._binding)
+        variant: Worker[P, R_co, T_co] = Worker(self.function, variant_of(self.options, words), self._binding)
+        variant.original = self.original
+        return variant
 
     def new(self, /, *args: P.args, **kwargs: P.kwargs) -> NewJob:
         """Return the call as a job that is not inserted yet. It needs no `Jobs`."""

@@ -3,9 +3,9 @@
 import inspect
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Final, Literal, TypedDict, cast
+from typing import Any, Final, Literal, TypedDict, cast
 
 from headrace.jobs.errors import BadWorker
 from headrace.jobs.job import MAX_ATTEMPTS, PRIORITIES, Job, Unique
@@ -24,23 +24,28 @@ _NAME_LIMIT: Final = 127
 """Characters of a worker's or a queue's name (Oban's check)."""
 
 
-class WorkerWords(TypedDict, total=False):
-    """The options of `worker`, each of which may be left out."""
+class JobWords(TypedDict, total=False):
+    """What is said about the jobs of a worker, and may be said anew for some of them."""
 
     queue: str
     max_attempts: int
     priority: int
     tags: Sequence[str]
+    unique: Unique | bool | None
+    expires_in_seconds: float | None
+
+
+class WorkerWords(JobWords, total=False):
+    """The options of `worker`, each of which may be left out."""
+
     timeout_seconds: float | None
     backoff: Backoff | None
-    unique: Unique | bool | None
     name: str | None
     aliases: Sequence[str]
     executor: Executor | None
     record: bool
     record_limit_bytes: int
     on_exhausted: OnExhausted | None
-    expires_in_seconds: float | None
     encrypted: bool
 
 
@@ -71,17 +76,22 @@ def options_of(function: Callable[..., object], words: Mapping[str, object]) -> 
     _check_function(function, known)
     for word, value in words.items():
         _check_word(known, word, value)
-    values = {word: value for word, value in words.items() if value is not None}
+    values = {word: value for word, value in _tidied(words).items() if value is not None}
     values.setdefault("name", f"{function.__module__}.{function.__qualname__}")
     _check_word(known, "name", values["name"])
     values.setdefault("executor", "inline" if inspect.iscoroutinefunction(function) else "thread")
-    values["aliases"] = tuple(cast("Sequence[str]", values.get("aliases", ())))
-    values["tags"] = _tags(cast("Sequence[str]", values.get("tags", ())))
-    if isinstance(is_unique := values.get("unique"), bool):
-        values["unique"] = Unique() if is_unique else None
-    options = WorkerOptions(**values)  # type: ignore[arg-type] # each word was looked at
+    options = WorkerOptions(**values)
     _check_executor(function, known, options)
     return options
+
+
+def variant_of(options: WorkerOptions, words: JobWords) -> WorkerOptions:
+    """Return options that say something else about jobs. Raises `BadWorker` for what is about their worker."""
+    for word, value in words.items():
+        if word not in JobWords.__optional_keys__:
+            raise BadWorker(options.name, f"{word} is no option of one job: say it where the worker is made")
+        _check_word(options.name, word, value)
+    return replace(options, **_tidied(words))
 
 
 def _known(function: object) -> str:
@@ -125,6 +135,18 @@ def _check_executor(function: Callable[..., object], known: str, options: Worker
         why = "no other OS process can import a function inside a function: move it to its module"
     if why is not None:
         raise BadWorker(known, why)
+
+
+def _tidied(words: Mapping[str, object]) -> dict[str, Any]:
+    """Return checked words as the options have them."""
+    values = dict(words)
+    if "aliases" in values:
+        values["aliases"] = tuple(cast("Sequence[str]", values["aliases"]))
+    if "tags" in values:
+        values["tags"] = _tags(cast("Sequence[str]", values["tags"]))
+    if isinstance(is_unique := values.get("unique"), bool):
+        values["unique"] = Unique() if is_unique else None
+    return values
 
 
 def _tags(tags: Sequence[str]) -> tuple[str, ...]:

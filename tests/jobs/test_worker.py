@@ -160,6 +160,15 @@ def test_a_variant_enqueues_otherwise_and_shares_the_service(service: ListServic
     job = service.jobs[0]
     assert (job.worker, job.priority, job.queue, job.max_attempts) == ("shop.pack", 0, "now", 5)
     assert (pack.options.priority, pack.options.queue) == (3, "packing")
+    assert (urgent.original, pack.original) == (pack, pack)
+
+
+def test_a_variant_says_nothing_else_about_its_worker() -> None:
+    words: Any = {"name": "shop.other"}
+    with pytest.raises(BadWorker, match=r"shop\.pack cannot be a worker: name is no option of one job"):
+        pack.with_options(**words)
+    with pytest.raises(BadWorker, match="priority is 11"):
+        pack.with_options(priority=11)
 
 
 def test_a_job_that_expires_keeps_its_deadline(service: ListService) -> None:

@@ -1,0 +1,88 @@
+"""The workers that may run: those of the modules that were listed, and no others, whatever a job calls for."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+
+from headrace.ground.errors import describe
+from headrace.jobs.enqueues import Enqueues
+from headrace.jobs.errors import BadModule, WorkerNameTaken
+from headrace.jobs.worker import AnyWorker, Worker
+
+
+class Catalogue:
+    """Workers by name and by alias."""
+
+    def __init__(self, workers: Iterable[AnyWorker] = ()) -> None:
+        """Raises `WorkerNameTaken`, and `BadWorker` for annotations that cannot be kept; variants are their workers."""
+        self._workers: dict[str, AnyWorker] = {}
+        self._met: set[str] = set()
+        for one in dict.fromkeys(worker.original for worker in workers):
+            one.arguments.check()
+            for name in dict.fromkeys((one.name, *one.options.aliases)):
+                taken = self._workers.setdefault(name, one)
+                if taken is not one:
+                    raise WorkerNameTaken(name, taken.reference, one.reference)
+
+    @classmethod
+    def of_modules(cls, modules: Sequence[str]) -> "Catalogue":
+        """Import the modules, and nothing else; return the workers that stand in them, by whatever name.
+
+        Raises `BadModule` for one that does not exist, raises as it is imported, or has no worker.
+        """
+        found: list[AnyWorker] = []
+        for module in modules:
+            workers = [value for value in vars(_imported(module)).values() if isinstance(value, Worker)]
+            if not workers:
+                raise BadModule(module, "has none: decorate a function of it with @worker, or take it off the list")
+            found.extend(workers)
+        return cls(found)
+
+    def __iter__(self) -> Iterator[AnyWorker]:
+        """Yield each worker once."""
+        return iter(dict.fromkeys(self._workers.values()))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names and aliases, sorted: what a queue may claim."""
+        return tuple(sorted(self._workers))
+
+    def get(self, name: str) -> AnyWorker | None:
+        """Return the worker of that name or alias, or None."""
+        return self._workers.get(name)
+
+    def strangers(self, names: Iterable[str]) -> list[str]:
+        """Return which of the names are no worker's and new to it, sorted: so that each is said once."""
+        new = sorted({name for name in names if name not in self._workers and name not in self._met})
+        self._met.update(new)
+        return new
+
+    def bind(self, service: Enqueues) -> None:
+        """Hand the jobs of all workers to `service`, or of none. Raises `NotBound` when another has those of one."""
+        bound: list[AnyWorker] = []
+        try:
+            for one in self:
+                one.bind(service)
+                bound.append(one)
+        except BaseException:
+            for one in bound:
+                one.unbind(service)
+            raise
+
+    def unbind(self, service: Enqueues) -> None:
+        """Take that back."""
+        for one in self:
+            one.unbind(service)
+
+
+def _imported(module: str) -> object:
+    try:
+        spec = find_spec(module)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        raise BadModule(module, "cannot be found: check its name, and that its folder is on Python's path")
+    try:
+        return import_module(module)
+    except Exception as error:
+        raise BadModule(module, f"cannot be imported: {describe(error)}") from error
