@@ -1,0 +1,63 @@
+"""Who leads."""
+
+import pytest
+
+from headrace.jobs.upkeep.leader import LEASE_SECONDS, RENEW_SECONDS, Leader
+from tests.fakes.upkeep import LentLease, StoreDown, TurnedTime
+
+
+@pytest.mark.asyncio
+async def test_one_of_two_leads_and_the_other_when_it_resigns() -> None:
+    time = TurnedTime()
+    lease = LentLease(time)
+    one, other = Leader(lease, "one", clock=time), Leader(lease, "other", clock=time)
+    assert (await one.hold(), await other.hold()) == (True, False)
+    assert (one.is_leading, other.is_leading) == (True, False)
+    await one.resign()
+    assert not one.is_leading
+    assert await other.hold()
+
+
+@pytest.mark.asyncio
+async def test_a_lease_that_nobody_renews_runs_out_by_itself() -> None:
+    time = TurnedTime()
+    lease = LentLease(time)
+    leader = Leader(lease, "one", clock=time)
+    await leader.hold()
+    await time.go_on(LEASE_SECONDS)
+    assert not leader.is_leading
+    assert await Leader(lease, "other", clock=time).hold()
+
+
+@pytest.mark.asyncio
+async def test_a_renewed_lease_is_kept_and_one_that_was_taken_is_lost() -> None:
+    time = TurnedTime()
+    lease = LentLease(time)
+    leader = Leader(lease, "one", clock=time)
+    for _ in range(10):
+        assert await leader.hold()
+        await time.go_on(RENEW_SECONDS)
+        assert leader.is_leading
+    lease.take_away()
+    assert not await leader.hold()
+    assert not leader.is_leading
+
+
+@pytest.mark.asyncio
+async def test_a_store_that_fails_takes_no_lease_before_its_time() -> None:
+    time = TurnedTime()
+    lease = LentLease(time)
+    leader = Leader(lease, "one", clock=time)
+    await leader.hold()
+    lease.is_down = True
+    with pytest.raises(StoreDown):
+        await leader.hold()
+    assert leader.is_leading
+
+
+@pytest.mark.asyncio
+async def test_who_does_not_lead_has_nothing_to_give_back() -> None:
+    time = TurnedTime()
+    lease = LentLease(time)
+    await Leader(lease, "one", clock=time).resign()
+    assert lease.resigned == []
