@@ -210,16 +210,3 @@ async def test_a_claimant_learns_which_of_its_jobs_it_has_lost(store: JobStore) 
     assert await store.lost(ME, []) == []
     late = await ended(store, (await got(store, ids[1])), CalledOff("cancelled while it ran"))
     assert (late.state, [error.error for error in late.errors]) == ("cancelled", ["cancelled while it ran"])
-
-
-async def test_what_a_cancelled_claim_took_is_put_back(store: JobStore) -> None:
-    await inserted(store, NewJob("build"))
-    claiming = asyncio.ensure_future(store.claim(ME, 1))
-    await asyncio.sleep(0)
-    claiming.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await claiming
-    jobs = await store.claim(ME, 1)
-    while not jobs:
-        jobs = await store.claim(ME, 1)
-    assert [job.attempt for job in jobs] == [1]

@@ -7,8 +7,8 @@ from typing import Literal
 
 from headrace.jobs.job import State, to_text
 from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.stores.json_text import to_json
 from headrace.jobs.stores.sqlite.queries import query
-from headrace.jobs.stores.sqlite.rows import to_json
 from headrace.jobs.stores.store import PruneRule
 
 Change = Literal["cancel", "retry", "run_now", "release", "delete"]

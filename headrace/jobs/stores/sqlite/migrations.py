@@ -5,7 +5,7 @@ from typing import Final
 
 from headrace.jobs.errors import NewerSchema
 from headrace.jobs.stores.sqlite.queries import query, statements
-from headrace.jobs.stores.sqlite.rows import merged
+from headrace.jobs.stores.sqlite.rows import merged_text
 
 MIGRATIONS: Final = ("1_schema",)
 """Files that bring the tables to the version of their number, in order."""
@@ -17,7 +17,7 @@ def prepare(connection: sqlite3.Connection) -> None:
     Of two OS processes that do so at once one waits, and then finds it done. Raises NewerSchema when it cannot know the
     tables; then nothing was changed.
     """
-    connection.create_function("headrace_merge", 2, merged, deterministic=True)
+    connection.create_function("headrace_merge", 2, merged_text, deterministic=True)
     for statement in statements(query("schema")):
         connection.execute(statement)
     (version,) = connection.execute(query("version")).fetchone()

@@ -5,14 +5,11 @@ It reads what Elixir writes, and what a hand at a SQL prompt does: errors that a
 """
 
 import json
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final, TypeVar, cast
+from typing import Final, cast
 
-from headrace.jobs.errors import NotJson
 from headrace.jobs.job import Job, JobError, NewJob, State, from_text, to_text
-
-T = TypeVar("T", dict[str, object], list[object])
+from headrace.jobs.stores.json_text import from_json, merged, texts_of, tidy, to_json
 
 COLUMNS: Final = (
     "id, state, queue, worker, args, meta, tags, errors, attempt, max_attempts, priority, "
@@ -31,17 +28,17 @@ def to_job(row: Row) -> Job:
         state=cast("State", row[1]),
         queue=row[2],
         worker=row[3],
-        args={} if row[4] == "{}" else _read(row[4], {}),
-        meta={} if row[5] == "{}" else _read(row[5], {}),
-        tags=[] if row[6] == "[]" else [str(tag) for tag in _read(row[6], [])],
-        errors=[] if row[7] == "[]" else [_to_error(entry) for entry in _read(row[7], [])],
+        args={} if row[4] == "{}" else from_json(row[4], {}),
+        meta={} if row[5] == "{}" else from_json(row[5], {}),
+        tags=[] if row[6] == "[]" else [str(tag) for tag in from_json(row[6], [])],
+        errors=[] if row[7] == "[]" else [_to_error(entry) for entry in from_json(row[7], [])],
         attempt=row[8],
         max_attempts=row[9],
         priority=row[10],
         inserted_at=from_text(row[11]),
         scheduled_at=from_text(row[12]),
         attempted_at=_to_time(row[13]),
-        attempted_by=[] if row[14] == "[]" else [str(name) for name in _read(row[14], [])],
+        attempted_by=[] if row[14] == "[]" else [str(name) for name in from_json(row[14], [])],
         cancelled_at=_to_time(row[15]),
         completed_at=_to_time(row[16]),
         discarded_at=_to_time(row[17]),
@@ -52,17 +49,14 @@ def from_new(job: NewJob, now: datetime) -> tuple[object, ...]:
     """Return the values of `insert`. Raises NotJson."""
     time = to_text(now)
     state = job.state or ("available" if job.scheduled_at is None else "scheduled")
-    try:
-        args, meta = to_json(job.args), to_json(job.meta)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise NotJson(job.worker, str(error)) from error
+    args, meta = texts_of(job)
     return (
         state,
         job.queue,
         job.worker,
         args,
         meta,
-        to_json(_tidy(job.tags)) if job.tags else "[]",
+        to_json(tidy(job.tags)) if job.tags else "[]",
         job.max_attempts,
         job.priority,
         time,
@@ -70,27 +64,9 @@ def from_new(job: NewJob, now: datetime) -> tuple[object, ...]:
     )
 
 
-def to_json(value: object) -> str:
-    """Return JSON text; an empty object or list, which most are, at no cost."""
-    if not value:
-        return "[]" if isinstance(value, list) else "{}"
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    if not text.isascii():
-        text.encode()  # half a surrogate pair is no text: SQLite would not take it
-    return text
-
-
-def merged(meta: str | None, change: str) -> str:
-    """Return the meta with a change merged in: keys are replaced whole, and null takes one away."""
-    if change == "{}":
-        return meta or "{}"
-    values = _read(meta, {})
-    for key, value in json.loads(change).items():
-        if value is None:
-            values.pop(key, None)
-        else:
-            values[key] = value
-    return to_json(values)
+def merged_text(meta: str | None, change: str) -> str:
+    """Return the meta with a change merged in, both as JSON text: what SQL calls `headrace_merge`."""
+    return (meta or "{}") if change == "{}" else to_json(merged(from_json(meta, {}), from_json(change, {})))
 
 
 def error_text(error: str, attempt: int, now: datetime) -> str:
@@ -99,23 +75,9 @@ def error_text(error: str, attempt: int, now: datetime) -> str:
     return json.dumps({"attempt": attempt, "at": to_text(now), "error": text}, ensure_ascii=False)
 
 
-def _tidy(tags: Sequence[str]) -> list[str]:
-    """Return the tags as Oban keeps them: in small letters, trimmed, each once."""
-    return list(dict.fromkeys(tag.strip().lower() for tag in tags))
-
-
-def _read(text: str | None, otherwise: T) -> T:
-    """Return what JSON text says, or `otherwise` when it is none, or says something else."""
-    try:
-        found = json.loads(text or "null")
-    except ValueError:
-        return otherwise
-    return found if isinstance(found, type(otherwise)) else otherwise
-
-
 def _to_error(entry: object) -> JobError:
     """Read an entry; the Lite engine writes it as text within the list."""
-    found = _read(entry, {}) if isinstance(entry, str) else entry
+    found = from_json(entry, {}) if isinstance(entry, str) else entry
     if not isinstance(found, dict):
         found = {}
     at, attempt = found.get("at"), found.get("attempt")

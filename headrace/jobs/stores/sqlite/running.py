@@ -16,8 +16,9 @@ from headrace.jobs.job import (
     after,
     to_text,
 )
+from headrace.jobs.stores.json_text import to_json
 from headrace.jobs.stores.sqlite.queries import query
-from headrace.jobs.stores.sqlite.rows import error_text, to_job, to_json
+from headrace.jobs.stores.sqlite.rows import error_text, to_job
 from headrace.jobs.stores.store import Claimant
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 from headrace.jobs.job import Job
 from headrace.jobs.job_filter import JobFilter, Scalar
+from headrace.jobs.stores.json_text import to_json
 from headrace.jobs.stores.sqlite.queries import condition
-from headrace.jobs.stores.sqlite.rows import COLUMNS, to_job, to_json
+from headrace.jobs.stores.sqlite.rows import COLUMNS, to_job
 
 Condition = tuple[str, list[object]]
 

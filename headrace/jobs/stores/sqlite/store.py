@@ -11,12 +11,12 @@ from headrace.ground.sqlite_reader import SqliteReader
 from headrace.ground.sqlite_writer import SqliteWriter, Synchronous
 from headrace.jobs.job import Acknowledgement, Inserted, Job, MetaChange, NewJob, Returned, after, from_text, to_text
 from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.stores.json_text import to_json
 from headrace.jobs.stores.sqlite import changing, running, searching
 from headrace.jobs.stores.sqlite.inserting import NewRow, insert_rows, new_rows
 from headrace.jobs.stores.sqlite.migrations import prepare
 from headrace.jobs.stores.sqlite.producers import Producers
 from headrace.jobs.stores.sqlite.queries import query
-from headrace.jobs.stores.sqlite.rows import to_json
 from headrace.jobs.stores.store import BEAT_SECONDS, PIECE, Claimant, JobCount, PruneRule, QueueSettings, Rescued
 
 

@@ -1,0 +1,55 @@
+"""JSON text as stores keep it, and what it means to merge into it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from headrace.jobs.errors import NotJson
+from headrace.jobs.job import NewJob
+
+T = TypeVar("T", dict[str, object], list[object])
+
+
+def to_json(value: object) -> str:
+    """Return JSON text; an empty object or list, which most are, at no cost.
+
+    Raises TypeError or ValueError on what is no JSON: half a surrogate pair, which no database takes, and what is not
+    finite, too.
+    """
+    if not value:
+        return "[]" if isinstance(value, list) else "{}"
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    if not text.isascii():
+        text.encode()
+    return text
+
+
+def from_json(text: str | None, otherwise: T) -> T:
+    """Return what JSON text says, or `otherwise` when it is none, or says something else."""
+    try:
+        found = json.loads(text or "null")
+    except ValueError:
+        return otherwise
+    return found if isinstance(found, type(otherwise)) else otherwise
+
+
+def texts_of(job: NewJob) -> tuple[str, str]:
+    """Return the args and the meta of a job as JSON. Raises NotJson."""
+    try:
+        return to_json(job.args), to_json(job.meta)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise NotJson(job.worker, str(error)) from error
+
+
+def merged(values: Mapping[str, object], change: Mapping[str, object]) -> dict[str, object]:
+    """Return the values with a change merged in: keys are replaced whole, and None takes one away.
+
+    >>> merged({"cursor": {"page": 1}, "note": "x"}, {"cursor": {"line": 5}, "note": None})
+    {'cursor': {'line': 5}}
+    """
+    return {key: value for key, value in {**values, **change}.items() if value is not None or key not in change}
+
+
+def tidy(tags: Sequence[str]) -> list[str]:
+    """Return tags as Oban keeps them: in small letters, trimmed, each once."""
+    return list(dict.fromkeys(tag.strip().lower() for tag in tags))

@@ -1,0 +1,121 @@
+"""How a job changes (pure, but that it is the job itself which does): the states of Oban's, and what goes with each."""
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from datetime import datetime
+from typing import Final
+
+from headrace.jobs.job import (
+    Acknowledgement,
+    CalledOff,
+    Completed,
+    Failed,
+    Job,
+    JobError,
+    Outcome,
+    Returned,
+    Snoozed,
+    after,
+)
+from headrace.jobs.stores.json_text import merged
+from headrace.jobs.stores.store import CRASH_LIMIT, CRASH_REASON, Claimant
+
+ENDED: Final = frozenset({"completed", "discarded", "cancelled"})
+
+
+def claim(job: Job, claimant: Claimant, now: datetime) -> None:
+    """Let the claimant have it."""
+    job.state, job.attempt = "executing", job.attempt + 1
+    job.attempted_at, job.attempted_by = now, [claimant.node, claimant.uuid]
+
+
+def acknowledge(job: Job, claimant: Claimant, one: Acknowledgement, now: datetime) -> bool:
+    """Write how an attempt ended, if it is still the claimant's; return whether it is."""
+    is_off = isinstance(one.outcome, CalledOff) and job.state == "cancelled"
+    is_its = job.attempt == one.attempt and job.attempted_by == [claimant.node, claimant.uuid]
+    if not is_its or not (job.state == "executing" or is_off):
+        return False
+    job.meta = merged(job.meta, deepcopy(dict(one.outcome.meta or {})))
+    _end(job, one.outcome, now)
+    return True
+
+
+def _end(job: Job, outcome: Outcome, now: datetime) -> None:
+    if isinstance(outcome, Completed):
+        job.state, job.completed_at = "completed", now
+    elif isinstance(outcome, Returned):
+        job.state, job.attempt = "available", job.attempt - 1
+    elif isinstance(outcome, Snoozed):
+        job.state, job.attempt, job.scheduled_at = "scheduled", job.attempt - 1, after(now, outcome.seconds)
+        job.meta = {**job.meta, "snoozed": _number(job.meta, "snoozed") + 1}
+    else:
+        _fail(job, outcome, now)
+
+
+def _fail(job: Job, outcome: Failed | CalledOff, now: datetime) -> None:
+    job.errors = [*job.errors, JobError(job.attempt, now, outcome.error)]
+    if isinstance(outcome, CalledOff):
+        job.state, job.cancelled_at = "cancelled", job.cancelled_at or now
+    elif outcome.retry_seconds is None:
+        job.state, job.discarded_at = "discarded", now
+    else:
+        job.state, job.scheduled_at = "retryable", after(now, outcome.retry_seconds)
+
+
+def cancel(job: Job, now: datetime) -> bool:
+    """Call it off, unless it has ended; return whether it was."""
+    if job.state in ENDED:
+        return False
+    job.state, job.cancelled_at = "cancelled", now
+    return True
+
+
+def retry(job: Job, now: datetime) -> bool:
+    """Make it available, unless it is so or executes."""
+    if job.state in {"available", "executing"}:
+        return False
+    job.state, job.scheduled_at, job.max_attempts = "available", now, max(job.max_attempts, job.attempt + 1)
+    job.completed_at = job.cancelled_at = job.discarded_at = None
+    job.meta = merged(job.meta, {"crashes": None})
+    return True
+
+
+def run_now(job: Job, now: datetime) -> bool:
+    """Make it available, if it waits for its time."""
+    if job.state not in {"scheduled", "retryable"}:
+        return False
+    job.state, job.scheduled_at = "available", now
+    return True
+
+
+def release(job: Job, now: datetime) -> bool:
+    """Let go of it, if it is suspended."""
+    if job.state != "suspended":
+        return False
+    job.state = "scheduled" if job.scheduled_at > now else "available"
+    return True
+
+
+CHANGES: Final[Mapping[str, Callable[[Job, datetime], bool]]] = {
+    "cancel": cancel,
+    "retry": retry,
+    "run_now": run_now,
+    "release": release,
+}
+"""What may be done to jobs, but to delete them; each says whether it was done."""
+
+
+def rescue(job: Job, now: datetime) -> None:
+    """Take back a job whose claimant is dead."""
+    crashes = _number(job.meta, "crashes") + 1
+    job.meta = {**job.meta, "crashes": crashes}
+    if crashes >= CRASH_LIMIT:
+        job.errors = [*job.errors, JobError(job.attempt, now, CRASH_REASON)]
+        job.state, job.discarded_at = "discarded", now
+    else:
+        job.state, job.attempt = "available", max(job.attempt - 1, 0)
+
+
+def _number(meta: Mapping[str, object], key: str) -> int:
+    found = meta.get(key)
+    return found if isinstance(found, int) else 0
