@@ -58,7 +58,7 @@ class SqliteWriter:
     def every(self, seconds: float, chore: Work[object]) -> None:
         """Run `chore` about every `seconds`, whether or not there is anything else to write. Call it before `start`.
 
-        One that fails is logged, and done again when it is due.
+        One that fails is logged, and done again when it is due. None is done before the file could be opened.
         """
         self._chores.append(_Chore(chore, seconds))
 
@@ -101,6 +101,8 @@ class SqliteWriter:
             self._connection.close()
 
     def _due_chores(self) -> "list[Order[object]]":
+        if self._connection is None:
+            return []
         now = time.monotonic()
         due = [chore for chore in self._chores if now >= chore.due_at]
         for chore in due:
@@ -108,7 +110,7 @@ class SqliteWriter:
         return [Order(chore.work, None, concurrent.futures.Future()) for chore in due]
 
     def _seconds_to_chore(self) -> float | None:
-        if not self._chores:
+        if not self._chores or self._connection is None:
             return None
         return max(0.0, min(chore.due_at for chore in self._chores) - time.monotonic())
 

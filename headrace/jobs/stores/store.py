@@ -102,6 +102,9 @@ class JobStore(Protocol):
     async def insert_once(self, mark: str, at: datetime, job: NewJob) -> Inserted | None:
         """Insert a job of the crontab, unless `mark` stands at `at` or later already: then return None."""
 
+    async def mark(self, mark: str, at: datetime) -> None:
+        """Let a mark stand at `at`, unless it stands there or later already: where an entry of the crontab begins."""
+
     async def marks(self) -> Mapping[str, datetime]:
         """Return at what time each mark of the crontab stands."""
 
@@ -165,6 +168,9 @@ class JobStore(Protocol):
 
     async def stage(self, limit: int) -> set[str]:
         """Make available what is due, at most `limit`; return the queues that have got any."""
+
+    async def due_at(self) -> datetime | None:
+        """Return when the first job is due that waits for its time, be it past already; None when none waits."""
 
     async def beat(self) -> None:
         """Say for all claimants that they live, and see who else does; the store does so itself, every BEAT_SECONDS."""

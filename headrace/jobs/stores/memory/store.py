@@ -65,6 +65,10 @@ class MemoryStore:
         self._marks[mark] = at
         return told
 
+    async def mark(self, mark: str, at: datetime) -> None:
+        """Let a mark stand at `at`, unless it stands there or later already: where an entry of the crontab begins."""
+        self._marks[mark] = max(at, self._marks.get(mark, at))
+
     async def marks(self) -> Mapping[str, datetime]:
         """Return at what time each mark of the crontab stands."""
         return dict(self._marks)
@@ -164,6 +168,11 @@ class MemoryStore:
         for job in due:
             job.state = "available"
         return {job.queue for job in due}
+
+    async def due_at(self) -> datetime | None:
+        """Return when the first job is due that waits for its time, be it past already; None when none waits."""
+        waiting = (job.scheduled_at for job in self._jobs.values() if job.state in {"scheduled", "retryable"})
+        return min(waiting, default=None)
 
     async def beat(self) -> None:
         """Do nothing: who lives in this OS process does so as long as the store."""

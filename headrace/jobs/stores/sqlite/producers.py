@@ -22,7 +22,7 @@ BURIED_SECONDS: Final = 86_400.0
 class _Seen:
     """What another claimant said last, and over how many beats of ours."""
 
-    said: str
+    said: int
     beats: int = 0
 
 

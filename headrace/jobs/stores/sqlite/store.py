@@ -40,14 +40,14 @@ class SqliteStore:
         self.now = now
         self.inserted: Callable[[str], None] = lambda _: None
         self._producers = Producers(now)
-        self._writer = SqliteWriter(self.path, synchronous=synchronous, opened=prepare)
-        self._writer.every(BEAT_SECONDS, self._producers.beat)
+        self.writer = SqliteWriter(self.path, synchronous=synchronous, opened=prepare)
+        self.writer.every(BEAT_SECONDS, self._producers.beat)
         self._reader = SqliteReader(self.path)
 
     async def open(self) -> None:
         """Make the tables if there are none. Raises SqliteError, or NewerSchema."""
         try:
-            await self._writer.start()
+            await self.writer.start()
             await self._reader.start()
         except BaseException:
             await self._shut()
@@ -66,7 +66,7 @@ class SqliteStore:
         """Insert jobs, but doubles of unique ones; say of each, in order, what became of it. Durable at return."""
         now = self.now()
         rows = new_rows(jobs, now)
-        told = await self._writer.run(lambda connection: insert_rows(connection, rows, now))
+        told = await self.writer.run(lambda connection: insert_rows(connection, rows, now))
         self._tell_inserted(rows)
         return told
 
@@ -74,7 +74,7 @@ class SqliteStore:
         """Do the same from any thread, and wait."""
         now = self.now()
         rows = new_rows(jobs, now)
-        told = self._writer.run_sync(lambda connection: insert_rows(connection, rows, now))
+        told = self.writer.run_sync(lambda connection: insert_rows(connection, rows, now))
         self._tell_inserted(rows)
         return told
 
@@ -87,10 +87,14 @@ class SqliteStore:
             is_first = connection.execute(query("mark"), (mark, to_text(at))).rowcount > 0
             return insert_rows(connection, rows, now)[0] if is_first else None
 
-        told = await self._writer.run(work)
+        told = await self.writer.run(work)
         if told is not None:
             self._tell_inserted(rows)
         return told
+
+    async def mark(self, mark: str, at: datetime) -> None:
+        """Let a mark stand at `at`, unless it stands there or later already: where an entry of the crontab begins."""
+        await self._note(lambda connection: connection.execute(query("mark"), (mark, to_text(at))))
 
     async def marks(self) -> Mapping[str, datetime]:
         """Return at what time each mark of the crontab stands."""
@@ -111,7 +115,7 @@ class SqliteStore:
                 self._producers.say(connection, claimant, to_text(now))
             return running.claim(connection, claimant, count, now)
 
-        jobs = await self._writer.run(work, is_durable=False, unwanted=lambda jobs: self._put_back(claimant, jobs))
+        jobs = await self.writer.run(work, is_durable=False, unwanted=lambda jobs: self._put_back(claimant, jobs))
         if not is_known:
             self._producers.join(claimant, now)
         return jobs
@@ -188,6 +192,11 @@ class SqliteStore:
         values = (to_text(self.now()), limit)
         return await self._note(lambda connection: {row[0] for row in connection.execute(query("stage"), values)})
 
+    async def due_at(self) -> datetime | None:
+        """Return when the first job is due that waits for its time, be it past already; None when none waits."""
+        rows = await self._rows("due_at")
+        return from_text(str(rows[0][0])) if rows else None
+
     async def beat(self) -> None:
         """Say for all claimants that they live, and see who else does; the store does so itself, every BEAT_SECONDS."""
         await self._note(self._producers.beat)
@@ -221,15 +230,15 @@ class SqliteStore:
     async def change_queue(self, queue: str, *, limit: int | None = None, is_paused: bool | None = None) -> None:
         """Keep what was said about a queue over restarts; None leaves it as it is."""
         values = (queue, limit, is_paused)
-        await self._writer.run(lambda connection: connection.execute(query("change_queue"), values))
+        await self.writer.run(lambda connection: connection.execute(query("change_queue"), values))
 
     async def forget_queue(self, queue: str) -> None:
         """Go back to what the config says."""
-        await self._writer.run(lambda connection: connection.execute(query("forget_queue"), (queue,)))
+        await self.writer.run(lambda connection: connection.execute(query("forget_queue"), (queue,)))
 
     async def _note(self, work: Work[R]) -> R:
         """Write what may happen again after a power cut."""
-        return await self._writer.run(work, is_durable=False)
+        return await self.writer.run(work, is_durable=False)
 
     async def _rows(self, name: str) -> list[tuple[object, ...]]:
         return await self._reader.run(lambda connection: connection.execute(query(name)).fetchall())
@@ -241,7 +250,7 @@ class SqliteStore:
         changed: list[changing.Changed] = []
         for begin in range(0, len(found), PIECE):
             ids = found[begin : begin + PIECE]
-            changed += await self._writer.run(partial(changing.change, what=what, ids=ids, which=which, now=now))
+            changed += await self.writer.run(partial(changing.change, what=what, ids=ids, which=which, now=now))
         self._tell({queue for _, queue, state in changed if state == "available"} if what != "delete" else ())
         return [job_id for job_id, _, _ in changed]
 
@@ -249,7 +258,7 @@ class SqliteStore:
         """Put back what nobody runs, since whoever claimed it was cancelled meanwhile."""
         told, now = [Acknowledgement(job.id, job.attempt, Returned()) for job in jobs], self.now()
         if told:
-            self._writer.post(lambda connection: running.acknowledge(connection, claimant, told, now))
+            self.writer.post(lambda connection: running.acknowledge(connection, claimant, told, now))
 
     def _tell_inserted(self, rows: Sequence[NewRow]) -> None:
         self._tell({row.queue for row in rows if row.is_available})
@@ -260,4 +269,4 @@ class SqliteStore:
 
     async def _shut(self) -> None:
         await self._reader.aclose()
-        await self._writer.aclose()
+        await self.writer.aclose()

@@ -26,13 +26,14 @@ create index if not exists oban_jobs_state_queue_priority_scheduled_at_id_index
 create index if not exists headrace_jobs_due
   on oban_jobs (scheduled_at) where state in ('scheduled', 'retryable');
 
--- Ours: who claims jobs, and until when its claims hold unless it says so again.
+-- Ours: who claims jobs, and how often it has said that it lives; until when that is thought to hold is for readers.
 create table if not exists headrace_producers (
   uuid text primary key,
   node text not null,
   queue text not null,
   started_at text not null,
-  expires_at text not null
+  expires_at text not null,
+  beats integer not null default 0
 ) without rowid;
 
 -- Ours: which process does the upkeep, and until when.

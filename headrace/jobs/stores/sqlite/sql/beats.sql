@@ -1,1 +1,1 @@
-select uuid, expires_at from headrace_producers
+select uuid, beats from headrace_producers
