@@ -20,6 +20,7 @@
         ├── BadAnswer             what a worker returned cannot be kept, or means nothing
         ├── JobTimeout            an attempt took longer than its worker allows
         ├── EncryptionError       args that cannot be encrypted or decrypted
+        ├── BadTransaction        a connection in whose transaction no job can be enqueued
         ├── NotJson               args or meta of a job that are no JSON
         ├── BadUnique             what makes jobs one does not fit together
         └── NewerSchema           a store that a newer headrace has made
@@ -164,7 +165,18 @@ class JobTimeout(JobsError):
 
 
 class EncryptionError(JobsError):
-    """Args cannot be encrypted or decrypted."""
+    """Args cannot be encrypted or decrypted; no key and no value of theirs stands in the sentence."""
+
+    def __init__(self, why: str, advice: str) -> None:
+        super().__init__(f"{why}: {advice}")
+
+
+class BadTransaction(JobsError):
+    """A job is to be enqueued in somebody's own transaction, which is none, or not on the file of the store."""
+
+    def __init__(self, worker: str, why: str) -> None:
+        self.worker = worker
+        super().__init__(f"no job of worker {worker!r} can be enqueued through that connection: {why}")
 
 
 class NotJson(JobsError):

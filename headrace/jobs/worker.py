@@ -14,6 +14,7 @@ from headrace.jobs.enqueues import Enqueues, Handle
 from headrace.jobs.errors import BadTime, NotBound
 from headrace.jobs.job import Inserted, NewJob, after, to_text
 from headrace.jobs.running_job import DEADLINE
+from headrace.jobs.transaction import inside
 from headrace.jobs.worker_options import JobWords, WorkerOptions, WorkerWords, options_of, variant_of
 
 P = ParamSpec("P")
@@ -115,10 +116,13 @@ class Worker(Generic[P, R_co, T_co]):
     def enqueue_in(self, connection: sqlite3.Connection, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T_co]:
         """Keep the call inside a transaction of your own on the store's file: the job is there once you commit.
 
-        The connection is left as it is, uncommitted. It is for the thread of that connection.
+        What is unique is so among all that others have committed, too. Call it in the thread of the connection. Raises
+        `BadTransaction` for a connection that would commit by itself, or to another file.
         """
-        service = self._service()
-        return self._handle(service, service.insert_in(connection, [self.new(*args, **kwargs)])[0])
+        service, job = self._service(), self.new(*args, **kwargs)
+        with inside(connection, self.name):
+            inserted = service.insert_in(connection, [job])
+        return self._handle(service, inserted[0])
 
     def bind(self, service: Enqueues) -> None:
         """Hand its jobs to `service` from now on. Raises `NotBound` while another one has them."""

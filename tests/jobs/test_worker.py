@@ -108,6 +108,7 @@ def test_a_call_can_be_kept_inside_somebodys_transaction(service: ListService) -
     connection = sqlite3.connect(":memory:")
     assert build.enqueue_in(connection, 7).id == 1
     assert service.connections == [connection]
+    assert connection.in_transaction
     connection.close()
 
 
