@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from headrace.jobs.job import Completed, JobError, NewJob, State
+from headrace.jobs.job import Completed, JobError, NewJob, State, after
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.stores.store import MISSED_BEATS, JobStore, PruneRule, QueueSettings, Rescued
 from tests.fakes.job_clock import NOON, MovedClock
@@ -139,3 +139,23 @@ async def test_what_is_said_about_a_queue_is_kept_until_it_is_forgotten(store: J
     assert await store.queue_settings() == [QueueSettings("mail", 5, True), QueueSettings("slow", 2, False)]
     await store.forget_queue("mail")
     assert await store.queue_settings() == [QueueSettings("slow", 2, False)]
+
+
+async def test_a_mark_of_the_crontab_only_goes_forward(store: JobStore, clock: MovedClock) -> None:
+    await store.mark("nightly", clock())
+    await store.mark("nightly", after(clock(), -60))
+    assert await store.marks() == {"nightly": clock()}
+    assert await store.insert_once("nightly", clock(), NewJob("build")) is None
+    await store.mark("nightly", after(clock(), 60))
+    assert await store.marks() == {"nightly": after(clock(), 60)}
+
+
+async def test_a_store_knows_when_the_first_of_those_is_due_that_wait(store: JobStore, clock: MovedClock) -> None:
+    assert await store.due_at() is None
+    times = [after(clock(), seconds) for seconds in (60, 5, 90)]
+    await store.insert([NewJob("build"), *(NewJob("build", scheduled_at=time) for time in times)])
+    assert await store.due_at() == times[1]
+    clock.move(7)
+    assert await store.due_at() == times[1]
+    await store.stage(10)
+    assert await store.due_at() == times[0]
