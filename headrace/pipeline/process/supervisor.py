@@ -383,6 +383,13 @@ class Supervisor(Process[object]):
         """Return the children that have not ended, first started first."""
         return [cast("Process[object]", child.process) for child in self.children.values() if not child.has_ended]
 
+    def _ended(self) -> None:
+        """Tell those to stop that the stop of the children did not come to: somebody else had cancelled it."""
+        for child in reversed(list(self.children.values())):
+            if not child.has_ended:
+                child.process.stop()
+        super()._ended()
+
     def release(self) -> object:
         """Stop the children, last started first."""
         self._group.clear()
