@@ -9,8 +9,14 @@
         ├── BadModule             a module of workers that cannot be imported
         ├── NotBound              a worker whose jobs nobody keeps yet, or somebody else keeps
         ├── BadArguments          what a worker is to be called with does not fit it
+        ├── NoQueue               a queue that this process does not run
+        ├── NotSqlite             a transaction of SQLite, and jobs that are kept elsewhere
         ├── BadTime               a time without a time zone
         ├── NoRunningJob          no job runs here
+        ├── NoJob                 the store has no job of that number
+        ├── JobGivenUp            a job whose result somebody waits for was given up
+        ├── JobCalledOff          a job whose result somebody waits for was cancelled
+        ├── NotRecorded           a job that has ended keeps no result
         ├── JobDropped            a middleware let a job go, so it has neither id nor result
         ├── BadProgress           a progress that is no fraction
         ├── BadCheckpoint         a cursor that is no JSON
@@ -25,6 +31,8 @@
         ├── BadUnique             what makes jobs one does not fit together
         └── NewerSchema           a store that a newer headrace has made
 """
+
+from collections.abc import Iterable
 
 from headrace.ground.errors import HeadraceError
 
@@ -79,6 +87,26 @@ class BadArguments(JobsError):
         super().__init__(f"{where}worker {worker!r} {why}")
 
 
+class NoQueue(JobsError):
+    """This process does not run a queue of that name."""
+
+    def __init__(self, queue: str, known: Iterable[str]) -> None:
+        self.queue = queue
+        names = ", ".join(sorted(known)) or "none"
+        super().__init__(f"this process runs no queue {queue!r}: it runs {names}; add it to the queues of its Jobs")
+
+
+class NotSqlite(JobsError):
+    """A job is to be part of a transaction of SQLite, and the jobs are kept in another store."""
+
+    def __init__(self, store: str) -> None:
+        self.store = store
+        super().__init__(
+            f"the jobs are kept in a {store}, which is no part of a transaction of SQLite: "
+            "use enqueue, or keep them in the same SQLite file"
+        )
+
+
 class BadTime(JobsError):
     """A job is to run at a time that has no time zone, and so may be hours off."""
 
@@ -93,6 +121,42 @@ class NoRunningJob(JobsError):
 
     def __init__(self) -> None:
         super().__init__("no job runs here: ask for the current job only inside a worker that a queue runs")
+
+
+class NoJob(JobsError):
+    """The store has no job of that number: it was deleted or pruned."""
+
+    def __init__(self, job_id: int) -> None:
+        self.job_id = job_id
+        super().__init__(f"there is no job {job_id}: it was deleted, or ended so long ago that it was pruned")
+
+
+class JobGivenUp(JobsError):
+    """A job whose result somebody waits for failed for good; `error` is its last."""
+
+    def __init__(self, job_id: int, worker: str, error: str) -> None:
+        self.job_id = job_id
+        self.error = error
+        super().__init__(f"job {job_id} of worker {worker!r} was given up: {error or 'it says no reason'}")
+
+
+class JobCalledOff(JobsError):
+    """A job whose result somebody waits for was cancelled; `error` is the reason it gave, if any."""
+
+    def __init__(self, job_id: int, worker: str, error: str) -> None:
+        self.job_id = job_id
+        self.error = error
+        super().__init__(f"job {job_id} of worker {worker!r} was cancelled: {error or 'from outside'}")
+
+
+class NotRecorded(JobsError):
+    """A job has ended well and keeps no result."""
+
+    def __init__(self, job_id: int, worker: str) -> None:
+        self.job_id = job_id
+        super().__init__(
+            f"job {job_id} has ended, and its worker {worker!r} records no result: give the worker record=True"
+        )
 
 
 class JobDropped(JobsError):

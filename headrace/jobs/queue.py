@@ -62,7 +62,7 @@ class JobQueue:
 
     It asks its store whenever a slot is free and there may be work. What comes free while it asks is asked for the
     next time, so that claims grow with the load; and a claim never asks for more than is free. How attempts ended goes
-    to the store in batches, and is kept until the store has it.
+    to the store in batches, and is kept until the store has it; then `told` hears of it.
     """
 
     def __init__(self, claimant: Claimant, limit: int, store: Source, execute: Execute, scheduler: Scheduler) -> None:
@@ -80,6 +80,7 @@ class JobQueue:
         self._look = asyncio.Event()
         self._tell = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self.told: Callable[[Sequence[Acknowledgement]], None] = lambda _: None
 
     def statistics(self) -> QueueStatistics:
         """Return how it stands."""
@@ -232,4 +233,5 @@ class JobQueue:
             return False
         finally:
             self._acknowledging = 0
+        self.told(ended)
         return True

@@ -1,0 +1,73 @@
+"""Waits for the ends of jobs: told at once of those that end here, and looking now and then for the others."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from headrace.jobs.errors import JobCalledOff, JobGivenUp, NoJob, NotRecorded
+from headrace.jobs.job import INCOMPLETE, Acknowledgement, Job
+from headrace.jobs.outcomes import RECORDED, RESULT
+
+LOOK_SECONDS: Final = 1.0
+"""How often it is looked whether a job has ended that another OS process runs."""
+
+
+class Gets(Protocol):
+    """What waiting needs of a store; see `JobStore`."""
+
+    async def get(self, job_id: int) -> Job | None:
+        """Return a job, or None when there is none of that id."""
+
+
+class Endings:
+    """Those who wait for jobs, by the jobs' ids."""
+
+    def __init__(self, store: Gets) -> None:
+        self._store = store
+        self._waiting: dict[int, set[asyncio.Future[None]]] = {}
+
+    def told(self, acknowledgements: Sequence[Acknowledgement]) -> None:
+        """Wake those who wait for jobs whose attempts ended here."""
+        if self._waiting:
+            for one in acknowledgements:
+                for waiter in self._waiting.get(one.id, ()):
+                    if not waiter.done():
+                        waiter.set_result(None)
+
+    async def result(self, job_id: int, timeout_seconds: float | None) -> object:
+        """Wait until a job has ended; return its recorded result as JSON, None when it keeps none.
+
+        Raises TimeoutError, `NoJob` when it is gone, `JobGivenUp` and `JobCalledOff`. On cancellation nothing but the
+        waiting ends.
+        """
+        async with asyncio.timeout(timeout_seconds):
+            while True:
+                waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._waiting.setdefault(job_id, set()).add(waiter)
+                try:
+                    job = await self._store.get(job_id)
+                    if job is None or job.state not in INCOMPLETE:
+                        return result_of(job_id, job)
+                    await asyncio.wait({waiter}, timeout=LOOK_SECONDS)
+                finally:
+                    self._leave(job_id, waiter)
+
+    def _leave(self, job_id: int, waiter: "asyncio.Future[None]") -> None:
+        waiters = self._waiting[job_id]
+        waiters.discard(waiter)
+        if not waiters:
+            del self._waiting[job_id]
+
+
+def result_of(job_id: int, job: Job | None) -> object:
+    """Return the recorded result of a job that has ended. Raises what it ended with."""
+    if job is None:
+        raise NoJob(job_id)
+    error = job.errors[-1].error if job.errors else ""
+    if job.state == "discarded":
+        raise JobGivenUp(job_id, job.worker, error)
+    if job.state == "cancelled":
+        raise JobCalledOff(job_id, job.worker, error)
+    if not job.meta.get(RECORDED):
+        raise NotRecorded(job_id, job.worker)
+    return job.meta.get(RESULT)

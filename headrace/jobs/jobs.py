@@ -1,0 +1,267 @@
+"""Jobs: the service of one OS process that takes jobs in, runs its queues, and takes its turn at the upkeep."""
+
+import asyncio
+import os
+import socket
+import sqlite3
+import uuid
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Final, Self
+
+from headrace.ground.errors import HeadraceError
+from headrace.ground.telemetry import LOG
+from headrace.jobs.catalogue import Catalogue
+from headrace.jobs.endings import Endings
+from headrace.jobs.errors import NoQueue, NotSqlite
+from headrace.jobs.executor import Calls, Executor, Surroundings
+from headrace.jobs.job import Inserted, MetaChange, NewJob
+from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.middleware import EnqueueMiddleware, RunMiddleware, passed
+from headrace.jobs.queue import JobQueue, QueueStatistics
+from headrace.jobs.running_job import RunningJob
+from headrace.jobs.stores.sqlite.inserting import insert_in
+from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.stores.store import Claimant, JobStore
+from headrace.jobs.upkeep.leader import Leader
+from headrace.jobs.upkeep.prune import KEPT, Keep, Prune
+from headrace.jobs.upkeep.rescue import Rescue
+from headrace.jobs.upkeep.stage import Stage
+from headrace.jobs.upkeep.upkeep import Chore, Upkeep
+from headrace.pipeline.process.scheduler import Scheduler
+
+WATCH_SECONDS: Final = 1.0
+"""How often it is seen what was cancelled elsewhere while it runs here, and written what running jobs noted down."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _node() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+@dataclass(frozen=True, slots=True)
+class JobsSettings:
+    """How a process runs jobs.
+
+    `grace_seconds` is what running jobs are given at the end, before they are put back. `kept` says how long ended jobs
+    stay. `places` are where workers run that would hold the loop, by the name of their executor. `chores` are more of
+    the upkeep, made with the store.
+    """
+
+    node: str = field(default_factory=_node)
+    grace_seconds: float = 15.0
+    kept: Sequence[Keep] = KEPT
+    enqueue_middleware: Sequence[EnqueueMiddleware] = ()
+    run_middleware: Sequence[RunMiddleware] = ()
+    places: Mapping[str, Calls] = field(default_factory=dict)
+    chores: Sequence[Callable[[JobStore], Chore]] = ()
+    now: Callable[[], datetime] = _utc_now
+
+
+_ANY_SETTINGS: Final = JobsSettings()
+
+
+class Jobs:
+    """Keeps the jobs of its workers in a store, and runs those of its queues.
+
+    A process that only enqueues has no queues; it opens the store and nothing else. `async with jobs:` opens and
+    closes it; inside of it, and from any thread meanwhile, its workers can be enqueued.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        catalogue: Catalogue,
+        queues: Mapping[str, int] | None = None,
+        settings: JobsSettings | None = None,
+    ) -> None:
+        """`queues` are how many jobs of each run at a time; none is run when it is None."""
+        self.store = store
+        self.catalogue = catalogue
+        self.settings = JobsSettings() if settings is None else settings
+        self.queues: dict[str, JobQueue] = {}
+        self._limits = dict(queues or {})
+        self._endings = Endings(store)
+        self._noted: dict[int, RunningJob] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the store, and begin to run."""
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop as `close` does."""
+        await self.close()
+
+    async def open(self) -> None:
+        """Open the store, take in jobs for the workers, run the queues. Raises what the store and the workers raise."""
+        await self.store.open()
+        try:
+            self.catalogue.bind(self)
+            await self._start()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Claim nothing more, give running jobs their grace, put back what is not done, and close the store.
+
+        Cancelled, it is not done: call it again.
+        """
+        for queue in self.queues.values():
+            await queue.stop(self.settings.grace_seconds)
+            await self.store.leave(queue.claimant)
+        self.queues.clear()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self._tasks.clear()
+        self.catalogue.unbind(self)
+        await self.store.close()
+
+    # Taking in
+
+    def now(self) -> datetime:
+        """Return the time, aware UTC."""
+        return self.settings.now()
+
+    async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
+        """Insert jobs in one transaction; they are durable at return. None stands for what a middleware dropped."""
+        found = [passed(job, self.settings.enqueue_middleware) for job in jobs]
+        return _in_place(found, await self.store.insert([job for job in found if job is not None]))
+
+    def insert_sync(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
+        """Do the same from any thread but the loop's, or with no loop at all, and wait."""
+        found = [passed(job, self.settings.enqueue_middleware) for job in jobs]
+        return _in_place(found, self.store.insert_sync([job for job in found if job is not None]))
+
+    def insert_in(self, connection: sqlite3.Connection, jobs: Sequence[NewJob]) -> list[Inserted | None]:
+        """Insert jobs through somebody's own connection to the store's file, and leave the commit to them."""
+        found = [passed(job, self.settings.enqueue_middleware) for job in jobs]
+        if not isinstance(self.store, SqliteStore):
+            raise NotSqlite(type(self.store).__name__)
+        return _in_place(found, insert_in(connection, [job for job in found if job is not None], self.now()))
+
+    async def result(self, job_id: int, timeout_seconds: float | None) -> object:
+        """Wait until a job has ended, at most so long; return its recorded result as JSON.
+
+        Raises TimeoutError, or a `JobsError` for a job that did not end as completed, or that keeps no result.
+        """
+        return await self._endings.result(job_id, timeout_seconds)
+
+    # Queues
+
+    def statistics(self) -> dict[str, QueueStatistics]:
+        """Return how the queues of this process stand."""
+        return {name: queue.statistics() for name, queue in self.queues.items()}
+
+    async def pause(self, name: str) -> None:
+        """Claim nothing more of a queue, here and after a restart, until `resume`. Raises `NoQueue`."""
+        self._queue(name).pause()
+        await self.store.change_queue(name, is_paused=True)
+
+    async def resume(self, name: str) -> None:
+        """Claim again. Raises `NoQueue`."""
+        self._queue(name).resume()
+        await self.store.change_queue(name, is_paused=False)
+
+    async def scale(self, name: str, limit: int) -> None:
+        """Run at most `limit` jobs of a queue at a time, here and after a restart. Raises `NoQueue`."""
+        self._queue(name).scale(limit)
+        await self.store.change_queue(name, limit=limit)
+
+    async def cancel(self, which: JobFilter) -> list[int]:
+        """Call off jobs that have not ended; those that run here are ended at once, others within seconds."""
+        ids = await self.store.cancel(which)
+        for job_id in ids:
+            for queue in self.queues.values():
+                queue.cancel(job_id, "it was cancelled while it ran")
+        return ids
+
+    def _queue(self, name: str) -> JobQueue:
+        if name not in self.queues:
+            raise NoQueue(name, self.queues)
+        return self.queues[name]
+
+    # Running
+
+    async def _start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.store.inserted = self._has_work
+        if not self._limits:
+            return
+        scheduler = Scheduler()
+        surroundings = Surroundings(self.now, self.settings.run_middleware, self.settings.places, tell=self._note)
+        execute = Executor(self.catalogue, surroundings)
+        kept = {one.queue: one for one in await self.store.queue_settings()}
+        for name, limit in self._limits.items():
+            said = kept.get(name)
+            claimant = Claimant(self.settings.node, uuid.uuid4().hex, name, self.catalogue.names)
+            queue = JobQueue(claimant, limit, self.store, execute, scheduler)
+            if said is not None:
+                queue.limit, queue.is_paused = said.limit or limit, said.is_paused
+            queue.told = self._endings.told
+            self.queues[name] = queue
+            queue.start()
+        self._begin(scheduler, self._watch(), "watch over running jobs")
+        self._begin(scheduler, self._upkeep().run(), "upkeep of jobs")
+
+    def _begin(self, scheduler: Scheduler, work: Coroutine[object, object, None], name: str) -> None:
+        self._tasks.append(scheduler.start_task(work, copy_context(), name))
+
+    def _upkeep(self) -> Upkeep:
+        store, settings = self.store, self.settings
+        chores: list[Chore] = [
+            Stage(store, settings.now, self._has_work),
+            Rescue(store),
+            Prune(store, settings.kept, settings.now),
+            *(make(store) for make in settings.chores),
+        ]
+        return Upkeep(Leader(store, settings.node), chores)
+
+    def _has_work(self, name: str) -> None:
+        """Have a queue look for jobs; from whatever thread."""
+        queue = self.queues.get(name)
+        if queue is None or self._loop is None:
+            return
+        try:
+            self._loop.call_soon_threadsafe(queue.has_work)
+        except RuntimeError:  # the loop is closed: what was inserted is found at the next start
+            LOG.debug("nobody runs queue %r any more", name)
+
+    def _note(self, running: RunningJob) -> None:
+        self._noted[running.id] = running
+
+    async def _watch(self) -> None:
+        """Now and then, see what was cancelled elsewhere, and write what running jobs noted down."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            try:
+                for queue in list(self.queues.values()):
+                    await queue.look_after()
+                await self._write_notes()
+            except HeadraceError as error:
+                LOG.error("the store cannot be asked what was cancelled, nor told how far jobs are: %s", error)
+
+    async def _write_notes(self) -> None:
+        noted, self._noted = self._noted, {}
+        changes = [MetaChange(one.id, one.attempt, meta) for one in noted.values() if (meta := one.take_changes())]
+        if changes:
+            await self.store.merge(changes)
+
+
+def _in_place(jobs: Iterable[NewJob | None], inserted: Iterable[Inserted]) -> list[Inserted | None]:
+    """Return what became of each job, where None stands for one that was dropped."""
+    told = iter(inserted)
+    return [None if job is None else next(told) for job in jobs]
