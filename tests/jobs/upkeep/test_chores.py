@@ -1,0 +1,120 @@
+"""What staging, rescue and pruning do to the jobs of a store, and when they are due again."""
+
+import logging
+
+import pytest
+
+from headrace.jobs.job import Completed, Failed, NewJob, after
+from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.stores.store import CRASH_LIMIT, MISSED_BEATS, PIECE, JobStore
+from headrace.jobs.upkeep.prune import KEPT, PAUSE_SECONDS, PRUNE_SECONDS, Keep, Prune
+from headrace.jobs.upkeep.rescue import RESCUE_SECONDS, Rescue
+from headrace.jobs.upkeep.stage import STAGE_LIMIT, STAGE_SECONDS, Stage
+from tests.fakes.job_clock import MovedClock
+from tests.fakes.kept_jobs import ALL, ME, OTHER, ended, in_state, inserted
+
+pytestmark = pytest.mark.asyncio
+
+
+async def test_what_is_due_is_staged_and_its_queue_told(store: JobStore, clock: MovedClock) -> None:
+    told: list[str] = []
+    stage = Stage(store, clock, told.append)
+    later = after(clock(), 0.5)
+    await inserted(store, NewJob("build", queue="slow", scheduled_at=later), NewJob("build", scheduled_at=clock()))
+    assert await stage.run() == 0.5
+    assert told == ["default"]
+    clock.move(0.5)
+    await stage.run()
+    assert told == ["default", "slow"]
+    assert await store.count(JobFilter(states=frozenset({"available"}))) == 2
+
+
+async def test_a_job_that_failed_is_staged_when_it_may_be_tried_again(store: JobStore, clock: MovedClock) -> None:
+    told: list[str] = []
+    await inserted(store, NewJob("build"))
+    (job,) = await store.claim(ME, 1)
+    await ended(store, job, Failed("no luck", 0.25))
+    assert await Stage(store, clock, told.append).run() == 0.25
+    clock.move(0.25)
+    await Stage(store, clock, told.append).run()
+    assert told == ["default"]
+
+
+async def test_staging_looks_again_within_a_second_whatever_waits(store: JobStore, clock: MovedClock) -> None:
+    stage = Stage(store, clock, lambda _: None)
+    assert await stage.run() == STAGE_SECONDS < 1
+    await inserted(store, NewJob("build", scheduled_at=after(clock(), 3600)))
+    assert await stage.run() == STAGE_SECONDS
+
+
+async def test_staging_of_very_many_goes_on_at_once(store: JobStore, clock: MovedClock) -> None:
+    await inserted(store, *(NewJob("build", scheduled_at=clock()) for _ in range(STAGE_LIMIT + 1)))
+    stage = Stage(store, clock, lambda _: None)
+    assert await stage.run() == 0
+    assert await stage.run() == STAGE_SECONDS
+    assert await store.count(JobFilter(states=frozenset({"available"}))) == STAGE_LIMIT + 1
+
+
+async def test_what_a_dead_process_ran_is_rescued_in_time(store: JobStore) -> None:
+    await inserted(store, NewJob("build"))
+    await store.claim(OTHER, 1)
+    await store.leave(OTHER)
+    rescue = Rescue(store)
+    for _ in range(MISSED_BEATS + 1):
+        await store.beat()
+    assert await rescue.run() == RESCUE_SECONDS
+    assert (rescue.rescued, rescue.set_aside) == (1, 0)
+    assert len(await store.claim(ME, 1)) == 1
+
+
+async def test_what_kills_each_process_that_runs_it_is_set_aside_and_said(
+    store: JobStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    await inserted(store, NewJob("poison"))
+    rescue = Rescue(store)
+    with caplog.at_level(logging.ERROR):
+        for _ in range(CRASH_LIMIT):
+            await store.claim(OTHER, 1)
+            await store.leave(OTHER)
+            for _ in range(MISSED_BEATS + 1):
+                await store.beat()
+            await rescue.run()
+    assert (rescue.rescued, rescue.set_aside) == (CRASH_LIMIT - 1, 1)
+    assert "is set aside: each process that ran it has died" in caplog.records[0].message
+
+
+async def test_what_ended_long_ago_is_pruned_and_no_more(store: JobStore, clock: MovedClock) -> None:
+    prune = Prune(store, [Keep("completed", 60), Keep("discarded", None, 1)], clock)
+    for _ in range(3):
+        await in_state(store, "completed")
+        await in_state(store, "discarded")
+        clock.move(40)
+    waiting = await in_state(store, "available")
+    assert await prune.run() == PRUNE_SECONDS
+    left = [(job.state, job.id) for job in await store.find(ALL, 10)]
+    assert left == [("available", waiting.id), ("discarded", 6), ("completed", 5)]
+    assert prune.pruned == 4
+
+
+async def test_pruning_of_very_many_goes_on_after_a_pause(store: JobStore, clock: MovedClock) -> None:
+    await inserted(store, *(NewJob("build") for _ in range(PIECE + 1)))
+    for job in await store.claim(ME, PIECE + 1):
+        await ended(store, job, Completed())
+    clock.move(61)
+    prune = Prune(store, [Keep("completed", 60)], clock)
+    assert await prune.run() == PAUSE_SECONDS
+    assert await prune.run() == PRUNE_SECONDS
+    assert await store.count(ALL) == 0
+
+
+async def test_what_is_kept_without_end_is_never_asked_for(store: JobStore, clock: MovedClock) -> None:
+    await in_state(store, "completed")
+    clock.move(10**9)
+    prune = Prune(store, [Keep("completed")], clock)
+    assert await prune.run() == PRUNE_SECONDS
+    assert await store.count(ALL) == 1
+
+
+async def test_each_end_of_a_job_is_pruned_in_time_unless_it_is_said_otherwise() -> None:
+    assert [one.state for one in KEPT] == ["completed", "cancelled", "discarded"]
+    assert all(one.seconds and one.count for one in KEPT)
