@@ -144,6 +144,9 @@ class JobStore(Protocol):
     async def count(self, which: JobFilter) -> int:
         """Return how many jobs fit."""
 
+    async def has(self, which: JobFilter) -> bool:
+        """Return whether any job fits."""
+
     async def counts(self) -> list[JobCount]:
         """Return how many jobs there are, by queue and state; none of 0."""
 
@@ -160,6 +163,9 @@ class JobStore(Protocol):
 
     async def release(self, which: JobFilter) -> list[int]:
         """Let go of what is suspended: available, or scheduled when its time is yet to come."""
+
+    async def suspend(self, which: JobFilter) -> list[int]:
+        """Hold back what does not execute, until it is released; what has ended may run once more."""
 
     async def delete(self, which: JobFilter) -> list[int]:
         """Delete what does not execute."""

@@ -28,6 +28,11 @@ CHANGES: dict[str, tuple[Change, frozenset[State], State | None]] = {
     ),
     "run_now": (lambda store, which: store.run_now(which), frozenset({"scheduled", "retryable"}), "available"),
     "release": (lambda store, which: store.release(which), frozenset({"suspended"}), "available"),
+    "suspend": (
+        lambda store, which: store.suspend(which),
+        frozenset(STATES) - {"suspended", "executing"},
+        "suspended",
+    ),
     "delete": (lambda store, which: store.delete(which), frozenset(STATES) - {"executing"}, None),
 }
 
@@ -91,3 +96,15 @@ async def test_a_change_of_many_concerns_all_that_fit_and_no_others(store: JobSt
     assert await store.count(JobFilter(states=frozenset({"available"}))) == len(ids[::2])
     assert await store.delete(JobFilter(states=frozenset({"cancelled"}))) == ids[1::2]
     assert await store.count(ALL) == len(ids[::2])
+
+
+async def test_what_is_suspended_again_has_an_attempt_to_spare_once_released(store: JobStore) -> None:
+    (job_id,) = await inserted(store, NewJob("build", max_attempts=1))
+    (job,) = await store.claim(ME, 1)
+    await ended(store, job, Failed("no luck", None))
+    assert await store.suspend(ALL) == [job_id]
+    held = await got(store, job_id)
+    assert (held.state, held.discarded_at, held.attempt, held.max_attempts) == ("suspended", None, 1, 2)
+    assert await store.claim(ME, 1) == []
+    await store.release(ALL)
+    assert [one.id for one in await store.claim(ME, 1)] == [job_id]

@@ -17,6 +17,7 @@ from tests.fakes.kept_jobs import ALL, ME, inserted
 
 NAMES = st.sampled_from(["a", "b", "c"])
 SCALARS: st.SearchStrategy[Scalar] = st.sampled_from([None, True, False, 0, 1, 1.5, "1", "true", "", "ü"])
+GROUPS = st.sampled_from(["workflow_id", "batch_id", "chain_id", "a"])
 JOBS = st.builds(
     NewJob,
     worker=NAMES,
@@ -24,6 +25,7 @@ JOBS = st.builds(
     tags=st.lists(NAMES, max_size=2),
     state=st.sampled_from(STATES),
     args=st.dictionaries(NAMES, SCALARS | st.dictionaries(NAMES, SCALARS, max_size=1), max_size=2),
+    meta=st.dictionaries(GROUPS, SCALARS, max_size=2),
 )
 
 
@@ -39,6 +41,7 @@ FILTERS = st.builds(
     workers=_some(NAMES),
     tags=_some(NAMES),
     args=st.dictionaries(st.sampled_from(["a", "b", "a.a", "a.b"]), SCALARS, max_size=2),
+    meta=st.dictionaries(GROUPS, st.sampled_from(["1", "true", "", "ü"]), max_size=1),
     before_id=st.none() | st.integers(1, 20),
 )
 
@@ -70,6 +73,7 @@ def test_what_is_found_is_what_fits(
             assert await kept.find(one, 10_000, is_newest_first=False) == fitting
             assert await kept.find(one, 2) == fitting[::-1][:2]
             assert await kept.count(one) == len(fitting)
+            assert await kept.has(one) == bool(fitting)
 
     runner.run(check())
 

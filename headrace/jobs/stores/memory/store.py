@@ -128,6 +128,10 @@ class MemoryStore:
         """Return how many jobs fit."""
         return len(self._fitting(which))
 
+    async def has(self, which: JobFilter) -> bool:
+        """Return whether any job fits."""
+        return any(map(which.matches, self._jobs.values()))
+
     async def counts(self) -> list[JobCount]:
         """Return how many jobs there are, by queue and state; none of 0."""
         counts = Counter((job.queue, job.state) for job in self._jobs.values())
@@ -150,6 +154,10 @@ class MemoryStore:
     async def release(self, which: JobFilter) -> list[int]:
         """Let go of what is suspended: available, or scheduled when its time is yet to come."""
         return self._change("release", which)
+
+    async def suspend(self, which: JobFilter) -> list[int]:
+        """Hold back what does not execute, until it is released; what has ended may run once more."""
+        return self._change("suspend", which)
 
     async def delete(self, which: JobFilter) -> list[int]:
         """Delete what does not execute."""

@@ -96,11 +96,22 @@ def release(job: Job, now: datetime) -> bool:
     return True
 
 
+def suspend(job: Job, now: datetime) -> bool:  # noqa: ARG001 - as all changes are
+    """Hold it back, unless it is so or executes."""
+    if job.state in {"suspended", "executing"}:
+        return False
+    job.state, job.max_attempts = "suspended", max(job.max_attempts, job.attempt + 1)
+    job.completed_at = job.cancelled_at = job.discarded_at = None
+    job.meta = merged(job.meta, {"crashes": None})
+    return True
+
+
 CHANGES: Final[Mapping[str, Callable[[Job, datetime], bool]]] = {
     "cancel": cancel,
     "retry": retry,
     "run_now": run_now,
     "release": release,
+    "suspend": suspend,
 }
 """What may be done to jobs, but to delete them; each says whether it was done."""
 

@@ -11,7 +11,7 @@ from headrace.jobs.stores.json_text import to_json
 from headrace.jobs.stores.sqlite.queries import query
 from headrace.jobs.stores.store import PruneRule
 
-Change = Literal["cancel", "retry", "run_now", "release", "delete"]
+Change = Literal["cancel", "retry", "run_now", "release", "suspend", "delete"]
 """What may be done to jobs; each is a query of that name."""
 
 Changed = tuple[int, str, State]

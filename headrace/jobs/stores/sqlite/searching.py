@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 
+from headrace.jobs.groups import GROUP_KEYS
 from headrace.jobs.job import Job
 from headrace.jobs.job_filter import JobFilter, Scalar
 from headrace.jobs.stores.json_text import to_json
@@ -34,6 +35,14 @@ def count(connection: sqlite3.Connection, which: JobFilter) -> int:
     return int(found)
 
 
+def has(connection: sqlite3.Connection, which: JobFilter) -> bool:
+    """Return whether any fits, without a look at the others."""
+    where, values = _where(which)
+    text = f"select exists (select 1 from oban_jobs where {where})"  # noqa: S608 - all constants
+    (found,) = connection.execute(text, values).fetchone()
+    return bool(found)
+
+
 def _where(which: JobFilter) -> tuple[str, list[object]]:
     texts, values = ["true"], list[object]()
     for text, of_it in _conditions(which):
@@ -51,6 +60,16 @@ def _conditions(which: JobFilter) -> Iterator[Condition]:
         yield condition("before_id"), [which.before_id]
     for path, value in which.args.items():
         yield _of_args("$" + "".join(f'."{key}"' for key in path.split(".")), value)
+    for key, text in which.meta.items():
+        yield _of_meta(key, text)
+
+
+def _of_meta(key: str, text: str) -> Condition:
+    """Return the condition of a key of the meta, in the very words of its index if it has one."""
+    if key in GROUP_KEYS:
+        return condition(f"meta_{key}"), [text]
+    path = f'$."{key}"'
+    return condition("meta_text"), [path, path, text]
 
 
 def _of_args(path: str, value: Scalar) -> Condition:

@@ -159,6 +159,10 @@ class SqliteStore:
         """Return how many jobs fit."""
         return await self._reader.run(lambda connection: searching.count(connection, which))
 
+    async def has(self, which: JobFilter) -> bool:
+        """Return whether any job fits."""
+        return await self._reader.run(lambda connection: searching.has(connection, which))
+
     async def counts(self) -> list[JobCount]:
         """Return how many jobs there are, by queue and state; none of 0."""
         return await self._reader.run(lambda c: [JobCount(*row) for row in c.execute(query("counts"))])
@@ -180,6 +184,10 @@ class SqliteStore:
     async def release(self, which: JobFilter) -> list[int]:
         """Let go of what is suspended: available, or scheduled when its time is yet to come."""
         return await self._change("release", which)
+
+    async def suspend(self, which: JobFilter) -> list[int]:
+        """Hold back what does not execute, until it is released; what has ended may run once more."""
+        return await self._change("suspend", which)
 
     async def delete(self, which: JobFilter) -> list[int]:
         """Delete what does not execute."""

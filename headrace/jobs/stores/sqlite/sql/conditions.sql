@@ -21,3 +21,11 @@ iif(json_valid(args), json_type(args, ?), null) = 'null'
 iif(json_valid(args), json_type(args, ?), null) = 'text' and json_extract(args, ?) = ?
 -- args_number
 iif(json_valid(args), json_type(args, ?), null) in ('integer', 'real') and json_extract(args, ?) = ?
+-- meta_workflow_id
+meta <> '{}' and iif(json_valid(meta), json_extract(meta, '$.workflow_id'), null) = ?
+-- meta_batch_id
+meta <> '{}' and iif(json_valid(meta), json_extract(meta, '$.batch_id'), null) = ?
+-- meta_chain_id
+meta <> '{}' and iif(json_valid(meta), json_extract(meta, '$.chain_id'), null) = ?
+-- meta_text
+iif(json_valid(meta), json_type(meta, ?), null) = 'text' and json_extract(meta, ?) = ?
