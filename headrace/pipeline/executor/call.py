@@ -1,0 +1,155 @@
+"""Call: one function that runs in a thread or an OS process, and the handle to it."""
+
+import asyncio
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar, cast
+
+from headrace.ground.telemetry import LOG
+from headrace.pipeline.executor.errors import CallOverdue, RemoteError
+
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Returned(Generic[R_co]):
+    """The function has returned this."""
+
+    result: R_co
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """The function has not returned, and this is why."""
+
+    error: Exception
+
+
+class Call(Generic[R_co]):
+    """One run of a function; it ends exactly once, and how it did can be asked for as often as you like.
+
+    For use on the loop of its executor alone.
+    """
+
+    __slots__ = ("_ended", "_is_left", "_outcome", "_stop", "can_be_stopped", "name")
+
+    def __init__(self, name: str, stop: Callable[[], None] | None) -> None:
+        """`stop` begins to end what runs the function; None where that cannot be done."""
+        self.name: Final = name
+        self.can_be_stopped: Final = stop is not None
+        self._stop = stop
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._outcome: Returned[R_co] | Raised | None = None
+        self._is_left = False
+
+    def __repr__(self) -> str:
+        return f"<Call {self.name!r} {'runs' if self._outcome is None else self._outcome}>"
+
+    @property
+    def outcome(self) -> Returned[R_co] | Raised | None:
+        """How the function ended; None as long as it runs."""
+        return self._outcome
+
+    @property
+    def is_left(self) -> bool:
+        """Whether whoever waited for it has gone, and it still runs."""
+        return self._is_left and self._outcome is None
+
+    async def ended(self) -> Returned[R_co] | Raised:
+        """Wait until the function runs no more, and return how it ended. On cancellation the call goes on."""
+        if self._outcome is None:
+            await asyncio.shield(self._ended)
+        return cast("Returned[R_co] | Raised", self._outcome)
+
+    async def result(self) -> R_co:
+        """Return what the function returned, or raise what it raised. On cancellation the call goes on.
+
+        What an OS process raised has the traceback from there as its cause.
+        """
+        outcome = self._outcome or await self.ended()
+        if isinstance(outcome, Raised):
+            raise outcome.error
+        return outcome.result
+
+    def stop(self) -> bool:
+        """Begin to end the function, and return whether that can be done; `ended` says when it has been.
+
+        An OS process is terminated, and killed after its grace; the call then fails with CallStopped, unless it ended
+        before. A thread goes on.
+        """
+        if self._stop is not None and self._outcome is None:
+            self._stop()
+        return self.can_be_stopped
+
+    async def finish(self, timeout_seconds: float | None) -> R_co:
+        """Return the result as `result` does, but stop the function when that is cancelled or takes too long.
+
+        Where the function can be stopped, it has ended before this raises; a second cancellation does not wait for its
+        grace. A thread is left behind: `ended` then says when it has returned, and how. Raises CallOverdue.
+        """
+        try:
+            async with asyncio.timeout(timeout_seconds) as deadline:
+                await self.ended()
+        except TimeoutError:
+            await self._leave()
+        except asyncio.CancelledError:
+            await self._leave()
+            raise
+        finally:
+            if self._outcome is None:
+                self.stop()
+        if deadline.expired() and not isinstance(self._outcome, Returned):
+            raise CallOverdue(self.name, cast("float", timeout_seconds))
+        return await self.result()
+
+    def leave(self) -> None:
+        """Say that nobody waits for it any more, so that it is logged if it raises."""
+        self._is_left = True
+
+    def settle(self, outcome: Returned[R_co] | Raised) -> None:
+        """Say how it ended, unless that was said before: for whoever runs the function."""
+        if self._outcome is not None:
+            return
+        if self._is_left and not self.can_be_stopped and isinstance(outcome, Raised):
+            LOG.warning("%r raised after whoever waited for it had gone: %r", self.name, outcome.error)
+        self._outcome = outcome
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    async def _leave(self) -> None:
+        self.leave()
+        if not self.stop():
+            return
+        while self._outcome is None:
+            try:
+                await asyncio.shield(self._ended)
+            except asyncio.CancelledError:
+                self.stop()
+                raise
+
+
+def raised(name: str, error: BaseException) -> Raised:
+    """Return the outcome of a function that raised, such that it ends nothing but the call.
+
+    >>> raised("shop:price", SystemExit(3)).error.class_name
+    'SystemExit'
+    """
+    if isinstance(error, Exception):
+        return Raised(error)
+    text = "".join(traceback.format_exception(error))
+    return Raised(RemoteError(name, type(error).__name__, str(error), text))
+
+
+def function_name(function: object) -> str:
+    """Return how a function is called in sentences: `module:qualname`, or what was given as text.
+
+    >>> function_name(function_name)
+    'headrace.pipeline.executor.call:function_name'
+    """
+    if isinstance(function, str):
+        return function
+    inner = getattr(function, "func", function)
+    qualname = getattr(inner, "__qualname__", None) or type(inner).__qualname__
+    return f"{getattr(inner, '__module__', None) or type(inner).__module__}:{qualname}"

@@ -1,0 +1,160 @@
+"""The errors of executors, a branch of the tree in `headrace.ground.errors`.
+
+::
+
+    HeadraceError
+    └── ExecutorError             a function that is run in a thread or an OS process
+        ├── BadLimit              an executor in which nothing could run
+        ├── BadFunction           a function that an executor cannot take
+        ├── ExecutorClosed        the executor runs nothing more
+        ├── CallOverdue           the function did not return in time
+        ├── CallStopped           the call was ended before the function returned
+        ├── RemoteError           the function raised what cannot be raised here as what it was
+        └── OutsideError          what only another OS process can do wrong
+            ├── WorkerDied        the OS process ended while it ran the function
+            ├── WorkerNotStarted  an OS process could not be started, or could not import what it should
+            ├── NotReachable      the OS process cannot find the function, or what it is to be called with
+            ├── Unpicklable       the function, an argument or the result cannot be pickled
+            ├── ResultTooLarge    the result is larger than the executor allows
+            └── UnguardedMain     the main script would start itself again in each OS process
+"""
+
+from headrace.ground.errors import HeadraceError
+
+
+class ExecutorError(HeadraceError):
+    """Something about a function that is run in a thread or in an OS process."""
+
+
+class BadLimit(ExecutorError):
+    """An executor could run nothing."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"an executor with the limit {limit} lets nothing run: give it 1 or more")
+
+
+class BadFunction(ExecutorError):
+    """An executor is given a function that it cannot take."""
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name = name
+        super().__init__(f"{name!r} {why}")
+
+
+class ExecutorClosed(ExecutorError):
+    """The executor is closed, or was closed before the function could begin or return."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"{name!r} was not run to its end, for its executor is closed: run it before, or make another")
+
+
+class CallOverdue(ExecutorError, TimeoutError):
+    """The function did not return in time.
+
+    An OS process has been ended by now. A thread cannot be: it goes on, keeps its slot, and how it ends can be had.
+    """
+
+    def __init__(self, name: str, seconds: float) -> None:
+        self.name = name
+        self.seconds = seconds
+        super().__init__(f"{name!r} did not return within {seconds:g} s: give it longer with executor.within(seconds)")
+
+
+class CallStopped(ExecutorError):
+    """The call was ended on purpose before the function returned."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"{name!r} was stopped before it returned: run it again if its result is still wanted")
+
+
+class RemoteError(ExecutorError):
+    """The function raised what cannot be raised here as what it was.
+
+    Either its class cannot be imported and pickled, or it is one that would end more than the call: SystemExit,
+    KeyboardInterrupt, CancelledError. `traceback_text` is what Python prints of it.
+    """
+
+    def __init__(self, name: str, class_name: str, message: str, traceback_text: str) -> None:
+        self.name = name
+        self.class_name = class_name
+        self.message = message
+        self.traceback_text = traceback_text
+        text = f"{class_name}: {message}" if message else class_name
+        super().__init__(f"{name!r} raised {text}: see traceback_text for where, and let it raise an error instead")
+
+
+class OutsideError(ExecutorError):
+    """Something that only a function in another OS process can come to."""
+
+
+class WorkerDied(OutsideError):
+    """The OS process ended while it ran the function; below 0, `exit_code` is the number of the signal."""
+
+    def __init__(self, name: str, exit_code: int, pid: int) -> None:
+        self.name = name
+        self.exit_code = exit_code
+        self.pid = pid
+        how = f"signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
+        super().__init__(
+            f"OS process {pid} ended with {how} while it ran {name!r}: run it again only if it may run twice, "
+            "and look for a crash, os._exit or too little memory"
+        )
+
+
+class WorkerNotStarted(OutsideError):
+    """An OS process could not be started, or could not import what it should."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(f"no OS process could be started to run functions ({why}): mend that, then call again")
+
+
+class NotReachable(OutsideError):
+    """The OS process cannot find the function, or the class of an argument, or cannot unpickle it."""
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name = name
+        self.why = why
+        super().__init__(
+            f"an OS process could not load {name!r} and its arguments ({why}): "
+            "define them at the top of a module that it can import"
+        )
+
+
+class Unpicklable(OutsideError):
+    """The function, an argument or the result cannot be pickled, or a result cannot be unpickled."""
+
+    def __init__(self, name: str, what: str, why: str) -> None:
+        self.name = name
+        self.what = what
+        self.why = why
+        super().__init__(
+            f"{what} of {name!r} cannot cross to another OS process ({why}): "
+            "use plain data, and functions and classes from the top of a module"
+        )
+
+
+class ResultTooLarge(OutsideError):
+    """The result, pickled, is larger than the executor allows."""
+
+    def __init__(self, name: str, size_bytes: int, limit_bytes: int) -> None:
+        self.name = name
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+        super().__init__(
+            f"the result of {name!r} has {size_bytes} bytes, and {limit_bytes} are allowed: "
+            "return less, write it to a file, or raise max_result_bytes"
+        )
+
+
+class UnguardedMain(OutsideError):
+    """An OS process that loads the main script would run it all, and start OS processes of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the main script starts OS processes while one of them loads it: put what it runs under "
+            "`if __name__ == '__main__':`, or move the functions to a module of their own"
+        )

@@ -1,0 +1,155 @@
+"""What every executor has: a bounded number of slots, calls that are counted, and an end."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import ParamSpec, Self, TypeVar, overload
+
+from headrace.pipeline.executor.call import Call, Raised, Returned, function_name
+from headrace.pipeline.executor.errors import BadLimit, CallStopped, ExecutorClosed
+from headrace.pipeline.executor.slots import Slots
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(slots=True)
+class CallCounts:
+    """How the calls of an executor have ended so far."""
+
+    returned: int = 0
+    raised: int = 0
+    stopped: int = 0
+
+
+class Executor(ABC):
+    """Runs functions elsewhere, at most `limit` at a time; those who wait for a slot are served in order.
+
+    It belongs to the event loop on which it runs its first function, and is for that loop's thread alone. Leave it by
+    `async with`, or close it.
+    """
+
+    def __init__(self, limit: int) -> None:
+        if limit < 1:
+            raise BadLimit(limit)
+        self._slots = Slots(limit)
+        self._calls: set[Call[object]] = set()
+        self._counts = CallCounts()
+        self._is_closed = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    @property
+    def limit(self) -> int:
+        """How many functions may run at a time."""
+        return self._slots.limit
+
+    @property
+    def left(self) -> tuple[Call[object], ...]:
+        """The calls that still run although whoever waited for them has gone: cancelled, or out of time."""
+        return tuple(call for call in self._calls if call.is_left)
+
+    def resize(self, limit: int) -> None:
+        """Change how many functions may run at a time; what runs goes on."""
+        if limit < 1:
+            raise BadLimit(limit)
+        self._slots.resize(limit)
+
+    def within(self, seconds: float) -> "Bounded":
+        """Return the same executor, but with CallOverdue for functions that run longer; a wait for a slot is free."""
+        return Bounded(self, seconds)
+
+    @overload
+    async def run(self, function: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    async def run(self, function: str, *args: object, **kwargs: object) -> object: ...
+
+    async def run(self, function: Callable[..., object] | str, *args: object, **kwargs: object) -> object:
+        """Run a function and return its result, or raise what it raised.
+
+        On cancellation either it has not begun, or it is stopped as `Call.finish` says: an OS process has ended by
+        then, a thread goes on, keeps its slot, and is one of `left`. Raises ExecutorError for what is not the
+        function's own.
+        """
+        call: Call[object] = await self.start(function, *args, **kwargs)
+        return await call.finish(None)
+
+    @overload
+    async def start(self, function: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> Call[R]: ...
+    @overload
+    async def start(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Call[R]: ...
+    @overload
+    async def start(self, function: str, *args: object, **kwargs: object) -> Call[object]: ...
+
+    async def start(self, function: Callable[..., object] | str, *args: object, **kwargs: object) -> Call[object]:
+        """Wait for a slot, begin to run a function, and return the handle to that call.
+
+        On cancellation it has not begun. Raises ExecutorClosed and BadFunction, and what `_begin` of the executor does.
+        """
+        name = function_name(function)
+        await self._take_slot(name)
+        try:
+            call = self._begin(name, function, args, kwargs)
+        except BaseException:
+            self._slots.give_back()
+            raise
+        self._calls.add(call)
+        return call
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Take nothing more in, and end what can be ended."""
+
+    @abstractmethod
+    def _begin(
+        self, name: str, function: Callable[..., object] | str, args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> Call[object]:
+        """Begin to run a function, for which a slot is taken; give that back when it has ended."""
+
+    async def _take_slot(self, name: str) -> None:
+        is_taken = False if self._is_closed else await self._slots.take()
+        if is_taken and not self._is_closed:
+            return
+        if is_taken:  # it was closed between the grant of the slot and this turn
+            self._slots.give_back()
+        raise ExecutorClosed(name)
+
+    def _settle(self, call: Call[object], outcome: Returned[object] | Raised) -> None:
+        """Count and tell how a call ended."""
+        self._calls.discard(call)
+        if isinstance(outcome, Returned):
+            self._counts.returned += 1
+        elif isinstance(outcome.error, CallStopped | ExecutorClosed):
+            self._counts.stopped += 1
+        else:
+            self._counts.raised += 1
+        call.settle(outcome)
+
+
+class Bounded:
+    """An executor whose functions have to return in time."""
+
+    def __init__(self, executor: Executor, seconds: float) -> None:
+        self._executor = executor
+        self._seconds = seconds
+
+    @overload
+    async def run(self, function: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    async def run(self, function: str, *args: object, **kwargs: object) -> object: ...
+
+    async def run(self, function: Callable[..., object] | str, *args: object, **kwargs: object) -> object:
+        """Do what `Executor.run` does; raises CallOverdue, then as if it had been cancelled."""
+        call: Call[object] = await self._executor.start(function, *args, **kwargs)
+        return await call.finish(self._seconds)

@@ -1,0 +1,132 @@
+"""Runs sync functions in threads, so that one that blocks does not block the event loop."""
+
+import asyncio
+import contextvars
+import inspect
+import queue
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+from headrace.pipeline.executor.call import Call, Raised, Returned, raised
+from headrace.pipeline.executor.errors import BadFunction
+from headrace.pipeline.executor.executor import Executor
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadStatistics:
+    """The counts of an executor: threads that live and that run something, calls that wait, and how they ended."""
+
+    limit: int
+    alive: int
+    busy: int
+    waiting: int
+    left: int
+    returned: int
+    raised: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What a thread is to do, and on which loop it tells how that ended."""
+
+    work: Callable[[], object]
+    name: str
+    loop: asyncio.AbstractEventLoop
+    tell: Callable[[Returned[object] | Raised], None]
+
+
+class ThreadExecutor(Executor):
+    """Runs `def` functions in at most `limit` threads, each in a copy of its caller's context.
+
+    A thread cannot be ended. When the wait for a call is cancelled or too long, its slot stays taken until the function
+    returns: `Executor.left` has the call, `Call.ended` tells how it ended. Threads are started when they are first
+    needed, are kept, and do not hold up the end of the OS process.
+    """
+
+    def __init__(self, limit: int, *, name: str = "headrace-executor") -> None:
+        """`name` begins the name of each thread."""
+        super().__init__(limit)
+        self._name = name
+        self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
+        self._alive = 0
+
+    def statistics(self) -> ThreadStatistics:
+        """Return the counts as they are now."""
+        return ThreadStatistics(
+            limit=self.limit,
+            alive=self._alive,
+            busy=self._slots.taken,
+            waiting=self._slots.waiting,
+            left=len(self.left),
+            returned=self._counts.returned,
+            raised=self._counts.raised,
+        )
+
+    def resize(self, limit: int) -> None:
+        """Change how many functions may run at a time; threads above it end once they have nothing to do."""
+        super().resize(limit)
+        self._shrink()
+
+    async def aclose(self, *, timeout_seconds: float | None = 0.0) -> None:
+        """Take nothing more in, and wait that long for what runs; who waits for a slot gets ExecutorClosed.
+
+        What runs for longer goes on, and is one of `left`; its thread ends with it. None waits for as long as it takes.
+        """
+        self._is_closed = True
+        self._slots.dismiss()
+        running = list(self._calls)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                for call in running:
+                    await call.ended()
+        for call in self._calls:
+            call.leave()
+        self._shrink()
+
+    def _begin(
+        self, name: str, function: Callable[..., object] | str, args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> Call[object]:
+        if isinstance(function, str):
+            raise BadFunction(name, "is a text: give a ThreadExecutor the function itself")
+        if inspect.iscoroutinefunction(function):
+            raise BadFunction(name, "is an async def, which blocks nobody: await it, or run it in a ProcessExecutor")
+        call: Call[object] = Call(name, None)
+        work = partial(contextvars.copy_context().run, partial(function, *args, **kwargs))
+        order = _Order(work, name, asyncio.get_running_loop(), partial(self._finished, call))
+        if self._slots.taken > self._alive:
+            self._start_thread()
+        self._orders.put(order)
+        return call
+
+    def _finished(self, call: Call[object], outcome: Returned[object] | Raised) -> None:
+        self._slots.give_back()
+        self._settle(call, outcome)
+        self._shrink()
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=_serve, args=(self._orders,), name=f"{self._name}-{self._alive}", daemon=True)
+        thread.start()
+        self._alive += 1
+
+    def _shrink(self) -> None:
+        """End the threads that nothing could be given to."""
+        wanted = self._slots.taken if self._is_closed else max(self._slots.taken, self.limit)
+        while self._alive > wanted:
+            self._alive -= 1
+            self._orders.put(None)
+
+
+def _serve(orders: "queue.SimpleQueue[_Order | None]") -> None:
+    """Do what is ordered, one after the other, until told to end: the body of a thread."""
+    while (order := orders.get()) is not None:
+        outcome: Returned[object] | Raised
+        try:
+            outcome = Returned(order.work())
+        except BaseException as error:  # noqa: BLE001 - whoever waits is told
+            outcome = raised(order.name, error)
+        with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
+            order.loop.call_soon_threadsafe(order.tell, outcome)
+        del order, outcome  # an idle thread keeps nothing alive
