@@ -9,12 +9,15 @@ from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 from pydantic.errors import PydanticUserError
 
+from headrace.jobs.answers import Cancel, Discard, Snooze
 from headrace.jobs.codec import Codec, Unfit, is_json
 from headrace.jobs.errors import BadArguments, BadWorker
 from headrace.jobs.running_job import RunningJob
 
 _PLAIN: Final = frozenset({int, str, bool, float})
 """What needs no codec where the value is of the very class: it is JSON already."""
+
+_ANSWERS: Final = frozenset({Snooze, Cancel, Discard})
 
 _SURE: Final = frozenset({int, bool})
 """Of those, what is JSON whatever the value: of the others nan and broken text are not."""
@@ -36,6 +39,8 @@ class _Shape:
     """Of `**others`, when the function has that."""
     running: str | None
     """The parameter that is given the running job."""
+    is_bare: bool
+    """Whether it may be called with nothing at all."""
 
 
 class Arguments:
@@ -56,12 +61,25 @@ class Arguments:
         """Read the annotations now. Raises `BadWorker` for one that names nothing, or that no JSON can hold."""
         self._shape()
 
+    def result_codec(self) -> Codec:
+        """Return what makes the function's result JSON and back. Raises `BadWorker` for one that no JSON can hold.
+
+        The answers that it may give in place of a result are none.
+        """
+        hint = _hints(self._function, self._worker).get("return", Any)
+        if get_origin(hint) in {Union, UnionType}:
+            results = tuple(one for one in get_args(hint) if one not in _ANSWERS)
+            hint = Union[results] if results else Any  # noqa: UP007 - of a tuple
+        return _codec_of(self._worker, "result", hint)
+
     def bound(self, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, object]:
         """Return the call's arguments by parameter name, as JSON values; defaults left out stay left out.
 
         Raises `BadArguments` for a call that the function would refuse, and for a value that does not fit.
         """
         shape = self._kept or self._shape()
+        if shape.is_bare and not args and not kwargs:
+            return {}
         if len(args) > len(shape.positional):
             raise self._refusal(None, f"takes {len(shape.positional)} arguments by place, and was given {len(args)}")
         values = dict(zip(shape.positional, args, strict=False))
@@ -93,6 +111,8 @@ class Arguments:
         Raises `BadArguments` for args that do not fit, or do not fit any more.
         """
         shape = self._kept or self._shape()
+        if shape.is_bare and not args:
+            return [], {}
         if not shape.required <= args.keys():
             raise self._missing(shape, args)
         values: dict[str, object] = {}
@@ -177,15 +197,18 @@ def _shape(function: Callable[..., object], worker: str, signature: inspect.Sign
     running = next((name for name in signature.parameters if name not in parameters), None)
     if running is not None and signature.parameters[running].kind is inspect.Parameter.POSITIONAL_ONLY:
         raise BadWorker(worker, f"its {running!r} gets the running job by name: take the / after it away")
+    required = frozenset(one.name for one in named if one.default is one.empty)
+    by_place_only = tuple(one.name for one in named if one.kind is one.POSITIONAL_ONLY)
     return _Shape(
         positional=tuple(one.name for one in named if one.kind is not one.KEYWORD_ONLY),
-        by_place_only=tuple(one.name for one in named if one.kind is one.POSITIONAL_ONLY),
+        by_place_only=by_place_only,
         defaults={one.name: one.default for one in named if one.default is not one.empty},
-        required=frozenset(one.name for one in named if one.default is one.empty),
+        required=required,
         plain={name: hints[name] for name in codecs if hints.get(name) in _PLAIN},
         codecs=codecs,
         others=of_others,
         running=running,
+        is_bare=not (required or by_place_only or running),
     )
 
 

@@ -18,7 +18,7 @@ class Catalogue:
         self._workers: dict[str, AnyWorker] = {}
         self._met: set[str] = set()
         for one in dict.fromkeys(worker.original for worker in workers):
-            one.arguments.check()
+            one.check()
             for name in dict.fromkeys((one.name, *one.options.aliases)):
                 taken = self._workers.setdefault(name, one)
                 if taken is not one:

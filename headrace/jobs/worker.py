@@ -6,12 +6,12 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import update_wrapper
-from typing import Any, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, Unpack, cast, get_type_hints, overload
+from typing import Any, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, Unpack, cast, overload
 
 from headrace.jobs.arguments import Arguments
-from headrace.jobs.codec import Codec
+from headrace.jobs.codec import Codec, Unfit
 from headrace.jobs.enqueues import Enqueues, Handle
-from headrace.jobs.errors import BadTime, NotBound
+from headrace.jobs.errors import BadAnswer, BadTime, NotBound
 from headrace.jobs.job import Inserted, NewJob, after, to_text
 from headrace.jobs.running_job import DEADLINE
 from headrace.jobs.transaction import inside
@@ -68,10 +68,16 @@ class Worker(Generic[P, R_co, T_co]):
 
     @property
     def results(self) -> Codec:
-        """What makes its result JSON and back, by the annotation of what it returns."""
+        """What makes its result JSON and back, by the annotation of what it returns. Raises `BadWorker`."""
         if self._results is None:
-            self._results = Codec(get_type_hints(self.function, include_extras=True).get("return", Any))
+            self._results = self.arguments.result_codec()
         return self._results
+
+    def check(self) -> None:
+        """Read all annotations now. Raises `BadWorker` for what names nothing, or what no JSON can hold."""
+        self.arguments.check()
+        if self.options.record:
+            self.arguments.result_codec()
 
     def with_options(self, **words: Unpack[JobWords]) -> "Worker[P, R_co, T_co]":
         """Return a variant whose jobs differ, say in their priority; what runs them is this worker all the same.
@@ -163,7 +169,12 @@ class Worker(Generic[P, R_co, T_co]):
 
     def _restored(self, result: object) -> T_co:
         """Return a recorded result as its annotation has it."""
-        return cast("T_co", self.results.decoded(result) if self.options.record else result)
+        try:
+            return cast("T_co", self.results.decoded(result) if self.options.record else result)
+        except Unfit as unfit:
+            why = f"is {unfit.found!r:.100}{unfit.why}: it was recorded when the function returned something else"
+            bad = BadAnswer(f"the recorded result of worker {self.name!r}", why)
+        raise bad
 
     def _service(self) -> Enqueues:
         if self._binding.service is None:
@@ -206,7 +217,7 @@ def worker(function: Callable[..., object] | None = None, /, **words: Unpack[Wor
     `executor`: an `async def` runs on the loop, a `def` in a thread unless it is said to be quick ("inline") or to
     need an OS process ("subprocess"). `record=True` keeps what it returns, up to `record_limit_bytes`.
     `on_exhausted` gets a job that is given up. A job that has not begun `expires_in_seconds` after its time is not run.
-    `encrypted=True` keeps its args unreadable in the store.
+    `encrypted=True` keeps its args unreadable in the store; its result, progress and errors are not encrypted.
     """
 
     def decorate(function: Callable[..., object]) -> AnyWorker:

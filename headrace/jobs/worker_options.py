@@ -107,6 +107,8 @@ def _check_function(function: Callable[..., object], known: str) -> None:
         why = "a lambda has no name that a job could be kept under: write a def"
     elif inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         why = "it yields, and nobody would read that: return a value, or say how far it is by current_job().progress"
+    elif inspect.iscoroutinefunction(inspect.unwrap(function)) and not inspect.iscoroutinefunction(function):
+        why = "it is a def around an async def, so that nobody would await that: make what wraps it an async def, too"
     elif next(iter(inspect.signature(function).parameters), None) == "self":
         why = "no object could be kept to call a method on: decorate a function"
     if why is not None:

@@ -106,6 +106,13 @@ def test_a_worker_whose_annotations_cannot_be_kept_is_refused_before_anything_ru
     with pytest.raises(BadWorker, match="its 'to' cannot be kept as JSON"):
         Catalogue([send])
 
+    @worker(record=True)
+    def connect() -> Socket:
+        return Socket()
+
+    with pytest.raises(BadWorker, match="its 'result' cannot be kept as JSON"):
+        Catalogue([connect])
+
 
 def test_a_stranger_is_named_once() -> None:
     catalogue = Catalogue([named("shop.build")])

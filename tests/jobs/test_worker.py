@@ -1,3 +1,4 @@
+import functools
 import pickle
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -6,8 +7,10 @@ from typing import Any, assert_type
 
 import pytest
 
+from headrace.jobs.answers import Discard, Snooze
+from headrace.jobs.codec import Unfit
 from headrace.jobs.enqueues import Handle
-from headrace.jobs.errors import BadArguments, BadTime, BadWorker, JobDropped, NotBound
+from headrace.jobs.errors import BadAnswer, BadArguments, BadTime, BadWorker, JobDropped, NotBound
 from headrace.jobs.job import NewJob, Unique
 from headrace.jobs.running_job import RunningJob
 from headrace.jobs.worker import worker
@@ -118,6 +121,28 @@ async def test_the_result_has_the_type_that_the_function_returns(service: ListSe
 
 
 @pytest.mark.asyncio
+async def test_a_recorded_result_that_fits_no_more_is_said_so() -> None:
+    @worker(record=True)
+    async def count() -> int:
+        return 7
+
+    service = ListService(results={1: "many"})
+    count.bind(service)
+    with pytest.raises(BadAnswer, match=r"the recorded result of worker .* is 'many', and must be a valid integer"):
+        await (await count.enqueue()).result()
+
+
+def test_a_result_is_none_of_the_answers() -> None:
+    @worker(record=True)
+    def count() -> int | Snooze | Discard:
+        return 7
+
+    with pytest.raises(Unfit, match=", and must be a valid integer"):
+        count.results.encoded("many")
+    assert count.results.encoded(7) == 7
+
+
+@pytest.mark.asyncio
 async def test_a_handle_says_what_became_of_the_job() -> None:
     @worker(unique=True)
     async def once(sku: int) -> None: ...
@@ -209,6 +234,11 @@ def nested() -> Callable[..., object]:
 def plain(sku: int) -> None: ...
 
 
+@functools.wraps(build.function)
+def around_async(*args: Any, **kwargs: Any) -> object:
+    return build(*args, **kwargs)
+
+
 async def slow(sku: int) -> None: ...
 
 
@@ -220,6 +250,7 @@ def stars(*skus: int) -> None: ...
     [
         (lambda sku: sku, {}, "a lambda has no name"),
         (stars, {}, r"\*skus gives its arguments no names"),
+        (around_async, {}, "it is a def around an async def"),
         (generating, {}, "it yields, and nobody would read that"),
         (a_method_of(0), {}, "no object could be kept to call a method on"),
         (int, {}, "it is no function"),
