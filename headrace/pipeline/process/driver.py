@@ -90,7 +90,7 @@ class Driver:
 
     def _go_on(self) -> None:
         """See to it that a task runs what waits."""
-        if self._task is None or self._task.done():
+        if self._task is None or self._task.done() or self._task.cancelling():  # whoever cancels it means what it ran
             self._is_ending = False
             self._task = self._scheduler.start_task(self._steps.run(self._main), self._context, self._name)
             self._task.add_done_callback(self._task_ended, context=self._context)

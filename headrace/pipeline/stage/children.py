@@ -110,7 +110,8 @@ class Children:
 
     def _ended(self, slot: Slot, reason: ExitReason) -> None:
         owner = self._owner
-        if slot.process.name not in self.slots:
+        if self.slots.get(slot.process.name) is not slot:
+            slot.process.conclude(reason)
             return
         if isinstance(reason, BaseException) and owner.state is State.RUNNING:
             process = slot.process
@@ -163,6 +164,16 @@ class Children:
         for slot in list(self.slots.values()):
             if slot.process.state is not State.CRASHED:
                 slot.process.kill()
+
+    def abandon(self) -> None:
+        """Kill those that still run, and account for them at once: nobody waits for their end any more."""
+        for slot in list(self.slots.values()):
+            if slot.process.state is not State.CRASHED:
+                slot.process.kill()
+            if self.slots.get(slot.process.name) is slot:
+                del self.slots[slot.process.name]
+                self._settle(slot, "shutdown")
+        self._crashed.clear()
 
     async def stop_all(self) -> None:
         """Have all children end, each within its shutdown time; they end side by side.

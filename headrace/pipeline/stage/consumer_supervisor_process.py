@@ -190,6 +190,12 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         if not is_stopping:
             self.children.kill()
 
+    def _ended(self) -> None:
+        """Account for children whose end somebody else had cancelled before it began."""
+        self.children.abandon()
+        self._give_up()
+        super()._ended()
+
     def release(self) -> object:
         """Stop the children; then give up what they had not done."""
         if not self.children.slots:

@@ -92,6 +92,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
     def turn_failed(self, error: BaseException) -> None:
         """Take the cancellation that comes with a drain for an empty return; all else is a crash."""
         if self.is_draining and self.state is State.RUNNING and isinstance(error, asyncio.CancelledError):
+            self.scheduler.wake(self.turns)
             return
         super().turn_failed(error)
 

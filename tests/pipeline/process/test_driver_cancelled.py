@@ -284,3 +284,18 @@ def test_a_loop_that_cancels_all_tasks_at_its_end_does_not_hang() -> None:
         asyncio.run(main())
     assert isinstance(ends[0], asyncio.CancelledError)
     assert ends[1] == "what closes"
+
+
+@pytest.mark.asyncio
+async def test_what_comes_right_after_an_idle_task_was_cancelled_is_run_all_the_same() -> None:
+    runs = Runs()
+    runs.run(runs.here())
+    await hops(5)
+    task = runs.driver._task
+    assert task is not None
+    task.cancel()
+    runs.run(runs.here())
+    ends = await runs.ended(2)
+    assert ends == [None, None]
+    assert runs.tasks[-1] is not task
+    await runs.close()

@@ -35,3 +35,22 @@ async def test_a_supervisor_that_is_cancelled_as_it_ends_its_children_accounts_f
     assert outcome.events_lost == 4
     assert outcome.is_completed is is_crash
     check_end(run_of(topology))
+
+
+@pytest.mark.asyncio
+async def test_a_supervisor_cancelled_before_it_came_to_its_children_accounts_for_each() -> None:
+    held, topology = Held(), Topology()
+    topology.add("numbers", lambda: Numbers(4))
+    topology.add("children", lambda: held, subscribe_to=SubscribeTo("numbers", 4, 2))
+    await topology.start()
+    await settled(topology)
+    process = run_of(topology).processes["children"]
+    process.stop()
+    await until(lambda: process.driver._task is not None)
+    task = process.driver._task
+    assert task is not None
+    task.cancel()  # before its first step
+    outcome = await topology.join()
+    assert outcome.events_lost == 4
+    check_end(run_of(topology))
+    await until(lambda: len(held.cancelled) == 4)
