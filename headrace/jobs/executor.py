@@ -41,6 +41,8 @@ class Surroundings:
     middleware: Sequence[RunMiddleware] = ()
     places: Mapping[str, Calls] = field(default_factory=dict)
     tell: Tell | None = None
+    opened: Callable[[Job], None] = lambda _: None
+    """Puts the args of a claimed job in clear, in place."""
     random: Random = random.random
 
 
@@ -67,6 +69,7 @@ class Executor:
 
     async def _attempt(self, worker: AnyWorker, running: RunningJob) -> Outcome:
         try:
+            self._in.opened(running.job)
             answer = await self._answer(worker, running)
         except Exception as error:  # noqa: BLE001 - whatever the worker raises, it fails this attempt alone
             return outcome_of_error(worker, running.job, error, self._in.random)

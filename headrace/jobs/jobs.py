@@ -5,7 +5,7 @@ import os
 import socket
 import sqlite3
 import uuid
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,13 +14,15 @@ from typing import Final, Self
 
 from headrace.ground.errors import HeadraceError
 from headrace.ground.telemetry import LOG
+from headrace.jobs.admission import Admission, kept, told
 from headrace.jobs.catalogue import Catalogue
+from headrace.jobs.encryption import ArgsCipher
 from headrace.jobs.endings import Endings
 from headrace.jobs.errors import NoQueue, NotSqlite
 from headrace.jobs.executor import Calls, Executor, Surroundings
 from headrace.jobs.job import Inserted, MetaChange, NewJob
 from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.middleware import EnqueueMiddleware, RunMiddleware, passed
+from headrace.jobs.middleware import EnqueueMiddleware, RunMiddleware
 from headrace.jobs.queue import JobQueue, QueueStatistics
 from headrace.jobs.running_job import RunningJob
 from headrace.jobs.stores.sqlite.inserting import insert_in
@@ -62,9 +64,8 @@ class JobsSettings:
     places: Mapping[str, Calls] = field(default_factory=dict)
     chores: Sequence[Callable[[JobStore], Chore]] = ()
     now: Callable[[], datetime] = _utc_now
-
-
-_ANY_SETTINGS: Final = JobsSettings()
+    cipher: ArgsCipher | None = None
+    """With it the args of workers with `encrypted=True` are unreadable in the store."""
 
 
 class Jobs:
@@ -87,6 +88,7 @@ class Jobs:
         self.settings = JobsSettings() if settings is None else settings
         self.queues: dict[str, JobQueue] = {}
         self._limits = dict(queues or {})
+        self._admission = Admission(catalogue, self.settings.enqueue_middleware, self.settings.cipher)
         self._endings = Endings(store)
         self._noted: dict[int, RunningJob] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -138,20 +140,20 @@ class Jobs:
 
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
         """Insert jobs in one transaction; they are durable at return. None stands for what a middleware dropped."""
-        found = [passed(job, self.settings.enqueue_middleware) for job in jobs]
-        return _in_place(found, await self.store.insert([job for job in found if job is not None]))
+        admitted = self._admission.admitted(jobs)
+        return told(admitted, await self.store.insert(kept(admitted)))
 
     def insert_sync(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
         """Do the same from any thread but the loop's, or with no loop at all, and wait."""
-        found = [passed(job, self.settings.enqueue_middleware) for job in jobs]
-        return _in_place(found, self.store.insert_sync([job for job in found if job is not None]))
+        admitted = self._admission.admitted(jobs)
+        return told(admitted, self.store.insert_sync(kept(admitted)))
 
     def insert_in(self, connection: sqlite3.Connection, jobs: Sequence[NewJob]) -> list[Inserted | None]:
         """Insert jobs through somebody's own connection to the store's file, and leave the commit to them."""
-        found = [passed(job, self.settings.enqueue_middleware) for job in jobs]
         if not isinstance(self.store, SqliteStore):
             raise NotSqlite(type(self.store).__name__)
-        return _in_place(found, insert_in(connection, [job for job in found if job is not None], self.now()))
+        admitted = self._admission.admitted(jobs)
+        return told(admitted, insert_in(connection, kept(admitted), self.now()))
 
     async def result(self, job_id: int, timeout_seconds: float | None) -> object:
         """Wait until a job has ended, at most so long; return its recorded result as JSON.
@@ -202,7 +204,10 @@ class Jobs:
         if not self._limits:
             return
         scheduler = Scheduler()
-        surroundings = Surroundings(self.now, self.settings.run_middleware, self.settings.places, tell=self._note)
+        settings = self.settings
+        surroundings = Surroundings(
+            settings.now, settings.run_middleware, settings.places, self._note, opened=self._admission.open
+        )
         execute = Executor(self.catalogue, surroundings)
         kept = {one.queue: one for one in await self.store.queue_settings()}
         for name, limit in self._limits.items():
@@ -259,9 +264,3 @@ class Jobs:
         changes = [MetaChange(one.id, one.attempt, meta) for one in noted.values() if (meta := one.take_changes())]
         if changes:
             await self.store.merge(changes)
-
-
-def _in_place(jobs: Iterable[NewJob | None], inserted: Iterable[Inserted]) -> list[Inserted | None]:
-    """Return what became of each job, where None stands for one that was dropped."""
-    told = iter(inserted)
-    return [None if job is None else next(told) for job in jobs]

@@ -1,0 +1,210 @@
+"""The service: what is enqueued is run by its workers, and comes to the end that it should."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from headrace.jobs import jobs as service
+from headrace.jobs.catalogue import Catalogue
+from headrace.jobs.errors import JobCalledOff, JobGivenUp, NoJob, NoQueue, NotBound, NotRecorded
+from headrace.jobs.job import NewJob, State
+from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.jobs import Jobs, JobsSettings
+from headrace.jobs.stores.memory.store import MemoryStore
+from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.stores.store import JobStore
+from tests.fakes import job_workers as workers
+from tests.fakes.job_clock import MovedClock
+from tests.fakes.stepping import until
+
+pytestmark = pytest.mark.asyncio
+
+NAME = "tests.fakes.job_workers"
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, clock: MovedClock) -> JobStore:
+    return SqliteStore(tmp_path / "jobs.db", now=clock) if request.param == "sqlite" else MemoryStore(now=clock)
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    return MovedClock()
+
+
+@pytest_asyncio.fixture
+async def bench() -> workers.Bench:
+    return workers.clear_bench()
+
+
+@asynccontextmanager
+async def running(
+    store: JobStore, clock: Callable[[], object], limit: int = 3, grace_seconds: float = 0.0
+) -> AsyncIterator[Jobs]:
+    settings = JobsSettings(node="here", grace_seconds=grace_seconds, now=clock)  # type: ignore[arg-type] # a clock
+    async with Jobs(store, Catalogue.of_modules([NAME]), {"default": limit}, settings) as jobs:
+        yield jobs
+
+
+async def reaches(jobs: Jobs, job_id: int, state: State) -> None:
+    """Return when the job is in that state; the test's timeout is the deadline."""
+    while (job := await jobs.store.get(job_id)) is None or job.state != state:
+        await asyncio.sleep(0)
+
+
+@pytest.mark.usefixtures("bench")
+async def test_a_job_runs_and_its_result_is_told(store: JobStore, clock: MovedClock) -> None:
+    async with running(store, clock):
+        handles = [await workers.double.enqueue(21), await workers.triple.enqueue(2)]
+        assert [await handle.result(5) for handle in handles] == [42, 6]
+        assert not handles[0].is_conflict
+
+
+async def test_many_wait_for_one_job_and_one_gives_up(store: JobStore, clock: MovedClock, bench: workers.Bench) -> None:
+    async with running(store, clock):
+        handle = await workers.wait.enqueue("a")
+        waits = [asyncio.ensure_future(handle.result(5)) for _ in range(3)]
+        with pytest.raises(TimeoutError):
+            await handle.result(0.001)
+        waits[0].cancel()
+        bench.gates["a"].set()
+        with pytest.raises(NotRecorded, match="records no result"):
+            await waits[1]
+        with pytest.raises(NotRecorded):
+            await waits[2]
+
+
+async def test_a_job_that_fails_is_tried_again_and_then_given_up(
+    store: JobStore, clock: MovedClock, bench: workers.Bench
+) -> None:
+    async with running(store, clock) as jobs:
+        handle = await workers.fail.enqueue("no luck")
+        await reaches(jobs, handle.id, "retryable")
+        clock.move(10.0)
+        with pytest.raises(JobGivenUp, match="no luck"):
+            await handle.result(5)
+        job = await jobs.store.get(handle.id)
+        assert job is not None
+        assert [error.attempt for error in job.errors] == [1, 2]
+        assert "ValueError: no luck" in job.errors[1].error
+    assert bench.calls == [1, 2]
+    assert [job_id for job_id, _ in bench.exhausted] == [handle.id]
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"), [("snooze", "scheduled"), ("cancel", "cancelled"), ("discard", "discarded")]
+)
+async def test_a_worker_may_answer_otherwise_than_by_a_value(
+    store: JobStore, clock: MovedClock, bench: workers.Bench, kind: str, state: State
+) -> None:
+    async with running(store, clock) as jobs:
+        handle = await workers.answer.enqueue(kind)
+        await reaches(jobs, handle.id, state)
+        job = await jobs.store.get(handle.id)
+        assert job is not None
+        assert job.attempt == (0 if kind == "snooze" else 1)
+    assert bench.calls == [kind]
+
+
+@pytest.mark.usefixtures("bench")
+async def test_an_attempt_ends_in_its_time(store: JobStore, clock: MovedClock) -> None:
+    async with running(store, clock):
+        handle = await workers.hang.enqueue()
+        with pytest.raises(JobGivenUp, match="took longer than the"):
+            await handle.result(5)
+
+
+async def test_jobs_that_wait_and_jobs_that_run_are_cancelled(
+    store: JobStore, clock: MovedClock, bench: workers.Bench
+) -> None:
+    async with running(store, clock, limit=1) as jobs:
+        handles = [await workers.wait.enqueue(key) for key in "ab"]
+        await until(lambda: bench.calls == ["a"])
+        assert sorted(await jobs.cancel(JobFilter(workers=frozenset({f"{NAME}.wait"})))) == sorted(
+            handle.id for handle in handles
+        )
+        for handle in handles:
+            with pytest.raises(JobCalledOff):
+                await handle.result(5)
+        await until(lambda: bench.running == 0)
+    assert bench.calls == ["a"]
+
+
+async def test_what_a_job_notes_down_is_written_while_it_runs(
+    store: JobStore, clock: MovedClock, bench: workers.Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "WATCH_SECONDS", 0.001)
+    async with running(store, clock) as jobs:
+        handle = await workers.report.enqueue(key="x")  # type: ignore[call-arg] # the running job is given
+        while not ((job := await jobs.store.get(handle.id)) and "progress" in job.meta):
+            await asyncio.sleep(0)
+        assert job.meta["progress"] == {"fraction": 0.5, "note": "half of x"}
+        assert job.meta["checkpoint"] == {"at": 7}
+        bench.gates["x"].set()
+        await reaches(jobs, handle.id, "completed")
+
+
+async def test_what_has_expired_is_not_run(store: JobStore, clock: MovedClock, bench: workers.Bench) -> None:
+    async with running(store, clock) as jobs:
+        await jobs.pause("default")
+        handle = await workers.soon.enqueue()
+        clock.move(61.0)
+        await jobs.resume("default")
+        with pytest.raises(JobGivenUp, match="the job expired at"):
+            await handle.result(5)
+    assert bench.calls == []
+
+
+async def test_what_was_said_about_a_queue_is_kept_over_a_restart(
+    tmp_path: Path, clock: MovedClock, bench: workers.Bench
+) -> None:
+    async with running(SqliteStore(tmp_path / "jobs.db", now=clock), clock) as jobs:
+        await jobs.scale("default", 7)
+        await jobs.pause("default")
+        with pytest.raises(NoQueue, match="this process runs no queue 'mail': it runs default"):
+            await jobs.pause("mail")
+        handle = await workers.double.enqueue(1)
+    async with running(SqliteStore(tmp_path / "jobs.db", now=clock), clock) as jobs:
+        statistics = jobs.statistics()["default"]
+        assert (statistics.limit, statistics.is_paused) == (7, True)
+        assert bench.calls == []
+        await jobs.resume("default")
+        await reaches(jobs, handle.id, "completed")
+
+
+async def test_a_stop_puts_back_what_runs_and_costs_no_attempt(
+    tmp_path: Path, clock: MovedClock, bench: workers.Bench
+) -> None:
+    store = SqliteStore(tmp_path / "jobs.db", now=clock)
+    async with running(store, clock):
+        handle = await workers.wait.enqueue("a")
+        await until(lambda: bench.calls == ["a"])
+    bench.gates["a"].set()
+    async with running(SqliteStore(tmp_path / "jobs.db", now=clock), clock) as jobs:
+        await reaches(jobs, handle.id, "completed")
+        job = await jobs.store.get(handle.id)
+        assert job is not None
+        assert job.attempt == 1
+    assert bench.calls == ["a", "a"]
+
+
+async def test_a_thread_enqueues_and_a_stranger_is_told_so(
+    store: JobStore, clock: MovedClock, bench: workers.Bench
+) -> None:
+    with pytest.raises(NotBound):
+        await workers.double.enqueue(1)
+    async with running(store, clock) as jobs:
+        handle = await asyncio.to_thread(workers.double.enqueue_sync, 4)
+        assert await handle.result(5) == 8
+        (stranger,) = await jobs.store.insert([NewJob("nobody.knows")])
+        await workers.double.enqueue(5)
+        await until(lambda: 5 in bench.calls)
+        job = await jobs.store.get(stranger.id)
+        assert job is not None
+        assert job.state == "available"  # a worker that is not listed is never imported, nor is its job claimed
+        with pytest.raises(NoJob):
+            await jobs.result(999, 1)
