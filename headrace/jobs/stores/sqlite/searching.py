@@ -2,20 +2,24 @@
 
 import sqlite3
 from collections.abc import Iterator
+from typing import Final
 
 from headrace.jobs.groups import GROUP_KEYS
 from headrace.jobs.job import Job
 from headrace.jobs.job_filter import JobFilter, Scalar
 from headrace.jobs.stores.json_text import to_json
-from headrace.jobs.stores.sqlite.queries import condition
+from headrace.jobs.stores.sqlite.queries import condition, query
 from headrace.jobs.stores.sqlite.rows import COLUMNS, to_job
 
 Condition = tuple[str, list[object]]
 
+COMMON_COUNT: Final = 5000
+"""From so many jobs in its states on, a filter looks through the table from its end."""
+
 
 def find(connection: sqlite3.Connection, which: JobFilter, limit: int, order: str) -> list[Job]:
     """Return at most `limit` jobs that fit, by id; `order` is "asc" or "desc"."""
-    where, values = _where(which)
+    where, values = _where(which, is_common=_is_common(connection, which))
     text = f"select {COLUMNS} from oban_jobs where {where} order by id {order} limit ?"  # noqa: S608 - all constants
     return [to_job(row) for row in connection.execute(text, (*values, limit))]
 
@@ -43,8 +47,21 @@ def has(connection: sqlite3.Connection, which: JobFilter) -> bool:
     return bool(found)
 
 
-def _where(which: JobFilter) -> tuple[str, list[object]]:
+def _is_common(connection: sqlite3.Connection, which: JobFilter) -> bool:
+    """Return whether so many jobs are in the states that an index of these would not help to find a few of them."""
+    if which.states is None:
+        return False
+    values = (to_json(sorted(which.states)), COMMON_COUNT)
+    return bool(connection.execute(query("states_count"), values).fetchone()[0] == COMMON_COUNT)
+
+
+def _where(which: JobFilter, *, is_common: bool = False) -> tuple[str, list[object]]:
+    """Return the condition; `is_common` and ids speak against the index of states."""
     texts, values = ["true"], list[object]()
+    if which.states is not None:
+        name = "common_states" if is_common or which.ids is not None else "states"
+        texts.append(condition(name))
+        values.append(to_json(sorted(which.states)))
     for text, of_it in _conditions(which):
         texts.append(f"({text})")
         values.extend(of_it)
@@ -52,7 +69,7 @@ def _where(which: JobFilter) -> tuple[str, list[object]]:
 
 
 def _conditions(which: JobFilter) -> Iterator[Condition]:
-    for name in ("ids", "states", "queues", "workers", "tags"):
+    for name in ("ids", "queues", "workers", "tags"):
         found = getattr(which, name)
         if found is not None:
             yield condition(name), [to_json(sorted(found))]

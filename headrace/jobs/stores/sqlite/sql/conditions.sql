@@ -1,10 +1,13 @@
 -- The conditions of a filter, each under its name; those that a filter names are joined by "and".
+-- A plus keeps the index out: of a state that most jobs have, the newest are found sooner from the end of the table.
 -- ids
 id in (select value from json_each(?))
 -- before_id
 id < ?
 -- states
 state in (select value from json_each(?))
+-- common_states
++state in (select value from json_each(?))
 -- queues
 queue in (select value from json_each(?))
 -- workers
