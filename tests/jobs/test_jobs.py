@@ -11,7 +11,7 @@ import pytest_asyncio
 from headrace.jobs import jobs as service
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.errors import JobCalledOff, JobGivenUp, NoJob, NoQueue, NotBound, NotRecorded
-from headrace.jobs.job import NewJob, State
+from headrace.jobs.job import Job, NewJob, State
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs, JobsSettings
 from headrace.jobs.stores.memory.store import MemoryStore
@@ -50,10 +50,18 @@ async def running(
         yield jobs
 
 
-async def reaches(jobs: Jobs, job_id: int, state: State) -> None:
-    """Return when the job is in that state; the test's timeout is the deadline."""
-    while (job := await jobs.store.get(job_id)) is None or job.state != state:
+async def job_that(jobs: Jobs, job_id: int, fits: Callable[[Job], bool]) -> Job:
+    """Return the job once it fits; the test's timeout is the deadline."""
+    while True:
+        job = await jobs.store.get(job_id)
+        if job is not None and fits(job):
+            return job
         await asyncio.sleep(0)
+
+
+async def reaches(jobs: Jobs, job_id: int, state: State) -> Job:
+    """Return the job once it is in that state."""
+    return await job_that(jobs, job_id, lambda job: job.state == state)
 
 
 @pytest.mark.usefixtures("bench")
@@ -140,8 +148,7 @@ async def test_what_a_job_notes_down_is_written_while_it_runs(
     monkeypatch.setattr(service, "WATCH_SECONDS", 0.001)
     async with running(store, clock) as jobs:
         handle = await workers.report.enqueue(key="x")  # type: ignore[call-arg] # the running job is given
-        while not ((job := await jobs.store.get(handle.id)) and "progress" in job.meta):
-            await asyncio.sleep(0)
+        job = await job_that(jobs, handle.id, lambda job: "progress" in job.meta)
         assert job.meta["progress"] == {"fraction": 0.5, "note": "half of x"}
         assert job.meta["checkpoint"] == {"at": 7}
         bench.gates["x"].set()
