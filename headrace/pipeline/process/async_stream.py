@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final, Generic, Literal, TypedDict, TypeVar, cast
 
 from headrace.ground.errors import BadOption, ProcessError, TaskFailed, TaskTimeout
+from headrace.pipeline.process.options import check_count, check_seconds
 from headrace.pipeline.process.process import ExitReason
 from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.process.task_process import TaskProcess, task_name
@@ -78,8 +79,11 @@ class TaskStream(Generic[T, R]):
         self._check()
 
     def _check(self) -> None:
-        if self._limit < 1:
-            raise BadOption("max_concurrency", self._limit, "at least 1")
+        if not isinstance(self._source, Iterable | AsyncIterable):
+            raise BadOption("source", self._source, "an iterable or an async iterable")
+        check_count("max_concurrency", self._limit, 1)
+        if self._seconds is not None:
+            check_seconds("timeout_seconds", self._seconds, ", or None for ever")
         if self._on_timeout not in ("exit", "kill_task"):
             raise BadOption("on_timeout", self._on_timeout, "'exit' or 'kill_task'")
 

@@ -43,7 +43,15 @@ class ChildSpec(Generic[S_co]):
     is_task: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what is no restart type."""
+        """Refuse what can start no child. Raises `BadOption`."""
+        if not callable(self.factory):
+            raise BadOption("factory", self.factory, "a class, or a function that makes the child")
+        if self.name is not None and not isinstance(self.name, str):
+            raise BadOption("name", self.name, "text, or None for the factory's own")
+        if not isinstance(self.settings, ProcessSettings):
+            raise BadOption("settings", self.settings, "a ProcessSettings")
+        if not isinstance(self.args, tuple):
+            raise BadOption("args", self.args, "a tuple of what the factory is called with")
         if self.restart not in ("permanent", "transient", "temporary"):
             raise BadOption("restart", self.restart, "'permanent', 'transient' or 'temporary'")
 

@@ -6,6 +6,7 @@ from headrace.ground.errors import NoCallback, NotStarted
 from headrace.pipeline.process import links, monitor
 from headrace.pipeline.process.mail import Continuation
 from headrace.pipeline.process.monitor import Monitor
+from headrace.pipeline.process.options import check_reason
 from headrace.pipeline.process.process import ExitReason, Process
 from headrace.pipeline.process.ref import Ref, process_behind
 from headrace.pipeline.process.timers import Timer, await_mail
@@ -39,8 +40,9 @@ class GenServer:
         """End when the running callback has returned, and its reply is given; in `init`, fail to start.
 
         The supervisor decides what follows: a permanent child is started again whatever the reason, a transient one
-        unless it is "normal" or "shutdown" (OTP's rules).
+        unless it is "normal" or "shutdown" (OTP's rules). Raises `BadOption` for what is no reason.
         """
+        check_reason(reason)
         _process_of(self, "stop()").stop_after_callback(reason)
 
     def continue_with(self, argument: object = None) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
+from headrace.ground.errors import BadOption
 from headrace.pipeline.process.mail import OwnMail
 from headrace.pipeline.process.process import ExitReason, Process
 
@@ -37,7 +38,9 @@ def monitor(watcher: Process[object], target: Process[object]) -> Monitor:
 
 
 def demonitor(watcher: Process[object], watch: Monitor) -> None:
-    """End a watch; a `Down` that waits in the mailbox is dropped."""
+    """End a watch; a `Down` that waits in the mailbox is dropped. Raises `BadOption` for what is none."""
+    if not isinstance(watch, Monitor):
+        raise BadOption("watch", watch, "the Monitor that monitor returned")
     watcher.forget_at_end(watch)
     watch._target.forget_at_end(watch)  # noqa: SLF001 - this file's own
     watcher.mailbox.drop(lambda mail: any(isinstance(arg, Down) and arg.monitor is watch for arg in mail.args))

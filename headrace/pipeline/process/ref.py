@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Concatenate, Final, Generic, ParamSpec, TypeVar, cast, overload
 
-from headrace.ground.errors import CallTimeout, CallToSelf, CastCircle, NoProcess
+from headrace.ground.errors import BadOption, CallTimeout, CallToSelf, CastCircle, NoProcess
 from headrace.pipeline.process.mail import Mail
+from headrace.pipeline.process.options import check_reason, check_seconds
 from headrace.pipeline.process.process import CURRENT, ExitReason, Process, State
 from headrace.pipeline.process.reply import Reply
 from headrace.pipeline.process.scheduler import Owner
@@ -30,7 +31,7 @@ class Ref(Generic[S_co]):
 
     __slots__ = ("_process", "_timeout_seconds")
 
-    def __init__(self, process: Process[S_co], timeout_seconds: float = CALL_SECONDS) -> None:
+    def __init__(self, process: Process[S_co], timeout_seconds: float | None = CALL_SECONDS) -> None:
         self._process = process
         self._timeout_seconds = timeout_seconds
 
@@ -47,8 +48,10 @@ class Ref(Generic[S_co]):
         """Whether the process runs, or is about to."""
         return self._process.state in (State.STARTING, State.RUNNING)
 
-    def within(self, seconds: float) -> "Ref[S_co]":
-        """Return a reference whose calls wait that long."""
+    def within(self, seconds: float | None) -> "Ref[S_co]":
+        """Return a reference whose calls wait that long, None for ever. Raises `BadOption` for what is no time."""
+        if seconds is not None:
+            check_seconds("seconds", seconds, ", or None for ever")
         return Ref(self._process, seconds)
 
     @overload
@@ -72,6 +75,8 @@ class Ref(Generic[S_co]):
         the process. When the caller is cancelled or gives up, a method that has not begun is not run, and the reply of
         one that has is dropped.
         """
+        if not callable(method):
+            raise _no_method(method)
         process = self._process
         self._check("call to", _HAND_OVER)
         if CURRENT.get(None) is process:
@@ -81,11 +86,12 @@ class Ref(Generic[S_co]):
         if process.mailbox.is_full:
             return await self._call_when_there_is_room(Mail(method, args, kwargs, reply), reply)
         process.put_nowait(Mail(method, args, kwargs, reply))
-        timer = loop.call_later(seconds, _time_out, reply, process.name, seconds)
+        timer = None if seconds is None else loop.call_later(seconds, _time_out, reply, process.name, seconds)
         try:
             return await reply
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
             reply.cancel()  # one that has come, and is not read any more, counts as seen
 
     async def _call_when_there_is_room(self, mail: Mail, reply: asyncio.Future[object]) -> object:
@@ -96,7 +102,7 @@ class Ref(Generic[S_co]):
         except TimeoutError:
             if reply.done() and not reply.cancelled():  # they came at the same time
                 return reply.result()
-            raise CallTimeout(self.name, self._timeout_seconds) from None
+            raise CallTimeout(self.name, cast("float", self._timeout_seconds)) from None
         finally:
             reply.cancel()
 
@@ -109,6 +115,8 @@ class Ref(Generic[S_co]):
         they have begun.
         A process that casts to itself does not wait, for it would forever: it gets `MailboxFull`.
         """
+        if not callable(method):
+            raise _no_method(method)
         self._check("cast to", _HAND_OVER)
         if CURRENT.get(None) is self._process:
             self._process.put_nowait(Mail(method, args, kwargs))
@@ -117,6 +125,8 @@ class Ref(Generic[S_co]):
 
     def cast_nowait(self, method: Callable[Concatenate[S_co, P], object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Have `method` run in the process, later; raise `MailboxFull` when there is no room."""
+        if not callable(method):
+            raise _no_method(method)
         self._check("cast to")
         self._process.put_nowait(Mail(method, args, kwargs))
 
@@ -128,9 +138,10 @@ class Ref(Generic[S_co]):
     def stop(self, reason: ExitReason = "shutdown") -> Awaitable[object]:
         """Stop the process for good; await the result to wait until it has ended, which gives the reason.
 
-        Raises `NoProcess` when it has ended before.
+        Raises `NoProcess` when it has ended before, and `BadOption` for what is no reason.
         """
         self._check("stop of")
+        check_reason(reason)
         self._process.stop(reason)
         return asyncio.shield(cast("asyncio.Future[object]", self._process.buried))
 
@@ -171,6 +182,10 @@ class Ref(Generic[S_co]):
         process.look()
 
 
+def _no_method(method: object) -> BadOption:
+    return BadOption("method", method, "a method of the process, as in ref.call(Stock.count)")
+
+
 def _time_out(reply: asyncio.Future[object], name: str, seconds: float) -> None:
     if not reply.done():
         reply.set_exception(CallTimeout(name, seconds))
@@ -178,6 +193,8 @@ def _time_out(reply: asyncio.Future[object], name: str, seconds: float) -> None:
 
 def process_behind(ref: Ref[S], doing: str) -> Process[object]:
     """Return the process that a reference stands for, if it is to be had here. Raises as `Scheduler.check_loop`."""
+    if not isinstance(ref, Ref):
+        raise BadOption("ref", ref, "the Ref of a process")
     process = cast("Process[object]", ref._process)  # noqa: SLF001 - this file's own
     process.scheduler.check_loop(doing, process.name)
     return process

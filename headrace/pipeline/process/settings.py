@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from headrace.pipeline.process.options import check_count, check_seconds
+
 MAILBOX_LIMIT: Final = 10_000
 """How many calls and casts a mailbox holds unless told otherwise."""
 
@@ -16,3 +18,9 @@ class ProcessSettings:
 
     mailbox_limit: int = MAILBOX_LIMIT
     shutdown_seconds: float | None = SHUTDOWN_SECONDS
+
+    def __post_init__(self) -> None:
+        """Refuse what would leave a caller waiting. Raises `BadOption`."""
+        check_count("mailbox_limit", self.mailbox_limit, 1)
+        if self.shutdown_seconds is not None:
+            check_seconds("shutdown_seconds", self.shutdown_seconds, ", or None for ever")

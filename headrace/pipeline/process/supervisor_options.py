@@ -1,9 +1,11 @@
 """What a supervisor is told beside its name."""
 
+from collections.abc import Sequence
 from typing import Final, TypedDict
 
 from headrace.ground.errors import BadOption
 from headrace.pipeline.process.child_spec import ChildSpec
+from headrace.pipeline.process.options import check_count, check_seconds
 from headrace.pipeline.process.restart import Strategy
 
 _STRATEGIES: Final = ("one_for_one", "one_for_all", "rest_for_one")
@@ -28,11 +30,11 @@ def check_options(options: SupervisorOptions) -> None:
     strategy = options.get("strategy", "one_for_one")
     if strategy not in _STRATEGIES:
         raise BadOption("strategy", strategy, "'one_for_one', 'one_for_all' or 'rest_for_one'")
+    children: object = options.get("children", ())
+    if not isinstance(children, Sequence) or not all(isinstance(child, ChildSpec) for child in children):
+        raise BadOption("children", children, "a tuple of ChildSpecs")
     names = [spec.id for spec in options.get("children", ())]
     if len(set(names)) < len(names):
         raise BadOption("children", names, "each of another name: give their specs one")
-    restarts, seconds = options.get("max_restarts", 0), options.get("max_seconds", 0)
-    if restarts < 0:
-        raise BadOption("max_restarts", restarts, "0 or more")
-    if seconds < 0:
-        raise BadOption("max_seconds", seconds, "0 or more")
+    check_count("max_restarts", options.get("max_restarts", 0), 0)
+    check_seconds("max_seconds", options.get("max_seconds", 0))

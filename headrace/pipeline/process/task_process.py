@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Final
 
-from headrace.ground.errors import ForeignThread
+from headrace.ground.errors import BadOption, ForeignThread
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.process import CURRENT, ExitReason, Process, State
 from headrace.pipeline.process.scheduler import IDLE, Scheduler
@@ -94,7 +94,9 @@ class TaskProcess(Process[object]):
 
 
 def task_name(function: Callable[..., object]) -> str:
-    """Return the name of a task that runs `function`: the function's own, if it has one."""
+    """Return the name of a task that runs `function`: the function's own, if it has one. Raises `BadOption`."""
+    if not callable(function):
+        raise BadOption("function", function, "a function, which Task calls with what follows it")
     return str(getattr(function, "__name__", "task"))
 
 

@@ -6,9 +6,10 @@ from functools import partial
 from types import TracebackType
 from typing import Final, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
-from headrace.ground.errors import BadOption, ForeignThread, NoProcess, ProcessError, TooManyChildren
+from headrace.ground.errors import ForeignThread, NoProcess, ProcessError, TooManyChildren
 from headrace.pipeline.process.async_stream import Source, StreamOptions, TaskStream
 from headrace.pipeline.process.lifetime import begin, leave
+from headrace.pipeline.process.options import check_count
 from headrace.pipeline.process.process import ExitReason, Process, State
 from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.process.settings import SHUTDOWN_SECONDS, ProcessSettings
@@ -42,8 +43,8 @@ class TaskSupervisor(Process[object]):
     ) -> None:
         """Live on `scheduler`, or on a new one of the running loop, with at most `max_children` tasks at a time."""
         super().__init__(name, object, Scheduler() if scheduler is None else scheduler, _OWN_SETTINGS)
-        if max_children is not None and max_children < 1:
-            raise BadOption("max_children", max_children, "at least 1, or None for any number")
+        if max_children is not None:
+            check_count("max_children", max_children, 1, ", or None for any number")
         self.max_children = max_children
         self._settings = ProcessSettings(shutdown_seconds=shutdown_seconds)
         self._tasks: dict[TaskProcess, None] = {}

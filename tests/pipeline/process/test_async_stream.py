@@ -206,7 +206,7 @@ async def test_a_stream_that_needs_more_tasks_than_its_supervisor_may_have_is_to
 
 
 async def test_options_that_do_not_fit_are_refused_at_once() -> None:
-    with pytest.raises(BadOption, match="max_concurrency is 0, and must be at least 1"):
+    with pytest.raises(BadOption, match="max_concurrency is 0, and must be a whole number, 1 or more"):
         Task.async_stream(double, [], max_concurrency=0)
     with pytest.raises(BadOption, match="on_timeout is 'wait'"):
         Task.async_stream(double, [], on_timeout="wait")  # type: ignore[call-overload]

@@ -281,5 +281,5 @@ async def test_options_that_do_not_fit_are_refused() -> None:
         Supervisor("supervisor", children=Family().specs("aa"))
     with pytest.raises(BadOption, match="restart is 'always', and must be 'permanent', 'transient' or 'temporary'"):
         Family().spec("a", "always")  # type: ignore[arg-type]
-    with pytest.raises(BadOption, match="max_restarts is -1, and must be 0 or more"):
+    with pytest.raises(BadOption, match="max_restarts is -1, and must be a whole number, 0 or more"):
         Supervisor("supervisor", max_restarts=-1)

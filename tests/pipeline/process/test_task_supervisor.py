@@ -66,7 +66,7 @@ async def test_no_more_tasks_live_at_a_time_than_allowed() -> None:
         await first.shutdown()
         assert await tasks.start_child(double, 1).result() == 2
         door.opened.set()
-    with pytest.raises(BadOption, match="max_children is 0, and must be at least 1"):
+    with pytest.raises(BadOption, match="max_children is 0, and must be a whole number, 1 or more"):
         TaskSupervisor("none", max_children=0)
 
 
