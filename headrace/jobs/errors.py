@@ -29,6 +29,7 @@
         ├── BadTransaction        a connection in whose transaction no job can be enqueued
         ├── NotJson               args or meta of a job that are no JSON
         ├── BadUnique             what makes jobs one does not fit together
+        ├── BadStore              a URL that names no store
         └── NewerSchema           a store that a newer headrace has made
 """
 
@@ -274,3 +275,12 @@ class NewerSchema(JobsError):
             f"the tables of the jobs in {store} are of version {found}, and this headrace knows up to {known}: "
             "install the newer one here, too; nothing was changed"
         )
+
+
+class BadStore(JobsError):
+    """A URL names no store of jobs; of the URL no more than `scheme` stands in the sentence, for it may hold secrets."""
+
+    def __init__(self, scheme: str, why: str) -> None:
+        self.scheme = scheme
+        self.why = why
+        super().__init__(f"the store {scheme!r:.60} {why}")

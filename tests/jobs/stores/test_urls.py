@@ -1,0 +1,66 @@
+"""A store of jobs by its URL."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.jobs.errors import BadStore
+from headrace.jobs.stores.memory.store import MemoryStore
+from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.stores.urls import store_names, store_of
+
+
+def test_memory_and_sqlite_are_installed() -> None:
+    assert {"memory", "sqlite"} <= set(store_names())
+
+
+def test_memory_is_a_store_in_memory() -> None:
+    assert isinstance(store_of("memory:"), MemoryStore)
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:///var/shop.db", "var/shop.db"),
+        ("sqlite:////var/shop.db", "/var/shop.db"),
+        ("sqlite:///a%20b.db?synchronous=normal", "a b.db"),
+    ],
+)
+def test_three_slashes_are_a_path_from_here_and_four_one_from_the_root(url: str, path: str) -> None:
+    store = store_of(url)
+    assert isinstance(store, SqliteStore)
+    assert store.path == Path(path)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///var/",
+        "sqlite://host/x.db",
+        "sqlite:///x.db?synchronous=off",
+        "sqlite:///x.db?mode=ro",
+        "sqlite:///x.db#there",
+        "sqlite:x.db",
+        "sqlite://[x",
+        "memory://somewhere",
+    ],
+)
+def test_a_url_that_means_nothing_is_refused_with_what_to_write(url: str) -> None:
+    with pytest.raises(BadStore, match="write|take the others away"):
+        store_of(url)
+
+
+@given(st.text().filter(lambda text: text.partition(":")[0] not in {"memory", "sqlite"}))
+def test_a_scheme_that_is_not_installed_is_refused_with_those_that_are(url: str) -> None:
+    with pytest.raises(BadStore, match="sqlite:"):
+        store_of(url)
+
+
+def test_a_refusal_does_not_tell_what_stands_behind_the_scheme() -> None:
+    with pytest.raises(BadStore) as caught:
+        store_of("oracle://scott:tiger@host/db")
+    assert "tiger" not in str(caught.value)
