@@ -12,7 +12,7 @@ from pydantic.errors import PydanticUserError
 from headrace.jobs.answers import Cancel, Discard, Snooze
 from headrace.jobs.codec import Codec, Unfit, is_json
 from headrace.jobs.errors import BadArguments, BadWorker
-from headrace.jobs.running_job import RunningJob
+from headrace.jobs.running_job import RunningJob, current_job
 
 _PLAIN: Final = frozenset({int, str, bool, float})
 """What needs no codec where the value is of the very class: it is JSON already."""
@@ -39,6 +39,8 @@ class _Shape:
     """Of `**others`, when the function has that."""
     running: str | None
     """The parameter that is given the running job."""
+    needs_running: bool
+    """Whether that parameter has no default."""
     is_bare: bool
     """Whether it may be called with nothing at all."""
 
@@ -93,6 +95,23 @@ class Arguments:
             if type(value) is not kind or not (kind in _SURE or is_json(value)):
                 values[name] = self._encoded(shape, name, value)
         return values
+
+    def completed(
+        self, args: Sequence[object], kwargs: Mapping[str, object]
+    ) -> tuple[Sequence[object], Mapping[str, object]]:
+        """Return a call made here and now, with the running job put in where the function needs one and has none.
+
+        Raises `NoRunningJob` where none runs.
+        """
+        shape = self._kept or self._shape()
+        running = shape.running
+        if running is None or not shape.needs_running or running in kwargs:
+            return args, kwargs
+        if any(isinstance(one, RunningJob) for one in args):
+            return args, kwargs
+        count = len(shape.by_place_only)
+        named = dict(zip(shape.positional[count:], args[count:], strict=False))
+        return args[:count], {**named, **kwargs, running: current_job()}
 
     def bound_of(self, entry: object) -> dict[str, object]:
         """Do the same for arguments that stand in a tuple, in order, or in a mapping, by name."""
@@ -208,6 +227,7 @@ def _shape(function: Callable[..., object], worker: str, signature: inspect.Sign
         codecs=codecs,
         others=of_others,
         running=running,
+        needs_running=running is not None and signature.parameters[running].default is inspect.Parameter.empty,
         is_bare=not (required or by_place_only or running),
     )
 

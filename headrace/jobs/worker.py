@@ -6,14 +6,14 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import update_wrapper
-from typing import Any, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, Unpack, cast, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, Unpack, cast, final, overload
 
 from headrace.jobs.arguments import Arguments
 from headrace.jobs.codec import Codec, Unfit
 from headrace.jobs.enqueues import Enqueues, Handle
 from headrace.jobs.errors import BadAnswer, BadTime, NotBound
 from headrace.jobs.job import Inserted, NewJob, after, to_text
-from headrace.jobs.running_job import DEADLINE
+from headrace.jobs.running_job import DEADLINE, RunningJob
 from headrace.jobs.transaction import inside
 from headrace.jobs.worker_options import JobWords, WorkerOptions, WorkerWords, options_of, variant_of
 
@@ -41,7 +41,7 @@ class Worker(Generic[P, R_co, T_co]):
 
     def __init__(self, function: Callable[P, R_co], options: WorkerOptions, binding: _Binding | None = None) -> None:
         update_wrapper(self, function)
-        self.function = function
+        self.function: Callable[..., R_co] = function
         self.options = options
         self.name = options.name
         self.is_async = inspect.iscoroutinefunction(function)
@@ -58,8 +58,13 @@ class Worker(Generic[P, R_co, T_co]):
         return self.function.__qualname__
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """Run the function here and now; no job is made of it."""
-        return self.function(*args, **kwargs)
+        """Run the function here and now; no job is made of it.
+
+        A function that takes the running job gets the one on whose behalf this is called, if it is not given one.
+        Raises `NoRunningJob` where none runs; call `.function` to hand it one.
+        """
+        places, names = self.arguments.completed(args, kwargs)
+        return self.function(*places, **names)
 
     @property
     def reference(self) -> str:
@@ -191,15 +196,47 @@ AnyWorker: TypeAlias = Worker[..., object, object]
 """Some worker, whatever it takes and returns."""
 
 
-class _Decorates(Protocol):
-    """What makes a worker of a function, once the options are said."""
+@final
+class _Whatever:
+    """Nothing is one: a parameter that takes it takes whatever there is, and so is not meant for the running job."""
 
+
+class _Decorates(Protocol):
+    """What makes a worker of a function, once the options are said.
+
+    In its types the running job is no argument where it comes first; and an `async def` has its result once awaited.
+    """
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[_Whatever, P], Coroutine[Any, Any, T]], /
+    ) -> Worker[..., Coroutine[Any, Any, T], T]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[_Whatever, P], T], /) -> Worker[..., T, T]: ...
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[RunningJob, P], Coroutine[Any, Any, T]], /
+    ) -> Worker[P, Coroutine[Any, Any, T], T]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[RunningJob, P], T], /) -> Worker[P, T, T]: ...
     @overload
     def __call__(self, function: Callable[P, Coroutine[Any, Any, T]], /) -> Worker[P, Coroutine[Any, Any, T], T]: ...
     @overload
     def __call__(self, function: Callable[P, T], /) -> Worker[P, T, T]: ...
 
 
+@overload
+def worker(
+    function: Callable[Concatenate[_Whatever, P], Coroutine[Any, Any, T]], /
+) -> Worker[..., Coroutine[Any, Any, T], T]: ...
+@overload
+def worker(function: Callable[Concatenate[_Whatever, P], T], /) -> Worker[..., T, T]: ...
+@overload
+def worker(
+    function: Callable[Concatenate[RunningJob, P], Coroutine[Any, Any, T]], /
+) -> Worker[P, Coroutine[Any, Any, T], T]: ...
+@overload
+def worker(function: Callable[Concatenate[RunningJob, P], T], /) -> Worker[P, T, T]: ...
 @overload
 def worker(function: Callable[P, Coroutine[Any, Any, T]], /) -> Worker[P, Coroutine[Any, Any, T], T]: ...
 @overload
@@ -210,6 +247,9 @@ def worker(**words: Unpack[WorkerWords]) -> _Decorates: ...
 
 def worker(function: Callable[..., object] | None = None, /, **words: Unpack[WorkerWords]) -> object:
     """Make a worker of a `def` or an `async def` with named parameters. Raises `BadWorker`.
+
+    A parameter annotated as `RunningJob` is no argument: it is given the job that runs. Put it first, or give it a
+    default, so that type checkers know.
 
     `queue`, `max_attempts`, `priority` (0 to 9, 0 first) and `tags` are those of its jobs. `name` is what jobs call it
     (`module.function` if left out); `aliases` are names that older jobs may use. An attempt is ended after

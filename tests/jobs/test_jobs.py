@@ -147,7 +147,7 @@ async def test_what_a_job_notes_down_is_written_while_it_runs(
 ) -> None:
     monkeypatch.setattr(service, "WATCH_SECONDS", 0.001)
     async with running(store, clock) as jobs:
-        handle = await workers.report.enqueue(key="x")  # type: ignore[call-arg] # the running job is given
+        handle = await workers.report.enqueue(key="x")
         job = await job_that(jobs, handle.id, lambda job: "progress" in job.meta)
         assert job.meta["progress"] == {"fraction": 0.5, "note": "half of x"}
         assert job.meta["checkpoint"] == {"at": 7}

@@ -10,12 +10,12 @@ import pytest
 from headrace.jobs.answers import Discard, Snooze
 from headrace.jobs.codec import Unfit
 from headrace.jobs.enqueues import Handle
-from headrace.jobs.errors import BadAnswer, BadArguments, BadTime, BadWorker, JobDropped, NotBound
+from headrace.jobs.errors import BadAnswer, BadArguments, BadTime, BadWorker, JobDropped, NoRunningJob, NotBound
 from headrace.jobs.job import NewJob, Unique
-from headrace.jobs.running_job import RunningJob
+from headrace.jobs.running_job import RUNNING_JOB, RunningJob
 from headrace.jobs.worker import worker
 from tests.fakes.enqueueing import ListService
-from tests.fakes.job_records import NOON
+from tests.fakes.job_records import NOON, a_job
 
 
 @worker
@@ -26,6 +26,15 @@ async def build(sku: int, country: str = "eu") -> str:
 @worker(name="shop.pack", record=True, queue="packing", priority=3, max_attempts=5, tags=[" Big", "big", "RED "])
 def pack(sku: int, *, weight: float = 1.0) -> datetime:
     return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=sku * weight)
+
+
+@worker
+async def watched(job: RunningJob, sku: int) -> tuple[int, int]:
+    return job.id, sku
+
+
+@worker
+def stored(key: object, sku: int) -> None: ...
 
 
 NAME = f"{build.function.__module__}.build"
@@ -48,6 +57,27 @@ async def test_a_worker_is_called_as_the_function_was() -> None:
     assert getattr(build, "__name__", None) == "build"
 
 
+@pytest.mark.asyncio
+async def test_a_function_that_takes_the_running_job_is_given_it_by_whoever_calls() -> None:
+    with pytest.raises(NoRunningJob):
+        await watched(7)
+    running = RunningJob(a_job())
+    assert await watched.function(running, 7) == (7, 7)
+    anything: Any = watched
+    assert await anything(running, 7) == await anything(sku=7, job=running) == (7, 7)
+    token = RUNNING_JOB.set(running)
+    assert await watched(8) == await watched(sku=8) == (7, 8)
+    RUNNING_JOB.reset(token)
+
+
+def test_a_default_in_the_place_of_the_running_job_stays_when_the_function_is_called() -> None:
+    @worker
+    def maybe(sku: int, job: RunningJob | None = None) -> object:
+        return job
+
+    assert maybe(7) is None
+
+
 async def types_are_kept() -> None:
     """Mypy reads it; nobody runs it."""
     assert_type(await build(7), str)
@@ -59,6 +89,9 @@ async def types_are_kept() -> None:
     assert_type(await pack.enqueue_many([(7,)]), list[Handle[datetime]])
     await build.enqueue("seven")  # type: ignore[arg-type] # it must be refused
     await build.enqueue(7, land="us")  # type: ignore[call-arg] # it must be refused
+    assert_type(await watched.enqueue(7), Handle[tuple[int, int]])
+    assert_type(await watched(7), tuple[int, int])
+    stored.new(key="a", sku=7)
     pack.new(7, 2.0)  # type: ignore[call-arg] # it must be refused
 
 
