@@ -244,7 +244,7 @@ def _codec_of(worker: str, name: str, hint: Any) -> Codec:
     try:
         return Codec(hint)
     except PydanticUserError as error:
-        first = str(error).split(".", 1)[0].splitlines()[0]
+        first = error.message.splitlines()[0].split(". ", 1)[0].rstrip(".")
         why = f"its {name!r} cannot be kept as JSON ({first}): take a type that can, such as a dataclass"
     raise BadWorker(worker, why)
 

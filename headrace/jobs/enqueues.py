@@ -30,9 +30,9 @@ class Enqueues(Protocol):
         """Insert jobs through somebody's own connection to the store's file, and leave the commit to them."""
 
     async def result(self, job_id: int, timeout_seconds: float | None) -> object:
-        """Wait until a job has ended, at most so long; return its recorded result as JSON, None when it has none.
+        """Wait until a job has ended, at most so long; return its recorded result as JSON.
 
-        Raises TimeoutError, or a `JobsError` for a job that did not end as completed.
+        Raises TimeoutError, or a `JobsError` for a job that is gone, did not end as completed, or recorded nothing.
         """
 
 
@@ -74,8 +74,8 @@ class Handle(Generic[T_co]):
     async def result(self, timeout_seconds: float | None = None) -> T_co:
         """Wait for the job's end and return what it returned, as its annotation has it: of a worker with `record=True`.
 
-        Raises TimeoutError when it takes longer, `JobDropped`, or a `JobsError` for a job that was given up or called
-        off.
+        Raises TimeoutError when it takes longer, `JobDropped`, `JobGivenUp`, `JobCalledOff`, `NoJob` when it is gone,
+        and `NotRecorded`.
         On cancellation nothing but the waiting ends.
         """
         return self._restore(await self._service.result(self.id, timeout_seconds))
