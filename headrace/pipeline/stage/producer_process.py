@@ -69,7 +69,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
 
     def abandon(self, reason: ExitReason) -> None:
         """Count the crash, and emit what a stream had yielded: it was taken in."""
-        self.notices.clear()
+        self.forget_notices()
         if isinstance(reason, BaseException):
             self.counts.error(reason)
         if self.pull is not None:

@@ -20,7 +20,13 @@ SubscribeCallback = Callable[[Side, SubscribeTo, SubscriptionHandle], object]
 CancelCallback = Callable[[str, ExitReason, SubscriptionHandle], object]
 
 
-def _subscribes_alone(name: str, _: SubscribeTo) -> SubscriptionHandle:
+class _Message(partial[None]):
+    """A notice that outlives a crash."""
+
+    __slots__ = ()
+
+
+def _subscribes_alone(name: str, _: SubscribeTo | str) -> SubscriptionHandle:
     raise NoProcess(name)
 
 
@@ -38,14 +44,14 @@ class StageProcess(Process[S]):
         self.counts = counts
         self.is_paused = False
         self.notices: deque[Callable[[], None]] = deque()
-        self.subscriber: Callable[[str, SubscribeTo], SubscriptionHandle] = _subscribes_alone
+        self.subscriber: Callable[[str, SubscribeTo | str], SubscriptionHandle] = _subscribes_alone
 
     def bound(self, callbacks: S) -> None:
         """Hand the new callback object the words of every stage."""
         callbacks._counts = self.counts  # noqa: SLF001 - the runtime is what stands behind the base class
         callbacks._process = cast("Process[object]", self)  # noqa: SLF001
 
-    def subscribe(self, to: SubscribeTo) -> SubscriptionHandle:
+    def subscribe(self, to: SubscribeTo | str) -> SubscriptionHandle:
         """Subscribe to another stage of the same topology, or anew to the same one."""
         return self.subscriber(self.name, to)
 
@@ -70,8 +76,15 @@ class StageProcess(Process[S]):
 
     def informed(self, message: object) -> None:
         """Have `handle_info` called, before all mail, with a message that waited behind events which have gone."""
+        self.notify(_Message(self._open_message, message))
+
+    def _open_message(self, message: object) -> None:
         mail, then = Mail(None, (message,)), partial(self.take_returned, "handle_info")
-        self.notify(lambda: self.call_back(partial(mail.open, self.callbacks, self.name), then))
+        self.call_back(partial(mail.open, self.callbacks, self.name), then)
+
+    def forget_notices(self) -> None:
+        """Forget what concerned this life alone; messages wait for the next one, as mail does."""
+        self.notices = deque(notice for notice in self.notices if isinstance(notice, _Message))
 
     def _reply(self, result: object) -> None:
         """Take what `handle_info` and its kin return for events: they have no caller."""

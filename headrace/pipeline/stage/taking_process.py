@@ -85,7 +85,7 @@ class TakingProcess(StageProcess[S]):
 
     def abandon(self, reason: ExitReason) -> None:
         """Count the crash, and give up the batch in hand."""
-        self.notices.clear()
+        self.forget_notices()
         if isinstance(reason, BaseException) and not self.is_final:
             self.counts.error(reason)
         self.inlet.abandon(is_crash=isinstance(reason, BaseException))

@@ -1,5 +1,7 @@
 """Messages that wait behind the events a stage holds."""
 
+import asyncio
+
 import pytest
 
 from headrace.pipeline.stage.consumer import Consumer
@@ -9,6 +11,7 @@ from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Gated, Silent
 from tests.fakes.laws import check_over
+from tests.fakes.processes import Oops
 from tests.fakes.stepping import run_of, settled
 
 pytestmark = pytest.mark.asyncio
@@ -191,3 +194,24 @@ async def test_a_consumer_has_nothing_to_return_for_a_message() -> None:
     handle.ref.info("hello")
     outcome = await topology.join()
     assert "handle_info of stage 'returns' returned list, and must return None" in str(outcome.reason)
+
+
+async def test_a_message_that_waits_for_a_busy_stage_survives_its_crash() -> None:
+    class Crashing(Noting):
+        async def crash(self) -> None:
+            await gate.wait()
+            raise Oops("x")
+
+    gate, crashing, topology = asyncio.Event(), Crashing(), Topology()
+    topology.add("silent", Silent)
+    handle = topology.add("crashing", lambda: crashing, subscribe_to="silent")
+    await topology.start()
+    handle.ref.cast_nowait(Crashing.crash)
+    await settled(topology)
+    handle.info("behind no event")
+    handle.ref.info("mail")
+    gate.set()
+    await settled(topology)
+    assert crashing.log == ["behind no event", "mail"]
+    assert run_of(topology).processes["crashing"].restarts == 1
+    await topology.stop()
