@@ -43,7 +43,6 @@ HINTS: list[Any] = [
     str,
     bool,
     bytes,
-    complex | int,
     datetime,
     date,
     time,
