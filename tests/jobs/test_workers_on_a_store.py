@@ -1,6 +1,7 @@
 """Workers with a real store and the service around them: what they are handed, and what they hand back."""
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ import pytest
 import pytest_asyncio
 
 from headrace.jobs.catalogue import Catalogue
-from headrace.jobs.jobs import Jobs
+from headrace.jobs.encryption import ArgsCipher, new_key
+from headrace.jobs.jobs import Jobs, JobsSettings
 from headrace.jobs.running_job import RunningJob, current_job
 from headrace.jobs.stores.sqlite.store import SqliteStore
 from headrace.jobs.worker import worker
@@ -46,9 +48,21 @@ async def pages() -> list[object]:
     return [job.attempt, job.cursor]
 
 
+@worker(encrypted=True, unique=True, record=True)
+async def pay(card: str) -> int:
+    return len(card)
+
+
+def read(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.iterdir())
+
+
 @pytest_asyncio.fixture
 async def jobs(tmp_path: Path) -> AsyncIterator[Jobs]:
-    async with Jobs(SqliteStore(tmp_path / "jobs.db"), Catalogue([later, pages]), {"default": 2}) as jobs:
+    settings = JobsSettings(cipher=ArgsCipher([new_key()]))
+    async with Jobs(
+        SqliteStore(tmp_path / "jobs.db"), Catalogue([later, pages, pay]), {"default": 2}, settings
+    ) as jobs:
         yield jobs
 
 
@@ -71,3 +85,22 @@ async def test_a_thread_enqueues_and_the_loop_runs_it(jobs: Jobs) -> None:
     thread.start()
     await asyncio.to_thread(thread.join)
     assert await jobs.result(ids[0], WAIT) == {"sku": 8, "price": None, "placed_at": "2026-11-24T12:00:00Z"}
+
+
+@pytest.mark.asyncio
+async def test_encrypted_args_are_in_clear_for_the_worker_and_nowhere_else(jobs: Jobs, tmp_path: Path) -> None:
+    first, second = await pay.enqueue_many([("4111 1111",), ("4111 1111",)])
+    assert (first.is_conflict, second.is_conflict, second.id) == (False, True, first.id)
+    assert await first.result(WAIT) == 9
+    kept = read(tmp_path)
+    assert b"encrypted" in kept
+    assert b"4111" not in kept
+
+
+@pytest.mark.asyncio
+async def test_a_job_of_ones_own_transaction_runs_once_it_is_committed(jobs: Jobs, tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "jobs.db")
+    with connection:
+        handle = later.enqueue_in(connection, ORDER)
+    connection.close()
+    assert (await handle.result(WAIT)).sku == 8
