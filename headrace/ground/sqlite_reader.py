@@ -25,6 +25,10 @@ class SqliteReader:
         """Run `work`, and return its result. On cancellation the result is dropped."""
         return await self._orders.run(work)
 
+    def run_sync(self, work: Work[R]) -> R:
+        """Do the same from any other thread, and wait."""
+        return self._orders.run_sync(work)
+
     async def aclose(self) -> None:
         """Answer what was asked, then close the file."""
         await self._orders.aclose()

@@ -72,7 +72,8 @@ class Unique:
     there is in one of the `states`, and its `timestamp` is at most `period_seconds` ago (None: however long). When they
     are, the one that is there takes over the fields that `replace` names for its state.
 
-    A `key` stands in for the values of args and meta, for whoever keeps them unreadable.
+    A `key` stands in for the values of args and meta, for whoever keeps them unreadable. A job that completed more than
+    `result_seconds` ago keeps nobody out: its result is too old.
     """
 
     fields: frozenset[UniqueField] = frozenset({"args", "queue", "worker"})
@@ -82,6 +83,7 @@ class Unique:
     states: frozenset[State] = SUCCESSFUL
     replace: Mapping[State, frozenset[ReplacedField]] = field(default_factory=dict)
     key: str | None = None
+    result_seconds: float | None = None
 
     def __post_init__(self) -> None:
         for option, found, known in (
@@ -99,6 +101,8 @@ class Unique:
             raise BadUnique("fields", sorted(self.fields), "with args or meta, since keys of them are named")
         if self.period_seconds is not None and self.period_seconds <= 0:
             raise BadUnique("period_seconds", self.period_seconds, "above 0, or None for ever")
+        if self.result_seconds is not None and self.result_seconds <= 0:
+            raise BadUnique("result_seconds", self.result_seconds, "above 0, or None for ever")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,17 @@ class NewJob:
     state: State | None = None
     """None is `available`, or `scheduled` when it has a time; `suspended` is for what waits for other jobs."""
     unique: Unique | None = None
+    label: str | None = None
+    """What it is called among those that are inserted together with it."""
+    awaits: Sequence[str] = ()
+    """Labels of jobs before it. Those that turn out to be doubles stand in its meta, with the ids of what is there."""
+
+
+KEEP_SECONDS: Final = "keep_seconds"
+"""The key of a job's meta that says how long it is kept after it completed, whatever is pruned."""
+
+DOUBLES: Final = "doubles"
+"""The key of a job's meta that holds `{label: id}` of what it awaits and was there already."""
 
 
 @dataclass(slots=True)

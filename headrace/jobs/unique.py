@@ -17,6 +17,7 @@ class Holder:
     state: State
     inserted_at: datetime
     scheduled_at: datetime
+    completed_at: datetime | None = None
 
 
 def key_of(job: NewJob, unique: Unique) -> str:
@@ -46,10 +47,18 @@ def is_held(unique: Unique, holder: Holder, now: datetime) -> bool:
     """Return whether the job that has the key keeps others out."""
     if holder.state not in unique.states:
         return False
+    if _is_too_old(unique, holder, now):
+        return False
     if unique.period_seconds is None:
         return True
     since = holder.inserted_at if unique.timestamp == "inserted_at" else holder.scheduled_at
     return since >= now - timedelta(seconds=unique.period_seconds)
+
+
+def _is_too_old(unique: Unique, holder: Holder, now: datetime) -> bool:
+    if unique.result_seconds is None or holder.state != "completed" or holder.completed_at is None:
+        return False
+    return holder.completed_at < now - timedelta(seconds=unique.result_seconds)
 
 
 def _chosen(values: Mapping[str, object], unique: Unique) -> Mapping[str, object]:

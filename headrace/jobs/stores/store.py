@@ -138,6 +138,12 @@ class JobStore(Protocol):
     async def get(self, job_id: int) -> Job | None:
         """Return a job, or None when there is none of that id."""
 
+    async def double_of(self, job: NewJob) -> Job | None:
+        """Return the job that came in last among those that have what makes `job` unique, in whatever state it is."""
+
+    def double_of_sync(self, job: NewJob) -> Job | None:
+        """Do the same from any thread, and wait."""
+
     async def find(self, which: JobFilter, limit: int, *, is_newest_first: bool = True) -> list[Job]:
         """Return at most `limit` jobs that fit, by id."""
 

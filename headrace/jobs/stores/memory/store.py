@@ -9,7 +9,20 @@ from datetime import UTC, datetime
 from heapq import nsmallest
 from typing import cast
 
-from headrace.jobs.job import Acknowledgement, Inserted, Job, MetaChange, NewJob, ReplacedField, Returned, after
+from headrace.jobs.groups import Group, groups_of
+from headrace.jobs.job import (
+    DOUBLES,
+    INCOMPLETE,
+    KEEP_SECONDS,
+    Acknowledgement,
+    Inserted,
+    Job,
+    MetaChange,
+    NewJob,
+    ReplacedField,
+    Returned,
+    after,
+)
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.stores.json_text import merged, texts_of, tidy, to_json
 from headrace.jobs.stores.memory import transitions
@@ -53,7 +66,8 @@ class MemoryStore:
         now = self.now()
         made = [_made(job, now) for job in jobs]
         with self._door:
-            told = [self._insert(new, job, now) for new, job in zip(jobs, made, strict=True)]
+            doubles: dict[str, int] = {}
+            told = [self._insert(new, job, doubles, now) for new, job in zip(jobs, made, strict=True)]
         self._tell(job.queue for job in made if job.state == "available")
         return told
 
@@ -118,6 +132,17 @@ class MemoryStore:
     async def get(self, job_id: int) -> Job | None:
         """Return a job, or None when there is none of that id."""
         return deepcopy(self._jobs.get(job_id))
+
+    async def double_of(self, job: NewJob) -> Job | None:
+        """Return the job that came in last among those that have what makes `job` unique, in whatever state it is."""
+        return self.double_of_sync(job)
+
+    def double_of_sync(self, job: NewJob) -> Job | None:
+        """Do the same from any thread."""
+        with self._door:
+            return (
+                None if job.unique is None else deepcopy(self._jobs.get(self._unique.get(key_of(job, job.unique), 0)))
+            )
 
     async def find(self, which: JobFilter, limit: int, *, is_newest_first: bool = True) -> list[Job]:
         """Return at most `limit` jobs that fit, by id."""
@@ -195,10 +220,12 @@ class MemoryStore:
 
     async def prune(self, rule: PruneRule, limit: int = PIECE) -> int:
         """Delete what the rule says, at most `limit`; return how many. As many as the limit: there may be more."""
+        now, going = self.now(), self._going()
         ended = [job for job in self._jobs.values() if job.state == rule.state]
         surplus = [] if rule.keep is None else ended[: max(0, len(ended) - rule.keep)]
         old = [job for job in ended if rule.ended_before is not None and _ended_at(job) <= rule.ended_before]
-        ids = list(dict.fromkeys(job.id for job in (*old, *surplus)))[:limit]
+        ids = [job.id for job in {job.id: job for job in (*old, *surplus)}.values() if _is_prunable(job, going, now)]
+        ids = ids[:limit]
         self._delete(ids)
         return len(ids)
 
@@ -231,20 +258,28 @@ class MemoryStore:
         """Go back to what the config says."""
         self._queues.pop(queue, None)
 
-    def _insert(self, new: NewJob, job: Job, now: datetime) -> Inserted:
+    def _insert(self, new: NewJob, job: Job, doubles: dict[str, int], now: datetime) -> Inserted:
         key = None if new.unique is None else key_of(new, new.unique)
         there = None if key is None else self._jobs.get(self._unique.get(key, 0))
-        if there is not None and new.unique is not None:
-            holder = Holder(there.id, there.state, there.inserted_at, there.scheduled_at)
-            if is_held(new.unique, holder, now):
-                _take_over(there, job, new.unique.replace.get(there.state, frozenset()))
-                return Inserted(there.id, is_conflict=True)
+        if there is not None and new.unique is not None and is_held(new.unique, _holder(there), now):
+            _take_over(there, job, new.unique.replace.get(there.state, frozenset()))
+            if new.label is not None:
+                doubles[new.label] = there.id
+            return Inserted(there.id, is_conflict=True)
+        awaited = {label: doubles[label] for label in new.awaits if label in doubles}
+        if awaited:
+            job.meta[DOUBLES] = awaited
         self._last_id += 1
         job.id = self._last_id
         self._jobs[job.id] = job
         if key is not None:
             self._unique[key] = job.id
         return Inserted(job.id)
+
+    def _going(self) -> set[Group]:
+        """Return the workflows and batches of which a member has not ended: their other members are needed yet."""
+        going = (group for job in self._jobs.values() if job.state in INCOMPLETE for group in groups_of(job.meta))
+        return {group for group in going if group.key != "chain_id"}
 
     def _fitting(self, which: JobFilter) -> list[Job]:
         return [job for job in self._jobs.values() if which.matches(job)]
@@ -286,6 +321,10 @@ def _made(new: NewJob, now: datetime) -> Job:
     )
 
 
+def _holder(job: Job) -> Holder:
+    return Holder(job.id, job.state, job.inserted_at, job.scheduled_at, job.completed_at)
+
+
 def _take_over(there: Job, job: Job, fields: Iterable[ReplacedField]) -> None:
     for name in fields:
         setattr(there, name, getattr(job, name))
@@ -298,6 +337,14 @@ def _is_for(job: Job, claimant: Claimant) -> bool:
         and job.attempt < job.max_attempts
         and (claimant.workers is None or job.worker in claimant.workers)
     )
+
+
+def _is_prunable(job: Job, going: set[Group], now: datetime) -> bool:
+    seconds = job.meta.get(KEEP_SECONDS)
+    kept = seconds if isinstance(seconds, int | float) else 0.0
+    if job.completed_at is not None and after(job.completed_at, kept) > now:
+        return False
+    return going.isdisjoint(groups_of(job.meta))
 
 
 def _ended_at(job: Job) -> datetime:

@@ -30,14 +30,14 @@ def change(
     return changed
 
 
-def prunable(connection: sqlite3.Connection, rule: PruneRule, limit: int) -> list[int]:
+def prunable(connection: sqlite3.Connection, rule: PruneRule, limit: int, now: datetime) -> list[int]:
     """Return the ids of what the rule deletes, at most `limit`. It may read for long: let the reader do it."""
     ids: list[int] = []
+    values: dict[str, object] = {"now": to_text(now), "state": rule.state, "keep": rule.keep, "limit": limit}
     if rule.ended_before is not None:
-        values: tuple[object, ...] = (to_text(rule.ended_before), limit)
+        values["before"] = to_text(rule.ended_before)
         ids += [row[0] for row in connection.execute(query(f"prune_{rule.state}"), values)]
     if rule.keep is not None and len(ids) < limit:
-        values = (rule.state, rule.keep, limit)
         ids += [row[0] for row in connection.execute(query("prune_many"), values)]
     return list(dict.fromkeys(ids))[:limit]
 

@@ -1,12 +1,13 @@
 """Inserts jobs, but doubles of unique ones, in a transaction that has begun."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from headrace.jobs.job import Inserted, NewJob, Unique, from_text
+from headrace.jobs.job import DOUBLES, Inserted, NewJob, Unique, from_text
+from headrace.jobs.stores.json_text import from_json, to_json
 from headrace.jobs.stores.sqlite.queries import query
 from headrace.jobs.stores.sqlite.rows import from_new
 from headrace.jobs.unique import Holder, is_held, key_of
@@ -20,7 +21,7 @@ class NewRow:
     """A job that is ready to be inserted: nothing about it can fail any more but the file."""
 
     values: tuple[object, ...]
-    unique: Unique | None
+    job: NewJob
     key: str
 
     @property
@@ -36,9 +37,7 @@ class NewRow:
 
 def new_rows(jobs: Sequence[NewJob], now: datetime) -> list[NewRow]:
     """Return the rows of jobs. Raises NotJson."""
-    return [
-        NewRow(from_new(job, now), job.unique, "" if job.unique is None else key_of(job, job.unique)) for job in jobs
-    ]
+    return [NewRow(from_new(job, now), job, "" if job.unique is None else key_of(job, job.unique)) for job in jobs]
 
 
 def insert_rows(connection: sqlite3.Connection, rows: Sequence[NewRow], now: datetime) -> list[Inserted]:
@@ -48,8 +47,11 @@ def insert_rows(connection: sqlite3.Connection, rows: Sequence[NewRow], now: dat
     that has only read so far SQLite itself refuses the leap then.
     """
     execute, text = connection.execute, query("insert")
+    doubles: dict[str, int] = {}
     return [
-        Inserted(execute(text, row.values).lastrowid or 0) if row.unique is None else _insert(connection, row, now)
+        Inserted(execute(text, row.values).lastrowid or 0)
+        if row.job.unique is None and not row.job.awaits
+        else _insert(connection, row, doubles, now)
         for row in rows
     ]
 
@@ -59,22 +61,43 @@ def insert_in(connection: sqlite3.Connection, jobs: Sequence[NewJob], now: datet
     return insert_rows(connection, new_rows(jobs, now), now)
 
 
-def _insert(connection: sqlite3.Connection, row: NewRow, now: datetime) -> Inserted:
-    unique = row.unique
-    found = connection.execute(query("unique_holder"), (row.key,)).fetchone()
-    if found is not None and unique is not None:
-        holder = Holder(found[0], found[1], from_text(found[2]), from_text(found[3]))
-        if is_held(unique, holder, now):
-            _replace(connection, row, holder)
-            return Inserted(holder.id, is_conflict=True)
-    job_id = connection.execute(query("insert"), row.values).lastrowid or 0
-    connection.execute(query("unique_hold"), (row.key, job_id))
+def _insert(connection: sqlite3.Connection, row: NewRow, doubles: dict[str, int], now: datetime) -> Inserted:
+    """Insert a row that may be a double, or awaits what may be one; `doubles` are those before it, by their labels."""
+    holder = None if row.job.unique is None else _holder(connection, row.key, row.job.unique, now)
+    if holder is not None:
+        _replace(connection, row, holder)
+        if row.job.label is not None:
+            doubles[row.job.label] = holder.id
+        return Inserted(holder.id, is_conflict=True)
+    job_id = connection.execute(query("insert"), _values(row, doubles)).lastrowid or 0
+    if row.job.unique is not None:
+        connection.execute(query("unique_hold"), (row.key, job_id))
     return Inserted(job_id)
+
+
+def _holder(connection: sqlite3.Connection, key: str, unique: Unique, now: datetime) -> Holder | None:
+    """Return the job that keeps others out, if there is one."""
+    found = connection.execute(query("unique_holder"), (key,)).fetchone()
+    if found is None:
+        return None
+    completed_at = None if found[4] is None else from_text(found[4])
+    holder = Holder(found[0], found[1], from_text(found[2]), from_text(found[3]), completed_at)
+    return holder if is_held(unique, holder, now) else None
+
+
+def _values(row: NewRow, doubles: Mapping[str, int]) -> tuple[object, ...]:
+    """Return the values of `insert`, with what the job awaits and was there already."""
+    awaited = {label: doubles[label] for label in row.job.awaits if label in doubles}
+    if not awaited:
+        return row.values
+    place = 1 + _COLUMNS.index("meta")
+    meta = {**from_json(str(row.values[place]), {}), DOUBLES: awaited}
+    return (*row.values[:place], to_json(meta), *row.values[place + 1 :])
 
 
 def _replace(connection: sqlite3.Connection, row: NewRow, holder: Holder) -> None:
     """Let the job that is there take over what is to be replaced in its state."""
-    taken = frozenset() if row.unique is None else row.unique.replace.get(holder.state, frozenset())
+    taken = frozenset() if row.job.unique is None else row.job.unique.replace.get(holder.state, frozenset())
     if taken:
         values = dict(zip(_COLUMNS, row.values[1:], strict=True))
         values = {name: value if name in taken else None for name, value in values.items()}

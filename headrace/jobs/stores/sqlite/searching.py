@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from headrace.jobs.groups import GROUP_KEYS
-from headrace.jobs.job import Job
+from headrace.jobs.job import Job, NewJob
 from headrace.jobs.job_filter import JobFilter, Scalar
 from headrace.jobs.stores.json_text import to_json
 from headrace.jobs.stores.sqlite.queries import condition, query
 from headrace.jobs.stores.sqlite.rows import COLUMNS, to_job
+from headrace.jobs.unique import key_of
 
 Condition = tuple[str, list[object]]
 
@@ -22,6 +23,15 @@ def find(connection: sqlite3.Connection, which: JobFilter, limit: int, order: st
     where, values = _where(which, is_common=_is_common(connection, which))
     text = f"select {COLUMNS} from oban_jobs where {where} order by id {order} limit ?"  # noqa: S608 - all constants
     return [to_job(row) for row in connection.execute(text, (*values, limit))]
+
+
+def double_of(connection: sqlite3.Connection, new: NewJob) -> Job | None:
+    """Return the job that holds the key of a unique one, or None."""
+    if new.unique is None:
+        return None
+    text = f"select {COLUMNS} from oban_jobs where id = ({query('unique_id')})"  # noqa: S608 - all constants
+    row = connection.execute(text, (key_of(new, new.unique),)).fetchone()
+    return None if row is None else to_job(row)
 
 
 def find_ids(connection: sqlite3.Connection, which: JobFilter) -> list[int]:

@@ -150,6 +150,14 @@ class SqliteStore:
         jobs = await self.find(JobFilter(ids=frozenset({job_id})), 1)
         return jobs[0] if jobs else None
 
+    async def double_of(self, job: NewJob) -> Job | None:
+        """Return the job that came in last among those that have what makes `job` unique, in whatever state it is."""
+        return await self._reader.run(lambda connection: searching.double_of(connection, job))
+
+    def double_of_sync(self, job: NewJob) -> Job | None:
+        """Do the same from any thread, and wait."""
+        return self._reader.run_sync(lambda connection: searching.double_of(connection, job))
+
     async def find(self, which: JobFilter, limit: int, *, is_newest_first: bool = True) -> list[Job]:
         """Return at most `limit` jobs that fit, by id."""
         order = "desc" if is_newest_first else "asc"
@@ -217,7 +225,8 @@ class SqliteStore:
 
     async def prune(self, rule: PruneRule, limit: int = PIECE) -> int:
         """Delete what the rule says, at most `limit`; return how many. As many as the limit: there may be more."""
-        ids = await self._reader.run(lambda connection: changing.prunable(connection, rule, limit))
+        now = self.now()
+        ids = await self._reader.run(lambda connection: changing.prunable(connection, rule, limit, now))
         return await self._note(lambda connection: changing.prune(connection, rule, ids)) if ids else 0
 
     async def lead(self, name: str, node: str, seconds: float) -> bool:

@@ -1,0 +1,1 @@
+select job_id from headrace_unique where key = ?
