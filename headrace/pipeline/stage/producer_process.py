@@ -169,7 +169,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
         if handle_drain is not None:
             try:
                 handle_drain()
-            except Exception as error:  # noqa: BLE001 - one door that is stuck must not keep the others open
+            except BaseException as error:  # noqa: BLE001 - one door that is stuck must not keep the others open
                 self.counts.error(error)
                 LOG.exception("stage %r raised in handle_drain, and drains all the same", self.name)
         if self.is_busy:

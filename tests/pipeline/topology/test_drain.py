@@ -21,7 +21,7 @@ from tests.fakes.stepping import run_of, settled, until
 class _Door(Numbers):
     """A push edge: notes when it is told to close, and fails there if it is to."""
 
-    def __init__(self, error: Exception | None = None) -> None:
+    def __init__(self, error: BaseException | None = None) -> None:
         super().__init__()
         self.error = error
         self.closings = 0
@@ -68,8 +68,11 @@ async def test_no_handle_demand_is_called_once_a_drain_began() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_door_that_fails_to_close_does_not_keep_the_others_open(caplog: pytest.LogCaptureFixture) -> None:
-    topology, bad, good, collect = Topology(), _Door(KeyError("door")), _Door(), Collect()
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt, asyncio.CancelledError])
+async def test_a_door_that_fails_to_close_does_not_keep_the_others_open(
+    error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    topology, bad, good, collect = Topology(), _Door(error("door")), _Door(), Collect()
     topology.add("bad", lambda: bad)
     topology.add("good", lambda: good)
     topology.add("collect", lambda: collect, subscribe_to=["bad", "good"])
@@ -77,7 +80,7 @@ async def test_a_door_that_fails_to_close_does_not_keep_the_others_open(caplog: 
     outcome = await topology.drain(5)
     assert (bad.closings, good.closings) == (1, 1)
     assert outcome.is_drained
-    assert topology.snapshot().stages[0].errors == {"KeyError": 1}
+    assert topology.snapshot().stages[0].errors == {error.__name__: 1}
     assert [record.message for record in caplog.records] == [
         "stage 'bad' raised in handle_drain, and drains all the same"
     ]
