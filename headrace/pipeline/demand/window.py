@@ -24,11 +24,11 @@ class Window:
         `min_demand` is half of `max_demand` when it is not given.
         Raises `DemandError` unless `max_demand >= 1` and `0 <= min_demand < max_demand`.
         """
-        if max_demand < 1:
+        if not is_whole(max_demand) or max_demand < 1:
             raise DemandError("max_demand", max_demand, "a whole number, 1 or more")
         if min_demand is None:
             min_demand = max_demand // 2
-        if not 0 <= min_demand < max_demand:
+        if not is_whole(min_demand) or not 0 <= min_demand < max_demand:
             raise DemandError("min_demand", min_demand, f"a whole number from 0 to {max_demand - 1} (below max_demand)")
         self.max_demand = max_demand
         self.min_demand = min_demand
@@ -62,9 +62,14 @@ class Window:
 
 def checked(demand: int) -> int:
     """Return `demand`; raises `DemandError` below 0."""
-    if demand < 0:
+    if not is_whole(demand) or demand < 0:
         raise DemandError("demand", demand, "a whole number, 0 or more")
     return demand
+
+
+def is_whole(number: object) -> bool:
+    """Tell whether something is a whole number, which a truth value is not."""
+    return isinstance(number, int) and not isinstance(number, bool)
 
 
 class ManualWindow(Window):
@@ -89,7 +94,7 @@ class ManualWindow(Window):
         Raises `DemandError` below 0, and when more would be coming than `max_demand`.
         """
         room = self.max_demand - self.coming
-        if not 0 <= demand <= room:
+        if not is_whole(demand) or not 0 <= demand <= room:
             raise DemandError("demand", demand, f"a whole number from 0 to {room}: {self.coming} events are coming")
         self.coming += demand
 

@@ -56,8 +56,10 @@ class PartitionDispatcher(Dispatcher[S]):
         max_queue: int = 1000,
     ) -> None:
         """Raises `DispatcherError` for what cannot be."""
-        names = tuple(range(partitions)) if isinstance(partitions, int) else tuple(partitions)
+        names = _names(partitions)
         _check(names, max_queue)
+        if hash is not None and not callable(hash):
+            raise DispatcherError("partition", f"has {hash!r} for a hash: give a function that returns a partition")
         if hash is None and names != tuple(range(len(names))):
             raise DispatcherError(
                 "partition", "has names for its partitions: give hash, which returns one for an event"
@@ -228,12 +230,22 @@ class PartitionDispatcher(Dispatcher[S]):
             )
 
 
-def _check(names: tuple[Hashable, ...], max_queue: int) -> None:
+def _names(partitions: object) -> tuple[Hashable, ...]:
+    if isinstance(partitions, int):
+        return tuple(range(partitions))
+    names = tuple(partitions) if isinstance(partitions, Iterable) else ()
+    for name in names:
+        if not isinstance(name, Hashable):
+            raise DispatcherError("partition", f"was given {name!r}, which is no name of a partition")
+    return names
+
+
+def _check(names: tuple[Hashable, ...], max_queue: object) -> None:
     if not names:
         raise DispatcherError(
             "partition", "needs partitions, 1 or more, or their names: partial(PartitionDispatcher, 4)"
         )
     if None in names or len(set(names)) < len(names):
         raise DispatcherError("partition", "needs a name of its own for each partition, and None is none")
-    if max_queue < 1:
-        raise DispatcherError("partition", f"has a max_queue of {max_queue}: it must be a whole number, 1 or more")
+    if not isinstance(max_queue, int) or max_queue < 1:
+        raise DispatcherError("partition", f"has a max_queue of {max_queue!r}: it must be a whole number, 1 or more")

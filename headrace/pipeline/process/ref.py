@@ -6,7 +6,7 @@ from typing import Concatenate, Final, Generic, ParamSpec, TypeVar, cast, overlo
 
 from headrace.ground.errors import BadOption, CallTimeout, CallToSelf, CastCircle, NoProcess
 from headrace.pipeline.process.mail import Mail
-from headrace.pipeline.process.options import check_reason, check_seconds
+from headrace.pipeline.process.options import check_reason, check_timeout
 from headrace.pipeline.process.process import CURRENT, ExitReason, Process, State
 from headrace.pipeline.process.reply import Reply
 from headrace.pipeline.process.scheduler import Owner
@@ -50,8 +50,7 @@ class Ref(Generic[S_co]):
 
     def within(self, seconds: float | None) -> "Ref[S_co]":
         """Return a reference whose calls wait that long, None for ever. Raises `BadOption` for what is no time."""
-        if seconds is not None:
-            check_seconds("seconds", seconds, ", or None for ever")
+        check_timeout("seconds", seconds)
         return Ref(self._process, seconds)
 
     @overload

@@ -10,6 +10,7 @@ from headrace.ground.errors import CallToSelf, ForeignThread, ProcessError, Task
 from headrace.pipeline.process.async_stream import Source, StreamOptions, TaskStream
 from headrace.pipeline.process.child_spec import ChildSpec
 from headrace.pipeline.process.links import link, unlink
+from headrace.pipeline.process.options import check_timeout
 from headrace.pipeline.process.process import CURRENT, ExitReason, Process
 from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.process.restart import Restart
@@ -194,9 +195,10 @@ class Task(Generic[R_co]):
     async def yield_(self, timeout_seconds: float | None = RESULT_SECONDS) -> Finished[R_co] | Failed | None:
         """Return how it ended, or None when it has not ended in time; never raise for it (OTP's `yield`).
 
-        None as timeout waits for ever. Cancellation is that of `result`.
+        None as timeout waits for ever; raises `BadOption` for what is no time. Cancellation is that of `result`.
         """
         self._check()
+        check_timeout("timeout_seconds", timeout_seconds)
         try:
             async with asyncio.timeout(timeout_seconds):
                 await self._process.ended()

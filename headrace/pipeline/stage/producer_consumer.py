@@ -66,7 +66,7 @@ class ProducerConsumer(Stage, Generic[In, Out]):
         """The subscription whose batch `handle_events` has in hand (GenStage's `from`)."""
         return self._inlet.source()
 
-    def subscribe(self, to: SubscribeTo) -> SubscriptionHandle:
+    def subscribe(self, to: SubscribeTo | str) -> SubscriptionHandle:
         """Subscribe to another stage of the same pipeline, or anew to the same one.
 
         Raises `GraphError` for a stage that there is not, that emits nothing, or that is upstream of itself then,

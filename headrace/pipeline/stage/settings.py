@@ -47,8 +47,11 @@ class StageSettings:
         except DispatcherError as error:
             yield f"has a dispatcher that cannot be: {error}"
         size: object = self.buffer_size
-        if size is not None and (not isinstance(size, int) or size < 0):
+        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
             yield f"has a buffer_size of {size!r}: it must be a whole number, 0 or more, or None for the default"
+        seconds: object = self.shutdown_seconds
+        if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds >= 0:
+            yield f"has a shutdown_seconds of {seconds!r}: it must be a number of seconds, 0 or more"
         for key, literal in _CHOICES.items():
             said, allowed = getattr(self, key), get_args(literal)
             if said not in allowed:

@@ -34,7 +34,7 @@ class Takes(Protocol):
     def source(self) -> SubscriptionHandle:
         """Return the subscription whose batch is being handled."""
 
-    def subscribe(self, to: SubscribeTo) -> SubscriptionHandle:
+    def subscribe(self, to: SubscribeTo | str) -> SubscriptionHandle:
         """Subscribe to another stage."""
 
 

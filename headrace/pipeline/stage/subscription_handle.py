@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 
 from headrace.ground.errors import SubscriptionError
 from headrace.pipeline.demand.window import ManualWindow, checked
+from headrace.pipeline.process.options import check_reason
 from headrace.pipeline.process.process import ExitReason
 from headrace.pipeline.stage.subscription import SubscribeTo, Subscription
 
@@ -26,7 +27,7 @@ class Holder(Protocol):
     def change_demand(self, subscription: Subscription, max_demand: int, min_demand: int | None) -> None:
         """Go on with other bounds."""
 
-    def subscribe(self, to: SubscribeTo) -> "SubscriptionHandle":
+    def subscribe(self, to: SubscribeTo | str) -> "SubscriptionHandle":
         """Subscribe to another stage, or anew to the same one."""
 
 
@@ -110,12 +111,13 @@ class SubscriptionHandle:
         From the consumer's side what it has not begun goes back to the producer, as far as another consumer may get it,
         and the consumer lives on, whatever its cancel mode. From the producer's side what was delivered is handled
         first, and then the cancel mode decides, as when the producer ends with `reason`. Both sides hear of it in
-        `handle_cancel`.
+        `handle_cancel`. Raises `BadOption` for what is no reason.
         """
+        check_reason(reason)
         if self._subscription.ended is None:
             self._holder.end_subscription(self._subscription, reason)
 
-    def resubscribe(self, to: SubscribeTo | None = None) -> "SubscriptionHandle":
+    def resubscribe(self, to: SubscribeTo | str | None = None) -> "SubscriptionHandle":
         """Cancel, and subscribe again, in one step: as `to` says, or as before. Return the new handle.
 
         Raises what subscribing raises; the old subscription has then ended all the same.

@@ -76,7 +76,7 @@ def hint(name: str, known: Iterable[str]) -> str:
     "did you mean 'purchases'?"
     """
     names = list(known)
-    near = get_close_matches(name, names, 1)
+    near = get_close_matches(str(name), names, 1)
     return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names)}"
 
 

@@ -3,10 +3,11 @@
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any, Generic, TypeVar, cast, get_args, overload
 
-from headrace.ground.errors import DemandError, GraphError
+from headrace.ground.errors import DemandError
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.demand.buffer import Keep
-from headrace.pipeline.demand.window import Window
+from headrace.pipeline.demand.window import Window, is_whole
+from headrace.pipeline.process.options import check_seconds
 from headrace.pipeline.process.process import Process
 from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.stage.outlet import DemandMode
@@ -14,11 +15,12 @@ from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.stream import read_stage
-from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo
+from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
 from headrace.pipeline.stage.taking_process import TakingProcess
 from headrace.pipeline.topology.link import Emitting, StageProcess, emitting
 from headrace.pipeline.topology.run import Run
+from headrace.pipeline.topology.target import full_target
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -52,9 +54,12 @@ class StageHandle(Generic[G_co]):
     def pause(self) -> None:
         """Hand its callbacks no more events and no more demand, until `resume`; what they are at goes on.
 
-        What a stage has buffered still goes to those who ask; mail and subscriptions are handled. A drain resumes it.
+        What a stage has buffered still goes to those who ask; mail and subscriptions are handled. A drain resumes it,
+        and lets nothing pause.
         """
-        self._process("pause").pause()
+        run = self._started("pause")
+        if not run.is_draining:
+            run.processes[self.name].pause()
 
     def resume(self) -> None:
         """Go on where `pause` stopped."""
@@ -115,8 +120,10 @@ class StageHandle(Generic[G_co]):
         What it had not read then goes to others. Works with aiostream's pipes. A reader that stands still holds up
         whatever shares the stage with it: with `patience_seconds` it loses its place after that time (twice at most),
         and gets `ReaderTooSlow` when it goes on. Raises `GraphError` for a consumer, `DemandError` for bounds that do
-        not fit.
+        not fit, `BadOption` for a patience that is no time.
         """
+        if patience_seconds is not None:
+            check_seconds("patience_seconds", patience_seconds, ", or None for ever")
         return read_stage(self._emitting("stream", "read"), Window(max_demand, min_demand), patience_seconds)
 
     async def emit(self, events: Iterable[object]) -> None:
@@ -146,19 +153,23 @@ class StageHandle(Generic[G_co]):
     def demand(self, mode: DemandMode) -> None:
         """Hold all asks and events from now on ("accumulate"), or replay and hear them ("forward").
 
-        Raises `GraphError` for a consumer.
+        A drain forwards, and lets nothing accumulate. Raises `GraphError` for a consumer.
         """
         if mode not in get_args(DemandMode):
             raise DemandError("demand", mode, '"forward" or "accumulate"')
-        self._emitting("demand", "accumulate at").demand(mode)
+        process = self._emitting("demand", "accumulate at")
+        if mode == "forward" or not self._started("demand").is_draining:
+            process.demand(mode)
 
     def resize(self, buffer_size: int | None, keep: Keep = "last") -> None:
         """Buffer at most `buffer_size` events from now on, None for no limit; what no longer fits is discarded.
 
         `keep` says which end survives. Raises `GraphError` for a consumer, `DemandError` below 0.
         """
-        if buffer_size is not None and buffer_size < 0:
+        if buffer_size is not None and (not is_whole(buffer_size) or buffer_size < 0):
             raise DemandError("buffer_size", buffer_size, "a whole number, 0 or more, or None for no limit")
+        if keep not in get_args(Keep):
+            raise DemandError("keep", keep, '"first" or "last"')
         self._emitting("resize", "resize").outlet.resize(buffer_size, keep)
 
     def estimate_buffered_count(self) -> int:
@@ -181,24 +192,4 @@ Target = SubscribeTo | StageHandle[Stage] | str
 
 def target(stage: str, to: Target) -> SubscribeTo:
     """Return the full form of what `stage` subscribes to. Raises `GraphError` for what names no stage."""
-    if isinstance(to, SubscribeTo):
-        return _checked(stage, to)
-    if isinstance(to, StageHandle):
-        return SubscribeTo(to.name)
-    if isinstance(to, str):
-        return SubscribeTo(to)
-    raise GraphError(stage, f"subscribes to {to!r}, which names no stage: give a name, a handle or a SubscribeTo")
-
-
-def _checked(stage: str, to: SubscribeTo) -> SubscribeTo:
-    """Refuse at the door what a type checker would have refused; bounds are checked with the window that they make."""
-    modes = get_args(CancelMode)
-    if to.cancel is not None and to.cancel not in modes:
-        raise GraphError(stage, f"subscribes with cancel={to.cancel!r}: it is one of {', '.join(map(repr, modes))}")
-    numbers: dict[str, object] = {"max_demand": to.max_demand, "min_demand": to.min_demand, "weight": to.weight}
-    for option, found in numbers.items():
-        if found is not None and (not isinstance(found, int) or isinstance(found, bool)):
-            raise GraphError(stage, f"subscribes with {option}={found!r}: it is a whole number")
-    if not isinstance(to.producer, str):
-        raise GraphError(stage, f"subscribes to {to.producer!r}, which is no name of a stage: give its name")
-    return to
+    return full_target(stage, to.name if isinstance(to, StageHandle) else to)

@@ -30,6 +30,7 @@ from headrace.pipeline.topology.link import (
     taking,
 )
 from headrace.pipeline.topology.outcome import RunOutcome
+from headrace.pipeline.topology.target import full_target
 
 LAG_SECONDS: Final = 0.25
 """How often the loop's lag is measured."""
@@ -93,6 +94,7 @@ class Run:
                 process.buried.add_done_callback(lambda _: self._one_ended())
                 self.supervisor.adopt(process, self._restart_types[process.name])
                 await process.started
+            self._one_ended()  # a run without stages is over at once
         except BaseException as error:
             await self.stop()
             reason = self.reason()
@@ -116,8 +118,9 @@ class Run:
         if not self.scheduler.is_own_thread():
             raise ForeignThread(what, "loop.call_soon_threadsafe or asyncio.run_coroutine_threadsafe")
 
-    def subscribe(self, consumer_name: str, to: SubscribeTo) -> SubscriptionHandle:
+    def subscribe(self, consumer_name: str, target: SubscribeTo | str) -> SubscriptionHandle:
         """Subscribe one stage to another while both run; see `StageHandle.subscribe`."""
+        to = full_target(consumer_name, target)
         consumer = self.process(consumer_name)
         nodes = {name: self._node(process) for name, process in self.processes.items()}
         former = nodes[consumer_name]

@@ -4,9 +4,10 @@ import asyncio
 import concurrent.futures
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, Self, TypeVar, get_args
 
-from headrace.ground.errors import GraphError, MissingCallback, NoProcess
+from headrace.ground.errors import BadOption, GraphError, MissingCallback, NoProcess
+from headrace.pipeline.process.options import check_count, check_seconds, check_timeout
 from headrace.pipeline.process.restart import MAX_RESTARTS, MAX_SECONDS
 from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.process.supervisor import Supervisor
@@ -41,6 +42,9 @@ class Topology:
     """How long the drain may take that ends `async with`, or that a callback's KeyboardInterrupt begins; set it before
     the start."""
 
+    needs_stages: bool = True
+    """Whether a run without any stage is a mistake; set it before the start."""
+
     def __init__(
         self,
         name: str = "pipeline",
@@ -50,6 +54,11 @@ class Topology:
         max_seconds: float = MAX_SECONDS,
         measure: bool = True,
     ) -> None:
+        """Have no stages yet. Raises `BadOption`."""
+        if cancel not in get_args(CancelMode):
+            raise BadOption("cancel", cancel, "'permanent', 'transient' or 'temporary'")
+        check_count("max_restarts", max_restarts, 0)
+        check_seconds("max_seconds", max_seconds)
         self.name = name
         self._cancel: CancelMode = cancel
         self._max_restarts = max_restarts
@@ -73,10 +82,17 @@ class Topology:
         None says that it subscribes while it runs (`handle.subscribe`, `self.subscribe`).
         Raises `GraphError` when the name is taken, what the factory makes is no stage, or a setting cannot be.
         """
+        given: object = name
+        if not isinstance(given, str) or not name:
+            raise GraphError(name, "needs a name that is text: give it one")
         if name in self._specs:
             raise GraphError(name, "is there already: give every stage a name of its own")
         if self._run is not None:
             raise GraphError(name, "is added to a pipeline that was started: add every stage before")
+        if not callable(factory):
+            raise GraphError(name, f"has {factory!r} for a factory: give a class, or a function that makes the stage")
+        if not isinstance(settings, StageSettings):
+            raise GraphError(name, f"has {settings!r} for settings: give a StageSettings")
         first = factory()
         if not isinstance(first, Producer | ProducerConsumer | Consumer):
             raise GraphError(
@@ -124,7 +140,7 @@ class Topology:
         """
         if self._run is not None:
             raise GraphError(self.name, "was started before: make a new pipeline for a new run", what="pipeline")
-        if not self._specs:
+        if self.needs_stages and not self._specs:
             raise GraphError(self.name, "has no stages: add some first", what="pipeline")
         ordered(self._specs)
         scheduler = Scheduler(measure=self._measure)
@@ -164,6 +180,7 @@ class Topology:
         What is not through after `deadline_seconds` (`drain_seconds` when None) is stopped, and counted as lost.
         Cancelled, the drain goes on without a deadline: wait for it by another one, or by `join`, or stop.
         """
+        check_timeout("deadline_seconds", deadline_seconds)
         run = self._for_handle(f"drain of pipeline {self.name!r}")
         await run.drain(self.drain_seconds if deadline_seconds is None else deadline_seconds)
         return self._told(run)

@@ -1,13 +1,14 @@
 """The consumer's side: what is coming stays within its bounds, whatever is delivered."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.ground.errors import DemandError
-from headrace.pipeline.demand.window import Window
+from headrace.pipeline.demand.window import ManualWindow, Window, checked
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,13 @@ def test_opening_again_asks_only_for_what_is_not_coming(within: Bounds, handled:
 def test_min_demand_is_half_of_max_demand_unless_it_is_said(most: int) -> None:
     window = Window(most)
     assert (window.min_demand, window.batch_size) == (most // 2, most - most // 2)
+
+
+@pytest.mark.parametrize("odd", ["10", 1.5, True])
+def test_demand_is_counted_in_whole_numbers(odd: Any) -> None:
+    for ask in (lambda: Window(odd), lambda: Window(10, odd), lambda: ManualWindow(10).ask(odd), lambda: checked(odd)):
+        with pytest.raises(DemandError, match="must be a whole number"):
+            ask()
 
 
 @given(st.integers(-5, 20), st.integers(-5, 20))

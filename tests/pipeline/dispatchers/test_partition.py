@@ -231,7 +231,12 @@ def test_a_drain_drops_what_nobody_is_left_to_take() -> None:
         (("a", "a"), {"hash": str}, "a name of its own"),
         (("a", None), {"hash": str}, "None is none"),
         (("a", "b"), {}, "give hash"),
+        (None, {}, "needs partitions, 1 or more"),
+        (1.5, {}, "needs partitions, 1 or more"),
+        (([],), {"hash": str}, "is no name of a partition"),
         (2, {"max_queue": 0}, "has a max_queue of 0"),
+        (2, {"max_queue": "9"}, "has a max_queue of '9'"),
+        (2, {"hash": 5}, "has 5 for a hash: give a function"),
     ],
 )
 def test_what_cannot_be_is_refused_when_it_is_made(partitions: object, options: dict[str, object], why: str) -> None:

@@ -147,11 +147,15 @@ async def test_a_caller_that_names_no_method_hears_so_and_the_process_does_not_c
 async def test_a_call_may_wait_for_ever_or_as_long_as_it_says() -> None:
     async with supervising() as supervisor:
         ref = await supervisor.start_child(Obedient)
-        with pytest.raises(
-            BadOption, match="seconds is 'x', and must be a number of seconds, 0 or more, or None for ever"
-        ):
+        with pytest.raises(BadOption, match="seconds is 'x', and must be a number of seconds, or None for ever"):
             ref.within(odd("x"))
         assert await ref.within(None).call(lambda _: 7) == 7
+        task = Task.spawn(double, 4)
+        with pytest.raises(
+            BadOption, match="timeout_seconds is 'x', and must be a number of seconds, or None for ever"
+        ):
+            await task.result(odd("x"))
+        assert await task.result(None) == 8
 
 
 async def test_a_stream_over_a_source_that_fails_at_once_raises_what_it_raised() -> None:

@@ -1,5 +1,7 @@
 """Paused stages: their callbacks get nothing, all else goes on."""
 
+import asyncio
+
 import pytest
 
 from headrace.pipeline.stage.subscription import SubscribeTo
@@ -77,6 +79,23 @@ async def test_a_drain_resumes_what_is_paused() -> None:
     outcome = await topology.drain()
     assert outcome.is_fine
     assert collect.events == list(range(1, numbers.emitted + 1))
+
+
+async def test_nothing_that_is_paused_or_accumulates_during_a_drain_holds_it_up() -> None:
+    topology, gated = Topology(), Gated()
+    topology.add("numbers", lambda: Numbers(100))
+    middle = topology.add("pass", Pass, subscribe_to=SubscribeTo("numbers", max_demand=10))
+    handle = topology.add("gated", lambda: gated, subscribe_to=SubscribeTo("pass", max_demand=10))
+    await topology.start()
+    await gated.entered.wait()
+    drain = asyncio.ensure_future(topology.drain(60))
+    await settled(topology)
+    handle.pause()
+    middle.pause()
+    middle.demand("accumulate")
+    assert not handle.is_paused
+    gated.gate.set()
+    assert (await drain).is_fine
 
 
 async def test_a_pause_survives_a_crash() -> None:

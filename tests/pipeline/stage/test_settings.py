@@ -27,6 +27,14 @@ from tests.fakes.flow_stages import Numbers
             "has a buffer_size of '10': it must be a whole number, 0 or more, or None for the default",
         ),
         (
+            {"buffer_size": True},
+            "has a buffer_size of True: it must be a whole number, 0 or more, or None for the default",
+        ),
+        (
+            {"shutdown_seconds": "5"},
+            "has a shutdown_seconds of '5': it must be a number of seconds, 0 or more",
+        ),
+        (
             {"restart": "never"},
             "has a restart of 'never': it must be 'permanent' or 'transient' or 'temporary'",
         ),

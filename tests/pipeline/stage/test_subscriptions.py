@@ -93,11 +93,11 @@ async def test_a_cancelled_subscription_does_not_end_a_permanent_consumer() -> N
     numbers.emit_nowait([1, 2])
     await settled(topology)
     (subscription,) = handle.subscriptions()
-    subscription.cancel("enough")  # type: ignore[arg-type] # any reason will do
+    subscription.cancel("shutdown")
     subscription.cancel()
     assert not subscription.is_alive
     await settled(topology)
-    assert told.log[1:] == [("cancel", "cancel", "enough", "numbers", "collect")]
+    assert told.log[1:] == [("cancel", "cancel", "shutdown", "numbers", "collect")]
     assert handle.ref.is_alive
     assert handle.subscriptions() == []
     numbers.emit_nowait([3])
