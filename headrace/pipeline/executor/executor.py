@@ -1,11 +1,14 @@
 """What every executor has: a bounded number of slots, calls that are counted, and an end."""
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar, overload
 
+from headrace.ground.errors import ForeignLoop
 from headrace.pipeline.executor.call import Call, Raised, Returned, function_name
 from headrace.pipeline.executor.errors import BadLimit, CallStopped, ExecutorClosed
 from headrace.pipeline.executor.slots import Slots
@@ -37,6 +40,7 @@ class Executor(ABC):
         self._calls: set[Call[object]] = set()
         self._counts = CallCounts()
         self._is_closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -93,9 +97,15 @@ class Executor(ABC):
     async def start(self, function: Callable[..., object] | str, *args: object, **kwargs: object) -> Call[object]:
         """Wait for a slot, begin to run a function, and return the handle to that call.
 
-        On cancellation it has not begun. Raises ExecutorClosed and BadFunction, and what `_begin` of the executor does.
+        On cancellation it has not begun. Raises ExecutorClosed, BadFunction, Unpicklable and ForeignLoop.
         """
         name = function_name(function)
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            what = f"{name!r} is to be run by an executor"
+            raise ForeignLoop(what)
         await self._take_slot(name)
         try:
             call = self._begin(name, function, args, kwargs)
@@ -106,8 +116,8 @@ class Executor(ABC):
         return call
 
     @abstractmethod
-    async def aclose(self) -> None:
-        """Take nothing more in, and end what can be ended."""
+    async def aclose(self, *, timeout_seconds: float | None = 0.0) -> None:
+        """Take nothing more in, wait that long for what runs, then end what can be ended."""
 
     @abstractmethod
     def _begin(
@@ -122,6 +132,15 @@ class Executor(ABC):
         if is_taken:  # it was closed between the grant of the slot and this turn
             self._slots.give_back()
         raise ExecutorClosed(name)
+
+    async def _drain(self, timeout_seconds: float | None) -> None:
+        """Take nothing more in, and wait that long for what runs."""
+        self._is_closed = True
+        self._slots.dismiss()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                for call in list(self._calls):
+                    await call.ended()
 
     def _settle(self, call: Call[object], outcome: Returned[object] | Raised) -> None:
         """Count and tell how a call ended."""

@@ -75,13 +75,7 @@ class ThreadExecutor(Executor):
 
         What runs for longer goes on, and is one of `left`; its thread ends with it. None waits for as long as it takes.
         """
-        self._is_closed = True
-        self._slots.dismiss()
-        running = list(self._calls)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_seconds):
-                for call in running:
-                    await call.ended()
+        await self._drain(timeout_seconds)
         for call in self._calls:
             call.leave()
         self._shrink()

@@ -1,0 +1,297 @@
+"""The program of an OS process that runs functions: reads calls from its pipe, and writes how each ended.
+
+It is started as a script and imports nothing of headrace, nor anything else before a function needs it: that is what
+makes it start quickly. The executor reads from here how the two talk.
+"""
+
+import contextlib
+import io
+import os
+import pickle
+import signal
+import struct
+import sys
+import types
+from collections.abc import Callable
+from typing import BinaryIO, Final, NamedTuple, cast
+
+HEADER: Final = struct.Struct("!cQ")
+"""Before each payload: its kind, and its length in bytes."""
+
+CALL: Final = b"c"  # to the child: function, args and kwargs
+READY: Final = b"r"  # from the child: it has imported what it should
+NOT_READY: Final = b"n"  # it could not, and ends
+RESULT: Final = b"v"  # the result of the call
+ERROR: Final = b"e"  # class name, message, traceback text, and the error itself if it can be pickled
+UNREACHABLE: Final = b"u"  # why the call could not be loaded
+UNPICKLABLE: Final = b"p"  # why the result cannot be pickled
+TOO_LARGE: Final = b"l"  # the length of the result
+
+TEXT_LIMIT: Final = 100_000
+"""Characters of a message or a traceback that are told at most."""
+
+MAIN: Final = "__mp_main__"
+"""What the main script is called here, as multiprocessing calls it: not `__main__`, so that its guard holds."""
+
+IS_LOADING_MAIN = False
+"""Whether the main script is just being loaded; it must not start OS processes then."""
+
+
+class Settings(NamedTuple):
+    """What the first frame tells the child, as a plain tuple: the class itself never crosses.
+
+    No dataclass, for the import of that alone would take a third of the start.
+    """
+
+    sys_path: list[str]
+    argv: list[str]
+    main: tuple[str, str] | None
+    imports: tuple[str, ...]
+    max_result_bytes: int
+
+
+class Terminated(SystemExit):
+    """The executor ends the call in hand; `finally` blocks run."""
+
+
+class Termination:
+    """The handler of SIGTERM: raises Terminated once, and remembers it, for a function may swallow that."""
+
+    def __init__(self) -> None:
+        self.is_asked = False
+
+    def __call__(self, number: int, frame: object) -> None:
+        """Be told of the signal; what cleans up is not disturbed again."""
+        if not self.is_asked:
+            self.is_asked = True
+            raise Terminated(128 + number)
+
+
+def die_with_parent(parent: int, pipe: int) -> None:
+    """End this OS process when the one that started it is gone, even if that was killed, and even in a busy loop."""
+    if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415 - the others do not need it
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    else:
+        die_with_pipe(pipe)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def die_with_pipe(pipe: int) -> None:
+    """Start a thread that ends this OS process when the other end of the pipe is closed: for where nothing else can."""
+    import _thread  # noqa: PLC0415 - only some systems need it
+    import select  # noqa: PLC0415
+
+    def watch() -> None:
+        watched = select.poll()
+        watched.register(pipe, 0)  # nothing but the hang-up
+        watched.poll()
+        os._exit(1)
+
+    _thread.start_new_thread(watch, ())
+
+
+class Main:
+    """The main script of the executor's OS process, loaded when a function or a class of it is first asked for."""
+
+    def __init__(self, source: tuple[str, str] | None) -> None:
+        """`source` is how to load it: ("module", name) or ("path", path); None when it cannot be."""
+        self._source = source
+        self._failure = ""
+        self._is_loaded = False
+
+    def load(self) -> None:
+        """Load it, once; raises ImportError with why it cannot be."""
+        if not self._is_loaded:
+            if not self._failure:
+                self._load()
+            if self._failure:
+                raise ImportError(self._failure)
+
+    def _load(self) -> None:
+        if self._source is None:
+            self._failure = "__main__ is no file, as with python -c or in a notebook, so nothing else can load it"
+            return
+        global IS_LOADING_MAIN  # noqa: PLW0603 - it tells executors that the script makes
+        IS_LOADING_MAIN = True
+        try:
+            names = self._names(*self._source)
+        except Terminated:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a script may raise anything, SystemExit too
+            self._failure = f"the main script cannot be loaded: {_text(error)}"
+        else:
+            module = types.ModuleType(MAIN)
+            module.__dict__.update(names)
+            sys.modules["__main__"] = sys.modules[MAIN] = module
+            self._is_loaded = True
+        finally:
+            IS_LOADING_MAIN = False
+
+    @staticmethod
+    def _names(kind: str, source: str) -> dict[str, object]:
+        import runpy  # noqa: PLC0415 - only a function of the main script needs it
+
+        if kind == "module":
+            return runpy.run_module(source, run_name=MAIN, alter_sys=True)
+        return runpy.run_path(source, run_name=MAIN)
+
+
+class Unpickler(pickle.Unpickler):
+    """Finds what the main script defines under the name that it has here or there."""
+
+    def __init__(self, payload: bytes, main: Main | None) -> None:
+        """`main` is loaded for names of the main script; None where that one runs."""
+        super().__init__(io.BytesIO(payload))
+        self._main = main
+
+    def find_class(self, module_name: str, global_name: str) -> object:
+        """Return what a pickle names."""
+        if module_name == "__main__" and self._main is not None:
+            self._main.load()
+        if module_name == MAIN and self._main is None:
+            module_name = "__main__"
+        return super().find_class(module_name, global_name)
+
+
+class Child:
+    """Runs one call after the other, until the pipe ends."""
+
+    def __init__(self, pipe: int, termination: Termination) -> None:
+        self._pipe = pipe
+        self._termination = termination
+        self._reader: BinaryIO = open(pipe, "rb", closefd=False)  # noqa: SIM115 - it is a number, open till the end
+        self._settings = Settings(*pickle.loads(self._read()[1]))  # noqa: S301 - our own parent wrote it
+        self._main = Main(self._settings.main)
+
+    def serve(self) -> None:
+        """Import what is asked for, then run what comes."""
+        sys.path[:] = self._settings.sys_path
+        sys.argv[:] = self._settings.argv
+        try:
+            for name in self._settings.imports:
+                __import__(name)
+        except Exception as error:  # noqa: BLE001 - the executor says it to whoever calls
+            self._write(NOT_READY, f"{name} cannot be imported: {_text(error)}".encode())
+            return
+        self._write(READY, b"")
+        while not self._termination.is_asked and (frame := self._read())[0]:
+            self._write(*self._answer(frame[1]))
+            _flush()
+
+    def _answer(self, payload: bytes) -> tuple[bytes, bytes]:
+        try:
+            function, args, kwargs = Unpickler(payload, self._main).load()
+            if isinstance(function, str):
+                function = self._found(function)
+        except Terminated:
+            raise
+        except BaseException as error:  # noqa: BLE001 - importing a module may raise anything, SystemExit too
+            return UNREACHABLE, _text(error).encode(errors="replace")
+        try:
+            result = function(*args, **kwargs)
+            if hasattr(result, "__await__"):
+                result = _awaited(result)
+        except Terminated:
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is told, and this OS process goes on
+            return ERROR, self._packed_error(error)
+        return self._packed_result(result)
+
+    def _packed_result(self, result: object) -> tuple[bytes, bytes]:
+        try:
+            payload = pickle.dumps(result, 5)
+        except Terminated:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a __reduce__ may raise anything
+            return UNPICKLABLE, _text(error).encode(errors="replace")
+        if len(payload) > self._settings.max_result_bytes:
+            return TOO_LARGE, str(len(payload)).encode()
+        return RESULT, payload
+
+    def _packed_error(self, error: BaseException) -> bytes:
+        import traceback  # noqa: PLC0415 - only a failure needs it
+
+        text = "".join(traceback.format_exception(error))[-TEXT_LIMIT:]
+        pickled = None
+        if isinstance(error, Exception):
+            with contextlib.suppress(Exception):
+                pickled = pickle.dumps(error, 5)
+        if pickled is not None and len(pickled) > self._settings.max_result_bytes:
+            pickled = None
+        return pickle.dumps((type(error).__qualname__, _message(error), text, pickled), 5)
+
+    def _found(self, name: str) -> Callable[..., object]:
+        """Return the function that `module:qualname` names."""
+        module_name, _, qualname = name.partition(":")
+        if module_name == "__main__":
+            self._main.load()
+        __import__(module_name)
+        found: object = sys.modules[module_name]
+        for part in qualname.split("."):
+            found = getattr(found, part)
+        return cast("Callable[..., object]", found)
+
+    def _read(self) -> tuple[bytes, bytes]:
+        """Return the next frame; its kind is empty at the end."""
+        head = self._reader.read(HEADER.size)
+        if len(head) < HEADER.size:
+            return b"", b""
+        kind, length = HEADER.unpack(head)
+        return kind, self._reader.read(length)
+
+    def _write(self, kind: bytes, payload: bytes) -> None:
+        """Write a frame, in one system call where it fits."""
+        header = HEADER.pack(kind, len(payload))
+        written = os.writev(self._pipe, [header, payload]) - len(header)
+        rest = memoryview(payload)[max(0, written) :]
+        while rest:
+            rest = rest[os.write(self._pipe, rest) :]
+
+
+def _awaited(result: object) -> object:
+    """Return what an awaitable gives, in an event loop of its own that ends with it."""
+    import asyncio  # noqa: PLC0415 - only an async function needs it
+    from collections.abc import Awaitable  # noqa: PLC0415
+
+    async def wait() -> object:
+        return await cast("Awaitable[object]", result)
+
+    return asyncio.run(wait())
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)[:TEXT_LIMIT]
+    except Exception:  # noqa: BLE001 - its __str__ is the user's
+        return "<its message cannot be shown>"
+
+
+def _text(error: BaseException) -> str:
+    return f"{type(error).__name__}: {_message(error)}"
+
+
+def _flush() -> None:
+    """Show what a function printed: whoever is killed later would lose it."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+
+
+def main() -> None:
+    """Serve the pipe that the command line names, for the parent that it names."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    termination = Termination()
+    signal.signal(signal.SIGTERM, termination)
+    pipe, parent = int(sys.argv[1]), int(sys.argv[2])
+    os.set_inheritable(pipe, False)
+    die_with_parent(parent, pipe)
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError, EOFError):  # whoever would read it is gone
+        Child(pipe, termination).serve()
+
+
+if __name__ == "__main__":
+    main()

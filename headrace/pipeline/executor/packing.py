@@ -1,0 +1,103 @@
+"""What crosses to the OS process of an executor, and back: calls, and how they ended."""
+
+import pickle
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from headrace.pipeline.executor.call import Raised, Returned
+from headrace.pipeline.executor.child import (
+    CALL,
+    ERROR,
+    HEADER,
+    RESULT,
+    UNPICKLABLE,
+    UNREACHABLE,
+    Settings,
+    Unpickler,
+)
+from headrace.pipeline.executor.errors import BadFunction, NotReachable, RemoteError, ResultTooLarge, Unpicklable
+
+PROTOCOL: Final = 5
+
+
+class RemoteTraceback(Exception):
+    """The cause of an error from another OS process: its text is the traceback from there."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        super().__init__(f"\n{text}")
+
+
+def packed_settings(imports: tuple[str, ...], max_result_bytes: int) -> bytes:
+    """Return the frame that tells a new OS process where it finds modules, and what holds for it."""
+    settings = Settings(list(sys.path), list(sys.argv), main_source(), imports, max_result_bytes)
+    return _frame(CALL, pickle.dumps(tuple(settings), PROTOCOL))
+
+
+def packed_call(
+    name: str, function: Callable[..., object] | str, args: tuple[object, ...], kwargs: dict[str, object]
+) -> bytes:
+    """Return the frame of a call. Raises Unpicklable and BadFunction."""
+    if isinstance(function, str) and not all(function.partition(":")):
+        raise BadFunction(name, 'does not name a function: write "module:function"')
+    try:
+        payload = pickle.dumps((function, args, kwargs), PROTOCOL)
+    except Exception as error:
+        raise Unpicklable(name, "the function or an argument", _said(error)) from error
+    return _frame(CALL, payload)
+
+
+def unpacked(name: str, kind: bytes, payload: bytes, max_result_bytes: int) -> Returned[object] | Raised:
+    """Return how a call ended, from the frame that tells it."""
+    if kind == RESULT:
+        return _result(name, payload)
+    if kind == ERROR:
+        return Raised(_error(name, payload))
+    text = payload.decode(errors="replace")
+    if kind == UNREACHABLE:
+        return Raised(NotReachable(name, text))
+    if kind == UNPICKLABLE:
+        return Raised(Unpicklable(name, "the result", text))
+    return Raised(ResultTooLarge(name, int(text), max_result_bytes))
+
+
+def main_source() -> tuple[str, str] | None:
+    """Return how another OS process can load our main script; None when it is no file."""
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None and spec.name != "__main__":
+        return "module", spec.name
+    path = getattr(main, "__file__", None)
+    return ("path", path) if path is not None and Path(path).exists() else None
+
+
+def _frame(kind: bytes, payload: bytes) -> bytes:
+    return HEADER.pack(kind, len(payload)) + payload
+
+
+def _result(name: str, payload: bytes) -> Returned[object] | Raised:
+    try:
+        return Returned(Unpickler(payload, None).load())
+    except Exception as error:  # noqa: BLE001 - a __setstate__ may raise anything, and whoever calls is told
+        return Raised(Unpicklable(name, "the result", _said(error)))
+
+
+def _error(name: str, payload: bytes) -> Exception:
+    """Return what the function raised: as what it was, where that can be had here."""
+    class_name, message, text, pickled = Unpickler(payload, None).load()
+    error: object = None
+    if pickled is not None:
+        try:
+            error = Unpickler(pickled, None).load()
+        except Exception:  # noqa: BLE001 - many classes cannot be unpickled, and RemoteError says all that is known
+            error = None
+    if not isinstance(error, Exception):
+        error = RemoteError(name, class_name, message, text)
+    error.__cause__ = RemoteTraceback(text)
+    return error
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

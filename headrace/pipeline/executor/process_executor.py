@@ -1,0 +1,189 @@
+"""Runs functions in OS processes, so that they use every core, and can be ended whatever they do."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from headrace.ground.telemetry import LOG
+from headrace.pipeline.executor.call import Call, Raised, Returned
+from headrace.pipeline.executor.errors import ExecutorError, UnguardedMain, WorkerDied
+from headrace.pipeline.executor.executor import Executor
+from headrace.pipeline.executor.packing import packed_call
+from headrace.pipeline.executor.worker import Worker, WorkerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStatistics:
+    """The counts of an executor.
+
+    OS processes that live, and of them those with a call in hand or about to end; calls that wait; OS processes that
+    were started, that died of themselves, and that were started in place of one that died; and how the calls ended.
+    """
+
+    limit: int
+    alive: int
+    busy: int
+    waiting: int
+    started: int
+    deaths: int
+    restarts: int
+    returned: int
+    raised: int
+    stopped: int
+
+
+class ProcessExecutor(Executor):
+    """Runs functions in at most `limit` OS processes, each on a pipe of its own.
+
+    A function is one from the top of a module, or its name "module:qualname"; an `async def` runs in an event loop of
+    its own there. Function, arguments and result are pickled; what the function raises is raised here as what it was,
+    with the traceback from there as its cause, or as RemoteError. Pickling is done on the loop, so hand over paths and
+    keys rather than what holds it up.
+
+    An OS process that dies fails the one call that it had in hand with WorkerDied, no other, and is replaced at once.
+    A call that is cancelled, or out of time, is terminated: `finally` blocks run for `grace_seconds`, then it is
+    killed; its slot is free when it is gone. OS processes are started when they are first needed, by starting Python
+    anew (never by fork), import only what the functions need, ignore SIGINT, and end with the OS process that started
+    them, however that ends.
+    """
+
+    def __init__(self, limit: int, settings: WorkerSettings | None = None) -> None:
+        super().__init__(limit)
+        self._settings = settings or WorkerSettings()
+        self._workers: set[Worker] = set()
+        self._idle: list[Worker] = []
+        self._sweep: asyncio.TimerHandle | None = None
+        self._gone = asyncio.Event()
+        self._started = 0
+        self._deaths = 0
+        self._unreplaced = 0
+
+    def statistics(self) -> ProcessStatistics:
+        """Return the counts as they are now."""
+        return ProcessStatistics(
+            limit=self.limit,
+            alive=len(self._workers),
+            busy=self._slots.taken,
+            waiting=self._slots.waiting,
+            started=self._started,
+            deaths=self._deaths,
+            restarts=self._deaths - self._unreplaced,
+            returned=self._counts.returned,
+            raised=self._counts.raised,
+            stopped=self._counts.stopped,
+        )
+
+    def resize(self, limit: int) -> None:
+        """Change how many functions may run at a time; OS processes above it end once they have nothing to do."""
+        super().resize(limit)
+        while self._idle and len(self._workers) > limit:
+            self._idle.pop(0).retire()
+
+    async def aclose(self, *, timeout_seconds: float | None = 0.0) -> None:
+        """Take nothing more in, wait that long for what runs, and end every OS process; return when all are gone.
+
+        What ran for longer fails with CallStopped, who waits for a slot with ExecutorClosed. On cancellation all are
+        killed at once.
+        """
+        try:
+            await self._drain(timeout_seconds)
+            if self._sweep is not None:
+                self._sweep.cancel()
+            for worker in self._workers:
+                self._end(worker)
+            await self._all_gone()
+        except asyncio.CancelledError:
+            for worker in self._workers:
+                worker.kill()
+            await self._all_gone()
+            raise
+
+    def _begin(
+        self, name: str, function: Callable[..., object] | str, args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> Call[object]:
+        frame = packed_call(name, function, args, kwargs)
+        worker = self._free_worker() or self._new_worker()
+        call: Call[object] = Call(name, worker.terminate)
+        worker.give(call, frame)
+        return call
+
+    def replied(self, worker: Worker, call: Call[object], outcome: Returned[object] | Raised) -> None:
+        """Take how a call ended: for its worker, which keeps the slot until it is gone if it is about to end."""
+        if not worker.is_ending:
+            self._free(worker)
+            self._rest(worker)
+        self._settle(call, outcome)
+
+    def ended(self, worker: Worker, call: Call[object] | None, error: ExecutorError) -> None:
+        """Take that a worker is gone, and with what error its call failed, if it had one: for that worker."""
+        self._workers.discard(worker)
+        if worker in self._idle:
+            self._idle.remove(worker)
+        if worker.has_died:
+            self._deaths += 1
+            self._unreplaced += 1
+            if call is None:
+                LOG.warning("an OS process of an executor ended while it had nothing to do: %s", error)
+            elif isinstance(error, WorkerDied) and not self._is_closed and len(self._workers) < self.limit:
+                self._rest(self._new_worker())
+        if worker.has_slot:
+            self._free(worker)
+        if call is not None:
+            self._settle(call, Raised(error))
+        self._gone.set()
+
+    def _free(self, worker: Worker) -> None:
+        worker.has_slot = False
+        self._slots.give_back()
+
+    def _free_worker(self) -> Worker | None:
+        """Return the one that worked last, so that those who are not needed grow idle."""
+        while self._idle:
+            worker = self._idle.pop()
+            if not worker.is_ending and not worker.has_exited:
+                return worker
+        return None
+
+    def _new_worker(self) -> Worker:
+        if getattr(sys.modules["__main__"], "IS_LOADING_MAIN", False):
+            raise UnguardedMain
+        worker = Worker(self._settings, self)
+        self._workers.add(worker)
+        self._started += 1
+        self._unreplaced -= self._unreplaced > 0
+        return worker
+
+    def _rest(self, worker: Worker) -> None:
+        """Keep a worker that has nothing to do, unless there are too many."""
+        if self._is_closed or len(self._workers) > self.limit:
+            worker.retire()
+            return
+        loop = asyncio.get_running_loop()
+        worker.idle_since = loop.time()
+        self._idle.append(worker)
+        if self._settings.idle_seconds is not None and self._sweep is None:
+            self._sweep = loop.call_later(self._settings.idle_seconds, self._retire_idle)
+
+    def _retire_idle(self) -> None:
+        """End those who have had nothing to do for too long; the list has the longest idle first."""
+        self._sweep = None
+        loop = asyncio.get_running_loop()
+        seconds = self._settings.idle_seconds
+        if seconds is None:
+            return
+        while self._idle and self._idle[0].idle_since + seconds <= loop.time():
+            self._idle.pop(0).retire()
+        if self._idle:
+            self._sweep = loop.call_at(self._idle[0].idle_since + seconds, self._retire_idle)
+
+    def _end(self, worker: Worker) -> None:
+        if worker.has_slot:
+            worker.terminate()
+        elif not worker.is_ending:
+            worker.retire()
+
+    async def _all_gone(self) -> None:
+        while self._workers:
+            self._gone.clear()
+            await self._gone.wait()

@@ -1,0 +1,211 @@
+"""Worker: one OS process that runs one call at a time, seen from the executor that started it."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Protocol
+
+from headrace.pipeline.executor import child
+from headrace.pipeline.executor.call import Call, Raised, Returned
+from headrace.pipeline.executor.errors import CallStopped, ExecutorError, WorkerDied, WorkerNotStarted
+from headrace.pipeline.executor.packing import packed_settings, unpacked
+from headrace.pipeline.executor.pipe import Pipe
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """What holds for the OS processes of an executor.
+
+    `imports`: modules that each imports when it starts. `grace_seconds`: what is terminated has that long to clean up,
+    then it is killed. `idle_seconds`: one that has had nothing to do for that long is ended; None keeps it.
+    `max_result_bytes`: the largest result, pickled, that is sent back.
+    """
+
+    imports: tuple[str, ...] = ()
+    grace_seconds: float = 2.0
+    idle_seconds: float | None = None
+    max_result_bytes: int = 64 * 1024 * 1024
+
+
+class Owner(Protocol):
+    """Whoever started a worker, and is told about it on its loop."""
+
+    def replied(self, worker: "Worker", call: Call[object], outcome: Returned[object] | Raised) -> None:
+        """Take how a call ended; the worker is free for another, unless it `is_ending`."""
+
+    def ended(self, worker: "Worker", call: Call[object] | None, error: ExecutorError) -> None:
+        """Take that the OS process is gone, and with what error the call that it had in hand failed."""
+
+
+class Worker:
+    """Starts an OS process, gives it calls, and says once that it has ended; never waits.
+
+    A thread of its own starts the OS process and waits for its end: starting one takes milliseconds, and the system
+    may tie its life to that of the very thread that started it.
+    """
+
+    def __init__(self, settings: WorkerSettings, owner: Owner) -> None:
+        self.call: Call[object] | None = None
+        self.has_slot = False
+        self.idle_since = 0.0
+        self.is_ending = False
+        self._is_told_to_end = False
+        self._is_ready = False
+        self._settings = settings
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._signal: signal.Signals | None = None
+        self._kill_timer: asyncio.TimerHandle | None = None
+        self._failure: str | None = None
+        ours, theirs = socket.socketpair()
+        self._pipe = Pipe(self._loop, ours, self._heard, self._lost)
+        self._pipe.send(packed_settings(settings.imports, settings.max_result_bytes))
+        keeper = threading.Thread(target=self._keep, args=(theirs,), name="headrace-worker-keeper", daemon=True)
+        try:
+            keeper.start()
+        except BaseException:
+            self._pipe.close()
+            theirs.close()
+            raise
+
+    @property
+    def has_exited(self) -> bool:
+        """Whether its OS process has ended, although we may not have been told yet."""
+        if self._process is None or not hasattr(os, "waitid"):
+            return False
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    @property
+    def has_died(self) -> bool:
+        """Whether it ended, or is about to, although nobody told it to."""
+        return self.is_ending and not self._is_told_to_end
+
+    def give(self, call: Call[object], frame: bytes) -> None:
+        """Let it run a call, in a slot; it must have none."""
+        self.call = call
+        self.has_slot = True
+        self._pipe.send(frame)
+
+    def retire(self) -> None:
+        """Let it end by itself, now that it has nothing to do; it is killed if it does not within its grace."""
+        self.is_ending = self._is_told_to_end = True
+        self._pipe.close()
+        self._kill_later()
+
+    def terminate(self) -> None:
+        """Begin to end it, whatever it does; kill it when it has not ended within its grace, or when told again."""
+        if self._is_told_to_end:
+            self.kill()
+            return
+        self.is_ending = self._is_told_to_end = True
+        self._send(signal.SIGTERM)
+        self._kill_later()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.is_ending = self._is_told_to_end = True
+        self._send(signal.SIGKILL)
+
+    def _send(self, number: signal.Signals) -> None:
+        self._signal = number
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(number)
+
+    def _kill_later(self) -> None:
+        if self._kill_timer is None:
+            self._kill_timer = self._loop.call_later(self._settings.grace_seconds, self._send, signal.SIGKILL)
+
+    def _heard(self, kind: bytes, payload: bytes) -> None:
+        if kind == child.READY:
+            self._is_ready = True
+        elif kind == child.NOT_READY:
+            self._failure = payload.decode(errors="replace")
+        elif self.call is not None:
+            call, self.call = self.call, None
+            self._owner.replied(self, call, unpacked(call.name, kind, payload, self._settings.max_result_bytes))
+
+    def _lost(self) -> None:
+        """Its end of the pipe is closed: it is about to end, or nobody can talk to it any more."""
+        self.is_ending = True
+        self._kill_later()
+
+    def _keep(self, theirs: socket.socket) -> None:
+        """Start the OS process and wait for its end: the body of the thread."""
+        with theirs:
+            try:
+                process = _spawned(theirs.fileno())
+            except OSError as error:
+                self._post(partial(self._not_started, str(error)))
+                return
+        self._post(partial(self._started, process))
+        if hasattr(os, "waitid"):  # it is reaped on the loop, so that nobody signals a number that has another owner
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        else:
+            process.wait()
+        if not self._post(partial(self._exited, process)):
+            process.wait()
+
+    def _post(self, told: Callable[[], None]) -> bool:
+        """Tell it on the loop; return False when that one is closed, and nobody listens."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(told)
+            return True
+        return False
+
+    def _started(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+        if self._signal is not None:
+            self._send(self._signal)
+
+    def _not_started(self, why: str) -> None:
+        self._failure = why
+        self._finish(WorkerNotStarted(why))
+
+    def _exited(self, process: "subprocess.Popen[bytes]") -> None:
+        exit_code = process.wait()
+        self._pipe.drain()
+        name = self.call.name if self.call is not None else ""
+        error: ExecutorError
+        if self._failure is not None:
+            error = WorkerNotStarted(self._failure)
+        elif self._is_told_to_end:
+            error = CallStopped(name)
+        elif not self._is_ready:
+            error = WorkerNotStarted(f"it ended with exit code {exit_code} before it was ready; its stderr may say why")
+        else:
+            error = WorkerDied(name, exit_code, process.pid)
+        self._finish(error)
+
+    def _finish(self, error: ExecutorError) -> None:
+        self.is_ending = True
+        self._pipe.close()
+        if self._kill_timer is not None:
+            self._kill_timer.cancel()
+        call, self.call = self.call, None
+        self._owner.ended(self, call, error)
+
+
+PROGRAM: Final = child.__file__
+
+
+def _spawned(pipe: int) -> "subprocess.Popen[bytes]":
+    """Start an OS process on a pipe, in a group of its own: Ctrl-C is for whoever started it."""
+    command = [sys.executable, *_options(), "-P", PROGRAM, str(pipe), str(os.getpid())]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(pipe,), process_group=0)  # noqa: S603 - ours
+
+
+def _options() -> list[str]:
+    """Return the options of our own interpreter that change what code means or where it is found."""
+    flags = ["-I"] if sys.flags.isolated else []
+    flags += ["-" + "O" * sys.flags.optimize] if sys.flags.optimize else []
+    flags += ["-X", "dev"] if sys.flags.dev_mode else []
+    return flags + [f"-W{option}" for option in sys.warnoptions]
