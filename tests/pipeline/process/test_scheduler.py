@@ -54,7 +54,7 @@ class Player:
 
 @pytest.mark.parametrize("error", ANYTHING, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("step", [raising, raising_later])
-async def test_a_turn_thatraisings_anything_leaves_its_neighbours_running(
+async def test_a_turn_that_raises_anything_leaves_its_neighbours_running(
     error: BaseException, step: Callable[[BaseException], object]
 ) -> None:
     scheduler = Scheduler()
@@ -72,7 +72,7 @@ async def test_a_turn_thatraisings_anything_leaves_its_neighbours_running(
 
 
 @pytest.mark.parametrize("error", ANYTHING, ids=lambda error: type(error).__name__)
-async def test_a_turn_thatraisings_anything_leaves_an_unrelated_pipeline_running(error: BaseException) -> None:
+async def test_a_turn_that_raises_anything_leaves_an_unrelated_pipeline_running(error: BaseException) -> None:
     topology = Topology()
     sink = Collect()
     topology.add("numbers", lambda: Numbers(5000))
@@ -99,7 +99,7 @@ async def test_an_owner_that_cannot_take_its_error_does_not_end_the_scheduler(
     vanished.clear()
 
 
-async def test_whoever_is_interrupted_andraisings_does_not_end_the_scheduler(vanished: list[dict[str, object]]) -> None:
+async def test_whoever_is_interrupted_and_raises_does_not_end_the_scheduler(vanished: list[dict[str, object]]) -> None:
     scheduler = Scheduler()
     error = Oops("cannot drain")
     scheduler.interrupted = lambda _: raising(error)
@@ -169,7 +169,7 @@ async def test_without_a_clock_the_loop_gets_an_iteration_every_so_many_turns() 
     assert seen[0] == seen[UNMEASURED_TURNS - 1] < seen[UNMEASURED_TURNS] == seen[-1]
 
 
-async def test_a_turn_thatraisings_leaves_a_scheduler_without_a_clock_running() -> None:
+async def test_a_turn_that_raises_leaves_a_scheduler_without_a_clock_running() -> None:
     scheduler = Scheduler(measure=False)
     broken = Script("broken", scheduler, partial(raising, Oops("x")))
     sound = Script("sound", scheduler, lambda: None)
