@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
-from headrace.jobs.errors import JobDropped
-from headrace.jobs.job import Inserted, NewJob
+from headrace.jobs.errors import JobDropped, NoJob
+from headrace.jobs.job import Inserted, Job, NewJob
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -28,6 +28,15 @@ class Enqueues(Protocol):
 
     def insert_in(self, connection: sqlite3.Connection, jobs: Sequence[NewJob]) -> list[Inserted | None]:
         """Insert jobs through somebody's own connection to the store's file, and leave the commit to them."""
+
+    async def get(self, job_id: int) -> Job | None:
+        """Return a job, or None when there is none of that id."""
+
+    async def double_of(self, job: NewJob) -> Job | None:
+        """Return the job that came in last among those that have what makes `job` unique, in whatever state it is."""
+
+    def double_of_sync(self, job: NewJob) -> Job | None:
+        """Do the same from any thread, and wait."""
 
     async def result(self, job_id: int, timeout_seconds: float | None) -> object:
         """Wait until a job has ended, at most so long; return its recorded result as JSON.
@@ -70,6 +79,13 @@ class Handle(Generic[T_co]):
     def is_dropped(self) -> bool:
         """Whether nothing was inserted, for a middleware decided so."""
         return self._inserted is None
+
+    async def job(self) -> Job:
+        """Return the job as it is now: its state, its errors, how far it is. Raises `JobDropped`, and `NoJob`."""
+        job = await self._service.get(self.id)
+        if job is None:
+            raise NoJob(self.id)
+        return job
 
     async def result(self, timeout_seconds: float | None = None) -> T_co:
         """Wait for the job's end and return what it returned, as its annotation has it: of a worker with `record=True`.

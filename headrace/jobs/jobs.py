@@ -20,7 +20,7 @@ from headrace.jobs.encryption import ArgsCipher
 from headrace.jobs.endings import Endings
 from headrace.jobs.errors import NoQueue, NotSqlite
 from headrace.jobs.executor import Calls, Executor, Surroundings
-from headrace.jobs.job import Inserted, MetaChange, NewJob
+from headrace.jobs.job import Inserted, Job, MetaChange, NewJob
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.middleware import EnqueueMiddleware, RunMiddleware
 from headrace.jobs.queue import JobQueue, QueueStatistics
@@ -154,6 +154,20 @@ class Jobs:
             raise NotSqlite(type(self.store).__name__)
         admitted = self._admission.admitted(jobs)
         return told(admitted, insert_in(connection, kept(admitted), self.now()))
+
+    async def get(self, job_id: int) -> Job | None:
+        """Return a job, or None when there is none of that id."""
+        return await self.store.get(job_id)
+
+    async def double_of(self, job: NewJob) -> Job | None:
+        """Return the job that came in last among those that have what makes `job` unique, in whatever state it is."""
+        (admitted,) = self._admission.admitted([job])
+        return None if admitted is None else await self.store.double_of(admitted)
+
+    def double_of_sync(self, job: NewJob) -> Job | None:
+        """Do the same from any thread, and wait."""
+        (admitted,) = self._admission.admitted([job])
+        return None if admitted is None else self.store.double_of_sync(admitted)
 
     async def result(self, job_id: int, timeout_seconds: float | None) -> object:
         """Wait until a job has ended, at most so long; return its recorded result as JSON.

@@ -12,7 +12,7 @@ from headrace.jobs.arguments import Arguments
 from headrace.jobs.codec import Codec, Unfit
 from headrace.jobs.enqueues import Enqueues, Handle
 from headrace.jobs.errors import BadAnswer, BadTime, NotBound
-from headrace.jobs.job import Inserted, NewJob, after, to_text
+from headrace.jobs.job import KEEP_SECONDS, Inserted, Job, NewJob, after, to_text
 from headrace.jobs.running_job import DEADLINE, RunningJob
 from headrace.jobs.transaction import inside
 from headrace.jobs.worker_options import JobWords, WorkerOptions, WorkerWords, options_of, variant_of
@@ -104,7 +104,7 @@ class Worker(Generic[P, R_co, T_co]):
     async def schedule_in(self, seconds: float, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T_co]:
         """Keep the call as a job that runs after `seconds`."""
         args_ = self.arguments.bound(args, kwargs)
-        return await self._insert(args_, after(self._now(), seconds))
+        return await self._insert(args_, after(self.now(), seconds))
 
     async def schedule_at(self, time: datetime, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T_co]:
         """Keep the call as a job that runs at `time`. Raises `BadTime` for one that has no time zone."""
@@ -135,6 +135,14 @@ class Worker(Generic[P, R_co, T_co]):
             inserted = service.insert_in(connection, [job])
         return self._handle(service, inserted[0])
 
+    async def double_of(self, /, *args: P.args, **kwargs: P.kwargs) -> Job | None:
+        """Return the job that came in last among those that this call, of a unique worker, is a double of."""
+        return await self._service().double_of(self.new(*args, **kwargs))
+
+    def double_of_sync(self, /, *args: P.args, **kwargs: P.kwargs) -> Job | None:
+        """Do the same from any thread, and wait."""
+        return self._service().double_of_sync(self.new(*args, **kwargs))
+
     def bind(self, service: Enqueues) -> None:
         """Hand its jobs to `service` from now on. Raises `NotBound` while another one has them."""
         if self._binding.service not in {None, service}:
@@ -156,7 +164,9 @@ class Worker(Generic[P, R_co, T_co]):
         options = self.options
         meta: dict[str, object] = {}
         if options.expires_in_seconds is not None:
-            meta[DEADLINE] = to_text(after(at or self._now(), options.expires_in_seconds))
+            meta[DEADLINE] = to_text(after(at or self.now(), options.expires_in_seconds))
+        if options.keep_seconds is not None:
+            meta[KEEP_SECONDS] = options.keep_seconds
         return NewJob(
             worker=self.name,
             args=args,
@@ -170,9 +180,9 @@ class Worker(Generic[P, R_co, T_co]):
         )
 
     def _handle(self, service: Enqueues, inserted: Inserted | None) -> Handle[T_co]:
-        return Handle(self.name, inserted, service, self._restored)
+        return Handle(self.name, inserted, service, self.restored)
 
-    def _restored(self, result: object) -> T_co:
+    def restored(self, result: object) -> T_co:
         """Return a recorded result as its annotation has it."""
         try:
             return cast("T_co", self.results.decoded(result) if self.options.record else result)
@@ -187,7 +197,8 @@ class Worker(Generic[P, R_co, T_co]):
             raise NotBound(self.name, why, "open a Jobs that lists its module, `async with jobs:`, or call new()")
         return self._binding.service
 
-    def _now(self) -> datetime:
+    def now(self) -> datetime:
+        """Return the time by the clock of who keeps its jobs, or the real one."""
         service = self._binding.service
         return datetime.now(UTC) if service is None else service.now()
 
@@ -257,6 +268,7 @@ def worker(function: Callable[..., object] | None = None, /, **words: Unpack[Wor
     `executor`: an `async def` runs on the loop, a `def` in a thread unless it is said to be quick ("inline") or to
     need an OS process ("subprocess"). `record=True` keeps what it returns, up to `record_limit_bytes`.
     `on_exhausted` gets a job that is given up. A job that has not begun `expires_in_seconds` after its time is not run.
+    One that completed is not pruned for `keep_seconds`.
     `encrypted=True` keeps its args unreadable in the store; its result, progress and errors are not encrypted.
     """
 

@@ -33,6 +33,7 @@ class JobWords(TypedDict, total=False):
     tags: Sequence[str]
     unique: Unique | bool | None
     expires_in_seconds: float | None
+    keep_seconds: float | None
 
 
 class WorkerWords(JobWords, total=False):
@@ -67,6 +68,7 @@ class WorkerOptions:
     record_limit_bytes: int = RECORD_LIMIT_BYTES
     on_exhausted: OnExhausted | None = None
     expires_in_seconds: float | None = None
+    keep_seconds: float | None = None
     encrypted: bool = False
 
 
@@ -198,9 +200,10 @@ _RULES: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "record_limit_bytes": (_is_count, "a whole number of bytes from 1 on"),
     "on_exhausted": (callable, "a function that gets the job and the error as text"),
     "expires_in_seconds": (_is_seconds, "seconds above 0, or None for never"),
+    "keep_seconds": (_is_seconds, "seconds above 0, or None for what the pruning says"),
     "encrypted": (lambda value: isinstance(value, bool), "True or False"),
 }
 
 _MAY_BE_NONE: Final = frozenset(
-    {"timeout_seconds", "backoff", "unique", "name", "executor", "on_exhausted", "expires_in_seconds"}
+    {"timeout_seconds", "backoff", "unique", "name", "executor", "on_exhausted", "expires_in_seconds", "keep_seconds"}
 )

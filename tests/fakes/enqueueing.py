@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from headrace.jobs.job import Inserted, NewJob
+from headrace.jobs.job import Inserted, Job, NewJob
 from tests.fakes.job_records import NOON
 
 
@@ -29,6 +29,15 @@ class ListService:
     def insert_in(self, connection: sqlite3.Connection, jobs: Sequence[NewJob]) -> list[Inserted | None]:
         self.connections.append(connection)
         return self.insert_sync(jobs)
+
+    async def get(self, job_id: int) -> Job | None:
+        return None
+
+    async def double_of(self, job: NewJob) -> Job | None:
+        return None
+
+    def double_of_sync(self, job: NewJob) -> Job | None:
+        return None
 
     async def result(self, job_id: int, timeout_seconds: float | None) -> object:
         return self._results[job_id]
