@@ -36,8 +36,10 @@ class Window:
         self.coming = 0
 
     def open(self) -> int:
-        """Return the first ask: all of `max_demand`."""
+        """Return the first ask: all of `max_demand`; 0 where as much is coming, or more by a bound that was lowered."""
         ask = self.max_demand - self.coming
+        if ask <= 0:
+            return 0
         self.coming = self.max_demand
         return ask
 

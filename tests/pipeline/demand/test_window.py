@@ -79,3 +79,14 @@ def test_bounds_that_do_not_fit_are_refused(most: int, least: int) -> None:
         with pytest.raises(DemandError) as caught:
             Window(most, least)
         assert caught.value.option == ("max_demand" if most < 1 else "min_demand")
+
+
+@given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 20))
+def test_a_window_that_was_lowered_and_is_opened_anew_takes_nothing_back(former: int, most: int, handled: int) -> None:
+    """A consumer that restarts opens the windows that it has; more than the new bound may still be on its way."""
+    before = Window(former, 0)
+    before.open()
+    before.coming -= min(handled, former)
+    window = Window(most, 0).moved_to(before.coming)
+    assert window.open() == max(0, most - before.coming)
+    assert window.coming == max(most, before.coming)
