@@ -1,6 +1,7 @@
 """What a queue may have running, and may start, over all OS processes (pure): limits, and the room they leave."""
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
@@ -11,6 +12,8 @@ from headrace.jobs.rate import RateLimit, check_partition
 
 NO_PARTITION: Final = ""
 """The key of what counts for all jobs of a queue together."""
+
+_ENDLESS: Final = sys.maxsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +75,17 @@ class Room:
         if (at_once := self._limits.global_limit) is not None:
             rooms.append(at_once.count - self._running.get(_key(at_once, partition), 0))
         if (rate := self._limits.rate_limit) is not None:
-            key = _key(rate, partition)
-            tokens = rate.tokens(self._full_at.get(key, self._now), self._now)
-            rooms.append(tokens - self._started.get(key, 0))
-        return max(0, min(rooms))
+            rooms.append(self._tokens(rate, _key(rate, partition)))
+        return max(0, min(rooms, default=_ENDLESS))
+
+    def at_most(self, count: int) -> int:
+        """Return how many of `count` jobs may start, as far as limits without a partition are asked."""
+        at_once, rate = self._limits.global_limit, self._limits.rate_limit
+        if at_once is not None and at_once.partition is None:
+            count = min(count, at_once.count - self._running.get(NO_PARTITION, 0))
+        if rate is not None and rate.partition is None:
+            count = min(count, self._tokens(rate, NO_PARTITION))
+        return max(0, count)
 
     def take(self, partition: str, count: int = 1) -> None:
         """Let so many jobs of a partition start."""
@@ -98,6 +108,9 @@ class Room:
             if count or full_at < before:
                 changed[key] = full_at
         return changed
+
+    def _tokens(self, rate: RateLimit, key: str) -> int:
+        return rate.tokens(self._full_at.get(key, self._now), self._now) - self._started.get(key, 0)
 
 
 def partition_of(job: Job, partition: str | None) -> str:

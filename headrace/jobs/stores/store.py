@@ -7,6 +7,7 @@ from typing import Final, Literal, Protocol
 
 from headrace.jobs.job import Acknowledgement, Inserted, Job, MetaChange, NewJob, State
 from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.limits import QueueLimits
 
 PIECE: Final = 500
 """Jobs that one transaction changes or deletes at most, so that a claim never waits for long."""
@@ -27,13 +28,15 @@ CRASH_REASON: Final = f"crashed the process {CRASH_LIMIT} times"
 class Claimant:
     """Who claims jobs: a queue of one OS process. `uuid` is new at each start, so a name used again is no danger.
 
-    `workers` are the names it can run; jobs of others are left alone. None is all.
+    `workers` are the names it can run; jobs of others are left alone. None is all. `limits` are those of the queue over
+    all OS processes; each claimant hands them in, so let all of a queue have the same.
     """
 
     node: str
     uuid: str
     queue: str
     workers: tuple[str, ...] | None = None
+    limits: QueueLimits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,7 @@ class JobStore(Protocol):
     async def claim(self, claimant: Claimant, count: int) -> list[Job]:
         """Take at most `count` available jobs of the claimant's queue, most urgent and oldest first; they execute.
 
+        With limits it takes what they let start: a partition without room keeps no later one out.
         From then on the store says for the claimant, from a thread of its own, that it lives, until it leaves.
         """
 

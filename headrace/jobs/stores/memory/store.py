@@ -24,6 +24,7 @@ from headrace.jobs.job import (
     after,
 )
 from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.limits import QueueLimits, Room, partition_of, within
 from headrace.jobs.stores.json_text import merged, texts_of, tidy, to_json
 from headrace.jobs.stores.memory import transitions
 from headrace.jobs.stores.store import PIECE, Claimant, JobCount, PruneRule, QueueSettings, Rescued
@@ -47,6 +48,7 @@ class MemoryStore:
         self._left: set[str] = set()
         self._marks: dict[str, datetime] = {}
         self._leaders: dict[str, tuple[str, datetime]] = {}
+        self._buckets: dict[str, dict[str, float]] = {}
         self._queues: dict[str, QueueSettings] = {}
 
     async def open(self) -> None:
@@ -94,7 +96,9 @@ class MemoryStore:
         with self._door:
             self._left.discard(claimant.uuid)
             fit = (job for job in self._jobs.values() if _is_for(job, claimant))
-            jobs = nsmallest(count, fit, key=lambda job: (job.priority, job.scheduled_at, job.id))
+            jobs = (
+                nsmallest(count, fit, key=_urgency) if claimant.limits is None else self._within(claimant, fit, count)
+            )
             for job in jobs:
                 transitions.claim(job, claimant, self.now())
             return deepcopy(jobs)
@@ -281,6 +285,18 @@ class MemoryStore:
         going = (group for job in self._jobs.values() if job.state in INCOMPLETE for group in groups_of(job.meta))
         return {group for group in going if group.key != "chain_id"}
 
+    def _within(self, claimant: Claimant, fit: Iterable[Job], count: int) -> list[Job]:
+        """Choose what the limits of the queue let start, and take the tokens for it."""
+        limits, queue = claimant.limits or QueueLimits(), claimant.queue
+        executing = [job for job in self._jobs.values() if job.state == "executing" and job.queue == queue]
+        partition = limits.global_limit.partition if limits.global_limit is not None else None
+        running = Counter(partition_of(job, partition) for job in executing)
+        room = Room(limits, running, self._buckets.setdefault(queue, {}), self.now().timestamp())
+        in_order = [(partition_of(job, limits.partition), job.id) for job in sorted(fit, key=_urgency)]
+        chosen = within(room, in_order, count)
+        self._buckets[queue].update(room.changed())
+        return [self._jobs[job_id] for job_id in chosen]
+
     def _fitting(self, which: JobFilter) -> list[Job]:
         return [job for job in self._jobs.values() if which.matches(job)]
 
@@ -328,6 +344,10 @@ def _holder(job: Job) -> Holder:
 def _take_over(there: Job, job: Job, fields: Iterable[ReplacedField]) -> None:
     for name in fields:
         setattr(there, name, getattr(job, name))
+
+
+def _urgency(job: Job) -> tuple[int, datetime, int]:
+    return (job.priority, job.scheduled_at, job.id)
 
 
 def _is_for(job: Job, claimant: Claimant) -> bool:

@@ -7,7 +7,7 @@ from headrace.jobs.errors import NewerSchema
 from headrace.jobs.stores.sqlite.queries import query, statements
 from headrace.jobs.stores.sqlite.rows import merged_text
 
-MIGRATIONS: Final = ("1_schema", "2_groups", "3_prunable")
+MIGRATIONS: Final = ("1_schema", "2_groups", "3_prunable", "4_limits")
 """Files that bring the tables to the version of their number, in order."""
 
 

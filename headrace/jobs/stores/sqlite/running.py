@@ -16,7 +16,9 @@ from headrace.jobs.job import (
     after,
     to_text,
 )
+from headrace.jobs.limits import NO_PARTITION
 from headrace.jobs.stores.json_text import to_json
+from headrace.jobs.stores.sqlite.limits import Limited
 from headrace.jobs.stores.sqlite.queries import query
 from headrace.jobs.stores.sqlite.rows import error_text, to_job
 from headrace.jobs.stores.store import Claimant
@@ -25,6 +27,25 @@ from headrace.jobs.stores.store import Claimant
 def signature(claimant: Claimant) -> str:
     """Return what stands in `attempted_by` of what the claimant runs."""
     return to_json([claimant.node, claimant.uuid])
+
+
+def claim_within(
+    connection: sqlite3.Connection, claimant: Claimant, count: int, now: datetime, limited: Limited
+) -> list[Job]:
+    """Take jobs, most urgent and oldest first, as far as the limits of the queue let them start."""
+    limits = claimant.limits
+    if limits is None:
+        return claim(connection, claimant, count, now)
+    room = limited.room(connection, claimant.queue, limits, now)
+    if limits.partition is None:
+        jobs = claim(connection, claimant, room.at_most(count), now)
+        room.take(NO_PARTITION, len(jobs))
+    else:
+        ids = limited.choose(connection, claimant, limits.partition, room, count)
+        rows = connection.execute(query("claim_ids"), (to_text(now), signature(claimant), to_json(ids)))
+        jobs = sorted(map(to_job, rows), key=_urgency)
+    limited.keep(connection, claimant.queue, room, now)
+    return jobs
 
 
 def claim(connection: sqlite3.Connection, claimant: Claimant, count: int, now: datetime) -> list[Job]:

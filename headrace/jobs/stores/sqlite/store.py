@@ -14,6 +14,7 @@ from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.stores.json_text import to_json
 from headrace.jobs.stores.sqlite import changing, running, searching
 from headrace.jobs.stores.sqlite.inserting import NewRow, insert_rows, new_rows
+from headrace.jobs.stores.sqlite.limits import Limited
 from headrace.jobs.stores.sqlite.migrations import prepare
 from headrace.jobs.stores.sqlite.producers import Producers
 from headrace.jobs.stores.sqlite.queries import query
@@ -40,6 +41,7 @@ class SqliteStore:
         self.now = now
         self.inserted: Callable[[str], None] = lambda _: None
         self._producers = Producers(now)
+        self._limited = Limited()
         self.writer = SqliteWriter(self.path, synchronous=synchronous, opened=prepare)
         self.writer.every(BEAT_SECONDS, self._producers.beat)
         self._reader = SqliteReader(self.path)
@@ -113,7 +115,7 @@ class SqliteStore:
         def work(connection: sqlite3.Connection) -> list[Job]:
             if not is_known:
                 self._producers.say(connection, claimant, to_text(now))
-            return running.claim(connection, claimant, count, now)
+            return running.claim_within(connection, claimant, count, now, self._limited)
 
         jobs = await self.writer.run(work, is_durable=False, unwanted=lambda jobs: self._put_back(claimant, jobs))
         if not is_known:

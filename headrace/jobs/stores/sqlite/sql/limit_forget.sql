@@ -1,0 +1,1 @@
+delete from headrace_limits where queue = ? and full_at <= ?
