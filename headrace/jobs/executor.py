@@ -4,13 +4,15 @@ import asyncio
 import inspect
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 from headrace.ground.telemetry import LOG
 from headrace.jobs.catalogue import Catalogue
+from headrace.jobs.child import run_job
 from headrace.jobs.errors import JobTimeout
 from headrace.jobs.job import Failed, Job, Outcome
 from headrace.jobs.middleware import RunMiddleware, around
@@ -18,28 +20,25 @@ from headrace.jobs.outcomes import is_given_up, outcome_of_answer, outcome_of_er
 from headrace.jobs.retry import Random
 from headrace.jobs.running_job import RUNNING_JOB, RunningJob, Tell
 from headrace.jobs.worker import AnyWorker
+from headrace.pipeline.executor.call import Call
+from headrace.pipeline.executor.process_executor import ProcessExecutor
+from headrace.pipeline.executor.thread_executor import ThreadExecutor
 
 STRANGER_SECONDS: Final = 60.0
 """How long a job waits whose worker this process has lost since it claimed it."""
-
-
-class Calls(Protocol):
-    """Where functions run that would hold the loop: in threads, or in other OS processes."""
-
-    async def run(self, function: Callable[..., object], args: Sequence[object], kwargs: dict[str, object]) -> object:
-        """Run the function there, and return what it returns, or raise what it raises."""
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What attempts run in: the time, what goes around each run, where functions run that would hold the loop.
 
-    `places` are by the name of an executor; `tell` hears of what a running job notes down.
+    `tell` hears of what a running job notes down.
     """
 
     now: Callable[[], datetime]
     middleware: Sequence[RunMiddleware] = ()
-    places: Mapping[str, Calls] = field(default_factory=dict)
+    threads: ThreadExecutor | None = None
+    processes: ProcessExecutor | None = None
     tell: Tell | None = None
     opened: Callable[[Job], None] = lambda _: None
     """Puts the args of a claimed job in clear, in place."""
@@ -52,6 +51,11 @@ class Executor:
     def __init__(self, catalogue: Catalogue, surroundings: Surroundings) -> None:
         self._catalogue = catalogue
         self._in = surroundings
+        self._left: dict[int, Mapping[str, object]] = {}
+
+    def notes_of(self, job_id: int) -> Mapping[str, object] | None:
+        """Return, once, what a job had noted down when its attempt was cancelled."""
+        return self._left.pop(job_id, None) or None
 
     async def __call__(self, job: Job) -> Outcome:
         """Run one attempt to its end; cancelled, it raises that, once the worker has ended."""
@@ -71,13 +75,15 @@ class Executor:
         try:
             self._in.opened(running.job)
             answer = await self._answer(worker, running)
+        except asyncio.CancelledError:
+            self._left[running.id] = running.take_changes()
+            raise
         except Exception as error:  # noqa: BLE001 - whatever the worker raises, it fails this attempt alone
             return outcome_of_error(worker, running.job, error, self._in.random)
         return outcome_of_answer(worker, answer)
 
     async def _answer(self, worker: AnyWorker, running: RunningJob) -> object:
-        args, kwargs = worker.arguments.restored(running.args, running)
-        call: Callable[[], Awaitable[object]] = partial(self._call, worker, args, kwargs)
+        call: Callable[[], Awaitable[object]] = partial(self._call, worker, running)
         if self._in.middleware:
             call = around(self._in.middleware, running, call)
         seconds = worker.options.timeout_seconds
@@ -91,10 +97,23 @@ class Executor:
                 raise
             raise JobTimeout(worker.name, seconds) from None
 
-    async def _call(self, worker: AnyWorker, args: Sequence[object], kwargs: dict[str, object]) -> object:
-        place = self._in.places.get(worker.options.executor)
-        if place is not None:
-            return await place.run(worker.function, args, kwargs)
+    async def _call(self, worker: AnyWorker, running: RunningJob) -> object:
+        """Run the function where its worker says.
+
+        An OS process is ended by a cancellation. A thread cannot be: the job is marked, and keeps its slot until the
+        function returns.
+        """
+        place = worker.options.executor
+        if place == "subprocess" and self._in.processes is not None:
+            brought = await self._in.processes.run(run_job, worker.reference, running.job)
+            running.take_in(brought.notes)
+            if brought.error is not None:
+                raise brought.error
+            return brought.answer
+        args, kwargs = worker.arguments.restored(running.args, running)
+        if place == "thread" and self._in.threads is not None:
+            call = await self._in.threads.start(partial(worker.function, *args, **kwargs))
+            return await _result(call, running)
         result = worker.function(*args, **kwargs)
         return await result if inspect.isawaitable(result) else result
 
@@ -107,3 +126,15 @@ class Executor:
                 await told
         except Exception:  # noqa: BLE001 - whatever a user's function raises, the job has its outcome
             LOG.exception("on_exhausted of worker %r raised for job %d, which is given up", worker.name, job.id)
+
+
+async def _result(call: Call[object], running: RunningJob) -> object:
+    """Return what a thread's function returned; cancelled, wait for it all the same, and then raise that."""
+    try:
+        return await call.result()
+    except asyncio.CancelledError:
+        running.cancel("its time is over")
+        while call.outcome is None:
+            with suppress(asyncio.CancelledError):
+                await call.ended()
+        raise

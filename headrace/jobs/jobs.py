@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from types import TracebackType
 from typing import Final, Self
 
@@ -19,8 +20,8 @@ from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.encryption import ArgsCipher
 from headrace.jobs.endings import Endings
 from headrace.jobs.errors import NoQueue, NotSqlite
-from headrace.jobs.executor import Calls, Executor, Surroundings
-from headrace.jobs.job import Inserted, Job, MetaChange, NewJob
+from headrace.jobs.executor import Executor, Surroundings
+from headrace.jobs.job import Inserted, Job, MetaChange, NewJob, State
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.middleware import EnqueueMiddleware, RunMiddleware
 from headrace.jobs.queue import JobQueue, QueueStatistics
@@ -33,10 +34,21 @@ from headrace.jobs.upkeep.prune import KEPT, Keep, Prune
 from headrace.jobs.upkeep.rescue import Rescue
 from headrace.jobs.upkeep.stage import Stage
 from headrace.jobs.upkeep.upkeep import Chore, Upkeep
+from headrace.pipeline.executor.process_executor import ProcessExecutor
+from headrace.pipeline.executor.thread_executor import ThreadExecutor
 from headrace.pipeline.process.scheduler import Scheduler
 
 WATCH_SECONDS: Final = 1.0
 """How often it is seen what was cancelled elsewhere while it runs here, and written what running jobs noted down."""
+
+_AT_WORK: Final[frozenset[State]] = frozenset({"available", "executing"})
+
+
+STRANGER_TURNS: Final = 60
+"""Every how many of these it is looked whether jobs wait that no worker of this process is for."""
+
+STRANGER_LIMIT: Final = 100
+"""Jobs that are looked at for that."""
 
 
 def _utc_now() -> datetime:
@@ -52,8 +64,8 @@ class JobsSettings:
     """How a process runs jobs.
 
     `grace_seconds` is what running jobs are given at the end, before they are put back. `kept` says how long ended jobs
-    stay. `places` are where workers run that would hold the loop, by the name of their executor. `chores` are more of
-    the upkeep, made with the store.
+    stay. `processes` is how many OS processes run workers that need one, as many as there are cores when it is None.
+    `chores` are more of the upkeep, made with the store.
     """
 
     node: str = field(default_factory=_node)
@@ -61,7 +73,7 @@ class JobsSettings:
     kept: Sequence[Keep] = KEPT
     enqueue_middleware: Sequence[EnqueueMiddleware] = ()
     run_middleware: Sequence[RunMiddleware] = ()
-    places: Mapping[str, Calls] = field(default_factory=dict)
+    processes: int | None = None
     chores: Sequence[Callable[[JobStore], Chore]] = ()
     now: Callable[[], datetime] = _utc_now
     cipher: ArgsCipher | None = None
@@ -91,6 +103,7 @@ class Jobs:
         self._admission = Admission(catalogue, self.settings.enqueue_middleware, self.settings.cipher)
         self._endings = Endings(store)
         self._noted: dict[int, RunningJob] = {}
+        self._places: list[ThreadExecutor | ProcessExecutor] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -124,6 +137,9 @@ class Jobs:
             await queue.stop(self.settings.grace_seconds)
             await self.store.leave(queue.claimant)
         self.queues.clear()
+        for place in self._places:
+            await place.aclose()
+        self._places.clear()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -131,6 +147,25 @@ class Jobs:
         self._tasks.clear()
         self.catalogue.unbind(self)
         await self.store.close()
+
+    def hold(self) -> None:
+        """Claim nothing more until it is closed; what runs goes on."""
+        for queue in self.queues.values():
+            queue.pause()
+
+    def cut_short(self) -> None:
+        """End the jobs that run now, and put them back; also where their grace is being given."""
+        for queue in self.queues.values():
+            queue.cut_short()
+
+    async def is_idle(self) -> bool:
+        """Return whether no job of its queues runs or could run at once; what a paused queue holds does not count."""
+        standing = self.statistics()
+        if any(one.running or one.unacknowledged for one in standing.values()):
+            return False
+        names = frozenset(name for name, one in standing.items() if not one.is_paused)
+        workers = frozenset(self.catalogue.names)
+        return not names or not await self.store.has(JobFilter(states=_AT_WORK, queues=names, workers=workers))
 
     # Taking in
 
@@ -218,11 +253,7 @@ class Jobs:
         if not self._limits:
             return
         scheduler = Scheduler()
-        settings = self.settings
-        surroundings = Surroundings(
-            settings.now, settings.run_middleware, settings.places, self._note, opened=self._admission.open
-        )
-        execute = Executor(self.catalogue, surroundings)
+        execute = self._executor()
         kept = {one.queue: one for one in await self.store.queue_settings()}
         for name, limit in self._limits.items():
             said = kept.get(name)
@@ -230,11 +261,21 @@ class Jobs:
             queue = JobQueue(claimant, limit, self.store, execute, scheduler)
             if said is not None:
                 queue.limit, queue.is_paused = said.limit or limit, said.is_paused
-            queue.told = self._endings.told
+            queue.told, queue.notes_of = self._endings.told, execute.notes_of
             self.queues[name] = queue
             queue.start()
         self._begin(scheduler, self._watch(), "watch over running jobs")
         self._begin(scheduler, self._upkeep().run(), "upkeep of jobs")
+
+    def _executor(self) -> Executor:
+        settings, kinds = self.settings, {worker.options.executor for worker in self.catalogue}
+        threads = ThreadExecutor(max(1, sum(self._limits.values()))) if "thread" in kinds else None
+        processes = ProcessExecutor(settings.processes or os.cpu_count() or 1) if "subprocess" in kinds else None
+        self._places = [place for place in (threads, processes) if place is not None]
+        surroundings = Surroundings(
+            settings.now, settings.run_middleware, threads, processes, self._note, self._admission.open
+        )
+        return Executor(self.catalogue, surroundings)
 
     def _begin(self, scheduler: Scheduler, work: Coroutine[object, object, None], name: str) -> None:
         self._tasks.append(scheduler.start_task(work, copy_context(), name))
@@ -264,14 +305,23 @@ class Jobs:
 
     async def _watch(self) -> None:
         """Now and then, see what was cancelled elsewhere, and write what running jobs noted down."""
-        while True:
+        for turn in count():
             await asyncio.sleep(WATCH_SECONDS)
             try:
+                if turn % STRANGER_TURNS == 0:
+                    await self._name_strangers()
                 for queue in list(self.queues.values()):
                     await queue.look_after()
                 await self._write_notes()
             except HeadraceError as error:
                 LOG.error("the store cannot be asked what was cancelled, nor told how far jobs are: %s", error)
+
+    async def _name_strangers(self) -> None:
+        """Say once of each worker that it is none of ours, though its jobs wait in our queues."""
+        which = JobFilter(states=frozenset({"available"}), queues=frozenset(self.queues))
+        waiting = await self.store.find(which, STRANGER_LIMIT, is_newest_first=False)
+        for name in self.catalogue.strangers(job.worker for job in waiting):
+            LOG.warning("jobs of worker %r wait for another process: no module that is listed here has it", name)
 
     async def _write_notes(self) -> None:
         noted, self._noted = self._noted, {}

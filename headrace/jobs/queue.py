@@ -1,9 +1,9 @@
 """A queue: claims jobs as slots come free, runs each as a task of its own, and tells the store how they ended."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Protocol
 
@@ -32,6 +32,9 @@ Execute = Callable[[Job], Awaitable[Outcome]]
 
 POLL_SECONDS: Final = 1.0
 """How long a job that another OS process has inserted waits at most before it is seen."""
+
+LEFT_SECONDS: Final = 5.0
+"""How long a stop waits for jobs that were told to end, before it leaves them behind."""
 
 RETRY_SECONDS: Final = 1.0
 """How long the queue waits after a store that failed, before it tries again."""
@@ -62,7 +65,8 @@ class JobQueue:
 
     It asks its store whenever a slot is free and there may be work. What comes free while it asks is asked for the
     next time, so that claims grow with the load; and a claim never asks for more than is free. How attempts ended goes
-    to the store in batches, and is kept until the store has it; then `told` hears of it.
+    to the store in batches, and is kept until the store has it; then `told` hears of it. `notes_of` says what a job
+    had noted down that was ended.
     """
 
     def __init__(self, claimant: Claimant, limit: int, store: Source, execute: Execute, scheduler: Scheduler) -> None:
@@ -81,6 +85,7 @@ class JobQueue:
         self._tell = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.told: Callable[[Sequence[Acknowledgement]], None] = lambda _: None
+        self.notes_of: Callable[[int], Mapping[str, object] | None] = lambda _: None
 
     def statistics(self) -> QueueStatistics:
         """Return how it stands."""
@@ -121,6 +126,11 @@ class JobQueue:
         for job_id in await self._store.lost(self.claimant, list(self._running)) if self._running else ():
             self._end(job_id, CalledOff("it was cancelled while it ran"))
 
+    def cut_short(self) -> None:
+        """End what runs now, and put it back; an attempt that was put back does not count."""
+        for job_id in list(self._running):
+            self._end(job_id, Returned())
+
     async def stop(self, grace_seconds: float) -> None:
         """Claim nothing more, and give what runs `grace_seconds`; what is not done then is put back.
 
@@ -131,9 +141,12 @@ class JobQueue:
         claiming, acknowledging = self._tasks
         await asyncio.wait({claiming})
         await self._wait_for_slots(grace_seconds)
-        for job_id in list(self._running):
-            self._end(job_id, Returned())
-        await self._wait_for_slots(None)
+        self.cut_short()
+        await self._wait_for_slots(LEFT_SECONDS)
+        if self._running:
+            left = ", ".join(f"{slot.job.id} ({slot.job.worker})" for slot in self._running.values())
+            LOG.error("queue %r leaves jobs behind that do not end when told to: %s", self.claimant.queue, left)
+            self._running.clear()
         self._tell.set()
         await asyncio.wait({acknowledging})
 
@@ -203,7 +216,11 @@ class JobQueue:
     def _ended_task(self, slot: _Slot, _: asyncio.Task[None]) -> None:
         """Free the slot; also of a task that was cancelled, be it before its first step."""
         outcome = slot.outcome or slot.ending or Failed("the job was cancelled by somebody else", RETRY_SECONDS)
-        del self._running[slot.job.id]
+        notes = None if slot.outcome is not None else self.notes_of(slot.job.id)
+        if notes is not None:
+            outcome = replace(outcome, meta=notes)
+        if self._running.pop(slot.job.id, None) is None:  # it was left behind
+            return
         self._ended.append(Acknowledgement(slot.job.id, slot.job.attempt, outcome))
         if not self._tell.is_set():
             self._tell.set()

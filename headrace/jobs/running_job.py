@@ -125,6 +125,11 @@ class RunningJob:
                 self._job.meta[CHECKPOINT] = changes[CHECKPOINT]
         return changes
 
+    def take_in(self, notes: Mapping[str, object]) -> None:
+        """Note down what the job has noted in another OS process. It is a word for who runs the job."""
+        for key, value in notes.items():
+            self._note(key, value)
+
     def _note(self, key: str, value: object) -> None:
         with self._lock:
             is_first = not self._changes

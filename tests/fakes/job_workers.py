@@ -1,6 +1,7 @@
 """Workers whose jobs tests run: they double, wait, fail, answer, and note what they were called with."""
 
 import asyncio
+import threading
 from collections import defaultdict
 
 from headrace.jobs.answers import Cancel, Discard, Snooze
@@ -16,6 +17,7 @@ class Bench:
         self.calls: list[object] = []
         self.exhausted: list[tuple[int, str]] = []
         self.gates: dict[object, asyncio.Event] = defaultdict(asyncio.Event)
+        self.thread_gates: dict[object, threading.Event] = defaultdict(threading.Event)
         self.running = 0
 
 
@@ -80,3 +82,11 @@ async def report(job: RunningJob, key: str) -> None:
 @worker(expires_in_seconds=60.0)
 async def soon() -> None:
     BENCH.calls.append("soon")
+
+
+@worker(record=True)
+def block(key: str) -> str:
+    """Hold a thread until its gate is open, and say whether the job was called off meanwhile."""
+    BENCH.calls.append(key)
+    BENCH.thread_gates[key].wait()
+    return "called off" if current_job().is_cancelled else "done"

@@ -1,6 +1,7 @@
 """The service: what is enqueued is run by its workers, and comes to the end that it should."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -215,3 +216,72 @@ async def test_a_thread_enqueues_and_a_stranger_is_told_so(
         assert job.state == "available"  # a worker that is not listed is never imported, nor is its job claimed
         with pytest.raises(NoJob):
             await jobs.result(999, 1)
+
+
+async def test_a_thread_that_is_called_off_keeps_its_slot_until_it_returns(
+    store: JobStore, clock: MovedClock, bench: workers.Bench
+) -> None:
+    async with running(store, clock, limit=1) as jobs:
+        first, second = await workers.block.enqueue("a"), await workers.block.enqueue("b")
+        await until(lambda: bench.calls == ["a"])
+        await jobs.cancel(JobFilter(ids=frozenset({first.id})))
+        assert jobs.statistics()["default"].running == 1
+        assert bench.calls == ["a"]
+        for gate in (bench.thread_gates["a"], bench.thread_gates["b"]):
+            gate.set()
+        assert await second.result(5) == "done"
+        with pytest.raises(JobCalledOff):
+            await first.result(5)
+
+
+async def test_a_worker_runs_in_an_os_process_of_its_own(
+    store: JobStore, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(Path(workers.__file__).parent / "away")
+    catalogue = Catalogue.of_modules(["away_worker"])
+    (elsewhere,) = catalogue
+    settings = JobsSettings(grace_seconds=0.0, now=clock, processes=1)
+    async with Jobs(store, catalogue, {"default": 4}, settings) as jobs:
+        well, raises, dies = [await elsewhere.enqueue(what) for what in ("work", "raise", "die")]
+        assert await well.result(30) != os.getpid()
+        with pytest.raises(JobGivenUp, match="KeyError: 'raise'"):
+            await raises.result(30)
+        with pytest.raises(JobGivenUp, match="7"):
+            await dies.result(30)
+        job = await jobs.store.get(raises.id)
+        assert job is not None
+        assert job.meta["progress"] == {"fraction": 1.0, "note": "raise"}
+        hangs = await elsewhere.enqueue("hang")
+        await reaches(jobs, hangs.id, "executing")
+        await jobs.cancel(JobFilter(ids=frozenset({hangs.id})))
+        with pytest.raises(JobCalledOff):
+            await hangs.result(30)
+
+
+@pytest.mark.usefixtures("bench")
+async def test_a_worker_that_nobody_listed_is_named_once(
+    store: JobStore, clock: MovedClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(service, "WATCH_SECONDS", 0.0)
+    monkeypatch.setattr(service, "STRANGER_TURNS", 1)
+    async with running(store, clock) as jobs:
+        await jobs.insert([NewJob("nobody.knows"), NewJob("nobody.knows")])
+        await until(lambda: "nobody.knows" in caplog.text)
+        await (await workers.double.enqueue(1)).result(5)
+    assert caplog.text.count("nobody.knows") == 1
+
+
+async def test_what_a_job_noted_is_kept_though_it_is_put_back(
+    tmp_path: Path, clock: MovedClock, bench: workers.Bench
+) -> None:
+    store = SqliteStore(tmp_path / "jobs.db", now=clock)
+    async with running(store, clock) as jobs:
+        handle = await workers.report.enqueue(key="x")
+        await reaches(jobs, handle.id, "executing")
+        await until(lambda: bool(jobs._noted))
+    async with running(SqliteStore(tmp_path / "jobs.db", now=clock), clock) as jobs:
+        job = await jobs.store.get(handle.id)
+        assert job is not None
+        assert job.meta["checkpoint"] == {"at": 7}
+        bench.gates["x"].set()
+        await reaches(jobs, handle.id, "completed")
