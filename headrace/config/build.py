@@ -6,6 +6,7 @@ from functools import partial
 from headrace.config.config import Config, ConfiguredStage
 from headrace.config.dispatch import DispatcherKeys
 from headrace.config.model import SubscriptionKeys
+from headrace.jobs.jobs import Jobs
 from headrace.pipeline.dispatchers.demand import DemandDispatcher
 from headrace.pipeline.dispatchers.dispatcher import Dispatcher
 from headrace.pipeline.dispatchers.hashing import stable_hash
@@ -15,12 +16,13 @@ from headrace.pipeline.stage.subscription import SubscribeTo, Subscription
 from headrace.pipeline.topology.topology import Topology
 
 
-def build(config: Config, topology: Topology) -> None:
-    """Add the stages of a config to a topology, in the order of the file."""
+def build(config: Config, topology: Topology, jobs: Jobs | None = None) -> None:
+    """Add the stages of a config to a topology, in the order of the file; those that need jobs get `jobs`."""
     for stage in config.stages:
+        make = stage.type.make
         topology.add(
             stage.name,
-            partial(stage.type.make, stage.options),
+            partial(make, stage.options, jobs) if stage.type.needs_jobs else partial(make, stage.options),
             subscribe_to=[_subscription(keys) for keys in stage.keys.subscribe_to],
             settings=_settings(stage),
         )

@@ -27,12 +27,16 @@ _KINDS: tuple[tuple[type, Kind], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class StageType:
-    """A stage type, loaded: what it is, what options it has, and how a stage of it is made of checked options."""
+    """A stage type, loaded: what it is, what options it has, and how a stage of it is made of checked options.
+
+    With `needs_jobs` it is made of its options and the `Jobs` of the pipeline.
+    """
 
     name: str
     kind: Kind
     options: type[BaseModel]
-    make: Callable[[BaseModel], AnyStage]
+    make: Callable[..., AnyStage]
+    needs_jobs: bool = False
 
 
 class BrokenType(HeadraceError):
@@ -80,7 +84,8 @@ def _stage_type(name: str, found: object) -> StageType:
     options = getattr(found, "Options", None)
     if not (isinstance(options, type) and issubclass(options, BaseModel)):
         raise BrokenType(name, "it has no `Options`, a pydantic model")
-    return StageType(name, kind, options, cast("Callable[[BaseModel], AnyStage]", found))
+    make = cast("Callable[..., AnyStage]", found)
+    return StageType(name, kind, options, make, needs_jobs=bool(getattr(found, "needs_jobs", False)))
 
 
 def _place(error: BaseException) -> str:

@@ -12,12 +12,13 @@ from headrace.config.fields import keys_of
 from headrace.config.findings import Fault
 from headrace.config.graph import Vertex, graph_faults, unheard_faults
 from headrace.config.interpolate import interpolate
+from headrace.config.jobs_check import ConfiguredJobs, JobsCheck
 from headrace.config.load import load
 from headrace.config.mask import Mask
 from headrace.config.model import NAME_RULE, PipelineKeys, StageKeys, is_name
 from headrace.config.nodes import Found, MapNode, Node, ScalarNode, child, scalars
 from headrace.config.search import put_first
-from headrace.config.sentences import close, unknown_key
+from headrace.config.sentences import close, missing_key, unknown_key
 from headrace.config.source import START, Report, Source, merged
 from headrace.config.validation import Subject, validate
 from headrace.config.variables import Surroundings
@@ -50,17 +51,22 @@ class _Check:
         self.conditions = conditions
         self.report = Report(source)
         self.name_span = START
+        self.jobs = JobsCheck(None, self.report, imports=conditions.imports)
 
     def run(self) -> Config:
         tree = interpolate(load(self.report), self.conditions.surroundings, self.report)
         named = child(Found(tree), "name")
         self.name_span = named.node.span if named else START
         keys = validate(PipelineKeys, Subject(Found(tree), "a config"), self.report)
+        if child(Found(tree), "stages") is None and child(Found(tree), "jobs") is None:
+            self.report.add(tree.span, missing_key("stages", "a config"))
         if self.conditions.imports:
             put_first(self._folders(child(Found(tree), "python_path")))
+        self.jobs = JobsCheck(child(Found(tree), "jobs"), self.report, imports=self.conditions.imports)
+        jobs = self.jobs.run()
         checked = [self._stage(name, found) for name, found in self._stages(tree)]
         self._graph({vertex.name: vertex for vertex, _ in checked})
-        return self._config(keys, checked)
+        return self._config(keys, jobs, checked)
 
     def _graph(self, vertices: Mapping[str, Vertex]) -> None:
         """Report what is wrong between the stages."""
@@ -101,6 +107,10 @@ class _Check:
         self._unread(stage_type, own)
         options = validate(stage_type.options, own, self.report, imports=self.conditions.imports)
         vertex = Vertex(name, found, stage_type.kind, stage_type.name)
+        if stage_type.needs_jobs:
+            self.jobs.needed(stage_type.name, child(found, "type") or found)
+        if options is not None:
+            self.jobs.stage(options, found)
         if keys is None or options is None:
             return vertex, None
         return vertex, ConfiguredStage(name, stage_type, keys, options)
@@ -141,7 +151,12 @@ class _Check:
         for stage in stages:
             yield from exports(stage.name, stage.options, places[stage.name], self.source)
 
-    def _config(self, keys: PipelineKeys | None, checked: list[tuple[Vertex, ConfiguredStage | None]]) -> Config:
+    def _config(
+        self,
+        keys: PipelineKeys | None,
+        jobs: ConfiguredJobs | None,
+        checked: list[tuple[Vertex, ConfiguredStage | None]],
+    ) -> Config:
         """Return the config if nothing is wrong in it."""
         stages = tuple(stage for _, stage in checked if stage is not None)
         metrics = tuple(self._exports(stages, {vertex.name: vertex.found for vertex, _ in checked}))
@@ -150,9 +165,8 @@ class _Check:
             raise merged(self.report.findings)
         stem = PurePath(self.source.file).stem
         name = keys.name or (stem if is_name(stem) else DEFAULT_NAME)
-        return Config(
-            name, keys.listen, stages, metrics, self.source, self.name_span, Mask(self.conditions.surroundings.given)
-        )
+        mask = Mask(self.conditions.surroundings.given)
+        return Config(name, keys.listen, stages, metrics, self.source, self.name_span, mask, jobs)
 
 
 def _part(found: Found, *, common: bool) -> Found:

@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from headrace.config.catalogue import StageType
 from headrace.config.exports import Export
+from headrace.config.jobs_check import ConfiguredJobs
 from headrace.config.mask import Mask
 from headrace.config.model import ListenKeys, StageKeys
 from headrace.config.source import Source, Span
@@ -23,7 +24,7 @@ class ConfiguredStage:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A pipeline as its file describes it; `listen` is None where the file says `off`.
+    """A pipeline as its file describes it; `listen` is None where the file says `off`, `jobs` where it has none.
 
     `source` is the text it was made of, and `name_span` where its name stands in it. `mask` hides what
     variables gave.
@@ -36,6 +37,7 @@ class Config:
     source: Source = field(repr=False)
     name_span: Span = field(repr=False)
     mask: Mask = field(repr=False)
+    jobs: ConfiguredJobs | None = None
 
     @property
     def file(self) -> str:

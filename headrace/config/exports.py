@@ -1,12 +1,13 @@
 """The metrics that the stages of a config export, and the names that two of them claim."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pydantic import BaseModel
 
 from headrace.config.findings import Fault, Finding
-from headrace.config.nodes import Found, Path
+from headrace.config.marked import marked
+from headrace.config.nodes import Found
 from headrace.config.places import locate
 from headrace.config.source import Source
 from headrace.stages.options import MetricName
@@ -37,24 +38,10 @@ class Export:
 def exports(stage: str, options: BaseModel, found: Found, source: Source) -> list[Export]:
     """Return the metrics that a stage's options name, wherever they do; the key that holds a name is its kind."""
     result = []
-    for path, name in _names(options, ()):
+    for path, name in marked(options, MetricName):
         place = locate(found, path).found
         result.append(Export(str(name), str(path[-1]) if path else "", stage, source, place))
     return result
-
-
-def _names(value: object, path: Path) -> Iterator[tuple[Path, MetricName]]:
-    if isinstance(value, MetricName):
-        yield path, value
-    elif isinstance(value, BaseModel):
-        for name, field in type(value).model_fields.items():
-            yield from _names(getattr(value, name), (*path, field.alias or name))
-    elif isinstance(value, Mapping):
-        for key, below in value.items():
-            yield from _names(below, (*path, key))
-    elif isinstance(value, list | tuple):
-        for index, below in enumerate(value):
-            yield from _names(below, (*path, index))
 
 
 def duplicates(metrics: Iterable[Export]) -> Iterator[Finding]:

@@ -5,9 +5,7 @@ from typing import Annotated
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationInfo,
@@ -17,6 +15,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from headrace.config.dispatch import DispatcherKeys, long_form
+from headrace.config.keys import Keys
 from headrace.pipeline.demand.buffer import Keep
 from headrace.pipeline.stage.subscription import CancelMode
 from headrace.stages.address import Address
@@ -69,11 +68,7 @@ def _folders(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-class _Keys(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ListenKeys(_Keys):
+class ListenKeys(Keys):
     """Where the listener binds: metrics, health, API and dashboard."""
 
     address: AddressField
@@ -89,7 +84,7 @@ class ListenKeys(_Keys):
         return self
 
 
-class SubscriptionKeys(_Keys):
+class SubscriptionKeys(Keys):
     """One producer that a stage subscribes to, and how much it asks of it."""
 
     stage: str
@@ -110,14 +105,14 @@ class SubscriptionKeys(_Keys):
         return value
 
 
-class BufferKeys(_Keys):
+class BufferKeys(Keys):
     """What a stage keeps of events that nobody has asked for."""
 
     max_events: Annotated[CountField, Field(ge=0)] | None = None
     keep: Keep = "last"
 
 
-class StageKeys(_Keys):
+class StageKeys(Keys):
     """The keys that all stages have in common; the rest are its type's own options."""
 
     type: str
@@ -126,10 +121,11 @@ class StageKeys(_Keys):
     buffer: BufferKeys = BufferKeys()
 
 
-class PipelineKeys(_Keys):
-    """The keys at the top of a config."""
+class PipelineKeys(Keys):
+    """The keys at the top of a config; `jobs` is checked by itself, and so is each stage."""
 
     name: Annotated[str, AfterValidator(_name)] | None = None
     listen: Annotated[ListenKeys | None, BeforeValidator(_listener)] = ListenKeys(address=DEFAULT_ADDRESS)
     python_path: Annotated[tuple[str, ...], BeforeValidator(_folders)] = ()
-    stages: dict[str, object] = Field(min_length=1)
+    jobs: object = None
+    stages: dict[str, object] = Field(default={}, min_length=1)

@@ -1,13 +1,18 @@
-"""A pipeline: a topology that can be made of a config."""
+"""A pipeline: a topology that can be made of a config, and that runs jobs beside its stages."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from headrace.config.build import build
 from headrace.config.config import Config
 from headrace.config.files import load_file, load_text
+from headrace.config.jobs_build import build_jobs
+from headrace.config.jobs_run import JobsRun
 from headrace.config.model import ListenKeys
+from headrace.jobs.jobs import Jobs
+from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.topology import Topology
 
 
@@ -16,10 +21,18 @@ class Pipeline(Topology):
 
     From a config a producer's end leaves its consumers running (`cancel: temporary`), and a stage with several
     subscribers gives every event to each of them (`dispatcher: broadcast`). In Python both are as in GenStage.
+
+    With `jobs` the run opens them before its stages start, and closes them after those have ended; it has completed
+    when every stage has, and no job of its queues is available or executing.
     """
 
     config: Config | None = None
     """What the pipeline was made of; None when it was made in Python."""
+
+    is_forever: bool = False
+    """Whether the run goes on until it is drained, also where nothing is left to do; set it before the start."""
+
+    _jobs_run: JobsRun | None = None
 
     @classmethod
     def from_file(cls, path: Path | str, *, environ: Mapping[str, str] | None = None) -> Self:
@@ -39,10 +52,86 @@ class Pipeline(Topology):
         """Make a pipeline of a config that was checked before."""
         pipeline = cls(config.name, cancel="temporary")
         pipeline.config = config
-        build(config, pipeline)
+        if config.jobs is not None:
+            pipeline.jobs = build_jobs(config.jobs)
+        build(config, pipeline, pipeline.jobs)
         return pipeline
 
     @property
     def listen(self) -> ListenKeys | None:
         """Where the config has the listener bind; None for `off`, and for a pipeline made in Python."""
         return self.config.listen if self.config else None
+
+    @property
+    def jobs(self) -> Jobs | None:
+        """The jobs that run with the stages; set it before the start, where the pipeline is made in Python."""
+        return self._jobs_run.jobs if self._jobs_run else None
+
+    @jobs.setter
+    def jobs(self, jobs: Jobs) -> None:
+        self._jobs_run = JobsRun(jobs)
+        self.needs_stages = False
+
+    @property
+    def state(self) -> str:
+        """`new`, `running`, `draining`, `completed`, `drained`, `failed` or `stopped`."""
+        run, state = self._jobs_run, super().state
+        if run is None or state in {"new", "running", "draining"}:
+            return state
+        if run.is_open:
+            return "draining" if run.is_ending else "running"
+        return "drained" if run.is_drained and state == "completed" else state
+
+    async def start(self) -> None:
+        """Check the graph, open the jobs, start every stage, and return when all of them have begun.
+
+        Raises `GraphError` for a graph that is wrong, what the store of the jobs raises, and `StartFailed` when a
+        stage's `init` raises; nothing runs then.
+        """
+        run = self._jobs_run
+        if run is None:
+            await super().start()
+            return
+        await run.open()
+        try:
+            await super().start()
+        except BaseException:
+            await run.stop()
+            raise
+
+    async def join(self) -> RunOutcome:
+        """Wait until every stage has completed and no job is left, the run has failed, or it was drained or stopped.
+
+        Return how it ended.
+        """
+        outcome, run = await super().join(), self._jobs_run
+        if run is not None:
+            if outcome.is_completed:
+                await run.rest(is_forever=self.is_forever)
+            await run.close()
+        return self._judged(outcome)
+
+    async def drain(self, deadline_seconds: float | None = None) -> RunOutcome:
+        """Take in nothing more, let everything under way go through, and return how that went.
+
+        What is not through after `deadline_seconds` (`drain_seconds` when None) is stopped, and counted as lost.
+        Running jobs are given their grace after that, and what is not done is put back; that costs them no attempt.
+        """
+        if self._jobs_run is None:
+            return await super().drain(deadline_seconds)
+        self._jobs_run.begin_drain()
+        outcome = await super().drain(deadline_seconds)
+        await self._jobs_run.close()
+        return self._judged(outcome)
+
+    async def stop(self) -> RunOutcome:
+        """Stop at once; what was under way is counted as lost, and jobs that run are put back."""
+        outcome = await super().stop()
+        if self._jobs_run is not None:
+            await self._jobs_run.stop()
+        return outcome
+
+    def _judged(self, outcome: RunOutcome) -> RunOutcome:
+        """Return how the run ended, its jobs included: drained, where those still had something to do."""
+        is_drained = self._jobs_run is not None and self._jobs_run.is_drained and outcome.is_completed
+        return replace(outcome, is_drained=True) if is_drained else outcome

@@ -9,6 +9,7 @@ from pydantic_core.core_schema import WithDefaultSchema
 
 from headrace.config.catalogue import BrokenType, Catalogue, StageType
 from headrace.config.dispatch import DEFAULT_DISPATCHER, DispatcherKeys
+from headrace.config.jobs_keys import JobsKeys
 from headrace.config.model import PipelineKeys, StageKeys, SubscriptionKeys
 from headrace.pipeline.dispatchers.catalogue import dispatcher_names
 
@@ -42,9 +43,12 @@ def schema(catalogue: Catalogue | None = None) -> Schema:
     properties = cast("Schema", top["properties"])
     properties["listen"] = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/ListenKeys"}]}
     properties["python_path"] = _one_or_many({"type": "string"})
+    _of(JobsKeys, definitions)
+    properties["jobs"] = {"$ref": "#/$defs/JobsKeys"}
     stages = [_stage(found, definitions) for found in _loaded(types)]
     properties["stages"] = {"type": "object", "minProperties": 1, "additionalProperties": {"oneOf": stages}}
-    return {"$schema": DIALECT, **top, "title": "headrace", "$defs": definitions}
+    either: Schema = {"anyOf": [{"required": ["stages"]}, {"required": ["jobs"]}]}
+    return {"$schema": DIALECT, **top, **either, "title": "headrace", "$defs": definitions}
 
 
 def _loaded(catalogue: Catalogue) -> list[StageType]:

@@ -278,7 +278,7 @@ class NewerSchema(JobsError):
 
 
 class BadStore(JobsError):
-    """A URL names no store of jobs; of the URL no more than `scheme` stands in the sentence, for it may hold secrets."""
+    """A URL names no store of jobs; of it no more than `scheme` stands in the sentence, for it may hold secrets."""
 
     def __init__(self, scheme: str, why: str) -> None:
         self.scheme = scheme

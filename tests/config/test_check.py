@@ -150,7 +150,7 @@ TOP: list[Row] = [
     ("stages: {}", "bad-value", 1, 1, "`stages` must be at least 1 long"),
     ("stages:", "bad-value", 1, 1, "`stages` must be a mapping, and is empty"),
     ("stages: [a]", "bad-value", 1, 1, "`stages` must be a mapping, and is a list"),
-    ("stages: {a: {type: tick}}\njobs: {}", "unknown-key", 2, 1, "a config has no key `jobs`"),
+    ("stages: {a: {type: tick}}\njob: {}", "unknown-key", 2, 1, "a config has no key `job`"),
     ("stages: {a: {type: tick}}\nstage: {}", "unknown-key", 2, 1, "a config has no key `stage`"),
     ("stages: {a: {type: tick}}\nname: 5", "bad-value", 2, 7, "`name` must be text, and is 5"),
     ("stages: {a: {type: tick}}\nname: a b", "bad-value", 2, 7, "a name has letters"),

@@ -21,8 +21,10 @@ def stage(name: str) -> dict[str, object]:
 
 def test_the_top_has_its_keys_and_no_others() -> None:
     found = made()
-    assert list(found["properties"]) == ["name", "listen", "python_path", "stages"]
-    assert json.dumps([found["additionalProperties"], found["required"]]) == '[false, ["stages"]]'
+    assert list(found["properties"]) == ["name", "listen", "python_path", "jobs", "stages"]
+    assert json.dumps([found["additionalProperties"], found["anyOf"]]) == (
+        '[false, [{"required": ["stages"]}, {"required": ["jobs"]}]]'
+    )
 
 
 def test_every_type_that_can_be_loaded_has_its_own_keys_and_the_common_ones_of_its_kind() -> None:

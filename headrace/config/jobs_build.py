@@ -1,0 +1,58 @@
+"""The checked block `jobs:` becomes the service that keeps and runs jobs."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from headrace.config.jobs_check import ConfiguredJobs
+from headrace.config.jobs_keys import CronKeys, JobsKeys, KeepKeys, KeptKeys
+from headrace.jobs.catalogue import Catalogue
+from headrace.jobs.job import NewJob
+from headrace.jobs.jobs import Jobs, JobsSettings
+from headrace.jobs.stores.store import JobStore
+from headrace.jobs.stores.urls import store_of
+from headrace.jobs.upkeep.crontab import CronEntry, Crontab, plain_job
+from headrace.jobs.upkeep.prune import KEPT, Keep
+
+
+def build_jobs(configured: ConfiguredJobs, *, is_running: bool = True) -> Jobs:
+    """Return the service, not open yet; unless `is_running` it runs no queue and no crontab, and only enqueues."""
+    keys, workers = configured.keys, configured.workers
+    settings = JobsSettings(grace_seconds=keys.grace, kept=_kept(keys.keep))
+    if keys.cron and is_running:
+        settings = replace(settings, chores=[lambda store: crontab(keys, workers, store, settings)])
+    queues = {name: queue.limit for name, queue in keys.queues.items()} if is_running else {}
+    return Jobs(store_of(keys.store), workers, queues, settings)
+
+
+def crontab(keys: JobsKeys, workers: Catalogue, store: JobStore, settings: JobsSettings) -> Crontab:
+    """Return the crontab of a config."""
+    entries = [_entry(entry) for entry in keys.cron]
+    return Crontab(store, entries, settings.now, lambda entry: _job(entry, workers))
+
+
+def _entry(keys: CronKeys) -> CronEntry:
+    return CronEntry(
+        schedule=keys.schedule,
+        worker=keys.worker,
+        args=keys.args,
+        queue=keys.queue,
+        timezone=keys.timezone,
+        name=keys.known_as,
+        catch_up=keys.catch_up,
+        catch_up_limit=keys.catch_up_limit,
+    )
+
+
+def _job(entry: CronEntry, workers: Catalogue) -> NewJob:
+    """Return the job of an entry as its worker would make it, in the queue that the entry names."""
+    worker = workers.get(entry.worker)
+    if worker is None:
+        return plain_job(entry)
+    job = worker.new(**entry.args)
+    return job if entry.queue is None else replace(job, queue=entry.queue)
+
+
+def _kept(keys: KeepKeys) -> list[Keep]:
+    """Return how long ended jobs stay; what the file does not speak of stays as it always does."""
+    own: Mapping[str, KeptKeys | None] = dict(keys)
+    return [one if (said := own[one.state]) is None else Keep(one.state, said.age, said.count) for one in KEPT]

@@ -1,0 +1,119 @@
+"""The keys of the block `jobs:`: where jobs are kept, which run here, and how."""
+
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+
+from headrace.config.keys import Keys
+from headrace.jobs.cron import ANY_ZONE, Cron
+from headrace.jobs.errors import BadCron, BadStore
+from headrace.jobs.stores.urls import store_of
+from headrace.jobs.upkeep.crontab import CatchUp
+from headrace.stages.job_options import WorkerField
+from headrace.stages.options import CountField, DurationField, refused
+
+GRACE_SECONDS: Final = 15.0
+"""What running jobs are given at the end unless the file says otherwise."""
+
+LIMIT: Final = 10
+"""Jobs of a queue that run at a time unless the file says otherwise."""
+
+_QueueName = Annotated[str, Field(min_length=1, max_length=127)]
+
+
+def _store(url: str) -> str:
+    """Refuse a URL of no store; nothing is opened."""
+    try:
+        store_of(url)
+    except BadStore as error:
+        refusal = refused("bad_value", error.why, is_predicate=True)
+    else:
+        return url
+    raise refusal
+
+
+def _one_or_many(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _limit(value: object) -> object:
+    return {"limit": value} if isinstance(value, int | str) else value
+
+
+def _age(value: object) -> object:
+    return {"age": value} if isinstance(value, str) else value
+
+
+class QueueKeys(Keys):
+    """How many jobs of a queue run here at a time."""
+
+    limit: Annotated[CountField, Field(ge=1)] = LIMIT
+
+
+class CronKeys(Keys):
+    """A line of the crontab; `args` are values, and no expressions: there is no event that they could read."""
+
+    schedule: str
+    worker: WorkerField
+    args: dict[str, object] = Field(default={})
+    queue: _QueueName | None = None
+    timezone: str = ANY_ZONE
+    name: Annotated[str, Field(min_length=1)] | None = None
+    catch_up: CatchUp = "none"
+    catch_up_limit: Annotated[CountField, Field(ge=1)] = 100
+
+    @model_validator(mode="after")
+    def _comes(self) -> "CronKeys":
+        try:
+            Cron(self.schedule, self.timezone)
+        except BadCron as error:
+            where = "timezone" if "time zone" in error.why else "schedule"
+            refusal = refused("bad_value", error.why, is_predicate=True, path=[where])
+        else:
+            return self
+        raise refusal
+
+    @property
+    def known_as(self) -> str:
+        """What it is kept under: its name, or else its worker and schedule."""
+        return self.name or f"{self.worker} {self.schedule}"
+
+
+class KeptKeys(Keys):
+    """How long ended jobs stay, and how many at most; what is left out is without end."""
+
+    age: DurationField | None = None
+    count: Annotated[CountField, Field(ge=0)] | None = None
+
+
+_Kept = Annotated[KeptKeys | None, BeforeValidator(_age)]
+
+
+class KeepKeys(Keys):
+    """What stays of ended jobs, by their state; a state that is left out is kept as it always is."""
+
+    completed: _Kept = None
+    cancelled: _Kept = None
+    discarded: _Kept = None
+
+
+class JobsKeys(Keys):
+    """Jobs that are kept in `store`: those of `queues` run here, by workers of `modules` and no others."""
+
+    store: Annotated[str, AfterValidator(_store)]
+    queues: dict[_QueueName, Annotated[QueueKeys, BeforeValidator(_limit)]] = Field(default={})
+    modules: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = ()
+    cron: tuple[CronKeys, ...] = ()
+    grace: DurationField = GRACE_SECONDS
+    keep: KeepKeys = KeepKeys()
+
+    @field_validator("cron")
+    @classmethod
+    def _names_once(cls, cron: tuple[CronKeys, ...]) -> tuple[CronKeys, ...]:
+        seen: set[str] = set()
+        for index, entry in enumerate(cron):
+            if entry.known_as in seen:
+                why = "there is an entry of this name already: give one of them a `name:` of its own"
+                raise refused("bad_value", why, path=[index, "name" if entry.name else "worker"])
+            seen.add(entry.known_as)
+        return cron

@@ -1,0 +1,64 @@
+"""The jobs of one run: opened before its stages, waited for after them, and closed last."""
+
+import asyncio
+from typing import Final
+
+from headrace.jobs.jobs import Jobs
+
+LOOK_SECONDS: Final = 0.05
+"""How often it is looked whether any job is left, once all stages have completed."""
+
+
+class JobsRun:
+    """Opens and closes the jobs of a run, whoever asks first; several may wait for one end."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        self.jobs = jobs
+        self.is_open = False
+        self.is_drained = False
+        """Whether its end was asked for, and did not come by itself."""
+        self._ending = asyncio.Event()
+        self._door = asyncio.Lock()
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether nothing more is taken in."""
+        return self._ending.is_set()
+
+    async def open(self) -> None:
+        """Open the store and run the queues. Raises what the store raises, and nothing is open then."""
+        await self.jobs.open()
+        self.is_open = True
+
+    async def rest(self, *, is_forever: bool) -> None:
+        """Wait until no job is left that could run now, or until the end begins; `is_forever` waits for that alone."""
+        while not self._ending.is_set() and (is_forever or not await self.jobs.is_idle()):
+            try:
+                async with asyncio.timeout(None if is_forever else LOOK_SECONDS):
+                    await self._ending.wait()
+            except TimeoutError:
+                continue
+
+    def begin_drain(self) -> None:
+        """Claim nothing more, because the end was asked for."""
+        self.is_drained = self.is_drained or (self.is_open and not self._ending.is_set())
+        self.begin_end()
+
+    def begin_end(self) -> None:
+        """Claim nothing more, from now on; what runs goes on."""
+        self._ending.set()
+        self.jobs.hold()
+
+    async def close(self) -> None:
+        """Give running jobs their grace, put back what is not done, close the store."""
+        self.begin_end()
+        async with self._door:
+            if self.is_open:
+                await self.jobs.close()
+                self.is_open = False
+
+    async def stop(self) -> None:
+        """Put back what runs, at once, and close the store; a grace that is being given ends, too."""
+        self.begin_end()
+        self.jobs.cut_short()
+        await self.close()

@@ -1,0 +1,206 @@
+"""A pipeline whose config has jobs: they are opened before its stages, and closed after them."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from headrace.config.pipeline import Pipeline
+from headrace.ground.errors import HeadraceError
+from headrace.jobs.job import NewJob, State
+from headrace.jobs.stores.store import JobCount
+from headrace.jobs.stores.urls import store_of
+from tests.fakes import job_workers as workers
+from tests.fakes.stepping import until
+
+pytestmark = pytest.mark.asyncio
+
+MODULE = "tests.fakes.job_workers"
+
+
+@pytest.fixture
+def bench() -> workers.Bench:
+    return workers.clear_bench()
+
+
+@pytest.fixture(autouse=True)
+def _paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave `sys.path` as it was: a config puts its folder first."""
+    monkeypatch.syspath_prepend(Path.cwd())
+
+
+def text_of(folder: Path, rest: str = "") -> str:
+    return f"""
+name: shop
+listen: off
+jobs:
+  store: sqlite:///{folder}/shop.db?synchronous=normal
+  queues: {{default: 2}}
+  modules: {MODULE}
+  grace: 10s
+{rest}
+"""
+
+
+def pipeline_of(folder: Path, rest: str = "") -> Pipeline:
+    return Pipeline.from_text(text_of(folder, rest), environ={})
+
+
+async def counts(folder: Path) -> list[JobCount]:
+    """Return what the file holds, through a store of its own."""
+    store = store_of(f"sqlite:///{folder}/shop.db")
+    await store.open()
+    try:
+        return await store.counts()
+    finally:
+        await store.close()
+
+
+async def state_of(folder: Path, job_id: int) -> tuple[State, int]:
+    store = store_of(f"sqlite:///{folder}/shop.db")
+    await store.open()
+    try:
+        job = await store.get(job_id)
+        assert job is not None
+        return job.state, job.attempt
+    finally:
+        await store.close()
+
+
+async def test_jobs_run_beside_no_stage_at_all_and_the_run_ends_when_none_is_left(
+    tmp_path: Path, bench: workers.Bench
+) -> None:
+    pipeline = pipeline_of(tmp_path)
+    await pipeline.start()
+    await workers.double.enqueue_many([(number,) for number in range(50)])
+    outcome = await pipeline.join()
+    assert outcome.is_fine
+    assert pipeline.state == "completed"
+    assert sorted(map(str, bench.calls)) == sorted(map(str, range(50)))
+    assert await counts(tmp_path) == [JobCount("default", "completed", 50)]
+
+
+async def test_jobs_of_the_last_run_are_worked_off_by_the_next(tmp_path: Path, bench: workers.Bench) -> None:
+    first = pipeline_of(tmp_path)
+    assert first.jobs is not None
+    await first.jobs.store.open()
+    await first.jobs.store.insert([workers.double.new(7)])
+    await first.jobs.store.close()
+    assert (await pipeline_of(tmp_path).run()).is_fine
+    assert bench.calls == [7]
+
+
+async def test_a_run_does_not_end_while_a_job_runs(tmp_path: Path, bench: workers.Bench) -> None:
+    pipeline = pipeline_of(tmp_path, "stages: {a: {type: generate, count: 3}, b: {type: discard, subscribe_to: a}}")
+    await pipeline.start()
+    handle = await workers.wait.enqueue("gate")
+    joined = asyncio.ensure_future(pipeline.join())
+    await until(lambda: bench.running == 1)
+    assert (pipeline.state, joined.done()) == ("running", False)
+    bench.gates["gate"].set()
+    assert (await joined).is_completed
+    assert await state_of(tmp_path, handle.id) == ("completed", 1)
+
+
+async def test_a_drain_gives_running_jobs_their_grace(tmp_path: Path, bench: workers.Bench) -> None:
+    pipeline = pipeline_of(tmp_path)
+    await pipeline.start()
+    handle = await workers.wait.enqueue("gate")
+    await until(lambda: bench.running == 1)
+    draining = asyncio.ensure_future(pipeline.drain())
+    await until(lambda: pipeline.state == "draining")
+    bench.gates["gate"].set()
+    assert (await draining).is_drained
+    assert await state_of(tmp_path, handle.id) == ("completed", 1)
+
+
+async def test_a_stop_during_the_grace_puts_jobs_back_at_once(tmp_path: Path, bench: workers.Bench) -> None:
+    pipeline = pipeline_of(tmp_path)
+    await pipeline.start()
+    handle = await workers.wait.enqueue("gate")
+    await until(lambda: bench.running == 1)
+    draining = asyncio.ensure_future(pipeline.drain())
+    await until(lambda: pipeline.state == "draining")
+    await pipeline.stop()
+    await draining
+    assert bench.running == 0
+    assert await state_of(tmp_path, handle.id) == ("available", 0)
+
+
+async def test_what_is_enqueued_while_it_drains_waits_for_the_next_run(tmp_path: Path, bench: workers.Bench) -> None:
+    pipeline = pipeline_of(tmp_path)
+    await pipeline.start()
+    await workers.wait.enqueue("gate")
+    await until(lambda: bench.running == 1)
+    draining = asyncio.ensure_future(pipeline.drain())
+    await until(lambda: pipeline.state == "draining")
+    late = await workers.double.enqueue(7)
+    bench.gates["gate"].set()
+    await draining
+    assert await state_of(tmp_path, late.id) == ("available", 0)
+
+
+async def test_a_run_that_is_to_go_on_for_ever_ends_by_a_drain_alone(tmp_path: Path, bench: workers.Bench) -> None:
+    pipeline = pipeline_of(tmp_path)
+    pipeline.is_forever = True
+    await pipeline.start()
+    joined = asyncio.ensure_future(pipeline.join())
+    handle = await workers.double.enqueue(7)
+    assert await handle.result(5) == 14
+    assert not joined.done()
+    assert (await pipeline.drain()).is_fine
+    await joined
+
+
+async def test_jobs_of_a_queue_that_is_paused_keep_no_run_going(tmp_path: Path, bench: workers.Bench) -> None:
+    pipeline = pipeline_of(tmp_path)
+    await pipeline.start()
+    assert pipeline.jobs is not None
+    await pipeline.jobs.pause("default")
+    await workers.double.enqueue(7)
+    assert (await pipeline.join()).is_fine
+    assert bench.calls == []
+
+
+async def test_a_store_that_cannot_be_opened_starts_nothing(tmp_path: Path) -> None:
+    (tmp_path / "shop.db").mkdir()
+    pipeline = pipeline_of(tmp_path)
+    with pytest.raises(HeadraceError, match=r"shop\.db"):
+        await pipeline.start()
+    assert pipeline.state == "new"
+
+
+async def test_stages_that_cannot_start_close_the_jobs(tmp_path: Path, bench: workers.Bench) -> None:
+    missing = f"stages: {{a: {{type: read_lines, path: '{tmp_path}/no'}}, b: {{type: discard, subscribe_to: a}}}}"
+    with pytest.raises(HeadraceError, match="no"):
+        await pipeline_of(tmp_path, missing).start()
+    assert (await pipeline_of(tmp_path).run()).is_fine
+
+
+async def test_a_block_that_raises_puts_jobs_back(tmp_path: Path, bench: workers.Bench) -> None:
+    async def in_a_block() -> None:
+        async with pipeline_of(tmp_path):
+            await workers.wait.enqueue("gate")
+            await until(lambda: bench.running == 1)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        await in_a_block()
+    assert await counts(tmp_path) == [JobCount("default", "available", 1)]
+
+
+async def test_a_crontab_is_looked_after(tmp_path: Path, bench: workers.Bench) -> None:
+    cron = f"  cron: [{{schedule: '@reboot', worker: {MODULE}.double, args: {{number: 7}}}}]"
+    pipeline = pipeline_of(tmp_path, cron)
+    pipeline.is_forever = True
+    async with pipeline:
+        await until(lambda: bench.calls == [7])
+
+
+async def test_jobs_of_other_workers_keep_no_run_going(tmp_path: Path, bench: workers.Bench) -> None:
+    pipeline = pipeline_of(tmp_path)
+    assert pipeline.jobs is not None
+    await pipeline.start()
+    await pipeline.jobs.store.insert([NewJob("elixir.Worker")])
+    assert (await pipeline.join()).is_fine
+    assert await counts(tmp_path) == [JobCount("default", "available", 1)]
