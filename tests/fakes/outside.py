@@ -153,3 +153,23 @@ class Heavy:
 
 def unwelcome() -> Unwelcome:
     return Unwelcome()
+
+
+def hang_at(fifo: str) -> None:
+    hang(Path(fifo))
+
+
+def hang_stubbornly_at(fifo: str) -> None:
+    hang_stubbornly(Path(fifo))
+
+
+def spin_at(fifo: str) -> None:
+    tell(Path(fifo))
+    while True:
+        pass
+
+
+def hold_the_lock_at(fifo: str) -> None:
+    """Compute for minutes in one step of C, in which no other thread of the interpreter runs."""
+    tell(Path(fifo))
+    pow(3, 10**9)
