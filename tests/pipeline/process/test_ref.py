@@ -277,6 +277,28 @@ async def test_mail_that_waits_survives_a_restart() -> None:
         assert await ref.call(Gate.noted) == [1]
 
 
+async def test_a_call_waits_for_a_restart_that_takes_too_long_up_to_its_timeout() -> None:
+    door = asyncio.Event()
+
+    class SlowAgain(Sums):
+        async def init(self) -> None:
+            await door.wait()
+
+    door.set()
+    async with supervising() as supervisor:
+        ref = await supervisor.start_child(SlowAgain)
+        door.clear()
+        with pytest.raises(ProcessDown):
+            await ref.call(lambda _: 1 // 0)
+        with pytest.raises(CallTimeout):
+            await ref.within(0).call(SlowAgain.add, 5)
+        waiting = asyncio.create_task(ref.within(None).call(SlowAgain.add, 1))
+        await hops()
+        assert not waiting.done()
+        door.set()
+        assert await waiting == 1
+
+
 async def test_calls_that_wait_when_no_restart_follows_are_told_so() -> None:
     async with supervising(max_restarts=0) as supervisor:
         ref, gate = await start_gate(supervisor, settings=ProcessSettings())
