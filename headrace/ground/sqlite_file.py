@@ -12,13 +12,13 @@ from headrace.ground.telemetry import LOG
 R = TypeVar("R")
 
 BUSY_SECONDS: Final = 5.0
-"""How long one attempt waits for another OS process that writes; then it is said, and tried again."""
+"""After how long it is said that the file is locked, and given up by who is being closed."""
 
 SAY_EVERY: Final = 12
-"""Attempts between two sentences about a file that stays locked: a minute."""
+"""So many times as long passes between two sentences about a file that stays locked: a minute."""
 
-PAUSE_SECONDS: Final = 0.02
-"""Between two attempts, where SQLite itself does not wait: a file that becomes a WAL file, or is being mended."""
+PAUSES_SECONDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02)
+"""Between two attempts, the last one again and again; SQLite's own, up to 0.1 s, let who shares a file wait longer."""
 
 
 class SqliteError(HeadraceError):
@@ -65,27 +65,29 @@ def patiently(path: Path, step: Callable[[], R], is_given_up: Callable[[], bool]
 
     Raises SqliteError when it is locked still and `is_given_up` says that nobody wants to wait any longer.
     """
-    began, said = time.monotonic(), 0
+    pauses, began, said = iter(PAUSES_SECONDS), time.monotonic(), 0
     while True:
         try:
             done = step()
         except sqlite3.OperationalError as error:
             if _code(error) not in _WAITING:
                 raise
-            if is_given_up():
-                raise SqliteError(path, str(error), _ADVICE[sqlite3.SQLITE_BUSY]) from error
             waited = int((time.monotonic() - began) / BUSY_SECONDS)
+            if waited and is_given_up():
+                raise SqliteError(path, str(error), _ADVICE[sqlite3.SQLITE_BUSY]) from error
             if waited > said:
-                if said % SAY_EVERY == 0:
-                    LOG.warning(
-                        "%s has been locked by another program for %g s: still waiting", path, waited * BUSY_SECONDS
-                    )
+                _say_locked(path, said, waited)
                 said = waited
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(next(pauses, PAUSES_SECONDS[-1]))
         else:
             if said:
                 LOG.warning("%s is no longer locked: going on", path)
             return done
+
+
+def _say_locked(path: Path, said: int, waited: int) -> None:
+    if said // SAY_EVERY < waited // SAY_EVERY or said == 0:
+        LOG.warning("%s has been locked by another program for %g s: still waiting", path, waited * BUSY_SECONDS)
 
 
 class SqliteFile:
@@ -97,7 +99,7 @@ class SqliteFile:
 
     def connect(self, *pragmas: str) -> sqlite3.Connection:
         """Open the file, in WAL mode, with what else is set for the connection."""
-        connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=256)
+        connection = sqlite3.connect(self.path, timeout=0.0, isolation_level=None, cached_statements=256)
         try:
             for pragma in ("journal_mode = WAL", *pragmas):
                 patiently(self.path, lambda text=pragma: connection.execute(f"PRAGMA {text}"))  # type: ignore[misc] # bound now

@@ -147,7 +147,6 @@ async def test_a_file_that_another_program_locks_is_waited_for(
     writer: SqliteWriter, path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("headrace.ground.sqlite_file.BUSY_SECONDS", 0.02)
-    await writer.run(lambda connection: connection.execute("PRAGMA busy_timeout = 1"))
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     heard = _Heard()
@@ -162,8 +161,10 @@ async def test_a_file_that_another_program_locks_is_waited_for(
 
 
 @pytest.mark.asyncio
-async def test_a_file_that_stays_locked_keeps_nobody_from_closing(writer: SqliteWriter, path: Path) -> None:
-    await writer.run(lambda connection: connection.execute("PRAGMA busy_timeout = 1"))
+async def test_a_file_that_stays_locked_keeps_nobody_from_closing(
+    writer: SqliteWriter, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace.ground.sqlite_file.BUSY_SECONDS", 0.02)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     adding = asyncio.ensure_future(_adding(writer, 3))
