@@ -17,6 +17,9 @@ BUSY_SECONDS: Final = 5.0
 SAY_EVERY: Final = 12
 """So many times as long passes between two sentences about a file that stays locked: a minute."""
 
+OLDEST_SQLITE: Final = (3, 35)
+"""The first one that returns what it changed, in the statement that changes it."""
+
 PAUSES_SECONDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02)
 """Between two attempts, the last one again and again; SQLite's own, up to 0.1 s, let who shares a file wait longer."""
 
@@ -99,6 +102,9 @@ class SqliteFile:
 
     def connect(self, *pragmas: str) -> sqlite3.Connection:
         """Open the file, in WAL mode, with what else is set for the connection."""
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            why = f"this Python has SQLite {sqlite3.sqlite_version}"
+            raise SqliteError(self.path, why, "run a Python that has 3.35 or newer")
         connection = sqlite3.connect(self.path, timeout=0.0, isolation_level=None, cached_statements=256)
         try:
             for pragma in ("journal_mode = WAL", *pragmas):

@@ -70,7 +70,8 @@ class Unique:
 
     Two jobs are one when their `fields` are equal (of args and meta only the `keys`, if any are named), the one that is
     there is in one of the `states`, and its `timestamp` is at most `period_seconds` ago (None: however long). When they
-    are, the one that is there takes over the fields that `replace` names for its state.
+    are, the one that is there takes over the fields that `replace` names for its state. It is the last one
+    inserted that is asked; a job that is retried by hand asks nobody.
 
     A `key` stands in for the values of args and meta, for whoever keeps them unreadable. A job that completed more than
     `result_seconds` ago keeps nobody out: its result is too old.

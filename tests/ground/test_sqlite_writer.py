@@ -216,6 +216,15 @@ async def test_a_file_that_is_no_database_is_said_and_left_as_it_is(path: Path, 
 
 
 @pytest.mark.asyncio
+async def test_a_sqlite_that_is_too_old_is_said(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    writer = SqliteWriter(path)
+    with pytest.raises(SqliteError, match=r"run a Python that has 3\.35 or newer"):
+        await writer.start()
+    await writer.aclose()
+
+
+@pytest.mark.asyncio
 async def test_a_chore_is_done_when_nobody_writes_and_survives_its_failures(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
