@@ -64,6 +64,7 @@ class Orders:
 
     def start(self) -> None:
         """Start the thread."""
+        self._ended.set_running_or_notify_cancel()  # who is cancelled while they wait for its end does not undo that
         self._thread.start()
 
     async def run(self, work: Work[R], *, is_durable: bool = False, unwanted: Callable[[R], None] | None = None) -> R:
@@ -120,6 +121,8 @@ class Orders:
         with self._door:  # what comes in before the end is told; nothing comes in behind it
             if self.is_closed:
                 raise SqliteError(self.path, "it is closed", "use it before its store is closed, or open it again")
+            if self._thread.ident is None:
+                raise SqliteError(self.path, "it is not open", "open its store first")
             self._waiting.put(order)  # type: ignore[arg-type] # an order's kind of result is its own affair
 
     def _stop(self) -> bool:

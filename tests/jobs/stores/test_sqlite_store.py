@@ -116,6 +116,31 @@ async def test_a_store_that_closes_leaves_only_what_still_runs(path: Path, one: 
     assert raw(path, "select count(*) from headrace_producers") == [(0,)]
 
 
+async def test_a_store_is_closed_once_and_only_if_it_was_open(path: Path) -> None:
+    store = SqliteStore(path)
+    with pytest.raises(SqliteError, match="it is not open"):
+        await store.insert([NewJob("build")])
+    await store.close()
+    store = SqliteStore(path)
+    await store.open()
+    await asyncio.gather(store.close(), store.close())
+    await store.close()
+    with pytest.raises(SqliteError, match="it is closed"):
+        await store.insert([NewJob("build")])
+
+
+async def test_a_close_that_was_cancelled_is_a_close_all_the_same(path: Path) -> None:
+    store = SqliteStore(path)
+    await store.open()
+    closing = asyncio.ensure_future(store.close())
+    inserting = asyncio.ensure_future(store.insert([NewJob("build")]))
+    await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.wait([closing, inserting])
+    await store.close()
+    assert raw(path, "select count(*) from oban_jobs") == [(1,)]
+
+
 async def test_a_job_in_somebodys_own_transaction_is_there_when_they_commit(one: SqliteStore) -> None:
     own = sqlite3.connect(one.path, isolation_level=None)
     own.execute("begin")

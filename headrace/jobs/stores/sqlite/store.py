@@ -2,10 +2,12 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from headrace.ground.sqlite_file import SqliteError
 from headrace.ground.sqlite_orders import R, Work
 from headrace.ground.sqlite_reader import SqliteReader
 from headrace.ground.sqlite_writer import SqliteWriter, Synchronous
@@ -56,9 +58,10 @@ class SqliteStore:
             raise
 
     async def close(self) -> None:
-        """Write what was accepted, and close the file."""
+        """Write what was accepted, and close the file. A second time, or if it is not open, do nothing."""
         try:
-            await self._note(self._producers.leave_all)
+            with suppress(SqliteError):  # whoever cannot say that they leave is missed in time
+                await self._note(self._producers.leave_all)
         finally:
             await self._shut()
 
