@@ -173,3 +173,13 @@ def hold_the_lock_at(fifo: str) -> None:
     """Compute for minutes in one step of C, in which no other thread of the interpreter runs."""
     tell(Path(fifo))
     pow(3, 10**9)
+
+
+def outlive_sigterm(fifo: Path) -> str:
+    """Return once a signal to end has come, and has been handled by whoever handles it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    tell(fifo)
+    while signal.SIGTERM not in signal.sigpending():
+        os.sched_yield()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    return "it was let through"

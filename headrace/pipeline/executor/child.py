@@ -8,6 +8,7 @@ import contextlib
 import io
 import os
 import pickle
+import select
 import signal
 import struct
 import sys
@@ -55,16 +56,28 @@ class Terminated(SystemExit):
 
 
 class Termination:
-    """The handler of SIGTERM: raises Terminated once, and remembers it, for a function may swallow that."""
+    """The handler of SIGTERM: raises Terminated once, and remembers it, for a function may swallow that.
 
-    def __init__(self) -> None:
+    The executor shuts its side of the pipe before it sends the signal. One that comes without that is from elsewhere
+    (a service manager sends it to every OS process of a service) and not for us: the executor decides what still runs.
+    """
+
+    def __init__(self, pipe: int) -> None:
         self.is_asked = False
+        self._pipe = pipe
 
     def __call__(self, number: int, frame: object) -> None:
         """Be told of the signal; what cleans up is not disturbed again."""
-        if not self.is_asked:
+        if not self.is_asked and self._is_pipe_shut():
             self.is_asked = True
             raise Terminated(128 + number)
+
+    def _is_pipe_shut(self) -> bool:
+        if not hasattr(select, "POLLRDHUP"):
+            return True
+        watched = select.poll()
+        watched.register(self._pipe, select.POLLRDHUP)
+        return bool(watched.poll(0))
 
 
 def die_with_parent(parent: int, pipe: int) -> None:
@@ -82,7 +95,6 @@ def die_with_parent(parent: int, pipe: int) -> None:
 def die_with_pipe(pipe: int) -> None:
     """Start a thread that ends this OS process when the other end of the pipe is closed: for where nothing else can."""
     import _thread  # noqa: PLC0415 - only some systems need it
-    import select  # noqa: PLC0415
 
     def watch() -> None:
         watched = select.poll()
@@ -284,9 +296,9 @@ def _flush() -> None:
 def main() -> None:
     """Serve the pipe that the command line names, for the parent that it names."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    termination = Termination()
-    signal.signal(signal.SIGTERM, termination)
     pipe, parent = int(sys.argv[1]), int(sys.argv[2])
+    termination = Termination(pipe)
+    signal.signal(signal.SIGTERM, termination)
     os.set_inheritable(pipe, False)
     die_with_parent(parent, pipe)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError, EOFError):  # whoever would read it is gone

@@ -97,9 +97,9 @@ class WorkerDied(OutsideError):
         self.name = name
         self.exit_code = exit_code
         self.pid = pid
-        how = f"signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
+        self.how = f"signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
         super().__init__(
-            f"OS process {pid} ended with {how} while it ran {name!r}: run it again only if it may run twice, "
+            f"OS process {pid} ended with {self.how} while it ran {name!r}: run it again only if it may run twice, "
             "and look for a crash, os._exit or too little memory"
         )
 

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from headrace.pipeline.executor.child import HEADER
@@ -48,6 +49,14 @@ class Pipe:
         """Read all that was sent before the other end died."""
         while self._is_open and self._read():
             pass
+
+    def shut(self) -> None:
+        """Send nothing more, and let the other end see that; what it sends is still read."""
+        self._unsent.clear()
+        if self._is_open:
+            self._loop.remove_writer(self._end.fileno())
+            with suppress(OSError):  # it is dead, and reading says so
+                self._end.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """Close our end; what was not sent is dropped."""

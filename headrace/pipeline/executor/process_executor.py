@@ -3,11 +3,12 @@
 import asyncio
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.executor.call import Call, Raised, Returned
-from headrace.pipeline.executor.errors import ExecutorError, UnguardedMain, WorkerDied
+from headrace.pipeline.executor.errors import ExecutorError, UnguardedMain, WorkerDied, WorkerNotStarted
 from headrace.pipeline.executor.executor import Executor
 from headrace.pipeline.executor.packing import packed_call
 from headrace.pipeline.executor.worker import Worker, WorkerSettings
@@ -121,12 +122,13 @@ class ProcessExecutor(Executor):
         if worker in self._idle:
             self._idle.remove(worker)
         if worker.has_died:
-            self._deaths += 1
-            self._unreplaced += 1
+            self._count_death(worker)
             if call is None:
-                LOG.warning("an OS process of an executor ended while it had nothing to do: %s", error)
+                how = error.how if isinstance(error, WorkerDied) else error
+                LOG.warning("an OS process of an executor ended while it had nothing to do: %s", how)
             elif isinstance(error, WorkerDied) and not self._is_closed and len(self._workers) < self.limit:
-                self._rest(self._new_worker())
+                with suppress(ExecutorError):  # whoever calls next tries again, and is told
+                    self._rest(self._new_worker())
         if worker.has_slot:
             self._free(worker)
         if call is not None:
@@ -143,12 +145,23 @@ class ProcessExecutor(Executor):
             worker = self._idle.pop()
             if not worker.is_ending and not worker.has_exited:
                 return worker
+            self._count_death(worker)
         return None
+
+    def _count_death(self, worker: Worker) -> None:
+        """Count it once, by whichever way we hear of it first."""
+        if not worker.is_counted_dead:
+            worker.is_counted_dead = True
+            self._deaths += 1
+            self._unreplaced += 1
 
     def _new_worker(self) -> Worker:
         if getattr(sys.modules["__main__"], "IS_LOADING_MAIN", False):
             raise UnguardedMain
-        worker = Worker(self._settings, self)
+        try:
+            worker = Worker(self._settings, self)
+        except (OSError, RuntimeError) as error:  # no more files or threads are to be had
+            raise WorkerNotStarted(str(error)) from error
         self._workers.add(worker)
         self._started += 1
         self._unreplaced -= self._unreplaced > 0

@@ -56,6 +56,7 @@ class Worker:
         self.call: Call[object] | None = None
         self.has_slot = False
         self.idle_since = 0.0
+        self.is_counted_dead = False
         self.is_ending = False
         self._is_told_to_end = False
         self._is_ready = False
@@ -82,7 +83,10 @@ class Worker:
         """Whether its OS process has ended, although we may not have been told yet."""
         if self._process is None or not hasattr(os, "waitid"):
             return False
-        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        try:
+            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:  # somebody else has reaped it
+            return True
 
     @property
     def has_died(self) -> bool:
@@ -107,6 +111,7 @@ class Worker:
             self.kill()
             return
         self.is_ending = self._is_told_to_end = True
+        self._pipe.shut()
         self._send(signal.SIGTERM)
         self._kill_later()
 
@@ -130,8 +135,10 @@ class Worker:
         elif kind == child.NOT_READY:
             self._failure = payload.decode(errors="replace")
         elif self.call is not None:
-            call, self.call = self.call, None
-            self._owner.replied(self, call, unpacked(call.name, kind, payload, self._settings.max_result_bytes))
+            call = self.call
+            outcome = unpacked(call.name, kind, payload, self._settings.max_result_bytes)
+            self.call = None  # not before: what is raised while it is unpacked must not leave the call without an end
+            self._owner.replied(self, call, outcome)
 
     def _lost(self) -> None:
         """Its end of the pipe is closed: it is about to end, or nobody can talk to it any more."""
@@ -148,7 +155,8 @@ class Worker:
                 return
         self._post(partial(self._started, process))
         if hasattr(os, "waitid"):  # it is reaped on the loop, so that nobody signals a number that has another owner
-            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            with suppress(ChildProcessError):  # somebody else has reaped it
+                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         else:
             process.wait()
         if not self._post(partial(self._exited, process)):

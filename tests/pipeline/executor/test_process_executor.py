@@ -205,6 +205,14 @@ async def test_ctrl_c_is_not_for_the_functions(executor: ProcessExecutor) -> Non
     assert os.getpgid(await executor.run(outside.pid)) != os.getpgid(0)
 
 
+async def test_a_signal_to_end_that_the_executor_did_not_send_ends_nothing(
+    executor: ProcessExecutor, fifo: Path
+) -> None:
+    call = await executor.start(outside.outlive_sigterm, fifo)
+    os.kill(await begun(fifo), signal.SIGTERM)
+    assert await call.result() == "it was let through"
+
+
 @pytest.mark.parametrize("function", [outside.hang_and_clean, outside.hang_later])
 async def test_a_cancelled_function_cleans_up_and_is_gone_before_its_caller_goes_on(
     executor: ProcessExecutor, fifo: Path, function: Callable[[Path], object]
