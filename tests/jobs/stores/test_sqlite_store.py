@@ -90,6 +90,21 @@ async def test_what_another_store_claimed_is_rescued_once_it_has_missed_its_beat
     assert await one.rescue() == []
 
 
+async def test_a_loop_that_is_blocked_loses_none_of_its_jobs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headrace.jobs.stores.sqlite.store.BEAT_SECONDS", 0.005)
+    one, two = SqliteStore(path), SqliteStore(path)
+    for store in (one, two):
+        await store.open()
+    job = await in_state(one, "executing")
+    ((before,),) = raw(path, "select beats from headrace_producers")
+    while raw(path, "select beats from headrace_producers")[0][0] < int(str(before)) + 5 * MISSED_BEATS:  # type: ignore[operator] # a number
+        pass  # nothing else runs on the loop
+    assert await two.rescue() == []
+    assert await one.get(job.id) == job
+    for store in (one, two):
+        await store.close()
+
+
 async def test_a_claimant_that_speaks_up_at_the_last_moment_loses_nothing(one: SqliteStore, two: SqliteStore) -> None:
     await in_state(one, "executing")
     await _beat(two, MISSED_BEATS + 1)
