@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 from headrace.ground.errors import BufferFull, NoProcess, ProcessDown, RestartsExhausted
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.process.process import State
+from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.stage.accumulating import Accumulating
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from headrace.pipeline.stage.consumer_supervisor_process import ConsumerSupervisorProcess
@@ -102,10 +103,11 @@ class MachineRoom(RuleBasedStateMachine):
         self.plan = plan
         self.topology = plan.build()
         self.topology.drain_seconds = LATER_SECONDS
-        await self.topology.start()
+        with pytest.MonkeyPatch.context() as patch:
+            scheduler = partial(Scheduler, clock=self.loop.clock, slice_seconds=0.0)
+            patch.setattr("headrace.pipeline.topology.topology.Scheduler", scheduler)
+            await self.topology.start()
         self.machine = run_of(self.topology)
-        self.machine.scheduler.clock = self.loop.clock
-        self.machine.scheduler._slice_seconds = 0.0
         self.lines = Lines(self.machine, plan)
         for name, process in self.machine.processes.items():
             if not isinstance(process, ConsumerProcess):
