@@ -171,3 +171,22 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
 def test_what_a_variable_gives_is_not_shown(text: str) -> None:
     found = findings_of(text)
     assert "tiger" not in json.dumps([one.as_dict() for one in found])
+
+
+def stage_findings(jobs: str, stage: str) -> list[Finding]:
+    text = f"{jobs}\nstages:\n a: {{type: generate}}\n b: {{type: enqueue_jobs, subscribe_to: a, {stage}}}"
+    with pytest.raises(ConfigError) as caught:
+        load_text(text, environ={})
+    return list(caught.value.findings)
+
+
+def test_a_stage_that_needs_jobs_says_so_where_there_are_none() -> None:
+    (found,) = stage_findings("", "worker: a")
+    assert (found.code, found.line, found.column) == ("missing-key", 4, 12)
+    assert "needs the block `jobs:`" in found.message
+
+
+def test_a_stage_names_a_worker_that_is_there() -> None:
+    (found,) = stage_findings(f"jobs: {{store: 'memory:', {MODULES}}}", f"worker: {MODULE}.doubel")
+    assert (found.code, found.line, found.column) == ("unknown-worker", 4, 51)
+    assert found.suggestion == f"{MODULE}.double"

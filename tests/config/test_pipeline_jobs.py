@@ -204,3 +204,13 @@ async def test_jobs_of_other_workers_keep_no_run_going(tmp_path: Path, bench: wo
     await pipeline.jobs.store.insert([NewJob("elixir.Worker")])
     assert (await pipeline.join()).is_fine
     assert await counts(tmp_path) == [JobCount("default", "available", 1)]
+
+
+async def test_a_stage_enqueues_and_the_jobs_run_before_the_run_ends(tmp_path: Path, bench: workers.Bench) -> None:
+    stages = f"""
+stages:
+  numbers: {{type: generate, count: 30}}
+  asked: {{type: enqueue_jobs, subscribe_to: numbers, worker: {MODULE}.double, args: {{number: event}}}}
+"""
+    assert (await pipeline_of(tmp_path, stages).run()).is_fine
+    assert sorted(map(str, bench.calls)) == sorted(map(str, range(30)))

@@ -54,6 +54,7 @@ CASES = {
     "write_lines": Case("path: '{out}'"),
     "show": Case("limit: 1"),
     "discard": Case(""),
+    "enqueue_jobs": Case("worker: another.program, args: {{n: event.n}}"),
 }
 
 
@@ -73,6 +74,10 @@ def config_of(name: str, folder: Path) -> str:
     (folder / "in").write_text("".join(f'{{"n": {n}}}\n' for n in range(10)))
     options = CASES[name].options.format(file=folder / "in", out=folder / "out")
     it = f"type: {name}" + (f", {options}" if options else "")
+    return f"jobs: {{store: 'memory:'}}\n{stages_of(name, it)}"
+
+
+def stages_of(name: str, it: str) -> str:
     if kind_of(name) == "producer":
         return f"stages:\n  it: {{{it}}}\n  end: {{type: discard, subscribe_to: it}}"
     source = '{type: generate, count: 10, template: {n: "event.n"}}'

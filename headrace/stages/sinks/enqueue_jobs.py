@@ -1,0 +1,63 @@
+"""Enqueues a job for each event."""
+
+from collections.abc import Awaitable
+from typing import Annotated, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from headrace.jobs.job import NewJob
+from headrace.jobs.jobs import Jobs
+from headrace.pipeline.stage.consumer import Consumer
+from headrace.stages.batches import Each
+from headrace.stages.job_options import ArgsField, UniqueOptions, WorkerField
+from headrace.stages.new_jobs import JobMaker, Words, no_args
+from headrace.stages.options import CountField, DurationField
+
+
+class EnqueueJobsOptions(BaseModel):
+    """Which worker is to run, and with what."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    worker: WorkerField = Field(description="The name of the worker.")
+    args: ArgsField = Field(
+        default_factory=no_args, description="Its arguments by name, each an expression that reads the event."
+    )
+    unique: UniqueOptions | None = Field(
+        default=None,
+        description="When a job is a double and left out, as in {keys: [sku]}; as the worker says without.",
+    )
+    schedule_in: DurationField | None = Field(default=None, description="How long the jobs wait, as in 10m.")
+    queue: str | None = Field(
+        default=None, min_length=1, max_length=127, description="The queue; the worker's without."
+    )
+    priority: Annotated[CountField, Field(ge=0, le=9)] | None = Field(
+        default=None, description="From 0, the most urgent, to 9; the worker's without."
+    )
+    tags: tuple[str, ...] = Field(default=(), description="Tags of the jobs; the worker's where none are named.")
+
+
+class EnqueueJobs(Consumer[object]):
+    """Inserts the jobs of a batch in one transaction; the batch is handled once they are durable, and not before.
+
+    An event whose arguments do not fit the worker fails alone; a store that cannot be written is a crash.
+    """
+
+    Options: ClassVar[type[BaseModel]] = EnqueueJobsOptions
+    needs_jobs: ClassVar[bool] = True
+
+    def __init__(self, options: EnqueueJobsOptions, jobs: Jobs) -> None:
+        """Raises `BadWorker` for words that its jobs cannot have."""
+        self._jobs = jobs
+        self._args = options.args
+        unique = options.unique.unique() if options.unique else None
+        words = Words(options.queue, options.priority, options.tags, unique, options.schedule_in)
+        self._maker = JobMaker(jobs, options.worker, words)
+
+    def handle_events(self, events: list[object]) -> Awaitable[None] | None:
+        """Enqueue them; raises what the store raises."""
+        made = Each(lambda event: self._maker.new(self._args(event)), events, self.fail).outputs
+        return self._insert(made) if made else None
+
+    async def _insert(self, made: list[NewJob]) -> None:
+        await self._jobs.insert(made)
