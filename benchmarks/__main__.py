@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 
 from benchmarks.chains import Work, calls, queues, stages
+from benchmarks.executors import inline, outside, round_trip_microseconds, start_seconds
 from benchmarks.fans import acknowledged, broadcast, fan_in, plain_tasks
 from benchmarks.measure import RUNS, Line, at_least, at_most, ratio
 from benchmarks.processes import (
@@ -88,6 +89,7 @@ def lines() -> Iterator[Line]:
     )
     yield from shares()
     yield from processes()
+    yield from executors()
     found = asyncio.run(latencies())
     yield at_most("idle latency through 3 stages, p50", statistics.median(found), 30, "µs")
     yield at_most("idle latency through 3 stages, p99", found[int(len(found) * 0.99)], None, "µs")
@@ -127,6 +129,15 @@ def processes() -> Iterator[Line]:
     weight = run(server_bytes)
     yield at_most("10,000 live GenServers, each", weight, None, "bytes")
     yield at_least("the same, in tasks that wait for a queue each", run(task_bytes) / weight, None)
+
+
+def executors() -> Iterator[Line]:
+    """Measure functions that run in OS processes."""
+    yield at_least("1 ms calls in 2 OS processes, against inline", ratio(inline, partial(run, outside)), 1.7)
+    trips = statistics.median(run(round_trip_microseconds) for _ in range(FEW))
+    yield at_most("a call to an OS process and back", trips, None, "µs")
+    starts = statistics.median(run(start_seconds) for _ in range(FEW))
+    yield at_most("an OS process started, called once and ended", starts * 1000, None, "ms")
 
 
 def main() -> None:

@@ -1,0 +1,84 @@
+"""Functions that compute: run where they are called, and in OS processes."""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from functools import cache
+
+from benchmarks.measure import all_arrived
+from headrace.pipeline.executor.process_executor import ProcessExecutor
+
+CALLS = 400
+CALLERS = 4
+"""Coroutines that call one after the other: two for each of two OS processes, so that none waits for work."""
+
+
+def compute(steps: int) -> int:
+    """Keep a core busy."""
+    found = 0
+    for number in range(steps):
+        found += number * number
+    return found
+
+
+@cache
+def steps_per_millisecond() -> int:
+    """Return how many steps of `compute` take a millisecond here, by the quickest of several trials."""
+    quickest = math.inf
+    for _ in range(20):
+        start = time.perf_counter()
+        compute(20_000)
+        quickest = min(quickest, time.perf_counter() - start)
+    return int(20_000 * 0.001 / quickest)
+
+
+def inline() -> float:
+    """Return the seconds of calls of a millisecond, one after the other."""
+    steps = steps_per_millisecond()
+    start = time.perf_counter()
+    for _ in range(CALLS):
+        compute(steps)
+    return time.perf_counter() - start
+
+
+async def outside() -> float:
+    """Return the seconds of the same calls in two OS processes that are there already."""
+    steps = steps_per_millisecond()
+    async with ProcessExecutor(2) as executor:
+        await asyncio.gather(*(executor.run(compute, steps) for _ in range(20)))
+        start = time.perf_counter()
+        await _called(executor, compute, steps)
+        seconds = time.perf_counter() - start
+        all_arrived(executor.statistics().returned, CALLS + 20)
+    return seconds
+
+
+async def round_trip_microseconds() -> float:
+    """Return how long a call takes whose function takes no time."""
+    async with ProcessExecutor(1) as executor:
+        await executor.run(compute, 1)
+        start = time.perf_counter()
+        for _ in range(2000):
+            await executor.run(compute, 1)
+        return (time.perf_counter() - start) / 2000 * 1e6
+
+
+async def start_seconds() -> float:
+    """Return how long the first call takes, with the start of its OS process and its end."""
+    start = time.perf_counter()
+    async with ProcessExecutor(1) as executor:
+        await executor.run(math.sqrt, 4.0)
+    return time.perf_counter() - start
+
+
+async def _called(executor: ProcessExecutor, function: Callable[[int], int], steps: int) -> None:
+    left = iter(range(CALLS))
+
+    async def call() -> None:
+        for _ in left:
+            await executor.run(function, steps)
+
+    async with asyncio.TaskGroup() as callers:
+        for _ in range(CALLERS):
+            callers.create_task(call())
