@@ -1,6 +1,7 @@
 """What a queue may have running, and may start, over all OS processes (pure): limits, and the room they leave."""
 
 import json
+import math
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ NO_PARTITION: Final = ""
 """The key of what counts for all jobs of a queue together."""
 
 _ENDLESS: Final = sys.maxsize
+_SHORTEST_LOOK: Final = 0.01  # seconds; at higher rates more than one may start each time
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,11 @@ class QueueLimits:
     def partition(self) -> str | None:
         """What they are partitioned by, if any is."""
         return next(iter(self._partitions()), None)
+
+    @property
+    def look_seconds(self) -> float:
+        """How long it takes until more may start, where a claim got less than it wanted; endless without a rate."""
+        return math.inf if self.rate_limit is None else max(self.rate_limit.token_seconds, _SHORTEST_LOOK)
 
     def _partitions(self) -> list[str]:
         limits = (self.global_limit, self.rate_limit)

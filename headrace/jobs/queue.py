@@ -11,7 +11,9 @@ from headrace.ground.errors import HeadraceError, describe
 from headrace.ground.telemetry import LOG
 from headrace.jobs.job import Acknowledgement, CalledOff, Failed, Job, Outcome, Returned
 from headrace.jobs.stores.store import Claimant
+from headrace.pipeline.process.report import report_held_loop
 from headrace.pipeline.process.scheduler import Scheduler
+from headrace.pipeline.process.steps import Steps
 
 
 class Source(Protocol):
@@ -82,8 +84,10 @@ class JobQueue:
         self._may_have_work = True
         self._is_stopping = False
         self._look = asyncio.Event()
+        self._look_at = 0.0
         self._tell = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._named: set[str] = set()
         self.told: Callable[[Sequence[Acknowledgement]], None] = lambda _: None
         self.notes_of: Callable[[int], Mapping[str, object] | None] = lambda _: None
 
@@ -94,6 +98,7 @@ class JobQueue:
 
     def start(self) -> None:
         """Begin to claim, on the running loop."""
+        self._look_in(POLL_SECONDS)
         name = f"queue {self.claimant.queue}"
         for work in (self._claim_on(), self._acknowledge_on()):
             self._tasks.append(self._scheduler.start_task(work, copy_context(), name))
@@ -179,11 +184,15 @@ class JobQueue:
 
     async def _wait_to_look(self) -> None:
         self._look.clear()
-        try:
-            async with asyncio.timeout(POLL_SECONDS):
+        try:  # jobs that end meanwhile do not put it off
+            async with asyncio.timeout_at(self._look_at):
                 await self._look.wait()
         except TimeoutError:
             self._may_have_work = True
+            self._look_in(POLL_SECONDS)
+
+    def _look_in(self, seconds: float) -> None:
+        self._look_at = self._scheduler.loop.time() + seconds
 
     async def _claim(self, count: int) -> None:
         self._may_have_work = False
@@ -195,6 +204,8 @@ class JobQueue:
             return
         if len(jobs) == count:
             self._may_have_work = True
+        elif jobs and self.claimant.limits is not None:
+            self._look_in(min(self.claimant.limits.look_seconds, POLL_SECONDS))
         for job in jobs:
             if self._is_stopping:
                 self._ended.append(Acknowledgement(job.id, job.attempt, Returned()))
@@ -203,7 +214,8 @@ class JobQueue:
 
     def _begin(self, job: Job) -> None:
         slot = self._running[job.id] = _Slot(job)
-        slot.task = self._scheduler.start_task(self._run(slot), copy_context(), job.worker)
+        steps = Steps(self._scheduler.clock, partial(self._held_the_loop, job.worker))
+        slot.task = self._scheduler.start_task(steps.run(partial(self._run, slot)), copy_context(), job.worker)
         slot.task.add_done_callback(partial(self._ended_task, slot))
 
     async def _run(self, slot: _Slot) -> None:
@@ -212,6 +224,12 @@ class JobQueue:
         except Exception as error:  # noqa: BLE001 - a slot must never be lost
             LOG.exception("job %d of worker %r ended in a way that nobody expected", slot.job.id, slot.job.worker)
             slot.outcome = Failed(describe(error), RETRY_SECONDS)
+
+    def _held_the_loop(self, worker: str, seconds: float) -> None:
+        """Name a worker once that held the loop for long: timers, sockets and other jobs waited for it."""
+        if worker not in self._named:
+            self._named.add(worker)
+            report_held_loop(f"worker {worker}", seconds)
 
     def _ended_task(self, slot: _Slot, _: asyncio.Task[None]) -> None:
         """Free the slot; also of a task that was cancelled, be it before its first step."""
@@ -251,4 +269,6 @@ class JobQueue:
         finally:
             self._acknowledging = 0
         self.told(ended)
+        if self.claimant.limits is not None:  # what ended has made room
+            self.has_work()
         return True

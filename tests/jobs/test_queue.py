@@ -238,3 +238,21 @@ async def test_a_job_that_was_cancelled_elsewhere_is_ended_here() -> None:
         await until(lambda: 2 in store.outcomes())
         assert isinstance(store.outcomes()[2], CalledOff)
         assert queue.statistics().running == 1
+
+
+async def test_jobs_that_end_put_off_no_look_for_what_another_process_inserted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "POLL_SECONDS", 0.005)
+    store, works = ListStore(1000), Works(is_open=False)
+    async with working(store, works, limit=2000):
+        await until(lambda: len(works.began) == 1000)
+        store.waiting.append(a_job(1001))
+        for job_id in range(1, 1001):
+            works.gate(job_id).set()
+            await until(lambda left=1000 - job_id: works.running <= left or not store.waiting)  # type: ignore[misc]
+            if not store.waiting:
+                break
+        assert not store.waiting
+        works.is_open = True
+        for gate in works.gates.values():
+            gate.set()
+        await until(lambda: len(store.outcomes()) == 1001)

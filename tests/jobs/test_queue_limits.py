@@ -1,0 +1,56 @@
+"""A queue whose limits let fewer jobs start than it has slots looks again when they let more, not when it polls."""
+
+import asyncio
+
+import pytest
+
+from headrace.jobs import queue as engine
+from headrace.jobs.job import Completed, Job, NewJob, Outcome
+from headrace.jobs.limits import GlobalLimit, QueueLimits
+from headrace.jobs.queue import JobQueue
+from headrace.jobs.rate import RateLimit
+from headrace.jobs.stores.memory.store import MemoryStore
+from headrace.jobs.stores.store import Claimant
+from headrace.pipeline.process.scheduler import Scheduler
+
+pytestmark = pytest.mark.asyncio
+
+COUNT = 8
+
+
+async def work_off(limits: QueueLimits) -> int:
+    """Work off all jobs with slots for each; return how many ran at once, at most."""
+    store = MemoryStore()
+    await store.insert([NewJob("build", {"customer": n % 2}) for n in range(COUNT)])
+    ended, running, most = 0, 0, 0
+    all_ended = asyncio.Event()
+
+    async def execute(job: Job) -> Outcome:
+        nonlocal ended, running, most
+        running, most = running + 1, max(most, running + 1)
+        await asyncio.sleep(0)
+        running, ended = running - 1, ended + 1
+        if ended == COUNT:
+            all_ended.set()
+        return Completed()
+
+    queue = JobQueue(Claimant("here", "uuid", "default", None, limits), COUNT, store, execute, Scheduler())
+    queue.start()
+    await all_ended.wait()
+    await queue.stop(0.0)
+    return most
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_polled_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "POLL_SECONDS", 3600.0)
+
+
+async def test_what_ended_makes_room_for_the_next_under_a_global_limit() -> None:
+    assert await work_off(QueueLimits(GlobalLimit(2))) == 2
+    assert await work_off(QueueLimits(GlobalLimit(1, "args.customer"))) == 2
+
+
+async def test_a_queue_looks_again_when_the_next_token_has_come() -> None:
+    assert await work_off(QueueLimits(None, RateLimit(100, burst=1))) <= COUNT
+    assert await work_off(QueueLimits(None, RateLimit(100, burst=2, partition="args.customer"))) <= COUNT
