@@ -1,1 +1,74 @@
-"""Durable work: jobs that outlive the process that enqueued them, on a store, run by workers in limited queues."""
+"""Durable work: jobs that outlive the process that enqueued them, on a store, run by workers in limited queues.
+
+The names below are what most programs need; each but `worker` is loaded when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+# At once, and here: a room that was loaded by then would be found in the place of the function of the same name.
+from headrace.jobs.worker import worker
+
+if TYPE_CHECKING:
+    from headrace.jobs.answers import Cancel, Discard, Snooze
+    from headrace.jobs.catalogue import Catalogue
+    from headrace.jobs.enqueues import Handle
+    from headrace.jobs.errors import JobsError
+    from headrace.jobs.job import Job, NewJob, Unique
+    from headrace.jobs.job_filter import JobFilter
+    from headrace.jobs.jobs import Jobs, JobsSettings
+    from headrace.jobs.results import JobRegistry
+    from headrace.jobs.running_job import RunningJob, current_job
+    from headrace.jobs.stores.urls import store_of
+
+__all__ = [
+    "Cancel",
+    "Catalogue",
+    "Discard",
+    "Handle",
+    "Job",
+    "JobFilter",
+    "JobRegistry",
+    "Jobs",
+    "JobsError",
+    "JobsSettings",
+    "NewJob",
+    "RunningJob",
+    "Snooze",
+    "Unique",
+    "current_job",
+    "store_of",
+    "worker",
+]
+
+_ROOMS = {
+    "Cancel": "answers",
+    "Catalogue": "catalogue",
+    "Discard": "answers",
+    "Handle": "enqueues",
+    "Job": "job",
+    "JobFilter": "job_filter",
+    "JobRegistry": "results",
+    "Jobs": "jobs",
+    "JobsError": "errors",
+    "JobsSettings": "jobs",
+    "NewJob": "job",
+    "RunningJob": "running_job",
+    "Snooze": "answers",
+    "Unique": "job",
+    "current_job": "running_job",
+    "store_of": "stores.urls",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a name of the face when it is first used."""
+    if name not in _ROOMS:
+        raise AttributeError(f"headrace.jobs has no {name!r}; it has: {', '.join(__all__)}")  # noqa: TRY003 - Python's own
+    found: object = getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
