@@ -37,7 +37,7 @@ class Upkeep:
         self._sleep = sleep
 
     async def run(self) -> None:
-        """Lead whenever nobody else does, until cancelled; a chore that raises what is no error of ours ends it."""
+        """Lead whenever nobody else does, until cancelled."""
         try:
             while True:
                 if await self._holds():
@@ -59,7 +59,10 @@ class Upkeep:
         LOG.warning("%s no longer does the upkeep of the jobs: its lease is another one's", self._leader.node)
 
     async def _go_on(self, chore: Chore) -> None:
-        """Do a chore whenever it is due. What the store cannot do is said once, until it can again."""
+        """Do a chore whenever it is due, whatever becomes of it: without it no job would be staged or rescued any more.
+
+        What the store cannot do is said once, until it can again.
+        """
         said: str | None = None
         while True:
             seconds = AGAIN_SECONDS
@@ -71,6 +74,10 @@ class Upkeep:
                     if str(error) != said:
                         said = str(error)
                         LOG.error("the chore %r of the jobs failed, and is tried again: %s", chore.name, error)
+                except Exception as error:  # noqa: BLE001 - the upkeep goes on
+                    if repr(error) != said:
+                        said = repr(error)
+                        LOG.exception("the chore %r of the jobs broke, and is tried again", chore.name)
             await self._sleep(seconds)
 
     async def _holds(self) -> bool:

@@ -133,3 +133,17 @@ async def test_a_store_that_is_down_is_waited_for_by_who_does_not_lead_yet(time:
         lease.is_down = False
         await time.go_on(RENEW_SECONDS)
         assert chore.ran != []
+
+
+@pytest.mark.asyncio
+async def test_a_chore_that_breaks_is_named_with_its_traceback_and_ends_nothing(
+    time: TurnedTime, lease: LentLease, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken, other = NotedChore(time, 5, "crontab"), NotedChore(time, 1)
+    broken.error = KeyError("sku")
+    async with running(time, lease, [broken, other]):
+        await time.go_on(4)
+    assert (len(broken.ran), len(other.ran)) == (5, 5)
+    (record,) = caplog.records
+    assert record.message == "the chore 'crontab' of the jobs broke, and is tried again"
+    assert record.exc_info is not None
