@@ -23,6 +23,7 @@ from headrace.jobs.errors import NoQueue, NotSqlite
 from headrace.jobs.executor import Executor, Surroundings
 from headrace.jobs.job import Inserted, Job, MetaChange, NewJob, State
 from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.limits import QueueLimits
 from headrace.jobs.middleware import EnqueueMiddleware, RunMiddleware
 from headrace.jobs.queue import JobQueue, QueueStatistics
 from headrace.jobs.running_job import RunningJob
@@ -60,6 +61,14 @@ def _node() -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueOptions:
+    """How many jobs of a queue run here at a time, and its limits over all processes and over time."""
+
+    limit: int = 10
+    limits: QueueLimits | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class JobsSettings:
     """How a process runs jobs.
 
@@ -91,7 +100,7 @@ class Jobs:
         self,
         store: JobStore,
         catalogue: Catalogue,
-        queues: Mapping[str, int] | None = None,
+        queues: Mapping[str, int | QueueOptions] | None = None,
         settings: JobsSettings | None = None,
     ) -> None:
         """`queues` are how many jobs of each run at a time; none is run when it is None."""
@@ -99,10 +108,13 @@ class Jobs:
         self.catalogue = catalogue
         self.settings = JobsSettings() if settings is None else settings
         self.queues: dict[str, JobQueue] = {}
-        self._limits = dict(queues or {})
+        self._options = {
+            name: QueueOptions(said) if isinstance(said, int) else said for name, said in (queues or {}).items()
+        }
         self._admission = Admission(catalogue, self.settings.enqueue_middleware, self.settings.cipher)
         self._endings = Endings(store)
         self._noted: dict[int, RunningJob] = {}
+        self._threads: ThreadExecutor | None = None
         self._places: list[ThreadExecutor | ProcessExecutor] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -230,6 +242,7 @@ class Jobs:
     async def scale(self, name: str, limit: int) -> None:
         """Run at most `limit` jobs of a queue at a time, here and after a restart. Raises `NoQueue`."""
         self._queue(name).scale(limit)
+        self._fit_threads()
         await self.store.change_queue(name, limit=limit)
 
     async def cancel(self, which: JobFilter) -> list[int]:
@@ -250,32 +263,39 @@ class Jobs:
     async def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.store.inserted = self._has_work
-        if not self._limits:
+        if not self._options:
             return
         scheduler = Scheduler()
         execute = self._executor()
         kept = {one.queue: one for one in await self.store.queue_settings()}
-        for name, limit in self._limits.items():
+        for name, options in self._options.items():
             said = kept.get(name)
-            claimant = Claimant(self.settings.node, uuid.uuid4().hex, name, self.catalogue.names)
-            queue = JobQueue(claimant, limit, self.store, execute, scheduler)
+            claimant = Claimant(self.settings.node, uuid.uuid4().hex, name, self.catalogue.names, options.limits)
+            queue = JobQueue(claimant, options.limit, self.store, execute, scheduler)
             if said is not None:
-                queue.limit, queue.is_paused = said.limit or limit, said.is_paused
+                queue.limit, queue.is_paused = said.limit or options.limit, said.is_paused
             queue.told, queue.notes_of = self._endings.told, execute.notes_of
             self.queues[name] = queue
             queue.start()
+        self._fit_threads()
         self._begin(scheduler, self._watch(), "watch over running jobs")
         self._begin(scheduler, self._upkeep().run(), "upkeep of jobs")
 
     def _executor(self) -> Executor:
         settings, kinds = self.settings, {worker.options.executor for worker in self.catalogue}
-        threads = ThreadExecutor(max(1, sum(self._limits.values()))) if "thread" in kinds else None
+        threads = ThreadExecutor(1) if "thread" in kinds else None
         processes = ProcessExecutor(settings.processes or os.cpu_count() or 1) if "subprocess" in kinds else None
+        self._threads = threads
         self._places = [place for place in (threads, processes) if place is not None]
         surroundings = Surroundings(
             settings.now, settings.run_middleware, threads, processes, self._note, self._admission.open
         )
         return Executor(self.catalogue, surroundings)
+
+    def _fit_threads(self) -> None:
+        """Have a thread for every slot."""
+        if self._threads is not None:
+            self._threads.resize(max(1, sum(queue.limit for queue in self.queues.values())))
 
     def _begin(self, scheduler: Scheduler, work: Coroutine[object, object, None], name: str) -> None:
         self._tasks.append(scheduler.start_task(work, copy_context(), name))
