@@ -29,6 +29,8 @@
         ├── BadTransaction        a connection in whose transaction no job can be enqueued
         ├── NotJson               args or meta of a job that are no JSON
         ├── BadUnique             what makes jobs one does not fit together
+        ├── BadWorkflow           steps that do not fit together, or one that is not there
+        ├── BadBatch              a job that cannot be of a batch
         ├── BadStore              a URL that names no store
         └── NewerSchema           a store that a newer headrace has made
 """
@@ -262,6 +264,24 @@ class BadUnique(JobsError):
         self.option = option
         self.found = found
         super().__init__(f"{option} of what is unique is {found!r:.100}, and must be {allowed}")
+
+
+class BadWorkflow(JobsError):
+    """Steps of a workflow do not fit together, or one that is asked for is not there."""
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name = name
+        self.why = why
+        super().__init__(f"the workflow {name!r} {why}")
+
+
+class BadBatch(JobsError):
+    """A job cannot be of a batch."""
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name = name
+        self.why = why
+        super().__init__(f"the batch {name!r} {why}: give it a job of its own")
 
 
 class NewerSchema(JobsError):

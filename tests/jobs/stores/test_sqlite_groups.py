@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from headrace.jobs.groups import GROUP_KEYS
+from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.stores.sqlite.migrations import prepare
 from headrace.jobs.stores.sqlite.queries import condition
+from headrace.jobs.stores.sqlite.searching import find
 
 
 @pytest.fixture
@@ -30,4 +32,16 @@ def test_a_meta_that_is_no_json_can_be_kept_all_the_same(connection: sqlite3.Con
     for meta in ("no json", "", "[1]", '{"workflow_id":'):
         connection.execute("insert into oban_jobs (worker, meta) values ('hand', ?)", (meta,))
     assert connection.execute("select count(*) from oban_jobs").fetchone() == (4,)
+    connection.close()
+
+
+def test_the_first_of_a_long_chain_is_found_without_sorting_it(tmp_path: Path) -> None:
+    texts: list[str] = []
+    connection = sqlite3.connect(tmp_path / "jobs.db")
+    prepare(connection)
+    connection.set_trace_callback(texts.append)
+    find(connection, JobFilter(states=frozenset({"suspended"}), meta={"chain_id": "x"}), 1, "asc")
+    plan = str(connection.execute(f"explain query plan {texts[-1]}").fetchall())
+    assert "headrace_jobs_chain (<expr>=? AND state=?)" in plan
+    assert "ORDER BY" not in plan
     connection.close()

@@ -59,16 +59,24 @@ def has(connection: sqlite3.Connection, which: JobFilter) -> bool:
 
 def _is_common(connection: sqlite3.Connection, which: JobFilter) -> bool:
     """Return whether so many jobs are in the states that an index of these would not help to find a few of them."""
-    if which.states is None:
+    if which.states is None or _is_of_group(which):
         return False
     values = (to_json(sorted(which.states)), COMMON_COUNT)
     return bool(connection.execute(query("states_count"), values).fetchone()[0] == COMMON_COUNT)
 
 
+def _is_of_group(which: JobFilter) -> bool:
+    """Return whether it asks for members of a group, which have an index."""
+    return not which.meta.keys().isdisjoint(GROUP_KEYS)
+
+
 def _where(which: JobFilter, *, is_common: bool = False) -> tuple[str, list[object]]:
     """Return the condition; `is_common` and ids speak against the index of states."""
     texts, values = ["true"], list[object]()
-    if which.states is not None:
+    if which.states is not None and len(which.states) == 1 and _is_of_group(which):
+        texts.append(condition("state"))  # so that what is found in the group's index is in the order of ids
+        values.extend(which.states)
+    elif which.states is not None:
         name = "common_states" if is_common or which.ids is not None else "states"
         texts.append(condition(name))
         values.append(to_json(sorted(which.states)))

@@ -4,6 +4,8 @@
 id in (select value from json_each(?))
 -- before_id
 id < ?
+-- state
+state = ?
 -- states
 state in (select value from json_each(?))
 -- common_states

@@ -1,0 +1,152 @@
+"""Lets go of jobs that were held back: the next ones of workflows, of chains, and the callbacks of batches.
+
+All of it is decided anew from what the store has, so that it may be done by several at once, twice, or late: whoever is
+killed in between has lost nothing, and the next look finds what is left to do.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol
+
+from headrace.ground.errors import HeadraceError
+from headrace.ground.telemetry import LOG
+from headrace.jobs.batch_rules import CALLBACK_META, MEMBER_META, Standing, verdict_on_callbacks
+from headrace.jobs.groups import Group, groups_of
+from headrace.jobs.job import INCOMPLETE, Acknowledgement, Job, State
+from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.verdict import Verdict, doubles_of
+from headrace.jobs.workflow_rules import verdict_on_steps
+
+MEMBER_LIMIT: Final = 100_000
+"""Jobs of one workflow that are looked at."""
+
+CALLBACK_LIMIT: Final = 10
+"""Callbacks of one batch that are looked at; there are at most three."""
+
+AGAIN_SECONDS: Final = 1.0
+"""How long it waits after a store that failed, before it tries again."""
+
+_SUSPENDED: Final[frozenset[State]] = frozenset({"suspended"})
+_FAILED: Final[frozenset[State]] = frozenset({"cancelled", "discarded"})
+
+
+class Settles(Protocol):
+    """What settling needs of a store; see `JobStore`."""
+
+    async def find(self, which: JobFilter, limit: int, *, is_newest_first: bool = True) -> list[Job]:
+        """Return at most `limit` jobs that fit, by id."""
+
+    async def has(self, which: JobFilter) -> bool:
+        """Return whether any job fits."""
+
+    async def release(self, which: JobFilter) -> list[int]:
+        """Let go of what is suspended."""
+
+    async def cancel(self, which: JobFilter) -> list[int]:
+        """Call off what has not ended."""
+
+
+async def settle(store: Settles, group: Group) -> set[Group]:
+    """Let go of what of a group need wait no longer, and call off what can no longer run.
+
+    Return the other groups that this has changed. On cancellation a part of it may be done.
+    """
+    if not await store.has(JobFilter(states=_SUSPENDED, meta=group.meta)):
+        return set()
+    if group.key == "workflow_id":
+        return await _settle_workflow(store, group)
+    if group.key == "batch_id":
+        return await _settle_batch(store, group)
+    await _settle_chain(store, group)
+    return set()
+
+
+async def settle_all(store: Settles, groups: Iterable[Group]) -> None:
+    """Settle groups, and all that are changed by that."""
+    waiting = dict.fromkeys(groups)
+    while waiting:
+        group, _ = waiting.popitem()
+        waiting.update(dict.fromkeys(await settle(store, group)))
+
+
+async def _settle_workflow(store: Settles, group: Group) -> set[Group]:
+    steps = await store.find(JobFilter(meta=group.meta), MEMBER_LIMIT, is_newest_first=False)
+    verdict = verdict_on_steps(steps, await _doubles(store, steps))
+    await _apply(store, verdict)
+    cancelled = set(verdict.cancel)
+    return {other for step in steps if step.id in cancelled for other in groups_of(step.meta)} - {group}
+
+
+async def _settle_batch(store: Settles, group: Group) -> set[Group]:
+    which = JobFilter(states=_SUSPENDED, meta={**group.meta, **CALLBACK_META})
+    callbacks = await store.find(which, CALLBACK_LIMIT)
+    doubles = set((await _doubles(store, callbacks)).values())
+    members = {**group.meta, **MEMBER_META}
+    standing = Standing(
+        is_over=doubles.isdisjoint(INCOMPLETE) and not await store.has(JobFilter(states=INCOMPLETE, meta=members)),
+        has_failed=not doubles.isdisjoint(_FAILED) or await store.has(JobFilter(states=_FAILED, meta=members)),
+    )
+    await _apply(store, verdict_on_callbacks(callbacks, standing))
+    return set()
+
+
+async def _settle_chain(store: Settles, group: Group) -> None:
+    """Let go of the oldest, unless one of them may run already."""
+    if not await store.has(JobFilter(states=INCOMPLETE - _SUSPENDED, meta=group.meta)):
+        held = JobFilter(states=_SUSPENDED, meta=group.meta)
+        first = await store.find(held, 1, is_newest_first=False)
+        await _apply(store, Verdict(release=[job.id for job in first]))
+
+
+async def _doubles(store: Settles, jobs: Sequence[Job]) -> dict[int, State]:
+    """Return the states of what jobs await that was there before them, by id."""
+    ids = frozenset(job_id for job in jobs for job_id in doubles_of(job).values())
+    found = await store.find(JobFilter(ids=ids), len(ids)) if ids else []
+    return {job.id: job.state for job in found}
+
+
+async def _apply(store: Settles, verdict: Verdict) -> None:
+    """Do it, in as far as it is still called for: what is no longer suspended is left alone."""
+    for ids, change in ((verdict.cancel, store.cancel), (verdict.release, store.release)):
+        if ids:
+            await change(JobFilter(ids=frozenset(ids), states=_SUSPENDED))
+
+
+class Settling:
+    """Settles the groups of jobs that end in this process, as soon as they have."""
+
+    def __init__(self, store: Settles) -> None:
+        self._store = store
+        self._running: dict[int, list[Group]] = {}
+        self._changed: dict[Group, None] = {}
+        self._wake = asyncio.Event()
+
+    def began(self, job: Job) -> None:
+        """Hear of a job that is claimed here."""
+        if job.meta and (groups := groups_of(job.meta)):
+            self._running[job.id] = groups
+
+    def told(self, acknowledgements: Sequence[Acknowledgement]) -> None:
+        """Hear of attempts whose ends the store has."""
+        if self._running:
+            for one in acknowledgements:
+                self.changed(self._running.pop(one.id, ()))
+
+    def changed(self, groups: Iterable[Group]) -> None:
+        """Settle groups: some of their jobs were inserted, or have ended. Call it on the loop."""
+        for group in groups:
+            self._changed[group] = None
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Settle what has changed, all of it at a time, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            changed, self._changed = self._changed, {}
+            try:
+                await settle_all(self._store, changed)
+            except HeadraceError as error:
+                LOG.error("workflows, batches and chains of jobs cannot go on, and are tried again: %s", error)
+                await asyncio.sleep(AGAIN_SECONDS)
+                self.changed(changed)

@@ -1,0 +1,40 @@
+"""Settle: workflows, chains and batches go on whose jobs nobody has let go of, for whoever would have was killed."""
+
+from typing import Final
+
+from headrace.jobs.groups import Group, groups_of
+from headrace.jobs.job import Job
+from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.settling import Settles, settle_all
+
+SETTLE_SECONDS: Final = 1.0
+"""How often it is looked for them."""
+
+SETTLE_LIMIT: Final = 500
+"""Suspended jobs that are looked at each time: so many of the newest, and as many of the others in turn."""
+
+
+class Settle:
+    """Looks at suspended jobs, and lets go of those that need wait no longer."""
+
+    name = "settle"
+
+    def __init__(self, store: Settles) -> None:
+        self._store = store
+        self._before: int | None = None
+
+    async def run(self) -> float:
+        """Do it; return in how many seconds it is due again."""
+        newest = await self._page(None)
+        older = await self._page(self._before or min((job.id for job in newest), default=None)) if newest else []
+        self._before = older[-1].id if older else None
+        await settle_all(self._store, dict.fromkeys(_groups([*newest, *older])))
+        return SETTLE_SECONDS
+
+    async def _page(self, before_id: int | None) -> list[Job]:
+        which = JobFilter(states=frozenset({"suspended"}), before_id=before_id)
+        return await self._store.find(which, SETTLE_LIMIT)
+
+
+def _groups(jobs: list[Job]) -> list[Group]:
+    return [group for job in jobs for group in groups_of(job.meta)]

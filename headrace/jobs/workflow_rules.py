@@ -1,0 +1,76 @@
+"""The rules of workflows (pure): which steps may run, and which never will, by how those ended that they come after.
+
+The meta of a step has Oban Pro's keys: its `workflow_id`, its `name`, in `deps` the names of the steps before it, and
+`ignore_cancelled`, `ignore_discarded`, `ignore_deleted` when it runs all the same after such an end of one of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+from headrace.jobs.job import Job, State
+from headrace.jobs.verdict import Verdict, doubles_of
+
+NAME: Final = "name"
+DEPS: Final = "deps"
+IGNORES: Final[Mapping[State | None, str]] = {
+    "cancelled": "ignore_cancelled",
+    "discarded": "ignore_discarded",
+    None: "ignore_deleted",
+}
+"""The key of the meta that lets a step run after one that ended so; None is one that is gone."""
+
+_Outlook = Literal["ready", "waits", "lost"]
+
+
+def verdict_on_steps(steps: Sequence[Job], doubles: Mapping[int, State]) -> Verdict:
+    """Return which suspended steps of one workflow may run, and which are called off, with all that follows from that.
+
+    `doubles` are the states of jobs outside of it that were there before its steps; one that is gone has been done.
+    """
+    states = {name_of(step): step.state for step in steps}
+    held = [step for step in steps if step.state == "suspended"]
+    cancel: list[int] = []
+    is_changed = True
+    while is_changed:
+        lost = [step for step in held if step.id not in cancel and _outlook(step, states, doubles) == "lost"]
+        cancel += [step.id for step in lost]
+        states.update((name_of(step), "cancelled") for step in lost)
+        is_changed = bool(lost)
+    release = [step.id for step in held if step.id not in cancel and _outlook(step, states, doubles) == "ready"]
+    return Verdict(release, cancel)
+
+
+def name_of(step: Job) -> str:
+    """Return the name of a step within its workflow."""
+    return str(step.meta.get(NAME))
+
+
+def deps_of(step: Job) -> list[str]:
+    """Return the names of the steps that it comes after."""
+    found = step.meta.get(DEPS)
+    return [str(name) for name in found] if isinstance(found, list) else []
+
+
+def followers(steps: Sequence[Job], name: str) -> list[Job]:
+    """Return all steps that come after the one of that name, or after one of those."""
+    names, found = {name}, list[Job]()
+    is_changed = True
+    while is_changed:
+        new = [step for step in steps if name_of(step) not in names and not names.isdisjoint(deps_of(step))]
+        names.update(map(name_of, new))
+        found += new
+        is_changed = bool(new)
+    return found
+
+
+def _outlook(step: Job, states: Mapping[str, State], doubles: Mapping[int, State]) -> _Outlook:
+    before = doubles_of(step)
+    outlook: _Outlook = "ready"
+    for name in deps_of(step):
+        state = doubles.get(before[name], "completed") if name in before else states.get(name)
+        if state == "completed" or (state in IGNORES and step.meta.get(IGNORES[state])):
+            continue
+        if state in IGNORES:
+            return "lost"
+        outlook = "waits"
+    return outlook
