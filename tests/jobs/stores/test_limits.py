@@ -164,6 +164,14 @@ async def test_very_many_jobs_of_one_partition_keep_no_other_out(store: JobStore
 
 
 @pytest.mark.asyncio
+async def test_names_with_quotes_in_them_are_names(store: JobStore) -> None:
+    jobs = [NewJob("build", {"it's": n}, queue="ann's") for n in [*[0] * (WALKED + 1), 1, 2]]
+    await inserted(store, *jobs)
+    claimant = replace(limited(1, partition="args.it's"), queue="ann's")
+    assert [job.args["it's"] for job in await store.claim(claimant, 5)] == [0, 1, 2]
+
+
+@pytest.mark.asyncio
 async def test_of_very_many_partitions_each_has_its_turn(tmp_path: Path, clock: MovedClock) -> None:
     store = SqliteStore(tmp_path / "jobs.db", now=clock)
     await store.open()

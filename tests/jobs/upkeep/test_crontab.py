@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,14 @@ async def test_a_clock_set_forward_is_time_that_was_missed(
     clock.move(3.5 * HOUR)
     await run_every_minute(clock, [crontab], 10)
     assert await enqueued(store) == times
+
+
+@pytest.mark.asyncio
+async def test_the_autumn_night_enqueues_what_runs_at_a_set_time_once(store: JobStore) -> None:
+    clock = MovedClock(datetime(2026, 10, 24, 22, 30, tzinfo=UTC))
+    entry = CronEntry("30 2 * * *", "build", timezone="Europe/Berlin", catch_up="all")
+    await run_every_minute(clock, [Crontab(store, [entry], clock) for _ in range(2)], 5 * 60)
+    assert await enqueued(store) == ["25 00:30"]
 
 
 @pytest.mark.asyncio
