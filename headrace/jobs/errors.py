@@ -10,6 +10,7 @@
         ├── NotBound              a worker whose jobs nobody keeps yet, or somebody else keeps
         ├── BadArguments          what a worker is to be called with does not fit it
         ├── NoQueue               a queue that this process does not run
+        ├── QueueTaken            a queue that this process runs, and somebody else is to take
         ├── NotSqlite             a transaction of SQLite, and jobs that are kept elsewhere
         ├── BadTime               a time without a time zone
         ├── NoRunningJob          no job runs here
@@ -97,6 +98,14 @@ class NoQueue(JobsError):
         self.queue = queue
         names = ", ".join(sorted(known)) or "none"
         super().__init__(f"this process runs no queue {queue!r}: it runs {names}; add it to the queues of its Jobs")
+
+
+class QueueTaken(JobsError):
+    """Somebody is to take the jobs of a queue that this process runs by its workers."""
+
+    def __init__(self, queue: str) -> None:
+        self.queue = queue
+        super().__init__(f"this process runs the queue {queue!r} itself: take it out of the queues of its Jobs")
 
 
 class NotSqlite(JobsError):

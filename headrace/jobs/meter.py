@@ -1,0 +1,97 @@
+"""What is counted of the jobs that end here: how, how long they ran, and how long they had waited."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
+from time import perf_counter
+from typing import Final
+
+from headrace.ground.counts import Families, FamilySpec
+from headrace.jobs.catalogue import Catalogue
+from headrace.jobs.job import Acknowledgement, CalledOff, Completed, Failed, Job, Outcome, Snoozed
+
+OTHER: Final = "other"
+"""How a worker is called that no listed module has: its name may be anything, and there may be any number."""
+
+OUTCOMES: Final = ("completed", "failed", "discarded", "cancelled", "snoozed", "returned")
+"""How an attempt ends: `failed` is tried again, `discarded` is given up, `returned` was broken off by a stop."""
+
+SECONDS: Final = (0.001, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0)
+"""Bounds of the histograms."""
+
+FINISHED: Final = FamilySpec(
+    "counter",
+    "headrace_jobs_finished_total",
+    "Attempts of jobs that have ended here, by how they did.",
+    ("queue", "worker", "outcome"),
+)
+DURATION: Final = FamilySpec(
+    "histogram",
+    "headrace_job_duration_seconds",
+    "Time that an attempt of a job ran.",
+    ("queue", "worker"),
+    SECONDS,
+)
+WAIT: Final = FamilySpec(
+    "histogram",
+    "headrace_job_queue_wait_seconds",
+    "Time from when a job could first be run, or be tried again, until it was.",
+    ("queue",),
+    SECONDS,
+)
+
+Execute = Callable[[Job], Awaitable[Outcome]]
+
+
+class Meter:
+    """Counts, in plain numbers."""
+
+    def __init__(self, catalogue: Catalogue, now: Callable[[], datetime]) -> None:
+        self.families = Families()
+        self._finished = self.families.declare(FINISHED)
+        self._duration = self.families.declare(DURATION)
+        self._wait = self.families.declare(WAIT)
+        self._names = {name: worker.name for name in catalogue.names if (worker := catalogue.get(name)) is not None}
+        self._now = now
+        self._running: dict[int, str] = {}
+
+    def begin(self, queue: str) -> None:
+        """Count from 0 what may come of a queue."""
+        for worker in (*dict.fromkeys(self._names.values()), OTHER):
+            for outcome in OUTCOMES:
+                self._finished.add((queue, worker, outcome), 0)
+
+    def around(self, execute: Execute) -> Execute:
+        """Return what runs a job by `execute`, and measures it."""
+
+        async def run(job: Job) -> Outcome:
+            worker = self._names.get(job.worker, OTHER)
+            self._running[job.id] = worker
+            self._wait.observe((job.queue,), max(0.0, (self._now() - job.scheduled_at).total_seconds()))
+            began = perf_counter()
+            try:
+                return await execute(job)
+            finally:
+                self._duration.observe((job.queue, worker), perf_counter() - began)
+
+        return run
+
+    def told(self, queue: str, acknowledgements: Sequence[Acknowledgement]) -> None:
+        """Count how attempts ended, once the store has it."""
+        for one in acknowledgements:
+            self._finished.add((queue, self._running.pop(one.id, OTHER), outcome_name(one.outcome)))
+
+    def finished(self, outcomes: Iterable[str] = OUTCOMES) -> int:
+        """Return how many attempts have ended in one of these ways."""
+        wanted = frozenset(outcomes)
+        return int(sum(count for (_, _, outcome), count in self._finished.samples.items() if outcome in wanted))
+
+
+def outcome_name(outcome: Outcome) -> str:
+    """Return how a metric calls an outcome."""
+    if isinstance(outcome, Completed):
+        return "completed"
+    if isinstance(outcome, Failed):
+        return "discarded" if outcome.retry_seconds is None else "failed"
+    if isinstance(outcome, CalledOff):
+        return "cancelled"
+    return "snoozed" if isinstance(outcome, Snoozed) else "returned"
