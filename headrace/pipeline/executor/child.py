@@ -25,6 +25,7 @@ NOT_READY: Final = b"n"  # it could not, and ends
 RESULT: Final = b"v"  # the result of the call
 ERROR: Final = b"e"  # class name, message, traceback text, and the error itself if it can be pickled
 UNREACHABLE: Final = b"u"  # why the call could not be loaded
+UNGUARDED: Final = b"g"  # the call needs the main script, which would start OS processes when it is loaded
 UNPICKLABLE: Final = b"p"  # why the result cannot be pickled
 TOO_LARGE: Final = b"l"  # the length of the result
 
@@ -36,6 +37,9 @@ MAIN: Final = "__mp_main__"
 
 IS_LOADING_MAIN = False
 """Whether the main script is just being loaded; it must not start OS processes then."""
+
+IS_MAIN_UNGUARDED = False
+"""Whether it tried to, all the same: set by the executor that refused."""
 
 
 class Settings(NamedTuple):
@@ -201,7 +205,7 @@ class Child:
         except Terminated:
             raise
         except BaseException as error:  # noqa: BLE001 - importing a module may raise anything, SystemExit too
-            return UNREACHABLE, _text(error).encode(errors="replace")
+            return UNGUARDED if IS_MAIN_UNGUARDED else UNREACHABLE, _text(error).encode(errors="replace")
         try:
             result = function(*args, **kwargs)
             if hasattr(result, "__await__"):

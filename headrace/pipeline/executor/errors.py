@@ -151,10 +151,11 @@ class ResultTooLarge(OutsideError):
 
 
 class UnguardedMain(OutsideError):
-    """An OS process that loads the main script would run it all, and start OS processes of its own."""
+    """The main script, loaded in another OS process for a function or class of it, would do there what it does here."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         super().__init__(
-            "the main script starts OS processes while one of them loads it: put what it runs under "
-            "`if __name__ == '__main__':`, or move the functions to a module of their own"
+            f"another OS process cannot load the main script for {name!r}, for the script would start OS processes "
+            "there too: put what it runs under `if __name__ == '__main__':`, or its functions in a module of their own"
         )

@@ -12,12 +12,20 @@ from headrace.pipeline.executor.child import (
     ERROR,
     HEADER,
     RESULT,
+    UNGUARDED,
     UNPICKLABLE,
     UNREACHABLE,
     Settings,
     Unpickler,
 )
-from headrace.pipeline.executor.errors import BadFunction, NotReachable, RemoteError, ResultTooLarge, Unpicklable
+from headrace.pipeline.executor.errors import (
+    BadFunction,
+    NotReachable,
+    RemoteError,
+    ResultTooLarge,
+    UnguardedMain,
+    Unpicklable,
+)
 
 PROTOCOL: Final = 5
 
@@ -58,6 +66,8 @@ def unpacked(name: str, kind: bytes, payload: bytes, max_result_bytes: int) -> R
     text = payload.decode(errors="replace")
     if kind == UNREACHABLE:
         return Raised(NotReachable(name, text))
+    if kind == UNGUARDED:
+        return Raised(UnguardedMain(name))
     if kind == UNPICKLABLE:
         return Raised(Unpicklable(name, "the result", text))
     return Raised(ResultTooLarge(name, int(text), max_result_bytes))

@@ -103,6 +103,7 @@ class ProcessExecutor(Executor):
     def _begin(
         self, name: str, function: Callable[..., object] | str, args: tuple[object, ...], kwargs: dict[str, object]
     ) -> Call[object]:
+        _check_main(name)
         frame = packed_call(name, function, args, kwargs)
         worker = self._free_worker() or self._new_worker()
         call: Call[object] = Call(name, worker.terminate)
@@ -156,8 +157,6 @@ class ProcessExecutor(Executor):
             self._unreplaced += 1
 
     def _new_worker(self) -> Worker:
-        if getattr(sys.modules["__main__"], "IS_LOADING_MAIN", False):
-            raise UnguardedMain
         try:
             worker = Worker(self._settings, self)
         except (OSError, RuntimeError) as error:  # no more files or threads are to be had
@@ -200,3 +199,11 @@ class ProcessExecutor(Executor):
         while self._workers:
             self._gone.clear()
             await self._gone.wait()
+
+
+def _check_main(name: str) -> None:
+    """Refuse to run functions for a main script that is just loaded for somebody else's: it has no guard."""
+    main = sys.modules["__main__"]
+    if getattr(main, "IS_LOADING_MAIN", False):
+        vars(main)["IS_MAIN_UNGUARDED"] = True
+        raise UnguardedMain(name)

@@ -86,7 +86,11 @@ def test_a_script_without_a_guard_is_told_to_get_one(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(UNGUARDED)
     done = ran(str(tmp_path / "shop.py"))
     assert done.returncode == 1
-    assert "under `if __name__ == '__main__':`" in done.stderr.splitlines()[-1]
+    assert done.stderr.splitlines()[-1].endswith(
+        "UnguardedMain: another OS process cannot load the main script for '__main__:twice', for the script would "
+        "start OS processes there too: put what it runs under `if __name__ == '__main__':`, "
+        "or its functions in a module of their own"
+    )
 
 
 @pytest.mark.parametrize("how", ["-c", "-"])

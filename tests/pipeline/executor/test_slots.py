@@ -37,6 +37,7 @@ class Takers:
         elif step == "take":
             self.asking.append(asyncio.get_running_loop().create_task(self.take(self.asked)))
             self.asked += 1
+            await asyncio.sleep(0)  # it asks; what it is told, it hears later
         elif step == "give back" and self.held:
             self.held -= 1
             self.slots.give_back()
