@@ -19,7 +19,7 @@ from headrace.pipeline.stage.subscription import Mark, MarkKind, SubscribeTo, Su
 class Reader:
     """The consumer's side of a subscription that a coroutine reads."""
 
-    def __init__(self, producer: ProducerProcess | ProducerConsumerProcess, window: Window) -> None:
+    def __init__(self, producer: ProducerProcess | ProducerConsumerProcess, window: Window, to: SubscribeTo) -> None:
         self.name = f"{producer.name}.stream"
         self.inlet = Inlet(StageCounts(self.name), is_by_delivery=False)
         self.inlet.is_acknowledged = producer.outlet.is_acknowledged
@@ -29,9 +29,7 @@ class Reader:
         self._arrival: asyncio.Future[None] | None = None
         self._loop = producer.scheduler.loop
         self.turns = Turns(self, self._turn)
-        subscription = Subscription(
-            producer, self, window, SubscribeTo(producer.name, cancel="temporary"), producer.scheduler
-        )
+        subscription = Subscription(producer, self, window, to, producer.scheduler)
         self.inlet.subscribe(subscription)
         producer.outlet.subscribe(subscription)
         self.inlet.open(subscription)
@@ -98,7 +96,10 @@ class Reader:
 
 
 async def read_stage(
-    producer: ProducerProcess | ProducerConsumerProcess, window: Window, patience_seconds: float | None = None
+    producer: ProducerProcess | ProducerConsumerProcess,
+    window: Window,
+    to: SubscribeTo,
+    patience_seconds: float | None = None,
 ) -> AsyncGenerator[object, None]:
     """Subscribe to a stage and yield its events; ask for more once a batch has been read; leave when closed.
 
@@ -107,7 +108,7 @@ async def read_stage(
     """
     if producer.state is State.ENDED:
         return
-    reader = Reader(producer, window)
+    reader = Reader(producer, window, to)
     reader.watch(patience_seconds)
     is_acknowledged = producer.outlet.is_acknowledged
     try:

@@ -1,6 +1,6 @@
 """A stage of a topology, as those outside of it hold it: whom to call, subscribe, pause, read."""
 
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Hashable, Iterable
 from typing import Any, Generic, TypeVar, cast, get_args, overload
 
 from headrace.ground.errors import DemandError
@@ -89,6 +89,7 @@ class StageHandle(Generic[G_co]):
         min_demand: int | None = None,
         *,
         patience_seconds: float | None = None,
+        partition: Hashable | None = None,
     ) -> AsyncGenerator[Out, None]: ...
     @overload
     def stream(
@@ -97,6 +98,7 @@ class StageHandle(Generic[G_co]):
         min_demand: int | None = None,
         *,
         patience_seconds: float | None = None,
+        partition: Hashable | None = None,
     ) -> AsyncGenerator[Out, None]: ...
     @overload
     def stream(
@@ -105,26 +107,38 @@ class StageHandle(Generic[G_co]):
         min_demand: int | None = None,
         *,
         patience_seconds: float | None = None,
+        partition: Hashable | None = None,
     ) -> AsyncGenerator[Out, None]: ...
     @overload
     def stream(
-        self, max_demand: int = 1000, min_demand: int | None = None, *, patience_seconds: float | None = None
+        self,
+        max_demand: int = 1000,
+        min_demand: int | None = None,
+        *,
+        patience_seconds: float | None = None,
+        partition: Hashable | None = None,
     ) -> AsyncGenerator[object, None]: ...
 
     def stream(
-        self, max_demand: int = 1000, min_demand: int | None = None, *, patience_seconds: float | None = None
+        self,
+        max_demand: int = 1000,
+        min_demand: int | None = None,
+        *,
+        patience_seconds: float | None = None,
+        partition: Hashable | None = None,
     ) -> AsyncGenerator[Any, None]:
         """Read the stage's events under back-pressure: it is asked for more only as they are read.
 
         The reader is one more subscriber from its first `anext` on, until it is closed or the stage has completed.
         What it had not read then goes to others. Works with aiostream's pipes. A reader that stands still holds up
         whatever shares the stage with it: with `patience_seconds` it loses its place after that time (twice at most),
-        and gets `ReaderTooSlow` when it goes on. Raises `GraphError` for a consumer, `DemandError` for bounds that do
-        not fit, `BadOption` for a patience that is no time.
+        and gets `ReaderTooSlow` when it goes on. Of a partitioned stage it reads one `partition`. Raises `GraphError`
+        for a consumer, `DemandError` for bounds that do not fit, `BadOption` for a patience that is no time.
         """
         if patience_seconds is not None:
             check_seconds("patience_seconds", patience_seconds, ", or None for ever")
-        return read_stage(self._emitting("stream", "read"), Window(max_demand, min_demand), patience_seconds)
+        to = SubscribeTo(self.name, max_demand, min_demand, "temporary", partition=partition)
+        return read_stage(self._emitting("stream", "read"), Window(max_demand, min_demand), to, patience_seconds)
 
     async def emit(self, events: Iterable[object]) -> None:
         """Emit events from the stage, beside its own, as soon as there is room: asked for, or in its buffer.

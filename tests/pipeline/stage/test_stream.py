@@ -2,12 +2,14 @@
 
 import asyncio
 from contextlib import aclosing
+from functools import partial
 from typing import cast
 
 import pytest
 from aiostream import pipe, stream
 
 from headrace.ground.errors import DemandError, GraphError, NoProcess, ReaderTooSlow, RestartsExhausted
+from headrace.pipeline.dispatchers.partition import PartitionDispatcher
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo
@@ -216,3 +218,14 @@ async def test_a_reader_that_waits_for_events_is_not_late() -> None:
     assert await first == 1
     await reader.aclose()
     await topology.drain()
+
+
+@pytest.mark.asyncio
+async def test_a_reader_reads_one_partition_of_a_partitioned_stage() -> None:
+    parity = partial(PartitionDispatcher, 2, hash=lambda event: cast("int", event) % 2)
+    topology, collect = Topology(), Collect()
+    handle = topology.add("numbers", lambda: Numbers(6), settings=StageSettings(dispatcher=parity))
+    topology.add("collect", lambda: collect, subscribe_to=SubscribeTo("numbers", partition=0))
+    async with topology:
+        assert [event async for event in handle.stream(partition=1)] == [1, 3, 5]
+    assert collect.events == [2, 4, 6]
