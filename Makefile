@@ -31,7 +31,7 @@ check: $(HOUSE) $(DEV) ## format, lint, types and contracts
 	$(TOOL) mypy
 	.venv/bin/python -P .venv/bin/lint-imports --no-logo
 
-bench: $(HOUSE) ## print the budgets as ratios
+bench: $(HOUSE) $(DEV) ## print the budgets as ratios
 	@.venv/bin/python -m benchmarks $(ARGS)
 
 format: $(DEV) ## put the code into shape
