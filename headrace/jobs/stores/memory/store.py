@@ -103,6 +103,15 @@ class MemoryStore:
                 transitions.claim(job, claimant, self.now())
             return deepcopy(jobs)
 
+    def take(self, claimant: Claimant, job_id: int) -> Job | None:
+        """Take that one job, if it waits for a slot or for its time: for tests, which run jobs in their own order."""
+        with self._door:
+            job = self._jobs.get(job_id)
+            if job is None or job.state not in {"available", "scheduled", "retryable"}:
+                return None
+            transitions.claim(job, claimant, self.now())
+            return deepcopy(job)
+
     async def acknowledge(self, claimant: Claimant, acknowledgements: Sequence[Acknowledgement]) -> None:
         """Write how attempts ended; what concerns an attempt that is no longer the claimant's is ignored."""
         now, is_returned = self.now(), False
@@ -291,10 +300,12 @@ class MemoryStore:
         executing = [job for job in self._jobs.values() if job.state == "executing" and job.queue == queue]
         partition = limits.global_limit.partition if limits.global_limit is not None else None
         running = Counter(partition_of(job, partition) for job in executing)
-        room = Room(limits, running, self._buckets.setdefault(queue, {}), self.now().timestamp())
+        now, buckets = self.now().timestamp(), self._buckets.get(queue, {})
+        room = Room(limits, running, buckets, now)
         in_order = [(partition_of(job, limits.partition), job.id) for job in sorted(fit, key=_urgency)]
         chosen = within(room, in_order, count)
-        self._buckets[queue].update(room.changed())
+        if changed := room.changed():
+            self._buckets[queue] = {key: at for key, at in {**buckets, **changed}.items() if at > now}
         return [self._jobs[job_id] for job_id in chosen]
 
     def _fitting(self, which: JobFilter) -> list[Job]:
