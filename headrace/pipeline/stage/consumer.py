@@ -1,10 +1,10 @@
 """Consumers: stages at the end of a graph, which handle batches of events."""
 
 from collections.abc import Awaitable
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from headrace.ground.errors import MissingCallback
-from headrace.pipeline.stage.stage import Stage, Takes
+from headrace.pipeline.stage.stage import Stage, Takes, Unbound
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
 
@@ -18,7 +18,7 @@ class Consumer(Stage, Generic[In]):
     def`, called once when all producers have completed and every event has been handled.
     """
 
-    _inlet: Takes
+    _inlet: Takes = cast("Takes", Unbound("source or subscribe()"))
 
     def handle_events(self, events: list[In]) -> Awaitable[None] | None:
         """Handle a batch, oldest first, at most `max_demand - min_demand` events.
@@ -39,4 +39,5 @@ class Consumer(Stage, Generic[In]):
         Raises `GraphError` for a stage that there is not, that emits nothing, or that is upstream of itself then,
         `NoProcess` for one that has ended.
         """
+        self._inlet.check_loop("subscribe")
         return self._inlet.subscribe(to)

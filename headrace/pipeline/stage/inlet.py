@@ -70,6 +70,7 @@ class Inlet:
     def subscribe(self, subscription: Subscription) -> None:
         """Take in a new subscription, not asked on yet."""
         self.subscriptions.append(subscription)
+        self.is_over = False
         self._look()
 
     def open(self, subscription: Subscription) -> None:

@@ -11,11 +11,11 @@ from collections.abc import (
     Iterator,
 )
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from headrace.ground.errors import MissingCallback, Unrecoverable
 from headrace.pipeline.stage.pull import iterated
-from headrace.pipeline.stage.stage import Emits, Stage
+from headrace.pipeline.stage.stage import Emits, Stage, Unbound
 
 Out = TypeVar("Out")
 
@@ -34,7 +34,7 @@ class Producer(Stage, Generic[Out]):
     emits_messages: bool = False
     """Whether the events are `Message`s, which are told what became of them."""
 
-    _runtime: Emits
+    _runtime: Emits = cast("Emits", Unbound("emit_nowait(), complete() or info()"))
 
     def handle_demand(self, demand: int) -> Emitted[Out] | Awaitable[Emitted[Out]]:
         """Return events, at most `demand` of them; or a generator, kept and pulled for as many as are asked for.
@@ -51,6 +51,7 @@ class Producer(Stage, Generic[Out]):
 
         What nobody has asked for goes to the buffer, whose bound is kept.
         """
+        self._runtime.check_loop("emit_nowait")
         self._runtime.emit_nowait(list[object](events))
 
     def complete(self) -> None:
@@ -58,6 +59,7 @@ class Producer(Stage, Generic[Out]):
 
         What is buffered goes out first; then all subscribers are told.
         """
+        self._runtime.check_loop("complete")
         self._runtime.complete()
 
     def format_discarded(self, count: int) -> bool:
@@ -72,6 +74,7 @@ class Producer(Stage, Generic[Out]):
 
         So a finite producer emits its last events, sends itself word, and ends when that comes.
         """
+        self._runtime.check_loop("info")
         self._runtime.info(message)
 
     def estimate_buffered_count(self) -> int:

@@ -1,10 +1,10 @@
 """Producer-consumers: stages in the middle of a graph, which make events of events."""
 
 from collections.abc import Awaitable, Iterable
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from headrace.ground.errors import MissingCallback
-from headrace.pipeline.stage.stage import Emits, Stage, Takes
+from headrace.pipeline.stage.stage import Emits, Stage, Takes, Unbound
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
 
@@ -24,8 +24,8 @@ class ProducerConsumer(Stage, Generic[In, Out]):
     still miss then comes of what is upstream.
     """
 
-    _runtime: Emits
-    _inlet: Takes
+    _runtime: Emits = cast("Emits", Unbound("emit_nowait(), complete() or info()"))
+    _inlet: Takes = cast("Takes", Unbound("source or subscribe()"))
 
     def handle_events(self, events: list[In]) -> Iterable[Out] | Awaitable[Iterable[Out]]:
         """Return what comes of a batch, any number of events, in order. The batch is yours; the events are shared.
@@ -37,6 +37,7 @@ class ProducerConsumer(Stage, Generic[In, Out]):
 
     def emit_nowait(self, events: list[Out]) -> None:
         """Emit events at any time, in the loop's thread, beside those that `handle_events` returns."""
+        self._runtime.check_loop("emit_nowait")
         self._runtime.emit_nowait(list[object](events))
 
     def format_discarded(self, count: int) -> bool:
@@ -51,6 +52,7 @@ class ProducerConsumer(Stage, Generic[In, Out]):
 
         So a finite producer emits its last events, sends itself word, and ends when that comes.
         """
+        self._runtime.check_loop("info")
         self._runtime.info(message)
 
     def estimate_buffered_count(self) -> int:
@@ -72,4 +74,5 @@ class ProducerConsumer(Stage, Generic[In, Out]):
         Raises `GraphError` for a stage that there is not, that emits nothing, or that is upstream of itself then,
         `NoProcess` for one that has ended.
         """
+        self._inlet.check_loop("subscribe")
         return self._inlet.subscribe(to)

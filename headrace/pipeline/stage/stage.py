@@ -1,8 +1,9 @@
 """What every stage is given: its name, its counts, and the words with which it says what became of an event."""
 
-from typing import ClassVar, Protocol
+from typing import ClassVar, Never, Protocol, cast
 
 from headrace.ground.counts import Families
+from headrace.ground.errors import NotStarted
 from headrace.pipeline.process.gen_server import GenServer
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.subscription import SubscribeTo
@@ -11,6 +12,9 @@ from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
 
 class Emits(Protocol):
     """The runtime's side of a stage that emits."""
+
+    def check_loop(self, word: str) -> None:
+        """Refuse a word that is said elsewhere than on the stage's own loop."""
 
     def emit_nowait(self, events: list[object]) -> None:
         """Deliver or buffer `events`."""
@@ -31,11 +35,25 @@ class Emits(Protocol):
 class Takes(Protocol):
     """The runtime's side of a stage that takes events in."""
 
+    def check_loop(self, word: str) -> None:
+        """Refuse a word that is said elsewhere than on the stage's own loop."""
+
     def source(self) -> SubscriptionHandle:
         """Return the subscription whose batch is being handled."""
 
     def subscribe(self, to: SubscribeTo | str) -> SubscriptionHandle:
         """Subscribe to another stage."""
+
+
+class Unbound:
+    """Stands where a stage looks for its runtime, until it has one: it says which words it is too early for."""
+
+    def __init__(self, words: str) -> None:
+        self._words = words
+
+    def __get__(self, stage: object, _: type) -> Never:
+        """Raise `NotStarted`."""
+        raise NotStarted(stage, self._words)
 
 
 class Stage(GenServer):
@@ -59,7 +77,7 @@ class Stage(GenServer):
     known_discards: ClassVar[tuple[str, ...]] = ()
     """Reasons for which this stage discards events; they are counted from 0."""
 
-    _counts: StageCounts
+    _counts: StageCounts = cast("StageCounts", Unbound("name, metrics, discard() or fail()"))
 
     @property
     def name(self) -> str:

@@ -51,6 +51,10 @@ class StageProcess(Process[S]):
         callbacks._counts = self.counts  # noqa: SLF001 - the runtime is what stands behind the base class
         callbacks._process = cast("Process[object]", self)  # noqa: SLF001
 
+    def check_loop(self, word: str) -> None:
+        """Raise `ForeignThread` or `ForeignLoop` when a word of the callbacks is said elsewhere than on their loop."""
+        self.scheduler.check_loop(f"{word} of stage", self.name)
+
     def subscribe(self, to: SubscribeTo | str) -> SubscriptionHandle:
         """Subscribe to another stage of the same topology, or anew to the same one."""
         return self.subscriber(self.name, to)

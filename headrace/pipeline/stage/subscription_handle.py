@@ -7,6 +7,7 @@ from headrace.ground.errors import SubscriptionError
 from headrace.pipeline.demand.window import ManualWindow, checked
 from headrace.pipeline.process.options import check_reason
 from headrace.pipeline.process.process import ExitReason
+from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.stage.subscription import SubscribeTo, Subscription
 
 Side = Literal["producer", "consumer"]
@@ -20,6 +21,7 @@ class Holder(Protocol):
     """The process on whose side a handle is."""
 
     name: str
+    scheduler: Scheduler
 
     def end_subscription(self, subscription: Subscription, reason: ExitReason) -> None:
         """Cancel it from this side."""
@@ -33,7 +35,10 @@ class Holder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionHandle:
-    """One subscription, seen from one side; equal handles are of the same subscription. Loop's thread only."""
+    """One subscription, seen from one side; equal handles are of the same subscription.
+
+    What changes it is for the loop's own thread, and raises `ForeignThread` or `ForeignLoop` elsewhere.
+    """
 
     _subscription: Subscription
     _holder: Holder
@@ -80,6 +85,7 @@ class SubscriptionHandle:
         has ended takes no notice.
         """
         subscription = self._subscription
+        self._check_loop("ask")
         if subscription.ended is not None:
             return
         self._check_consumer("ask")
@@ -102,6 +108,7 @@ class SubscriptionHandle:
         Raises `DemandError` for bounds that do not fit, `SubscriptionError` on the producer's side. A subscription that
         has ended takes no notice.
         """
+        self._check_loop("change")
         self._check_consumer("change")
         self._holder.change_demand(self._subscription, max_demand, min_demand)
 
@@ -114,6 +121,7 @@ class SubscriptionHandle:
         `handle_cancel`. Raises `BadOption` for what is no reason.
         """
         check_reason(reason)
+        self._check_loop("cancel")
         if self._subscription.ended is None:
             self._holder.end_subscription(self._subscription, reason)
 
@@ -122,9 +130,13 @@ class SubscriptionHandle:
 
         Raises what subscribing raises; the old subscription has then ended all the same.
         """
+        self._check_loop("resubscribe")
         self._check_consumer("resubscribe")
         self.cancel()
         return self._holder.subscribe(self.to if to is None else to)
+
+    def _check_loop(self, word: str) -> None:
+        self._holder.scheduler.check_loop(f"{word} of a subscription of", self._holder.name)
 
     def _check_consumer(self, word: str) -> None:
         if self._holder.name != self.consumer:

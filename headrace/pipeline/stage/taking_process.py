@@ -25,7 +25,7 @@ class TakingProcess(StageProcess[S]):
     Where it cancelled the last one itself it waits, for it may subscribe again.
     """
 
-    __slots__ = ("_may_wait", "handle_events", "inlet")
+    __slots__ = ("_is_told_of_end", "_may_wait", "handle_events", "inlet")
 
     def __init__(
         self, name: str, factory: Callable[[], S], scheduler: Scheduler, counts: StageCounts, inlet: Inlet
@@ -33,6 +33,7 @@ class TakingProcess(StageProcess[S]):
         super().__init__(name, factory, scheduler, counts)
         self.inlet = inlet
         self._may_wait = True
+        self._is_told_of_end = False
         self.handle_events: Handler = lambda _: []
 
     def running(self) -> None:
@@ -86,6 +87,7 @@ class TakingProcess(StageProcess[S]):
     def abandon(self, reason: ExitReason) -> None:
         """Count the crash, and give up the batch in hand."""
         self.forget_notices()
+        self._is_told_of_end = False
         if isinstance(reason, BaseException) and not self.is_final:
             self.counts.error(reason)
         self.inlet.abandon(is_crash=isinstance(reason, BaseException))
@@ -101,10 +103,12 @@ class TakingProcess(StageProcess[S]):
             mark.reached()
             return MORE
         reason = self.inlet.end(subscription, mark)
+        self._is_told_of_end = True
         self.tell_of_end(subscription, mark, partial(self._go_on_after_end, reason))
         return MORE
 
     def _go_on_after_end(self, reason: ExitReason | None, returned: object) -> None:
+        self._is_told_of_end = False
         self.take_returned("handle_cancel", returned)
         if reason is not None:
             self.is_final = True
@@ -113,6 +117,10 @@ class TakingProcess(StageProcess[S]):
             self.complete_input()
         elif not self._may_wait:
             self.give_up_waiting()
+
+    def may_subscribe(self) -> bool:
+        """Tell whether more may come: until the last subscription has ended, and `handle_cancel` has returned."""
+        return self.state is not State.ENDED and (self._is_told_of_end or not self.inlet.is_over)
 
     def is_waiting(self) -> bool:
         """Tell whether it subscribes to nothing for now, and may do so yet."""

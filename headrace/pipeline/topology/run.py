@@ -129,7 +129,7 @@ class Run:
             raise error
         consumer = taking(consumer)
         producer = emitting(self.processes[to.producer], "subscribe to what feeds it")
-        if consumer.state is State.ENDED or consumer.inlet.is_over or self.is_stopping:
+        if self.is_stopping or not consumer.may_subscribe():
             raise NoProcess(consumer_name)
         if producer.state is State.ENDED or producer.outlet.is_closed:
             raise NoProcess(to.producer)

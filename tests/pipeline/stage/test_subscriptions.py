@@ -1,5 +1,8 @@
 """Subscriptions while stages run: told of, asked on by hand, cancelled from either side, made anew, changed."""
 
+import asyncio
+from collections.abc import Awaitable
+
 import pytest
 
 from headrace.ground.errors import DemandError, GraphError, NoProcess, StartFailed, SubscriptionError
@@ -220,6 +223,31 @@ async def test_a_stage_subscribes_itself() -> None:
     silent.complete()
     assert (await topology.join()).is_fine
     assert sorted(follows.events, key=str) == [("silent", 3), ("two", 1), ("two", 2)]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_stage_told_of_its_last_end_may_go_on_with_another_producer(*, is_async: bool) -> None:
+    class Next(Collect):
+        def handle_cancel(self, kind: str, reason: object, subscription: SubscriptionHandle) -> Awaitable[None] | None:
+            if is_async:
+                return self.go_on_later(subscription)
+            self.go_on(subscription)
+            return None
+
+        def go_on(self, subscription: SubscriptionHandle) -> None:
+            if subscription.producer == "first":
+                self.subscribe("second")
+
+        async def go_on_later(self, subscription: SubscriptionHandle) -> None:
+            await asyncio.sleep(0)
+            self.go_on(subscription)
+
+    topology, collect = Topology(), Next()
+    topology.add("first", lambda: Numbers(3))
+    topology.add("second", lambda: Numbers(2))
+    topology.add("next", lambda: collect, subscribe_to="first")
+    assert (await topology.run()).is_fine
+    assert (collect.events, collect.completions) == ([1, 2, 3, 1, 2], 1)
 
 
 async def test_subscriptions_that_cannot_be_are_refused_in_one_sentence() -> None:
