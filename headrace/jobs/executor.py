@@ -20,6 +20,7 @@ from headrace.jobs.outcomes import is_given_up, outcome_of_answer, outcome_of_er
 from headrace.jobs.retry import Random
 from headrace.jobs.running_job import RUNNING_JOB, RunningJob, Tell
 from headrace.jobs.worker import AnyWorker
+from headrace.jobs.workflow_rules import DEPS
 from headrace.pipeline.executor.call import Call
 from headrace.pipeline.executor.process_executor import ProcessExecutor
 from headrace.pipeline.executor.thread_executor import ThreadExecutor
@@ -43,6 +44,8 @@ class Surroundings:
     opened: Callable[[Job], None] = lambda _: None
     """Puts the args of a claimed job in clear, in place."""
     random: Random = random.random
+    hand_on: Callable[[Job], Awaitable[None]] | None = None
+    """Gives a step of a workflow the results of those that it came after."""
 
 
 class Executor:
@@ -74,6 +77,8 @@ class Executor:
     async def _attempt(self, worker: AnyWorker, running: RunningJob) -> Outcome:
         try:
             self._in.opened(running.job)
+            if DEPS in running.job.meta and self._in.hand_on is not None:
+                await self._in.hand_on(running.job)
             answer = await self._answer(worker, running)
         except asyncio.CancelledError:
             self._left[running.id] = running.take_changes()

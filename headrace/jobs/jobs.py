@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from types import TracebackType
 from typing import Final, Self
@@ -21,18 +22,22 @@ from headrace.jobs.encryption import ArgsCipher
 from headrace.jobs.endings import Endings
 from headrace.jobs.errors import NoQueue, NotSqlite
 from headrace.jobs.executor import Executor, Surroundings
-from headrace.jobs.job import Inserted, Job, MetaChange, NewJob, State
+from headrace.jobs.groups import groups_of
+from headrace.jobs.handing_on import hand_on
+from headrace.jobs.job import Acknowledgement, Inserted, Job, MetaChange, NewJob, State
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.limits import QueueLimits
 from headrace.jobs.middleware import EnqueueMiddleware, RunMiddleware
 from headrace.jobs.queue import JobQueue, QueueStatistics
 from headrace.jobs.running_job import RunningJob
+from headrace.jobs.settling import Settling, held_groups
 from headrace.jobs.stores.sqlite.inserting import insert_in
 from headrace.jobs.stores.sqlite.store import SqliteStore
-from headrace.jobs.stores.store import Claimant, JobStore
+from headrace.jobs.stores.store import PIECE, Claimant, JobStore
 from headrace.jobs.upkeep.leader import Leader
 from headrace.jobs.upkeep.prune import KEPT, Keep, Prune
 from headrace.jobs.upkeep.rescue import Rescue
+from headrace.jobs.upkeep.settle import Settle
 from headrace.jobs.upkeep.stage import Stage
 from headrace.jobs.upkeep.upkeep import Chore, Upkeep
 from headrace.pipeline.executor.process_executor import ProcessExecutor
@@ -113,10 +118,12 @@ class Jobs:
         }
         self._admission = Admission(catalogue, self.settings.enqueue_middleware, self.settings.cipher)
         self._endings = Endings(store)
+        self._settling = Settling(store)
         self._noted: dict[int, RunningJob] = {}
         self._threads: ThreadExecutor | None = None
         self._places: list[ThreadExecutor | ProcessExecutor] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._settler: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
@@ -152,11 +159,13 @@ class Jobs:
         for place in self._places:
             await place.aclose()
         self._places.clear()
-        for task in self._tasks:
+        tasks = self._tasks if self._settler is None else [*self._tasks, self._settler]
+        for task in tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if tasks:
+            await asyncio.wait(tasks)
         self._tasks.clear()
+        self._settler = None
         self.catalogue.unbind(self)
         await self.store.close()
 
@@ -188,12 +197,17 @@ class Jobs:
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
         """Insert jobs in one transaction; they are durable at return. None stands for what a middleware dropped."""
         admitted = self._admission.admitted(jobs)
-        return told(admitted, await self.store.insert(kept(admitted)))
+        inserted = await self.store.insert(kept(admitted))
+        self._settling.changed(held_groups(admitted))
+        return told(admitted, inserted)
 
     def insert_sync(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
         """Do the same from any thread but the loop's, or with no loop at all, and wait."""
         admitted = self._admission.admitted(jobs)
-        return told(admitted, self.store.insert_sync(kept(admitted)))
+        inserted = self.store.insert_sync(kept(admitted))
+        if groups := held_groups(admitted):
+            self._on_loop(partial(self._settling.changed, groups))
+        return told(admitted, inserted)
 
     def insert_in(self, connection: sqlite3.Connection, jobs: Sequence[NewJob]) -> list[Inserted | None]:
         """Insert jobs through somebody's own connection to the store's file, and leave the commit to them."""
@@ -251,6 +265,9 @@ class Jobs:
         for job_id in ids:
             for queue in self.queues.values():
                 queue.cancel(job_id, "it was cancelled while it ran")
+        if 0 < len(ids) <= PIECE:  # of more the upkeep settles the groups
+            for job in await self.store.find(JobFilter(ids=frozenset(ids)), PIECE):
+                self._settling.changed(groups_of(job.meta))
         return ids
 
     def _queue(self, name: str) -> JobQueue:
@@ -263,9 +280,11 @@ class Jobs:
     async def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.store.inserted = self._has_work
+        scheduler = Scheduler()
+        settling = "settling of workflows, batches and chains"
+        self._settler = scheduler.start_task(self._settling.run(), copy_context(), settling)
         if not self._options:
             return
-        scheduler = Scheduler()
         execute = self._executor()
         kept = {one.queue: one for one in await self.store.queue_settings()}
         for name, options in self._options.items():
@@ -274,7 +293,7 @@ class Jobs:
             queue = JobQueue(claimant, options.limit, self.store, execute, scheduler)
             if said is not None:
                 queue.limit, queue.is_paused = said.limit or options.limit, said.is_paused
-            queue.told, queue.notes_of = self._endings.told, execute.notes_of
+            queue.told, queue.notes_of = self._told, execute.notes_of
             self.queues[name] = queue
             queue.start()
         self._fit_threads()
@@ -288,7 +307,13 @@ class Jobs:
         self._threads = threads
         self._places = [place for place in (threads, processes) if place is not None]
         surroundings = Surroundings(
-            settings.now, settings.run_middleware, threads, processes, self._note, self._admission.open
+            settings.now,
+            settings.run_middleware,
+            threads,
+            processes,
+            self._note,
+            self._opened,
+            hand_on=partial(hand_on, self.store),
         )
         return Executor(self.catalogue, surroundings)
 
@@ -306,6 +331,7 @@ class Jobs:
             Stage(store, settings.now, self._has_work),
             Rescue(store),
             Prune(store, settings.kept, settings.now),
+            Settle(store),
             *(make(store) for make in settings.chores),
         ]
         return Upkeep(Leader(store, settings.node), chores)
@@ -313,12 +339,25 @@ class Jobs:
     def _has_work(self, name: str) -> None:
         """Have a queue look for jobs; from whatever thread."""
         queue = self.queues.get(name)
-        if queue is None or self._loop is None:
-            return
+        if queue is not None:
+            self._on_loop(queue.has_work)
+
+    def _on_loop(self, call: Callable[[], None]) -> None:
+        """Have the loop do it soon; from whatever thread."""
         try:
-            self._loop.call_soon_threadsafe(queue.has_work)
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(call)
         except RuntimeError:  # the loop is closed: what was inserted is found at the next start
-            LOG.debug("nobody runs queue %r any more", name)
+            LOG.debug("nobody runs jobs here any more")
+
+    def _opened(self, job: Job) -> None:
+        """Prepare a claimed job to be run."""
+        self._admission.open(job)
+        self._settling.began(job)
+
+    def _told(self, acknowledgements: Sequence[Acknowledgement]) -> None:
+        self._endings.told(acknowledgements)
+        self._settling.told(acknowledgements)
 
     def _note(self, running: RunningJob) -> None:
         self._noted[running.id] = running

@@ -22,6 +22,9 @@ DEADLINE: Final = "deadline"
 NOTE_LIMIT: Final = 1000
 """Characters of a note that are kept: it is a line for people to read."""
 
+RESULTS: Final = "dep_results"
+"""The key of a running job's meta, never of a kept one's, that holds the results of what it came after."""
+
 Tell = Callable[["RunningJob"], None]
 """Called, in whatever thread the job runs, when there is something to write and there was nothing before."""
 
@@ -71,6 +74,15 @@ class RunningJob:
     def meta(self) -> Mapping[str, object]:
         """The meta as it was when the job was claimed."""
         return self._job.meta
+
+    @property
+    def results(self) -> Mapping[str, object]:
+        """What the steps of a workflow returned that this one came after, by their names, as JSON values.
+
+        A worker's `restored` makes of one what its annotation says.
+        """
+        found = self._job.meta.get(RESULTS)
+        return found if isinstance(found, dict) else {}
 
     @property
     def deadline(self) -> datetime | None:

@@ -12,7 +12,7 @@ from headrace.ground.errors import HeadraceError
 from headrace.ground.telemetry import LOG
 from headrace.jobs.batch_rules import CALLBACK_META, MEMBER_META, Standing, verdict_on_callbacks
 from headrace.jobs.groups import Group, groups_of
-from headrace.jobs.job import INCOMPLETE, Acknowledgement, Job, State
+from headrace.jobs.job import INCOMPLETE, Acknowledgement, Job, NewJob, State
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.verdict import Verdict, doubles_of
 from headrace.jobs.workflow_rules import verdict_on_steps
@@ -44,6 +44,12 @@ class Settles(Protocol):
 
     async def cancel(self, which: JobFilter) -> list[int]:
         """Call off what has not ended."""
+
+
+def held_groups(jobs: Iterable[NewJob | None]) -> list[Group]:
+    """Return the groups of those jobs that are inserted suspended."""
+    held = (job for job in jobs if job is not None and job.state == "suspended")
+    return [group for job in held for group in groups_of(job.meta)]
 
 
 async def settle(store: Settles, group: Group) -> set[Group]:

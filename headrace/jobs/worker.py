@@ -9,6 +9,7 @@ from functools import update_wrapper
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, Unpack, cast, final, overload
 
 from headrace.jobs.arguments import Arguments
+from headrace.jobs.chain import chained
 from headrace.jobs.codec import Codec, Unfit
 from headrace.jobs.enqueues import Enqueues, Handle
 from headrace.jobs.errors import BadAnswer, BadTime, NotBound
@@ -167,7 +168,7 @@ class Worker(Generic[P, R_co, T_co]):
             meta[DEADLINE] = to_text(after(at or self.now(), options.expires_in_seconds))
         if options.keep_seconds is not None:
             meta[KEEP_SECONDS] = options.keep_seconds
-        return NewJob(
+        job = NewJob(
             worker=self.name,
             args=args,
             queue=options.queue,
@@ -178,6 +179,7 @@ class Worker(Generic[P, R_co, T_co]):
             scheduled_at=at,
             unique=options.unique,
         )
+        return job if options.chain is None else chained(job, options.chain)
 
     def _handle(self, service: Enqueues, inserted: Inserted | None) -> Handle[T_co]:
         return Handle(self.name, inserted, service, self.restored)
@@ -269,6 +271,7 @@ def worker(function: Callable[..., object] | None = None, /, **words: Unpack[Wor
     need an OS process ("subprocess"). `record=True` keeps what it returns, up to `record_limit_bytes`.
     `on_exhausted` gets a job that is given up. A job that has not begun `expires_in_seconds` after its time is not run.
     One that completed is not pruned for `keep_seconds`.
+    Jobs with equal values of what `chain` names run one after the other, in the order of their insertion.
     `encrypted=True` keeps its args unreadable in the store; its result, progress and errors are not encrypted.
     """
 

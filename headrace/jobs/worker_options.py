@@ -48,6 +48,7 @@ class WorkerWords(JobWords, total=False):
     record_limit_bytes: int
     on_exhausted: OnExhausted | None
     encrypted: bool
+    chain: str | Sequence[str] | bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class WorkerOptions:
     expires_in_seconds: float | None = None
     keep_seconds: float | None = None
     encrypted: bool = False
+    chain: tuple[str, ...] | None = None
 
 
 def options_of(function: Callable[..., object], words: Mapping[str, object]) -> WorkerOptions:
@@ -84,6 +86,7 @@ def options_of(function: Callable[..., object], words: Mapping[str, object]) -> 
     values.setdefault("executor", "inline" if inspect.iscoroutinefunction(function) else "thread")
     options = WorkerOptions(**values)
     _check_executor(function, known, options)
+    _check_chain(function, known, options)
     return options
 
 
@@ -141,6 +144,22 @@ def _check_executor(function: Callable[..., object], known: str, options: Worker
         raise BadWorker(known, why)
 
 
+def _check_chain(function: Callable[..., object], known: str, options: WorkerOptions) -> None:
+    parameters = inspect.signature(function).parameters
+    why = None
+    for key in options.chain or ():
+        if options.encrypted:
+            why = (
+                f"a chain by {key!r} would tell which of its encrypted args are equal: say chain=True, or take it away"
+            )
+        elif key not in parameters:
+            like = get_close_matches(key, parameters, 1)
+            advice = f"did you mean {like[0]!r}?" if like else f"it has {', '.join(parameters) or 'none'}"
+            why = f"its chain is by {key!r}, which is no parameter of it: {advice}"
+    if why is not None:
+        raise BadWorker(known, why)
+
+
 def _tidied(words: Mapping[str, object]) -> dict[str, Any]:
     """Return checked words as the options have them."""
     values = dict(words)
@@ -148,6 +167,10 @@ def _tidied(words: Mapping[str, object]) -> dict[str, Any]:
         values["aliases"] = tuple(cast("Sequence[str]", values["aliases"]))
     if "tags" in values:
         values["tags"] = _tags(cast("Sequence[str]", values["tags"]))
+    if isinstance(chain := values.get("chain"), bool):
+        values["chain"] = () if chain else None
+    elif "chain" in values:
+        values["chain"] = (chain,) if isinstance(chain, str) else tuple(cast("Sequence[str]", chain or ()))
     if isinstance(is_unique := values.get("unique"), bool):
         values["unique"] = Unique() if is_unique else None
     return values
@@ -201,9 +224,23 @@ _RULES: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "on_exhausted": (callable, "a function that gets the job and the error as text"),
     "expires_in_seconds": (_is_seconds, "seconds above 0, or None for never"),
     "keep_seconds": (_is_seconds, "seconds above 0, or None for what the pruning says"),
+    "chain": (
+        lambda value: isinstance(value, bool) or _is_name(value) or _are_names(value),
+        "the name of a parameter, a list of names, or True for all its jobs",
+    ),
     "encrypted": (lambda value: isinstance(value, bool), "True or False"),
 }
 
 _MAY_BE_NONE: Final = frozenset(
-    {"timeout_seconds", "backoff", "unique", "name", "executor", "on_exhausted", "expires_in_seconds", "keep_seconds"}
+    {
+        "timeout_seconds",
+        "backoff",
+        "unique",
+        "name",
+        "executor",
+        "on_exhausted",
+        "expires_in_seconds",
+        "keep_seconds",
+        "chain",
+    }
 )
