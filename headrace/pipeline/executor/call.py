@@ -35,8 +35,8 @@ class Call(Generic[R_co]):
 
     __slots__ = ("_ended", "_is_left", "_outcome", "_stop", "can_be_stopped", "name")
 
-    def __init__(self, name: str, stop: Callable[[], None] | None) -> None:
-        """`stop` begins to end what runs the function; None where that cannot be done."""
+    def __init__(self, name: str, stop: Callable[[bool], None] | None) -> None:
+        """`stop` begins to end what runs the function, at once if that is true; None where it cannot be done."""
         self.name: Final = name
         self.can_be_stopped: Final = stop is not None
         self._stop = stop
@@ -45,7 +45,7 @@ class Call(Generic[R_co]):
         self._is_left = False
 
     def __repr__(self) -> str:
-        return f"<Call {self.name!r} {'runs' if self._outcome is None else self._outcome}>"
+        return f"<Call {self.name!r} {'runs' if self._outcome is None else type(self._outcome).__name__.lower()}>"
 
     @property
     def outcome(self) -> Returned[R_co] | Raised | None:
@@ -73,14 +73,14 @@ class Call(Generic[R_co]):
             raise outcome.error
         return outcome.result
 
-    def stop(self) -> bool:
+    def stop(self, *, at_once: bool = False) -> bool:
         """Begin to end the function, and return whether that can be done; `ended` says when it has been.
 
-        An OS process is terminated, and killed after its grace; the call then fails with CallStopped, unless it ended
-        before. A thread goes on.
+        An OS process is terminated, and killed after its grace, or at once; the call then fails with CallStopped,
+        unless it ended before. A thread goes on.
         """
         if self._stop is not None and self._outcome is None:
-            self._stop()
+            self._stop(at_once)
         return self.can_be_stopped
 
     async def finish(self, timeout_seconds: float | None) -> R_co:
@@ -126,7 +126,7 @@ class Call(Generic[R_co]):
             try:
                 await asyncio.shield(self._ended)
             except asyncio.CancelledError:
-                self.stop()
+                self.stop(at_once=True)
                 raise
 
 

@@ -86,14 +86,22 @@ class Termination:
 
 def die_with_parent(parent: int, pipe: int) -> None:
     """End this OS process when the one that started it is gone, even if that was killed, and even in a busy loop."""
-    if sys.platform == "linux":
-        import ctypes  # noqa: PLC0415 - the others do not need it
-
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    else:
+    if not _is_tied():
         die_with_pipe(pipe)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def _is_tied() -> bool:
+    """Let the system kill this OS process when its parent ends, and return whether it will."""
+    if sys.platform != "linux":
+        return False
+    try:
+        import ctypes  # noqa: PLC0415 - a millisecond that the others need not spend, and some Pythons lack it
+
+        return bool(ctypes.CDLL(None).prctl(1, signal.SIGKILL) == 0)  # PR_SET_PDEATHSIG
+    except (ImportError, OSError, AttributeError):
+        return False
 
 
 def die_with_pipe(pipe: int) -> None:

@@ -92,11 +92,14 @@ class ProcessExecutor(Executor):
             if self._sweep is not None:
                 self._sweep.cancel()
             for worker in self._workers:
-                self._end(worker)
+                if worker.has_slot:
+                    worker.end()
+                elif not worker.is_ending:
+                    worker.retire()
             await self._all_gone()
         except asyncio.CancelledError:
             for worker in self._workers:
-                worker.kill()
+                worker.end(at_once=True)
             await self._all_gone()
             raise
 
@@ -106,7 +109,7 @@ class ProcessExecutor(Executor):
         _check_main(name)
         frame = packed_call(name, function, args, kwargs)
         worker = self._free_worker() or self._new_worker()
-        call: Call[object] = Call(name, worker.terminate)
+        call: Call[object] = Call(name, worker.end)
         worker.give(call, frame)
         return call
 
@@ -188,12 +191,6 @@ class ProcessExecutor(Executor):
             self._idle.pop(0).retire()
         if self._idle:
             self._sweep = loop.call_at(self._idle[0].idle_since + seconds, self._retire_idle)
-
-    def _end(self, worker: Worker) -> None:
-        if worker.has_slot:
-            worker.terminate()
-        elif not worker.is_ending:
-            worker.retire()
 
     async def _all_gone(self) -> None:
         while self._workers:

@@ -105,20 +105,15 @@ class Worker:
         self._pipe.close()
         self._kill_later()
 
-    def terminate(self) -> None:
-        """Begin to end it, whatever it does; kill it when it has not ended within its grace, or when told again."""
-        if self._is_told_to_end:
-            self.kill()
-            return
-        self.is_ending = self._is_told_to_end = True
-        self._pipe.shut()
-        self._send(signal.SIGTERM)
-        self._kill_later()
-
-    def kill(self) -> None:
-        """End it at once."""
-        self.is_ending = self._is_told_to_end = True
-        self._send(signal.SIGKILL)
+    def end(self, at_once: bool = False) -> None:  # noqa: FBT001, FBT002 - a call hands it on
+        """Begin to end it, whatever it does: terminate it, and kill it when it has not ended within its grace."""
+        was_told, self.is_ending, self._is_told_to_end = self._is_told_to_end, True, True
+        if at_once:
+            self._send(signal.SIGKILL)
+        elif not was_told:
+            self._pipe.shut()
+            self._send(signal.SIGTERM)
+            self._kill_later()
 
     def _send(self, number: signal.Signals) -> None:
         self._signal = number

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from headrace.pipeline.executor.call import Raised
 from headrace.pipeline.executor.errors import (
     BadFunction,
     CallOverdue,
@@ -247,6 +248,24 @@ async def test_whoever_cancels_twice_waits_for_no_grace(executor: ProcessExecuto
         await waiter
     await is_gone(where)
     assert await executor.run(outside.add, 1, 2) == 3
+
+
+async def test_whoever_stops_twice_takes_no_grace_away(executor: ProcessExecutor, fifo: Path) -> None:
+    call = await executor.start(outside.hang_and_clean, fifo)
+    await begun(fifo)
+    call.stop()
+    call.stop()
+    assert isinstance(await call.ended(), Raised)
+    assert fifo.with_suffix(".cleaned").exists()
+
+
+async def test_what_is_stopped_at_once_has_no_grace(executor: ProcessExecutor, fifo: Path) -> None:
+    call = await executor.start(outside.hang_stubbornly, fifo)
+    await begun(fifo)
+    call.stop()
+    call.stop(at_once=True)
+    with pytest.raises(CallStopped):
+        await call.result()
 
 
 async def test_a_result_that_was_there_before_the_end_is_not_lost(executor: ProcessExecutor, fifo: Path) -> None:
