@@ -17,7 +17,7 @@ from headrace.config.validation import Subject, validate
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.errors import BadArguments, JobsError
 from headrace.jobs.worker import AnyWorker
-from headrace.stages.job_options import QueueName, WorkerName
+from headrace.stages.job_options import QueueName, RecordingWorkerName, WorkerName
 
 CALLED: Final = "the block `jobs`"
 
@@ -58,7 +58,11 @@ class JobsCheck:
     def stage(self, options: BaseModel, found: Found) -> None:
         """Check what a stage's options say of workers and queues."""
         for path, name in marked(options, WorkerName):
-            self._known(name, locate(found, path).found)
+            place = locate(found, path).found
+            worker = self._known(name, place)
+            if isinstance(name, RecordingWorkerName) and worker is not None and not worker.options.record:
+                message = f"the worker {self._written(place)} records no results: give it record=True"
+                self._at(place, Fault("bad-value", message, self._written(place)))
         for path, queue in marked(options, QueueName):
             if self._keys is not None and queue in self._keys.queues:
                 message = f"the block `jobs` runs the queue {queue} itself: take it out of `queues` there"

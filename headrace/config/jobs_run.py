@@ -14,6 +14,8 @@ class JobsRun:
 
     def __init__(self, jobs: Jobs) -> None:
         self.jobs = jobs
+        self.are_awaited = False
+        """Whether stages wait for jobs, so that those are claimed until the stages have ended."""
         self.is_open = False
         self.is_drained = False
         """Whether its end was asked for, and did not come by itself."""
@@ -40,9 +42,11 @@ class JobsRun:
                 continue
 
     def begin_drain(self) -> None:
-        """Claim nothing more, because the end was asked for."""
+        """Claim nothing more that no stage waits for, because the end was asked for."""
         self.is_drained = self.is_drained or (self.is_open and not self._ending.is_set())
-        self.begin_end()
+        self._ending.set()
+        if not self.are_awaited:
+            self.jobs.hold()
 
     def begin_end(self) -> None:
         """Claim nothing more, from now on; what runs goes on."""

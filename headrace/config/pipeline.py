@@ -53,7 +53,9 @@ class Pipeline(Topology):
         pipeline = cls(config.name, cancel="temporary")
         pipeline.config = config
         if config.jobs is not None:
-            pipeline.jobs = build_jobs(config.jobs)
+            run = pipeline._jobs_run = JobsRun(build_jobs(config.jobs))
+            run.are_awaited = any(stage.type.waits_for_jobs for stage in config.stages)
+            pipeline.needs_stages = False
         build(config, pipeline, pipeline.jobs)
         return pipeline
 

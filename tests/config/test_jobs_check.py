@@ -190,3 +190,26 @@ def test_a_stage_names_a_worker_that_is_there() -> None:
     (found,) = stage_findings(f"jobs: {{store: 'memory:', {MODULES}}}", f"worker: {MODULE}.doubel")
     assert (found.code, found.line, found.column) == ("unknown-worker", 4, 51)
     assert found.suggestion == f"{MODULE}.double"
+
+
+def test_a_queue_is_taken_by_a_stage_or_run_by_workers_and_not_both() -> None:
+    text = f"""
+jobs: {{store: 'memory:', {MODULES}, queues: {{mails: 1}}}}
+stages:
+  a: {{type: take_jobs, queue: mails}}
+  b: {{type: discard, subscribe_to: a}}
+"""
+    with pytest.raises(ConfigError) as caught:
+        load_text(text, environ={})
+    (found,) = caught.value.findings
+    assert (found.code, found.line, found.column) == ("bad-value", 4, 31)
+    assert "runs the queue mails itself" in found.message
+
+
+def test_a_registry_has_a_worker_that_records() -> None:
+    stage = f"worker: {MODULE}.wait, key: event.n"
+    text = f"jobs: {{store: 'memory:', {MODULES}}}\nstages:\n a: {{type: generate}}\n"
+    with pytest.raises(ConfigError) as caught:
+        load_text(f"{text} b: {{type: registry_add, subscribe_to: a, {stage}}}", environ={})
+    (found,) = caught.value.findings
+    assert "record=True" in found.message

@@ -214,3 +214,33 @@ stages:
 """
     assert (await pipeline_of(tmp_path, stages).run()).is_fine
     assert sorted(map(str, bench.calls)) == sorted(map(str, range(30)))
+
+
+async def test_a_drain_runs_the_jobs_that_stages_wait_for(tmp_path: Path, bench: workers.Bench) -> None:
+    stages = f"""
+stages:
+  numbers: {{type: generate, count: 40}}
+  doubled: {{type: run_jobs, subscribe_to: numbers, worker: {MODULE}.double, args: {{number: event}}}}
+  end: {{type: discard, subscribe_to: doubled}}
+"""
+    pipeline = pipeline_of(tmp_path, stages)
+    await pipeline.start()
+    await until(lambda: bool(bench.calls))
+    assert (await pipeline.drain()).is_fine
+    assert {one.state for one in await counts(tmp_path)} == {"completed"}
+
+
+async def test_a_stage_takes_the_jobs_of_a_queue_that_no_worker_runs(tmp_path: Path, bench: workers.Bench) -> None:
+    stages = """
+stages:
+  taken: {type: take_jobs, queue: mails}
+  end: {type: discard, subscribe_to: taken}
+"""
+    pipeline = pipeline_of(tmp_path, stages)
+    assert pipeline.jobs is not None
+    await pipeline.start()
+    await pipeline.jobs.insert([NewJob("a.mail", queue="mails")])
+    queue = pipeline.jobs.queues["mails"]
+    await until(lambda: pipeline.snapshot().stages[1].events_received == 1 and not queue.statistics().running)
+    assert (await pipeline.drain()).is_fine
+    assert await counts(tmp_path) == [JobCount("mails", "completed", 1)]

@@ -29,6 +29,9 @@ BASES: Mapping[Kind, type] = {
     "consumer": Consumer,
 }
 
+MODULE = "tests.fakes.job_workers"
+WORKER = f"{MODULE}.double"
+ENDLESS = {"receive_statsd", "take_jobs"}
 
 OF_SOME = {
     "headrace_pipeline_latency_seconds",  # of consumers, where events end
@@ -54,7 +57,11 @@ CASES = {
     "write_lines": Case("path: '{out}'"),
     "show": Case("limit: 1"),
     "discard": Case(""),
-    "enqueue_jobs": Case("worker: another.program, args: {{n: event.n}}"),
+    "take_jobs": Case("queue: taken", passed=0),
+    "run_jobs": Case(f"worker: {WORKER}, args: {{{{number: event.n}}}}"),
+    "registry_add": Case(f"worker: {WORKER}, key: event.n"),
+    "registry_find": Case(f"worker: {WORKER}, key: event.n"),
+    "enqueue_jobs": Case(f"worker: {WORKER}, args: {{{{number: event.n}}}}"),
 }
 
 
@@ -74,7 +81,7 @@ def config_of(name: str, folder: Path) -> str:
     (folder / "in").write_text("".join(f'{{"n": {n}}}\n' for n in range(10)))
     options = CASES[name].options.format(file=folder / "in", out=folder / "out")
     it = f"type: {name}" + (f", {options}" if options else "")
-    return f"jobs: {{store: 'memory:'}}\n{stages_of(name, it)}"
+    return f"jobs: {{store: 'memory:', modules: {MODULE}, queues: {{default: 10}}}}\n{stages_of(name, it)}"
 
 
 def stages_of(name: str, it: str) -> str:
@@ -88,7 +95,7 @@ def stages_of(name: str, it: str) -> str:
 async def ended(pipeline: Pipeline, name: str) -> StageSnapshot:
     """Run a pipeline to its end, or drain it once it runs where it has none; return what its stage `it` counted."""
     await pipeline.start()
-    if name != "receive_statsd":
+    if name not in ENDLESS:
         await pipeline.join()
     await pipeline.drain()
     assert pipeline.outcome().is_fine

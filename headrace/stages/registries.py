@@ -1,0 +1,50 @@
+"""Registries as stages, HTTP and commands name them: by their worker, with a key of one value or of several."""
+
+from collections.abc import Mapping
+
+from headrace.ground.expressions import Expression
+from headrace.jobs.errors import BadWorker
+from headrace.jobs.jobs import Jobs
+from headrace.jobs.results import Answer, FailedResult, Found, JobRegistry, Pending
+from headrace.jobs.worker import AnyWorker
+
+
+def registry_of(jobs: Jobs, worker: str, expires_in_seconds: float | None = None) -> JobRegistry[..., object]:
+    """Return the registry of a worker's results. Raises `BadWorker` for one that is not there, or records none."""
+    found = jobs.catalogue.get(worker)
+    if found is None:
+        raise BadWorker(worker, "no module that is listed has it: a registry needs its function")
+    return registry_over(found, expires_in_seconds)
+
+
+def registry_over(worker: AnyWorker, expires_in_seconds: float | None = None) -> JobRegistry[..., object]:
+    """Return the registry of a worker's results. Raises `BadWorker` for one that records none."""
+    return JobRegistry(worker, expires_in_seconds=expires_in_seconds)
+
+
+def as_values(answer: Answer[object]) -> dict[str, object]:
+    """Return an answer as a dict; its `state` is found, pending, failed or "not found"."""
+    if isinstance(answer, Found):
+        return {"state": "found", "value": answer.value, "at": answer.at.isoformat()}
+    if isinstance(answer, Pending):
+        progress = answer.progress
+        told = None if progress is None else {"fraction": progress.fraction, "note": progress.note}
+        return {"state": "pending", "progress": told}
+    if isinstance(answer, FailedResult):
+        return {"state": "failed", "error": answer.error}
+    return {"state": "not found"}
+
+
+class Key:
+    """What a key is made of: one expression, or one for each argument."""
+
+    def __init__(self, key: Expression | None, args: Expression | None) -> None:
+        self._key = key
+        self._args = args
+
+    def __call__(self, event: object) -> tuple[tuple[object, ...], dict[str, object]]:
+        """Return with what the worker is called for an event: by place, and by name."""
+        if self._key is not None:
+            return (self._key(event),), {}
+        named = {} if self._args is None else self._args(event)
+        return (), {str(name): value for name, value in named.items()} if isinstance(named, Mapping) else {}

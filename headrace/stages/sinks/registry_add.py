@@ -1,0 +1,44 @@
+"""Starts the work of a registry's key for each event, once per key."""
+
+from collections.abc import Awaitable
+from typing import ClassVar
+
+from pydantic import BaseModel
+
+from headrace.jobs.job import NewJob
+from headrace.jobs.jobs import Jobs
+from headrace.pipeline.stage.consumer import Consumer
+from headrace.stages.batches import Each
+from headrace.stages.registries import Key, registry_of
+from headrace.stages.registry_options import RegistryOptions
+
+
+class RegistryAdd(Consumer[object]):
+    """Adds the keys of a batch in one transaction; a key whose work was started, and has not failed, is left as it is.
+
+    An event whose key does not fit the worker fails alone; a store that cannot be written is a crash.
+    """
+
+    Options: ClassVar[type[BaseModel]] = RegistryOptions
+    needs_jobs: ClassVar[bool] = True
+
+    def __init__(self, options: RegistryOptions, jobs: Jobs) -> None:
+        self._options = options
+        self._jobs = jobs
+        self._key = Key(options.key, options.args)
+
+    def init(self) -> None:
+        """Find the worker. Raises `BadWorker`."""
+        self._registry = registry_of(self._jobs, self._options.worker, self._options.expires_in)
+
+    def handle_events(self, events: list[object]) -> Awaitable[None] | None:
+        """Add them; raises what the store raises."""
+        made = Each(self._new, events, self.fail).outputs
+        return self._insert(made) if made else None
+
+    def _new(self, event: object) -> NewJob:
+        args, kwargs = self._key(event)
+        return self._registry.new(*args, **kwargs)
+
+    async def _insert(self, made: list[NewJob]) -> None:
+        await self._jobs.insert(made)

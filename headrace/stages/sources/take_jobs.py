@@ -1,0 +1,97 @@
+"""Takes the jobs of a queue into a pipeline, whose acknowledgement completes or fails them."""
+
+import asyncio
+import random
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from headrace.jobs.job import Completed, Failed, Job, Returned
+from headrace.jobs.job import Outcome as JobOutcome
+from headrace.jobs.jobs import Jobs
+from headrace.jobs.queue import JobQueue
+from headrace.jobs.retry import oban_seconds
+from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
+from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.stage.producer import Producer
+from headrace.stages.job_options import QueueField
+
+
+class TakeJobsOptions(BaseModel):
+    """Which jobs to take."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    queue: QueueField = Field(
+        default="default", description="The queue whose jobs are taken, whatever their workers; `jobs` must not run it."
+    )
+
+
+class TakeJobs(Producer[Message[object]]):
+    """Emits jobs, as many as are asked for: an expression reads `event.id`, `event.args.key`, `event.attempt`.
+
+    A job is completed when all that came of it went through, and tried again after Oban's back-off when anything of it
+    failed, until it has no attempts left. What has not ended when the run does is put back, and costs no attempt.
+    """
+
+    Options: ClassVar[type[BaseModel]] = TakeJobsOptions
+    needs_jobs: ClassVar[bool] = True
+    emits_messages = True
+
+    def __init__(self, options: TakeJobsOptions, jobs: Jobs) -> None:
+        self._options = options
+        self._jobs = jobs
+        self._owed = 0
+        self._out = 0
+        self._is_stopped = False
+        self._queue: JobQueue
+
+    def init(self) -> None:
+        """Take the queue. Raises `QueueTaken`."""
+        self._queue = self._jobs.take(self._options.queue, self._pass_on)
+
+    def handle_demand(self, demand: int) -> list[Message[object]]:
+        """Return nothing: jobs are emitted as they are claimed."""
+        self._owed += demand
+        self._queue.scale(self._out + self._owed)
+        return []
+
+    def handle_drain(self) -> None:
+        """Claim no more."""
+        self._queue.pause()
+
+    def terminate(self, reason: object) -> None:
+        """Claim no more; what is out ends as it is told, and a stop of the run is no fault of the jobs."""
+        self._is_stopped = reason != "normal"
+        self._queue.pause()
+
+    async def _pass_on(self, job: Job) -> JobOutcome:
+        """Emit a job, and wait for what becomes of it."""
+        told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._owed -= 1
+        self._out += 1
+        try:
+            self.emit_nowait([_message(job, told)])
+            outcome = await told
+        finally:
+            self._out -= 1
+            self._queue.limit = self._out + self._owed  # before its slot is free: nobody has asked for another job
+        if outcome is Outcome.DONE:
+            return Completed()
+        return Returned() if self._is_stopped else _failed(job)
+
+
+def _message(job: Job, told: "asyncio.Future[Outcome]") -> Message[object]:
+    def tell(outcome: Outcome) -> None:
+        if not told.done():
+            told.set_result(outcome)
+
+    metadata: Mapping[str, object] = {"job": job.id, "attempt": job.attempt}
+    return Message(job, metadata, Acknowledgement(tell))
+
+
+def _failed(job: Job) -> Failed:
+    is_last = job.attempt >= job.max_attempts
+    seconds = None if is_last else float(oban_seconds(job.attempt, job.max_attempts, random.random))
+    return Failed("a stage of the pipeline that took the job failed what came of it: see its log", seconds)

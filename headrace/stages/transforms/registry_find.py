@@ -1,0 +1,61 @@
+"""Puts into each event what a registry knows of its key by now."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import BaseModel, Field
+
+from headrace.jobs.jobs import Jobs
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.stages.batches import data_of, derived, fail_alone
+from headrace.stages.errors import BadEvent
+from headrace.stages.registries import Key, as_values, registry_of
+from headrace.stages.registry_options import RegistryOptions
+
+
+class RegistryFindOptions(RegistryOptions):
+    """Which registry, which key, and where the answer goes."""
+
+    into: str = Field(default="result", min_length=1, description="The field of the event that holds the answer.")
+
+
+class RegistryFind(ProducerConsumer[object, object]):
+    """Emits a copy of each event with an answer in it; it waits for no work.
+
+    The answer is `{state: found, value, at}`, `{state: pending, progress}`, `{state: failed, error}` or
+    `{state: "not found"}`. An event that is no mapping, or whose key does not fit the worker, fails alone.
+    """
+
+    Options: ClassVar[type[BaseModel]] = RegistryFindOptions
+    needs_jobs: ClassVar[bool] = True
+
+    def __init__(self, options: RegistryFindOptions, jobs: Jobs) -> None:
+        self._options = options
+        self._jobs = jobs
+        self._key = Key(options.key, options.args)
+
+    def init(self) -> None:
+        """Find the worker. Raises `BadWorker`."""
+        self._registry = registry_of(self._jobs, self._options.worker, self._options.expires_in)
+
+    async def handle_events(self, events: list[object]) -> list[object]:
+        """Return them with their answers, in their order."""
+        found: dict[int, object] = {}
+        async with asyncio.TaskGroup() as group:
+            for place, event in enumerate(events):
+                group.create_task(self._look(place, event, found))
+        return [found[place] for place in sorted(found)]
+
+    async def _look(self, place: int, event: object, found: dict[int, object]) -> None:
+        try:
+            found[place] = derived(event, await self._answered(data_of(event)))
+        except Exception as error:  # noqa: BLE001 - it fails this event alone
+            fail_alone(event, error, self.fail)
+
+    async def _answered(self, data: object) -> object:
+        if not isinstance(data, Mapping):
+            why = f"`registry_find` needs events that are mappings, and this one is of type {type(data).__name__}"
+            raise BadEvent(why)
+        args, kwargs = self._key(data)
+        return {**data, self._options.into: as_values(await self._registry.find(*args, **kwargs))}

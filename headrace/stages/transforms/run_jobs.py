@@ -1,0 +1,71 @@
+"""Runs a job for each event, and emits what came of it."""
+
+import asyncio
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from headrace.jobs.errors import NotRecorded
+from headrace.jobs.job import Inserted, NewJob
+from headrace.jobs.jobs import Jobs
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.stages.batches import Each, derived, fail_alone
+from headrace.stages.job_options import ArgsField, WorkerField
+from headrace.stages.new_jobs import JobMaker, Words, no_args
+
+
+class RunJobsOptions(BaseModel):
+    """Which worker runs, and with what."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    worker: WorkerField = Field(description="The name of the worker; what it records is what is emitted.")
+    args: ArgsField = Field(
+        default_factory=no_args, description="Its arguments by name, each an expression that reads the event."
+    )
+    queue: str | None = Field(
+        default=None, min_length=1, max_length=127, description="The queue; the worker's without."
+    )
+
+
+class RunJobs(ProducerConsumer[object, object]):
+    """Enqueues the jobs of a batch, waits for their ends, retries included, and emits their results, in order.
+
+    What their worker does not record is emitted as None. A job that was given up or cancelled fails its event alone. A
+    batch runs at a time: `max_demand - min_demand` says how many jobs, and their queue's limit how many at once. A run
+    that ends before them leaves its jobs to the next.
+    """
+
+    Options: ClassVar[type[BaseModel]] = RunJobsOptions
+    needs_jobs: ClassVar[bool] = True
+    waits_for_jobs: ClassVar[bool] = True
+    """Whether its events only go through while jobs are claimed: so a drain claims them, too."""
+
+    def __init__(self, options: RunJobsOptions, jobs: Jobs) -> None:
+        """Raises `BadWorker` for a queue that cannot be."""
+        self._jobs = jobs
+        self._args = options.args
+        self._maker = JobMaker(jobs, options.worker, Words(options.queue))
+        worker = jobs.catalogue.get(options.worker)
+        self._restored = (lambda result: result) if worker is None else worker.restored
+
+    async def handle_events(self, events: list[object]) -> list[object]:
+        """Return the results; raises what the store raises."""
+        made = Each[NewJob](lambda event: self._maker.new(self._args(event)), events, self.fail)
+        inserted = await self._jobs.insert(made.outputs) if made.outputs else []
+        results: dict[int, object] = {}
+        async with asyncio.TaskGroup() as group:
+            for place, (event, one) in enumerate(zip(made.events, inserted, strict=True)):
+                if one is not None:
+                    group.create_task(self._wait(place, event, one, results))
+        return [results[place] for place in sorted(results)]
+
+    async def _wait(self, place: int, event: object, inserted: Inserted, results: dict[int, object]) -> None:
+        try:
+            result = self._restored(await self._jobs.result(inserted.id, None))
+        except NotRecorded:
+            result = None
+        except Exception as error:  # noqa: BLE001 - it fails this event alone
+            fail_alone(event, error, self.fail)
+            return
+        results[place] = derived(event, result)
