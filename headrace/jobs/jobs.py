@@ -20,15 +20,16 @@ from headrace.jobs.admission import Admission, kept, told
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.encryption import ArgsCipher
 from headrace.jobs.endings import Endings
-from headrace.jobs.errors import NoQueue, NotSqlite
+from headrace.jobs.errors import NoQueue, NotSqlite, QueueTaken
 from headrace.jobs.executor import Executor, Surroundings
 from headrace.jobs.groups import groups_of
 from headrace.jobs.handing_on import hand_on
 from headrace.jobs.job import Acknowledgement, Inserted, Job, MetaChange, NewJob, State
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.limits import QueueLimits
+from headrace.jobs.meter import Meter
 from headrace.jobs.middleware import EnqueueMiddleware, RunMiddleware
-from headrace.jobs.queue import JobQueue, QueueStatistics
+from headrace.jobs.queue import Execute, JobQueue, QueueStatistics
 from headrace.jobs.running_job import RunningJob
 from headrace.jobs.settling import Settling, held_groups
 from headrace.jobs.stores.sqlite.inserting import insert_in
@@ -116,6 +117,10 @@ class Jobs:
         self._options = {
             name: QueueOptions(said) if isinstance(said, int) else said for name, said in (queues or {}).items()
         }
+        self.meter = Meter(catalogue, self.settings.now)
+        self._taken: set[str] = set()
+        self._former: list[JobQueue] = []
+        self._scheduler: Scheduler | None = None
         self._admission = Admission(catalogue, self.settings.enqueue_middleware, self.settings.cipher)
         self._endings = Endings(store)
         self._settling = Settling(store)
@@ -152,10 +157,12 @@ class Jobs:
 
         Cancelled, it is not done: call it again.
         """
-        for queue in self.queues.values():
-            await queue.stop(self.settings.grace_seconds)
+        for queue in (*self.queues.values(), *self._former):
+            await queue.stop(self.settings.grace_seconds if queue.claimant.queue in self._options else 0.0)
             await self.store.leave(queue.claimant)
         self.queues.clear()
+        self._taken.clear()
+        self._former.clear()
         for place in self._places:
             await place.aclose()
         self._places.clear()
@@ -270,6 +277,23 @@ class Jobs:
                 self._settling.changed(groups_of(job.meta))
         return ids
 
+    def take(self, name: str, execute: Execute) -> JobQueue:
+        """Return a queue for somebody who runs its jobs himself, by `execute`, whatever their workers.
+
+        It claims nothing until it is scaled. To take it again is to go on where a former taker failed: what that has
+        out still ends there. Raises `QueueTaken`.
+        """
+        if name in self._options:
+            raise QueueTaken(name)
+        if name in self._taken:
+            self.queues[name].pause()
+            self._former.append(self.queues[name])
+        self._taken.add(name)
+        queue = self._new_queue(Claimant(self.settings.node, uuid.uuid4().hex, name), 0, execute)
+        queue.start()
+        self._look_after()
+        return queue
+
     def _queue(self, name: str) -> JobQueue:
         if name not in self.queues:
             raise NoQueue(name, self.queues)
@@ -280,9 +304,9 @@ class Jobs:
     async def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.store.inserted = self._has_work
-        scheduler = Scheduler()
+        self._scheduler = Scheduler()
         settling = "settling of workflows, batches and chains"
-        self._settler = scheduler.start_task(self._settling.run(), copy_context(), settling)
+        self._settler = self._scheduler.start_task(self._settling.run(), copy_context(), settling)
         if not self._options:
             return
         execute = self._executor()
@@ -290,15 +314,33 @@ class Jobs:
         for name, options in self._options.items():
             said = kept.get(name)
             claimant = Claimant(self.settings.node, uuid.uuid4().hex, name, self.catalogue.names, options.limits)
-            queue = JobQueue(claimant, options.limit, self.store, execute, scheduler)
+            queue = self._new_queue(claimant, options.limit, execute)
             if said is not None:
                 queue.limit, queue.is_paused = said.limit or options.limit, said.is_paused
-            queue.told, queue.notes_of = self._told, execute.notes_of
-            self.queues[name] = queue
+            queue.notes_of = execute.notes_of
             queue.start()
         self._fit_threads()
-        self._begin(scheduler, self._watch(), "watch over running jobs")
-        self._begin(scheduler, self._upkeep().run(), "upkeep of jobs")
+        self._look_after()
+
+    def _new_queue(self, claimant: Claimant, limit: int, execute: Execute) -> JobQueue:
+        """Make a queue, measured, which is not started yet."""
+        name = claimant.queue
+        scheduler = Scheduler() if self._scheduler is None else self._scheduler
+        queue = self.queues[name] = JobQueue(claimant, limit, self.store, self.meter.around(execute), scheduler)
+        queue.told = partial(self._told, name)
+        self.meter.begin(name)
+        return queue
+
+    def _told(self, name: str, acknowledgements: Sequence[Acknowledgement]) -> None:
+        self._endings.told(acknowledgements)
+        self._settling.told(acknowledgements)
+        self.meter.told(name, acknowledgements)
+
+    def _look_after(self) -> None:
+        """Begin to watch over what runs, and take one's turn at the upkeep."""
+        if not self._tasks and self._scheduler is not None:
+            self._begin(self._scheduler, self._watch(), "watch over running jobs")
+            self._begin(self._scheduler, self._upkeep().run(), "upkeep of jobs")
 
     def _executor(self) -> Executor:
         settings, kinds = self.settings, {worker.options.executor for worker in self.catalogue}
@@ -355,10 +397,6 @@ class Jobs:
         self._admission.open(job)
         self._settling.began(job)
 
-    def _told(self, acknowledgements: Sequence[Acknowledgement]) -> None:
-        self._endings.told(acknowledgements)
-        self._settling.told(acknowledgements)
-
     def _note(self, running: RunningJob) -> None:
         self._noted[running.id] = running
 
@@ -377,7 +415,7 @@ class Jobs:
 
     async def _name_strangers(self) -> None:
         """Say once of each worker that it is none of ours, though its jobs wait in our queues."""
-        which = JobFilter(states=frozenset({"available"}), queues=frozenset(self.queues))
+        which = JobFilter(states=frozenset({"available"}), queues=frozenset(self._options))
         waiting = await self.store.find(which, STRANGER_LIMIT, is_newest_first=False)
         for name in self.catalogue.strangers(job.worker for job in waiting):
             LOG.warning("jobs of worker %r wait for another process: no module that is listed here has it", name)
