@@ -239,7 +239,7 @@ def to_text(time: datetime) -> str:
     >>> to_text(datetime(2026, 11, 24, 2, 55, 4, 123456, UTC))
     '2026-11-24T02:55:04.123456Z'
     """
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{time.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"
 
 
 def from_text(text: str) -> datetime:

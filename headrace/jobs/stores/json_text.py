@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from headrace.jobs.errors import NotJson
 from headrace.jobs.job import NewJob
 
 T = TypeVar("T", dict[str, object], list[object])
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def to_json(value: object) -> str:
@@ -18,7 +20,7 @@ def to_json(value: object) -> str:
     """
     if not value:
         return "[]" if isinstance(value, list) else "{}"
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = _ENCODER.encode(value)
     if not text.isascii():
         text.encode()
     return text

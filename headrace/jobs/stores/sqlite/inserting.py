@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from headrace.jobs.job import DOUBLES, Inserted, NewJob, Unique, from_text
+from headrace.jobs.job import DOUBLES, Inserted, NewJob, Unique, from_text, to_text
 from headrace.jobs.stores.json_text import from_json, to_json
 from headrace.jobs.stores.sqlite.queries import query
 from headrace.jobs.stores.sqlite.rows import from_new
@@ -37,7 +37,8 @@ class NewRow:
 
 def new_rows(jobs: Sequence[NewJob], now: datetime) -> list[NewRow]:
     """Return the rows of jobs. Raises NotJson."""
-    return [NewRow(from_new(job, now), job, "" if job.unique is None else key_of(job, job.unique)) for job in jobs]
+    time = to_text(now)
+    return [NewRow(from_new(job, time), job, "" if job.unique is None else key_of(job, job.unique)) for job in jobs]
 
 
 def insert_rows(connection: sqlite3.Connection, rows: Sequence[NewRow], now: datetime) -> list[Inserted]:

@@ -6,6 +6,7 @@ It reads what Elixir writes, and what a hand at a SQL prompt does: errors that a
 
 import json
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final, cast
 
 from headrace.jobs.job import Job, JobError, NewJob, State, from_text, to_text
@@ -38,16 +39,15 @@ def to_job(row: Row) -> Job:
         inserted_at=from_text(row[11]),
         scheduled_at=from_text(row[12]),
         attempted_at=_to_time(row[13]),
-        attempted_by=[] if row[14] == "[]" else [str(name) for name in from_json(row[14], [])],
+        attempted_by=[] if row[14] == "[]" else list(_names(row[14])),
         cancelled_at=_to_time(row[15]),
         completed_at=_to_time(row[16]),
         discarded_at=_to_time(row[17]),
     )
 
 
-def from_new(job: NewJob, now: datetime) -> tuple[object, ...]:
-    """Return the values of `insert`. Raises NotJson."""
-    time = to_text(now)
+def from_new(job: NewJob, time: str) -> tuple[object, ...]:
+    """Return the values of `insert`, `time` being now. Raises NotJson."""
     state = job.state or ("available" if job.scheduled_at is None else "scheduled")
     args, meta = texts_of(job)
     return (
@@ -73,6 +73,12 @@ def error_text(error: str, attempt: int, now: datetime) -> str:
     """Return the entry of one failed attempt, as Oban writes it; what is no text in it is replaced."""
     text = error if error.isascii() else error.encode(errors="replace").decode()
     return json.dumps({"attempt": attempt, "at": to_text(now), "error": text}, ensure_ascii=False)
+
+
+@lru_cache(maxsize=64)
+def _names(text: Text) -> tuple[str, ...]:
+    """Read who claimed a job: the same ones claim many."""
+    return tuple(str(name) for name in from_json(text, []))
 
 
 def _to_error(entry: object) -> JobError:

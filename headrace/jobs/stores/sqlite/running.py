@@ -64,19 +64,19 @@ def acknowledge(
     connection: sqlite3.Connection, claimant: Claimant, told: Sequence[Acknowledgement], now: datetime
 ) -> bool:
     """Write how attempts ended; return whether any job is available again."""
-    time, by = to_text(now), signature(claimant)
-    plain = [
-        (time, one.id, one.attempt, by) for one in told if type(one.outcome) is Completed and one.outcome.meta is None
-    ]
-    if plain:
-        connection.executemany(query("complete"), plain)
-    is_returned = False
-    if len(plain) < len(told):
-        for one in told:
-            if type(one.outcome) is not Completed or one.outcome.meta is not None:
-                _acknowledge(connection, by, one, now)
-                is_returned = is_returned or isinstance(one.outcome, Returned)
-    return is_returned
+    by = signature(claimant)
+    plain: dict[int, list[int]] = {}
+    others = []
+    for one in told:
+        if type(one.outcome) is Completed and one.outcome.meta is None:
+            plain.setdefault(one.attempt, []).append(one.id)
+        else:
+            others.append(one)
+    for attempt, ids in plain.items():
+        connection.execute(query("complete"), (to_text(now), to_json(ids), attempt, by))
+    for one in others:
+        _acknowledge(connection, by, one, now)
+    return any(isinstance(one.outcome, Returned) for one in others)
 
 
 def merge(connection: sqlite3.Connection, changes: Sequence[tuple[str, int, int]]) -> None:
