@@ -1,0 +1,181 @@
+"""Chunks: many jobs of one worker in one call, each with an end of its own.
+
+A chunk worker is a worker like any other: each of its jobs is claimed, tried again and recorded by itself. Only what
+runs is shared: attempts that run in one process at the same time wait for each other, and are worked off by one call.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Callable, Coroutine, Sequence
+from contextvars import copy_context
+from types import UnionType
+from typing import Any, Final, Generic, TypeVar, Union, Unpack, get_args, get_origin, get_type_hints
+
+from headrace.jobs.answers import Cancel, Discard, Snooze
+from headrace.jobs.errors import BadAnswer, BadWorker
+from headrace.jobs.worker import Worker, worker
+from headrace.jobs.worker_options import WorkerWords
+from headrace.pipeline.process.scheduler import Scheduler
+
+I = TypeVar("I")  # noqa: E741 - an item
+R = TypeVar("R")
+
+Work = Callable[[list[I]], Coroutine[Any, Any, Sequence[R] | None]]
+"""Gets the items of the jobs of one chunk, and returns a result for each, in order, or None when there are none.
+
+A result may be an exception, which fails that job alone, or an answer such as `Snooze`. What it raises fails them all.
+"""
+
+_NO_RESULTS: Final = (BaseException, Snooze, Cancel, Discard)
+
+
+def chunk_worker(
+    *, size: int, seconds: float = 1.0, **words: Unpack[WorkerWords]
+) -> Callable[[Work[I, R]], Worker[[I], Coroutine[Any, Any, R], R]]:
+    """Make a worker of an `async def` that takes a list of items: each job has one, `enqueue(item)`.
+
+    The function is called once `size` of its jobs run in this process, or `seconds` after the first of them; at most as
+    many as its queue has slots. The options are those of `worker`; `timeout_seconds` begins as a job begins to wait.
+    Raises `BadWorker`, also for a list that is not annotated as one.
+    """
+
+    def decorate(function: Work[I, R]) -> Worker[[I], Coroutine[Any, Any, R], R]:
+        name = f"{function.__module__}.{function.__qualname__}"
+        if not inspect.iscoroutinefunction(function):
+            raise BadWorker(
+                name, "it takes chunks: make it an async def, with asyncio.to_thread for what would block it"
+            )
+        if size < 1 or not seconds > 0:
+            raise BadWorker(name, f"its chunks are of {size!r} in {seconds!r} s: both must be above 0")
+        gathering = Gathering(name, function, size, seconds)
+
+        async def one(item: I) -> R:
+            return await gathering.add(item)
+
+        _pretend(one, function, name)
+        return worker(**words)(one)
+
+    return decorate
+
+
+class Gathering(Generic[I, R]):
+    """Gathers the items of one chunk worker, and hands each chunk to its function."""
+
+    def __init__(self, name: str, work: Work[I, R], size: int, seconds: float) -> None:
+        self._name = name
+        self._work = work
+        self._size = size
+        self._seconds = seconds
+        self._open: _Chunk[I, R] | None = None
+
+    async def add(self, item: I) -> R:
+        """Have an item worked off in the present chunk; return its result, or raise it, or what the call raised.
+
+        On cancellation it is taken out, unless the call has begun; a call that nobody waits for any more is cancelled,
+        and has ended when this returns.
+        """
+        chunk = self._open
+        if chunk is None or not chunk.has_room():
+            chunk = self._open = _Chunk(self._name, self._work, self._size, self._seconds)
+        return await chunk.add(item)
+
+
+class _Chunk(Generic[I, R]):
+    """One call: it gathers until it is full or its time is up, then runs, and tells all who wait."""
+
+    def __init__(self, name: str, work: Work[I, R], size: int, seconds: float) -> None:
+        self._name = name
+        self._work = work
+        self._size = size
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._waiting: dict[asyncio.Future[R], I] = {}
+        self._is_begun = False
+        self._full = asyncio.Event()
+        self._task = Scheduler().start_task(self._run(), copy_context(), f"chunk of {name}")
+
+    def has_room(self) -> bool:
+        """Return whether it takes in more, on this loop."""
+        is_here = self._loop is asyncio.get_running_loop()
+        return is_here and not (self._is_begun or self._full.is_set() or self._task.done())
+
+    async def add(self, item: I) -> R:
+        """Wait for the result of an item."""
+        result: asyncio.Future[R] = self._loop.create_future()
+        self._waiting[result] = item
+        if len(self._waiting) >= self._size:
+            self._full.set()
+        try:
+            return await result
+        finally:
+            del self._waiting[result]
+            if not self._waiting and not self._task.done():
+                self._task.cancel()
+                await asyncio.wait({self._task})
+
+    async def _run(self) -> None:
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._full.wait()
+        except TimeoutError:
+            pass
+        self._is_begun = True
+        asked = dict(self._waiting)
+        try:
+            results = self._checked(await self._work(list(asked.values())), len(asked))
+        except Exception as error:  # noqa: BLE001 - whatever the function raises, all of its jobs are told
+            results = [error] * len(asked)
+        for future, result in zip(asked, results, strict=True):
+            _tell(future, result)
+
+    def _checked(self, results: object, count: int) -> Sequence[Any]:
+        """Return a result for each. Raises `BadAnswer`."""
+        if results is None:
+            return [None] * count
+        if isinstance(results, Sequence) and not isinstance(results, str) and len(results) == count:
+            return results
+        found = f"{len(results)} results" if isinstance(results, list | tuple) else type(results).__name__
+        what = f"the chunk worker {self._name!r}"
+        raise BadAnswer(what, f"returned {found} for {count} jobs: return a list with one for each, or None")
+
+
+def _tell(future: asyncio.Future[Any], result: object) -> None:
+    if future.done():
+        return
+    if isinstance(result, BaseException):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
+
+
+def _pretend(one: Callable[..., object], function: Callable[..., object], name: str) -> None:
+    """Give a function of one item the name of the one of many, and its annotations for one."""
+    one.__module__, one.__name__, one.__qualname__ = function.__module__, function.__name__, function.__qualname__
+    one.__doc__ = function.__doc__
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except (NameError, TypeError, SyntaxError) as error:
+        why = f"its annotations cannot be read ({error}): name types that stand above it"
+        raise BadWorker(name, why) from None
+    many = [hint for key, hint in hints.items() if key != "return"]
+    if len(inspect.signature(function).parameters) != 1 or not many or not get_args(many[0]):
+        raise BadWorker(name, "it takes chunks: give it one parameter, annotated as a list, such as items: list[int]")
+    one.__annotations__ = {"item": get_args(many[0])[0], "return": _of_one(hints.get("return", Any))}
+
+
+def _of_one(hint: Any) -> Any:
+    """Return what is recorded of one job, of the annotation of what the function returns for all."""
+    lists = [each for each in _choices(hint) if each is not type(None)]
+    if not lists:
+        return None
+    found = get_args(lists[0])
+    kept = [each for each in _choices(found[0]) if not _is_no_result(each)] if found else [Any]
+    return Union[tuple(kept)] if kept else None  # noqa: UP007 - made of what is found
+
+
+def _choices(hint: Any) -> Sequence[Any]:
+    return get_args(hint) if get_origin(hint) in {Union, UnionType} else [hint]
+
+
+def _is_no_result(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, _NO_RESULTS)
