@@ -11,7 +11,9 @@ from headrace.jobs.worker import worker
 
 if TYPE_CHECKING:
     from headrace.jobs.answers import Cancel, Discard, Snooze
+    from headrace.jobs.batch import Batch
     from headrace.jobs.catalogue import Catalogue
+    from headrace.jobs.chunk import chunk_worker
     from headrace.jobs.enqueues import Handle
     from headrace.jobs.errors import JobsError
     from headrace.jobs.job import Job, NewJob, Unique
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
     from headrace.jobs.results import JobRegistry
     from headrace.jobs.running_job import RunningJob, current_job
     from headrace.jobs.stores.urls import store_of
+    from headrace.jobs.workflow import Workflow
 
 __all__ = [
+    "Batch",
     "Cancel",
     "Catalogue",
     "Discard",
@@ -36,12 +40,15 @@ __all__ = [
     "RunningJob",
     "Snooze",
     "Unique",
+    "Workflow",
+    "chunk_worker",
     "current_job",
     "store_of",
     "worker",
 ]
 
 _ROOMS = {
+    "Batch": "batch",
     "Cancel": "answers",
     "Catalogue": "catalogue",
     "Discard": "answers",
@@ -56,6 +63,8 @@ _ROOMS = {
     "RunningJob": "running_job",
     "Snooze": "answers",
     "Unique": "job",
+    "Workflow": "workflow",
+    "chunk_worker": "chunk",
     "current_job": "running_job",
     "store_of": "stores.urls",
 }
