@@ -1,0 +1,21 @@
+"""A tester over the workers of a small shop."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from headrace.jobs.catalogue import Catalogue
+from headrace.jobs.testing import JobsTester
+from tests.fakes import shop_workers
+
+
+@pytest.fixture
+def said() -> list[str]:
+    shop_workers.SAID.clear()
+    return shop_workers.SAID
+
+
+@pytest.fixture
+def shop(said: list[str]) -> Iterator[JobsTester]:
+    with JobsTester(Catalogue.of_modules([shop_workers.__name__])) as tester:
+        yield tester
