@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from headrace.config.jobs_check import ConfiguredJobs
-from headrace.config.jobs_keys import CronKeys, JobsKeys, KeepKeys, KeptKeys
+from headrace.config.jobs_keys import CronKeys, JobsKeys, KeepKeys, KeptKeys, QueueKeys
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.job import NewJob
-from headrace.jobs.jobs import Jobs, JobsSettings
+from headrace.jobs.jobs import Jobs, JobsSettings, QueueOptions
+from headrace.jobs.limits import GlobalLimit, QueueLimits
+from headrace.jobs.rate import RateLimit
 from headrace.jobs.stores.store import JobStore
 from headrace.jobs.stores.urls import store_of
 from headrace.jobs.upkeep.crontab import CronEntry, Crontab, plain_job
@@ -20,8 +22,19 @@ def build_jobs(configured: ConfiguredJobs, *, is_running: bool = True) -> Jobs:
     settings = JobsSettings(grace_seconds=keys.grace, kept=_kept(keys.keep))
     if keys.cron and is_running:
         settings = replace(settings, chores=[lambda store: crontab(keys, workers, store, settings)])
-    queues = {name: queue.limit for name, queue in keys.queues.items()} if is_running else {}
+    queues = {name: _queue(queue) for name, queue in keys.queues.items()} if is_running else {}
     return Jobs(store_of(keys.store), workers, queues, settings)
+
+
+def _queue(keys: QueueKeys) -> QueueOptions:
+    rate, at_once = keys.rate_limit, keys.global_limit
+    if rate is None and at_once is None:
+        return QueueOptions(keys.limit)
+    limits = QueueLimits(
+        None if at_once is None else GlobalLimit(at_once.count, at_once.partition),
+        None if rate is None else RateLimit(rate.rate.events, rate.rate.period_seconds, rate.burst, rate.partition),
+    )
+    return QueueOptions(keys.limit, limits)
 
 
 def crontab(keys: JobsKeys, workers: Catalogue, store: JobStore, settings: JobsSettings) -> Crontab:

@@ -6,11 +6,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from headrace.config.keys import Keys
 from headrace.jobs.cron import ANY_ZONE, Cron
-from headrace.jobs.errors import BadCron, BadStore
+from headrace.jobs.errors import BadCron, BadLimit, BadStore
+from headrace.jobs.rate import check_partition
 from headrace.jobs.stores.urls import store_of
 from headrace.jobs.upkeep.crontab import CatchUp
 from headrace.stages.job_options import WorkerField
-from headrace.stages.options import CountField, DurationField, refused
+from headrace.stages.options import CountField, DurationField, RateField, refused
 
 GRACE_SECONDS: Final = 15.0
 """What running jobs are given at the end unless the file says otherwise."""
@@ -44,10 +45,58 @@ def _age(value: object) -> object:
     return {"age": value} if isinstance(value, str) else value
 
 
+def _rate(value: object) -> object:
+    return {"rate": value} if isinstance(value, str) else value
+
+
+def _count(value: object) -> object:
+    return {"count": value} if isinstance(value, int | str) else value
+
+
+def _partition(value: str) -> str:
+    try:
+        check_partition(value)
+    except BadLimit as error:
+        refusal = refused("bad_value", str(error))
+    else:
+        return value
+    raise refusal
+
+
+_Partition = Annotated[str, AfterValidator(_partition)]
+
+
+class RateLimitKeys(Keys):
+    """How many jobs may start in a time, over all processes; with a `partition`, for each of its values."""
+
+    rate: RateField
+    burst: Annotated[CountField, Field(ge=1)] | None = None
+    partition: _Partition | None = None
+
+
+class GlobalLimitKeys(Keys):
+    """How many jobs may run at a time, over all processes; with a `partition`, for each of its values."""
+
+    count: Annotated[CountField, Field(ge=1)]
+    partition: _Partition | None = None
+
+
 class QueueKeys(Keys):
-    """How many jobs of a queue run here at a time."""
+    """How many jobs of a queue run here at a time, and what holds for all processes together."""
 
     limit: Annotated[CountField, Field(ge=1)] = LIMIT
+    rate_limit: Annotated[RateLimitKeys | None, BeforeValidator(_rate)] = None
+    global_limit: Annotated[GlobalLimitKeys | None, BeforeValidator(_count)] = None
+
+    @model_validator(mode="after")
+    def _one_partition(self) -> "QueueKeys":
+        rate, at_once = self.rate_limit, self.global_limit
+        if rate is None or at_once is None or None in {rate.partition, at_once.partition}:
+            return self
+        if rate.partition != at_once.partition:
+            why = "both limits may be partitioned by one thing only: name the same one, or leave one out"
+            raise refused("bad_value", why, path=["global_limit", "partition"])
+        return self
 
 
 class CronKeys(Keys):

@@ -84,5 +84,5 @@ def _imported(module: str) -> object:
         raise BadModule(module, "cannot be found: check its name, and that its folder is on Python's path")
     try:
         return import_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a module that is imported can raise anything
         raise BadModule(module, f"cannot be imported: {describe(error)}") from error

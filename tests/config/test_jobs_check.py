@@ -8,6 +8,10 @@ import pytest
 from headrace.config.config import Config
 from headrace.config.files import load_text
 from headrace.config.findings import ConfigError, Finding
+from headrace.config.jobs_build import build_jobs
+from headrace.jobs.jobs import QueueOptions
+from headrace.jobs.limits import GlobalLimit, QueueLimits
+from headrace.jobs.rate import RateLimit
 from tests.fakes.config_stages import catalogue
 
 MODULE = "tests.fakes.job_workers"
@@ -83,6 +87,25 @@ ROWS: list[tuple[str, str, int, int, str]] = [
     ("jobs: {store: 'memory:', queues: {a: true}}", "bad-value", 1, 38, "not true or false"),
     ("jobs: {store: 'memory:', queues: {a: ten}}", "bad-value", 1, 38, "a whole number"),
     ("jobs: {store: 'memory:', queues: {a: {limits: 1}}}", "unknown-key", 1, 39, "has no key `limits`"),
+    ("jobs: {store: 'memory:', queues: {a: {rate_limit: 5}}}", "bad-value", 1, 51, "rate_limit"),
+    ("jobs: {store: 'memory:', queues: {a: {global_limit: 0}}}", "bad-value", 1, 53, "1 or more"),
+    (
+        "jobs: {store: 'memory:', queues: {a: {rate_limit: {rate: 1/s, partition: ''}}}}",
+        "bad-value",
+        1,
+        63,
+        "path",
+    ),
+    (
+        (
+            "jobs:\n store: 'memory:'\n modules: json\n queues:\n  a:\n   rate_limit: {rate: 1/s, partition: args.a}\n"
+            "   global_limit: {count: 1, partition: args.b}"
+        ),
+        "bad-value",
+        7,
+        40,
+        "by one thing only",
+    ),
     ("jobs: {store: 'memory:', modules: [no.such]}", "bad-import", 1, 36, "cannot be found"),
     ("jobs: {store: 'memory:', modules: json}", "bad-import", 1, 35, "decorate a function"),
     (
@@ -213,3 +236,22 @@ def test_a_registry_has_a_worker_that_records() -> None:
         load_text(f"{text} b: {{type: registry_add, subscribe_to: a, {stage}}}", environ={})
     (found,) = caught.value.findings
     assert "record=True" in found.message
+
+
+def test_a_queue_has_limits_over_all_processes() -> None:
+    text = f"""
+jobs:
+  store: 'memory:'
+  {MODULES}
+  queues:
+    a: {{limit: 4, rate_limit: 100/s, global_limit: 8}}
+    b: {{rate_limit: {{rate: 10/m, burst: 3, partition: args.customer}}}}
+"""
+    configured = checked(text).jobs
+    assert configured is not None
+    jobs = build_jobs(configured)
+    assert jobs._options == {
+        "a": QueueOptions(4, QueueLimits(GlobalLimit(8), RateLimit(100, 1))),
+        "b": QueueOptions(10, QueueLimits(None, RateLimit(10, 60, 3, "args.customer"))),
+    }
+    assert build_jobs(configured, is_running=False)._options == {}

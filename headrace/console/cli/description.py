@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from headrace.config.config import Config, ConfiguredStage
 from headrace.config.files import load_files
 from headrace.config.findings import ConfigError
+from headrace.config.jobs_check import ConfiguredJobs
 from headrace.config.model import SubscriptionKeys
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.output import print_json
@@ -37,13 +38,27 @@ def as_text(config: Config) -> str:
     """Return a line for the file, one for each stage with its edges, and one for each metric below its stage."""
     where = "does not listen" if config.listen is None else f"listens on {config.listen.address}"
     lines = [f"{config.file}: fine. The pipeline {config.name} {where} and has {len(config.stages)} stages:"]
-    names = max(len(stage.name) for stage in config.stages)
-    types = max(len(stage.type.name) for stage in config.stages)
+    names = max((len(stage.name) for stage in config.stages), default=0)
+    types = max((len(stage.type.name) for stage in config.stages), default=0)
     for stage in config.stages:
         edges = f"  <- {', '.join(map(_edge, stage.keys.subscribe_to))}" if stage.keys.subscribe_to else ""
         lines.append(f"  {stage.name:{names}}  {stage.type.name:{types}}{edges}".rstrip())
         lines += [f"  {'':{names}}  exports {export.name}" for export in config.exports if export.stage == stage.name]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(jobs_text(config.jobs) if config.jobs else ())])
+
+
+def jobs_text(jobs: ConfiguredJobs) -> list[str]:
+    """Return a line for each queue, worker and entry of the crontab; the store's URL may hold secrets."""
+    lines = [f"  jobs are kept in {scheme_of(jobs.keys.store)}"]
+    lines += [f"  queue {name}: {queue.limit} at a time" for name, queue in jobs.keys.queues.items()]
+    lines += [f"  worker {worker.name}: queue {worker.options.queue}" for worker in jobs.workers]
+    lines += [f"  cron {entry.known_as}: {entry.schedule}, {entry.worker}" for entry in jobs.keys.cron]
+    return lines
+
+
+def scheme_of(url: str) -> str:
+    """Return which store a URL is of."""
+    return url.partition(":")[0]
 
 
 def as_values(config: Config) -> dict[str, object]:
@@ -53,7 +68,20 @@ def as_values(config: Config) -> dict[str, object]:
         "pipeline": config.name,
         "listen": None if config.listen is None else str(config.listen.address),
         "stages": [_stage(stage) for stage in config.stages],
+        "jobs": None if config.jobs is None else _jobs(config.jobs),
         "metrics": [{"metric": found.name, "kind": found.kind, "stage": found.stage} for found in config.exports],
+    }
+
+
+def _jobs(jobs: ConfiguredJobs) -> dict[str, object]:
+    return {
+        "store": scheme_of(jobs.keys.store),
+        "queues": {name: queue.limit for name, queue in jobs.keys.queues.items()},
+        "workers": [{"worker": worker.name, "queue": worker.options.queue} for worker in jobs.workers],
+        "cron": [
+            {"name": entry.known_as, "schedule": entry.schedule, "timezone": entry.timezone, "worker": entry.worker}
+            for entry in jobs.keys.cron
+        ],
     }
 
 

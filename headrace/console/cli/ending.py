@@ -17,6 +17,16 @@ _SAID: Final = frozenset({"filtered", "overflow", "error", "crash", "cancelled"}
 
 
 @dataclass(frozen=True, slots=True)
+class JobsEnded:
+    """How many attempts of jobs ended in a run, by how they did; those that `failed` are tried again."""
+
+    completed: int = 0
+    failed: int = 0
+    discarded: int = 0
+    cancelled: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Ending:
     """The end of a run that was begun.
 
@@ -30,6 +40,7 @@ class Ending:
     refusal: HeadraceError | None = None
     is_cut_short: bool = False
     mask: Callable[[str], str] = str
+    jobs: JobsEnded | None = None
 
     @property
     def exit_code(self) -> ExitCode:
@@ -51,6 +62,8 @@ class Ending:
                 found.append(f"{_events(outcome.events_lost)} got lost on the way")
             if not (found or outcome.is_completed or outcome.is_drained):
                 found.append("not all that was taken in went through")
+        if self.jobs is not None and self.jobs.discarded:
+            found.append(f"{_jobs(self.jobs.discarded)} failed for good")
         if self.is_cut_short:
             found.append("a second signal ended it before it was drained")
         return found
@@ -63,6 +76,8 @@ class Ending:
         for stage in self.snapshot.stages:
             left_out.update({reason: count for reason, count in stage.discarded.items() if reason not in _SAID})
         found = [_left_out(reason, count) for reason, count in left_out.items() if count]
+        if self.jobs is not None and self.jobs.failed:
+            found.append(f"{_jobs(self.jobs.failed)} failed and will be tried again")
         for stage in self.snapshot.stages:
             found += [_refused(family) for family in stage.families if family.refused]
         return found
@@ -75,13 +90,11 @@ class Ending:
         if self.outcome is None:
             return "a signal ended it before it had started"
         end = "drained" if self.outcome.is_drained else "all stages have completed"
+        done = f"; {_jobs(self.jobs.completed)} completed" if self.jobs is not None else ""
         if omissions:
-            return f"{end}, but {' and '.join(omissions)}"
-        return (
-            f"{end}: all that was taken in went through"
-            if self.outcome.is_drained
-            else f"{end}, and all events went through"
-        )
+            return f"{end}, but {' and '.join(omissions)}{done}"
+        how = ": all that was taken in went through" if self.outcome.is_drained else ", and all events went through"
+        return f"{end}{how}{done}"
 
 
 def _left_out(reason: str, count: int) -> str:
@@ -95,3 +108,7 @@ def _refused(family: Family) -> str:
 
 def _events(count: int) -> str:
     return f"{count:,} event" if count == 1 else f"{count:,} events"
+
+
+def _jobs(count: int) -> str:
+    return f"{count:,} job" if count == 1 else f"{count:,} jobs"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from headrace.config.files import load_file
 from headrace.config.findings import ConfigError
 from headrace.config.pipeline import Pipeline
-from headrace.console.cli.ending import Ending
+from headrace.console.cli.ending import Ending, JobsEnded
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.logs import JsonFormatter, LevelName, LineFormatter, logging_to
 from headrace.console.cli.output import print_json
@@ -34,6 +34,7 @@ class RunOptions:
     summary: bool | None = None
     as_json: bool = False
     log_level: LevelName = "info"
+    is_forever: bool = False
 
 
 def run_file(options: RunOptions) -> ExitCode:
@@ -42,6 +43,7 @@ def run_file(options: RunOptions) -> ExitCode:
         pipeline = Pipeline.from_config(load_file(options.file, runs_alone=True))
     except ConfigError as error:
         return _refuse(options, error)
+    pipeline.is_forever = options.is_forever
     with _reporting(options, pipeline) as progress:
         try:
             listening = _listening(pipeline)
@@ -50,7 +52,7 @@ def run_file(options: RunOptions) -> ExitCode:
             return _end(options, pipeline, None, Ending(None, None, 0.0, error, mask=_mask(pipeline)))
         drain_seconds = DRAIN_SECONDS if options.drain_seconds is None else options.drain_seconds
         ending = asyncio.run(attend(pipeline, Plan(listening, progress, drain_seconds)))
-        ending = replace(ending, mask=_mask(pipeline))
+        ending = replace(ending, mask=_mask(pipeline), jobs=_jobs_ended(pipeline))
         LOG.log(_level(ending), "pipeline %r ended: %s", pipeline.name, ending.verdict())
     return _end(options, pipeline, listening, ending)
 
@@ -80,6 +82,13 @@ def _reporting(options: RunOptions, pipeline: Pipeline) -> Iterator[Progress | N
         handler.setFormatter(JsonFormatter(pipeline.name, names, with_tracebacks=with_tracebacks, mask=mask))
         with logging_to(handler, options.log_level):
             yield None
+
+
+def _jobs_ended(pipeline: Pipeline) -> JobsEnded | None:
+    meter = pipeline.jobs.meter if pipeline.jobs else None
+    if meter is None:
+        return None
+    return JobsEnded(*(meter.finished([outcome]) for outcome in ("completed", "failed", "discarded", "cancelled")))
 
 
 def _mask(pipeline: Pipeline) -> Callable[[str], str]:

@@ -22,6 +22,9 @@ def run(  # noqa: PLR0913 - to typer each option is a parameter
         float | None,
         typer.Option(min=0.0, help="How long a drain may take before the rest is stopped.", show_default="30"),
     ] = None,
+    forever: Annotated[
+        bool, typer.Option("--forever", help="Go on when nothing is left to do, until a signal ends it.")
+    ] = False,
     progress: Annotated[
         bool | None,
         typer.Option(
@@ -45,6 +48,7 @@ def run(  # noqa: PLR0913 - to typer each option is a parameter
 ) -> None:
     """Run what a config file describes, until it ends.
 
+    It ends when all stages have completed, and no job is available or executing.
     SIGTERM, SIGINT and SIGHUP drain it: sources take in nothing more, and
     what is under way goes through. A second signal ends it at once.
 
@@ -53,5 +57,5 @@ def run(  # noqa: PLR0913 - to typer each option is a parameter
     """
     from headrace.console.cli.invocation import RunOptions, run_file
 
-    options = RunOptions(file, drain_seconds, progress, summary, as_json, log_level.value)
+    options = RunOptions(file, drain_seconds, progress, summary, as_json, log_level.value, forever)
     raise typer.Exit(run_file(options))

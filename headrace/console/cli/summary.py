@@ -1,6 +1,7 @@
 """The end of a run as a table for people, or as JSON: what went through, what the metrics say, where to look next."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
@@ -78,6 +79,7 @@ def summary_json(name: str, file: str, url: str | None, ending: Ending) -> dict[
         "troubles": ending.troubles(),
         "omissions": ending.omissions(),
         "seconds": round(ending.seconds, 3),
+        "jobs": None if ending.jobs is None else asdict(ending.jobs),
         "stages": [] if snapshot is None else [_stage_json(stage) for stage in snapshot.stages],
         "edges": [] if snapshot is None else _edges_json(snapshot),
         "metrics": []

@@ -1,0 +1,87 @@
+"""`headrace run` and `validate` of a config with jobs."""
+
+import json
+import signal
+import sqlite3
+from pathlib import Path
+
+from tests.console.cli.command import document, run, started
+from tests.console.cli.job_files import STAGES, write_files
+
+
+def rows(folder: Path) -> list[tuple[str, int]]:
+    connection = sqlite3.connect(folder / "work.db")
+    try:
+        found: list[tuple[str, int]] = connection.execute("SELECT state, attempt FROM oban_jobs ORDER BY id").fetchall()
+    finally:
+        connection.close()
+    return found
+
+
+def test_a_run_enqueues_works_off_and_says_how_many(tmp_path: Path) -> None:
+    write_files(tmp_path)
+    done = run(tmp_path, "run", "work.yaml", "--json")
+    assert (done.returncode, done.stderr.count("ERROR")) == (0, 0), done.stderr
+    told = document(done.stdout)
+    assert told["jobs"] == {"completed": 20, "failed": 0, "discarded": 0, "cancelled": 0}
+    assert "20 jobs completed" in str(told["verdict"])
+    assert rows(tmp_path) == [("completed", 1)] * 20
+
+
+def test_a_job_that_failed_for_good_makes_the_run_fail(tmp_path: Path) -> None:
+    write_files(
+        tmp_path, STAGES.replace("worker: double, args: {number: event}", "worker: give_up, args: {why: \"'x'\"}")
+    )
+    done = run(tmp_path, "run", "work.yaml", "--json")
+    assert done.returncode == 1
+    assert document(done.stdout)["troubles"] == ["20 jobs failed for good"]
+
+
+def test_a_signal_puts_back_what_runs_at_no_cost(tmp_path: Path) -> None:
+    stages = STAGES.replace("count: 20", "count: 1").replace(
+        "worker: double, args: {number: event}", "worker: sleep, args: {seconds: 60}"
+    )
+    write_files(tmp_path, stages)
+    with started(tmp_path, "run", "work.yaml", "--json") as command:
+        assert command.process.stdout is not None
+        assert command.process.stdout.readline() == "asleep\n"
+        command.process.send_signal(signal.SIGTERM)
+        code, out, _ = command.end()
+    assert (code, document(out)["verdict"]) == (0, "drained: all that was taken in went through; 0 jobs completed")
+    assert rows(tmp_path) == [("available", 0)]
+
+
+def test_jobs_without_stages_run_for_ever_if_told_so(tmp_path: Path) -> None:
+    write_files(tmp_path, "")
+    with started(tmp_path, "run", "work.yaml", "--forever", "--json", "--log-level", "debug") as command:
+        command.until("pipeline")
+        command.process.send_signal(signal.SIGTERM)
+        assert command.end()[0] == 0
+
+
+def test_a_store_that_cannot_be_opened_is_said_in_a_sentence(tmp_path: Path) -> None:
+    write_files(tmp_path)
+    (tmp_path / "work.db").mkdir()
+    done = run(tmp_path, "run", "work.yaml")
+    assert done.returncode == 1
+    assert "work.db" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_validate_says_which_jobs_there_are(tmp_path: Path) -> None:
+    write_files(tmp_path, "")
+    done = run(tmp_path, "validate", "work.yaml")
+    assert done.returncode == 0, done.stderr
+    for words in ("jobs are kept in sqlite", "queue default: 5 at a time", "worker double", "cron yearly: 0 3 1 1 *"):
+        assert words in done.stdout
+    (file,) = json.loads(run(tmp_path, "validate", "work.yaml", "--json").stdout)["files"]
+    assert file["jobs"]["queues"] == {"default": 5}
+    assert [each["worker"] for each in file["jobs"]["workers"]] == ["double", "give_up", "sleep"]
+
+
+def test_validate_without_imports_imports_no_worker(tmp_path: Path) -> None:
+    write_files(tmp_path, "")
+    (tmp_path / "workers.py").write_text("raise SystemExit('imported')")
+    assert run(tmp_path, "validate", "work.yaml", "--no-import").returncode == 0
+    done = run(tmp_path, "validate", "work.yaml")
+    assert (done.returncode, "bad-import" in done.stderr) == (78, True), done.stderr
