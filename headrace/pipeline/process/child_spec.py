@@ -1,6 +1,6 @@
 """What a supervisor is told of a child: how it is made, when it is restarted; and what the supervisor tells of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Generic, Literal, TypeVar, cast
@@ -95,3 +95,10 @@ class ChildCount:
     active: int
     supervisors: int
     workers: int
+
+
+def counted(infos: Sequence[ChildInfo]) -> ChildCount:
+    """Count children by what is told of them."""
+    supervisors = sum(info.kind == "supervisor" for info in infos)
+    active = sum(info.ref is not None for info in infos)
+    return ChildCount(len(infos), active, supervisors, len(infos) - supervisors)

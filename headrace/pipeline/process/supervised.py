@@ -61,6 +61,11 @@ class Supervised:
             return False
         return not self.has_ended or (self.place in (Place.ENDED, Place.DOWN) and not self.process.is_final)
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether its spec stays when it has ended: a temporary child's does not, nor that of one started later."""
+        return self.spec is not None and self.restart != "temporary"
+
     def stop_for_now(self) -> None:
         """Have it end within its shutdown time; what follows is its supervisor's to decide."""
         process = self.process

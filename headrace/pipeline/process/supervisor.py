@@ -20,7 +20,7 @@ from headrace.ground.errors import (
 )
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.child import Child
-from headrace.pipeline.process.child_spec import ChildCount, ChildInfo, ChildSpec
+from headrace.pipeline.process.child_spec import ChildCount, ChildInfo, ChildSpec, counted
 from headrace.pipeline.process.lifetime import begin, leave
 from headrace.pipeline.process.process import ExitReason, Process, State
 from headrace.pipeline.process.ref import Ref, S
@@ -174,10 +174,7 @@ class Supervisor(Process[object]):
 
     def count_children(self) -> ChildCount:
         """Return how many children there are."""
-        infos = self.which_children()
-        supervisors = sum(info.kind == "supervisor" for info in infos)
-        active = sum(info.ref is not None for info in infos)
-        return ChildCount(len(infos), active, supervisors, len(infos) - supervisors)
+        return counted(self.which_children())
 
     @overload
     def whereis(self, name: str) -> Ref[object]: ...
@@ -354,9 +351,8 @@ class Supervisor(Process[object]):
             child.process.restart()
             return
         names = concerned(self.strategy, list(self.children), name)
-        LOG.warning(
-            "restarting %r, and with it %s", name, ", ".join(each for each in names if each != name) or "nobody"
-        )
+        others = ", ".join(each for each in names if each != name) or "nobody"
+        LOG.warning("restarting %r, and with it %s", name, others)
         child.place = Place.DOWN
         self._group.gather(self.children.values(), set(names))
 
@@ -365,8 +361,7 @@ class Supervisor(Process[object]):
         child.process.conclude(reason)
         name = child.process.name
         child.place = Place.ENDED
-        is_kept = child.spec is not None and child.restart != "temporary"
-        if not is_kept and self.children.get(name) is child:
+        if not child.is_kept and self.children.get(name) is child:
             del self.children[name]
 
     def _report(self, reason: BaseException) -> None:
