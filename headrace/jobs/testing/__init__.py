@@ -3,6 +3,17 @@
 from headrace.jobs.testing.clock import JobsClock
 from headrace.jobs.testing.drained import Drained
 from headrace.jobs.testing.errors import BadJobsTest, JobFailed, JobNotRun, JobsTestError
+from headrace.jobs.testing.marked import tester_of
 from headrace.jobs.testing.tester import JobsTester, Mode
 
-__all__ = ["BadJobsTest", "Drained", "JobFailed", "JobNotRun", "JobsClock", "JobsTestError", "JobsTester", "Mode"]
+__all__ = [
+    "BadJobsTest",
+    "Drained",
+    "JobFailed",
+    "JobNotRun",
+    "JobsClock",
+    "JobsTestError",
+    "JobsTester",
+    "Mode",
+    "tester_of",
+]

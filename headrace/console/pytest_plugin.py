@@ -1,0 +1,54 @@
+"""The pytest plugin: the fixtures and the marker by which a project tests its workers.
+
+It imports nothing of jobs until a test asks for them, so that pytest starts as quickly as before.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from headrace.jobs.testing.clock import JobsClock
+    from headrace.jobs.testing.tester import JobsTester
+
+MARKER: Final = "headrace_jobs"
+MODULES: Final = "headrace_jobs_modules"
+MODE: Final = "headrace_jobs_mode"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take in what a project says for all its tests."""
+    parser.addini(MODULES, "modules whose workers tests enqueue to, and run", type="args", default=[])
+    parser.addini(
+        MODE, "what is done with enqueued jobs: manual keeps them, inline runs them at once", default="manual"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    line = (
+        f"{MARKER}(mode=, modules=, workers=, settings=): of whom the fixture {MARKER} has jobs, and how it runs them"
+    )
+    config.addinivalue_line("markers", line)
+
+
+@pytest.fixture
+def headrace_jobs(request: pytest.FixtureRequest) -> "Iterator[JobsTester]":
+    """A `JobsTester` to which the project's workers enqueue during the test; it needs no event loop.
+
+    Which workers, and what is done with their jobs, the marker `headrace_jobs` says, the nearest one first, and then
+    the options `headrace_jobs_modules` and `headrace_jobs_mode`.
+    """
+    from headrace.jobs.testing.marked import tester_of
+
+    of_project = {"modules": request.config.getini(MODULES), "mode": request.config.getini(MODE)}
+    markers = [(marker.args, marker.kwargs) for marker in request.node.iter_markers(MARKER)]
+    with tester_of([*markers, ((), of_project)]) as tester:
+        yield tester
+
+
+@pytest.fixture
+def headrace_jobs_clock(headrace_jobs: "JobsTester") -> "JobsClock":
+    """The clock of the jobs: it stands still, and `move(seconds)` makes available what is due by then."""
+    return headrace_jobs.clock
