@@ -24,6 +24,7 @@ from headrace.jobs.errors import NoQueue, NotSqlite, QueueTaken
 from headrace.jobs.executor import Executor, Surroundings
 from headrace.jobs.groups import groups_of
 from headrace.jobs.handing_on import hand_on
+from headrace.jobs.heeding import Heeding
 from headrace.jobs.job import Acknowledgement, Inserted, Job, MetaChange, NewJob, State
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.limits import QueueLimits
@@ -118,6 +119,8 @@ class Jobs:
             name: QueueOptions(said) if isinstance(said, int) else said for name, said in (queues or {}).items()
         }
         self.meter = Meter(catalogue, self.settings.now)
+        self._heeding = Heeding(store, {name: one.limit for name, one in self._options.items()})
+        self._is_held = False
         self._taken: set[str] = set()
         self._former: list[JobQueue] = []
         self._scheduler: Scheduler | None = None
@@ -178,6 +181,7 @@ class Jobs:
 
     def hold(self) -> None:
         """Claim nothing more until it is closed; what runs goes on."""
+        self._is_held = True
         for queue in self.queues.values():
             queue.pause()
 
@@ -310,7 +314,9 @@ class Jobs:
         if not self._options:
             return
         execute = self._executor()
-        kept = {one.queue: one for one in await self.store.queue_settings()}
+        settings = await self.store.queue_settings()
+        self._heeding.hear(settings)
+        kept = {one.queue: one for one in settings}
         for name, options in self._options.items():
             said = kept.get(name)
             claimant = Claimant(self.settings.node, uuid.uuid4().hex, name, self.catalogue.names, options.limits)
@@ -401,7 +407,7 @@ class Jobs:
         self._noted[running.id] = running
 
     async def _watch(self) -> None:
-        """Now and then, see what was cancelled elsewhere, and write what running jobs noted down."""
+        """Now and then, see what was cancelled or said of queues elsewhere, and write what running jobs noted down."""
         for turn in count():
             await asyncio.sleep(WATCH_SECONDS)
             try:
@@ -409,6 +415,9 @@ class Jobs:
                     await self._name_strangers()
                 for queue in list(self.queues.values()):
                     await queue.look_after()
+                if not self._is_held:
+                    await self._heeding.look(self.queues)
+                    self._fit_threads()
                 await self._write_notes()
             except HeadraceError as error:
                 LOG.error("the store cannot be asked what was cancelled, nor told how far jobs are: %s", error)

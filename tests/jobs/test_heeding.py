@@ -1,0 +1,50 @@
+"""What is said about queues elsewhere."""
+
+import pytest
+
+from headrace.jobs.heeding import Heeding
+from headrace.jobs.job import Completed, Job, Outcome
+from headrace.jobs.queue import JobQueue
+from headrace.jobs.stores.memory.store import MemoryStore
+from headrace.jobs.stores.store import Claimant
+from headrace.pipeline.process.scheduler import Scheduler
+
+pytestmark = pytest.mark.asyncio
+
+
+async def complete(_: Job) -> Outcome:
+    return Completed()
+
+
+def queue_of(store: MemoryStore) -> JobQueue:
+    return JobQueue(Claimant("here", "u-1", "default"), 5, store, complete, Scheduler())
+
+
+async def test_a_queue_pauses_goes_on_and_scales_as_is_said_elsewhere() -> None:
+    store = MemoryStore()
+    queue, heeding = queue_of(store), Heeding(store, {"default": 5})
+    await store.change_queue("default", is_paused=True, limit=7)
+    await heeding.look({"default": queue})
+    assert (queue.is_paused, queue.limit) == (True, 7)
+    await store.change_queue("default", is_paused=False)
+    await heeding.look({"default": queue})
+    assert (queue.is_paused, queue.limit) == (False, 7)
+    await store.forget_queue("default")
+    await heeding.look({"default": queue})
+    assert (queue.is_paused, queue.limit) == (False, 5)
+
+
+async def test_what_was_said_here_stands_until_something_else_is_said() -> None:
+    store = MemoryStore()
+    await store.change_queue("default", limit=7)
+    queue, heeding = queue_of(store), Heeding(store, {"default": 5})
+    heeding.hear(await store.queue_settings())
+    queue.pause()
+    await heeding.look({"default": queue})
+    assert (queue.is_paused, queue.limit) == (True, 5)
+
+
+async def test_queues_of_others_are_left_alone() -> None:
+    store = MemoryStore()
+    await store.change_queue("mails", limit=7)
+    await Heeding(store, {"default": 5}).look({})
