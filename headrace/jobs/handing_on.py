@@ -3,7 +3,7 @@
 from typing import Final, Protocol
 
 from headrace.jobs.groups import Group
-from headrace.jobs.job import Job
+from headrace.jobs.job import Job, State
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.outcomes import RECORDED, RESULT
 from headrace.jobs.running_job import RESULTS
@@ -15,6 +15,9 @@ FEW: Final = 8
 
 _ALL: Final = 100_000
 """Steps that are read."""
+
+
+_DONE: Final[frozenset[State]] = frozenset({"completed"})
 
 
 class Finds(Protocol):
@@ -41,7 +44,8 @@ async def hand_on(store: Finds, job: Job) -> None:
 async def _steps(store: Finds, group: Group, names: list[str]) -> dict[str, Job]:
     if len(names) > FEW:
         wanted = frozenset(names)
-        found = await store.find(JobFilter(meta=group.meta), _ALL)
+        found = await store.find(JobFilter(states=_DONE, meta=group.meta), _ALL)
         return {name_of(step): step for step in found if name_of(step) in wanted}
-    steps = [step for name in names for step in await store.find(JobFilter(meta={**group.meta, NAME: name}), 1)]
+    which = [JobFilter(states=_DONE, meta={**group.meta, NAME: name}) for name in names]
+    steps = [step for one in which for step in await store.find(one, 1)]
     return {name_of(step): step for step in steps}

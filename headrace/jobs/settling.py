@@ -6,6 +6,7 @@ killed in between has lost nothing, and the next look finds what is left to do.
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final, Protocol
 
 from headrace.ground.errors import HeadraceError
@@ -22,6 +23,9 @@ MEMBER_LIMIT: Final = 100_000
 
 CALLBACK_LIMIT: Final = 10
 """Callbacks of one batch that are looked at; there are at most three."""
+
+AT_ONCE: Final = 100
+"""Groups that are settled at a time: their questions reach the store together."""
 
 AGAIN_SECONDS: Final = 1.0
 """How long it waits after a store that failed, before it tries again."""
@@ -57,22 +61,33 @@ async def settle(store: Settles, group: Group) -> set[Group]:
 
     Return the other groups that this has changed. On cancellation a part of it may be done.
     """
+    if group.key == "chain_id":
+        await _settle_chain(store, group)
+        return set()
     if not await store.has(JobFilter(states=_SUSPENDED, meta=group.meta)):
         return set()
-    if group.key == "workflow_id":
-        return await _settle_workflow(store, group)
-    if group.key == "batch_id":
-        return await _settle_batch(store, group)
-    await _settle_chain(store, group)
-    return set()
+    return await (_settle_workflow if group.key == "workflow_id" else _settle_batch)(store, group)
 
 
 async def settle_all(store: Settles, groups: Iterable[Group]) -> None:
-    """Settle groups, and all that are changed by that."""
-    waiting = dict.fromkeys(groups)
+    """Settle groups, many at a time, and all that are changed by that. Raises the store's first error."""
+    waiting = set(groups)
     while waiting:
-        group, _ = waiting.popitem()
-        waiting.update(dict.fromkeys(await settle(store, group)))
+        some = list(islice(waiting, AT_ONCE))
+        waiting.difference_update(some)
+        if len(some) == 1:
+            waiting |= await settle(store, some[0])
+            continue
+        failed: HeadraceError | None = None
+        tasks: list[asyncio.Task[set[Group]]] = []
+        try:
+            async with asyncio.TaskGroup() as together:
+                tasks += [together.create_task(settle(store, group)) for group in some]
+        except* HeadraceError as errors:
+            failed = next(error for error in errors.exceptions if isinstance(error, HeadraceError))
+        if failed is not None:
+            raise failed
+        waiting.update(*(task.result() for task in tasks))
 
 
 async def _settle_workflow(store: Settles, group: Group) -> set[Group]:
@@ -98,10 +113,9 @@ async def _settle_batch(store: Settles, group: Group) -> set[Group]:
 
 async def _settle_chain(store: Settles, group: Group) -> None:
     """Let go of the oldest, unless one of them may run already."""
-    if not await store.has(JobFilter(states=INCOMPLETE - _SUSPENDED, meta=group.meta)):
-        held = JobFilter(states=_SUSPENDED, meta=group.meta)
-        first = await store.find(held, 1, is_newest_first=False)
-        await _apply(store, Verdict(release=[job.id for job in first]))
+    first = await store.find(JobFilter(states=_SUSPENDED, meta=group.meta), 1, is_newest_first=False)
+    if first and not await store.has(JobFilter(states=INCOMPLETE - _SUSPENDED, meta=group.meta)):
+        await _apply(store, Verdict(release=[first[0].id]))
 
 
 async def _doubles(store: Settles, jobs: Sequence[Job]) -> dict[int, State]:

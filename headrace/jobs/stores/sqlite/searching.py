@@ -101,7 +101,7 @@ def _conditions(which: JobFilter) -> Iterator[Condition]:
 
 def _of_meta(key: str, text: str) -> Condition:
     """Return the condition of a key of the meta, in the very words of its index if it has one."""
-    if key in GROUP_KEYS:
+    if key in GROUP_KEYS or key == "name":
         return condition(f"meta_{key}"), [text]
     path = f'$."{key}"'
     return condition("meta_text"), [path, path, text]

@@ -32,5 +32,7 @@ meta <> '{}' and iif(json_valid(meta), json_extract(meta, '$.workflow_id'), null
 meta <> '{}' and iif(json_valid(meta), json_extract(meta, '$.batch_id'), null) = ?
 -- meta_chain_id
 meta <> '{}' and iif(json_valid(meta), json_extract(meta, '$.chain_id'), null) = ?
+-- meta_name
+iif(json_valid(meta), json_extract(meta, '$.name'), null) = ?
 -- meta_text
 iif(json_valid(meta), json_type(meta, ?), null) = 'text' and json_extract(meta, ?) = ?
