@@ -1,0 +1,86 @@
+"""Which of the jobs: by number, or by what they have in common."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from headrace.console.cli.job_target import misuse
+from headrace.jobs.job import STATES, State
+from headrace.jobs.job_filter import JobFilter, Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a command was told of the jobs it is about; what is empty is not asked for."""
+
+    states: Sequence[str] = ()
+    queues: Sequence[str] = ()
+    workers: Sequence[str] = ()
+    tags: Sequence[str] = ()
+    args: Sequence[str] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was said."""
+        return not (self.states or self.queues or self.workers or self.tags or self.args)
+
+    def filter(self, ids: Iterable[int] = (), before_id: int | None = None) -> JobFilter:
+        """Return the same as a filter. Raises `UsageError`."""
+        numbers = frozenset(ids)
+        return JobFilter(
+            ids=numbers or None,
+            states=frozenset(map(_state, self.states)) or None,
+            queues=frozenset(self.queues) or None,
+            workers=frozenset(self.workers) or None,
+            tags=frozenset(tag.strip().lower() for tag in self.tags) or None,
+            args={path: _scalar(path, value) for path, value in named_values(self.args).items()},
+            before_id=before_id,
+        )
+
+
+def numbers_of(words: Sequence[str]) -> list[int]:
+    """Return the numbers of jobs. Raises `UsageError`."""
+    for word in words:
+        if not word.isascii() or not word.isdigit():
+            raise misuse(f"{word!r} is no number of a job: write numbers, as in 17 18")
+    return [int(word) for word in words]
+
+
+def named_values(words: Sequence[str]) -> dict[str, object]:
+    """Return `name=value` words as values: JSON where it is some, and text otherwise. Raises `UsageError`."""
+    found: dict[str, object] = {}
+    for word in words:
+        name, sign, text = word.partition("=")
+        if not (name and sign):
+            raise misuse(f"{word!r} is no argument: write name=value, as in sku=abc or number=7")
+        try:
+            found[name] = json.loads(text)
+        except ValueError:
+            found[name] = text
+    return found
+
+
+def is_confirmed(question: str, *, is_yes: bool) -> bool:
+    """Ask on a terminal, and wait for the answer. Raises `UsageError` where nobody could answer."""
+    if is_yes:
+        return True
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise misuse(f"{question} Add --yes to do it: nobody is there to be asked")
+    print(f"{question} Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def _state(word: str) -> State:
+    for state in STATES:
+        if state == word:
+            return state
+    raise misuse(f"{word!r} is no state of a job: write one of {', '.join(STATES)}")
+
+
+def _scalar(path: str, value: object) -> Scalar:
+    if isinstance(value, Mapping | list):
+        raise misuse(f"the value of {path} in --args must be text, a number, true, false or null")
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return str(value)

@@ -1,0 +1,109 @@
+"""Which jobs a command is about: the store of a config file or of a URL, opened for as long as the command runs."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from headrace.config.files import load_file
+from headrace.config.findings import ConfigError
+from headrace.config.jobs_build import build_jobs
+from headrace.config.jobs_check import ConfiguredJobs
+from headrace.config.jobs_keys import JobsKeys
+from headrace.console.cli.exit_code import ExitCode
+from headrace.console.cli.output import print_json
+from headrace.ground.errors import HeadraceError
+from headrace.jobs.catalogue import Catalogue
+from headrace.jobs.errors import BadStore
+from headrace.jobs.jobs import Jobs
+from headrace.jobs.stores.memory.store import MemoryStore
+from headrace.jobs.stores.sqlite.store import SqliteStore
+
+_EXAMPLE = "headrace jobs list shop.yaml, or --store sqlite:///shop.db"
+
+
+class UsageError(HeadraceError):
+    """The words of a command do not fit together; its exit code is 2."""
+
+
+def misuse(sentence: str) -> UsageError:
+    """Return the error that says so."""
+    return UsageError(sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A config file or the URL of a store, and never both; `words` is what else the command was told."""
+
+    file: str | None
+    url: str | None
+    words: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, words: list[str], url: str | None, *, are_more: bool = True) -> "Target":
+        """Take the file off the words, unless a URL was given. Raises `UsageError`."""
+        if url is None:
+            if not words:
+                raise misuse(f"name the config file or the store: {_EXAMPLE}")
+            target = cls(words[0], None, tuple(words[1:]))
+        else:
+            target = cls(None, url, tuple(words))
+        if target.words and not are_more:
+            raise misuse(f"{target.words[0]!r} is one word too many: {_EXAMPLE}")
+        return target
+
+    def configured(self, *, imports: bool) -> ConfiguredJobs:
+        """Return the jobs that are meant. Raises ConfigError, `BadStore` and `UsageError`."""
+        if self.file is None:
+            keys = JobsKeys.model_construct(store=self.url or "")
+            return ConfiguredJobs(keys, Catalogue())
+        jobs = load_file(self.file, imports=imports).jobs
+        if jobs is None:
+            raise misuse(f"{self.file} has no block `jobs:`: name a file that has one, or the store by --store")
+        return jobs
+
+    @asynccontextmanager
+    async def opened(self, *, imports: bool = False) -> AsyncIterator[Jobs]:
+        """Open the jobs while the block runs; nothing of them runs here."""
+        jobs = build_jobs(self.configured(imports=imports), is_running=False)
+        _check_there(jobs)
+        async with jobs:
+            yield jobs
+
+
+def _check_there(jobs: Jobs) -> None:
+    """Refuse what would make a new file of a slip, and what no other process can see."""
+    store = jobs.store
+    if isinstance(store, MemoryStore):
+        raise BadStore("memory", "is only seen by the process that it is in: a command needs one that is kept")
+    if isinstance(store, SqliteStore) and not store.path.exists():
+        raise BadStore("sqlite", f"has no file {store.path}: check the path, or run the config once")
+
+
+def run_command(work: Callable[[], Awaitable[ExitCode]], *, as_json: bool) -> ExitCode:
+    """Run a command on a loop of its own; print what is wrong with its config or its words."""
+    try:
+        return asyncio.run(_awaited(work))
+    except ConfigError as error:
+        if as_json:
+            print_json({"exit_code": int(ExitCode.CONFIG), "findings": error.as_json()})
+        else:
+            print(error.as_text(), file=sys.stderr)
+        return ExitCode.CONFIG
+    except UsageError as error:
+        return _refused(error, ExitCode.USAGE, as_json=as_json)
+    except HeadraceError as error:
+        return _refused(error, ExitCode.FAILED, as_json=as_json)
+
+
+async def _awaited(work: Callable[[], Awaitable[ExitCode]]) -> ExitCode:
+    return await work()
+
+
+def _refused(error: HeadraceError, code: ExitCode, *, as_json: bool) -> ExitCode:
+    if as_json:
+        print_json({"exit_code": int(code), "error": str(error)})
+    else:
+        print(f"headrace: {error}", file=sys.stderr)
+    return code

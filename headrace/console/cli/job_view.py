@@ -1,0 +1,97 @@
+"""Jobs as tables for people, and as plain values."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from headrace.jobs.job import Job
+
+_WIDTH = 140  # columns where no terminal says how many it has
+_ARGS_LENGTH = 60  # characters of args in a line of a list
+
+
+def show(*parts: RenderableType) -> None:
+    """Print to stdout, at the width of the terminal if there is one."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_WIDTH)
+    for part in parts:
+        console.print(part)
+
+
+def table_of(headings: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[str] = ()) -> Table:
+    """Return a table of texts; columns in `right` are set to the right."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in right else "left")
+    for row in rows:
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    return table
+
+
+def job_table(jobs: Sequence[Job]) -> Table:
+    """Return a line for each job."""
+    rows = [
+        (job.id, job.state, job.queue, job.worker, _short(job.args), f"{job.attempt}/{job.max_attempts}", _when(job))
+        for job in jobs
+    ]
+    return table_of(("job", "state", "queue", "worker", "args", "attempt", "since or at"), rows, ("job", "attempt"))
+
+
+def job_lines(job: Job) -> Table:
+    """Return all there is about one job."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in job_values(job).items():
+        if name != "errors" and value not in (None, [], {}):
+            table.add_row(Text(name), Text(_text(value)))
+    for error in job.errors:
+        table.add_row(Text(f"error of attempt {error.attempt}"), Text(f"{_iso(error.at)} {error.error}"))
+    return table
+
+
+def job_values(job: Job) -> dict[str, object]:
+    """Return a job as plain values, times as ISO 8601."""
+    return {
+        "id": job.id,
+        "state": job.state,
+        "queue": job.queue,
+        "worker": job.worker,
+        "args": job.args,
+        "meta": job.meta,
+        "tags": job.tags,
+        "attempt": job.attempt,
+        "max_attempts": job.max_attempts,
+        "priority": job.priority,
+        "inserted_at": _iso(job.inserted_at),
+        "scheduled_at": _iso(job.scheduled_at),
+        "attempted_at": _iso(job.attempted_at),
+        "completed_at": _iso(job.completed_at),
+        "cancelled_at": _iso(job.cancelled_at),
+        "discarded_at": _iso(job.discarded_at),
+        "attempted_by": job.attempted_by,
+        "errors": [{"attempt": one.attempt, "at": _iso(one.at), "error": one.error} for one in job.errors],
+    }
+
+
+def _when(job: Job) -> str:
+    ended = job.completed_at or job.cancelled_at or job.discarded_at
+    at = ended or (job.attempted_at if job.state == "executing" else job.scheduled_at)
+    return "" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def _short(args: object) -> str:
+    text = json.dumps(args, ensure_ascii=False)
+    return text if len(text) <= _ARGS_LENGTH else f"{text[: _ARGS_LENGTH - 1]}…"
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()

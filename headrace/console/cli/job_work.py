@@ -1,0 +1,146 @@
+"""What the commands about jobs do."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from headrace.console.cli.exit_code import ExitCode
+from headrace.console.cli.job_selection import Selection, is_confirmed, named_values, numbers_of
+from headrace.console.cli.job_target import Target, misuse
+from headrace.console.cli.job_view import job_lines, job_table, job_values, show
+from headrace.console.cli.output import print_json
+from headrace.ground.units import UnitError, parse_duration
+from headrace.jobs.errors import NoJob
+from headrace.jobs.job import NewJob, after
+from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.jobs import Jobs
+from headrace.jobs.stores.store import JobStore
+
+Change = Callable[[JobStore, JobFilter], Awaitable[list[int]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A change of many jobs: how it is said, and how it is done."""
+
+    word: str
+    past: str
+    change: Change
+
+
+VERBS = {
+    "retry": Verb("retry", "retried", lambda store, which: store.retry(which)),
+    "cancel": Verb("cancel", "cancelled", lambda store, which: store.cancel(which)),
+    "delete": Verb("delete", "deleted", lambda store, which: store.delete(which)),
+    "run-now": Verb("run now", "made available", lambda store, which: store.run_now(which)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NewWords:
+    """What a command was told of a job that is to be enqueued, beside its worker and arguments."""
+
+    queue: str | None = None
+    delay: str | None = None
+    priority: int | None = None
+    tags: tuple[str, ...] = ()
+
+
+async def list_jobs(
+    target: Target, selection: Selection, limit: int, before_id: int | None, *, as_json: bool
+) -> ExitCode:
+    """Print the newest jobs first."""
+    which = selection.filter(before_id=before_id)
+    async with target.opened() as jobs:
+        found = await jobs.store.find(which, limit)
+        total = await jobs.store.count(which)
+    if as_json:
+        print_json({"exit_code": 0, "total": total, "jobs": [job_values(job) for job in found]})
+    else:
+        show(job_table(found), f"{len(found):,} of {total:,} jobs")
+        if len(found) < total and found:
+            show(f"the next ones: --before {found[-1].id}")
+    return ExitCode.FINE
+
+
+async def show_jobs(target: Target, *, as_json: bool) -> ExitCode:
+    """Print all there is about some jobs; raises `NoJob`."""
+    numbers = numbers_of(target.words)
+    if not numbers:
+        raise misuse("name the jobs to show by their numbers, as in headrace jobs show shop.yaml 17")
+    async with target.opened() as jobs:
+        found = [(number, await jobs.store.get(number)) for number in numbers]
+    there = [job for _, job in found if job is not None]
+    missing = [number for number, job in found if job is None]
+    if missing:
+        raise NoJob(missing[0])
+    if as_json:
+        print_json({"exit_code": 0, "jobs": [job_values(job) for job in there]})
+    else:
+        show(*(job_lines(job) for job in there))
+    return ExitCode.FINE
+
+
+async def change_jobs(target: Target, verb: Verb, selection: Selection, *, is_yes: bool, as_json: bool) -> ExitCode:
+    """Change jobs by their numbers at once; those of a filter once it is said how many they are, and agreed to."""
+    numbers = numbers_of(target.words)
+    if not numbers and selection.is_empty:
+        raise misuse(
+            f"say which jobs to {verb.word}: by their numbers, or by --state, --queue, --worker, --tag or --args"
+        )
+    which = selection.filter(numbers)
+    async with target.opened() as jobs:
+        if not numbers:
+            count = await jobs.store.count(which)
+            if count and not is_confirmed(f"{count:,} jobs fit, to {verb.word} where that can be.", is_yes=is_yes):
+                return ExitCode.FAILED
+        changed = await verb.change(jobs.store, which)
+    missed = sorted(set(numbers) - set(changed))
+    if as_json:
+        print_json({"exit_code": int(bool(missed)), "changed": changed, "unchanged": missed})
+    else:
+        show(f"{len(changed):,} jobs {verb.past}")
+        if missed:
+            show(f"left as they are, or not there: {', '.join(map(str, missed))}")
+    return ExitCode.FAILED if missed else ExitCode.FINE
+
+
+async def enqueue_job(target: Target, words: NewWords, *, as_json: bool) -> ExitCode:
+    """Enqueue one job; where the config lists its worker's module, its arguments are checked."""
+    if not target.words:
+        raise misuse("name the worker and its arguments, as in headrace jobs enqueue shop.yaml shop.lookup sku=abc")
+    worker, *arguments = target.words
+    args = named_values(arguments)
+    async with target.opened(imports=True) as jobs:
+        job = _new(jobs, worker, args, words)
+        (inserted,) = await jobs.insert([job])
+    number = None if inserted is None else inserted.id
+    is_double = inserted is not None and inserted.is_conflict
+    if as_json:
+        print_json({"exit_code": 0, "id": number, "is_conflict": is_double})
+    elif number is None:
+        show("a middleware dropped the job")
+    else:
+        show(f"job {number} is there already, and the same" if is_double else f"job {number} is enqueued")
+    return ExitCode.FINE
+
+
+def _new(jobs: Jobs, worker: str, args: dict[str, object], words: NewWords) -> NewJob:
+    known = jobs.catalogue.get(worker)
+    if known is None and tuple(jobs.catalogue.names):
+        raise misuse(f"there is no worker {worker!r}: the modules have {', '.join(jobs.catalogue.names)}")
+    job = NewJob(worker, args) if known is None else known.new(**args)
+    if words.queue is not None:
+        job = replace(job, queue=words.queue)
+    if words.priority is not None:
+        job = replace(job, priority=words.priority)
+    if words.tags:
+        job = replace(job, tags=words.tags)
+    if words.delay is not None:
+        try:
+            seconds = parse_duration(words.delay)
+        except UnitError as error:
+            refusal = misuse(f"--in {error}")
+        else:
+            return replace(job, scheduled_at=after(jobs.now(), seconds))
+        raise refusal
+    return job

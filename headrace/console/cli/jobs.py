@@ -1,0 +1,117 @@
+"""`headrace jobs`: lists, shows, enqueues and changes jobs, in the store of a config or of a URL."""
+
+from typing import Annotated
+
+import typer
+
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(help="The config file (not with --store), then what it is about.", metavar="[FILE] ..."),
+]
+Store = Annotated[str | None, typer.Option(help="The store's URL, instead of a config file.", metavar="URL")]
+States = Annotated[list[str] | None, typer.Option("--state", help="Only jobs in this state; may be given again.")]
+Queues = Annotated[list[str] | None, typer.Option("--queue", help="Only jobs of this queue.")]
+Workers = Annotated[list[str] | None, typer.Option("--worker", help="Only jobs of this worker.")]
+Tags = Annotated[list[str] | None, typer.Option("--tag", help="Only jobs with this tag.")]
+Args = Annotated[list[str] | None, typer.Option("--args", help="Only jobs with this argument: customer.id=7.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, however many they are.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+
+app = typer.Typer(no_args_is_help=True, help="List, show, enqueue and change jobs.")
+
+
+@app.command("list")
+def list_(  # noqa: PLR0913 - to typer each option is a parameter
+    words: Words = None,
+    *,
+    store: Store = None,
+    state: States = None,
+    queue: Queues = None,
+    worker: Workers = None,
+    tag: Tags = None,
+    args: Args = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
+    before: Annotated[int | None, typer.Option(help="Only jobs before this number: the next page.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List jobs, the newest first: headrace jobs list FILE."""
+    from headrace.console.cli.job_selection import Selection
+    from headrace.console.cli.job_target import Target, run_command
+    from headrace.console.cli.job_work import list_jobs
+
+    selection = Selection(state or (), queue or (), worker or (), tag or (), args or ())
+    raise typer.Exit(
+        run_command(
+            lambda: list_jobs(Target.of(words or [], store, are_more=False), selection, limit, before, as_json=as_json),
+            as_json=as_json,
+        )
+    )
+
+
+@app.command()
+def show(words: Words = None, *, store: Store = None, as_json: AsJson = False) -> None:
+    """Show all there is about jobs: headrace jobs show FILE NUMBER..."""
+    from headrace.console.cli.job_target import Target, run_command
+    from headrace.console.cli.job_work import show_jobs
+
+    raise typer.Exit(run_command(lambda: show_jobs(Target.of(words or [], store), as_json=as_json), as_json=as_json))
+
+
+@app.command()
+def enqueue(  # noqa: PLR0913 - to typer each option is a parameter
+    words: Words = None,
+    *,
+    store: Store = None,
+    queue: Annotated[str | None, typer.Option(help="The queue; the worker's without.")] = None,
+    delay: Annotated[str | None, typer.Option("--in", help="How long it waits, as in 10m.")] = None,
+    priority: Annotated[int | None, typer.Option(min=0, max=9, help="0 is the most urgent.")] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", help="A tag; may be given again.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Enqueue a job: headrace jobs enqueue FILE WORKER sku=abc number=7.
+
+    With a FILE the worker and its arguments are checked first.
+    """
+    from headrace.console.cli.job_target import Target, run_command
+    from headrace.console.cli.job_work import NewWords, enqueue_job
+
+    new = NewWords(queue, delay, priority, tuple(tag or ()))
+    raise typer.Exit(
+        run_command(lambda: enqueue_job(Target.of(words or [], store), new, as_json=as_json), as_json=as_json)
+    )
+
+
+def _change(name: str, text: str) -> None:
+    """Add a command that changes jobs: by their numbers, or all that a filter fits."""
+
+    def command(  # noqa: PLR0913 - to typer each option is a parameter
+        words: Words = None,
+        *,
+        store: Store = None,
+        state: States = None,
+        queue: Queues = None,
+        worker: Workers = None,
+        tag: Tags = None,
+        args: Args = None,
+        yes: Yes = False,
+        as_json: AsJson = False,
+    ) -> None:
+        from headrace.console.cli.job_selection import Selection
+        from headrace.console.cli.job_target import Target, run_command
+        from headrace.console.cli.job_work import VERBS, change_jobs
+
+        selection = Selection(state or (), queue or (), worker or (), tag or (), args or ())
+        raise typer.Exit(
+            run_command(
+                lambda: change_jobs(Target.of(words or [], store), VERBS[name], selection, is_yes=yes, as_json=as_json),
+                as_json=as_json,
+            )
+        )
+
+    app.command(name, help=f"{text}: headrace jobs {name} FILE NUMBER..., or by a filter.")(command)
+
+
+_change("retry", "Make jobs available that have ended or wait to be tried again")
+_change("cancel", "Call off jobs that have not ended, running ones too")
+_change("delete", "Delete jobs that do not run")
+_change("run-now", "Make jobs available that wait for their time")

@@ -1,0 +1,149 @@
+"""`headrace jobs`: its words, its filters, and what it asks before it changes many."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from headrace.console.cli.main import make_app
+from tests.console.cli.job_files import write_files
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Have the files, and a store with 3 doubles and 2 that are to be given up, in the current folder."""
+    write_files(tmp_path, "")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "workers", raising=False)
+    (tmp_path / "work.db").touch()
+    for number in range(3):
+        assert called("enqueue", "work.yaml", "double", f"number={number}").exit_code == 0
+    for _ in range(2):
+        assert called("enqueue", "work.yaml", "give_up", "why=no", "--queue", "sad", "--in", "1h").exit_code == 0
+    yield tmp_path
+    sys.modules.pop("workers", None)
+
+
+def called(*words: str) -> Result:
+    return CliRunner().invoke(make_app(), ["jobs", *words])
+
+
+def told(*words: str) -> dict[str, object]:
+    result = called(*words, "--json")
+    found: dict[str, object] = json.loads(result.stdout)
+    assert found["exit_code"] == result.exit_code
+    return found
+
+
+def ids(*words: str) -> list[int]:
+    jobs = told("list", "work.yaml", *words)["jobs"]
+    assert isinstance(jobs, list)
+    return [job["id"] for job in jobs]
+
+
+@pytest.mark.usefixtures("folder")
+def test_jobs_are_listed_the_newest_first_and_by_what_they_have_in_common() -> None:
+    assert ids() == [5, 4, 3, 2, 1]
+    assert ids("--state", "scheduled") == [5, 4]
+    assert ids("--queue", "default", "--limit", "2") == [3, 2]
+    assert ids("--queue", "default", "--before", "2") == [1]
+    assert ids("--worker", "double", "--args", "number=1") == [2]
+    assert ids("--tag", "SAD") == [5, 4]
+    assert ids("--args", "why=no", "--state", "available") == []
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_list_is_for_people_too() -> None:
+    result = called("list", "work.yaml")
+    assert result.exit_code == 0
+    assert '{"number": 2}' in result.stdout
+    assert "5 of 5 jobs" in result.stdout
+    assert "--before 4" in called("list", "work.yaml", "--limit", "2").stdout
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_store_may_be_named_by_its_url() -> None:
+    jobs = told("list", "--store", "sqlite:///work.db")["jobs"]
+    assert isinstance(jobs, list)
+    assert len(jobs) == 5
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_job_is_shown_with_all_there_is_about_it() -> None:
+    jobs = told("show", "work.yaml", "4")["jobs"]
+    assert isinstance(jobs, list)
+    (job,) = jobs
+    assert (job["worker"], job["args"], job["queue"], job["tags"]) == ("give_up", {"why": "no"}, "sad", ["sad"])
+    assert "give_up" in called("show", "work.yaml", "4").stdout
+    assert "there is no job 99" in str(told("show", "work.yaml", "99")["error"])
+
+
+@pytest.mark.usefixtures("folder")
+def test_jobs_are_changed_by_their_numbers_at_once() -> None:
+    assert told("run-now", "work.yaml", "4")["changed"] == [4]
+    assert told("cancel", "work.yaml", "1", "2")["changed"] == [1, 2]
+    assert ids("--state", "cancelled") == [2, 1]
+    assert told("retry", "work.yaml", "1")["changed"] == [1]
+    assert told("delete", "work.yaml", "2", "99") == {"exit_code": 1, "changed": [2], "unchanged": [99]}
+    assert ids() == [5, 4, 3, 1]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_change_by_a_filter_says_how_many_and_needs_a_yes() -> None:
+    refused = called("cancel", "work.yaml", "--worker", "double")
+    assert refused.exit_code == 2
+    assert "3 jobs fit" in refused.stderr
+    assert "--yes" in refused.stderr
+    assert ids("--state", "cancelled") == []
+    assert told("cancel", "work.yaml", "--worker", "double", "--yes")["changed"] == [1, 2, 3]
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["list"], "name the config file or the store"),
+        (["list", "work.yaml", "more"], "one word too many"),
+        (["list", "work.yaml", "--state", "done"], "no state of a job"),
+        (["list", "work.yaml", "--args", "number"], "write name=value"),
+        (["list", "work.yaml", "--args", "number=[1]"], "must be text"),
+        (["show", "work.yaml"], "name the jobs"),
+        (["show", "work.yaml", "one"], "no number of a job"),
+        (["cancel", "work.yaml"], "say which jobs to cancel"),
+        (["enqueue", "work.yaml"], "name the worker"),
+        (["enqueue", "work.yaml", "doubel", "number=1"], "there is no worker 'doubel'"),
+        (["enqueue", "work.yaml", "double", "number=1", "--in", "soon"], "--in"),
+    ],
+)
+def test_words_that_make_no_sense_are_usage_errors(words: list[str], said: str) -> None:
+    result = called(*words)
+    assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
+
+
+@pytest.mark.usefixtures("folder")
+def test_arguments_that_do_not_fit_the_worker_are_refused() -> None:
+    result = called("enqueue", "work.yaml", "double", "number=x")
+    assert (result.exit_code, "number" in result.stderr) == (1, True)
+
+
+def test_no_file_is_made_of_a_slip(tmp_path: Path) -> None:
+    result = called("list", "--store", f"sqlite:///{tmp_path}/no.db")
+    assert (result.exit_code, "no file" in result.stderr) == (1, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_config_that_is_wrong_or_has_no_jobs_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("name: a")
+    assert called("list", str(tmp_path / "a.yaml")).exit_code == 78
+    (tmp_path / "b.yaml").write_text("stages: {a: {type: generate}, b: {type: discard, subscribe_to: a}}\n")
+    result = called("list", str(tmp_path / "b.yaml"))
+    assert (result.exit_code, "no block `jobs:`" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("url", ["memory:", "shop.db", "oracle://x"])
+def test_a_store_that_no_command_can_open_is_refused(url: str) -> None:
+    assert called("list", "--store", url).exit_code == 1
