@@ -33,7 +33,7 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
     ) -> None:
         super().__init__(name, factory, scheduler, counts, Inlet(counts, is_by_delivery=True))
         self.outlet = outlet
-        self.entrance = Entrance(outlet, self.emit_nowait, self.owed, scheduler.loop)
+        self.entrance = Entrance(outlet, self.let_in, self.owed, scheduler.loop)
         self.is_completing = False
         self.is_draining = False
 
@@ -90,6 +90,12 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         if self.outlet.is_acknowledged:
             events = as_messages(events)
             claim(events)
+        self.let_in(events)
+
+    def let_in(self, events: list[object]) -> None:
+        """Emit what comes from outside; a message among it is derived of nothing, and counts itself already."""
+        if self.outlet.is_acknowledged:
+            events = as_messages(events)
         if self.outlet.is_closed:
             self.outlet.discard(events, "cancelled")
         else:

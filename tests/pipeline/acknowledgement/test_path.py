@@ -294,6 +294,23 @@ async def test_what_is_pushed_while_its_parent_lives_holds_it_back() -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("stage", ["source", "each"])
+async def test_a_message_from_outside_is_told_once_wherever_it_comes_in(stage: str) -> None:
+    topology, sink, told = Topology(), KeepMessages(), Told(2)
+    topology.add("source", lambda: Told(None))
+    topology.add("each", lambda: Each(_itself), subscribe_to="source")
+    topology.add("sink", lambda: sink, subscribe_to="each")
+    await topology.start()
+    handle = topology.stage(stage)
+    await handle.emit([told.message(1), "plain"])
+    handle.emit_nowait([told.message(2)])
+    await until(lambda: len(told.told) == 2)
+    told.emitted = 2
+    assert told.outcomes() == [DONE, DONE]
+    await topology.stop()
+
+
+@pytest.mark.asyncio
 async def test_what_is_emitted_after_its_parent_was_told_does_not_make_it_told_again() -> None:
     topology, source, sink = Topology(), Told(6), KeepMessages()
     topology.add("source", lambda: source)
