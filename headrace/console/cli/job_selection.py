@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from headrace.console.cli.job_target import misuse
+from headrace.console.cli.job_target import UsageError
 from headrace.jobs.job import STATES, State
 from headrace.jobs.job_filter import JobFilter, Scalar
 
@@ -34,7 +34,7 @@ class Selection:
             queues=frozenset(self.queues) or None,
             workers=frozenset(self.workers) or None,
             tags=frozenset(tag.strip().lower() for tag in self.tags) or None,
-            args={path: _scalar(path, value) for path, value in named_values(self.args).items()},
+            args={path: _scalar(path, value) for path, value in named_values("--args", self.args).items()},
             before_id=before_id,
         )
 
@@ -43,17 +43,17 @@ def numbers_of(words: Sequence[str]) -> list[int]:
     """Return the numbers of jobs. Raises `UsageError`."""
     for word in words:
         if not word.isascii() or not word.isdigit():
-            raise misuse(f"{word!r} is no number of a job: write numbers, as in 17 18")
+            raise UsageError("NUMBER", f"{word!r} is no number of a job: write numbers, as in 17 18")
     return [int(word) for word in words]
 
 
-def named_values(words: Sequence[str]) -> dict[str, object]:
+def named_values(where: str, words: Sequence[str]) -> dict[str, object]:
     """Return `name=value` words as values: JSON where it is some, and text otherwise. Raises `UsageError`."""
     found: dict[str, object] = {}
     for word in words:
         name, sign, text = word.partition("=")
         if not (name and sign):
-            raise misuse(f"{word!r} is no argument: write name=value, as in sku=abc or number=7")
+            raise UsageError(where, f"{word!r} is no argument: write name=value, as in sku=abc or number=7")
         try:
             found[name] = json.loads(text)
         except ValueError:
@@ -66,7 +66,7 @@ def is_confirmed(question: str, *, is_yes: bool) -> bool:
     if is_yes:
         return True
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise misuse(f"{question} Add --yes to do it: nobody is there to be asked")
+        raise UsageError("--yes", f"{question} Add --yes to do it: nobody is there to be asked")
     print(f"{question} Go on? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
@@ -75,12 +75,12 @@ def _state(word: str) -> State:
     for state in STATES:
         if state == word:
             return state
-    raise misuse(f"{word!r} is no state of a job: write one of {', '.join(STATES)}")
+    raise UsageError("--state", f"{word!r} is no state of a job: write one of {', '.join(STATES)}")
 
 
 def _scalar(path: str, value: object) -> Scalar:
     if isinstance(value, Mapping | list):
-        raise misuse(f"the value of {path} in --args must be text, a number, true, false or null")
+        raise UsageError("--args", f"the value of {path} must be text, a number, true, false or null")
     if value is None or isinstance(value, str | int | float):
         return value
     return str(value)

@@ -24,12 +24,11 @@ _EXAMPLE = "headrace jobs list shop.yaml, or --store sqlite:///shop.db"
 
 
 class UsageError(HeadraceError):
-    """The words of a command do not fit together; its exit code is 2."""
+    """The words of a command do not fit together; its exit code is 2. `where` is the option or the word meant."""
 
-
-def misuse(sentence: str) -> UsageError:
-    """Return the error that says so."""
-    return UsageError(sentence)
+    def __init__(self, where: str, why: str) -> None:
+        self.where = where
+        super().__init__(f"{where}: {why}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +44,12 @@ class Target:
         """Take the file off the words, unless a URL was given. Raises `UsageError`."""
         if url is None:
             if not words:
-                raise misuse(f"name the config file or the store: {_EXAMPLE}")
+                raise UsageError("FILE", f"name the config file or the store: {_EXAMPLE}")
             target = cls(words[0], None, tuple(words[1:]))
         else:
             target = cls(None, url, tuple(words))
         if target.words and not are_more:
-            raise misuse(f"{target.words[0]!r} is one word too many: {_EXAMPLE}")
+            raise UsageError("FILE", f"{target.words[0]!r} is one word too many: {_EXAMPLE}")
         return target
 
     def configured(self, *, imports: bool) -> ConfiguredJobs:
@@ -60,7 +59,9 @@ class Target:
             return ConfiguredJobs(keys, Catalogue())
         jobs = load_file(self.file, imports=imports).jobs
         if jobs is None:
-            raise misuse(f"{self.file} has no block `jobs:`: name a file that has one, or the store by --store")
+            raise UsageError(
+                "FILE", f"{self.file} has no block `jobs:`: name a file that has one, or the store by --store"
+            )
         return jobs
 
     @asynccontextmanager

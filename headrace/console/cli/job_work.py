@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.job_selection import Selection, is_confirmed, named_values, numbers_of
-from headrace.console.cli.job_target import Target, misuse
+from headrace.console.cli.job_target import Target, UsageError
 from headrace.console.cli.job_view import job_lines, job_table, job_values, show
 from headrace.console.cli.output import print_json
 from headrace.ground.units import UnitError, parse_duration
@@ -66,7 +66,7 @@ async def show_jobs(target: Target, *, as_json: bool) -> ExitCode:
     """Print all there is about some jobs; raises `NoJob`."""
     numbers = numbers_of(target.words)
     if not numbers:
-        raise misuse("name the jobs to show by their numbers, as in headrace jobs show shop.yaml 17")
+        raise UsageError("NUMBER", "name the jobs to show by their numbers, as in headrace jobs show shop.yaml 17")
     async with target.opened() as jobs:
         found = [(number, await jobs.store.get(number)) for number in numbers]
     there = [job for _, job in found if job is not None]
@@ -84,8 +84,9 @@ async def change_jobs(target: Target, verb: Verb, selection: Selection, *, is_ye
     """Change jobs by their numbers at once; those of a filter once it is said how many they are, and agreed to."""
     numbers = numbers_of(target.words)
     if not numbers and selection.is_empty:
-        raise misuse(
-            f"say which jobs to {verb.word}: by their numbers, or by --state, --queue, --worker, --tag or --args"
+        raise UsageError(
+            "NUMBER",
+            f"say which jobs to {verb.word}: by their numbers, or by --state, --queue, --worker, --tag or --args",
         )
     which = selection.filter(numbers)
     async with target.opened() as jobs:
@@ -107,9 +108,11 @@ async def change_jobs(target: Target, verb: Verb, selection: Selection, *, is_ye
 async def enqueue_job(target: Target, words: NewWords, *, as_json: bool) -> ExitCode:
     """Enqueue one job; where the config lists its worker's module, its arguments are checked."""
     if not target.words:
-        raise misuse("name the worker and its arguments, as in headrace jobs enqueue shop.yaml shop.lookup sku=abc")
+        raise UsageError(
+            "WORKER", "name the worker and its arguments, as in headrace jobs enqueue shop.yaml shop.lookup sku=abc"
+        )
     worker, *arguments = target.words
-    args = named_values(arguments)
+    args = named_values("NAME=VALUE", arguments)
     async with target.opened(imports=True) as jobs:
         job = _new(jobs, worker, args, words)
         (inserted,) = await jobs.insert([job])
@@ -127,7 +130,7 @@ async def enqueue_job(target: Target, words: NewWords, *, as_json: bool) -> Exit
 def _new(jobs: Jobs, worker: str, args: dict[str, object], words: NewWords) -> NewJob:
     known = jobs.catalogue.get(worker)
     if known is None and tuple(jobs.catalogue.names):
-        raise misuse(f"there is no worker {worker!r}: the modules have {', '.join(jobs.catalogue.names)}")
+        raise UsageError("WORKER", f"there is no worker {worker!r}: the modules have {', '.join(jobs.catalogue.names)}")
     job = NewJob(worker, args) if known is None else known.new(**args)
     if words.queue is not None:
         job = replace(job, queue=words.queue)
@@ -139,7 +142,7 @@ def _new(jobs: Jobs, worker: str, args: dict[str, object], words: NewWords) -> N
         try:
             seconds = parse_duration(words.delay)
         except UnitError as error:
-            refusal = misuse(f"--in {error}")
+            refusal = UsageError("--in", str(error))
         else:
             return replace(job, scheduled_at=after(jobs.now(), seconds))
         raise refusal
