@@ -10,10 +10,12 @@ from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs, JobsSettings, QueueOptions
 from headrace.jobs.limits import GlobalLimit, QueueLimits
 from headrace.jobs.rate import RateLimit
+from headrace.jobs.results import JobRegistry
 from headrace.jobs.stores.store import JobStore
 from headrace.jobs.stores.urls import store_of
 from headrace.jobs.upkeep.crontab import CronEntry, Crontab, plain_job
 from headrace.jobs.upkeep.prune import KEPT, Keep
+from headrace.stages.registries import registry_over
 
 
 def build_jobs(configured: ConfiguredJobs, *, is_running: bool = True) -> Jobs:
@@ -24,6 +26,16 @@ def build_jobs(configured: ConfiguredJobs, *, is_running: bool = True) -> Jobs:
         settings = replace(settings, chores=[lambda store: crontab(keys, workers, store, settings)])
     queues = {name: _queue(queue) for name, queue in keys.queues.items()} if is_running else {}
     return Jobs(store_of(keys.store), workers, queues, settings)
+
+
+def registries_of(configured: ConfiguredJobs) -> dict[str, JobRegistry[..., object]]:
+    """Return registries by name: those that the file names, and of every worker that records, by its own name."""
+    found = {one.name: registry_over(one) for one in configured.workers if one.options.record}
+    for name, keys in configured.keys.registries.items():
+        worker = configured.workers.get(keys.worker)
+        if worker is not None:
+            found[name] = registry_over(worker, keys.expires_in)
+    return found
 
 
 def _queue(keys: QueueKeys) -> QueueOptions:

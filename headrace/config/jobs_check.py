@@ -53,10 +53,12 @@ class JobsCheck:
             self._at(child(self._found, "queues") or self._found, Fault("missing-key", message))
         if self._imports:
             self._cron(keys, self._found)
+            for name, registry in keys.registries.items():
+                self.stage(registry, locate(self._found, ("registries", name)).found)
         return ConfiguredJobs(keys, self._workers)
 
     def stage(self, options: BaseModel, found: Found) -> None:
-        """Check what a stage's options say of workers and queues."""
+        """Check what the options of a stage, or a registry, say of workers and queues."""
         for path, name in marked(options, WorkerName):
             place = locate(found, path).found
             worker = self._known(name, place)

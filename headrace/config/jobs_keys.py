@@ -10,7 +10,7 @@ from headrace.jobs.errors import BadCron, BadLimit, BadStore
 from headrace.jobs.rate import check_partition
 from headrace.jobs.stores.urls import store_of
 from headrace.jobs.upkeep.crontab import CatchUp
-from headrace.stages.job_options import WorkerField
+from headrace.stages.job_options import RecordingWorkerField, WorkerField
 from headrace.stages.options import CountField, DurationField, RateField, refused
 
 GRACE_SECONDS: Final = 15.0
@@ -128,6 +128,13 @@ class CronKeys(Keys):
         return self.name or f"{self.worker} {self.schedule}"
 
 
+class RegistryKeys(Keys):
+    """A registry of results by a name of its own, for HTTP and commands; without `expires_in` results stay for good."""
+
+    worker: RecordingWorkerField
+    expires_in: DurationField | None = None
+
+
 class KeptKeys(Keys):
     """How long ended jobs stay, and how many at most; what is left out is without end."""
 
@@ -153,6 +160,7 @@ class JobsKeys(Keys):
     queues: dict[_QueueName, Annotated[QueueKeys, BeforeValidator(_limit)]] = Field(default={})
     modules: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = ()
     cron: tuple[CronKeys, ...] = ()
+    registries: dict[str, RegistryKeys] = Field(default={})
     grace: DurationField = GRACE_SECONDS
     keep: KeepKeys = KeepKeys()
 

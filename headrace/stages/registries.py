@@ -1,9 +1,10 @@
 """Registries as stages, HTTP and commands name them: by their worker, with a key of one value or of several."""
 
+import json
 from collections.abc import Mapping
 
 from headrace.ground.expressions import Expression
-from headrace.jobs.errors import BadWorker
+from headrace.jobs.errors import BadArguments, BadWorker
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.results import Answer, FailedResult, Found, JobRegistry, Pending
 from headrace.jobs.worker import AnyWorker
@@ -48,3 +49,30 @@ class Key:
             return (self._key(event),), {}
         named = {} if self._args is None else self._args(event)
         return (), {str(name): value for name, value in named.items()} if isinstance(named, Mapping) else {}
+
+
+def called_with(registry: JobRegistry[..., object], key: str) -> object:
+    """Return a key that came as text as the worker's first argument has it: the text itself, or else the JSON it is.
+
+    Raises `BadArguments`.
+    """
+    try:
+        registry.new(key)
+    except BadArguments as error:
+        refusal = error
+    else:
+        return key
+    try:
+        value: object = json.loads(key)
+        registry.new(value)
+    except (ValueError, BadArguments):
+        raise refusal from None
+    return value
+
+
+def encoded(registry: JobRegistry[..., object], answer: Answer[object]) -> dict[str, object]:
+    """Return an answer as JSON values."""
+    values = as_values(answer)
+    if isinstance(answer, Found):
+        values["value"] = registry.worker.results.encoded(answer.value)
+    return values

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from headrace import __version__
-from headrace.console.cli import jobs
+from headrace.console.cli import cron, jobs, queues, registry
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.run import run
 from headrace.console.cli.schema import schema
@@ -37,7 +37,8 @@ def make_app() -> typer.Typer:
     app.callback()(_headrace)
     for command in (run, validate, schema):
         app.command()(command)
-    app.add_typer(jobs.app, name="jobs")
+    for name, group in (("jobs", jobs), ("queues", queues), ("cron", cron), ("registry", registry)):
+        app.add_typer(group.app, name=name)
     return app
 
 

@@ -1,0 +1,71 @@
+"""What the commands about the crontab do."""
+
+from datetime import datetime
+
+from headrace.config.jobs_build import crontab
+from headrace.console.cli.exit_code import ExitCode
+from headrace.console.cli.job_target import Target, UsageError
+from headrace.console.cli.job_view import show, table_of
+from headrace.console.cli.output import print_json
+
+
+async def list_cron(target: Target, *, as_json: bool) -> ExitCode:
+    """Print the entries, when they were enqueued last, and when they are due next."""
+    configured = target.configured(imports=False)
+    async with target.opened() as jobs:
+        entries = await crontab(configured.keys, configured.workers, jobs.store, jobs.settings).status()
+    if as_json:
+        told = [
+            {
+                "name": one.entry.name,
+                "schedule": one.entry.schedule,
+                "timezone": one.entry.timezone,
+                "worker": one.entry.worker,
+                "last_at": _iso(one.last_at),
+                "next_at": _iso(one.next_at),
+            }
+            for one in entries
+        ]
+        print_json({"exit_code": 0, "cron": told})
+    else:
+        rows = [
+            (
+                one.entry.name,
+                one.entry.schedule,
+                one.entry.timezone,
+                one.entry.worker,
+                _when(one.last_at),
+                _when(one.next_at),
+            )
+            for one in entries
+        ]
+        show(table_of(("entry", "schedule", "timezone", "worker", "last (UTC)", "next (UTC)"), rows))
+    return ExitCode.FINE
+
+
+async def run_cron(target: Target, *, as_json: bool) -> ExitCode:
+    """Enqueue the job of an entry now, beside its times. Raises `BadCrontab` when there is none of that name."""
+    if len(target.words) != 1:
+        raise UsageError("NAME", "name one entry, as in headrace cron run shop.yaml nightly")
+    configured = target.configured(imports=True)
+    async with target.opened() as jobs:
+        inserted = await crontab(configured.keys, configured.workers, jobs.store, jobs.settings).run_now(
+            target.words[0]
+        )
+    if as_json:
+        print_json({"exit_code": 0, "id": inserted.id, "is_conflict": inserted.is_conflict})
+    else:
+        show(
+            f"job {inserted.id} is there already, and the same"
+            if inserted.is_conflict
+            else f"job {inserted.id} is enqueued"
+        )
+    return ExitCode.FINE
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()
+
+
+def _when(time: datetime | None) -> str:
+    return "never" if time is None else f"{time:%Y-%m-%d %H:%M:%S}"

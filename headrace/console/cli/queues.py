@@ -1,0 +1,61 @@
+"""`headrace queues`: lists, pauses, resumes and scales queues, in the store of a config or of a URL."""
+
+from typing import Annotated
+
+import typer
+
+Words = Annotated[
+    list[str] | None, typer.Argument(help="The config file (not with --store), then the queue.", metavar="[FILE] ...")
+]
+Store = Annotated[str | None, typer.Option(help="The store's URL, instead of a config file.", metavar="URL")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+
+app = typer.Typer(no_args_is_help=True, help="List, pause, resume and scale queues.")
+
+
+@app.command("list")
+def list_(words: Words = None, *, store: Store = None, as_json: AsJson = False) -> None:
+    """List queues with their limits and jobs: headrace queues list FILE."""
+    from headrace.console.cli.job_target import Target, run_command
+    from headrace.console.cli.queue_work import list_queues
+
+    raise typer.Exit(
+        run_command(
+            lambda: list_queues(Target.of(words or [], store, are_more=False), as_json=as_json), as_json=as_json
+        )
+    )
+
+
+@app.command()
+def pause(words: Words = None, *, store: Store = None, as_json: AsJson = False) -> None:
+    """Claim nothing more of queues, in all processes: headrace queues pause FILE NAME..."""
+    from headrace.console.cli.job_target import Target, run_command
+    from headrace.console.cli.queue_work import pause_queues
+
+    raise typer.Exit(
+        run_command(
+            lambda: pause_queues(Target.of(words or [], store), is_paused=True, as_json=as_json), as_json=as_json
+        )
+    )
+
+
+@app.command()
+def resume(words: Words = None, *, store: Store = None, as_json: AsJson = False) -> None:
+    """Claim again: headrace queues resume FILE NAME..."""
+    from headrace.console.cli.job_target import Target, run_command
+    from headrace.console.cli.queue_work import pause_queues
+
+    raise typer.Exit(
+        run_command(
+            lambda: pause_queues(Target.of(words or [], store), is_paused=False, as_json=as_json), as_json=as_json
+        )
+    )
+
+
+@app.command()
+def scale(words: Words = None, *, store: Store = None, as_json: AsJson = False) -> None:
+    """Run so many at a time in each process: headrace queues scale FILE NAME LIMIT; without one, as the config says."""
+    from headrace.console.cli.job_target import Target, run_command
+    from headrace.console.cli.queue_work import scale_queue
+
+    raise typer.Exit(run_command(lambda: scale_queue(Target.of(words or [], store), as_json=as_json), as_json=as_json))
