@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from headrace.ground.errors import BadReturn
+from headrace.ground.errors import BadOption, BadReturn
 
 NOT_EVENTS: Final = (str, bytes, bytearray, dict)
 """Iterable, but surely one event rather than many."""
@@ -28,6 +28,17 @@ def as_list(stage: str, callback: str, returned: object) -> list[object]:
     raise BadReturn(
         stage, callback, returned, "a list of events (empty when there are none), or another iterable of them"
     )
+
+
+def events_given(events: object) -> list[object]:
+    """Return a list of its own of the events that somebody hands in. Raises `BadOption` for what is surely one event.
+
+    >>> events_given(range(3))
+    [0, 1, 2]
+    """
+    if not isinstance(events, Iterable) or isinstance(events, NOT_EVENTS):
+        raise BadOption("events", events, "a list of events, or another iterable of them: put a single one in a list")
+    return list(events)
 
 
 def check_nothing(stage: str, returned: object, callback: str = "handle_events") -> None:

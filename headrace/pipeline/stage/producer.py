@@ -14,6 +14,7 @@ from functools import partial
 from typing import Generic, TypeVar, cast
 
 from headrace.ground.errors import MissingCallback, Unrecoverable
+from headrace.pipeline.stage.outputs import events_given
 from headrace.pipeline.stage.pull import iterated
 from headrace.pipeline.stage.stage import Emits, Stage, Unbound
 
@@ -52,7 +53,7 @@ class Producer(Stage, Generic[Out]):
         What nobody has asked for goes to the buffer, whose bound is kept.
         """
         self._runtime.check_loop("emit_nowait")
-        self._runtime.emit_nowait(list[object](events))
+        self._runtime.emit_nowait(events_given(events))
 
     def complete(self) -> None:
         """Say that no more will come than what was asked of the running `handle_demand`, or of its generator.

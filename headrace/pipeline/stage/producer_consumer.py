@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Iterable
 from typing import Generic, TypeVar, cast
 
 from headrace.ground.errors import MissingCallback
+from headrace.pipeline.stage.outputs import events_given
 from headrace.pipeline.stage.stage import Emits, Stage, Takes, Unbound
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
@@ -38,7 +39,7 @@ class ProducerConsumer(Stage, Generic[In, Out]):
     def emit_nowait(self, events: list[Out]) -> None:
         """Emit events at any time, in the loop's thread, beside those that `handle_events` returns."""
         self._runtime.check_loop("emit_nowait")
-        self._runtime.emit_nowait(list[object](events))
+        self._runtime.emit_nowait(events_given(events))
 
     def format_discarded(self, count: int) -> bool:
         """Take note that the buffer was full and `count` events were discarded; return whether the log may say so.

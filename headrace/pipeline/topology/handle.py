@@ -11,6 +11,7 @@ from headrace.pipeline.process.options import check_seconds
 from headrace.pipeline.process.process import Process
 from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.stage.outlet import DemandMode
+from headrace.pipeline.stage.outputs import events_given
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.stage import Stage
@@ -145,16 +146,17 @@ class StageHandle(Generic[G_co]):
 
         First come, first served; a list no longer than the buffer goes in as a whole, a longer one piece by piece.
         Cancelled, what has not gone in is not emitted. Raises `GraphError` for a consumer, and `NoProcess` when the
-        stage ends, completes or is drained before all is in.
+        stage ends, completes or is drained before all is in, `BadOption` for what is one event and no list.
         """
-        await self._emitting("emit", "emit from").entrance.put(list(events))
+        await self._emitting("emit", "emit from").entrance.put(events_given(events))
 
     def emit_nowait(self, events: Iterable[object]) -> None:
         """Emit all of the events from the stage, or none: raises `BufferFull` when there is no room.
 
-        Raises `GraphError` for a consumer, and `NoProcess` when the stage has ended, or takes in nothing more.
+        Raises `GraphError` for a consumer, `NoProcess` when the stage has ended, or takes in nothing more, and
+        `BadOption` for what is one event and no list.
         """
-        self._emitting("emit_nowait", "emit from").entrance.put_nowait(list(events))
+        self._emitting("emit_nowait", "emit from").entrance.put_nowait(events_given(events))
 
     def info(self, message: object) -> None:
         """Send a message that waits behind all events the stage holds now; its `handle_info` gets it.

@@ -13,6 +13,7 @@ from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.process.supervisor import Supervisor
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor, check_supervisor
+from headrace.pipeline.stage.outputs import events_given
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
@@ -222,12 +223,13 @@ class Topology:
         The future is done once the stage has them all, or holds `NoProcess` when it ends, completes or is drained
         before; `future.result(timeout)` is back-pressure for a thread. Cancelled before the first has gone in, none is
         emitted.
-        Raises `GraphError` for an unknown stage and for a consumer, `NoProcess` when the loop is closed.
+        Raises `GraphError` for an unknown stage and for a consumer, `NoProcess` when the loop is closed,
+        `BadOption` for what is one event and no list.
         """
         run = self._started()
         entrance = emitting(run.process(stage), "emit from what feeds it").entrance
         try:
-            return entrance.put_threadsafe(list(events))
+            return entrance.put_threadsafe(events_given(events))
         except RuntimeError:  # the loop is closed
             raise NoProcess(stage) from None
 

@@ -1,6 +1,7 @@
 """What nobody can mean, said to a pipeline, to a handle or to a subscription: one sentence, and nothing has changed."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -88,6 +89,29 @@ async def test_a_subscription_that_cannot_be_is_refused_whoever_asks_for_it(
         assert str(caught.value).startswith(sentence)
     assert handle.subscriptions() == []
     assert (await topology.drain()).is_fine
+
+
+@pytest.mark.parametrize("one", ["tea", b"tea", {"sku": "tea"}, 5, None])
+@pytest.mark.asyncio
+async def test_one_event_that_is_handed_in_without_its_list_is_not_taken_for_many(one: Any) -> None:
+    topology, silent, middle = Topology(), Silent(), Pass()
+    handle = topology.add("silent", lambda: silent)
+    topology.add("pass", lambda: middle, subscribe_to=handle)
+    topology.add("collect", Collect, subscribe_to="pass")
+    await topology.start()
+    sentence = "events is .*, and must be a list of events, or another iterable of them: put a single one in a list"
+    for emit in (
+        handle.emit_nowait,
+        silent.emit_nowait,
+        middle.emit_nowait,
+        partial(topology.emit_threadsafe, "silent"),
+    ):
+        with pytest.raises(BadOption, match=sentence):
+            emit(one)
+    with pytest.raises(BadOption, match=sentence):
+        await handle.emit(one)
+    outcome = await topology.drain()
+    assert (outcome.is_fine, middle.batches) == (True, [])
 
 
 @pytest.mark.asyncio
