@@ -293,7 +293,7 @@ class Jobs:
             self.queues[name].pause()
             self._former.append(self.queues[name])
         self._taken.add(name)
-        queue = self._new_queue(Claimant(self.settings.node, uuid.uuid4().hex, name), 0, execute)
+        queue = self._new_queue(Claimant(self.settings.node, uuid.uuid4().hex, name), 0, self._settling.around(execute))
         queue.start()
         self._look_after()
         return queue

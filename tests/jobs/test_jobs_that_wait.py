@@ -11,7 +11,7 @@ from headrace.jobs.batch import Batch
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.chain import chain_id_of
 from headrace.jobs.errors import BadWorker, JobCalledOff
-from headrace.jobs.job import INCOMPLETE
+from headrace.jobs.job import INCOMPLETE, Completed, Job, Outcome
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs, JobsSettings
 from headrace.jobs.stores.memory.store import MemoryStore
@@ -137,3 +137,17 @@ async def test_the_chain_of_a_worker_names_parameters() -> None:
     async def three(customer: str) -> None: ...
 
     assert three.new("a").meta == three.new("b").meta != {}
+
+
+async def test_what_others_run_lets_go_of_the_next_too(jobs: Jobs, steps: Steps) -> None:
+    async def run(job: Job) -> Outcome:
+        steps.ran.append(job.meta["name"])
+        return Completed()
+
+    taken = jobs.take("taken", run)
+    flow = Workflow()
+    elsewhere = workers.tell.with_options(queue="taken")
+    flow.add(elsewhere.new(), "b", after=[flow.add(elsewhere.new(), "a")])
+    await flow.start(jobs)
+    taken.scale(1)
+    await until(lambda: steps.ran == ["a", "b"])
