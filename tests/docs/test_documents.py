@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from headrace.config.files import load_text
+from headrace.console.web.job_metrics import CURRENT, LIMIT, PAUSED, RUNNING
 from headrace.console.web.metrics import EDGE_METRICS, STAGE_METRICS
+from headrace.jobs.meter import DURATION, FINISHED, WAIT
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -47,6 +49,7 @@ def test_every_metric_is_documented_and_no_other() -> None:
     text = (ROOT / "docs" / "metrics.md").read_text()
     documented = set(re.findall(r"^\| `(headrace_\w+)`", text, re.MULTILINE))
     ours = {metric.name for metric in (*STAGE_METRICS, *EDGE_METRICS)}
+    ours |= {FINISHED.name, DURATION.name, WAIT.name, CURRENT, LIMIT, RUNNING, PAUSED}
     assert ours <= documented
     assert documented - ours == {
         "headrace_stage_handle_duration_seconds",

@@ -11,10 +11,14 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from headrace import __version__
+from headrace.config.jobs_build import registries_of
 from headrace.config.model import ListenKeys
+from headrace.config.pipeline import Pipeline
 from headrace.console.web.door import TRUSTED, Door, rules
 from headrace.console.web.exposition import Exposer
-from headrace.console.web.readiness import readiness
+from headrace.console.web.job_metrics import JobsProbe
+from headrace.console.web.readiness import readiness, with_jobs
+from headrace.console.web.registry_api import PATH, Registries, RegistryApi
 from headrace.pipeline.topology.snapshot import TopologySnapshot
 from headrace.pipeline.topology.topology import Topology
 
@@ -33,7 +37,10 @@ class _Answers:
     def __init__(self, topology: Topology, mask: Callable[[str], str]) -> None:
         self._topology = topology
         self._mask = mask
-        self.exposer = Exposer(self._snapshot)
+        jobs = topology.jobs if isinstance(topology, Pipeline) else None
+        self._probe = None if jobs is None else JobsProbe(jobs)
+        self.exposer = Exposer(self._snapshot, self._probe)
+        self.registry = RegistryApi(_registries(topology), lambda: topology.state == "running", mask)
 
     def _snapshot(self) -> TopologySnapshot | None:
         return None if self._topology.state == "new" else self._topology.snapshot()
@@ -52,10 +59,17 @@ class _Answers:
 
     async def ready(self, request: Request) -> Response:
         topology = self._topology
-        judged = readiness(
-            topology.name, topology.state, self._snapshot(), is_trusted=request.scope[TRUSTED], mask=self._mask
-        )
+        is_trusted: bool = request.scope[TRUSTED]
+        judged = readiness(topology.name, topology.state, self._snapshot(), is_trusted=is_trusted, mask=self._mask)
+        if self._probe is not None:
+            error = await self._probe.error()
+            judged = with_jobs(judged, self._probe.jobs.statistics(), error, is_trusted=is_trusted, mask=self._mask)
         return JSONResponse(judged.body, 200 if judged.is_ready else 503)
+
+
+def _registries(topology: Topology) -> Registries:
+    config = topology.config if isinstance(topology, Pipeline) else None
+    return {} if config is None or config.jobs is None else registries_of(config.jobs)
 
 
 @asynccontextmanager
@@ -72,6 +86,8 @@ async def listener_app(
         Route("/metrics", answers.metrics),
         Route("/health", answers.health),
         Route("/ready", answers.ready),
+        Route(PATH, answers.registry.get, methods=["GET"]),
+        Route(PATH, answers.registry.put, methods=["PUT"]),
     ]
     app = Starlette(routes=routes, middleware=[Middleware(Door, rules(keys))])
     app.router.redirect_slashes = False

@@ -11,6 +11,7 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
+from headrace.console.web.job_metrics import JobsProbe, JobsSnapshot, job_metrics
 from headrace.console.web.metrics import build_metrics, pipeline_metrics
 from headrace.pipeline.topology.snapshot import TopologySnapshot
 
@@ -31,20 +32,24 @@ class _Collector:
 
     def __init__(self) -> None:
         self.snapshot: TopologySnapshot | None = None
+        self.jobs: JobsSnapshot | None = None
 
     def collect(self) -> Iterator[Metric]:
         """Yield everything that the snapshot says."""
         yield from build_metrics()
         if self.snapshot is not None:
             yield from pipeline_metrics(self.snapshot)
+        if self.jobs is not None:
+            yield from job_metrics(self.jobs)
 
 
 class Exposer:
     """One pipeline's registry, and the one thread in which texts are written, one scrape after another."""
 
-    def __init__(self, take: Callable[[], TopologySnapshot | None]) -> None:
+    def __init__(self, take: Callable[[], TopologySnapshot | None], probe: JobsProbe | None = None) -> None:
         """`take` copies what is going on, in one step, or returns None when nothing has been started."""
         self._take = take
+        self._probe = probe
         self._collector = _Collector()
         self._registry = CollectorRegistry()
         self._registry.register(self._collector)
@@ -52,14 +57,16 @@ class Exposer:
 
     async def scrape(self, accept: str) -> Exposition:
         """Return the metrics as they are now. The loop only copies numbers."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._write, self._take(), accept)
+        jobs = None if self._probe is None else await self._probe.take()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._write, self._take(), jobs, accept)
 
     def close(self) -> None:
         """End the thread, once it has written what it writes."""
         self._thread.shutdown()
 
-    def _write(self, snapshot: TopologySnapshot | None, accept: str) -> Exposition:
-        self._collector.snapshot = snapshot
+    def _write(self, snapshot: TopologySnapshot | None, jobs: JobsSnapshot | None, accept: str) -> Exposition:
+        self._collector.snapshot, self._collector.jobs = snapshot, jobs
         if prefers_openmetrics(accept):
             text: bytes = openmetrics.generate_latest(self._registry)  # type: ignore[no-untyped-call] # its own lack
             return Exposition(openmetrics.CONTENT_TYPE_LATEST, text)

@@ -1,9 +1,10 @@
 """Whether a pipeline does its work: each stage's state, and what they come to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from headrace.jobs.queue import QueueStatistics
 from headrace.pipeline.topology.snapshot import StageSnapshot, TopologySnapshot
 
 _AT_WORK: Final = frozenset({"running", "completed"})
@@ -35,6 +36,28 @@ def readiness(
     is_ready = state == "running" and all(stage.state in _AT_WORK for stage in stages)
     told = [_stage(stage, mask, is_trusted=is_trusted) for stage in stages]
     return Readiness(is_ready, {"ready": is_ready, "pipeline": name, "state": state, "stages": told})
+
+
+def with_jobs(
+    judged: Readiness,
+    queues: Mapping[str, QueueStatistics],
+    error: str | None,
+    *,
+    is_trusted: bool,
+    mask: Callable[[str], str] = str,
+) -> Readiness:
+    """Return the same with the jobs: a store that cannot be asked, for `error`, is not ready."""
+    told = error if error is None else mask(error) if is_trusted else "the store cannot be asked"
+    jobs = {
+        "store": "open" if error is None else "failed",
+        "error": told,
+        "queues": [
+            {"queue": name, "limit": one.limit, "running": one.running, "is_paused": one.is_paused}
+            for name, one in queues.items()
+        ],
+    }
+    is_ready = judged.is_ready and error is None
+    return Readiness(is_ready, {**judged.body, "ready": is_ready, "jobs": jobs})
 
 
 def _stage(stage: StageSnapshot, mask: Callable[[str], str], *, is_trusted: bool) -> dict[str, object]:

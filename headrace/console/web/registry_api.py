@@ -1,0 +1,87 @@
+"""Registries over HTTP: PUT starts the work of a key, GET says what came of it."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from headrace.ground.errors import HeadraceError
+from headrace.jobs.errors import BadArguments, NotBound
+from headrace.jobs.results import JobRegistry
+from headrace.stages.registries import called_with, encoded
+
+PATH: Final = "/api/registry/{name}/{key:path}"
+
+BODY_BYTES: Final = 1024
+"""A body says nothing: what is longer is meant for something else."""
+
+_STATUS: Final = {"found": 200, "failed": 200, "pending": 202, "not found": 404}
+
+Answer = Callable[[JobRegistry[..., object], object], Awaitable[Response]]
+Registries = Mapping[str, JobRegistry[..., object]]
+
+
+class RegistryApi:
+    """Answers for the registries of a run; `takes_in` says whether new work is still taken in."""
+
+    def __init__(self, registries: Registries, takes_in: Callable[[], bool], mask: Callable[[str], str]) -> None:
+        self._registries = registries
+        self._takes_in = takes_in
+        self._mask = mask
+
+    async def put(self, request: Request) -> Response:
+        """Start the work of a key, unless it was started: 202, or 200 where it was; it is not waited for."""
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            return _told(415, "send application/json, as in: curl -X PUT -H 'content-type: application/json' -d '{}'")
+        refusal = await _body_refusal(request)
+        if refusal is not None:
+            return refusal
+        if not self._takes_in():
+            return _told(503, "the run takes in nothing more: it has not begun, or is about to end")
+        return await self._answered(request, self._add)
+
+    async def get(self, request: Request) -> Response:
+        """Say what is known of a key: 200 found or failed, 202 pending, 404 not found; the body has its `state`."""
+        return await self._answered(request, self._find)
+
+    async def _add(self, registry: JobRegistry[..., object], key: object) -> Response:
+        handle = await registry.add(key)
+        return JSONResponse({"job": handle.id, "is_conflict": handle.is_conflict}, 200 if handle.is_conflict else 202)
+
+    async def _find(self, registry: JobRegistry[..., object], key: object) -> Response:
+        values = encoded(registry, await registry.find(key))
+        return JSONResponse(values, _STATUS[str(values["state"])])
+
+    async def _answered(self, request: Request, answer: Answer) -> Response:
+        name = request.path_params["name"]
+        registry = self._registries.get(name)
+        if registry is None:
+            return _told(404, f"there is no registry of that name: there are {', '.join(sorted(self._registries))}")
+        try:
+            return await answer(registry, called_with(registry, request.path_params["key"]))
+        except BadArguments as error:
+            return _told(422, str(error))
+        except NotBound:
+            return _told(503, "the jobs are not open: the run has not begun, or is over")
+        except HeadraceError as error:
+            return _told(503, self._mask(str(error)))
+
+
+async def _body_refusal(request: Request) -> Response | None:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_BYTES:
+            return _told(413, "the body says nothing, and is an empty JSON object")
+    try:
+        if body and json.loads(body) != {}:
+            return _told(422, "the body says nothing, and is an empty JSON object")
+    except ValueError:
+        return _told(400, "the body is no JSON")
+    return None
+
+
+def _told(status: int, why: str) -> Response:
+    return JSONResponse({"error": why}, status)
