@@ -171,6 +171,7 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         except BaseException:
             inlet.take_in_hand(subscription, events, born, size)
             raise
+        sole = outlet.sole  # the callback may have subscribed somebody, or have begun to accumulate
         if sole is not None and 0 < len(outputs) <= sole.pending:
             sole.send(outputs, born, len(outputs))
         else:

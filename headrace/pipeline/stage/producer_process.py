@@ -199,6 +199,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
             self._take(demand, events)
             return HANDLED_MORE
         size = len(events)
+        sole = outlet.sole  # the callback may have subscribed somebody, or have begun to accumulate
         if sole is not None and 0 < size <= sole.pending and not outlet.buffer.size:
             self.ledger.emitted(size)
             sole.send(events, self.scheduler.now, size)
