@@ -128,8 +128,10 @@ async def test_a_crash_during_a_drain_is_restarted_and_the_drain_goes_on() -> No
 
     topology, numbers, consumer = Topology(), Numbers(), FailsOnce(KeyError("once"))
     topology.add("numbers", lambda: numbers)
-    topology.add("consumer", lambda: consumer, subscribe_to=SubscribeTo("numbers", 10, 5))
+    handle = topology.add("consumer", lambda: consumer, subscribe_to=SubscribeTo("numbers", 10, 5))
     await topology.start()
+    handle.pause()
+    await settled(topology)  # so that batches wait when the drain begins
     outcome = await topology.drain()
     assert outcome.events_lost == len(consumer.failed[0])
     assert not outcome.is_fine
