@@ -49,7 +49,9 @@ class SqliteStore:
         self._reader = SqliteReader(self.path)
 
     async def open(self) -> None:
-        """Make the tables if there are none. Raises SqliteError, or NewerSchema."""
+        """Make the folder, the file and the tables if there are none. Raises SqliteError, or NewerSchema."""
+        with suppress(OSError):  # SQLite itself says best what is wrong with a folder
+            self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             await self.writer.start()
             await self._reader.start()

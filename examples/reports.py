@@ -1,0 +1,37 @@
+"""A worker for `registry.yaml`: what one department of the shop has sold, read anew from all its purchases."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace.jobs.running_job import current_job
+from headrace.jobs.worker import worker
+
+PURCHASES = Path(__file__).parent / "data" / "purchases.jsonl"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a department sold: items, dollars, and the product that was bought most often."""
+
+    items: int
+    dollars: float
+    best_product: str
+
+
+@worker(name="till.report", record=True, max_attempts=3)
+def report(department: str) -> Report:
+    """Run in a thread, for it is a plain `def`: it takes its time, and holds up nobody."""
+    products: Counter[str] = Counter()
+    dollars = 0.0
+    with PURCHASES.open() as lines:
+        for line in lines:
+            bought = json.loads(line)
+            if bought["department"] == department:
+                products[bought["product"]] += bought["quantity"]
+                dollars += bought["value"]
+    if not products:
+        raise LookupError(f"nobody has ever bought anything of {department!r}")
+    current_job().progress(1.0, f"{len(products)} products")
+    return Report(products.total(), round(dollars, 2), products.most_common(1)[0][0])
