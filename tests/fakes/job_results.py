@@ -38,3 +38,8 @@ async def look_up(key: str) -> tuple[str, int]:
 @worker
 async def forgetful(key: str) -> None:
     NOTED.calls.append(key)
+
+
+@worker(record=True, encrypted=True)
+async def secret(key: str) -> int:
+    return len(key)

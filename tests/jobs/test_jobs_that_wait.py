@@ -11,7 +11,7 @@ from headrace.jobs.batch import Batch
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.chain import chain_id_of
 from headrace.jobs.errors import BadWorker, JobCalledOff
-from headrace.jobs.job import INCOMPLETE, Completed, Job, Outcome
+from headrace.jobs.job import INCOMPLETE, Completed, Job, NewJob, Outcome
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs, JobsSettings
 from headrace.jobs.stores.memory.store import MemoryStore
@@ -151,3 +151,18 @@ async def test_what_others_run_lets_go_of_the_next_too(jobs: Jobs, steps: Steps)
     await flow.start(jobs)
     taken.scale(1)
     await until(lambda: steps.ran == ["a", "b"])
+
+
+async def test_what_comes_after_a_dropped_step_is_called_off(group_clock: MovedClock, steps: Steps) -> None:
+    def drop(job: NewJob) -> NewJob | None:
+        return None if job.worker == workers.stand.name else job
+
+    settings = JobsSettings(now=group_clock, enqueue_middleware=[drop])
+    catalogue = Catalogue.of_modules(["tests.fakes.job_steps"])
+    async with Jobs(MemoryStore(now=group_clock), catalogue, {"default": 5}, settings) as jobs:
+        flow = Workflow()
+        flow.add(workers.tell.new(), "y", after=[flow.add(workers.stand.new("x"), "x")])
+        run = await flow.start(jobs)
+        await all_end(jobs)
+        assert await run.states() == {"y": "cancelled"}
+    assert steps.ran == []

@@ -10,6 +10,7 @@ import pytest
 
 from headrace.jobs import jobs as service
 from headrace.jobs.catalogue import Catalogue
+from headrace.jobs.encryption import ArgsCipher, new_key
 from headrace.jobs.errors import BadArguments, BadWorker, JobGivenUp, NotBound
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs, JobsSettings
@@ -120,6 +121,7 @@ async def test_what_was_given_up_is_said_and_may_be_started_again(opened: Open, 
         assert "ValueError: a" in found.error
         noted.failing.clear()
         assert await (await registry.add("a")).result(5) == ("a", 1)
+        await jobs.pause("default")
         await registry.add("b")
         await jobs.cancel(JobFilter())
         assert await registry.find("b") == FailedResult("it was cancelled")
@@ -155,3 +157,16 @@ async def test_a_handle_shows_its_job(opened: Open, noted: Noted) -> None:
         handle = await look_up.enqueue("a")
         assert (await handle.job()).args == {"key": "a"}
         noted.gates["a"].set()
+
+
+async def test_keys_that_are_encrypted_are_found_too(clock: MovedClock) -> None:
+    registry = JobRegistry(workers.secret)
+    settings = JobsSettings(now=clock, cipher=ArgsCipher([new_key()]))
+    async with Jobs(MemoryStore(now=clock), Catalogue([workers.secret]), {"default": 3}, settings) as jobs:
+        handle = await registry.add("abc")
+        await handle.result(5)
+        assert "encrypted" in (await handle.job()).args
+        assert await registry.find("abc") == Found(3, NOON)
+        assert await registry.find("b") == NotFound()
+        assert (await registry.add("abc")).is_conflict
+        assert await jobs.store.count(JobFilter()) == 1
