@@ -7,7 +7,8 @@ from headrace.config.jobs_check import ConfiguredJobs
 from headrace.config.jobs_keys import CronKeys, JobsKeys, KeepKeys, KeptKeys, QueueKeys
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.job import NewJob
-from headrace.jobs.jobs import Jobs, JobsSettings, QueueOptions
+from headrace.jobs.jobs import Jobs
+from headrace.jobs.jobs_settings import JobsSettings, QueueOptions
 from headrace.jobs.limits import GlobalLimit, QueueLimits
 from headrace.jobs.rate import RateLimit
 from headrace.jobs.results import JobRegistry

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from headrace.jobs.errors import JobsError
     from headrace.jobs.job import Job, NewJob, Unique
     from headrace.jobs.job_filter import JobFilter
-    from headrace.jobs.jobs import Jobs, JobsSettings
+    from headrace.jobs.jobs import Jobs
+    from headrace.jobs.jobs_settings import JobsSettings
     from headrace.jobs.results import JobRegistry
     from headrace.jobs.running_job import RunningJob, current_job
     from headrace.jobs.stores.urls import store_of
@@ -58,7 +59,7 @@ _ROOMS = {
     "JobRegistry": "results",
     "Jobs": "jobs",
     "JobsError": "errors",
-    "JobsSettings": "jobs",
+    "JobsSettings": "jobs_settings",
     "NewJob": "job",
     "RunningJob": "running_job",
     "Snooze": "answers",

@@ -2,98 +2,46 @@
 
 import asyncio
 import os
-import socket
 import sqlite3
 import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import copy_context
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
-from itertools import count
 from types import TracebackType
 from typing import Final, Self
 
-from headrace.ground.errors import HeadraceError
 from headrace.ground.telemetry import LOG
 from headrace.jobs.admission import Admission, kept, told
 from headrace.jobs.catalogue import Catalogue
-from headrace.jobs.encryption import ArgsCipher
 from headrace.jobs.endings import Endings
 from headrace.jobs.errors import NoQueue, NotSqlite, QueueTaken
 from headrace.jobs.executor import Executor, Surroundings
 from headrace.jobs.groups import groups_of
 from headrace.jobs.handing_on import hand_on
 from headrace.jobs.heeding import Heeding
-from headrace.jobs.job import Acknowledgement, Inserted, Job, MetaChange, NewJob, State
+from headrace.jobs.job import Acknowledgement, Inserted, Job, NewJob, State
 from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.limits import QueueLimits
+from headrace.jobs.jobs_settings import JobsSettings, QueueOptions
 from headrace.jobs.meter import Meter
-from headrace.jobs.middleware import EnqueueMiddleware, RunMiddleware
 from headrace.jobs.queue import Execute, JobQueue, QueueStatistics
-from headrace.jobs.running_job import RunningJob
 from headrace.jobs.settling import Settling, held_groups
 from headrace.jobs.stores.sqlite.inserting import insert_in
 from headrace.jobs.stores.sqlite.store import SqliteStore
 from headrace.jobs.stores.store import PIECE, Claimant, JobStore
+from headrace.jobs.stores.urls import store_of
 from headrace.jobs.upkeep.leader import Leader
-from headrace.jobs.upkeep.prune import KEPT, Keep, Prune
+from headrace.jobs.upkeep.prune import Prune
 from headrace.jobs.upkeep.rescue import Rescue
 from headrace.jobs.upkeep.settle import Settle
 from headrace.jobs.upkeep.stage import Stage
 from headrace.jobs.upkeep.upkeep import Chore, Upkeep
+from headrace.jobs.watch import Watch
 from headrace.pipeline.executor.process_executor import ProcessExecutor
 from headrace.pipeline.executor.thread_executor import ThreadExecutor
 from headrace.pipeline.process.scheduler import Scheduler
 
-WATCH_SECONDS: Final = 1.0
-"""How often it is seen what was cancelled elsewhere while it runs here, and written what running jobs noted down."""
-
 _AT_WORK: Final[frozenset[State]] = frozenset({"available", "executing"})
-
-
-STRANGER_TURNS: Final = 60
-"""Every how many of these it is looked whether jobs wait that no worker of this process is for."""
-
-STRANGER_LIMIT: Final = 100
-"""Jobs that are looked at for that."""
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _node() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
-@dataclass(frozen=True, slots=True)
-class QueueOptions:
-    """How many jobs of a queue run here at a time, and its limits over all processes and over time."""
-
-    limit: int = 10
-    limits: QueueLimits | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class JobsSettings:
-    """How a process runs jobs.
-
-    `grace_seconds` is what running jobs are given at the end, before they are put back. `kept` says how long ended jobs
-    stay. `processes` is how many OS processes run workers that need one, as many as there are cores when it is None.
-    `chores` are more of the upkeep, made with the store.
-    """
-
-    node: str = field(default_factory=_node)
-    grace_seconds: float = 15.0
-    kept: Sequence[Keep] = KEPT
-    enqueue_middleware: Sequence[EnqueueMiddleware] = ()
-    run_middleware: Sequence[RunMiddleware] = ()
-    processes: int | None = None
-    chores: Sequence[Callable[[JobStore], Chore]] = ()
-    now: Callable[[], datetime] = _utc_now
-    cipher: ArgsCipher | None = None
-    """With it the args of workers with `encrypted=True` are unreadable in the store."""
 
 
 class Jobs:
@@ -105,29 +53,32 @@ class Jobs:
 
     def __init__(
         self,
-        store: JobStore,
-        catalogue: Catalogue,
+        store: JobStore | str,
+        workers: Catalogue | Sequence[str],
         queues: Mapping[str, int | QueueOptions] | None = None,
         settings: JobsSettings | None = None,
     ) -> None:
-        """`queues` are how many jobs of each run at a time; none is run when it is None."""
-        self.store = store
-        self.catalogue = catalogue
+        """`store` may be its URL, such as `sqlite:///shop.db`; `workers` the names of the modules in which they stand.
+
+        `queues` are how many jobs of each run at a time; none is run when it is None. Raises `BadStore`, and what
+        `Catalogue.of_modules` raises.
+        """
+        self.store = store = store_of(store) if isinstance(store, str) else store
+        self.catalogue = catalogue = workers if isinstance(workers, Catalogue) else Catalogue.of_modules(workers)
         self.settings = JobsSettings() if settings is None else settings
         self.queues: dict[str, JobQueue] = {}
         self._options = {
             name: QueueOptions(said) if isinstance(said, int) else said for name, said in (queues or {}).items()
         }
         self.meter = Meter(catalogue, self.settings.now)
-        self._heeding = Heeding(store, {name: one.limit for name, one in self._options.items()})
-        self._is_held = False
+        self._heeding = heeding = Heeding(store, {name: one.limit for name, one in self._options.items()})
         self._taken: set[str] = set()
         self._former: list[JobQueue] = []
         self._scheduler: Scheduler | None = None
         self._admission = Admission(catalogue, self.settings.enqueue_middleware, self.settings.cipher)
         self._endings = Endings(store)
         self._settling = Settling(store)
-        self._noted: dict[int, RunningJob] = {}
+        self._watch = Watch(store, self.catalogue, self.queues, heeding, self._fit_threads)
         self._threads: ThreadExecutor | None = None
         self._places: list[ThreadExecutor | ProcessExecutor] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -181,7 +132,7 @@ class Jobs:
 
     def hold(self) -> None:
         """Claim nothing more until it is closed; what runs goes on."""
-        self._is_held = True
+        self._watch.is_held = True
         for queue in self.queues.values():
             queue.pause()
 
@@ -345,7 +296,7 @@ class Jobs:
     def _look_after(self) -> None:
         """Begin to watch over what runs, and take one's turn at the upkeep."""
         if not self._tasks and self._scheduler is not None:
-            self._begin(self._scheduler, self._watch(), "watch over running jobs")
+            self._begin(self._scheduler, self._watch.run(frozenset(self._options)), "watch over running jobs")
             self._begin(self._scheduler, self._upkeep().run(), "upkeep of jobs")
 
     def _executor(self) -> Executor:
@@ -359,7 +310,7 @@ class Jobs:
             settings.run_middleware,
             threads,
             processes,
-            self._note,
+            self._watch.note,
             self._opened,
             hand_on=partial(hand_on, self.store),
         )
@@ -402,35 +353,3 @@ class Jobs:
         """Prepare a claimed job to be run."""
         self._admission.open(job)
         self._settling.began(job)
-
-    def _note(self, running: RunningJob) -> None:
-        self._noted[running.id] = running
-
-    async def _watch(self) -> None:
-        """Now and then, see what was cancelled or said of queues elsewhere, and write what running jobs noted down."""
-        for turn in count():
-            await asyncio.sleep(WATCH_SECONDS)
-            try:
-                if turn % STRANGER_TURNS == 0:
-                    await self._name_strangers()
-                for queue in list(self.queues.values()):
-                    await queue.look_after()
-                if not self._is_held:
-                    await self._heeding.look(self.queues)
-                    self._fit_threads()
-                await self._write_notes()
-            except HeadraceError as error:
-                LOG.error("the store cannot be asked what was cancelled, nor told how far jobs are: %s", error)
-
-    async def _name_strangers(self) -> None:
-        """Say once of each worker that it is none of ours, though its jobs wait in our queues."""
-        which = JobFilter(states=frozenset({"available"}), queues=frozenset(self._options))
-        waiting = await self.store.find(which, STRANGER_LIMIT, is_newest_first=False)
-        for name in self.catalogue.strangers(job.worker for job in waiting):
-            LOG.warning("jobs of worker %r wait for another process: no module that is listed here has it", name)
-
-    async def _write_notes(self) -> None:
-        noted, self._noted = self._noted, {}
-        changes = [MetaChange(one.id, one.attempt, meta) for one in noted.values() if (meta := one.take_changes())]
-        if changes:
-            await self.store.merge(changes)

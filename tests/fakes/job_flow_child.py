@@ -11,7 +11,8 @@ from headrace.jobs.batch import Batch
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.job import INCOMPLETE
 from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.jobs import Jobs, JobsSettings
+from headrace.jobs.jobs import Jobs
+from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.stores.sqlite import store as sqlite
 from headrace.jobs.upkeep.settle import Settle
 from headrace.jobs.worker import worker

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from headrace.jobs import jobs as service
+from headrace.jobs import watch as service
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.errors import JobCalledOff, JobGivenUp, NoJob, NoQueue, NotBound, NotRecorded
 from headrace.jobs.job import Job, NewJob, State
 from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.jobs import Jobs, JobsSettings
+from headrace.jobs.jobs import Jobs
+from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.stores.memory.store import MemoryStore
 from headrace.jobs.stores.sqlite.store import SqliteStore
 from headrace.jobs.stores.store import JobStore
@@ -278,10 +279,17 @@ async def test_what_a_job_noted_is_kept_though_it_is_put_back(
     async with running(store, clock) as jobs:
         handle = await workers.report.enqueue(key="x")
         await reaches(jobs, handle.id, "executing")
-        await until(lambda: bool(jobs._noted))
+        await until(lambda: bool(jobs._watch._noted))
     async with running(SqliteStore(tmp_path / "jobs.db", now=clock), clock) as jobs:
         job = await jobs.store.get(handle.id)
         assert job is not None
         assert job.meta["checkpoint"] == {"at": 7}
         bench.gates["x"].set()
         await reaches(jobs, handle.id, "completed")
+
+
+@pytest.mark.usefixtures("bench")
+async def test_a_service_is_made_of_a_url_and_of_names_of_modules(tmp_path: Path) -> None:
+    async with Jobs(f"sqlite:///{tmp_path}/shop.db", [NAME], {"default": 2}):
+        assert await (await workers.double.enqueue(4)).result(5) == 8
+    assert (tmp_path / "shop.db").exists()

@@ -13,7 +13,8 @@ from headrace.jobs.chain import chain_id_of
 from headrace.jobs.errors import BadWorker, JobCalledOff
 from headrace.jobs.job import INCOMPLETE, Completed, Job, NewJob, Outcome
 from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.jobs import Jobs, JobsSettings
+from headrace.jobs.jobs import Jobs
+from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.stores.memory.store import MemoryStore
 from headrace.jobs.stores.sqlite.store import SqliteStore
 from headrace.jobs.stores.store import JobStore

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from headrace.jobs import jobs as service
+from headrace.jobs import watch as service
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.encryption import ArgsCipher, new_key
 from headrace.jobs.errors import BadArguments, BadWorker, JobGivenUp, NotBound
 from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.jobs import Jobs, JobsSettings
+from headrace.jobs.jobs import Jobs
+from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.results import FailedResult, Found, JobRegistry, NotFound, Pending, Progress
 from headrace.jobs.stores.memory.store import MemoryStore
 from headrace.jobs.stores.sqlite.store import SqliteStore

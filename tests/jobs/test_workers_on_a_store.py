@@ -14,7 +14,8 @@ import pytest_asyncio
 
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.encryption import ArgsCipher, new_key
-from headrace.jobs.jobs import Jobs, JobsSettings
+from headrace.jobs.jobs import Jobs
+from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.running_job import RunningJob, current_job
 from headrace.jobs.stores.sqlite.store import SqliteStore
 from headrace.jobs.worker import worker

@@ -168,6 +168,12 @@ async def test_what_was_not_let_go_of_is_found_by_the_upkeep(service: StoreServi
 
 
 @pytest.mark.asyncio
+async def test_the_upkeep_rests_the_longer_the_more_it_has_to_look_at(service: StoreService) -> None:
+    assert await Settle(service.store, iter([0.0, 0.04]).__next__).run() == 1.0
+    assert await Settle(service.store, iter([0.0, 0.5]).__next__).run() == 10.0
+
+
+@pytest.mark.asyncio
 async def test_the_upkeep_comes_to_all_that_wait(service: StoreService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("headrace.jobs.upkeep.settle.SETTLE_LIMIT", 3)
     chore = Settle(service.store)

@@ -3,7 +3,7 @@
 from headrace.jobs.testing.clock import JobsClock
 from headrace.jobs.testing.drained import Drained
 from headrace.jobs.testing.errors import BadJobsTest, JobFailed, JobNotRun, JobsTestError
-from headrace.jobs.testing.marked import tester_of
+from headrace.jobs.testing.marked import marked_tester
 from headrace.jobs.testing.tester import JobsTester, Mode
 
 __all__ = [
@@ -15,5 +15,5 @@ __all__ = [
     "JobsTestError",
     "JobsTester",
     "Mode",
-    "tester_of",
+    "marked_tester",
 ]

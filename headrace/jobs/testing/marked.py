@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Final, cast
 
 from headrace.jobs.catalogue import Catalogue
-from headrace.jobs.jobs import JobsSettings
+from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.testing.errors import BadJobsTest
 from headrace.jobs.testing.tester import JobsTester, Mode
 from headrace.jobs.worker import AnyWorker, Worker
@@ -19,7 +19,7 @@ _WHOSE: Final = frozenset({"modules", "workers"})
 """The words that say whose jobs a test has."""
 
 
-def tester_of(markers: Iterable[tuple[Sequence[object], Mapping[str, object]]]) -> JobsTester:
+def marked_tester(markers: Iterable[tuple[Sequence[object], Mapping[str, object]]]) -> JobsTester:
     """Return a tester as the markers have it: what they were called with, the nearest one first.
 
     A marker that says modules or workers says all of them. Raises `BadJobsTest`, and `BadModule`.

@@ -15,7 +15,7 @@ from headrace.jobs.groups import Group, groups_of
 from headrace.jobs.handing_on import hand_on
 from headrace.jobs.job import Acknowledgement, Job, NewJob, Returned, State
 from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.jobs import JobsSettings
+from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.settling import settle_all
 from headrace.jobs.stores.memory.store import MemoryStore
 from headrace.jobs.stores.store import Claimant

@@ -9,7 +9,8 @@ from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast, get_arg
 from headrace.jobs.admission import Admission
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.job import Completed, Inserted, Job, NewJob, Outcome
-from headrace.jobs.jobs import Jobs, JobsSettings
+from headrace.jobs.jobs import Jobs
+from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.outcomes import RESULT
 from headrace.jobs.stores.memory.store import MemoryStore
 from headrace.jobs.testing.clock import JobsClock

@@ -11,7 +11,7 @@ from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.errors import BadArguments, JobDropped, JobGivenUp, NoRunningJob, NotBound
 from headrace.jobs.job import Completed, Failed, NewJob
 from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.jobs import JobsSettings
+from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.results import Found, JobRegistry, NotFound, Pending
 from headrace.jobs.running_job import current_job
 from headrace.jobs.testing import BadJobsTest, Drained, JobFailed, JobNotRun, JobsTester

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.job import Job
 from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.jobs import Jobs, JobsSettings
+from headrace.jobs.jobs import Jobs
+from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.stores.memory.store import MemoryStore
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.stage.producer import Producer

@@ -1,0 +1,51 @@
+"""How a process runs jobs, said beside its store, its workers and its queues."""
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from headrace.jobs.encryption import ArgsCipher
+from headrace.jobs.limits import QueueLimits
+from headrace.jobs.middleware import EnqueueMiddleware, RunMiddleware
+from headrace.jobs.stores.store import JobStore
+from headrace.jobs.upkeep.prune import KEPT, Keep
+from headrace.jobs.upkeep.upkeep import Chore
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _node() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueOptions:
+    """How many jobs of a queue run here at a time, and its limits over all processes and over time."""
+
+    limit: int = 10
+    limits: QueueLimits | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobsSettings:
+    """How a process runs jobs.
+
+    `grace_seconds` is what running jobs are given at the end, before they are put back. `kept` says how long ended jobs
+    stay. `processes` is how many OS processes run workers that need one, as many as there are cores when it is None.
+    `chores` are more of the upkeep, made with the store.
+    """
+
+    node: str = field(default_factory=_node)
+    grace_seconds: float = 15.0
+    kept: Sequence[Keep] = KEPT
+    enqueue_middleware: Sequence[EnqueueMiddleware] = ()
+    run_middleware: Sequence[RunMiddleware] = ()
+    processes: int | None = None
+    chores: Sequence[Callable[[JobStore], Chore]] = ()
+    now: Callable[[], datetime] = _utc_now
+    cipher: ArgsCipher | None = None
+    """With it the args of workers with `encrypted=True` are unreadable in the store."""
