@@ -19,8 +19,10 @@ INSTALL := $(TOOL) pip install -qq --disable-pip-version-check --only-binary :al
 .NOTPARALLEL:
 .PHONY: demo test check bench lock format clean help
 
-demo: $(HOUSE) ## run examples/purchases.yaml to its end
+demo: $(HOUSE) ## run examples/purchases.yaml and registry.yaml to their ends
 	@$(TOOL) headrace run examples/purchases.yaml --progress --summary $(ARGS)
+	@$(TOOL) headrace run examples/registry.yaml --progress --summary $(ARGS)
+	@$(TOOL) headrace registry find examples/registry.yaml reports GROCERY
 
 test: $(HOUSE) $(DEV) ## run all tests (ARGS="-k name" for some)
 	@$(TOOL) pytest $(ARGS)

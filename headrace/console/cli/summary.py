@@ -28,7 +28,7 @@ def print_summary(name: str, file: str, url: str | None, ending: Ending) -> None
         for stage in ending.snapshot.stages:
             for family in stage.families:
                 console.print(metric_table(digest(family)))
-    console.print(_next_steps(file, url))
+    console.print(_next_steps(file, url, has_jobs=ending.jobs is not None))
 
 
 def stage_table(stages: Iterable[StageSnapshot]) -> Table:
@@ -148,9 +148,11 @@ def _number(value: float) -> str:
     return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}"
 
 
-def _next_steps(file: str, url: str | None) -> RenderableType:
+def _next_steps(file: str, url: str | None, *, has_jobs: bool) -> RenderableType:
     steps = Table(box=None, show_header=False, pad_edge=False)
     steps.add_row(Text(f"headrace validate {file}"), Text("what the file describes, or all that is wrong in it"))
+    if has_jobs:
+        steps.add_row(Text(f"headrace jobs list {file}"), Text("its jobs; more by headrace jobs --help"))
     if url is not None:
         steps.add_row(
             Text(f"{url}/metrics"), Text("these numbers for Prometheus, while it runs; /ready and /health too")
