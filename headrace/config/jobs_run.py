@@ -3,6 +3,8 @@
 import asyncio
 from typing import Final
 
+from headrace.ground.errors import HeadraceError
+from headrace.ground.telemetry import LOG
 from headrace.jobs.jobs import Jobs
 
 LOOK_SECONDS: Final = 0.05
@@ -17,6 +19,8 @@ class JobsRun:
         self.are_awaited = False
         """Whether stages wait for jobs, so that those are claimed until the stages have ended."""
         self.is_open = False
+        self.failure: HeadraceError | None = None
+        self._has_said = False
         self.is_drained = False
         """Whether its end was asked for, and did not come by itself."""
         self._ending = asyncio.Event()
@@ -34,12 +38,22 @@ class JobsRun:
 
     async def rest(self, *, is_forever: bool) -> None:
         """Wait until no job is left that could run now, or until the end begins; `is_forever` waits for that alone."""
-        while not self._ending.is_set() and (is_forever or not await self.jobs.is_idle()):
+        while not self._ending.is_set() and (is_forever or not await self._is_idle()):
             try:
                 async with asyncio.timeout(None if is_forever else LOOK_SECONDS):
                     await self._ending.wait()
             except TimeoutError:
                 continue
+
+    async def _is_idle(self) -> bool:
+        """Return whether no job is left; one is, for all we know, while the store cannot be asked."""
+        try:
+            return await self.jobs.is_idle()
+        except HeadraceError as error:
+            if not self._has_said:
+                LOG.error("the store cannot be asked whether any job is left, and is asked again: %s", error)
+            self._has_said = True
+            return False
 
     def begin_drain(self) -> None:
         """Claim nothing more that no stage waits for, because the end was asked for."""
@@ -54,12 +68,20 @@ class JobsRun:
         self.jobs.hold()
 
     async def close(self) -> None:
-        """Give running jobs their grace, put back what is not done, close the store."""
+        """Give running jobs their grace, put back what is not done, close the store.
+
+        A store that fails at that is `failure`, and closed all the same.
+        """
         self.begin_end()
         async with self._door:
-            if self.is_open:
+            if not self.is_open:
+                return
+            try:
                 await self.jobs.close()
-                self.is_open = False
+            except HeadraceError as error:
+                LOG.error("the jobs could not be closed in good order: %s", error)
+                self.failure = error
+            self.is_open = False
 
     async def stop(self) -> None:
         """Put back what runs, at once, and close the store; a grace that is being given ends, too."""

@@ -82,6 +82,8 @@ class Pipeline(Topology):
             return state
         if run.is_open:
             return "draining" if run.is_ending else "running"
+        if run.failure is not None:
+            return "failed"
         return "drained" if run.is_drained and state == "completed" else state
 
     async def start(self) -> None:
@@ -131,9 +133,16 @@ class Pipeline(Topology):
         outcome = await super().stop()
         if self._jobs_run is not None:
             await self._jobs_run.stop()
-        return outcome
+        return self._judged(outcome)
+
+    def outcome(self) -> RunOutcome:
+        """Return how the run ended, or how it stands."""
+        return self._judged(super().outcome())
 
     def _judged(self, outcome: RunOutcome) -> RunOutcome:
         """Return how the run ended, its jobs included: drained, where those still had something to do."""
-        is_drained = self._jobs_run is not None and self._jobs_run.is_drained and outcome.is_completed
-        return replace(outcome, is_drained=True) if is_drained else outcome
+        run = self._jobs_run
+        if run is None:
+            return outcome
+        is_drained = outcome.is_drained or (run.is_drained and outcome.is_completed)
+        return replace(outcome, is_drained=is_drained, reason=outcome.reason or run.failure)

@@ -144,7 +144,7 @@ class Jobs:
     async def is_idle(self) -> bool:
         """Return whether no job of its queues runs or could run at once; what a paused queue holds does not count."""
         standing = self.statistics()
-        if any(one.running or one.unacknowledged for one in standing.values()):
+        if any(one.running or one.unacknowledged for one in standing.values()) or not self._settling.is_at_rest:
             return False
         names = frozenset(name for name, one in standing.items() if not one.is_paused)
         workers = frozenset(self.catalogue.names)

@@ -140,7 +140,13 @@ class Settling:
         self._store = store
         self._running: dict[int, list[Group]] = {}
         self._changed: dict[Group, None] = {}
+        self._is_at_work = False
         self._wake = asyncio.Event()
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether all is settled that it has heard of."""
+        return not (self._changed or self._is_at_work)
 
     def began(self, job: Job) -> None:
         """Hear of a job that is claimed here."""
@@ -174,9 +180,11 @@ class Settling:
             await self._wake.wait()
             self._wake.clear()
             changed, self._changed = self._changed, {}
+            self._is_at_work = True
             try:
                 await settle_all(self._store, changed)
             except HeadraceError as error:
                 LOG.error("workflows, batches and chains of jobs cannot go on, and are tried again: %s", error)
                 await asyncio.sleep(AGAIN_SECONDS)
                 self.changed(changed)
+            self._is_at_work = False

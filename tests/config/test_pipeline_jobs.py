@@ -7,10 +7,16 @@ import pytest
 
 from headrace.config.pipeline import Pipeline
 from headrace.ground.errors import HeadraceError
+from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.job import NewJob, State
+from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.jobs import Jobs
+from headrace.jobs.stores.memory.store import MemoryStore
 from headrace.jobs.stores.store import JobCount
 from headrace.jobs.stores.urls import store_of
+from headrace.jobs.workflow import Workflow
 from tests.fakes import job_workers as workers
+from tests.fakes.job_stores import StoreDown
 from tests.fakes.stepping import until
 
 pytestmark = pytest.mark.asyncio
@@ -244,3 +250,61 @@ stages:
     await until(lambda: pipeline.snapshot().stages[1].events_received == 1 and not queue.statistics().running)
     assert (await pipeline.drain()).is_fine
     assert await counts(tmp_path) == [JobCount("mails", "completed", 1)]
+
+
+async def test_a_run_does_not_end_before_its_workflows_have(tmp_path: Path, bench: workers.Bench) -> None:
+    pipeline = pipeline_of(tmp_path)
+    assert pipeline.jobs is not None
+    await pipeline.start()
+    steps = Workflow("steps")
+    last = steps.add(workers.double.new(0), "0")
+    for number in range(1, 8):
+        last = steps.add(workers.double.new(number), str(number), after=[last])
+    await steps.start(pipeline.jobs)
+    assert (await pipeline.join()).is_fine
+    assert bench.calls == list(range(8))
+    assert await counts(tmp_path) == [JobCount("default", "completed", 8)]
+
+
+async def test_a_store_that_cannot_be_closed_in_order_makes_the_run_fail(
+    tmp_path: Path, bench: workers.Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    pipeline = Pipeline("shop")
+    pipeline.jobs = Jobs(ClosesBadly(), Catalogue([workers.double]), {"default": 1})
+    await pipeline.start()
+    outcome = await pipeline.join()
+    assert isinstance(outcome.reason, StoreDown)
+    assert (outcome.is_fine, pipeline.state) == (False, "failed")
+    assert FULL in caplog.text
+
+
+async def test_a_store_that_fails_for_a_while_keeps_the_run_going(tmp_path: Path, bench: workers.Bench) -> None:
+    store = ClosesBadly(looks_that_fail=3, is_closing_badly=False)
+    pipeline = Pipeline("shop")
+    pipeline.jobs = Jobs(store, Catalogue([workers.double]), {"default": 1})
+    await pipeline.start()
+    assert (await pipeline.join()).is_fine
+    assert store.looks_that_fail == 0
+
+
+FULL = "the disk is full"
+
+
+class ClosesBadly(MemoryStore):
+    """A store in memory whose disk is full."""
+
+    def __init__(self, looks_that_fail: int = 0, *, is_closing_badly: bool = True) -> None:
+        super().__init__()
+        self.looks_that_fail = looks_that_fail
+        self.is_closing_badly = is_closing_badly
+
+    async def has(self, which: JobFilter) -> bool:
+        if self.looks_that_fail:
+            self.looks_that_fail -= 1
+            raise StoreDown(FULL)
+        return await super().has(which)
+
+    async def close(self) -> None:
+        await super().close()
+        if self.is_closing_badly:
+            raise StoreDown(FULL)

@@ -19,6 +19,7 @@ from headrace.jobs.errors import BadStore
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.stores.memory.store import MemoryStore
 from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.stores.urls import store_of
 
 _EXAMPLE = "headrace jobs list shop.yaml, or --store sqlite:///shop.db"
 
@@ -53,10 +54,15 @@ class Target:
         return target
 
     def configured(self, *, imports: bool) -> ConfiguredJobs:
-        """Return the jobs that are meant. Raises ConfigError, `BadStore` and `UsageError`."""
+        """Return the jobs that are meant. Raises ConfigError and `UsageError`."""
         if self.file is None:
-            keys = JobsKeys.model_construct(store=self.url or "")
-            return ConfiguredJobs(keys, Catalogue())
+            try:
+                store_of(self.url or "")
+            except BadStore as error:
+                refusal = UsageError("--store", str(error))
+            else:
+                return ConfiguredJobs(JobsKeys.model_construct(store=self.url or ""), Catalogue())
+            raise refusal
         jobs = load_file(self.file, imports=imports).jobs
         if jobs is None:
             raise UsageError(
@@ -77,7 +83,7 @@ def _check_there(jobs: Jobs) -> None:
     """Refuse what would make a new file of a slip, and what no other process can see."""
     store = jobs.store
     if isinstance(store, MemoryStore):
-        raise BadStore("memory", "is only seen by the process that it is in: a command needs one that is kept")
+        raise UsageError("FILE or --store", "a store in memory is only seen by its own process: name one that is kept")
     if isinstance(store, SqliteStore) and not store.path.exists():
         raise BadStore("sqlite", f"has no file {store.path}: check the path, or run the config once")
 

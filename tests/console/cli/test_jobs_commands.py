@@ -146,4 +146,4 @@ def test_a_config_that_is_wrong_or_has_no_jobs_is_refused(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("url", ["memory:", "shop.db", "oracle://x"])
 def test_a_store_that_no_command_can_open_is_refused(url: str) -> None:
-    assert called("list", "--store", url).exit_code == 1
+    assert called("list", "--store", url).exit_code == 2
