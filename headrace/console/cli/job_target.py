@@ -83,7 +83,7 @@ def _check_there(jobs: Jobs) -> None:
     """Refuse what would make a new file of a slip, and what no other process can see."""
     store = jobs.store
     if isinstance(store, MemoryStore):
-        raise UsageError("FILE or --store", "a store in memory is only seen by its own process: name one that is kept")
+        raise UsageError("--store", "a store in memory is only seen by its own process: name one that is kept")
     if isinstance(store, SqliteStore) and not store.path.exists():
         raise BadStore("sqlite", f"has no file {store.path}: check the path, or run the config once")
 
