@@ -3,9 +3,11 @@
 import asyncio
 import platform
 import statistics
+import sys
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 
+from benchmarks import jobs, jobs_idle, jobs_large
 from benchmarks.chains import Work, calls, queues, stages
 from benchmarks.executors import inline, outside, round_trip_microseconds, start_seconds
 from benchmarks.fans import acknowledged, broadcast, fan_in, plain_tasks
@@ -47,8 +49,20 @@ def run(work: Callable[[], Coroutine[None, None, float]]) -> float:
     return asyncio.run(work())
 
 
-def lines() -> Iterator[Line]:
-    """Measure, and yield one line after the other."""
+def lines(part: str) -> Iterator[Line]:
+    """Measure one part, or all with "", and yield one line after the other."""
+    kept = (jobs.lines, jobs_idle.lines, jobs_large.lines)
+    parts = {"": (machine, *kept), "machine": (machine,), "jobs": kept}
+    if part not in parts:
+        raise SystemExit(
+            f"there is no part {part!r} to measure: take {', '.join(filter(None, parts))}, or none for all"
+        )
+    for measure in parts[part]:
+        yield from measure()
+
+
+def machine() -> Iterator[Line]:
+    """Measure stages and processes."""
     plain = {(1000, 500): (0.80, 0.88), (100, 50): (0.45, 0.55), (10, 5): (0.22, 0.30)}
     queued = {(1000, 500): 1.05, (100, 50): 1.5, (10, 5): 1.8}
     metered = {(1000, 500): 3.0, (10, 5): 15.0}
@@ -148,7 +162,7 @@ def main() -> None:
     print(f"ratios: medians of {RUNS} pairs of runs, of {FEW} where there is no budget yet; more is better")
     print()
     print(f"{'work':62}{'found':>14}  bound")
-    for line in lines():
+    for line in lines(" ".join(sys.argv[1:])):
         verdict = "" if line.is_met is None else ("met" if line.is_met else "MISSED")
         print(f"{line.work:62}{line.figure:>14}  {line.bound:22}{verdict}", flush=True)
 

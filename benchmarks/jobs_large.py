@@ -1,0 +1,114 @@
+"""A table of a million jobs that have ended: what it costs those who claim, and what its pruning does."""
+
+import asyncio
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from benchmarks.measure import Line, all_arrived, at_least, at_most, ratio
+from headrace.jobs.job import Acknowledgement, Completed, to_text
+from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.stores.store import Claimant
+from headrace.jobs.upkeep.prune import Keep, Prune
+
+ENDED: Final = 1_000_000
+WAITING: Final = 100_000
+CLAIMED: Final = 5_000
+"""Jobs that one run claims and ends."""
+
+AT_ONCE: Final = 100
+RUNS: Final = 7
+
+_FILL: Final = """
+with recursive numbers (number) as (select 1 union all select number + 1 from numbers where number < :count)
+insert into oban_jobs
+  (state, queue, worker, args, attempt, inserted_at, scheduled_at, attempted_at, attempted_by, completed_at)
+select
+  :state, 'default', 'noop', json_object('number', number), :attempt, :at, :at, :ended_at, '["node","uuid"]', :ended_at
+from numbers
+"""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def _filled(path: Path, ended: int) -> SqliteStore:
+    """Return an open store with so many jobs that have ended, and 100,000 that wait."""
+    store = SqliteStore(path)
+    await store.open()
+    at = to_text(_now())
+
+    def fill(connection: sqlite3.Connection) -> None:
+        for state, count, attempt, ended_at in (("completed", ended, 1, at), ("available", WAITING, 0, None)):
+            values = {"state": state, "count": count, "attempt": attempt, "at": at, "ended_at": ended_at}
+            if count:
+                connection.execute(_FILL, values)
+
+    await store.writer.run(fill)
+    return store
+
+
+async def _claim(store: SqliteStore, claimant: Claimant) -> float:
+    """Claim 100 and end them; return the seconds of the claim."""
+    start = time.perf_counter()
+    jobs = await store.claim(claimant, AT_ONCE)
+    seconds = time.perf_counter() - start
+    all_arrived(len(jobs), AT_ONCE)
+    await store.acknowledge(claimant, [Acknowledgement(job.id, job.attempt, Completed()) for job in jobs])
+    return seconds
+
+
+async def _claimed(store: SqliteStore, claimant: Claimant) -> float:
+    """Return the seconds that it takes to claim and end 5,000 jobs."""
+    start = time.perf_counter()
+    for _ in range(CLAIMED // AT_ONCE):
+        await _claim(store, claimant)
+    return time.perf_counter() - start
+
+
+async def _pruned(store: SqliteStore, claimant: Claimant) -> tuple[float, float, float]:
+    """Prune all that has ended, piece after piece without a pause, and claim meanwhile.
+
+    Return the median and the slowest of the claims, in milliseconds, and the seconds of the whole.
+    """
+    before = await store.count(JobFilter(states=frozenset({"completed"})))
+    prune = Prune(store, [Keep("completed", 0.0)], _now)
+    claims: list[float] = []
+    start = time.perf_counter()
+
+    async def claim() -> None:
+        while prune.pruned < before:
+            claims.append(await _claim(store, claimant) * 1000)
+            await asyncio.sleep(0.05)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(claim())
+        while prune.pruned < before:
+            await prune.run()
+    seconds = time.perf_counter() - start
+    claims.sort()
+    return claims[len(claims) // 2], claims[-1], seconds
+
+
+def lines() -> Iterator[Line]:
+    """Measure, and yield one line after the other."""
+    claimant = Claimant("bench", "bench", "default", ("noop",))
+    with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
+        small = runner.run(_filled(Path(folder) / "small.db", 0))
+        large = runner.run(_filled(Path(folder) / "large.db", ENDED))
+        found = ratio(
+            lambda: runner.run(_claimed(small, claimant)), lambda: runner.run(_claimed(large, claimant)), RUNS
+        )
+        yield at_least("claims beside 1,000,000 ended jobs, against none", found, 0.8)
+        median, slowest, seconds = runner.run(_pruned(large, claimant))
+        yield at_most("a claim while 1,000,000 are pruned, p50", median, None, "ms")
+        yield at_most("a claim while 1,000,000 are pruned, slowest", slowest, 50, "ms")
+        yield at_most("the pruning of 1,000,000 without a pause", seconds, None, "s")
+        runner.run(small.close())
+        runner.run(large.close())

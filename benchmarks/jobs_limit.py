@@ -1,0 +1,150 @@
+"""The limit for jobs: the least queue there can be: one SQLite writer thread with group commit, driven from asyncio."""
+
+import asyncio
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Final, Literal, Self
+
+from headrace.jobs.stores.sqlite.queries import query
+
+Mode = Literal["normal", "full"]
+Row = tuple[int, str]
+
+AT_ONCE: Final = 100
+"""Jobs that one claim takes, and that are acknowledged in one transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What a queue needs of SQL."""
+
+    made: str
+    insert: str
+    claim: str
+    end: str
+    left: str
+
+
+OBAN: Final = Table(
+    query("1_schema"),
+    "insert into oban_jobs (worker, args) values ('noop', ?)",
+    """
+    update oban_jobs set state = 'executing', attempt = attempt + 1, attempted_at = current_timestamp
+    where id in (
+      select id from oban_jobs where state = 'available' and queue = 'default'
+      order by priority, scheduled_at, id limit ?
+    )
+    returning id, args
+    """,
+    "update oban_jobs set state = 'completed', completed_at = current_timestamp where id = ? and state = 'executing'",
+    "select count(*) from oban_jobs where state <> 'completed'",
+)
+"""The table that the stores of headrace have in common with Elixir: what it costs is no choice of ours."""
+
+LEAST: Final = Table(
+    """
+    create table jobs (id integer primary key, state integer not null default 0, args text not null);
+    create index waiting on jobs (id) where state = 0;
+    """,
+    "insert into jobs (args) values (?)",
+    """
+    update jobs set state = 1 where id in (select id from jobs where state = 0 order by id limit ?)
+    returning id, args
+    """,
+    "update jobs set state = 2 where id = ? and state = 1",
+    "select count(*) from jobs where state <> 2",
+)
+"""No queues, no priorities, no times, no attempts, nothing to look at."""
+
+_Work = Callable[[sqlite3.Connection], object]
+_Order = tuple[_Work, "asyncio.Future[object]"]
+
+
+class LeastQueue:
+    """One writer thread and one table: no workers, no retries, no other process, nobody who asks how it stands."""
+
+    def __init__(self, path: Path, mode: Mode, table: Table = OBAN) -> None:
+        self._table = table
+        self._orders: SimpleQueue[_Order | None] = SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._serve, args=(path, mode))
+
+    async def __aenter__(self) -> Self:
+        self._thread.start()
+        await self._run(lambda connection: connection.execute(self._table.left))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._orders.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    async def insert(self, args: object) -> None:
+        """Insert one job; it is committed at return."""
+        text = json.dumps(args)
+        await self._run(lambda connection: connection.execute(self._table.insert, (text,)))
+
+    async def insert_many(self, many: Sequence[object]) -> None:
+        """Insert many in one transaction."""
+        rows = [(json.dumps(args),) for args in many]
+        await self._run(lambda connection: connection.executemany(self._table.insert, rows))
+
+    async def work_off(self, function: Callable[..., object]) -> None:
+        """Await `function` for each job that waits, 100 at a time; what ended is told with the claim of the next."""
+        ended: list[tuple[int]] = []
+        while True:
+            told, ended = ended, []
+            rows = await self._turn(told)
+            for job_id, text in rows:
+                await function(**json.loads(text))  # type: ignore[misc] # an async function
+                ended.append((job_id,))
+            if not told and not rows:
+                return
+
+    async def left(self) -> int:
+        """Return how many jobs have not ended."""
+        return int(str(await self._run(lambda connection: connection.execute(self._table.left).fetchone()[0])))
+
+    async def _turn(self, ended: Sequence[tuple[int]]) -> list[Row]:
+        rows: list[Row] = []
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.executemany(self._table.end, ended)
+            rows.extend(connection.execute(self._table.claim, (AT_ONCE,)))
+
+        await self._run(work)
+        return rows
+
+    async def _run(self, work: _Work) -> object:
+        future: asyncio.Future[object] = self._loop.create_future()
+        self._orders.put((work, future))
+        return await future
+
+    def _serve(self, path: Path, mode: Mode) -> None:
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.execute("pragma journal_mode = wal")
+        connection.execute(f"pragma synchronous = {mode}")
+        if not connection.execute("select 1 from sqlite_master").fetchone():
+            connection.executescript(self._table.made)
+        while (order := self._orders.get()) is not None:
+            orders = [order]
+            try:
+                while (order := self._orders.get_nowait()) is not None:
+                    orders.append(order)
+                self._orders.put(None)
+            except Empty:
+                pass
+            connection.execute("begin immediate")
+            results = [(future, work(connection)) for work, future in orders]
+            connection.execute("commit")
+            self._loop.call_soon_threadsafe(_tell, results)
+        connection.close()
+
+
+def _tell(results: "Sequence[tuple[asyncio.Future[object], object]]") -> None:
+    for future, result in results:
+        future.set_result(result)

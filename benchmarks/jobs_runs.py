@@ -1,0 +1,107 @@
+"""Timed runs of headrace's jobs on SQLite: worked off, and enqueued."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from benchmarks.jobs_limit import Mode
+from benchmarks.measure import all_arrived
+from headrace.jobs.catalogue import Catalogue
+from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.jobs import Jobs
+from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.worker import worker
+
+CALLERS: Final = 100
+"""Coroutines that enqueue at once, each waiting for the commit of its job before it enqueues the next."""
+
+BULK: Final = 1000
+"""Jobs that are inserted by one call of `enqueue_many`."""
+
+
+class Ran:
+    """Which jobs ran, and when that was all."""
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+        self.total = 0
+        self.is_all = asyncio.Event()
+
+    def expect(self, total: int) -> None:
+        """Begin anew, on the running loop."""
+        self.numbers = []
+        self.total = total
+        self.is_all = asyncio.Event()
+
+
+RAN: Final = Ran()
+
+
+@worker(name="noop")
+async def noop(number: int) -> None:
+    """Note the number, which is next to nothing."""
+    RAN.numbers.append(number)
+    if len(RAN.numbers) == RAN.total:
+        RAN.is_all.set()
+
+
+def service(path: Path, mode: Mode, limit: int | None = None) -> Jobs:
+    """Return the service on a file; with a limit it runs the queue, too."""
+    queues = {} if limit is None else {"default": limit}
+    return Jobs(SqliteStore(path, synchronous=mode), Catalogue([noop]), queues)
+
+
+def numbers(total: int) -> list[list[dict[str, int]]]:
+    """Return the calls of `total` jobs, in bulks."""
+    return [[{"number": number} for number in range(begin, begin + BULK)] for begin in range(0, total, BULK)]
+
+
+async def filled(path: Path, total: int, mode: Mode = "normal") -> float:
+    """Enqueue `total` jobs by `enqueue_many`; return the seconds."""
+    calls = numbers(total)
+    async with service(path, mode) as jobs:
+        start = time.perf_counter()
+        handles = [await noop.enqueue_many(bulk) for bulk in calls]
+        seconds = time.perf_counter() - start
+        all_arrived(await jobs.store.count(JobFilter()), total)
+    all_arrived(len({handle.id for some in handles for handle in some}), total)
+    return seconds
+
+
+async def worked_off(path: Path, total: int, mode: Mode, limit: int) -> float:
+    """Return the seconds from the opening of the file, in which `total` jobs wait, until it is closed again."""
+    RAN.expect(total)
+    start = time.perf_counter()
+    async with service(path, mode, limit):
+        await RAN.is_all.wait()
+    seconds = time.perf_counter() - start
+    all_arrived(sorted(RAN.numbers), list(range(total)))
+    await _all_are(path, "completed", total)
+    return seconds
+
+
+async def enqueued(path: Path, total: int, mode: Mode) -> float:
+    """Return the seconds of 100 callers who enqueue `total` jobs one by one, each awaited to its commit."""
+    ids: list[int] = []
+
+    async def call(some: Sequence[int]) -> None:
+        ids.extend([(await noop.enqueue(number)).id for number in some])
+
+    async with service(path, mode):
+        start = time.perf_counter()
+        async with asyncio.TaskGroup() as group:
+            for caller in range(CALLERS):
+                group.create_task(call(range(caller, total, CALLERS)))
+        seconds = time.perf_counter() - start
+    all_arrived(len(set(ids)), total)
+    await _all_are(path, "available", total)
+    return seconds
+
+
+async def _all_are(path: Path, state: str, total: int) -> None:
+    store = SqliteStore(path)
+    await store.open()
+    all_arrived([(one.state, one.count) for one in await store.counts()], [(state, total)])
+    await store.close()
