@@ -112,6 +112,10 @@ class Family:
         tally.observe(amount)
         return True
 
+    def tally(self, values: LabelValues) -> Tally:
+        """Return the numbers of one label set of a histogram, to be raised on a hot path; no limit holds for it."""
+        return self.tallies.setdefault(values, Tally(self.spec.buckets))
+
     def _has_room(self, held: int) -> bool:
         if held < self.spec.limit:
             return True

@@ -283,7 +283,7 @@ class Jobs:
         """Make a queue, measured, which is not started yet."""
         name = claimant.queue
         scheduler = Scheduler() if self._scheduler is None else self._scheduler
-        queue = self.queues[name] = JobQueue(claimant, limit, self.store, self.meter.around(execute), scheduler)
+        queue = self.queues[name] = JobQueue(claimant, limit, self.store, self.meter.around(name, execute), scheduler)
         queue.told = partial(self._told, name)
         self.meter.begin(name)
         return queue

@@ -54,24 +54,36 @@ class Meter:
         self._now = now
         self._running: dict[int, str] = {}
 
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """How workers are called: those that are listed, and one word for all others."""
+        return (*dict.fromkeys(self._names.values()), OTHER)
+
     def begin(self, queue: str) -> None:
         """Count from 0 what may come of a queue."""
-        for worker in (*dict.fromkeys(self._names.values()), OTHER):
+        for worker in self.workers:
             for outcome in OUTCOMES:
                 self._finished.add((queue, worker, outcome), 0)
 
-    def around(self, execute: Execute) -> Execute:
-        """Return what runs a job by `execute`, and measures it."""
+    def around(self, queue: str, execute: Execute) -> Execute:
+        """Return what runs a job of a queue by `execute`, and measures it.
+
+        It is on the way of every job: whatever can be looked up before is.
+        """
+        running, name_of = self._running, self._names.get
+        wait = self._wait.tally((queue,))
+        durations = {worker: self._duration.tally((queue, worker)) for worker in self.workers}
+        now = self._now
 
         async def run(job: Job) -> Outcome:
-            worker = self._names.get(job.worker, OTHER)
-            self._running[job.id] = worker
-            self._wait.observe((job.queue,), max(0.0, (self._now() - job.scheduled_at).total_seconds()))
+            worker = running[job.id] = name_of(job.worker, OTHER)
+            seconds = ((job.attempted_at or now()) - job.scheduled_at).total_seconds()
+            wait.observe(seconds if seconds > 0 else 0.0)  # below 0 the clock was set back
             began = perf_counter()
             try:
                 return await execute(job)
             finally:
-                self._duration.observe((job.queue, worker), perf_counter() - began)
+                durations[worker].observe(perf_counter() - began)
 
         return run
 
