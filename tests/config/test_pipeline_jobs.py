@@ -287,6 +287,20 @@ async def test_a_store_that_fails_for_a_while_keeps_the_run_going(tmp_path: Path
     assert store.looks_that_fail == 0
 
 
+async def test_what_another_process_says_of_a_queue_is_heeded(tmp_path: Path, bench: workers.Bench) -> None:
+    pipeline = pipeline_of(tmp_path)
+    pipeline.is_forever = True
+    async with pipeline:
+        assert pipeline.jobs is not None
+        queue = pipeline.jobs.queues["default"]
+        other = store_of(f"sqlite:///{tmp_path}/shop.db")
+        await other.open()
+        await other.change_queue("default", is_paused=True, limit=7)
+        await until(lambda: queue.is_paused)
+        await other.close()
+        assert queue.limit == 7
+
+
 FULL = "the disk is full"
 
 

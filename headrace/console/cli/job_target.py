@@ -32,6 +32,10 @@ class UsageError(HeadraceError):
         super().__init__(f"{where}: {why}")
 
 
+class CommandFailed(HeadraceError):
+    """A command could not do what it was told; its exit code is 1."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A config file or the URL of a store, and never both; `words` is what else the command was told."""
@@ -55,28 +59,37 @@ class Target:
 
     def configured(self, *, imports: bool) -> ConfiguredJobs:
         """Return the jobs that are meant. Raises ConfigError and `UsageError`."""
+        return self._read(imports=imports)[0]
+
+    @asynccontextmanager
+    async def opened(self, *, imports: bool = False) -> AsyncIterator[Jobs]:
+        """Open the jobs while the block runs; nothing of them runs here. No error tells what a variable holds."""
+        configured, mask = self._read(imports=imports)
+        try:
+            jobs = build_jobs(configured, is_running=False)
+            _check_there(jobs)
+            async with jobs:
+                yield jobs
+        except UsageError:
+            raise
+        except HeadraceError as error:
+            raise CommandFailed(mask(str(error))) from error
+
+    def _read(self, *, imports: bool) -> tuple[ConfiguredJobs, Callable[[str], str]]:
+        """Return the jobs that are meant, and what hides in a sentence what variables gave."""
         if self.file is None:
             try:
                 store_of(self.url or "")
             except BadStore as error:
                 refusal = UsageError("--store", str(error))
             else:
-                return ConfiguredJobs(JobsKeys.model_construct(store=self.url or ""), Catalogue())
+                return ConfiguredJobs(JobsKeys.model_construct(store=self.url or ""), Catalogue()), str
             raise refusal
-        jobs = load_file(self.file, imports=imports).jobs
-        if jobs is None:
-            raise UsageError(
-                "FILE", f"{self.file} has no block `jobs:`: name a file that has one, or the store by --store"
-            )
-        return jobs
-
-    @asynccontextmanager
-    async def opened(self, *, imports: bool = False) -> AsyncIterator[Jobs]:
-        """Open the jobs while the block runs; nothing of them runs here."""
-        jobs = build_jobs(self.configured(imports=imports), is_running=False)
-        _check_there(jobs)
-        async with jobs:
-            yield jobs
+        config = load_file(self.file, imports=imports)
+        if config.jobs is None:
+            why = f"{self.file} has no block `jobs:`: name a file that has one, or the store by --store"
+            raise UsageError("FILE", why)
+        return config.jobs, config.mask
 
 
 def _check_there(jobs: Jobs) -> None:

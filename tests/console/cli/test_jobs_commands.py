@@ -1,6 +1,9 @@
 """`headrace jobs`: its words, its filters, and what it asks before it changes many."""
 
 import json
+import os
+import pty
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from headrace.console.cli.main import make_app
+from tests.console.cli.command import HEADRACE
 from tests.console.cli.job_files import write_files
 
 
@@ -147,3 +151,36 @@ def test_a_config_that_is_wrong_or_has_no_jobs_is_refused(tmp_path: Path) -> Non
 @pytest.mark.parametrize("url", ["memory:", "shop.db", "oracle://x"])
 def test_a_store_that_no_command_can_open_is_refused(url: str) -> None:
     assert called("list", "--store", url).exit_code == 2
+
+
+def test_what_a_variable_holds_is_in_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", "tiger-in-the-night")
+    file = tmp_path / "a.yaml"
+    file.write_text("jobs: {store: 'sqlite:///${SECRET}/no.db'}")
+    result = called("list", str(file))
+    assert (result.exit_code, "tiger" in result.stderr) == (1, False), result.stderr
+    assert "${SECRET}" in result.stderr
+
+
+def answered(folder: Path, answer: bytes, *words: str) -> tuple[int, str]:
+    """Call a command at a terminal, and give it an answer; return its exit code and what it asked."""
+    ours, theirs = pty.openpty()
+    try:
+        with subprocess.Popen(
+            [*HEADRACE, *words], cwd=folder, stdin=theirs, stderr=theirs, stdout=subprocess.DEVNULL
+        ) as process:
+            asked = b""
+            while b"[y/N]" not in asked:
+                asked += os.read(ours, 1000)
+            os.write(ours, answer)
+            return process.wait(), asked.decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+@pytest.mark.parametrize(("answer", "code", "cancelled"), [(b"y\n", 0, [3, 2, 1]), (b"\n", 1, []), (b"no\n", 1, [])])
+def test_at_a_terminal_it_is_asked(folder: Path, answer: bytes, code: int, cancelled: list[int]) -> None:
+    ended, asked = answered(folder, answer, "jobs", "cancel", "work.yaml", "--worker", "double")
+    assert (ended, "3 jobs fit" in asked) == (code, True)
+    assert ids("--state", "cancelled") == cancelled

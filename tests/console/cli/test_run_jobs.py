@@ -85,3 +85,16 @@ def test_validate_without_imports_imports_no_worker(tmp_path: Path) -> None:
     assert run(tmp_path, "validate", "work.yaml", "--no-import").returncode == 0
     done = run(tmp_path, "validate", "work.yaml")
     assert (done.returncode, "bad-import" in done.stderr) == (78, True), done.stderr
+
+
+def test_a_running_job_is_cancelled_from_another_process(tmp_path: Path) -> None:
+    write_files(tmp_path, "")
+    (tmp_path / "work.db").touch()
+    assert run(tmp_path, "jobs", "enqueue", "work.yaml", "sleep", "seconds=60").returncode == 0
+    with started(tmp_path, "run", "work.yaml", "--json") as command:
+        assert command.process.stdout is not None
+        assert command.process.stdout.readline() == "asleep\n"
+        assert run(tmp_path, "jobs", "cancel", "work.yaml", "1").returncode == 0
+        code, out, _ = command.end()
+    assert (code, document(out)["jobs"]) == (0, {"completed": 0, "failed": 0, "discarded": 0, "cancelled": 1})
+    assert rows(tmp_path) == [("cancelled", 1)]
