@@ -29,8 +29,7 @@ _KINDS: tuple[tuple[type, Kind], ...] = (
 class StageType:
     """A stage type, loaded: what it is, what options it has, and how a stage of it is made of checked options.
 
-    With `needs_jobs` it is made of its options and the `Jobs` of the pipeline; with `waits_for_jobs` its events go
-    through only while jobs run.
+    With `needs_jobs` it is made of its options and the `Jobs` of the pipeline.
     """
 
     name: str
@@ -38,7 +37,6 @@ class StageType:
     options: type[BaseModel]
     make: Callable[..., AnyStage]
     needs_jobs: bool = False
-    waits_for_jobs: bool = False
 
 
 class BrokenType(HeadraceError):
@@ -87,8 +85,7 @@ def _stage_type(name: str, found: object) -> StageType:
     if not (isinstance(options, type) and issubclass(options, BaseModel)):
         raise BrokenType(name, "it has no `Options`, a pydantic model")
     make = cast("Callable[..., AnyStage]", found)
-    words = {word: bool(getattr(found, word, False)) for word in ("needs_jobs", "waits_for_jobs")}
-    return StageType(name, kind, options, make, **words)
+    return StageType(name, kind, options, make, needs_jobs=bool(getattr(found, "needs_jobs", False)))
 
 
 def _place(error: BaseException) -> str:

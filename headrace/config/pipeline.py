@@ -53,9 +53,7 @@ class Pipeline(Topology):
         pipeline = cls(config.name, cancel="temporary")
         pipeline.config = config
         if config.jobs is not None:
-            run = pipeline._jobs_run = JobsRun(build_jobs(config.jobs))
-            run.are_awaited = any(stage.type.waits_for_jobs for stage in config.stages)
-            pipeline.needs_stages = False
+            pipeline.jobs = build_jobs(config.jobs)
         build(config, pipeline, pipeline.jobs)
         return pipeline
 
@@ -96,6 +94,7 @@ class Pipeline(Topology):
         if run is None:
             await super().start()
             return
+        run.are_awaited = any(getattr(spec.first, "waits_for_jobs", False) for spec in self._specs.values())
         await run.open()
         try:
             await super().start()

@@ -15,7 +15,10 @@ from headrace.jobs.stores.memory.store import MemoryStore
 from headrace.jobs.stores.store import JobCount
 from headrace.jobs.stores.urls import store_of
 from headrace.jobs.workflow import Workflow
+from headrace.pipeline.stage.producer import Producer
+from headrace.stages.transforms.run_jobs import RunJobs, RunJobsOptions
 from tests.fakes import job_workers as workers
+from tests.fakes.flow_stages import Collect
 from tests.fakes.job_stores import StoreDown
 from tests.fakes.stepping import until
 
@@ -322,3 +325,18 @@ class ClosesBadly(MemoryStore):
         await super().close()
         if self.is_closing_badly:
             raise StoreDown(FULL)
+
+
+async def test_a_drain_of_a_pipeline_made_in_python_runs_the_jobs_that_stages_wait_for(bench: workers.Bench) -> None:
+    jobs = Jobs(MemoryStore(), Catalogue([workers.double]), {"default": 2})
+    options = RunJobsOptions.model_validate({"worker": workers.double.name, "args": {"number": "event"}})
+    collect = Collect()
+    pipeline = Pipeline("shop")
+    pipeline.jobs = jobs
+    pipeline.add("numbers", Producer.from_stream(range(30)))
+    pipeline.add("doubled", lambda: RunJobs(options, jobs), subscribe_to="numbers")
+    pipeline.add("end", lambda: collect, subscribe_to="doubled")
+    await pipeline.start()
+    await until(lambda: bool(bench.calls))
+    assert (await pipeline.drain()).is_fine
+    assert collect.events == [number * 2 for number in range(30)]

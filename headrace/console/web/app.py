@@ -30,6 +30,8 @@ headrace {version}: the pipeline {name} is {state}.
 /health   whether this process is alive
 """
 
+_REGISTRIES: Final = "\n/api/registry/NAME/KEY  PUT starts the work of a key, GET says what came of it; NAME: {names}\n"
+
 
 class _Answers:
     """The endpoints, over one pipeline, which may not have been started yet."""
@@ -47,7 +49,9 @@ class _Answers:
 
     async def index(self, _: Request) -> Response:
         topology = self._topology
-        return PlainTextResponse(_INDEX.format(version=__version__, name=topology.name, state=topology.state))
+        text = _INDEX.format(version=__version__, name=topology.name, state=topology.state)
+        names = ", ".join(sorted(_registries(topology)))
+        return PlainTextResponse(text + (_REGISTRIES.format(names=names) if names else ""))
 
     async def metrics(self, request: Request) -> Response:
         text = await self.exposer.scrape(request.headers.get("accept", ""))

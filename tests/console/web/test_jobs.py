@@ -174,6 +174,13 @@ async def test_a_page_of_another_host_puts_nothing() -> None:
         assert (await client.put(f"{PATH}/7", headers={**JSON, "host": "evil.example"})).status_code == 421
 
 
+async def test_the_first_page_names_the_registries() -> None:
+    async with running() as (_, client):
+        text = (await client.get("/")).text
+    assert "/api/registry/NAME/KEY" in text
+    assert "doubles" in text
+
+
 async def test_before_the_run_nothing_is_taken_in() -> None:
     async with served(pipeline_of()) as client:
         assert (await client.put(f"{PATH}/7", headers=JSON)).status_code == 503
