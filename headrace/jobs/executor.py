@@ -88,10 +88,12 @@ class Executor:
         return outcome_of_answer(worker, answer)
 
     async def _answer(self, worker: AnyWorker, running: RunningJob) -> object:
+        seconds = worker.options.timeout_seconds
+        if seconds is None and not self._in.middleware:
+            return await self._call(worker, running)
         call: Callable[[], Awaitable[object]] = partial(self._call, worker, running)
         if self._in.middleware:
             call = around(self._in.middleware, running, call)
-        seconds = worker.options.timeout_seconds
         if seconds is None:
             return await call()
         try:
@@ -120,7 +122,7 @@ class Executor:
             call = await self._in.threads.start(partial(worker.function, *args, **kwargs))
             return await _result(call, running)
         result = worker.function(*args, **kwargs)
-        return await result if inspect.isawaitable(result) else result
+        return await result if worker.is_async or inspect.isawaitable(result) else result  # type: ignore[misc] # it is
 
     async def _tell_exhausted(self, worker: AnyWorker, job: Job, error: str) -> None:
         """Call the worker's `on_exhausted`; what that raises is logged, for the job is given up all the same."""

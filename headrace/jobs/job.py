@@ -106,7 +106,7 @@ class Unique:
             raise BadUnique("result_seconds", self.result_seconds, "above 0, or None for ever")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a bulk makes very many, and that is a third of what each costs
 class NewJob:
     """A job that is to be inserted. `args` and `meta` are JSON objects; `scheduled_at` None is at once."""
 

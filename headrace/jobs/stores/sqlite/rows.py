@@ -46,6 +46,30 @@ def to_job(row: Row) -> Job:
     )
 
 
+def to_claimed(row: Row, now: datetime, by: list[str]) -> Job:
+    """Return the job of a row that was available, and is executed from now on."""
+    return Job(
+        id=row[0],
+        state="executing",
+        queue=row[2],
+        worker=row[3],
+        args={} if row[4] == "{}" else from_json(row[4], {}),
+        meta={} if row[5] == "{}" else from_json(row[5], {}),
+        tags=[] if row[6] == "[]" else [str(tag) for tag in from_json(row[6], [])],
+        errors=[] if row[7] == "[]" else [_to_error(entry) for entry in from_json(row[7], [])],
+        attempt=row[8] + 1,
+        max_attempts=row[9],
+        priority=row[10],
+        inserted_at=from_text(row[11]),
+        scheduled_at=from_text(row[12]),
+        attempted_at=now,
+        attempted_by=list(by),
+        cancelled_at=_to_time(row[15]),
+        completed_at=_to_time(row[16]),
+        discarded_at=_to_time(row[17]),
+    )
+
+
 def from_new(job: NewJob, time: str) -> tuple[object, ...]:
     """Return the values of `insert`, `time` being now. Raises NotJson."""
     state = job.state or ("available" if job.scheduled_at is None else "scheduled")

@@ -20,7 +20,7 @@ from headrace.jobs.limits import NO_PARTITION
 from headrace.jobs.stores.json_text import to_json
 from headrace.jobs.stores.sqlite.limits import Limited
 from headrace.jobs.stores.sqlite.queries import query
-from headrace.jobs.stores.sqlite.rows import error_text, to_job
+from headrace.jobs.stores.sqlite.rows import error_text, to_claimed, to_job
 from headrace.jobs.stores.store import Claimant
 
 
@@ -49,15 +49,20 @@ def claim_within(
 
 
 def claim(connection: sqlite3.Connection, claimant: Claimant, count: int, now: datetime) -> list[Job]:
-    """Take jobs, most urgent and oldest first."""
-    values: tuple[object, ...] = (to_text(now), signature(claimant), claimant.queue)
+    """Take jobs, most urgent and oldest first.
+
+    Two statements are quicker than one that returns what it has changed; the transaction keeps others out meanwhile.
+    """
     if claimant.workers is None:
-        rows = connection.execute(query("claim"), (*values, count))
+        rows = connection.execute(query("available"), (claimant.queue, count)).fetchall()
     else:
-        rows = connection.execute(query("claim_known"), (*values, to_json(list(claimant.workers)), count))
-    jobs = [to_job(row) for row in rows]
-    jobs.sort(key=_urgency)
-    return jobs
+        values = (claimant.queue, to_json(list(claimant.workers)), count)
+        rows = connection.execute(query("available_known"), values).fetchall()
+    if rows:
+        ids = to_json([row[0] for row in rows])
+        connection.execute(query("take"), (to_text(now), signature(claimant), ids))
+    by = [claimant.node, claimant.uuid]
+    return [to_claimed(row, now, by) for row in rows]
 
 
 def acknowledge(
