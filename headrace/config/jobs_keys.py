@@ -85,8 +85,12 @@ class QueueKeys(Keys):
     """How many jobs of a queue run here at a time, and what holds for all processes together."""
 
     limit: Annotated[CountField, Field(ge=1)] = LIMIT
-    rate_limit: Annotated[RateLimitKeys | None, BeforeValidator(_rate)] = None
-    global_limit: Annotated[GlobalLimitKeys | None, BeforeValidator(_count)] = None
+    rate_limit: Annotated[
+        RateLimitKeys | None, BeforeValidator(_rate, json_schema_input_type=str | RateLimitKeys | None)
+    ] = None
+    global_limit: Annotated[
+        GlobalLimitKeys | None, BeforeValidator(_count, json_schema_input_type=int | GlobalLimitKeys | None)
+    ] = None
 
     @model_validator(mode="after")
     def _one_partition(self) -> "QueueKeys":
@@ -97,6 +101,9 @@ class QueueKeys(Keys):
             why = "both limits may be partitioned by one thing only: name the same one, or leave one out"
             raise refused("bad_value", why, path=["global_limit", "partition"])
         return self
+
+
+_Queue = Annotated[QueueKeys, BeforeValidator(_limit, json_schema_input_type=int | QueueKeys)]
 
 
 class CronKeys(Keys):
@@ -142,7 +149,7 @@ class KeptKeys(Keys):
     count: Annotated[CountField, Field(ge=0)] | None = None
 
 
-_Kept = Annotated[KeptKeys | None, BeforeValidator(_age)]
+_Kept = Annotated[KeptKeys | None, BeforeValidator(_age, json_schema_input_type=str | KeptKeys | None)]
 
 
 class KeepKeys(Keys):
@@ -157,8 +164,8 @@ class JobsKeys(Keys):
     """Jobs that are kept in `store`: those of `queues` run here, by workers of `modules` and no others."""
 
     store: Annotated[str, AfterValidator(_store)]
-    queues: dict[_QueueName, Annotated[QueueKeys, BeforeValidator(_limit)]] = Field(default={})
-    modules: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = ()
+    queues: dict[_QueueName, _Queue] = Field(default={})
+    modules: Annotated[tuple[str, ...], BeforeValidator(_one_or_many, json_schema_input_type=str | list[str])] = ()
     cron: tuple[CronKeys, ...] = ()
     registries: dict[str, RegistryKeys] = Field(default={})
     grace: DurationField = GRACE_SECONDS

@@ -54,6 +54,18 @@ def test_a_default_is_written_as_in_a_config() -> None:
     assert properties["every"] == {"title": "Every", "default": "250ms", "type": "string"}
 
 
+def test_short_spellings_of_jobs_are_in_it() -> None:
+    jobs = schema(catalogue())["$defs"]
+    text = json.dumps(jobs)
+    assert isinstance(jobs, dict)
+    found = jobs["JobsKeys"]["properties"]
+    kinds = {name: [each.get("type", "one") for each in found[name]["anyOf"]] for name in ("modules",)}
+    assert kinds == {"modules": ["string", "array"]}
+    assert "integer" in json.dumps(found["queues"]["additionalProperties"])
+    assert {"QueueKeys", "CronKeys", "KeptKeys", "RateLimitKeys", "GlobalLimitKeys", "RegistryKeys"} <= set(jobs)
+    assert '"$ref": "#/$defs/QueueKeys"' in text
+
+
 def test_every_reference_leads_somewhere() -> None:
     text = json.dumps(made())
     names = {part.split('"')[0] for part in text.split("#/$defs/")[1:]}
