@@ -23,7 +23,13 @@ class Admission:
 
         Raises what a middleware raises, and `EncryptionError` for a worker with encrypted args where there is no key.
         """
+        if not self.middleware and not any(map(self._is_sealed, {job.worker for job in jobs})):
+            return list(jobs)
         return [self._admitted(job) for job in jobs]
+
+    def _is_sealed(self, name: str) -> bool:
+        worker = self.catalogue.get(name)
+        return worker is not None and worker.options.encrypted
 
     def open(self, job: Job) -> None:
         """Put the args of a claimed job in clear, in place. Raises `EncryptionError` when no key fits."""
@@ -34,8 +40,7 @@ class Admission:
         admitted = passed(job, self.middleware) if self.middleware else job
         if admitted is None:
             return None
-        worker = self.catalogue.get(admitted.worker)
-        if worker is None or not worker.options.encrypted:
+        if not self._is_sealed(admitted.worker):
             return admitted
         if self.cipher is None:
             missing = f"worker {admitted.worker!r} keeps its args encrypted, and there is no key"
@@ -50,5 +55,7 @@ def kept(admitted: Sequence[NewJob | None]) -> list[NewJob]:
 
 def told(admitted: Sequence[NewJob | None], inserted: Sequence[Inserted]) -> list[Inserted | None]:
     """Return what became of each admitted job, in order, given what became of those that were inserted."""
+    if len(inserted) == len(admitted):
+        return list(inserted)
     each = iter(inserted)
     return [None if job is None else next(each) for job in admitted]

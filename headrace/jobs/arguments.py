@@ -84,9 +84,11 @@ class Arguments:
             return {}
         if len(args) > len(shape.positional):
             raise self._refusal(None, f"takes {len(shape.positional)} arguments by place, and was given {len(args)}")
-        values = dict(zip(shape.positional, args, strict=False))
-        if kwargs:
+        if args or shape.running in kwargs:
+            values = dict(zip(shape.positional, args, strict=False))
             self._take_named(shape, values, kwargs)
+        else:
+            values = dict(kwargs)
         if not shape.required <= values.keys():
             raise self._missing(shape, values)
         plain = shape.plain

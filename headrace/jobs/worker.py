@@ -169,15 +169,16 @@ class Worker(Generic[P, R_co, T_co]):
         if options.keep_seconds is not None:
             meta[KEEP_SECONDS] = options.keep_seconds
         job = NewJob(
-            worker=self.name,
-            args=args,
-            queue=options.queue,
-            priority=options.priority,
-            max_attempts=options.max_attempts,
-            tags=options.tags,
-            meta=meta,
-            scheduled_at=at,
-            unique=options.unique,
+            self.name,
+            args,
+            options.queue,
+            options.priority,
+            options.max_attempts,
+            options.tags,
+            meta,
+            at,
+            None,
+            options.unique,
         )
         return job if options.chain is None else chained(job, options.chain)
 

@@ -285,7 +285,7 @@ class SqliteStore:
             self.writer.post(lambda connection: running.acknowledge(connection, claimant, told, now))
 
     def _tell_inserted(self, rows: Sequence[NewRow]) -> None:
-        self._tell({row.queue for row in rows if row.is_available})
+        self._tell({str(row.values[1]) for row in rows if row.values[0] == "available"})
 
     def _tell(self, queues: Iterable[str]) -> None:
         for queue in queues:
