@@ -17,7 +17,7 @@ INSTALL := $(TOOL) pip install -qq --disable-pip-version-check --only-binary :al
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: demo test check bench lock format clean help
+.PHONY: demo test check chaos bench lock format clean help
 
 demo: $(HOUSE) ## run examples/purchases.yaml and registry.yaml to their ends
 	@$(TOOL) headrace run examples/purchases.yaml --progress --summary $(ARGS)
@@ -32,6 +32,9 @@ check: $(HOUSE) $(DEV) ## format, lint, types and contracts
 	$(TOOL) ruff check --quiet
 	$(TOOL) mypy
 	.venv/bin/python -P .venv/bin/lint-imports --no-logo
+
+chaos: $(HOUSE) $(DEV) ## kill services of jobs at 50 random moments (HEADRACE_KILLS=200 for more)
+	@HEADRACE_KILLS=$${HEADRACE_KILLS:-50} $(TOOL) pytest -q -s tests/jobs/test_killed.py $(ARGS)
 
 bench: $(HOUSE) $(DEV) ## print the budgets as ratios
 	@.venv/bin/python -m benchmarks $(ARGS)
