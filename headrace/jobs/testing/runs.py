@@ -91,12 +91,16 @@ class Runs:
         await settle_all(self._store, groups)
         return attempt
 
+    async def settle(self, ids: Iterable[int]) -> None:
+        """Let go of what of the groups of these jobs need wait no longer."""
+        jobs = await self._store.find(JobFilter(ids=frozenset(ids)), ALL)
+        await settle_all(self._store, dict.fromkeys(group for job in jobs for group in groups_of(job.meta)))
+
     async def run_inline(self, ids: Iterable[int]) -> None:
         """Run jobs, and what waited for them, whatever their time is; raise what a worker raises."""
         for job_id in ids:
             job = await self._store.get(job_id)
             groups = [] if job is None else groups_of(job.meta)
-            await settle_all(self._store, groups)
             attempt = await self.run(job_id)
             if attempt is not None and job is not None:
                 attempt.check(job.worker)

@@ -154,8 +154,10 @@ class JobsTester:
         return apart(partial(self.drain_queue, queue, **words))
 
     async def _after(self, inserted: Sequence[Inserted | None]) -> None:
+        ids = [one.id for one in inserted if one is not None and not one.is_conflict]
+        await self._runs.settle(ids)
         if self.mode == "inline":
-            await self._runs.run_inline([one.id for one in inserted if one is not None and not one.is_conflict])
+            await self._runs.run_inline(ids)
 
     def _stage(self) -> None:
         at_once(self.store.stage(ALL))

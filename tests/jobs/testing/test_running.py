@@ -8,6 +8,7 @@ import pytest
 
 from headrace.jobs.batch import Batch
 from headrace.jobs.catalogue import Catalogue
+from headrace.jobs.chain import chained
 from headrace.jobs.errors import BadArguments, JobDropped, JobGivenUp, NoRunningJob, NotBound
 from headrace.jobs.job import Completed, Failed, NewJob
 from headrace.jobs.job_filter import JobFilter
@@ -256,6 +257,17 @@ async def test_a_step_runs_after_those_before_it_and_gets_their_results(shop: Jo
         batch.add(order.new("a"), order.new("b"))
         await batch.start(shop.jobs)
     assert said == ["order a", "order b", "mail boss"]
+
+
+@pytest.mark.asyncio
+async def test_the_jobs_of_a_chain_run_one_after_the_other(shop: JobsTester, said: list[str]) -> None:
+    jobs = [chained(order.new(sku), name="orders") for sku in "abc"]
+    await shop.jobs.insert(jobs)
+    assert [job.state for job in shop.all_enqueued(order)] == ["available", "suspended", "suspended"]
+    assert (await shop.drain_queue()).completed == 3
+    with shop.inline():
+        await shop.jobs.insert(jobs)
+    assert said == [f"order {sku}" for sku in "abcabc"]
 
 
 @pytest.mark.asyncio
