@@ -9,7 +9,8 @@ from headrace.jobs.job import NewJob
 
 T = TypeVar("T", dict[str, object], list[object])
 
-_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False)
+"""What contains itself is found by the depth, and so costs nothing where nothing does."""
 
 
 def to_json(value: object) -> str:
@@ -20,7 +21,10 @@ def to_json(value: object) -> str:
     """
     if not value:
         return "[]" if isinstance(value, list) else "{}"
-    text = _ENCODER.encode(value)
+    try:
+        text = _ENCODER.encode(value)
+    except RecursionError:
+        raise ValueError("it contains itself, or is too deep") from None  # noqa: TRY003 - as json itself says it
     if not text.isascii():
         text.encode()
     return text

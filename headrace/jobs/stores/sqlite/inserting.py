@@ -24,16 +24,6 @@ class NewRow:
     job: NewJob
     key: str
 
-    @property
-    def queue(self) -> str:
-        """Return its queue."""
-        return str(self.values[1])
-
-    @property
-    def is_available(self) -> bool:
-        """Return whether it may run at once."""
-        return self.values[0] == "available"
-
 
 def new_rows(jobs: Sequence[NewJob], now: datetime) -> list[NewRow]:
     """Return the rows of jobs. Raises NotJson."""

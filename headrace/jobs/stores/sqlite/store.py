@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from headrace.ground.sqlite_file import SqliteError
 from headrace.ground.sqlite_orders import R, Work
@@ -15,12 +16,15 @@ from headrace.jobs.job import Acknowledgement, Inserted, Job, MetaChange, NewJob
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.stores.json_text import to_json
 from headrace.jobs.stores.sqlite import changing, running, searching
-from headrace.jobs.stores.sqlite.inserting import NewRow, insert_rows, new_rows
+from headrace.jobs.stores.sqlite.inserting import insert_rows, new_rows
 from headrace.jobs.stores.sqlite.limits import Limited
 from headrace.jobs.stores.sqlite.migrations import prepare
 from headrace.jobs.stores.sqlite.producers import Producers
 from headrace.jobs.stores.sqlite.queries import query
 from headrace.jobs.stores.store import BEAT_SECONDS, PIECE, Claimant, JobCount, PruneRule, QueueSettings, Rescued
+
+_AVAILABLE: Final = (None, "available")
+"""What a job says of its state that may run at once, when it has no time."""
 
 
 def _utc_now() -> datetime:
@@ -74,7 +78,7 @@ class SqliteStore:
         now = self.now()
         rows = new_rows(jobs, now)
         told = await self.writer.run(lambda connection: insert_rows(connection, rows, now))
-        self._tell_inserted(rows)
+        self._tell_inserted(jobs)
         return told
 
     def insert_sync(self, jobs: Sequence[NewJob]) -> list[Inserted]:
@@ -82,7 +86,7 @@ class SqliteStore:
         now = self.now()
         rows = new_rows(jobs, now)
         told = self.writer.run_sync(lambda connection: insert_rows(connection, rows, now))
-        self._tell_inserted(rows)
+        self._tell_inserted(jobs)
         return told
 
     async def insert_once(self, mark: str, at: datetime, job: NewJob) -> Inserted | None:
@@ -96,7 +100,7 @@ class SqliteStore:
 
         told = await self.writer.run(work)
         if told is not None:
-            self._tell_inserted(rows)
+            self._tell_inserted([job])
         return told
 
     async def mark(self, mark: str, at: datetime) -> None:
@@ -284,8 +288,8 @@ class SqliteStore:
         if told:
             self.writer.post(lambda connection: running.acknowledge(connection, claimant, told, now))
 
-    def _tell_inserted(self, rows: Sequence[NewRow]) -> None:
-        self._tell({str(row.values[1]) for row in rows if row.values[0] == "available"})
+    def _tell_inserted(self, jobs: Sequence[NewJob]) -> None:
+        self._tell({job.queue for job in jobs if job.scheduled_at is None and job.state in _AVAILABLE})
 
     def _tell(self, queues: Iterable[str]) -> None:
         for queue in queues:
