@@ -210,3 +210,16 @@ async def test_a_claimant_learns_which_of_its_jobs_it_has_lost(store: JobStore) 
     assert await store.lost(ME, []) == []
     late = await ended(store, (await got(store, ids[1])), CalledOff("cancelled while it ran"))
     assert (late.state, [error.error for error in late.errors]) == ("cancelled", ["cancelled while it ran"])
+
+
+async def test_many_that_are_alike_but_for_their_args_keep_their_own_and_their_order(store: JobStore) -> None:
+    args: list[dict[str, object]] = [{"number": number, "text": f'é "{number}"', "deep": [{}]} for number in range(99)]
+    told = await store.insert([NewJob("bulk", one, tags=["a"], priority=3) for one in args])
+    assert [one.id for one in told] == list(range(told[0].id, told[0].id + 99))
+    jobs = [await store.get(one.id) for one in told]
+    assert [job.args for job in jobs if job is not None] == args
+    assert {(job.worker, job.priority, *job.tags, job.state) for job in jobs if job is not None} == {
+        ("bulk", 3, "a", "available")
+    }
+    with pytest.raises(NotJson, match="bulk"):
+        await store.insert([NewJob("bulk", {"at": object()}) for _ in range(99)])

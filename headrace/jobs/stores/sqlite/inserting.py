@@ -2,10 +2,12 @@
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 
+from headrace.ground.sqlite_orders import Work
 from headrace.jobs.job import DOUBLES, Inserted, NewJob, Unique, from_text, to_text
 from headrace.jobs.stores.json_text import from_json, to_json
 from headrace.jobs.stores.sqlite.queries import query
@@ -14,6 +16,9 @@ from headrace.jobs.unique import Holder, is_held, key_of
 
 _COLUMNS: Final = ("queue", "worker", "args", "meta", "tags", "max_attempts", "priority", "inserted_at", "scheduled_at")
 """What the values of `insert` are, after the state."""
+
+BULK: Final = 20
+"""From how many jobs on it is worth a look whether one statement inserts them all."""
 
 
 @dataclass(slots=True)
@@ -50,15 +55,59 @@ def insert_rows(connection: sqlite3.Connection, rows: Sequence[NewRow], now: dat
 
 
 def _insert_plain(connection: sqlite3.Connection, rows: Sequence[NewRow]) -> list[Inserted]:
-    """Insert rows that are no doubles; nobody else writes meanwhile, so their ids follow one another."""
+    """Insert rows that are no doubles."""
     connection.executemany(query("insert"), [row.values for row in rows])
+    return _inserted(connection, len(rows))
+
+
+def _inserted(connection: sqlite3.Connection, count: int) -> list[Inserted]:
+    """Return what became of the last rows: nobody else writes meanwhile, so that their ids follow one another."""
     (last_id,) = connection.execute("select last_insert_rowid()").fetchone()
-    return [Inserted(job_id) for job_id in range(last_id - len(rows) + 1, last_id + 1)]
+    return [Inserted(job_id) for job_id in range(last_id - count + 1, last_id + 1)]
+
+
+def prepared(jobs: Sequence[NewJob], now: datetime) -> Work[list[Inserted]]:
+    """Return what inserts the jobs; nothing can fail any more but the file. Raises NotJson.
+
+    Many that differ in their args alone, as those of one worker mostly do, go in by one statement.
+    """
+    if len(jobs) >= BULK and _are_alike(jobs):
+        try:
+            args = to_json([job.args for job in jobs])
+        except (TypeError, ValueError):
+            pass  # the sentence is about the one that is none: see below
+        else:
+            values = from_new(replace(jobs[0], args={}), to_text(now))
+            return partial(_insert_alike, values=(*values[:3], args, *values[4:]), count=len(jobs))
+    return partial(insert_rows, rows=new_rows(jobs, now), now=now)
+
+
+def _are_alike(jobs: Sequence[NewJob]) -> bool:
+    first = jobs[0]
+    worker, queue, priority, most = first.worker, first.queue, first.priority, first.max_attempts
+    return all(
+        job.worker == worker
+        and job.queue == queue
+        and job.priority == priority
+        and job.max_attempts == most
+        and job.unique is None
+        and not job.awaits
+        and job.scheduled_at == first.scheduled_at
+        and job.state == first.state
+        and job.tags == first.tags
+        and job.meta == first.meta
+        for job in jobs
+    )
+
+
+def _insert_alike(connection: sqlite3.Connection, values: tuple[object, ...], count: int) -> list[Inserted]:
+    connection.execute(query("insert_alike"), values)
+    return _inserted(connection, count)
 
 
 def insert_in(connection: sqlite3.Connection, jobs: Sequence[NewJob], now: datetime) -> list[Inserted]:
     """Insert jobs through somebody's own connection, in their transaction, which they commit. Raises NotJson."""
-    return insert_rows(connection, new_rows(jobs, now), now)
+    return prepared(jobs, now)(connection)
 
 
 def _insert(connection: sqlite3.Connection, row: NewRow, doubles: dict[str, int], now: datetime) -> Inserted:

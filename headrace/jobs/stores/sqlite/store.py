@@ -16,7 +16,7 @@ from headrace.jobs.job import Acknowledgement, Inserted, Job, MetaChange, NewJob
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.stores.json_text import to_json
 from headrace.jobs.stores.sqlite import changing, running, searching
-from headrace.jobs.stores.sqlite.inserting import insert_rows, new_rows
+from headrace.jobs.stores.sqlite.inserting import prepared
 from headrace.jobs.stores.sqlite.limits import Limited
 from headrace.jobs.stores.sqlite.migrations import prepare
 from headrace.jobs.stores.sqlite.producers import Producers
@@ -75,28 +75,23 @@ class SqliteStore:
 
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
         """Insert jobs, but doubles of unique ones; say of each, in order, what became of it. Durable at return."""
-        now = self.now()
-        rows = new_rows(jobs, now)
-        told = await self.writer.run(lambda connection: insert_rows(connection, rows, now))
+        told = await self.writer.run(prepared(jobs, self.now()))
         self._tell_inserted(jobs)
         return told
 
     def insert_sync(self, jobs: Sequence[NewJob]) -> list[Inserted]:
         """Do the same from any thread, and wait."""
-        now = self.now()
-        rows = new_rows(jobs, now)
-        told = self.writer.run_sync(lambda connection: insert_rows(connection, rows, now))
+        told = self.writer.run_sync(prepared(jobs, self.now()))
         self._tell_inserted(jobs)
         return told
 
     async def insert_once(self, mark: str, at: datetime, job: NewJob) -> Inserted | None:
         """Insert a job of the crontab, unless `mark` stands at `at` or later already: then return None."""
-        now = self.now()
-        rows = new_rows([job], now)
+        insert = prepared([job], self.now())
 
         def work(connection: sqlite3.Connection) -> Inserted | None:
             is_first = connection.execute(query("mark"), (mark, to_text(at))).rowcount > 0
-            return insert_rows(connection, rows, now)[0] if is_first else None
+            return insert(connection)[0] if is_first else None
 
         told = await self.writer.run(work)
         if told is not None:
