@@ -221,7 +221,9 @@ class JobQueue:
     async def _run(self, slot: _Slot) -> None:
         try:
             slot.outcome = await self._execute(slot.job)
-        except Exception as error:  # noqa: BLE001 - a slot must never be lost
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001 - no slot is lost, and no SystemExit of a worker ends the program
             LOG.exception("job %d of worker %r ended in a way that nobody expected", slot.job.id, slot.job.worker)
             slot.outcome = Failed(describe(error), RETRY_SECONDS)
 

@@ -256,3 +256,14 @@ async def test_jobs_that_end_put_off_no_look_for_what_another_process_inserted(m
         for gate in works.gates.values():
             gate.set()
         await until(lambda: len(store.outcomes()) == 1001)
+
+
+@pytest.mark.parametrize("error", [SystemExit, GeneratorExit, BaseException])
+async def test_a_worker_that_would_end_the_program_fails_its_attempt_alone(error: type[BaseException]) -> None:
+    async def ends(job: Job) -> Outcome:
+        raise error
+
+    store = ListStore(2)
+    async with working(store, ends, limit=1):
+        await until(lambda: len(store.outcomes()) == 2)
+    assert all(isinstance(outcome, Failed) for outcome in store.outcomes().values())

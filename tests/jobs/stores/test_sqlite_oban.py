@@ -129,3 +129,11 @@ async def test_a_job_of_ours_is_written_as_elixir_reads_it(shared: SqliteStore, 
     )
     time = "2026-11-24T12:00:00.000000Z"
     assert row == ("available", '{"ü":[1,null]}', "{}", '["b","a"]', "[]", "[]", time, time, None)
+
+
+async def test_a_time_that_is_none_keeps_no_other_job_waiting(shared: SqliteStore, path: Path) -> None:
+    for number in range(3):
+        await inserted(shared, NewJob("work", {"number": number}))
+    raw(path, "update oban_jobs set inserted_at = 'soon' where json_extract(args, '$.number') = 1")
+    claimed = await shared.claim(ME, 10)
+    assert sorted(int(str(job.args["number"])) for job in claimed if "number" in job.args) == [0, 1, 2]

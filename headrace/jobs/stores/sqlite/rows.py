@@ -36,8 +36,8 @@ def to_job(row: Row) -> Job:
         attempt=row[8],
         max_attempts=row[9],
         priority=row[10],
-        inserted_at=from_text(row[11]),
-        scheduled_at=from_text(row[12]),
+        inserted_at=_time(row[11]),
+        scheduled_at=_time(row[12]),
         attempted_at=_to_time(row[13]),
         attempted_by=[] if row[14] == "[]" else list(_names(row[14])),
         cancelled_at=_to_time(row[15]),
@@ -60,8 +60,8 @@ def to_claimed(row: Row, now: datetime, by: list[str]) -> Job:
         attempt=row[8] + 1,
         max_attempts=row[9],
         priority=row[10],
-        inserted_at=from_text(row[11]),
-        scheduled_at=from_text(row[12]),
+        inserted_at=_time(row[11]),
+        scheduled_at=_time(row[12]),
         attempted_at=now,
         attempted_by=list(by),
         cancelled_at=_to_time(row[15]),
@@ -118,5 +118,13 @@ def _to_error(entry: object) -> JobError:
     )
 
 
+def _time(text: object) -> datetime:
+    """Return a time; where a hand at a SQL prompt wrote what is none, long ago: one row must not stop a queue."""
+    try:
+        return from_text(str(text))
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
+
+
 def _to_time(text: str | None) -> datetime | None:
-    return None if text is None else from_text(text)
+    return None if text is None else _time(text)
