@@ -5,7 +5,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final, Literal, Self
@@ -21,18 +21,21 @@ AT_ONCE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What a queue needs of SQL."""
+    """What a queue needs of SQL. `insert_many` and `end` take a list as JSON, or, by row, what each needs."""
 
     made: str
     insert: str
+    insert_many: str
     claim: str
     end: str
     left: str
+    is_by_row: bool = False
 
 
 OBAN: Final = Table(
     query("1_schema"),
     "insert into oban_jobs (worker, args) values ('noop', ?)",
+    "insert into oban_jobs (worker, args) select 'noop', value from json_each(?)",
     """
     update oban_jobs set state = 'executing', attempt = attempt + 1, attempted_at = current_timestamp
     where id in (
@@ -41,10 +44,23 @@ OBAN: Final = Table(
     )
     returning id, args
     """,
-    "update oban_jobs set state = 'completed', completed_at = current_timestamp where id = ? and state = 'executing'",
+    """
+    update oban_jobs set state = 'completed', completed_at = current_timestamp
+    where id in (select value from json_each(?)) and +state = 'executing'
+    """,
     "select count(*) from oban_jobs where state <> 'completed'",
 )
 """The table that the stores of headrace have in common with Elixir: what it costs is no choice of ours."""
+
+BY_ROW: Final = replace(
+    OBAN,
+    insert_many=OBAN.insert,
+    end="""
+    update oban_jobs set state = 'completed', completed_at = current_timestamp where id = ? and state = 'executing'
+    """,
+    is_by_row=True,
+)
+"""The same, with a step of SQLite for each row that is written, as one would do it at first."""
 
 LEAST: Final = Table(
     """
@@ -52,11 +68,12 @@ LEAST: Final = Table(
     create index waiting on jobs (id) where state = 0;
     """,
     "insert into jobs (args) values (?)",
+    "insert into jobs (args) select value from json_each(?)",
     """
     update jobs set state = 1 where id in (select id from jobs where state = 0 order by id limit ?)
     returning id, args
     """,
-    "update jobs set state = 2 where id = ? and state = 1",
+    "update jobs set state = 2 where id in (select value from json_each(?)) and state = 1",
     "select count(*) from jobs where state <> 2",
 )
 """No queues, no priorities, no times, no attempts, nothing to look at."""
@@ -90,8 +107,13 @@ class LeastQueue:
 
     async def insert_many(self, many: Sequence[object]) -> None:
         """Insert many in one transaction."""
-        rows = [(json.dumps(args),) for args in many]
-        await self._run(lambda connection: connection.executemany(self._table.insert, rows))
+        table = self._table
+        if table.is_by_row:
+            rows = [(json.dumps(args),) for args in many]
+            await self._run(lambda connection: connection.executemany(table.insert_many, rows))
+        else:
+            text = json.dumps(many)
+            await self._run(lambda connection: connection.execute(table.insert_many, (text,)))
 
     async def work_off(self, function: Callable[..., object]) -> None:
         """Await `function` for each job that waits, 100 at a time; what ended is told with the claim of the next."""
@@ -113,7 +135,10 @@ class LeastQueue:
         rows: list[Row] = []
 
         def work(connection: sqlite3.Connection) -> None:
-            connection.executemany(self._table.end, ended)
+            if self._table.is_by_row:
+                connection.executemany(self._table.end, ended)
+            elif ended:
+                connection.execute(self._table.end, (json.dumps([job_id for (job_id,) in ended]),))
             rows.extend(connection.execute(self._table.claim, (AT_ONCE,)))
 
         await self._run(work)
