@@ -9,8 +9,8 @@ from headrace.stages.errors import BadEvent
 
 T = TypeVar("T")
 
-Fail = Callable[[BaseException], None]
-"""Told of each event that failed."""
+Fail = Callable[[int, BaseException], None]
+"""Told of each event that failed: at which position of the batch, and with what."""
 
 
 def apply_each(function: Callable[[object], T], events: list[object], fail: Fail) -> list[T]:
@@ -25,11 +25,12 @@ def apply_each(function: Callable[[object], T], events: list[object], fail: Fail
         try:
             outputs.extend(map(function, rest))
         except Exception as error:  # noqa: BLE001 - it fails this event alone
-            fail(error)
+            fail(len(outputs) + failed, error)
         else:
             if len(outputs) + failed == len(events):
                 return outputs
-            fail(BadEvent("the function raised StopIteration, which ends a loop and says nothing of an event"))
+            why = "the function raised StopIteration, which ends a loop and says nothing of an event"
+            fail(len(outputs) + failed, BadEvent(why))
         failed += 1
 
 
@@ -44,10 +45,10 @@ def evaluate_each(expression: Expression, events: list[object], fail: Fail) -> l
 async def await_each(function: Callable[[object], object], events: list[object], fail: Fail) -> list[object]:
     """As `apply_each`, and wait for each event's output, if it is to be awaited, before the next event is begun."""
     outputs: list[object] = []
-    for event in events:
+    for position, event in enumerate(events):
         try:
             output = function(event)
             outputs.append(await output if inspect.isawaitable(output) else output)
         except Exception as error:  # noqa: BLE001 - it fails this event alone
-            fail(error)
+            fail(position, error)
     return outputs

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message
-from headrace.stages.application import Fail
 
 T = TypeVar("T")
+
+FailEvent = Callable[[object, BaseException], None]
+"""Told of each event, a message where those flow, that failed, and with what."""
 
 
 def data_of(event: object) -> object:
@@ -20,25 +21,17 @@ def derived(event: object, data: object) -> object:
     return event.derive(data) if isinstance(event, Message) else data
 
 
-def fail_alone(event: object, error: BaseException, fail: Fail) -> None:
-    """Count an event as failed; the source of a message hears of it, whatever becomes of the others of its batch."""
-    fail(error)
-    if isinstance(event, Message):
-        event.acknowledgement.add(1)
-        event.acknowledgement.end(Outcome.FAILED)
-
-
 class Each(Generic[T]):
     """What a function made of the events of a batch, in their order, without those that failed."""
 
-    def __init__(self, function: Callable[[object], T], events: Sequence[object], fail: Fail) -> None:
+    def __init__(self, function: Callable[[object], T], events: Sequence[object], fail: FailEvent) -> None:
         self.events: list[object] = []
         self.outputs: list[T] = []
         for event in events:
             try:
                 output = function(data_of(event))
             except Exception as error:  # noqa: BLE001 - it fails this event alone
-                fail_alone(event, error, fail)
+                fail(event, error)
             else:
                 self.events.append(event)
                 self.outputs.append(output)

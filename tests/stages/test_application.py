@@ -37,10 +37,10 @@ def numbers(events: list[object], is_wanted: Callable[[object], bool]) -> list[o
 
 @given(EVENTS)
 def test_each_event_is_tried_once_and_only_those_that_raise_are_missing(events: list[object]) -> None:
-    function, failed = Odd(), list[BaseException]()
-    assert apply_each(function, events, failed.append) == numbers(events, lambda error: error is None)
+    function, failed = Odd(), dict[int, BaseException]()
+    assert apply_each(function, events, failed.__setitem__) == numbers(events, lambda error: error is None)
     assert function.calls == events
-    assert len(failed) == len(numbers(events, lambda error: error is not None))
+    assert list(failed) == numbers(events, lambda error: error is not None)
 
 
 @pytest.mark.asyncio
@@ -48,11 +48,11 @@ def test_each_event_is_tried_once_and_only_those_that_raise_are_missing(events: 
 async def test_the_same_holds_where_outputs_are_awaited(*, is_async: bool) -> None:
     errors = [None, ValueError("v"), None, KeyError("k"), None]
     events = list[object](enumerate(errors))
-    function, failed = Odd(), list[BaseException]()
-    outputs = await await_each(function.later if is_async else function, events, failed.append)
+    function, failed = Odd(), dict[int, BaseException]()
+    outputs = await await_each(function.later if is_async else function, events, failed.__setitem__)
     assert outputs == [0, 2, 4]
     assert function.calls == events
-    assert failed == [error for error in errors if error is not None]
+    assert failed == {at: error for at, error in enumerate(errors) if error is not None}
 
 
 def test_what_is_no_error_of_an_event_is_not_caught() -> None:

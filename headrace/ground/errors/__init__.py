@@ -32,6 +32,8 @@
         ├── DemandError          max_demand and min_demand do not fit
         ├── MissingCallback      a stage class without the callback that makes it one
         ├── BadReturn            a callback returned what it must not
+        ├── HandlerTimeout       a callback took longer over its events than it may
+        ├── PoisonEvent          an event has brought its stage down too often
         ├── BufferFull           a stage has no room for events from outside
         ├── DispatcherError      a dispatcher that does not exist, or cannot be made
         ├── UnknownPartition     a partition dispatcher's hash names a partition that is none
@@ -76,8 +78,10 @@ from headrace.ground.errors.stage import (
     DemandError,
     DispatcherError,
     GraphError,
+    HandlerTimeout,
     MetricConflict,
     MissingCallback,
+    PoisonEvent,
     ReaderTooSlow,
     StageError,
     SubscriptionError,
@@ -98,6 +102,7 @@ __all__ = [
     "ForeignLoop",
     "ForeignThread",
     "GraphError",
+    "HandlerTimeout",
     "HeadraceError",
     "MailboxFull",
     "MetricConflict",
@@ -109,6 +114,7 @@ __all__ = [
     "NotStarted",
     "OutsideProcess",
     "PermanentChild",
+    "PoisonEvent",
     "ProcessDown",
     "ProcessError",
     "ReaderTooSlow",

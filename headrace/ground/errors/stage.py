@@ -67,6 +67,28 @@ class SubscriptionError(StageError):
         super().__init__(f"the subscription of {consumer!r} to {producer!r} {why}: {advice}")
 
 
+class HandlerTimeout(StageError):
+    """A callback took longer over its events than it may."""
+
+    def __init__(self, stage: str, seconds: float) -> None:
+        self.stage = stage
+        self.seconds = seconds
+        super().__init__(
+            f"stage {stage!r} took longer than {seconds:g} s over it: give it a longer timeout, or less to do at a time"
+        )
+
+
+class PoisonEvent(StageError):
+    """An event has brought its stage down as often as it may, and is not delivered again."""
+
+    def __init__(self, stage: str, deliveries: int) -> None:
+        self.stage = stage
+        self.deliveries = deliveries
+        super().__init__(
+            f"the event has brought stage {stage!r} down {deliveries} times: see the log for what it raised"
+        )
+
+
 class BufferFull(StageError):
     """A stage has no room for events from outside; it has taken none of them."""
 

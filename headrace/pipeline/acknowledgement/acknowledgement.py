@@ -11,7 +11,9 @@ class Outcome(enum.IntEnum):
     """What became of a message; the higher one is the worse one, and wins."""
 
     DONE = 0
-    FAILED = 1
+    SET_ASIDE = 1
+    """It failed, and is kept as a dead letter: its source need not send it again."""
+    FAILED = 2
 
 
 class Acknowledges(Protocol):

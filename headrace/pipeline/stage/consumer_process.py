@@ -9,7 +9,6 @@ from headrace.ground.counts import Tally
 from headrace.pipeline.process.scheduler import HANDLED, HANDLED_MORE, IDLE, Scheduler
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.counts import StageCounts
-from headrace.pipeline.stage.handler import MessageHandler
 from headrace.pipeline.stage.inlet import Inlet
 from headrace.pipeline.stage.outputs import check_nothing
 from headrace.pipeline.stage.taking_process import TakingProcess
@@ -36,11 +35,8 @@ class ConsumerProcess(TakingProcess[Consumer[object]]):
         """Hand the new callback object its words."""
         super().bound(callbacks)
         callbacks._inlet = self  # noqa: SLF001
-        self.handle_events = callbacks.handle_events
-        if self.inlet.is_acknowledged:
-            self.handle_events = MessageHandler(
-                callbacks.handle_events, self.counts, per_event=callbacks.per_event, emits=False
-            )
+        self.handle_events = self.handling(callbacks, callbacks.handle_events, emits=False)
+        callbacks._care = self.care  # noqa: SLF001
 
     def turn(self) -> int:
         """Handle one batch, or one end of a subscription."""
@@ -98,6 +94,7 @@ class ConsumerProcess(TakingProcess[Consumer[object]]):
     def take_returned(self, callback: str, returned: object) -> None:
         """Refuse events: a consumer emits nothing."""
         check_nothing(self.name, returned, callback)
+        self.care.returned()
 
     def input_completed(self, returned: object) -> None:
         """End: there is nothing to send."""

@@ -1,6 +1,7 @@
 """What a stage has counted over all its restarts, beside what its queues count themselves."""
 
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 from headrace.ground.counts import Families
@@ -14,7 +15,17 @@ ERROR_TYPES_LIMIT: Final = 20
 class StageCounts:
     """Plain integers of one stage; `discarded` and `errors` begin at 0 for every reason known from the start."""
 
-    __slots__ = ("_has_said_overflow", "_said", "discarded", "errors", "failed", "families", "redelivered", "stage")
+    __slots__ = (
+        "_has_said_overflow",
+        "_said",
+        "discarded",
+        "errors",
+        "failed",
+        "families",
+        "redelivered",
+        "set_aside",
+        "stage",
+    )
 
     def __init__(self, stage: str, known_discards: tuple[str, ...] = ()) -> None:
         self.stage = stage
@@ -22,6 +33,7 @@ class StageCounts:
         self.errors: dict[str, int] = {}
         self.failed = 0
         self.redelivered = 0
+        self.set_aside = 0
         self.families = Families()
         self._said: set[str] = set()
         self._has_said_overflow = False
@@ -53,15 +65,32 @@ class StageCounts:
 
     def fail(self, error: BaseException, count: int = 1) -> None:
         """Count `count` events that failed with `error`, and say so once per class of error."""
-        name = self.error(error)
         self.failed += count
         self.discard(count, "error")
+        self._say(error, "discards an event")
+
+    def set_events_aside(self, errors: Sequence[BaseException]) -> None:
+        """Count events that failed for good and are kept as dead letters, each with its error."""
+        self.set_aside += len(errors)
+        self.discard(len(errors), "dead_lettered")
+        for error in errors:
+            self._say(error, "sets an event aside as a dead letter")
+
+    def pass_on(self, errors: Sequence[BaseException]) -> None:
+        """Count events that failed for good and go to the `errors` output, each with its error."""
+        self.discard(len(errors), "errors_output")
+        for error in errors:
+            self._say(error, "passes an event to its errors output")
+
+    def _say(self, error: BaseException, fate: str) -> None:
+        name = self.error(error)
         if name not in self._said:
             self._said.add(name)
             place = origin(error)
             LOG.error(
-                "stage %r discards an event (further ones that fail alike are only counted): %s: %s%s",
+                "stage %r %s (further ones that fail alike are only counted): %s: %s%s",
                 self.stage,
+                fate,
                 type(error).__name__,
                 error,
                 "" if place is None else f" ({place})",

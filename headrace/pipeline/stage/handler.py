@@ -1,13 +1,18 @@
-"""Calls `handle_events` on edges that carry messages: unwraps, wraps, and settles what was handled."""
+"""Calls `handle_events` where it must be known what becomes of each event: with messages, retries, dead letters."""
 
+import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from typing import cast
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 
+from headrace.ground.errors import HandlerTimeout, PoisonEvent
+from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
-from headrace.pipeline.acknowledgement.message import Message, as_messages, claim, settle
+from headrace.pipeline.acknowledgement.message import Message, as_messages
+from headrace.pipeline.acknowledgement.retry import retry_after
 from headrace.pipeline.stage.counts import StageCounts
-from headrace.pipeline.stage.outputs import as_list, check_nothing
+from headrace.pipeline.stage.failure import FailedEvent, Failure
+from headrace.pipeline.stage.held import Held
 
 Handler = Callable[[list[object]], object]
 """`handle_events` as the runtime calls it: a batch in; outputs, None, or an awaitable of either out."""
@@ -38,74 +43,228 @@ class Later(Coroutine[object, object, object]):
             self._awaited.close()
 
 
-class MessageHandler:
-    """Wraps the `handle_events` of one stage for messages. What it returns is claimed, and its inputs are settled.
+class CarefulHandler(ABC):
+    """Handles one batch at a time: tries, tries again what failed, gives up the rest, and settles what is a message.
 
-    An exception settles nothing: the batch is then still in hand, and is delivered again.
+    What `handle_events` raises is a crash, and settles nothing: the batch is then still in hand. With a `Failure` that
+    is not plain it fails the events that were handed over instead, and no event brings the stage down.
     """
 
-    def __init__(self, handle: Handler, counts: StageCounts, *, per_event: bool, emits: bool) -> None:
-        self._handle = handle
+    def __init__(self, counts: StageCounts, failure: Failure, *, is_acknowledged: bool, emits: bool) -> None:
         self._counts = counts
-        self._per_event = per_event
+        self._failure = failure
+        self._is_acknowledged = is_acknowledged
         self._emits = emits
+        self._held = Held()
+        self.events: list[object] = []
+        self.failures: dict[int, BaseException] = {}
 
-    def __call__(self, messages: list[object]) -> object:
+    def __call__(self, events: list[object]) -> object:
         """Handle a batch; return the outputs (None for a consumer), or an awaitable of them."""
-        messages = as_messages(messages)
-        if self._per_event:
-            return self._each(cast("list[Message[object]]", messages))
-        returned = self._handle(list(messages))
+        self.events = events = as_messages(events) if self._is_acknowledged else events
+        self.failures = {}
+        self.begin()
+        positions = range(len(events))
+        if len(events) == 1 and self._is_poison(events[0]):
+            return self._ended()
+        try:
+            returned = self.call(positions)
+        except Exception as error:  # noqa: BLE001 - raised again, or told as what becomes of these events
+            self._all_failed(positions, error)
+            return self._ended()
         if inspect.isawaitable(returned):
-            return Later(returned, self._later(messages, returned))
-        return self._whole(messages, returned)
+            return Later(returned, self._later(positions, returned))
+        self.take(positions, returned)
+        return self._ended() if self.failures else self._finish({})
 
-    async def _later(self, messages: list[object], returned: Awaitable[object]) -> object:
-        return self._whole(messages, await returned)
+    @abstractmethod
+    def begin(self) -> None:
+        """Prepare for the batch in `events`."""
 
-    def _whole(self, messages: list[object], returned: object) -> object:
-        outputs = as_messages(self._outputs(returned))
-        claim(outputs)
-        settle(messages, Outcome.DONE)
+    @abstractmethod
+    def call(self, positions: Sequence[int]) -> object:
+        """Hand the callbacks the events at `positions`; return what they return, or an awaitable of it."""
+
+    @abstractmethod
+    def take(self, positions: Sequence[int], returned: object) -> None:
+        """Keep what came of the events at `positions`."""
+
+    @abstractmethod
+    def finish(self, outcomes: Mapping[int, Outcome]) -> list[object]:
+        """Claim all outputs, end the events, done unless `outcomes` says otherwise, and return the outputs."""
+
+    def _finish(self, outcomes: Mapping[int, Outcome]) -> list[object] | None:
+        outputs = self.finish(outcomes)
+        self._held.returned()
         return outputs if self._emits else None
 
-    def _each(self, messages: list[Message[object]]) -> object:
-        outputs: list[object] = []
-        outcomes: list[Outcome] = []
-        for position, message in enumerate(messages):
-            failed = self._counts.failed
-            returned = self._handle([message.data])
-            if inspect.isawaitable(returned):
-                rest = self._each_later(messages[position:], returned, outputs, messages[:position], outcomes)
-                return Later(returned, rest)
-            outputs += [message.derive(output) for output in self._outputs(returned)]
-            outcomes.append(Outcome.FAILED if self._counts.failed > failed else Outcome.DONE)
-        return self._end(messages, outputs, outcomes)
+    def _ended(self) -> object:
+        """Return the outputs where what failed is discarded at once, or an awaitable of them."""
+        if self._failure.is_plain:
+            return self._finish(dict.fromkeys(self._discarded(self.failures), Outcome.FAILED))
+        return self._mend()
 
-    async def _each_later(
-        self,
-        rest: list[Message[object]],
-        first: Awaitable[object],
-        outputs: list[object],
-        handled: list[Message[object]],
-        outcomes: list[Outcome],
-    ) -> object:
-        for position, message in enumerate(rest):
-            failed = self._counts.failed
-            returned = first if position == 0 else self._handle([message.data])
-            result = await returned if inspect.isawaitable(returned) else returned
-            outputs += [message.derive(output) for output in self._outputs(result)]
-            outcomes.append(Outcome.FAILED if self._counts.failed > failed else Outcome.DONE)
-        return self._end([*handled, *rest], outputs, outcomes)
+    async def _later(self, positions: Sequence[int], returned: Awaitable[object]) -> object:
+        await self._await(positions, returned)
+        ended = self._ended() if self.failures else self._finish({})
+        return await ended if inspect.isawaitable(ended) else ended
 
-    def _end(self, messages: list[Message[object]], outputs: list[object], outcomes: list[Outcome]) -> object:
-        claim(outputs)
-        for message, outcome in zip(messages, outcomes, strict=True):
-            message.acknowledgement.end(outcome)
-        return outputs if self._emits else None
+    async def _await(self, positions: Sequence[int], returned: Awaitable[object]) -> None:
+        try:
+            outputs = await self.in_time(returned)
+        except Exception as error:  # noqa: BLE001 - raised again, or told as what becomes of these events
+            self._all_failed(positions, error)
+        else:
+            self.take(positions, outputs)
 
-    def _outputs(self, returned: object) -> list[object]:
-        if not self._emits:
-            check_nothing(self._counts.stage, returned)
-            return []
-        return as_list(self._counts.stage, "handle_events", returned)
+    async def in_time(self, returned: Awaitable[object]) -> object:
+        """Await what a callback returned. Raises `HandlerTimeout` when that takes too long."""
+        seconds = self._failure.timeout_seconds
+        if seconds is None:
+            return await returned
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                return await returned
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        raise HandlerTimeout(self._counts.stage, seconds)
+
+    def _all_failed(self, positions: Sequence[int], error: Exception) -> None:
+        if self._failure.is_plain:
+            raise error
+        for position in positions:
+            self.failures.setdefault(position, error)
+
+    def _is_poison(self, event: object) -> bool:
+        """Tell whether an event has brought the stage down too often; then it has failed."""
+        most = self._failure.most_deliveries
+        if not isinstance(event, Message) or event.attempt <= most:
+            return False
+        self.failures[0] = PoisonEvent(self._counts.stage, most)
+        return True
+
+    async def _mend(self) -> object:
+        """Try again what failed, until it goes through or is given up."""
+        retry, attempt = self._failure.retry, 1
+        given_up: dict[int, FailedEvent] = {}
+        while self.failures:
+            failures, self.failures = self.failures, {}
+            again = {
+                position: error
+                for position, error in failures.items()
+                if retry is not None and retry.is_wanted(error, attempt) and not isinstance(error, PoisonEvent)
+            }
+            for position, error in failures.items():
+                if position not in again:
+                    given_up[position] = self._failed(position, error, attempt)
+            if retry is None or not again:
+                break
+            chance = self._failure.chance()
+            await asyncio.sleep(max(retry.seconds(attempt, chance, retry_after(error)) for error in again.values()))
+            attempt += 1
+            self._counts.redelivered += len(again)
+            await self._try(list(again))
+        return self._finish(await self._give_up(given_up))
+
+    async def _try(self, positions: Sequence[int]) -> None:
+        try:
+            returned = self.call(positions)
+        except Exception as error:  # noqa: BLE001 - it fails the events that were handed over
+            self._all_failed(positions, error)
+            return
+        if inspect.isawaitable(returned):
+            await self._await(positions, returned)
+        else:
+            self.take(positions, returned)
+
+    def _failed(self, position: int, error: BaseException, attempt: int) -> FailedEvent:
+        event = self.events[position]
+        if not isinstance(event, Message):
+            return FailedEvent(self._counts.stage, event, error, attempt, {})
+        return FailedEvent(self._counts.stage, event.data, error, attempt + event.attempt - 1, event.metadata)
+
+    async def _give_up(self, failed: Mapping[int, FailedEvent]) -> dict[int, Outcome]:
+        """Pass what failed for good to the `errors` output, or set it aside, or discard it; return how each ends."""
+        failure, counts = self._failure, self._counts
+        if not failed:
+            return {}
+        if failure.errors is not None:
+            counts.pass_on([one.error for one in failed.values()])
+            await failure.errors(self._errors(failed))
+            return {}
+        if failure.set_aside is not None:
+            try:
+                await failure.set_aside(list(failed.values()))
+            except Exception as error:  # noqa: BLE001 - whatever a store raises, the events have failed
+                LOG.error("stage %r cannot set %d events aside: %s", counts.stage, len(failed), error)
+            else:
+                counts.set_events_aside([one.error for one in failed.values()])
+                return dict.fromkeys(failed, Outcome.SET_ASIDE)
+        return dict.fromkeys(self._discarded({place: one.error for place, one in failed.items()}), Outcome.FAILED)
+
+    def _errors(self, failed: Mapping[int, FailedEvent]) -> list[object]:
+        """Return what the `errors` output emits; of a message it is derived, and claimed."""
+        described: list[object] = []
+        for position, one in failed.items():
+            event = self.events[position]
+            if isinstance(event, Message):
+                event.acknowledgement.add(1)
+                described.append(event.derive(one.described()))
+            else:
+                described.append(one.described())
+        return described
+
+    def _discarded(self, failed: Mapping[int, BaseException]) -> Mapping[int, BaseException]:
+        for error in failed.values():
+            self._counts.fail(error)
+        return failed
+
+    def failed_at(self, position: int, error: BaseException) -> None:
+        """Take note that one event of those handed over failed."""
+        self.failures.setdefault(position, error)
+
+    def failed(self, event: object, error: BaseException) -> None:
+        """Take note that an event of the batch failed; of another one, which a stage held, that it is discarded."""
+        place = next((at for at, one in enumerate(self.events) if one is event and at not in self.failures), None)
+        if place is not None:
+            self.failures[place] = error
+            return
+        self._counts.fail(error)
+        if isinstance(event, Message):
+            event.acknowledgement.add(1)
+            event.acknowledgement.end(Outcome.FAILED)
+
+    def failed_some(self, error: BaseException, count: int) -> None:
+        """Count some events."""
+        self._counts.fail(error, count)
+
+    def hold(self, events: Sequence[object]) -> None:
+        """Keep messages beyond the batch in hand."""
+        self._held.hold(events)
+
+    def release(self, events: Sequence[object]) -> None:
+        """Let go of messages, once what the running callback returns has been claimed."""
+        self._held.release(events)
+
+    def returned(self) -> None:
+        """Take note that what a callback beside `handle_events` returned has been claimed."""
+        self._held.returned()
+
+    def give_back(self) -> list[object]:
+        """Forget the messages that are held, and return them."""
+        return self._held.give_back()
+
+
+def flow(event: object, outputs: Sequence[object]) -> list[object]:
+    """Return what came of one event: of a message, messages."""
+    return [event.derive(output) for output in outputs] if isinstance(event, Message) else list(outputs)
+
+
+def settled(message: Message[object], count: int, outcome: Outcome) -> None:
+    """End a message of which `count` others came, each of which is one living descendant from now on."""
+    if count == 1 and outcome is Outcome.DONE:
+        return  # its own place goes to the one that came of it
+    if count:
+        message.acknowledgement.add(count)
+    message.acknowledgement.end(outcome)

@@ -200,12 +200,31 @@ class Inlet:
             return
         self.hand = None
         if self.is_acknowledged:
-            again = [event.again() if isinstance(event, Message) else event for event in batch]
-            self.source.put_back(again, self.born)
-            self.counts.redelivered += len(again)
+            self._again(batch, self.source)
             return
         self.counts.discard(self.hand_size, "crash" if is_crash else "cancelled")
         self.source.handled(self.hand_size)
+
+    def redeliver(self, messages: list[object]) -> None:
+        """Have messages that a crash took out of the callbacks' hands delivered again, before all that waits.
+
+        Where no subscription is left that could do it, they have failed.
+        """
+        if not messages:
+            return
+        if not self.subscriptions:
+            self.counts.discard(len(messages), "crash")
+            settle(messages, Outcome.FAILED)
+            return
+        subscription = self.subscriptions[0]
+        subscription.window.coming += len(messages)  # they were accounted for as handled
+        self._again(messages, subscription)
+
+    def _again(self, events: list[object], subscription: Subscription) -> None:
+        """Put events back, each alone: so the one that brings the stage down does so to no other."""
+        again = [event.again() if isinstance(event, Message) else event for event in events]
+        subscription.put_back_singly(again, self.born)
+        self.counts.redelivered += len(again)
 
     def leave(self, reason: ExitReason = "normal") -> None:
         """End all subscriptions: what was not begun goes back to its producer, or is discarded."""

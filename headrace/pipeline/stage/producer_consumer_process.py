@@ -9,7 +9,6 @@ from headrace.pipeline.process.process import ExitReason, State
 from headrace.pipeline.process.scheduler import BLOCKED, HANDLED, HANDLED_MORE, IDLE, MORE, Scheduler
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.entrance import Entrance
-from headrace.pipeline.stage.handler import MessageHandler
 from headrace.pipeline.stage.inlet import Inlet
 from headrace.pipeline.stage.outlet import DemandMode, Outlet
 from headrace.pipeline.stage.outputs import as_list
@@ -44,11 +43,8 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         callbacks._runtime = self  # noqa: SLF001
         self.outlet.format_discarded = callbacks.format_discarded
         self.outlet.informed = self.informed
-        self.handle_events = callbacks.handle_events
-        if self.inlet.is_acknowledged:
-            self.handle_events = MessageHandler(
-                callbacks.handle_events, self.counts, per_event=callbacks.per_event, emits=True
-            )
+        self.handle_events = self.handling(callbacks, callbacks.handle_events, emits=True)
+        callbacks._care = self.care  # noqa: SLF001
 
     def running(self) -> None:
         """Tell the callbacks of all subscriptions, on both sides."""
@@ -211,6 +207,7 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         """Emit what a callback returned."""
         if returned is not None:
             self.emit_nowait(as_list(self.name, callback, returned))
+        self.care.returned()
 
     def input_completed(self, returned: object) -> None:
         """Emit last events, and finish once the buffer is empty."""

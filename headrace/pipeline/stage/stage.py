@@ -1,5 +1,6 @@
 """What every stage is given: its name, its counts, and the words with which it says what became of an event."""
 
+from collections.abc import Sequence
 from typing import ClassVar, Never, Protocol, cast
 
 from headrace.ground.counts import Families
@@ -45,6 +46,25 @@ class Takes(Protocol):
         """Subscribe to another stage."""
 
 
+class Cares(Protocol):
+    """The runtime's side of what becomes of single events: whether they failed, or are held."""
+
+    def failed_at(self, position: int, error: BaseException) -> None:
+        """Take note that one event of the batch in hand failed."""
+
+    def failed(self, event: object, error: BaseException) -> None:
+        """Take note that an event failed."""
+
+    def failed_some(self, error: BaseException, count: int) -> None:
+        """Take note that `count` events failed."""
+
+    def hold(self, events: Sequence[object]) -> None:
+        """Keep events beyond the batch in hand."""
+
+    def release(self, events: Sequence[object]) -> None:
+        """Let go of events, once what the running callback returns has been claimed."""
+
+
 class Unbound:
     """Stands where a stage looks for its runtime, until it has one: it says which words it is too early for."""
 
@@ -77,7 +97,16 @@ class Stage(GenServer):
     known_discards: ClassVar[tuple[str, ...]] = ()
     """Reasons for which this stage discards events; they are counted from 0."""
 
-    _counts: StageCounts = cast("StageCounts", Unbound("name, metrics, discard() or fail()"))
+    one_to_one: ClassVar[bool] = False
+    """Of a stage with `per_event`: whether `handle_events` returns exactly one output for each event that did not fail.
+
+    Other such stages may have `handle_each(events)`, which returns a sequence of outputs for each event of a batch, in
+    their order, an empty one for those that failed. Without it they are given one event at a time where it must be
+    known what came of which.
+    """
+
+    _counts: StageCounts = cast("StageCounts", Unbound("name, metrics or discard()"))
+    _care: Cares = cast("Cares", Unbound("fail(), fail_at(), fail_event(), hold() or release()"))
 
     @property
     def name(self) -> str:
@@ -95,4 +124,32 @@ class Stage(GenServer):
 
     def fail(self, error: BaseException, count: int = 1) -> None:
         """Count `count` events that failed with `error`; said once per class of error. The run then ends with 1."""
-        self._counts.fail(error, count)
+        self._care.failed_some(error, count)
+
+    def fail_at(self, position: int, error: BaseException) -> None:
+        """Say that the event at `position` of the batch in hand failed: it is tried again, set aside or discarded.
+
+        For stages that handle events one by one (`per_event`), within `handle_events` and `handle_each`.
+        """
+        self._care.failed_at(position, error)
+
+    def fail_event(self, event: object, error: BaseException) -> None:
+        """Say that one event (a message, where those flow) of a batch failed: it is set aside or discarded.
+
+        For stages that handle batches as a whole. What was derived of it and is returned all the same still counts.
+        """
+        self._care.failed(event, error)
+
+    def hold(self, events: Sequence[object]) -> None:
+        """Keep events beyond `handle_events`, to gather them: the sources of those that are messages wait for them.
+
+        A stage that crashes gets again what it held.
+        """
+        self._care.hold(events)
+
+    def release(self, events: Sequence[object]) -> None:
+        """Let go of events that were held; they are done when what this callback returns is.
+
+        Call it in the callback that returns what was made of them (`message.derive`), or where nothing is made of them.
+        """
+        self._care.release(events)

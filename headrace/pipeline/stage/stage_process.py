@@ -9,12 +9,17 @@ from headrace.ground.errors import BadReturn, NoProcess
 from headrace.pipeline.process.mail import Mail
 from headrace.pipeline.process.process import ExitReason, Process, State
 from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler
+from headrace.pipeline.stage.care import PlainCare
 from headrace.pipeline.stage.counts import StageCounts
+from headrace.pipeline.stage.failure import PLAIN_FAILURE
+from headrace.pipeline.stage.handler import CarefulHandler
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.subscription import Mark, SubscribeTo, Subscription
 from headrace.pipeline.stage.subscription_handle import Side, SubscriptionHandle
 
 S = TypeVar("S", bound=Stage)
+
+Care = PlainCare | CarefulHandler
 
 SubscribeCallback = Callable[[Side, SubscribeTo, SubscriptionHandle], object]
 CancelCallback = Callable[[str, ExitReason, SubscriptionHandle], object]
@@ -37,11 +42,13 @@ class StageProcess(Process[S]):
     it has buffered.
     """
 
-    __slots__ = ("counts", "is_paused", "notices", "subscriber")
+    __slots__ = ("care", "counts", "failure", "is_paused", "notices", "subscriber")
 
     def __init__(self, name: str, factory: Callable[[], S], scheduler: Scheduler, counts: StageCounts) -> None:
         super().__init__(name, factory, scheduler)
         self.counts = counts
+        self.care: Care = PlainCare(counts)
+        self.failure = PLAIN_FAILURE
         self.is_paused = False
         self.notices: deque[Callable[[], None]] = deque()
         self.subscriber: Callable[[str, SubscribeTo | str], SubscriptionHandle] = _subscribes_alone
@@ -49,6 +56,7 @@ class StageProcess(Process[S]):
     def bound(self, callbacks: S) -> None:
         """Hand the new callback object the words of every stage."""
         callbacks._counts = self.counts  # noqa: SLF001 - the runtime is what stands behind the base class
+        callbacks._care = self.care  # noqa: SLF001
         callbacks._process = cast("Process[object]", self)  # noqa: SLF001
 
     def check_loop(self, word: str) -> None:
@@ -95,6 +103,7 @@ class StageProcess(Process[S]):
         mail = self._in_hand
         if result is None or mail is None or mail.method is not None:
             super()._reply(result)
+            self.care.returned()
         else:
             super()._reply(None)
             self.take_returned("handle_info", result)

@@ -226,6 +226,15 @@ class Subscription:
             self.offset = 0
         self.queue.appendleft((events, born))
 
+    def put_back_singly(self, events: list[object], born: float) -> None:
+        """Put events back at the head, each as a delivery of its own: what one of them does, it does alone."""
+        if self.offset:
+            head, since = self.queue.popleft()
+            self.queue.appendleft((head and head[self.offset :], since))
+            self.offset = 0
+        self.queue.extendleft(([event], born) for event in reversed(events))
+        self.wake(self.consumer_turns)
+
     def unbegun(self) -> list[object]:
         """Remove and return all events that wait in the queue, oldest first; marks stay."""
         events: list[object] = []

@@ -8,7 +8,9 @@ from headrace.ground.errors import SubscriptionError
 from headrace.pipeline.demand.window import ManualWindow, Window
 from headrace.pipeline.process.process import ExitReason, State
 from headrace.pipeline.process.scheduler import MORE, Scheduler
+from headrace.pipeline.stage.batch_handler import BatchHandler
 from headrace.pipeline.stage.counts import StageCounts
+from headrace.pipeline.stage.each_handler import EachHandler
 from headrace.pipeline.stage.handler import Handler
 from headrace.pipeline.stage.inlet import Inlet
 from headrace.pipeline.stage.stage import Stage
@@ -35,6 +37,19 @@ class TakingProcess(StageProcess[S]):
         self._may_wait = True
         self._is_told_of_end = False
         self.handle_events: Handler = lambda _: []
+
+    def handling(self, callbacks: S, handle: Handler, *, emits: bool) -> Handler:
+        """Return what takes batches: `handle_events` itself, where nobody need know what came of which event."""
+        is_acknowledged, failure = self.inlet.is_acknowledged, self.failure
+        if not is_acknowledged and failure.is_plain:
+            return handle
+        if callbacks.per_event:
+            self.care = each = EachHandler(
+                callbacks, self.counts, failure, is_acknowledged=is_acknowledged, emits=emits
+            )
+            return each
+        self.care = batch = BatchHandler(handle, self.counts, failure, is_acknowledged=is_acknowledged, emits=emits)
+        return batch
 
     def running(self) -> None:
         """Tell the callbacks of all subscriptions; after a restart, go on with what waits, were it but the end."""
@@ -91,6 +106,7 @@ class TakingProcess(StageProcess[S]):
         if isinstance(reason, BaseException) and not self.is_final:
             self.counts.error(reason)
         self.inlet.abandon(is_crash=isinstance(reason, BaseException))
+        self.inlet.redeliver(self.care.give_back())
 
     def bury(self, reason: ExitReason) -> None:
         """Give back what was not begun."""

@@ -26,6 +26,7 @@ class CountMetrics(Consumer[object]):
 
     Options: ClassVar[type[BaseModel]] = CountMetricsOptions
     per_event: ClassVar[bool] = True
+    one_to_one: ClassVar[bool] = True
 
     def __init__(self, options: CountMetricsOptions) -> None:
         self._entries = options.metrics
@@ -40,7 +41,7 @@ class CountMetrics(Consumer[object]):
         try:
             read = [self._read(events)]
         except Exception:  # noqa: BLE001 - one at a time, each event that fails is told
-            read = apply_each(lambda event: self._read([event]), events, self.fail)
+            read = apply_each(lambda event: self._read([event]), events, self.fail_at)
         for by_meter in read:
             for meter, samples in zip(self._meters, by_meter, strict=True):
                 meter.record(samples)

@@ -56,7 +56,7 @@ class EnqueueJobs(Consumer[object]):
 
     def handle_events(self, events: list[object]) -> Awaitable[None] | None:
         """Enqueue them; raises what the store raises."""
-        made = Each(lambda event: self._maker.new(self._args(event)), events, self.fail).outputs
+        made = Each(lambda event: self._maker.new(self._args(event)), events, self.fail_event).outputs
         return self._insert(made) if made else None
 
     async def _insert(self, made: list[NewJob]) -> None:

@@ -33,7 +33,7 @@ class RegistryAdd(Consumer[object]):
 
     def handle_events(self, events: list[object]) -> Awaitable[None] | None:
         """Add them; raises what the store raises."""
-        made = Each(self._new, events, self.fail).outputs
+        made = Each(self._new, events, self.fail_event).outputs
         return self._insert(made) if made else None
 
     def _new(self, event: object) -> NewJob:

@@ -39,6 +39,7 @@ class Show(Consumer[object]):
 
     Options: ClassVar[type[BaseModel]] = ShowOptions
     per_event: ClassVar[bool] = True
+    one_to_one: ClassVar[bool] = True
 
     def __init__(self, options: ShowOptions, stream: TextIO | None = None) -> None:
         """Print to `stream`, or to what is standard output when the stage starts."""

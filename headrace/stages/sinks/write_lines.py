@@ -30,6 +30,7 @@ class WriteLines(Consumer[object]):
 
     Options: ClassVar[type[BaseModel]] = WriteLinesOptions
     per_event: ClassVar[bool] = True
+    one_to_one: ClassVar[bool] = True
 
     def __init__(self, options: WriteLinesOptions) -> None:
         self._file = OutputFile(options.path)
@@ -52,5 +53,5 @@ class WriteLines(Consumer[object]):
         self._thread.close(self._file.close)
 
     def _lines(self, events: list[object]) -> bytes:
-        lines = apply_each(self._encode, events, self.fail)
+        lines = apply_each(self._encode, events, self.fail_at)
         return b"".join(lines)

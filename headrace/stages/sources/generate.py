@@ -92,4 +92,4 @@ class Generate(Producer[object]):
             self.emit_nowait(events)
 
     def _from_template(self, template: Expression, numbers: Sequence[int]) -> list[object]:
-        return evaluate_each(template, [{"n": number} for number in numbers], self.fail)
+        return evaluate_each(template, [{"n": number} for number in numbers], self.fail_at)

@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.stages.application import apply_each
+from headrace.stages.application import evaluate_each
 from headrace.stages.options import ExpressionField
 
 
@@ -32,14 +32,23 @@ class Filter(ProducerConsumer[object, object]):
         try:
             passed = self._where.select(events)
         except Exception:  # noqa: BLE001 - one at a time, each event that fails is told
-            return self._one_by_one(events)
+            return [event for made in self.handle_each(events) for event in made]
         refused = len(events) - len(passed)
         if refused:
             self.discard(refused, "filtered")
         return passed
 
-    def _one_by_one(self, events: list[object]) -> list[object]:
-        judged = apply_each(lambda event: (event, bool(self._where(event))), events, self.fail)
-        passed = [event for event, is_wanted in judged if is_wanted]
-        self.discard(len(judged) - len(passed), "filtered")
+    def handle_each(self, events: list[object]) -> list[tuple[object, ...]]:
+        """Return each event that passes alone in a tuple, and an empty one for each other."""
+        failed: set[int] = set()
+
+        def fail(position: int, error: BaseException) -> None:
+            failed.add(position)
+            self.fail_at(position, error)
+
+        wanted = iter(evaluate_each(self._where, events, fail))
+        passed: list[tuple[object, ...]] = [
+            (event,) if at not in failed and next(wanted) else () for at, event in enumerate(events)
+        ]
+        self.discard(passed.count(()) - len(failed), "filtered")
         return passed

@@ -37,6 +37,7 @@ class Map(ProducerConsumer[object, object]):
 
     Options: ClassVar[type[BaseModel]] = MapOptions
     per_event: ClassVar[bool] = True
+    one_to_one: ClassVar[bool] = True
 
     def __init__(self, options: MapOptions) -> None:
         self._set = options.set
@@ -46,14 +47,14 @@ class Map(ProducerConsumer[object, object]):
     def handle_events(self, events: list[object]) -> list[object] | Awaitable[list[object]]:
         """Return what comes of the events."""
         if self._set is not None:
-            return evaluate_each(self._set, events, self.fail)
+            return evaluate_each(self._set, events, self.fail_at)
         call = cast("Function", self._call)
         if self._is_async:
-            return await_each(call, events, self.fail)
-        outputs = apply_each(call, events, self.fail)
+            return await_each(call, events, self.fail_at)
+        outputs = apply_each(call, events, self.fail_at)
         if outputs and inspect.isawaitable(outputs[0]):
             self._is_async = True  # a plain function that returns what an async one returned
-            return await_each(_itself, outputs, self.fail)
+            return await_each(_itself, outputs, self.fail_at)
         return outputs
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from headrace.jobs.jobs import Jobs
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.stages.batches import data_of, derived, fail_alone
+from headrace.stages.batches import data_of, derived
 from headrace.stages.errors import BadEvent
 from headrace.stages.registries import Key, as_values, registry_of
 from headrace.stages.registry_options import RegistryOptions
@@ -51,7 +51,7 @@ class RegistryFind(ProducerConsumer[object, object]):
         try:
             found[place] = derived(event, await self._answered(data_of(event)))
         except Exception as error:  # noqa: BLE001 - it fails this event alone
-            fail_alone(event, error, self.fail)
+            self.fail_event(event, error)
 
     async def _answered(self, data: object) -> object:
         if not isinstance(data, Mapping):

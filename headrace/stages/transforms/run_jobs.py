@@ -9,7 +9,7 @@ from headrace.jobs.errors import NotRecorded
 from headrace.jobs.job import Inserted, NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.stages.batches import Each, derived, fail_alone
+from headrace.stages.batches import Each, derived
 from headrace.stages.job_options import ArgsField, WorkerField
 from headrace.stages.new_jobs import JobMaker, Words, no_args
 
@@ -51,7 +51,7 @@ class RunJobs(ProducerConsumer[object, object]):
 
     async def handle_events(self, events: list[object]) -> list[object]:
         """Return the results; raises what the store raises."""
-        made = Each[NewJob](lambda event: self._maker.new(self._args(event)), events, self.fail)
+        made = Each[NewJob](lambda event: self._maker.new(self._args(event)), events, self.fail_event)
         inserted = await self._jobs.insert(made.outputs) if made.outputs else []
         results: dict[int, object] = {}
         async with asyncio.TaskGroup() as group:
@@ -66,6 +66,6 @@ class RunJobs(ProducerConsumer[object, object]):
         except NotRecorded:
             result = None
         except Exception as error:  # noqa: BLE001 - it fails this event alone
-            fail_alone(event, error, self.fail)
+            self.fail_event(event, error)
             return
         results[place] = derived(event, result)

@@ -1,0 +1,56 @@
+"""What becomes of an event that failed: tried again, passed to the `errors` output, set aside, or discarded."""
+
+import random
+import traceback
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from headrace.pipeline.acknowledgement.retry import Retry
+
+
+@dataclass(frozen=True, slots=True)
+class FailedEvent:
+    """An event that was given up: `data` is the event itself, and `attempts` how often it was tried."""
+
+    stage: str
+    data: object
+    error: BaseException
+    attempts: int
+    metadata: Mapping[str, object]
+
+    def trace(self) -> str:
+        """Return the traceback of the error as text."""
+        return "".join(traceback.format_exception(self.error))
+
+    def described(self) -> dict[str, object]:
+        """Return what the `errors` output emits: `event`, `stage`, `attempts`, and `error` with `type` and `text`."""
+        error = {"type": type(self.error).__name__, "text": str(self.error)}
+        return {"event": self.data, "stage": self.stage, "error": error, "attempts": self.attempts}
+
+
+SetAside = Callable[[Sequence[FailedEvent]], Awaitable[None]]
+"""Keeps events that were given up; what it returned for is durable. Raises what its store raises."""
+
+Wait = Callable[[float], Awaitable[None]]
+"""Waits for a number of seconds."""
+
+
+@dataclass(slots=True)
+class Failure:
+    """How one stage takes failures. `errors` passes described events to the `errors` output, and waits for room."""
+
+    retry: Retry | None = None
+    timeout_seconds: float | None = None
+    most_deliveries: int = 3
+    set_aside: SetAside | None = None
+    errors: Callable[[list[object]], Awaitable[None]] | None = None
+    chance: Callable[[], float] = field(default=random.random)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether an event that fails is discarded at once."""
+        return (self.retry or self.timeout_seconds or self.set_aside or self.errors) is None
+
+
+PLAIN_FAILURE: Final = Failure()

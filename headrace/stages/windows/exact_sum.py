@@ -1,0 +1,101 @@
+"""Sums that do not drift: exact whatever the order, and rounded once, when they are read."""
+
+from collections.abc import Iterable, Sequence
+from decimal import Context, Decimal
+from fractions import Fraction
+from math import copysign, fsum, inf
+from typing import Final, cast
+
+from headrace.stages.windows.numbers import Number
+
+_EXACT: Final = Context(prec=4_000)
+"""More digits than any sum of the decimals that are taken has, see `numbers`."""
+
+_FLOAT: Final = frozenset({float})
+_INT: Final = frozenset({int})
+
+
+class ExactSum:
+    """The exact sum of finite numbers: floats as the few floats that it is made of, ints and decimals apart.
+
+    The total is an int if all are ints, a Decimal if some are and none is a float, and else the float nearest to it.
+    """
+
+    __slots__ = ("_decimals", "_floats", "_huge", "_ints")
+
+    def __init__(self) -> None:
+        self._ints = 0
+        self._floats: list[float] | None = None
+        self._decimals: Decimal | None = None
+        self._huge = Fraction(0)
+
+    def add(self, values: Sequence[object]) -> None:
+        """Take in numbers, as `numbers` gives them."""
+        kinds = set(map(type, values))
+        if kinds == _FLOAT:
+            self._add_floats(cast("Sequence[float]", values))
+        elif kinds <= _INT:
+            self._ints += sum(cast("Sequence[int]", values))
+        else:
+            self._ints += sum(value for value in values if type(value) is int)
+            self._add_floats([value for value in values if type(value) is float])
+            self._add_decimals(value for value in values if type(value) is Decimal)
+
+    def merge(self, other: "ExactSum") -> None:
+        """Take in another sum."""
+        self._ints += other._ints
+        self._huge += other._huge
+        if other._floats is not None:
+            self._floats = self._floats or []
+            self._add_floats(other._floats)
+        if other._decimals is not None:
+            self._add_decimals([other._decimals])
+
+    def total(self) -> Number:
+        """Return the sum."""
+        if self._floats is None:
+            return self._ints if self._decimals is None else _EXACT.add(self._decimals, self._ints)
+        if not (self._ints or self._huge or self._decimals):
+            return fsum(self._floats)
+        return _nearest(self._fraction())
+
+    def mean(self, count: int) -> Number:
+        """Return the sum's `count`-th part: a Decimal of 28 digits where the sum is one, else the nearest float."""
+        if self._floats is None and self._decimals is not None:
+            return Context().divide(_EXACT.add(self._decimals, self._ints), count)
+        return _nearest(self._fraction() / count)
+
+    def _add_floats(self, values: Sequence[float]) -> None:
+        if not values:
+            return
+        try:
+            self._floats = _parts([*(self._floats or ()), *values])
+        except OverflowError:  # on the way, though the sum of all may be a float again
+            self._huge += sum(map(Fraction, values))
+            self._floats = self._floats or []
+
+    def _add_decimals(self, values: Iterable[Decimal]) -> None:
+        for value in values:
+            self._decimals = _EXACT.add(self._decimals or Decimal(0), value)
+
+    def _fraction(self) -> Fraction:
+        return sum(map(Fraction, self._floats or ()), self._huge) + self._ints + Fraction(self._decimals or 0)
+
+
+def _parts(values: list[float]) -> list[float]:
+    """Return a few floats whose exact sum is that of `values`: each the sum, rounded, of what is left.
+
+    Each rounding leaves less than a part in 2 to the 53 behind, so that it ends soon.
+    """
+    parts = []
+    while part := fsum(values):
+        parts.append(part)
+        values.append(-part)
+    return parts
+
+
+def _nearest(value: Fraction) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return copysign(inf, value)
