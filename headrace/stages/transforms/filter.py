@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.stages.application import evaluate_each
+from headrace.stages.application import apply_each
 from headrace.stages.options import ExpressionField
 
 
@@ -46,9 +46,13 @@ class Filter(ProducerConsumer[object, object]):
             failed.add(position)
             self.fail_at(position, error)
 
-        wanted = iter(evaluate_each(self._where, events, fail))
+        try:
+            wanted = list(map(bool, self._where.column(events)))
+        except Exception:  # noqa: BLE001 - one at a time, each event that fails is told
+            wanted = apply_each(lambda event: bool(self._where(event)), events, fail)
+        rest = iter(wanted)
         passed: list[tuple[object, ...]] = [
-            (event,) if at not in failed and next(wanted) else () for at, event in enumerate(events)
+            (event,) if at not in failed and next(rest) else () for at, event in enumerate(events)
         ]
         self.discard(passed.count(()) - len(failed), "filtered")
         return passed
