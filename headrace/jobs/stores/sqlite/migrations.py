@@ -3,8 +3,8 @@
 import sqlite3
 from typing import Final
 
+from headrace.ground.sqlite_text import migrate
 from headrace.jobs.errors import NewerSchema
-from headrace.jobs.stores.sqlite.queries import query, statements
 from headrace.jobs.stores.sqlite.rows import merged_text
 
 MIGRATIONS: Final = ("1_schema", "2_groups", "3_prunable", "4_limits")
@@ -18,13 +18,7 @@ def prepare(connection: sqlite3.Connection) -> None:
     tables; then nothing was changed.
     """
     connection.create_function("headrace_merge", 2, merged_text, deterministic=True)
-    for statement in statements(query("schema")):
-        connection.execute(statement)
-    (version,) = connection.execute(query("version")).fetchone()
-    if version > len(MIGRATIONS):
+    newer = migrate(connection, __package__, MIGRATIONS)
+    if newer is not None:
         (_, _, path) = connection.execute("PRAGMA database_list").fetchone()
-        raise NewerSchema(path, version, len(MIGRATIONS))
-    for number, name in enumerate(MIGRATIONS[version:], version + 1):
-        for statement in statements(query(name)):
-            connection.execute(statement)
-        connection.execute(query("set_version"), (number,))
+        raise NewerSchema(path, newer, len(MIGRATIONS))

@@ -1,0 +1,136 @@
+"""What a store of dead letters promises, and within which bounds it keeps them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal, Protocol
+
+from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, NewLetter, Replay
+
+LEAST_SIZE_BYTES: Final = 64 * 1024
+"""A smaller bound would keep nothing worth the name."""
+
+PIECE: Final = 500
+"""Letters that are changed in one transaction, so that no event that fails waits for all of them."""
+
+DropReason = Literal["age", "count", "size"]
+"""Which bound a letter was dropped for."""
+
+
+@dataclass(frozen=True, slots=True)
+class LetterBounds:
+    """How much is kept: what is older goes, and the oldest go first when there are too many or they are too large."""
+
+    max_age_seconds: float = 30 * 86_400.0
+    max_size_bytes: int = 100 * 1024 * 1024
+    max_events: int = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class LetterFilter:
+    """Which letters: those for which all holds that is not None.
+
+    `errors` are names of classes; what failed `before` a time, and what has an id below `before_id`, fits.
+    """
+
+    ids: frozenset[int] | None = None
+    pipeline: str | None = None
+    stages: frozenset[str] | None = None
+    errors: frozenset[str] | None = None
+    before: datetime | None = None
+    before_id: int | None = None
+    is_replayable: bool | None = None
+    is_marked: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """How many letters of one stage wait to be replayed."""
+
+    stage: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A letter that was taken to be replayed, with how many of its kind may be so in a second; None: as they come."""
+
+    letter: DeadLetter
+    replay: Replay
+    rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How a replay ended: the letter is done with, or else put back with one more attempt."""
+
+    replay: Replay
+    is_done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LetterCounts:
+    """What a store holds, all pipelines together, and what it has done since it was opened, this OS process alone."""
+
+    letters: int = 0
+    size_bytes: int = 0
+    put: int = 0
+    dropped_for_age: int = 0
+    dropped_for_count: int = 0
+    dropped_for_size: int = 0
+
+
+class DeadLetters(Protocol):
+    """A store of dead letters, which several pipelines and OS processes may share.
+
+    All of it raises SqliteError, or what else its store says, when it cannot be read or written; nothing is half
+    written then.
+    """
+
+    async def open(self) -> None:
+        """Make it ready."""
+
+    async def close(self) -> None:
+        """Write what was accepted, let go of what was taken, and close. A second time, do nothing."""
+
+    async def put(self, letters: Sequence[NewLetter]) -> None:
+        """Keep letters; durable at return. Cancelled, they are kept all the same, or none of them.
+
+        What is beyond the bounds then goes, oldest first. The events are made text before the first await.
+        """
+
+    async def find(self, which: LetterFilter, limit: int, *, is_newest_first: bool = True) -> list[DeadLetter]:
+        """Return at most `limit` letters that fit, by id."""
+
+    async def count(self, which: LetterFilter) -> int:
+        """Return how many fit."""
+
+    async def drop(self, which: LetterFilter) -> int:
+        """Delete letters, whoever replays them; return how many."""
+
+    async def mark(self, which: LetterFilter, rate: float | None = None) -> int:
+        """Have letters replayed into the stages where they failed, at most `rate` a second; return how many.
+
+        The pipeline that runs takes them, or the next run. What cannot be replayed, and what is marked, is left alone.
+        """
+
+    async def unmark(self, which: LetterFilter) -> int:
+        """Have letters not replayed that wait for it; return how many. What a run is at goes on."""
+
+    async def marked(self, pipeline: str) -> list[Marked]:
+        """Return how many letters of the pipeline wait to be replayed, by stage; none of 0."""
+
+    async def take(self, pipeline: str, stage: str, count: int) -> list[Taken]:
+        """Take at most `count` letters of the stage that wait, oldest first.
+
+        They are this store's until they are settled, put again, or given back. On cancellation they are given back.
+        """
+
+    async def settle(self, settled: Sequence[Settled]) -> None:
+        """Write how replays ended; what is no longer this store's is ignored."""
+
+    async def give_back(self, replays: Sequence[Replay]) -> None:
+        """Let letters wait again that were taken and not begun; what is no longer this store's is ignored."""
+
+    def counts(self) -> LetterCounts:
+        """Return what it holds and has done, as it was known last; without a look at the file."""

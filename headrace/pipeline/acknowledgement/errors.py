@@ -1,0 +1,35 @@
+"""Errors about what is kept of events that failed.
+
+::
+
+    DeadLetterError
+    ├── BadDeadLetters     a store of dead letters that cannot be made
+    └── NewerDeadLetters   its tables are of a newer headrace than this one
+"""
+
+from headrace.ground.errors import HeadraceError
+
+
+class DeadLetterError(HeadraceError):
+    """Something about a store of dead letters."""
+
+
+class BadDeadLetters(DeadLetterError):
+    """A store of dead letters that cannot be made; `why` says what to write."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(f"the store of dead letters {why}")
+
+
+class NewerDeadLetters(DeadLetterError):
+    """The tables of a store are of a newer headrace than this one."""
+
+    def __init__(self, store: str, found: int, known: int) -> None:
+        self.store = store
+        self.found = found
+        self.known = known
+        super().__init__(
+            f"the tables of the dead letters in {store} are of version {found}, and this headrace knows up to {known}: "
+            "install the newer one here, too; nothing was changed"
+        )

@@ -1,0 +1,182 @@
+"""Makes text of an event that failed, and the very event of that text again; pure."""
+
+import base64
+import json
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from headrace.pipeline.acknowledgement.dead_letter import Form, NewLetter
+
+MOST_EVENT_BYTES: Final = 1024 * 1024
+"""A longer event is cut, so that one letter does not push a hundred others out."""
+
+MOST_TRACE_BYTES: Final = 16 * 1024
+"""Of a longer traceback the end is kept, which says where it was raised."""
+
+MOST_ERROR_BYTES: Final = 4 * 1024
+
+MOST_METADATA_BYTES: Final = 16 * 1024
+
+MOST_DEPTH: Final = 100
+"""What nests deeper is described: no reader of JSON need follow it."""
+
+OVERHEAD_BYTES: Final = 200
+"""What a letter takes beside its texts: names, times, the row and its places in the indexes."""
+
+_CUT: Final = "… (cut: {} bytes in all)"
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LetterText:
+    """What is kept of a letter, all of it text and within bounds."""
+
+    event: str
+    form: Form
+    metadata: str
+    error_type: str
+    error: str
+    traceback: str
+
+    @property
+    def size(self) -> int:
+        """What it takes of a store's bound, in bytes."""
+        texts = (self.event, self.metadata, self.error_type, self.error, self.traceback)
+        return OVERHEAD_BYTES + sum(len(text.encode()) for text in texts)
+
+
+def letter_text(letter: NewLetter, most_event_bytes: int = MOST_EVENT_BYTES) -> LetterText:
+    """Return what is kept of a letter; an event longer than `most_event_bytes` is cut, with a mark at its end."""
+    event, form = written(letter.event)
+    if _size(event) > most_event_bytes:
+        event, form = cut(event, most_event_bytes), Form.CUT
+    return LetterText(
+        event,
+        form,
+        _metadata_text(letter.metadata),
+        clean(type(letter.error).__name__),
+        cut(_described(letter.error, str), MOST_ERROR_BYTES),
+        cut_begin(_trace(letter.error), MOST_TRACE_BYTES),
+    )
+
+
+def written(event: object) -> tuple[str, Form]:
+    """Return an event as text, and how it is written.
+
+    Only what JSON gives back as it was is written as JSON: a tuple would come back as a list, a date as text.
+
+    >>> written({"total": 12.5})
+    ('{"total":12.5}', <Form.JSON: 'json'>)
+    >>> written(("a", 1))
+    ("('a', 1)", <Form.REPR: 'repr'>)
+    """
+    if type(event) is bytes:
+        return base64.b64encode(event).decode("ascii"), Form.BASE64
+    if is_plain(event):
+        try:
+            text = _ENCODER.encode(event)
+            text.encode()  # half a surrogate pair is no text that a file could keep
+        except (ValueError, RecursionError):
+            pass
+        else:
+            return text, Form.JSON
+    return _described(event, repr), Form.REPR
+
+
+def read(text: str, form: Form) -> object:
+    """Return the event of its text. Raises ValueError for a form of which none can be made, and for broken text."""
+    if form is Form.BASE64:
+        return base64.b64decode(text, validate=True)
+    if form is Form.JSON:
+        return json.loads(text)
+    raise ValueError(f"of the form {form.value!r} no event can be made")  # noqa: TRY003 - as json itself says it
+
+
+def is_plain(value: object) -> bool:
+    """Tell whether JSON gives a value back as it was: dicts with keys of text, lists, text, numbers, true, false, null.
+
+    Instances of subclasses are not plain, nor is what nests deeper than MOST_DEPTH.
+    """
+    waiting = [(value, 0)]
+    while waiting:
+        one, depth = waiting.pop()
+        kind = type(one)
+        if kind in _SCALARS:
+            continue
+        if depth == MOST_DEPTH:
+            return False
+        if isinstance(one, dict) and kind is dict:
+            if any(type(key) is not str for key in one):
+                return False
+            waiting.extend((below, depth + 1) for below in one.values())
+        elif isinstance(one, list) and kind is list:
+            waiting.extend((below, depth + 1) for below in one)
+        else:
+            return False
+    return True
+
+
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
+
+
+def clean(text: str) -> str:
+    """Return text that any file and terminal takes: half of a surrogate pair becomes a question mark.
+
+    >>> clean("a" + chr(0xd800))
+    'a?'
+    """
+    return text.encode("utf-8", "replace").decode()
+
+
+def cut(text: str, most_bytes: int) -> str:
+    """Return the beginning of a text that is longer than `most_bytes`, with a mark; else the text itself.
+
+    >>> cut("abcdef", 3), cut("abc", 3)
+    ('abc… (cut: 6 bytes in all)', 'abc')
+    """
+    data = text.encode()
+    if len(data) <= most_bytes:
+        return text
+    return data[:most_bytes].decode("utf-8", "ignore") + _CUT.format(len(data))
+
+
+def cut_begin(text: str, most_bytes: int) -> str:
+    """Return the end of a text that is longer than `most_bytes`, behind a mark; else the text itself."""
+    data = text.encode()
+    if len(data) <= most_bytes:
+        return text
+    return f"{_CUT.format(len(data))}\n" + data[-most_bytes:].decode("utf-8", "ignore")
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def _described(value: object, describe: Callable[[object], str]) -> str:
+    """Return what a value says of itself, whatever becomes of it meanwhile."""
+    try:
+        return clean(describe(value))
+    except Exception as error:  # noqa: BLE001 - a description that fails must not lose the letter
+        return f"<{type(value).__name__}, which cannot be described: {type(error).__name__}>"
+
+
+def _trace(error: BaseException) -> str:
+    try:
+        return clean("".join(traceback.format_exception(error)))
+    except Exception as other:  # noqa: BLE001 - as above
+        return f"{type(error).__name__}, whose traceback cannot be shown: {type(other).__name__}"
+
+
+def _metadata_text(metadata: Mapping[str, object]) -> str:
+    """Return metadata as JSON; of values that are none, their description; of too much of it, only that."""
+    values = {str(key): value if is_plain(value) else _described(value, repr) for key, value in metadata.items()}
+    try:
+        text = clean(_ENCODER.encode(values))
+    except (ValueError, RecursionError):
+        text = _ENCODER.encode({key: _described(value, repr) for key, value in values.items()})
+    if _size(text) <= MOST_METADATA_BYTES:
+        return text
+    return _ENCODER.encode({"cut": f"the metadata took {_size(text)} bytes"})

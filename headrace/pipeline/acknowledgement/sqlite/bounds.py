@@ -1,0 +1,47 @@
+"""Keeps the table within its bounds: in the writer's thread, in the transaction that would exceed them."""
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from headrace.pipeline.acknowledgement.dead_letters import PIECE, LetterBounds
+from headrace.pipeline.acknowledgement.sqlite.queries import query
+from headrace.pipeline.acknowledgement.sqlite.rows import ids_text, to_text
+
+EXPIRED_AT_ONCE: Final = 5_000
+"""Letters that go for their age in one transaction; the rest goes with the next one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trimmed:
+    """What went, by the bound for which it did, and what is left."""
+
+    age: int
+    count: int
+    size: int
+    letters: int
+    size_bytes: int
+
+
+def trim(connection: sqlite3.Connection, bounds: LetterBounds, now: datetime) -> Trimmed:
+    """Delete what is too old, then the oldest ones until the rest is few and small enough."""
+    oldest = to_text(now - timedelta(seconds=bounds.max_age_seconds))
+    aged = connection.execute(query("expired"), (oldest, EXPIRED_AT_ONCE)).rowcount
+    letters, size = connection.execute(query("totals")).fetchone()
+    counted = sized = 0
+    while letters > bounds.max_events or size > bounds.max_size_bytes:
+        gone: list[int] = []
+        for number, its_size in connection.execute(query("oldest"), (PIECE,)):
+            if letters > bounds.max_events:
+                counted += 1
+            elif size > bounds.max_size_bytes:
+                sized += 1
+            else:
+                break
+            gone.append(number)
+            letters, size = letters - 1, size - its_size
+        if not gone:
+            break
+        connection.execute(query("delete"), (ids_text(gone),))
+    return Trimmed(aged, counted, sized, letters, size)

@@ -1,0 +1,126 @@
+"""Rows of the table, and the letters that they are; the conditions of a filter."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, Form, NewLetter, Replay
+from headrace.pipeline.acknowledgement.dead_letters import LetterFilter, Taken
+from headrace.pipeline.acknowledgement.letter_text import OVERHEAD_BYTES, LetterText
+from headrace.pipeline.acknowledgement.sqlite.queries import condition
+
+COLUMNS: Final = (
+    "id, pipeline, stage, event, form, metadata, error_type, error, traceback, attempts, at, size, replay_at, taken_by"
+)
+
+
+def to_text(time: datetime) -> str:
+    """Return a time in UTC, as text that sorts as times do."""
+    return f"{time.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"
+
+
+def from_text(text: object) -> datetime:
+    """Return the time of such a text."""
+    return datetime.fromisoformat(str(text))
+
+
+def ids_text(ids: Iterable[int]) -> str:
+    """Return ids as `json_each` takes them apart."""
+    return json.dumps(list(ids))
+
+
+def values_of(letter: NewLetter, text: LetterText, at: datetime, taker: str) -> Mapping[str, object]:
+    """Return what `insert` and `again` know of a letter by name."""
+    return {
+        "pipeline": letter.pipeline,
+        "stage": letter.stage,
+        "event": text.event,
+        "form": text.form.value,
+        "metadata": text.metadata,
+        "error_type": text.error_type,
+        "error": text.error,
+        "traceback": text.traceback,
+        "attempts": letter.attempts,
+        "at": to_text(at),
+        "size": text.size,
+        "rest": OVERHEAD_BYTES + sum(len(one.encode()) for one in (text.error_type, text.error, text.traceback)),
+        "id": letter.replay_of and letter.replay_of.id,
+        "take": letter.replay_of and letter.replay_of.take,
+        "taker": taker,
+    }
+
+
+def to_letter(row: Sequence[object]) -> DeadLetter:
+    """Return the letter of a row of COLUMNS."""
+    (number, pipeline, stage, event, form, metadata, error_type, error, trace, attempts, at, size, replay_at, by) = row
+    return DeadLetter(
+        id=int(str(number)),
+        pipeline=str(pipeline),
+        stage=str(stage),
+        event=str(event),
+        form=Form(str(form)),
+        metadata=json.loads(str(metadata)),
+        error_type=str(error_type),
+        error=str(error),
+        traceback=str(trace),
+        attempts=int(str(attempts)),
+        at=from_text(at),
+        size=int(str(size)),
+        replay_at=None if replay_at is None else from_text(replay_at),
+        is_taken=by is not None,
+    )
+
+
+def taken(connection: sqlite3.Connection, ids: Sequence[int]) -> list[Taken]:
+    """Return letters that were just taken, oldest first."""
+    text = f"select {COLUMNS}, takes, rate from headrace_dead_letters where {condition('ids')} order by id"  # noqa: S608 - all constants
+    found: list[Taken] = []
+    for *row, take, rate in connection.execute(text, (ids_text(ids),)):
+        letter = to_letter(row)
+        found.append(Taken(letter, Replay(letter.id, take), rate))
+    return found
+
+
+def find(connection: sqlite3.Connection, which: LetterFilter, limit: int, order: str) -> list[DeadLetter]:
+    """Return at most `limit` letters that fit, by id; `order` is "asc" or "desc"."""
+    where, values = _where(which)
+    text = f"select {COLUMNS} from headrace_dead_letters where {where} order by id {order} limit ?"  # noqa: S608 - all constants
+    return [to_letter(row) for row in connection.execute(text, (*values, limit))]
+
+
+def find_ids(connection: sqlite3.Connection, which: LetterFilter) -> list[int]:
+    """Return the ids of all that fit, oldest first."""
+    where, values = _where(which)
+    text = f"select id from headrace_dead_letters where {where} order by id"  # noqa: S608 - all constants
+    return [row[0] for row in connection.execute(text, values)]
+
+
+def count(connection: sqlite3.Connection, which: LetterFilter) -> int:
+    """Return how many fit."""
+    where, values = _where(which)
+    text = f"select count(*) from headrace_dead_letters where {where}"  # noqa: S608 - all constants
+    (found,) = connection.execute(text, values).fetchone()
+    return int(found)
+
+
+def _where(which: LetterFilter) -> tuple[str, list[object]]:
+    texts, values = ["true"], list[object]()
+    for name, value in _conditions(which):
+        texts.append(f"({condition(name)})")
+        values.append(value)
+    return " and ".join(texts), values
+
+
+def _conditions(which: LetterFilter) -> Iterator[tuple[str, object]]:
+    for name in ("ids", "stages", "errors"):
+        among = getattr(which, name)
+        if among is not None:
+            yield name, json.dumps(sorted(among))
+    if which.before is not None:
+        yield "before", to_text(which.before)
+    for name in ("pipeline", "before_id", "is_replayable", "is_marked"):
+        value = getattr(which, name)
+        if value is not None:
+            yield name, value

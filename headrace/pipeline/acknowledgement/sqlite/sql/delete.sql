@@ -1,0 +1,1 @@
+delete from headrace_dead_letters where id in (select value from json_each(?))

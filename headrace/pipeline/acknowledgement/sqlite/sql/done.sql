@@ -1,0 +1,1 @@
+delete from headrace_dead_letters where id = ? and takes = ? and taken_by = ?

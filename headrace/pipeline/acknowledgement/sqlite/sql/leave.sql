@@ -1,0 +1,1 @@
+delete from headrace_dead_letter_takers where uuid = ?

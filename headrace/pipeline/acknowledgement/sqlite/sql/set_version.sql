@@ -1,0 +1,1 @@
+insert into headrace_dead_letter_schema (version) values (?)

@@ -1,0 +1,1 @@
+select letters, size from headrace_dead_letter_totals

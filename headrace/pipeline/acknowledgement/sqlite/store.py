@@ -1,0 +1,244 @@
+"""Dead letters in one SQLite file: one thread writes, in groups; another one reads beside it."""
+
+import sqlite3
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from headrace.ground.sqlite_file import SqliteError
+from headrace.ground.sqlite_reader import SqliteReader
+from headrace.ground.sqlite_writer import SqliteWriter
+from headrace.ground.telemetry import LOG
+from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, NewLetter, Replay
+from headrace.pipeline.acknowledgement.dead_letters import (
+    PIECE,
+    LetterBounds,
+    LetterCounts,
+    LetterFilter,
+    Marked,
+    Settled,
+    Taken,
+)
+from headrace.pipeline.acknowledgement.letter_text import MOST_EVENT_BYTES, letter_text
+from headrace.pipeline.acknowledgement.sqlite.bounds import Trimmed, trim
+from headrace.pipeline.acknowledgement.sqlite.queries import prepare, query
+from headrace.pipeline.acknowledgement.sqlite.rows import (
+    count,
+    find,
+    find_ids,
+    ids_text,
+    taken,
+    to_text,
+    values_of,
+)
+from headrace.pipeline.acknowledgement.sqlite.takers import BEAT_SECONDS, Takers
+
+_ANY_BOUNDS: Final = LetterBounds()
+
+MOST_SHARE: Final = 4
+"""One letter takes a quarter of the bound at most, however small that is."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class SqliteDeadLetters:
+    """A store of dead letters in one file, which several pipelines and OS processes may share.
+
+    What was put survives a power cut: the commit waits for the disk. How replays ended may be forgotten by one, so that
+    letters of the last moments are replayed again; the crash of an OS process alone forgets nothing.
+    """
+
+    def __init__(
+        self, path: Path | str, bounds: LetterBounds = _ANY_BOUNDS, *, now: Callable[[], datetime] = _utc_now
+    ) -> None:
+        self.path = Path(path)
+        self.bounds = bounds
+        self.now = now
+        self._most_event_bytes = min(MOST_EVENT_BYTES, bounds.max_size_bytes // MOST_SHARE)
+        self._counts = LetterCounts()
+        self._counting = threading.Lock()
+        self._said: set[str] = set()
+        self._takers = Takers(uuid.uuid4().hex)
+        self.writer = SqliteWriter(self.path, opened=prepare)
+        self.writer.every(BEAT_SECONDS, self._beat)
+        self._reader = SqliteReader(self.path)
+
+    async def open(self) -> None:
+        """Make the folder, the file and the tables if there are none. Raises SqliteError, or NewerDeadLetters."""
+        with suppress(OSError):  # SQLite itself says best what is wrong with a folder
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            await self.writer.start()
+            await self._reader.start()
+            self._trimmed(await self.writer.run(self._trim, is_durable=False))
+        except BaseException:
+            await self._shut()
+            raise
+
+    async def close(self) -> None:
+        """Write what was accepted, let go of what was taken, and close the file. A second time, do nothing."""
+        try:
+            with suppress(SqliteError):  # what cannot be let go of is taken back in time
+                await self.writer.run(self._takers.leave, is_durable=False)
+        finally:
+            await self._shut()
+
+    async def put(self, letters: Sequence[NewLetter]) -> None:
+        """Keep letters, and drop what is beyond the bounds, oldest first; durable at return."""
+        now = self.now()
+        values = [
+            values_of(letter, letter_text(letter, self._most_event_bytes), now, self._takers.uuid) for letter in letters
+        ]
+
+        def work(connection: sqlite3.Connection) -> Trimmed:
+            for one in values:
+                _put(connection, one)
+            return self._trim(connection)
+
+        self._trimmed(await self.writer.run(work), put=len(letters))
+
+    # Looking
+
+    async def find(self, which: LetterFilter, limit: int, *, is_newest_first: bool = True) -> list[DeadLetter]:
+        """Return at most `limit` letters that fit, by id."""
+        order = "desc" if is_newest_first else "asc"
+        return await self._reader.run(lambda connection: find(connection, which, limit, order))
+
+    async def count(self, which: LetterFilter) -> int:
+        """Return how many fit."""
+        return await self._reader.run(lambda connection: count(connection, which))
+
+    def counts(self) -> LetterCounts:
+        """Return what it holds and has done, as it was known last; without a look at the file."""
+        return self._counts
+
+    # Changing
+
+    async def drop(self, which: LetterFilter) -> int:
+        """Delete letters, whoever replays them; return how many."""
+        changed = await self._change(which, lambda ids: (query("delete"), (ids_text(ids),)))
+        self._trimmed(await self.writer.run(self._trim, is_durable=False))
+        return changed
+
+    async def mark(self, which: LetterFilter, rate: float | None = None) -> int:
+        """Have letters replayed into the stages where they failed, at most `rate` a second; return how many."""
+        values = {"at": to_text(self.now()), "rate": rate}
+        return await self._change(which, lambda ids: (query("mark"), {**values, "ids": ids_text(ids)}))
+
+    async def unmark(self, which: LetterFilter) -> int:
+        """Have letters not replayed that wait for it; return how many. What a run is at goes on."""
+        return await self._change(which, lambda ids: (query("unmark"), (ids_text(ids),)))
+
+    # Replaying
+
+    async def marked(self, pipeline: str) -> list[Marked]:
+        """Return how many letters of the pipeline wait to be replayed, by stage; none of 0."""
+        return await self._reader.run(lambda c: [Marked(*row) for row in c.execute(query("marked"), (pipeline,))])
+
+    async def take(self, pipeline: str, stage: str, count: int) -> list[Taken]:
+        """Take at most `count` letters of the stage that wait, oldest first."""
+        return await self.writer.run(
+            partial(self._take, values=(pipeline, stage, count)),
+            is_durable=False,
+            unwanted=lambda taken: self.writer.post(partial(self._give_back, replays=[one.replay for one in taken])),
+        )
+
+    async def settle(self, settled: Sequence[Settled]) -> None:
+        """Write how replays ended; what is no longer this store's is ignored."""
+        done = self._values(one.replay for one in settled if one.is_done)
+        failed = self._values(one.replay for one in settled if not one.is_done)
+
+        def work(connection: sqlite3.Connection) -> Trimmed:
+            connection.executemany(query("done"), done)
+            connection.executemany(query("failed"), failed)
+            return self._trim(connection)
+
+        self._trimmed(await self.writer.run(work, is_durable=False))
+
+    async def give_back(self, replays: Sequence[Replay]) -> None:
+        """Let letters wait again that were taken and not begun; what is no longer this store's is ignored."""
+        await self.writer.run(partial(self._give_back, replays=replays), is_durable=False)
+
+    def _take(self, connection: sqlite3.Connection, values: tuple[str, str, int]) -> list[Taken]:
+        ids = [row[0] for row in connection.execute(query("waiting"), values)]
+        if not ids:
+            return []
+        self._takers.has_taken = True
+        self._takers.say(connection)
+        connection.execute(query("take"), (self._takers.uuid, ids_text(ids)))
+        return taken(connection, ids)
+
+    def _give_back(self, connection: sqlite3.Connection, replays: Sequence[Replay]) -> None:
+        connection.executemany(query("give_back"), self._values(replays))
+
+    def _values(self, replays: Iterable[Replay]) -> list[tuple[int, int, str]]:
+        return [(one.id, one.take, self._takers.uuid) for one in replays]
+
+    async def _change(
+        self,
+        which: LetterFilter,
+        order: Callable[[Sequence[int]], tuple[str, tuple[object, ...] | Mapping[str, object]]],
+    ) -> int:
+        """Find what fits, then change it piece by piece, so that no event that fails waits for all of it."""
+        found = await self._reader.run(lambda connection: find_ids(connection, which))
+        changed = 0
+        for begin in range(0, len(found), PIECE):
+            text, values = order(found[begin : begin + PIECE])
+            changed += await self.writer.run(partial(_changed, text=text, values=values))
+        return changed
+
+    # Upkeep
+
+    def _beat(self, connection: sqlite3.Connection) -> None:
+        self._takers.beat(connection)
+        self._trimmed(self._trim(connection))
+
+    def _trim(self, connection: sqlite3.Connection) -> Trimmed:
+        return trim(connection, self.bounds, self.now())
+
+    def _trimmed(self, trimmed: Trimmed, put: int = 0) -> None:
+        """Count what went, and say so once for each bound; in the writer's thread, too."""
+        for reason, gone in (("age", trimmed.age), ("count", trimmed.count), ("size", trimmed.size)):
+            if gone and reason not in self._said:
+                self._said.add(reason)
+                LOG.warning(_DROPPED[reason], self.path)
+        with self._counting:
+            was = self._counts
+            self._counts = LetterCounts(
+                trimmed.letters,
+                trimmed.size_bytes,
+                was.put + put,
+                was.dropped_for_age + trimmed.age,
+                was.dropped_for_count + trimmed.count,
+                was.dropped_for_size + trimmed.size,
+            )
+
+    async def _shut(self) -> None:
+        await self._reader.aclose()
+        await self.writer.aclose()
+
+
+_DROPPED: Final = {
+    "age": "dead letters in %s have reached their max_age, and are dropped (further ones are only counted)",
+    "count": "the dead letters in %s are more than max_events: the oldest are dropped (further ones are only counted); "
+    "replay or drop some, or let it keep more",
+    "size": "the dead letters in %s take more than max_size: the oldest are dropped (further ones are only counted); "
+    "replay or drop some, or let it keep more",
+}
+
+
+def _put(connection: sqlite3.Connection, values: Mapping[str, object]) -> None:
+    """Insert a letter, unless it is the replay of one that is still there, and in this store's hands."""
+    if values["id"] is None or not connection.execute(query("again"), values).rowcount:
+        connection.execute(query("insert"), values)
+
+
+def _changed(connection: sqlite3.Connection, text: str, values: tuple[object, ...] | Mapping[str, object]) -> int:
+    return connection.execute(text, values).rowcount

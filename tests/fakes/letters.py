@@ -1,0 +1,46 @@
+"""Letters for tests of their store."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from headrace.pipeline.acknowledgement.dead_letter import NewLetter, Replay
+from headrace.pipeline.acknowledgement.dead_letters import LetterBounds
+from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+
+NOON: Final = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+class LetterClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def move(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+def failed(error: Exception) -> Exception:
+    """Return an error that was raised, with its traceback."""
+    with pytest.raises(type(error)) as raised:
+        raise error
+    return raised.value
+
+
+def letter(
+    event: object = "visit", *, stage: str = "price", error: Exception | None = None, replay_of: Replay | None = None
+) -> NewLetter:
+    """Return a letter of the pipeline `shop`."""
+    return NewLetter("shop", stage, event, error or failed(KeyError("total")), replay_of=replay_of)
+
+
+def small_store(path: Path, clock: LetterClock | None = None, **bounds: int) -> SqliteDeadLetters:
+    """Return a store that is not open yet."""
+    made = LetterBounds(**bounds)
+    return SqliteDeadLetters(path, made, now=clock or LetterClock())
