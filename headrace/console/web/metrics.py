@@ -85,8 +85,13 @@ STAGE_METRICS: Final = (
     ),
     _StageMetric(
         "headrace_stage_retries_total",
-        "Events that were delivered again after a failure.",
+        "Events that were delivered or tried again after a failure.",
         lambda stage: stage.redelivered,
+    ),
+    _StageMetric(
+        "headrace_stage_dead_lettered_total",
+        "Events that failed for good and are kept as dead letters.",
+        lambda stage: stage.dead_lettered,
     ),
     _StageMetric("headrace_restarts_total", "Restarts of a stage after a crash.", lambda stage: stage.restarts),
     _StageMetric(

@@ -34,6 +34,6 @@ class PlainCare:
     def returned(self) -> None:
         """Do nothing: nothing was released."""
 
-    def give_back(self) -> list[object]:
+    def give_back(self, *, is_in_hand: bool) -> list[object]:
         """Return nothing: plain events that a stage held are lost with it."""
         return []

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import cast
+from typing import ClassVar, cast
 
 from headrace.ground.errors import BadReturn
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
@@ -19,6 +19,8 @@ Outputs = list[Sequence[object]]
 
 class EachHandler(CarefulHandler):
     """Hands over the data of a whole batch where the stage can tell what came of which event, else one at a time."""
+
+    is_timed_whole: ClassVar[bool] = False
 
     def __init__(
         self, stage: Stage, counts: StageCounts, failure: Failure, *, is_acknowledged: bool, emits: bool
@@ -152,7 +154,7 @@ class EachHandler(CarefulHandler):
         return outputs
 
     def _single_failed(self, error: Exception) -> None:
-        if self._failure.is_plain:
+        if self.is_crash(error):
             raise error
         self.failed_at(0, error)
 

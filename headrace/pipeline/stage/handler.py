@@ -4,8 +4,9 @@ import asyncio
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from typing import ClassVar
 
-from headrace.ground.errors import HandlerTimeout, PoisonEvent
+from headrace.ground.errors import BadReturn, HandlerTimeout, PoisonEvent
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message, as_messages
@@ -49,6 +50,9 @@ class CarefulHandler(ABC):
     What `handle_events` raises is a crash, and settles nothing: the batch is then still in hand. With a `Failure` that
     is not plain it fails the events that were handed over instead, and no event brings the stage down.
     """
+
+    is_timed_whole: ClassVar[bool] = True
+    """Whether the time-out bounds a whole call, rather than each event in it."""
 
     def __init__(self, counts: StageCounts, failure: Failure, *, is_acknowledged: bool, emits: bool) -> None:
         self._counts = counts
@@ -111,7 +115,7 @@ class CarefulHandler(ABC):
 
     async def _await(self, positions: Sequence[int], returned: Awaitable[object]) -> None:
         try:
-            outputs = await self.in_time(returned)
+            outputs = await (self.in_time(returned) if self.is_timed_whole else returned)
         except Exception as error:  # noqa: BLE001 - raised again, or told as what becomes of these events
             self._all_failed(positions, error)
         else:
@@ -131,10 +135,14 @@ class CarefulHandler(ABC):
         raise HandlerTimeout(self._counts.stage, seconds)
 
     def _all_failed(self, positions: Sequence[int], error: Exception) -> None:
-        if self._failure.is_plain:
+        if self.is_crash(error):
             raise error
         for position in positions:
             self.failures.setdefault(position, error)
+
+    def is_crash(self, error: Exception) -> bool:
+        """Tell whether what a callback raised brings the stage down, rather than fail its events."""
+        return self._failure.is_plain or isinstance(error, BadReturn)
 
     def _is_poison(self, event: object) -> bool:
         """Tell whether an event has brought the stage down too often; then it has failed."""
@@ -251,20 +259,6 @@ class CarefulHandler(ABC):
         """Take note that what a callback beside `handle_events` returned has been claimed."""
         self._held.returned()
 
-    def give_back(self) -> list[object]:
-        """Forget the messages that are held, and return them."""
-        return self._held.give_back()
-
-
-def flow(event: object, outputs: Sequence[object]) -> list[object]:
-    """Return what came of one event: of a message, messages."""
-    return [event.derive(output) for output in outputs] if isinstance(event, Message) else list(outputs)
-
-
-def settled(message: Message[object], count: int, outcome: Outcome) -> None:
-    """End a message of which `count` others came, each of which is one living descendant from now on."""
-    if count == 1 and outcome is Outcome.DONE:
-        return  # its own place goes to the one that came of it
-    if count:
-        message.acknowledgement.add(count)
-    message.acknowledgement.end(outcome)
+    def give_back(self, *, is_in_hand: bool) -> list[object]:
+        """Forget the messages that are held, and return them, those aside of a batch that is in hand still."""
+        return self._held.give_back(self.events if is_in_hand else [])

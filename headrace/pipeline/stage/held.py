@@ -38,9 +38,14 @@ class Held:
             let_go, self._let_go = self._let_go, []
             settle(let_go, Outcome.DONE)
 
-    def give_back(self) -> list[object]:
-        """Forget all, and return it, oldest first, to be delivered again; each is still one living descendant."""
-        messages: list[object] = [*self._let_go, *self._messages.values()]
+    def give_back(self, in_hand: Sequence[object]) -> list[object]:
+        """Forget all, and return it, oldest first, to be delivered again; each is still one living descendant.
+
+        What is `in_hand` lives by that, and is not returned.
+        """
+        known = {id(event) for event in in_hand}
+        messages = [*self._let_go, *self._messages.values()]
         self._let_go = []
         self._messages = {}
-        return messages
+        settle((message for message in messages if id(message) in known), Outcome.DONE)
+        return [message for message in messages if id(message) not in known]

@@ -6,11 +6,13 @@ from difflib import get_close_matches
 from typing import Final, Literal, cast, get_args
 
 from headrace.ground.errors import DispatcherError
+from headrace.pipeline.acknowledgement.retry import Retry
 from headrace.pipeline.demand.buffer import Buffer, Keep
 from headrace.pipeline.dispatchers.catalogue import find_dispatcher
 from headrace.pipeline.dispatchers.dispatcher import Dispatcher
 from headrace.pipeline.process.restart import Restart
 from headrace.pipeline.stage.counts import StageCounts
+from headrace.pipeline.stage.failure import Failure, SetAside
 from headrace.pipeline.stage.outlet import DemandMode, Outlet
 from headrace.pipeline.stage.subscription import Subscription
 
@@ -31,6 +33,11 @@ class StageSettings:
     events; None is the kind's default: 10,000 for a producer, no limit for a producer-consumer, whose overshoot is at
     most one delivery's outputs. `buffer_keep` says which end survives an overflow. With `demand="accumulate"` the stage
     hears no ask, and delivers nothing, until it is told to `forward`.
+
+    `retry` says how often events that fail are tried again, and how long between; then `handle_events` that raises is
+    no crash, but fails the events it was given. `timeout_seconds` bounds an async `handle_events`: each event's, where
+    the stage handles them one by one, else a batch's. What is given up goes to the pipeline's dead letters, where it
+    has some and `dead_letters` says so. A message that has brought the stage down `max_deliveries` times is given up.
     """
 
     dispatcher: DispatcherName | str | Callable[[], Dispatcher[Subscription]] = "demand"
@@ -39,6 +46,10 @@ class StageSettings:
     restart: Restart = "transient"
     shutdown_seconds: float = 5.0
     demand: DemandMode = "forward"
+    retry: Retry | None = None
+    timeout_seconds: float | None = None
+    dead_letters: bool = True
+    max_deliveries: int = 3
 
     def faults(self) -> Iterator[str]:
         """Yield all that is wrong, each in words that follow the stage's name."""
@@ -52,12 +63,26 @@ class StageSettings:
         seconds: object = self.shutdown_seconds
         if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds >= 0:
             yield f"has a shutdown_seconds of {seconds!r}: it must be a number of seconds, 0 or more"
+        yield from self._failure_faults()
         for key, literal in _CHOICES.items():
             said, allowed = getattr(self, key), get_args(literal)
             if said not in allowed:
                 near = get_close_matches(said, allowed, 1) if isinstance(said, str) else []
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 yield f"has a {key} of {said!r}: it must be {' or '.join(map(repr, allowed))}{hint}"
+
+    def _failure_faults(self) -> Iterator[str]:
+        retry: object = self.retry
+        if isinstance(retry, Retry):
+            yield from (f"has a retry {fault}" for fault in retry.faults())
+        elif retry is not None:
+            yield f"has a retry of {retry!r}: it must be a Retry, or None"
+        timeout: object = self.timeout_seconds
+        if not (timeout is None or (isinstance(timeout, int | float) and timeout is not True and timeout > 0)):
+            yield f"has a timeout_seconds of {timeout!r}: it must be a number of seconds above 0, or None"
+        most: object = self.max_deliveries
+        if not isinstance(most, int) or isinstance(most, bool) or most < 1:
+            yield f"has max_deliveries of {most!r}: it must be a whole number, 1 or more"
 
     def make_dispatcher(self) -> Dispatcher[Subscription]:
         """Return a new dispatcher. Raises `DispatcherError` when there is none of that name, or it cannot be made."""
@@ -72,6 +97,10 @@ class StageSettings:
                 repr(said), f"makes a {made}: it must make an object whose class subclasses Dispatcher"
             )
         return cast("Dispatcher[Subscription]", dispatcher)
+
+    def failure(self, set_aside: SetAside | None) -> Failure:
+        """Return how the stage takes failures; `set_aside` keeps what it gives up, if it may."""
+        return Failure(self.retry, self.timeout_seconds, self.max_deliveries, set_aside if self.dead_letters else None)
 
     def outlet(self, default_buffer_size: int | None, counts: StageCounts) -> Outlet:
         """Return a new producer's side as the settings say."""

@@ -105,8 +105,9 @@ class TakingProcess(StageProcess[S]):
         self._is_told_of_end = False
         if isinstance(reason, BaseException) and not self.is_final:
             self.counts.error(reason)
+        held = self.care.give_back(is_in_hand=self.inlet.hand is not None)
         self.inlet.abandon(is_crash=isinstance(reason, BaseException))
-        self.inlet.redeliver(self.care.give_back())
+        self.inlet.redeliver(held)
 
     def bury(self, reason: ExitReason) -> None:
         """Give back what was not begun."""

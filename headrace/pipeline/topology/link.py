@@ -13,6 +13,7 @@ from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
 from headrace.pipeline.stage.consumer_supervisor_process import ConsumerSupervisorProcess
 from headrace.pipeline.stage.counts import StageCounts
+from headrace.pipeline.stage.failure import SetAside
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.producer_consumer_process import ProducerConsumerProcess
@@ -69,8 +70,8 @@ def ordered(specs: Mapping[str, StageSpec]) -> list[StageSpec]:
     return [specs[name] for name in in_order({name: node.producers for name, node in nodes.items()})]
 
 
-def make_process(spec: StageSpec, scheduler: Scheduler) -> StageProcess:
-    """Make the process of one stage, not yet started."""
+def make_process(spec: StageSpec, scheduler: Scheduler, set_aside: SetAside | None = None) -> StageProcess:
+    """Make the process of one stage, not yet started; `set_aside` keeps the events that it gives up."""
     counts = StageCounts(spec.name, spec.first.known_discards)
     process: StageProcess
     if isinstance(spec.first, Producer):
@@ -95,6 +96,7 @@ def make_process(spec: StageSpec, scheduler: Scheduler) -> StageProcess:
         process = kind(spec.name, cast("Callable[[], Consumer[object]]", spec.factory), scheduler, counts)
         process.first = spec.first
     process.shutdown_seconds = spec.settings.shutdown_seconds
+    process.failure = spec.settings.failure(set_aside)
     return process
 
 

@@ -10,9 +10,9 @@ from headrace.ground.errors import ForeignThread, GraphError, NoProcess, Process
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.chore import every
 from headrace.pipeline.process.process import State
-from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.process.supervisor import Supervisor
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
+from headrace.pipeline.stage.failure import SetAside
 from headrace.pipeline.stage.producer_process import ProducerProcess
 from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo, Subscription
 from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
@@ -50,11 +50,11 @@ class Run:
         name: str,
         specs: Mapping[str, StageSpec],
         cancel: CancelMode,
-        scheduler: Scheduler,
         supervisor: Supervisor,
+        set_aside: SetAside | None = None,
     ) -> None:
         self.name = name
-        self.scheduler = scheduler
+        self.scheduler = scheduler = supervisor.scheduler
         self.supervisor = supervisor
         self._cancel: CancelMode = cancel
         self.drain_seconds = DRAIN_SECONDS
@@ -69,7 +69,7 @@ class Run:
         self.subscriptions: list[Subscription] = []
         self._restart_types = {name: spec.settings.restart for name, spec in specs.items()}
         for spec in ordered(specs):
-            process = self.processes[spec.name] = make_process(spec, scheduler)
+            process = self.processes[spec.name] = make_process(spec, scheduler, set_aside)
             process.subscriber = self.subscribe
             for to in spec.subscribe_to:
                 if not isinstance(process, ProducerProcess):

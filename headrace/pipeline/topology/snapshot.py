@@ -33,6 +33,7 @@ class StageSnapshot:
     errors: Mapping[str, int]
     events_failed: int
     redelivered: int
+    dead_lettered: int
     restarts: int
     handle_duration: HistogramSnapshot
     busy_seconds: float

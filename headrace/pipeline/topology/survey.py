@@ -39,6 +39,7 @@ def _stage(process: StageProcess, run: Run) -> StageSnapshot:
         errors=dict(counts.errors),
         events_failed=counts.failed,
         redelivered=counts.redelivered,
+        dead_lettered=counts.set_aside,
         restarts=process.restarts,
         handle_duration=HistogramSnapshot(DURATION_BOUNDS, turns.counts(), turns.handled_seconds),
         busy_seconds=turns.busy_seconds(),

@@ -13,6 +13,7 @@ from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.process.supervisor import Supervisor
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor, check_supervisor
+from headrace.pipeline.stage.failure import SetAside
 from headrace.pipeline.stage.outputs import events_given
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
@@ -42,6 +43,9 @@ class Topology:
     drain_seconds: float = DRAIN_SECONDS
     """How long the drain may take that ends `async with`, or that a callback's KeyboardInterrupt begins; set it before
     the start."""
+
+    set_aside: SetAside | None = None
+    """What keeps events that stages give up; set it before the start."""
 
     needs_stages: bool = True
     """Whether a run without any stage is a mistake; set it before the start."""
@@ -148,7 +152,7 @@ class Topology:
         supervisor = Supervisor(
             f"{self.name}.supervisor", scheduler, max_restarts=self._max_restarts, max_seconds=self._max_seconds
         )
-        self._run = Run(self.name, self._specs, self._cancel, scheduler, supervisor)
+        self._run = Run(self.name, self._specs, self._cancel, supervisor, self.set_aside)
         self._run.drain_seconds = self.drain_seconds
         await self._run.start()
 

@@ -30,6 +30,7 @@ def stage(
         errors={},
         events_failed=0,
         redelivered=0,
+        dead_lettered=0,
         restarts=0,
         handle_duration=NOTHING,
         busy_seconds=0.0,
