@@ -5,9 +5,10 @@ algorithms for HyperLogLog sketches", 2017), which needs no table of corrections
 """
 
 from collections.abc import Hashable, Iterable, Sequence
+from decimal import Decimal
 from hashlib import blake2b
 from math import inf, log, sqrt
-from typing import Final, cast
+from typing import Final
 
 EXACT_VALUES: Final = 1_000
 """Up to so many the count is exact."""
@@ -28,38 +29,38 @@ class DistinctValues:
     Values that are equal count once, as in a set; the estimate is the same in every OS process.
     """
 
-    __slots__ = ("_registers", "_values")
+    __slots__ = ("registers", "values")
 
     def __init__(self) -> None:
-        self._values: set[Hashable] = set()
-        self._registers: bytearray | None = None
+        self.values: set[Hashable] = set()
+        self.registers: bytearray | None = None
 
-    def add(self, values: Sequence[object]) -> None:
+    def add(self, values: Sequence[Hashable]) -> None:
         """Take in values that can be hashed."""
-        if self._registers is not None:
-            _note(self._registers, set(cast("Sequence[Hashable]", values)))
+        if self.registers is not None:
+            _note(self.registers, set(values))
             return
-        self._values.update(cast("Sequence[Hashable]", values))
-        if len(self._values) > EXACT_VALUES:
+        self.values.update(values)
+        if len(self.values) > EXACT_VALUES:
             self._estimate()
 
     def merge(self, other: "DistinctValues") -> None:
         """Take in another set."""
-        if other._registers is None:
-            self.add(list(other._values))
+        if other.registers is None:
+            self.add(list(other.values))
             return
-        mine = self._registers if self._registers is not None else self._estimate()
-        self._registers = bytearray(map(max, mine, other._registers))
+        mine = self.registers if self.registers is not None else self._estimate()
+        self.registers = bytearray(map(max, mine, other.registers))
 
     def count(self) -> int:
         """Return how many different values there were."""
-        return len(self._values) if self._registers is None else _cardinality(self._registers)
+        return len(self.values) if self.registers is None else _cardinality(self.registers)
 
     def _estimate(self) -> bytearray:
         """Go over to registers."""
-        self._registers = registers = bytearray(_REGISTERS)
-        _note(registers, self._values)
-        self._values = set()
+        self.registers = registers = bytearray(_REGISTERS)
+        _note(registers, self.values)
+        self.values = set()
         return registers
 
 
@@ -68,8 +69,7 @@ def _note(registers: bytearray, values: Iterable[Hashable]) -> None:
         hashed = _hash(value)
         index = hashed >> _RANK_BITS
         rank = _RANK_BITS + 1 - (hashed & _RANK_MASK).bit_length()
-        if rank > registers[index]:
-            registers[index] = rank
+        registers[index] = max(registers[index], rank)
 
 
 def _hash(value: Hashable) -> int:
@@ -77,9 +77,10 @@ def _hash(value: Hashable) -> int:
     if isinstance(value, str):
         data = value.encode("utf-8", "surrogatepass")
     elif isinstance(value, bytes):
-        data = b"b" + value
+        data = b"\0" + value
     else:
-        data = repr(hash(value) if isinstance(value, int | float) else value).encode("utf-8", "surrogatepass")
+        shown = repr(hash(value) if isinstance(value, int | float | Decimal) else value)
+        data = b"\1" + shown.encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(data, digest_size=8).digest(), "big")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from decimal import Context, Decimal
 from fractions import Fraction
-from math import copysign, fsum, inf
+from math import fsum, inf
 from typing import Final, cast
 
 from headrace.stages.windows.numbers import Number
@@ -21,13 +21,13 @@ class ExactSum:
     The total is an int if all are ints, a Decimal if some are and none is a float, and else the float nearest to it.
     """
 
-    __slots__ = ("_decimals", "_floats", "_huge", "_ints")
+    __slots__ = ("decimals", "floats", "huge", "ints")
 
     def __init__(self) -> None:
-        self._ints = 0
-        self._floats: list[float] | None = None
-        self._decimals: Decimal | None = None
-        self._huge = Fraction(0)
+        self.ints = 0
+        self.floats: list[float] | None = None
+        self.decimals: Decimal | None = None
+        self.huge = Fraction(0)
 
     def add(self, values: Sequence[object]) -> None:
         """Take in numbers, as `numbers` gives them."""
@@ -35,51 +35,51 @@ class ExactSum:
         if kinds == _FLOAT:
             self._add_floats(cast("Sequence[float]", values))
         elif kinds <= _INT:
-            self._ints += sum(cast("Sequence[int]", values))
+            self.ints += sum(cast("Sequence[int]", values))
         else:
-            self._ints += sum(value for value in values if type(value) is int)
+            self.ints += sum(value for value in values if type(value) is int)
             self._add_floats([value for value in values if type(value) is float])
             self._add_decimals(value for value in values if type(value) is Decimal)
 
     def merge(self, other: "ExactSum") -> None:
         """Take in another sum."""
-        self._ints += other._ints
-        self._huge += other._huge
-        if other._floats is not None:
-            self._floats = self._floats or []
-            self._add_floats(other._floats)
-        if other._decimals is not None:
-            self._add_decimals([other._decimals])
+        self.ints += other.ints
+        self.huge += other.huge
+        if other.floats is not None:
+            self.floats = self.floats or []
+            self._add_floats(other.floats)
+        if other.decimals is not None:
+            self._add_decimals([other.decimals])
 
     def total(self) -> Number:
         """Return the sum."""
-        if self._floats is None:
-            return self._ints if self._decimals is None else _EXACT.add(self._decimals, self._ints)
-        if not (self._ints or self._huge or self._decimals):
-            return fsum(self._floats)
+        if self.floats is None:
+            return self.ints if self.decimals is None else _EXACT.add(self.decimals, self.ints)
+        if not (self.ints or self.huge or self.decimals):
+            return fsum(self.floats)
         return _nearest(self._fraction())
 
     def mean(self, count: int) -> Number:
         """Return the sum's `count`-th part: a Decimal of 28 digits where the sum is one, else the nearest float."""
-        if self._floats is None and self._decimals is not None:
-            return Context().divide(_EXACT.add(self._decimals, self._ints), count)
+        if self.floats is None and self.decimals is not None:
+            return Context().divide(_EXACT.add(self.decimals, self.ints), count)
         return _nearest(self._fraction() / count)
 
     def _add_floats(self, values: Sequence[float]) -> None:
         if not values:
             return
         try:
-            self._floats = _parts([*(self._floats or ()), *values])
+            self.floats = _parts([*(self.floats or ()), *values])
         except OverflowError:  # on the way, though the sum of all may be a float again
-            self._huge += sum(map(Fraction, values))
-            self._floats = self._floats or []
+            self.huge += sum(map(Fraction, values))
+            self.floats = self.floats or []
 
     def _add_decimals(self, values: Iterable[Decimal]) -> None:
         for value in values:
-            self._decimals = _EXACT.add(self._decimals or Decimal(0), value)
+            self.decimals = value if self.decimals is None else _EXACT.add(self.decimals, value)
 
     def _fraction(self) -> Fraction:
-        return sum(map(Fraction, self._floats or ()), self._huge) + self._ints + Fraction(self._decimals or 0)
+        return sum(map(Fraction, self.floats or ()), self.huge) + self.ints + Fraction(self.decimals or 0)
 
 
 def _parts(values: list[float]) -> list[float]:
@@ -98,4 +98,4 @@ def _nearest(value: Fraction) -> float:
     try:
         return float(value)
     except OverflowError:
-        return copysign(inf, value)
+        return inf if value > 0 else -inf

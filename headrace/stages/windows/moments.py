@@ -1,8 +1,8 @@
-"""Times as whole microseconds since 1970, so that a window's bounds are exact: read from events, and written as text."""
+"""Times as whole microseconds since 1970, so that windows' bounds are exact: read from events, and written as text."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from math import floor, isfinite
+from math import floor
 from typing import Final, cast
 
 from headrace.stages.errors import BadEvent
@@ -16,6 +16,8 @@ DAWN: Final = -(10**18)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LOWEST: Final = -30_610_224_000 * SECOND  # the year 1000: a window's bounds must be dates, too
 _HIGHEST: Final = 221_845_392_000 * SECOND  # the year 9000
+_FAR: Final = 1e18
+"""Seconds, many times as many as there may be."""
 _NUMBERS: Final = frozenset({int, float})
 
 
@@ -30,12 +32,14 @@ def read_moments(values: Sequence[object]) -> list[int]:
     kinds = set(map(type, values))
     if kinds == {str}:
         moments = [_of_text(value) for value in cast("Sequence[str]", values)]
-    elif kinds <= _NUMBERS and isfinite(sum(cast("Sequence[float]", values))):
-        moments = [floor(value * 1e6 + 0.5) for value in cast("Sequence[float]", values)]
     else:
-        moments = [_moment(value) for value in values]
-    if moments and not (_LOWEST <= min(moments) and max(moments) <= _HIGHEST):
-        _refuse(next(one for one in moments if not _LOWEST <= one <= _HIGHEST))
+        try:
+            moments = _of_numbers(cast("Sequence[float]", values)) if kinds <= _NUMBERS else list(map(_moment, values))
+        except (OverflowError, ValueError):  # one of them is no time
+            moments = list(map(_moment, values))
+    for moment in (min(moments), max(moments)) if moments else ():
+        if not _LOWEST <= moment <= _HIGHEST:
+            _refuse(moment)
     return moments
 
 
@@ -48,16 +52,20 @@ def moment_text(moment: int) -> str:
     return (_EPOCH + timedelta(microseconds=moment)).isoformat().replace("+00:00", "Z")
 
 
+def _of_numbers(values: Sequence[float]) -> list[int]:
+    return [floor(value * 1e6 + 0.5) for value in values]
+
+
 def _moment(value: object) -> int:
     match value:
         case str():
             return _of_text(value)
         case datetime():
             return _of_datetime(value)
-        case int() | float() if not isinstance(value, bool) and isfinite(value):
+        case int() | float() if not isinstance(value, bool) and abs(value) < _FAR:
             return floor(value * 1e6 + 0.5)
         case _:
-            found = repr(value) if isinstance(value, float) else f"of type {type(value).__name__}"
+            found = f"{value:g}" if isinstance(value, float) else f"of type {type(value).__name__}"
             why = f"the event's time is {found}, and must be ISO 8601 text or a number of seconds since 1970"
             raise BadEvent(why)
 

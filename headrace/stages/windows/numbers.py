@@ -1,6 +1,5 @@
 """What counts as a number in a window: finite, within the range of floats, and neither text nor true or false."""
 
-from collections.abc import Sequence
 from decimal import Decimal
 from math import isfinite
 from typing import Final, SupportsFloat, cast

@@ -17,7 +17,7 @@ MOST_BINS: Final = 2_000
 
 _STEP: Final = log((1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR))
 _MIDDLE: Final = log(1 - RELATIVE_ERROR)
-"""From a bin's upper bound to the value that is at most 1 % from all in it, as logarithms; above: `upper * 0.99`."""
+"""From a bin's upper bound to the value that is at most 1 % from all in the bin; as a logarithm, as `_STEP`."""
 
 
 class QuantileSketch:
@@ -27,19 +27,19 @@ class QuantileSketch:
     zero, and all others keep to the 1 %.
     """
 
-    __slots__ = ("_above", "_below", "_greatest", "_least", "_zeros")
+    __slots__ = ("above", "below", "greatest", "least", "zeros")
 
     def __init__(self) -> None:
-        self._above: Counter[int] = Counter()
-        self._below: Counter[int] = Counter()
-        self._zeros = 0
-        self._least = 0.0
-        self._greatest = 0.0
+        self.above: Counter[int] = Counter()
+        self.below: Counter[int] = Counter()
+        self.zeros = 0
+        self.least = 0.0
+        self.greatest = 0.0
 
     @property
     def bins(self) -> int:
         """How many bins there are."""
-        return len(self._above) + len(self._below)
+        return len(self.above) + len(self.below)
 
     def add(self, values: Sequence[object]) -> None:
         """Take in at least one finite number that is within the range of floats."""
@@ -47,20 +47,20 @@ class QuantileSketch:
         least, greatest = min(floats), max(floats)
         self._stretch(least, greatest)
         if least > 0:
-            self._above.update([ceil(log(value) / _STEP) for value in floats])
+            self.above.update([ceil(log(value) / _STEP) for value in floats])
         else:
-            self._above.update([ceil(log(value) / _STEP) for value in floats if value > 0])
-            self._below.update([ceil(log(-value) / _STEP) for value in floats if value < 0])
-            self._zeros += floats.count(0.0)
+            self.above.update([ceil(log(value) / _STEP) for value in floats if value > 0])
+            self.below.update([ceil(log(-value) / _STEP) for value in floats if value < 0])
+            self.zeros += floats.count(0.0)
         self._collapse()
 
     def merge(self, other: "QuantileSketch") -> None:
         """Take in another sketch."""
-        if other.bins or other._zeros:
-            self._stretch(other._least, other._greatest)
-            self._above.update(other._above)
-            self._below.update(other._below)
-            self._zeros += other._zeros
+        if other.bins or other.zeros:
+            self._stretch(other.least, other.greatest)
+            self.above.update(other.above)
+            self.below.update(other.below)
+            self.zeros += other.zeros
             self._collapse()
 
     def quantile(self, at: float) -> float:
@@ -68,33 +68,33 @@ class QuantileSketch:
 
         There must be at least one value.
         """
-        rank = at * (self._below.total() + self._zeros + self._above.total() - 1)
+        rank = at * (self.below.total() + self.zeros + self.above.total() - 1)
         seen = 0
-        for index in sorted(self._below, reverse=True):
-            seen += self._below[index]
+        for index in sorted(self.below, reverse=True):
+            seen += self.below[index]
             if seen > rank:
                 return self._within(-_value(index))
-        seen += self._zeros
+        seen += self.zeros
         if seen > rank:
             return 0.0
-        for index in sorted(self._above):
-            seen += self._above[index]
+        for index in sorted(self.above):
+            seen += self.above[index]
             if seen > rank:
                 return self._within(_value(index))
-        return self._greatest
+        return self.greatest
 
     def _stretch(self, least: float, greatest: float) -> None:
-        is_empty = not (self.bins or self._zeros)
-        self._least = least if is_empty else min(self._least, least)
-        self._greatest = greatest if is_empty else max(self._greatest, greatest)
+        is_empty = not (self.bins or self.zeros)
+        self.least = least if is_empty else min(self.least, least)
+        self.greatest = greatest if is_empty else max(self.greatest, greatest)
 
     def _within(self, value: float) -> float:
         """Return the value, or the exact bound that it passes: no true value lies beyond."""
-        return min(max(value, self._least), self._greatest)
+        return min(max(value, self.least), self.greatest)
 
     def _collapse(self) -> None:
         while (surplus := self.bins - MOST_BINS) > 0:
-            larger = max(self._above, self._below, key=len)
+            larger = max(self.above, self.below, key=len)
             nearest = sorted(larger)[: surplus + 1]
             larger[nearest[-1]] += sum(larger.pop(index) for index in nearest[:-1])
 

@@ -1,0 +1,229 @@
+"""Tumbling and hopping windows: of one length, and aligned to 1970 in UTC, the same for all groups."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from headrace.stages.windows.moments import DAWN
+from headrace.stages.windows.plan import Cell, Plan, Row
+from headrace.stages.windows.windows import NEVER, Bounds, Statistics, Windows
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Windows of `size` that begin at every multiple of `every`, which is at most `size`; all in microseconds."""
+
+    size: int
+    every: int
+
+    @property
+    def most(self) -> int:
+        """How many windows a moment can be in."""
+        return -(-self.size // self.every)
+
+    def first_end_after(self, moment: int) -> int:
+        """Return the first of all windows' ends that is later."""
+        return ((moment - self.size) // self.every + 1) * self.every + self.size
+
+    def last_end_of(self, moment: int) -> int:
+        """Return the end of the last window that a moment is in."""
+        return moment // self.every * self.every + self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How far an event may be behind the latest one and be on time; for how long closed windows are revised."""
+
+    out_of_order: int = 0
+    lateness: int = 0
+
+
+class _Window:
+    """One window: its groups' cells, each with the word that adds a row to it."""
+
+    __slots__ = ("add_rows", "cells")
+
+    def __init__(self) -> None:
+        self.cells: dict[object, Cell] = {}
+        self.add_rows: dict[object, Callable[[Row], None]] = {}
+
+
+class AlignedWindows(Windows):
+    """Windows on a grid. Between two of the grid's ends nothing can close, so that events between are one step.
+
+    Events of groups for which there is no room are one group in each window, called overflow. A window that is one too
+    many closes the oldest, as if the watermark had reached its end.
+    """
+
+    def __init__(self, plan: Plan, bounds: Bounds, grid: Grid, patience: Patience) -> None:
+        super().__init__(plan, bounds)
+        self._grid = grid
+        self._patience = patience
+        self._groups = 0
+        self._forgotten = DAWN
+        self._next_end = NEVER
+        self._open: dict[int, _Window] = {}
+        self._closed: dict[int, _Window] = {}
+        self._touched: dict[int, set[object]] = {}
+        self._add_rows: dict[int, dict[object, Callable[[Row], None]]] = {}
+
+    def take(self, times: list[int], keys: Sequence[object], rows: Sequence[Row]) -> list[int]:
+        """Take in events; return the positions of those that are late, all of whose windows have closed for good."""
+        late: list[int] = []
+        begin, count = 0, len(times)
+        highest = max(times, default=DAWN)
+        while begin < count:
+            turn = self._next_turn() + self._patience.out_of_order
+            end = count
+            if highest >= turn:
+                end = next(at for at in range(begin, count) if times[at] >= turn) + 1
+            step = times[begin:end]
+            kept, missed = self._on_time(step, keys[begin:end], rows[begin:end])
+            late += [begin + at for at in missed]
+            self._put(*kept)
+            self.advance((highest if end == count else step[-1]) - self._patience.out_of_order)
+            begin = end
+        return late
+
+    def advance(self, watermark: int) -> None:
+        """Raise the watermark; emit what closes, and forget what is revised no more."""
+        if watermark <= self.watermark:
+            return
+        self.watermark = watermark
+        if self._next_end <= watermark:
+            self._close([start for start in self._open if start + self._grid.size <= watermark])
+        if self._closed:
+            for start in [start for start in self._closed if self._is_gone(start)]:
+                self._forget(start)
+
+    def close(self) -> None:
+        """Close all that is open."""
+        self._close(list(self._open))
+        for start in list(self._closed):
+            self._forget(start)
+
+    def next_end(self) -> int:
+        """Return the end of the oldest open window."""
+        return self._next_end
+
+    def statistics(self) -> Statistics:
+        """Return what is kept, closed windows that may be revised included."""
+        return Statistics(self._groups, len(self._open) + len(self._closed), self.closed_early)
+
+    def held(self) -> int:
+        """Return how many events are in open windows; of one that is in several, a part in each."""
+        held = sum(cell.held for window in self._open.values() for cell in window.cells.values())
+        return -(-held // self._grid.most)
+
+    def _cells(self) -> Iterable[Cell]:
+        for windows in (self._open, self._closed):
+            for window in windows.values():
+                yield from window.cells.values()
+
+    def _next_turn(self) -> int:
+        """Return the first moment after the watermark at which a window could close, or be revised no more."""
+        grid, lateness = self._grid, self._patience.lateness
+        turn = grid.first_end_after(self.watermark)
+        return min(turn, grid.first_end_after(self.watermark - lateness) + lateness) if lateness else turn
+
+    def _horizon(self) -> int:
+        """Return the moment up to which the ends of windows lie that take nothing more."""
+        return max(self.watermark - self._patience.lateness, self._forgotten)
+
+    def _is_gone(self, start: int) -> bool:
+        return start + self._grid.size <= self._horizon()
+
+    def _on_time(
+        self, times: list[int], keys: Sequence[object], rows: Sequence[Row]
+    ) -> tuple[tuple[list[int], Sequence[object], Sequence[Row]], list[int]]:
+        """Return the events that some window still takes, and the positions of the others."""
+        last_end, horizon = self._grid.last_end_of, self._horizon()
+        if last_end(min(times)) > horizon:
+            return (times, keys, rows), []
+        missed = [at for at, time in enumerate(times) if last_end(time) <= horizon]
+        kept = [at for at, time in enumerate(times) if last_end(time) > horizon]
+        return ([times[at] for at in kept], [keys[at] for at in kept], [rows[at] for at in kept]), missed
+
+    def _put(self, times: list[int], keys: Sequence[object], rows: Sequence[Row]) -> None:
+        """Add a row to each window that its event is in, while nothing closes."""
+        if not times:
+            return
+        grid = self._grid
+        size, every = grid.size, grid.every
+        lasts = [time // every * every for time in times]
+        for back in range(0, grid.most * every, every):
+            starts = lasts if not back else [last - back for last in lasts]
+            if back + every > size:  # only the first part of an interval is in its oldest window
+                inside = [at for at, time in enumerate(times) if starts[at] + size > time]
+                starts = [starts[at] for at in inside]
+                keys, rows = [keys[at] for at in inside], [rows[at] for at in inside]
+            self._add(starts, keys, rows)
+        self._revise()
+        while len(self._open) + len(self._closed) > self.bounds.windows:
+            self._close_oldest()
+        self._waits(len(times) * grid.most, self._groups)
+
+    def _add(self, starts: Sequence[int], keys: Sequence[object], rows: Sequence[Row]) -> None:
+        """Add rows to the windows that begin at `starts`: the hot path."""
+        add_rows = self._add_rows
+        for start, key, row in zip(starts, keys, rows, strict=True):
+            try:
+                add_rows[start][key](row)
+            except KeyError:
+                self._add_new(start, key, row)
+
+    def _add_new(self, start: int, key: object, row: Row) -> None:
+        """Add a row to a group that is new, or has no room, or to a window that is new, or has closed."""
+        end, window = start + self._grid.size, self._open.get(start)
+        if end <= self.watermark:
+            if self._is_gone(start):
+                return
+            window = self._closed.setdefault(start, _Window())
+        elif window is None:
+            window = self._open[start] = _Window()
+            self._add_rows[start] = window.add_rows
+            self._next_end = min(self._next_end, end)
+        if key not in window.cells:
+            key = self._room_for(window, key)
+        if end <= self.watermark:
+            self._touched.setdefault(start, set()).add(key)
+        window.add_rows[key](row)
+
+    def _room_for(self, window: _Window, key: object) -> object:
+        """Begin a group in a window, or the one of all for which there is no room; return its key."""
+        if self._groups >= self.bounds.groups:
+            key = self.plan.overflow
+        if key not in window.cells:
+            cell = window.cells[key] = Cell(self.plan.accumulators())
+            window.add_rows[key] = cell.add_row
+            self._groups += 1
+        return key
+
+    def _close(self, starts: list[int]) -> None:
+        """Emit the results of windows, the oldest first; keep those that may be revised."""
+        for start in sorted(starts):
+            window = self._closed[start] = self._open.pop(start)
+            del self._add_rows[start]
+            self._results += self.plan.results(start, start + self._grid.size, window.cells)
+            if self._is_gone(start):
+                self._forget(start)
+        self._next_end = min(self._open) + self._grid.size if self._open else NEVER
+
+    def _forget(self, start: int) -> None:
+        self._groups -= len(self._closed.pop(start).cells)
+
+    def _close_oldest(self) -> None:
+        """Close the oldest window, and forget it."""
+        self.closed_early += 1
+        start = min(min(windows) for windows in (self._open, self._closed) if windows)
+        end = start + self._grid.size
+        self._forgotten = max(self._forgotten, end)
+        self.advance(end)
+        if start in self._closed:
+            self._forget(start)
+
+    def _revise(self) -> None:
+        """Emit what late events have changed of closed windows."""
+        for start, keys in self._touched.items():
+            cells = self._closed[start].cells
+            self._results += self.plan.results(start, start + self._grid.size, {key: cells[key] for key in keys})
+        self._touched.clear()

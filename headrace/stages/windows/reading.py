@@ -1,0 +1,95 @@
+"""What is read of events, whole batches at a time: their times, their groups, and the values that are computed with."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from headrace.ground.expressions import Expression
+from headrace.stages.errors import BadEvent
+from headrace.stages.windows.moments import read_moments
+from headrace.stages.windows.numbers import numbers
+from headrace.stages.windows.plan import Row
+
+_PLAIN: Final = frozenset({str, int, bool, bytes, type(None)})
+"""Types of which all values can be hashed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One value of each event, called by a name; a number where `is_number`, else anything that can be hashed."""
+
+    name: str
+    value: Expression
+    is_number: bool
+
+    def read(self, events: Sequence[object]) -> list[object]:
+        """Return the values. Raises `BadEvent` or `EvaluationError` if one of them does not fit."""
+        values = self.value.column(events)
+        return numbers(values, self.name) if self.is_number else hashable(values, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read of the events at `positions`, one of each; `times`, in microseconds, is None where none is said."""
+
+    positions: Sequence[int]
+    times: list[int] | None
+    keys: Sequence[object]
+    rows: Sequence[Row]
+
+
+class Reader:
+    """Reads events: `time`, if there is one, the groups `by`, and columns."""
+
+    def __init__(self, time: Expression | None, by: Sequence[Column], columns: Sequence[Column]) -> None:
+        self._time = time
+        self._by = tuple(by)
+        self._columns = tuple(columns)
+
+    def read(self, events: Sequence[object]) -> Reading:
+        """Return what the events say. Raises `BadEvent` or `EvaluationError` if one of them does not fit."""
+        times = None if self._time is None else read_moments(self._time.column(events))
+        groups = [column.read(events) for column in self._by]
+        values = [column.read(events) for column in self._columns]
+        keys: Sequence[object] = groups[0] if len(groups) == 1 else _rows(groups, len(events))
+        return Reading(range(len(events)), times, keys, _rows(values, len(events)))
+
+    def read_each(self, events: Sequence[object], fail: Callable[[int, Exception], None]) -> Reading:
+        """As `read`, one event at a time; what is wrong with one is told, with its position, and it is left out."""
+        positions: list[int] = []
+        times: list[int] = []
+        keys: list[object] = []
+        rows: list[Row] = []
+        for position, event in enumerate(events):
+            try:
+                found = self.read([event])
+            except Exception as error:  # noqa: BLE001 - it fails this event alone
+                fail(position, error)
+            else:
+                positions.append(position)
+                times += found.times or ()
+                keys += found.keys
+                rows += found.rows
+        return Reading(positions, None if self._time is None else times, keys, rows)
+
+
+def hashable(values: list[object], called: str) -> list[object]:
+    """Return `values` if all of them can be hashed; raises `BadEvent` for the first that cannot."""
+    if not _PLAIN.issuperset(map(type, values)):
+        for value in values:
+            _check(value, called)
+    return values
+
+
+def _check(value: object, called: str) -> None:
+    try:
+        hash(value)
+    except TypeError:
+        why = f"the value of {called} is of type {type(value).__name__}, and cannot be told from others: "
+    else:
+        return
+    raise BadEvent(why + "write str() around it")
+
+
+def _rows(columns: Sequence[Sequence[object]], count: int) -> list[Row]:
+    return list(zip(*columns, strict=True)) if columns else [()] * count
