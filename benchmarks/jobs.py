@@ -94,10 +94,10 @@ def fresh(work: Run) -> float:
         return asyncio.run(run())
 
 
-def peer() -> float:
+def peer(*options: str) -> float:
     """Return what the peer would take for as many jobs."""
     with tempfile.TemporaryDirectory() as folder:
-        return jobs_peer.worked_off(Path(folder) / "peer.db", PEER_TOTAL) * TOTAL / PEER_TOTAL
+        return jobs_peer.worked_off(Path(folder), PEER_TOTAL, *options) * TOTAL / PEER_TOTAL
 
 
 def lines() -> Iterator[Line]:
@@ -106,6 +106,8 @@ def lines() -> Iterator[Line]:
         yield from _of_mode(mode)
     ours = partial(fresh, partial(ours_worked_off, mode="full"))
     yield at_least("no-op jobs, limit 100, full, against huey on SQLite", ratio(peer, ours, RUNS), 10.0)
+    quiet = partial(peer, "-q")
+    yield at_least("no-op jobs, limit 100, full, against huey -q", ratio(quiet, ours, RUNS), None)
 
 
 def _of_mode(mode: Mode) -> Iterator[Line]:

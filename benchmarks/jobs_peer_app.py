@@ -1,0 +1,44 @@
+"""An application of the peer, as its users write one: `huey_consumer benchmarks.jobs_peer_app.huey` works it off."""
+
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+from huey import SqliteHuey
+
+FOLDER: Final = Path(os.environ["PEER_FOLDER"])
+TOTAL: Final = int(os.environ["PEER_TOTAL"])
+
+STARTED: Final = "started"
+ENDED: Final = "ended"
+"""Files with the time at which the worker began, and at which it had run the last task."""
+
+huey = SqliteHuey(filename=str(FOLDER / "peer.db"))
+_numbers: list[int] = []
+
+
+def _tell(name: str, text: str) -> None:
+    """Let the file appear with its text in it."""
+    (FOLDER / f"{name}.new").write_text(text)
+    (FOLDER / f"{name}.new").rename(FOLDER / name)
+
+
+@huey.on_startup()  # type: ignore[untyped-decorator] # huey has no types
+def started() -> None:
+    """Tell when the worker begins."""
+    _tell(STARTED, str(time.monotonic()))
+
+
+@huey.task()  # type: ignore[untyped-decorator] # as above
+def noop(number: int) -> None:
+    """Note the number, which is next to nothing."""
+    _numbers.append(number)
+    if len(_numbers) == TOTAL:
+        _tell(ENDED, f"{time.monotonic()} {len(set(_numbers))}")
+
+
+def fill() -> None:
+    """Enqueue all tasks."""
+    for number in range(TOTAL):
+        noop(number)
