@@ -166,7 +166,7 @@ class _Check:
         stem = PurePath(self.source.file).stem
         name = keys.name or (stem if is_name(stem) else DEFAULT_NAME)
         mask = Mask(self.conditions.surroundings.given)
-        return Config(name, keys.listen, stages, metrics, self.source, self.name_span, mask, jobs)
+        return Config(name, keys.listen, stages, metrics, self.source, self.name_span, mask, jobs, keys.dead_letters)
 
 
 def _part(found: Found, *, common: bool) -> Found:

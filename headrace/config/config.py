@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel
 
 from headrace.config.catalogue import StageType
+from headrace.config.dead_letters import DeadLettersKeys
 from headrace.config.exports import Export
 from headrace.config.jobs_check import ConfiguredJobs
 from headrace.config.mask import Mask
@@ -24,8 +25,9 @@ class ConfiguredStage:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A pipeline as its file describes it; `listen` is None where the file says `off`, `jobs` where it has none.
+    """A pipeline as its file describes it.
 
+    `listen` is None where the file says `off`, and `jobs` and `dead_letters` where it has none.
     `source` is the text it was made of, and `name_span` where its name stands in it. `mask` hides what
     variables gave.
     """
@@ -38,6 +40,7 @@ class Config:
     name_span: Span = field(repr=False)
     mask: Mask = field(repr=False)
     jobs: ConfiguredJobs | None = None
+    dead_letters: DeadLettersKeys | None = None
 
     @property
     def file(self) -> str:

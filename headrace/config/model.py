@@ -14,6 +14,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from headrace.config.dead_letters import DeadLettersField
 from headrace.config.dispatch import DispatcherKeys, long_form
 from headrace.config.keys import Keys
 from headrace.pipeline.demand.buffer import Keep
@@ -128,4 +129,5 @@ class PipelineKeys(Keys):
     listen: Annotated[ListenKeys | None, BeforeValidator(_listener)] = ListenKeys(address=DEFAULT_ADDRESS)
     python_path: Annotated[tuple[str, ...], BeforeValidator(_folders)] = ()
     jobs: object = None
+    dead_letters: DeadLettersField = None
     stages: dict[str, object] = Field(default={}, min_length=1)

@@ -7,6 +7,7 @@ from typing import Self
 
 from headrace.config.build import build
 from headrace.config.config import Config
+from headrace.config.dead_letters import build_dead_letters
 from headrace.config.files import load_file, load_text
 from headrace.config.jobs_build import build_jobs
 from headrace.config.jobs_run import JobsRun
@@ -54,6 +55,8 @@ class Pipeline(Topology):
         pipeline.config = config
         if config.jobs is not None:
             pipeline.jobs = build_jobs(config.jobs)
+        if config.dead_letters is not None:
+            pipeline.dead_letters = build_dead_letters(config.dead_letters)
         build(config, pipeline, pipeline.jobs)
         return pipeline
 

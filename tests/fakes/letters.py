@@ -1,5 +1,6 @@
 """Letters for tests of their store."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -7,7 +8,7 @@ from typing import Final
 import pytest
 
 from headrace.pipeline.acknowledgement.dead_letter import NewLetter, Replay
-from headrace.pipeline.acknowledgement.dead_letters import LetterBounds
+from headrace.pipeline.acknowledgement.dead_letters import LetterBounds, Settled
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
 
 NOON: Final = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -44,3 +45,22 @@ def small_store(path: Path, clock: LetterClock | None = None, **bounds: int) -> 
     """Return a store that is not open yet."""
     made = LetterBounds(**bounds)
     return SqliteDeadLetters(path, made, now=clock or LetterClock())
+
+
+class FailingLetters(SqliteDeadLetters):
+    """A store on a disk that comes and goes: it fails to put or to settle as often as it is told."""
+
+    puts = 0
+    settles = 0
+
+    async def put(self, letters: Sequence[NewLetter]) -> None:
+        if self.puts:
+            self.puts -= 1
+            raise OSError(28, "No space left on device")
+        await super().put(letters)
+
+    async def settle(self, settled: Sequence[Settled]) -> None:
+        if self.settles:
+            self.settles -= 1
+            raise OSError(5, "Input/output error")
+        await super().settle(settled)

@@ -144,8 +144,8 @@ class Run:
     def _node(self, process: StageProcess) -> Node:
         if not isinstance(process, TakingProcess):
             return Node(kind_of(process))
-        living = (subscription for subscription in process.inlet.subscriptions if subscription.ended is None)
-        return Node(kind_of(process), tuple(subscription.producer.name for subscription in living), is_later=True)
+        living = (one.producer.name for one in process.inlet.subscriptions if one.ended is None)
+        return Node(kind_of(process), tuple(name for name in living if name in self.processes), is_later=True)
 
     def _supervisor_ended(self) -> None:
         if self._lag_task is not None:

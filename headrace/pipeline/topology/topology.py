@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Final, Self, TypeVar, get_args
 
 from headrace.ground.errors import BadOption, GraphError, MissingCallback, NoProcess
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetters
 from headrace.pipeline.process.options import check_count, check_seconds, check_timeout
 from headrace.pipeline.process.restart import MAX_RESTARTS, MAX_SECONDS
 from headrace.pipeline.process.scheduler import Scheduler
@@ -23,6 +24,7 @@ from headrace.pipeline.stage.subscription import CancelMode
 from headrace.pipeline.topology.graph import hint
 from headrace.pipeline.topology.handle import StageHandle, Target, target
 from headrace.pipeline.topology.link import StageCallbacks, StageSpec, emitting, ordered
+from headrace.pipeline.topology.office import DeadLetterOffice
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.run import DRAIN_SECONDS, Run
 from headrace.pipeline.topology.snapshot import TopologySnapshot
@@ -44,8 +46,13 @@ class Topology:
     """How long the drain may take that ends `async with`, or that a callback's KeyboardInterrupt begins; set it before
     the start."""
 
+    dead_letters: DeadLetters | None = None
+    """Where events are kept that stages give up, until they are replayed; opened and closed by the run, so set it
+    before the start."""
+
     set_aside: SetAside | None = None
-    """What keeps events that stages give up; set it before the start."""
+    """What else is to be done with events that stages give up, where there are no `dead_letters`; set it before the
+    start."""
 
     needs_stages: bool = True
     """Whether a run without any stage is a mistake; set it before the start."""
@@ -71,6 +78,7 @@ class Topology:
         self._measure = measure
         self._specs: dict[str, StageSpec] = {}
         self._run: Run | None = None
+        self._office: DeadLetterOffice | None = None
         self._has_told = False
 
     def add(
@@ -141,20 +149,44 @@ class Topology:
     async def start(self) -> None:
         """Check the graph, start every stage, and return when all of them have begun.
 
-        Raises `GraphError` for a graph that is wrong and `StartFailed` when a stage's `init` raises; nothing runs then.
+        Raises `GraphError` for a graph that is wrong, what the store of `dead_letters` raises, and `StartFailed` when a
+        stage's `init` raises; nothing runs then.
         """
         if self._run is not None:
             raise GraphError(self.name, "was started before: make a new pipeline for a new run", what="pipeline")
         if self.needs_stages and not self._specs:
             raise GraphError(self.name, "has no stages: add some first", what="pipeline")
         ordered(self._specs)
-        scheduler = Scheduler(measure=self._measure)
+        if self.dead_letters is not None:
+            self._office = DeadLetterOffice(self.dead_letters, self.name)
+            await self._office.open()
+        try:
+            await self._start()
+        except BaseException:
+            await self._close_letters()
+            raise
+
+    async def _start(self) -> None:
+        office, scheduler = self._office, Scheduler(measure=self._measure)
         supervisor = Supervisor(
             f"{self.name}.supervisor", scheduler, max_restarts=self._max_restarts, max_seconds=self._max_seconds
         )
-        self._run = Run(self.name, self._specs, self._cancel, supervisor, self.set_aside)
-        self._run.drain_seconds = self.drain_seconds
-        await self._run.start()
+        set_aside = self.set_aside if office is None else office.set_aside
+        run = self._run = Run(self.name, self._specs, self._cancel, supervisor, set_aside)
+        run.drain_seconds = self.drain_seconds
+        if office is not None:
+            await office.attach(run)
+        await run.start()
+
+    async def _close_letters(self) -> None:
+        if self._office is not None:
+            await self._office.close()
+
+    def replay_soon(self) -> None:
+        """Look now whether any of the `dead_letters` is to be replayed, rather than within a second."""
+        if self._office is not None:
+            self._for_handle(f"replay_soon of pipeline {self.name!r}")
+            self._office.look()
 
     async def join(self) -> RunOutcome:
         """Wait until every stage has completed, the run has failed, or it was drained or stopped.
@@ -164,6 +196,7 @@ class Topology:
         run = self._for_handle(f"join of pipeline {self.name!r}")
         await asyncio.shield(run.over)
         await run.stop()
+        await self._close_letters()
         return self._told(run)
 
     async def run(self) -> RunOutcome:
@@ -187,13 +220,17 @@ class Topology:
         """
         check_timeout("deadline_seconds", deadline_seconds)
         run = self._for_handle(f"drain of pipeline {self.name!r}")
+        if self._office is not None:
+            self._office.drain()
         await run.drain(self.drain_seconds if deadline_seconds is None else deadline_seconds)
+        await self._close_letters()
         return self._told(run)
 
     async def stop(self) -> RunOutcome:
         """Stop at once; what was under way is counted as lost."""
         run = self._for_handle(f"stop of pipeline {self.name!r}")
         await run.stop()
+        await self._close_letters()
         return self._told(run)
 
     def _told(self, run: Run) -> RunOutcome:

@@ -1,8 +1,8 @@
 """The SQLite store by its URL: `sqlite:///var/shop.db`, with a fourth slash where the path begins at the root."""
 
 from typing import Final, get_args
-from urllib.parse import parse_qsl, unquote, urlsplit
 
+from headrace.ground.sqlite_url import parse_sqlite_url
 from headrace.ground.sqlite_writer import Synchronous
 from headrace.jobs.errors import BadStore
 from headrace.jobs.stores.sqlite.store import SqliteStore
@@ -13,18 +13,14 @@ _MODES: Final[tuple[Synchronous, ...]] = get_args(Synchronous)
 
 def make(url: str) -> SqliteStore:
     """Return a store in the file that the URL names, with `?synchronous=normal` if it says so. Raises `BadStore`."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # a host in brackets that is none
-        parts = urlsplit("sqlite:")
-    path = unquote(parts.path.removeprefix("/"))
-    if parts.netloc or not parts.path.startswith("/") or not path or path.endswith("/"):
+    found = parse_sqlite_url(url)
+    if found is None:
         raise BadStore("sqlite", f"needs the path of a file, and no host: {_SHAPE}")
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    options = dict(found.options)
     said = options.pop("synchronous", "full")
-    if options or parts.fragment:
+    if options or found.has_fragment:
         raise BadStore("sqlite", "has the one option ?synchronous=full|normal: take the others away")
     mode = next((mode for mode in _MODES if mode == said), None)
     if mode is None:
         raise BadStore("sqlite", f"has a synchronous that it does not know: write {' or '.join(_MODES)}")
-    return SqliteStore(path, synchronous=mode)
+    return SqliteStore(found.path, synchronous=mode)

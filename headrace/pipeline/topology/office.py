@@ -1,0 +1,210 @@
+"""The dead letters of one run: their store opens before the stages, letters are replayed into those, it closes last."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from contextvars import copy_context
+from typing import Final
+
+from headrace.ground.telemetry import LOG
+from headrace.pipeline.acknowledgement.dead_letter import NewLetter, Replay
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetters, Marked, Settled
+from headrace.pipeline.stage.failure import FailedEvent
+from headrace.pipeline.stage.producer_process import ProducerProcess
+from headrace.pipeline.topology.link import Taking
+from headrace.pipeline.topology.replay import Fate, StageReplay, replay_of
+from headrace.pipeline.topology.run import Run
+
+LOOK_SECONDS: Final = 1.0
+"""How often it is looked whether anybody, in another OS process as well, wants letters replayed."""
+
+
+class DeadLetterOffice:
+    """Keeps what stages give up, and replays letters that were marked, while a pipeline runs.
+
+    A letter is taken, and what became of its replay written down, so that it is never gone before its event went
+    through: it is deleted, or put back, or, where it failed again at its own stage, kept with the new error.
+    """
+
+    def __init__(self, store: DeadLetters, pipeline: str) -> None:
+        self.store = store
+        self._pipeline = pipeline
+        self._run: Run | None = None
+        self._replays: dict[str, StageReplay] = {}
+        self._settled: list[Settled] = []
+        self._not_begun: list[Replay] = []
+        self._woken = asyncio.Event()
+        self._door = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._is_open = False
+        self._is_ending = False
+        self._said: set[str] = set()
+
+    async def open(self) -> None:
+        """Open the store. Raises what it raises."""
+        await self.store.open()
+        self._is_open = True
+
+    async def attach(self, run: Run) -> None:
+        """Replay into the stages of a run that has not begun: what is marked reaches them before they can end."""
+        self._run = run
+        await self._step()
+        self._task = run.scheduler.start_task(self._work(), copy_context(), f"{self._pipeline} dead letters")
+
+    async def set_aside(self, failed: Sequence[FailedEvent]) -> None:
+        """Keep events that were given up; durable at return. Raises what the store raises."""
+        letters = [self._letter(one) for one in failed]
+        try:
+            await self.store.put(letters)
+        except BaseException:
+            self._judge(letters, Fate.LOST)
+            raise
+        self._judge(letters, Fate.KEPT)
+
+    def look(self) -> None:
+        """Look now whether anything is to be replayed. Loop's thread only."""
+        self._said.clear()
+        self.asked()
+
+    def drain(self) -> None:
+        """Replay nothing more; what is under way goes through."""
+        self._is_ending = True
+        for replay in self._replays.values():
+            replay.finish()
+        self.asked()
+
+    async def close(self) -> None:
+        """Write down what became of replays, let go of the rest, and close the store. A second time, do nothing."""
+        self.drain()
+        async with self._door:
+            if not self._is_open:
+                return
+            if self._task is not None:
+                await asyncio.wait({self._task})
+            try:
+                await self._write()
+            except Exception as error:  # noqa: BLE001 - the store is closed all the same, and lets go of them
+                LOG.error("what became of replays could not be written, and they may come again: %s", error)
+            await self.store.close()
+            self._is_open = False
+
+    # What replays tell
+
+    def ended(self, replay: Replay, *, is_done: bool) -> None:
+        """Take note that a replay has ended; one that was cut off by a stop of the run waits as before."""
+        if not is_done and self._run is not None and self._run.is_stopping:
+            self._not_begun.append(replay)
+        else:
+            self._settled.append(Settled(replay, is_done))
+        self.asked()
+
+    def not_begun(self, replay: Replay) -> None:
+        """Take note that a letter waits as before."""
+        self._not_begun.append(replay)
+        self.asked()
+
+    def asked(self) -> None:
+        """Take note that there may be something to do."""
+        self._woken.set()
+
+    # The work
+
+    async def _work(self) -> None:
+        """Write down what became of replays, take letters and send them, until the run ends."""
+        while not self._is_ending:
+            if self._run is not None and self._run.is_draining:  # because of an interrupt in a callback
+                self.drain()
+            self._woken.clear()
+            seconds = await self._step()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._woken.wait()
+
+    async def _step(self) -> float:
+        """Do what can be done now; return when to look again."""
+        try:
+            await self._write()
+            for marked in await self.store.marked(self._pipeline):
+                self._begin(marked)
+            waits = [await self._go_on(replay) for replay in list(self._replays.values())]
+        except Exception as error:  # noqa: BLE001 - whatever a store raises, the run goes on, and so do replays
+            self._say("store", "the store of dead letters cannot be used, and is tried again: %s", error)
+            return LOOK_SECONDS
+        return min([LOOK_SECONDS, *(wait for wait in waits if wait is not None)])
+
+    async def _write(self) -> None:
+        """Write down what became of replays; what cannot be written is written the next time."""
+        settled, self._settled = self._settled, []
+        not_begun, self._not_begun = self._not_begun, []
+        try:
+            if settled:
+                await self.store.settle(settled)
+                settled = []
+            if not_begun:
+                await self.store.give_back(not_begun)
+                not_begun = []
+        finally:
+            self._settled[:0] = settled
+            self._not_begun[:0] = not_begun
+
+    def _begin(self, marked: Marked) -> None:
+        """Subscribe a stage to its letters, if it can take them."""
+        stage = marked.stage
+        if self._is_ending or stage in self._replays:
+            return
+        found = self._consumer(stage)
+        if isinstance(found, str):
+            self._say(stage, "%d dead letters of stage %r wait to be replayed: %s", marked.count, stage, found)
+            return
+        LOG.info("%d dead letters are replayed into stage %r", marked.count, stage)
+        self._replays[stage] = StageReplay(stage, found, self)
+
+    def _consumer(self, stage: str) -> Taking | str:
+        """Return the process that takes the letters of a stage, or why it cannot."""
+        run = self._run
+        process = None if run is None else run.processes.get(stage)
+        if run is None or process is None:
+            return "there is no stage of that name any more; drop them, or give it back its name"
+        if isinstance(process, ProducerProcess):
+            return "it is a producer now, which takes none in"
+        if run.is_draining or run.is_stopping or not process.may_subscribe():
+            return "it has ended, and the next run takes them"
+        if process.is_waiting():
+            return "it is subscribed to nothing yet"
+        if process.failure.set_aside is None and process.failure.errors is None:
+            return "it keeps no dead letters any more, and one that failed again would be lost"
+        return process
+
+    async def _go_on(self, replay: StageReplay) -> float | None:
+        """Take letters for a stage and send them; return when the next one is due."""
+        if replay.room and not self._is_ending:
+            taken = await self.store.take(self._pipeline, replay.stage, replay.room)
+            if taken:
+                replay.hold(taken)
+            else:
+                replay.finish()
+        wait = replay.send_due(asyncio.get_running_loop().time())
+        if self._is_ending or replay.is_over:
+            replay.finish()
+        if replay.is_judged:
+            del self._replays[replay.stage]
+        return wait
+
+    def _letter(self, failed: FailedEvent) -> NewLetter:
+        replay = replay_of(failed.metadata)
+        if replay is None and failed.stage in self._replays:
+            replay = self._replays[failed.stage].flight(failed.data)
+        return NewLetter(
+            self._pipeline, failed.stage, failed.data, failed.error, failed.attempts, failed.metadata, replay
+        )
+
+    def _judge(self, letters: Sequence[NewLetter], fate: Fate) -> None:
+        for letter in letters:
+            if letter.replay_of is not None and letter.stage in self._replays:
+                self._replays[letter.stage].judge(letter.replay_of, fate)
+
+    def _say(self, what: str, text: str, *args: object) -> None:
+        """Say something once, until somebody asks again for what it is about."""
+        if what not in self._said:
+            self._said.add(what)
+            LOG.warning(text, *args)

@@ -1,0 +1,174 @@
+"""The replay of one stage's dead letters: each goes into the stage where it failed, and is told what became of it."""
+
+import enum
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
+from headrace.pipeline.acknowledgement.dead_letter import Replay
+from headrace.pipeline.acknowledgement.dead_letters import Taken
+from headrace.pipeline.acknowledgement.letter_text import read
+from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.demand.window import Window
+from headrace.pipeline.stage.consumer_supervisor_process import ConsumerSupervisorProcess
+from headrace.pipeline.stage.feed import Feed
+from headrace.pipeline.topology.link import Taking
+
+REPLAY_OF: Final = "dead_letter"
+"""The key of a message's metadata under which stands of which `Replay` it came."""
+
+AT_ONCE: Final = 100
+"""Letters of one stage that are under way at a time, at most; half of them in one batch."""
+
+CATCH_UP_SECONDS: Final = 0.1
+"""What a rate makes up for when the loop was busy: so much time's letters go at once, and no more."""
+
+
+class Told(Protocol):
+    """Who writes down what becomes of replays."""
+
+    def ended(self, replay: Replay, *, is_done: bool) -> None:
+        """Take note that a replay has ended."""
+
+    def not_begun(self, replay: Replay) -> None:
+        """Take note that a letter waits as before: nobody has begun with it."""
+
+    def asked(self) -> None:
+        """Take note that there may be something to do."""
+
+
+class Fate(enum.Enum):
+    """What is known of a plain event before its batch was done with."""
+
+    UNKNOWN = 0
+    KEPT = 1
+    """It failed again, and its letter is kept on."""
+    LOST = 2
+    """It failed again, and could not be kept: its letter must stay."""
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    """A letter that was sent as a plain event."""
+
+    replay: Replay
+    event: object
+    fate: Fate = Fate.UNKNOWN
+
+
+class StageReplay:
+    """Sends letters that were taken, no quicker than their rates, while the stage asks for more.
+
+    Where messages flow a replay ends when all that came of its event has. On a plain edge nobody knows so much: there
+    it ends when the stage has handled the event, and what becomes of its outputs is as with any other event there.
+    """
+
+    def __init__(self, stage: str, consumer: Taking, told: Told) -> None:
+        self.stage = stage
+        self._told = told
+        self._is_acknowledged = consumer.inlet.is_acknowledged
+        self._held: deque[Taken] = deque()
+        self._flights: deque[_Flight] = deque()
+        self._due_at = 0.0
+        self._has_begun = False
+        is_one_by_one = isinstance(consumer, ConsumerSupervisorProcess)  # its children end in any order
+        window = Window(1, 0) if is_one_by_one else Window(AT_ONCE)
+        self._feed = Feed(f"{stage}.dead_letters", consumer, window, self)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more can be sent."""
+        return self._feed.is_over
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether it is over, and known of every plain event what became of it."""
+        return self._feed.is_over and not self._flights
+
+    @property
+    def room(self) -> int:
+        """How many letters may be taken: the stage wants them, and none of those that were taken waits."""
+        return 0 if self._held else self._feed.wanted
+
+    def hold(self, taken: list[Taken]) -> None:
+        """Have letters sent as soon as their turn comes."""
+        self._held.extend(taken)
+
+    def send_due(self, now: float) -> float | None:
+        """Send what the rates allow by `now`; return for how many seconds the next letter waits, if one does."""
+        due: list[object] = []
+        if not self._has_begun:
+            self._has_begun, self._due_at = True, now
+        while self._held and len(due) < self._feed.wanted and self._due_at <= now:
+            one = self._held.popleft()
+            if one.rate is not None:
+                self._due_at = max(self._due_at, now - CATCH_UP_SECONDS) + 1 / one.rate
+            due += self._event(one)
+        if due:
+            self._feed.send(due)
+        return max(0.0, self._due_at - now) if self._held and self._feed.wanted else None
+
+    def finish(self) -> None:
+        """Send nothing more; what was taken and not sent waits as before."""
+        self._feed.complete()
+        while self._held:
+            self._told.not_begun(self._held.popleft().replay)
+
+    def flight(self, event: object) -> Replay | None:
+        """Return of which replay a plain event is that is under way in the stage, if of any."""
+        return next((one.replay for one in self._flights if one.event is event and one.fate is Fate.UNKNOWN), None)
+
+    def judge(self, replay: Replay, fate: Fate) -> None:
+        """Take note of what became of a plain event that failed again."""
+        for one in self._flights:
+            if one.replay == replay:
+                one.fate = fate
+
+    def _event(self, taken: Taken) -> list[object]:
+        """Return the event of a letter, ready to be sent; none when its text is broken, which ends the replay."""
+        letter, replay = taken.letter, taken.replay
+        try:
+            event = read(letter.event, letter.form)
+        except ValueError:
+            self._told.ended(replay, is_done=False)
+            return []
+        if self._is_acknowledged:
+            acknowledgement = Acknowledgement(lambda outcome: self._settled(replay, outcome))
+            return [Message(event, {**letter.metadata, REPLAY_OF: replay}, acknowledgement)]
+        self._flights.append(_Flight(replay, event))
+        return [event]
+
+    def _settled(self, replay: Replay, outcome: Outcome) -> None:
+        self._told.ended(replay, is_done=outcome is not Outcome.FAILED)
+
+    # What the feed tells
+
+    def asked(self) -> None:
+        """Take note that more is wanted, or that the stage has left."""
+        self._told.asked()
+
+    def handled(self, count: int, *, is_crash: bool) -> None:
+        """Judge plain events that were handled, or lost in a crash; messages are told of by themselves."""
+        for _ in range(min(count, len(self._flights))):
+            one = self._flights.popleft()
+            if one.fate is not Fate.KEPT:
+                self._told.ended(one.replay, is_done=one.fate is Fate.UNKNOWN and not is_crash)
+
+    def taken_back(self, events: list[object]) -> None:
+        """Have letters wait as before that the stage had not begun."""
+        if self._is_acknowledged:
+            for event in events:
+                replay = replay_of(event.metadata) if isinstance(event, Message) else None
+                if replay is not None:
+                    self._told.not_begun(replay)
+        else:
+            for _ in range(min(len(events), len(self._flights))):
+                self._told.not_begun(self._flights.pop().replay)
+
+
+def replay_of(metadata: Mapping[str, object]) -> Replay | None:
+    """Return of which replay a message came, by its metadata, if of any."""
+    found = metadata.get(REPLAY_OF)
+    return found if isinstance(found, Replay) else None
