@@ -1,7 +1,7 @@
 """The process around a consumer: batches in turn, windows, and what a producer's end means to it."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -87,9 +87,15 @@ class ConsumerProcess(TakingProcess[Consumer[object]]):
     def _handled_later(self, since: float, result: object) -> None:
         check_nothing(self.name, result)
         now = self.scheduler.clock()
-        self.turns.handled(now - since)
-        self.latency.observe(now - self.inlet.born)
+        if self.several is None:
+            self.turns.handled(now - since)
+            self.latency.observe(now - self.inlet.born)
         self.inlet.settle_hand()
+
+    def over(self, places: Sequence[int], outputs: list[object], seconds: float) -> None:
+        """Account for events in hand that were handled while others are."""
+        self.latency.observe(self.scheduler.clock() - self.inlet.born)
+        super().over(places, outputs, seconds)
 
     def take_returned(self, callback: str, returned: object) -> None:
         """Refuse events: a consumer emits nothing."""

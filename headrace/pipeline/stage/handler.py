@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, 
 from typing import ClassVar
 
 from headrace.ground.errors import BadReturn, HandlerTimeout, PoisonEvent
-from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message, as_messages
 from headrace.pipeline.acknowledgement.retry import retry_after
 from headrace.pipeline.stage.counts import StageCounts
-from headrace.pipeline.stage.failure import FailedEvent, Failure
+from headrace.pipeline.stage.failure import Failure
+from headrace.pipeline.stage.giving_up import GivenUp, give_up, given_up
 from headrace.pipeline.stage.held import Held
 
 Handler = Callable[[list[object]], object]
@@ -155,7 +155,7 @@ class CarefulHandler(ABC):
     async def _mend(self) -> object:
         """Try again what failed, until it goes through or is given up."""
         retry, attempt = self._failure.retry, 1
-        given_up: dict[int, FailedEvent] = {}
+        over: dict[int, GivenUp] = {}
         while self.failures:
             failures, self.failures = self.failures, {}
             again = {
@@ -165,7 +165,7 @@ class CarefulHandler(ABC):
             }
             for position, error in failures.items():
                 if position not in again:
-                    given_up[position] = self._failed(position, error, attempt)
+                    over[position] = given_up(self._counts.stage, self.events[position], error, attempt)
             if retry is None or not again:
                 break
             chance = self._failure.chance()
@@ -173,7 +173,8 @@ class CarefulHandler(ABC):
             attempt += 1
             self._counts.redelivered += len(again)
             await self._try(list(again))
-        return self._finish(await self._give_up(given_up))
+        outcome = await give_up(list(over.values()), self._failure, self._counts) if over else Outcome.DONE
+        return self._finish({} if outcome is Outcome.DONE else dict.fromkeys(over, outcome))
 
     async def _try(self, positions: Sequence[int]) -> None:
         try:
@@ -185,43 +186,6 @@ class CarefulHandler(ABC):
             await self._await(positions, returned)
         else:
             self.take(positions, returned)
-
-    def _failed(self, position: int, error: BaseException, attempt: int) -> FailedEvent:
-        event = self.events[position]
-        if not isinstance(event, Message):
-            return FailedEvent(self._counts.stage, event, error, attempt, {})
-        return FailedEvent(self._counts.stage, event.data, error, attempt + event.attempt - 1, event.metadata)
-
-    async def _give_up(self, failed: Mapping[int, FailedEvent]) -> dict[int, Outcome]:
-        """Pass what failed for good to the `errors` output, or set it aside, or discard it; return how each ends."""
-        failure, counts = self._failure, self._counts
-        if not failed:
-            return {}
-        if failure.errors is not None:
-            counts.pass_on([one.error for one in failed.values()])
-            await failure.errors(self._errors(failed))
-            return {}
-        if failure.set_aside is not None:
-            try:
-                await failure.set_aside(list(failed.values()))
-            except Exception as error:  # noqa: BLE001 - whatever a store raises, the events have failed
-                LOG.error("stage %r cannot set %d events aside: %s", counts.stage, len(failed), error)
-            else:
-                counts.set_events_aside([one.error for one in failed.values()])
-                return dict.fromkeys(failed, Outcome.SET_ASIDE)
-        return dict.fromkeys(self._discarded({place: one.error for place, one in failed.items()}), Outcome.FAILED)
-
-    def _errors(self, failed: Mapping[int, FailedEvent]) -> list[object]:
-        """Return what the `errors` output emits; of a message it is derived, and claimed."""
-        described: list[object] = []
-        for position, one in failed.items():
-            event = self.events[position]
-            if isinstance(event, Message):
-                event.acknowledgement.add(1)
-                described.append(event.derive(one.described()))
-            else:
-                described.append(one.described())
-        return described
 
     def _discarded(self, failed: Mapping[int, BaseException]) -> Mapping[int, BaseException]:
         for error in failed.values():

@@ -1,7 +1,7 @@
 """A consumer's side of all its subscriptions: batches in turn, what is in hand, and asking again."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, cast
 
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
@@ -30,6 +30,9 @@ class _Nothing:
 
 _NOTHING: Final = _Nothing()
 
+_GONE: Final = object()
+"""Stands in the hand where an event was that is settled, while others before it are not."""
+
 
 class Inlet:
     """The subscriptions of one consumer, served in turn.
@@ -40,6 +43,7 @@ class Inlet:
 
     __slots__ = (
         "_received",
+        "_trimmed",
         "born",
         "counts",
         "first",
@@ -61,6 +65,7 @@ class Inlet:
         self.subscriptions: deque[Subscription] = deque()
         self.hand: list[object] | None = None
         self.hand_size = 0
+        self._trimmed = 0
         self.born = 0.0
         self.is_single = False
         self.is_over = False
@@ -110,6 +115,7 @@ class Inlet:
         self.hand = events
         self.born = born
         self.hand_size = size
+        self._trimmed = 0
 
     def rotate(self, subscription: Subscription) -> None:
         """Give the next subscription its turn, once this one has had its batch (or its whole delivery)."""
@@ -122,6 +128,34 @@ class Inlet:
         self.hand = None
         self.source.handled(self.hand_size)
         self.rotate(self.source)
+
+    def add_to_hand(self) -> list[object] | None:
+        """Take one more batch in hand, of the same subscription, and return it; None unless one waits there alone."""
+        subscription, hand = self.source, self.hand
+        queue = subscription.queue
+        if hand is None or not self.is_single or not queue or queue[0][0] is None:
+            return None
+        events, born = queue.popleft()
+        if events is None:
+            return None
+        if subscription.offset or len(events) > subscription.window.batch_size:
+            events = subscription.cut(events, born)
+        hand.extend(events)
+        self.hand_size += len(events)
+        return list(events)
+
+    def settle_places(self, places: Sequence[int]) -> None:
+        """Account for events of those in hand, by their places: they were handled, in whatever order."""
+        hand = self.hand
+        if hand is None:
+            return
+        for place in places:
+            hand[place - self._trimmed] = _GONE
+        ahead = next((at for at, event in enumerate(hand) if event is not _GONE), len(hand))
+        del hand[:ahead]
+        self._trimmed += ahead
+        self.hand_size -= len(places)
+        self.source.handled(len(places))
 
     def in_flight(self) -> int:
         """Return how many events wait in the queues or are in hand."""
@@ -199,6 +233,7 @@ class Inlet:
         if batch is None:
             return
         self.hand = None
+        batch = [event for event in batch if event is not _GONE]
         if self.is_acknowledged:
             self._again(batch, self.source)
             return

@@ -187,8 +187,17 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         return MORE
 
     def serve(self) -> None:
-        """Send what is buffered to those who ask."""
+        """Send what is buffered to those who ask; take up what has come while other events are handled."""
         self.outlet.collect()
+        super().serve()
+
+    def has_room(self) -> bool:
+        """Tell whether subscribers miss more events than are in hand."""
+        return self.outlet.collect() > self.inlet.hand_size
+
+    def send_outputs(self, outputs: list[object]) -> None:
+        """Emit what came of events in hand."""
+        self.outlet.emit(outputs, self.inlet.born)
 
     def attend(self) -> int:
         """Finish when completing; else what every stage attends to."""
@@ -199,7 +208,8 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
 
     def _handled_later(self, since: float, outputs: object) -> None:
         events = as_list(self.name, "handle_events", outputs)
-        self.turns.handled(self.scheduler.clock() - since)
+        if self.several is None:
+            self.turns.handled(self.scheduler.clock() - since)
         self.outlet.emit(events, self.inlet.born)
         self.inlet.settle_hand()
 

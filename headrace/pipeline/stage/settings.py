@@ -12,6 +12,7 @@ from headrace.pipeline.dispatchers.catalogue import find_dispatcher
 from headrace.pipeline.dispatchers.dispatcher import Dispatcher
 from headrace.pipeline.process.restart import Restart
 from headrace.pipeline.stage.counts import StageCounts
+from headrace.pipeline.stage.elsewhere import PLAIN_CONCURRENCY, Concurrency, Place
 from headrace.pipeline.stage.failure import Failure, SetAside
 from headrace.pipeline.stage.outlet import DemandMode, Outlet
 from headrace.pipeline.stage.subscription import Subscription
@@ -38,6 +39,8 @@ class StageSettings:
     no crash, but fails the events it was given. `timeout_seconds` bounds an async `handle_events`: each event's, where
     the stage handles them one by one, else a batch's. What is given up goes to the pipeline's dead letters, where it
     has some and `dead_letters` says so. A message that has brought the stage down `max_deliveries` times is given up.
+    `concurrency` lets a stage that handles events one by one have several of them under way, on the loop, in threads or
+    in OS processes.
     """
 
     dispatcher: DispatcherName | str | Callable[[], Dispatcher[Subscription]] = "demand"
@@ -50,6 +53,7 @@ class StageSettings:
     timeout_seconds: float | None = None
     dead_letters: bool = True
     max_deliveries: int = 3
+    concurrency: Concurrency = PLAIN_CONCURRENCY
 
     def faults(self) -> Iterator[str]:
         """Yield all that is wrong, each in words that follow the stage's name."""
@@ -72,6 +76,11 @@ class StageSettings:
                 yield f"has a {key} of {said!r}: it must be {' or '.join(map(repr, allowed))}{hint}"
 
     def _failure_faults(self) -> Iterator[str]:
+        limit: object = self.concurrency.limit
+        if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+            yield f"has a concurrency of {limit!r}: it must be a whole number, 1 or more"
+        if self.concurrency.place not in get_args(Place):
+            yield f"has an executor {self.concurrency.place!r}: it must be one of {', '.join(get_args(Place))}"
         retry: object = self.retry
         if isinstance(retry, Retry):
             yield from (f"has a retry {fault}" for fault in retry.faults())

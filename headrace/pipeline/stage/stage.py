@@ -1,6 +1,7 @@
 """What every stage is given: its name, its counts, and the words with which it says what became of an event."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Never, Protocol, cast
 
 from headrace.ground.counts import Families
@@ -107,6 +108,17 @@ class Stage(GenServer):
 
     _counts: StageCounts = cast("StageCounts", Unbound("name, metrics or discard()"))
     _care: Cares = cast("Cares", Unbound("fail(), fail_at(), fail_event(), hold() or release()"))
+
+    def awaits(self) -> bool:
+        """Whether what handles events is to be awaited: it can then be bounded in time, and several can run at once."""
+        return inspect.iscoroutinefunction(getattr(self, "handle_events", None))
+
+    def offload(self) -> Callable[[object], object] | None:
+        """Return the function that makes of an event what comes of it, for OS processes to run; None if there is none.
+
+        It is one from the top of a module; with `one_to_one` it returns the one output, else an iterable of outputs.
+        """
+        return None
 
     @property
     def name(self) -> str:

@@ -10,7 +10,9 @@ from headrace.pipeline.process.mail import Mail
 from headrace.pipeline.process.process import ExitReason, Process, State
 from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler
 from headrace.pipeline.stage.care import PlainCare
+from headrace.pipeline.stage.concurrent_handler import ConcurrentHandler
 from headrace.pipeline.stage.counts import StageCounts
+from headrace.pipeline.stage.elsewhere import PLAIN_CONCURRENCY
 from headrace.pipeline.stage.failure import PLAIN_FAILURE
 from headrace.pipeline.stage.handler import CarefulHandler
 from headrace.pipeline.stage.stage import Stage
@@ -19,7 +21,7 @@ from headrace.pipeline.stage.subscription_handle import Side, SubscriptionHandle
 
 S = TypeVar("S", bound=Stage)
 
-Care = PlainCare | CarefulHandler
+Care = PlainCare | CarefulHandler | ConcurrentHandler
 
 SubscribeCallback = Callable[[Side, SubscribeTo, SubscriptionHandle], object]
 CancelCallback = Callable[[str, ExitReason, SubscriptionHandle], object]
@@ -42,13 +44,14 @@ class StageProcess(Process[S]):
     it has buffered.
     """
 
-    __slots__ = ("care", "counts", "failure", "is_paused", "notices", "subscriber")
+    __slots__ = ("care", "concurrency", "counts", "failure", "is_paused", "notices", "subscriber")
 
     def __init__(self, name: str, factory: Callable[[], S], scheduler: Scheduler, counts: StageCounts) -> None:
         super().__init__(name, factory, scheduler)
         self.counts = counts
         self.care: Care = PlainCare(counts)
         self.failure = PLAIN_FAILURE
+        self.concurrency = PLAIN_CONCURRENCY
         self.is_paused = False
         self.notices: deque[Callable[[], None]] = deque()
         self.subscriber: Callable[[str, SubscribeTo | str], SubscriptionHandle] = _subscribes_alone

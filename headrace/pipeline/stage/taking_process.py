@@ -1,6 +1,6 @@
 """What the processes of consumers and producer-consumers share: an inlet, and what becomes of its subscriptions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -9,8 +9,10 @@ from headrace.pipeline.demand.window import ManualWindow, Window
 from headrace.pipeline.process.process import ExitReason, State
 from headrace.pipeline.process.scheduler import MORE, Scheduler
 from headrace.pipeline.stage.batch_handler import BatchHandler
+from headrace.pipeline.stage.concurrent_handler import ConcurrentHandler
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.each_handler import EachHandler
+from headrace.pipeline.stage.elsewhere import Elsewhere
 from headrace.pipeline.stage.handler import Handler
 from headrace.pipeline.stage.inlet import Inlet
 from headrace.pipeline.stage.stage import Stage
@@ -27,13 +29,15 @@ class TakingProcess(StageProcess[S]):
     Where it cancelled the last one itself it waits, for it may subscribe again.
     """
 
-    __slots__ = ("_is_told_of_end", "_may_wait", "handle_events", "inlet")
+    __slots__ = ("_is_told_of_end", "_may_wait", "elsewhere", "handle_events", "inlet", "several")
 
     def __init__(
         self, name: str, factory: Callable[[], S], scheduler: Scheduler, counts: StageCounts, inlet: Inlet
     ) -> None:
         super().__init__(name, factory, scheduler, counts)
         self.inlet = inlet
+        self.several: ConcurrentHandler | None = None
+        self.elsewhere: Elsewhere | None = None
         self._may_wait = True
         self._is_told_of_end = False
         self.handle_events: Handler = lambda _: []
@@ -41,6 +45,10 @@ class TakingProcess(StageProcess[S]):
     def handling(self, callbacks: S, handle: Handler, *, emits: bool) -> Handler:
         """Return what takes batches: `handle_events` itself, where nobody need know what came of which event."""
         is_acknowledged, failure = self.inlet.is_acknowledged, self.failure
+        if not self.concurrency.is_plain:
+            self.elsewhere = Elsewhere(callbacks, self.concurrency, emits=emits)
+            self.care = self.several = ConcurrentHandler(self, self.counts, failure, self.elsewhere)
+            return self.several
         if not is_acknowledged and failure.is_plain:
             return handle
         if callbacks.per_event:
@@ -50,6 +58,45 @@ class TakingProcess(StageProcess[S]):
             return each
         self.care = batch = BatchHandler(handle, self.counts, failure, is_acknowledged=is_acknowledged, emits=emits)
         return batch
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether what it takes in are messages."""
+        return self.inlet.is_acknowledged
+
+    def clock(self) -> float:
+        """Return the time in seconds."""
+        return self.scheduler.clock()
+
+    def more(self) -> list[object] | None:
+        """Take one more batch in hand beside what is there, and return it; None while something else is due."""
+        is_due = self.mailbox or self.notices or self._stop_reason is not None or self.is_paused
+        return None if is_due or not self.has_room() else self.inlet.add_to_hand()
+
+    def has_room(self) -> bool:
+        """Tell whether outputs of more events would find somebody who asks."""
+        return True
+
+    def over(self, places: Sequence[int], outputs: list[object], seconds: float) -> None:
+        """Account for events in hand that were handled while others are; what came of them goes out."""
+        self.turns.handled(seconds)
+        if outputs:
+            self.send_outputs(outputs)
+        if places:
+            self.inlet.settle_places(places)
+
+    def send_outputs(self, outputs: list[object]) -> None:
+        """Send what came of events in hand."""
+
+    def serve(self) -> None:
+        """Take up what has come while other events are handled."""
+        if self.several is not None:
+            self.several.arrived()
+
+    def release(self) -> object:
+        """End the threads and OS processes of this life."""
+        elsewhere, self.elsewhere = self.elsewhere, None
+        return None if elsewhere is None else elsewhere.close()
 
     def running(self) -> None:
         """Tell the callbacks of all subscriptions; after a restart, go on with what waits, were it but the end."""

@@ -97,6 +97,7 @@ def make_process(spec: StageSpec, scheduler: Scheduler, set_aside: SetAside | No
         process.first = spec.first
     process.shutdown_seconds = spec.settings.shutdown_seconds
     process.failure = spec.settings.failure(set_aside)
+    process.concurrency = spec.settings.concurrency
     return process
 
 

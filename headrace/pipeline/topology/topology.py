@@ -114,6 +114,9 @@ class Topology:
         _check_callback(first)
         for fault in settings.faults():
             raise GraphError(name, fault)
+        why = settings.concurrency.fault(first, has_timeout=settings.timeout_seconds is not None)
+        if why is not None:
+            raise GraphError(name, why)
         targets = subscribe_to if isinstance(subscribe_to, Sequence) else [] if subscribe_to is None else [subscribe_to]
         targets = [targets] if isinstance(targets, str) else targets
         subscriptions = tuple(target(name, to) for to in targets)

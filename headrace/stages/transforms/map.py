@@ -44,6 +44,14 @@ class Map(ProducerConsumer[object, object]):
         self._call = options.call
         self._is_async = inspect.iscoroutinefunction(options.call)
 
+    def awaits(self) -> bool:
+        """Whether the function is to be awaited."""
+        return self._is_async
+
+    def offload(self) -> Function | None:
+        """Return the function, which an OS process finds by its name."""
+        return self._call
+
     def handle_events(self, events: list[object]) -> list[object] | Awaitable[list[object]]:
         """Return what comes of the events."""
         if self._set is not None:

@@ -1,0 +1,204 @@
+"""Handles several events at a time, in tasks, threads or OS processes, and emits what is over while others go on."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+from headrace.ground.errors import BadReturn, PoisonEvent
+from headrace.pipeline.acknowledgement.message import Message, as_messages
+from headrace.pipeline.acknowledgement.retry import retry_after
+from headrace.pipeline.stage.counts import StageCounts
+from headrace.pipeline.stage.elsewhere import Elsewhere
+from headrace.pipeline.stage.failure import Failure
+from headrace.pipeline.stage.flight import FLIGHT, Flight
+from headrace.pipeline.stage.giving_up import give_up, given_up
+from headrace.pipeline.stage.outputs import as_list, check_nothing
+
+
+class Hand(Protocol):
+    """What the handler needs of its process: more events while it has room, and somebody to take what is over."""
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether what it takes in are messages."""
+
+    def more(self) -> list[object] | None:
+        """Take one more batch in hand, and return it; None when there is none for now, or something else is due."""
+
+    def over(self, places: Sequence[int], outputs: list[object], seconds: float) -> None:
+        """Emit outputs, and account for the events at `places` in hand, the last of which took `seconds`."""
+
+    def clock(self) -> float:
+        """Return the time in seconds."""
+
+
+class ConcurrentHandler:
+    """Has at most `limit` events of a stage in flight, each retried, given up and settled on its own.
+
+    While some are, more are taken as there is room; what is over is emitted in the order of the events, unless
+    `is_ordered` is false: then as it comes. A crash of one takes the others with it: they are in hand still.
+    """
+
+    def __init__(self, hand: Hand, counts: StageCounts, failure: Failure, work: Elsewhere) -> None:
+        self._hand = hand
+        self._counts = counts
+        self._failure = failure
+        self._work = work
+        self._waiting: deque[Flight] = deque()
+        self._flights: deque[Flight] = deque()
+        self._places = 0
+        self._running = 0
+        self._group: asyncio.TaskGroup | None = None
+        self._cancelled: asyncio.CancelledError | None = None
+
+    def __call__(self, events: list[object]) -> object:
+        """Return what handles a batch, and what comes meanwhile; outputs are handed on as they come."""
+        self._waiting.clear()
+        self._flights.clear()
+        self._places = 0
+        self._cancelled = None
+        self._take(events)
+        return self._run()
+
+    async def _run(self) -> list[object] | None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                self._fill(group)
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from None
+        finally:
+            self._group = None
+        if self._cancelled is not None:
+            raise self._cancelled
+        return [] if self._work.emits else None
+
+    def arrived(self) -> None:
+        """Take up what has come meanwhile, as far as there is room."""
+        if self._group is not None and self._running:
+            self._fill(self._group)
+
+    def _fill(self, group: asyncio.TaskGroup) -> None:
+        while self._running < self._work.limit:
+            flight = self._next()
+            if flight is None:
+                return
+            self._running += 1
+            group.create_task(self._handle(flight))
+
+    def _next(self) -> Flight | None:
+        if self._cancelled is not None:
+            return None
+        if not self._waiting:
+            events = self._hand.more()
+            if events is None:
+                return None
+            self._take(events)
+        return self._waiting.popleft()
+
+    def _take(self, events: list[object]) -> None:
+        for event in as_messages(events) if self._hand.is_acknowledged else events:
+            flight = Flight(self._places, event)
+            self._places += 1
+            self._waiting.append(flight)
+            self._flights.append(flight)
+
+    async def _handle(self, first: Flight) -> None:
+        """Handle one event after another, as long as there are any."""
+        flight: Flight | None = first
+        try:
+            while flight is not None:
+                since = self._hand.clock()
+                await self._fly(flight)
+                self._land(flight, self._hand.clock() - since)
+                flight = self._next()
+        except asyncio.CancelledError as error:
+            self._cancelled = error
+            raise
+        finally:
+            self._running -= 1
+
+    def _land(self, flight: Flight, seconds: float) -> None:
+        flight.is_over = True
+        landed = [flight]
+        if self._work.is_ordered:
+            landed = []
+            while self._flights and self._flights[0].is_over:
+                landed.append(self._flights.popleft())
+        outputs = [output for one in landed for output in one.land()]
+        self._hand.over([one.place for one in landed], outputs, seconds)
+
+    async def _fly(self, flight: Flight) -> None:
+        """Try an event until it goes through or is given up."""
+        FLIGHT.set(flight)
+        retry, attempt = self._failure.retry, 1
+        error = self._poison(flight.event)
+        while error is None or (retry is not None and retry.is_wanted(error, attempt) and not _is_final(error)):
+            if error is not None and retry is not None:
+                self._counts.redelivered += 1
+                await asyncio.sleep(retry.seconds(attempt, self._failure.chance(), retry_after(error)))
+                attempt += 1
+            error = await self._try(flight)
+            if error is None:
+                return
+        one = given_up(self._counts.stage, flight.event, error, attempt)
+        flight.outcome = await give_up([one], self._failure, self._counts)
+
+    async def _try(self, flight: Flight) -> BaseException | None:
+        """Handle an event once; return what it failed with, if it did."""
+        try:
+            flight.outputs = self._outputs(await self._work(flight.data, self._failure.timeout_seconds))
+        except Exception as error:
+            is_crash = self._failure.is_plain and not self._work.fails_alone
+            if is_crash or isinstance(error, BadReturn):
+                raise
+            flight.take_error()
+            return error
+        failed = flight.take_error()
+        if failed is not None:
+            flight.outputs = ()
+        return failed
+
+    def _outputs(self, returned: object) -> Sequence[object]:
+        if not self._work.emits:
+            check_nothing(self._counts.stage, returned)
+            return ()
+        return as_list(self._counts.stage, "handle_events", returned)
+
+    def _poison(self, event: object) -> BaseException | None:
+        most = self._failure.most_deliveries
+        is_poison = isinstance(event, Message) and event.attempt > most
+        return PoisonEvent(self._counts.stage, most) if is_poison else None
+
+    def failed_at(self, position: int, error: BaseException) -> None:
+        """Take note that the event whose callback runs failed."""
+        FLIGHT.get().error = error
+
+    def failed(self, event: object, error: BaseException) -> None:
+        """Take note that the event whose callback runs failed."""
+        FLIGHT.get().error = error
+
+    def failed_some(self, error: BaseException, count: int) -> None:
+        """Take note that the event whose callback runs failed, or count some."""
+        if count == 1:
+            FLIGHT.get().error = error
+        else:
+            self._counts.fail(error, count)
+
+    def hold(self, events: Sequence[object]) -> None:
+        """Do nothing: a stage that handles events one by one gathers none."""
+
+    def release(self, events: Sequence[object]) -> None:
+        """Do nothing."""
+
+    def returned(self) -> None:
+        """Do nothing."""
+
+    def give_back(self, *, is_in_hand: bool) -> list[object]:
+        """Return nothing."""
+        return []
+
+
+def _is_final(error: BaseException) -> bool:
+    return isinstance(error, PoisonEvent)

@@ -1,0 +1,103 @@
+"""Where the events of a stage are handled one by one: on the loop, in threads, or in OS processes."""
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal, cast
+
+from headrace.ground.errors import HandlerTimeout
+from headrace.pipeline.executor.errors import CallOverdue
+from headrace.pipeline.executor.executor import Executor
+from headrace.pipeline.executor.process_executor import ProcessExecutor
+from headrace.pipeline.executor.thread_executor import ThreadExecutor
+from headrace.pipeline.stage.stage import Stage
+
+Place = Literal["inline", "thread", "subprocess"]
+"""On the event loop, in a thread, or in an OS process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """How many events of a stage are handled at a time, where, and whether outputs keep the order of their events."""
+
+    limit: int = 1
+    place: Place = "inline"
+    is_ordered: bool = True
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether batches are handled one after another on the loop."""
+        return self.limit == 1 and self.place == "inline"
+
+    def fault(self, stage: Stage, *, has_timeout: bool) -> str | None:
+        """Return why a stage cannot be handled so, in words that follow its name; None if it can."""
+        if self.is_plain:
+            is_kept = not has_timeout or stage.awaits()
+            return None if is_kept else f"has a timeout that cannot be kept: {_BLOCKS}"
+        if not stage.per_event:
+            return "handles batches as a whole, so neither concurrency nor an executor is for it: leave them out"
+        if self.place == "subprocess" and stage.offload() is None:
+            return "has no function that OS processes could run: use executor thread, or a map with `call`"
+        if self.place == "inline" and not stage.awaits():
+            return f"has a concurrency of {self.limit}, which would change nothing: {_BLOCKS}"
+        return None
+
+
+PLAIN_CONCURRENCY: Final = Concurrency()
+
+_BLOCKS: Final = "a `def` on the loop holds it until it returns; make it an `async def`, or use executor thread"
+
+
+class Elsewhere:
+    """Handles one event of a stage where `how` says. Close it, so that its threads and OS processes end."""
+
+    def __init__(self, stage: Stage, how: Concurrency, *, emits: bool) -> None:
+        self.emits = emits
+        self.limit = how.limit
+        self.is_ordered = how.is_ordered
+        self.fails_alone = how.place == "subprocess"
+        """Whether what the function raises fails its event, and never brings the stage down."""
+        self._name = stage.name
+        self._handle: Callable[[list[object]], object] = getattr(stage, "handle_events")  # noqa: B009 - of either kind
+        self._function = stage.offload() if how.place == "subprocess" else None
+        self._one_to_one = stage.one_to_one
+        self._executor: Executor | None = None
+        if how.place == "thread":
+            self._executor = ThreadExecutor(how.limit, name=f"headrace-{stage.name}")
+        elif how.place == "subprocess":
+            self._executor = ProcessExecutor(how.limit)
+
+    async def __call__(self, data: object, timeout_seconds: float | None) -> object:
+        """Return what `handle_events` returns for one event. Raises `HandlerTimeout`, and what the callbacks raise."""
+        try:
+            if self._executor is None:
+                return await self._inline(data, timeout_seconds)
+            executor = self._executor if timeout_seconds is None else self._executor.within(timeout_seconds)
+            if self._function is None:
+                return await executor.run(self._handle, [data])
+            result: object = await executor.run(self._function, data)
+        except CallOverdue:
+            raise HandlerTimeout(self._name, cast("float", timeout_seconds)) from None
+        if not self.emits:
+            return None
+        return [result] if self._one_to_one else result
+
+    async def _inline(self, data: object, timeout_seconds: float | None) -> object:
+        returned = self._handle([data])
+        if not inspect.isawaitable(returned):
+            return returned
+        if timeout_seconds is None:
+            return await returned
+        try:
+            async with asyncio.timeout(timeout_seconds) as limit:
+                return await returned
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        raise HandlerTimeout(self._name, timeout_seconds)
+
+    async def close(self) -> None:
+        """End threads as far as they can be, and OS processes."""
+        if self._executor is not None:
+            await self._executor.aclose()

@@ -1,0 +1,57 @@
+"""Gives up events that have failed for good: to the `errors` output, to the dead letters, or to nobody."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headrace.ground.telemetry import LOG
+from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.stage.counts import StageCounts
+from headrace.pipeline.stage.failure import FailedEvent, Failure
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """An event, a message where those flow, with what is known of its failure."""
+
+    event: object
+    failed: FailedEvent
+
+
+def given_up(stage: str, event: object, error: BaseException, attempt: int) -> GivenUp:
+    """Return an event that failed in its `attempt`-th try of this delivery."""
+    if not isinstance(event, Message):
+        return GivenUp(event, FailedEvent(stage, event, error, attempt, {}))
+    return GivenUp(event, FailedEvent(stage, event.data, error, attempt + event.attempt - 1, event.metadata))
+
+
+async def give_up(many: Sequence[GivenUp], failure: Failure, counts: StageCounts) -> Outcome:
+    """Do with events that failed for good what `failure` says; return how each of them ends.
+
+    What goes to the `errors` output is claimed: it is done, as far as this stage goes. What no store takes has failed.
+    """
+    errors = [one.failed.error for one in many]
+    if failure.errors is not None:
+        counts.pass_on(errors)
+        await failure.errors([_described(one) for one in many])
+        return Outcome.DONE
+    if failure.set_aside is not None:
+        try:
+            await failure.set_aside([one.failed for one in many])
+        except Exception as error:  # noqa: BLE001 - whatever a store raises, the events have failed
+            LOG.error("stage %r cannot set %d events aside: %s", counts.stage, len(many), error)
+        else:
+            counts.set_events_aside(errors)
+            return Outcome.SET_ASIDE
+    for failed in errors:
+        counts.fail(failed)
+    return Outcome.FAILED
+
+
+def _described(one: GivenUp) -> object:
+    """Return what the `errors` output emits; of a message it is derived, and claimed."""
+    described = one.failed.described()
+    if not isinstance(one.event, Message):
+        return described
+    one.event.acknowledgement.add(1)
+    return one.event.derive(described)
