@@ -73,8 +73,8 @@ class StageReplay:
         self._flights: deque[_Flight] = deque()
         self._due_at = 0.0
         self._has_begun = False
-        is_one_by_one = isinstance(consumer, ConsumerSupervisorProcess)  # its children end in any order
-        window = Window(1, 0) if is_one_by_one else Window(AT_ONCE)
+        is_in_order = consumer.concurrency.is_plain and not isinstance(consumer, ConsumerSupervisorProcess)
+        window = Window(AT_ONCE) if self._is_acknowledged or is_in_order else Window(1, 0)  # else nobody knows which
         self._feed = Feed(f"{stage}.dead_letters", consumer, window, self)
 
     @property

@@ -17,6 +17,7 @@ from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
 from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
+from headrace.pipeline.stage.elsewhere import Concurrency
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo
@@ -237,6 +238,18 @@ async def test_what_fails_further_down_becomes_a_letter_of_that_stage(shop: Shop
     await topology.start()
     await topology.join()
     assert [(one.stage, one.event) for one in await aside.find(ALL, 9)] == [("sell", '"<2>"')]
+
+
+@EDGES
+async def test_events_that_are_handled_at_once_are_each_judged_by_their_own_end(
+    shop: Shop, aside: SqliteDeadLetters, source: Any
+) -> None:
+    shop.table.left = {2: FOR_EVER}
+    await aside.mark(ALL)
+    await shop.run(lambda: source(0), SingleLater, concurrency=Concurrency(3, is_ordered=False))
+    (left,) = await aside.find(ALL, 9)
+    assert (left.id, left.event, left.attempts) == (2, "2", 2)
+    assert sorted(map(str, shop.sink.data)) == ["<1>", "<3>"]
 
 
 # Crashes and ends
