@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 
-from benchmarks import jobs, jobs_idle, jobs_large
+from benchmarks import jobs, jobs_idle, jobs_large, windows
 from benchmarks.chains import Work, calls, queues, stages
 from benchmarks.executors import inline, outside, round_trip_microseconds, start_seconds
 from benchmarks.fans import acknowledged, broadcast, fan_in, plain_tasks
@@ -104,6 +104,7 @@ def machine() -> Iterator[Line]:
     yield from shares()
     yield from processes()
     yield from executors()
+    yield from windows.lines()
     found = asyncio.run(latencies())
     yield at_most("idle latency through 3 stages, p50", statistics.median(found), 30, "µs")
     yield at_most("idle latency through 3 stages, p99", found[int(len(found) * 0.99)], None, "µs")

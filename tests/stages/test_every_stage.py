@@ -22,7 +22,7 @@ pytestmark = pytest.mark.asyncio
 
 TYPES = {point.name: point for point in entry_points(group="headrace.stages")}
 OPEN_FILES = Path("/proc/self/fd")
-REASONS = {"filtered", "error", "invalid", "overflow", "crash", "cancelled"}
+REASONS = {"filtered", "error", "invalid", "overflow", "crash", "cancelled", "late"}
 BASES: Mapping[Kind, type] = {
     "producer": Producer,
     "producer_consumer": ProducerConsumer,
@@ -36,6 +36,9 @@ ENDLESS = {"receive_statsd", "take_jobs"}
 OF_SOME = {
     "headrace_pipeline_latency_seconds",  # of consumers, where events end
     "headrace_metric_refused",  # of a user's metric, where there is one
+    "aggregate_groups",  # of those that keep groups
+    "aggregate_windows",
+    "aggregate_closed_early",
 }
 
 
@@ -58,6 +61,7 @@ CASES = {
     "show": Case("limit: 1"),
     "discard": Case(""),
     "take_jobs": Case("queue: taken", passed=0),
+    "aggregate": Case("window: {{count: 1}}, values: {{sum: {{sum: event.n}}}}"),
     "run_jobs": Case(f"worker: {WORKER}, args: {{{{number: event.n}}}}"),
     "registry_add": Case(f"worker: {WORKER}, key: event.n"),
     "registry_find": Case(f"worker: {WORKER}, key: event.n"),

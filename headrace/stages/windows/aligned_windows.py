@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from headrace.stages.windows.moments import DAWN
+from headrace.stages.windows.moments import DAWN, Moments
 from headrace.stages.windows.plan import Cell, Plan, Row
 from headrace.stages.windows.windows import NEVER, Bounds, Statistics, Windows
 
@@ -27,6 +27,10 @@ class Grid:
     def last_end_of(self, moment: int) -> int:
         """Return the end of the last window that a moment is in."""
         return moment // self.every * self.every + self.size
+
+    def has_alike(self, lowest: int, highest: int) -> bool:
+        """Whether all moments between two are in the same windows, as far as that is quickly told."""
+        return self.size % self.every == 0 and lowest // self.every == highest // self.every
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +70,18 @@ class AlignedWindows(Windows):
         self._touched: dict[int, set[object]] = {}
         self._add_rows: dict[int, dict[object, Callable[[Row], None]]] = {}
 
-    def take(self, times: list[int], keys: Sequence[object], rows: Sequence[Row]) -> list[int]:
+    def take(self, times: Moments, keys: Sequence[object], rows: Sequence[Row]) -> list[int]:
         """Take in events; return the positions of those that are late, all of whose windows have closed for good."""
-        late: list[int] = []
-        begin, count = 0, len(times)
-        highest = max(times, default=DAWN)
-        while begin < count:
-            turn = self._next_turn() + self._patience.out_of_order
-            end = count
-            if highest >= turn:
-                end = next(at for at in range(begin, count) if times[at] >= turn) + 1
-            step = times[begin:end]
-            kept, missed = self._on_time(step, keys[begin:end], rows[begin:end])
-            late += [begin + at for at in missed]
-            self._put(*kept)
-            self.advance((highest if end == count else step[-1]) - self._patience.out_of_order)
-            begin = end
-        return late
+        grid, out_of_order = self._grid, self._patience.out_of_order
+        is_one_step = times.highest < self._next_turn() + out_of_order
+        if is_one_step and grid.has_alike(times.lowest, times.highest) and self._is_on_time(times.lowest):
+            last = times.lowest // grid.every * grid.every
+            for back in range(0, grid.size, grid.every):
+                self._add_alike(last - back, keys, rows)
+            self._added(times.count)
+            self.advance(times.highest - out_of_order)
+            return []
+        return self._take_in_steps(times.each(), keys, rows)
 
     def advance(self, watermark: int) -> None:
         """Raise the watermark; emit what closes, and forget what is revised no more."""
@@ -119,6 +118,24 @@ class AlignedWindows(Windows):
             for window in windows.values():
                 yield from window.cells.values()
 
+    def _take_in_steps(self, times: list[int], keys: Sequence[object], rows: Sequence[Row]) -> list[int]:
+        """Take in events up to the next moment at which a window closes, and then further ones."""
+        late: list[int] = []
+        begin, count, highest = 0, len(times), max(times)
+        while begin < count:
+            turn, end = self._next_turn() + self._patience.out_of_order, count
+            if highest >= turn:
+                end = next(at for at in range(begin, count) if times[at] >= turn) + 1
+            step = times[begin:end]
+            on_time, missed = self._on_time(step)
+            late += [begin + at for at in missed]
+            if missed:
+                step = [step[at] for at in on_time]
+            self._put(step, [keys[begin + at] for at in on_time], [rows[begin + at] for at in on_time])
+            self.advance((highest if end == count else times[end - 1]) - self._patience.out_of_order)
+            begin = end
+        return late
+
     def _next_turn(self) -> int:
         """Return the first moment after the watermark at which a window could close, or be revised no more."""
         grid, lateness = self._grid, self._patience.lateness
@@ -132,38 +149,51 @@ class AlignedWindows(Windows):
     def _is_gone(self, start: int) -> bool:
         return start + self._grid.size <= self._horizon()
 
-    def _on_time(
-        self, times: list[int], keys: Sequence[object], rows: Sequence[Row]
-    ) -> tuple[tuple[list[int], Sequence[object], Sequence[Row]], list[int]]:
-        """Return the events that some window still takes, and the positions of the others."""
-        last_end, horizon = self._grid.last_end_of, self._horizon()
-        if last_end(min(times)) > horizon:
-            return (times, keys, rows), []
-        missed = [at for at, time in enumerate(times) if last_end(time) <= horizon]
-        kept = [at for at, time in enumerate(times) if last_end(time) > horizon]
-        return ([times[at] for at in kept], [keys[at] for at in kept], [rows[at] for at in kept]), missed
+    def _is_on_time(self, time: int) -> bool:
+        """Whether one of an event's windows still takes it."""
+        return self._grid.last_end_of(time) > self._horizon()
+
+    def _on_time(self, times: list[int]) -> tuple[Sequence[int], Sequence[int]]:
+        """Return the positions of the events that some window still takes, and of the others."""
+        everything = range(len(times))
+        if self._is_on_time(min(times)):
+            return everything, ()
+        on_time = [at for at in everything if self._is_on_time(times[at])]
+        return on_time, sorted(set(everything).difference(on_time))
 
     def _put(self, times: list[int], keys: Sequence[object], rows: Sequence[Row]) -> None:
         """Add a row to each window that its event is in, while nothing closes."""
-        if not times:
-            return
-        grid = self._grid
-        size, every = grid.size, grid.every
+        size, every = self._grid.size, self._grid.every
         lasts = [time // every * every for time in times]
-        for back in range(0, grid.most * every, every):
-            starts = lasts if not back else [last - back for last in lasts]
+        for back in range(0, self._grid.most * every, every):
+            starts = [last - back for last in lasts] if back else lasts
             if back + every > size:  # only the first part of an interval is in its oldest window
                 inside = [at for at, time in enumerate(times) if starts[at] + size > time]
                 starts = [starts[at] for at in inside]
                 keys, rows = [keys[at] for at in inside], [rows[at] for at in inside]
             self._add(starts, keys, rows)
-        self._revise()
+        self._added(len(times))
+
+    def _added(self, count: int) -> None:
+        """Go on after rows were added to all windows of `count` events."""
+        if self._touched:
+            self._revise()
         while len(self._open) + len(self._closed) > self.bounds.windows:
             self._close_oldest()
-        self._waits(len(times) * grid.most, self._groups)
+        self._waits(count * self._grid.most, self._groups)
+
+    def _add_alike(self, start: int, keys: Sequence[object], rows: Sequence[Row]) -> None:
+        """Add rows to one window: the hot path."""
+        add_rows = self._add_rows.get(start, {})
+        for key, row in zip(keys, rows, strict=True):
+            try:
+                add_rows[key](row)
+            except KeyError:
+                self._add_new(start, key, row)
+                add_rows = self._add_rows.get(start, add_rows)
 
     def _add(self, starts: Sequence[int], keys: Sequence[object], rows: Sequence[Row]) -> None:
-        """Add rows to the windows that begin at `starts`: the hot path."""
+        """Add rows to the windows that begin at `starts`."""
         add_rows = self._add_rows
         for start, key, row in zip(starts, keys, rows, strict=True):
             try:

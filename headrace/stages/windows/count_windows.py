@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from headrace.stages.windows.moments import Moments
 from headrace.stages.windows.plan import Cell, Plan, Row
 from headrace.stages.windows.windows import NEVER, Bounds, Statistics, Windows
 
@@ -29,10 +30,10 @@ class CountWindows(Windows):
         self._size = size
         self._runs: dict[object, _Run] = {}
 
-    def take(self, times: list[int], keys: Sequence[object], rows: Sequence[Row]) -> list[int]:
+    def take(self, times: Moments, keys: Sequence[object], rows: Sequence[Row]) -> list[int]:
         """Take in events: none is late."""
         runs, size = self._runs, self._size
-        for time, key, row in zip(times, keys, rows, strict=True):
+        for time, key, row in zip(times.each(), keys, rows, strict=True):
             run = runs.get(key)
             if run is None:
                 run = self._begin(key, time)
@@ -44,7 +45,7 @@ class CountWindows(Windows):
             run.count += 1
             if run.count == size:
                 self._close(key)
-        self._waits(len(times), len(runs))
+        self._waits(times.count, len(runs))
         return []
 
     def advance(self, watermark: int) -> None:

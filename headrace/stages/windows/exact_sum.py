@@ -1,6 +1,7 @@
 """Sums that do not drift: exact whatever the order, and rounded once, when they are read."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from decimal import Context, Decimal
 from fractions import Fraction
 from math import fsum, inf
@@ -10,6 +11,9 @@ from headrace.stages.windows.numbers import Number
 
 _EXACT: Final = Context(prec=4_000)
 """More digits than any sum of the decimals that are taken has, see `numbers`."""
+
+MOST_FLOATS: Final = 250
+"""So many are kept as they are: to make few of many costs less than to do so often."""
 
 _FLOAT: Final = frozenset({float})
 _INT: Final = frozenset({int})
@@ -27,7 +31,7 @@ class ExactSum:
         self.ints = 0
         self.floats: list[float] | None = None
         self.decimals: Decimal | None = None
-        self.huge = Fraction(0)
+        self.huge: Fraction | int = 0
 
     def add(self, values: Sequence[object]) -> None:
         """Take in numbers, as `numbers` gives them."""
@@ -56,7 +60,8 @@ class ExactSum:
         if self.floats is None:
             return self.ints if self.decimals is None else _EXACT.add(self.decimals, self.ints)
         if not (self.ints or self.huge or self.decimals):
-            return fsum(self.floats)
+            with suppress(OverflowError):
+                return fsum(self.floats)
         return _nearest(self._fraction())
 
     def mean(self, count: int) -> Number:
@@ -68,18 +73,24 @@ class ExactSum:
     def _add_floats(self, values: Sequence[float]) -> None:
         if not values:
             return
+        floats = self.floats = [*(self.floats or ()), *values]
+        if len(floats) > MOST_FLOATS:
+            self._join(floats)
+
+    def _join(self, floats: list[float]) -> None:
+        """Make a few of many floats."""
         try:
-            self.floats = _parts([*(self.floats or ()), *values])
+            self.floats = _parts(floats)
         except OverflowError:  # on the way, though the sum of all may be a float again
-            self.huge += sum(map(Fraction, values))
-            self.floats = self.floats or []
+            self.huge += sum(map(Fraction, floats))
+            self.floats = []
 
     def _add_decimals(self, values: Iterable[Decimal]) -> None:
         for value in values:
             self.decimals = value if self.decimals is None else _EXACT.add(self.decimals, value)
 
     def _fraction(self) -> Fraction:
-        return sum(map(Fraction, self.floats or ()), self.huge) + self.ints + Fraction(self.decimals or 0)
+        return sum(map(Fraction, self.floats or ()), Fraction(self.huge + self.ints)) + Fraction(self.decimals or 0)
 
 
 def _parts(values: list[float]) -> list[float]:

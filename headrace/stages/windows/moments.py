@@ -1,8 +1,8 @@
 """Times as whole microseconds since 1970, so that windows' bounds are exact: read from events, and written as text."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from math import floor
+from math import floor, isfinite
 from typing import Final, cast
 
 from headrace.stages.errors import BadEvent
@@ -19,25 +19,41 @@ _HIGHEST: Final = 221_845_392_000 * SECOND  # the year 9000
 _FAR: Final = 1e18
 """Seconds, many times as many as there may be."""
 _NUMBERS: Final = frozenset({int, float})
+_TEXT: Final = frozenset({str})
 
 
-def read_moments(values: Sequence[object]) -> list[int]:
+class Moments:
+    """The times of some events: the earliest and the latest of them, and each, which is worked out where asked for.
+
+    Most batches lie in one window: then the two are enough.
+    """
+
+    __slots__ = ("_convert", "_values", "count", "highest", "lowest")
+
+    def __init__(self, values: Sequence[float], convert: Callable[[float], int] | None = None) -> None:
+        """`values` are at least one finite number; `convert`, which keeps their order, makes microseconds of one."""
+        self._values = values
+        self._convert = convert
+        self.count = len(values)
+        lowest, highest = min(values), max(values)
+        self.lowest = int(lowest) if convert is None else convert(lowest)
+        self.highest = int(highest) if convert is None else convert(highest)
+
+    def each(self) -> list[int]:
+        """Return the time of each event."""
+        return list(self._values) if self._convert is None else list(map(self._convert, self._values))  # type: ignore[arg-type] # ints
+
+
+def read_moments(values: Sequence[object]) -> Moments:
     """Return the times that `values` say: ISO 8601 text, seconds since 1970, or datetimes; what has no zone is UTC.
 
-    Raises `BadEvent` for the first that is none.
+    There is at least one. Raises `BadEvent` for the first that is none.
 
-    >>> read_moments(["2017-01-01T11:53:26Z", 1483271606, 1483271606.25])
+    >>> read_moments(["2017-01-01T11:53:26Z", 1483271606, 1483271606.25]).each()
     [1483271606000000, 1483271606000000, 1483271606250000]
     """
-    kinds = set(map(type, values))
-    if kinds == {str}:
-        moments = [_of_text(value) for value in cast("Sequence[str]", values)]
-    else:
-        try:
-            moments = _of_numbers(cast("Sequence[float]", values)) if kinds <= _NUMBERS else list(map(_moment, values))
-        except (OverflowError, ValueError):  # one of them is no time
-            moments = list(map(_moment, values))
-    for moment in (min(moments), max(moments)) if moments else ():
+    moments = _of_numbers(values) or Moments(_of_texts(values) or [_moment(value) for value in values])
+    for moment in (moments.lowest, moments.highest):
         if not _LOWEST <= moment <= _HIGHEST:
             _refuse(moment)
     return moments
@@ -52,8 +68,28 @@ def moment_text(moment: int) -> str:
     return (_EPOCH + timedelta(microseconds=moment)).isoformat().replace("+00:00", "Z")
 
 
-def _of_numbers(values: Sequence[float]) -> list[int]:
-    return [floor(value * 1e6 + 0.5) for value in values]
+def _of_numbers(values: Sequence[object]) -> Moments | None:
+    """Return the times where all are finite numbers, found out at once for the whole batch."""
+    if not _NUMBERS.issuperset(map(type, values)):
+        return None
+    numbers = cast("Sequence[float]", values)
+    try:
+        return Moments(numbers, _of_number) if isfinite(sum(numbers)) else None
+    except OverflowError:
+        return None
+
+
+def _of_number(seconds: float) -> int:
+    return floor(seconds * 1e6 + 0.5)
+
+
+def _of_texts(values: Sequence[object]) -> list[int] | None:
+    """Return the times where all are texts; those that are alike, as in a busy second, are read once."""
+    if not _TEXT.issuperset(map(type, values)):
+        return None
+    texts = cast("Sequence[str]", values)
+    read = {text: _of_text(text) for text in dict.fromkeys(texts)}
+    return [read[text] for text in texts]
 
 
 def _moment(value: object) -> int:
@@ -63,7 +99,7 @@ def _moment(value: object) -> int:
         case datetime():
             return _of_datetime(value)
         case int() | float() if not isinstance(value, bool) and abs(value) < _FAR:
-            return floor(value * 1e6 + 0.5)
+            return _of_number(value)
         case _:
             found = f"{value:g}" if isinstance(value, float) else f"of type {type(value).__name__}"
             why = f"the event's time is {found}, and must be ISO 8601 text or a number of seconds since 1970"

@@ -19,8 +19,8 @@ OWN_KEYS: Final = ("window_start", "window_end", "revision")
 OVERFLOW: Final = "overflow"
 """What a result says for each of its groups where it holds all those for which there was no room."""
 
-Row = tuple[object, ...]
-"""What is read of one event: a value for each column."""
+Row = object
+"""What is read of one event: the value of the one column that there is; else a tuple, with a value for each column."""
 
 
 class Accumulator(Protocol):
@@ -65,13 +65,24 @@ class Plan:
         for name, measure in measures.items():
             self._reads.append((name, self._read(measure)))
         self._makers = [_MAKERS[kind] for kind, _ in self._kept]
-        self.columns = [column for _, column in self._kept]
-        """The column of each accumulator."""
+        self._columns = [column for _, column in self._kept]
+        self._has_one_column = len(set(self._columns)) == 1
         self.overflow: object = OVERFLOW if len(self._by) == 1 else (OVERFLOW,) * len(self._by)
 
     def accumulators(self) -> list[Accumulator]:
         """Return what is kept of a new group."""
         return [make() for make in self._makers]
+
+    def fold(self, cell: "Cell") -> None:
+        """Take what waits in a cell into what is kept."""
+        rows = cell.rows
+        if not rows:
+            return
+        values = [rows] if self._has_one_column else list(zip(*cast("list[tuple[object, ...]]", rows), strict=True))
+        for accumulator, column in zip(cell.accumulators, self._columns, strict=True):
+            accumulator.add(values[column])
+        cell.count += len(rows)
+        rows.clear()
 
     def results(self, start: int, end: int, cells: "Mapping[object, Cell]") -> list[dict[str, object]]:
         """Return the results of one window, each with a revision one higher than the one before."""
@@ -79,7 +90,7 @@ class Plan:
         return [self._result(bounds, key, cell) for key, cell in cells.items()]
 
     def _result(self, bounds: Mapping[str, object], key: object, cell: "Cell") -> dict[str, object]:
-        cell.fold(self.columns)
+        self.fold(cell)
         cell.revision += 1
         result = {**bounds, **self._groups(key)}
         for name, read in self._reads:
@@ -130,15 +141,6 @@ class Cell:
     def held(self) -> int:
         """How many events it has had."""
         return self.count + len(self.rows)
-
-    def fold(self, columns: Sequence[int]) -> None:
-        """Take in what waits; `columns` says which column each accumulator reads."""
-        if self.rows:
-            self.count += len(self.rows)
-            values = list(zip(*self.rows, strict=True))
-            self.rows.clear()
-            for accumulator, column in zip(self.accumulators, columns, strict=True):
-                accumulator.add(values[column])
 
     def merge(self, other: "Cell") -> None:
         """Take in another cell; what waits in either goes on waiting."""

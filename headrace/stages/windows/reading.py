@@ -1,12 +1,12 @@
 """What is read of events, whole batches at a time: their times, their groups, and the values that are computed with."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from headrace.ground.expressions import Expression
 from headrace.stages.errors import BadEvent
-from headrace.stages.windows.moments import read_moments
+from headrace.stages.windows.moments import Moments, read_moments
 from headrace.stages.windows.numbers import numbers
 from headrace.stages.windows.plan import Row
 
@@ -33,7 +33,7 @@ class Reading:
     """What was read of the events at `positions`, one of each; `times`, in microseconds, is None where none is said."""
 
     positions: Sequence[int]
-    times: list[int] | None
+    times: Moments | None
     keys: Sequence[object]
     rows: Sequence[Row]
 
@@ -48,29 +48,22 @@ class Reader:
 
     def read(self, events: Sequence[object]) -> Reading:
         """Return what the events say. Raises `BadEvent` or `EvaluationError` if one of them does not fit."""
-        times = None if self._time is None else read_moments(self._time.column(events))
+        times = read_moments(self._time.column(events)) if self._time is not None and events else None
         groups = [column.read(events) for column in self._by]
         values = [column.read(events) for column in self._columns]
-        keys: Sequence[object] = groups[0] if len(groups) == 1 else _rows(groups, len(events))
-        return Reading(range(len(events)), times, keys, _rows(values, len(events)))
+        return Reading(range(len(events)), times, _rows(groups, len(events)), _rows(values, len(events)))
 
     def read_each(self, events: Sequence[object], fail: Callable[[int, Exception], None]) -> Reading:
         """As `read`, one event at a time; what is wrong with one is told, with its position, and it is left out."""
-        positions: list[int] = []
-        times: list[int] = []
-        keys: list[object] = []
-        rows: list[Row] = []
+        kept = []
         for position, event in enumerate(events):
             try:
-                found = self.read([event])
+                self.read([event])
             except Exception as error:  # noqa: BLE001 - it fails this event alone
                 fail(position, error)
             else:
-                positions.append(position)
-                times += found.times or ()
-                keys += found.keys
-                rows += found.rows
-        return Reading(positions, None if self._time is None else times, keys, rows)
+                kept.append(position)
+        return replace(self.read([events[position] for position in kept]), positions=kept)
 
 
 def hashable(values: list[object], called: str) -> list[object]:
@@ -91,5 +84,8 @@ def _check(value: object, called: str) -> None:
     raise BadEvent(why + "write str() around it")
 
 
-def _rows(columns: Sequence[Sequence[object]], count: int) -> list[Row]:
+def _rows(columns: Sequence[list[object]], count: int) -> Sequence[Row]:
+    """Return one value for each event where there is one column, and else tuples."""
+    if len(columns) == 1:
+        return columns[0]
     return list(zip(*columns, strict=True)) if columns else [()] * count

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
 
+from headrace.stages.windows.moments import Moments
 from headrace.stages.windows.plan import Cell, Plan, Row
 from headrace.stages.windows.windows import NEVER, Bounds, Statistics, Windows
 
@@ -39,10 +40,10 @@ class SessionWindows(Windows):
         self._serial = 0
         self._count = 0
 
-    def take(self, times: list[int], keys: Sequence[object], rows: Sequence[Row]) -> list[int]:
+    def take(self, times: Moments, keys: Sequence[object], rows: Sequence[Row]) -> list[int]:
         """Take in events; return the positions of those that would make a session that has ended."""
         late = []
-        for at, (time, key, row) in enumerate(zip(times, keys, rows, strict=True)):
+        for at, (time, key, row) in enumerate(zip(times.each(), keys, rows, strict=True)):
             session = self._session(key, time)
             if session is None:
                 late.append(at)
@@ -50,7 +51,7 @@ class SessionWindows(Windows):
             session.cell.add_row(row)
             if time - self._out_of_order > self.watermark:
                 self.advance(time - self._out_of_order)
-        self._waits(len(times), self._count)
+        self._waits(times.count, self._count)
         return late
 
     def advance(self, watermark: int) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from headrace.stages.windows.moments import DAWN
+from headrace.stages.windows.moments import DAWN, Moments
 from headrace.stages.windows.plan import Cell, Plan, Row
 
 LEAST_WAITING: Final = 10_000
@@ -52,7 +52,7 @@ class Windows(ABC):
         self._waiting = 0
 
     @abstractmethod
-    def take(self, times: list[int], keys: Sequence[object], rows: Sequence[Row]) -> list[int]:
+    def take(self, times: Moments, keys: Sequence[object], rows: Sequence[Row]) -> list[int]:
         """Take in events, in the order in which they came; return the positions of those that are late.
 
         Those count nowhere. The three are equally long; a key is what the plan says. Each event is judged by the
@@ -94,4 +94,4 @@ class Windows(ABC):
         if self._waiting > max(LEAST_WAITING, WAITING_PER_GROUP * groups):
             self._waiting = 0
             for cell in self._cells():
-                cell.fold(self.plan.columns)
+                self.plan.fold(cell)

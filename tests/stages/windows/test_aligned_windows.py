@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.stages.windows.aligned_windows import AlignedWindows, Grid, Patience
-from headrace.stages.windows.moments import moment_text
+from headrace.stages.windows.moments import Moments, moment_text
 from headrace.stages.windows.plan import Measure, Plan
 from headrace.stages.windows.windows import NEVER, Bounds
 from tests.stages.windows.windowing import BY_TEAM, Event, aligned, found, take
@@ -128,7 +128,7 @@ def test_groups_for_which_there_is_no_room_are_one_and_totals_stay_right() -> No
 def test_with_several_keys_each_of_them_says_overflow() -> None:
     plan = Plan(["team", "town"], {"n": Measure("count")})
     made = AlignedWindows(plan, Bounds(groups=1), TUMBLING, Patience())
-    made.take([1, 2, 3], [("a", "x"), ("a", "y"), ("b", "z")], [(), (), ()])
+    made.take(Moments([1, 2, 3]), [("a", "x"), ("a", "y"), ("b", "z")], [(), (), ()])
     made.close()
     groups = [(result["team"], result["town"], result["n"]) for result in made.results()]
     assert groups == [("a", "x", 1), ("overflow", "overflow", 2)]

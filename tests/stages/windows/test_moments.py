@@ -16,15 +16,15 @@ ZONES = st.timezones() | st.sampled_from([UTC, timezone(timedelta(hours=-5, minu
 @given(st.datetimes(datetime(1000, 1, 2), datetime(8999, 12, 30), timezones=ZONES))  # noqa: DTZ001 - bounds have none
 def test_text_and_datetimes_are_the_same_to_the_microsecond(time: datetime) -> None:
     moment = (time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-    assert read_moments([time]) == [moment]
-    assert read_moments([time.isoformat()]) == [moment]
-    assert read_moments([moment_text(moment)]) == [moment]
+    assert read_moments([time]).each() == [moment]
+    assert read_moments([time.isoformat()]).each() == [moment]
+    assert read_moments([moment_text(moment)]).each() == [moment]
     assert moment_text(moment).endswith("Z")
 
 
 @given(st.integers(-(10**9), 10**10))
 def test_seconds_are_numbers(seconds: int) -> None:
-    assert read_moments([seconds, seconds + 0.25, float(seconds)]) == [
+    assert read_moments([seconds, seconds + 0.25, float(seconds)]).each() == [
         seconds * 1_000_000,
         seconds * 1_000_000 + 250_000,
         seconds * 1_000_000,
@@ -32,16 +32,19 @@ def test_seconds_are_numbers(seconds: int) -> None:
 
 
 def test_a_tenth_of_a_second_is_where_it_is_written() -> None:
-    assert read_moments([1700000000.3]) == read_moments(["2023-11-14T22:13:20.3Z"])
+    assert read_moments([1700000000.3]).each() == read_moments(["2023-11-14T22:13:20.3Z"]).each()
 
 
 def test_what_has_no_zone_is_utc_and_kinds_may_differ() -> None:
     values = ["2017-01-01T12:00", datetime(2017, 1, 1, 12), 1483272000, "2017-01-01T13:00+01:00"]  # noqa: DTZ001 - that is the case
-    assert read_moments(values) == [NOON] * 4
+    assert read_moments(values).each() == [NOON] * 4
 
 
-def test_no_values_are_no_times() -> None:
-    assert read_moments([]) == []
+@given(st.lists(st.floats(-1e9, 1e10), min_size=1))
+def test_the_earliest_and_the_latest_are_those_of_each(seconds: list[float]) -> None:
+    moments = read_moments(seconds)
+    assert (moments.lowest, moments.highest) == (min(moments.each()), max(moments.each()))
+    assert moments.count == len(seconds)
 
 
 @pytest.mark.parametrize(
@@ -62,4 +65,4 @@ def test_no_values_are_no_times() -> None:
 @pytest.mark.parametrize("beside", [[], [1483272000], ["2017-01-01"]])
 def test_what_is_no_time_is_refused(value: object, said: str, beside: list[object]) -> None:
     with pytest.raises(BadEvent, match=said):
-        read_moments([value, *beside])
+        read_moments([value, *beside]).each()

@@ -42,7 +42,7 @@ def test_every_kind_of_value_is_there_under_its_name() -> None:
 def test_what_can_be_shared_is_kept_once() -> None:
     plan = Plan([], ALL)
     assert len(plan.accumulators()) == 5
-    assert plan.columns == [0, 0, 0, 0, 1]
+    assert plan._columns == [0, 0, 0, 0, 1]
 
 
 def test_a_group_is_named_by_its_keys() -> None:

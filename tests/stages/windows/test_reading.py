@@ -17,7 +17,8 @@ def event(**fields: object) -> dict[str, object]:
 
 def test_a_batch_is_read_at_once() -> None:
     reading = Reader(AT, [TEAM], [N]).read([event(), event(team="b", n=2.5, at=1)])
-    assert (reading.times, reading.keys, reading.rows) == ([0, 1_000_000], ["a", "b"], [(1,), (2.5,)])
+    assert reading.times is not None
+    assert (reading.times.each(), reading.keys, reading.rows) == ([0, 1_000_000], ["a", "b"], [1, 2.5])
     assert list(reading.positions) == [0, 1]
 
 
@@ -49,8 +50,14 @@ def test_an_event_that_cannot_be_read_is_left_out_alone(wrong: object, error: ty
     reading = reader.read_each(events, lambda position, error: told.append((position, error)))
     assert [(position, type(found)) for position, found in told] == [(1, type(told[0][1]))]
     assert isinstance(told[0][1], error)
-    assert (list(reading.positions), reading.rows) == ([0, 2], [(1,), (7,)])
-    assert reading.times == [0, 0]
+    assert (list(reading.positions), reading.rows) == ([0, 2], [1, 7])
+    assert reading.times is not None
+    assert reading.times.each() == [0, 0]
+
+
+def test_where_none_can_be_read_nothing_is_left() -> None:
+    reading = Reader(AT, [TEAM], [N]).read_each([{}, None], lambda *_: None)
+    assert (list(reading.positions), list(reading.keys), reading.rows) == ([], [], [])
 
 
 def test_one_at_a_time_there_are_no_times_either_where_none_are_said() -> None:

@@ -64,9 +64,9 @@ def test_what_is_kept_never_passes_its_bound_and_no_event_is_forgotten(
 def test_it_makes_no_difference_which_of_three_sessions_are_merged_first(parts: list[list[int]]) -> None:
     def cell(values: list[int], *, is_folded: bool) -> Cell:
         made = Cell(BY_TEAM.accumulators())
-        made.rows.extend((value,) for value in values)
+        made.rows.extend(values)
         if is_folded:
-            made.fold(BY_TEAM.columns)
+            BY_TEAM.fold(made)
         return made
 
     results = []

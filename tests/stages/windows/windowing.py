@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from headrace.stages.windows.aligned_windows import Grid, Patience
+from headrace.stages.windows.moments import Moments
 from headrace.stages.windows.plan import Measure, Plan
 from headrace.stages.windows.windows import Windows
 
@@ -23,7 +24,11 @@ def take(windows: Windows, events: Sequence[Event], sizes: Iterable[int] = ()) -
     begin = 0
     for size in [*sizes, len(events)]:
         batch = events[begin : begin + size]
-        found = windows.take([at for at, _, _ in batch], [team for _, team, _ in batch], [(n,) for _, _, n in batch])
+        if not batch:
+            continue
+        found = windows.take(
+            Moments([at for at, _, _ in batch]), [team for _, team, _ in batch], [n for _, _, n in batch]
+        )
         late += [begin + position for position in found]
         begin += len(batch)
     return late

@@ -1,0 +1,139 @@
+"""Computes sums, counts, quantiles and the like of the events in windows of time, for each group."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Final
+
+from pydantic import BaseModel
+
+from headrace.ground.counts import FamilySpec
+from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.process.timers import Timer
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.stages.batches import data_of
+from headrace.stages.transforms.aggregate_options import AggregateOptions
+from headrace.stages.transforms.aggregate_parts import make_reader, make_windows
+from headrace.stages.windows.moments import Moments
+from headrace.stages.windows.pace import ArrivalPace, EventPace, Pace
+from headrace.stages.windows.reading import Reading
+from headrace.stages.windows.steady_clock import SteadyClock
+
+GROUPS: Final = "aggregate_groups"
+WINDOWS: Final = "aggregate_windows"
+CLOSED_EARLY: Final = "aggregate_closed_early_total"
+
+_LONGEST_SECONDS: Final = 86_400.0
+"""A timer is set anew after a day, and so is one that came a little early."""
+_SHORTEST_SECONDS: Final = 0.001
+
+
+class _Tick:
+    """Word to itself that time has gone on."""
+
+
+class Aggregate(ProducerConsumer[object, object]):
+    """Emits a result for each group of a window when that closes; all that are open close with the last event.
+
+    A result is a dict: `window_start` and `window_end`, the group's keys, the values, and its `revision`, from 1.
+    Events that cannot be read fail alone. `late: drop` counts late events as discarded.
+    """
+
+    Options: ClassVar[type[BaseModel]] = AggregateOptions
+    known_discards: ClassVar[tuple[str, ...]] = ("late",)
+    at_most_once: ClassVar[str] = (
+        "what is in its open windows is kept in memory alone, and is lost where it crashes or its OS process dies"
+    )
+    """Why no path through it is at-least-once: events are done once they are in a window."""
+
+    def __init__(self, options: AggregateOptions, wall: Callable[[], float] = time.time) -> None:
+        """`wall` tells seconds since 1970."""
+        self._options = options
+        self._reader = make_reader(options)
+        self._windows = make_windows(options)
+        self._wall = wall
+        self._pace: Pace
+        self._loop: asyncio.AbstractEventLoop
+        self._timer: Timer | None = None
+        self._due = 0.0
+        self._closed_early = 0
+
+    def init(self) -> None:
+        """Start the clock, and declare the metrics."""
+        self._loop = loop = asyncio.get_running_loop()
+        if self._options.time is None:
+            self._pace = ArrivalPace(SteadyClock(self._wall, loop.time))
+        else:
+            self._pace = EventPace(loop.time, self._options.idle)
+        families = self.metrics
+        of = ("stage",)
+        self._groups = families.declare(FamilySpec("gauge", GROUPS, "Groups kept, in all windows together.", of))
+        self._open = families.declare(FamilySpec("gauge", WINDOWS, "Windows kept.", of))
+        early = "Windows closed before their time, because there was room for no more."
+        self._early = families.declare(FamilySpec("counter", CLOSED_EARLY, early, of))
+        self._early.add((self.name,), 0)
+        self._count()
+
+    def handle_events(self, events: list[object]) -> list[object]:
+        """Take events into their windows; return the results of those that close."""
+        self._pace.begin(self._windows)
+        reading = self._read(events)
+        if reading.keys:
+            times = reading.times or Moments([self._pace.moment()] * len(reading.keys))
+            late = self._windows.take(times, reading.keys, reading.rows)
+            self.discard(len(late), "late")
+        self._pace.taken(self._windows)
+        return self._results()
+
+    def handle_info(self, message: object) -> list[object]:
+        """Return the results of windows that close because time has gone on."""
+        if isinstance(message, _Tick):
+            self._timer = None
+            if any(self.askers().values()):
+                self._pace.tick(self._windows)
+            else:  # it is not the source that is silent
+                self._pace.taken(self._windows)
+        return self._results()
+
+    def handle_complete(self) -> list[object]:
+        """Return the results of all windows: no event will come."""
+        self._windows.close()
+        return self._results()
+
+    def terminate(self, reason: object) -> None:
+        """Count what is lost."""
+        self.discard(self._windows.held(), "crash" if isinstance(reason, BaseException) else "cancelled")
+
+    def _read(self, events: list[object]) -> Reading:
+        data: Sequence[object] = events
+        if events and isinstance(events[0], Message):
+            data = [data_of(event) for event in events]
+        try:
+            return self._reader.read(data)
+        except Exception:  # noqa: BLE001 - one at a time, each event that fails is told
+            return self._reader.read_each(data, lambda position, error: self.fail_event(events[position], error))
+
+    def _results(self) -> list[object]:
+        self._count()
+        self._wait()
+        return list[object](self._windows.results())
+
+    def _count(self) -> None:
+        kept, mine = self._windows.statistics(), (self.name,)
+        self._groups.set(mine, kept.groups)
+        self._open.set(mine, kept.windows)
+        self._early.add(mine, kept.closed_early - self._closed_early)
+        self._closed_early = kept.closed_early
+
+    def _wait(self) -> None:
+        """Have word come when the next window may close, unless it comes early enough as it is."""
+        seconds = self._pace.wait_seconds(self._windows)
+        if seconds is None:
+            return
+        seconds = min(max(seconds, _SHORTEST_SECONDS), _LONGEST_SECONDS)
+        due = self._loop.time() + seconds
+        if self._timer is not None:
+            if self._due <= due:
+                return
+            self._timer.cancel()
+        self._timer, self._due = self.send_after(seconds, _Tick()), due

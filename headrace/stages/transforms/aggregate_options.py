@@ -1,0 +1,172 @@
+"""What `aggregate` is told: its windows, the time of an event, its groups and what is computed of them."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from headrace.ground.expressions import Expression
+from headrace.stages.options import CountField, DurationField, ExpressionField, refused
+from headrace.stages.windows.moments import SECOND
+from headrace.stages.windows.plan import OWN_KEYS, Kind
+
+LONGEST_SECONDS = 100 * 366 * 86_400
+"""Of a window; its bounds must be dates."""
+
+LateMode = Literal["drop", "update"]
+
+
+class WindowKeys(BaseModel):
+    """Which windows: one of four kinds, each with its size."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tumbling: DurationField | None = Field(
+        default=None, description="Windows of this length, one behind the other, as in 1m."
+    )
+    hopping: DurationField | None = Field(default=None, description="Windows of this length that overlap; see `every`.")
+    every: DurationField | None = Field(default=None, description="How often a hopping window begins.")
+    session: DurationField | None = Field(
+        default=None, description="A group's events until there are none for this long."
+    )
+    count: Annotated[CountField, Field(ge=1)] | None = Field(
+        default=None, description="So many events of a group, whenever they come."
+    )
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "WindowKeys":
+        kinds = [key for key in ("tumbling", "hopping", "session", "count") if getattr(self, key) is not None]
+        if len(kinds) != 1:
+            why = "a window is one of `tumbling:`, `hopping:`, `session:` and `count:`, with its size"
+            raise refused("bad_value", why)
+        if (self.hopping is None) != (self.every is None):
+            why = "a hopping window needs `every:`, how often one begins, and no other has it"
+            raise refused("bad_value", why, path=[] if self.every is None else ["every"])
+        for key in ("tumbling", "hopping", "every", "session"):
+            seconds = getattr(self, key)
+            if seconds is not None and not 1 <= round(seconds * SECOND) <= LONGEST_SECONDS * SECOND:
+                raise refused("bad_value", "it must be 1us or more, and a hundred years or less", path=[key])
+        if self.every is not None and self.hopping is not None and self.every > self.hopping:
+            why = "windows that begin more seldom than they are long would leave events out: make it shorter"
+            raise refused("bad_value", why, path=["every"])
+        return self
+
+
+class ValueKeys(BaseModel):
+    """One value of a result: the name of what is computed, and an expression of which."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sum: ExpressionField | None = Field(default=None, description="The exact sum of numbers, rounded once.")
+    mean: ExpressionField | None = Field(default=None, description="Their exact mean, rounded once.")
+    min: ExpressionField | None = Field(default=None, description="The least of numbers.")
+    max: ExpressionField | None = Field(default=None, description="The greatest of numbers.")
+    quantile: ExpressionField | None = Field(
+        default=None, description="A quantile of numbers, within 1 % of the true one; see `at`."
+    )
+    at: Annotated[float, Field(ge=0, le=1)] | None = Field(default=None, description="Which quantile, as in 0.95.")
+    distinct: ExpressionField | None = Field(
+        default=None, description="How many different values; exact up to 1000, then within 1.6 % (standard error)."
+    )
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "ValueKeys":
+        kinds = ("sum", "mean", "min", "max", "quantile", "distinct")
+        if sum(getattr(self, kind) is not None for kind in kinds) != 1:
+            why = "a value is `count`, or one of `sum:`, `mean:`, `min:`, `max:`, `quantile:` and `distinct:`"
+            raise refused("bad_value", f"{why}, with an expression")
+        if (self.quantile is None) != (self.at is None):
+            why = "a quantile needs `at:`, as in 0.95 or 0.5 for the median, and nothing else has it"
+            raise refused("bad_value", why, path=[] if self.at is None else ["at"])
+        return self
+
+    @property
+    def kind(self) -> Kind:
+        """What is computed."""
+        kinds: tuple[Kind, ...] = ("sum", "mean", "min", "max", "quantile", "distinct")
+        return next(kind for kind in kinds if getattr(self, kind) is not None)
+
+    @property
+    def expression(self) -> Expression:
+        """What it is computed of."""
+        found: Expression = getattr(self, self.kind)
+        return found
+
+
+class AggregateOptions(BaseModel):
+    """Which events are taken together, and what is computed of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    window: WindowKeys = Field(
+        description="`{tumbling: 1m}`, `{hopping: 5m, every: 1m}`, `{session: 30m}` or `{count: 100}`."
+    )
+    values: Mapping[str, Literal["count"] | ValueKeys] = Field(
+        min_length=1, description="What is computed, by name: `count`, or as in `{sum: event.total}`."
+    )
+    by: Mapping[str, ExpressionField] = Field(
+        default={}, description="The groups: names, and expressions whose values make a group of their own."
+    )
+    time: ExpressionField | None = Field(
+        default=None,
+        description="When an event happened: ISO 8601 text or seconds since 1970; when it came, without it.",
+    )
+    out_of_order: DurationField = Field(
+        default=0.0, description="How far an event may be behind the latest one; a window waits so long for it."
+    )
+    late: LateMode = Field(
+        default="drop", description="What becomes of events whose windows have closed: drop or update."
+    )
+    lateness: DurationField | None = Field(
+        default=None, description="With `late: update`, for how long a window that has closed is revised."
+    )
+    idle: DurationField | None = Field(
+        default=None, description="Without events for this long, the time of events goes on by the clock."
+    )
+    max_groups: Annotated[CountField, Field(ge=1)] = Field(
+        default=10_000, description="The most groups that are kept at once, in all windows together."
+    )
+    max_windows: Annotated[CountField, Field(ge=1)] = Field(
+        default=1_000, description="The most tumbling or hopping windows that are kept at once."
+    )
+
+    @model_validator(mode="after")
+    def _has_names_of_its_own(self) -> "AggregateOptions":
+        for key, names in (("values", self.values), ("by", self.by)):
+            for name in names:
+                if name in OWN_KEYS or (key == "values" and name in self.by):
+                    taken = "every result has a key of that name" if name in OWN_KEYS else "a group has that name"
+                    raise refused("bad_value", f"{taken}: call it otherwise", path=[key, name])
+        return self
+
+    @model_validator(mode="after")
+    def _fits_its_window(self) -> "AggregateOptions":
+        if self.time is None or self.window.count is not None:
+            self._refuse_event_time()
+        if (self.late == "update") != (self.lateness is not None):
+            why = "`late: update` needs `lateness:`, for how long a window is revised, and nothing else has it"
+            raise refused("bad_value", why, path=["late"] if self.lateness is None else ["lateness"])
+        if self.late == "update" and self.window.session is not None:
+            why = "a session's bounds are not fixed, so it is not revised: wait longer, with `out_of_order:`"
+            raise refused("bad_value", why, path=["late"])
+        if self.windows_of_an_event > self.max_windows:
+            why = f"each event is in {self.windows_of_an_event} windows, more than `max_windows`"
+            raise refused("bad_value", f"{why}: let them begin more seldom", path=["window", "every"])
+        return self
+
+    @property
+    def windows_of_an_event(self) -> int:
+        """How many hopping windows an event is in; 1 of any other kind."""
+        if self.window.hopping is None or self.window.every is None:
+            return 1
+        return -(-round(self.window.hopping * SECOND) // round(self.window.every * SECOND))
+
+    def _refuse_event_time(self) -> None:
+        """Refuse what waits for events that are behind others."""
+        for key in ("out_of_order", "late", "lateness", "idle"):
+            if key in self.model_fields_set:
+                if self.window.count is None:
+                    why = "without `time:`, when an event happened, none is out of order or late"
+                else:
+                    why = "a window of so many events waits for no time"
+                raise refused("bad_value", f"{why}: leave it out", path=[key])
