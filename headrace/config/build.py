@@ -44,7 +44,16 @@ def _subscription(keys: SubscriptionKeys) -> SubscribeTo:
 def _settings(stage: ConfiguredStage) -> StageSettings:
     buffer = stage.keys.buffer
     dispatcher = _dispatcher(stage.keys.dispatcher)
-    return StageSettings(dispatcher, buffer_size=buffer.max_events, buffer_keep=buffer.keep)
+    retry = stage.keys.retry
+    return StageSettings(
+        dispatcher,
+        buffer_size=buffer.max_events,
+        buffer_keep=buffer.keep,
+        retry=None if retry is None else retry.retry(),
+        timeout_seconds=stage.keys.timeout,
+        dead_letters=stage.keys.dead_letters,
+        concurrency=stage.keys.how(),
+    )
 
 
 def _dispatcher(keys: DispatcherKeys) -> str | Callable[[], Dispatcher[Subscription]]:

@@ -38,6 +38,11 @@ class StageType:
     make: Callable[..., AnyStage]
     needs_jobs: bool = False
 
+    @property
+    def stage(self) -> type[AnyStage]:
+        """The class itself."""
+        return cast("type[AnyStage]", self.make)
+
 
 class BrokenType(HeadraceError):
     """A stage type is installed and cannot be used; `why` says what is wrong with it."""

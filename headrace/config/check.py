@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Final
 
+from pydantic import BaseModel
+
 from headrace.config.catalogue import BrokenType, Catalogue, StageType
 from headrace.config.config import Config, ConfiguredStage
 from headrace.config.exports import Export, duplicates, exports
 from headrace.config.fields import keys_of
 from headrace.config.findings import Fault
 from headrace.config.graph import Vertex, graph_faults, unheard_faults
+from headrace.config.handling import handling_faults
 from headrace.config.interpolate import interpolate
 from headrace.config.jobs_check import ConfiguredJobs, JobsCheck
 from headrace.config.load import load
@@ -22,6 +25,7 @@ from headrace.config.sentences import close, missing_key, unknown_key
 from headrace.config.source import START, Report, Source, merged
 from headrace.config.validation import Subject, validate
 from headrace.config.variables import Surroundings
+from headrace.pipeline.stage.stage import Stage
 
 COMMON_KEYS: Final = keys_of(StageKeys)
 DEFAULT_NAME: Final = "pipeline"
@@ -113,7 +117,17 @@ class _Check:
             self.jobs.stage(options, found)
         if keys is None or options is None:
             return vertex, None
+        for span, fault in handling_faults(keys, self._example(stage_type, options), found):
+            self.report.add(span, fault)
         return vertex, ConfiguredStage(name, stage_type, keys, options)
+
+    def _example(self, stage_type: StageType, options: BaseModel) -> type[Stage] | Stage:
+        """Return a stage as the options make it; its class, where it cannot be made without jobs or functions."""
+        if stage_type.kind == "producer" or not self.conditions.imports:
+            return stage_type.stage
+        if stage_type.needs_jobs:
+            return stage_type.stage.__new__(stage_type.stage)  # what it can do does not hang on its options
+        return stage_type.make(options)
 
     def _unread(self, stage_type: StageType, own: Subject) -> None:
         """Refuse unknown keys for a guest whose model forgets to: pydantic's default is to read over them."""

@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from headrace.config.dead_letters import DeadLettersField
 from headrace.config.dispatch import DispatcherKeys, long_form
+from headrace.config.handling import HandlingKeys
 from headrace.config.keys import Keys
 from headrace.pipeline.demand.buffer import Keep
 from headrace.pipeline.stage.subscription import CancelMode
@@ -113,7 +114,7 @@ class BufferKeys(Keys):
     keep: Keep = "last"
 
 
-class StageKeys(Keys):
+class StageKeys(HandlingKeys):
     """The keys that all stages have in common; the rest are its type's own options."""
 
     type: str

@@ -9,6 +9,7 @@ from pydantic_core.core_schema import WithDefaultSchema
 
 from headrace.config.catalogue import BrokenType, Catalogue, StageType
 from headrace.config.dispatch import DEFAULT_DISPATCHER, DispatcherKeys
+from headrace.config.handling import HANDLING_KEYS
 from headrace.config.jobs_keys import JobsKeys
 from headrace.config.model import PipelineKeys, StageKeys, SubscriptionKeys
 from headrace.pipeline.dispatchers.catalogue import dispatcher_names
@@ -72,14 +73,16 @@ def _stage(stage_type: StageType, definitions: Schema) -> Schema:
     _of(DispatcherKeys, definitions)
     names: Schema = {"type": "string", "enum": list(dispatcher_names())}
     keys["dispatcher"] = {"anyOf": [names, {"$ref": "#/$defs/DispatcherKeys"}], "default": DEFAULT_DISPATCHER}
-    dropped = {"producer": {"subscribe_to"}, "consumer": {"dispatcher", "buffer"}}.get(stage_type.kind, set())
+    dropped = {"producer": {"subscribe_to", *HANDLING_KEYS}, "consumer": {"dispatcher", "buffer"}}
+    left_out = dropped.get(stage_type.kind, set())
+    keys["retry"] = {"anyOf": [{"type": "integer", "minimum": 1}, {"$ref": "#/$defs/RetryKeys"}]}
     required = ["type"] if stage_type.kind == "producer" else ["type", "subscribe_to"]
     own = _of(stage_type.options, definitions, f"{stage_type.name}.")
     return {
         "title": stage_type.name,
         "type": "object",
         "properties": {
-            **{key: value for key, value in keys.items() if key not in dropped},
+            **{key: value for key, value in keys.items() if key not in left_out},
             **cast("Schema", own.get("properties", {})),
         },
         "required": [*required, *cast("list[str]", own.get("required", []))],

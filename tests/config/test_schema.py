@@ -2,6 +2,7 @@
 
 import json
 
+from headrace.config.handling import HANDLING_KEYS
 from headrace.config.schema import schema
 from tests.fakes.config_stages import catalogue
 
@@ -32,8 +33,8 @@ def test_every_type_that_can_be_loaded_has_its_own_keys_and_the_common_ones_of_i
     assert isinstance(producer, dict)
     assert isinstance(consumer, dict)
     assert {"type", "dispatcher", "buffer", "count", "every"} <= set(producer)
-    assert "subscribe_to" not in producer
-    assert set(consumer) == {"type", "subscribe_to", "metrics"}
+    assert not {"subscribe_to", *HANDLING_KEYS} & set(producer)
+    assert set(consumer) == {"type", "subscribe_to", "metrics", *HANDLING_KEYS}
     assert stage("tick")["required"] == ["type"]
     assert stage("change")["required"] == ["type", "subscribe_to"]
 
