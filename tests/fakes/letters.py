@@ -11,7 +11,7 @@ from headrace.pipeline.acknowledgement.dead_letter import NewLetter, Replay
 from headrace.pipeline.acknowledgement.dead_letters import LetterBounds, Settled
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
 
-NOON: Final = datetime(2026, 11, 24, 12, tzinfo=UTC)
+NOON: Final = datetime(2020, 1, 1, 12, tzinfo=UTC)
 
 
 class LetterClock:

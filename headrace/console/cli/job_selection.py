@@ -39,11 +39,11 @@ class Selection:
         )
 
 
-def numbers_of(words: Sequence[str]) -> list[int]:
-    """Return the numbers of jobs. Raises `UsageError`."""
+def numbers_of(words: Sequence[str], of: str = "a job") -> list[int]:
+    """Return the numbers of jobs, or of what else has some. Raises `UsageError`."""
     for word in words:
         if not word.isascii() or not word.isdigit():
-            raise UsageError("NUMBER", f"{word!r} is no number of a job: write numbers, as in 17 18")
+            raise UsageError("NUMBER", f"{word!r} is no number of {of}: write numbers, as in 17 18")
     return [int(word) for word in words]
 
 

@@ -2,17 +2,25 @@
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from headrace import __version__
-from headrace.console.cli import cron, jobs, queues, registry
+from headrace.console.cli import cron, dead_letters, jobs, queues, registry
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.run import run
 from headrace.console.cli.schema import schema
 from headrace.console.cli.streams import reopen_closed
 from headrace.console.cli.validate import validate
+
+_GROUPS: Final = {
+    "jobs": jobs,
+    "queues": queues,
+    "cron": cron,
+    "registry": registry,
+    "dead-letters": dead_letters,
+}
 
 
 def _show_version(is_wanted: bool) -> None:  # noqa: FBT001 - typer hands an option's value over by position
@@ -37,7 +45,7 @@ def make_app() -> typer.Typer:
     app.callback()(_headrace)
     for command in (run, validate, schema):
         app.command()(command)
-    for name, group in (("jobs", jobs), ("queues", queues), ("cron", cron), ("registry", registry)):
+    for name, group in _GROUPS.items():
         app.add_typer(group.app, name=name)
     return app
 

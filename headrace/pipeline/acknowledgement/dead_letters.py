@@ -26,6 +26,10 @@ class LetterBounds:
     max_events: int = 1_000_000
 
 
+UNBOUNDED: Final = LetterBounds(100 * 366 * 86_400.0, 2**62, 2**62)
+"""For who only looks: whatever there is stays."""
+
+
 @dataclass(frozen=True, slots=True)
 class LetterFilter:
     """Which letters: those for which all holds that is not None.

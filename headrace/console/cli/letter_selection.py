@@ -1,0 +1,53 @@
+"""Which of the dead letters: by number, or by what they have in common."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from headrace.console.cli.job_target import UsageError
+from headrace.ground.units import Rate, UnitError, parse_duration, parse_rate
+from headrace.pipeline.acknowledgement.dead_letters import LetterFilter
+
+
+@dataclass(frozen=True, slots=True)
+class LetterSelection:
+    """What a command was told of the letters it is about; what is empty is not asked for."""
+
+    stages: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    older: str | None = None
+    is_all: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was said."""
+        return not (self.stages or self.errors or self.older or self.is_all)
+
+    def filter(self, pipeline: str | None, ids: Iterable[int] = ()) -> LetterFilter:
+        """Return the same as a filter, for one pipeline alone if it is named. Raises `UsageError`."""
+        return LetterFilter(
+            ids=frozenset(ids) or None,
+            pipeline=pipeline,
+            stages=frozenset(self.stages) or None,
+            errors=frozenset(self.errors) or None,
+            before=None if self.older is None else _ago(self.older),
+        )
+
+
+def rate_of(text: str) -> Rate:
+    """Return a rate. Raises `UsageError`."""
+    try:
+        return parse_rate(text)
+    except UnitError as error:
+        refusal = UsageError("--rate", str(error))
+    raise refusal
+
+
+def _ago(text: str) -> datetime:
+    try:
+        return datetime.now(UTC) - timedelta(seconds=parse_duration(text))
+    except UnitError as error:
+        refusal = UsageError("--older", str(error))
+    except OverflowError:
+        refusal = UsageError("--older", f"{text} ago there was no time yet: write less")
+    raise refusal

@@ -1,0 +1,93 @@
+"""Which dead letters a command is about: those of a config file or of a store's URL, open while the command runs."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace.config.config import Config
+from headrace.config.files import load_file
+from headrace.console.cli.job_target import CommandFailed, UsageError
+from headrace.ground.errors import HeadraceError
+from headrace.pipeline.acknowledgement.dead_letters import UNBOUNDED, DeadLetters
+from headrace.pipeline.acknowledgement.errors import BadDeadLetters
+from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.acknowledgement.sqlite.url import dead_letters_of
+
+_EXAMPLE = "headrace dead-letters list shop.yaml, or --store sqlite:///dead.db"
+
+
+class NoLetters(CommandFailed):
+    """There is no file of dead letters: a command makes none of a slip."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"there are no dead letters in {path} yet: check the path, or run the config once")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLetters:
+    """A store that is open, and the config that names it; without one it is about the letters of all pipelines."""
+
+    store: DeadLetters
+    config: Config | None
+
+    @property
+    def pipeline(self) -> str | None:
+        """The pipeline whose letters are meant."""
+        return None if self.config is None else self.config.name
+
+    def strangers(self, stages: frozenset[str]) -> list[str]:
+        """Return which of these the config has no stage of."""
+        known = set() if self.config is None else {stage.name for stage in self.config.stages}
+        return [] if self.config is None else sorted(stages - known)
+
+
+@dataclass(frozen=True, slots=True)
+class LetterTarget:
+    """A config file or the URL of a store, and never both; `words` is what else the command was told."""
+
+    file: str | None
+    url: str | None
+    words: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, words: list[str], url: str | None, *, are_more: bool = True) -> "LetterTarget":
+        """Take the file off the words, unless a URL was given. Raises `UsageError`."""
+        if url is None and not words:
+            raise UsageError("FILE", f"name the config file or the store: {_EXAMPLE}")
+        target = cls(words[0], None, tuple(words[1:])) if url is None else cls(None, url, tuple(words))
+        if target.words and not are_more:
+            raise UsageError("FILE", f"{target.words[0]!r} is one word too many: {_EXAMPLE}")
+        return target
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[OpenLetters]:
+        """Open the store while the block runs. No error tells what a variable holds."""
+        config = None if self.file is None else load_file(self.file, imports=False)
+        mask = str if config is None else config.mask
+        store = self._store(config)
+        try:
+            if not store.path.exists():
+                raise NoLetters(store.path)
+            await store.open()
+            try:
+                yield OpenLetters(store, config)
+            finally:
+                await store.close()
+        except UsageError:
+            raise
+        except HeadraceError as error:
+            raise CommandFailed(mask(str(error))) from error
+
+    def _store(self, config: Config | None) -> SqliteDeadLetters:
+        """Return the store that is meant, which drops nothing here: that is for runs, which know its bounds."""
+        if config is None:
+            try:
+                return dead_letters_of(self.url or "", UNBOUNDED)
+            except BadDeadLetters as error:
+                refusal = UsageError("--store", str(error))
+            raise refusal
+        if config.dead_letters is None:
+            why = f"{self.file} has no key `dead_letters:`: name a file that has one, or the store by --store"
+            raise UsageError("FILE", why)
+        return dead_letters_of(config.dead_letters.store, UNBOUNDED)

@@ -1,0 +1,205 @@
+"""`headrace dead-letters`: its words, its filters, what it asks before it changes many, and a run that takes them."""
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from headrace.console.cli.letter_view import printable
+from headrace.console.cli.main import make_app
+from headrace.pipeline.acknowledgement.dead_letter import NewLetter
+from headrace.pipeline.acknowledgement.dead_letters import UNBOUNDED
+from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from tests.console.cli.command import run, started, write
+from tests.fakes.letters import LetterClock, failed
+
+CONFIG = """
+name: shop
+listen: off
+dead_letters: {store: "sqlite:///dead.db", max_age: 36500d}
+stages:
+  numbers: {type: generate, count: 0}
+  halves: {type: map, subscribe_to: numbers, set: {half: 1 / event.number}}
+  kept: {type: write_lines, subscribe_to: halves, path: halves.jsonl, encode: json}
+"""
+
+
+async def _fill(path: Path) -> None:
+    clock = LetterClock()
+    store = SqliteDeadLetters(path, UNBOUNDED, now=clock)
+    await store.open()
+    for number, stage, error in (
+        (0, "halves", ZeroDivisionError("by 0")),
+        (4, "halves", OSError("gone")),
+        (5, "old", OSError("gone")),
+    ):
+        await store.put([NewLetter("shop", stage, {"number": number}, failed(error), metadata={"offset": number})])
+        clock.move(60)
+    await store.put([NewLetter("other", "halves", ("a", 1), failed(ValueError("red \x1b[31m")))])
+    await store.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Have a config and a store with three letters of its pipeline, and one of another's, in the current folder."""
+    write(tmp_path, shop_yaml=CONFIG)
+    asyncio.run(_fill(tmp_path / "dead.db"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def called(*words: str) -> Result:
+    return CliRunner().invoke(make_app(), ["dead-letters", *words])
+
+
+def told(*words: str) -> dict[str, object]:
+    result = called(*words, "--json")
+    found: dict[str, object] = json.loads(result.stdout)
+    assert found["exit_code"] == result.exit_code
+    return found
+
+
+def ids(*words: str) -> list[int]:
+    letters = told("list", *words)["letters"]
+    assert isinstance(letters, list)
+    return [letter["id"] for letter in letters]
+
+
+@pytest.mark.usefixtures("folder")
+def test_letters_are_listed_the_newest_first_and_by_what_they_have_in_common() -> None:
+    assert ids("shop.yaml") == [3, 2, 1]
+    assert ids("shop.yaml", "--stage", "halves") == [2, 1]
+    assert ids("shop.yaml", "--error", "OSError", "--stage", "halves", "--stage", "old") == [3, 2]
+    assert ids("shop.yaml", "--older", "1s") == [3, 2, 1]
+    assert ids("shop.yaml", "--older", "1000w") == []
+    assert ids("shop.yaml", "--limit", "2") == [3, 2]
+    assert ids("shop.yaml", "--before", "2") == [1]
+    assert ids("shop.yaml", "--marked") == []
+    assert ids("--store", "sqlite:///dead.db") == [4, 3, 2, 1]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_list_is_for_people_too() -> None:
+    result = called("list", "shop.yaml", "--limit", "2")
+    assert result.exit_code == 0
+    assert '{"number":5}' in result.stdout
+    assert "OSError: gone" in result.stdout
+    assert "2 of 3 dead letters" in result.stdout
+    assert "--before 2" in result.stdout
+    everybody = called("list", "--store", "sqlite:///dead.db").stdout
+    assert "other" in everybody
+    assert "not replayable" in everybody
+    assert "\x1b" not in everybody
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_letter_is_shown_with_its_traceback() -> None:
+    letters = told("show", "shop.yaml", "2")["letters"]
+    assert isinstance(letters, list)
+    (letter,) = letters
+    assert (letter["event"], letter["form"], letter["metadata"]) == ({"number": 4}, "json", {"offset": 4})
+    assert letter["error"]["type"] == "OSError"
+    assert "Traceback" in letter["error"]["traceback"]
+    shown = called("show", "shop.yaml", "1", "2").stdout
+    assert "ZeroDivisionError: by 0" in shown
+    assert "Traceback" in shown
+    assert "not replayable" in called("show", "--store", "sqlite:///dead.db", "4").stdout
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_letter_of_another_pipeline_is_not_there_for_a_config() -> None:
+    assert "there is no letter 4" in str(told("show", "shop.yaml", "4")["error"])
+    assert told("drop", "shop.yaml", "4") == {"exit_code": 1, "changed": 0, "unchanged": 1, "no_stage": []}
+
+
+@pytest.mark.usefixtures("folder")
+def test_letters_are_dropped_by_their_numbers_at_once_and_by_a_filter_after_a_yes() -> None:
+    assert told("drop", "shop.yaml", "1", "99") == {"exit_code": 1, "changed": 1, "unchanged": 1, "no_stage": []}
+    refused = called("drop", "shop.yaml", "--error", "OSError")
+    assert refused.exit_code == 2
+    assert "2 dead letters fit, to drop" in refused.stderr
+    assert "--yes" in refused.stderr
+    assert told("drop", "shop.yaml", "--all", "--yes")["changed"] == 2
+    assert ids("--store", "sqlite:///dead.db") == [4]
+
+
+@pytest.mark.usefixtures("folder")
+def test_letters_are_marked_for_a_replay_and_that_may_be_called_off() -> None:
+    assert told("replay", "shop.yaml", "2", "--rate", "10/s")["changed"] == 1
+    assert ids("shop.yaml", "--marked") == [2]
+    assert "waits for its replay" in called("list", "shop.yaml", "--marked").stdout
+    assert told("replay", "shop.yaml", "--all", "--cancel", "--yes")["changed"] == 1
+    assert ids("shop.yaml", "--marked") == []
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_no_stage_of_the_config_could_take_is_said() -> None:
+    assert told("replay", "shop.yaml", "--all", "--yes")["no_stage"] == ["old"]
+    assert "the config has no stage 'old'" in called("replay", "shop.yaml", "--all", "--yes").stdout
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["list"], "FILE: name the config file or the store"),
+        (["list", "shop.yaml", "17"], "'17' is one word too many"),
+        (["show", "shop.yaml"], "NUMBER: name the letters by their numbers"),
+        (["show", "shop.yaml", "a"], "'a' is no number of a letter"),
+        (["drop", "shop.yaml"], "say which letters to drop: by their numbers, or by --stage"),
+        (["replay", "shop.yaml", "1", "--rate", "10"], "--rate: '10' has no unit"),
+        (["replay", "shop.yaml", "1", "--rate", "1/s", "--cancel"], "--rate: nothing is replayed with --cancel"),
+        (["list", "shop.yaml", "--older", "7"], "--older: '7' has no unit"),
+        (["list", "shop.yaml", "--older", "9999999w"], "--older: 9999999w ago there was no time yet"),
+        (["list", "--store", "dead.db"], "--store: the store of dead letters is no SQLite file"),
+    ],
+)
+def test_words_that_do_not_fit_are_refused(words: list[str], why: str) -> None:
+    result = called(*words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert why in result.stderr
+
+
+def test_a_config_without_the_key_and_a_file_that_is_not_there_are_said(folder: Path) -> None:
+    write(folder, plain_yaml=CONFIG.replace("dead_letters", "#"), new_yaml=CONFIG.replace("dead.db", "new.db"))
+    assert "has no key `dead_letters:`" in called("list", "plain.yaml").stderr
+    assert "there are no dead letters in new.db yet" in called("list", "new.yaml").stderr
+    assert not (folder / "new.db").exists()
+
+
+@pytest.mark.usefixtures("folder")
+def test_looking_drops_nothing_whatever_the_usual_bounds_are() -> None:
+    """The letters are older than those."""
+    assert ids("--store", "sqlite:///dead.db") == [4, 3, 2, 1]
+
+
+def test_the_next_run_takes_what_was_marked(folder: Path) -> None:
+    assert told("replay", "shop.yaml", "--stage", "halves", "--yes")["changed"] == 2
+    result = run(folder, "run", "shop.yaml")
+    assert [json.loads(line)["half"] for line in (folder / "halves.jsonl").read_text().splitlines()] == [0.25]
+    assert ids("shop.yaml") == [3, 1]
+    letters = told("show", "shop.yaml", "1")["letters"]
+    assert isinstance(letters, list)
+    assert (letters[0]["attempts"], letters[0]["replay_at"]) == (2, None)
+    assert result.returncode in {0, 1}, result.stderr
+
+
+def test_a_run_that_is_under_way_takes_what_a_command_marks(folder: Path) -> None:
+    write(folder, shop_yaml=CONFIG.replace("count: 0", "rate: 1/d, template: {number: event.n + 1}"))
+    with started(folder, "run", "shop.yaml") as command:
+        while not (folder / "halves.jsonl").exists():
+            pass
+        assert told("replay", "shop.yaml", "2")["changed"] == 1
+        while 2 in ids("shop.yaml"):
+            pass
+        command.process.send_signal(signal.SIGTERM)
+        _, _, said = command.end()
+    halves = [json.loads(line)["half"] for line in (folder / "halves.jsonl").read_text().splitlines()]
+    assert 0.25 in halves, said
+
+
+def test_what_a_terminal_would_obey_is_written_as_an_escape() -> None:
+    assert printable("a\x1b[31m\nä\r") == "a\\x1b[31m\nä\\r"
