@@ -40,12 +40,14 @@ class AddOneEach(AddOne):
     """Adds 1 to every integer, event by event."""
 
     per_event = True
+    one_to_one = True
 
 
 class SumEach(Sum):
     """Adds everything up, event by event."""
 
     per_event = True
+    one_to_one = True
 
 
 async def acknowledged(total: int = 50_000) -> float:

@@ -46,9 +46,10 @@ class Acknowledgement:
 
     def end(self, outcome: Outcome) -> None:
         """Take note that one descendant ended; tell the source when it was the last, and never again."""
-        self._worst = max(self._worst, outcome)
+        if outcome > self._worst:  # noqa: PLR1730 - a call to max would take as long as all the rest
+            self._worst = outcome
         self._living -= 1
-        if self._living == 0 and self._tell is not None:
+        if not self._living and self._tell is not None:
             tell, self._tell = self._tell, None
             try:
                 tell(self._worst)

@@ -64,8 +64,13 @@ class Message(Generic[D_co]):
         return Message(self.data, self.metadata, self.acknowledgement, self.attempt + 1)
 
 
-def as_messages(events: Iterable[object]) -> list[object]:
-    """Return `events` with plain ones wrapped: nobody waits for those."""
+_MESSAGE: Final = frozenset({Message})
+
+
+def as_messages(events: list[object]) -> list[object]:
+    """Return `events` with plain ones wrapped: nobody waits for those. A list of messages alone is returned itself."""
+    if set(map(type, events)) <= _MESSAGE:
+        return events
     return [event if isinstance(event, Message) else Message(event) for event in events]
 
 

@@ -2,7 +2,8 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import ClassVar, cast
+from operator import attrgetter
+from typing import ClassVar, Final, cast
 
 from headrace.ground.errors import BadReturn
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
@@ -12,6 +13,8 @@ from headrace.pipeline.stage.failure import Failure
 from headrace.pipeline.stage.handler import CarefulHandler, Handler, Later
 from headrace.pipeline.stage.outputs import as_list, check_nothing
 from headrace.pipeline.stage.stage import Stage
+
+_DATA: Final = attrgetter("data")
 
 Outputs = list[Sequence[object]]
 """What came of each event, in their order."""
@@ -33,16 +36,16 @@ class EachHandler(CarefulHandler):
         self._call = self._singly if is_single else self._whole
         self._data: list[object] = []
         self._results: Outputs = []
+        self._flat: list[object] | None = None
         self._handed: Sequence[int] = ()
         self._at = 0
 
     def begin(self) -> None:
         """Take the data out of the messages."""
         events = self.events
-        self._data = (
-            [event.data for event in cast("list[Message[object]]", events)] if self._is_acknowledged else events
-        )
+        self._data = list(map(_DATA, events)) if self._is_acknowledged else events
         self._results = []
+        self._flat = None
 
     def call(self, positions: Sequence[int]) -> object:
         """Hand over the data at `positions`; return what came of each, or an awaitable of that."""
@@ -53,6 +56,8 @@ class EachHandler(CarefulHandler):
 
     def take(self, positions: Sequence[int], returned: object) -> None:
         """Keep what came of the events at `positions`."""
+        if self._flat is not None:
+            return
         outputs = cast("Outputs", returned)
         if len(positions) == len(self._data):
             self._results = outputs
@@ -63,6 +68,8 @@ class EachHandler(CarefulHandler):
 
     def finish(self, outcomes: Mapping[int, Outcome]) -> list[object]:
         """Wrap what came of messages, claim it, and end them."""
+        if self._flat is not None:
+            return self._passed_on(self._flat)
         results = self._results or [()] * len(self.events)
         if not self._is_acknowledged:
             return [output for made in results for output in made]
@@ -79,6 +86,20 @@ class EachHandler(CarefulHandler):
         for event, outcome in ended:
             event.acknowledgement.end(outcome)
         return outputs
+
+    def _passed_on(self, outputs: list[object]) -> list[object]:
+        """Return one output for each event, which takes its place; end all that come to a consumer."""
+        if not self._is_acknowledged:
+            return outputs
+        messages = cast("list[Message[object]]", self.events)
+        if self._emits:
+            return [
+                Message(output, message.metadata, message.acknowledgement)
+                for output, message in zip(outputs, messages, strict=True)
+            ]
+        for message in messages:
+            message.acknowledgement.end(Outcome.DONE)
+        return []
 
     def failed_at(self, position: int, error: BaseException) -> None:
         """Take note that one event of those handed over failed."""
@@ -105,6 +126,8 @@ class EachHandler(CarefulHandler):
         handed, failures = self._handed, self.failures
         if not self._emits:
             check_nothing(self._counts.stage, returned)
+            if not failures and len(handed) == len(self._data):
+                self._flat = []
             return [()] * len(handed)
         if self._handle_each is not None:
             outputs = as_list(self._counts.stage, "handle_each", returned)
@@ -113,6 +136,9 @@ class EachHandler(CarefulHandler):
         outputs = as_list(self._counts.stage, "handle_events", returned)
         count = sum(position not in failures for position in handed) if failures else len(handed)
         self._check(outputs, count, "handle_events", "one output for each event that did not fail")
+        if not failures and len(handed) == len(self._data):
+            self._flat = outputs
+            return []
         if not failures:
             return [(output,) for output in outputs]
         rest = iter(outputs)
