@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 from pydantic import BaseModel
 
 from headrace.ground.counts import FamilySpec
+from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.process.timers import Timer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
@@ -26,6 +27,12 @@ CLOSED_EARLY: Final = "aggregate_closed_early_total"
 _LONGEST_SECONDS: Final = 86_400.0
 """A timer is set anew after a day, and so is one that came a little early."""
 _SHORTEST_SECONDS: Final = 0.001
+
+_FULL: Final = (
+    "stage %r has no room for a further group or window: it closes windows early, or counts what is in new groups as "
+    "overflow (said once; aggregate_closed_early_total counts the first); use groups with fewer values, or raise "
+    "`max_groups` or `max_windows`"
+)
 
 
 class _Tick:
@@ -49,7 +56,7 @@ class Aggregate(ProducerConsumer[object, object]):
     def __init__(self, options: AggregateOptions, wall: Callable[[], float] = time.time) -> None:
         """`wall` tells seconds since 1970."""
         self._options = options
-        self._reader = make_reader(options)
+        self._reader = make_reader(options, wall)
         self._windows = make_windows(options)
         self._wall = wall
         self._pace: Pace
@@ -57,6 +64,7 @@ class Aggregate(ProducerConsumer[object, object]):
         self._timer: Timer | None = None
         self._due = 0.0
         self._closed_early = 0
+        self._has_said_full = False
 
     def init(self) -> None:
         """Start the clock, and declare the metrics."""
@@ -89,10 +97,7 @@ class Aggregate(ProducerConsumer[object, object]):
         """Return the results of windows that close because time has gone on."""
         if isinstance(message, _Tick):
             self._timer = None
-            if any(self.askers().values()):
-                self._pace.tick(self._windows)
-            else:  # it is not the source that is silent
-                self._pace.taken(self._windows)
+            self._pace.tick(self._windows, is_blocked=not any(self.askers().values()))
         return self._results()
 
     def handle_complete(self) -> list[object]:
@@ -124,6 +129,9 @@ class Aggregate(ProducerConsumer[object, object]):
         self._open.set(mine, kept.windows)
         self._early.add(mine, kept.closed_early - self._closed_early)
         self._closed_early = kept.closed_early
+        if (kept.closed_early or kept.overflows) and not self._has_said_full:
+            self._has_said_full = True
+            LOG.warning(_FULL, self.name)
 
     def _wait(self) -> None:
         """Have word come when the next window may close, unless it comes early enough as it is."""

@@ -123,6 +123,9 @@ class AggregateOptions(BaseModel):
     idle: DurationField | None = Field(
         default=None, description="Without events for this long, the time of events goes on by the clock."
     )
+    max_ahead: DurationField | None = Field(
+        default=None, description="An event whose time is further ahead of the clock than this fails alone."
+    )
     max_groups: Annotated[CountField, Field(ge=1)] = Field(
         default=10_000, description="The most groups that are kept at once, in all windows together."
     )
@@ -163,7 +166,8 @@ class AggregateOptions(BaseModel):
 
     def _refuse_event_time(self) -> None:
         """Refuse what waits for events that are behind others."""
-        for key in ("out_of_order", "late", "lateness", "idle"):
+        keys = ["out_of_order", "late", "lateness", "idle", *(["max_ahead"] if self.time is None else [])]
+        for key in keys:
             if key in self.model_fields_set:
                 if self.window.count is None:
                     why = "without `time:`, when an event happened, none is out of order or late"

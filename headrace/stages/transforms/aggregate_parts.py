@@ -1,6 +1,7 @@
 """Puts together what `aggregate` is made of, as its options say: what it reads of events, and its windows."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from math import inf
 
 from headrace.stages.transforms.aggregate_options import AggregateOptions, ValueKeys
 from headrace.stages.windows.aligned_windows import AlignedWindows, Grid, Patience
@@ -12,10 +13,12 @@ from headrace.stages.windows.session_windows import SessionWindows
 from headrace.stages.windows.windows import Bounds, Windows
 
 
-def make_reader(options: AggregateOptions) -> Reader:
+def make_reader(options: AggregateOptions, wall: Callable[[], float]) -> Reader:
     """Return what reads events; an expression that several values are computed of is read once."""
     by = [Column(name, expression, is_number=False) for name, expression in options.by.items()]
-    return Reader(options.time, by, list(_columns(options.values).values()))
+    columns = list(_columns(options.values).values())
+    ahead = inf if options.max_ahead is None else options.max_ahead
+    return Reader(options.time, by, columns, lambda: wall() + ahead)
 
 
 def make_windows(options: AggregateOptions) -> Windows:

@@ -63,6 +63,7 @@ class AlignedWindows(Windows):
         self._grid = grid
         self._patience = patience
         self._groups = 0
+        self._overflows = 0
         self._forgotten = DAWN
         self._next_end = NEVER
         self._open: dict[int, _Window] = {}
@@ -106,7 +107,7 @@ class AlignedWindows(Windows):
 
     def statistics(self) -> Statistics:
         """Return what is kept, closed windows that may be revised included."""
-        return Statistics(self._groups, len(self._open) + len(self._closed), self.closed_early)
+        return Statistics(self._groups, len(self._open) + len(self._closed), self.closed_early, self._overflows)
 
     def held(self) -> int:
         """Return how many events are in open windows; of one that is in several, a part in each."""
@@ -222,6 +223,7 @@ class AlignedWindows(Windows):
         """Begin a group in a window, or the one of all for which there is no room; return its key."""
         if self._groups >= self.bounds.groups:
             key = self.plan.overflow
+            self._overflows += key not in window.cells
         if key not in window.cells:
             cell = window.cells[key] = Cell(self.plan.accumulators())
             window.add_rows[key] = cell.add_row

@@ -18,10 +18,10 @@ class Pace(Protocol):
         """Prepare for events that have come."""
 
     def taken(self, windows: Windows) -> None:
-        """Take note that events were taken in, or could not be."""
+        """Take note that events were taken in."""
 
-    def tick(self, windows: Windows) -> None:
-        """Raise the watermark as far as time has gone on."""
+    def tick(self, windows: Windows, *, is_blocked: bool) -> None:
+        """Raise the watermark as far as time has gone on; `is_blocked` says that no event could be taken in now."""
 
     def wait_seconds(self, windows: Windows) -> float | None:
         """Return how long the next window stays open at least if no event comes; None if for ever."""
@@ -39,12 +39,12 @@ class ArrivalPace:
 
     def begin(self, windows: Windows) -> None:
         """Raise the watermark to now: what has ended takes nothing more."""
-        self.tick(windows)
+        windows.advance(self._clock.now())
 
     def taken(self, windows: Windows) -> None:
         """Do nothing."""
 
-    def tick(self, windows: Windows) -> None:
+    def tick(self, windows: Windows, *, is_blocked: bool) -> None:
         """Raise the watermark to now."""
         windows.advance(self._clock.now())
 
@@ -76,8 +76,10 @@ class EventPace:
         self._at = self._passed()
         self._watermark = windows.watermark
 
-    def tick(self, windows: Windows) -> None:
-        """Raise the watermark once the silence is long enough."""
+    def tick(self, windows: Windows, *, is_blocked: bool) -> None:
+        """Raise the watermark once the silence is long enough, and is the source's own."""
+        if is_blocked:
+            self.taken(windows)
         silence = self._passed() - self._at
         if self._idle_seconds is not None and silence >= self._idle_seconds:
             windows.advance(self._watermark + int(silence * SECOND))

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Final
 
 from headrace.ground.expressions import Expression
 from headrace.stages.errors import BadEvent
-from headrace.stages.windows.moments import Moments, read_moments
+from headrace.stages.windows.moments import SECOND, Moments, moment_text, read_moments
 from headrace.stages.windows.numbers import numbers
 from headrace.stages.windows.plan import Row
 
@@ -41,17 +42,32 @@ class Reading:
 class Reader:
     """Reads events: `time`, if there is one, the groups `by`, and columns."""
 
-    def __init__(self, time: Expression | None, by: Sequence[Column], columns: Sequence[Column]) -> None:
+    def __init__(
+        self,
+        time: Expression | None,
+        by: Sequence[Column],
+        columns: Sequence[Column],
+        latest: Callable[[], float] = lambda: inf,
+    ) -> None:
+        """`latest` tells the time, in seconds since 1970, after which no event can have happened."""
         self._time = time
+        self._latest = latest
         self._by = tuple(by)
         self._columns = tuple(columns)
 
     def read(self, events: Sequence[object]) -> Reading:
         """Return what the events say. Raises `BadEvent` or `EvaluationError` if one of them does not fit."""
-        times = read_moments(self._time.column(events)) if self._time is not None and events else None
+        times = None if self._time is None or not events else self._times(self._time, events)
         groups = [column.read(events) for column in self._by]
         values = [column.read(events) for column in self._columns]
         return Reading(range(len(events)), times, _rows(groups, len(events)), _rows(values, len(events)))
+
+    def _times(self, time: Expression, events: Sequence[object]) -> Moments:
+        times = read_moments(time.column(events))
+        if times.highest > self._latest() * SECOND:
+            why = f"the event's time, {moment_text(times.highest)}, is further ahead of the clock than `max_ahead`"
+            raise BadEvent(why)
+        return times
 
     def read_each(self, events: Sequence[object], fail: Callable[[int, Exception], None]) -> Reading:
         """As `read`, one event at a time; what is wrong with one is told, with its position, and it is left out."""

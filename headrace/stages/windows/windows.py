@@ -30,11 +30,12 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What is kept now, and how many windows were closed before their time because there was no room."""
+    """What is kept now, and how often there was no room: windows closed before their time, windows with an overflow."""
 
     groups: int
     windows: int
     closed_early: int
+    overflows: int = 0
 
 
 class Windows(ABC):

@@ -129,6 +129,27 @@ async def test_events_that_cannot_be_read_fail_alone(caplog: pytest.LogCaptureFi
     assert len(said) == 2
 
 
+async def test_an_event_of_the_future_fails_alone_and_makes_none_late() -> None:
+    noon = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
+    events = at(noon - 70, noon + 3601, noon - 65, noon + 3599)
+    ran = await run(Producer.from_stream(events)(), Aggregate(options(**MINUTE, **N, max_ahead="1h"), lambda: noon))
+    assert column(ran, "n") == [2, 1]
+    assert ran.stages[1].errors == {"BadEvent": 1}
+    assert ran.stages[1].discarded["late"] == 0
+
+
+@pytest.mark.parametrize("bounds", [{"max_groups": 2}, {"max_windows": 1}])
+async def test_that_there_is_no_room_is_said_once(bounds: dict[str, int], caplog: pytest.LogCaptureFixture) -> None:
+    events = [{"at": 100 * n, "who": n} for n in range(9)]
+    keys = {**MINUTE, **N, **bounds, "by": {"who": "event.who"}, "out_of_order": "1h"}
+    ran = await run_events(events, aggregate(**keys), max_demand=1)
+    assert sum(int(str(n)) for n in column(ran, "n")) == 9
+    said = [record.getMessage() for record in caplog.records if "has no room" in record.getMessage()]
+    assert len(said) == 1
+    assert "raise `max_groups` or `max_windows`" in said[0]
+    assert ("overflow" in column(ran, "who")) is ("max_groups" in bounds)
+
+
 class Told(Producer[object]):
     """Emits events as messages, and notes what it is told."""
 
@@ -341,6 +362,7 @@ stages:
         ({"time": None, "late": "drop"}, "without `time:`"),
         ({"time": None, "out_of_order": "1s"}, "without `time:`"),
         ({"time": None, "idle": "1s"}, "without `time:`"),
+        ({"time": None, "max_ahead": "1s"}, "without `time:`"),
         ({"window": {"count": 3}, "out_of_order": "1s"}, "waits for no time"),
         ({"late": "update"}, "needs `lateness:`"),
         ({"lateness": "1m"}, "nothing else has it"),

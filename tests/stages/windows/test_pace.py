@@ -64,11 +64,11 @@ def test_windows_by_arrival_close_by_the_clock() -> None:
     pace.taken(made)
     assert pace.wait_seconds(made) == 7
     clocks.move(6.5)
-    pace.tick(made)
+    pace.tick(made, is_blocked=False)
     assert made.results() == []
     assert pace.wait_seconds(made) == 0.5
     clocks.move(0.5)
-    pace.tick(made)
+    pace.tick(made, is_blocked=False)
     assert [row[3] for row in found(made.results())] == [1]
     assert pace.wait_seconds(made) is None
 
@@ -95,7 +95,7 @@ def test_events_that_say_the_time_leave_windows_open_for_ever() -> None:
     take(made, [(5 * SECOND, "a", 1)])
     pace.taken(made)
     clocks.move(10**6)
-    pace.tick(made)
+    pace.tick(made, is_blocked=False)
     assert made.results() == []
     assert pace.wait_seconds(made) is None
 
@@ -107,16 +107,40 @@ def test_once_no_event_has_come_for_a_while_all_the_time_that_passed_counts() ->
     pace.taken(made)
     assert pace.wait_seconds(made) == 7
     clocks.move(2.5)
-    pace.tick(made)
+    pace.tick(made, is_blocked=False)
     assert made.watermark == 3 * SECOND
     clocks.move(4.25)
-    pace.tick(made)
+    pace.tick(made, is_blocked=False)
     assert made.results() == []
     assert pace.wait_seconds(made) == 0.25
     clocks.move(0.25)
-    pace.tick(made)
+    pace.tick(made, is_blocked=False)
     assert [row[3] for row in found(made.results())] == [1]
     assert pace.wait_seconds(made) is None
+
+
+def test_silence_is_not_the_sources_while_no_event_could_be_taken() -> None:
+    clocks, made = Clocks(), windows()
+    pace = EventPace(lambda: clocks.passed, 3)
+    take(made, [(5 * SECOND, "a", 1)])
+    pace.taken(made)
+    for _ in range(10):
+        clocks.move(6.9)
+        pace.tick(made, is_blocked=True)
+    assert made.results() == []
+    assert pace.wait_seconds(made) == 7
+    clocks.move(7)
+    pace.tick(made, is_blocked=False)
+    assert len(made.results()) == 1
+
+
+def test_windows_by_arrival_close_though_no_event_could_be_taken() -> None:
+    clocks, made = Clocks(), windows()
+    pace = ArrivalPace(clocks.steady())
+    take(made, [(pace.moment(), "a", 1)])
+    clocks.move(10)
+    pace.tick(made, is_blocked=True)
+    assert len(made.results()) == 1
 
 
 def test_it_waits_at_least_as_long_as_it_is_told_and_anew_after_each_event() -> None:
@@ -129,8 +153,8 @@ def test_it_waits_at_least_as_long_as_it_is_told_and_anew_after_each_event() -> 
     pace.taken(made)
     assert pace.wait_seconds(made) == 30
     clocks.move(29)
-    pace.tick(made)
+    pace.tick(made, is_blocked=False)
     assert made.watermark == 9 * SECOND
     clocks.move(1)
-    pace.tick(made)
+    pace.tick(made, is_blocked=False)
     assert made.watermark == 39 * SECOND
