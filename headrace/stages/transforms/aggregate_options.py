@@ -26,6 +26,9 @@ class WindowKeys(BaseModel):
     )
     hopping: DurationField | None = Field(default=None, description="Windows of this length that overlap; see `every`.")
     every: DurationField | None = Field(default=None, description="How often a hopping window begins.")
+    offset: DurationField | None = Field(
+        default=None, description="How long after the full interval (since 1970, UTC) tumbling and hopping ones begin."
+    )
     session: DurationField | None = Field(
         default=None, description="A group's events until there are none for this long."
     )
@@ -49,7 +52,14 @@ class WindowKeys(BaseModel):
         if self.every is not None and self.hopping is not None and self.every > self.hopping:
             why = "windows that begin more seldom than they are long would leave events out: make it shorter"
             raise refused("bad_value", why, path=["every"])
+        self._check_offset()
         return self
+
+    def _check_offset(self) -> None:
+        every = self.every or self.tumbling
+        if self.offset is not None and (every is None or self.offset >= every):
+            why = "it is less than the time between two windows, and sessions and counts have none"
+            raise refused("bad_value", why, path=["offset"])
 
 
 class ValueKeys(BaseModel):

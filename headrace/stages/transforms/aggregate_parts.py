@@ -32,7 +32,8 @@ def make_windows(options: AggregateOptions) -> Windows:
     size = _microseconds(window.tumbling or window.hopping or 0.0)
     every = size if window.every is None else _microseconds(window.every)
     patience = Patience(out_of_order, _microseconds(options.lateness or 0.0))
-    return AlignedWindows(plan, bounds, Grid(size, every), patience)
+    grid = Grid(size, every, _microseconds(window.offset or 0.0))
+    return AlignedWindows(plan, bounds, grid, patience)
 
 
 def _plan(options: AggregateOptions) -> Plan:

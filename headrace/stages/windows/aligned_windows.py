@@ -10,10 +10,11 @@ from headrace.stages.windows.windows import NEVER, Bounds, Statistics, Windows
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Windows of `size` that begin at every multiple of `every`, which is at most `size`; all in microseconds."""
+    """Windows of `size` that begin `offset` after each multiple of `every`, which is at most `size`; in microseconds."""
 
     size: int
     every: int
+    offset: int = 0
 
     @property
     def most(self) -> int:
@@ -22,15 +23,15 @@ class Grid:
 
     def first_end_after(self, moment: int) -> int:
         """Return the first of all windows' ends that is later."""
-        return ((moment - self.size) // self.every + 1) * self.every + self.size
+        return self.last_start_of(moment - self.size) + self.every + self.size
 
-    def last_end_of(self, moment: int) -> int:
-        """Return the end of the last window that a moment is in."""
-        return moment // self.every * self.every + self.size
+    def last_start_of(self, moment: int) -> int:
+        """Return the start of the last window that a moment is in."""
+        return (moment - self.offset) // self.every * self.every + self.offset
 
     def has_alike(self, lowest: int, highest: int) -> bool:
         """Whether all moments between two are in the same windows, as far as that is quickly told."""
-        return self.size % self.every == 0 and lowest // self.every == highest // self.every
+        return self.size % self.every == 0 and self.last_start_of(lowest) == self.last_start_of(highest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class AlignedWindows(Windows):
         grid, out_of_order = self._grid, self._patience.out_of_order
         is_one_step = times.highest < self._next_turn() + out_of_order
         if is_one_step and grid.has_alike(times.lowest, times.highest) and self._is_on_time(times.lowest):
-            last = times.lowest // grid.every * grid.every
+            last = grid.last_start_of(times.lowest)
             for back in range(0, grid.size, grid.every):
                 self._add_alike(last - back, keys, rows)
             self._added(times.count)
@@ -152,7 +153,7 @@ class AlignedWindows(Windows):
 
     def _is_on_time(self, time: int) -> bool:
         """Whether one of an event's windows still takes it."""
-        return self._grid.last_end_of(time) > self._horizon()
+        return self._grid.last_start_of(time) + self._grid.size > self._horizon()
 
     def _on_time(self, times: list[int]) -> tuple[Sequence[int], Sequence[int]]:
         """Return the positions of the events that some window still takes, and of the others."""
@@ -164,8 +165,8 @@ class AlignedWindows(Windows):
 
     def _put(self, times: list[int], keys: Sequence[object], rows: Sequence[Row]) -> None:
         """Add a row to each window that its event is in, while nothing closes."""
-        size, every = self._grid.size, self._grid.every
-        lasts = [time // every * every for time in times]
+        size, every, offset = self._grid.size, self._grid.every, self._grid.offset
+        lasts = [(time - offset) // every * every + offset for time in times]
         for back in range(0, self._grid.most * every, every):
             starts = [last - back for last in lasts] if back else lasts
             if back + every > size:  # only the first part of an interval is in its oldest window

@@ -118,6 +118,12 @@ async def test_hopping_session_and_count_windows_have_their_shapes() -> None:
     assert column(count, "window_end") == ["1970-01-01T00:01:01Z", "1970-01-01T00:03:20Z"]
 
 
+async def test_a_week_can_begin_on_a_monday() -> None:
+    events: list[object] = [{"at": "2026-11-22T23:59:59Z"}, {"at": "2026-11-23T00:00:00Z"}]
+    ran = await run_events(events, aggregate(window={"tumbling": "1w", "offset": "4d"}, time="event.at", **N))
+    assert column(ran, "window_start") == ["2026-11-16T00:00:00Z", "2026-11-23T00:00:00Z"]
+
+
 async def test_events_that_cannot_be_read_fail_alone(caplog: pytest.LogCaptureFixture) -> None:
     events = [*at(5, 6, n=1), *at(7, n="1"), *at("never", n=1), {"n": 1}, *at(8, n=1)]
     ran = await run_events(events, aggregate(**MINUTE, values={"n": "count", "sum": {"sum": "event.n"}}))
@@ -345,6 +351,9 @@ stages:
         ({"window": {"tumbling": "1m", "every": "1m"}}, "no other has it"),
         ({"window": {"hopping": "1m", "every": "2m"}}, "would leave events out"),
         ({"window": {"tumbling": "0s"}}, "1us or more"),
+        ({"window": {"tumbling": "1m", "offset": "1m"}}, "less than the time between two windows"),
+        ({"window": {"hopping": "5m", "every": "1m", "offset": "2m"}}, "less than the time between two windows"),
+        ({"window": {"session": "5m", "offset": "2m"}}, "sessions and counts have none"),
         ({"window": {"tumbling": "100000d"}}, "a hundred years or less"),
         ({"window": {"hopping": "1h", "every": "1s"}}, "in 3600 windows, more than `max_windows`"),
         ({"window": {"count": 0}}, "greater than or equal to 1"),

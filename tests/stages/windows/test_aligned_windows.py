@@ -13,7 +13,9 @@ from headrace.stages.windows.windows import NEVER, Bounds
 from tests.stages.windows.windowing import BY_TEAM, Event, aligned, found, take
 
 TUMBLING = Grid(10, 10)
-GRIDS = st.sampled_from([TUMBLING, Grid(10, 5), Grid(10, 3), Grid(7, 7), Grid(9, 2), Grid(1, 1)])
+GRIDS = st.sampled_from(
+    [TUMBLING, Grid(10, 5), Grid(10, 3), Grid(7, 7), Grid(9, 2), Grid(1, 1), Grid(10, 10, 4), Grid(9, 2, 1)]
+)
 EVENTS = st.lists(st.tuples(st.integers(-40, 100), st.sampled_from("ab"), st.integers(-9, 9)), max_size=40)
 SIZES = st.lists(st.integers(0, 9), max_size=12)
 

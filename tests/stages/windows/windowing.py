@@ -53,7 +53,8 @@ def aligned(grid: Grid, patience: Patience, events: Iterable[Event]) -> Told:
     watermark = -(10**18)
     told = Told({}, [])
     for position, (at, team, n) in enumerate(events):
-        starts = [at // grid.every * grid.every - back * grid.every for back in range(grid.most)]
+        last = at - (at - grid.offset) % grid.every
+        starts = [last - back * grid.every for back in range(grid.most)]
         mine = [start for start in starts if start + grid.size > at]
         taking = [start for start in mine if start + grid.size + patience.lateness > watermark]
         for start in taking:
