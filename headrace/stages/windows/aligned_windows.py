@@ -10,7 +10,7 @@ from headrace.stages.windows.windows import NEVER, Bounds, Statistics, Windows
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Windows of `size` that begin `offset` after each multiple of `every`, which is at most `size`; in microseconds."""
+    """Windows of `size` that begin `offset` after each multiple of `every`, at most `size`; all in microseconds."""
 
     size: int
     every: int
