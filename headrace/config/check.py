@@ -180,7 +180,8 @@ class _Check:
         stem = PurePath(self.source.file).stem
         name = keys.name or (stem if is_name(stem) else DEFAULT_NAME)
         mask = Mask(self.conditions.surroundings.given)
-        return Config(name, keys.listen, stages, metrics, self.source, self.name_span, mask, jobs, keys.dead_letters)
+        kept, stall_seconds = keys.dead_letters, keys.stall_after
+        return Config(name, keys.listen, stages, metrics, self.source, self.name_span, mask, jobs, kept, stall_seconds)
 
 
 def _part(found: Found, *, common: bool) -> Found:

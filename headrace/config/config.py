@@ -27,7 +27,8 @@ class ConfiguredStage:
 class Config:
     """A pipeline as its file describes it.
 
-    `listen` is None where the file says `off`, and `jobs` and `dead_letters` where it has none.
+    `listen` is None where the file says `off`, and `jobs` and `dead_letters` where it has none;
+    `stall_seconds` is None where stages are never named as stalled.
     `source` is the text it was made of, and `name_span` where its name stands in it. `mask` hides what
     variables gave.
     """
@@ -41,6 +42,7 @@ class Config:
     mask: Mask = field(repr=False)
     jobs: ConfiguredJobs | None = None
     dead_letters: DeadLettersKeys | None = None
+    stall_seconds: float | None = None
 
     @property
     def file(self) -> str:

@@ -7,6 +7,7 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    PlainValidator,
     SecretStr,
     ValidationInfo,
     field_validator,
@@ -18,10 +19,12 @@ from headrace.config.dead_letters import DeadLettersField
 from headrace.config.dispatch import DispatcherKeys, long_form
 from headrace.config.handling import HandlingKeys
 from headrace.config.keys import Keys
+from headrace.ground.units import UnitError, parse_duration
 from headrace.pipeline.demand.buffer import Keep
 from headrace.pipeline.stage.subscription import CancelMode
+from headrace.pipeline.topology.stall import STALL_SECONDS
 from headrace.stages.address import Address
-from headrace.stages.options import AddressField, CountField, ExpressionField
+from headrace.stages.options import AddressField, CountField, ExpressionField, refused
 
 DEFAULT_ADDRESS = Address("127.0.0.1", 9470)
 
@@ -64,6 +67,21 @@ def _listener(value: object) -> object:
         why = "it must be host:port, a mapping with `address:`, or the word off"
         raise PydanticCustomError("bad_value", "{why}", {"why": why})
     return value
+
+
+def _stall_after(value: object) -> float | None:
+    """Return seconds; None for the word off."""
+    if value == "off":
+        return None
+    try:
+        seconds = parse_duration(value)
+    except UnitError as error:
+        refusal = refused("bad_value", error.why, hint=error.hint, is_predicate=True)
+    else:
+        if seconds > 0:
+            return seconds
+        refusal = refused("bad_value", "must be above 0s, or the word off", is_predicate=True)
+    raise refusal
 
 
 def _folders(value: object) -> object:
@@ -130,5 +148,6 @@ class PipelineKeys(Keys):
     listen: Annotated[ListenKeys | None, BeforeValidator(_listener)] = ListenKeys(address=DEFAULT_ADDRESS)
     python_path: Annotated[tuple[str, ...], BeforeValidator(_folders)] = ()
     jobs: object = None
+    stall_after: Annotated[float | None, PlainValidator(_stall_after, json_schema_input_type=str)] = STALL_SECONDS
     dead_letters: DeadLettersField = None
     stages: dict[str, object] = Field(default={}, min_length=1)

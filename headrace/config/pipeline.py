@@ -55,6 +55,7 @@ class Pipeline(Topology):
         pipeline.config = config
         if config.jobs is not None:
             pipeline.jobs = build_jobs(config.jobs)
+        pipeline.stall_seconds = config.stall_seconds
         if config.dead_letters is not None:
             pipeline.dead_letters = build_dead_letters(config.dead_letters)
         build(config, pipeline, pipeline.jobs)

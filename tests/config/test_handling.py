@@ -122,3 +122,15 @@ async def test_os_processes_run_the_function_of_a_map(monkeypatch: pytest.Monkey
 def test_editors_know_the_keys() -> None:
     text = str(schema(catalogue()))
     assert all(f"'{key}'" in text for key in ("retry", "concurrency", "executor", "ordered", "timeout", "max_backoff"))
+
+
+@pytest.mark.parametrize(("said", "seconds"), [("", 60.0), ("stall_after: 5m\n", 300.0), ("stall_after: off\n", None)])
+def test_a_config_says_after_how_long_a_stall_is_named(said: str, seconds: float | None) -> None:
+    assert Pipeline.from_text(said + config("retry: 2")).stall_seconds == seconds
+
+
+@pytest.mark.parametrize(("said", "why"), [("0s", "must be above 0s, or the word off"), ("soon", "is not a duration")])
+def test_a_stall_takes_a_time(said: str, why: str) -> None:
+    (finding,) = findings(f"stall_after: {said}\n" + config("retry: 2"))
+    assert (finding.code, finding.line) == ("bad-value", 1)
+    assert why in finding.message

@@ -22,7 +22,15 @@ def stage(name: str) -> dict[str, object]:
 
 def test_the_top_has_its_keys_and_no_others() -> None:
     found = made()
-    assert list(found["properties"]) == ["name", "listen", "python_path", "jobs", "dead_letters", "stages"]
+    assert list(found["properties"]) == [
+        "name",
+        "listen",
+        "python_path",
+        "jobs",
+        "stall_after",
+        "dead_letters",
+        "stages",
+    ]
     assert json.dumps([found["additionalProperties"], found["anyOf"]]) == (
         '[false, [{"required": ["stages"]}, {"required": ["jobs"]}]]'
     )

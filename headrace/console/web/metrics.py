@@ -116,6 +116,11 @@ STAGE_METRICS: Final = (
         _buffer_limit,
     ),
     _StageMetric(
+        "headrace_stage_stalled",
+        "Whether events wait at a stage, none has gone on for the time of a stall, and it holds the others.",
+        lambda stage: int(stage.stall is not None),
+    ),
+    _StageMetric(
         "headrace_stage_in_flight_events",
         "Events delivered to a stage that it has not handled yet.",
         lambda stage: stage.in_flight_events,

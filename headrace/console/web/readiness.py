@@ -29,13 +29,18 @@ def readiness(
 ) -> Readiness:
     """Judge a pipeline: ready when it runs and every stage does its work or has completed it.
 
+    It is "degraded", and not ready, while a stage holds the others: `stalls` names it in a sentence.
+
     Whoever is not trusted sees the class of an error only, for its sentence may hold data; `mask` hides for all what
     must not be shown.
     """
     stages = () if snapshot is None else snapshot.stages
-    is_ready = state == "running" and all(stage.state in _AT_WORK for stage in stages)
+    at_work = all(stage.state in _AT_WORK for stage in stages)
+    stalls = [str(stage.stall) for stage in stages if stage.stall is not None]
+    said = "degraded" if stalls and state == "running" else state
     told = [_stage(stage, mask, is_trusted=is_trusted) for stage in stages]
-    return Readiness(is_ready, {"ready": is_ready, "pipeline": name, "state": state, "stages": told})
+    body = {"ready": said == "running" and at_work, "pipeline": name, "state": said, "stalls": stalls, "stages": told}
+    return Readiness(said == "running" and at_work, body)
 
 
 def with_jobs(
@@ -58,6 +63,16 @@ def with_jobs(
     }
     is_ready = judged.is_ready and error is None
     return Readiness(is_ready, {**judged.body, "ready": is_ready, "jobs": jobs})
+
+
+def with_letters(
+    judged: Readiness, error: str | None, *, is_trusted: bool, mask: Callable[[str], str] = str
+) -> Readiness:
+    """Return the same with the store of dead letters: when it cannot be asked, for `error`, it is not ready."""
+    told = error if error is None else mask(error) if is_trusted else "the store cannot be asked"
+    letters = {"store": "open" if error is None else "failed", "error": told}
+    is_ready = judged.is_ready and error is None
+    return Readiness(is_ready, {**judged.body, "ready": is_ready, "dead_letters": letters})
 
 
 def _stage(stage: StageSnapshot, mask: Callable[[str], str], *, is_trusted: bool) -> dict[str, object]:

@@ -1,7 +1,6 @@
 """One run of a graph: the only room that knows in which order stages start, drain and stop."""
 
 import asyncio
-from collections import deque
 from collections.abc import Mapping
 from contextvars import copy_context
 from typing import Final
@@ -30,13 +29,9 @@ from headrace.pipeline.topology.link import (
     taking,
 )
 from headrace.pipeline.topology.outcome import RunOutcome
+from headrace.pipeline.topology.stall import STALL_SECONDS
 from headrace.pipeline.topology.target import full_target
-
-LAG_SECONDS: Final = 0.25
-"""How often the loop's lag is measured."""
-
-LAGS_KEPT: Final = 60
-"""Measurements kept: those of the last 15 seconds."""
+from headrace.pipeline.topology.watch import LAG_SECONDS, Watch
 
 DRAIN_SECONDS: Final = 30.0
 """How long a drain may take unless told otherwise."""
@@ -58,14 +53,15 @@ class Run:
         self.supervisor = supervisor
         self._cancel: CancelMode = cancel
         self.drain_seconds = DRAIN_SECONDS
+        self.stall_seconds: float | None = STALL_SECONDS
         self.is_draining = False
         self.is_drained = False
         self.is_stopping = False
-        self._lags: deque[float] = deque(maxlen=LAGS_KEPT)
         self._lag_task: asyncio.Task[None] | None = None
         scheduler.interrupted = self.interrupt
         self.over: asyncio.Future[None] = scheduler.loop.create_future()
         self.processes: dict[str, StageProcess] = {}
+        self.watch = Watch(self.processes, scheduler.clock, None)
         self.subscriptions: list[Subscription] = []
         self._restart_types = {name: spec.settings.restart for name, spec in specs.items()}
         for spec in ordered(specs):
@@ -83,8 +79,9 @@ class Run:
         Raises `StartFailed` when a stage's `init` fails, or the stages that were started first make the run fail; all
         that was started is stopped before.
         """
-        measuring = every(LAG_SECONDS, self._lags.append)
-        self._lag_task = self.scheduler.start_task(measuring, copy_context(), f"{self.name} loop lag")
+        self.watch = Watch(self.processes, self.scheduler.clock, self.stall_seconds)
+        looking = every(LAG_SECONDS, self.watch.look)
+        self._lag_task = self.scheduler.start_task(looking, copy_context(), f"{self.name} watch")
         self._lag_task.add_done_callback(self._loop_closes)
         self.supervisor.buried.add_done_callback(lambda _: self._supervisor_ended())
         self.supervisor.start()
@@ -101,11 +98,6 @@ class Run:
             if reason is None or not isinstance(error, ProcessError):
                 raise
             raise StartFailed(self.name, reason) from reason
-
-    @property
-    def loop_lag_seconds(self) -> float:
-        """The most by which the loop's timers came late, of the last 15 seconds."""
-        return max(self._lags, default=0.0)
 
     def process(self, name: str) -> StageProcess:
         """Return the process of a stage; raises `GraphError` when there is no stage of that name."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from headrace.ground.counts import Family
 from headrace.pipeline.topology.graph import Kind
+from headrace.pipeline.topology.stall import Stall
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class StageSnapshot:
     in_flight_events: int
     latency: HistogramSnapshot | None
     families: tuple[Family, ...]
+    stall: Stall | None = None
 
 
 @dataclass(frozen=True, slots=True)

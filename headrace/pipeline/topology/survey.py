@@ -20,7 +20,7 @@ def survey(run: Run, state: str) -> TopologySnapshot:
         state=state,
         stages=tuple(_stage(process, run) for process in run.processes.values()),
         edges=_edges(run.subscriptions),
-        loop_lag_seconds=run.loop_lag_seconds,
+        loop_lag_seconds=run.watch.loop_lag_seconds,
     )
 
 
@@ -49,6 +49,7 @@ def _stage(process: StageProcess, run: Run) -> StageSnapshot:
         in_flight_events=0 if inlet is None else inlet.in_flight(),
         latency=_histogram(process.latency) if isinstance(process, ConsumerProcess) else None,
         families=counts.families.copy(),
+        stall=run.watch.stalls.get(process.name),
     )
 
 

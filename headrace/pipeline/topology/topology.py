@@ -28,6 +28,7 @@ from headrace.pipeline.topology.office import DeadLetterOffice
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.run import DRAIN_SECONDS, Run
 from headrace.pipeline.topology.snapshot import TopologySnapshot
+from headrace.pipeline.topology.stall import STALL_SECONDS
 from headrace.pipeline.topology.survey import survey
 
 _ANY_SETTINGS: Final = StageSettings()
@@ -53,6 +54,10 @@ class Topology:
     set_aside: SetAside | None = None
     """What else is to be done with events that stages give up, where there are no `dead_letters`; set it before the
     start."""
+
+    stall_seconds: float | None = STALL_SECONDS
+    """After how long a stage at which events wait, and none goes on, is named as one that holds the others; None for
+    never. Set it before the start."""
 
     needs_stages: bool = True
     """Whether a run without any stage is a mistake; set it before the start."""
@@ -177,6 +182,7 @@ class Topology:
         set_aside = self.set_aside if office is None else office.set_aside
         run = self._run = Run(self.name, self._specs, self._cancel, supervisor, set_aside)
         run.drain_seconds = self.drain_seconds
+        run.stall_seconds = self.stall_seconds
         if office is not None:
             await office.attach(run)
         await run.start()

@@ -27,6 +27,7 @@ STAGE_METRICS = {
     "headrace_stage_errors_total": {"error_type"},
     "headrace_stage_retries_total": set[str](),
     "headrace_stage_dead_lettered_total": set[str](),
+    "headrace_stage_stalled": set[str](),
     "headrace_stage_handle_duration_seconds_bucket": {"le"},
     "headrace_stage_handle_duration_seconds_sum": set[str](),
     "headrace_stage_handle_duration_seconds_count": set[str](),
