@@ -2,10 +2,12 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from headrace.config.config import Config, ConfiguredStage
 from headrace.config.files import load_files
 from headrace.config.findings import ConfigError
+from headrace.config.guarantees import guarantees
 from headrace.config.jobs_check import ConfiguredJobs
 from headrace.config.model import SubscriptionKeys
 from headrace.console.cli.exit_code import ExitCode
@@ -35,7 +37,7 @@ def check_files(files: Sequence[str], *, imports: bool, as_json: bool) -> ExitCo
 
 
 def as_text(config: Config) -> str:
-    """Return a line for the file, one for each stage with its edges, and one for each metric below its stage."""
+    """Return a line for the file, one for each stage with its edges, each metric, and what each path guarantees."""
     where = "does not listen" if config.listen is None else f"listens on {config.listen.address}"
     lines = [f"{config.file}: fine. The pipeline {config.name} {where} and has {len(config.stages)} stages:"]
     names = max((len(stage.name) for stage in config.stages), default=0)
@@ -44,6 +46,7 @@ def as_text(config: Config) -> str:
         edges = f"  <- {', '.join(map(_edge, stage.keys.subscribe_to))}" if stage.keys.subscribe_to else ""
         lines.append(f"  {stage.name:{names}}  {stage.type.name:{types}}{edges}".rstrip())
         lines += [f"  {'':{names}}  exports {export.name}" for export in config.exports if export.stage == stage.name]
+    lines += [f"  {guarantee}" for guarantee in guarantees(config)]
     return "\n".join([*lines, *(jobs_text(config.jobs) if config.jobs else ())])
 
 
@@ -68,6 +71,7 @@ def as_values(config: Config) -> dict[str, object]:
         "pipeline": config.name,
         "listen": None if config.listen is None else str(config.listen.address),
         "stages": [_stage(stage) for stage in config.stages],
+        "guarantees": [asdict(guarantee) for guarantee in guarantees(config)],
         "jobs": None if config.jobs is None else _jobs(config.jobs),
         "metrics": [{"metric": found.name, "kind": found.kind, "stage": found.stage} for found in config.exports],
     }

@@ -98,6 +98,9 @@ class Stage(GenServer):
     known_discards: ClassVar[tuple[str, ...]] = ()
     """Reasons for which this stage discards events; they are counted from 0."""
 
+    at_most_once: ClassVar[str] = ""
+    """Why events may be lost here that their source could have sent again, as a clause; empty where none are."""
+
     one_to_one: ClassVar[bool] = False
     """Of a stage with `per_event`: whether `handle_events` returns exactly one output for each event that did not fail.
 

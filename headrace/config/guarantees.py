@@ -1,0 +1,73 @@
+"""What the paths of a config guarantee: whether an event that a source took in can be lost on its way to a sink."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from headrace.config.config import Config, ConfiguredStage
+
+Delivery = Literal["at-least-once", "at-most-once"]
+"""Whether each event arrives, perhaps more than once, or at most once, perhaps never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guarantee:
+    """What holds for all ways from a source to a sink, and why."""
+
+    source: str
+    sink: str
+    delivery: Delivery
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.source} -> {self.sink}: {self.delivery}, because {self.why}"
+
+
+def guarantees(config: Config) -> list[Guarantee]:
+    """Return one for each source and sink that are linked, in the order of the file."""
+    stages = {stage.name: stage for stage in config.stages}
+    return [
+        _guarantee(stages[source], sink, stages)
+        for source in stages
+        if stages[source].type.kind == "producer"
+        for sink in stages
+        if stages[sink].type.kind == "consumer" and source in _upstream(sink, stages)
+    ]
+
+
+def _upstream(name: str, stages: Mapping[str, ConfiguredStage]) -> dict[str, None]:
+    """Return a stage and all those that events come through to it."""
+    found = {name: None}
+    rest = [name]
+    while rest:
+        for keys in stages[rest.pop()].keys.subscribe_to:
+            if keys.stage not in found:
+                found[keys.stage] = None
+                rest.append(keys.stage)
+    return found
+
+
+def _guarantee(source: ConfiguredStage, sink: str, stages: Mapping[str, ConfiguredStage]) -> Guarantee:
+    if not takes_back(source):
+        why = f"a {source.type.name} stage cannot take an event back"
+        return Guarantee(source.name, sink, "at-most-once", why)
+    between = (name for name in _upstream(sink, stages) if source.name in _upstream(name, stages))
+    for name, why in _losses(between, stages):
+        return Guarantee(source.name, sink, "at-most-once", f"of {name}: {why}")
+    why = f"{source.name} hears what became of each event, and takes back what failed"
+    return Guarantee(source.name, sink, "at-least-once", why)
+
+
+def _losses(names: Iterator[str], stages: Mapping[str, ConfiguredStage]) -> Iterator[tuple[str, str]]:
+    """Yield the stages that let go of events before they are through, each with why."""
+    for name in names:
+        why = stages[name].type.stage.at_most_once
+        if why:
+            yield name, why
+
+
+def takes_back(source: ConfiguredStage) -> bool:
+    """Tell whether a source can take an event back, as its options may say."""
+    kind = source.type
+    stage = kind.stage if kind.needs_jobs else kind.make(source.options)
+    return bool(getattr(stage, "emits_messages", False))
