@@ -11,7 +11,7 @@ from headrace.console.cli.letter_selection import LetterSelection, rate_of
 from headrace.console.cli.letter_target import LetterTarget, OpenLetters
 from headrace.console.cli.letter_view import letter_lines, letter_table
 from headrace.console.cli.output import print_json
-from headrace.console.letter_values import letter_values
+from headrace.console.letter_values import LIST_CHARACTERS, letter_values
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetters, LetterFilter
 
 Change = Callable[[DeadLetters, LetterFilter], Awaitable[int]]
@@ -64,7 +64,9 @@ async def list_letters(target: LetterTarget, selection: LetterSelection, page: P
     """Print the newest letters first."""
     async with target.opened() as letters:
         which = replace(selection.filter(letters.pipeline), is_marked=True if page.only_marked else None)
-        found = await letters.store.find(replace(which, before_id=page.before_id), page.limit)
+        found = await letters.store.find(
+            replace(which, before_id=page.before_id), page.limit, most_characters=LIST_CHARACTERS
+        )
         total = await letters.store.count(which)
     if as_json:
         values = [letter_values(letter, is_whole=False) for letter in found]

@@ -14,10 +14,18 @@ from headrace import __version__
 from headrace.config.jobs_build import registries_of
 from headrace.config.model import ListenKeys
 from headrace.config.pipeline import Pipeline
+from headrace.console.web.dead_letter_api import (
+    CANCEL_PATH,
+    DROP_PATH,
+    LIST_PATH,
+    ONE_PATH,
+    REPLAY_PATH,
+    DeadLetterApi,
+)
 from headrace.console.web.door import TRUSTED, Door, rules
 from headrace.console.web.exposition import Exposer
 from headrace.console.web.job_metrics import JobsProbe
-from headrace.console.web.readiness import readiness, with_jobs
+from headrace.console.web.readiness import readiness, with_jobs, with_letters
 from headrace.console.web.registry_api import PATH, Registries, RegistryApi
 from headrace.pipeline.topology.snapshot import TopologySnapshot
 from headrace.pipeline.topology.topology import Topology
@@ -32,6 +40,8 @@ headrace {version}: the pipeline {name} is {state}.
 
 _REGISTRIES: Final = "\n/api/registry/NAME/KEY  PUT starts the work of a key, GET says what came of it; NAME: {names}\n"
 
+_LETTERS: Final = "\n/api/dead-letters  events that stages gave up\n"
+
 
 class _Answers:
     """The endpoints, over one pipeline, which may not have been started yet."""
@@ -41,7 +51,8 @@ class _Answers:
         self._mask = mask
         jobs = topology.jobs if isinstance(topology, Pipeline) else None
         self._probe = None if jobs is None else JobsProbe(jobs)
-        self.exposer = Exposer(self._snapshot, self._probe)
+        self.letters = DeadLetterApi(topology, mask)
+        self.exposer = Exposer(self._snapshot, self._probe, self.letters.counts)
         self.registry = RegistryApi(_registries(topology), lambda: topology.state == "running", mask)
 
     def _snapshot(self) -> TopologySnapshot | None:
@@ -51,7 +62,8 @@ class _Answers:
         topology = self._topology
         text = _INDEX.format(version=__version__, name=topology.name, state=topology.state)
         names = ", ".join(sorted(_registries(topology)))
-        return PlainTextResponse(text + (_REGISTRIES.format(names=names) if names else ""))
+        text += _REGISTRIES.format(names=names) if names else ""
+        return PlainTextResponse(text + (_LETTERS if topology.dead_letters is not None else ""))
 
     async def metrics(self, request: Request) -> Response:
         text = await self.exposer.scrape(request.headers.get("accept", ""))
@@ -68,6 +80,9 @@ class _Answers:
         if self._probe is not None:
             error = await self._probe.error()
             judged = with_jobs(judged, self._probe.jobs.statistics(), error, is_trusted=is_trusted, mask=self._mask)
+        if topology.dead_letters is not None and topology.state == "running":
+            error = await self.letters.error()
+            judged = with_letters(judged, error, is_trusted=is_trusted, mask=self._mask)
         return JSONResponse(judged.body, 200 if judged.is_ready else 503)
 
 
@@ -92,6 +107,11 @@ async def listener_app(
         Route("/ready", answers.ready),
         Route(PATH, answers.registry.get, methods=["GET"]),
         Route(PATH, answers.registry.put, methods=["PUT"]),
+        Route(LIST_PATH, answers.letters.list, methods=["GET"]),
+        Route(ONE_PATH, answers.letters.show, methods=["GET"]),
+        Route(REPLAY_PATH, answers.letters.replay, methods=["POST"]),
+        Route(CANCEL_PATH, answers.letters.cancel, methods=["POST"]),
+        Route(DROP_PATH, answers.letters.drop, methods=["POST"]),
     ]
     app = Starlette(routes=routes, middleware=[Middleware(Door, rules(keys))])
     app.router.redirect_slashes = False

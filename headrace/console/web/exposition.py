@@ -12,7 +12,9 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from headrace.console.web.job_metrics import JobsProbe, JobsSnapshot, job_metrics
+from headrace.console.web.letter_metrics import letter_metrics
 from headrace.console.web.metrics import build_metrics, pipeline_metrics
+from headrace.pipeline.acknowledgement.dead_letters import LetterCounts
 from headrace.pipeline.topology.snapshot import TopologySnapshot
 
 OPENMETRICS: Final = "application/openmetrics-text"
@@ -27,27 +29,44 @@ class Exposition:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What a scrape is about; None where there is none."""
+
+    snapshot: TopologySnapshot | None = None
+    jobs: JobsSnapshot | None = None
+    letters: LetterCounts | None = None
+
+
 class _Collector:
-    """Shows a registry the snapshot that was taken last."""
+    """Shows a registry what was taken last."""
 
     def __init__(self) -> None:
-        self.snapshot: TopologySnapshot | None = None
-        self.jobs: JobsSnapshot | None = None
+        self.taken = _Taken()
 
     def collect(self) -> Iterator[Metric]:
-        """Yield everything that the snapshot says."""
+        """Yield everything that it says."""
+        taken = self.taken
         yield from build_metrics()
-        if self.snapshot is not None:
-            yield from pipeline_metrics(self.snapshot)
-        if self.jobs is not None:
-            yield from job_metrics(self.jobs)
+        if taken.snapshot is not None:
+            yield from pipeline_metrics(taken.snapshot)
+        if taken.jobs is not None:
+            yield from job_metrics(taken.jobs)
+        if taken.letters is not None:
+            yield from letter_metrics(taken.letters)
 
 
 class Exposer:
     """One pipeline's registry, and the one thread in which texts are written, one scrape after another."""
 
-    def __init__(self, take: Callable[[], TopologySnapshot | None], probe: JobsProbe | None = None) -> None:
+    def __init__(
+        self,
+        take: Callable[[], TopologySnapshot | None],
+        probe: JobsProbe | None = None,
+        letters: Callable[[], LetterCounts | None] = lambda: None,
+    ) -> None:
         """`take` copies what is going on, in one step, or returns None when nothing has been started."""
+        self._letters = letters
         self._take = take
         self._probe = probe
         self._collector = _Collector()
@@ -59,14 +78,15 @@ class Exposer:
         """Return the metrics as they are now. The loop only copies numbers."""
         jobs = None if self._probe is None else await self._probe.take()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._write, self._take(), jobs, accept)
+        taken = _Taken(self._take(), jobs, self._letters())
+        return await loop.run_in_executor(self._thread, self._write, taken, accept)
 
     def close(self) -> None:
         """End the thread, once it has written what it writes."""
         self._thread.shutdown()
 
-    def _write(self, snapshot: TopologySnapshot | None, jobs: JobsSnapshot | None, accept: str) -> Exposition:
-        self._collector.snapshot, self._collector.jobs = snapshot, jobs
+    def _write(self, taken: _Taken, accept: str) -> Exposition:
+        self._collector.taken = taken
         if prefers_openmetrics(accept):
             text: bytes = openmetrics.generate_latest(self._registry)  # type: ignore[no-untyped-call] # its own lack
             return Exposition(openmetrics.CONTENT_TYPE_LATEST, text)

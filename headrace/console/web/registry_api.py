@@ -7,6 +7,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from headrace.console.web.answers import told
 from headrace.ground.errors import HeadraceError
 from headrace.jobs.errors import BadArguments, NotBound
 from headrace.jobs.results import JobRegistry
@@ -34,12 +35,12 @@ class RegistryApi:
     async def put(self, request: Request) -> Response:
         """Start the work of a key, unless it was started: 202, or 200 where it was; it is not waited for."""
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            return _told(415, "send application/json, as in: curl -X PUT -H 'content-type: application/json' -d '{}'")
+            return told(415, "send application/json, as in: curl -X PUT -H 'content-type: application/json' -d '{}'")
         refusal = await _body_refusal(request)
         if refusal is not None:
             return refusal
         if not self._takes_in():
-            return _told(503, "the run takes in nothing more: it has not begun, or is about to end")
+            return told(503, "the run takes in nothing more: it has not begun, or is about to end")
         return await self._answered(request, self._add)
 
     async def get(self, request: Request) -> Response:
@@ -58,15 +59,15 @@ class RegistryApi:
         name = request.path_params["name"]
         registry = self._registries.get(name)
         if registry is None:
-            return _told(404, f"there is no registry of that name: there are {', '.join(sorted(self._registries))}")
+            return told(404, f"there is no registry of that name: there are {', '.join(sorted(self._registries))}")
         try:
             return await answer(registry, called_with(registry, request.path_params["key"]))
         except BadArguments as error:
-            return _told(422, str(error))
+            return told(422, str(error))
         except NotBound:
-            return _told(503, "the jobs are not open: the run has not begun, or is over")
+            return told(503, "the jobs are not open: the run has not begun, or is over")
         except HeadraceError as error:
-            return _told(503, self._mask(str(error)))
+            return told(503, self._mask(str(error)))
 
 
 async def _body_refusal(request: Request) -> Response | None:
@@ -74,14 +75,10 @@ async def _body_refusal(request: Request) -> Response | None:
     async for chunk in request.stream():
         body += chunk
         if len(body) > BODY_BYTES:
-            return _told(413, "the body says nothing, and is an empty JSON object")
+            return told(413, "the body says nothing, and is an empty JSON object")
     try:
         if body and json.loads(body) != {}:
-            return _told(422, "the body says nothing, and is an empty JSON object")
+            return told(422, "the body says nothing, and is an empty JSON object")
     except ValueError:
-        return _told(400, "the body is no JSON")
+        return told(400, "the body is no JSON")
     return None
-
-
-def _told(status: int, why: str) -> Response:
-    return JSONResponse({"error": why}, status)

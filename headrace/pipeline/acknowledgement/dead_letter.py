@@ -52,7 +52,8 @@ class DeadLetter:
 
     `stage` is where it failed, and `attempts` how often it was tried there, replays included. `at` is when it failed
     last (aware UTC), `size` what it takes of the store's bound, in bytes. `replay_at` is since when it waits to be
-    replayed, and None where nobody has asked for that; `is_taken` tells that a run is at it.
+    replayed, and None where nobody has asked for that; `is_taken` tells that a run is at it. `is_shortened` tells that
+    whoever looks wanted the beginning of long events alone.
     """
 
     id: int
@@ -69,6 +70,7 @@ class DeadLetter:
     size: int
     replay_at: datetime | None = None
     is_taken: bool = False
+    is_shortened: bool = False
 
     @property
     def is_replayable(self) -> bool:

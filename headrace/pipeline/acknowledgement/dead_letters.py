@@ -103,8 +103,10 @@ class DeadLetters(Protocol):
         What is beyond the bounds then goes, oldest first. The events are made text before the first await.
         """
 
-    async def find(self, which: LetterFilter, limit: int, *, is_newest_first: bool = True) -> list[DeadLetter]:
-        """Return at most `limit` letters that fit, by id."""
+    async def find(
+        self, which: LetterFilter, limit: int, *, is_newest_first: bool = True, most_characters: int | None = None
+    ) -> list[DeadLetter]:
+        """Return at most `limit` letters that fit, by id; of longer events at most so many characters."""
 
     async def count(self, which: LetterFilter) -> int:
         """Return how many fit."""

@@ -12,8 +12,12 @@ from headrace.pipeline.acknowledgement.letter_text import OVERHEAD_BYTES, Letter
 from headrace.pipeline.acknowledgement.sqlite.queries import condition
 
 COLUMNS: Final = (
-    "id, pipeline, stage, event, form, metadata, error_type, error, traceback, attempts, at, size, replay_at, taken_by"
+    "id, pipeline, stage, substr(event, 1, :most), form, metadata, error_type, error, traceback, attempts, at, size, "
+    "replay_at, taken_by, length(event) > :most"
 )
+
+_ALL: Final = 2**31 - 1
+"""More characters than any event has."""
 
 
 def to_text(time: datetime) -> str:
@@ -54,7 +58,23 @@ def values_of(letter: NewLetter, text: LetterText, at: datetime, taker: str) -> 
 
 def to_letter(row: Sequence[object]) -> DeadLetter:
     """Return the letter of a row of COLUMNS."""
-    (number, pipeline, stage, event, form, metadata, error_type, error, trace, attempts, at, size, replay_at, by) = row
+    (
+        number,
+        pipeline,
+        stage,
+        event,
+        form,
+        metadata,
+        error_type,
+        error,
+        trace,
+        attempts,
+        at,
+        size,
+        replay_at,
+        by,
+        more,
+    ) = row
     return DeadLetter(
         id=int(str(number)),
         pipeline=str(pipeline),
@@ -70,24 +90,29 @@ def to_letter(row: Sequence[object]) -> DeadLetter:
         size=int(str(size)),
         replay_at=None if replay_at is None else from_text(replay_at),
         is_taken=by is not None,
+        is_shortened=bool(more),
     )
 
 
 def taken(connection: sqlite3.Connection, ids: Sequence[int]) -> list[Taken]:
     """Return letters that were just taken, oldest first."""
-    text = f"select {COLUMNS}, takes, rate from headrace_dead_letters where {condition('ids')} order by id"  # noqa: S608 - all constants
+    where = "id in (select value from json_each(:ids))"
+    text = f"select {COLUMNS}, takes, rate from headrace_dead_letters where {where} order by id"  # noqa: S608 - all constants
     found: list[Taken] = []
-    for *row, take, rate in connection.execute(text, (ids_text(ids),)):
+    for *row, take, rate in connection.execute(text, {"most": _ALL, "ids": ids_text(ids)}):
         letter = to_letter(row)
         found.append(Taken(letter, Replay(letter.id, take), rate))
     return found
 
 
-def find(connection: sqlite3.Connection, which: LetterFilter, limit: int, order: str) -> list[DeadLetter]:
+def find(
+    connection: sqlite3.Connection, which: LetterFilter, limit: int, order: str, most_characters: int | None = None
+) -> list[DeadLetter]:
     """Return at most `limit` letters that fit, by id; `order` is "asc" or "desc"."""
     where, values = _where(which)
-    text = f"select {COLUMNS} from headrace_dead_letters where {where} order by id {order} limit ?"  # noqa: S608 - all constants
-    return [to_letter(row) for row in connection.execute(text, (*values, limit))]
+    values = {**values, "most": _ALL if most_characters is None else most_characters, "limit": limit}
+    text = f"select {COLUMNS} from headrace_dead_letters where {where} order by id {order} limit :limit"  # noqa: S608 - all constants
+    return [to_letter(row) for row in connection.execute(text, values)]
 
 
 def find_ids(connection: sqlite3.Connection, which: LetterFilter) -> list[int]:
@@ -105,12 +130,9 @@ def count(connection: sqlite3.Connection, which: LetterFilter) -> int:
     return int(found)
 
 
-def _where(which: LetterFilter) -> tuple[str, list[object]]:
-    texts, values = ["true"], list[object]()
-    for name, value in _conditions(which):
-        texts.append(f"({condition(name)})")
-        values.append(value)
-    return " and ".join(texts), values
+def _where(which: LetterFilter) -> tuple[str, dict[str, object]]:
+    values = dict(_conditions(which))
+    return " and ".join(["true", *(f"({condition(name)})" for name in values)]), values
 
 
 def _conditions(which: LetterFilter) -> Iterator[tuple[str, object]]:

@@ -106,10 +106,12 @@ class SqliteDeadLetters:
 
     # Looking
 
-    async def find(self, which: LetterFilter, limit: int, *, is_newest_first: bool = True) -> list[DeadLetter]:
-        """Return at most `limit` letters that fit, by id."""
+    async def find(
+        self, which: LetterFilter, limit: int, *, is_newest_first: bool = True, most_characters: int | None = None
+    ) -> list[DeadLetter]:
+        """Return at most `limit` letters that fit, by id; of longer events at most so many characters."""
         order = "desc" if is_newest_first else "asc"
-        return await self._reader.run(lambda connection: find(connection, which, limit, order))
+        return await self._reader.run(lambda connection: find(connection, which, limit, order, most_characters))
 
     async def count(self, which: LetterFilter) -> int:
         """Return how many fit."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -116,6 +117,13 @@ async def test_letters_are_found_by_stage_error_age_and_id(store: SqliteDeadLett
     assert await _events(store, LetterFilter(is_replayable=False)) == ["('c',)"]
     assert await store.count(LetterFilter(is_replayable=True)) == 2
     assert [one.id for one in await store.find(ALL, 2)] == [3, 2]
+
+
+async def test_who_only_looks_may_want_the_beginning_of_long_events(store: SqliteDeadLetters) -> None:
+    await _put(store, "short", "äöü" * 1000)
+    long, short = await store.find(ALL, 9, most_characters=8)
+    assert (long.event, long.is_shortened, long.is_replayable) == ('"äöüäöüä', True, True)
+    assert (short.event, short.is_shortened) == ('"short"', False)
 
 
 async def test_letters_are_dropped_by_a_filter(store: SqliteDeadLetters) -> None:
@@ -425,11 +433,18 @@ async def test_stores_of_one_file_put_at_once_and_lose_nothing(
 
 async def test_letters_that_wait_together_share_a_commit(store: SqliteDeadLetters) -> None:
     commits: list[str] = []
+    gate = threading.Event()
     await store.writer.run(
         lambda c: c.set_trace_callback(lambda text: commits.append(text) if text == "COMMIT" else None)
     )
+    store.writer.post(lambda _: gate.wait())
     async with asyncio.TaskGroup() as group:
         for number in range(100):
             group.create_task(_put(store, number))
+        group.create_task(_open(gate))
     assert len(await _events(store)) == 100
-    assert len(commits) < 20
+    assert len(commits) <= 3  # the one before, the one that was held up, and that of the letters
+
+
+async def _open(gate: threading.Event) -> None:
+    gate.set()

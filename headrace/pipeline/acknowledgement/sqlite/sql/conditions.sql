@@ -1,17 +1,17 @@
 -- The conditions of a filter, each under its name; those that a filter names are joined by "and".
 -- ids
-id in (select value from json_each(?))
+id in (select value from json_each(:ids))
 -- pipeline
-pipeline = ?
+pipeline = :pipeline
 -- stages
-stage in (select value from json_each(?))
+stage in (select value from json_each(:stages))
 -- errors
-error_type in (select value from json_each(?))
+error_type in (select value from json_each(:errors))
 -- before
-at < ?
+at < :before
 -- before_id
-id < ?
+id < :before_id
 -- is_replayable
-form in ('json', 'base64') is ?
+form in ('json', 'base64') is :is_replayable
 -- is_marked
-(replay_at is not null) is ?
+(replay_at is not null) is :is_marked

@@ -1,0 +1,205 @@
+"""Dead letters over HTTP: which there are, and which are to be replayed or dropped."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from headrace.console.letter_values import LIST_CHARACTERS, letter_values
+from headrace.console.web.answers import Refusal, check_json, json_body, told
+from headrace.ground.errors import HeadraceError
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetters, LetterCounts, LetterFilter
+from headrace.pipeline.topology.topology import Topology
+from headrace.stages.options import DurationField, RateField
+
+LIST_PATH: Final = "/api/dead-letters"
+ONE_PATH: Final = "/api/dead-letters/{number:int}"
+REPLAY_PATH: Final = "/api/dead-letters/replay"
+CANCEL_PATH: Final = "/api/dead-letters/cancel"
+DROP_PATH: Final = "/api/dead-letters/drop"
+
+BODY_BYTES: Final = 64 * 1024
+"""Some thousand numbers; whoever means more of them says what they have in common."""
+
+_EXAMPLE: Final = "curl -X POST -H 'content-type: application/json' -d '{\"stages\": [\"price\"]}'"
+
+M = TypeVar("M", bound=BaseModel)
+W = TypeVar("W", bound="LetterWords")
+
+
+class LetterWords(BaseModel):
+    """Which letters a change is about: those for which all holds that is said, or `all`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ids: frozenset[int] | None = Field(default=None, description="Their numbers.")
+    stages: frozenset[str] | None = Field(default=None, description="Where they failed.")
+    errors: frozenset[str] | None = Field(default=None, description="The classes of their errors.")
+    older: DurationField | None = Field(default=None, description="What failed longer ago than that, as in 1h.")
+    all: bool = Field(default=False, description="All of them, where nothing else is said.")
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was said."""
+        return not self.all and all(said is None for said in (self.ids, self.stages, self.errors, self.older))
+
+
+class ReplayWords(LetterWords):
+    """Which letters are to be replayed, and how quickly."""
+
+    rate: RateField | None = Field(default=None, description="At most so many, as in 100/s.")
+
+
+class ListWords(BaseModel):
+    """Which letters a list shows, the newest first."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    stage: frozenset[str] | None = Field(default=None, description="Where they failed; may be given again.")
+    error: frozenset[str] | None = Field(default=None, description="The classes of their errors; may be given again.")
+    older: DurationField | None = Field(default=None, description="What failed longer ago than that, as in 1h.")
+    marked: bool | None = Field(default=None, description="Whether they wait to be replayed.")
+    limit: Annotated[int, Field(ge=1, le=500)] = Field(default=50, description="How many at most.")
+    before: int | None = Field(default=None, description="Only letters before this number: the next page.")
+
+
+class DeadLetterApi:
+    """Answers for the dead letters of one pipeline; those of others in the same store are not shown."""
+
+    def __init__(self, topology: Topology, mask: Callable[[str], str]) -> None:
+        self._topology = topology
+        self._mask = mask
+
+    async def list(self, request: Request) -> Response:
+        """Return letters without their tracebacks: 200 with `total` and `letters`."""
+        return await self._answered(lambda store: self._list(store, request))
+
+    async def show(self, request: Request) -> Response:
+        """Return one letter with all there is about it: 200, or 404."""
+        return await self._answered(lambda store: self._show(store, request.path_params["number"]))
+
+    async def replay(self, request: Request) -> Response:
+        """Have letters go again into the stages where they failed: 200 with how many are `changed`."""
+
+        async def change(store: DeadLetters) -> int:
+            words = await _words(request, ReplayWords)
+            changed = await store.mark(self._of(words), None if words.rate is None else words.rate.per_second)
+            self._topology.replay_soon()
+            return changed
+
+        return await self._answered(lambda store: _changed(change(store)))
+
+    async def cancel(self, request: Request) -> Response:
+        """Have letters not replayed that wait for it: 200 with how many are `changed`."""
+
+        async def change(store: DeadLetters) -> int:
+            return await store.unmark(self._of(await _words(request, LetterWords)))
+
+        return await self._answered(lambda store: _changed(change(store)))
+
+    async def drop(self, request: Request) -> Response:
+        """Delete letters for good: 200 with how many are `changed`."""
+
+        async def change(store: DeadLetters) -> int:
+            return await store.drop(self._of(await _words(request, LetterWords)))
+
+        return await self._answered(lambda store: _changed(change(store)))
+
+    def counts(self) -> LetterCounts | None:
+        """Return how much there is, as it was known last; None where none are kept."""
+        store = self._topology.dead_letters
+        return None if store is None else store.counts()
+
+    async def error(self) -> str | None:
+        """Return why the store cannot be asked now, or None when it can."""
+        store = self._topology.dead_letters
+        try:
+            if store is not None:
+                await store.count(_NO_LETTER)
+        except HeadraceError as error:
+            return str(error)
+        return None
+
+    async def _list(self, store: DeadLetters, request: Request) -> Response:
+        words = _read(ListWords, _query(request))
+        which = LetterFilter(
+            pipeline=self._topology.name,
+            stages=words.stage,
+            errors=words.error,
+            before=_ago(words.older),
+            is_marked=words.marked,
+        )
+        found = await store.find(replace(which, before_id=words.before), words.limit, most_characters=LIST_CHARACTERS)
+        values = [letter_values(letter, is_whole=False) for letter in found]
+        return JSONResponse({"total": await store.count(which), "letters": values})
+
+    async def _show(self, store: DeadLetters, number: int) -> Response:
+        found = await store.find(LetterFilter(ids=frozenset({number}), pipeline=self._topology.name), 1)
+        if not found:
+            return told(404, "there is no such letter: it was dropped, or replayed and went through")
+        return JSONResponse(letter_values(found[0], is_whole=True))
+
+    def _of(self, words: LetterWords) -> LetterFilter:
+        """Return the filter of a change."""
+        return LetterFilter(words.ids, self._topology.name, words.stages, words.errors, _ago(words.older))
+
+    async def _answered(self, answer: Callable[[DeadLetters], Awaitable[Response]]) -> Response:
+        store = self._topology.dead_letters
+        if store is None:
+            return told(404, "the pipeline keeps no dead letters: its config has no key `dead_letters:`")
+        if self._topology.state not in _OPEN:
+            return told(503, "the dead letters are not open: the run has not begun, or is over")
+        try:
+            return await answer(store)
+        except Refusal as refusal:
+            return refusal.answer
+        except HeadraceError as error:
+            return told(503, self._mask(str(error)))
+
+
+_NO_LETTER: Final = LetterFilter(ids=frozenset({0}))
+
+_OPEN: Final = frozenset({"running", "draining"})
+
+
+async def _changed(change: Awaitable[int]) -> Response:
+    return JSONResponse({"changed": await change})
+
+
+async def _words(request: Request, model: type[W]) -> W:
+    """Return what a change is told. Raises `Refusal`."""
+    check_json(request, _EXAMPLE)
+    words = _read(model, await json_body(request, BODY_BYTES))
+    if words.is_empty:
+        raise Refusal(422, "say which letters: `ids`, `stages`, `errors` or `older`, or `all: true`")
+    return words
+
+
+def _query(request: Request) -> dict[str, object]:
+    """Return the query; a word that may be given again is a list."""
+    given = request.query_params
+    return {key: given.getlist(key) if key in {"stage", "error"} else given[key] for key in given}
+
+
+def _read(model: type[M], value: object) -> M:
+    """Return checked words. Raises `Refusal`, which names the first that is wrong."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        refusal = Refusal(422, f"{where}: {first['msg']}" if where else first["msg"])
+    raise refusal
+
+
+def _ago(seconds: float | None) -> datetime | None:
+    """Return the time so long ago. Raises `Refusal` when there was none yet."""
+    try:
+        return None if seconds is None else datetime.now(UTC) - timedelta(seconds=seconds)
+    except OverflowError:
+        refusal = Refusal(422, "older: there was no time yet so long ago")
+    raise refusal
