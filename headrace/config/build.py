@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable
 from functools import partial
 
 from headrace.config.config import Config, ConfiguredStage
+from headrace.config.copies import Split, copy_names, share_of, split_settings, to_all_copies
 from headrace.config.dispatch import DispatcherKeys
 from headrace.config.model import SubscriptionKeys
 from headrace.jobs.jobs import Jobs
@@ -18,14 +19,19 @@ from headrace.pipeline.topology.topology import Topology
 
 def build(config: Config, topology: Topology, jobs: Jobs | None = None) -> None:
     """Add the stages of a config to a topology, in the order of the file; those that need jobs get `jobs`."""
+    copies = {stage.name: copy_names(stage) for stage in config.stages}
     for stage in config.stages:
-        make = stage.type.make
-        topology.add(
-            stage.name,
-            partial(make, stage.options, jobs) if stage.type.needs_jobs else partial(make, stage.options),
-            subscribe_to=[_subscription(keys) for keys in stage.keys.subscribe_to],
-            settings=_settings(stage),
-        )
+        said = [_subscription(keys) for keys in stage.keys.subscribe_to]
+        subscriptions = [one for to in said for one in to_all_copies(to, copies)]
+        arguments = (stage.options, jobs) if stage.type.needs_jobs else (stage.options,)
+        make, settings = partial(stage.type.make, *arguments), _settings(stage)
+        by, names = stage.keys.partition_by, copies[stage.name]
+        if by is None:
+            topology.add(stage.name, make, subscribe_to=subscriptions, settings=settings)
+            continue
+        topology.add(stage.name, Split, subscribe_to=subscriptions, settings=split_settings(by, len(names)))
+        for position, name in enumerate(names):
+            topology.add(name, make, subscribe_to=share_of(stage.name, position), settings=settings)
 
 
 def _subscription(keys: SubscriptionKeys) -> SubscribeTo:

@@ -12,11 +12,11 @@ from headrace.config.keys import Keys
 from headrace.config.nodes import Found, child
 from headrace.config.source import Span
 from headrace.pipeline.acknowledgement.retry import Retry
-from headrace.pipeline.stage.elsewhere import Concurrency, Place
+from headrace.pipeline.stage.elsewhere import PLAIN_CONCURRENCY, Concurrency, Place
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.stage import Stage
 from headrace.stages.functions import FunctionError, import_function, parse_function
-from headrace.stages.options import CountField, DurationField, refused
+from headrace.stages.options import CountField, DurationField, ExpressionField, refused
 
 _BUILT_IN: Final = {
     name: error for name, error in vars(builtins).items() if isinstance(error, type) and issubclass(error, Exception)
@@ -100,13 +100,14 @@ class HandlingKeys(Keys):
     retry: Annotated[RetryKeys, BeforeValidator(long_retry)] | None = None
     timeout: Annotated[DurationField, Field(gt=0)] | None = None
     concurrency: Annotated[CountField, Field(ge=1)] = 1
+    partition_by: ExpressionField | None = None
     ordered: bool = True
     executor: Place = "inline"
     dead_letters: bool = True
 
     def how(self) -> Concurrency:
         """Return how many events are handled at a time, and where."""
-        return Concurrency(self.concurrency, self.executor, self.ordered)
+        return PLAIN_CONCURRENCY if self.partition_by else Concurrency(self.concurrency, self.executor, self.ordered)
 
 
 HANDLING_KEYS: Final = tuple(HandlingKeys.model_fields)
@@ -120,6 +121,10 @@ def handling_faults(keys: HandlingKeys, stage: type[Stage] | Stage, found: Found
             told = child(found, key)
             if told is not None:
                 yield told.name, Fault("misplaced-key", f"a source handles no events: remove `{key}`", key)
+    elif keys.partition_by is not None and (keys.concurrency == 1 or keys.executor != "inline"):
+        place = child(found, "executor" if keys.executor != "inline" else "partition_by") or found
+        copies = "with `partition_by` a stage has several copies: give their number, `concurrency`, and no `executor`"
+        yield place.name, Fault("misplaced-key", copies)
     elif isinstance(stage, Stage):
         why = keys.how().fault(stage, has_timeout=keys.timeout is not None)
         places = (child(found, key) for key in ("concurrency", "executor", "timeout"))

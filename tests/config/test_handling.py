@@ -1,5 +1,6 @@
 """The keys with which stages say how events are handled: wrong words are told at their place, right ones hold."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Final
@@ -134,3 +135,36 @@ def test_a_stall_takes_a_time(said: str, why: str) -> None:
     (finding,) = findings(f"stall_after: {said}\n" + config("retry: 2"))
     assert (finding.code, finding.line) == ("bad-value", 1)
     assert why in finding.message
+
+
+COPIES = """\
+listen: off
+stages:
+  source: {type: generate, count: 200, template: {key: "event.n % 7", n: event.n}}
+  count: {type: count_metrics, subscribe_to: source, metrics: [{counter: seen_total}]}
+  same: {type: map, subscribe_to: source, set: {m: event.n}, concurrency: 3, partition_by: event.key}
+  more: {type: map, subscribe_to: same, set: {k: event.key}}
+  sink: {type: write_lines, subscribe_to: more, path: "${OUT}"}
+"""
+
+
+@pytest.mark.asyncio
+async def test_copies_of_a_stage_get_all_events_of_their_keys_in_order(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    async with Pipeline.from_text(COPIES, environ={"OUT": str(out)}) as pipeline:
+        assert (await pipeline.join()).is_fine
+    seen = [json.loads(line) for line in out.read_text().splitlines()]
+    assert sorted(event["n"] for event in seen) == list(range(200))
+    for key in range(7):
+        numbers = [event["n"] for event in seen if event["key"] == key]
+        assert numbers == sorted(numbers)
+    sent = {stage.name: stage.events_sent for stage in pipeline.snapshot().stages}
+    assert sent["same"] == sent["same.1"] + sent["same.2"] + sent["same.3"] == 200
+    assert sum(sent[f"same.{number}"] > 0 for number in (1, 2, 3)) > 1
+
+
+@pytest.mark.parametrize("keys", ["partition_by: event", "partition_by: event, concurrency: 2, executor: thread"])
+def test_copies_need_a_number_and_run_on_the_loop(keys: str) -> None:
+    (finding,) = findings(config(keys))
+    assert finding.code == "misplaced-key"
+    assert "with `partition_by` a stage has several copies" in finding.message
