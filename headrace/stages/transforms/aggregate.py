@@ -12,8 +12,8 @@ from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.process.timers import Timer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.stages.batches import data_of
-from headrace.stages.transforms.aggregate_options import AggregateOptions
+from headrace.stages.batches import data_of, derived
+from headrace.stages.transforms.aggregate_options import LATE, AggregateOptions
 from headrace.stages.transforms.aggregate_parts import make_reader, make_windows
 from headrace.stages.windows.moments import Moments
 from headrace.stages.windows.pace import ArrivalPace, EventPace, Pace
@@ -43,7 +43,7 @@ class Aggregate(ProducerConsumer[object, object]):
     """Emits a result for each group of a window when that closes; all that are open close with the last event.
 
     A result is a dict: `window_start` and `window_end`, the group's keys, the values, and its `revision`, from 1.
-    Events that cannot be read fail alone. `late: drop` counts late events as discarded.
+    Events that cannot be read fail alone. Late events are discarded, or, with `late: route`, emitted as `{late: ...}`.
     """
 
     Options: ClassVar[type[BaseModel]] = AggregateOptions
@@ -86,12 +86,13 @@ class Aggregate(ProducerConsumer[object, object]):
         """Take events into their windows; return the results of those that close."""
         self._pace.begin(self._windows)
         reading = self._read(events)
+        late: list[object] = []
         if reading.keys:
             times = reading.times or Moments([self._pace.moment()] * len(reading.keys))
-            late = self._windows.take(times, reading.keys, reading.rows)
-            self.discard(len(late), "late")
+            found = self._windows.take(times, reading.keys, reading.rows)
+            late = [events[reading.positions[at]] for at in found]
         self._pace.taken(self._windows)
-        return self._results()
+        return self._results() + self._late(late)
 
     def handle_info(self, message: object) -> list[object]:
         """Return the results of windows that close because time has gone on."""
@@ -117,6 +118,13 @@ class Aggregate(ProducerConsumer[object, object]):
             return self._reader.read(data)
         except Exception:  # noqa: BLE001 - one at a time, each event that fails is told
             return self._reader.read_each(data, lambda position, error: self.fail_event(events[position], error))
+
+    def _late(self, events: list[object]) -> list[object]:
+        """Return late events as they go on, if they do."""
+        if self._options.late == "route":
+            return [derived(event, {LATE: data_of(event)}) for event in events]
+        self.discard(len(events), "late")
+        return []
 
     def _results(self) -> list[object]:
         self._count()

@@ -1,7 +1,7 @@
 """What `aggregate` is told: its windows, the time of an event, its groups and what is computed of them."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -10,10 +10,13 @@ from headrace.stages.options import CountField, DurationField, ExpressionField, 
 from headrace.stages.windows.moments import SECOND
 from headrace.stages.windows.plan import OWN_KEYS, Kind
 
-LONGEST_SECONDS = 100 * 366 * 86_400
+LONGEST_SECONDS: Final = 100 * 366 * 86_400
 """Of a window; its bounds must be dates."""
 
-LateMode = Literal["drop", "update"]
+LATE: Final = "late"
+"""The one key of what is emitted for a late event that goes on."""
+
+LateMode = Literal["drop", "route", "update"]
 
 
 class WindowKeys(BaseModel):
@@ -125,7 +128,7 @@ class AggregateOptions(BaseModel):
         default=0.0, description="How far an event may be behind the latest one; a window waits so long for it."
     )
     late: LateMode = Field(
-        default="drop", description="What becomes of events whose windows have closed: drop or update."
+        default="drop", description="What becomes of events whose windows have closed: drop, route or update."
     )
     lateness: DurationField | None = Field(
         default=None, description="With `late: update`, for how long a window that has closed is revised."
@@ -150,6 +153,9 @@ class AggregateOptions(BaseModel):
                 if name in OWN_KEYS or (key == "values" and name in self.by):
                     taken = "every result has a key of that name" if name in OWN_KEYS else "a group has that name"
                     raise refused("bad_value", f"{taken}: call it otherwise", path=[key, name])
+                if name == LATE and self.late == "route":
+                    why = "what is emitted of a late event is told by that key: call it otherwise"
+                    raise refused("bad_value", why, path=[key, name])
         return self
 
     @model_validator(mode="after")
