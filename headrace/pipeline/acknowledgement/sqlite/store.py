@@ -56,8 +56,14 @@ class SqliteDeadLetters:
     """
 
     def __init__(
-        self, path: Path | str, bounds: LetterBounds = _ANY_BOUNDS, *, now: Callable[[], datetime] = _utc_now
+        self,
+        path: Path | str,
+        bounds: LetterBounds = _ANY_BOUNDS,
+        *,
+        now: Callable[[], datetime] = _utc_now,
+        beat_seconds: float = BEAT_SECONDS,
     ) -> None:
+        """`beat_seconds` is how often it says that it lives, for others that replay letters of the same file."""
         self.path = Path(path)
         self.bounds = bounds
         self.now = now
@@ -67,7 +73,7 @@ class SqliteDeadLetters:
         self._said: set[str] = set()
         self._takers = Takers(uuid.uuid4().hex)
         self.writer = SqliteWriter(self.path, opened=prepare)
-        self.writer.every(BEAT_SECONDS, self._beat)
+        self.writer.every(beat_seconds, self._beat)
         self._reader = SqliteReader(self.path)
 
     async def open(self) -> None:
