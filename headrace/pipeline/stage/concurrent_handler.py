@@ -112,7 +112,7 @@ class ConcurrentHandler:
                 since = self._hand.clock()
                 await self._fly(flight)
                 self._land(flight, self._hand.clock() - since)
-                flight = self._next()
+                flight = None if self._running > self._work.limit else self._next()
         except asyncio.CancelledError as error:
             self._cancelled = error
             raise

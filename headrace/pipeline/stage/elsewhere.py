@@ -97,6 +97,12 @@ class Elsewhere:
                 raise
         raise HandlerTimeout(self._name, timeout_seconds)
 
+    def resize(self, limit: int) -> None:
+        """Have so many events handled at a time from now on; what is under way goes on."""
+        self.limit = limit
+        if self._executor is not None:
+            self._executor.resize(limit)
+
     async def close(self) -> None:
         """End threads as far as they can be, and OS processes."""
         if self._executor is not None:

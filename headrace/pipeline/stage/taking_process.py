@@ -1,6 +1,7 @@
 """What the processes of consumers and producer-consumers share: an inlet, and what becomes of its subscriptions."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -84,6 +85,14 @@ class TakingProcess(StageProcess[S]):
             self.send_outputs(outputs)
         if places:
             self.inlet.settle_places(places)
+
+    def scale(self, limit: int) -> None:
+        """Handle so many events at a time from now on, in this life and the next ones."""
+        self.concurrency = replace(self.concurrency, limit=limit)
+        if self.elsewhere is not None:
+            self.elsewhere.resize(limit)
+        if self.several is not None:
+            self.several.arrived()
 
     def send_outputs(self, outputs: list[object]) -> None:
         """Send what came of events in hand."""

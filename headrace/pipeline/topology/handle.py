@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Hashable, Iterable
 from typing import Any, Generic, TypeVar, cast, get_args, overload
 
-from headrace.ground.errors import DemandError
+from headrace.ground.errors import DemandError, GraphError
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.demand.buffer import Keep
 from headrace.pipeline.demand.window import Window, is_whole
@@ -19,7 +19,7 @@ from headrace.pipeline.stage.stream import read_stage
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
 from headrace.pipeline.stage.taking_process import TakingProcess
-from headrace.pipeline.topology.link import Emitting, StageProcess, emitting
+from headrace.pipeline.topology.link import Emitting, StageProcess, emitting, taking
 from headrace.pipeline.topology.run import Run
 from headrace.pipeline.topology.target import full_target
 
@@ -187,6 +187,20 @@ class StageHandle(Generic[G_co]):
         if keep not in get_args(Keep):
             raise DemandError("keep", keep, '"first" or "last"')
         self._emitting("resize", "resize").outlet.resize(buffer_size, keep)
+
+    def scale(self, concurrency: int) -> None:
+        """Have at most so many events of the stage under way from now on; those that are go on.
+
+        Raises `GraphError` for a stage that handles batches one after another: whether it does is said before the
+        start. Raises `DemandError` below 1.
+        """
+        if not is_whole(concurrency) or concurrency < 1:
+            raise DemandError("concurrency", concurrency, "a whole number, 1 or more")
+        process = taking(self._process("scale"))
+        if process.several is None:
+            why = "handles batches one after another: give it a concurrency above 1, or an executor, before the start"
+            raise GraphError(self.name, why)
+        process.scale(concurrency)
 
     def estimate_buffered_count(self) -> int:
         """Return how many events the stage holds because nobody has asked for them."""

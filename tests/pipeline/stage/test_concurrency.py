@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 import pytest
 
-from headrace.ground.errors import GraphError, HandlerTimeout, RestartsExhausted
+from headrace.ground.errors import DemandError, GraphError, HandlerTimeout, RestartsExhausted
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.retry import Retry
 from headrace.pipeline.executor.errors import WorkerDied
@@ -27,7 +27,7 @@ from tests.fakes.failing_stages import Aside, Kept, Table
 from tests.fakes.flow_stages import Numbers
 from tests.fakes.laws import check_end
 from tests.fakes.offloading import Offloads
-from tests.fakes.stepping import run_of, until
+from tests.fakes.stepping import run_of, settled, until
 
 pytestmark = pytest.mark.asyncio
 
@@ -320,6 +320,40 @@ async def test_a_stage_that_always_crashes_ends_the_run() -> None:
     outcome = await topology.join()
     assert isinstance(outcome.reason, RestartsExhausted)
     assert set(origin.outcomes()) == {FAILED}
+
+
+async def test_concurrency_changes_while_the_stage_runs() -> None:
+    gates = Gates()
+    topology, _, _ = chain(lambda _: Numbers(None), lambda: gates, Concurrency(2, is_ordered=False))
+    await topology.start()
+    await until(lambda: len(gates.gates) == 2)
+    middle = topology.stage("middle")
+    middle.scale(5)
+    await until(lambda: len(gates.gates) == 5)
+    middle.scale(1)
+    first = set(gates.gates)
+    gates.open(*first)
+    await until(lambda: not first & set(gates.gates))
+    await settled(topology)
+    assert len(gates.gates) == 1
+    await topology.stop()
+
+
+@pytest.mark.parametrize(
+    ("stage", "limit", "sentence"),
+    [
+        ("middle", 0, "concurrency"),
+        ("middle", True, "concurrency"),
+        ("sink", 2, "handles batches one after another: give it a concurrency above 1"),
+        ("source", 2, "is a producer and has no input"),
+    ],
+)
+async def test_what_cannot_be_scaled_is_refused(stage: str, limit: int, sentence: str) -> None:
+    topology, _, _ = chain(Numbers, Gates, Concurrency(2))
+    await topology.start()
+    with pytest.raises((DemandError, GraphError), match=sentence):
+        topology.stage(stage).scale(limit)
+    await topology.stop()
 
 
 class Plain(ProducerConsumer[Any, Any]):
