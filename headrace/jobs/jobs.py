@@ -24,7 +24,8 @@ from headrace.jobs.job import Acknowledgement, Inserted, Job, NewJob, State
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs_settings import JobsSettings, QueueOptions
 from headrace.jobs.meter import Meter
-from headrace.jobs.queue import Execute, JobQueue, QueueStatistics
+from headrace.jobs.queue import JobQueue, QueueStatistics
+from headrace.jobs.runners import Execute
 from headrace.jobs.settling import Settling, held_groups
 from headrace.jobs.stores.sqlite.inserting import insert_in
 from headrace.jobs.stores.sqlite.store import SqliteStore
@@ -244,7 +245,7 @@ class Jobs:
             self.queues[name].pause()
             self._former.append(self.queues[name])
         self._taken.add(name)
-        queue = self._new_queue(Claimant(self.settings.node, uuid.uuid4().hex, name), 0, self._settling.around(execute))
+        queue = self._new_queue(Claimant(self.settings.node, uuid.uuid4().hex, name), 0, execute)
         queue.start()
         self._look_after()
         return queue
@@ -283,10 +284,15 @@ class Jobs:
         """Make a queue, measured, which is not started yet."""
         name = claimant.queue
         scheduler = Scheduler() if self._scheduler is None else self._scheduler
-        queue = self.queues[name] = JobQueue(claimant, limit, self.store, self.meter.around(name, execute), scheduler)
+        queue = self.queues[name] = JobQueue(claimant, limit, self.store, execute, scheduler)
+        queue.began, queue.ran = partial(self._began, self.meter.began(name)), self.meter.ran(name)
         queue.told = partial(self._told, name)
         self.meter.begin(name)
         return queue
+
+    def _began(self, measure: Callable[[Sequence[Job]], None], jobs: Sequence[Job]) -> None:
+        measure(jobs)
+        self._settling.began(jobs)
 
     def _told(self, name: str, acknowledgements: Sequence[Acknowledgement]) -> None:
         self._endings.told(acknowledgements)
@@ -311,7 +317,7 @@ class Jobs:
             threads,
             processes,
             self._watch.note,
-            self._opened,
+            self._admission.open,
             hand_on=partial(hand_on, self.store),
         )
         return Executor(self.catalogue, surroundings)
@@ -348,8 +354,3 @@ class Jobs:
                 self._loop.call_soon_threadsafe(call)
         except RuntimeError:  # the loop is closed: what was inserted is found at the next start
             LOG.debug("nobody runs jobs here any more")
-
-    def _opened(self, job: Job) -> None:
-        """Prepare a claimed job to be run."""
-        self._admission.open(job)
-        self._settling.began(job)

@@ -1,8 +1,8 @@
 """What is counted of the jobs that end here: how, how long they ran, and how long they had waited."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from time import perf_counter
 from typing import Final
 
 from headrace.ground.counts import Families, FamilySpec
@@ -39,8 +39,6 @@ WAIT: Final = FamilySpec(
     SECONDS,
 )
 
-Execute = Callable[[Job], Awaitable[Outcome]]
-
 
 class Meter:
     """Counts, in plain numbers."""
@@ -65,32 +63,36 @@ class Meter:
             for outcome in OUTCOMES:
                 self._finished.add((queue, worker, outcome), 0)
 
-    def around(self, queue: str, execute: Execute) -> Execute:
-        """Return what runs a job of a queue by `execute`, and measures it.
-
-        It is on the way of every job: whatever can be looked up before is.
-        """
-        running, name_of = self._running, self._names.get
+    def began(self, queue: str) -> Callable[[Sequence[Job]], None]:
+        """Return what measures how long jobs of a queue have waited that are about to run."""
+        running, name_of, now = self._running, self._names.get, self._now
         wait = self._wait.tally((queue,))
+
+        def began(jobs: Sequence[Job]) -> None:
+            for job in jobs:
+                running[job.id] = name_of(job.worker, OTHER)
+                seconds = ((job.attempted_at or now()) - job.scheduled_at).total_seconds()
+                wait.observe(seconds if seconds > 0 else 0.0)  # below 0 the clock was set back
+
+        return began
+
+    def ran(self, queue: str) -> Callable[[Job, float], None]:
+        """Return what measures how long an attempt of a queue ran; it is on the way of every job."""
         durations = {worker: self._duration.tally((queue, worker)) for worker in self.workers}
-        now = self._now
+        running = self._running
 
-        async def run(job: Job) -> Outcome:
-            worker = running[job.id] = name_of(job.worker, OTHER)
-            seconds = ((job.attempted_at or now()) - job.scheduled_at).total_seconds()
-            wait.observe(seconds if seconds > 0 else 0.0)  # below 0 the clock was set back
-            began = perf_counter()
-            try:
-                return await execute(job)
-            finally:
-                durations[worker].observe(perf_counter() - began)
+        def ran(job: Job, seconds: float) -> None:
+            durations[running.get(job.id, OTHER)].observe(seconds)
 
-        return run
+        return ran
 
     def told(self, queue: str, acknowledgements: Sequence[Acknowledgement]) -> None:
         """Count how attempts ended, once the store has it."""
+        counts: Counter[tuple[str, str]] = Counter()
         for one in acknowledgements:
-            self._finished.add((queue, self._running.pop(one.id, OTHER), outcome_name(one.outcome)))
+            counts[self._running.pop(one.id, OTHER), outcome_name(one.outcome)] += 1
+        for (worker, outcome), count in counts.items():
+            self._finished.add((queue, worker, outcome), count)
 
     def finished(self, outcomes: Iterable[str] = OUTCOMES) -> int:
         """Return how many attempts have ended in one of these ways."""

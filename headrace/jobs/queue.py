@@ -1,19 +1,17 @@
-"""A queue: claims jobs as slots come free, runs each as a task of its own, and tells the store how they ended."""
+"""A queue: claims jobs as slots come free, has them run, and tells the store how they ended."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Final, Protocol
 
-from headrace.ground.errors import HeadraceError, describe
+from headrace.ground.errors import HeadraceError
 from headrace.ground.telemetry import LOG
 from headrace.jobs.job import Acknowledgement, CalledOff, Failed, Job, Outcome, Returned
+from headrace.jobs.runners import Execute, Runners, Slot
 from headrace.jobs.stores.store import Claimant
-from headrace.pipeline.process.report import report_held_loop
 from headrace.pipeline.process.scheduler import Scheduler
-from headrace.pipeline.process.steps import Steps
 
 
 class Source(Protocol):
@@ -28,9 +26,6 @@ class Source(Protocol):
     async def lost(self, claimant: Claimant, job_ids: Sequence[int]) -> list[int]:
         """Return which jobs are no longer the claimant's."""
 
-
-Execute = Callable[[Job], Awaitable[Outcome]]
-"""Runs one job to its end and says how it ended. Whatever it raises is our own bug, and fails the attempt."""
 
 POLL_SECONDS: Final = 1.0
 """How long a job that another OS process has inserted waits at most before it is seen."""
@@ -52,23 +47,14 @@ class QueueStatistics:
     unacknowledged: int
 
 
-@dataclass(slots=True, eq=False)
-class _Slot:
-    """A job that runs, and why it is being ended before its time, if it is."""
-
-    job: Job
-    task: asyncio.Task[None] | None = None
-    outcome: Outcome | None = None
-    ending: Outcome | None = None
-
-
 class JobQueue:
     """Runs at most `limit` jobs at a time.
 
     It asks its store whenever a slot is free and there may be work. What comes free while it asks is asked for the
     next time, so that claims grow with the load; and a claim never asks for more than is free. How attempts ended goes
-    to the store in batches, and is kept until the store has it; then `told` hears of it. `notes_of` says what a job
-    had noted down that was ended.
+    to the store in batches, and is kept until the store has it; then `told` hears of it. `began` hears of jobs as they
+    are about to run, `ran` of each that has, and for how many seconds; `notes_of` says what a job had noted down that
+    was ended.
     """
 
     def __init__(self, claimant: Claimant, limit: int, store: Source, execute: Execute, scheduler: Scheduler) -> None:
@@ -76,9 +62,9 @@ class JobQueue:
         self.limit = limit
         self.is_paused = False
         self._store = store
-        self._execute = execute
         self._scheduler = scheduler
-        self._running: dict[int, _Slot] = {}
+        self._runners = Runners(scheduler, f"jobs of {claimant.queue}", execute, self._slot_ended)
+        self._running: dict[int, Slot] = {}
         self._ended: list[Acknowledgement] = []
         self._acknowledging = 0
         self._may_have_work = True
@@ -87,8 +73,10 @@ class JobQueue:
         self._look_at = 0.0
         self._tell = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._named: set[str] = set()
+        self._is_empty = asyncio.Event()
         self.told: Callable[[Sequence[Acknowledgement]], None] = lambda _: None
+        self.began: Callable[[Sequence[Job]], None] = lambda _: None
+        self.ran: Callable[[Job, float], None] = lambda _, __: None
         self.notes_of: Callable[[int], Mapping[str, object] | None] = lambda _: None
 
     def statistics(self) -> QueueStatistics:
@@ -156,9 +144,12 @@ class JobQueue:
         await asyncio.wait({acknowledging})
 
     async def _wait_for_slots(self, seconds: float | None) -> None:
-        tasks = {slot.task for slot in self._running.values() if slot.task is not None}
-        if tasks:
-            await asyncio.wait(tasks, timeout=seconds)
+        if self._running:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._is_empty.wait()
+            except TimeoutError:
+                pass
 
     def _end(self, job_id: int, ending: Outcome) -> bool:
         slot = self._running.get(job_id)
@@ -206,46 +197,33 @@ class JobQueue:
             self._may_have_work = True
         elif jobs and self.claimant.limits is not None:
             self._look_in(min(self.claimant.limits.look_seconds, POLL_SECONDS))
-        for job in jobs:
-            if self._is_stopping:
-                self._ended.append(Acknowledgement(job.id, job.attempt, Returned()))
-            else:
-                self._begin(job)
+        if self._is_stopping:
+            self._ended += [Acknowledgement(job.id, job.attempt, Returned()) for job in jobs]
+        elif jobs:
+            self.began(jobs)
+            slots = [Slot(job) for job in jobs]
+            self._running.update((slot.job.id, slot) for slot in slots)
+            self._runners.begin(slots)
 
-    def _begin(self, job: Job) -> None:
-        slot = self._running[job.id] = _Slot(job)
-        steps = Steps(self._scheduler.clock, partial(self._held_the_loop, job.worker))
-        slot.task = self._scheduler.start_task(steps.run(partial(self._run, slot)), copy_context(), job.worker)
-        slot.task.add_done_callback(partial(self._ended_task, slot))
-
-    async def _run(self, slot: _Slot) -> None:
-        try:
-            slot.outcome = await self._execute(slot.job)
-        except (asyncio.CancelledError, KeyboardInterrupt):
-            raise
-        except BaseException as error:  # noqa: BLE001 - no slot is lost, and no SystemExit of a worker ends the program
-            LOG.exception("job %d of worker %r ended in a way that nobody expected", slot.job.id, slot.job.worker)
-            slot.outcome = Failed(describe(error), RETRY_SECONDS)
-
-    def _held_the_loop(self, worker: str, seconds: float) -> None:
-        """Name a worker once that held the loop for long: timers, sockets and other jobs waited for it."""
-        if worker not in self._named:
-            self._named.add(worker)
-            report_held_loop(f"worker {worker}", seconds)
-
-    def _ended_task(self, slot: _Slot, _: asyncio.Task[None]) -> None:
-        """Free the slot; also of a task that was cancelled, be it before its first step."""
-        outcome = slot.outcome or slot.ending or Failed("the job was cancelled by somebody else", RETRY_SECONDS)
-        notes = None if slot.outcome is not None else self.notes_of(slot.job.id)
-        if notes is not None:
-            outcome = replace(outcome, meta=notes)
-        if self._running.pop(slot.job.id, None) is None:  # it was left behind
+    def _slot_ended(self, slot: Slot, outcome: Outcome | None, seconds: float | None) -> None:
+        """Free the slot, and keep how its job ended for the store."""
+        job = slot.job
+        if self._running.pop(job.id, None) is None:  # it was left behind
             return
-        self._ended.append(Acknowledgement(slot.job.id, slot.job.attempt, outcome))
+        if outcome is None:
+            outcome = slot.ending or Failed("the job was cancelled by somebody else", RETRY_SECONDS)
+            notes = self.notes_of(job.id)
+            if notes is not None:
+                outcome = replace(outcome, meta=notes)
+        if seconds is not None:
+            self.ran(job, seconds)
+        self._ended.append(Acknowledgement(job.id, job.attempt, outcome))
         if not self._tell.is_set():
             self._tell.set()
         if not self._look.is_set():
             self._look.set()
+        if self._is_stopping and not self._running:
+            self._is_empty.set()
 
     async def _acknowledge_on(self) -> None:
         """Tell the store how attempts ended, all that have by now at a time, until it is stopped and all are told."""

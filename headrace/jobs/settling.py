@@ -13,9 +13,8 @@ from headrace.ground.errors import HeadraceError
 from headrace.ground.telemetry import LOG
 from headrace.jobs.batch_rules import CALLBACK_META, MEMBER_META, Standing, verdict_on_callbacks
 from headrace.jobs.groups import Group, groups_of
-from headrace.jobs.job import INCOMPLETE, Acknowledgement, Job, NewJob, Outcome, State
+from headrace.jobs.job import INCOMPLETE, Acknowledgement, Job, NewJob, State
 from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.queue import Execute
 from headrace.jobs.verdict import Verdict, doubles_of
 from headrace.jobs.workflow_rules import verdict_on_steps
 
@@ -148,19 +147,11 @@ class Settling:
         """Whether all is settled that it has heard of."""
         return not (self._changed or self._is_at_work)
 
-    def began(self, job: Job) -> None:
-        """Hear of a job that is claimed here."""
-        if job.meta and (groups := groups_of(job.meta)):
-            self._running[job.id] = groups
-
-    def around(self, execute: Execute) -> Execute:
-        """Return what runs a job by `execute`, and lets this hear of it."""
-
-        async def run(job: Job) -> Outcome:
-            self.began(job)
-            return await execute(job)
-
-        return run
+    def began(self, jobs: Sequence[Job]) -> None:
+        """Hear of jobs that are claimed here."""
+        for job in jobs:
+            if job.meta and (groups := groups_of(job.meta)):
+                self._running[job.id] = groups
 
     def told(self, acknowledgements: Sequence[Acknowledgement]) -> None:
         """Hear of attempts whose ends the store has."""

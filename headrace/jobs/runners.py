@@ -1,0 +1,177 @@
+"""The tasks in which the jobs of a queue run: those that never wait share one, and each other one has its own."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from contextvars import Context, copy_context
+from dataclasses import dataclass
+from types import coroutine
+from typing import Final, Protocol
+
+from headrace.ground.errors import describe
+from headrace.ground.telemetry import LOG
+from headrace.jobs.job import Failed, Job, Outcome, Returned
+from headrace.pipeline.process.report import report_held_loop
+from headrace.pipeline.process.scheduler import HELD_SECONDS, SLICE_SECONDS, Scheduler
+
+Execute = Callable[[Job], Coroutine[object, object, Outcome]]
+"""Runs one job to its end and says how it ended. Whatever it raises is our own bug, and fails the attempt."""
+
+RETRY_SECONDS: Final = 1.0
+"""After how long a job is tried again whose attempt nobody can say the end of."""
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """A job that runs or is about to, since when, in which task, and why it is being ended early, if it is."""
+
+    job: Job
+    task: asyncio.Task[None] | None = None
+    began_at: float = 0.0
+    ending: Outcome | None = None
+
+
+class Ended(Protocol):
+    """Hears once of each job that it has ended; of one that was broken off without an outcome."""
+
+    def __call__(self, slot: Slot, outcome: Outcome | None, seconds: float | None) -> None:
+        """Free the slot; the attempt took `seconds`, None when it never began."""
+
+
+class Runners:
+    """Runs jobs, begun in the order in which they are given.
+
+    A job has one task from its first step to its last, and a context of its own, so that `asyncio.timeout`, TaskGroup
+    and context variables behave. A task runs what there is, one after the other, up to the first job that waits for
+    something: that one keeps the task for itself, and others are made for those behind it. So a job that never waits,
+    as many small ones do not, costs no task, nor a turn of the loop.
+
+    A task that is cancelled, by whomever, runs no other job.
+    """
+
+    def __init__(self, scheduler: Scheduler, name: str, execute: Execute, ended: Ended) -> None:
+        self._scheduler = scheduler
+        self._name = name
+        self._execute = execute
+        self._ended = ended
+        self._context = copy_context()
+        self._waiting: deque[Slot] = deque()
+        self._free: set[asyncio.Task[None]] = set()
+        """Tasks whose present job, if any, has not waited yet: they go on with the next."""
+        self._named: set[str] = set()
+
+    def begin(self, slots: Sequence[Slot]) -> None:
+        """Run these soon, after those that were given before."""
+        self._waiting.extend(slots)
+        if self._waiting and not self._free:
+            self._start_task()
+
+    def _start_task(self) -> None:
+        task = self._scheduler.start_task(self._run(), self._context, self._name)
+        self._free.add(task)
+        task.add_done_callback(self._task_ended)
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        """Put back what waits when its task was cancelled before it could begin with it."""
+        if task in self._free:
+            self._free.discard(task)
+            while self._waiting and not self._free:
+                self._ended(self._waiting.popleft(), Returned(), None)
+
+    def _leave(self, task: asyncio.Task[None]) -> None:
+        """Have others go on with what waits; of jobs that wait for something, twice as many begin at each turn."""
+        self._free.discard(task)
+        for _ in range(min(2, len(self._waiting) - len(self._free))):
+            self._start_task()
+
+    async def _run(self) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            await self._work_off(task)
+
+    @coroutine
+    def _work_off(self, task: asyncio.Task[None]) -> Generator[object, object, None]:
+        """Run job after job: the hot path, which is why it is in one piece."""
+        waiting, execute, ended, base = self._waiting, self._execute, self._ended, self._context
+        clock = self._scheduler.clock
+        now = clock()
+        until = now + SLICE_SECONDS
+        while waiting:
+            slot = waiting.popleft()
+            if slot.ending is not None:
+                ended(slot, None, None)
+                continue
+            slot.task, slot.began_at = task, now
+            context = base.copy()
+            try:
+                work = execute(slot.job)
+                awaited = context.run(work.send, None)
+            except StopIteration as end:
+                now = clock()
+                ended(slot, end.value, now - slot.began_at)
+            except BaseException as error:  # noqa: BLE001 - it is told how that ended
+                now = clock()
+                self._broke_off(slot, error)
+            else:
+                yield from self._accompany(slot, work, context, awaited)
+                return
+            if now - slot.began_at > HELD_SECONDS:
+                self._held_the_loop(slot, now - slot.began_at)
+            if task.cancelling():
+                break
+            if now >= until and waiting:
+                yield None
+                now = clock()
+                until = now + SLICE_SECONDS
+        self._leave(task)
+
+    def _accompany(
+        self, slot: Slot, work: Coroutine[object, object, Outcome], context: Context, awaited: object
+    ) -> Generator[object, object, None]:
+        """Run a job that waits for something to its end, step by step; it has the task for itself."""
+        clock, began = self._scheduler.clock, slot.began_at
+        if slot.task is not None:
+            slot.task.set_name(slot.job.worker)
+            self._leave(slot.task)
+        while True:
+            spent = clock() - began
+            if spent > HELD_SECONDS:
+                self._held_the_loop(slot, spent)
+            thrown: BaseException | None = None
+            try:
+                yield awaited  # a task answers with None, always
+            except BaseException as error:  # noqa: BLE001 - whatever is thrown in is passed on
+                thrown = error
+            began = clock()
+            try:
+                awaited = context.run(work.send, None) if thrown is None else context.run(work.throw, thrown)
+            except StopIteration as end:
+                self._ended(slot, end.value, clock() - slot.began_at)
+                return
+            except BaseException as error:
+                if error is thrown and isinstance(error, GeneratorExit):  # its loop is gone
+                    raise
+                self._broke_off(slot, error)
+                return
+
+    def _broke_off(self, slot: Slot, error: BaseException) -> None:
+        """Tell the end of an attempt that has no outcome; no slot is lost, and no SystemExit ends the program.
+
+        Raises KeyboardInterrupt on.
+        """
+        outcome: Outcome | None = None
+        is_interrupted = isinstance(error, KeyboardInterrupt)
+        if not is_interrupted and not isinstance(error, asyncio.CancelledError):
+            job = slot.job
+            text = "job %d of worker %r ended in a way that nobody expected"
+            LOG.error(text, job.id, job.worker, exc_info=error)
+            outcome = Failed(describe(error), RETRY_SECONDS)
+        self._ended(slot, outcome, self._scheduler.clock() - slot.began_at)
+        if is_interrupted:
+            raise error
+
+    def _held_the_loop(self, slot: Slot, seconds: float) -> None:
+        """Name a worker once that held the loop for long: timers, sockets and other jobs waited for it."""
+        if slot.job.worker not in self._named:
+            self._named.add(slot.job.worker)
+            report_held_loop(f"worker {slot.job.worker}", seconds)
