@@ -44,6 +44,7 @@ def _subscription(keys: SubscriptionKeys) -> SubscribeTo:
         selector=None if selector is None else lambda event: bool(selector(event)),
         partition=keys.partition,
         weight=keys.weight,
+        output=keys.output,
     )
 
 

@@ -8,6 +8,7 @@ from headrace.config.findings import Fault
 from headrace.config.nodes import Found, ListNode, ScalarNode, child
 from headrace.config.sentences import close, missing_key
 from headrace.config.source import Span
+from headrace.pipeline.topology.errors_output import ERRORS
 from headrace.pipeline.topology.graph import KIND_WORDS, Kind, find_circle
 
 Placed = tuple[Span, Fault]
@@ -33,6 +34,8 @@ class _Edge:
     span: Span
     written: str | None
     said: Found
+    is_errors: bool = False
+    """Whether it is about what the stage gives up, rather than what it emits."""
 
 
 def graph_faults(vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
@@ -55,7 +58,8 @@ def unheard_faults(vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
         if len(edges) < _subscriptions(vertex) or not vertices.keys() >= {edge.producer for edge in edges}:
             return
         for edge in edges:
-            heard.setdefault(edge.producer, []).append(edge.said)
+            if not edge.is_errors:
+                heard.setdefault(edge.producer, []).append(edge.said)
     for name, said in heard.items():
         dispatcher = child(vertices[name].found, "dispatcher")
         for fault in unheard_partitions(name, dispatcher, said):
@@ -86,7 +90,9 @@ def _edges(vertex: Vertex) -> Iterator[_Edge]:
         named = child(Found(item), "stage")
         node = named.node if named else item
         if isinstance(node, ScalarNode) and not node.refused and (node.filled or isinstance(node.value, str)):
-            yield _Edge(node.text, node.span, None if node.filled else node.text, Found(item))
+            output = child(Found(item), "output")
+            is_errors = output is not None and isinstance(output.node, ScalarNode) and output.node.value == ERRORS
+            yield _Edge(node.text, node.span, None if node.filled else node.text, Found(item), is_errors)
 
 
 def _kind_faults(vertex: Vertex) -> Iterator[Placed]:
@@ -112,17 +118,21 @@ def _is_empty(found: Found) -> bool:
 
 
 def _edge_faults(edges: Iterable[_Edge], vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
-    seen: set[str] = set()
+    seen: set[tuple[str, bool]] = set()
     for edge in edges:
         fault = _edge_fault(edge, vertices)
-        if fault is None and edge.producer in seen:
+        if fault is None and (edge.producer, edge.is_errors) in seen:
             fault = Fault("duplicate-subscription", f"this stage subscribes to {edge.producer} twice: once is enough")
+        output = None if edge.is_errors else child(edge.said, "output")
         if fault is not None:
             yield edge.span, fault
-        else:
+        elif output is not None:
+            message = f"{edge.producer} has no output of that name: it has {ERRORS}, what it gives up"
+            yield output.node.span, Fault("bad-value", message, None, (ERRORS,))
+        elif not edge.is_errors:
             dispatcher = child(vertices[edge.producer].found, "dispatcher")
             yield from subscription_faults(edge.producer, dispatcher, edge.said)
-        seen.add(edge.producer)
+        seen.add((edge.producer, edge.is_errors))
 
 
 def _edge_fault(edge: _Edge, vertices: Mapping[str, Vertex]) -> Fault | None:
@@ -131,7 +141,10 @@ def _edge_fault(edge: _Edge, vertices: Mapping[str, Vertex]) -> Fault | None:
         said = f"there is no stage `{edge.written}`" if edge.written is not None else "there is no stage of this name"
         suggestion = close(edge.written, list(vertices)) if edge.written else None
         return Fault("unknown-stage", said, edge.written, tuple(vertices), suggestion)
-    if producer.kind == "consumer":
+    if edge.is_errors and producer.kind == "producer":
+        message = f"{producer.name} is a source and handles no events, so it has no errors output"
+        return Fault("not-a-producer", message, edge.written)
+    if producer.kind == "consumer" and not edge.is_errors:
         message = f"{producer.name} is a consumer and emits nothing: subscribe to what feeds it"
         return Fault("not-a-producer", message, edge.written)
     return None

@@ -114,6 +114,7 @@ class SubscriptionKeys(Keys):
     selector: ExpressionField | None = None
     partition: int | str | None = None
     weight: Annotated[CountField, Field(ge=1)] = 1
+    output: str | None = Field(default=None, min_length=1)
 
     @field_validator("min_demand")
     @classmethod

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from headrace.config.files import load_text
+from headrace.config.files import load_files, load_text
 from headrace.config.findings import ConfigError, Finding
 from headrace.config.pipeline import Pipeline
 from headrace.config.schema import schema
@@ -168,3 +168,53 @@ def test_copies_need_a_number_and_run_on_the_loop(keys: str) -> None:
     (finding,) = findings(config(keys))
     assert finding.code == "misplaced-key"
     assert "with `partition_by` a stage has several copies" in finding.message
+
+
+ERRORS = """\
+listen: off
+python_path: {root}
+stages:
+  source: {{type: generate, count: 20}}
+  middle:
+    {{type: map, subscribe_to: source, call: "tests.fakes.flaky_functions:flaky", retry: {{attempts: 2, backoff: 0s}}}}
+  sink: {{type: discard, subscribe_to: middle}}
+  bad: {{type: write_lines, subscribe_to: {{stage: {stage}, output: errors}}, path: "${{OUT}}"}}
+"""
+
+
+@pytest.mark.asyncio
+async def test_what_a_stage_gives_up_goes_to_its_errors_output(tmp_path: Path) -> None:
+    TRIES.clear()
+    out = tmp_path / "bad.jsonl"
+    text = ERRORS.format(root=ROOT, stage="middle")
+    async with Pipeline.from_text(text, environ={"OUT": str(out)}) as pipeline:
+        assert (await pipeline.join()).is_fine
+    assert [json.loads(line) for line in out.read_text().splitlines()] == [
+        {"event": 7, "stage": "middle", "attempts": 2, "error": {"type": "Busy", "text": "7"}}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stage", "code", "message"),
+    [
+        ("source", "not-a-producer", "source is a source and handles no events, so it has no errors output"),
+        ("midle", "unknown-stage", "there is no stage `midle`"),
+    ],
+)
+def test_an_errors_output_that_is_not_there_is_told(stage: str, code: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_text(ERRORS.format(root=ROOT, stage=stage), environ={"OUT": "out"})
+    (finding,) = caught.value.findings
+    assert (finding.code, finding.line) == (code, 8)
+    assert message in finding.message
+
+
+def test_a_sink_has_an_errors_output_and_that_alone_is_no_reader(tmp_path: Path) -> None:
+    file = tmp_path / "shop.yaml"
+    file.write_text(ERRORS.format(root=ROOT, stage="sink"))
+    load_files([file], environ={"OUT": "out"}, runs_alone=True)
+    text = ERRORS.format(root=ROOT, stage="middle").replace("  sink: {type: discard, subscribe_to: middle}\n", "")
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_files([file], environ={"OUT": "out"}, runs_alone=True)
+    assert [finding.code for finding in caught.value.findings] == ["nobody-subscribes"]

@@ -1,11 +1,12 @@
 """Gives up events that have failed for good: to the `errors` output, to the dead letters, or to nobody."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from headrace.ground.errors import NoProcess
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
-from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.acknowledgement.message import Message, settle
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.failure import FailedEvent, Failure
 
@@ -31,9 +32,8 @@ async def give_up(many: Sequence[GivenUp], failure: Failure, counts: StageCounts
     What goes to the `errors` output is claimed: it is done, as far as this stage goes. What no store takes has failed.
     """
     errors = [one.failed.error for one in many]
-    if failure.errors is not None:
+    if failure.errors is not None and await _passed_on(many, failure.errors):
         counts.pass_on(errors)
-        await failure.errors([_described(one) for one in many])
         return Outcome.DONE
     if failure.set_aside is not None:
         try:
@@ -46,6 +46,21 @@ async def give_up(many: Sequence[GivenUp], failure: Failure, counts: StageCounts
     for failed in errors:
         counts.fail(failed)
     return Outcome.FAILED
+
+
+async def _passed_on(many: Sequence[GivenUp], errors: Callable[[list[object]], Awaitable[None]]) -> bool:
+    """Pass events to the errors output once there is room; return whether it still takes any.
+
+    Cancelled, it has taken none of them.
+    """
+    try:
+        await errors([_described(one) for one in many])
+    except BaseException as error:
+        settle((one.event for one in many), Outcome.DONE)  # what was claimed for the output
+        if not isinstance(error, NoProcess):
+            raise
+        return False
+    return True
 
 
 def _described(one: GivenUp) -> object:

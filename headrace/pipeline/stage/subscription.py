@@ -23,6 +23,8 @@ class SubscribeTo:
     `partition` names the consumer's own at a partitioning one; a weighted one gives a consumer `weight` times as much
     as one of weight 1. `options` mean nothing to headrace: `handle_subscribe` of both sides sees them, and so does the
     dispatcher.
+    `output` names one of several outputs of the producer; any stage that takes events has one that is called "errors":
+    what it gives up, described, where somebody subscribes to that before the start.
     """
 
     producer: str
@@ -33,6 +35,7 @@ class SubscribeTo:
     partition: Hashable | None = None
     weight: int = 1
     options: Mapping[str, object] = field(default_factory=dict)
+    output: str | None = None
 
 
 class MarkKind(enum.Enum):

@@ -22,7 +22,7 @@ from headrace.pipeline.stage.selector import Selector
 from headrace.pipeline.stage.settings import PRODUCER_BUFFER_SIZE, StageSettings
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo, Subscription
-from headrace.pipeline.topology.graph import Kind, Node, graph_errors, in_order
+from headrace.pipeline.topology.graph import Kind, Node, circle_errors, graph_errors, in_order
 
 StageCallbacks = Producer[object] | ProducerConsumer[object, object] | Consumer[object]
 StageProcess = ProducerProcess | ProducerConsumerProcess | ConsumerProcess
@@ -40,6 +40,8 @@ class StageSpec:
     subscribe_to: tuple[SubscribeTo, ...]
     settings: StageSettings
     is_later: bool = False
+    errors_of: str | None = None
+    """Of an errors output: the stage whose it is."""
 
     @property
     def kind(self) -> Kind:
@@ -55,7 +57,8 @@ def ordered(specs: Mapping[str, StageSpec]) -> list[StageSpec]:
         name: Node(spec.kind, tuple(to.producer for to in spec.subscribe_to), spec.is_later)
         for name, spec in specs.items()
     }
-    for error in graph_errors(nodes):
+    flows = {name: _with_flow(node, specs[name]) for name, node in nodes.items()}
+    for error in graph_errors(nodes) + circle_errors(flows):
         raise error
     dispatchers = {name: spec.settings.make_dispatcher() for name, spec in specs.items() if spec.kind != "consumer"}
     for spec in specs.values():
@@ -67,7 +70,12 @@ def ordered(specs: Mapping[str, StageSpec]) -> list[StageSpec]:
             why = dispatchers[to.producer].refusal(to)
             if why is not None:
                 raise GraphError(spec.name, f"cannot subscribe to {to.producer!r}: {why}")
-    return [specs[name] for name in in_order({name: node.producers for name, node in nodes.items()})]
+    return [specs[name] for name in in_order({name: node.producers for name, node in flows.items()})]
+
+
+def _with_flow(node: Node, spec: StageSpec) -> Node:
+    """Return the node of a stage as events flow: an errors output comes after its stage."""
+    return node if spec.errors_of is None else replace(node, producers=(spec.errors_of,))
 
 
 def make_process(spec: StageSpec, scheduler: Scheduler, set_aside: SetAside | None = None) -> StageProcess:

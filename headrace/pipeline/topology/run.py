@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from contextvars import copy_context
+from dataclasses import replace
 from typing import Final
 
 from headrace.ground.errors import ForeignThread, GraphError, NoProcess, ProcessError, StartFailed
@@ -64,14 +65,24 @@ class Run:
         self.watch = Watch(self.processes, scheduler.clock, None)
         self.subscriptions: list[Subscription] = []
         self._restart_types = {name: spec.settings.restart for name, spec in specs.items()}
+        self._errors: dict[str, ProducerProcess] = {}
         for spec in ordered(specs):
             process = self.processes[spec.name] = make_process(spec, scheduler, set_aside)
             process.subscriber = self.subscribe
+            if spec.errors_of is not None and isinstance(process, ProducerProcess):
+                self._pass_errors(spec.errors_of, process)
             for to in spec.subscribe_to:
                 if not isinstance(process, ProducerProcess):
                     producer = self.processes[to.producer]
                     if not isinstance(producer, ConsumerProcess):
                         self.subscriptions.append(subscribe(process, producer, to, cancel))
+
+    def _pass_errors(self, stage: str, output: ProducerProcess) -> None:
+        """Have a stage pass what it gives up to its errors output."""
+        giving = taking(self.processes[stage])
+        output.outlet.is_acknowledged = giving.inlet.is_acknowledged
+        giving.failure = replace(giving.failure, errors=output.entrance.put)
+        self._errors[stage] = output
 
     async def start(self) -> None:
         """Start the supervisor, then the stages, consumers first, so that whoever emits is heard.
@@ -145,6 +156,9 @@ class Run:
         self._one_ended()
 
     def _one_ended(self) -> None:
+        for stage, output in self._errors.items():
+            if self.processes[stage].state is State.ENDED and output.state is State.RUNNING:
+                output.complete()  # nothing more can be given up
         self._let_rest_go()
         is_all = all(process.state is State.ENDED for process in self.processes.values())
         if (is_all or self.supervisor.state is State.ENDED) and not self.over.done():
@@ -183,7 +197,7 @@ class Run:
         self.is_draining = True
         for process in self.processes.values():
             process.resume()
-            if not isinstance(process, ConsumerProcess):
+            if not isinstance(process, ConsumerProcess) and process not in self._errors.values():
                 process.drain()
         self._give_up_waiting()
 

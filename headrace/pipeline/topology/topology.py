@@ -2,7 +2,7 @@
 
 import asyncio
 import concurrent.futures
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self, TypeVar, get_args
 
@@ -21,6 +21,7 @@ from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.subscription import CancelMode
+from headrace.pipeline.topology.errors_output import with_errors_outputs
 from headrace.pipeline.topology.graph import hint
 from headrace.pipeline.topology.handle import StageHandle, Target, target
 from headrace.pipeline.topology.link import StageCallbacks, StageSpec, emitting, ordered
@@ -164,23 +165,24 @@ class Topology:
             raise GraphError(self.name, "was started before: make a new pipeline for a new run", what="pipeline")
         if self.needs_stages and not self._specs:
             raise GraphError(self.name, "has no stages: add some first", what="pipeline")
-        ordered(self._specs)
+        specs = with_errors_outputs(self._specs)
+        ordered(specs)
         if self.dead_letters is not None:
             self._office = DeadLetterOffice(self.dead_letters, self.name)
             await self._office.open()
         try:
-            await self._start()
+            await self._start(specs)
         except BaseException:
             await self._close_letters()
             raise
 
-    async def _start(self) -> None:
+    async def _start(self, specs: Mapping[str, StageSpec]) -> None:
         office, scheduler = self._office, Scheduler(measure=self._measure)
         supervisor = Supervisor(
             f"{self.name}.supervisor", scheduler, max_restarts=self._max_restarts, max_seconds=self._max_seconds
         )
         set_aside = self.set_aside if office is None else office.set_aside
-        run = self._run = Run(self.name, self._specs, self._cancel, supervisor, set_aside)
+        run = self._run = Run(self.name, specs, self._cancel, supervisor, set_aside)
         run.drain_seconds = self.drain_seconds
         run.stall_seconds = self.stall_seconds
         if office is not None:
