@@ -65,7 +65,7 @@ class Executor:
         worker = self._catalogue.get(job.worker)
         if worker is None:
             return Failed(f"this process has no worker of the name {job.worker!r}", STRANGER_SECONDS)
-        outcome = outcome_of_expiry(job, self._in.now())
+        outcome = outcome_of_expiry(job, self._in.now()) if job.meta else None
         if outcome is None:
             running = RunningJob(job, self._in.tell)
             RUNNING_JOB.set(running)
@@ -75,16 +75,21 @@ class Executor:
         return outcome
 
     async def _attempt(self, worker: AnyWorker, running: RunningJob) -> Outcome:
+        job = running.job
         try:
-            self._in.opened(running.job)
-            if DEPS in running.job.meta and self._in.hand_on is not None:
-                await self._in.hand_on(running.job)
-            answer = await self._answer(worker, running)
+            self._in.opened(job)
+            if DEPS in job.meta and self._in.hand_on is not None:
+                await self._in.hand_on(job)
+            if worker.is_plain and not self._in.middleware:  # most are: what lies between costs more than they do
+                args, kwargs = worker.arguments.restored(job.args, running)
+                answer = await worker.function(*args, **kwargs)  # type: ignore[misc] # an async function
+            else:
+                answer = await self._answer(worker, running)
         except asyncio.CancelledError:
             self._left[running.id] = running.take_changes()
             raise
         except Exception as error:  # noqa: BLE001 - whatever the worker raises, it fails this attempt alone
-            return outcome_of_error(worker, running.job, error, self._in.random)
+            return outcome_of_error(worker, job, error, self._in.random)
         return outcome_of_answer(worker, answer)
 
     async def _answer(self, worker: AnyWorker, running: RunningJob) -> object:

@@ -131,6 +131,8 @@ class RunningJob:
 
     def take_changes(self) -> dict[str, object]:
         """Hand over what is to be merged into the job's meta. It is a word for who runs the job."""
+        if not self._changes:
+            return {}
         with self._lock:
             changes, self._changes = self._changes, {}
             if CHECKPOINT in changes:

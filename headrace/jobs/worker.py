@@ -46,6 +46,7 @@ class Worker(Generic[P, R_co, T_co]):
         self.options = options
         self.name = options.name
         self.is_async = inspect.iscoroutinefunction(function)
+        self.is_plain = self.is_async and options.executor == "inline" and options.timeout_seconds is None
         self.arguments = Arguments(function, options.name, is_secret=options.encrypted)
         self.original: Worker[P, R_co, T_co] = self
         self._binding = binding or _Binding()

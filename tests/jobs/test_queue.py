@@ -1,7 +1,7 @@
 """The engine of a queue: slots, claims that grow with the load, acknowledgements in batches, stops."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from headrace.jobs import queue as engine
 from headrace.jobs.job import CalledOff, Completed, Failed, Job, Outcome, Returned
 from headrace.jobs.queue import JobQueue
+from headrace.jobs.runners import Execute
 from headrace.jobs.stores.store import Claimant
 from headrace.pipeline.process.scheduler import Scheduler
 from tests.fakes.job_stores import ListStore, a_job
@@ -45,9 +46,7 @@ class Works:
 
 
 @asynccontextmanager
-async def working(
-    store: ListStore, execute: Callable[[Job], Awaitable[Outcome]], limit: int = 3
-) -> AsyncIterator[JobQueue]:
+async def working(store: ListStore, execute: Execute, limit: int = 3) -> AsyncIterator[JobQueue]:
     queue = JobQueue(Claimant("here", "uuid", "default"), limit, store, execute, Scheduler())
     queue.start()
     try:

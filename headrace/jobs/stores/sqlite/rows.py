@@ -48,25 +48,26 @@ def to_job(row: Row) -> Job:
 
 def to_claimed(row: Row, now: datetime, by: list[str]) -> Job:
     """Return the job of a row that was available, and is executed from now on."""
-    return Job(
-        id=row[0],
-        state="executing",
-        queue=row[2],
-        worker=row[3],
-        args={} if row[4] == "{}" else from_json(row[4], {}),
-        meta={} if row[5] == "{}" else from_json(row[5], {}),
-        tags=[] if row[6] == "[]" else [str(tag) for tag in from_json(row[6], [])],
-        errors=[] if row[7] == "[]" else [_to_error(entry) for entry in from_json(row[7], [])],
-        attempt=row[8] + 1,
-        max_attempts=row[9],
-        priority=row[10],
-        inserted_at=_time(row[11]),
-        scheduled_at=_time(row[12]),
-        attempted_at=now,
-        attempted_by=list(by),
-        cancelled_at=_to_time(row[15]),
-        completed_at=_to_time(row[16]),
-        discarded_at=_to_time(row[17]),
+    inserted_at = _time(row[11])
+    return Job(  # by place, which is quicker, and in the order of the columns but for the four that change
+        row[0],
+        "executing",
+        row[2],
+        row[3],
+        {} if row[4] == "{}" else from_json(row[4], {}),
+        {} if row[5] == "{}" else from_json(row[5], {}),
+        [] if row[6] == "[]" else [str(tag) for tag in from_json(row[6], [])],
+        [] if row[7] == "[]" else [_to_error(entry) for entry in from_json(row[7], [])],
+        row[8] + 1,
+        row[9],
+        row[10],
+        inserted_at,
+        inserted_at if row[12] == row[11] else _time(row[12]),
+        now,
+        by.copy(),
+        None if row[15] is None else _time(row[15]),
+        None if row[16] is None else _time(row[16]),
+        None if row[17] is None else _time(row[17]),
     )
 
 
