@@ -32,6 +32,11 @@ class ChunkDecoder:
         """Whether a line has begun and not ended."""
         return self._splitter.has_rest
 
+    @property
+    def rest_bytes(self) -> int:
+        """How many bytes the line has so far that has begun and not ended."""
+        return self._splitter.rest_bytes
+
     def decode(self, chunk: Chunk) -> Decoded:
         """Return what comes of a chunk; line numbers begin anew behind a file's last one. Never raises."""
         if not chunk.is_last:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from headrace.stages.errors import CannotOpen, MissingFile
+from headrace.stages.sources.progress import BEGINNING, Position
 
 CHUNK_BYTES: Final = 64 * 1024
 """Some hundred lines, decoded in about a millisecond. At most two chunks are read and not asked for yet."""
@@ -17,13 +18,15 @@ STANDARD_INPUT: Final = "-"
 class Chunk:
     """Some bytes of the file at `path`; `is_last` where that file has ended, and then there are none.
 
-    `is_lasting` says that the bytes can be read again: they are in a file, and not taken out of a pipe.
+    `is_lasting` says that the bytes can be read again: they are in a file, and not taken out of a pipe. `end` is where
+    the next chunk begins, as far as the reader keeps account of that.
     """
 
     path: str
     data: bytes
     is_last: bool
     is_lasting: bool
+    end: Position = BEGINNING
 
 
 class ChunkReader(Protocol):

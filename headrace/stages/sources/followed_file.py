@@ -2,12 +2,15 @@
 
 import os
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from headrace.ground.telemetry import LOG
 from headrace.stages.errors import CannotOpen, CannotRead, MissingFile
 from headrace.stages.sources.chunks import CHUNK_BYTES, Chunk, is_lasting, open_file
+from headrace.stages.sources.progress import BEGINNING, Position
 
 POLL_SECONDS: Final = 0.1
 """How often a file that has not grown is looked at: what a person takes for at once, and costs two system calls."""
@@ -21,8 +24,11 @@ class FollowedFile:
     looks is seen once: of two rotations within 0.1 s the file in between is missed.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, begin: Callable[[], Position] = lambda: BEGINNING) -> None:
+        """`begin` says, when the file is opened for the first time, how far it need not be read again."""
         self._path = path
+        self._begin = begin
+        self._is_begun = False
         self._file = -1
         self._position = 0
         self._woken = threading.Event()
@@ -31,6 +37,9 @@ class FollowedFile:
         """Open the file if it is there."""
         with suppress(MissingFile):
             self._file = open_file(self._path)
+        if not self._is_begun:
+            self._is_begun = True
+            self._skip(self._begin())
         if self._file >= 0 and not is_lasting(self._file):
             raise CannotOpen(
                 self._path, "is not a file", "leave `follow` out: a pipe is read until its writers are gone"
@@ -80,6 +89,16 @@ class FollowedFile:
         self._position = 0
         return self._chunk(b"")
 
+    def _skip(self, position: Position) -> None:
+        """Go on at a position; from the beginning where another file is there now, or this one was cut."""
+        if self._file < 0:
+            return
+        there = os.fstat(self._file)
+        if (there.st_dev, there.st_ino) == (position.device, position.inode) and there.st_size >= position.offset:
+            self._position = os.lseek(self._file, position.offset, os.SEEK_SET)
+        elif position != BEGINNING:
+            LOG.warning("%s was replaced or cut since its checkpoint, and is read from its beginning", self._path)
+
     def _read(self) -> bytes:
         data = os.read(self._file, CHUNK_BYTES)
         self._position += len(data)
@@ -93,4 +112,8 @@ class FollowedFile:
         return not os.path.samestat(there, os.fstat(self._file))
 
     def _chunk(self, data: bytes) -> Chunk:
-        return Chunk(self._path, data, is_last=not data, is_lasting=True)
+        if self._file < 0:
+            return Chunk(self._path, data, is_last=True, is_lasting=True, end=BEGINNING)
+        there = os.fstat(self._file)
+        end = Position(there.st_dev, there.st_ino, self._position)
+        return Chunk(self._path, data, is_last=not data, is_lasting=True, end=end)

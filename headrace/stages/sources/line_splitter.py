@@ -37,6 +37,11 @@ class LineSplitter:
         """Whether a line has begun and not ended."""
         return self._size > 0
 
+    @property
+    def rest_bytes(self) -> int:
+        """How many bytes the line has so far that has begun and not ended."""
+        return self._size
+
     def split(self, data: bytes) -> list[Line]:
         """Take in more bytes; return the lines that end in them."""
         lines = data.split(b"\n")

@@ -16,6 +16,7 @@ from headrace.stages.sources.chunks import STANDARD_INPUT, Chunk, ChunkReader, i
 from headrace.stages.sources.decoded import Decoded
 from headrace.stages.sources.files_reader import FilesReader
 from headrace.stages.sources.followed_file import FollowedFile
+from headrace.stages.sources.followed_progress import FollowedProgress
 
 MAX_LINE_BYTES: Final = 1024 * 1024
 """A line of more bytes is more likely a wrong file than an event."""
@@ -43,6 +44,21 @@ class ReadLinesOptions(BaseModel):
         default=MAX_LINE_BYTES, description="The size of the longest line that is read, as in 1MiB."
     )
 
+    checkpoint: str | None = Field(
+        default=None,
+        min_length=1,
+        description="A file that keeps how far a followed file has gone through, so that the next run begins there.",
+    )
+
+    @model_validator(mode="after")
+    def _checkpoint_fits(self) -> "ReadLinesOptions":
+        if self.checkpoint is not None and not self.follow:
+            raise refused("bad_value", "only a file that is followed has one: add `follow: true`", path=["checkpoint"])
+        if self.checkpoint is not None and self.decode == "csv":
+            why = "it needs lines that stand for themselves, so `decode` must be json or text"
+            raise refused("bad_value", why, path=["checkpoint"])
+        return self
+
     @model_validator(mode="after")
     def _follows_one_file(self) -> "ReadLinesOptions":
         if self.follow and (self.path == STANDARD_INPUT or is_pattern(self.path)):
@@ -54,7 +70,8 @@ class ReadLinesOptions(BaseModel):
 class ReadLines(Producer[object]):
     """Emits what the lines hold, in order, and completes at the end of the last file.
 
-    Files are read in a thread, one chunk ahead of the one in hand; of a pipe nothing is read ahead.
+    Files are read in a thread, one chunk ahead of the one in hand; of a pipe nothing is read ahead. With a `checkpoint`
+    a followed file's lines are messages: what has gone through is not read again by the next run.
     """
 
     Options: ClassVar[type[BaseModel]] = ReadLinesOptions
@@ -63,7 +80,9 @@ class ReadLines(Producer[object]):
     def __init__(self, options: ReadLinesOptions) -> None:
         self._skips = options.on_error == "skip"
         self._has_skipped = False
-        self._reader: ChunkReader = FollowedFile(options.path) if options.follow else FilesReader(options.path)
+        self._progress = FollowedProgress(options.checkpoint, lambda: self.name) if options.checkpoint else None
+        self.emits_messages = self._progress is not None
+        self._reader = self._reader_of(options)
         self._decoder = ChunkDecoder(options.decode, options.max_line_bytes)
         self._thread: SideThread
         self._ahead: asyncio.Future[Chunk | None] | None = None
@@ -72,10 +91,17 @@ class ReadLines(Producer[object]):
         self._is_lasting = True
         self._bad_line: BadLine | None = None
 
+    def _reader_of(self, options: ReadLinesOptions) -> ChunkReader:
+        if not options.follow:
+            return FilesReader(options.path)
+        return FollowedFile(options.path) if self._progress is None else FollowedFile(options.path, self._progress.load)
+
     async def init(self) -> None:
         """Open the first file; raises `CannotOpen`."""
         self._thread = SideThread(self.name)
         self._thread.start()
+        if self._progress is not None:
+            self._progress.start()
         await self._thread.call(self._reader.open)
 
     def handle_demand(self, demand: int) -> list[object] | Awaitable[list[object]]:
@@ -97,6 +123,8 @@ class ReadLines(Producer[object]):
         self._reader.wake()
         if self._ahead is not None:
             self._ahead.cancel()
+        if self._progress is not None:
+            self._progress.close()
         self._thread.close(self._reader.close)
 
     async def _read_on(self, events: list[object], missing: int) -> list[object]:
@@ -135,8 +163,12 @@ class ReadLines(Producer[object]):
         """Keep what was decoded, all former events being taken, and do with the refused lines as was said."""
         self._events, self._taken = decoded.events, 0
         self._is_lasting = chunk.is_lasting
-        if not decoded.refused:
-            return
+        if decoded.refused:
+            self._refuse(decoded, chunk)
+        if self._progress is not None and self._bad_line is None:
+            self._events = self._progress.messages(self._events, chunk.end, self._decoder.rest_bytes)
+
+    def _refuse(self, decoded: Decoded, chunk: Chunk) -> None:
         first = decoded.refused[0]
         if not self._skips:
             if not chunk.is_lasting:
