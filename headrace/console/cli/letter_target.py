@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.config.config import Config
+from headrace.config.copies import copy_names
 from headrace.config.files import load_file
 from headrace.console.cli.job_target import CommandFailed, UsageError
 from headrace.ground.errors import HeadraceError
@@ -38,8 +39,9 @@ class OpenLetters:
 
     def strangers(self, stages: frozenset[str]) -> list[str]:
         """Return which of these the config has no stage of."""
-        known = set() if self.config is None else {stage.name for stage in self.config.stages}
-        return [] if self.config is None else sorted(stages - known)
+        if self.config is None:
+            return []
+        return sorted(stages.difference(*(copy_names(stage) for stage in self.config.stages)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Final
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.dead_letter import NewLetter, Replay
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetters, Marked, Settled
+from headrace.pipeline.stage.consumer_supervisor_process import ConsumerSupervisorProcess
 from headrace.pipeline.stage.failure import FailedEvent
 from headrace.pipeline.stage.producer_process import ProducerProcess
 from headrace.pipeline.topology.link import Taking
@@ -171,7 +172,9 @@ class DeadLetterOffice:
             return "it has ended, and the next run takes them"
         if process.is_waiting():
             return "it is subscribed to nothing yet"
-        if process.failure.set_aside is None and process.failure.errors is None:
+        is_kept = process.failure.set_aside is not None or process.failure.errors is not None
+        is_for_children = isinstance(process, ConsumerSupervisorProcess) and not process.inlet.is_acknowledged
+        if not is_kept or is_for_children:
             return "it keeps no dead letters any more, and one that failed again would be lost"
         return process
 

@@ -12,7 +12,6 @@ from headrace.pipeline.acknowledgement.dead_letters import Taken
 from headrace.pipeline.acknowledgement.letter_text import read
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.stage.consumer_supervisor_process import ConsumerSupervisorProcess
 from headrace.pipeline.stage.feed import Feed
 from headrace.pipeline.topology.link import Taking
 
@@ -73,7 +72,7 @@ class StageReplay:
         self._flights: deque[_Flight] = deque()
         self._due_at = 0.0
         self._has_begun = False
-        is_in_order = consumer.concurrency.is_plain and not isinstance(consumer, ConsumerSupervisorProcess)
+        is_in_order = consumer.concurrency.is_plain and consumer.several is None
         window = Window(AT_ONCE) if self._is_acknowledged or is_in_order else Window(1, 0)  # else nobody knows which
         self._feed = Feed(f"{stage}.dead_letters", consumer, window, self)
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,18 @@ def test_letters_are_marked_for_a_replay_and_that_may_be_called_off() -> None:
 def test_what_no_stage_of_the_config_could_take_is_said() -> None:
     assert told("replay", "shop.yaml", "--all", "--yes")["no_stage"] == ["old"]
     assert "the config has no stage 'old'" in called("replay", "shop.yaml", "--all", "--yes").stdout
+
+
+def test_copies_of_a_stage_are_known(folder: Path) -> None:
+    write(
+        folder,
+        shop_yaml=CONFIG.replace("subscribe_to: numbers", "subscribe_to: numbers, concurrency: 2, partition_by: event"),
+    )
+    assert told("replay", "shop.yaml", "--stage", "halves", "--yes")["no_stage"] == ["halves"]
+    with sqlite3.connect("dead.db") as connection:
+        connection.execute("update headrace_dead_letters set stage = 'halves.2' where stage = 'halves'")
+    connection.close()
+    assert told("replay", "shop.yaml", "--stage", "halves.2", "--yes")["no_stage"] == []
 
 
 @pytest.mark.usefixtures("folder")

@@ -1,7 +1,9 @@
 """Dead letters of a run: what stages give up is kept, and goes into them again until it went through; none is lost."""
 
 import asyncio
+import inspect
 import logging
+import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
 from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
+from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
 from headrace.pipeline.stage.elsewhere import Concurrency
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import StageSettings
@@ -24,6 +27,7 @@ from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.replay import StageReplay
 from headrace.pipeline.topology.topology import Topology
+from headrace.stages.batches import data_of
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.failing_stages import (
     Kept,
@@ -422,6 +426,59 @@ async def test_letters_that_no_stage_can_take_wait_and_are_said_once(
     assert said.startswith(f"2 dead letters of stage {stage!r} wait to be replayed: {why}")
     assert await store.count(LetterFilter(is_marked=True)) == 2
     await store.close()
+
+
+async def test_children_on_a_plain_edge_take_no_letters_for_one_that_fails_would_be_lost(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Children(ConsumerSupervisor[Any]):
+        def run(self, event: Any) -> None:
+            raise ValueError(event)
+
+    store = shop.store()
+    await store.open()
+    await store.put([letter(1, stage="sink")])
+    await store.mark(ALL)
+    await shop.run(lambda: Numbers(0), OneToOne, Children)
+    assert await store.count(LetterFilter(is_marked=True)) == 1
+    await shop.run(lambda: Told(0), OneToOne, Children)
+    (left,) = await store.find(ALL, 9)
+    assert (left.attempts, left.replay_at) == (2, None)
+    await store.close()
+    assert len([one for one in caplog.records if "it keeps no dead letters any more" in one.getMessage()]) == 1
+
+
+@pytest.mark.parametrize("seed", range(6))
+@EDGES
+async def test_every_letter_goes_through_in_the_end_whatever_fails_and_crashes_meanwhile(
+    shop: Shop, aside: SqliteDeadLetters, source: Any, seed: int
+) -> None:
+    chance = random.Random(seed)
+    shape = chance.choice(SHAPES)
+    await aside.drop(ALL)
+    await aside.put([letter(number) for number in range(1, 150)])
+    shop.table.left = {number: chance.randrange(4) for number in range(1, 150)}
+    over = [chance.randrange(1, 150) for _ in range(2)]
+
+    class Unsteady(shape):  # type: ignore[misc, valid-type] # one of the shapes
+        async def handle_events(self, events: list[Any]) -> Any:
+            if over and over[-1] in [data_of(event) for event in events]:
+                over.pop()
+                raise asyncio.CancelledError
+            made = super().handle_events(events)
+            return await made if inspect.isawaitable(made) else made
+
+    runs = 0
+    while await aside.count(ALL):
+        await aside.mark(ALL)
+        await shop.run(lambda: source(0), Unsteady)
+        runs += 1
+        assert runs < 10
+    twice = 2 if shape is Many else 1
+    wanted = {f"<{number}>" for number in range(1, 150) if shape is not Many or number % 4}
+    came = Counter(map(str, shop.sink.data))
+    assert came.keys() == wanted
+    assert all(count >= twice for count in came.values())
 
 
 async def test_a_letter_whose_text_was_broken_is_put_back(shop: Shop, aside: SqliteDeadLetters) -> None:
