@@ -3,7 +3,7 @@
 import concurrent.futures
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -62,13 +62,15 @@ class SqliteWriter:
         """
         self._chores.append(_Chore(chore, seconds))
 
-    async def run(self, work: Work[R], *, is_durable: bool = True, unwanted: Callable[[R], None] | None = None) -> R:
+    def run(
+        self, work: Work[R], *, is_durable: bool = True, unwanted: Callable[[R], None] | None = None
+    ) -> Coroutine[object, object, R]:
         """Run `work` in the next transaction, and return its result once that is committed.
 
         On cancellation the work may be done all the same; it is done as a whole or not at all, and if it is, `unwanted`
         gets its result. Raises SqliteError when the file cannot be written. A file that is locked is waited for.
         """
-        return await self._orders.run(work, is_durable=is_durable, unwanted=unwanted)
+        return self._orders.run(work, is_durable=is_durable, unwanted=unwanted)  # no coroutine around it: it is hot
 
     def post(self, work: Work[object]) -> None:
         """Run `work` in the next transaction, and tell nobody."""

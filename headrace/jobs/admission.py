@@ -23,13 +23,10 @@ class Admission:
 
         Raises what a middleware raises, and `EncryptionError` for a worker with encrypted args where there is no key.
         """
-        if not self.middleware and not any(map(self._is_sealed, {job.worker for job in jobs})):
+        encrypted = self.catalogue.encrypted
+        if not self.middleware and (not encrypted or encrypted.isdisjoint([job.worker for job in jobs])):
             return list(jobs)
         return [self._admitted(job) for job in jobs]
-
-    def _is_sealed(self, name: str) -> bool:
-        worker = self.catalogue.get(name)
-        return worker is not None and worker.options.encrypted
 
     def open(self, job: Job) -> None:
         """Put the args of a claimed job in clear, in place. Raises `EncryptionError` when no key fits."""
@@ -40,7 +37,7 @@ class Admission:
         admitted = passed(job, self.middleware) if self.middleware else job
         if admitted is None:
             return None
-        if not self._is_sealed(admitted.worker):
+        if admitted.worker not in self.catalogue.encrypted:
             return admitted
         if self.cipher is None:
             missing = f"worker {admitted.worker!r} keeps its args encrypted, and there is no key"

@@ -17,12 +17,15 @@ class Catalogue:
         """Raises `WorkerNameTaken`, and `BadWorker` for annotations that cannot be kept; variants are their workers."""
         self._workers: dict[str, AnyWorker] = {}
         self._met: set[str] = set()
+        self.encrypted: frozenset[str] = frozenset()
+        """Names of those that keep their args encrypted."""
         for one in dict.fromkeys(worker.original for worker in workers):
             one.check()
             for name in dict.fromkeys((one.name, *one.options.aliases)):
                 taken = self._workers.setdefault(name, one)
                 if taken is not one:
                     raise WorkerNameTaken(name, taken.reference, one.reference)
+        self.encrypted = frozenset(name for name, one in self._workers.items() if one.options.encrypted)
 
     @classmethod
     def of_modules(cls, modules: Sequence[str]) -> "Catalogue":

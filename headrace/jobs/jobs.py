@@ -161,7 +161,8 @@ class Jobs:
         """Insert jobs in one transaction; they are durable at return. None stands for what a middleware dropped."""
         admitted = self._admission.admitted(jobs)
         inserted = await self.store.insert(kept(admitted))
-        self._settling.changed(held_groups(admitted))
+        if groups := held_groups(admitted):
+            self._settling.changed(groups)
         return told(admitted, inserted)
 
     def insert_sync(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:

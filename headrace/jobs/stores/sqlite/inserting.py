@@ -71,6 +71,8 @@ def prepared(jobs: Sequence[NewJob], now: datetime) -> Work[list[Inserted]]:
 
     Many that differ in their args alone, as those of one worker mostly do, go in by one statement.
     """
+    if len(jobs) == 1 and jobs[0].unique is None and not jobs[0].awaits:
+        return partial(_insert_one, values=from_new(jobs[0], to_text(now)))
     if len(jobs) >= BULK and _are_alike(jobs):
         try:
             args = to_json([job.args for job in jobs])
@@ -80,6 +82,10 @@ def prepared(jobs: Sequence[NewJob], now: datetime) -> Work[list[Inserted]]:
             values = from_new(replace(jobs[0], args={}), to_text(now))
             return partial(_insert_alike, values=(*values[:3], args, *values[4:]), count=len(jobs))
     return partial(insert_rows, rows=new_rows(jobs, now), now=now)
+
+
+def _insert_one(connection: sqlite3.Connection, values: tuple[object, ...]) -> list[Inserted]:
+    return [Inserted(connection.execute(query("insert"), values).lastrowid or 0)]
 
 
 def _are_alike(jobs: Sequence[NewJob]) -> bool:
