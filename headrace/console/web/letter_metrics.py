@@ -1,19 +1,22 @@
 """The metrics of a store of dead letters."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from headrace.pipeline.acknowledgement.dead_letters import LetterCounts
 
+LETTERS: Final = "headrace_dead_letters"
+LETTERS_BYTES: Final = "headrace_dead_letters_bytes"
+LETTERS_DROPPED: Final = "headrace_dead_letters_dropped_total"
+
 
 def letter_metrics(counts: LetterCounts) -> Iterator[Metric]:
     """Yield how much the store holds, of all pipelines that share it, and what this run has dropped."""
-    yield GaugeMetricFamily("headrace_dead_letters", "Dead letters in the store.", counts.letters)
-    yield GaugeMetricFamily("headrace_dead_letters_bytes", "What they take of the store's bound.", counts.size_bytes)
-    dropped = CounterMetricFamily(
-        "headrace_dead_letters_dropped", "Dead letters that went because of a bound.", labels=("reason",)
-    )
+    yield GaugeMetricFamily(LETTERS, "Dead letters in the store.", counts.letters)
+    yield GaugeMetricFamily(LETTERS_BYTES, "What they take of the store's bound.", counts.size_bytes)
+    dropped = CounterMetricFamily(LETTERS_DROPPED, "Dead letters that went because of a bound.", labels=("reason",))
     dropped.add_metric(("age",), counts.dropped_for_age)
     dropped.add_metric(("count",), counts.dropped_for_count)
     dropped.add_metric(("size",), counts.dropped_for_size)

@@ -72,12 +72,23 @@ class SqliteDeadLetters:
         self._counting = threading.Lock()
         self._said: set[str] = set()
         self._takers = Takers(uuid.uuid4().hex)
+        self._beat_seconds = beat_seconds
+        self._is_closed = False
+        self._make()
+
+    def _make(self) -> None:
         self.writer = SqliteWriter(self.path, opened=prepare)
-        self.writer.every(beat_seconds, self._beat)
+        self.writer.every(self._beat_seconds, self._beat)
         self._reader = SqliteReader(self.path)
 
     async def open(self) -> None:
-        """Make the folder, the file and the tables if there are none. Raises SqliteError, or NewerDeadLetters."""
+        """Make the folder, the file and the tables if there are none. It may be opened again once it was closed.
+
+        Raises SqliteError, or NewerDeadLetters.
+        """
+        if self._is_closed:
+            self._make()
+            self._is_closed = False
         with suppress(OSError):  # SQLite itself says best what is wrong with a folder
             self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -231,6 +242,7 @@ class SqliteDeadLetters:
     async def _shut(self) -> None:
         await self._reader.aclose()
         await self.writer.aclose()
+        self._is_closed = True
 
 
 _DROPPED: Final = {

@@ -103,6 +103,14 @@ async def test_a_store_that_is_closed_twice_stays_closed(store: SqliteDeadLetter
         await _put(store, "a")
 
 
+async def test_a_store_that_was_closed_is_opened_again(store: SqliteDeadLetters) -> None:
+    await _put(store, "a")
+    await store.close()
+    await store.open()
+    await _put(store, "b")
+    assert await _events(store) == ['"a"', '"b"']
+
+
 async def test_letters_are_found_by_stage_error_age_and_id(store: SqliteDeadLetters, clock: LetterClock) -> None:
     await _put(store, "a")
     clock.move(60)
