@@ -33,6 +33,9 @@ POLL_SECONDS: Final = 1.0
 LEFT_SECONDS: Final = 5.0
 """How long a stop waits for jobs that were told to end, before it leaves them behind."""
 
+TELL_SECONDS: Final = 5.0
+"""How long a stop waits for a store to take in how jobs ended, before it leaves that to the end of their lease."""
+
 RETRY_SECONDS: Final = 1.0
 """How long the queue waits after a store that failed, before it tries again."""
 
@@ -127,7 +130,8 @@ class JobQueue:
     async def stop(self, grace_seconds: float) -> None:
         """Claim nothing more, and give what runs `grace_seconds`; what is not done then is put back.
 
-        An attempt that was put back does not count. Return when the store knows how all of them ended.
+        An attempt that was put back does not count. Return when the store knows how all of them ended, or has failed
+        to take it in for `TELL_SECONDS`: then the log says of which jobs, and they run again when their lease is out.
         """
         self._is_stopping = True
         self._look.set()
@@ -141,7 +145,17 @@ class JobQueue:
             LOG.error("queue %r leaves jobs behind that do not end when told to: %s", self.claimant.queue, left)
             self._running.clear()
         self._tell.set()
-        await asyncio.wait({acknowledging})
+        await asyncio.wait({acknowledging}, timeout=TELL_SECONDS)
+        if not acknowledging.done():
+            acknowledging.cancel()
+            await asyncio.wait({acknowledging}, timeout=TELL_SECONDS)
+        if self._ended:
+            untold = ", ".join(str(one.id) for one in self._ended)
+            LOG.error(
+                "queue %r could not write how jobs ended; they run again when their lease is out: %s",
+                self.claimant.queue,
+                untold,
+            )
 
     async def _wait_for_slots(self, seconds: float | None) -> None:
         if self._running:

@@ -1,13 +1,14 @@
 """The engine of a queue: slots, claims that grow with the load, acknowledgements in batches, stops."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 
+from headrace.ground.errors import HeadraceError
 from headrace.jobs import queue as engine
-from headrace.jobs.job import CalledOff, Completed, Failed, Job, Outcome, Returned
+from headrace.jobs.job import Acknowledgement, CalledOff, Completed, Failed, Job, Outcome, Returned
 from headrace.jobs.queue import JobQueue
 from headrace.jobs.runners import Execute
 from headrace.jobs.stores.store import Claimant
@@ -224,6 +225,21 @@ async def test_what_a_last_claim_brings_while_the_queue_stops_is_put_back() -> N
         await stopping
         assert works.began == []
         assert set(store.outcomes().values()) == {Returned()}
+
+
+async def test_a_stop_ends_and_names_the_jobs_when_the_store_fails_for_good(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Gone(ListStore):
+        async def acknowledge(self, claimant: Claimant, acknowledgements: Sequence[Acknowledgement]) -> None:
+            raise HeadraceError
+
+    monkeypatch.setattr(engine, "TELL_SECONDS", 0.01)
+    queue = JobQueue(Claimant("here", "uuid", "default"), 3, Gone(2), Works(), Scheduler())
+    queue.start()
+    await until(lambda: queue.statistics().unacknowledged == 2)
+    await queue.stop(0.0)
+    assert "could not write how jobs ended; they run again when their lease is out: 1, 2" in caplog.text
 
 
 async def test_a_job_that_was_cancelled_elsewhere_is_ended_here() -> None:
