@@ -1,0 +1,157 @@
+"""What goes wrong around a service of jobs: it is said clearly, the jobs are in the right state, none is lost."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from headrace.ground.sqlite_file import SqliteError
+from headrace.jobs import queue as queues
+from headrace.jobs.catalogue import Catalogue
+from headrace.jobs.errors import JobGivenUp, NewerSchema
+from headrace.jobs.job import INCOMPLETE, Job, NewJob
+from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.jobs import Jobs
+from headrace.jobs.jobs_settings import JobsSettings
+from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.worker import AnyWorker, worker
+from tests.fakes.elixir_rows import raw
+from tests.fakes.job_clock import MovedClock
+from tests.fakes.stepping import until
+
+pytestmark = pytest.mark.asyncio
+
+
+class Desk:
+    """What the workers of one test were given, and the gate at which they wait."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.clock = MovedClock()
+        self.calls: list[object] = []
+        self.gate = asyncio.Event()
+
+        async def wait(number: int) -> int:
+            self.calls.append(number)
+            await self.gate.wait()
+            return number
+
+        self.function = wait
+        self.wait = worker(name="wait", record=True)(wait)
+
+    def service(self, workers: Sequence[AnyWorker] = (), limit: int | None = 3) -> Jobs:
+        settings = JobsSettings(node="here", grace_seconds=0.0, now=self.clock)
+        store = SqliteStore(self.path, now=self.clock)
+        return Jobs(store, Catalogue(workers or [self.wait]), {} if limit is None else {"default": limit}, settings)
+
+
+@pytest_asyncio.fixture
+async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    monkeypatch.setattr(queues, "RETRY_SECONDS", 0.001)
+    return Desk(tmp_path / "jobs.db")
+
+
+@pytest_asyncio.fixture
+async def jobs(desk: Desk) -> AsyncIterator[Jobs]:
+    async with desk.service() as jobs:
+        yield jobs
+        desk.gate.set()
+
+
+async def pragma(jobs: Jobs, text: str) -> None:
+    assert isinstance(jobs.store, SqliteStore)
+    await jobs.store.writer.run(lambda connection: connection.execute(f"PRAGMA {text}").fetchall())
+
+
+async def ended(jobs: Jobs, job_id: int) -> Job:
+    while True:
+        job = await jobs.store.get(job_id)
+        assert job is not None
+        if job.state not in INCOMPLETE:
+            return job
+        await asyncio.sleep(0)
+
+
+async def test_on_a_full_disk_an_enqueue_fails_and_what_ran_is_told_once_there_is_room(desk: Desk, jobs: Jobs) -> None:
+    handle = await desk.wait.enqueue(1)
+    await until(lambda: desk.calls == [1])
+    large = NewJob("other", {"text": "x" * 100_000})
+    await pragma(jobs, "max_page_count = 1")  # SQLite takes it as: no more than there are
+    with pytest.raises(SqliteError, match="make room on the disk"):
+        await jobs.insert([large])
+    desk.gate.set()
+    await pragma(jobs, "max_page_count = 100000")
+    assert await handle.result(5) == 1
+    (inserted,) = await jobs.insert([large])
+    assert inserted is not None
+    assert desk.calls == [1]
+
+
+async def test_tables_of_a_newer_headrace_are_refused_and_the_workers_stay_free(desk: Desk, tmp_path: Path) -> None:
+    async with desk.service():
+        pass
+    raw(desk.path, "insert into headrace_schema values (99)")
+    with pytest.raises(NewerSchema, match="install the newer one here, too; nothing was changed"):
+        await desk.service().open()
+    desk.path = tmp_path / "other.db"
+    desk.gate.set()
+    async with desk.service():
+        assert await (await desk.wait.enqueue(1)).result(5) == 1
+
+
+async def test_a_worker_that_was_renamed_runs_what_waits_under_its_old_name(desk: Desk) -> None:
+    desk.gate.set()
+    async with desk.service(limit=None):
+        left = await desk.wait.enqueue(1)
+    renamed = worker(name="hold", aliases=("wait",), record=True)(desk.function)
+    async with desk.service([renamed]) as jobs:
+        assert await jobs.result(left.id, 5) == 1
+    assert desk.calls == [1]
+
+
+async def test_args_that_do_not_fit_any_more_fail_the_attempt_and_are_kept(desk: Desk) -> None:
+    @worker(name="wait", max_attempts=1)
+    async def narrowed(region: str) -> None:
+        desk.calls.append(region)
+
+    async with desk.service([narrowed]) as jobs:
+        (left,) = await jobs.insert([NewJob("wait", {"number": 7}, max_attempts=1)])
+        assert left is not None
+        with pytest.raises(JobGivenUp, match="'region' of worker 'wait' is missing"):
+            await jobs.result(left.id, 5)
+        job = await ended(jobs, left.id)
+        assert (job.state, job.args) == ("discarded", {"number": 7})
+        assert await jobs.store.retry(JobFilter(ids=frozenset({left.id}))) == [left.id]  # once the worker is mended
+    assert desk.calls == []
+
+
+async def test_a_result_that_is_too_large_is_said_and_the_work_is_not_done_again(desk: Desk) -> None:
+    @worker(name="wait", record=True, record_limit_bytes=100)
+    async def talk(number: int) -> str:
+        desk.calls.append(number)
+        return "x" * 1000
+
+    async with desk.service([talk]) as jobs:
+        handle = await talk.enqueue(1)
+        with pytest.raises(JobGivenUp, match="takes 1002 bytes as JSON, and at most 100 are recorded"):
+            await handle.result(5)
+        assert (await ended(jobs, handle.id)).state == "discarded"
+    assert desk.calls == [1]
+
+
+async def test_a_clock_that_goes_back_an_hour_loses_no_job(desk: Desk, jobs: Jobs) -> None:
+    first = await desk.wait.enqueue(1)
+    later = await desk.wait.schedule_in(10, 3)
+    await until(lambda: desk.calls == [1])
+    desk.clock.move(-3600)
+    second = await desk.wait.enqueue(2)
+    desk.gate.set()
+    assert [await first.result(5), await second.result(5)] == [1, 2]
+    waiting = await jobs.get(later.id)
+    assert waiting is not None
+    assert waiting.state == "scheduled"
+    desk.clock.move(3611)
+    assert await later.result(5) == 3
+    assert sorted(map(str, desk.calls)) == ["1", "2", "3"]
