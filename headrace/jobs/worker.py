@@ -119,7 +119,8 @@ class Worker(Generic[P, R_co, T_co]):
         service = self._service()
         jobs = [self._new(self.arguments.bound_of(call), None) for call in calls]
         inserted = await service.insert(jobs) if jobs else []
-        return [self._handle(service, one) for one in inserted]
+        name, restored = self.name, self.restored
+        return [Handle(name, one, service, restored) for one in inserted]
 
     def enqueue_sync(self, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T_co]:
         """Keep the call as `enqueue` does, from any thread, or with no event loop at all; it waits for the disk."""
