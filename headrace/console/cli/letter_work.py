@@ -124,8 +124,8 @@ async def _strangers(letters: OpenLetters, which: LetterFilter) -> list[str]:
     """Return stages of letters that wait, of which the config has none."""
     if letters.config is None:
         return []
-    marked = await letters.store.marked(letters.config.name)
-    return letters.strangers(frozenset(one.stage for one in marked) & (which.stages or {one.stage for one in marked}))
+    waiting = frozenset(await letters.store.waiting(letters.config.name))
+    return letters.strangers(waiting & (which.stages or waiting))
 
 
 def _remarks(missed: int, strangers: Sequence[str]) -> list[str]:

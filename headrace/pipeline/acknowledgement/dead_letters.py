@@ -48,14 +48,6 @@ class LetterFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
-    """How many letters of one stage wait to be replayed."""
-
-    stage: str
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
 class Taken:
     """A letter that was taken to be replayed, with how many of its kind may be so in a second; None: as they come."""
 
@@ -98,9 +90,9 @@ class DeadLetters(Protocol):
         """Write what was accepted, let go of what was taken, and close. A second time, do nothing."""
 
     async def put(self, letters: Sequence[NewLetter]) -> None:
-        """Keep letters; durable at return. Cancelled, they are kept all the same, or none of them.
+        """Keep letters; durable at return. When it raises, or is cancelled, some may be kept all the same.
 
-        What is beyond the bounds then goes, oldest first. The events are made text before the first await.
+        What is beyond the bounds then goes, oldest first.
         """
 
     async def find(
@@ -123,8 +115,8 @@ class DeadLetters(Protocol):
     async def unmark(self, which: LetterFilter) -> int:
         """Have letters not replayed that wait for it; return how many. What a run is at goes on."""
 
-    async def marked(self, pipeline: str) -> list[Marked]:
-        """Return how many letters of the pipeline wait to be replayed, by stage; none of 0."""
+    async def waiting(self, pipeline: str) -> list[str]:
+        """Return the stages of the pipeline whose letters wait to be replayed, and that nobody has taken."""
 
     async def take(self, pipeline: str, stage: str, count: int) -> list[Taken]:
         """Take at most `count` letters of the stage that wait, oldest first.

@@ -8,7 +8,7 @@ from typing import Final
 
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.dead_letter import NewLetter, Replay
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetters, Marked, Settled
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetters, Settled
 from headrace.pipeline.stage.consumer_supervisor_process import ConsumerSupervisorProcess
 from headrace.pipeline.stage.failure import FailedEvent
 from headrace.pipeline.stage.producer_process import ProducerProcess
@@ -39,6 +39,7 @@ class DeadLetterOffice:
         self._task: asyncio.Task[None] | None = None
         self._is_open = False
         self._is_ending = False
+        self._look_at = 0.0
         self._said: set[str] = set()
 
     async def open(self) -> None:
@@ -65,6 +66,7 @@ class DeadLetterOffice:
     def look(self) -> None:
         """Look now whether anything is to be replayed. Loop's thread only."""
         self._said.clear()
+        self._look_at = 0.0
         self.asked()
 
     def drain(self) -> None:
@@ -123,15 +125,18 @@ class DeadLetterOffice:
 
     async def _step(self) -> float:
         """Do what can be done now; return when to look again."""
+        now = asyncio.get_running_loop().time
         try:
             await self._write()
-            for marked in await self.store.marked(self._pipeline):
-                self._begin(marked)
+            if now() >= self._look_at:
+                for stage in await self.store.waiting(self._pipeline):
+                    self._begin(stage)
+                self._look_at = now() + LOOK_SECONDS
             waits = [await self._go_on(replay) for replay in list(self._replays.values())]
         except Exception as error:  # noqa: BLE001 - whatever a store raises, the run goes on, and so do replays
             self._say("store", "the store of dead letters cannot be used, and is tried again: %s", error)
             return LOOK_SECONDS
-        return min([LOOK_SECONDS, *(wait for wait in waits if wait is not None)])
+        return min([max(0.0, self._look_at - now()), *(wait for wait in waits if wait is not None)])
 
     async def _write(self) -> None:
         """Write down what became of replays; what cannot be written is written the next time."""
@@ -148,16 +153,15 @@ class DeadLetterOffice:
             self._settled[:0] = settled
             self._not_begun[:0] = not_begun
 
-    def _begin(self, marked: Marked) -> None:
+    def _begin(self, stage: str) -> None:
         """Subscribe a stage to its letters, if it can take them."""
-        stage = marked.stage
         if self._is_ending or stage in self._replays:
             return
         found = self._consumer(stage)
         if isinstance(found, str):
-            self._say(stage, "%d dead letters of stage %r wait to be replayed: %s", marked.count, stage, found)
+            self._say(stage, "dead letters of stage %r wait to be replayed: %s", stage, found)
             return
-        LOG.info("%d dead letters are replayed into stage %r", marked.count, stage)
+        LOG.info("dead letters are replayed into stage %r", stage)
         self._replays[stage] = StageReplay(stage, found, self)
 
     def _consumer(self, stage: str) -> Taking | str:

@@ -9,8 +9,8 @@ from headrace.pipeline.acknowledgement.dead_letters import PIECE, LetterBounds
 from headrace.pipeline.acknowledgement.sqlite.queries import query
 from headrace.pipeline.acknowledgement.sqlite.rows import ids_text, to_text
 
-EXPIRED_AT_ONCE: Final = 5_000
-"""Letters that go for their age in one transaction; the rest goes with the next one."""
+GONE_AT_ONCE: Final = 5_000
+"""Letters that go for one bound in one transaction; the rest goes with the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,10 @@ class Trimmed:
 def trim(connection: sqlite3.Connection, bounds: LetterBounds, now: datetime) -> Trimmed:
     """Delete what is too old, then the oldest ones until the rest is few and small enough."""
     oldest = to_text(now - timedelta(seconds=bounds.max_age_seconds))
-    aged = connection.execute(query("expired"), (oldest, EXPIRED_AT_ONCE)).rowcount
+    aged = connection.execute(query("expired"), (oldest, GONE_AT_ONCE)).rowcount
     letters, size = connection.execute(query("totals")).fetchone()
     counted = sized = 0
-    while letters > bounds.max_events or size > bounds.max_size_bytes:
+    while (letters > bounds.max_events or size > bounds.max_size_bytes) and counted + sized < GONE_AT_ONCE:
         gone: list[int] = []
         for number, its_size in connection.execute(query("oldest"), (PIECE,)):
             if letters > bounds.max_events:

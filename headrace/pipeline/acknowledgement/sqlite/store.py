@@ -20,7 +20,6 @@ from headrace.pipeline.acknowledgement.dead_letters import (
     LetterBounds,
     LetterCounts,
     LetterFilter,
-    Marked,
     Settled,
     Taken,
 )
@@ -39,6 +38,9 @@ from headrace.pipeline.acknowledgement.sqlite.rows import (
 from headrace.pipeline.acknowledgement.sqlite.takers import BEAT_SECONDS, Takers
 
 _ANY_BOUNDS: Final = LetterBounds()
+
+PUT_BYTES: Final = 4 * 1024 * 1024
+"""Of so much text the letters go in by one transaction."""
 
 MOST_SHARE: Final = 4
 """One letter takes a quarter of the bound at most, however small that is."""
@@ -108,18 +110,29 @@ class SqliteDeadLetters:
             await self._shut()
 
     async def put(self, letters: Sequence[NewLetter]) -> None:
-        """Keep letters, and drop what is beyond the bounds, oldest first; durable at return."""
-        now = self.now()
-        values = [
-            values_of(letter, letter_text(letter, self._most_event_bytes), now, self._takers.uuid) for letter in letters
-        ]
+        """Keep letters, and drop what is beyond the bounds, oldest first; durable at return.
 
+        Many large ones go in by pieces, so that no more than PUT_BYTES of text wait at a time, and others of the loop
+        have their turn. When it raises, or is cancelled, some may be kept all the same.
+        """
+        now, values, size = self.now(), list[Mapping[str, object]](), 0
+        for letter in letters:
+            text = letter_text(letter, self._most_event_bytes)
+            values.append(values_of(letter, text, now, self._takers.uuid))
+            size += text.size
+            if size >= PUT_BYTES:
+                await self._put(values)
+                values, size = [], 0
+        if values:
+            await self._put(values)
+
+    async def _put(self, values: Sequence[Mapping[str, object]]) -> None:
         def work(connection: sqlite3.Connection) -> Trimmed:
             for one in values:
                 _put(connection, one)
             return self._trim(connection)
 
-        self._trimmed(await self.writer.run(work), put=len(letters))
+        self._trimmed(await self.writer.run(work), put=len(values))
 
     # Looking
 
@@ -157,9 +170,10 @@ class SqliteDeadLetters:
 
     # Replaying
 
-    async def marked(self, pipeline: str) -> list[Marked]:
-        """Return how many letters of the pipeline wait to be replayed, by stage; none of 0."""
-        return await self._reader.run(lambda c: [Marked(*row) for row in c.execute(query("marked"), (pipeline,))])
+    async def waiting(self, pipeline: str) -> list[str]:
+        """Return the stages of the pipeline whose letters wait to be replayed, and that nobody has taken."""
+        values = {"pipeline": pipeline}
+        return await self._reader.run(lambda c: [row[0] for row in c.execute(query("waiting_stages"), values)])
 
     async def take(self, pipeline: str, stage: str, count: int) -> list[Taken]:
         """Take at most `count` letters of the stage that wait, oldest first."""

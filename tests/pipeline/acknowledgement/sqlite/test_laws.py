@@ -145,7 +145,7 @@ async def _run(folder: Path, steps: Sequence[Step]) -> None:
 
 
 @settings(
-    max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate]
+    max_examples=25, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate]
 )  # a smaller one takes long
 @given(STEPS)
 def test_no_letter_is_lost_or_doubled_whatever_two_stores_do_with_one_file(steps: Sequence[Step]) -> None:

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from headrace.ground.sqlite_file import SqliteError
 from headrace.pipeline.acknowledgement.dead_letter import Form, NewLetter, Replay
-from headrace.pipeline.acknowledgement.dead_letters import LetterFilter, Marked, Settled
+from headrace.pipeline.acknowledgement.dead_letters import LetterFilter, Settled
 from headrace.pipeline.acknowledgement.errors import NewerDeadLetters
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
 from headrace.pipeline.acknowledgement.sqlite.takers import CRASH_LIMIT, MISSED_BEATS
@@ -230,13 +230,13 @@ async def test_totals_are_right_however_letters_come_and_go(path: Path, store: S
 async def test_what_is_marked_is_taken_once_oldest_first(store: SqliteDeadLetters, other: SqliteDeadLetters) -> None:
     await _put(store, *range(5))
     assert await store.mark(LetterFilter(ids=frozenset({1, 2, 3, 4})), rate=10.0) == 4
-    assert await store.marked("shop") == [Marked("price", 4)]
+    assert await store.waiting("shop") == ["price"]
     first = await store.take("shop", "price", 3)
     second = await other.take("shop", "price", 3)
     assert [(one.letter.event, one.rate) for one in first] == [("0", 10.0), ("1", 10.0), ("2", 10.0)]
     assert [one.letter.event for one in second] == ["3"]
     assert await store.take("shop", "price", 3) == []
-    assert await store.marked("shop") == []
+    assert await store.waiting("shop") == []
 
 
 async def test_only_letters_of_the_pipeline_and_stage_are_taken(store: SqliteDeadLetters) -> None:
@@ -244,6 +244,28 @@ async def test_only_letters_of_the_pipeline_and_stage_are_taken(store: SqliteDea
     await store.mark(ALL)
     assert await store.take("other", "price", 9) == []
     assert await store.take("shop", "parse", 9) == []
+
+
+async def test_the_stages_whose_letters_wait_are_told_each_once(store: SqliteDeadLetters) -> None:
+    for stage in ("b", "a", "c", "b"):
+        await _put(store, 1, 2, stage=stage)
+    await store.mark(LetterFilter(stages=frozenset({"a", "b"})))
+    await store.put([NewLetter("other", "d", 1, failed(OSError("gone")))])
+    await store.mark(LetterFilter(pipeline="other"))
+    assert await store.waiting("shop") == ["a", "b"]
+    assert await store.waiting("other") == ["d"]
+    await store.take("shop", "a", 2)
+    assert await store.waiting("shop") == ["b"]
+
+
+async def test_many_large_letters_go_in_by_pieces(store: SqliteDeadLetters) -> None:
+    commits: list[str] = []
+    await store.writer.run(
+        lambda c: c.set_trace_callback(lambda text: commits.append(text) if text == "COMMIT" else None)
+    )
+    await _put(store, *("x" * 1_000_000 for _ in range(20)))
+    assert store.counts().put == 20
+    assert len(commits) == 1 + 4
 
 
 async def test_what_cannot_be_replayed_is_never_marked(store: SqliteDeadLetters) -> None:
@@ -258,7 +280,7 @@ async def test_a_mark_is_taken_back_until_a_run_is_at_it(store: SqliteDeadLetter
     await store.mark(ALL)
     await store.take("shop", "price", 1)
     assert await store.unmark(ALL) == 1
-    assert await store.marked("shop") == []
+    assert await store.waiting("shop") == []
     (first,) = await store.find(LetterFilter(is_marked=True), 9)
     assert (first.event, first.is_taken) == ('"a"', True)
 
@@ -345,7 +367,7 @@ async def test_a_cancelled_take_gives_back_what_it_took(store: SqliteDeadLetters
         await taking
     for _ in range(2):  # what was taken is told, and then put back
         await store.writer.run(lambda _: None)
-    assert await store.marked("shop") == [Marked("price", 1)]
+    assert await store.waiting("shop") == ["price"]
 
 
 async def test_what_a_dead_store_was_at_waits_again_and_that_costs_an_attempt(

@@ -19,9 +19,9 @@ create table if not exists headrace_dead_letters (
   takes integer not null default 0,
   deaths integer not null default 0
 );
-create index if not exists headrace_dead_letters_at on headrace_dead_letters (at, size);
-create index if not exists headrace_dead_letters_marked
-  on headrace_dead_letters (pipeline, stage, id) where replay_at is not null;
+create index if not exists headrace_dead_letters_at on headrace_dead_letters (at, id, size);
+create index if not exists headrace_dead_letters_waiting
+  on headrace_dead_letters (pipeline, stage, id) where replay_at is not null and taken_by is null;
 create index if not exists headrace_dead_letters_taken
   on headrace_dead_letters (taken_by) where taken_by is not null;
 
