@@ -34,6 +34,7 @@
         ├── BadReturn            a callback returned what it must not
         ├── HandlerTimeout       a callback took longer over its events than it may
         ├── PoisonEvent          an event has brought its stage down too often
+        ├── LeftOver             an event went no further: its stage crashed, or the run ended
         ├── BufferFull           a stage has no room for events from outside
         ├── DispatcherError      a dispatcher that does not exist, or cannot be made
         ├── UnknownPartition     a partition dispatcher's hash names a partition that is none
@@ -79,6 +80,7 @@ from headrace.ground.errors.stage import (
     DispatcherError,
     GraphError,
     HandlerTimeout,
+    LeftOver,
     MetricConflict,
     MissingCallback,
     PoisonEvent,
@@ -104,6 +106,7 @@ __all__ = [
     "GraphError",
     "HandlerTimeout",
     "HeadraceError",
+    "LeftOver",
     "MailboxFull",
     "MetricConflict",
     "MissingCallback",

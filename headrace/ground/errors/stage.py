@@ -89,6 +89,16 @@ class PoisonEvent(StageError):
         )
 
 
+class LeftOver(StageError):
+    """An event that a stage had taken in, and that went no further: it crashed, or the run ended."""
+
+    def __init__(self, stage: str, reason: str) -> None:
+        self.stage = stage
+        self.reason = reason
+        why = "it was in hand when the stage crashed" if reason == "crash" else "the run ended before it was through"
+        super().__init__(f"stage {stage!r} had taken the event in, and {why}: replay it")
+
+
 class BufferFull(StageError):
     """A stage has no room for events from outside; it has taken none of them."""
 

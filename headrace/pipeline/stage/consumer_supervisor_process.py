@@ -220,7 +220,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
             if is_crash and isinstance(slot.event, Message):
                 again.setdefault(subscription, []).append(slot)
                 continue
-            self.counts.discard(1, "crash" if is_crash else "cancelled")
+            self.counts.leave([slot.event], "crash" if is_crash else "cancelled")
             self._finished(slot, subscription, Outcome.FAILED)
         for subscription, slots in again.items():
             messages: list[object] = [slot.event.again() for slot in slots if isinstance(slot.event, Message)]

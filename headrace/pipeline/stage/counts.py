@@ -1,7 +1,7 @@
 """What a stage has counted over all its restarts, beside what its queues count themselves."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from headrace.ground.counts import Families
@@ -10,6 +10,11 @@ from headrace.ground.telemetry import LOG
 
 ERROR_TYPES_LIMIT: Final = 20
 """How many exception classes a stage counts by name; all further ones are `other`."""
+
+KeepLeft = Callable[[Sequence[object], str], None]
+"""Told of events that were taken in and go no further, and of the reason."""
+
+_LEFT: Final = frozenset({"crash", "cancelled"})
 
 
 class StageCounts:
@@ -22,6 +27,7 @@ class StageCounts:
         "errors",
         "failed",
         "families",
+        "keep_left",
         "redelivered",
         "set_aside",
         "stage",
@@ -35,6 +41,7 @@ class StageCounts:
         self.redelivered = 0
         self.set_aside = 0
         self.families = Families()
+        self.keep_left: KeepLeft | None = None
         self._said: set[str] = set()
         self._has_said_overflow = False
 
@@ -44,6 +51,15 @@ class StageCounts:
             self.discarded[reason] = self.discarded.get(reason, 0) + count
             if reason == "overflow" and not is_silent:
                 self.say_overflow()
+
+    def leave(self, events: Sequence[object], reason: str, count: int | None = None) -> None:
+        """Count events that go no further, and hand those on that a crash or the end of the run has left over.
+
+        `count` says how many they were, where callbacks may have changed their list since.
+        """
+        self.discard(len(events) if count is None else count, reason)
+        if self.keep_left is not None and events and reason in _LEFT:
+            self.keep_left(events, reason)
 
     def say_overflow(self) -> None:
         """Say that the buffer is full, once."""

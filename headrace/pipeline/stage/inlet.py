@@ -237,7 +237,7 @@ class Inlet:
         if self.is_acknowledged:
             self._again(batch, self.source)
             return
-        self.counts.discard(self.hand_size, "crash" if is_crash else "cancelled")
+        self.counts.leave(batch, "crash" if is_crash else "cancelled", self.hand_size)
         self.source.handled(self.hand_size)
 
     def redeliver(self, messages: list[object]) -> None:
@@ -273,7 +273,7 @@ class Inlet:
         left = subscription.producer.left(subscription, unbegun)
         subscription.delivered += len(left)
         subscription.taken_back -= len(left)
-        self.counts.discard(len(left), "cancelled")
+        self.counts.leave(left, "cancelled")
         if self.is_acknowledged:
             settle(left, Outcome.FAILED)
 

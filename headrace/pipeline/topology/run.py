@@ -18,6 +18,7 @@ from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo, Subscr
 from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
 from headrace.pipeline.stage.taking_process import TakingProcess
 from headrace.pipeline.topology.graph import Node, circle_errors, hint, node_errors, unread
+from headrace.pipeline.topology.left_over import LeftOvers
 from headrace.pipeline.topology.link import (
     Emitting,
     StageProcess,
@@ -66,9 +67,12 @@ class Run:
         self.subscriptions: list[Subscription] = []
         self._restart_types = {name: spec.settings.restart for name, spec in specs.items()}
         self._errors: dict[str, ProducerProcess] = {}
+        self._left_overs = None if set_aside is None else LeftOvers(set_aside, scheduler)
         for spec in ordered(specs):
             process = self.processes[spec.name] = make_process(spec, scheduler, set_aside)
             process.subscriber = self.subscribe
+            if self._left_overs is not None and spec.settings.dead_letters:
+                process.counts.keep_left = self._left_overs.of(process.counts)
             if spec.errors_of is not None and isinstance(process, ProducerProcess):
                 self._pass_errors(spec.errors_of, process)
             for to in spec.subscribe_to:
@@ -245,6 +249,8 @@ class Run:
         self._kill()
         self.supervisor.stop()
         await asyncio.shield(self.supervisor.buried)
+        if self._left_overs is not None:
+            await self._left_overs.written()
         if self._lag_task is not None:
             await asyncio.wait({self._lag_task})
 

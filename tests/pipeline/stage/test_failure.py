@@ -33,7 +33,7 @@ from tests.fakes.failing_stages import (
 )
 from tests.fakes.flow_stages import Numbers
 from tests.fakes.laws import check_end
-from tests.fakes.stepping import run_of
+from tests.fakes.stepping import run_of, until
 
 pytestmark = pytest.mark.asyncio
 
@@ -399,3 +399,65 @@ async def test_events_wait_for_the_awaited_try_to_end_in_their_order() -> None:
     asyncio.get_running_loop().call_soon(gate.set_result, None)
     assert (await released).is_fine
     assert path.sink.data == [str(number) for number in range(1, 21)]
+
+
+async def test_what_a_crash_has_in_hand_is_set_aside_where_there_is_a_place_for_it() -> None:
+    aside, crashes = Aside(), [asyncio.CancelledError()]
+
+    class Crashes(Kept):
+        def handle_events(self, events: list[Any]) -> None:
+            if crashes:
+                raise crashes.pop()
+            super().handle_events(events)
+
+    topology = Topology()
+    topology.set_aside = aside
+    topology.add("source", lambda: Numbers(20))
+    topology.add("sink", Crashes, subscribe_to=SubscribeTo("source", 10, 5))
+    await topology.start()
+    outcome = await topology.join()
+    assert (outcome.is_completed, outcome.events_lost) == (True, 5)
+    assert [one.data for one in aside.kept] == [1, 2, 3, 4, 5]
+    assert "was in hand when the stage crashed: replay it" in str(aside.kept[0].error)
+    assert topology.snapshot().stages[1].dead_lettered == 5
+
+
+@EDGES
+async def test_what_a_drain_has_no_time_for_is_set_aside_or_told_as_failed(source: Any) -> None:
+    aside = Aside()
+
+    class Hangs(Kept):
+        async def handle_events(self, events: list[Any]) -> None:  # type: ignore[override] # either form is allowed
+            await asyncio.Event().wait()
+
+    topology, origin = Topology(), source(20)
+    topology.set_aside = aside
+    topology.add("source", lambda: origin)
+    topology.add("sink", Hangs, subscribe_to="source", settings=StageSettings(shutdown_seconds=0.0))
+    await topology.start()
+    await until(lambda: topology.snapshot().stages[1].in_flight_events == 20)
+    outcome = await topology.drain(0.01)
+    assert not outcome.is_fine
+    assert outcome.events_lost == 20
+    if isinstance(origin, Told):
+        assert (origin.outcomes(), aside.kept) == ([FAILED] * 20, [])
+    else:
+        assert [one.data for one in aside.kept] == list(range(1, 21))
+        assert "the run ended before it was through: replay it" in str(aside.kept[0].error)
+
+
+async def test_left_over_events_that_no_store_takes_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    crashes = [asyncio.CancelledError()]
+
+    class Crashes(Kept):
+        def handle_events(self, events: list[Any]) -> None:
+            if crashes:
+                raise crashes.pop()
+
+    topology = Topology()
+    topology.set_aside = Aside(OSError("full"))
+    topology.add("source", lambda: Numbers(20))
+    topology.add("sink", Crashes, subscribe_to=SubscribeTo("source", 10, 5))
+    await topology.start()
+    assert (await topology.join()).events_lost == 5
+    assert "5 left-over events could not be set aside: full" in caplog.text

@@ -1,0 +1,51 @@
+"""Sets events aside that stages had taken in, and that a crash or the end of the run left over."""
+
+import asyncio
+from collections.abc import Sequence
+from contextvars import copy_context
+from functools import partial
+
+from headrace.ground.errors import LeftOver
+from headrace.ground.telemetry import LOG
+from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.process.scheduler import Scheduler
+from headrace.pipeline.stage.counts import KeepLeft, StageCounts
+from headrace.pipeline.stage.failure import FailedEvent, SetAside
+
+
+class LeftOvers:
+    """Keeps plain events that would otherwise only be counted. Of messages the sources hear, and send them again."""
+
+    def __init__(self, set_aside: SetAside, scheduler: Scheduler) -> None:
+        self._set_aside = set_aside
+        self._scheduler = scheduler
+        self._events: list[tuple[StageCounts, FailedEvent]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def of(self, counts: StageCounts) -> KeepLeft:
+        """Return what a stage hands its left-over events to."""
+        return partial(self._keep, counts)
+
+    def _keep(self, counts: StageCounts, events: Sequence[object], reason: str) -> None:
+        plain = [event for event in events if not isinstance(event, Message)]
+        error = LeftOver(counts.stage, reason)
+        self._events += [(counts, FailedEvent(counts.stage, event, error, 1, {})) for event in plain]
+        if self._events and self._task is None:
+            self._task = self._scheduler.start_task(self._write(), copy_context(), "left-over events")
+
+    async def _write(self) -> None:
+        while self._events:
+            events, self._events = self._events, []
+            try:
+                await self._set_aside([failed for _, failed in events])
+            except Exception as error:  # noqa: BLE001 - whatever the store raises, they are counted as lost
+                LOG.error("%d left-over events could not be set aside: %s", len(events), error)
+            else:
+                for counts, _ in events:
+                    counts.set_aside += 1
+        self._task = None
+
+    async def written(self) -> None:
+        """Wait until all that were handed on are set aside."""
+        while self._task is not None:
+            await asyncio.wait({self._task})
