@@ -49,6 +49,14 @@ class OutputFile:
                 raise ReaderGone from error
             raise CannotWrite(self._called, error.strerror or str(error)) from error
 
+    def sync(self) -> None:
+        """Have all that was written outlast a power cut, where the file is one that can; raises `CannotWrite`."""
+        try:
+            if stat.S_ISREG(os.fstat(self._file).st_mode):
+                os.fsync(self._file)
+        except OSError as error:
+            raise CannotWrite(self._called, error.strerror or str(error)) from error
+
     def close(self) -> None:
         """Close the file."""
         if self._file >= 0:

@@ -1,16 +1,60 @@
 """Writes events as lines at the end of a file."""
 
+import math
+import time
 from collections.abc import Awaitable
+from contextlib import suppress
 from functools import partial
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
 
+from headrace.ground.units import UnitError, parse_duration
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.application import apply_each
+from headrace.stages.errors import CannotWrite
+from headrace.stages.options import CountField, DurationField, SizeField, refused
 from headrace.stages.side_thread import SideThread
 from headrace.stages.sinks.line_encoder import LINE_ENCODERS, EncodeName
-from headrace.stages.sinks.output_file import OutputFile
+from headrace.stages.sinks.output_file import STANDARD_OUTPUT, OutputFile
+from headrace.stages.sinks.rotating_file import RotatingFile, Rotation
+
+
+def _sync(value: object) -> float | None:
+    """Return seconds: 0 for each batch, None for never."""
+    if value in (None, "never"):
+        return None
+    if value == "batch":
+        return 0.0
+    try:
+        return parse_duration(value)
+    except UnitError as error:
+        refusal = refused("bad_value", error.why, hint="write never, batch, or a time such as 1s", is_predicate=True)
+    raise refusal
+
+
+class RotateOptions(BaseModel):
+    """When the file is set aside, as `path.1`, and begun anew."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size: Annotated[SizeField, Field(ge=1)] | None = Field(
+        default=None, description="Once it is as large as this, as in 100MiB; checked before each batch."
+    )
+    every: Annotated[DurationField, Field(gt=0)] | None = Field(
+        default=None, description="Once so much time has begun anew, as in 1d: at midnight, UTC."
+    )
+    keep: Annotated[CountField, Field(ge=0)] = Field(default=7, description="How many are kept that were set aside.")
+
+    @model_validator(mode="after")
+    def _has_one(self) -> "RotateOptions":
+        if self.size is None and self.every is None:
+            raise refused("bad_value", "say when: by `size`, or `every` so often, or both")
+        return self
+
+    def rotation(self) -> Rotation:
+        """Return what the file takes."""
+        return Rotation(self.size, self.every, self.keep)
 
 
 class WriteLinesOptions(BaseModel):
@@ -20,12 +64,26 @@ class WriteLinesOptions(BaseModel):
 
     path: str = Field(min_length=1, description="The file to append to, made if need be; - for standard output.")
     encode: EncodeName = Field(default="json", description="What a line holds: the event as JSON, or as its text.")
+    rotate: RotateOptions | None = Field(
+        default=None, description="When the file is set aside and begun anew, as in {size: 100MiB, keep: 7}."
+    )
+    fsync: Annotated[float | None, PlainValidator(_sync, json_schema_input_type=str)] = Field(
+        default=None,
+        description="When lines outlast a power cut: never by itself, with each batch, or so often, as in 1s.",
+    )
+
+    @model_validator(mode="after")
+    def _rotates_a_file(self) -> "WriteLinesOptions":
+        if self.rotate is not None and self.path == STANDARD_OUTPUT:
+            raise refused("bad_value", "standard output cannot be set aside: name a file in `path`", path=["rotate"])
+        return self
 
 
 class WriteLines(Consumer[object]):
     """Writes a line for each event; a batch is handled once the operating system has it, and not before.
 
-    Writing happens in a thread. An event that cannot be a line fails alone; a file that takes nothing more is a crash.
+    With `fsync: batch` it is handled once the disk has it. Writing happens in a thread. An event that cannot be a line
+    fails alone; a file that takes nothing more is a crash.
     """
 
     Options: ClassVar[type[BaseModel]] = WriteLinesOptions
@@ -33,7 +91,10 @@ class WriteLines(Consumer[object]):
     one_to_one: ClassVar[bool] = True
 
     def __init__(self, options: WriteLinesOptions) -> None:
-        self._file = OutputFile(options.path)
+        rotate = options.rotate
+        self._file = OutputFile(options.path) if rotate is None else RotatingFile(options.path, rotate.rotation())
+        self._sync_seconds = options.fsync
+        self._synced_at = -math.inf
         self._encode = LINE_ENCODERS[options.encode]
         self._thread: SideThread
 
@@ -46,11 +107,23 @@ class WriteLines(Consumer[object]):
     def handle_events(self, events: list[object]) -> Awaitable[None] | None:
         """Write the events; raises `CannotWrite`."""
         data = self._lines(events)
-        return self._thread.call(partial(self._file.write, data)) if data else None
+        return self._thread.call(partial(self._write, data)) if data else None
+
+    def _write(self, data: bytes) -> None:
+        self._file.write(data)
+        if self._sync_seconds is not None and time.monotonic() - self._synced_at >= self._sync_seconds:
+            self._file.sync()
+            self._synced_at = time.monotonic()
 
     def terminate(self, reason: object) -> None:
         """Close the file, behind all that was to be written."""
-        self._thread.close(self._file.close)
+        self._thread.close(self._end)
+
+    def _end(self) -> None:
+        with suppress(CannotWrite):
+            if self._sync_seconds is not None:
+                self._file.sync()
+        self._file.close()
 
     def _lines(self, events: list[object]) -> bytes:
         lines = apply_each(self._encode, events, self.fail_at)
