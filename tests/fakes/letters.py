@@ -15,15 +15,23 @@ NOON: Final = datetime(2020, 1, 1, 12, tzinfo=UTC)
 
 
 class LetterClock:
-    """A clock that stands still until it is moved."""
+    """A calendar, and seconds, that stand still until they are moved; the calendar may be set, too."""
 
     def __init__(self) -> None:
         self.now = NOON
+        self._seconds = 0.0
 
     def __call__(self) -> datetime:
         return self.now
 
+    def seconds(self) -> float:
+        return self._seconds
+
     def move(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+        self._seconds += seconds
+
+    def set(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 
 
@@ -43,8 +51,8 @@ def letter(
 
 def small_store(path: Path, clock: LetterClock | None = None, **bounds: int) -> SqliteDeadLetters:
     """Return a store that is not open yet."""
-    made = LetterBounds(**bounds)
-    return SqliteDeadLetters(path, made, now=clock or LetterClock())
+    clock = clock or LetterClock()
+    return SqliteDeadLetters(path, LetterBounds(**bounds), now=clock, clock=clock.seconds)
 
 
 class FailingLetters(SqliteDeadLetters):

@@ -1,7 +1,7 @@
 """Feeds a consumer from outside of the graph: the producer's side of a subscription without a process behind it."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from headrace.pipeline.demand.window import Window
 from headrace.pipeline.process.process import State
@@ -36,6 +36,8 @@ class _FedSubscription(Subscription):
     """A subscription that tells its feed of each batch that was done with."""
 
     __slots__ = ("told",)
+
+    is_kept: ClassVar[bool] = True
 
     told: Callable[[int], None]
 

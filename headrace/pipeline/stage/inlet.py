@@ -237,7 +237,7 @@ class Inlet:
         if self.is_acknowledged:
             self._again(batch, self.source)
             return
-        self.counts.leave(batch, "crash" if is_crash else "cancelled", self.hand_size)
+        self.counts.leave([] if self.source.is_kept else batch, "crash" if is_crash else "cancelled", self.hand_size)
         self.source.handled(self.hand_size)
 
     def redeliver(self, messages: list[object]) -> None:

@@ -4,7 +4,7 @@ import enum
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from headrace.pipeline.demand.window import ManualWindow, Window
 from headrace.pipeline.process.process import ExitReason
@@ -112,6 +112,9 @@ class Subscription:
         "weight",
         "window",
     )
+
+    is_kept: ClassVar[bool] = False
+    """Whether its producer still has what it has sent, until it is told that it was handled."""
 
     def __init__(
         self,

@@ -2,10 +2,11 @@
 
 import sqlite3
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -39,6 +40,9 @@ from headrace.pipeline.acknowledgement.sqlite.takers import BEAT_SECONDS, Takers
 
 _ANY_BOUNDS: Final = LetterBounds()
 
+SET_SECONDS: Final = 3600.0
+"""By so much the calendar may be set forward while the store is open; what is beyond that is taken for a mistake."""
+
 PUT_BYTES: Final = 4 * 1024 * 1024
 """Of so much text the letters go in by one transaction."""
 
@@ -63,9 +67,13 @@ class SqliteDeadLetters:
         bounds: LetterBounds = _ANY_BOUNDS,
         *,
         now: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], float] = time.monotonic,
         beat_seconds: float = BEAT_SECONDS,
     ) -> None:
-        """`beat_seconds` is how often it says that it lives, for others that replay letters of the same file."""
+        """`clock` tells seconds and never goes back.
+
+        `beat_seconds` is how often it says that it lives, for others that replay letters of the same file.
+        """
         self.path = Path(path)
         self.bounds = bounds
         self.now = now
@@ -74,6 +82,8 @@ class SqliteDeadLetters:
         self._counting = threading.Lock()
         self._said: set[str] = set()
         self._takers = Takers(uuid.uuid4().hex)
+        self._clock = clock
+        self._opened = (now(), clock())
         self._beat_seconds = beat_seconds
         self._is_closed = False
         self._make()
@@ -91,6 +101,7 @@ class SqliteDeadLetters:
         if self._is_closed:
             self._make()
             self._is_closed = False
+        self._opened = (self.now(), self._clock())
         with suppress(OSError):  # SQLite itself says best what is wrong with a folder
             self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -234,7 +245,10 @@ class SqliteDeadLetters:
         self._trimmed(self._trim(connection))
 
     def _trim(self, connection: sqlite3.Connection) -> Trimmed:
-        return trim(connection, self.bounds, self.now())
+        """Keep within the bounds; a calendar that is set forward makes nothing old that has not become so here."""
+        opened_at, seconds = self._opened
+        most = opened_at + timedelta(seconds=self._clock() - seconds + SET_SECONDS)
+        return trim(connection, self.bounds, min(self.now(), most))
 
     def _trimmed(self, trimmed: Trimmed, put: int = 0) -> None:
         """Count what went, and say so once for each bound; in the writer's thread, too."""

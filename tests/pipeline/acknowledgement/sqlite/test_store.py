@@ -196,6 +196,19 @@ async def test_what_is_too_old_goes_by_itself(
     assert [record for record in caplog.records if "max_age" in record.getMessage()] == caplog.records[:1]
 
 
+async def test_a_calendar_that_is_set_forward_drops_nothing_and_one_that_is_set_back_neither(
+    store: SqliteDeadLetters, clock: LetterClock
+) -> None:
+    await _put(store, "a")
+    clock.set(365 * 86_400)
+    await _put(store, "b")
+    await _beat(store)
+    clock.set(-2 * 365 * 86_400)
+    await _put(store, "c")
+    await _beat(store)
+    assert await _events(store) == ['"a"', '"b"', '"c"']
+
+
 async def test_a_letter_that_failed_again_is_as_young_as_its_last_failure(
     store: SqliteDeadLetters, clock: LetterClock
 ) -> None:
