@@ -147,6 +147,13 @@ class PartitionDispatcher(Dispatcher[S]):
                 unloaded += self._emptied(partition)
         return unloaded
 
+    def partition_of(self, event: object) -> Hashable | None:
+        """Return the partition of an event; None when it has none."""
+        try:
+            return self._hash(event)
+        except Exception:  # noqa: BLE001 - whatever a user's function raises, the event is nobody's
+            return None
+
     def _of(self, share: S) -> _Partition[S]:
         return self._partitions[share.partition]
 

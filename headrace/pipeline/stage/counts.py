@@ -28,6 +28,7 @@ class StageCounts:
         "failed",
         "families",
         "keep_left",
+        "keep_outputs",
         "redelivered",
         "set_aside",
         "stage",
@@ -42,6 +43,7 @@ class StageCounts:
         self.set_aside = 0
         self.families = Families()
         self.keep_left: KeepLeft | None = None
+        self.keep_outputs: KeepLeft | None = None
         self._said: set[str] = set()
         self._has_said_overflow = False
 
@@ -60,6 +62,12 @@ class StageCounts:
         self.discard(len(events) if count is None else count, reason)
         if self.keep_left is not None and events and reason in _LEFT:
             self.keep_left(events, reason)
+
+    def leave_outputs(self, events: Sequence[object], reason: str) -> None:
+        """Count outputs that go no further, and hand those on that a crash or the end of the run has left over."""
+        self.discard(len(events), reason)
+        if self.keep_outputs is not None and events and reason in _LEFT:
+            self.keep_outputs(events, reason)
 
     def say_overflow(self) -> None:
         """Say that the buffer is full, once."""

@@ -234,7 +234,7 @@ class Outlet:
 
     def discard(self, events: list[object], reason: str) -> None:
         """Count events that go no further, and tell their sources where they are messages."""
-        self.counts.leave(events, reason)
+        self.counts.leave_outputs(events, reason)
         if self.is_acknowledged:
             settle(events, Outcome.FAILED)
 

@@ -1,7 +1,7 @@
 """Sets events aside that stages had taken in, and that a crash or the end of the run left over."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from functools import partial
 
@@ -23,13 +23,20 @@ class LeftOvers:
         self._task: asyncio.Task[None] | None = None
 
     def of(self, counts: StageCounts) -> KeepLeft:
-        """Return what a stage hands its left-over events to."""
-        return partial(self._keep, counts)
+        """Return what a stage hands events to that it had taken in."""
+        return partial(self._keep, counts, lambda _: [counts.stage])
 
-    def _keep(self, counts: StageCounts, events: Sequence[object], reason: str) -> None:
-        plain = [event for event in events if not isinstance(event, Message)]
+    def of_outputs(self, counts: StageCounts, heirs: Callable[[object], list[str]]) -> KeepLeft:
+        """Return what a stage hands events to that it had emitted; they are set aside for their `heirs`."""
+        return partial(self._keep, counts, heirs)
+
+    def _keep(
+        self, counts: StageCounts, heirs: Callable[[object], list[str]], events: Sequence[object], reason: str
+    ) -> None:
         error = LeftOver(counts.stage, reason)
-        self._events += [(counts, FailedEvent(counts.stage, event, error, 1, {})) for event in plain]
+        for event in events:
+            if not isinstance(event, Message):
+                self._events += [(counts, FailedEvent(heir, event, error, 1, {})) for heir in heirs(event)]
         if self._events and self._task is None:
             self._task = self._scheduler.start_task(self._write(), copy_context(), "left-over events")
 

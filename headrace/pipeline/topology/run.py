@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from contextvars import copy_context
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from headrace.ground.errors import ForeignThread, GraphError, NoProcess, ProcessError, StartFailed
@@ -18,6 +19,7 @@ from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo, Subscr
 from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
 from headrace.pipeline.stage.taking_process import TakingProcess
 from headrace.pipeline.topology.graph import Node, circle_errors, hint, node_errors, unread
+from headrace.pipeline.topology.heirs import heirs
 from headrace.pipeline.topology.left_over import LeftOvers
 from headrace.pipeline.topology.link import (
     Emitting,
@@ -73,6 +75,9 @@ class Run:
             process.subscriber = self.subscribe
             if self._left_overs is not None and spec.settings.dead_letters:
                 process.counts.keep_left = self._left_overs.of(process.counts)
+                if not isinstance(process, ConsumerProcess):
+                    of_whom = partial(heirs, process, self.subscriptions)
+                    process.counts.keep_outputs = self._left_overs.of_outputs(process.counts, of_whom)
             if spec.errors_of is not None and isinstance(process, ProducerProcess):
                 self._pass_errors(spec.errors_of, process)
             for to in spec.subscribe_to:

@@ -16,6 +16,7 @@ from headrace.pipeline.acknowledgement.dead_letter import DeadLetter
 from headrace.pipeline.acknowledgement.dead_letters import LetterFilter
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.dispatchers.partition import PartitionDispatcher
 from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
@@ -371,6 +372,60 @@ async def test_a_stage_may_subscribe_while_letters_are_replayed_into_it(shop: Sh
     topology.stage("price").subscribe("more")
     await until(lambda: len(shop.sink.data) == 5)
     await topology.drain()
+
+
+# What a drain leaves over
+
+
+class Hangs(Kept):
+    """Takes events in, and is never done with them."""
+
+    async def handle_events(self, events: list[Any]) -> None:  # type: ignore[override] # either form is allowed
+        await asyncio.Event().wait()
+
+
+async def test_outputs_that_a_drain_leaves_over_go_on_where_they_were_to_go(shop: Shop) -> None:
+    topology = shop.topology(lambda: Numbers(40), OneToOne, Hangs, shutdown_seconds=0.0)
+    topology._specs["sink"].subscribe_to = (SubscribeTo("price", 4, 2),)
+    await topology.start()
+    await until(lambda: topology.snapshot().stages[1].in_flight_events == 10)
+    assert topology.stage("price").estimate_buffered_count() > 0
+    await topology.drain(0.01)
+    letters = await shop.letters()
+    assert {one.stage for one in letters} == {"price", "sink"}
+    await shop.mark()
+    await shop.run(lambda: Numbers(0))
+    assert await shop.letters() == []
+    assert sorted(map(str, shop.sink.data)) == sorted(f"<{number}>" for number in range(1, len(letters) + 1))
+
+
+async def test_outputs_that_a_drain_leaves_over_are_letters_of_those_that_would_have_got_them(shop: Shop) -> None:
+    def topology(sink: Callable[[], Consumer[Any]]) -> Topology:
+        made = Topology("shop")
+        made.dead_letters = shop.store()
+        made.add("all", lambda: Numbers(20), settings=StageSettings("broadcast"))
+        made.add("parts", lambda: Numbers(20), settings=StageSettings(lambda: PartitionDispatcher(2, hash=_parity)))
+        for name in ("a", "b"):
+            made.add(name, sink, subscribe_to=SubscribeTo("all", 2, 1, selector=_SELECTORS[name]))
+        for number in (0, 1):
+            made.add(f"part{number}", sink, subscribe_to=SubscribeTo("parts", 2, 1, partition=number))
+        return made
+
+    hanging = topology(Hangs)
+    await hanging.start()
+    await settled(hanging)
+    hanging.stage("all").emit_nowait([100, 101])
+    hanging.stage("parts").emit_nowait([100, 101])
+    await hanging.drain(0.01)
+    found = {(one.stage, int(one.event)) for one in await shop.letters() if int(one.event) >= 100}
+    assert found == {("a", 100), ("a", 101), ("b", 101), ("part0", 100), ("part1", 101)}
+
+
+def _parity(event: Any) -> int:
+    return int(event) % 2
+
+
+_SELECTORS: dict[str, Callable[[Any], bool] | None] = {"a": None, "b": lambda event: event % 2 == 1}
 
 
 # Trouble
