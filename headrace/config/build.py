@@ -5,6 +5,7 @@ from functools import partial
 
 from headrace.config.config import Config, ConfiguredStage
 from headrace.config.copies import Split, copy_names, share_of, split_settings, to_all_copies
+from headrace.config.disk_buffers import add_buffered, has_disk_buffer
 from headrace.config.dispatch import DispatcherKeys
 from headrace.config.model import SubscriptionKeys
 from headrace.jobs.jobs import Jobs
@@ -25,6 +26,9 @@ def build(config: Config, topology: Topology, jobs: Jobs | None = None) -> None:
         subscriptions = [one for to in said for one in to_all_copies(to, copies)]
         arguments = (stage.options, jobs) if stage.type.needs_jobs else (stage.options,)
         make, settings = partial(stage.type.make, *arguments), _settings(stage)
+        if has_disk_buffer(stage):
+            add_buffered(topology, stage, make, settings)
+            continue
         by, names = stage.keys.partition_by, copies[stage.name]
         if by is None:
             topology.add(stage.name, make, subscribe_to=subscriptions, settings=settings)

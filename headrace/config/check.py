@@ -13,7 +13,7 @@ from headrace.config.exports import Export, duplicates, exports
 from headrace.config.fields import keys_of
 from headrace.config.findings import Fault
 from headrace.config.graph import Vertex, graph_faults, unheard_faults
-from headrace.config.handling import handling_faults
+from headrace.config.handling import buffer_faults, handling_faults
 from headrace.config.interpolate import interpolate
 from headrace.config.jobs_check import ConfiguredJobs, JobsCheck
 from headrace.config.load import load
@@ -118,6 +118,9 @@ class _Check:
         if keys is None or options is None:
             return vertex, None
         for span, fault in handling_faults(keys, self._example(stage_type, options), found):
+            self.report.add(span, fault)
+        on_disk = keys.buffer.kind == "sqlite"
+        for span, fault in buffer_faults(stage_type.kind, is_on_disk=on_disk, found=found):
             self.report.add(span, fault)
         return vertex, ConfiguredStage(name, stage_type, keys, options)
 

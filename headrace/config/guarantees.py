@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from headrace.config.config import Config, ConfiguredStage
+from headrace.config.disk_buffers import has_disk_buffer
 
 Delivery = Literal["at-least-once", "at-most-once"]
 """Whether each event arrives, perhaps more than once, or at most once, perhaps never."""
@@ -48,12 +49,15 @@ def _upstream(name: str, stages: Mapping[str, ConfiguredStage]) -> dict[str, Non
 
 
 def _guarantee(source: ConfiguredStage, sink: str, stages: Mapping[str, ConfiguredStage]) -> Guarantee:
-    if not takes_back(source):
+    if not (takes_back(source) or has_disk_buffer(source)):
         why = f"a {source.type.name} stage cannot take an event back"
         return Guarantee(source.name, sink, "at-most-once", why)
     between = (name for name in _upstream(sink, stages) if source.name in _upstream(name, stages))
     for name, why in _losses(between, stages):
         return Guarantee(source.name, sink, "at-most-once", f"of {name}: {why}")
+    if has_disk_buffer(source):
+        why = f"what {source.name} has taken in stays in its buffer on disk until it is through"
+        return Guarantee(source.name, sink, "at-least-once", why)
     why = f"{source.name} hears what became of each event, and takes back what failed"
     return Guarantee(source.name, sink, "at-least-once", why)
 

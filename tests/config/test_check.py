@@ -22,7 +22,7 @@ stages:
     subscribe_to: {stage: ticks, max_demand: 500, min_demand: 10, cancel: transient, selector: "event > 1"}
     where: 'event % 2 == 1'
     dispatcher: demand
-    buffer: {max_events: 7, keep: first}
+    buffer: {max_events: 7, when_full: drop_newest}
   tally:
     type: tally
     subscribe_to: [odd, {stage: ticks}]
@@ -74,7 +74,7 @@ STAGES: list[Row] = [
     ),
     ("  a: {type: tick, buffer: {max_event: 5}}", "unknown-key", 1, 28, "`buffer` has no key `max_event`"),
     ("  a: {type: tick, buffer: {max_events: -5}}", "bad-value", 1, 40, "`buffer.max_events` must be 0 or more"),
-    ("  a: {type: tick, buffer: {keep: all}}", "bad-value", 1, 34, "'first' or 'last', and is all"),
+    ("  a: {type: tick, buffer: {when_full: all}}", "bad-value", 1, 39, "'drop_oldest' or 'error', and is all"),
     ("  a: {type: tick, buffer: 5}", "bad-value", 1, 27, "`buffer` must be a mapping, and is 5"),
     ("  a: {type: change, subscribe_to: a}", "circle", 1, 35, "a -> a"),
 ]

@@ -53,7 +53,7 @@ def test_the_keys_of_a_stage_reach_the_topology() -> None:
         config_of(
             """\
 stages:
-  a: {type: tick, dispatcher: demand, buffer: {max_events: 7, keep: first}}
+  a: {type: tick, dispatcher: demand, buffer: {max_events: 7, when_full: drop_newest}}
   b: {type: tally, subscribe_to: {stage: a, max_demand: 5, min_demand: 1, cancel: permanent}}
 """
         )

@@ -54,7 +54,7 @@ PLACES: list[dict[str, str]] = [
     {"tick": f"{V}: 5"},
     {"tick": f"count: {V}, password: {V}"},
     {"tick": f"template: {{x: {IN}, y: [{V}, {V}]}}"},
-    {"tick": f"buffer: {{max_events: {V}, keep: {V}}}, dispatcher: {V}"},
+    {"tick": f"buffer: {{max_events: {V}, when_full: {V}}}, dispatcher: {V}"},
     {"to": V},
     {"to": f"[{V}, {V}, ticks]"},
     {"to": f"{{stage: {V}, max_demand: {IN}, min_demand: {V}, cancel: {V}, selector: {IN}}}"},

@@ -19,7 +19,9 @@ from headrace.ground.errors import (
     ForeignLoop,
     ForeignThread,
     GraphError,
+    HandlerTimeout,
     HeadraceError,
+    LeftOver,
     MailboxFull,
     MetricConflict,
     MissingCallback,
@@ -30,6 +32,7 @@ from headrace.ground.errors import (
     NotStarted,
     OutsideProcess,
     PermanentChild,
+    PoisonEvent,
     ProcessDown,
     ReaderTooSlow,
     ReplyGiven,
@@ -46,6 +49,9 @@ from headrace.ground.errors import (
 
 SENTENCES: list[tuple[HeadraceError, str]] = [
     (NoProcess("a"), "process 'a' is not running: "),
+    (HandlerTimeout("a", 5.0), "stage 'a' took longer than 5 s over it: "),
+    (PoisonEvent("a", 3), "the event has brought stage 'a' down 3 times: "),
+    (LeftOver("a", "crash"), "stage 'a' had taken the event in, and it was in hand when the stage crashed: "),
     (ProcessDown("a", KeyError("k")), "process 'a' ended before it answered (KeyError: 'k'): "),
     (CallTimeout("a", 5.0), "process 'a' did not answer within 5 s: "),
     (CallToSelf("a"), "process 'a' called itself and would wait forever: "),

@@ -1,0 +1,34 @@
+"""What goes wrong with a buffer on disk."""
+
+from pathlib import Path
+
+from headrace.ground.errors import StageError
+
+
+class NewerBuffer(StageError):
+    """The file was written by a newer headrace."""
+
+    def __init__(self, path: Path, version: int, known: int) -> None:
+        self.path = path
+        super().__init__(
+            f"the buffer {str(path)!r} has version {version}, and this headrace knows {known}: install the newer one "
+            "here, too; nothing was changed"
+        )
+
+
+class BufferOverflow(StageError):
+    """An event finds no room in a buffer on disk that is to say so."""
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+        super().__init__(
+            f"the buffer of stage {stage!r} is full: let its consumers be quicker, give it more room, "
+            "or let it block or drop"
+        )
+
+
+class NotKeepable(StageError):
+    """An event is no JSON, so that a buffer on disk cannot keep it."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"a buffer on disk keeps JSON, and the event is none ({why})")

@@ -1,0 +1,79 @@
+"""Puts what a source emits into its buffer on disk."""
+
+import json
+from collections.abc import Sequence
+from typing import ClassVar
+
+from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.stage.consumer import Consumer
+from headrace.stages.batches import data_of
+from headrace.stages.disk_buffer.errors import BufferOverflow, NotKeepable
+from headrace.stages.disk_buffer.event_log import EventLog, WhenFull, size_of
+
+
+class KeepEvents(Consumer[object]):
+    """Writes each batch in one transaction; an event is done once the disk has it.
+
+    An event that is no JSON fails alone. A file that cannot be written is a crash.
+    """
+
+    known_discards: ClassVar[tuple[str, ...]] = ("overflow",)
+
+    def __init__(self, log: EventLog, when_full: WhenFull) -> None:
+        self._log = log
+        self._when_full = when_full
+
+    async def init(self) -> None:
+        """Open the file. Raises what `EventLog.open` raises."""
+        await self._log.open()
+
+    async def handle_events(self, events: list[object]) -> None:
+        """Keep the events; raises SqliteError."""
+        kept: list[object] = []
+        texts: list[str] = []
+        for event in events:
+            try:
+                texts.append(json.dumps(data_of(event), ensure_ascii=False, allow_nan=False))
+            except (TypeError, ValueError, RecursionError) as error:
+                self.fail_event(event, NotKeepable(str(error)))
+            else:
+                kept.append(event)
+        await self._keep(kept, texts)
+
+    async def _keep(self, events: Sequence[object], texts: Sequence[str]) -> None:
+        at = 0
+        while at < len(texts):
+            sizes = [size_of(text) for text in texts[at:]]
+            room = self._log.room(sizes)
+            if room:
+                await self._log.append(texts[at : at + room])
+                at += room
+            elif self._when_full == "block":
+                self._log.room_made.clear()
+                await self._log.room_made.wait()
+            elif self._when_full == "drop_oldest" and (dropped := await self._log.drop_oldest(sizes[:1])):
+                self.discard(dropped, "overflow")
+            else:
+                self._refuse(events[at:])
+                return
+
+    def _refuse(self, events: Sequence[object]) -> None:
+        if self._when_full == "error":
+            for event in events:
+                self.fail_event(event, BufferOverflow(self.name))
+            return
+        self.discard(len(events), "overflow")
+        for event in events:
+            if isinstance(event, Message):
+                event.acknowledgement.add(1)
+                event.acknowledgement.end(Outcome.FAILED)
+
+    def handle_complete(self) -> None:
+        """Say that no more will come."""
+        self._log.is_complete = True
+        self._log.arrived.set()
+
+    async def terminate(self, reason: object) -> None:
+        """Let go of the file."""
+        await self._log.release()

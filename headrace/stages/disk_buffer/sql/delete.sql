@@ -1,0 +1,1 @@
+delete from headrace_buffer where id in (select value from json_each(?))

@@ -1,0 +1,1 @@
+insert into headrace_buffer (event, size) values (?, ?)

@@ -1,0 +1,1 @@
+insert into headrace_buffer_schema (version) values (?)

@@ -1,0 +1,1 @@
+select count(*), coalesce(sum(size), 0) from headrace_buffer
