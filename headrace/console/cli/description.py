@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from headrace.config.config import Config, ConfiguredStage
+from headrace.config.dead_letters import DeadLettersKeys
 from headrace.config.files import load_files
 from headrace.config.findings import ConfigError
 from headrace.config.guarantees import guarantees
@@ -47,6 +48,8 @@ def as_text(config: Config) -> str:
         lines.append(f"  {stage.name:{names}}  {stage.type.name:{types}}{edges}".rstrip())
         lines += [f"  {'':{names}}  exports {export.name}" for export in config.exports if export.stage == stage.name]
     lines += [f"  {guarantee}" for guarantee in guarantees(config)]
+    if config.dead_letters is not None:
+        lines.append(f"  dead letters are kept in {scheme_of(config.dead_letters.store)}")
     return "\n".join([*lines, *(jobs_text(config.jobs) if config.jobs else ())])
 
 
@@ -72,6 +75,7 @@ def as_values(config: Config) -> dict[str, object]:
         "listen": None if config.listen is None else str(config.listen.address),
         "stages": [_stage(stage) for stage in config.stages],
         "guarantees": [asdict(guarantee) for guarantee in guarantees(config)],
+        "dead_letters": None if config.dead_letters is None else _dead_letters(config.dead_letters),
         "jobs": None if config.jobs is None else _jobs(config.jobs),
         "metrics": [{"metric": found.name, "kind": found.kind, "stage": found.stage} for found in config.exports],
     }
@@ -87,6 +91,11 @@ def _jobs(jobs: ConfiguredJobs) -> dict[str, object]:
             for entry in jobs.keys.cron
         ],
     }
+
+
+def _dead_letters(keys: DeadLettersKeys) -> dict[str, object]:
+    bounds = {"max_age_seconds": keys.max_age, "max_size_bytes": keys.max_size, "max_events": keys.max_events}
+    return {"store": scheme_of(keys.store), **bounds}
 
 
 def _stage(stage: ConfiguredStage) -> dict[str, object]:

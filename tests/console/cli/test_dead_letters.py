@@ -137,6 +137,15 @@ def test_letters_are_marked_for_a_replay_and_that_may_be_called_off() -> None:
 
 
 @pytest.mark.usefixtures("folder")
+def test_validate_says_where_letters_are_kept() -> None:
+    said = CliRunner().invoke(make_app(), ["validate", "shop.yaml"])
+    assert (said.exit_code, "dead letters are kept in sqlite" in said.stdout) == (0, True)
+    (described,) = json.loads(CliRunner().invoke(make_app(), ["validate", "shop.yaml", "--json"]).stdout)["files"]
+    assert described["dead_letters"]["store"] == "sqlite"
+    assert described["dead_letters"]["max_size_bytes"] == 100 * 1024 * 1024
+
+
+@pytest.mark.usefixtures("folder")
 def test_what_no_stage_of_the_config_could_take_is_said() -> None:
     assert told("replay", "shop.yaml", "--all", "--yes")["no_stage"] == ["old"]
     assert "the config has no stage 'old'" in called("replay", "shop.yaml", "--all", "--yes").stdout
