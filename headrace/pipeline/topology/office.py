@@ -19,6 +19,9 @@ from headrace.pipeline.topology.run import Run
 LOOK_SECONDS: Final = 1.0
 """How often it is looked whether anybody, in another OS process as well, wants letters replayed."""
 
+WRITE_SECONDS: Final = 5.0
+"""How long the end of a run waits for the store to write down what became of replays."""
+
 
 class DeadLetterOffice:
     """Keeps what stages give up, and replays letters that were marked, while a pipeline runs.
@@ -83,11 +86,13 @@ class DeadLetterOffice:
             if not self._is_open:
                 return
             if self._task is not None:
+                self._task.cancel()  # it may wait for a file that is locked
                 await asyncio.wait({self._task})
             try:
-                await self._write()
+                async with asyncio.timeout(WRITE_SECONDS):
+                    await self._write()
             except Exception as error:  # noqa: BLE001 - the store is closed all the same, and lets go of them
-                LOG.error("what became of replays could not be written, and they may come again: %s", error)
+                LOG.error("what became of replays could not be written, and they may come again: %r", error)
             await self.store.close()
             self._is_open = False
 
@@ -113,10 +118,10 @@ class DeadLetterOffice:
     # The work
 
     async def _work(self) -> None:
-        """Write down what became of replays, take letters and send them, until the run ends."""
-        while not self._is_ending:
-            if self._run is not None and self._run.is_draining:  # because of an interrupt in a callback
-                self.drain()
+        """Write down what became of replays, take letters and send them, until cancelled."""
+        while True:
+            if not self._is_ending and self._run is not None and self._run.is_draining:
+                self.drain()  # an interrupt in a callback has begun it
             self._woken.clear()
             seconds = await self._step()
             with suppress(TimeoutError):
@@ -129,9 +134,9 @@ class DeadLetterOffice:
         try:
             await self._write()
             if now() >= self._look_at:
+                self._look_at = now() + LOOK_SECONDS
                 for stage in await self.store.waiting(self._pipeline):
                     self._begin(stage)
-                self._look_at = now() + LOOK_SECONDS
             waits = [await self._go_on(replay) for replay in list(self._replays.values())]
         except Exception as error:  # noqa: BLE001 - whatever a store raises, the run goes on, and so do replays
             self._say("store", "the store of dead letters cannot be used, and is tried again: %s", error)

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import logging
 import random
+import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -458,6 +459,28 @@ async def test_a_store_that_cannot_be_used_for_a_while_loses_nothing_and_is_said
     await topology.drain()
     assert await aside.count(ALL) == 0
     assert len([one for one in caplog.records if "cannot be used, and is tried again" in one.getMessage()]) == 1
+
+
+@pytest.mark.parametrize("quiet", [Silent, Quiet])
+async def test_a_file_that_stays_locked_keeps_no_run_from_its_end(
+    shop: Shop, aside: SqliteDeadLetters, quiet: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace.ground.sqlite_file.BUSY_SECONDS", 0.02)
+    monkeypatch.setattr("headrace.pipeline.acknowledgement.sqlite.store.CLOSE_SECONDS", 0.02)
+    monkeypatch.setattr("headrace.pipeline.topology.office.WRITE_SECONDS", 0.02)
+    topology = shop.topology(quiet, SingleLater)
+    await topology.start()
+    await aside.mark(ALL)
+    topology.replay_soon()
+    await until(lambda: bool(shop.table.tried))
+    lock = sqlite3.connect(shop.path, isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    await topology.drain()
+    lock.execute("ROLLBACK")
+    lock.close()
+    left = await aside.find(ALL, 9)
+    assert {one.attempts for one in left} <= {1}
+    assert len(shop.sink.data) + len(left) >= 3
 
 
 NOBODY = [

@@ -1,5 +1,6 @@
 """Dead letters in one SQLite file: one thread writes, in groups; another one reads beside it."""
 
+import asyncio
 import sqlite3
 import threading
 import time
@@ -39,6 +40,9 @@ from headrace.pipeline.acknowledgement.sqlite.rows import (
 from headrace.pipeline.acknowledgement.sqlite.takers import BEAT_SECONDS, Takers
 
 _ANY_BOUNDS: Final = LetterBounds()
+
+CLOSE_SECONDS: Final = 5.0
+"""For so long it is tried, where the file is locked, to let go of what was taken."""
 
 SET_SECONDS: Final = 3600.0
 """By so much the calendar may be set forward while the store is open; what is beyond that is taken for a mistake."""
@@ -113,10 +117,15 @@ class SqliteDeadLetters:
             raise
 
     async def close(self) -> None:
-        """Write what was accepted, let go of what was taken, and close the file. A second time, do nothing."""
+        """Write what was accepted, let go of what was taken, and close the file. A second time, do nothing.
+
+        A file that stays locked is given up after a while; what could not be let go of is taken back by others in time.
+        """
         try:
-            with suppress(SqliteError):  # what cannot be let go of is taken back in time
-                await self.writer.run(self._takers.leave, is_durable=False)
+            if self._takers.has_taken:
+                with suppress(SqliteError, TimeoutError):
+                    async with asyncio.timeout(CLOSE_SECONDS):
+                        await self.writer.run(self._takers.leave, is_durable=False)
         finally:
             await self._shut()
 
