@@ -68,6 +68,8 @@ class StageReplay:
         self.stage = stage
         self._told = told
         self._is_acknowledged = consumer.inlet.is_acknowledged
+        self._counts = consumer.counts
+        self._failed = consumer.counts.failed
         self._held: deque[Taken] = deque()
         self._flights: deque[_Flight] = deque()
         self._due_at = 0.0
@@ -149,11 +151,17 @@ class StageReplay:
         self._told.asked()
 
     def handled(self, count: int, *, is_crash: bool) -> None:
-        """Judge plain events that were handled, or lost in a crash; messages are told of by themselves."""
-        for _ in range(min(count, len(self._flights))):
-            one = self._flights.popleft()
+        """Judge plain events that were handled, or lost in a crash; messages are told of by themselves.
+
+        Where the stage has counted failures and not said whose they were, none of them is taken for done.
+        """
+        batch = [self._flights.popleft() for _ in range(min(count, len(self._flights)))]
+        known = sum(one.fate is Fate.LOST for one in batch)
+        is_unclear, self._failed = self._counts.failed - self._failed > known, self._counts.failed
+        for one in batch:
             if one.fate is not Fate.KEPT:
-                self._told.ended(one.replay, is_done=one.fate is Fate.UNKNOWN and not is_crash)
+                is_done = one.fate is Fate.UNKNOWN and not (is_crash or is_unclear)
+                self._told.ended(one.replay, is_done=is_done)
 
     def taken_back(self, events: list[object]) -> None:
         """Have letters wait as before that the stage had not begun."""

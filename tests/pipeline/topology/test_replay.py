@@ -258,6 +258,29 @@ async def test_events_that_are_handled_at_once_are_each_judged_by_their_own_end(
     assert sorted(map(str, shop.sink.data)) == ["<1>", "<3>"]
 
 
+async def test_what_a_stage_counts_as_failed_and_does_not_name_stays_a_letter(
+    shop: Shop, aside: SqliteDeadLetters
+) -> None:
+    class Vague(Consumer[Any]):
+        def handle_events(self, events: list[Any]) -> None:
+            for event in events:
+                if event == "<2>":
+                    self.fail(ValueError(event))
+
+    store = shop.store()
+    await store.open()
+    await store.drop(ALL)
+    await store.put([letter(text, stage="sink") for text in ("<1>", "<2>")])
+    await store.mark(ALL)
+    await shop.run(lambda: Numbers(0), OneToOne, Vague)
+    assert [one.attempts for one in await store.find(ALL, 9)] == [2, 2]
+    await store.drop(LetterFilter(ids=frozenset({5})))
+    await store.mark(ALL)
+    await shop.run(lambda: Numbers(0), OneToOne, Vague)
+    assert await store.count(ALL) == 0
+    await store.close()
+
+
 # Crashes and ends
 
 
