@@ -146,13 +146,18 @@ class Runners:
             try:
                 awaited = context.run(work.send, None) if thrown is None else context.run(work.throw, thrown)
             except StopIteration as end:
-                self._ended(slot, end.value, clock() - slot.began_at)
-                return
+                now = clock()
+                self._ended(slot, end.value, now - slot.began_at)
             except BaseException as error:
                 if error is thrown and isinstance(error, GeneratorExit):  # its loop is gone
                     raise
+                now = clock()
                 self._broke_off(slot, error)
-                return
+            else:
+                continue
+            if now - began > HELD_SECONDS:
+                self._held_the_loop(slot, now - began)
+            return
 
     def _broke_off(self, slot: Slot, error: BaseException) -> None:
         """Tell the end of an attempt that has no outcome; no slot is lost, and no SystemExit ends the program.

@@ -234,6 +234,20 @@ async def test_a_worker_is_named_once_that_holds_the_loop(
     assert caplog.text.count("held the event loop") == 1
 
 
+async def test_a_worker_is_named_that_holds_the_loop_in_its_last_step(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def holds(_: Job) -> None:
+        await asyncio.sleep(0)
+        monkeypatch.setattr(room, "HELD_SECONDS", -1.0)  # from here on
+
+    ends = Ends(holds)
+    monkeypatch.setattr(room, "HELD_SECONDS", 1000.0)
+    ends.run(1)
+    await ends.all_of(1)
+    assert caplog.text.count("held the event loop") == 1
+
+
 @pytest.mark.parametrize("waits", [False, True])
 async def test_what_nobody_expects_fails_the_job_alone(
     waits: bool,  # noqa: FBT001 - a parameter
