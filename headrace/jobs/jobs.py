@@ -14,6 +14,7 @@ from typing import Final, Self
 from headrace.ground.telemetry import LOG
 from headrace.jobs.admission import Admission, kept, told
 from headrace.jobs.catalogue import Catalogue
+from headrace.jobs.closing import end_within, go_through
 from headrace.jobs.endings import Endings
 from headrace.jobs.errors import NoQueue, NotSqlite, QueueTaken
 from headrace.jobs.executor import Executor, Surroundings
@@ -24,7 +25,7 @@ from headrace.jobs.job import Acknowledgement, Inserted, Job, NewJob, State
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs_settings import JobsSettings, QueueOptions
 from headrace.jobs.meter import Meter
-from headrace.jobs.queue import JobQueue, QueueStatistics
+from headrace.jobs.queue import TELL_SECONDS, JobQueue, QueueStatistics
 from headrace.jobs.runners import Execute
 from headrace.jobs.settling import Settling, held_groups
 from headrace.jobs.stores.sqlite.inserting import insert_in
@@ -110,26 +111,33 @@ class Jobs:
     async def close(self) -> None:
         """Claim nothing more, give running jobs their grace, put back what is not done, and close the store.
 
+        All queues stop at once, in one grace. It goes to its end also where the store fails; the log says what did.
         Cancelled, it is not done: call it again.
         """
-        for queue in (*self.queues.values(), *self._former):
-            await queue.stop(self.settings.grace_seconds if queue.claimant.queue in self._options else 0.0)
-            await self.store.leave(queue.claimant)
+        async with asyncio.TaskGroup() as together:
+            for queue in (*self.queues.values(), *self._former):
+                together.create_task(self._stop(queue))
         self.queues.clear()
         self._taken.clear()
         self._former.clear()
         for place in self._places:
-            await place.aclose()
+            await go_through("the end of what runs functions of jobs", place.aclose())
         self._places.clear()
         tasks = self._tasks if self._settler is None else [*self._tasks, self._settler]
         for task in tasks:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await end_within(TELL_SECONDS, *tasks)
         self._tasks.clear()
         self._settler = None
         self.catalogue.unbind(self)
-        await self.store.close()
+        await go_through("the end of the store of jobs", self.store.close())
+
+    async def _stop(self, queue: JobQueue) -> None:
+        """Stop a queue; those that somebody else took have had their grace with him."""
+        name = queue.claimant.queue
+        grace_seconds = self.settings.grace_seconds if name in self._options else 0.0
+        await go_through(f"the stop of queue {name!r}", queue.stop(grace_seconds))
+        await go_through(f"the farewell of queue {name!r} to its store", self.store.leave(queue.claimant), TELL_SECONDS)
 
     def hold(self) -> None:
         """Claim nothing more until it is closed; what runs goes on."""

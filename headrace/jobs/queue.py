@@ -6,8 +6,9 @@ from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from headrace.ground.errors import HeadraceError
 from headrace.ground.telemetry import LOG
+from headrace.jobs.closing import end_within
+from headrace.jobs.failing import log_failure
 from headrace.jobs.job import Acknowledgement, CalledOff, Failed, Job, Outcome, Returned
 from headrace.jobs.runners import Execute, Runners, Slot
 from headrace.jobs.stores.store import Claimant
@@ -69,7 +70,7 @@ class JobQueue:
         self._runners = Runners(scheduler, f"jobs of {claimant.queue}", execute, self._slot_ended)
         self._running: dict[int, Slot] = {}
         self._ended: list[Acknowledgement] = []
-        self._acknowledging = 0
+        self._telling: list[Acknowledgement] = []
         self._may_have_work = True
         self._is_stopping = False
         self._look = asyncio.Event()
@@ -84,7 +85,7 @@ class JobQueue:
 
     def statistics(self) -> QueueStatistics:
         """Return how it stands."""
-        unacknowledged = len(self._ended) + self._acknowledging
+        unacknowledged = len(self._ended) + len(self._telling)
         return QueueStatistics(self.limit, len(self._running), self.is_paused, unacknowledged)
 
     def start(self) -> None:
@@ -136,7 +137,7 @@ class JobQueue:
         self._is_stopping = True
         self._look.set()
         claiming, acknowledging = self._tasks
-        await asyncio.wait({claiming})
+        await end_within(TELL_SECONDS, claiming)
         await self._wait_for_slots(grace_seconds)
         self.cut_short()
         await self._wait_for_slots(LEFT_SECONDS)
@@ -145,17 +146,15 @@ class JobQueue:
             LOG.error("queue %r leaves jobs behind that do not end when told to: %s", self.claimant.queue, left)
             self._running.clear()
         self._tell.set()
-        await asyncio.wait({acknowledging}, timeout=TELL_SECONDS)
-        if not acknowledging.done():
-            acknowledging.cancel()
-            await asyncio.wait({acknowledging}, timeout=TELL_SECONDS)
-        if self._ended:
-            untold = ", ".join(str(one.id) for one in self._ended)
-            LOG.error(
-                "queue %r could not write how jobs ended; they run again when their lease is out: %s",
-                self.claimant.queue,
-                untold,
-            )
+        await end_within(TELL_SECONDS, acknowledging)
+        self._name_untold()
+
+    def _name_untold(self) -> None:
+        """Say of which jobs the store has not taken in how they ended, also those of a write that hangs."""
+        untold = ", ".join(str(one.id) for one in (*self._telling, *self._ended))
+        if untold:
+            text = "queue %r could not write how jobs ended; they run again when their lease is out: %s"
+            LOG.error(text, self.claimant.queue, untold)
 
     async def _wait_for_slots(self, seconds: float | None) -> None:
         if self._running:
@@ -203,8 +202,8 @@ class JobQueue:
         self._may_have_work = False
         try:
             jobs = await self._store.claim(self.claimant, count)
-        except HeadraceError as error:
-            LOG.error("queue %r cannot claim jobs, and tries again: %s", self.claimant.queue, error)
+        except Exception as error:  # noqa: BLE001 - a queue that ended here would run nothing any more
+            log_failure(error, "queue %r cannot claim jobs, and tries again", self.claimant.queue)
             await self._wait_to_look()
             return
         if len(jobs) == count:
@@ -250,18 +249,18 @@ class JobQueue:
 
     async def _acknowledge(self) -> bool:
         ended, self._ended = self._ended, []
-        self._acknowledging = len(ended)
+        self._telling = ended
         try:
             await self._store.acknowledge(self.claimant, ended)
         except BaseException as error:
             self._ended = ended + self._ended
-            if not isinstance(error, HeadraceError):
+            if not isinstance(error, Exception):
                 raise
-            name = self.claimant.queue
-            LOG.error("queue %r cannot write how %d jobs ended, and tries again: %s", name, len(ended), error)
+            text = "queue %r cannot write how %d jobs ended, and tries again"
+            log_failure(error, text, self.claimant.queue, len(ended))
             return False
         finally:
-            self._acknowledging = 0
+            self._telling = []
         self.told(ended)
         if self.claimant.limits is not None:  # what ended has made room
             self.has_work()

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Final, Protocol
 
 from headrace.ground.errors import HeadraceError
-from headrace.ground.telemetry import LOG
 from headrace.jobs.batch_rules import CALLBACK_META, MEMBER_META, Standing, verdict_on_callbacks
+from headrace.jobs.failing import log_failure
 from headrace.jobs.groups import Group, groups_of
 from headrace.jobs.job import INCOMPLETE, Acknowledgement, Job, NewJob, State
 from headrace.jobs.job_filter import JobFilter
@@ -174,8 +174,8 @@ class Settling:
             self._is_at_work = True
             try:
                 await settle_all(self._store, changed)
-            except HeadraceError as error:
-                LOG.error("workflows, batches and chains of jobs cannot go on, and are tried again: %s", error)
+            except Exception as error:  # noqa: BLE001 - without it no workflow would go on any more
+                log_failure(error, "workflows, batches and chains of jobs cannot go on, and are tried again")
                 await asyncio.sleep(AGAIN_SECONDS)
                 self.changed(changed)
             self._is_at_work = False

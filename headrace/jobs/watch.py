@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Final
 
-from headrace.ground.errors import HeadraceError
 from headrace.ground.telemetry import LOG
 from headrace.jobs.catalogue import Catalogue
+from headrace.jobs.failing import log_failure
 from headrace.jobs.heeding import Heeding
 from headrace.jobs.job import MetaChange
 from headrace.jobs.job_filter import JobFilter
@@ -55,8 +55,8 @@ class Watch:
             await asyncio.sleep(WATCH_SECONDS)
             try:
                 await self._look(own, is_for_strangers=turn % STRANGER_TURNS == 0)
-            except HeadraceError as error:
-                LOG.error("the store cannot be asked what was cancelled, nor told how far jobs are: %s", error)
+            except Exception as error:  # noqa: BLE001 - without it no job could be called off any more
+                log_failure(error, "the store cannot be asked what was cancelled, nor told how far jobs are")
 
     async def _look(self, own: frozenset[str], *, is_for_strangers: bool) -> None:
         if is_for_strangers:

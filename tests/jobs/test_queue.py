@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -240,6 +240,36 @@ async def test_a_stop_ends_and_names_the_jobs_when_the_store_fails_for_good(
     await until(lambda: queue.statistics().unacknowledged == 2)
     await queue.stop(0.0)
     assert "could not write how jobs ended; they run again when their lease is out: 1, 2" in caplog.text
+
+
+async def test_a_stop_names_the_jobs_of_a_write_that_hangs(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = asyncio.Event()
+
+    class Hangs(ListStore):
+        async def acknowledge(self, claimant: Claimant, acknowledgements: Sequence[Acknowledgement]) -> None:
+            while not gate.is_set():
+                with suppress(asyncio.CancelledError):
+                    await gate.wait()
+
+    monkeypatch.setattr(engine, "TELL_SECONDS", 0.01)
+    queue = JobQueue(Claimant("here", "uuid", "default"), 3, Hangs(2), Works(), Scheduler())
+    queue.start()
+    await until(lambda: queue.statistics().unacknowledged == 2)
+    await queue.stop(0.0)
+    assert "they run again when their lease is out: 1, 2" in caplog.text
+    gate.set()
+    await until(lambda: queue.statistics().unacknowledged == 0)
+
+
+async def test_a_stop_waits_for_no_claim_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "TELL_SECONDS", 0.01)
+    store = ListStore(2)
+    store.gate.clear()
+    async with working(store, Works()):
+        await until(lambda: store.claims == [3])
+    assert len(store.waiting) == 2
 
 
 async def test_a_job_that_was_cancelled_elsewhere_is_ended_here() -> None:
