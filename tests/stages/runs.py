@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from headrace.ground.counts import Family
 from headrace.pipeline.stage.consumer import Consumer
@@ -28,7 +29,9 @@ class Ran:
 
 
 def chain(
-    *stages: StageCallbacks | Callable[[], StageCallbacks], max_demand: int = 1000, min_demand: int | None = None
+    *stages: StageCallbacks | Producer[Any] | Callable[[], StageCallbacks],
+    max_demand: int = 1000,
+    min_demand: int | None = None,
 ) -> tuple[Topology, Collect]:
     """Link stages one behind the other, called `0`, `1`, ...; a `Collect` comes last, unless a consumer does."""
     collect = Collect()
@@ -43,7 +46,9 @@ def chain(
 
 
 async def run(
-    *stages: StageCallbacks | Callable[[], StageCallbacks], max_demand: int = 1000, min_demand: int | None = None
+    *stages: StageCallbacks | Producer[Any] | Callable[[], StageCallbacks],
+    max_demand: int = 1000,
+    min_demand: int | None = None,
 ) -> Ran:
     """Run a chain to its end."""
     topology, collect = chain(*stages, max_demand=max_demand, min_demand=min_demand)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.asyncio
 
 TYPES = {point.name: point for point in entry_points(group="headrace.stages")}
 OPEN_FILES = Path("/proc/self/fd")
-REASONS = {"filtered", "error", "invalid", "overflow", "crash", "cancelled", "late"}
+REASONS = {"filtered", "error", "invalid", "overflow", "crash", "cancelled", "late", "duplicate", "sampled", "unrouted"}
 BASES: Mapping[Kind, type] = {
     "producer": Producer,
     "producer_consumer": ProducerConsumer,
@@ -31,7 +31,7 @@ BASES: Mapping[Kind, type] = {
 
 MODULE = "tests.fakes.job_workers"
 WORKER = f"{MODULE}.double"
-ENDLESS = {"receive_statsd", "take_jobs"}
+ENDLESS = {"receive_statsd", "take_jobs", "emit", "tick"}
 
 OF_SOME = {
     "headrace_pipeline_latency_seconds",  # of consumers, where events end
@@ -39,6 +39,10 @@ OF_SOME = {
     "aggregate_groups",  # of those that keep groups
     "aggregate_windows",
     "aggregate_closed_early",
+    "headrace_batches",
+    "headrace_batch_held_events",
+    "headrace_dedupe_keys",
+    "headrace_delay_held_events",
 }
 
 
@@ -48,6 +52,7 @@ class Case:
 
     options: str
     passed: int = 10
+    output: str = ""
 
 
 CASES = {
@@ -62,6 +67,16 @@ CASES = {
     "discard": Case(""),
     "take_jobs": Case("queue: taken", passed=0),
     "aggregate": Case("window: {{count: 1}}, values: {{sum: {{sum: event.n}}}}"),
+    "batch": Case("max_events: 1"),
+    "dedupe": Case("key: event.n % 5", passed=5),
+    "delay": Case("time: 1ms"),
+    "flat_map": Case("each: '[event.n]'"),
+    "route": Case("outputs: {{low: event.n < 5}}, default: discard", passed=5, output="low"),
+    "sample": Case("every: 5", passed=2),
+    "throttle": Case("rate: 10000/s"),
+    "validate": Case("schema: {{type: object, required: [n]}}"),
+    "emit": Case("", passed=0),
+    "tick": Case("every: 1h", passed=0),
     "run_jobs": Case(f"worker: {WORKER}, args: {{{{number: event.n}}}}"),
     "registry_add": Case(f"worker: {WORKER}, key: event.n"),
     "registry_find": Case(f"worker: {WORKER}, key: event.n"),
@@ -92,7 +107,8 @@ def stages_of(name: str, it: str) -> str:
     if kind_of(name) == "producer":
         return f"stages:\n  it: {{{it}}}\n  end: {{type: discard, subscribe_to: it}}"
     source = '{type: generate, count: 10, template: {n: "event.n"}}'
-    end = "\n  end: {type: discard, subscribe_to: it}" if kind_of(name) == "producer_consumer" else ""
+    taken = CASES[name].output and f", output: {CASES[name].output}"
+    end = f"\n  end: {{type: discard, subscribe_to: {{stage: it{taken}}}}}" if kind_of(name) == "producer_consumer" else ""
     return f"stages:\n  source: {source}\n  it: {{{it}, subscribe_to: source}}{end}"
 
 

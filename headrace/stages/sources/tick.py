@@ -1,0 +1,125 @@
+"""Emits an event every so often, or at the times of a line of a crontab."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, ClassVar, Final
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from headrace.jobs.cron import ANY_ZONE, Cron
+from headrace.jobs.errors import BadCron
+from headrace.pipeline.stage.producer import Producer
+from headrace.stages.options import DurationField, refused
+
+LOOK_SECONDS: Final = 30.0
+"""The calendar is looked at so often at least: somebody may set it."""
+
+_TICK: Final = "tick"
+
+
+def _cron(value: str) -> str:
+    try:
+        Cron(value)
+    except BadCron as error:
+        refusal = refused("bad_value", str(error))
+    else:
+        return value
+    raise refusal
+
+
+class TickOptions(BaseModel):
+    """When: `every` or `cron`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    every: Annotated[DurationField, Field(gt=0)] | None = Field(
+        default=None, description="How often, as in 10s; first after one such time."
+    )
+    cron: Annotated[str, AfterValidator(_cron)] | None = Field(
+        default=None, description='Five fields, or a nickname such as "@daily".'
+    )
+    timezone: str = Field(default=ANY_ZONE, description="Of `cron`, as in Europe/Berlin.")
+
+    @model_validator(mode="after")
+    def _has_one(self) -> "TickOptions":
+        if (self.every is None) == (self.cron is None):
+            raise refused("bad_value", "a tick needs `every:` or `cron:`, and not both")
+        if self.cron is not None:
+            try:
+                Cron(self.cron, self.timezone)
+            except BadCron as error:
+                refusal = refused("bad_value", str(error), path=["timezone"])
+            else:
+                return self
+            raise refusal
+        return self
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Tick(Producer[object]):
+    """Emits `{at, n}`: the time, as text in UTC, at which it was due, and the number of the event, from 0.
+
+    A time that was missed, because the loop was held or the machine slept, is not made up for. It ends with the run's
+    drain.
+    """
+
+    Options: ClassVar[type[BaseModel]] = TickOptions
+
+    def __init__(self, options: TickOptions, now: Callable[[], datetime] = _utc_now) -> None:
+        """`now` tells the time, aware UTC."""
+        self._every = options.every
+        self._cron = None if options.cron is None else Cron(options.cron, options.timezone)
+        self._now = now
+        self._count = 0
+        self._due = 0.0
+        self._due_at: datetime | None = None
+
+    def init(self) -> None:
+        """Start the clock."""
+        self._due = self._clock() + (self._every or 0.0)
+        self._due_at = None if self._cron is None else self._cron.next_after(self._now())
+        self._wait()
+
+    def handle_demand(self, demand: int) -> list[object]:
+        """Return nothing: events come by themselves."""
+        return []
+
+    def handle_info(self, message: object) -> list[object]:
+        """Return an event, if one is due."""
+        made = self._of_calendar() if self._cron is not None else self._of_clock()
+        self._wait()
+        return made
+
+    def _of_clock(self) -> list[object]:
+        now, every = self._clock(), self._every or 1.0
+        if now < self._due:
+            return []
+        self._due += every * (1 + (now - self._due) // every)
+        return [self._event(self._now())]
+
+    def _of_calendar(self) -> list[object]:
+        now, due = self._now(), self._due_at
+        if due is None or self._cron is None or now < due:
+            return []
+        self._due_at = self._cron.next_after(now)
+        return [self._event(due)]
+
+    def _event(self, at: datetime) -> object:
+        self._count += 1
+        return {"at": at.isoformat(), "n": self._count - 1}
+
+    def _wait(self) -> None:
+        if self._cron is None:
+            seconds = self._due - self._clock()
+        elif self._due_at is None:
+            return
+        else:
+            seconds = (self._due_at - self._now()).total_seconds()
+        self.send_after(min(max(seconds, 0.001), LOOK_SECONDS), _TICK)
+
+    def _clock(self) -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,172 @@
+"""Gathers events to lists: so many, so large, so long, and per key."""
+
+import json
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from headrace.ground.counts import Family, FamilySpec
+from headrace.pipeline.process.timers import Timer
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.stages.batches import data_of
+from headrace.stages.errors import BadEvent
+from headrace.stages.options import CountField, DurationField, ExpressionField, SizeField, refused
+from headrace.stages.transforms.gathering import data_of_all, gathered
+from headrace.stages.transforms.keys import hashable
+
+Trigger = Literal["count", "bytes", "period", "keys", "end"]
+"""Which bound a batch has reached; `keys` is that of how many are open, and the oldest goes."""
+
+FLUSHED: Final = FamilySpec("counter", "headrace_batches_total", "Batches, by what flushed them.", ("trigger",))
+HELD: Final = FamilySpec("gauge", "headrace_batch_held_events", "Events in batches that are not full yet.")
+
+_ALL: Final = None
+
+
+class BatchOptions(BaseModel):
+    """When a batch is full; one bound at least."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_events: Annotated[CountField, Field(ge=1)] | None = Field(default=None, description="How many events it has.")
+    max_bytes: Annotated[SizeField, Field(ge=1)] | None = Field(
+        default=None, description="How large it is as JSON, at most; an event that is larger by itself fails."
+    )
+    period: Annotated[DurationField, Field(gt=0)] | None = Field(
+        default=None, description="How long its first event waits at most, as in 5s."
+    )
+    key: ExpressionField | None = Field(
+        default=None, description="A batch for each value of this expression; it is emitted as {key, events}."
+    )
+    max_keys: Annotated[CountField, Field(ge=1)] = Field(
+        default=1000, description="How many batches are open at a time; beyond, the oldest is flushed."
+    )
+
+    @model_validator(mode="after")
+    def _has_a_bound(self) -> "BatchOptions":
+        if self.max_events is None and self.max_bytes is None:
+            raise refused("bad_value", "a batch needs `max_events` or `max_bytes`, so that it ends")
+        return self
+
+
+@dataclass(slots=True, eq=False)
+class _Open:
+    """A batch that is not full yet."""
+
+    key: Hashable
+    events: list[object] = field(default_factory=list)
+    size_bytes: int = 0
+    timer: Timer | None = None
+
+
+class Batch(ProducerConsumer[object, object]):
+    """Emits lists of events, in the order in which they came; with a key, mappings with `key` and `events`.
+
+    What is gathered at the end is emitted then. An event whose key or size cannot be told fails alone.
+    """
+
+    Options: ClassVar[type[BaseModel]] = BatchOptions
+
+    def __init__(self, options: BatchOptions) -> None:
+        self._options = options
+        self._open: dict[Hashable, _Open] = {}
+        self._flushed: Family
+        self._held: Family
+
+    def init(self) -> None:
+        """Declare the metrics."""
+        self._flushed, self._held = self.metrics.declare(FLUSHED), self.metrics.declare(HELD)
+
+    def handle_events(self, events: list[object]) -> list[object]:
+        """Return the batches that are full."""
+        self.hold(events)
+        if self._options.key is None and self._options.max_bytes is None and self._options.max_events is not None:
+            made = self._counted(events, self._options.max_events)
+        else:
+            made = [batch for event in events for batch in self._taken(event)]
+        self._measure()
+        return made
+
+    def handle_info(self, message: object) -> list[object]:
+        """Return a batch whose time is over."""
+        made = [self._flush(message, "period")] if isinstance(message, _Open) and message.events else []
+        self._measure()
+        return made
+
+    def handle_complete(self) -> list[object]:
+        """Return what is gathered."""
+        made = [self._flush(one, "end") for one in list(self._open.values()) if one.events]
+        self._measure()
+        return made
+
+    def _counted(self, events: list[object], most: int) -> list[object]:
+        """Gather by number alone, many at a time."""
+        made: list[object] = []
+        at = 0
+        while at < len(events):
+            one = self._of(_ALL)
+            piece = events[at : at + most - len(one.events)]
+            at += len(piece)
+            one.events += piece
+            if len(one.events) == most:
+                made.append(self._flush(one, "count"))
+            else:
+                self._start_timer(one)
+        return made
+
+    def _taken(self, event: object) -> list[object]:
+        """Take one event in; return the batches that are full by that."""
+        options, made = self._options, list[object]()
+        try:
+            key = _ALL if options.key is None else hashable(options.key(data_of(event)))
+            size = 0 if options.max_bytes is None else _size(data_of(event), options.max_bytes)
+        except Exception as error:  # noqa: BLE001 - it fails this event alone
+            self.release([event])
+            self.fail_event(event, error)
+            return []
+        one = self._of(key)
+        if options.max_bytes is not None and one.events and one.size_bytes + size > options.max_bytes:
+            made.append(self._flush(one, "bytes"))
+            one = self._of(key)
+        if len(self._open) > options.max_keys:
+            made.append(self._flush(next(iter(self._open.values())), "keys"))
+        one.events.append(event)
+        one.size_bytes += size
+        if len(one.events) == options.max_events or one.size_bytes == options.max_bytes:
+            made.append(self._flush(one, "count" if len(one.events) == options.max_events else "bytes"))
+        else:
+            self._start_timer(one)
+        return made
+
+    def _of(self, key: Hashable) -> _Open:
+        one = self._open.get(key)
+        if one is None:
+            one = self._open[key] = _Open(key)
+        return one
+
+    def _start_timer(self, one: _Open) -> None:
+        if one.timer is None and self._options.period is not None:
+            one.timer = self.send_after(self._options.period, one)
+
+    def _flush(self, one: _Open, trigger: Trigger) -> object:
+        del self._open[one.key]
+        if one.timer is not None:
+            one.timer.cancel()
+        events, one.events = one.events, []
+        self._flushed.add((trigger,))
+        self.release(events)
+        data: object = data_of_all(events)
+        return gathered(events, data if self._options.key is None else {"key": one.key, "events": data})
+
+    def _measure(self) -> None:
+        self._held.set((), sum(len(one.events) for one in self._open.values()))
+
+
+def _size(event: object, most: int) -> int:
+    size = len(json.dumps(event, ensure_ascii=False).encode()) + 1
+    if size > most:
+        why = f"the event takes {size} bytes as JSON, and a batch has {most} at most"
+        raise BadEvent(why)
+    return size

@@ -1,0 +1,95 @@
+"""Passes on the first event of each key, and none of those that follow it within a time or a number of keys."""
+
+import asyncio
+from collections.abc import Hashable
+from typing import Annotated, ClassVar, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from headrace.ground.counts import Family, FamilySpec
+from headrace.pipeline.acknowledgement.acknowledgement import Acknowledges, Outcome
+from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.stages.batches import data_of
+from headrace.stages.options import CountField, DurationField, ExpressionField
+from headrace.stages.transforms.keys import hashable
+from headrace.stages.transforms.seen import Seen
+
+KEYS: Final = FamilySpec("gauge", "headrace_dedupe_keys", "Keys that a dedupe stage remembers.")
+
+
+class DedupeOptions(BaseModel):
+    """What makes a double."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: ExpressionField = Field(description="An expression; events for which it is the same are doubles.")
+    within: Annotated[DurationField, Field(gt=0)] | None = Field(
+        default=None, description="How long a key is remembered after its first event, as in 10m."
+    )
+    max_keys: Annotated[CountField, Field(ge=1)] = Field(
+        default=100_000, description="How many keys are remembered; beyond, the oldest is forgotten."
+    )
+
+
+class _Watched:
+    """Forgets the key of an event that fails behind the stage: it comes again, and is no double then."""
+
+    __slots__ = ("_inner", "_key", "_seen")
+
+    def __init__(self, inner: Acknowledges, seen: Seen, key: Hashable) -> None:
+        self._inner = inner
+        self._seen = seen
+        self._key = key
+
+    def add(self, count: int) -> None:
+        """Pass it on."""
+        self._inner.add(count)
+
+    def end(self, outcome: Outcome) -> None:
+        """Pass it on, and forget the key of what failed."""
+        if outcome is Outcome.FAILED:
+            self._seen.forget(self._key)
+        self._inner.end(outcome)
+
+
+class Dedupe(ProducerConsumer[object, object]):
+    """Discards doubles as `duplicate`; an event whose key cannot be told fails alone.
+
+    What it remembers is in memory alone, and forgotten by a restart.
+    """
+
+    Options: ClassVar[type[BaseModel]] = DedupeOptions
+    known_discards: ClassVar[tuple[str, ...]] = ("duplicate",)
+
+    def __init__(self, options: DedupeOptions) -> None:
+        self._key = options.key
+        self._seen = Seen(options.max_keys, options.within)
+        self._keys: Family
+
+    def init(self) -> None:
+        """Declare the metric."""
+        self._keys = self.metrics.declare(KEYS)
+
+    def handle_events(self, events: list[object]) -> list[object]:
+        """Return the first ones."""
+        now = asyncio.get_running_loop().time()
+        passed: list[object] = []
+        failed = 0
+        for event in events:
+            try:
+                key = hashable(self._key(data_of(event)))
+            except Exception as error:  # noqa: BLE001 - it fails this event alone
+                self.fail_event(event, error)
+                failed += 1
+                continue
+            if self._seen.is_new(key, now):
+                passed.append(self._watched(event, key))
+        self.discard(len(events) - len(passed) - failed, "duplicate")
+        self._keys.set((), len(self._seen))
+        return passed
+
+    def _watched(self, event: object, key: Hashable) -> object:
+        if not isinstance(event, Message):
+            return event
+        return Message(event.data, event.metadata, _Watched(event.acknowledgement, self._seen, key))

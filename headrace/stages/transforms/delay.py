@@ -1,0 +1,99 @@
+"""Holds each event for a time, then passes it on, in order."""
+
+import asyncio
+from collections import deque
+from typing import Annotated, ClassVar, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from headrace.ground.counts import Family, FamilySpec
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.stage.subscription_handle import Side, SubscriptionHandle
+from headrace.stages.options import CountField, DurationField
+from headrace.stages.transforms.asking import Asking
+
+HELD: Final = FamilySpec("gauge", "headrace_delay_held_events", "Events that a delay stage holds.")
+
+_ASK: Final = "ask"
+_DUE: Final = "due"
+
+
+class DelayOptions(BaseModel):
+    """How long."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    time: Annotated[DurationField, Field(gt=0)] = Field(description="How long each event is held, as in 30s.")
+    max_events: Annotated[CountField, Field(ge=1)] = Field(
+        default=10_000, description="How many are held at most; what comes before waits."
+    )
+
+
+class Delay(ProducerConsumer[object, object]):
+    """Emits each event when its time is over, also at the end: a drain waits for that as long as it may."""
+
+    Options: ClassVar[type[BaseModel]] = DelayOptions
+
+    def __init__(self, options: DelayOptions) -> None:
+        self._seconds = options.time
+        self._most = options.max_events
+        self._asking = Asking()
+        self._held: deque[tuple[float, list[object]]] = deque()
+        self._count = 0
+        self._gauge: Family
+
+    def init(self) -> None:
+        """Declare the metric."""
+        self._gauge = self.metrics.declare(HELD)
+
+    def handle_subscribe(self, side: Side, to: SubscribeTo, subscription: SubscriptionHandle) -> str | None:
+        """Ask by hand."""
+        answer = self._asking.subscribed(side, subscription)
+        if answer is not None:
+            self.send_after(0.0, _ASK)
+        return answer
+
+    def handle_events(self, events: list[object]) -> list[object]:
+        """Hold the events."""
+        self.hold(events)
+        self._held.append((self._now() + self._seconds, events))
+        self._changed(len(events))
+        self.send_after(self._seconds, _DUE)
+        self.send_after(0.0, _ASK)
+        return []
+
+    def handle_info(self, message: object) -> list[object]:
+        """Return what is due, and ask for as many as there is room for."""
+        events = self._due()
+        room = self._most - self._count - self._asking.coming()
+        if room > 0:
+            self._asking.ask(room)
+        if message == _DUE and not events and self._held:  # the timer was early by less than the clock can tell
+            self.send_after(max(0.001, self._held[0][0] - self._now()), _DUE)
+        return events
+
+    async def handle_complete(self) -> list[object]:
+        """Return what is held, each at its time."""
+        while self._held:
+            await asyncio.sleep(max(0.0, self._held[0][0] - self._now()))
+            events = self._due()
+            if len(self._held) == 0:
+                return events
+            self.emit_nowait(events)
+        return []
+
+    def _due(self) -> list[object]:
+        now, events = self._now(), list[object]()
+        while self._held and self._held[0][0] <= now:
+            events += self._held.popleft()[1]
+        self.release(events)
+        self._changed(-len(events))
+        return events
+
+    def _changed(self, count: int) -> None:
+        self._count += count
+        self._gauge.set((), self._count)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,98 @@
+"""Makes any number of events of each event: by a Python function, or by an expression that names a list."""
+
+import inspect
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from headrace.pipeline.stage.outputs import NOT_EVENTS
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.stages.errors import BadEvent
+from headrace.stages.functions import Function
+from headrace.stages.options import ExpressionField, FunctionField, refused
+
+
+class FlatMapOptions(BaseModel):
+    """What to make of an event: `call` or `each`, and never both."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    call: FunctionField | None = Field(
+        default=None, description="A Python function, module:function, def or async def, that returns the new events."
+    )
+    each: ExpressionField | None = Field(
+        default=None, description="An expression that gives the new events, such as event.items."
+    )
+
+    @model_validator(mode="after")
+    def _has_one(self) -> "FlatMapOptions":
+        if (self.call is None) == (self.each is None):
+            raise refused("bad_value", "a flat_map needs `call:` or `each:`, and not both")
+        return self
+
+
+class FlatMap(ProducerConsumer[object, object]):
+    """Emits what comes of each event, in order, and nothing for one of which nothing comes.
+
+    What raises, or gives what is no list of events, fails its event alone.
+    """
+
+    Options: ClassVar[type[BaseModel]] = FlatMapOptions
+    per_event: ClassVar[bool] = True
+
+    def __init__(self, options: FlatMapOptions) -> None:
+        self._call: Function | None = options.call
+        self._function: Function = options.each if options.call is None else options.call  # type: ignore[assignment] # one is there
+        self._is_async = inspect.iscoroutinefunction(options.call)
+
+    def awaits(self) -> bool:
+        """Whether the function is to be awaited."""
+        return self._is_async
+
+    def offload(self) -> Function | None:
+        """Return the function, which an OS process finds by its name."""
+        return self._call
+
+    def handle_events(self, events: list[object]) -> list[object] | Awaitable[list[object]]:
+        """Return what comes of the events."""
+        made = self.handle_each(events)
+        return self._flat_later(made) if inspect.isawaitable(made) else _flat(made)
+
+    def handle_each(self, events: list[object]) -> list[Sequence[object]] | Awaitable[list[Sequence[object]]]:
+        """Return the outputs of each event."""
+        if self._is_async:
+            return self._each_later(events)
+        made: list[Sequence[object]] = []
+        for position, event in enumerate(events):
+            try:
+                made.append(_events(self._function(event)))
+            except Exception as error:  # noqa: BLE001 - it fails this event alone
+                self.fail_at(position, error)
+                made.append(())
+        return made
+
+    async def _each_later(self, events: list[object]) -> list[Sequence[object]]:
+        made: list[Sequence[object]] = []
+        for position, event in enumerate(events):
+            try:
+                returned = self._function(event)
+                made.append(_events(await returned if inspect.isawaitable(returned) else returned))
+            except Exception as error:  # noqa: BLE001 - it fails this event alone
+                self.fail_at(position, error)
+                made.append(())
+        return made
+
+    async def _flat_later(self, made: Awaitable[list[Sequence[object]]]) -> list[object]:
+        return _flat(await made)
+
+
+def _flat(made: list[Sequence[object]]) -> list[object]:
+    return [output for outputs in made for output in outputs]
+
+
+def _events(returned: object) -> Sequence[object]:
+    if isinstance(returned, NOT_EVENTS) or not isinstance(returned, Iterable):
+        why = f"a flat_map makes a list of events, or another iterable of them, and this is a {type(returned).__name__}"
+        raise BadEvent(why)
+    return list(returned)

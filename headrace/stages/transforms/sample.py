@@ -1,0 +1,75 @@
+"""Passes on some of the events: a part of them by chance or by key, or every so manyth."""
+
+import random
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Final
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from headrace.pipeline.dispatchers.hashing import stable_hash
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.stages.options import CountField, ExpressionField, refused
+
+_STEPS: Final = 1 << 32
+
+
+class SampleOptions(BaseModel):
+    """Which part passes: `fraction` or `every`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    fraction: float | None = Field(default=None, ge=0, le=1, description="The part that passes, as in 0.1.")
+    every: Annotated[CountField, Field(ge=1)] | None = Field(
+        default=None, description="One of so many passes: the first, and every so manyth after it."
+    )
+    key: ExpressionField | None = Field(
+        default=None, description="With `fraction`: events of one key all pass, or none does, in every run."
+    )
+
+    @model_validator(mode="after")
+    def _has_one(self) -> "SampleOptions":
+        if (self.fraction is None) == (self.every is None):
+            raise refused("bad_value", "a sample needs `fraction:` or `every:`, and not both")
+        if self.key is not None and self.fraction is None:
+            raise refused("bad_value", "it is for `fraction`", path=["key"])
+        return self
+
+
+class Sample(ProducerConsumer[object, object]):
+    """Passes on events in their order; the others are discarded as `sampled`. What has no key fails alone."""
+
+    Options: ClassVar[type[BaseModel]] = SampleOptions
+    per_event: ClassVar[bool] = True
+    known_discards: ClassVar[tuple[str, ...]] = ("sampled",)
+
+    def __init__(self, options: SampleOptions, chance: random.Random | None = None) -> None:
+        self._options = options
+        self._chance = (chance or random.Random()).random  # noqa: S311 - nothing is to be kept secret
+        self._count = 0
+
+    def handle_events(self, events: list[object]) -> list[object]:
+        """Return those that pass."""
+        return [event for made in self.handle_each(events) for event in made]
+
+    def handle_each(self, events: list[object]) -> list[Sequence[object]]:
+        """Return each event that passes alone, and nothing for each other."""
+        made: list[Sequence[object]] = []
+        failed = 0
+        for position, event in enumerate(events):
+            try:
+                made.append((event,) if self._passes(event) else ())
+            except Exception as error:  # noqa: BLE001 - it fails this event alone
+                self.fail_at(position, error)
+                failed += 1
+                made.append(())
+        self.discard(made.count(()) - failed, "sampled")
+        return made
+
+    def _passes(self, event: object) -> bool:
+        options = self._options
+        if options.fraction is None:
+            self._count += 1
+            return (self._count - 1) % (options.every or 1) == 0
+        if options.key is None:
+            return self._chance() < options.fraction
+        return stable_hash(repr(options.key(event))) % _STEPS < options.fraction * _STEPS

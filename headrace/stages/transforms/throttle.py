@@ -1,0 +1,72 @@
+"""Lets events through at a rate: it asks for no more than that, so that whatever is before it waits."""
+
+import asyncio
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from headrace.pipeline.process.timers import Timer
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.stage.subscription_handle import Side, SubscriptionHandle
+from headrace.stages.options import RateField
+from headrace.stages.sources.token_bucket import TokenBucket
+from headrace.stages.transforms.asking import Asking
+
+_TOKENS = "tokens"
+
+
+class ThrottleOptions(BaseModel):
+    """How many."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rate: RateField = Field(description="Events per time, as in 100/s; as many of one period may come at once.")
+
+
+class Throttle(ProducerConsumer[object, object]):
+    """Passes events on as they are. It turns tokens into demand: what is not asked for stays where it is.
+
+    In any `t` seconds at most `rate * t` events and those of one period come through.
+    """
+
+    Options: ClassVar[type[BaseModel]] = ThrottleOptions
+
+    def __init__(self, options: ThrottleOptions) -> None:
+        self._rate = options.rate
+        self._asking = Asking()
+        self._bucket: TokenBucket
+        self._timer: Timer | None = None
+        self._spare = 0
+
+    def init(self) -> None:
+        """Start the clock."""
+        self._bucket = TokenBucket(self._rate, self._now())
+
+    def handle_subscribe(self, side: Side, to: SubscribeTo, subscription: SubscriptionHandle) -> str | None:
+        """Ask by hand."""
+        answer = self._asking.subscribed(side, subscription)
+        if answer is not None:
+            self.send_after(0.0, _TOKENS)
+        return answer
+
+    def handle_events(self, events: list[object]) -> list[object]:
+        """Return them, and ask for as many more as there are tokens for."""
+        self._wait()
+        return events
+
+    def handle_info(self, message: object) -> None:
+        """Ask for as many as there are tokens for."""
+        self._timer = None
+        most = max(1, int(self._rate.events))
+        self._spare += self._bucket.take(most - self._spare, self._now())
+        self._spare -= self._asking.ask(self._spare)
+        self._wait()
+
+    def _wait(self) -> None:
+        if self._timer is None:
+            seconds = 0.0 if self._spare else self._bucket.wait_seconds()
+            self._timer = self.send_after(max(seconds, 0.001), _TOKENS)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

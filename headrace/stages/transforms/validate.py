@@ -1,0 +1,136 @@
+"""Lets through what fits a pydantic model, or a JSON Schema; what does not fails, and says where."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, cast
+
+import fastjsonschema
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError, model_validator
+
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.stages.errors import BadEvent
+from headrace.stages.functions import LazyFunction
+from headrace.stages.options import FunctionField, refused
+
+Check = Callable[[object], object]
+"""Returns what goes on of an event. Raises `BadEvent`."""
+
+
+def _schema(value: object) -> object:
+    """Return the schema that stands there, or in the file of that name."""
+    if isinstance(value, dict):
+        return value
+    if not isinstance(value, str):
+        raise refused("bad_value", "a schema is a mapping, or the name of a JSON file that holds one")
+    try:
+        found: object = json.loads(Path(value).read_text(encoding="utf-8"))
+    except OSError as error:
+        refusal = refused("bad_value", f"the file {value} cannot be read ({error.strerror})")
+    except ValueError as error:
+        refusal = refused("bad_value", f"the file {value} is not JSON ({error})")
+    else:
+        if isinstance(found, dict):
+            return found
+        refusal = refused("bad_value", f"the file {value} holds no schema: that is a mapping")
+    raise refusal
+
+
+class ValidateOptions(BaseModel):
+    """What events are to be: `model` or `schema`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    model: FunctionField | None = Field(
+        default=None, description="A pydantic model, module:Class; what goes on is what it makes of the event."
+    )
+    fits: Annotated[object, PlainValidator(_schema)] = Field(
+        default=None, alias="schema", description="A JSON Schema (draft 7), or the name of its file."
+    )
+    invalid: Literal["fail", "drop"] = Field(
+        default="fail", description="Whether what does not fit fails, or is left out and counted as `invalid`."
+    )
+
+    @model_validator(mode="after")
+    def _has_one(self) -> "ValidateOptions":
+        if (self.model is None) == (self.fits is None):
+            raise refused("bad_value", "a validate needs `model:` or `schema:`, and not both")
+        if self.model is not None and not isinstance(self.model, type | LazyFunction):
+            raise refused(
+                "bad_value", "it must be a class: a pydantic model, a dataclass or a TypedDict", path=["model"]
+            )
+        if self.fits is not None:
+            try:
+                _compiled(self.fits)
+            except BadEvent as error:
+                refusal = refused("bad_value", str(error), path=["schema"])
+            else:
+                return self
+            raise refusal
+        return self
+
+
+class Validate(ProducerConsumer[object, object]):
+    """Passes on events that fit, in order, with a model as plain values of what it has made of them."""
+
+    Options: ClassVar[type[BaseModel]] = ValidateOptions
+    per_event: ClassVar[bool] = True
+    known_discards: ClassVar[tuple[str, ...]] = ("invalid",)
+
+    def __init__(self, options: ValidateOptions) -> None:
+        self._check = _compiled(options.fits) if options.model is None else _modelled(cast("type", options.model))
+        self._drops = options.invalid == "drop"
+
+    def handle_events(self, events: list[object]) -> list[object]:
+        """Return what fits."""
+        return [event for made in self.handle_each(events) for event in made]
+
+    def handle_each(self, events: list[object]) -> list[Sequence[object]]:
+        """Return what goes on of each event."""
+        made: list[Sequence[object]] = []
+        for position, event in enumerate(events):
+            try:
+                made.append((self._check(event),))
+            except BadEvent as error:
+                made.append(())
+                if self._drops:
+                    self.discard(1, "invalid")
+                else:
+                    self.fail_at(position, error)
+        return made
+
+
+def _compiled(schema: object) -> Check:
+    """Return the check of a JSON Schema. Raises `BadEvent` for what is none."""
+    try:
+        check = fastjsonschema.compile(cast("dict[str, object]", schema), use_default=False)
+    except Exception as error:  # noqa: BLE001 - it raises whatever a broken schema leads to
+        why = f"this is no JSON Schema that can be used ({error})"
+        raise BadEvent(why) from None
+
+    def checked(event: object) -> object:
+        try:
+            check(event)
+        except fastjsonschema.JsonSchemaValueException as error:
+            why = f"the event does not fit the schema: {error.message.replace('data', 'it', 1)}"
+            raise BadEvent(why) from None
+        return event
+
+    return checked
+
+
+def _modelled(model: type) -> Check:
+    """Return the check of a model."""
+    adapter: TypeAdapter[object] = TypeAdapter(model)
+
+    def checked(event: object) -> object:
+        try:
+            return adapter.dump_python(adapter.validate_python(event))
+        except ValidationError as error:
+            first, *others = error.errors(include_url=False, include_input=False)
+            place = ".".join(map(str, first["loc"])) or "the event"
+            more = f", and {len(others)} more" if others else ""
+            why = f"the event does not fit {model.__name__}: {place}: {first['msg']}{more}"
+            raise BadEvent(why) from None
+
+    return checked

@@ -1,0 +1,92 @@
+"""What fits a model or a schema goes on; what does not says where."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.stages.transforms.validate import Validate, ValidateOptions
+from tests.fakes.acknowledged_stages import Told
+from tests.stages.runs import run, run_events
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"sku": {"type": "string"}, "count": {"type": "integer", "minimum": 1}},
+    "required": ["sku"],
+}
+
+
+class Order(BaseModel):
+    sku: str
+    count: int = 1
+
+
+@dataclass
+class Plain:
+    sku: str
+    count: int = 1
+
+
+def validate(**options: object) -> Validate:
+    return Validate(ValidateOptions.model_validate(options))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("model", [Order, Plain])
+async def test_a_model_makes_plain_values_of_what_fits(model: type) -> None:
+    ran = await run_events([{"sku": "a", "count": "3"}, {"count": 2}, {"sku": "b"}, 7], validate(model=model))
+    made = [{"sku": "a", "count": 3}, {"sku": "b", "count": 1}]
+    assert ran.events == (made if model is Order else [made[0], made[1]])
+    assert ran.outcome.events_failed == 2
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("is_in_a_file", [False, True])
+async def test_a_schema_lets_through_what_fits_as_it_is(tmp_path: Path, *, is_in_a_file: bool) -> None:
+    file = tmp_path / "order.json"
+    file.write_text(json.dumps(SCHEMA))
+    events = [{"sku": "a", "more": 1}, {"sku": 3}, {"sku": "b", "count": 0}, {"sku": "c", "count": 1}]
+    ran = await run_events(events, validate(schema=str(file) if is_in_a_file else SCHEMA))
+    assert ran.events == [events[0], events[3]]
+    assert ran.outcome.events_failed == 2
+
+
+@pytest.mark.asyncio
+async def test_the_log_says_where_an_event_does_not_fit(caplog: pytest.LogCaptureFixture) -> None:
+    await run_events([{"sku": 3}], validate(schema=SCHEMA))
+    assert "the event does not fit the schema: it.sku must be string" in caplog.text
+    await run_events([{"count": "many"}], validate(model=Order))
+    assert "the event does not fit Order: sku: Field required, and 1 more" in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_what_is_dropped_is_counted_and_no_failure() -> None:
+    ran = await run_events([{"sku": 3}, {"sku": "a"}], validate(schema=SCHEMA, invalid="drop"))
+    assert ran.outcome.is_fine
+    assert ran.stages[1].discarded["invalid"] == 1
+
+
+@pytest.mark.asyncio
+async def test_a_source_hears_which_did_not_fit() -> None:
+    source = Told(3)
+    await run(source, validate(schema={"type": "integer", "maximum": 2}))
+    assert source.outcomes() == [Outcome.DONE, Outcome.DONE, Outcome.FAILED]
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({}, "needs `model:` or `schema:`, and not both"),
+        ({"model": Order, "schema": SCHEMA}, "needs `model:` or `schema:`, and not both"),
+        ({"model": json.loads}, "it must be a class"),
+        ({"schema": {"type": "nothing"}}, "this is no JSON Schema that can be used"),
+        ({"schema": "missing.json"}, "the file missing.json cannot be read"),
+        ({"schema": 7}, "a schema is a mapping, or the name of a JSON file"),
+    ],
+)
+def test_what_cannot_be_is_refused(options: dict[str, object], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        ValidateOptions.model_validate(options)
