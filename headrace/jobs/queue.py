@@ -73,6 +73,8 @@ class JobQueue:
         self._telling: list[Acknowledgement] = []
         self._may_have_work = True
         self._is_stopping = False
+        self._may_be_last = False
+        """Whether nothing ends any more but what has: no claim is under way, and no job runs."""
         self._look = asyncio.Event()
         self._look_at = 0.0
         self._tell = asyncio.Event()
@@ -145,6 +147,7 @@ class JobQueue:
             left = ", ".join(f"{slot.job.id} ({slot.job.worker})" for slot in self._running.values())
             LOG.error("queue %r leaves jobs behind that do not end when told to: %s", self.claimant.queue, left)
             self._running.clear()
+        self._may_be_last = True
         self._tell.set()
         await end_within(TELL_SECONDS, acknowledging)
         self._name_untold()
@@ -240,7 +243,7 @@ class JobQueue:
 
     async def _acknowledge_on(self) -> None:
         """Tell the store how attempts ended, all that have by now at a time, until it is stopped and all are told."""
-        while self._ended or self._running or not self._is_stopping:
+        while self._ended or not self._may_be_last:
             if not self._ended:
                 self._tell.clear()
                 await self._tell.wait()

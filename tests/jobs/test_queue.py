@@ -242,6 +242,33 @@ async def test_a_stop_ends_and_names_the_jobs_when_the_store_fails_for_good(
     assert "could not write how jobs ended; they run again when their lease is out: 1, 2" in caplog.text
 
 
+async def test_what_a_last_claim_brings_after_all_else_was_told_is_put_back() -> None:
+    late, asked = asyncio.Event(), asyncio.Event()
+
+    class Slow(ListStore):
+        async def claim(self, claimant: Claimant, count: int) -> list[Job]:
+            if self.claims:
+                asked.set()
+                await late.wait()
+            return await super().claim(claimant, count)
+
+    store, works = Slow(1), Works(is_open=False)
+    async with working(store, works) as queue:
+        await until(lambda: works.began == [1])
+        store.waiting.append(a_job(2))
+        queue.has_work()
+        await asked.wait()
+        stopping = asyncio.ensure_future(queue.stop(1.0))
+        await asyncio.sleep(0)
+        works.gate(1).set()
+        await until(lambda: 1 in store.outcomes())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        late.set()
+        await stopping
+        assert store.outcomes() == {1: DONE, 2: Returned()}
+
+
 async def test_a_stop_names_the_jobs_of_a_write_that_hangs(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
