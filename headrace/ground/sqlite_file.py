@@ -44,6 +44,7 @@ _ADVICE: Final = {
     sqlite3.SQLITE_IOERR: "see what the system says about the disk; nothing is half written",
     sqlite3.SQLITE_NOTADB: "name another file, or restore this one: it holds something else than a database",
     sqlite3.SQLITE_CORRUPT: "restore it from a copy, or save what can be read with sqlite3's .recover",
+    sqlite3.SQLITE_TOOBIG: "keep what is this large somewhere else, and write down where; nothing of it was written",
     sqlite3.SQLITE_BUSY: "end the other program that keeps it locked",
 }
 

@@ -9,6 +9,7 @@
         ├── BadModule             a module of workers that cannot be imported
         ├── NotBound              a worker whose jobs nobody keeps yet, or somebody else keeps
         ├── BadArguments          what a worker is to be called with does not fit it
+        ├── AlreadyOpen           a Jobs that is opened a second time
         ├── NoQueue               a queue that this process does not run
         ├── QueueTaken            a queue that this process runs, and somebody else is to take
         ├── NotSqlite             a transaction of SQLite, and jobs that are kept elsewhere
@@ -89,6 +90,15 @@ class BadArguments(JobsError):
         self.why = why
         where = "" if parameter is None else f"the argument {parameter!r} of "
         super().__init__(f"{where}worker {worker!r} {why}")
+
+
+class AlreadyOpen(JobsError):
+    """A `Jobs` that is open is to be opened once more."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "these Jobs are open already, and go on: use them as they are, or make others with a new store"
+        )
 
 
 class NoQueue(JobsError):

@@ -16,7 +16,7 @@ from headrace.jobs.admission import Admission, kept, told
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.closing import end_within, go_through
 from headrace.jobs.endings import Endings
-from headrace.jobs.errors import NoQueue, NotSqlite, QueueTaken
+from headrace.jobs.errors import AlreadyOpen, NoQueue, NotSqlite, QueueTaken
 from headrace.jobs.executor import Executor, Surroundings
 from headrace.jobs.groups import groups_of
 from headrace.jobs.handing_on import hand_on
@@ -86,6 +86,7 @@ class Jobs:
         self._tasks: list[asyncio.Task[None]] = []
         self._settler: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_open = False
 
     async def __aenter__(self) -> Self:
         """Open the store, and begin to run."""
@@ -99,9 +100,15 @@ class Jobs:
         await self.close()
 
     async def open(self) -> None:
-        """Open the store, take in jobs for the workers, run the queues. Raises what the store and the workers raise."""
-        await self.store.open()
+        """Open the store, take in jobs for the workers, run the queues.
+
+        Raises what the store and the workers raise, and `AlreadyOpen`; what is open is left as it is.
+        """
+        if self._is_open:
+            raise AlreadyOpen
+        self._is_open = True
         try:
+            await self.store.open()
             self.catalogue.bind(self)
             await self._start()
         except BaseException:
@@ -130,6 +137,7 @@ class Jobs:
         self._tasks.clear()
         self._settler = None
         self.catalogue.unbind(self)
+        self._is_open = False
         await go_through("the end of the store of jobs", self.store.close())
 
     async def _stop(self, queue: JobQueue) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,44 +12,17 @@ import pytest_asyncio
 from headrace.ground.sqlite_file import SqliteError
 from headrace.jobs import queue as queues
 from headrace.jobs import runners
-from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.errors import JobGivenUp, NewerSchema, NotBound
 from headrace.jobs.job import INCOMPLETE, Job, NewJob
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.stores.sqlite.store import SqliteStore
-from headrace.jobs.worker import AnyWorker, worker
+from headrace.jobs.worker import worker
 from tests.fakes.elixir_rows import raw
-from tests.fakes.job_clock import MovedClock
+from tests.fakes.job_desk import Desk
 from tests.fakes.stepping import until
 
 pytestmark = pytest.mark.asyncio
-
-
-class Desk:
-    """What the workers of one test were given, and the gate at which they wait."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.clock = MovedClock()
-        self.calls: list[object] = []
-        self.gate = asyncio.Event()
-
-        async def wait(number: int) -> int:
-            self.calls.append(number)
-            await self.gate.wait()
-            return number
-
-        self.function = wait
-        self.wait = worker(name="wait", record=True)(wait)
-
-    def service(
-        self, workers: Sequence[AnyWorker] = (), queues: Sequence[str] = ("default",), grace_seconds: float = 0.0
-    ) -> Jobs:
-        settings = JobsSettings(node="here", grace_seconds=grace_seconds, now=self.clock)
-        store = SqliteStore(self.path, now=self.clock)
-        return Jobs(store, Catalogue(workers or [self.wait]), dict.fromkeys(queues, 3), settings)
 
 
 @pytest_asyncio.fixture

@@ -14,6 +14,7 @@ from headrace.jobs.job import Job, NewJob
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.stores.memory.store import MemoryStore
+from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.topology.topology import Topology
@@ -124,6 +125,36 @@ async def test_what_has_not_ended_when_the_run_does_is_put_back_at_no_cost(jobs:
     await topology.stop()
     await jobs.close()
     assert [(job.state, job.attempt) for job in await kept(jobs)] == [("available", 0)] * 4
+
+
+class Trips(TakeJobs):
+    """Crashes once, at its third demand, whichever copy of the stage that is made of."""
+
+    def __init__(self, jobs: Jobs, demands: list[int]) -> None:
+        super().__init__(TakeJobsOptions(), jobs)
+        self.demands = demands
+
+    def handle_demand(self, demand: int) -> list[Message[object]]:
+        self.demands.append(demand)
+        if len(self.demands) == 3:
+            raise OSError
+        return super().handle_demand(demand)
+
+
+async def test_a_stage_that_crashes_loses_no_job_and_leaves_none_executing(jobs: Jobs) -> None:
+    await jobs.insert([NewJob("a.worker", {"n": 2 * number}) for number in range(50)])
+    judge, demands = Judge(), list[int]()
+    topology, _ = chain(
+        lambda: cast("Producer[object]", Trips(jobs, demands)),
+        cast("Consumer[object]", judge),
+        max_demand=5,
+        min_demand=0,
+    )
+    async with topology:
+        await until(lambda: {*judge.seen} == {2 * number for number in range(50)})
+    assert len(demands) > 3
+    await jobs.close()
+    assert await states(jobs) == ["completed"] * 50
 
 
 async def test_a_job_that_is_cancelled_meanwhile_stays_so(jobs: Jobs) -> None:

@@ -48,12 +48,19 @@ class SqliteStore:
         self.inserted: Callable[[str], None] = lambda _: None
         self._producers = Producers(now)
         self._limited = Limited()
+        self._was_opened = False
         self.writer = SqliteWriter(self.path, synchronous=synchronous, opened=prepare)
         self.writer.every(BEAT_SECONDS, self._producers.beat)
         self._reader = SqliteReader(self.path)
 
     async def open(self) -> None:
-        """Make the folder, the file and the tables if there are none. Raises SqliteError, or NewerSchema."""
+        """Make the folder, the file and the tables if there are none. Raises SqliteError, or NewerSchema.
+
+        It is opened once: to go on after `close`, make another store.
+        """
+        if self._was_opened:
+            raise SqliteError(self.path, "its store was opened before", "open a store once, and then make a new one")
+        self._was_opened = True
         with suppress(OSError):  # SQLite itself says best what is wrong with a folder
             self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
