@@ -2,8 +2,10 @@
 
 import asyncio
 import functools
+import json
 import logging
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -341,6 +343,34 @@ async def test_what_is_in_open_windows_when_a_run_is_stopped_is_counted() -> Non
     await until(lambda: topology.snapshot().stages[1].events_received == 2)
     await topology.stop()
     assert topology.snapshot().stages[1].discarded["cancelled"] == 2
+
+
+@pytest.mark.parametrize("copies", ["", "concurrency: 3, partition_by: event.team,"])
+async def test_copies_have_each_a_share_of_the_groups(copies: str, tmp_path: Path) -> None:
+    text = f"""
+listen: off
+stages:
+  numbers: {{type: generate, count: 1000, template: {{n: event.n, at: event.n / 10, team: event.n % 7}}}}
+  sums: {{type: aggregate, {copies} subscribe_to: numbers, window: {{tumbling: 10s}}, time: event.at,
+         by: {{team: event.team}}, values: {{sum: {{sum: event.n}}}}}}
+  kept: {{type: write_lines, subscribe_to: sums, path: {tmp_path / "out"}}}
+"""
+    pipeline = Pipeline.from_text(text)
+    await pipeline.start()
+    assert (await pipeline.join()).is_fine
+    found = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
+    sums = [sum(range(begin + first, begin + 100, 7)) for begin in range(0, 1000, 100) for first in range(7)]
+    assert len(found) == 70
+    assert sorted(one["sum"] for one in found) == sorted(sums)
+    assert len({(one["window_start"], one["team"]) for one in found}) == 70
+
+
+async def test_results_can_be_aggregated_again() -> None:
+    events = at(*range(0, 600, 7))
+    again = aggregate(window={"tumbling": "5m"}, time="event.window_start", values={"n": {"sum": "event.n"}})
+    ran = await run_events(events, aggregate(**MINUTE, **N), again)
+    assert column(ran, "n") == [43, 43]
+    assert ran.stages[2].discarded["late"] == 0
 
 
 async def test_a_config_runs_it() -> None:
