@@ -225,11 +225,13 @@ class Acknowledgement:
 class MetaChange:
     """What is merged into the meta of a job while its attempt numbered `attempt` runs: how far it is, where to go on.
 
-    Each key replaces the one that is there, whole; a value of None removes it.
+    Each key replaces the one that is there, whole; a value of None removes it. `by` is who claimed it, as
+    `attempted_by` says of the job: a number alone is no attempt, for one that was rescued is not counted.
     """
 
     id: int
     attempt: int
+    by: Sequence[str]
     meta: Mapping[str, object]
 
 

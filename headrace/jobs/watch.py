@@ -77,6 +77,10 @@ class Watch:
 
     async def _write_notes(self) -> None:
         noted, self._noted = self._noted, {}
-        changes = [MetaChange(one.id, one.attempt, meta) for one in noted.values() if (meta := one.take_changes())]
+        changes = [
+            MetaChange(one.id, one.attempt, one.job.attempted_by, meta)
+            for one in noted.values()
+            if (meta := one.take_changes())
+        ]
         if changes:
             await self._store.merge(changes)

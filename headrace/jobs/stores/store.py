@@ -129,7 +129,7 @@ class JobStore(Protocol):
         """
 
     async def merge(self, changes: Sequence[MetaChange]) -> None:
-        """Merge into the meta of jobs that run; what concerns an attempt that is no longer the present is ignored."""
+        """Merge into the meta of jobs that run; what concerns an attempt that is no longer whose it was is ignored."""
 
     async def lost(self, claimant: Claimant, job_ids: Sequence[int]) -> list[int]:
         """Return which of these are no longer the claimant's: cancelled, deleted or rescued while they ran."""

@@ -193,10 +193,12 @@ async def test_many_acknowledgements_are_written_at_once(store: JobStore) -> Non
 async def test_a_merge_replaces_keys_whole_and_null_takes_one_away(store: JobStore) -> None:
     await inserted(store, NewJob("build", meta={"cursor": {"page": 1}, "note": "x", "kept": True}))
     (job,) = await store.claim(ME, 1)
-    await store.merge([MetaChange(job.id, 1, {"cursor": {"line": 5}, "note": None}), MetaChange(job.id, 2, {"no": 1})])
+    by = job.attempted_by
+    change = MetaChange(job.id, 1, by, {"cursor": {"line": 5}, "note": None})
+    await store.merge([change, MetaChange(job.id, 2, by, {"no": 1})])
     assert (await got(store, job.id)).meta == {"cursor": {"line": 5}, "kept": True}
     done = await ended(store, job, Completed({"cursor": None}))
-    await store.merge([MetaChange(job.id, 1, {"late": 1})])
+    await store.merge([MetaChange(job.id, 1, by, {"late": 1})])
     assert (await got(store, job.id)).meta == done.meta == {"kept": True}
 
 

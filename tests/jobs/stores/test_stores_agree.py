@@ -95,7 +95,9 @@ ACTS: st.SearchStrategy[Act] = st.one_of(
         CLAIMANTS,
         st.lists(st.builds(Acknowledgement, IDS, st.integers(1, 2), OUTCOMES), min_size=1, max_size=12),
     ),
-    st.builds(MetaChange, IDS, st.just(1), META).map(lambda change: lambda store: store.merge([change])),
+    st.builds(MetaChange, IDS, st.just(1), CLAIMANTS.map(lambda who: (who.node, who.uuid)), META).map(
+        lambda change: lambda store: store.merge([change])
+    ),
     st.builds(lambda who, ids: lambda store: store.lost(who, sorted(ids)), CLAIMANTS, st.frozensets(IDS)),
     FILTERS.map(lambda which: lambda store: store.cancel(which)),
     FILTERS.map(lambda which: lambda store: store.retry(which)),

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from headrace.jobs.job import Completed, JobError, NewJob, State, after
+from headrace.jobs.job import Completed, JobError, MetaChange, NewJob, State, after
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.stores.store import MISSED_BEATS, JobStore, PruneRule, QueueSettings, Rescued
 from tests.fakes.job_clock import NOON, MovedClock
@@ -68,6 +68,18 @@ async def test_what_was_rescued_is_not_ended_by_whom_it_was_taken_from(store: Jo
     assert again.attempt == job.attempt
     assert await ended(store, job, Completed()) == again
     assert await store.lost(ME, [job.id]) == [job.id]
+
+
+async def test_what_was_rescued_is_not_touched_by_notes_of_whom_it_was_taken_from(store: JobStore) -> None:
+    job = await in_state(store, "executing")
+    await store.leave(ME)
+    await _rescued(store)
+    (again,) = await store.claim(OTHER, 1)
+    assert again.attempt == job.attempt
+    await store.merge([MetaChange(job.id, job.attempt, job.attempted_by, {"checkpoint": 1, "progress": 0.9})])
+    assert await got(store, job.id) == again
+    await store.merge([MetaChange(again.id, again.attempt, again.attempted_by, {"checkpoint": 2})])
+    assert (await got(store, job.id)).meta == {**again.meta, "checkpoint": 2}
 
 
 @pytest.mark.parametrize("state", ["completed", "cancelled", "discarded"])

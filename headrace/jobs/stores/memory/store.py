@@ -127,7 +127,7 @@ class MemoryStore:
         """Merge into the meta of jobs that run. Raises TypeError or ValueError on what is no JSON."""
         for change in changes:
             job, meta = self._jobs.get(change.id), json.loads(to_json(change.meta))
-            if job is not None and job.state == "executing" and job.attempt == change.attempt:
+            if job is not None and transitions.is_of(job, change.attempt, change.by) and job.state == "executing":
                 job.meta = merged(job.meta, meta)
 
     async def lost(self, claimant: Claimant, job_ids: Sequence[int]) -> list[int]:

@@ -1,6 +1,6 @@
 """How a job changes (pure, but that it is the job itself which does): the states of Oban's, and what goes with each."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from datetime import datetime
 from typing import Final
@@ -29,10 +29,15 @@ def claim(job: Job, claimant: Claimant, now: datetime) -> None:
     job.attempted_at, job.attempted_by = now, [claimant.node, claimant.uuid]
 
 
+def is_of(job: Job, attempt: int, by: Sequence[str]) -> bool:
+    """Return whether its last attempt is that one: rescued, it comes to the same number again, by another claimant."""
+    return job.attempt == attempt and job.attempted_by == list(by)
+
+
 def acknowledge(job: Job, claimant: Claimant, one: Acknowledgement, now: datetime) -> bool:
     """Write how an attempt ended, if it is still the claimant's; return whether it is."""
     is_off = isinstance(one.outcome, CalledOff) and job.state == "cancelled"
-    is_its = job.attempt == one.attempt and job.attempted_by == [claimant.node, claimant.uuid]
+    is_its = is_of(job, one.attempt, [claimant.node, claimant.uuid])
     if not is_its or not (job.state == "executing" or is_off):
         return False
     job.meta = merged(job.meta, deepcopy(dict(one.outcome.meta or {})))

@@ -84,14 +84,14 @@ def acknowledge(
     return any(isinstance(one.outcome, Returned) for one in others)
 
 
-def merge(connection: sqlite3.Connection, changes: Sequence[tuple[str, int, int]]) -> None:
+def merge(connection: sqlite3.Connection, changes: Sequence[tuple[str, int, int, str]]) -> None:
     """Merge into the meta of jobs that run."""
     connection.executemany(query("merge"), changes)
 
 
-def meta_rows(changes: Sequence[MetaChange]) -> list[tuple[str, int, int]]:
+def meta_rows(changes: Sequence[MetaChange]) -> list[tuple[str, int, int, str]]:
     """Return the values of `merge`. Raises TypeError or ValueError on what is no JSON."""
-    return [(to_json(change.meta), change.id, change.attempt) for change in changes]
+    return [(to_json(change.meta), change.id, change.attempt, to_json(list(change.by))) for change in changes]
 
 
 def _urgency(job: Job) -> tuple[int, datetime, int]:
