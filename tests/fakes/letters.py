@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from headrace.pipeline.acknowledgement.dead_letter import NewLetter, Replay
-from headrace.pipeline.acknowledgement.dead_letters import LetterBounds, Settled
+from headrace.pipeline.acknowledgement.dead_letters import LetterBounds, LetterFilter, Settled
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
 
 NOON: Final = datetime(2020, 1, 1, 12, tzinfo=UTC)
@@ -72,3 +72,22 @@ class FailingLetters(SqliteDeadLetters):
             self.settles -= 1
             raise OSError(5, "Input/output error")
         await super().settle(settled)
+
+
+ALL: Final = LetterFilter()
+
+
+async def events_in(store: SqliteDeadLetters, which: LetterFilter = ALL) -> list[str]:
+    """Return the events of the letters that fit, oldest first."""
+    return [one.event for one in await store.find(which, 1000, is_newest_first=False)]
+
+
+async def put_events(store: SqliteDeadLetters, *events: object, stage: str = "price") -> None:
+    """Put a letter for each event."""
+    await store.put([letter(event, stage=stage) for event in events])
+
+
+async def beat(store: SqliteDeadLetters, times: int = 1) -> None:
+    """Have a store do its chores."""
+    for _ in range(times):
+        await store.writer.run(store._beat)
