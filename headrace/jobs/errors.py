@@ -11,6 +11,7 @@
         ├── BadArguments          what a worker is to be called with does not fit it
         ├── AlreadyOpen           a Jobs that is opened a second time
         ├── NoQueue               a queue that this process does not run
+        ├── BadQueue              a name or a limit that no queue can have
         ├── QueueTaken            a queue that this process runs, and somebody else is to take
         ├── NotSqlite             a transaction of SQLite, and jobs that are kept elsewhere
         ├── BadTime               a time without a time zone
@@ -108,6 +109,13 @@ class NoQueue(JobsError):
         self.queue = queue
         names = ", ".join(sorted(known)) or "none"
         super().__init__(f"this process runs no queue {queue!r}: it runs {names}; add it to the queues of its Jobs")
+
+
+class BadQueue(JobsError):
+    """A queue cannot be called so, or cannot run so many jobs at a time."""
+
+    def __init__(self, found: object, what: str, allowed: str) -> None:
+        super().__init__(f"{what} is {found!r:.100}, and must be {allowed}")
 
 
 class QueueTaken(JobsError):

@@ -23,9 +23,10 @@ from headrace.jobs.handing_on import hand_on
 from headrace.jobs.heeding import Heeding
 from headrace.jobs.job import Acknowledgement, Inserted, Job, NewJob, State
 from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.jobs_settings import JobsSettings, QueueOptions
+from headrace.jobs.jobs_settings import JobsSettings, QueueOptions, checked_queues
 from headrace.jobs.meter import Meter
 from headrace.jobs.queue import TELL_SECONDS, JobQueue, QueueStatistics
+from headrace.jobs.queue_rules import check_limit
 from headrace.jobs.runners import Execute
 from headrace.jobs.settling import Settling, held_groups
 from headrace.jobs.stores.sqlite.inserting import insert_in
@@ -62,16 +63,14 @@ class Jobs:
     ) -> None:
         """`store` may be its URL, such as `sqlite:///shop.db`; `workers` the names of the modules in which they stand.
 
-        `queues` are how many jobs of each run at a time; none is run when it is None. Raises `BadStore`, and what
-        `Catalogue.of_modules` raises.
+        `queues` are how many jobs of each run at a time; none is run when it is None. Raises `BadStore`, `BadQueue`,
+        and what `Catalogue.of_modules` raises.
         """
         self.store = store = store_of(store) if isinstance(store, str) else store
         self.catalogue = catalogue = workers if isinstance(workers, Catalogue) else Catalogue.of_modules(workers)
         self.settings = JobsSettings() if settings is None else settings
         self.queues: dict[str, JobQueue] = {}
-        self._options = {
-            name: QueueOptions(said) if isinstance(said, int) else said for name, said in (queues or {}).items()
-        }
+        self._options = checked_queues({} if queues is None else queues)
         self.meter = Meter(catalogue, self.settings.now)
         self._heeding = heeding = Heeding(store, {name: one.limit for name, one in self._options.items()})
         self._taken: set[str] = set()
@@ -234,8 +233,10 @@ class Jobs:
         await self.store.change_queue(name, is_paused=False)
 
     async def scale(self, name: str, limit: int) -> None:
-        """Run at most `limit` jobs of a queue at a time, here and after a restart. Raises `NoQueue`."""
-        self._queue(name).scale(limit)
+        """Run at most `limit` jobs of a queue at a time, here and after a restart. Raises `NoQueue`, `BadQueue`."""
+        queue = self._queue(name)
+        check_limit(name, limit)
+        queue.scale(limit)
         self._fit_threads()
         await self.store.change_queue(name, limit=limit)
 

@@ -2,13 +2,15 @@
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from headrace.jobs.encryption import ArgsCipher
+from headrace.jobs.errors import BadQueue
 from headrace.jobs.limits import QueueLimits
 from headrace.jobs.middleware import EnqueueMiddleware, RunMiddleware
+from headrace.jobs.queue_rules import check_limit, check_queue
 from headrace.jobs.stores.store import JobStore
 from headrace.jobs.upkeep.prune import KEPT, Keep
 from headrace.jobs.upkeep.upkeep import Chore
@@ -28,6 +30,18 @@ class QueueOptions:
 
     limit: int = 10
     limits: QueueLimits | None = None
+
+
+def checked_queues(queues: Mapping[str, int | QueueOptions]) -> dict[str, QueueOptions]:
+    """Return what is said about queues, a number being their limit. Raises `BadQueue`."""
+    if not isinstance(queues, Mapping):
+        raise BadQueue(queues, "queues", 'a dict of names and limits, such as {"default": 10}')
+    options: dict[str, QueueOptions] = {}
+    for name, said in queues.items():
+        check_queue(name)
+        options[name] = said if isinstance(said, QueueOptions) else QueueOptions(said)
+        check_limit(name, options[name].limit)
+    return options
 
 
 @dataclass(frozen=True, slots=True)

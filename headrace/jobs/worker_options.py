@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, TypedDict, cast
 
 from headrace.jobs.errors import BadWorker
 from headrace.jobs.job import MAX_ATTEMPTS, PRIORITIES, Job, Unique
+from headrace.jobs.queue_rules import NAME, is_name
 from headrace.jobs.retry import Backoff
 
 Executor = Literal["inline", "thread", "subprocess"]
@@ -19,9 +20,6 @@ OnExhausted = Callable[[Job, str], Awaitable[object] | object]
 
 RECORD_LIMIT_BYTES: Final = 64 * 1024
 """How large a recorded result may be as JSON unless the worker says otherwise: every look at the job reads it."""
-
-_NAME_LIMIT: Final = 127
-"""Characters of a worker's or a queue's name (Oban's check)."""
 
 
 class JobWords(TypedDict, total=False):
@@ -181,12 +179,8 @@ def _tags(tags: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(trimmed for tag in tags if (trimmed := tag.strip().lower())))
 
 
-def _is_name(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= _NAME_LIMIT
-
-
 def _are_names(value: object) -> bool:
-    return isinstance(value, list | tuple) and all(map(_is_name, value))
+    return isinstance(value, list | tuple) and all(map(is_name, value))
 
 
 def _is_count(value: object) -> bool:
@@ -203,10 +197,8 @@ def _is_backoff(value: object) -> bool:
     return value in {"oban", "sidekiq"} if isinstance(value, str) else value == 0 or _is_seconds(value)
 
 
-_NAME: Final = f"text of 1 to {_NAME_LIMIT} characters"
-
 _RULES: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
-    "queue": (_is_name, _NAME),
+    "queue": (is_name, NAME),
     "max_attempts": (_is_count, "a whole number from 1 on"),
     "priority": (
         lambda value: type(value) is int and value in PRIORITIES,
@@ -216,8 +208,8 @@ _RULES: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "timeout_seconds": (_is_seconds, "seconds above 0, or None for no limit"),
     "backoff": (_is_backoff, '"oban", "sidekiq", seconds, or a def that gets attempt, error and job'),
     "unique": (lambda value: isinstance(value, Unique | bool), "a Unique, True for its defaults, or None"),
-    "name": (_is_name, _NAME),
-    "aliases": (_are_names, f"a list of names, each {_NAME}"),
+    "name": (is_name, NAME),
+    "aliases": (_are_names, f"a list of names, each {NAME}"),
     "executor": (lambda value: value in {"inline", "thread", "subprocess"}, '"inline", "thread" or "subprocess"'),
     "record": (lambda value: isinstance(value, bool), "True or False"),
     "record_limit_bytes": (_is_count, "a whole number of bytes from 1 on"),
@@ -225,7 +217,7 @@ _RULES: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "expires_in_seconds": (_is_seconds, "seconds above 0, or None for never"),
     "keep_seconds": (_is_seconds, "seconds above 0, or None for what the pruning says"),
     "chain": (
-        lambda value: isinstance(value, bool) or _is_name(value) or _are_names(value),
+        lambda value: isinstance(value, bool) or is_name(value) or _are_names(value),
         "the name of a parameter, a list of names, or True for all its jobs",
     ),
     "encrypted": (lambda value: isinstance(value, bool), "True or False"),

@@ -13,6 +13,7 @@ from headrace.jobs.errors import NoJob
 from headrace.jobs.job import NewJob, after
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
+from headrace.jobs.queue_rules import NAME, is_name
 from headrace.jobs.stores.store import JobStore
 
 Change = Callable[[JobStore, JobFilter], Awaitable[list[int]]]
@@ -133,6 +134,8 @@ def _new(jobs: Jobs, worker: str, args: dict[str, object], words: NewWords) -> N
         raise UsageError("WORKER", f"there is no worker {worker!r}: the modules have {', '.join(jobs.catalogue.names)}")
     job = NewJob(worker, args) if known is None else known.new(**args)
     if words.queue is not None:
+        if not is_name(words.queue):
+            raise UsageError("--queue", f"{words.queue!r:.100} is no name of a queue: write {NAME}")
         job = replace(job, queue=words.queue)
     if words.priority is not None:
         job = replace(job, priority=words.priority)

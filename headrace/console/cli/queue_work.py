@@ -8,9 +8,12 @@ from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.job_target import Target, UsageError
 from headrace.console.cli.job_view import show, table_of
 from headrace.console.cli.output import print_json
+from headrace.jobs.queue_rules import LARGEST_LIMIT, is_limit
 from headrace.jobs.stores.store import JobCount, JobStore, QueueSettings
 
 _SHOWN: Final = ("available", "executing", "scheduled", "retryable", "discarded")
+
+_DIGITS: Final = 20  # more are no limit, however they begin; and Python refuses to read thousands
 
 
 async def list_queues(target: Target, *, as_json: bool) -> ExitCode:
@@ -61,9 +64,9 @@ async def scale_queue(target: Target, *, as_json: bool) -> ExitCode:
         if not rest:
             await jobs.store.forget_queue(name)
             return _said(f"{name}: as the config says again", [name], as_json=as_json)
-        limit = int(rest[0]) if rest[0].isascii() and rest[0].isdigit() else 0
-        if limit < 1:
-            raise UsageError("LIMIT", f"{rest[0]!r} is no limit: write a whole number from 1 on")
+        limit = int(rest[0]) if rest[0].isascii() and rest[0].isdigit() and len(rest[0]) <= _DIGITS else 0
+        if not is_limit(limit):
+            raise UsageError("LIMIT", f"{rest[0]!r:.100} is no limit: write a whole number from 1 to {LARGEST_LIMIT:,}")
         await jobs.store.change_queue(name, limit=limit)
     return _said(f"{name}: {limit} at a time", [name], as_json=as_json)
 

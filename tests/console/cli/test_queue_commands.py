@@ -68,6 +68,9 @@ def test_a_queue_is_paused_resumed_and_scaled() -> None:
         (["scale", "work.yaml"], "name one queue"),
         (["scale", "work.yaml", "default", "0"], "no limit"),
         (["scale", "work.yaml", "default", "x"], "no limit"),
+        (["scale", "work.yaml", "default", "1.5"], "no limit"),
+        (["scale", "work.yaml", "default", "9" * 19], "no limit: write a whole number from 1 to 2,147,483,647"),
+        (["scale", "work.yaml", "default", "9" * 9_000], "no limit: write a whole number from 1 to 2,147,483,647"),
         (["list"], "name the config file"),
     ],
 )

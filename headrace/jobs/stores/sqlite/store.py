@@ -14,6 +14,7 @@ from headrace.ground.sqlite_reader import SqliteReader
 from headrace.ground.sqlite_writer import SqliteWriter, Synchronous
 from headrace.jobs.job import Acknowledgement, Inserted, Job, MetaChange, NewJob, Returned, after, from_text, to_text
 from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.queue_rules import is_limit
 from headrace.jobs.stores.json_text import to_json
 from headrace.jobs.stores.sqlite import changing, running, searching
 from headrace.jobs.stores.sqlite.inserting import prepared
@@ -253,9 +254,12 @@ class SqliteStore:
         await self._note(lambda connection: connection.execute(query("resign"), (name, node)))
 
     async def queue_settings(self) -> list[QueueSettings]:
-        """Return what is kept about queues."""
+        """Return what is kept about queues; of a limit that is none, which a hand wrote, nothing is."""
         rows = await self._reader.run(lambda c: c.execute(query("queue_settings")).fetchall())
-        return [QueueSettings(queue, limit, bool(is_paused)) for queue, limit, is_paused in rows]
+        return [
+            QueueSettings(queue, limit if is_limit(limit) else None, bool(is_paused))
+            for queue, limit, is_paused in rows
+        ]
 
     async def change_queue(self, queue: str, *, limit: int | None = None, is_paused: bool | None = None) -> None:
         """Keep what was said about a queue over restarts; None leaves it as it is."""
