@@ -31,6 +31,7 @@ BASES: Mapping[Kind, type] = {
 
 MODULE = "tests.fakes.job_workers"
 WORKER = f"{MODULE}.double"
+TABLE = "create table if not exists t (n int)"
 ENDLESS = {"receive_statsd", "take_jobs", "emit", "tick"}
 
 OF_SOME = {
@@ -76,6 +77,8 @@ CASES = {
     "throttle": Case("rate: 10000/s"),
     "validate": Case("schema: {{type: object, required: [n]}}"),
     "emit": Case("", passed=0),
+    "read_sql": Case("database: 'sqlite:///{out}.db', query: select 1 as n", passed=1),
+    "write_sql": Case(f"database: 'sqlite:///{{out}}.db', table: t, columns: {{{{n: event.n}}}}, setup: {TABLE}"),
     "tick": Case("every: 1h", passed=0),
     "run_jobs": Case(f"worker: {WORKER}, args: {{{{number: event.n}}}}"),
     "registry_add": Case(f"worker: {WORKER}, key: event.n"),
@@ -108,7 +111,11 @@ def stages_of(name: str, it: str) -> str:
         return f"stages:\n  it: {{{it}}}\n  end: {{type: discard, subscribe_to: it}}"
     source = '{type: generate, count: 10, template: {n: "event.n"}}'
     taken = CASES[name].output and f", output: {CASES[name].output}"
-    end = f"\n  end: {{type: discard, subscribe_to: {{stage: it{taken}}}}}" if kind_of(name) == "producer_consumer" else ""
+    end = (
+        f"\n  end: {{type: discard, subscribe_to: {{stage: it{taken}}}}}"
+        if kind_of(name) == "producer_consumer"
+        else ""
+    )
     return f"stages:\n  source: {source}\n  it: {{{it}, subscribe_to: source}}{end}"
 
 

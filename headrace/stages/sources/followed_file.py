@@ -24,8 +24,11 @@ class FollowedFile:
     looks is seen once: of two rotations within 0.1 s the file in between is missed.
     """
 
-    def __init__(self, path: str, begin: Callable[[], Position] = lambda: BEGINNING) -> None:
+    def __init__(
+        self, path: str, begin: Callable[[], Position] = lambda: BEGINNING, chunk_bytes: int = CHUNK_BYTES
+    ) -> None:
         """`begin` says, when the file is opened for the first time, how far it need not be read again."""
+        self._chunk_bytes = chunk_bytes
         self._path = path
         self._begin = begin
         self._is_begun = False
@@ -100,7 +103,7 @@ class FollowedFile:
             LOG.warning("%s was replaced or cut since its checkpoint, and is read from its beginning", self._path)
 
     def _read(self) -> bytes:
-        data = os.read(self._file, CHUNK_BYTES)
+        data = os.read(self._file, self._chunk_bytes)
         self._position += len(data)
         return data
 

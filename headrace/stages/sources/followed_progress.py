@@ -15,8 +15,11 @@ from headrace.stages.side_thread import SideThread
 from headrace.stages.sources.checkpoint import Checkpoint
 from headrace.stages.sources.progress import Piece, Position, Progress
 
-SAVE_SECONDS: Final = 0.5
+SAVE_SECONDS: Final = 0.1
 """How long what is over may wait to be written: so much is read again after a crash."""
+
+PIECE_BYTES: Final = 4 * 1024
+"""Read in one go: of a piece that was under way all is read again."""
 
 
 class FollowedProgress:

@@ -16,7 +16,7 @@ from headrace.stages.sources.chunks import STANDARD_INPUT, Chunk, ChunkReader, i
 from headrace.stages.sources.decoded import Decoded
 from headrace.stages.sources.files_reader import FilesReader
 from headrace.stages.sources.followed_file import FollowedFile
-from headrace.stages.sources.followed_progress import FollowedProgress
+from headrace.stages.sources.followed_progress import PIECE_BYTES, FollowedProgress
 
 MAX_LINE_BYTES: Final = 1024 * 1024
 """A line of more bytes is more likely a wrong file than an event."""
@@ -94,7 +94,9 @@ class ReadLines(Producer[object]):
     def _reader_of(self, options: ReadLinesOptions) -> ChunkReader:
         if not options.follow:
             return FilesReader(options.path)
-        return FollowedFile(options.path) if self._progress is None else FollowedFile(options.path, self._progress.load)
+        if self._progress is None:
+            return FollowedFile(options.path)
+        return FollowedFile(options.path, self._progress.load, PIECE_BYTES)
 
     async def init(self) -> None:
         """Open the first file; raises `CannotOpen`."""

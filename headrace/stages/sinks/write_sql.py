@@ -1,0 +1,77 @@
+"""Writes events as rows of a table."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from headrace.pipeline.stage.consumer import Consumer
+from headrace.stages.batches import Each
+from headrace.stages.options import ExpressionField, refused
+from headrace.stages.sql.database import Database
+from headrace.stages.sql.errors import RowRefused
+from headrace.stages.sql.options import DatabaseField, NameField
+from headrace.stages.sql.statements import Insert, OnConflict
+from headrace.stages.sql.urls import database_of
+
+
+class WriteSqlOptions(BaseModel):
+    """Where to write, and what."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    database: DatabaseField = Field(description="The URL of the database, as in sqlite:///var/shop.db.")
+    table: NameField = Field(description="The table, with its schema before a dot or not.")
+    columns: dict[NameField, ExpressionField] = Field(
+        min_length=1, description="Each column's value, an expression that reads the event."
+    )
+    on_conflict: OnConflict = Field(
+        default="fail",
+        description="What becomes of a row whose key is there: it fails, is left out, or replaces it.",
+    )
+    key: tuple[NameField, ...] = Field(
+        default=(), description="The columns that make a row one that is there already; for `on_conflict: update`."
+    )
+    setup: str | None = Field(
+        default=None, description="Statements that are run at the start, such as create table if not exists."
+    )
+
+    @model_validator(mode="after")
+    def _has_a_key(self) -> "WriteSqlOptions":
+        if self.on_conflict == "update" and not self.key:
+            raise refused("bad_value", "to update a row that is there say by which columns: `key: [id]`", path=["key"])
+        unknown = [name for name in self.key if name not in self.columns]
+        if unknown:
+            raise refused("bad_value", f"there is no column {unknown[0]} among `columns`", path=["key"])
+        return self
+
+
+class WriteSql(Consumer[object]):
+    """Writes each batch in one transaction; an event is done once that is committed.
+
+    A row that the database refuses fails its event alone. A database that cannot be used is a crash, or, with `retry`,
+    tried again.
+    """
+
+    Options: ClassVar[type[BaseModel]] = WriteSqlOptions
+
+    def __init__(self, options: WriteSqlOptions) -> None:
+        self._database: Database = database_of(options.database, options.setup)
+        self._insert = Insert(options.table, tuple(options.columns), options.on_conflict, options.key)
+        self._values = tuple(options.columns.values())
+
+    async def init(self) -> None:
+        """Connect. Raises `DatabaseFailed`."""
+        await self._database.open()
+
+    async def handle_events(self, events: list[object]) -> None:
+        """Write the events. Raises `DatabaseFailed`."""
+        made = Each[Sequence[object]](lambda event: [value(event) for value in self._values], events, self.fail_event)
+        if made.outputs:
+            refused_rows = await self._database.write(self._insert, made.outputs)
+            for place, why in refused_rows.items():
+                self.fail_event(made.events[place], RowRefused(why))
+
+    async def terminate(self, reason: object) -> None:
+        """Close, behind all that was to be written."""
+        await self._database.close()

@@ -1,0 +1,97 @@
+"""Reads the rows of a query: once, or those that have come since, again and again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from headrace.pipeline.stage.producer import Producer
+from headrace.stages.options import DurationField, refused
+from headrace.stages.sql.database import Database
+from headrace.stages.sql.errors import DatabaseFailed
+from headrace.stages.sql.options import DatabaseField
+from headrace.stages.sql.statements import parameters
+from headrace.stages.sql.urls import database_of
+
+CURSOR = "after"
+"""The parameter that stands for the last value of the cursor's column."""
+
+
+class ReadSqlOptions(BaseModel):
+    """What to read, and how often."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    database: DatabaseField = Field(description="The URL of the database, as in sqlite:///var/shop.db.")
+    query: str = Field(
+        min_length=1,
+        description="A select; with `cursor` it has a :after, as in: select * from t where id > :after order by id.",
+    )
+    cursor: str | None = Field(
+        default=None, min_length=1, description="The column whose last value is the :after of the next query."
+    )
+    start: int | float | str = Field(default=0, description="The first :after.")
+    every: Annotated[DurationField, Field(gt=0)] | None = Field(
+        default=None, description="How often it looks again, once a query gave no more rows; once in all without."
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> "ReadSqlOptions":
+        names = parameters(self.query, str)[1]
+        unknown = [name for name in names if name != CURSOR]
+        if unknown:
+            raise refused("bad_value", f"there is nothing for :{unknown[0]}: :after alone is filled in", path=["query"])
+        if (self.cursor is None) is (CURSOR in names):
+            why = "`cursor` and the :after of `query` go together: name the column, and read what is above it"
+            raise refused("bad_value", why)
+        if self.every is not None and self.cursor is None:
+            raise refused("bad_value", "to look again it needs a `cursor`: all rows would come again", path=["every"])
+        return self
+
+
+class ReadSql(Producer[object]):
+    """Emits each row as a dict, by the names of its columns, in the order of the query; then it completes.
+
+    With `cursor` it asks again until a query gives no rows, and with `every` after that, too, until the run drains.
+    """
+
+    Options: ClassVar[type[BaseModel]] = ReadSqlOptions
+
+    def __init__(self, options: ReadSqlOptions) -> None:
+        self._options = options
+        self._database: Database = database_of(options.database)
+        self._after: object = options.start
+
+    async def init(self) -> None:
+        """Connect. Raises `DatabaseFailed`."""
+        await self._database.open()
+
+    def handle_demand(self, demand: int) -> AsyncIterator[object]:
+        """Return the rows, to be pulled as they are asked for."""
+        return self._rows()
+
+    async def _rows(self) -> AsyncIterator[object]:
+        options = self._options
+        while True:
+            values = {} if options.cursor is None else {CURSOR: self._after}
+            rows = await self._database.read(options.query, values)
+            if options.cursor is not None and rows:
+                self._after = self._last(rows[-1], options.cursor)
+            for row in rows:
+                yield row
+            if options.cursor is None or not rows:
+                if options.every is None:
+                    self.complete()
+                    return
+                await asyncio.sleep(options.every)
+
+    def _last(self, row: dict[str, object], cursor: str) -> object:
+        if cursor not in row:
+            why = f"the query gives no column {cursor!r}, which `cursor` names"
+            raise DatabaseFailed(self._database.called, why, "select it, too")
+        return row[cursor]
+
+    async def terminate(self, reason: object) -> None:
+        """Close."""
+        await self._database.close()

@@ -1,0 +1,1 @@
+"""SQL databases that stages read and write: SQLite and PostgreSQL."""

@@ -1,0 +1,117 @@
+"""A SQLite file as a database of a stage: one thread works on it, in transactions that are shared."""
+
+import sqlite3
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from headrace.ground.sqlite_file import SqliteError
+from headrace.ground.sqlite_writer import SqliteWriter
+from headrace.stages.sql.database import Row
+from headrace.stages.sql.errors import DatabaseFailed
+from headrace.stages.sql.statements import Insert
+
+_LIMITS = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.DataError, OverflowError, TypeError, ValueError)
+"""What is wrong with a row, rather than with the file; a type that SQLite has none for is a ProgrammingError."""
+
+
+class SqliteDatabase:
+    """The file at `path`, which is made if need be, and put into WAL mode; commits wait for the disk."""
+
+    def __init__(self, path: Path, setup: str | None = None) -> None:
+        """`setup` are statements that are run once the file is open, such as `create table if not exists`."""
+        self._path = path
+        self._setup = setup
+        self._writer: SqliteWriter | None = None
+
+    @property
+    def called(self) -> str:
+        """What sentences call it."""
+        return f"sqlite:///{self._path}"
+
+    async def open(self) -> None:
+        """Open the file."""
+        writer = SqliteWriter(self._path, opened=self._prepare)
+        try:
+            await writer.start()
+        except BaseException as error:
+            await writer.aclose()
+            if isinstance(error, SqliteError | sqlite3.Error):
+                raise self._failed(error) from error
+            raise
+        self._writer = writer
+
+    async def write(self, insert: Insert, rows: Sequence[Sequence[object]]) -> dict[int, str]:
+        """Write all rows in one transaction, durably; return why some were refused, by their place."""
+        try:
+            return await self._open.run(partial(_write, insert.text("?"), rows))
+        except (SqliteError, sqlite3.Error) as error:
+            raise self._failed(error) from error
+
+    async def read(self, query: str, values: Row) -> list[dict[str, object]]:
+        """Return the rows of a query."""
+        try:
+            return await self._open.run(partial(_read, query, values), is_durable=False)
+        except (SqliteError, sqlite3.Error) as error:
+            raise self._failed(error) from error
+
+    async def close(self) -> None:
+        """Write what was accepted, and close the file."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            await writer.aclose()
+
+    @property
+    def _open(self) -> SqliteWriter:
+        if self._writer is None:
+            raise DatabaseFailed(self.called, "it is not open", "open it first")
+        return self._writer
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        for statement in _statements(self._setup or ""):
+            connection.execute(statement)
+
+    def _failed(self, error: BaseException) -> DatabaseFailed:
+        if isinstance(error, SqliteError):
+            return DatabaseFailed(self.called, error.why, str(error).rpartition(": ")[2])
+        return DatabaseFailed(self.called, str(error), "see that its tables and columns are there, and what locks it")
+
+
+def _statements(text: str) -> list[str]:
+    found, statement = list[str](), ""
+    for part in text.split(";"):
+        statement += part
+        if sqlite3.complete_statement(f"{statement};"):
+            found += [statement] if statement.strip() else []
+            statement = ""
+        else:
+            statement += ";"
+    return found
+
+
+def _write(text: str, rows: Sequence[Sequence[object]], connection: sqlite3.Connection) -> dict[int, str]:
+    connection.execute("savepoint rows")
+    try:
+        connection.executemany(text, rows)
+    except (*_LIMITS, sqlite3.ProgrammingError):
+        connection.execute("rollback to rows")
+        return _write_each(text, rows, connection)
+    finally:
+        connection.execute("release rows")
+    return {}
+
+
+def _write_each(text: str, rows: Sequence[Sequence[object]], connection: sqlite3.Connection) -> dict[int, str]:
+    refused: dict[int, str] = {}
+    for place, row in enumerate(rows):
+        try:
+            connection.execute(text, row)
+        except (*_LIMITS, sqlite3.ProgrammingError) as error:
+            refused[place] = str(error)
+    return refused
+
+
+def _read(query: str, values: Row, connection: sqlite3.Connection) -> list[dict[str, object]]:
+    cursor = connection.execute(query, dict(values))
+    names = [column[0] for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
