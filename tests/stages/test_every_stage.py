@@ -40,10 +40,10 @@ OF_SOME = {
     "aggregate_groups",  # of those that keep groups
     "aggregate_windows",
     "aggregate_closed_early",
-    "headrace_batches",
-    "headrace_batch_held_events",
-    "headrace_dedupe_keys",
-    "headrace_delay_held_events",
+    "batches_flushed",
+    "batch_held_events",
+    "dedupe_keys",
+    "delay_held_events",
 }
 
 

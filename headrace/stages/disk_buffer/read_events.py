@@ -15,8 +15,8 @@ READ_EVENTS: Final = 500
 """Read by one statement; fewer, where fewer are there."""
 
 
-EVENTS: Final = FamilySpec("gauge", "headrace_disk_buffer_events", "Events in a source's buffer on disk.")
-BYTES: Final = FamilySpec("gauge", "headrace_disk_buffer_bytes", "What the events take in a source's buffer on disk.")
+EVENTS: Final = FamilySpec("gauge", "disk_buffer_events", "Events in a source's buffer on disk.")
+BYTES: Final = FamilySpec("gauge", "disk_buffer_bytes", "What the events take in a source's buffer on disk.")
 
 
 class ReadEvents(Producer[Message[object]]):
