@@ -27,6 +27,7 @@ from headrace.jobs.jobs_settings import JobsSettings, QueueOptions, checked_queu
 from headrace.jobs.meter import Meter
 from headrace.jobs.queue import TELL_SECONDS, JobQueue, QueueStatistics
 from headrace.jobs.queue_rules import check_limit
+from headrace.jobs.rerun import rerun
 from headrace.jobs.runners import Execute
 from headrace.jobs.settling import Settling, held_groups
 from headrace.jobs.stores.sqlite.inserting import insert_in
@@ -250,6 +251,13 @@ class Jobs:
             for job in await self.store.find(JobFilter(ids=frozenset(ids)), PIECE):
                 self._settling.changed(groups_of(job.meta))
         return ids
+
+    async def retry(self, which: JobFilter) -> list[int]:
+        """Run jobs once more that have ended, or wait; return the ids of those that will.
+
+        Steps of a workflow run in its order: what was called off after one of them waits for it again.
+        """
+        return await rerun(self.store, which)
 
     def take(self, name: str, execute: Execute) -> JobQueue:
         """Return a queue for somebody who runs its jobs himself, by `execute`, whatever their workers.

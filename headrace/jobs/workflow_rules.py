@@ -4,7 +4,7 @@ The meta of a step has Oban Pro's keys: its `workflow_id`, its `name`, in `deps`
 `ignore_cancelled`, `ignore_discarded`, `ignore_deleted` when it runs all the same after such an end of one of them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 from headrace.jobs.job import Job, State
@@ -53,14 +53,32 @@ def deps_of(step: Job) -> list[str]:
 
 def followers(steps: Sequence[Job], name: str) -> list[Job]:
     """Return all steps that come after the one of that name, or after one of those."""
-    names, found = {name}, list[Job]()
-    is_changed = True
-    while is_changed:
-        new = [step for step in steps if name_of(step) not in names and not names.isdisjoint(deps_of(step))]
-        names.update(map(name_of, new))
-        found += new
-        is_changed = bool(new)
-    return found
+    return _reached(steps, [name], lambda _: True)
+
+
+def held_again(steps: Sequence[Job], rerun: frozenset[int]) -> list[Job]:
+    """Return the steps that wait once more when those of the ids `rerun` are run once more.
+
+    They are those of `rerun` themselves, and those that were called off, which come after one of `rerun`, or after
+    another that waits for one of them.
+    """
+    names = [name_of(step) for step in steps if step.id in rerun]
+    return _reached(steps, names, lambda step: step.id in rerun or step.state == "cancelled")
+
+
+def _reached(steps: Sequence[Job], names: Iterable[str], is_meant: Callable[[Job], bool]) -> list[Job]:
+    """Return the steps that come after these names by way of such as are meant, each once."""
+    after: dict[str, list[Job]] = {}
+    for step in steps:
+        for name in deps_of(step):
+            after.setdefault(name, []).append(step)
+    found: dict[int, Job] = {}
+    waiting = list(names)
+    while waiting:
+        new = [step for step in after.get(waiting.pop(), ()) if step.id not in found and is_meant(step)]
+        found.update((step.id, step) for step in new)
+        waiting += map(name_of, new)
+    return [step for step in steps if step.id in found]
 
 
 def _outlook(step: Job, states: Mapping[str, State], doubles: Mapping[int, State]) -> _Outlook:

@@ -5,10 +5,14 @@ import re
 import pytest
 
 from headrace.jobs.errors import BadWorkflow
-from headrace.jobs.job import NewJob, Unique
+from headrace.jobs.job import NewJob, Outcome, Unique
 from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.jobs import Jobs
+from headrace.jobs.rerun import rerun
+from headrace.jobs.stores.memory.store import MemoryStore
 from headrace.jobs.upkeep.settle import Settle
 from headrace.jobs.workflow import Workflow, WorkflowRun
+from tests.fakes.job_clock import MovedClock
 from tests.fakes.job_groups import CALLED_OFF, DONE, GIVEN_UP, StoreService
 
 JOB = NewJob("shop.build")
@@ -135,6 +139,81 @@ async def test_a_branch_is_run_once_more(service: StoreService) -> None:
             await service.end(name)
     assert len(await run.retry("b")) == 2
     assert await run.states() == {"a": "completed", "b": "available", "c": "completed", "d": "suspended"}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("outcome", [GIVEN_UP, CALLED_OFF])
+async def test_what_was_called_off_after_a_step_waits_when_that_is_retried(
+    service: StoreService, outcome: Outcome
+) -> None:
+    run = await diamond().start(service)
+    jobs = await run.jobs()
+    await service.claim()
+    await service.end("a")
+    await service.claim()
+    await service.end("b", outcome)
+    assert await rerun(service.store, JobFilter(ids=frozenset({jobs["b"].id}))) == [jobs["b"].id, jobs["d"].id]
+    assert await run.states() == {"a": "completed", "b": "available", "c": "executing", "d": "suspended"}
+    for name in "cb":
+        await service.claim()
+        assert "d" not in service.running
+        await service.end(name)
+    assert await service.claim() == ["d"]
+
+
+@pytest.mark.asyncio
+async def test_a_branch_that_was_cancelled_runs_in_its_order_when_it_is_retried(service: StoreService) -> None:
+    run = await diamond().start(service)
+    await service.insert([JOB])
+    assert len(await run.cancel("b")) == 2
+    await service.store.cancel(JobFilter(ids=frozenset({(await run.jobs())["c"].id})))
+    cancelled = JobFilter(states=frozenset({"cancelled"}))
+    assert len(await rerun(service.store, cancelled)) == 3
+    assert await run.states() == {"a": "available", "b": "available", "c": "available", "d": "suspended"}
+    assert await rerun(service.store, cancelled) == []
+    await service.claim()
+    await service.end("b")
+    assert "d" not in await service.claim()
+    await service.end("c")
+    assert await service.claim() == ["d"]
+
+
+@pytest.mark.asyncio
+async def test_a_step_that_comes_after_another_failure_is_called_off_again(service: StoreService) -> None:
+    run = await diamond().start(service)
+    await service.claim()
+    await service.end("a")
+    await service.claim()
+    await service.end("b", GIVEN_UP)
+    await service.end("c", GIVEN_UP)
+    await rerun(service.store, JobFilter(ids=frozenset({(await run.jobs())["b"].id})))
+    assert await run.states() == {"a": "completed", "b": "available", "c": "discarded", "d": "cancelled"}
+    await rerun(service.store, JobFilter(states=frozenset({"discarded"})))
+    assert await run.states() == {"a": "completed", "b": "available", "c": "available", "d": "suspended"}
+
+
+@pytest.mark.asyncio
+async def test_a_retry_of_many_leaves_alone_what_ended_well_after_a_failure(service: StoreService) -> None:
+    run = await diamond(on_failure="ignore").start(service)
+    for names in (["a"], ["b", "c"], ["d"]):
+        assert await service.claim() == names
+        for name in names:
+            await service.end(name, GIVEN_UP if name == "a" else DONE)
+    other = await diamond().start(service)
+    await other.cancel()
+    ended = JobFilter(states=frozenset({"discarded", "cancelled"}))
+    assert len(await rerun(service.store, ended)) == 5
+    assert await run.states() == {"a": "available", "b": "completed", "c": "completed", "d": "completed"}
+    assert await other.states() == {"a": "available", "b": "suspended", "c": "suspended", "d": "suspended"}
+
+
+@pytest.mark.asyncio
+async def test_a_service_retries_steps_in_their_order(group_clock: MovedClock) -> None:
+    async with Jobs(MemoryStore(now=group_clock), []) as jobs:
+        run = await diamond().start(jobs)
+        await run.cancel()
+        assert len(await jobs.retry(JobFilter(states=frozenset({"cancelled"})))) == 4
+        assert await run.states() == {"a": "available", "b": "suspended", "c": "suspended", "d": "suspended"}
 
 
 @pytest.mark.asyncio

@@ -14,6 +14,7 @@ from headrace.jobs.job import NewJob, after
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.queue_rules import NAME, is_name
+from headrace.jobs.rerun import rerun
 from headrace.jobs.stores.store import JobStore
 
 Change = Callable[[JobStore, JobFilter], Awaitable[list[int]]]
@@ -29,7 +30,7 @@ class Verb:
 
 
 VERBS = {
-    "retry": Verb("retry", "retried", lambda store, which: store.retry(which)),
+    "retry": Verb("retry", "retried", rerun),
     "cancel": Verb("cancel", "cancelled", lambda store, which: store.cancel(which)),
     "delete": Verb("delete", "deleted", lambda store, which: store.delete(which)),
     "run-now": Verb("run now", "made available", lambda store, which: store.run_now(which)),

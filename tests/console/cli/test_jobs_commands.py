@@ -1,5 +1,6 @@
 """`headrace jobs`: its words, its filters, and what it asks before it changes many."""
 
+import asyncio
 import json
 import os
 import pty
@@ -12,6 +13,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from headrace.console.cli.main import make_app
+from headrace.jobs.job import NewJob
+from headrace.jobs.jobs import Jobs
+from headrace.jobs.workflow import Workflow
 from tests.console.cli.command import HEADRACE
 from tests.console.cli.job_files import write_files
 
@@ -94,6 +98,22 @@ def test_jobs_are_changed_by_their_numbers_at_once() -> None:
     assert told("retry", "work.yaml", "1")["changed"] == [1]
     assert told("delete", "work.yaml", "2", "99") == {"exit_code": 1, "changed": [2], "unchanged": [99]}
     assert ids() == [5, 4, 3, 1]
+
+
+def test_a_retried_step_of_a_workflow_has_those_after_it_wait_again(folder: Path) -> None:
+    async def begin() -> list[int]:
+        flow = Workflow()
+        flow.add(NewJob("double"), "b", after=[flow.add(NewJob("double"), "a")])
+        async with Jobs(f"sqlite:///{folder / 'work.db'}", ["workers"]) as jobs:
+            run = await flow.start(jobs)
+            await run.cancel("a")
+            return [job.id for job in (await run.jobs()).values()]
+
+    first, second = asyncio.run(begin())
+    assert ids("--state", "cancelled") == [second, first]
+    assert told("retry", "work.yaml", str(first))["changed"] == [first, second]
+    assert ids("--state", "suspended") == [second]
+    assert first in ids("--state", "available")
 
 
 @pytest.mark.usefixtures("folder")
