@@ -25,6 +25,7 @@ from headrace.config.sentences import close, missing_key, unknown_key
 from headrace.config.source import START, Report, Source, merged
 from headrace.config.validation import Subject, validate
 from headrace.config.variables import Surroundings
+from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.stage import Stage
 
 COMMON_KEYS: Final = keys_of(StageKeys)
@@ -110,14 +111,15 @@ class _Check:
         own = Subject(_part(found, common=False), f"a {stage_type.name} stage", COMMON_KEYS)
         self._unread(stage_type, own)
         options = validate(stage_type.options, own, self.report, imports=self.conditions.imports)
-        vertex = Vertex(name, found, stage_type.kind, stage_type.name)
+        example = None if options is None else self._example(stage_type, options)
+        vertex = Vertex(name, found, stage_type.kind, stage_type.name, _outputs(example))
         if stage_type.needs_jobs:
             self.jobs.needed(stage_type.name, child(found, "type") or found)
         if options is not None:
             self.jobs.stage(options, found)
-        if keys is None or options is None:
+        if keys is None or options is None or example is None:
             return vertex, None
-        for span, fault in handling_faults(keys, self._example(stage_type, options), found):
+        for span, fault in handling_faults(keys, example, found):
             self.report.add(span, fault)
         on_disk = keys.buffer.kind == "sqlite"
         for span, fault in buffer_faults(stage_type.kind, is_on_disk=on_disk, found=found):
@@ -185,6 +187,14 @@ class _Check:
         mask = Mask(self.conditions.surroundings.given)
         kept, stall_seconds = keys.dead_letters, keys.stall_after
         return Config(name, keys.listen, stages, metrics, self.source, self.name_span, mask, jobs, kept, stall_seconds)
+
+
+def _outputs(stage: type[Stage] | Stage | None) -> tuple[str, ...] | None:
+    """Return the names of a stage's outputs; None where its options may say them, and they are wrong or not used."""
+    if stage is None:
+        return None
+    names = tuple(stage.outputs)
+    return names if names or isinstance(stage, Stage) or issubclass(stage, Producer) else None
 
 
 def _part(found: Found, *, common: bool) -> Found:

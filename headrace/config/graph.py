@@ -24,6 +24,8 @@ class Vertex:
     found: Found
     kind: Kind | None = None
     type_name: str = ""
+    outputs: tuple[str, ...] | None = None
+    """The names of its outputs, where it has several; None where they could not be made out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,13 @@ class _Edge:
     span: Span
     written: str | None
     said: Found
-    is_errors: bool = False
-    """Whether it is about what the stage gives up, rather than what it emits."""
+    output: str | None = None
+    """Which output it names, as far as the file says it."""
+
+    @property
+    def is_errors(self) -> bool:
+        """Whether it is about what the stage gives up, rather than what it emits."""
+        return self.output == ERRORS
 
 
 def graph_faults(vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
@@ -52,18 +59,19 @@ def unheard_faults(vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
 
     Where a subscription cannot be read, or names no stage, nothing is said: it may be the one that is missing.
     """
-    heard: dict[str, list[Found]] = {}
+    heard: dict[str, list[_Edge]] = {}
     for vertex in vertices.values():
-        edges = list(_edges(vertex))
-        if len(edges) < _subscriptions(vertex) or not vertices.keys() >= {edge.producer for edge in edges}:
+        own = list(_edges(vertex))
+        if len(own) < _subscriptions(vertex) or not vertices.keys() >= {edge.producer for edge in own}:
             return
-        for edge in edges:
+        for edge in own:
             if not edge.is_errors:
-                heard.setdefault(edge.producer, []).append(edge.said)
-    for name, said in heard.items():
+                heard.setdefault(edge.producer, []).append(edge)
+    for name, edges in heard.items():
         dispatcher = child(vertices[name].found, "dispatcher")
-        for fault in unheard_partitions(name, dispatcher, said):
+        for fault in unheard_partitions(name, dispatcher, [edge.said for edge in edges]):
             yield (dispatcher or vertices[name].found).name, fault
+        yield from _unheard_outputs(vertices[name], edges)
     for name, vertex in vertices.items():
         if vertex.kind not in (None, "consumer") and name not in heard:
             message = (
@@ -91,8 +99,8 @@ def _edges(vertex: Vertex) -> Iterator[_Edge]:
         node = named.node if named else item
         if isinstance(node, ScalarNode) and not node.refused and (node.filled or isinstance(node.value, str)):
             output = child(Found(item), "output")
-            is_errors = output is not None and isinstance(output.node, ScalarNode) and output.node.value == ERRORS
-            yield _Edge(node.text, node.span, None if node.filled else node.text, Found(item), is_errors)
+            said = output.node.text if output is not None and isinstance(output.node, ScalarNode) else None
+            yield _Edge(node.text, node.span, None if node.filled else node.text, Found(item), said)
 
 
 def _kind_faults(vertex: Vertex) -> Iterator[Placed]:
@@ -118,21 +126,47 @@ def _is_empty(found: Found) -> bool:
 
 
 def _edge_faults(edges: Iterable[_Edge], vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
-    seen: set[tuple[str, bool]] = set()
+    seen: set[tuple[str, str | None]] = set()
     for edge in edges:
         fault = _edge_fault(edge, vertices)
-        if fault is None and (edge.producer, edge.is_errors) in seen:
+        if fault is None and (edge.producer, edge.output) in seen:
             fault = Fault("duplicate-subscription", f"this stage subscribes to {edge.producer} twice: once is enough")
-        output = None if edge.is_errors else child(edge.said, "output")
         if fault is not None:
             yield edge.span, fault
-        elif output is not None:
-            message = f"{edge.producer} has no output of that name: it has {ERRORS}, what it gives up"
-            yield output.node.span, Fault("bad-value", message, None, (ERRORS,))
         elif not edge.is_errors:
+            yield from _output_faults(edge, vertices[edge.producer].outputs)
             dispatcher = child(vertices[edge.producer].found, "dispatcher")
             yield from subscription_faults(edge.producer, dispatcher, edge.said)
-        seen.add((edge.producer, edge.is_errors))
+        seen.add((edge.producer, edge.output))
+
+
+def _output_faults(edge: _Edge, names: tuple[str, ...] | None) -> Iterator[Placed]:
+    """Yield that a subscription names no output of a stage that has several, or one that is none."""
+    told = child(edge.said, "output")
+    if names is None or edge.output in names:
+        return
+    if told is None and names:
+        message = f"{edge.producer} has several outputs: say which, {{stage: {edge.producer}, output: {names[0]}}}"
+        yield edge.span, Fault("missing-key", f"{message}; it has {', '.join(names)}", None, names)
+    elif told is not None:
+        filled = isinstance(told.node, ScalarNode) and told.node.filled
+        shown, allowed = None if filled else edge.output, (*names, ERRORS)
+        which = "no such output" if shown is None else f"no output `{shown}`"
+        message = f"{edge.producer} has {which}: it has {', '.join([*names, f'{ERRORS}, what it gives up'])}"
+        yield told.node.span, Fault("bad-value", message, shown, allowed, close(shown, allowed) if shown else None)
+
+
+def _unheard_outputs(vertex: Vertex, edges: Iterable[_Edge]) -> Iterator[Placed]:
+    """Yield that nobody takes some output of a stage: it would fill, and then stop the stage."""
+    heard = {edge.output for edge in edges}
+    unheard = [name for name in vertex.outputs or () if name not in heard]
+    if unheard and heard:
+        several = f"outputs {', '.join(unheard)}" if len(unheard) > 1 else f"output {unheard[0]}"
+        message = (
+            f"no stage takes {several} of {vertex.name}, which would stop once it is full: subscribe one to it, "
+            "a `discard` stage where its events are of no use"
+        )
+        yield vertex.found.name, Fault("nobody-subscribes", message)
 
 
 def _edge_fault(edge: _Edge, vertices: Mapping[str, Vertex]) -> Fault | None:

@@ -96,7 +96,7 @@ WITH_TICK: list[Row] = [
     ("  a: {type: tally, subscribe_to: {stage: [t]}}", "bad-value", 2, 35, "must be text, and is a list"),
     ("  a: {type: tally, subscribe_to: 5}", "bad-value", 2, 34, "a stage's name, a mapping with `stage:`"),
     ("  a: {type: tally, subscribe_to: }", "bad-value", 2, 20, "a stage's name, a mapping with `stage:`"),
-    ("  a: {type: tally, subscribe_to: {stage: t, output: x}}", "bad-value", 2, 53, "t has no output of that name"),
+    ("  a: {type: tally, subscribe_to: {stage: t, output: x}}", "bad-value", 2, 53, "t has no output `x`"),
     ("  a: {type: tally, subscribe_to: {stage: t, max_demand: 0}}", "bad-value", 2, 57, "must be 1 or more"),
     ("  a: {type: tally, subscribe_to: {stage: t, max_demand: yes}}", "bad-value", 2, 57, "whole number, and is yes"),
     ("  a: {type: tally, subscribe_to: {stage: t, min_demand: 1000}}", "bad-value", 2, 57, "less than max_demand"),

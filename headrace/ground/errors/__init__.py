@@ -38,6 +38,7 @@
         ├── BufferFull           a stage has no room for events from outside
         ├── DispatcherError      a dispatcher that does not exist, or cannot be made
         ├── UnknownPartition     a partition dispatcher's hash names a partition that is none
+        ├── UnknownOutput        a stage with several outputs emits an event for none of them
         ├── ReaderTooSlow        whoever reads a stage stood still for too long
         ├── SubscriptionError    a subscription cannot do what is asked of it
         ├── MetricConflict       two metrics of one stage claim one name
@@ -87,6 +88,7 @@ from headrace.ground.errors.stage import (
     ReaderTooSlow,
     StageError,
     SubscriptionError,
+    UnknownOutput,
     UnknownPartition,
 )
 
@@ -129,6 +131,7 @@ __all__ = [
     "TaskFailed",
     "TaskTimeout",
     "TooManyChildren",
+    "UnknownOutput",
     "UnknownPartition",
     "Unrecoverable",
     "describe",

@@ -58,6 +58,17 @@ class UnknownPartition(StageError):
         )
 
 
+class UnknownOutput(StageError):
+    """A stage with several outputs emits an event for none of them; the event fails alone. `found` is None for none."""
+
+    def __init__(self, found: str | None, outputs: Iterable[str]) -> None:
+        self.found = found
+        what = "without an output" if found is None else f"for the output {found!r:.100}, which it does not have"
+        super().__init__(
+            f"the stage emitted an event {what}: emit Output(name, event), with one of {', '.join(map(repr, outputs))}"
+        )
+
+
 class SubscriptionError(StageError):
     """A subscription cannot do what is asked of it."""
 

@@ -1,7 +1,7 @@
 """Partition dispatcher: each event goes to the partition that a function names, and waits there within a bound."""
 
 from collections.abc import Callable, Hashable, Iterable
-from typing import Generic
+from typing import ClassVar, Generic
 
 from headrace.ground.errors import DispatcherError, UnknownPartition
 from headrace.pipeline.demand.buffer import Buffer
@@ -45,6 +45,9 @@ class PartitionDispatcher(Dispatcher[S]):
     than fits into the fullest, so one that is slow slows the others once it is full, and none grows without bound; one
     that nobody subscribes to is named in the log. What waits stays when a subscriber leaves, for the next one.
     """
+
+    called: ClassVar[str] = "partition"
+    """The word for one in the log."""
 
     __slots__ = ("_drops_unreachable", "_hash", "_max_queue", "_missing", "_partitions", "queued")
 
@@ -231,9 +234,10 @@ class PartitionDispatcher(Dispatcher[S]):
         """Say once that events wait for nobody: they will stop the stage."""
         if not partition.subscribers and partition.queue.size and not partition.has_been_named:
             partition.has_been_named = True
+            instead = ", or let the hash return None for them" if self.called == "partition" else ""
             self.host.say(
-                f"nobody subscribes to its partition {partition.name!r}: up to {self._max_queue} events wait there, "
-                "and then the stage stops for all; let a consumer take it, or let the hash return None for them"
+                f"nobody subscribes to its {self.called} {partition.name!r}: up to {self._max_queue} events wait "
+                f"there, and then the stage stops for all; let a consumer take it{instead}"
             )
 
 

@@ -109,6 +109,12 @@ class Stage(GenServer):
     known what came of which.
     """
 
+    outputs: Sequence[str] = ()
+    """The names of its outputs, where it has several: each event that it emits is then an `Output(name, event)`.
+
+    `__init__` may set it. Consumers subscribe to one of them, `SubscribeTo(stage, output=name)`, and get bare events.
+    """
+
     _counts: StageCounts = cast("StageCounts", Unbound("name, metrics or discard()"))
     _care: Cares = cast("Cares", Unbound("fail(), fail_at(), fail_event(), hold() or release()"))
 

@@ -8,6 +8,7 @@ from functools import partial
 from headrace.ground.errors import LeftOver
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.dispatchers.outputs import bare
 from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.stage.counts import KeepLeft, StageCounts
 from headrace.pipeline.stage.failure import FailedEvent, SetAside
@@ -36,7 +37,7 @@ class LeftOvers:
         error = LeftOver(counts.stage, reason)
         for event in events:
             if not isinstance(event, Message):
-                self._events += [(counts, FailedEvent(heir, event, error, 1, {})) for heir in heirs(event)]
+                self._events += [(counts, FailedEvent(heir, bare(event), error, 1, {})) for heir in heirs(event)]
         if self._events and self._task is None:
             self._task = self._scheduler.start_task(self._write(), copy_context(), "left-over events")
 

@@ -32,6 +32,7 @@ from headrace.pipeline.topology.link import (
     subscribe,
     taking,
 )
+from headrace.pipeline.topology.named_outputs import source_of
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.stall import STALL_SECONDS
 from headrace.pipeline.topology.target import full_target
@@ -132,7 +133,7 @@ class Run:
 
     def subscribe(self, consumer_name: str, target: SubscribeTo | str) -> SubscriptionHandle:
         """Subscribe one stage to another while both run; see `StageHandle.subscribe`."""
-        to = full_target(consumer_name, target)
+        to = source_of(full_target(consumer_name, target))
         consumer = self.process(consumer_name)
         nodes = {name: self._node(process) for name, process in self.processes.items()}
         former = nodes[consumer_name]

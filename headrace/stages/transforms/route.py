@@ -1,0 +1,93 @@
+"""Sends each event by one of several outputs: the first whose expression holds."""
+
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Final
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from headrace.pipeline.dispatchers.dispatcher import UNROUTED
+from headrace.pipeline.dispatchers.outputs import Output
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.stages.errors import BadEvent
+from headrace.stages.options import ExpressionField, refused
+
+FAIL: Final = "fail"
+DISCARD: Final = "discard"
+
+_RESERVED: Final = (FAIL, DISCARD, "errors")
+
+Name = Annotated[str, Field(pattern=r"^\w[\w-]*$", max_length=50)]
+
+
+class RouteOptions(BaseModel):
+    """Which outputs there are, and what goes by them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    outputs: dict[Name, ExpressionField] = Field(
+        min_length=1, description="An expression for each output; an event goes by the first for which it is true."
+    )
+    default: Name = Field(
+        default=FAIL,
+        description="What becomes of the others: they fail, or `discard`, or the name of the output by which they go.",
+    )
+
+    @model_validator(mode="after")
+    def _has_names(self) -> "RouteOptions":
+        for name in self.outputs:
+            if name in _RESERVED:
+                raise refused("bad_value", f"no output can be called {name}: give it another name", path=["outputs"])
+        if self.default == "errors":
+            raise refused("bad_value", "must not be called errors", is_predicate=True, path=["default"])
+        return self
+
+
+class Route(ProducerConsumer[object, Output]):
+    """Passes events on as they are, each by the first output that wants it, in their order.
+
+    What no output wants fails, is discarded as `unrouted`, or goes by one more output, as `default` says. An event on
+    which an expression raises before one holds fails alone.
+    """
+
+    Options: ClassVar[type[BaseModel]] = RouteOptions
+    per_event: ClassVar[bool] = True
+    known_discards: ClassVar[tuple[str, ...]] = (UNROUTED,)
+
+    def __init__(self, options: RouteOptions) -> None:
+        self._wants = tuple(options.outputs.items())
+        self._default = options.default
+        names = (*options.outputs, *(() if options.default in (FAIL, DISCARD) else (options.default,)))
+        self.outputs = tuple(dict.fromkeys(names))
+
+    def handle_events(self, events: list[object]) -> list[Output]:
+        """Return them, each with its output."""
+        return [output for made in self.handle_each(events) for output in made]
+
+    def handle_each(self, events: list[object]) -> list[Sequence[Output]]:
+        """Return each event alone, with its output, and nothing for one that goes by none."""
+        made: list[Sequence[Output]] = []
+        discarded = 0
+        for position, event in enumerate(events):
+            try:
+                name = self._output_of(event)
+            except Exception as error:  # noqa: BLE001 - it fails this event alone
+                self.fail_at(position, error)
+                made.append(())
+                continue
+            if name == DISCARD:
+                discarded += 1
+                made.append(())
+            else:
+                made.append((Output(name, event),))
+        if discarded:
+            self.discard(discarded, UNROUTED)
+        return made
+
+    def _output_of(self, event: object) -> str:
+        for name, wants in self._wants:
+            if wants(event):
+                return name
+        if self._default == FAIL:
+            why = f"no output of the route wants the event ({', '.join(self.outputs)}), and it has no `default`"
+            raise BadEvent(why)
+        return self._default

@@ -1,0 +1,69 @@
+"""What a config says of the outputs of a stage is checked where it stands."""
+
+from pathlib import Path
+
+import pytest
+
+from headrace.config.files import load_files, load_text
+from headrace.config.findings import ConfigError, Finding
+
+STAGES = """\
+listen: off
+stages:
+  numbers: {type: generate, count: 100, template: {n: event.n}}
+  parts: {type: route, subscribe_to: numbers, outputs: {low: event.n < 30, high: event.n > 60}, default: other}
+"""
+
+
+def findings_of(text: str) -> tuple[Finding, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load_text(text, environ={"OUTPUT": "secret"})
+    return tuple(caught.value.findings)
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "words"),
+    [
+        ("{stage: parts, output: hihg}", "bad-value", "parts has no output `hihg`: it has low, high, other, errors"),
+        ("parts", "missing-key", "parts has several outputs: say which, {stage: parts, output: low}"),
+        ("{stage: numbers, output: low}", "bad-value", "numbers has no output `low`"),
+        ("[{stage: parts, output: low}, {stage: parts, output: low}]", "duplicate-subscription", "twice"),
+    ],
+)
+def test_a_subscription_names_one_of_the_outputs_once(line: str, code: str, words: str) -> None:
+    (found,) = findings_of(STAGES + f"  end: {{type: discard, subscribe_to: {line}}}\n")
+    assert (found.code, found.line) == (code, 5)
+    assert words in found.message
+
+
+def test_a_wrong_name_is_told_with_the_right_one() -> None:
+    (found,) = findings_of(STAGES + "  end: {type: discard, subscribe_to: {stage: parts, output: hihg}}\n")
+    assert found.suggestion == "high"
+
+
+def test_what_a_variable_says_is_not_shown() -> None:
+    (found,) = findings_of(STAGES + '  end: {type: discard, subscribe_to: {stage: parts, output: "${OUTPUT}"}}\n')
+    assert "parts has no such output" in found.message
+    assert "secret" not in str(found)
+
+
+def test_an_output_that_nobody_takes_is_named_where_the_config_runs_alone(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(STAGES + "  end: {type: discard, subscribe_to: {stage: parts, output: low}}\n")
+    load_files([file], environ={})
+    with pytest.raises(ConfigError) as caught:
+        load_files([file], environ={}, runs_alone=True)
+    (found,) = caught.value.findings
+    assert found.code == "nobody-subscribes"
+    assert "no stage takes outputs high, other of parts" in found.message
+
+
+def test_who_takes_the_errors_of_a_stage_takes_none_of_its_outputs(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    all_of_it = ", ".join(f"{{stage: parts, output: {name}}}" for name in ("low", "high", "other", "errors"))
+    file.write_text(STAGES + f"  end: {{type: discard, subscribe_to: [{all_of_it}]}}\n")
+    load_files([file], environ={}, runs_alone=True)
+
+
+def test_without_imports_outputs_are_not_looked_at_where_options_say_them() -> None:
+    load_text(STAGES + "  end: {type: discard, subscribe_to: {stage: parts, output: x}}\n", environ={}, imports=False)
