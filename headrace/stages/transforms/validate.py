@@ -3,15 +3,20 @@
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, cast
+from typing import Annotated, ClassVar, Final, Literal, cast
 
 import fastjsonschema
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError, model_validator
 
+from headrace.pipeline.dispatchers.outputs import Output
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.errors import BadEvent
 from headrace.stages.functions import LazyFunction
 from headrace.stages.options import FunctionField, refused
+
+VALID: Final = "valid"
+INVALID: Final = "invalid"
+"""The outputs, where what does not fit is routed."""
 
 Check = Callable[[object], object]
 """Returns what goes on of an event. Raises `BadEvent`."""
@@ -47,8 +52,9 @@ class ValidateOptions(BaseModel):
     fits: Annotated[object, PlainValidator(_schema)] = Field(
         default=None, alias="schema", description="A JSON Schema (draft 7), or the name of its file."
     )
-    invalid: Literal["fail", "drop"] = Field(
-        default="fail", description="Whether what does not fit fails, or is left out and counted as `invalid`."
+    invalid: Literal["fail", "drop", "route"] = Field(
+        default="fail",
+        description="What does not fit fails, or is left out, or goes by an output of its own, beside `valid`.",
     )
 
     @model_validator(mode="after")
@@ -71,7 +77,10 @@ class ValidateOptions(BaseModel):
 
 
 class Validate(ProducerConsumer[object, object]):
-    """Passes on events that fit, in order, with a model as plain values of what it has made of them."""
+    """Passes on events that fit, in order, with a model as plain values of what it has made of them.
+
+    With `invalid: route` it has two outputs; what does not fit goes by one of them as it came.
+    """
 
     Options: ClassVar[type[BaseModel]] = ValidateOptions
     per_event: ClassVar[bool] = True
@@ -80,6 +89,7 @@ class Validate(ProducerConsumer[object, object]):
     def __init__(self, options: ValidateOptions) -> None:
         self._check = _compiled(options.fits) if options.model is None else _modelled(cast("type", options.model))
         self._drops = options.invalid == "drop"
+        self.outputs = (VALID, INVALID) if options.invalid == "route" else ()
 
     def handle_events(self, events: list[object]) -> list[object]:
         """Return what fits."""
@@ -90,14 +100,22 @@ class Validate(ProducerConsumer[object, object]):
         made: list[Sequence[object]] = []
         for position, event in enumerate(events):
             try:
-                made.append((self._check(event),))
+                passed = self._check(event)
             except BadEvent as error:
-                made.append(())
-                if self._drops:
-                    self.discard(1, "invalid")
-                else:
-                    self.fail_at(position, error)
+                made.append(self._refused(position, event, error))
+            else:
+                made.append((Output(VALID, passed) if self.outputs else passed,))
         return made
+
+    def _refused(self, position: int, event: object, error: BadEvent) -> Sequence[object]:
+        """Return what goes on of an event that does not fit."""
+        if self.outputs:
+            return (Output(INVALID, event),)
+        if self._drops:
+            self.discard(1, "invalid")
+        else:
+            self.fail_at(position, error)
+        return ()
 
 
 def _compiled(schema: object) -> Check:

@@ -7,9 +7,14 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from headrace.config.pipeline import Pipeline
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.pipeline.stage.producer import Producer
+from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.topology.topology import Topology
 from headrace.stages.transforms.validate import Validate, ValidateOptions
 from tests.fakes.acknowledged_stages import Told
+from tests.fakes.failing_stages import Kept
 from tests.stages.runs import run, run_events
 
 SCHEMA = {
@@ -67,6 +72,36 @@ async def test_what_is_dropped_is_counted_and_no_failure() -> None:
     ran = await run_events([{"sku": 3}, {"sku": "a"}], validate(schema=SCHEMA, invalid="drop"))
     assert ran.outcome.is_fine
     assert ran.stages[1].discarded["invalid"] == 1
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("options", [{"schema": SCHEMA}, {"model": Order}])
+async def test_what_is_routed_goes_by_two_outputs_and_none_fails(options: dict[str, object]) -> None:
+    topology, fit, unfit = Topology(), Kept(), Kept()
+    events = [{"sku": "a", "count": 1}, {"count": 2}, {"sku": "b", "count": 3}]
+    topology.add("source", Producer.from_stream(events))
+    topology.add("validate", lambda: validate(**options, invalid="route"), subscribe_to="source")
+    topology.add("fit", lambda: fit, subscribe_to=SubscribeTo("validate", output="valid"))
+    topology.add("unfit", lambda: unfit, subscribe_to=SubscribeTo("validate", output="invalid"))
+    await topology.start()
+    assert (await topology.join()).is_fine
+    assert (fit.data, unfit.data) == ([events[0], events[2]], [events[1]])
+
+
+@pytest.mark.asyncio
+async def test_a_config_subscribes_to_what_does_not_fit(tmp_path: Path) -> None:
+    text = f"""
+listen: off
+stages:
+  numbers: {{type: generate, count: 10, template: {{n: event.n}}}}
+  checked: {{type: validate, subscribe_to: numbers, invalid: route, schema: {{properties: {{n: {{maximum: 6}}}}}}}}
+  fit: {{type: discard, subscribe_to: {{stage: checked, output: valid}}}}
+  unfit: {{type: write_lines, path: {tmp_path}/unfit, subscribe_to: {{stage: checked, output: invalid}}}}
+"""
+    pipeline = Pipeline.from_text(text)
+    await pipeline.start()
+    assert (await pipeline.join()).is_fine
+    assert [json.loads(line)["n"] for line in (tmp_path / "unfit").read_text().splitlines()] == [7, 8, 9]
 
 
 @pytest.mark.asyncio
