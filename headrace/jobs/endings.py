@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from headrace.jobs.errors import JobCalledOff, JobGivenUp, NoJob, NotRecorded
+from headrace.jobs.errors import JobCalledOff, JobExpired, JobGivenUp, NoJob, NotRecorded, ResultTimeout
 from headrace.jobs.job import INCOMPLETE, Acknowledgement, Job
-from headrace.jobs.outcomes import RECORDED, RESULT
+from headrace.jobs.outcomes import EXPIRED, RECORDED, RESULT
+from headrace.jobs.spans import check_timeout
 
 LOOK_SECONDS: Final = 1.0
 """How often it is looked whether a job has ended that another OS process runs."""
@@ -35,22 +36,36 @@ class Endings:
                         waiter.set_result(None)
 
     async def result(self, job_id: int, timeout_seconds: float | None) -> object:
-        """Wait until a job has ended; return its recorded result as JSON, None when it keeps none.
+        """Wait until a job has ended; return its recorded result as JSON.
 
-        Raises TimeoutError, `NoJob` when it is gone, `JobGivenUp` and `JobCalledOff`. On cancellation nothing but the
-        waiting ends.
+        Raises `ResultTimeout`, `NoJob` when it is gone, `JobGivenUp`, `JobCalledOff`, `NotRecorded`, and `BadTime` for
+        what is no timeout. On cancellation nothing but the waiting ends.
         """
-        async with asyncio.timeout(timeout_seconds):
-            while True:
-                waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-                self._waiting.setdefault(job_id, set()).add(waiter)
-                try:
-                    job = await self._store.get(job_id)
-                    if job is None or job.state not in INCOMPLETE:
-                        return result_of(job_id, job)
-                    await asyncio.wait({waiter}, timeout=LOOK_SECONDS)
-                finally:
-                    self._leave(job_id, waiter)
+        check_timeout(timeout_seconds)
+        seen: list[Job] = []
+        try:
+            async with asyncio.timeout(timeout_seconds) as limit:
+                return result_of(job_id, await self._ended(job_id, seen))
+        except TimeoutError:
+            if timeout_seconds is None or not limit.expired():
+                raise
+            worker, state = (seen[-1].worker, seen[-1].state) if seen else (None, None)
+            late = ResultTimeout(job_id, timeout_seconds, worker, state)
+        raise late
+
+    async def _ended(self, job_id: int, seen: list[Job]) -> Job | None:
+        """Return a job once it has ended, or None when it is gone; `seen` holds it as it was last found before."""
+        while True:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.setdefault(job_id, set()).add(waiter)
+            try:
+                job = await self._store.get(job_id)
+                if job is None or job.state not in INCOMPLETE:
+                    return job
+                seen[:] = [job]
+                await asyncio.wait({waiter}, timeout=LOOK_SECONDS)
+            finally:
+                self._leave(job_id, waiter)
 
     def _leave(self, job_id: int, waiter: "asyncio.Future[None]") -> None:
         waiters = self._waiting[job_id]
@@ -65,7 +80,7 @@ def result_of(job_id: int, job: Job | None) -> object:
         raise NoJob(job_id)
     error = job.errors[-1].error if job.errors else ""
     if job.state == "discarded":
-        raise JobGivenUp(job_id, job.worker, error)
+        raise (JobExpired if job.meta.get(EXPIRED) else JobGivenUp)(job_id, job.worker, error)
     if job.state == "cancelled":
         raise JobCalledOff(job_id, job.worker, error)
     if not job.meta.get(RECORDED):

@@ -41,7 +41,7 @@ class Enqueues(Protocol):
     async def result(self, job_id: int, timeout_seconds: float | None) -> object:
         """Wait until a job has ended, at most so long; return its recorded result as JSON.
 
-        Raises TimeoutError, or a `JobsError` for a job that is gone, did not end as completed, or recorded nothing.
+        Raises `ResultTimeout`, or another `JobsError` for a job that is gone, did not complete, or recorded nothing.
         """
 
 
@@ -90,8 +90,8 @@ class Handle(Generic[T_co]):
     async def result(self, timeout_seconds: float | None = None) -> T_co:
         """Wait for the job's end and return what it returned, as its annotation has it: of a worker with `record=True`.
 
-        Raises TimeoutError when it takes longer, `JobDropped`, `JobGivenUp`, `JobCalledOff`, `NoJob` when it is gone,
-        and `NotRecorded`.
+        Raises `ResultTimeout`, which is a TimeoutError, when it takes longer; `BadTime` for what is no timeout;
+        `JobDropped`, `JobGivenUp`, `JobCalledOff`, `NoJob` when it is gone, and `NotRecorded`.
         On cancellation nothing but the waiting ends.
         """
         return self._restore(await self._service.result(self.id, timeout_seconds))

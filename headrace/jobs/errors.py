@@ -14,9 +14,10 @@
         ├── BadQueue              a name or a limit that no queue can have
         ├── QueueTaken            a queue that this process runs, and somebody else is to take
         ├── NotSqlite             a transaction of SQLite, and jobs that are kept elsewhere
-        ├── BadTime               a time without a time zone
+        ├── BadTime               a time without a time zone, or what is no time
         ├── NoRunningJob          no job runs here
         ├── NoJob                 the store has no job of that number
+        ├── ResultTimeout         a job whose result somebody waits for takes longer; also a TimeoutError
         ├── JobGivenUp            a job whose result somebody waits for was given up
         ├── JobCalledOff          a job whose result somebody waits for was cancelled
         ├── NotRecorded           a job that has ended keeps no result
@@ -39,6 +40,7 @@
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from headrace.ground.errors import HeadraceError
 
@@ -138,12 +140,11 @@ class NotSqlite(JobsError):
 
 
 class BadTime(JobsError):
-    """A job is to run at a time that has no time zone, and so may be hours off."""
+    """What is to be a time or a span of time is none, or has no time zone, and so may be hours off."""
 
-    def __init__(self, worker: str, found: object) -> None:
-        super().__init__(
-            f"the time {found} for a job of worker {worker!r} has no time zone: add one, as in datetime.now(UTC)"
-        )
+    def __init__(self, found: object, what: str, why: str) -> None:
+        shown = str(found) if isinstance(found, datetime) else repr(found)
+        super().__init__(f"{what} is {shown:.100}, {why}")
 
 
 class NoRunningJob(JobsError):
@@ -159,6 +160,22 @@ class NoJob(JobsError):
     def __init__(self, job_id: int) -> None:
         self.job_id = job_id
         super().__init__(f"there is no job {job_id}: it was deleted, or ended so long ago that it was pruned")
+
+
+class ResultTimeout(JobsError, TimeoutError):
+    """A job had not ended when the time was over that somebody waits for its result; the job goes on."""
+
+    def __init__(self, job_id: int, seconds: float, worker: str | None, state: str | None) -> None:
+        """Without a `worker` the store had not even said what job that is."""
+        self.job_id = job_id
+        self.worker = worker
+        self.state = state
+        which = f"job {job_id}" if worker is None else f"job {job_id} of worker {worker!r}"
+        stands = "has not been found by then" if state is None else f"is still {state}"
+        super().__init__(
+            f"{which} {stands} after {seconds:g} s: give its result more time, ask for it again later, "
+            "or see that a process runs its queue"
+        )
 
 
 class JobGivenUp(JobsError):

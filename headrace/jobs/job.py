@@ -255,5 +255,12 @@ def from_text(text: str) -> datetime:
 
 
 def after(now: datetime, seconds: float) -> datetime:
-    """Return the time that is `seconds` after `now`."""
-    return now + timedelta(seconds=seconds)
+    """Return the time that is `seconds` after `now`, or the last or the first one there is.
+
+    >>> to_text(after(datetime(9999, 12, 31, tzinfo=UTC), 1e6))
+    '9999-12-31T23:59:59.999999Z'
+    """
+    try:
+        return now + timedelta(seconds=seconds)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC) if seconds > 0 else datetime.min.replace(tzinfo=UTC)

@@ -213,7 +213,7 @@ class Jobs:
     async def result(self, job_id: int, timeout_seconds: float | None) -> object:
         """Wait until a job has ended, at most so long; return its recorded result as JSON.
 
-        Raises TimeoutError, or a `JobsError` for a job that did not end as completed, or that keeps no result.
+        Raises `ResultTimeout`, or another `JobsError` for a job that did not end as completed, or that keeps no result.
         """
         return await self._endings.result(job_id, timeout_seconds)
 

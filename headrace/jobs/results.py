@@ -9,13 +9,14 @@ from headrace.jobs.errors import BadWorker
 from headrace.jobs.job import INCOMPLETE, SUCCESSFUL, Job, NewJob, Unique
 from headrace.jobs.outcomes import RECORDED, RESULT
 from headrace.jobs.running_job import PROGRESS
+from headrace.jobs.spans import LONGEST_SECONDS, is_span
 from headrace.jobs.worker import Worker
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-FOR_EVER_SECONDS: Final = timedelta(days=36500).total_seconds()
-"""How long a result is kept that does not expire: a hundred years."""
+FOR_EVER_SECONDS: Final = LONGEST_SECONDS
+"""How long a result is kept that does not expire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,11 @@ class JobRegistry(Generic[P, T]):
         if not worker.options.record:
             why = "a registry answers with its results, and it records none: give it record=True"
             raise BadWorker(worker.name, why)
+        if expires_in_seconds is not None and not (is_span(expires_in_seconds) and expires_in_seconds > 0):
+            why = "must be seconds above 0, at most a hundred years, or None for never"
+            raise BadWorker(
+                worker.name, f"the expires_in_seconds of its registry is {expires_in_seconds!r:.100}, and {why}"
+            )
         unique = Unique(
             frozenset({"worker", "args"}), period_seconds=None, states=SUCCESSFUL, result_seconds=expires_in_seconds
         )

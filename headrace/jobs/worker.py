@@ -12,9 +12,10 @@ from headrace.jobs.arguments import Arguments
 from headrace.jobs.chain import chained
 from headrace.jobs.codec import Codec, Unfit
 from headrace.jobs.enqueues import Enqueues, Handle
-from headrace.jobs.errors import BadAnswer, BadTime, NotBound
+from headrace.jobs.errors import BadAnswer, NotBound
 from headrace.jobs.job import KEEP_SECONDS, Inserted, Job, NewJob, after, to_text
 from headrace.jobs.running_job import DEADLINE, RunningJob
+from headrace.jobs.spans import time_at, time_in
 from headrace.jobs.transaction import inside
 from headrace.jobs.worker_options import JobWords, WorkerOptions, WorkerWords, options_of, variant_of
 
@@ -104,15 +105,14 @@ class Worker(Generic[P, R_co, T_co]):
         return await self._insert(self.arguments.bound(args, kwargs), None)
 
     async def schedule_in(self, seconds: float, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T_co]:
-        """Keep the call as a job that runs after `seconds`."""
+        """Keep the call as a job that runs after `seconds`, at once for less than none. Raises `BadTime`."""
         args_ = self.arguments.bound(args, kwargs)
-        return await self._insert(args_, after(self.now(), seconds))
+        return await self._insert(args_, time_in(self.name, seconds, self.now()))
 
     async def schedule_at(self, time: datetime, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T_co]:
         """Keep the call as a job that runs at `time`. Raises `BadTime` for one that has no time zone."""
-        if time.tzinfo is None:
-            raise BadTime(self.name, time)
-        return await self._insert(self.arguments.bound(args, kwargs), time)
+        args_ = self.arguments.bound(args, kwargs)
+        return await self._insert(args_, time_at(self.name, time))
 
     async def enqueue_many(self, calls: Iterable[Sequence[object] | Mapping[str, object]]) -> list[Handle[T_co]]:
         """Keep many calls, each a tuple of arguments or a dict of them, in one transaction; all of them or none."""

@@ -1,7 +1,6 @@
 """What is said about a worker beside its function, and the sentences for what must not be said."""
 
 import inspect
-import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -11,6 +10,7 @@ from headrace.jobs.errors import BadWorker
 from headrace.jobs.job import MAX_ATTEMPTS, PRIORITIES, Job, Unique
 from headrace.jobs.queue_rules import NAME, is_name
 from headrace.jobs.retry import Backoff
+from headrace.jobs.spans import is_span
 
 Executor = Literal["inline", "thread", "subprocess"]
 """Where a worker runs: on the loop, in a thread, or in an OS process of a pool."""
@@ -188,7 +188,7 @@ def _is_count(value: object) -> bool:
 
 
 def _is_seconds(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+    return is_span(value) and value > 0
 
 
 def _is_backoff(value: object) -> bool:
