@@ -19,6 +19,7 @@
         ├── NoJob                 the store has no job of that number
         ├── ResultTimeout         a job whose result somebody waits for takes longer; also a TimeoutError
         ├── JobGivenUp            a job whose result somebody waits for was given up
+        │   └── JobExpired        it was not run, for its time to begin was over
         ├── JobCalledOff          a job whose result somebody waits for was cancelled
         ├── NotRecorded           a job that has ended keeps no result
         ├── JobDropped            a middleware let a job go, so it has neither id nor result
@@ -41,6 +42,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import ClassVar
 
 from headrace.ground.errors import HeadraceError
 
@@ -181,10 +183,23 @@ class ResultTimeout(JobsError, TimeoutError):
 class JobGivenUp(JobsError):
     """A job whose result somebody waits for failed for good; `error` is its last."""
 
+    _became: ClassVar[str] = "was given up"
+
     def __init__(self, job_id: int, worker: str, error: str) -> None:
         self.job_id = job_id
         self.error = error
-        super().__init__(f"job {job_id} of worker {worker!r} was given up: {error or 'it says no reason'}")
+        super().__init__(f"job {job_id} of worker {worker!r} {self._became}: {error or 'it says no reason'}")
+
+
+class JobExpired(JobGivenUp):
+    """A job whose result somebody waits for was not run, for it expired; `error` says when."""
+
+    _became: ClassVar[str] = "was not run"
+
+    def __init__(self, job_id: int, worker: str, error: str) -> None:
+        advice = "give its worker longer expires_in_seconds, or its queue more slots"
+        super().__init__(job_id, worker, f"{error or 'it expired'}: {advice}")
+        self.error = error
 
 
 class JobCalledOff(JobsError):

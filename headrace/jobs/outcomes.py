@@ -27,6 +27,9 @@ RECORDED: Final = "recorded"
 RESULT: Final = "return"
 """The keys of a job's meta that say that it has a recorded result, and hold that as JSON."""
 
+EXPIRED: Final = "expired"
+"""The key of a job's meta that says that it was given up without a run, for its time to begin was over."""
+
 _DONE: Final = Completed()
 
 
@@ -65,7 +68,8 @@ def outcome_of_expiry(job: Job, now: datetime) -> Outcome | None:
     deadline = deadline_of(job)
     if deadline is None or now < deadline:
         return None
-    return Failed(f"the job expired at {deadline:%Y-%m-%d %H:%M:%S} UTC, before a slot was free for it", None)
+    error = f"the job expired at {deadline:%Y-%m-%d %H:%M:%S} UTC, before a slot was free for it"
+    return Failed(error, None, {EXPIRED: True})
 
 
 def with_notes(outcome: Outcome, running: RunningJob) -> Outcome:

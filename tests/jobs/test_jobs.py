@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from headrace.jobs import watch as service
 from headrace.jobs.catalogue import Catalogue
-from headrace.jobs.errors import JobCalledOff, JobGivenUp, NoJob, NoQueue, NotBound, NotRecorded
+from headrace.jobs.errors import JobCalledOff, JobExpired, JobGivenUp, NoJob, NoQueue, NotBound, NotRecorded
 from headrace.jobs.job import Job, NewJob, State
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
@@ -163,8 +163,12 @@ async def test_what_has_expired_is_not_run(store: JobStore, clock: MovedClock, b
         handle = await workers.soon.enqueue()
         clock.move(61.0)
         await jobs.resume("default")
-        with pytest.raises(JobGivenUp, match="the job expired at"):
+        with pytest.raises(
+            JobExpired, match=r"soon' was not run: the job expired at 2.* UTC, before .* more slots"
+        ) as caught:
             await handle.result(5)
+        assert caught.value.error == (await handle.job()).errors[-1].error
+    assert isinstance(caught.value, JobGivenUp)
     assert bench.calls == []
 
 

@@ -175,7 +175,9 @@ def test_a_job_does_not_begin_after_its_deadline() -> None:
     job.meta["deadline"] = to_text(NOON)
     assert outcome_of_expiry(job, NOON - timedelta(seconds=1)) is None
     outcome = outcome_of_expiry(job, NOON)
-    assert outcome == Failed("the job expired at 2026-11-24 12:00:00 UTC, before a slot was free for it", None)
+    assert outcome == Failed(
+        "the job expired at 2026-11-24 12:00:00 UTC, before a slot was free for it", None, {"expired": True}
+    )
 
 
 @pytest.mark.parametrize(
