@@ -57,7 +57,8 @@ class _Open:
 
     key: Hashable
     events: list[object] = field(default_factory=list)
-    size_bytes: int = 0
+    size_bytes: int = 1
+    """As JSON in one line: a bracket, and each event with the comma or bracket behind it."""
     timer: Timer | None = None
 
 
@@ -166,7 +167,7 @@ class Batch(ProducerConsumer[object, object]):
 
 def _size(event: object, most: int) -> int:
     size = len(json.dumps(event, ensure_ascii=False).encode()) + 1
-    if size > most:
-        why = f"the event takes {size} bytes as JSON, and a batch has {most} at most"
+    if size + 1 > most:
+        why = f"a batch of the event alone takes {size + 1} bytes as JSON, and it has {most} at most"
         raise BadEvent(why)
     return size

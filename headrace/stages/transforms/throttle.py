@@ -56,12 +56,18 @@ class Throttle(ProducerConsumer[object, object]):
         return events
 
     def handle_info(self, message: object) -> None:
-        """Ask for as many as there are tokens for."""
-        self._timer = None
+        """Ask for as many as there are tokens for.
+
+        Where no more may be asked for, the next events that come are waited for, and no time.
+        """
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         most = max(1, int(self._rate.events))
         self._spare += self._bucket.take(most - self._spare, self._now())
         self._spare -= self._asking.ask(self._spare)
-        self._wait()
+        if not self._spare:
+            self._wait()
 
     def _wait(self) -> None:
         if self._timer is None:

@@ -7,6 +7,7 @@ import pytest
 
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.stage.consumer import Consumer
+from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
@@ -119,5 +120,26 @@ def test_a_drain_waits_for_what_is_held() -> None:
         outcome = await topology.drain(60)
         assert outcome.is_fine
         assert len(sink.seen) == source.emitted
+
+    jumped(main())
+
+
+def test_a_throttle_to_which_nothing_comes_does_not_look_for_tokens_again_and_again() -> None:
+    looked: list[object] = []
+
+    class Watched(Throttle):
+        def handle_info(self, message: object) -> None:
+            looked.append(message)
+            super().handle_info(message)
+
+    async def main() -> None:
+        options = ThrottleOptions.model_validate({"rate": "10000/s"})
+        topology, _, sink = graph(Inbox(), Watched(options), 10)
+        await topology.start()
+        await asyncio.sleep(100)  # of a clock that jumps
+        assert len(looked) < 10
+        await topology.stage("source").emit(range(50))
+        await when(lambda: len(sink.seen) == 50)
+        assert (await topology.drain()).is_fine
 
     jumped(main())
