@@ -3,11 +3,16 @@
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
+from typing import cast
 
 from headrace.ground.errors import describe
 from headrace.jobs.enqueues import Enqueues
-from headrace.jobs.errors import BadModule, WorkerNameTaken
+from headrace.jobs.errors import BadJobs, BadModule, WorkerNameTaken
 from headrace.jobs.worker import AnyWorker, Worker
+
+Modules = str | ModuleType | Sequence[str | ModuleType]
+"""Modules of workers by their names, or themselves; one of them needs no list."""
 
 
 class Catalogue:
@@ -28,16 +33,19 @@ class Catalogue:
         self.encrypted = frozenset(name for name, one in self._workers.items() if one.options.encrypted)
 
     @classmethod
-    def of_modules(cls, modules: Sequence[str]) -> "Catalogue":
+    def of_modules(cls, modules: Modules) -> "Catalogue":
         """Import the modules, and nothing else; return the workers that stand in them, by whatever name.
 
-        Raises `BadModule` for one that does not exist, raises as it is imported, or has no worker.
+        Raises `BadModule` for one that does not exist, raises as it is imported, or has no worker, and `BadJobs` for
+        what names no module.
         """
         found: list[AnyWorker] = []
-        for module in modules:
-            workers = [value for value in vars(_imported(module)).values() if isinstance(value, Worker)]
+        for module in _listed(modules):
+            there = module if isinstance(module, ModuleType) else _imported(module)
+            workers = [value for value in vars(there).values() if isinstance(value, Worker)]
             if not workers:
-                raise BadModule(module, "has none: decorate a function of it with @worker, or take it off the list")
+                name = module if isinstance(module, str) else module.__name__
+                raise BadModule(name, "has none: decorate a function of it with @worker, or take it off the list")
             found.extend(workers)
         return cls(found)
 
@@ -76,6 +84,18 @@ class Catalogue:
         """Take that back."""
         for one in self:
             one.unbind(service)
+
+
+def _listed(modules: object) -> list[str | ModuleType]:
+    """Return modules as a list, also one that stands alone. Raises `BadJobs` for what is neither name nor module."""
+    alone = isinstance(modules, str | ModuleType) or not isinstance(modules, Iterable)
+    listed: list[str | ModuleType] = []
+    for one in [modules] if alone else cast("Iterable[object]", modules):
+        if not isinstance(one, str | ModuleType):
+            advice = "modules or names of them, as in ['shop.workers']; workers themselves are put in a Catalogue([...])"
+            raise BadJobs(one, "workers", advice)
+        listed.append(one)
+    return listed
 
 
 def _imported(module: str) -> object:

@@ -6,6 +6,7 @@
     └── JobsError                 a job, its worker, its queue, its store
         ├── BadWorker             a function, or an option, that makes no worker
         ├── WorkerNameTaken       two workers of one name
+        ├── BadJobs               what no Jobs can be made of
         ├── BadModule             a module of workers that cannot be imported
         ├── NotBound              a worker whose jobs nobody keeps yet, or somebody else keeps
         ├── BadArguments          what a worker is to be called with does not fit it
@@ -68,6 +69,13 @@ class WorkerNameTaken(JobsError):
         super().__init__(
             f"the workers {first} and {second} both have the name {name!r}: give one of them another name= or alias"
         )
+
+
+class BadJobs(JobsError):
+    """A `Jobs` is to be made of something that is no store, or no workers."""
+
+    def __init__(self, found: object, what: str, allowed: str) -> None:
+        super().__init__(f"a Jobs cannot have {found!r:.100} as its {what}: hand in {allowed}")
 
 
 class BadModule(JobsError):

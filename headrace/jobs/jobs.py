@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from headrace.ground.telemetry import LOG
 from headrace.jobs.admission import Admission, kept, told
-from headrace.jobs.catalogue import Catalogue
+from headrace.jobs.catalogue import Catalogue, Modules
 from headrace.jobs.closing import end_within, go_through
 from headrace.jobs.endings import Endings
 from headrace.jobs.errors import AlreadyOpen, NoQueue, NotSqlite, QueueTaken
@@ -33,7 +33,7 @@ from headrace.jobs.settling import Settling, held_groups
 from headrace.jobs.stores.sqlite.inserting import insert_in
 from headrace.jobs.stores.sqlite.store import SqliteStore
 from headrace.jobs.stores.store import PIECE, Claimant, JobStore
-from headrace.jobs.stores.urls import store_of
+from headrace.jobs.stores.urls import store_or_of
 from headrace.jobs.upkeep.leader import Leader
 from headrace.jobs.upkeep.prune import Prune
 from headrace.jobs.upkeep.rescue import Rescue
@@ -58,16 +58,16 @@ class Jobs:
     def __init__(
         self,
         store: JobStore | str,
-        workers: Catalogue | Sequence[str],
+        workers: Catalogue | Modules,
         queues: Mapping[str, int | QueueOptions] | None = None,
         settings: JobsSettings | None = None,
     ) -> None:
-        """`store` may be its URL, such as `sqlite:///shop.db`; `workers` the names of the modules in which they stand.
+        """`store` may be its URL, such as `sqlite:///shop.db`; `workers` the modules in which they stand, or the names.
 
-        `queues` are how many jobs of each run at a time; none is run when it is None. Raises `BadStore`, `BadQueue`,
-        and what `Catalogue.of_modules` raises.
+        `queues` are how many jobs of each run at a time; none is run when it is None. Raises `BadStore`, `BadJobs`,
+        `BadQueue`, and what `Catalogue.of_modules` raises.
         """
-        self.store = store = store_of(store) if isinstance(store, str) else store
+        self.store = store = store_or_of(store)
         self.catalogue = catalogue = workers if isinstance(workers, Catalogue) else Catalogue.of_modules(workers)
         self.settings = JobsSettings() if settings is None else settings
         self.queues: dict[str, JobQueue] = {}

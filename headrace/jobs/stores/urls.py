@@ -5,7 +5,7 @@ from importlib.metadata import entry_points
 from typing import Final, cast
 
 from headrace.ground.errors import describe
-from headrace.jobs.errors import BadStore
+from headrace.jobs.errors import BadJobs, BadStore
 from headrace.jobs.stores.store import JobStore
 
 GROUP: Final = "headrace.stores"
@@ -34,3 +34,12 @@ def store_of(url: str) -> JobStore:
     except Exception as error:
         raise BadStore(scheme, f"is installed, and cannot be loaded: {describe(error)}") from error
     return make(url)
+
+
+def store_or_of(store: JobStore | str) -> JobStore:
+    """Return a store that was handed in by itself or by its URL. Raises `BadStore`, or `BadJobs` for neither."""
+    if isinstance(store, str):
+        return store_of(store)
+    if isinstance(store, type) or not hasattr(store, "claim"):
+        raise BadJobs(store, "store", "a store or its URL, as in 'sqlite:///shop.db'")
+    return store
