@@ -18,10 +18,10 @@ from headrace.console.cli.output import print_json
 from headrace.console.cli.progress import Progress, in_lines, on_terminal
 from headrace.console.cli.session import Listening, Plan, attend
 from headrace.console.cli.summary import print_summary, summary_json
-from headrace.console.web.sockets import ListenFailed, bind, port_of
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.topology.run import DRAIN_SECONDS
 from headrace.stages.address import Address
+from headrace.stages.http_server.sockets import ListenFailed, bind, port_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def _listening(pipeline: Pipeline) -> Listening | None:
     keys = pipeline.listen
     if keys is None:
         return None
-    sockets = tuple(bind(keys))
+    sockets = tuple(bind(keys.address, asks_token=keys.token is not None))
     host = "127.0.0.1" if keys.address.host in ("0.0.0.0", "::") else keys.address.host  # noqa: S104 - it is not bound here
     return Listening(keys, sockets, f"http://{Address(host, port_of(sockets[0]))}", _mask(pipeline))
 

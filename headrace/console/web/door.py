@@ -1,25 +1,19 @@
 """The listener's door: which Host headers come in, and who has to show the token."""
 
-import socket
-from collections.abc import Iterable
 from dataclasses import dataclass
-from hmac import compare_digest
-from ipaddress import ip_address
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headrace.config.model import ListenKeys
+from headrace.stages.http_server.callers import host_name, own_hosts, plain_host, shows_token
 
 TRUSTED: Final = "headrace.trusted"
 """The scope's key that says whether the asker has shown the token, or none is asked for."""
 
 FREE_PATHS: Final = frozenset({"/health", "/ready"})
-
-_LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +27,10 @@ class Rules:
 
 def rules(keys: ListenKeys) -> Rules:
     """Return the rules that a config's `listen:` stands for."""
-    hosts = {*_LOCAL_NAMES, _plain(keys.address.host), socket.gethostname().lower()}
+    hosts = own_hosts(keys.address)
     token = None if keys.token is None else keys.token.get_secret_value().encode()
     free = FREE_PATHS | {"/metrics"} if keys.metrics_public else FREE_PATHS
-    return Rules(frozenset(hosts), token, free)
+    return Rules(hosts, token, free)
 
 
 class Door:
@@ -65,8 +59,7 @@ class Door:
         token = self._rules.token
         if token is None:
             return True
-        scheme, _, shown = headers.get("authorization", "").partition(" ")
-        return scheme.lower() == "bearer" and compare_digest(shown.strip().encode("latin-1"), token)
+        return shows_token(headers.get("authorization", ""), token)
 
     def _refusal(self, scope: Scope, *, is_trusted: bool) -> Response | None:
         host = host_name(Headers(scope=scope).getlist("host"))
@@ -89,34 +82,7 @@ class Door:
     def _known_hosts(self, scope: Scope) -> frozenset[str]:
         """Return the names of this machine, with the address at which this very connection came in."""
         server = scope.get("server")
-        return self._rules.hosts | {_plain(str(server[0]))} if server else self._rules.hosts
-
-
-def host_name(headers: Iterable[str]) -> str | None:
-    """Return the name in a request's one Host header, without its port; None when it is none.
-
-    >>> host_name(["[::1]:9470"])
-    '::1'
-    >>> host_name(["Shop.example"])
-    'shop.example'
-    >>> host_name(["a@b"])
-    """
-    found = list(headers)
-    if len(found) != 1 or any(sign.isspace() or sign in "/?#@" for sign in found[0]):
-        return None
-    try:
-        name = urlsplit(f"//{found[0]}").hostname
-    except ValueError:
-        return None
-    return _plain(name) if name else None
-
-
-def _plain(name: str) -> str:
-    """Write one address one way: small letters, IPv6 in its short form."""
-    try:
-        return str(ip_address(name))
-    except ValueError:
-        return name.lower()
+        return self._rules.hosts | {plain_host(str(server[0]))} if server else self._rules.hosts
 
 
 def _sentence(status: int, text: str) -> Response:

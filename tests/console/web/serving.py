@@ -9,8 +9,8 @@ import httpx2
 from headrace.config.model import ListenKeys
 from headrace.console.web.app import listener_app
 from headrace.console.web.listener import Listener
-from headrace.console.web.sockets import bind, port_of
 from headrace.pipeline.topology.topology import Topology
+from headrace.stages.http_server.sockets import bind, port_of
 
 TOKEN = "sesame"  # noqa: S105 - it opens nothing but these tests
 
@@ -19,7 +19,7 @@ TOKEN = "sesame"  # noqa: S105 - it opens nothing but these tests
 async def served(topology: Topology, **said: object) -> AsyncIterator[httpx2.AsyncClient]:
     """Answer for a topology; `said` are keys of `listen:` beside the address."""
     keys = ListenKeys.model_validate({"address": "127.0.0.1:0", **said})
-    sockets = bind(keys)
+    sockets = bind(keys.address, asks_token=keys.token is not None)
     base = f"http://127.0.0.1:{port_of(sockets[0])}"
     async with listener_app(topology, keys) as app, asyncio.TaskGroup() as group:
         listener = Listener(app, sockets)

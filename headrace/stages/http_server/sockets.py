@@ -4,7 +4,6 @@ import errno
 import socket
 from typing import Final
 
-from headrace.config.model import ListenKeys
 from headrace.ground.errors import HeadraceError
 from headrace.stages.address import Address
 
@@ -12,6 +11,8 @@ _BACKLOG: Final = 128
 
 _NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 """What a machine answers about an address that it does not have, such as ::1 where IPv6 is off."""
+
+_UNGUARDED: Final = "others can reach it, so it needs a token: give it one, or listen on 127.0.0.1"
 
 
 class ListenFailed(HeadraceError):
@@ -22,17 +23,17 @@ class ListenFailed(HeadraceError):
         super().__init__(f"cannot listen on {address}: {why}")
 
 
-def bind(keys: ListenKeys) -> list[socket.socket]:
-    """Return listening sockets as a config says, one for each address of its host that this machine has.
+def bind(address: Address, *, asks_token: bool) -> list[socket.socket]:
+    """Return listening sockets, one for each address of the host that this machine has.
 
     Raises ListenFailed when one cannot be had, or when others can reach it and no token is asked of them.
     """
     bound: list[socket.socket] = []
     missing: OSError | None = None
     try:
-        for family, host in _addresses(keys.address):
+        for family, host in _addresses(address):
             # With port 0 the first socket chooses for all.
-            port = port_of(bound[0]) if bound else keys.address.port
+            port = port_of(bound[0]) if bound else address.port
             try:
                 bound.append(_bind_one(family, host, port))
             except OSError as error:
@@ -40,12 +41,13 @@ def bind(keys: ListenKeys) -> list[socket.socket]:
                     raise
                 missing = error
             else:
-                _refuse_without_token(host, keys)
+                if not asks_token and not Address(host, port).is_loopback:
+                    raise ListenFailed(address, _UNGUARDED)
         if missing is not None and not bound:
             raise missing
     except OSError as error:
         _close(bound)
-        raise ListenFailed(keys.address, _why(error)) from None
+        raise ListenFailed(address, _why(error)) from None
     except ListenFailed:
         _close(bound)
         raise
@@ -92,13 +94,6 @@ def _bind_one(family: socket.AddressFamily, host: str, port: int) -> socket.sock
         bound.close()
         raise
     return bound
-
-
-def _refuse_without_token(host: str, keys: ListenKeys) -> None:
-    if keys.token is None and not Address(host, keys.address.port).is_loopback:
-        raise ListenFailed(
-            keys.address, "others can reach it, so it needs a token: give `listen:` one, or listen on 127.0.0.1"
-        )
 
 
 def _close(bound: list[socket.socket]) -> None:

@@ -4,13 +4,14 @@ import socket
 
 import pytest
 
-from headrace.config.model import ListenKeys
-from headrace.console.web.sockets import ListenFailed, bind, port_of
-from headrace.stages.address import Address
+from headrace.stages.address import parse_address
+from headrace.stages.http_server.sockets import ListenFailed, bind, port_of
 
 
-def keys(address: str, token: str | None = None) -> ListenKeys:
-    return ListenKeys.model_validate({"address": address, "token": token})
+def bound_to(text: str, *, asks_token: bool = False) -> list[socket.socket]:
+    address = parse_address(text)
+    assert address is not None
+    return bind(address, asks_token=asks_token)
 
 
 def close(bound: list[socket.socket]) -> None:
@@ -19,23 +20,23 @@ def close(bound: list[socket.socket]) -> None:
 
 
 def test_port_0_is_a_free_port_that_answers_at_once() -> None:
-    bound = bind(keys("127.0.0.1:0"))
+    bound = bound_to("127.0.0.1:0")
     with socket.create_connection(("127.0.0.1", port_of(bound[0]))):
         close(bound)
 
 
 def test_localhost_is_bound_at_one_port_for_each_of_its_addresses() -> None:
-    bound = bind(keys("localhost:0"))
+    bound = bound_to("localhost:0")
     assert len({port_of(one) for one in bound}) == 1
     assert any(one.getsockname()[0] == "127.0.0.1" for one in bound)
     close(bound)
 
 
 def test_a_taken_port_is_one_sentence_that_names_it() -> None:
-    first = bind(keys("127.0.0.1:0"))
+    first = bound_to("127.0.0.1:0")
     address = f"127.0.0.1:{port_of(first[0])}"
     with pytest.raises(ListenFailed) as failed:
-        bind(keys(address))
+        bound_to(address)
     close(first)
     assert str(failed.value) == (
         f"cannot listen on {address}: another program has that port; stop it, or choose another one with `listen:`"
@@ -43,38 +44,36 @@ def test_a_taken_port_is_one_sentence_that_names_it() -> None:
 
 
 def test_a_port_is_free_again_as_soon_as_its_listener_is_closed() -> None:
-    first = bind(keys("127.0.0.1:0"))
+    first = bound_to("127.0.0.1:0")
     port = port_of(first[0])
     with socket.create_connection(("127.0.0.1", port)) as client:
         accepted, _ = first[0].accept()
         accepted.close()
         close(first)
         client.recv(1)
-        close(bind(keys(f"127.0.0.1:{port}")))
+        close(bound_to(f"127.0.0.1:{port}"))
 
 
 def test_an_address_of_another_machine_is_said_to_be_one() -> None:
     with pytest.raises(ListenFailed, match="this machine does not have that address"):
-        bind(keys("192.0.2.1:9470", "sesame"))
+        bound_to("192.0.2.1:9470", asks_token=True)
 
 
 def test_a_name_that_nobody_has_is_said_to_be_unknown() -> None:
     with pytest.raises(ListenFailed, match=r"no address is known for no-such-host\.invalid"):
-        bind(keys("no-such-host.invalid:9470", "sesame"))
+        bound_to("no-such-host.invalid:9470", asks_token=True)
 
 
 def test_an_address_that_others_reach_is_not_bound_without_a_token() -> None:
-    everywhere = Address("0.0.0.0", 0)  # noqa: S104 - it is refused
-    unguarded = ListenKeys.model_construct(address=everywhere, token=None, metrics_public=False)
     with pytest.raises(ListenFailed, match="needs a token"):
-        bind(unguarded)
+        bound_to("0.0.0.0:0")
 
 
 def test_an_address_that_others_reach_is_bound_with_a_token() -> None:
-    close(bind(keys("0.0.0.0:0", "sesame")))
+    close(bound_to("0.0.0.0:0", asks_token=True))
 
 
 def test_sockets_say_tcp_so_that_answers_do_not_wait_for_more_to_send() -> None:
-    bound = bind(keys("127.0.0.1:0"))
+    bound = bound_to("127.0.0.1:0")
     assert [one.proto for one in bound] == [socket.IPPROTO_TCP]
     close(bound)
