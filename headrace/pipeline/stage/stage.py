@@ -109,6 +109,13 @@ class Stage(GenServer):
     known what came of which.
     """
 
+    holds: int = 0
+    """How many events may wait here for others to come, where nothing lets them go after a time.
+
+    `__init__` may set it. A source that can have fewer under way than that, because it waits for what becomes of them,
+    may never send the one that would let them go.
+    """
+
     outputs: Sequence[str] = ()
     """The names of its outputs, where it has several: each event that it emits is then an `Output(name, event)`.
 

@@ -72,6 +72,7 @@ class Batch(ProducerConsumer[object, object]):
 
     def __init__(self, options: BatchOptions) -> None:
         self._options = options
+        self.holds = _most_held(options)
         self._open: dict[Hashable, _Open] = {}
         self._flushed: Family
         self._held: Family
@@ -163,6 +164,15 @@ class Batch(ProducerConsumer[object, object]):
 
     def _measure(self) -> None:
         self._held.set((), sum(len(one.events) for one in self._open.values()))
+
+
+def _most_held(options: BatchOptions) -> int:
+    """Return how many events wait in open batches at most, if no period flushes them; none takes less than 2 bytes."""
+    if options.period is not None:
+        return 0
+    bounds = [options.max_events, None if options.max_bytes is None else options.max_bytes // 2]
+    most = min(bound for bound in bounds if bound is not None)
+    return most if options.key is None else most * options.max_keys
 
 
 def _size(event: object, most: int) -> int:

@@ -110,3 +110,17 @@ async def test_an_event_without_a_key_fails_alone_and_its_source_hears_so() -> N
 def test_a_batch_needs_a_bound(options: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         BatchOptions.model_validate(options)
+
+
+@pytest.mark.parametrize(
+    ("options", "most"),
+    [
+        ({"max_events": 7}, 7),
+        ({"max_events": 7, "key": "event", "max_keys": 5}, 35),
+        ({"max_bytes": "100B"}, 50),
+        ({"max_bytes": "100B", "max_events": 20}, 20),
+        ({"max_events": 7, "period": "1s"}, 0),
+    ],
+)
+def test_a_batch_says_how_many_events_wait_in_it_without_a_time(options: dict[str, object], most: int) -> None:
+    assert batch(**options).holds == most
