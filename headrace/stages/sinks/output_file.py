@@ -19,9 +19,10 @@ class OutputFile:
         self._path = path
         self._called = "standard output" if path == STANDARD_OUTPUT else path
         self._file = -1
+        self._was_cut_off = False
 
     def open(self) -> None:
-        """Open the file; a last line that was left unfinished gets its line break. Raises `CannotOpen`."""
+        """Open the file; a line that was left unfinished gets its break with the next one. Raises `CannotOpen`."""
         try:
             if self._path == STANDARD_OUTPUT:
                 self._file = os.dup(1)
@@ -32,12 +33,17 @@ class OutputFile:
         except OSError as error:
             why = f"cannot be opened for writing ({error.strerror})"
             raise CannotOpen(self._called, why, "mend it, or name another in `path`") from None
-        if self._ends_within_a_line():
-            self.write(b"\n")
+        self._was_cut_off = self._ends_within_a_line()
 
     def write(self, data: bytes) -> None:
-        """Write all of `data`; raises `CannotWrite` or `ReaderGone`, and then a part may have been written."""
+        """Write all of `data`; raises `CannotWrite` or `ReaderGone`, and then a part may have been written.
+
+        What is written next begins on a line of its own all the same.
+        """
+        if self._was_cut_off and self._ends_within_a_line():
+            data = b"\n" + data
         rest = memoryview(data)
+        self._was_cut_off = True
         try:
             while rest:
                 try:
@@ -48,6 +54,7 @@ class OutputFile:
             if isinstance(error, BrokenPipeError) and self._path == STANDARD_OUTPUT:
                 raise ReaderGone from error
             raise CannotWrite(self._called, error.strerror or str(error)) from error
+        self._was_cut_off = False
 
     def sync(self) -> None:
         """Have all that was written outlast a power cut, where the file is one that can; raises `CannotWrite`."""
