@@ -8,6 +8,7 @@ from typing import Protocol
 from headrace.ground.errors import BadReturn, PoisonEvent
 from headrace.pipeline.acknowledgement.message import Message, as_messages
 from headrace.pipeline.acknowledgement.retry import retry_after
+from headrace.pipeline.executor.errors import ExecutorError
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.elsewhere import Elsewhere
 from headrace.pipeline.stage.failure import Failure
@@ -81,21 +82,23 @@ class ConcurrentHandler:
 
     def _fill(self, group: asyncio.TaskGroup) -> None:
         while self._running < self._work.limit:
-            flight = self._next()
-            if flight is None:
+            flights = self._next()
+            if not flights:
                 return
             self._running += 1
-            group.create_task(self._handle(flight))
+            group.create_task(self._handle(flights))
 
-    def _next(self) -> Flight | None:
+    def _next(self) -> list[Flight]:
+        """Return what is handled next: one event, or several by one call to an OS process; nothing when none waits."""
         if self._cancelled is not None:
-            return None
+            return []
         if not self._waiting:
             events = self._hand.more()
             if events is None:
-                return None
+                return []
             self._take(events)
-        return self._waiting.popleft()
+        count = self._work.share(len(self._waiting), self._failure.timeout_seconds)
+        return [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
 
     def _take(self, events: list[object]) -> None:
         for event in as_messages(events) if self._hand.is_acknowledged else events:
@@ -104,24 +107,27 @@ class ConcurrentHandler:
             self._waiting.append(flight)
             self._flights.append(flight)
 
-    async def _handle(self, first: Flight) -> None:
-        """Handle one event after another, as long as there are any."""
-        flight: Flight | None = first
+    async def _handle(self, flights: list[Flight]) -> None:
+        """Handle what is next, again and again, as long as there is anything."""
         try:
-            while flight is not None:
+            while flights:
                 since = self._hand.clock()
-                await self._fly(flight)
-                self._land(flight, self._hand.clock() - since)
-                flight = None if self._running > self._work.limit else self._next()
+                if len(flights) == 1:
+                    await self._fly(flights[0])
+                else:
+                    await self._fly_together(flights)
+                self._land(flights, self._hand.clock() - since)
+                flights = [] if self._running > self._work.limit else self._next()
         except asyncio.CancelledError as error:
             self._cancelled = error
             raise
         finally:
             self._running -= 1
 
-    def _land(self, flight: Flight, seconds: float) -> None:
-        flight.is_over = True
-        landed = [flight]
+    def _land(self, flights: Sequence[Flight], seconds: float) -> None:
+        for flight in flights:
+            flight.is_over = True
+        landed = list(flights)
         if self._work.is_ordered:
             landed = []
             while self._flights and self._flights[0].is_over:
@@ -132,18 +138,42 @@ class ConcurrentHandler:
     async def _fly(self, flight: Flight) -> None:
         """Try an event until it goes through or is given up."""
         FLIGHT.set(flight)
+        error = self._poison(flight.event) or await self._try(flight)
+        if error is not None:
+            await self._mend(flight, error)
+
+    async def _fly_together(self, flights: Sequence[Flight]) -> None:
+        """Try several events by one call; each that fails is mended by itself.
+
+        Where the OS process dies, or cannot do it, each is tried by itself: so the one that is to blame fails alone.
+        """
+        try:
+            made = await self._work.many([flight.data for flight in flights])
+        except ExecutorError:
+            self._counts.redelivered += len(flights)
+            for flight in flights:
+                await self._fly(flight)
+            return
+        for flight, one in zip(flights, made, strict=True):
+            failed = self._poison(flight.event) or one.error
+            if failed is None:
+                flight.outputs = self._outputs(one.output)
+            else:
+                await self._mend(flight, failed)
+
+    async def _mend(self, flight: Flight, error: BaseException) -> None:
+        """Try an event again that failed once, until it goes through or is given up."""
+        FLIGHT.set(flight)
         retry, attempt = self._failure.retry, 1
-        error = self._poison(flight.event)
-        while error is None or (retry is not None and retry.is_wanted(error, attempt) and not _is_final(error)):
-            if error is not None and retry is not None:
-                self._counts.redelivered += 1
-                await asyncio.sleep(retry.seconds(attempt, self._failure.chance(), retry_after(error)))
-                attempt += 1
-            error = await self._try(flight)
-            if error is None:
-                return
-        one = given_up(self._counts.stage, flight.event, error, attempt)
-        flight.outcome = await give_up([one], self._failure, self._counts)
+        failed: BaseException | None = error
+        while failed is not None and retry is not None and retry.is_wanted(failed, attempt) and not _is_final(failed):
+            self._counts.redelivered += 1
+            await asyncio.sleep(retry.seconds(attempt, self._failure.chance(), retry_after(failed)))
+            attempt += 1
+            failed = await self._try(flight)
+        if failed is not None:
+            one = given_up(self._counts.stage, flight.event, failed, attempt)
+            flight.outcome = await give_up([one], self._failure, self._counts)
 
     async def _try(self, flight: Flight) -> BaseException | None:
         """Handle an event once; return what it failed with, if it did."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, cast
@@ -11,6 +12,7 @@ from headrace.pipeline.executor.errors import CallOverdue
 from headrace.pipeline.executor.executor import Executor
 from headrace.pipeline.executor.process_executor import ProcessExecutor
 from headrace.pipeline.executor.thread_executor import ThreadExecutor
+from headrace.pipeline.stage.offloaded import Made, run_each
 from headrace.pipeline.stage.stage import Stage
 
 Place = Literal["inline", "thread", "subprocess"]
@@ -44,6 +46,12 @@ class Concurrency:
         return None
 
 
+CALL_SECONDS: Final = 0.01
+"""How long one call to an OS process is to take: a call and back costs 0.1 ms or more by itself."""
+
+MOST_AT_ONCE: Final = 64
+"""Events that go to an OS process by one call, and fail together where it dies."""
+
 PLAIN_CONCURRENCY: Final = Concurrency()
 
 _BLOCKS: Final = "a `def` on the loop holds it until it returns; make it an `async def`, or use executor thread"
@@ -62,6 +70,7 @@ class Elsewhere:
         self._handle: Callable[[list[object]], object] = getattr(stage, "handle_events")  # noqa: B009 - of either kind
         self._function = stage.offload() if how.place == "subprocess" else None
         self._one_to_one = stage.one_to_one
+        self._size = 1
         self._executor: Executor | None = None
         if how.place == "thread":
             self._executor = ThreadExecutor(how.limit, name=f"headrace-{stage.name}")
@@ -76,12 +85,38 @@ class Elsewhere:
             executor = self._executor if timeout_seconds is None else self._executor.within(timeout_seconds)
             if self._function is None:
                 return await executor.run(self._handle, [data])
+            since = time.perf_counter()
             result: object = await executor.run(self._function, data)
+            self._measured(time.perf_counter() - since)
         except CallOverdue:
             raise HandlerTimeout(self._name, cast("float", timeout_seconds)) from None
         if not self.emits:
             return None
         return [result] if self._one_to_one else result
+
+    def share(self, waiting: int, timeout_seconds: float | None) -> int:
+        """Return how many of the events that wait are best handled by one call: several, where that is quick."""
+        if self._function is None or timeout_seconds is not None:
+            return 1
+        return max(1, min(self._size, -(-waiting // self.limit)))
+
+    async def many(self, data: list[object]) -> list[Made]:
+        """Return what the function makes of several events, in an OS process. A death there is raised."""
+        if self._executor is None or self._function is None:
+            raise ValueError(self._name)
+        since = time.perf_counter()
+        made = await self._executor.run(run_each, self._function, data)
+        self._measured((time.perf_counter() - since) / len(data))
+        return [self._shaped(one) for one in made]
+
+    def _measured(self, seconds: float) -> None:
+        """Fit the number of events that go by one call to how long one takes; at most twice as many as before."""
+        self._size = max(1, min(MOST_AT_ONCE, 2 * self._size, int(CALL_SECONDS / max(seconds, 1e-9))))
+
+    def _shaped(self, made: Made) -> Made:
+        if made.error is not None or not self.emits:
+            return Made(None, made.error)
+        return Made([made.output]) if self._one_to_one else made
 
     async def _inline(self, data: object, timeout_seconds: float | None) -> object:
         returned = self._handle([data])

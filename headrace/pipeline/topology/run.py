@@ -187,7 +187,9 @@ class Run:
         )
         for name in () if is_awaited else unread(consumers, ended):
             process = self.processes[name]
-            if not isinstance(process, ConsumerProcess) and not process.is_draining and not self._is_read(process):
+            if isinstance(process, ConsumerProcess) or process.is_draining or process.outlet.is_closed:
+                continue
+            if not self._is_read(process):
                 LOG.warning("stage %r completes: all that took its events have ended", name)
                 process.drain()
         if all(name in ended for name, process in self.processes.items() if isinstance(process, ProducerProcess)):

@@ -17,7 +17,8 @@ from headrace.pipeline.acknowledgement.retry import Retry
 from headrace.pipeline.executor.errors import WorkerDied
 from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.pipeline.stage.elsewhere import Concurrency
+from headrace.pipeline.stage.elsewhere import Concurrency, Elsewhere
+from headrace.pipeline.stage.offloaded import Made
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo
@@ -279,6 +280,36 @@ async def test_os_processes_run_functions_and_the_death_of_one_fails_its_event_a
     assert [(one.data, type(one.error)) for one in aside.kept] == [(3, ValueError), (5, WorkerDied)]
     if isinstance(origin, Told):
         assert origin.outcomes() == [SET_ASIDE if number in {3, 5} else DONE for number in NUMBERS]
+
+
+@pytest.mark.parametrize("retry", [None, Retry(2, backoff_seconds=0.0)])
+async def test_quick_events_go_several_at_a_time_and_who_is_to_blame_fails_alone(
+    retry: Retry | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
+    calls: list[int] = []
+    many = Elsewhere.many
+
+    async def counted(work: Elsewhere, data: list[object]) -> list[Made]:
+        calls.append(len(data))
+        return await many(work, data)
+
+    monkeypatch.setattr(Elsewhere, "many", counted)
+    aside, origin, sink = Aside(), Told(500), Kept()
+    topology = Topology()
+    topology.set_aside = aside
+    topology.add("source", lambda: origin)
+    said = StageSettings(concurrency=Concurrency(2, "subprocess"), retry=retry)
+    topology.add("middle", Offloads, subscribe_to="source", settings=said)
+    topology.add("sink", lambda: sink, subscribe_to="middle")
+    await topology.start()
+    assert (await topology.join()).is_fine
+    numbers = [n for n in range(1, 501) if n not in {3, 5}]
+    assert [pair[0] for pair in cast("list[tuple[int, int]]", sink.data)] == numbers
+    assert sorted((one.data, type(one.error)) for one in aside.kept) == [(3, ValueError), (5, WorkerDied)]
+    assert origin.outcomes() == [SET_ASIDE if n in {3, 5} else DONE for n in range(1, 501)]
+    assert sum(calls) > 400
+    assert max(calls) > 8
 
 
 async def test_a_sink_handles_several_too() -> None:
