@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 
-from benchmarks import jobs, jobs_idle, jobs_large, windows
+from benchmarks import gathering, jobs, jobs_idle, jobs_large, windows
 from benchmarks.chains import Work, calls, queues, stages
-from benchmarks.executors import inline, outside, round_trip_microseconds, start_seconds
+from benchmarks.executors import burning, inline, outside, round_trip_microseconds, start_seconds
 from benchmarks.fans import acknowledged, broadcast, fan_in, plain_tasks
 from benchmarks.measure import RUNS, Line, at_least, at_most, ratio
 from benchmarks.processes import (
@@ -29,6 +29,7 @@ from benchmarks.processes import (
 from benchmarks.shares import BY_DEMAND, BY_PARTITION, IN_TURN, one_queue, queues_by_partition, queues_in_turn, shared
 from benchmarks.single import command_seconds, latencies, slow_consumer
 from benchmarks.stages import AddOne, AddOneLater, Count, Ints, LooseInts, LoosePurchases, Purchases, SetField, Sum
+from headrace.pipeline.stage.elsewhere import Concurrency
 
 WINDOWS = ((1000, 500, 2_000_000), (100, 50, 500_000), (10, 5, 100_000), (1, 0, 20_000))
 
@@ -104,6 +105,7 @@ def machine() -> Iterator[Line]:
     yield from shares()
     yield from processes()
     yield from executors()
+    yield from gathering.lines()
     yield from windows.lines()
     found = asyncio.run(latencies())
     yield at_most("idle latency through 3 stages, p50", statistics.median(found), 30, "µs")
@@ -149,6 +151,10 @@ def processes() -> Iterator[Line]:
 def executors() -> Iterator[Line]:
     """Measure functions that run in OS processes."""
     yield at_least("1 ms calls in 2 OS processes, against inline", ratio(inline, partial(run, outside)), 1.7)
+    by_two = partial(run, partial(burning, Concurrency(2, "subprocess")))
+    yield at_least(
+        "map of 1 ms, executor subprocess on 2, against inline", ratio(partial(run, burning), by_two, FEW), 1.7
+    )
     trips = statistics.median(run(round_trip_microseconds) for _ in range(FEW))
     yield at_most("a call to an OS process and back", trips, None, "µs")
     starts = statistics.median(run(start_seconds) for _ in range(FEW))

@@ -5,11 +5,22 @@ import math
 import time
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 from benchmarks.measure import all_arrived
+from benchmarks.stages import Sum
 from headrace.pipeline.executor.process_executor import ProcessExecutor
+from headrace.pipeline.stage.elsewhere import PLAIN_CONCURRENCY, Concurrency
+from headrace.pipeline.stage.producer import Producer
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.pipeline.stage.settings import StageSettings
+from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.topology.topology import Topology
 
 CALLS = 400
+BURNT = 3000
+"""Events that a chain computes for: three seconds, of which the start of OS processes is a small part."""
+
 CALLERS = 4
 """Coroutines that call one after the other: two for each of two OS processes, so that none waits for work."""
 
@@ -82,3 +93,34 @@ async def _called(executor: ProcessExecutor, function: Callable[[int], int], ste
     async with asyncio.TaskGroup() as callers:
         for _ in range(CALLERS):
             callers.create_task(call())
+
+
+class Burn(ProducerConsumer[int, int]):
+    """Computes for a millisecond for each event."""
+
+    per_event = True
+    one_to_one = True
+
+    def offload(self) -> Callable[[Any], object]:
+        """Return what OS processes run."""
+        return compute
+
+    def handle_events(self, events: list[int]) -> list[int]:
+        """Return what comes of each."""
+        return [compute(event) for event in events]
+
+
+async def burning(concurrency: Concurrency = PLAIN_CONCURRENCY) -> float:
+    """Return the seconds of a chain in whose middle each event computes for a millisecond."""
+    steps, sink = steps_per_millisecond(), Sum()
+    topology = Topology()
+    topology.add("source", Producer.from_stream([steps] * BURNT))
+    said = StageSettings(concurrency=concurrency)
+    topology.add("middle", Burn, subscribe_to=SubscribeTo("source", 100, 50), settings=said)
+    topology.add("sink", lambda: sink, subscribe_to="middle")
+    start = time.perf_counter()
+    await topology.start()
+    await topology.join()
+    seconds = time.perf_counter() - start
+    all_arrived(sink.count, BURNT)
+    return seconds
