@@ -61,7 +61,15 @@ class Route(ProducerConsumer[object, Output]):
 
     def handle_events(self, events: list[object]) -> list[Output]:
         """Return them, each with its output."""
-        return [output for made in self.handle_each(events) for output in made]
+        try:
+            names = self._outputs_of(events)
+        except Exception:  # noqa: BLE001 - one at a time, each event that fails is told
+            return [output for made in self.handle_each(events) for output in made]
+        if self._default not in (FAIL, DISCARD):
+            return list(map(Output, names, events))
+        made = [Output(name, event) for name, event in zip(names, events, strict=True) if name != DISCARD]
+        self._discarded(len(events) - len(made))
+        return made
 
     def handle_each(self, events: list[object]) -> list[Sequence[Output]]:
         """Return each event alone, with its output, and nothing for one that goes by none."""
@@ -74,20 +82,36 @@ class Route(ProducerConsumer[object, Output]):
                 self.fail_at(position, error)
                 made.append(())
                 continue
-            if name == DISCARD:
-                discarded += 1
-                made.append(())
-            else:
-                made.append((Output(name, event),))
-        if discarded:
-            self.discard(discarded, UNROUTED)
+            discarded += name == DISCARD
+            made.append(() if name == DISCARD else (Output(name, event),))
+        self._discarded(discarded)
         return made
+
+    def _discarded(self, count: int) -> None:
+        if count:
+            self.discard(count, UNROUTED)
+
+    def _outputs_of(self, events: list[object]) -> list[str]:
+        """Return the output of each event, a whole column at a time. Raises where any of them fails."""
+        names = [self._default] * len(events)
+        rest = list(range(len(events)))
+        for name, wants in self._wants:
+            wanted = wants.column([events[position] for position in rest])
+            for position, is_wanted in zip(rest, wanted, strict=True):
+                if is_wanted:
+                    names[position] = name
+            rest = [position for position, is_wanted in zip(rest, wanted, strict=True) if not is_wanted]
+        if rest and self._default == FAIL:
+            raise self._unwanted()
+        return names
 
     def _output_of(self, event: object) -> str:
         for name, wants in self._wants:
             if wants(event):
                 return name
         if self._default == FAIL:
-            why = f"no output of the route wants the event ({', '.join(self.outputs)}), and it has no `default`"
-            raise BadEvent(why)
+            raise self._unwanted()
         return self._default
+
+    def _unwanted(self) -> BadEvent:
+        return BadEvent(f"no output of the route wants the event ({', '.join(self.outputs)}), and it has no `default`")

@@ -53,7 +53,9 @@ class Whole(ProducerConsumer[Any, Any]):
         return Output("mars" if number == 4 else "odd" if number % 2 else "even", number)
 
 
-def graph(source: Any, stage: Any = Parity, count: int = 20, dispatcher: str = "broadcast") -> tuple[Topology, Any]:
+def graph(
+    source: Any, stage: Any = Parity, count: int | None = 20, dispatcher: str = "broadcast"
+) -> tuple[Topology, Any]:
     topology, origin = Topology(cancel="temporary"), source(count)
     topology.add("source", lambda: origin)
     topology.add("parity", stage, subscribe_to="source", settings=StageSettings(dispatcher))
@@ -224,3 +226,35 @@ async def test_an_output_is_not_called_as_a_stage_is() -> None:
     add(topology, "a", ODD)
     with pytest.raises(GraphError, match=r"there is a stage 'parity\.odd': rename one of them"):
         await topology.start()
+
+
+@EDGES
+async def test_a_drain_lets_all_that_is_under_way_through_the_outputs(source: Any) -> None:
+    topology, origin = graph(source, count=None)
+    odd, even = add(topology, "a", SubscribeTo("parity", 10, output="odd")), add(topology, "b", EVEN)
+    await topology.start()
+    await until(lambda: len(odd.data) > 1000)
+    assert (await topology.drain()).is_fine
+    assert sorted([*odd.data, *even.data], key=str) == sorted(range(1, origin.emitted + 1), key=str)
+    if isinstance(origin, Told):
+        assert set(origin.outcomes()) == {DONE}
+
+
+async def test_a_stage_that_crashes_has_its_outputs_again_and_loses_no_message() -> None:
+    crashes = [RuntimeError("once")]
+
+    class Crashes(Parity):
+        per_event = False
+
+        def handle_events(self, events: list[Any]) -> list[Any]:
+            if crashes and 2000 in map(data_of, events):
+                raise crashes.pop()
+            return [derived(event, *super(Crashes, self).handle_events([data_of(event)])) for event in events]
+
+    topology, origin = graph(Told, Crashes, count=5000)
+    odd, even = add(topology, "a", ODD), add(topology, "b", EVEN)
+    await topology.start()
+    await topology.join()
+    assert topology.snapshot().stages[1].restarts == 1
+    assert origin.outcomes() == [DONE] * 5000
+    assert set(map(str, [*odd.data, *even.data])) == set(map(str, range(1, 5001)))
