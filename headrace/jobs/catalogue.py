@@ -92,7 +92,9 @@ def _listed(modules: object) -> list[str | ModuleType]:
     listed: list[str | ModuleType] = []
     for one in [modules] if alone else cast("Iterable[object]", modules):
         if not isinstance(one, str | ModuleType):
-            advice = "modules or names of them, as in ['shop.workers']; workers themselves are put in a Catalogue([...])"
+            advice = (
+                "modules or names of them, as in ['shop.workers']; workers themselves are put in a Catalogue([...])"
+            )
             raise BadJobs(one, "workers", advice)
         listed.append(one)
     return listed

@@ -7,6 +7,7 @@ from typing import Generic, Protocol, TypeVar
 
 from headrace.jobs.errors import JobDropped, NoJob
 from headrace.jobs.job import Inserted, Job, NewJob
+from headrace.jobs.job_filter import JobFilter
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -43,6 +44,9 @@ class Enqueues(Protocol):
 
         Raises `ResultTimeout`, or another `JobsError` for a job that is gone, did not complete, or recorded nothing.
         """
+
+    async def cancel(self, which: JobFilter | int) -> list[int]:
+        """Call off jobs that have not ended, or one by its id; return the ids of those that were."""
 
 
 class Handle(Generic[T_co]):
@@ -86,6 +90,13 @@ class Handle(Generic[T_co]):
         if job is None:
             raise NoJob(self.id)
         return job
+
+    async def cancel(self) -> bool:
+        """Call the job off, also one that runs; return False where it had ended. Raises `JobDropped`.
+
+        On a conflict it is the job that was there.
+        """
+        return bool(await self._service.cancel(self.id))
 
     async def result(self, timeout_seconds: float | None = None) -> T_co:
         """Wait for the job's end and return what it returned, as its annotation has it: of a worker with `record=True`.

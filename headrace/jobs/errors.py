@@ -15,6 +15,7 @@
         ├── BadQueue              a name or a limit that no queue can have
         ├── QueueTaken            a queue that this process runs, and somebody else is to take
         ├── NotSqlite             a transaction of SQLite, and jobs that are kept elsewhere
+        ├── BadFilter             a filter of jobs that could fit none, or means nothing
         ├── BadTime               a time without a time zone, or what is no time
         ├── NoRunningJob          no job runs here
         ├── NoJob                 the store has no job of that number
@@ -147,6 +148,13 @@ class NotSqlite(JobsError):
             f"the jobs are kept in a {store}, which is no part of a transaction of SQLite: "
             "use enqueue, or keep them in the same SQLite file"
         )
+
+
+class BadFilter(JobsError):
+    """What is to say which jobs are meant says what no job has, or is no filter at all."""
+
+    def __init__(self, found: object, what: str, advice: str) -> None:
+        super().__init__(f"{what} {found!r:.100}: {advice}")
 
 
 class BadTime(JobsError):

@@ -1,10 +1,12 @@
 """Which jobs are meant: what a list, a count, or a change of many is about."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import cast
 
-from headrace.jobs.job import Job, State
+from headrace.jobs.errors import BadFilter
+from headrace.jobs.job import STATES, Job, State
 
 Scalar = str | int | float | bool | None
 """What a value in the args is compared with."""
@@ -12,7 +14,7 @@ Scalar = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """All that is named must fit. An empty collection fits nothing; None is not asked for.
+    """All that is named must fit. An empty collection fits nothing; None is not asked for. Raises `BadFilter`.
 
     `tags`: at least one of them is a tag of the job. `args`: the value at each path, such as "customer" or
     "customer.id", is that text, number, true, false or null; 1 is 1.0, and neither "1" nor true.
@@ -29,6 +31,27 @@ class JobFilter:
     before_id: int | None = None
     """Only what was inserted before that job: where the next page of a list begins."""
 
+    def __post_init__(self) -> None:
+        """Refuse what no job could ever have."""
+        _check_all("ids", self.ids, int)
+        for name, found in (("queues", self.queues), ("workers", self.workers), ("tags", self.tags)):
+            _check_all(name, found, str)
+        _check_all("states", self.states, str)
+        for state in self.states or ():
+            if state not in STATES:
+                like = get_close_matches(state, STATES, 1)
+                advice = f"did you mean {like[0]!r}?" if like else f"there are {', '.join(STATES)}"
+                raise BadFilter(state, "no job is ever in the state", advice)
+
+    @classmethod
+    def of(cls, which: "JobFilter | int") -> "JobFilter":
+        """Return a filter, also of one job's number. Raises `BadFilter` for what is neither."""
+        if isinstance(which, cls):
+            return which
+        if isinstance(which, int) and not isinstance(which, bool):
+            return cls(ids=frozenset({which}))
+        raise BadFilter(which, "no jobs are meant by", "hand in a job's number, or a JobFilter(...)")
+
     def matches(self, job: Job) -> bool:
         """Return whether the job is meant."""
         return (
@@ -41,6 +64,16 @@ class JobFilter:
             and all(_is_at(job.args, path, value) for path, value in self.args.items())
             and all(job.meta.get(key) == text for key, text in self.meta.items())
         )
+
+
+def _check_all(name: str, found: object, kind: type) -> None:
+    """Raise `BadFilter` unless it is a collection of that kind; a text is none, though it has letters."""
+    if found is None:
+        return
+    many = None if isinstance(found, str | bytes) or not isinstance(found, Collection) else found
+    if many is None or not all(isinstance(one, kind) and not isinstance(one, bool) for one in many):
+        allowed = "{17, 18}" if kind is int else "{'available'}" if name == "states" else "{'default'}"
+        raise BadFilter(found, f"a JobFilter cannot have {name} of", f"hand in a set, such as {allowed}")
 
 
 def _is_at(args: object, path: str, value: Scalar) -> bool:

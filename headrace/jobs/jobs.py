@@ -241,9 +241,12 @@ class Jobs:
         self._fit_threads()
         await self.store.change_queue(name, limit=limit)
 
-    async def cancel(self, which: JobFilter) -> list[int]:
-        """Call off jobs that have not ended; those that run here are ended at once, others within seconds."""
-        ids = await self.store.cancel(which)
+    async def cancel(self, which: JobFilter | int) -> list[int]:
+        """Call off jobs that have not ended, or one by its id; those that run here at once, others within seconds.
+
+        Return the ids of those that were. Raises `BadFilter` for what means no jobs.
+        """
+        ids = await self.store.cancel(JobFilter.of(which))
         for job_id in ids:
             for queue in self.queues.values():
                 queue.cancel(job_id, "it was cancelled while it ran")
@@ -252,12 +255,13 @@ class Jobs:
                 self._settling.changed(groups_of(job.meta))
         return ids
 
-    async def retry(self, which: JobFilter) -> list[int]:
-        """Run jobs once more that have ended, or wait; return the ids of those that will.
+    async def retry(self, which: JobFilter | int) -> list[int]:
+        """Run jobs once more that have ended, or wait, or one by its id; return the ids of those that will.
 
-        Steps of a workflow run in its order: what was called off after one of them waits for it again.
+        Steps of a workflow run in its order: what was called off after one of them waits for it again. Raises
+        `BadFilter`.
         """
-        return await rerun(self.store, which)
+        return await rerun(self.store, JobFilter.of(which))
 
     def take(self, name: str, execute: Execute) -> JobQueue:
         """Return a queue for somebody who runs its jobs himself, by `execute`, whatever their workers.

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from headrace.jobs.job import Inserted, Job, NewJob
+from headrace.jobs.job_filter import JobFilter
 from tests.fakes.job_records import NOON
 
 
@@ -41,6 +42,9 @@ class ListService:
 
     async def result(self, job_id: int, timeout_seconds: float | None) -> object:
         return self._results[job_id]
+
+    async def cancel(self, which: JobFilter | int) -> list[int]:
+        return []
 
     def _insert(self, job: NewJob) -> Inserted | None:
         if job.worker in self._dropped:
