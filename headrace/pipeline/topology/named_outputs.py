@@ -78,8 +78,8 @@ def _output(consumer: str, to: SubscribeTo, specs: Mapping[str, StageSpec]) -> s
 def output_fault(output: str | None, names: Sequence[str]) -> str | None:
     """Return what is wrong with the output that a subscription names; the stage has `names`.
 
-    >>> output_fault("ue", ["eu", "us"])
-    "it has no output 'ue'; did you mean 'eu'?"
+    >>> output_fault("europ", ["europe", "us"])
+    "it has no output 'europ'; did you mean 'europe'?"
     """
     if output is None:
         return f"it has several outputs: say which, one of {', '.join(names)}" if names else None
