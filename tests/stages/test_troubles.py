@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -40,3 +41,56 @@ def test_lines_that_a_full_disk_cut_off_spoil_no_other(tmp_path: Path) -> None:
     assert lines.count("10") == 2  # the second one is what there was room for of 100
     del lines[CUT_OFF_LINE]
     assert lines == [str(number) for number in range(1000)]
+
+
+def test_dead_letters_that_a_full_disk_refuses_have_failed_and_are_said_once(tmp_path: Path) -> None:
+    stages = """\
+  numbers: {type: generate, count: 3000}
+  bad: {type: map, subscribe_to: {stage: numbers, max_demand: 100}, set: {a: event.n}}
+  end: {type: discard, subscribe_to: bad}
+"""
+    top = f"dead_letters: sqlite:///{tmp_path}/dead.db\n"
+    told, logged = on_a_full_disk(tmp_path, stages, "never", 90_000, top)
+    assert told["failed"] == told["discarded"]["bad"]["error"] == 3000
+    said = [line for line in logged if "cannot set 50 events aside" in line]
+    assert len(said) == 1, logged
+    assert "nothing is half written" in said[0]
+    assert len(logged) < 10
+
+
+def test_rows_that_a_full_disk_refuses_are_written_once_there_is_room(tmp_path: Path) -> None:
+    stages = f"""\
+  numbers: {{type: generate, count: 20000}}
+  rows:
+    type: write_sql
+    subscribe_to: {{stage: numbers, max_demand: 100}}
+    database: "sqlite:///{tmp_path}/rows.db"
+    table: seen
+    columns: {{n: event}}
+    setup: create table if not exists seen (n integer)
+    {AGAIN}
+"""
+    told, _ = on_a_full_disk(tmp_path, stages, "again", 100_000)
+    assert told["is_fine"]
+    assert told["redelivered"]["rows"] >= 50
+    with sqlite3.connect(tmp_path / "rows.db") as connection:
+        rows = [number for (number,) in connection.execute("select n from seen")]
+    connection.close()
+    assert sorted(rows) == list(range(20000))  # each once: what was refused was not half written
+
+
+def test_a_buffer_on_disk_that_a_full_disk_stops_keeps_what_it_had_taken_in(tmp_path: Path) -> None:
+    stages = f"""\
+  numbers: {{type: generate, count: 20000, buffer: {{kind: sqlite, path: "{tmp_path}/buffer.db"}}}}
+  lines: {{type: write_lines, subscribe_to: {{stage: numbers, max_demand: 100}}, path: "{tmp_path}/out"}}
+"""
+    told, logged = on_a_full_disk(tmp_path, stages, "never", 100_000)
+    assert not told["is_fine"]
+    assert "nothing is half written" in told["reason"], logged
+    assert told["lost"] == sum(count for stage in told["discarded"].values() for count in stage.values())
+    accepted = told["received"]["numbers.kept"] - sum(told["discarded"]["numbers.kept"].values())
+    written = {int(line) for line in (tmp_path / "out").read_text().splitlines()}
+    with sqlite3.connect(tmp_path / "buffer.db") as connection:
+        left = {int(event) for (event,) in connection.execute("select event from headrace_buffer")}
+    connection.close()
+    assert len(written | left) >= accepted

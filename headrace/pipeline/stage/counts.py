@@ -22,6 +22,7 @@ class StageCounts:
 
     __slots__ = (
         "_has_said_overflow",
+        "_has_said_store",
         "_said",
         "discarded",
         "errors",
@@ -46,6 +47,7 @@ class StageCounts:
         self.keep_outputs: KeepLeft | None = None
         self._said: set[str] = set()
         self._has_said_overflow = False
+        self._has_said_store = False
 
     def discard(self, count: int, reason: str, *, is_silent: bool = False) -> None:
         """Count `count` events that go no further; the first overflow is said, unless `is_silent`."""
@@ -95,10 +97,24 @@ class StageCounts:
 
     def set_events_aside(self, errors: Sequence[BaseException]) -> None:
         """Count events that failed for good and are kept as dead letters, each with its error."""
+        if self._has_said_store:
+            self._has_said_store = False
+            LOG.info("stage %r can set events aside again", self.stage)
         self.set_aside += len(errors)
         self.discard(len(errors), "dead_lettered")
         for error in errors:
             self._say(error, "sets an event aside as a dead letter")
+
+    def cannot_set_aside(self, count: int, error: Exception) -> None:
+        """Say that the store takes no dead letters, once until it takes some again."""
+        if not self._has_said_store:
+            self._has_said_store = True
+            LOG.error(
+                "stage %r cannot set %d events aside (further ones are only counted, as failed): %s",
+                self.stage,
+                count,
+                error,
+            )
 
     def pass_on(self, errors: Sequence[BaseException]) -> None:
         """Count events that failed for good and go to the `errors` output, each with its error."""

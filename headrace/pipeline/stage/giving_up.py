@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from headrace.ground.errors import NoProcess
-from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message, settle
 from headrace.pipeline.stage.counts import StageCounts
@@ -39,7 +38,7 @@ async def give_up(many: Sequence[GivenUp], failure: Failure, counts: StageCounts
         try:
             await failure.set_aside([one.failed for one in many])
         except Exception as error:  # noqa: BLE001 - whatever a store raises, the events have failed
-            LOG.error("stage %r cannot set %d events aside: %s", counts.stage, len(many), error)
+            counts.cannot_set_aside(len(many), error)
         else:
             counts.set_events_aside(errors)
             return Outcome.SET_ASIDE

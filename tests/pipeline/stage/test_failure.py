@@ -144,7 +144,10 @@ async def test_a_store_that_takes_no_dead_letter_fails_the_events_and_says_why(
     path.topology.set_aside = Aside(OSError("the disk is full"))
     outcome = await path.run()
     assert outcome.events_failed == 1
-    assert "stage 'middle' cannot set 1 events aside: the disk is full" in caplog.text
+    assert (
+        "stage 'middle' cannot set 1 events aside (further ones are only counted, as failed): the disk is full"
+        in caplog.text
+    )
     path.outcomes(DONE, failed=[3])
 
 
