@@ -12,7 +12,7 @@ from headrace.jobs.arguments import Arguments
 from headrace.jobs.chain import chained
 from headrace.jobs.codec import Codec, Unfit
 from headrace.jobs.enqueues import Enqueues, Handle
-from headrace.jobs.errors import BadAnswer, NotBound
+from headrace.jobs.errors import BadAnswer, BadArguments, NotBound
 from headrace.jobs.job import KEEP_SECONDS, Inserted, Job, NewJob, after, to_text
 from headrace.jobs.running_job import DEADLINE, RunningJob
 from headrace.jobs.spans import time_at, time_in
@@ -117,6 +117,10 @@ class Worker(Generic[P, R_co, T_co]):
     async def enqueue_many(self, calls: Iterable[Sequence[object] | Mapping[str, object]]) -> list[Handle[T_co]]:
         """Keep many calls, each a tuple of arguments or a dict of them, in one transaction; all of them or none."""
         service = self._service()
+        if not isinstance(calls, Iterable):
+            raise BadArguments(
+                self.name, None, f"cannot be called with {type(calls).__name__}: give a list of its calls"
+            )
         jobs = [self._new(self.arguments.bound_of(call), None) for call in calls]
         inserted = await service.insert(jobs) if jobs else []
         name, restored = self.name, self.restored

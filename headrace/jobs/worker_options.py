@@ -191,9 +191,20 @@ def _is_seconds(value: object) -> bool:
     return is_span(value) and value > 0
 
 
+def _can_take(function: Callable[..., object], count: int) -> bool:
+    """Return whether a function can be called with so many arguments by place; of some of C nobody knows before."""
+    try:
+        inspect.signature(function).bind(*range(count))
+    except TypeError:
+        return False
+    except ValueError:  # it has no signature that could be read
+        return True
+    return True
+
+
 def _is_backoff(value: object) -> bool:
     if callable(value):
-        return not inspect.iscoroutinefunction(value)
+        return not inspect.iscoroutinefunction(value) and _can_take(value, 3)
     return value in {"oban", "sidekiq"} if isinstance(value, str) else value == 0 or _is_seconds(value)
 
 
@@ -206,14 +217,17 @@ _RULES: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     ),
     "tags": (_are_names, "a list of texts"),
     "timeout_seconds": (_is_seconds, "seconds above 0, or None for no limit"),
-    "backoff": (_is_backoff, '"oban", "sidekiq", seconds, or a def that gets attempt, error and job'),
+    "backoff": (_is_backoff, '"oban", "sidekiq", seconds, or a def that takes three: attempt, error, job'),
     "unique": (lambda value: isinstance(value, Unique | bool), "a Unique, True for its defaults, or None"),
     "name": (is_name, NAME),
     "aliases": (_are_names, f"a list of names, each {NAME}"),
     "executor": (lambda value: value in {"inline", "thread", "subprocess"}, '"inline", "thread" or "subprocess"'),
     "record": (lambda value: isinstance(value, bool), "True or False"),
     "record_limit_bytes": (_is_count, "a whole number of bytes from 1 on"),
-    "on_exhausted": (callable, "a function that gets the job and the error as text"),
+    "on_exhausted": (
+        lambda value: callable(value) and _can_take(value, 2),
+        "a function that takes two: the job, and its error as text",
+    ),
     "expires_in_seconds": (_is_seconds, "seconds above 0, or None for never"),
     "keep_seconds": (_is_seconds, "seconds above 0, or None for what the pruning says"),
     "chain": (

@@ -136,6 +136,17 @@ async def test_of_many_calls_none_is_kept_when_one_does_not_fit(service: ListSer
     assert service.jobs == []
 
 
+@pytest.mark.asyncio
+async def test_what_is_no_list_of_calls_is_refused(service: ListService) -> None:
+    for calls, found in ((5, "int"), (None, "NoneType"), (build, "Worker")):
+        with pytest.raises(BadArguments, match=f"worker '{build.name}' cannot be called with {found}: give a list of"):
+            await build.enqueue_many(calls)  # type: ignore[arg-type] # that is what is wrong
+    for text in ("7", {"sku": 7}):
+        with pytest.raises(BadArguments, match="cannot be called with str: give its arguments in a tuple or in a dict"):
+            await build.enqueue_many(text)
+    assert service.jobs == []
+
+
 def test_a_call_can_be_kept_with_no_loop_at_all(service: ListService) -> None:
     assert build.enqueue_sync(7).id == 1
 
@@ -299,6 +310,11 @@ def stars(*skus: int) -> None: ...
         (plain, {"timeout_seconds": float("inf")}, "timeout_seconds is inf"),
         (plain, {"backoff": "linear"}, 'backoff is \'linear\', and must be "oban", "sidekiq", seconds'),
         (plain, {"backoff": slow}, "backoff is <function slow"),
+        (plain, {"backoff": lambda: 1}, "backoff is <function .* a def that takes three: attempt, error, job"),
+        (plain, {"backoff": lambda attempt, error, job, more: 1}, "backoff is <function"),
+        (plain, {"backoff": lambda attempt, error, *, job: 1}, "backoff is <function"),
+        (plain, {"on_exhausted": lambda: 1}, "on_exhausted is .* takes two: the job, and its error as text"),
+        (plain, {"on_exhausted": lambda job, error, more: 1}, "on_exhausted is <function"),
         (plain, {"unique": "yes"}, "unique is 'yes', and must be a Unique"),
         (plain, {"executor": "ray"}, "executor is 'ray'"),
         (plain, {"record": 1}, "record is 1"),
@@ -333,6 +349,9 @@ def test_what_makes_no_worker_is_refused_where_it_is_decorated(
             "name": None,
         },
         {"backoff": 0},
+        {"backoff": lambda attempt, error, job, least=5: least, "on_exhausted": lambda job, error: None},
+        {"backoff": max, "on_exhausted": print},
+        {"on_exhausted": functools.partial(print, "given up")},
         {"backoff": lambda *_: 5, "unique": Unique(period_seconds=None), "executor": "subprocess"},
     ],
 )
