@@ -12,8 +12,12 @@ from headrace.ground.errors import HeadraceError
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.snapshot import TopologySnapshot
 
-_SAID: Final = frozenset({"filtered", "overflow", "error", "crash", "cancelled"})
+_SAID: Final = frozenset({"filtered", "duplicate", "sampled", "overflow", "error", "crash", "cancelled"})
 """Reasons to discard events that need no further word: a stage's very purpose, and what counts as failed or lost."""
+
+
+_KEPT: Final = {"dead_lettered": "kept as dead letters", "errors_output": "passed to an errors output"}
+"""What became of events that failed and are not lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,8 @@ class Ending:
 
 
 def _left_out(reason: str, count: int) -> str:
-    return f"{_events(count)} {'was' if count == 1 else 'were'} left out as {reason}"
+    fate = _KEPT.get(reason, f"left out as {reason}")
+    return f"{_events(count)} {'was' if count == 1 else 'were'} {fate}"
 
 
 def _refused(family: Family) -> str:
