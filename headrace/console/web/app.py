@@ -14,19 +14,15 @@ from headrace import __version__
 from headrace.config.jobs_build import registries_of
 from headrace.config.model import ListenKeys
 from headrace.config.pipeline import Pipeline
-from headrace.console.web.dead_letter_api import (
-    CANCEL_PATH,
-    DROP_PATH,
-    LIST_PATH,
-    ONE_PATH,
-    REPLAY_PATH,
-    DeadLetterApi,
-)
+from headrace.console.web.answer_values import OpenApiDocument
+from headrace.console.web.dead_letter_api import DeadLetterApi
 from headrace.console.web.door import TRUSTED, Door, rules
+from headrace.console.web.endpoint import Answer, Endpoint
 from headrace.console.web.exposition import Exposer
 from headrace.console.web.job_metrics import JobsProbe
+from headrace.console.web.openapi import document
 from headrace.console.web.readiness import readiness, with_jobs, with_letters
-from headrace.console.web.registry_api import PATH, Registries, RegistryApi
+from headrace.console.web.registry_api import Registries, RegistryApi
 from headrace.pipeline.topology.snapshot import TopologySnapshot
 from headrace.pipeline.topology.topology import Topology
 
@@ -36,6 +32,8 @@ headrace {version}: the pipeline {name} is {state}.
 /metrics  its numbers, for Prometheus
 /ready    whether every stage does its work
 /health   whether this process is alive
+
+/api/openapi.json  all that can be asked and said under /api
 """
 
 _REGISTRIES: Final = "\n/api/registry/NAME/KEY  PUT starts the work of a key, GET says what came of it; NAME: {names}\n"
@@ -55,6 +53,18 @@ class _Answers:
         self.exposer = Exposer(self._snapshot, self._probe, self.letters.counts)
         self.registry = RegistryApi(_registries(topology), lambda: topology.state == "running", mask)
 
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return all of /api: what is declared in one of these has its route, and is in the document."""
+        described = Endpoint(
+            name="openapi",
+            method="GET",
+            path="/api/openapi.json",
+            handler=self.openapi,
+            summary="Describe this API.",
+            answers={200: Answer("This document.", (OpenApiDocument,))},
+        )
+        return (described, *self.registry.endpoints(), *self.letters.endpoints())
+
     def _snapshot(self) -> TopologySnapshot | None:
         return None if self._topology.state == "new" else self._topology.snapshot()
 
@@ -64,6 +74,9 @@ class _Answers:
         names = ", ".join(sorted(_registries(topology)))
         text += _REGISTRIES.format(names=names) if names else ""
         return PlainTextResponse(text + (_LETTERS if topology.dead_letters is not None else ""))
+
+    async def openapi(self, _: Request) -> Response:
+        return JSONResponse(document(self.endpoints(), __version__))
 
     async def metrics(self, request: Request) -> Response:
         text = await self.exposer.scrape(request.headers.get("accept", ""))
@@ -105,16 +118,11 @@ async def listener_app(
         Route("/metrics", answers.metrics),
         Route("/health", answers.health),
         Route("/ready", answers.ready),
-        Route(PATH, answers.registry.get, methods=["GET"]),
-        Route(PATH, answers.registry.put, methods=["PUT"]),
-        Route(LIST_PATH, answers.letters.list, methods=["GET"]),
-        Route(ONE_PATH, answers.letters.show, methods=["GET"]),
-        Route(REPLAY_PATH, answers.letters.replay, methods=["POST"]),
-        Route(CANCEL_PATH, answers.letters.cancel, methods=["POST"]),
-        Route(DROP_PATH, answers.letters.drop, methods=["POST"]),
+        *(endpoint.route for endpoint in answers.endpoints()),
     ]
     app = Starlette(routes=routes, middleware=[Middleware(Door, rules(keys))])
     app.router.redirect_slashes = False
+    app.state.endpoints = answers.endpoints()
     try:
         yield app
     finally:

@@ -10,22 +10,27 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from headrace.console.letter_values import LIST_CHARACTERS, letter_values
+from headrace.console.web.answer_values import Changed, Letter, Letters
 from headrace.console.web.answers import Refusal, check_json, json_body, told
+from headrace.console.web.endpoint import Answer, Endpoint
 from headrace.ground.errors import HeadraceError
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetters, LetterCounts, LetterFilter
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.options import DurationField, RateField
 
-LIST_PATH: Final = "/api/dead-letters"
-ONE_PATH: Final = "/api/dead-letters/{number:int}"
-REPLAY_PATH: Final = "/api/dead-letters/replay"
-CANCEL_PATH: Final = "/api/dead-letters/cancel"
-DROP_PATH: Final = "/api/dead-letters/drop"
+PATH: Final = "/api/dead-letters"
 
 BODY_BYTES: Final = 64 * 1024
 """Some thousand numbers; whoever means more of them says what they have in common."""
 
 _EXAMPLE: Final = "curl -X POST -H 'content-type: application/json' -d '{\"stages\": [\"price\"]}'"
+
+_REFUSALS: Final = {
+    404: "The pipeline keeps no dead letters.",
+    503: "The run has not begun, or is over; or the store cannot be asked.",
+}
+
+_BAD_WORDS: Final = {422: "A word is wrong, or there is none of that name."}
 
 M = TypeVar("M", bound=BaseModel)
 W = TypeVar("W", bound="LetterWords")
@@ -73,6 +78,34 @@ class DeadLetterApi:
     def __init__(self, topology: Topology, mask: Callable[[str], str]) -> None:
         self._topology = topology
         self._mask = mask
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return what is answered here."""
+        return (
+            Endpoint(
+                name="list_dead_letters",
+                method="GET",
+                path=PATH,
+                handler=self.list,
+                summary="List dead letters, the newest first, without their tracebacks.",
+                query=ListWords,
+                answers={200: Answer("A page of letters.", (Letters,))},
+                refusals=_REFUSALS | _BAD_WORDS,
+            ),
+            Endpoint(
+                name="show_dead_letter",
+                method="GET",
+                path=f"{PATH}/{{number:int}}",
+                handler=self.show,
+                summary="Show all there is about one letter.",
+                words={"number": "The letter's `id`."},
+                answers={200: Answer("The letter.", (Letter,))},
+                refusals=_REFUSALS | {404: "There is no such letter, or the pipeline keeps none."},
+            ),
+            _change("replay", self.replay, "Have letters go again into the stages where they failed.", ReplayWords),
+            _change("cancel", self.cancel, "Have letters not replayed that wait for it.", LetterWords),
+            _change("drop", self.drop, "Delete letters for good.", LetterWords),
+        )
 
     async def list(self, request: Request) -> Response:
         """Return letters without their tracebacks: 200 with `total` and `letters`."""
@@ -164,6 +197,21 @@ class DeadLetterApi:
 _NO_LETTER: Final = LetterFilter(ids=frozenset({0}))
 
 _OPEN: Final = frozenset({"running", "draining"})
+
+
+def _change(
+    verb: str, handler: Callable[[Request], Awaitable[Response]], summary: str, body: type[LetterWords]
+) -> Endpoint:
+    return Endpoint(
+        name=f"{verb}_dead_letters",
+        method="POST",
+        path=f"{PATH}/{verb}",
+        handler=handler,
+        summary=summary,
+        body=body,
+        answers={200: Answer("How many letters were changed.", (Changed,))},
+        refusals=_REFUSALS | _BAD_WORDS,
+    )
 
 
 async def _changed(change: Awaitable[int]) -> Response:

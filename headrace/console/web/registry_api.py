@@ -7,7 +7,9 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from headrace.console.web.answer_values import Enqueued, FailedWork, FoundValue, Nothing, NoWork, PendingWork
 from headrace.console.web.answers import told
+from headrace.console.web.endpoint import Answer, Endpoint
 from headrace.ground.errors import HeadraceError
 from headrace.jobs.errors import BadArguments, NotBound
 from headrace.jobs.results import JobRegistry
@@ -20,7 +22,18 @@ BODY_BYTES: Final = 1024
 
 _STATUS: Final = {"found": 200, "failed": 200, "pending": 202, "not found": 404}
 
-Answer = Callable[[JobRegistry[..., object], object], Awaitable[Response]]
+_WORDS: Final = {
+    "name": "The registry's name, or that of its worker.",
+    "key": "The key: text, or JSON where the worker takes no text; what follows may have slashes.",
+}
+
+_REFUSALS: Final = {
+    404: "There is no registry of that name.",
+    422: "The worker cannot be called with that key.",
+    503: "The jobs are not open, take in nothing more, or their store cannot be asked.",
+}
+
+Work = Callable[[JobRegistry[..., object], object], Awaitable[Response]]
 Registries = Mapping[str, JobRegistry[..., object]]
 
 
@@ -31,6 +44,40 @@ class RegistryApi:
         self._registries = registries
         self._takes_in = takes_in
         self._mask = mask
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return what is answered here."""
+        return (
+            Endpoint(
+                name="add_key",
+                method="PUT",
+                path=PATH,
+                handler=self.put,
+                summary="Start the work of a key, unless it was started; it is not waited for.",
+                words=_WORDS,
+                body=Nothing,
+                is_body_needed=False,
+                answers={
+                    200: Answer("The work was started before.", (Enqueued,)),
+                    202: Answer("The work is enqueued.", (Enqueued,)),
+                },
+                refusals=_REFUSALS | {422: "The worker cannot be called with that key, or the body says something."},
+            ),
+            Endpoint(
+                name="find_key",
+                method="GET",
+                path=PATH,
+                handler=self.get,
+                summary="Say what is known of a key.",
+                words=_WORDS,
+                answers={
+                    200: Answer("The work is over.", (FoundValue, FailedWork)),
+                    202: Answer("The work is under way, or waits.", (PendingWork,)),
+                    404: Answer("Nobody has asked for that key.", (NoWork,)),
+                },
+                refusals=_REFUSALS,
+            ),
+        )
 
     async def put(self, request: Request) -> Response:
         """Start the work of a key, unless it was started: 202, or 200 where it was; it is not waited for."""
@@ -55,7 +102,7 @@ class RegistryApi:
         values = encoded(registry, await registry.find(key))
         return JSONResponse(values, _STATUS[str(values["state"])])
 
-    async def _answered(self, request: Request, answer: Answer) -> Response:
+    async def _answered(self, request: Request, answer: Work) -> Response:
         name = request.path_params["name"]
         registry = self._registries.get(name)
         if registry is None:

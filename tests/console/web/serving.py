@@ -6,18 +6,24 @@ from contextlib import asynccontextmanager
 
 import httpx2
 
+from headrace import __version__
 from headrace.config.model import ListenKeys
 from headrace.console.web.app import listener_app
 from headrace.console.web.listener import Listener
+from headrace.console.web.openapi import document
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.http_server.sockets import bind, port_of
+from tests.console.web.documented import Documented
 
 TOKEN = "sesame"  # noqa: S105 - it opens nothing but these tests
 
 
 @asynccontextmanager
 async def served(topology: Topology, **said: object) -> AsyncIterator[httpx2.AsyncClient]:
-    """Answer for a topology; `said` are keys of `listen:` beside the address."""
+    """Answer for a topology; `said` are keys of `listen:` beside the address.
+
+    What is answered under /api is held against the OpenAPI document.
+    """
     keys = ListenKeys.model_validate({"address": "127.0.0.1:0", **said})
     sockets = bind(keys.address, asks_token=keys.token is not None)
     base = f"http://127.0.0.1:{port_of(sockets[0])}"
@@ -25,6 +31,7 @@ async def served(topology: Topology, **said: object) -> AsyncIterator[httpx2.Asy
         listener = Listener(app, sockets)
         group.create_task(listener.serve())
         await listener.answers()
-        async with httpx2.AsyncClient(base_url=base) as client:
+        documented = Documented(document(app.state.endpoints, __version__))
+        async with httpx2.AsyncClient(base_url=base, event_hooks={"response": [documented.check]}) as client:
             yield client
         listener.should_exit = True

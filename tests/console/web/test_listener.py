@@ -43,6 +43,7 @@ async def test_ready_is_200_only_while_every_stage_runs() -> None:
         "ready": True,
         "pipeline": "shop",
         "state": "running",
+        "stalls": [],
         "stages": [
             {"stage": "numbers", "kind": "producer", "state": "running", "error": None},
             {"stage": "shelf", "kind": "consumer", "state": "running", "error": None},
