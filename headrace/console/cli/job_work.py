@@ -1,5 +1,6 @@
 """What the commands about jobs do."""
 
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
@@ -117,16 +118,31 @@ async def enqueue_job(target: Target, words: NewWords, *, as_json: bool) -> Exit
     args = named_values("NAME=VALUE", arguments)
     async with target.opened(imports=True) as jobs:
         job = _new(jobs, worker, args, words)
+        warning = await _doubt(jobs, job)
         (inserted,) = await jobs.insert([job])
+    if warning is not None:
+        print(f"headrace: {warning}", file=sys.stderr)
     number = None if inserted is None else inserted.id
     is_double = inserted is not None and inserted.is_conflict
     if as_json:
-        print_json({"exit_code": 0, "id": number, "is_conflict": is_double})
+        doubt = {} if warning is None else {"warning": warning}
+        print_json({"exit_code": 0, "id": number, "is_conflict": is_double, **doubt})
     elif number is None:
         show("a middleware dropped the job")
     else:
         show(f"job {number} is there already, and the same" if is_double else f"job {number} is enqueued")
     return ExitCode.FINE
+
+
+async def _doubt(jobs: Jobs, job: NewJob) -> str | None:
+    """Return what is to be said of a worker that neither the modules nor the jobs of the store know."""
+    is_known = jobs.catalogue.get(job.worker) is not None
+    if is_known or await jobs.store.has(JobFilter(workers=frozenset({job.worker}))):
+        return None
+    return (
+        f"no job in the store has the worker {job.worker!r} yet, and nobody checked its name and arguments: it waits "
+        "until some process has that worker; name the config with its module in place of the store to have them checked"
+    )
 
 
 def _new(jobs: Jobs, worker: str, args: dict[str, object], words: NewWords) -> NewJob:

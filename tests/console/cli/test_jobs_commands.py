@@ -204,3 +204,28 @@ def test_at_a_terminal_it_is_asked(folder: Path, answer: bytes, code: int, cance
     ended, asked = answered(folder, answer, "jobs", "cancel", "work.yaml", "--worker", "double")
     assert (ended, "3 jobs fit" in asked) == (code, True)
     assert ids("--state", "cancelled") == cancelled
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_worker_that_nobody_knows_is_warned_of_and_its_job_kept() -> None:
+    store = ("--store", "sqlite:///work.db")
+    slip = called("enqueue", *store, "duoble", "number=1")
+    assert (slip.exit_code, slip.stdout) == (0, "job 6 is enqueued\n")
+    assert slip.stderr.startswith(
+        "headrace: no job in the store has the worker 'duoble' yet, and nobody checked its name"
+    )
+    known = called("enqueue", *store, "double", "number=1")
+    assert (known.exit_code, known.stderr) == (0, "")
+    told_of = called("enqueue", *store, "treble", "number=1", "--json")
+    values = json.loads(told_of.stdout)
+    assert (values["id"], "'treble'" in values["warning"], "'treble'" in told_of.stderr) == (8, True, True)
+    checked = called("enqueue", "work.yaml", "sleep", "seconds=0")
+    assert (checked.exit_code, checked.stderr) == (0, "")
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_queue_that_cannot_be_called_so_is_refused() -> None:
+    for name in ("", "q" * 128):
+        result = called("enqueue", "work.yaml", "double", "number=1", "--queue", name)
+        assert (result.exit_code, "is no name of a queue: write text of 1 to 127" in result.stderr) == (2, True)
+    assert ids() == [5, 4, 3, 2, 1]
