@@ -32,7 +32,7 @@ BASES: Mapping[Kind, type] = {
 MODULE = "tests.fakes.job_workers"
 WORKER = f"{MODULE}.double"
 TABLE = "create table if not exists t (n int)"
-ENDLESS = {"receive_statsd", "take_jobs", "emit", "tick"}
+ENDLESS = {"receive_http", "receive_statsd", "take_jobs", "emit", "tick"}
 
 OF_SOME = {
     "headrace_pipeline_latency_seconds",  # of consumers, where events end
@@ -43,7 +43,11 @@ OF_SOME = {
     "batches_flushed",
     "batch_held_events",
     "dedupe_keys",
+    "merge_held_events",
     "delay_held_events",
+    "http_requests",
+    "http_connections",
+    "http_body_bytes",
 }
 
 
@@ -59,6 +63,7 @@ class Case:
 CASES = {
     "read_lines": Case("path: '{file}', decode: json"),
     "generate": Case("count: 10"),
+    "receive_http": Case("listen: '127.0.0.1:0'", passed=0),
     "receive_statsd": Case("listen: '127.0.0.1:0'", passed=0),
     "map": Case("set: {{n: event.n}}"),
     "filter": Case("where: event.n % 2 == 0", passed=5),
@@ -73,6 +78,7 @@ CASES = {
     "delay": Case("time: 1ms"),
     "flat_map": Case("each: '[event.n]'"),
     "route": Case("outputs: {{low: event.n < 5}}, default: discard", passed=5, output="low"),
+    "merge": Case("order_by: event.n"),
     "sample": Case("every: 5", passed=2),
     "throttle": Case("rate: 10000/s"),
     "validate": Case("schema: {{type: object, required: [n]}}"),

@@ -10,7 +10,7 @@ from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.application import apply_each, await_each, evaluate_each
 from headrace.stages.functions import Function
 from headrace.stages.options import FunctionField, refused
-from headrace.stages.transforms.merge import MergeField
+from headrace.stages.transforms.set_fields import MergeField
 
 
 class MapOptions(BaseModel):

@@ -1,70 +1,110 @@
-"""Merging: an event's own fields with those of a template put in, as a new dict, in one step of compiled code."""
+"""Makes one line of several, as they come, or in the order of a key by which each of them is in order."""
 
-import ast
-from collections.abc import Callable, Mapping
-from typing import Annotated, cast
+import asyncio
+from typing import Annotated, ClassVar, Final
 
-from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from headrace.ground.expressions import Expression, ExpressionError, compile_template
-from headrace.ground.expressions.expression import Part, assemble, prepare
-from headrace.ground.expressions.quick import new_names
-from headrace.stages.errors import BadEvent
-from headrace.stages.options import compiled, refused
+from headrace.ground.counts import Family, FamilySpec
+from headrace.pipeline.process.process import ExitReason
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.stage.subscription_handle import Side, SubscriptionHandle
+from headrace.stages.batches import data_of
+from headrace.stages.options import CountField, DurationField, ExpressionField, refused
+from headrace.stages.transforms.in_order import InOrder
+
+HELD: Final = FamilySpec("gauge", "merge_held_events", "Events that wait at a merge for those of other producers.")
+
+_LOOK: Final = "look"
 
 
-def compile_merge(fields: Mapping[str, object]) -> Expression:
-    """Return an expression whose value is a new dict: an event's own fields, with `fields` put in.
+class MergeOptions(BaseModel):
+    """In which order."""
 
-    The values are as in a template, and all of them read the event as it was. Twice as fast as a template's dict put
-    into a copy of the event. Raises `ExpressionError` as `compile_template` does.
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-    >>> half = compile_merge({"total": "event.total / 2", "seen": True})
-    >>> half({"sku": "a", "total": 8})
-    {'sku': 'a', 'total': 4.0, 'seen': True}
+    order_by: ExpressionField | None = Field(
+        default=None, description="A key by which each producer's events are in order; as they come without it."
+    )
+    max_wait: Annotated[DurationField, Field(gt=0)] | None = Field(
+        default=None, description="How long an event waits for a producer that is silent, as in 5s."
+    )
+    max_events: Annotated[CountField, Field(ge=1)] = Field(
+        default=10_000, description="How many wait at most; beyond, the least goes."
+    )
+
+    @model_validator(mode="after")
+    def _has_an_order(self) -> "MergeOptions":
+        if self.order_by is None and self.max_wait is not None:
+            raise refused("bad_value", "without `order_by` nothing waits: leave it out", path=["max_wait"])
+        return self
+
+
+class Merge(ProducerConsumer[object, object]):
+    """Passes events on. With `order_by` they wait until every producer that has not ended has brought one.
+
+    An event whose key cannot be told, or cannot be compared with the others, fails alone.
     """
-    names = new_names()
-    parts = {key: _part(key, value, names) for key, value in fields.items()}
-    quick = ast.Dict([None, *map(ast.Constant, parts)], [_event(), *(part.quick for part in parts.values())])
-    careful = {key: part.careful for key, part in parts.items()}
-    read = tuple(dict.fromkeys(name for part in parts.values() for name in part.fields))
-    return assemble(repr(dict(fields)), Part(quick, lambda event: _merged(event, careful), read), names)
 
+    Options: ClassVar[type[BaseModel]] = MergeOptions
 
-def _part(key: str, value: object, names: dict[str, object]) -> Part:
-    if isinstance(value, str):
-        try:
-            return prepare(value, names)
-        except ExpressionError as error:
-            raise error.within(key) from None
-    template = compile_template({key: value})
-    name = f"template{len(names)}"
-    names[name] = template
-    quick = ast.Subscript(ast.Call(ast.Name(name, ast.Load()), [_event()], []), ast.Constant(key), ast.Load())
-    return Part(quick, lambda event: cast("Mapping[str, object]", template(event))[key], template.fields)
+    def __init__(self, options: MergeOptions) -> None:
+        self._key = options.order_by
+        self._seconds = options.max_wait
+        self._lines = InOrder(options.max_events, options.max_wait)
+        self._held: Family
 
+    def init(self) -> None:
+        """Declare the metric."""
+        self._held = self.metrics.declare(HELD)
 
-def _event() -> ast.expr:
-    return ast.Name("event", ast.Load())
+    def handle_subscribe(self, side: Side, to: SubscribeTo, subscription: SubscriptionHandle) -> None:
+        """Wait for a producer from now on."""
+        if side == "producer":
+            self._lines.begin(subscription.producer)
 
+    def handle_cancel(self, kind: str, reason: ExitReason, subscription: SubscriptionHandle) -> list[object]:
+        """Wait for it no longer."""
+        if subscription.consumer != self.name:
+            return []
+        self._lines.end(subscription.producer)
+        return self._taken()
 
-def _merged(event: object, fields: Mapping[str, Callable[[object], object]]) -> object:
-    if not isinstance(event, Mapping):
-        why = f"`set` needs events that are mappings, and this one is of type {type(event).__name__}"
-        raise BadEvent(why)
-    return {**event, **{key: value(event) for key, value in fields.items()}}
+    def handle_events(self, events: list[object]) -> list[object]:
+        """Return what may go."""
+        if self._key is None:
+            return events
+        now, line = self._now(), self.source.producer
+        for event in events:
+            try:
+                self._lines.put(line, self._key(data_of(event)), event, now)
+            except Exception as error:  # noqa: BLE001 - it fails this event alone
+                self.fail_event(event, error)
+            else:
+                self.hold([event])
+        if self._seconds is not None:
+            self.send_after(self._seconds, _LOOK)
+        return self._taken()
 
+    def handle_info(self, message: object) -> list[object]:
+        """Return what has waited long enough."""
+        made = self._taken()
+        if self._seconds is not None and len(self._lines) and not made:
+            self.send_after(self._seconds, _LOOK)
+        return made
 
-def _merge(value: object) -> Expression:
-    if not isinstance(value, dict) or not value:
-        raise refused("bad_value", "it must be a mapping of fields to expressions")
-    return compiled(compile_merge, value)
+    def handle_complete(self) -> list[object]:
+        """Return all that waits."""
+        return self._released(self._lines.rest())
 
+    def _taken(self) -> list[object]:
+        return self._released(self._lines.take(self._now()))
 
-MergeField = Annotated[
-    Expression,
-    PlainValidator(_merge),
-    PlainSerializer(lambda merge: merge.text, when_used="json"),
-    WithJsonSchema({"type": "object"}),
-]
-"""A mapping of fields to expressions, to be put into a copy of each event."""
+    def _released(self, events: list[object]) -> list[object]:
+        self.release(events)
+        self._held.set((), len(self._lines))
+        return events
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
