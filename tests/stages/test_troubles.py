@@ -1,13 +1,30 @@
 """What stages do when things go wrong around them: full disks, sinks that are down or hang, clocks that jump."""
 
+import asyncio
 import json
 import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
+from errno import ECONNREFUSED
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
+from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.pipeline.acknowledgement.retry import Retry
+from headrace.pipeline.stage.consumer import Consumer
+from headrace.pipeline.stage.elsewhere import Concurrency
+from headrace.pipeline.stage.producer import Producer
+from headrace.pipeline.stage.settings import StageSettings
+from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.topology.topology import Topology
+from headrace.stages.batches import data_of
+from tests.fakes.acknowledged_stages import Told
+from tests.fakes.flow_stages import Numbers
+from tests.fakes.jumping import jumped
 from tests.house.tree import ROOT
 
 FULL_DISK: Final = ROOT / "tests" / "fakes" / "full_disk_child.py"
@@ -94,3 +111,49 @@ def test_a_buffer_on_disk_that_a_full_disk_stops_keeps_what_it_had_taken_in(tmp_
         left = {int(event) for (event,) in connection.execute("select event from headrace_buffer")}
     connection.close()
     assert len(written | left) >= accepted
+
+
+class Down(Consumer[Any]):
+    """A sink that cannot be reached until a time, and keeps the data of what it gets from then on."""
+
+    def __init__(self, until_seconds: float) -> None:
+        self.until_seconds = until_seconds
+        self.tries = 0
+        self.data: list[Any] = []
+
+    async def handle_events(self, events: list[Any]) -> None:
+        self.tries += 1
+        if asyncio.get_running_loop().time() < self.until_seconds:
+            raise ConnectionRefusedError(ECONNREFUSED, "the sink is down")
+        self.data += map(data_of, events)
+
+
+class DownEach(Down):
+    """The same, with one event at a time."""
+
+    per_event = True
+
+
+@pytest.mark.parametrize(("shape", "concurrency"), [(Down, 1), (DownEach, 1), (DownEach, 4)])
+@pytest.mark.parametrize("source", [Numbers, Told])
+def test_a_sink_that_is_down_for_a_minute_gets_all_once_it_is_back(
+    source: Callable[[int], Producer[Any]], shape: type[Down], concurrency: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        topology, origin, sink = Topology(), source(200), shape(60.0)
+        settings = StageSettings(retry=Retry(40, 0.1, 10.0), concurrency=Concurrency(concurrency))
+        topology.add("numbers", lambda: origin)
+        topology.add("sink", lambda: sink, subscribe_to=SubscribeTo("numbers", 20, 10), settings=settings)
+        await topology.start()
+        assert (await topology.join()).is_fine
+        assert sorted(sink.data) == list(range(1, 201))
+        stage = topology.snapshot().stages[1]
+        assert stage.redelivered >= 3
+        assert sink.tries < 200 + 40 * 40  # the waits grow
+        if isinstance(origin, Told):
+            assert origin.outcomes() == [Outcome.DONE] * 200
+
+    jumped(main())
+    said = [record.getMessage() for record in caplog.records if "the sink is down" in record.getMessage()]
+    assert len(said) == 1
+    assert said[0].startswith("stage 'sink' tries an event again (further ones that fail alike are only counted): Conn")

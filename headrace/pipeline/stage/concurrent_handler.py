@@ -167,7 +167,7 @@ class ConcurrentHandler:
         retry, attempt = self._failure.retry, 1
         failed: BaseException | None = error
         while failed is not None and retry is not None and retry.is_wanted(failed, attempt) and not _is_final(failed):
-            self._counts.redelivered += 1
+            self._counts.try_again([failed])
             await asyncio.sleep(retry.seconds(attempt, self._failure.chance(), retry_after(failed)))
             attempt += 1
             failed = await self._try(flight)

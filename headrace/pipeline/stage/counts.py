@@ -45,7 +45,7 @@ class StageCounts:
         self.families = Families()
         self.keep_left: KeepLeft | None = None
         self.keep_outputs: KeepLeft | None = None
-        self._said: set[str] = set()
+        self._said: dict[int, set[str]] = {logging.WARNING: set(), logging.ERROR: set()}
         self._has_said_overflow = False
         self._has_said_store = False
 
@@ -93,7 +93,13 @@ class StageCounts:
         """Count `count` events that failed with `error`, and say so once per class of error."""
         self.failed += count
         self.discard(count, "error")
-        self._say(error, "discards an event")
+        self._say(error, self.error(error), "discards an event")
+
+    def try_again(self, errors: Sequence[BaseException]) -> None:
+        """Count events that are tried again, each with what it failed with, and say so once per class of error."""
+        self.redelivered += len(errors)
+        for error in errors:
+            self._say(error, type(error).__name__, "tries an event again", logging.WARNING)
 
     def set_events_aside(self, errors: Sequence[BaseException]) -> None:
         """Count events that failed for good and are kept as dead letters, each with its error."""
@@ -103,7 +109,7 @@ class StageCounts:
         self.set_aside += len(errors)
         self.discard(len(errors), "dead_lettered")
         for error in errors:
-            self._say(error, "sets an event aside as a dead letter")
+            self._say(error, self.error(error), "sets an event aside as a dead letter")
 
     def cannot_set_aside(self, count: int, error: Exception) -> None:
         """Say that the store takes no dead letters, once until it takes some again."""
@@ -120,19 +126,21 @@ class StageCounts:
         """Count events that failed for good and go to the `errors` output, each with its error."""
         self.discard(len(errors), "errors_output")
         for error in errors:
-            self._say(error, "passes an event to its errors output")
+            self._say(error, self.error(error), "passes an event to its errors output")
 
-    def _say(self, error: BaseException, fate: str) -> None:
-        name = self.error(error)
-        if name not in self._said:
-            self._said.add(name)
-            place = origin(error)
-            LOG.error(
-                "stage %r %s (further ones that fail alike are only counted): %s: %s%s",
-                self.stage,
-                fate,
-                type(error).__name__,
-                error,
-                "" if place is None else f" ({place})",
-                exc_info=error if LOG.isEnabledFor(logging.DEBUG) else None,
-            )
+    def _say(self, error: BaseException, name: str, fate: str, level: int = logging.ERROR) -> None:
+        """Say what becomes of an event, unless one that failed alike was said to, at the same level."""
+        if name in self._said[level] or len(self._said[level]) > ERROR_TYPES_LIMIT:
+            return
+        self._said[level].add(name)
+        place = origin(error)
+        LOG.log(
+            level,
+            "stage %r %s (further ones that fail alike are only counted): %s: %s%s",
+            self.stage,
+            fate,
+            type(error).__name__,
+            error,
+            "" if place is None else f" ({place})",
+            exc_info=error if LOG.isEnabledFor(logging.DEBUG) else None,
+        )

@@ -168,10 +168,10 @@ class CarefulHandler(ABC):
                     over[position] = given_up(self._counts.stage, self.events[position], error, attempt)
             if retry is None or not again:
                 break
+            self._counts.try_again(list(again.values()))
             chance = self._failure.chance()
             await asyncio.sleep(max(retry.seconds(attempt, chance, retry_after(error)) for error in again.values()))
             attempt += 1
-            self._counts.redelivered += len(again)
             await self._try(list(again))
         outcome = await give_up(list(over.values()), self._failure, self._counts) if over else Outcome.DONE
         return self._finish({} if outcome is Outcome.DONE else dict.fromkeys(over, outcome))
