@@ -5,7 +5,9 @@ killed in between has lost nothing, and the next look finds what is left to do.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from functools import partial
 from itertools import islice
 from typing import Final, Protocol
 
@@ -13,10 +15,12 @@ from headrace.ground.errors import HeadraceError
 from headrace.jobs.batch_rules import CALLBACK_META, MEMBER_META, Standing, verdict_on_callbacks
 from headrace.jobs.failing import log_failure
 from headrace.jobs.groups import Group, groups_of
-from headrace.jobs.job import INCOMPLETE, Acknowledgement, Job, NewJob, State
+from headrace.jobs.job import INCOMPLETE, Acknowledgement, CalledOff, Completed, Job, NewJob, State
 from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.outcomes import is_given_up
+from headrace.jobs.step_graph import StepGraph, graph_of
 from headrace.jobs.verdict import Verdict, doubles_of
-from headrace.jobs.workflow_rules import verdict_on_steps
+from headrace.jobs.workflow_rules import verdict_on_next, verdict_on_steps
 
 MEMBER_LIMIT: Final = 100_000
 """Jobs of one workflow that are looked at."""
@@ -29,6 +33,12 @@ AT_ONCE: Final = 100
 
 AGAIN_SECONDS: Final = 1.0
 """How long it waits after a store that failed, before it tries again."""
+
+FEW: Final = 8
+"""So many steps before another are read at each look; of more it is first asked whether any has not ended yet."""
+
+KEPT_STEPS: Final = 20_000
+"""Steps of workflows of which it is kept what comes after them, about 300 bytes each; of one workflow all are."""
 
 _SUSPENDED: Final[frozenset[State]] = frozenset({"suspended"})
 _FAILED: Final[frozenset[State]] = frozenset({"cancelled", "discarded"})
@@ -71,18 +81,22 @@ async def settle(store: Settles, group: Group) -> set[Group]:
 
 async def settle_all(store: Settles, groups: Iterable[Group]) -> None:
     """Settle groups, many at a time, and all that are changed by that. Raises the store's first error."""
+    await _look_at_all(groups, partial(settle, store))
+
+
+async def _look_at_all(groups: Iterable[Group], look: Callable[[Group], Coroutine[None, None, set[Group]]]) -> None:
     waiting = set(groups)
     while waiting:
         some = list(islice(waiting, AT_ONCE))
         waiting.difference_update(some)
         if len(some) == 1:
-            waiting |= await settle(store, some[0])
+            waiting |= await look(some[0])
             continue
         failed: HeadraceError | None = None
         tasks: list[asyncio.Task[set[Group]]] = []
         try:
             async with asyncio.TaskGroup() as together:
-                tasks += [together.create_task(settle(store, group)) for group in some]
+                tasks += [together.create_task(look(group)) for group in some]
         except* HeadraceError as errors:
             failed = next(error for error in errors.exceptions if isinstance(error, HeadraceError))
         if failed is not None:
@@ -91,7 +105,14 @@ async def settle_all(store: Settles, groups: Iterable[Group]) -> None:
 
 
 async def _settle_workflow(store: Settles, group: Group) -> set[Group]:
-    steps = await store.find(JobFilter(meta=group.meta), MEMBER_LIMIT, is_newest_first=False)
+    return await _settle_steps(store, group, await _steps_of(store, group))
+
+
+async def _steps_of(store: Settles, group: Group) -> list[Job]:
+    return await store.find(JobFilter(meta=group.meta), MEMBER_LIMIT, is_newest_first=False)
+
+
+async def _settle_steps(store: Settles, group: Group, steps: Sequence[Job]) -> set[Group]:
     verdict = verdict_on_steps(steps, await _doubles(store, steps))
     await _apply(store, verdict)
     cancelled = set(verdict.cancel)
@@ -132,13 +153,63 @@ async def _apply(store: Settles, verdict: Verdict) -> None:
             await change(JobFilter(ids=frozenset(ids), states=_SUSPENDED))
 
 
+class _Graphs:
+    """The graphs of workflows whose steps end here, those that were used last, and looks along them."""
+
+    def __init__(self, store: Settles) -> None:
+        self._store = store
+        self._graphs: dict[Group, StepGraph] = {}
+        self._size = 0
+
+    async def look(self, group: Group, ended: AbstractSet[int] | None) -> set[Group]:
+        """Settle a group in which no more has changed than that these jobs have completed; None is whatever else."""
+        graph = self._graphs.pop(group, None)
+        self._size -= 0 if graph is None else graph.size
+        if ended is None or group.key != "workflow_id":
+            return await settle(self._store, group)
+        if graph is not None:
+            self._keep(group, graph)
+            return set() if await self._follow(graph, ended) else await settle(self._store, group)
+        if not await self._store.has(JobFilter(states=_SUSPENDED, meta=group.meta)):
+            return set()
+        steps = await _steps_of(self._store, group)
+        graph = graph_of(steps)
+        if graph is not None:
+            self._keep(group, graph)
+        return await _settle_steps(self._store, group, steps)
+
+    def _keep(self, group: Group, graph: StepGraph) -> None:
+        self._graphs[group] = graph
+        self._size += graph.size
+        while self._size > KEPT_STEPS and len(self._graphs) > 1:
+            self._size -= self._graphs.pop(next(iter(self._graphs))).size
+
+    async def _follow(self, graph: StepGraph, ended: AbstractSet[int]) -> bool:
+        """Let go of those right after the completed steps; return whether nothing else follows from them."""
+        ids = frozenset(graph.followers(ended))
+        held = await self._store.find(JobFilter(ids=ids, states=_SUSPENDED), len(ids)) if ids else []
+        needs = {graph.before.get(step.id, frozenset()) for step in held}
+        going = {
+            one for one in needs if len(one) > FEW and await self._store.has(JobFilter(ids=one, states=INCOMPLETE))
+        }
+        held = [step for step in held if graph.before.get(step.id, frozenset()) not in going]
+        if not held:
+            return True
+        before = frozenset().union(*(graph.before.get(step.id, frozenset()) for step in held))
+        verdict = verdict_on_next(held, await self._store.find(JobFilter(ids=before), len(before)))
+        if verdict is not None:
+            await _apply(self._store, verdict)
+        return verdict is not None
+
+
 class Settling:
     """Settles the groups of jobs that end in this process, as soon as they have."""
 
     def __init__(self, store: Settles) -> None:
-        self._store = store
+        self._graphs = _Graphs(store)
         self._running: dict[int, list[Group]] = {}
-        self._changed: dict[Group, None] = {}
+        self._changed: dict[Group, set[int] | None] = {}
+        """The groups that have, and their jobs that completed; None is all that may have changed."""
         self._is_at_work = False
         self._wake = asyncio.Event()
 
@@ -155,9 +226,14 @@ class Settling:
 
     def told(self, acknowledgements: Sequence[Acknowledgement]) -> None:
         """Hear of attempts whose ends the store has."""
-        if self._running:
-            for one in acknowledgements:
-                self.changed(self._running.pop(one.id, ()))
+        if not self._running:
+            return
+        for one in acknowledgements:
+            groups = self._running.pop(one.id, None)
+            if groups and isinstance(one.outcome, Completed):
+                self._completed(groups, one.id)
+            elif groups and (isinstance(one.outcome, CalledOff) or is_given_up(one.outcome)):
+                self.changed(groups)
 
     def changed(self, groups: Iterable[Group]) -> None:
         """Settle groups: some of their jobs were inserted, or have ended. Call it on the loop."""
@@ -165,17 +241,35 @@ class Settling:
             self._changed[group] = None
             self._wake.set()
 
+    def _completed(self, groups: Iterable[Group], job_id: int) -> None:
+        for group in groups:
+            ended = self._changed.setdefault(group, set())
+            if ended is not None:
+                ended.add(job_id)
+        self._wake.set()
+
+    async def _look(self, changed: dict[Group, set[int] | None], group: Group) -> set[Group]:
+        """Settle a group; what is looked at a second time has been changed by another one."""
+        return await self._graphs.look(group, changed.pop(group, None))
+
     async def run(self) -> None:
         """Settle what has changed, all of it at a time, until cancelled."""
         while True:
             await self._wake.wait()
             self._wake.clear()
-            changed, self._changed = self._changed, {}
             self._is_at_work = True
             try:
-                await settle_all(self._store, changed)
+                await self.settle()
             except Exception as error:  # noqa: BLE001 - without it no workflow would go on any more
                 log_failure(error, "workflows, batches and chains of jobs cannot go on, and are tried again")
                 await asyncio.sleep(AGAIN_SECONDS)
-                self.changed(changed)
             self._is_at_work = False
+
+    async def settle(self) -> None:
+        """Settle what has changed by now, all of it at a time; what fails has changed as before."""
+        changed, self._changed = self._changed, {}
+        try:
+            await _look_at_all(changed, partial(self._look, dict(changed)))
+        except BaseException:
+            self.changed(changed)
+            raise

@@ -40,6 +40,18 @@ def verdict_on_steps(steps: Sequence[Job], doubles: Mapping[int, State]) -> Verd
     return Verdict(release, cancel)
 
 
+def verdict_on_next(held: Sequence[Job], before: Sequence[Job]) -> Verdict | None:
+    """Return which of these suspended steps may run, where `before` are the steps that they come right after.
+
+    None is that one of them never will: what follows from that, only a look at all steps says.
+    """
+    states = {name_of(step): step.state for step in before}
+    outlooks = [(_outlook(step, states, {}), step.id) for step in held]
+    if any(outlook == "lost" for outlook, _ in outlooks):
+        return None
+    return Verdict([step_id for outlook, step_id in outlooks if outlook == "ready"])
+
+
 def name_of(step: Job) -> str:
     """Return the name of a step within its workflow."""
     return str(step.meta.get(NAME))

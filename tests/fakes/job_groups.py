@@ -6,7 +6,7 @@ from contextlib import suppress
 from headrace.jobs.groups import groups_of
 from headrace.jobs.job import Acknowledgement, CalledOff, Completed, Failed, Inserted, Job, NewJob, Outcome
 from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.settling import settle_all
+from headrace.jobs.settling import Settling, settle_all
 from headrace.jobs.stores.store import JobStore
 from tests.fakes.kept_jobs import ME
 
@@ -59,6 +59,7 @@ class StoreService:
 
     def __init__(self, store: JobStore) -> None:
         self.store = store
+        self.settling = Settling(store)
         self.running: dict[str, Job] = {}
         self.ran: list[str] = []
 
@@ -72,6 +73,7 @@ class StoreService:
         """Claim what may run; return the workers, or the names of steps, in the order of ids."""
         jobs = sorted(await self.store.claim(ME, count), key=lambda job: job.id)
         names = [str(job.meta.get("name") or job.args.get("n") or job.worker) for job in jobs]
+        self.settling.began(jobs)
         self.running.update(zip(names, jobs, strict=True))
         self.ran += names
         return names
@@ -79,6 +81,13 @@ class StoreService:
     async def end(self, name: str, outcome: Outcome = DONE, *, steps: int | None = None) -> None:
         """End what was claimed, and settle its groups; the process dies after so many `steps` of that."""
         job = self.running.pop(name)
-        await self.store.acknowledge(ME, [Acknowledgement(job.id, job.attempt, outcome)])
+        told = [Acknowledgement(job.id, job.attempt, outcome)]
+        await self.store.acknowledge(ME, told)
+        if steps is None:
+            self.settling.told(told)
+            await self.settling.settle()
+            return
         with suppress(Died):
-            await settle_all(self.store if steps is None else MortalStore(self.store, steps), groups_of(job.meta))
+            await settle_all(MortalStore(self.store, steps), groups_of(job.meta))
+        self.settling = Settling(self.store)  # another process goes on, and knows of nothing
+        self.settling.began(list(self.running.values()))
