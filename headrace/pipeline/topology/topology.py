@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self, TypeVar, get_args
 
@@ -22,7 +23,7 @@ from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.subscription import CancelMode
 from headrace.pipeline.topology.errors_output import with_errors_outputs
-from headrace.pipeline.topology.graph import hint
+from headrace.pipeline.topology.graph import KIND_WORDS, hint
 from headrace.pipeline.topology.handle import StageHandle, Target, target
 from headrace.pipeline.topology.link import StageCallbacks, StageSpec, emitting, ordered
 from headrace.pipeline.topology.named_outputs import with_named_outputs
@@ -130,9 +131,33 @@ class Topology:
         self._specs[name] = StageSpec(name, factory, first, subscriptions, settings, is_later=subscribe_to is None)
         return StageHandle(name, self._for_handle)
 
+    def replace(self, name: str, factory: Callable[[], Stage]) -> None:
+        """Put another stage of the same kind in the place of one, before the start: a test's source, a sink that keeps.
+
+        It has the former one's name, subscriptions and settings. Raises `GraphError` for an unknown name, another kind,
+        or a pipeline that was started.
+        """
+        self.stage(name)
+        if self._run is not None:
+            raise GraphError(name, "is replaced in a pipeline that was started: replace stages before")
+        former, first = self._specs[name], factory()
+        if not isinstance(first, Producer | ProducerConsumer | Consumer):
+            raise GraphError(name, f"is replaced by a {type(first).__name__}, which is no stage")
+        spec = replace(former, factory=factory, first=first)
+        if spec.kind != former.kind:
+            raise GraphError(name, f"is {KIND_WORDS[former.kind]}, and cannot be replaced by {KIND_WORDS[spec.kind]}")
+        self._specs[name] = spec
+
+    def is_made_by(self, name: str, kind: type) -> bool:
+        """Tell whether a stage's callbacks are of a class."""
+        return name in self._specs and isinstance(self._specs[name].first, kind)
+
     def stage(self, name: str) -> StageHandle[Stage]:
-        """Return the handle of a stage; raises `GraphError` when there is none of that name."""
-        if name not in self._specs:
+        """Return the handle of a stage; raises `GraphError` when there is none of that name.
+
+        Once started, an output that somebody takes is a stage of its own: `priced.errors`.
+        """
+        if name not in self._specs and (self._run is None or name not in self._run.processes):
             raise GraphError(name, f"does not exist; {hint(name, self._specs)}")
         return StageHandle(name, self._for_handle)
 

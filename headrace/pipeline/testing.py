@@ -1,0 +1,48 @@
+"""What tests of a pipeline need: a source that a test feeds, and that says what became of each event."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+from headrace.ground.errors import GraphError
+from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
+from headrace.pipeline.acknowledgement.message import NO_METADATA, Message
+from headrace.pipeline.stage.producer import Inbox
+from headrace.pipeline.topology.topology import Topology
+
+
+class TestSource(Inbox[Message[object]]):
+    """A source for tests (Broadway's DummyProducer): it emits what `push_test_message` hands in, and nothing else.
+
+    Put it in the place of a real one before the start: `pipeline.replace("orders", TestSource)`. All edges behind it
+    carry messages then, whatever the real source's do.
+    """
+
+    __test__: ClassVar[bool] = False
+    emits_messages = True
+
+
+async def push_test_message(
+    pipeline: Topology, source: str, data: object, metadata: Mapping[str, object] = NO_METADATA
+) -> Outcome:
+    """Push an event through a running pipeline from a source, and return what became of it and all that came of it.
+
+    Broadway's `test_message`. Raises `GraphError` where the stage is no `TestSource`, and `NoProcess` when it ended.
+    """
+    (outcome,) = await push_test_batch(pipeline, source, [data], metadata)
+    return outcome
+
+
+async def push_test_batch(
+    pipeline: Topology, source: str, batch: Iterable[object], metadata: Mapping[str, object] = NO_METADATA
+) -> list[Outcome]:
+    """Push events, in one list, as `push_test_message` does; return an outcome for each, in their order."""
+    handle = pipeline.stage(source)
+    if not pipeline.is_made_by(source, TestSource):
+        raise GraphError(
+            source, f'is no source for tests: say pipeline.replace("{source}", TestSource) before the start'
+        )
+    loop = asyncio.get_running_loop()
+    told = [(data, loop.create_future()) for data in batch]
+    await handle.emit([Message(data, metadata, Acknowledgement(outcome.set_result)) for data, outcome in told])
+    return [await outcome for _, outcome in told]
