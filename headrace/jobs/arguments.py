@@ -59,6 +59,12 @@ class Arguments:
         self._signature = _signature(function, worker)
         self._kept: _Shape | None = None
 
+    @property
+    def are_many(self) -> bool:
+        """Whether it may be given more than one; the running job is none of them."""
+        shape = self._kept or self._shape()
+        return len(shape.codecs) > 1 or shape.others is not None
+
     def check(self) -> None:
         """Read the annotations now. Raises `BadWorker` for one that names nothing, or that no JSON can hold."""
         self._shape()

@@ -2,12 +2,16 @@
 
 import json
 from collections.abc import Mapping
+from typing import cast
 
 from headrace.ground.expressions import Expression
 from headrace.jobs.errors import BadArguments, BadWorker
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.results import Answer, FailedResult, Found, JobRegistry, Pending
 from headrace.jobs.worker import AnyWorker
+
+Called = tuple[tuple[object, ...], dict[str, object]]
+"""With what a worker is called: by place, and by name."""
 
 
 def registry_of(jobs: Jobs, worker: str, expires_in_seconds: float | None = None) -> JobRegistry[..., object]:
@@ -43,7 +47,7 @@ class Key:
         self._key = key
         self._args = args
 
-    def __call__(self, event: object) -> tuple[tuple[object, ...], dict[str, object]]:
+    def __call__(self, event: object) -> Called:
         """Return with what the worker is called for an event: by place, and by name."""
         if self._key is not None:
             return (self._key(event),), {}
@@ -51,23 +55,37 @@ class Key:
         return (), {str(name): value for name, value in named.items()} if isinstance(named, Mapping) else {}
 
 
-def called_with(registry: JobRegistry[..., object], key: str) -> object:
-    """Return a key that came as text as the worker's first argument has it: the text itself, or else the JSON it is.
+def called_with(registry: JobRegistry[..., object], key: str) -> Called:
+    """Return with what the worker is called for a key that came as text: by place, and by name.
 
-    Raises `BadArguments`.
+    That is the text itself, or else the JSON it is, as the first argument; of a worker that takes several a JSON object
+    is its arguments by name. Raises `BadArguments`.
     """
+    named = _named(key) if registry.worker.arguments.are_many else None
+    if named is not None:
+        registry.new(**named)
+        return (), named
     try:
         registry.new(key)
     except BadArguments as error:
         refusal = error
     else:
-        return key
+        return (key,), {}
     try:
         value: object = json.loads(key)
         registry.new(value)
-    except (ValueError, BadArguments):
+    except (ValueError, RecursionError, BadArguments):
         raise refusal from None
-    return value
+    return (value,), {}
+
+
+def _named(key: str) -> dict[str, object] | None:
+    """Return the JSON object that a text is, or None."""
+    try:
+        value: object = json.loads(key) if key.lstrip().startswith("{") else None
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, object]", value) if isinstance(value, dict) else None
 
 
 def encoded(registry: JobRegistry[..., object], answer: Answer[object]) -> dict[str, object]:

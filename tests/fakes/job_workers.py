@@ -45,6 +45,11 @@ def triple(number: int) -> int:
     return number * 3
 
 
+@worker(record=True)
+async def times(text: str, count: int = 1) -> str:
+    return text * count
+
+
 @worker
 async def wait(key: str) -> None:
     BENCH.running += 1

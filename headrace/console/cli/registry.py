@@ -6,7 +6,8 @@ import typer
 
 File = Annotated[str, typer.Argument(help="The config file.", metavar="FILE")]
 Name = Annotated[str, typer.Argument(help="The registry's name, or that of its worker.", metavar="NAME")]
-Key = Annotated[str, typer.Argument(help="The key: text, or JSON where the worker takes no text.", metavar="KEY")]
+_KEY = 'The key: text, or JSON where the worker takes no text; {"a": 1, "b": 2} where it takes several arguments.'
+Key = Annotated[str, typer.Argument(help=_KEY, metavar="KEY")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 app = typer.Typer(no_args_is_help=True, help="Start the work of a key, and find its result.")

@@ -13,7 +13,7 @@ from headrace.console.web.endpoint import Answer, Endpoint
 from headrace.ground.errors import HeadraceError
 from headrace.jobs.errors import BadArguments, NotBound
 from headrace.jobs.results import JobRegistry
-from headrace.stages.registries import called_with, encoded
+from headrace.stages.registries import Called, called_with, encoded
 
 PATH: Final = "/api/registry/{name}/{key:path}"
 
@@ -24,7 +24,8 @@ _STATUS: Final = {"found": 200, "failed": 200, "pending": 202, "not found": 404}
 
 _WORDS: Final = {
     "name": "The registry's name, or that of its worker.",
-    "key": "The key: text, or JSON where the worker takes no text; what follows may have slashes.",
+    "key": "The key: text, or JSON where the worker takes no text; a JSON object of arguments where it takes several. "
+    "What follows may have slashes.",
 }
 
 _REFUSALS: Final = {
@@ -33,7 +34,7 @@ _REFUSALS: Final = {
     503: "The jobs are not open, take in nothing more, or their store cannot be asked.",
 }
 
-Work = Callable[[JobRegistry[..., object], object], Awaitable[Response]]
+Work = Callable[[JobRegistry[..., object], Called], Awaitable[Response]]
 Registries = Mapping[str, JobRegistry[..., object]]
 
 
@@ -94,12 +95,14 @@ class RegistryApi:
         """Say what is known of a key: 200 found or failed, 202 pending, 404 not found; the body has its `state`."""
         return await self._answered(request, self._find)
 
-    async def _add(self, registry: JobRegistry[..., object], key: object) -> Response:
-        handle = await registry.add(key)
+    async def _add(self, registry: JobRegistry[..., object], key: Called) -> Response:
+        places, named = key
+        handle = await registry.add(*places, **named)
         return JSONResponse({"job": handle.id, "is_conflict": handle.is_conflict}, 200 if handle.is_conflict else 202)
 
-    async def _find(self, registry: JobRegistry[..., object], key: object) -> Response:
-        values = encoded(registry, await registry.find(key))
+    async def _find(self, registry: JobRegistry[..., object], key: Called) -> Response:
+        places, named = key
+        values = encoded(registry, await registry.find(*places, **named))
         return JSONResponse(values, _STATUS[str(values["state"])])
 
     async def _answered(self, request: Request, answer: Work) -> Response:

@@ -12,6 +12,12 @@ from headrace.console.cli.main import make_app
 from tests.console.cli.command import run
 from tests.console.cli.job_files import write_files
 
+TIMES = """
+@worker(name="times", record=True)
+async def times(text: str, count: int = 1) -> str:
+    return text * count
+"""
+
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -116,3 +122,17 @@ def test_a_registry_may_have_a_name_of_its_own(folder: Path) -> None:
 def test_a_key_that_does_not_fit_is_refused() -> None:
     result = called("registry", "add", "work.yaml", "double", "seven")
     assert (result.exit_code, "number" in result.stderr) == (1, True)
+
+
+def test_a_key_of_several_arguments_is_an_object_of_them(folder: Path) -> None:
+    with (folder / "workers.py").open("a") as file:
+        file.write(TIMES)
+    key = '{"text": "ab", "count": 2}'
+    assert told("registry", "add", "work.yaml", "times", key)["is_conflict"] is False
+    assert told("registry", "find", "work.yaml", "times", key)["state"] == "pending"
+    assert told("registry", "find", "work.yaml", "times", "ab")["state"] == "not found"
+    jobs = told("jobs", "list", "work.yaml")["jobs"]
+    assert isinstance(jobs, list)
+    assert jobs[0]["args"] == {"text": "ab", "count": 2}
+    slip = called("registry", "add", "work.yaml", "times", '{"txt": "ab"}')
+    assert (slip.exit_code, "'text'" in slip.stderr) == (1, True)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -130,6 +131,22 @@ async def test_a_key_is_put_once_and_got_when_its_work_is_done() -> None:
     assert (first.status_code, first.json()["is_conflict"]) == (202, False)
     assert (again.status_code, again.json()) == (200, {"job": first.json()["job"], "is_conflict": True})
     assert (after.status_code, after.json()["value"]) == (200, 14)
+
+
+async def test_a_key_of_several_arguments_is_an_object_of_them() -> None:
+    path = f"/api/registry/{MODULE}.times"
+    named, short = quote('{"text": "a/b", "count": 2}', safe=""), quote('{"text": "c"}')
+    slip = quote('{"text": "c", "cuont": 2}')
+    async with running() as (pipeline, client):
+        first = await client.put(f"{path}/{named}", headers=JSON)
+        plain = await client.put(f"{path}/c", headers=JSON)
+        await until(ended(pipeline, 2))
+        values = [(await client.get(f"{path}/{key}")).json().get("value") for key in (named, "c")]
+        same = await client.put(f"{path}/{short}", headers=JSON)
+        bad = await client.put(f"{path}/{slip}", headers=JSON)
+    assert (first.status_code, plain.status_code, values) == (202, 202, ["a/ba/b", "c"])
+    assert (same.status_code, same.json()["is_conflict"]) == (200, True)
+    assert (bad.status_code, "did you mean 'count'?" in bad.json()["error"]) == (422, True)
 
 
 async def test_work_that_has_not_ended_is_pending() -> None:
