@@ -59,7 +59,15 @@ class Entrance:
     def room(self) -> int:
         """Return how many events would go in now: asked for and not owed, or buffered."""
         unmet = self._outlet.collect()
-        return max(0, self._limit - self._outlet.buffered()) + max(0, unmet - self._owed())
+        return self._free() + max(0, unmet - self._owed())
+
+    def own_room(self) -> int:
+        """Return how many events the stage itself could emit now, and none would be discarded."""
+        unmet = self._outlet.collect()
+        return self._free() + unmet
+
+    def _free(self) -> int:
+        return max(0, self._limit - self._outlet.buffered())
 
     def put_nowait(self, events: list[object]) -> None:
         """Emit all of the events, or none. Raises `BufferFull` without room, `NoProcess` once closed."""

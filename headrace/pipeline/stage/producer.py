@@ -11,7 +11,7 @@ from collections.abc import (
     Iterator,
 )
 from functools import partial
-from typing import Generic, TypeVar, cast
+from typing import Generic, Protocol, TypeVar, cast
 
 from headrace.ground.errors import MissingCallback, Unrecoverable
 from headrace.pipeline.stage.outputs import events_given
@@ -19,6 +19,14 @@ from headrace.pipeline.stage.pull import iterated
 from headrace.pipeline.stage.stage import Emits, Stage, Unbound
 
 Out = TypeVar("Out")
+
+
+class Produces(Emits, Protocol):
+    """The runtime's side of a producer."""
+
+    def room(self) -> int:
+        """Return how many events would be delivered or buffered now."""
+
 
 Emitted = Iterable[Out] | AsyncIterable[Out]
 """Events, oldest first: a list or another iterable at once, or a generator or async stream to be pulled."""
@@ -35,7 +43,7 @@ class Producer(Stage, Generic[Out]):
     emits_messages: bool = False
     """Whether the events are `Message`s, which are told what became of them."""
 
-    _runtime: Emits = cast("Emits", Unbound("emit_nowait(), complete() or info()"))
+    _runtime: Produces = cast("Produces", Unbound("emit_nowait(), complete() or info()"))
 
     def handle_demand(self, demand: int) -> Emitted[Out] | Awaitable[Emitted[Out]]:
         """Return events, at most `demand` of them; or a generator, kept and pulled for as many as are asked for.
@@ -81,6 +89,10 @@ class Producer(Stage, Generic[Out]):
     def estimate_buffered_count(self) -> int:
         """Return how many events wait for somebody to ask."""
         return self._runtime.estimate_buffered_count()
+
+    def room(self) -> int:
+        """Return how many events would be delivered or buffered now, for those that turn senders away beyond it."""
+        return self._runtime.room()
 
     def askers(self) -> dict[str, int]:
         """Return who misses events now, by name, and how many: who asks, where `handle_demand` wants to know."""

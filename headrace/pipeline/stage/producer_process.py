@@ -133,6 +133,10 @@ class ProducerProcess(StageProcess[Producer[object]]):
         """Return how many events wait for somebody to ask."""
         return self.outlet.buffered()
 
+    def room(self) -> int:
+        """Return how many events of its own would be delivered or buffered now."""
+        return self.entrance.own_room()
+
     def askers(self) -> dict[str, int]:
         """Return who misses events, and how many."""
         return self.outlet.askers()

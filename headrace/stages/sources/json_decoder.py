@@ -15,7 +15,7 @@ class JsonDecoder:
     """An event is the value in the line; a line of white space alone is none."""
 
     def __init__(self) -> None:
-        self._decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+        self._decoder = json.JSONDecoder(parse_constant=refuse_constant)
         self._mark = secrets.token_hex(MARK_BYTES)
 
     def decode(self, lines: list[Line], first_number: int) -> Decoded:
@@ -56,6 +56,7 @@ class JsonDecoder:
             raise NotDecodable(why) from None
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def refuse_constant(name: str) -> NoReturn:
+    """Refuse NaN and Infinity, which Python reads and JSON does not have."""
     why = f"JSON has no {name}"
     raise ValueError(why)

@@ -1,0 +1,85 @@
+"""What is told from the head of a request alone: who asks, for what, and whether it may go on."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from headrace.ground.units import format_size
+from headrace.stages.http_server.answer import Answer
+from headrace.stages.http_server.callers import host_name, shows_token
+
+TYPES: Final[dict[str, frozenset[str]]] = {
+    "json": frozenset({"application/json", "text/json"}),
+    "ndjson": frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"}),
+}
+"""The media types of what `decode` reads. No page of a browser may send one of them elsewhere unasked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a request; the names of `headers` in small letters, the path without its query."""
+
+    method: str
+    path: str
+    headers: tuple[tuple[str, str], ...]
+
+    def all_of(self, name: str) -> Iterable[str]:
+        """Return the values of a header."""
+        return [value for key, value in self.headers if key == name]
+
+    def value(self, name: str) -> str:
+        """Return the first value of a header, empty without one."""
+        return next(iter(self.all_of(name)), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What is let in: one path, one kind of body up to a size, and who calls this machine by one of `hosts`.
+
+    With a token, whoever shows it may call the machine by any name.
+    """
+
+    path: str
+    decode: str
+    max_body: int
+    hosts: frozenset[str]
+    token: bytes | None = None
+
+    def refusal(self, head: Head) -> Answer | None:
+        """Return why a request is not let in, if it is not."""
+        return self._refused_asker(head) or self._refused_place(head) or self._refused_body(head)
+
+    def too_large(self) -> Answer:
+        """Return the answer to a body that is larger than it may be."""
+        return Answer(413, f"The body is larger than {format_size(self.max_body)} (max_body): send it in pieces.")
+
+    def _refused_asker(self, head: Head) -> Answer | None:
+        if self.token is not None:
+            if shows_token(head.value("authorization"), self.token):
+                return None
+            why = "This listener asks for its token: send it as Authorization: Bearer TOKEN."
+            return Answer(401, why, (("www-authenticate", 'Bearer realm="headrace"'),))
+        host = host_name(head.all_of("host"))
+        if host is None:
+            return Answer(400, "The Host header must name this machine, as in 127.0.0.1:8080.")
+        if host not in self.hosts:
+            return Answer(421, "The Host header names another machine: ask for the address in `listen`.")
+        return None
+
+    def _refused_place(self, head: Head) -> Answer | None:
+        if head.path != self.path:
+            return Answer(404, f"Nothing is here: events go to {self.path}.")
+        if head.method != "POST":
+            return Answer(405, "Events are sent with POST.", (("allow", "POST"),))
+        return None
+
+    def _refused_body(self, head: Head) -> Answer | None:
+        if head.value("content-encoding").strip().lower() not in ("", "identity"):
+            return Answer(415, "The body is compressed: send it as it is.", (("accept-encoding", "identity"),))
+        kinds = TYPES[self.decode]
+        if head.value("content-type").partition(";")[0].strip().lower() not in kinds:
+            return Answer(415, f"The body must be {self.decode.upper()}: send Content-Type: {min(kinds)}.")
+        length = head.value("content-length")
+        if length.isdigit() and int(length) > self.max_body:
+            return self.too_large()
+        return None

@@ -1,0 +1,51 @@
+"""Events of the body of a request: all of them, or a sentence that says what is wrong."""
+
+import json
+from typing import Final, Literal
+
+from headrace.stages.http_server.answer import Answer
+from headrace.stages.sources.json_decoder import JsonDecoder, refuse_constant
+from headrace.stages.sources.line_splitter import BYTE_ORDER_MARK, LineSplitter
+
+Decode = Literal["json", "ndjson"]
+
+_JSON: Final = json.JSONDecoder(parse_constant=refuse_constant)
+
+
+def decode_body(body: bytes, decode: Decode, max_events: int) -> list[object] | Answer:
+    """Return the events in a body, or why it is refused as a whole.
+
+    JSON is one event, or a list of events; of NDJSON each line that is not blank is one.
+    """
+    return _json_events(body, max_events) if decode == "json" else _line_events(body, max_events)
+
+
+def _json_events(body: bytes, max_events: int) -> list[object] | Answer:
+    try:
+        value = _JSON.decode(body.removeprefix(BYTE_ORDER_MARK).decode())
+    except UnicodeDecodeError as error:
+        return Answer(400, f"The body is not UTF-8 (byte {error.start + 1}).")
+    except json.JSONDecodeError as error:
+        return Answer(400, f"The body is not JSON ({error.msg}, line {error.lineno}, column {error.colno}).")
+    except (ValueError, RecursionError) as error:
+        return Answer(400, f"The body is not JSON that can be read ({error}).")
+    events = value if isinstance(value, list) else [value]
+    return _too_many("events", max_events) if len(events) > max_events else events
+
+
+def _line_events(body: bytes, max_events: int) -> list[object] | Answer:
+    # Counted before they are made: millions of short lines would take much more memory than the body.
+    if body.removesuffix(b"\n").count(b"\n") >= max_events:
+        return _too_many("lines", max_events)
+    splitter = LineSplitter(max(1, len(body)))
+    decoded = JsonDecoder().decode([*splitter.split(body), *splitter.end()], 1)
+    if decoded.refused:
+        first = decoded.refused[0]
+        others = len(decoded.refused) - 1
+        more = f" (and {others} more lines)" if others else ""
+        return Answer(400, f"Line {first.number}: {first.why}{more}; none of the lines was taken.")
+    return decoded.events
+
+
+def _too_many(what: str, max_events: int) -> Answer:
+    return Answer(413, f"The body has more than {max_events} {what} (max_events): send it in pieces.")
