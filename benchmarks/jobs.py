@@ -124,9 +124,8 @@ def _of_mode(mode: Mode) -> Iterator[Line]:
         bound = 0.35 if table == _LIMIT else None
         yield at_least(f"no-op jobs, limit 100, {mode}, against {table}", against(theirs, ours), bound)
     filled = partial(jobs_runs.filled, total=TOTAL, mode=mode)
-    for table, how in ((_LIMIT, ""), (_BY_ROW, ", row by row")):
+    for table, how, bound in ((_BY_ROW, "", 0.6), (_LIMIT, " by one statement", None)):
         raw = partial(limit_filled, mode=mode, table=_TABLES[table])
-        bound = 0.6 if table == _LIMIT else None
         yield at_least(f"enqueue_many, {mode}, against raw inserts{how}", against(raw, filled), bound)
     enqueued = partial(jobs_runs.enqueued, total=TOTAL, mode=mode)
     found = against(partial(limit_enqueued, mode=mode), enqueued)
