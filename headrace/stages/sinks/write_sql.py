@@ -20,7 +20,9 @@ class WriteSqlOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    database: DatabaseField = Field(description="The URL of the database, as in sqlite:///var/shop.db.")
+    database: DatabaseField = Field(
+        description="The database: sqlite:///var/shop.db, or postgresql://user:password@host/shop."
+    )
     table: NameField = Field(description="The table, with its schema before a dot or not.")
     columns: dict[NameField, ExpressionField] = Field(
         min_length=1, description="Each column's value, an expression that reads the event."

@@ -23,7 +23,9 @@ class ReadSqlOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    database: DatabaseField = Field(description="The URL of the database, as in sqlite:///var/shop.db.")
+    database: DatabaseField = Field(
+        description="The database: sqlite:///var/shop.db, or postgresql://user:password@host/shop."
+    )
     query: str = Field(
         min_length=1,
         description="A select; with `cursor` it has a :after, as in: select * from t where id > :after order by id.",

@@ -1,5 +1,6 @@
 """Databases by their URL."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -7,10 +8,18 @@ from urllib.parse import urlsplit
 from headrace.ground.sqlite_url import parse_sqlite_url
 from headrace.stages.sql.database import Database
 from headrace.stages.sql.errors import BadDatabase
+from headrace.stages.sql.postgres_url import SCHEMES, is_postgres_url
 from headrace.stages.sql.sqlite_database import SqliteDatabase
 
-SHAPE: Final = "a database is written sqlite:///var/shop.db"
+SHAPE: Final = "a database is written sqlite:///var/shop.db or postgresql://user:password@host:5432/shop"
 SQLITE_SHAPE: Final = "a SQLite database is written sqlite:///var/shop.db, with a fourth slash before a full path"
+POSTGRES_SHAPE: Final = (
+    "a PostgreSQL database is written postgresql://user:password@host:5432/shop; / ? # @ : % in a password are written"
+    " %2F %3F %23 %40 %3A %25"
+)
+NO_DRIVER: Final = (
+    "a PostgreSQL database needs the package psycopg and its libpq: pip install 'headrace[postgres]' 'psycopg[binary]'"
+)
 
 
 def check_url(url: str) -> None:
@@ -19,17 +28,37 @@ def check_url(url: str) -> None:
         scheme = urlsplit(url).scheme
     except ValueError:
         raise BadDatabase(SHAPE) from None
-    if scheme != "sqlite":
+    if scheme in SCHEMES:
+        _check_postgres(url)
+    elif scheme == "sqlite":
+        _check_sqlite(url)
+    else:
         raise BadDatabase(SHAPE)
-    found = parse_sqlite_url(url)
-    if found is None or found.options or found.has_fragment:
-        raise BadDatabase(SQLITE_SHAPE)
 
 
 def database_of(url: str, setup: str | None = None) -> Database:
     """Return the database, not open yet; `setup` is run when it is. Raises `BadDatabase`."""
     check_url(url)
     found = parse_sqlite_url(url)
-    if found is None:
-        raise BadDatabase(SHAPE)
-    return SqliteDatabase(Path(found.path), setup)
+    return _postgres(url, setup) if found is None else SqliteDatabase(Path(found.path), setup)
+
+
+def _check_sqlite(url: str) -> None:
+    found = parse_sqlite_url(url)
+    if found is None or found.options or found.has_fragment:
+        raise BadDatabase(SQLITE_SHAPE)
+
+
+def _check_postgres(url: str) -> None:
+    if not is_postgres_url(url):
+        raise BadDatabase(POSTGRES_SHAPE)
+    if find_spec("psycopg") is None:
+        raise BadDatabase(NO_DRIVER)
+
+
+def _postgres(url: str, setup: str | None) -> Database:
+    try:
+        from headrace.stages.sql.postgres_database import PostgresDatabase  # noqa: PLC0415 - an optional driver
+    except ImportError:  # psycopg is there, and finds no libpq
+        raise BadDatabase(NO_DRIVER) from None
+    return PostgresDatabase(url, setup)

@@ -1,0 +1,169 @@
+"""A PostgreSQL database of a stage: one connection, made again once it is lost."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import JsonDumper
+
+from headrace.stages.sql.database import Row
+from headrace.stages.sql.errors import DatabaseFailed
+from headrace.stages.sql.postgres_url import shown
+from headrace.stages.sql.statements import Insert, parameters
+
+_CONNECT_SECONDS: Final = 10
+"""How long it waits for a server, unless the URL says."""
+
+_SETUP_LOCK: Final = 0x6865_6164
+"""Held while tables are made: PostgreSQL fails two who make the same one at once, `if not exists` or not."""
+
+_ROW_STATES: Final = ("22", "23", "44", "42804", "P0001")
+"""What is wrong with a row: its data, a constraint, a view's check, a type, or what a trigger raises."""
+
+_UNFIT: Final = (TypeError, ValueError, RecursionError)
+"""What has no text or JSON that could be sent."""
+
+_ADVICE: Final = "see that it can be reached, and that its tables and columns are there"
+
+
+class PostgresDatabase:
+    """The database at a URL, as libpq reads it. Dicts, lists and tuples are written as JSON."""
+
+    def __init__(self, url: str, setup: str | None = None) -> None:
+        """`setup` are statements that are run, in one transaction, whenever it has connected."""
+        self._url = url
+        self._setup = setup
+        self._connection: psycopg.AsyncConnection[DictRow] | None = None
+        self._is_open = False
+
+    @property
+    def called(self) -> str:
+        """What sentences call it: its URL without password and options."""
+        return shown(self._url)
+
+    async def open(self) -> None:
+        """Connect. When cancelled it is not connected."""
+        self._is_open = True
+        try:
+            await self._connected()
+        except psycopg.Error as error:
+            raise await self._failed(error) from None  # psycopg's own error may show the URL
+
+    async def write(self, insert: Insert, rows: Sequence[Sequence[object]]) -> dict[int, str]:
+        """Write all rows in one transaction; return why some were refused, by their place.
+
+        Cancelled, or when the connection is lost, it has written all or none: which of them, nobody knows if that was
+        while it committed.
+        """
+        text = insert.text("%s").encode()
+        try:
+            try:
+                return await self._write(text, rows)
+            except (psycopg.Error, *_UNFIT) as error:
+                if not _is_of_row(error):
+                    raise
+            return await self._write_each(text, rows)
+        except psycopg.Error as error:
+            raise await self._failed(error) from error
+        except BaseException:
+            await self._disconnect()
+            raise
+
+    async def read(self, query: str, values: Row) -> list[dict[str, object]]:
+        """Return the rows of a query."""
+        text, _ = parameters(query.replace("%", "%%"), lambda name: f"%({name})s")
+        try:
+            connection = await self._connected()
+            cursor = await connection.execute(text.encode(), values)
+            return await cursor.fetchall() if cursor.description else []
+        except psycopg.Error as error:
+            raise await self._failed(error) from error
+        except BaseException:
+            await self._disconnect()
+            raise
+
+    async def close(self) -> None:
+        """Disconnect."""
+        self._is_open = False
+        await self._disconnect()
+
+    async def _connected(self) -> psycopg.AsyncConnection[DictRow]:
+        if not self._is_open:
+            raise DatabaseFailed(self.called, "it is not open", "open it first")
+        if self._connection is None:
+            self._connection = await self._connect()
+        return self._connection
+
+    async def _connect(self) -> psycopg.AsyncConnection[DictRow]:
+        said = dict(parse_qsl(urlsplit(self._url).query))
+        seconds = said.get("connect_timeout", _CONNECT_SECONDS)
+        connection = await psycopg.AsyncConnection.connect(
+            self._url,
+            autocommit=True,
+            row_factory=dict_row,
+            connect_timeout=seconds,
+            fallback_application_name="headrace",
+        )
+        try:
+            for kind in (dict, list, tuple):
+                connection.adapters.register_dumper(kind, JsonDumper)
+            if self._setup is not None:
+                async with connection.transaction():
+                    await connection.execute("select pg_advisory_xact_lock(%s)", [_SETUP_LOCK])
+                    await connection.execute(self._setup.encode())
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    async def _write(self, text: bytes, rows: Sequence[Sequence[object]]) -> dict[int, str]:
+        connection = await self._connected()
+        async with connection.transaction(), connection.cursor() as cursor:
+            await cursor.executemany(text, rows)
+        return {}
+
+    async def _write_each(self, text: bytes, rows: Sequence[Sequence[object]]) -> dict[int, str]:
+        connection = await self._connected()
+        refused: dict[int, str] = {}
+        async with connection.transaction():
+            # Else a constraint that is deferred would refuse, at the end, all rows or none.
+            await connection.execute("set constraints all immediate")
+            for place, row in enumerate(rows):
+                try:
+                    async with connection.transaction():
+                        await connection.execute(text, row)
+                except (psycopg.Error, *_UNFIT) as error:
+                    if not _is_of_row(error):
+                        raise
+                    refused[place] = _why(error)
+        return refused
+
+    async def _failed(self, error: psycopg.Error) -> DatabaseFailed:
+        if self._connection is None and isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None:
+            return DatabaseFailed(self.called, "its URL says what libpq does not know", "see the options behind its ?")
+        if self._connection is not None and self._connection.closed:
+            await self._disconnect()
+        return DatabaseFailed(self.called, _why(error), _ADVICE)
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(psycopg.Error):  # it is lost already
+                await connection.close()
+
+
+def _is_of_row(error: Exception) -> bool:
+    if not isinstance(error, psycopg.Error):
+        return True
+    if error.sqlstate is not None:
+        return error.sqlstate.startswith(_ROW_STATES)
+    return isinstance(error, psycopg.DataError | psycopg.ProgrammingError)  # psycopg has no text for a value
+
+
+def _why(error: Exception) -> str:
+    """Return the error in one line, without the detail in which PostgreSQL shows values."""
+    said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return " ".join((said or str(error)).split()) or type(error).__name__
