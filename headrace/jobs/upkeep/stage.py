@@ -8,7 +8,10 @@ STAGE_LIMIT: Final = 500
 """Jobs that one transaction makes available at most, so that no claim waits for long."""
 
 STAGE_SECONDS: Final = 0.9
-"""How long it is not looked at most: what another OS process schedules, a clock that was set. Jobs start ≤ 1 s late."""
+"""How long it is not looked at most: what another OS process schedules, a clock that was set.
+
+Jobs of this process start at most so late, those of others one look of their queues later.
+"""
 
 
 class Stages(Protocol):
