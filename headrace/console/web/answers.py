@@ -1,9 +1,13 @@
 """What endpoints that take JSON have in common: the body they read, and the sentence with which they refuse."""
 
 import json
+from typing import TypeVar
 
+from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class Refusal(Exception):
@@ -37,3 +41,14 @@ async def json_body(request: Request, most_bytes: int) -> object:
     except (ValueError, RecursionError):
         pass
     raise Refusal(400, "the body is no JSON")
+
+
+def checked(model: type[M], value: object, status: int) -> M:
+    """Return checked words. Raises `Refusal` with `status`, which names the first that is wrong."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        refusal = Refusal(status, f"{where}: {first['msg']}" if where else first["msg"])
+    raise refusal

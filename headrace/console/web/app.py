@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from headrace import __version__
+from headrace.config.copies import copy_names
 from headrace.config.jobs_build import registries_of
 from headrace.config.model import ListenKeys
 from headrace.config.pipeline import Pipeline
@@ -23,6 +24,7 @@ from headrace.console.web.job_metrics import JobsProbe
 from headrace.console.web.openapi import document
 from headrace.console.web.readiness import readiness, with_jobs, with_letters
 from headrace.console.web.registry_api import Registries, RegistryApi
+from headrace.console.web.stage_api import StageApi
 from headrace.pipeline.topology.snapshot import TopologySnapshot
 from headrace.pipeline.topology.topology import Topology
 
@@ -33,6 +35,7 @@ headrace {version}: the pipeline {name} is {state}.
 /ready    whether every stage does its work
 /health   whether this process is alive
 
+/api/stages        stages, what they ask of each other, and how to pause and change them
 /api/openapi.json  all that can be asked and said under /api
 """
 
@@ -49,6 +52,7 @@ class _Answers:
         self._mask = mask
         jobs = topology.jobs if isinstance(topology, Pipeline) else None
         self._probe = None if jobs is None else JobsProbe(jobs)
+        self.stages = StageApi(topology, _types(topology), mask)
         self.letters = DeadLetterApi(topology, mask)
         self.exposer = Exposer(self._snapshot, self._probe, self.letters.counts)
         self.registry = RegistryApi(_registries(topology), lambda: topology.state == "running", mask)
@@ -63,7 +67,7 @@ class _Answers:
             summary="Describe this API.",
             answers={200: Answer("This document.", (OpenApiDocument,))},
         )
-        return (described, *self.registry.endpoints(), *self.letters.endpoints())
+        return (described, *self.stages.endpoints(), *self.registry.endpoints(), *self.letters.endpoints())
 
     def _snapshot(self) -> TopologySnapshot | None:
         return None if self._topology.state == "new" else self._topology.snapshot()
@@ -97,6 +101,13 @@ class _Answers:
             error = await self.letters.error()
             judged = with_letters(judged, error, is_trusted=is_trusted, mask=self._mask)
         return JSONResponse(judged.body, 200 if judged.is_ready else 503)
+
+
+def _types(topology: Topology) -> dict[str, str]:
+    """Return the types of the config's stages by name, those of their copies among them."""
+    config = topology.config if isinstance(topology, Pipeline) else None
+    stages = () if config is None else config.stages
+    return {name: stage.type.name for stage in stages for name in (stage.name, *copy_names(stage))}
 
 
 def _registries(topology: Topology) -> Registries:

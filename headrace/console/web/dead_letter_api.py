@@ -5,13 +5,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from headrace.console.letter_values import LIST_CHARACTERS, letter_values
 from headrace.console.web.answer_values import Changed, Letter, Letters
-from headrace.console.web.answers import Refusal, check_json, json_body, told
+from headrace.console.web.answers import Refusal, check_json, checked, json_body, told
 from headrace.console.web.endpoint import Answer, Endpoint
 from headrace.ground.errors import HeadraceError
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetters, LetterCounts, LetterFilter
@@ -32,7 +32,6 @@ _REFUSALS: Final = {
 
 _BAD_WORDS: Final = {422: "A word is wrong, or there is none of that name."}
 
-M = TypeVar("M", bound=BaseModel)
 W = TypeVar("W", bound="LetterWords")
 
 
@@ -158,7 +157,7 @@ class DeadLetterApi:
         return None
 
     async def _list(self, store: DeadLetters, request: Request) -> Response:
-        words = _read(ListWords, _query(request))
+        words = checked(ListWords, _query(request), 422)
         which = LetterFilter(
             pipeline=self._topology.name,
             stages=words.stage,
@@ -188,8 +187,6 @@ class DeadLetterApi:
             return told(503, "the dead letters are not open: the run has not begun, or is over")
         try:
             return await answer(store)
-        except Refusal as refusal:
-            return refusal.answer
         except HeadraceError as error:
             return told(503, self._mask(str(error)))
 
@@ -221,7 +218,7 @@ async def _changed(change: Awaitable[int]) -> Response:
 async def _words(request: Request, model: type[W]) -> W:
     """Return what a change is told. Raises `Refusal`."""
     check_json(request, _EXAMPLE)
-    words = _read(model, await json_body(request, BODY_BYTES))
+    words = checked(model, await json_body(request, BODY_BYTES), 422)
     if words.is_empty:
         raise Refusal(422, "say which letters: `ids`, `stages`, `errors` or `older`, or `all: true`")
     return words
@@ -231,17 +228,6 @@ def _query(request: Request) -> dict[str, object]:
     """Return the query; a word that may be given again is a list."""
     given = request.query_params
     return {key: given.getlist(key) if key in {"stage", "error"} else given[key] for key in given}
-
-
-def _read(model: type[M], value: object) -> M:
-    """Return checked words. Raises `Refusal`, which names the first that is wrong."""
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        refusal = Refusal(422, f"{where}: {first['msg']}" if where else first["msg"])
-    raise refusal
 
 
 def _ago(seconds: float | None) -> datetime | None:

@@ -10,6 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from headrace.console.web.answers import Refusal
+
 Method = Literal["GET", "POST", "PUT", "PATCH"]
 
 Models = tuple[type[BaseModel], ...]
@@ -47,8 +49,8 @@ class Endpoint:
 
     @property
     def route(self) -> Route:
-        """The route for Starlette."""
-        return Route(self.path, self.handler, methods=[self.method])
+        """The route for Starlette; a `Refusal` that the handler raises is the answer."""
+        return Route(self.path, self._answered, methods=[self.method])
 
     @property
     def template(self) -> str:
@@ -60,3 +62,9 @@ class Endpoint:
         """The parts of the path and their JSON types."""
         found: list[tuple[str, str]] = _CONVERTER.findall(self.path)
         return {name: "integer" if converter == "int" else "string" for name, converter in found}
+
+    async def _answered(self, request: Request) -> Response:
+        try:
+            return await self.handler(request)
+        except Refusal as refusal:
+            return refusal.answer

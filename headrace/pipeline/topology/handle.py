@@ -177,16 +177,18 @@ class StageHandle(Generic[G_co]):
         if mode == "forward" or not self._started("demand").is_draining:
             process.demand(mode)
 
-    def resize(self, buffer_size: int | None, keep: Keep = "last") -> None:
+    def resize(self, buffer_size: int | None, keep: Keep | None = None) -> None:
         """Buffer at most `buffer_size` events from now on, None for no limit; what no longer fits is discarded.
 
-        `keep` says which end survives. Raises `GraphError` for a consumer, `DemandError` below 0.
+        `keep` says which end survives; None leaves that as it is. Raises `GraphError` for a consumer, `DemandError`
+        below 0.
         """
         if buffer_size is not None and (not is_whole(buffer_size) or buffer_size < 0):
             raise DemandError("buffer_size", buffer_size, "a whole number, 0 or more, or None for no limit")
-        if keep not in get_args(Keep):
+        if keep is not None and keep not in get_args(Keep):
             raise DemandError("keep", keep, '"first" or "last"')
-        self._emitting("resize", "resize").outlet.resize(buffer_size, keep)
+        outlet = self._emitting("resize", "resize").outlet
+        outlet.resize(buffer_size, outlet.buffer.keep if keep is None else keep)
 
     def scale(self, concurrency: int) -> None:
         """Have at most so many events of the stage under way from now on; those that are go on.

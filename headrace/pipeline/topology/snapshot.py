@@ -18,10 +18,21 @@ class HistogramSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class SubscriptionSnapshot:
+    """What a stage asks of a producer; `coming` is what was asked for and is not handled yet."""
+
+    producer: str
+    max_demand: int
+    min_demand: int
+    coming: int
+
+
+@dataclass(frozen=True, slots=True)
 class StageSnapshot:
     """What a stage has done so far, and how it stands.
 
     `error` is the last reason of a crash, as a sentence; `latency` is a consumer's only, seconds from the source.
+    `concurrency` is None where batches are handled one after another; `subscriptions` are those that have not ended.
     """
 
     name: str
@@ -45,6 +56,9 @@ class StageSnapshot:
     latency: HistogramSnapshot | None
     families: tuple[Family, ...]
     stall: Stall | None = None
+    is_paused: bool = False
+    concurrency: int | None = None
+    subscriptions: tuple[SubscriptionSnapshot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

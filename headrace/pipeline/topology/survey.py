@@ -6,11 +6,18 @@ from headrace.ground.counts import Tally
 from headrace.pipeline.process.process import ExitReason, State
 from headrace.pipeline.process.scheduler import DURATION_BOUNDS
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
+from headrace.pipeline.stage.inlet import Inlet
 from headrace.pipeline.stage.producer_process import ProducerProcess
 from headrace.pipeline.stage.subscription import Subscription
 from headrace.pipeline.topology.link import StageProcess, kind_of
 from headrace.pipeline.topology.run import Run
-from headrace.pipeline.topology.snapshot import EdgeSnapshot, HistogramSnapshot, StageSnapshot, TopologySnapshot
+from headrace.pipeline.topology.snapshot import (
+    EdgeSnapshot,
+    HistogramSnapshot,
+    StageSnapshot,
+    SubscriptionSnapshot,
+    TopologySnapshot,
+)
 
 
 def survey(run: Run, state: str) -> TopologySnapshot:
@@ -50,7 +57,19 @@ def _stage(process: StageProcess, run: Run) -> StageSnapshot:
         latency=_histogram(process.latency) if isinstance(process, ConsumerProcess) else None,
         families=counts.families.copy(),
         stall=run.watch.stalls.get(process.name),
+        is_paused=process.is_paused,
+        concurrency=None if process.concurrency.is_plain else process.concurrency.limit,
+        subscriptions=() if inlet is None else tuple(map(_subscription, _living(inlet))),
     )
+
+
+def _living(inlet: Inlet) -> list[Subscription]:
+    return [one for one in inlet.subscriptions if one.ended is None]
+
+
+def _subscription(one: Subscription) -> SubscriptionSnapshot:
+    window = one.window
+    return SubscriptionSnapshot(one.producer.name, window.max_demand, window.min_demand, window.coming)
 
 
 def _state(process: StageProcess, run: Run) -> str:

@@ -27,6 +27,11 @@ CHANGE: Operation = ([], "LetterWords", LETTERS | BODY)
 
 OPERATIONS: dict[str, Operation] = {
     "GET /api/openapi.json": ([], None, {200, *DOOR}),
+    "GET /api/stages": ([], None, {200, 503, *DOOR}),
+    "GET /api/stages/{name}": (["name!"], None, {200, 404, 503, *DOOR}),
+    "PATCH /api/stages/{name}": (["name!"], "StageWords", {200, 404, 409, 503, *BODY}),
+    "POST /api/stages/{name}/pause": (["name!"], "Nothing", {200, 404, 409, 503, *BODY}),
+    "POST /api/stages/{name}/resume": (["name!"], "Nothing", {200, 404, 409, 503, *BODY}),
     "GET /api/registry/{name}/{key}": (["name!", "key!"], None, {200, 202, 404, 422, 503, *DOOR}),
     "PUT /api/registry/{name}/{key}": (["name!", "key!"], "Nothing", {200, 202, 404, 422, 503, *BODY}),
     "GET /api/dead-letters": (

@@ -1,0 +1,196 @@
+"""Stages over HTTP: how they stand, and pausing, resuming and changing them while they run."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from headrace.console.web.answer_values import Nothing
+from headrace.console.web.answers import Refusal, check_json, checked, json_body
+from headrace.console.web.endpoint import Answer, Endpoint
+from headrace.console.web.stage_values import StageList, StageValues, StageWords
+from headrace.ground.errors import HeadraceError
+from headrace.pipeline.stage.stage import Stage
+from headrace.pipeline.topology.handle import StageHandle
+from headrace.pipeline.topology.snapshot import StageSnapshot
+from headrace.pipeline.topology.topology import Topology
+
+PATH: Final = "/api/stages"
+ONE_PATH: Final = f"{PATH}/{{name}}"
+
+BODY_BYTES: Final = 64 * 1024
+
+_EXAMPLE: Final = "curl -X POST -H 'content-type: application/json' -d '{}'"
+_CHANGE_EXAMPLE: Final = "curl -X PATCH -H 'content-type: application/json' -d '{\"concurrency\": 4}'"
+
+_WORDS: Final = {"name": "The stage's name."}
+_NOT_BEGUN: Final = {503: "The run has not begun."}
+_REFUSALS: Final = {
+    400: "A word is wrong.",
+    404: "There is no stage of that name.",
+    409: "The stage cannot do that, or has ended.",
+    **_NOT_BEGUN,
+}
+
+
+class StageApi:
+    """Answers for the stages of one run; `types` are those of the config, by the names of stages."""
+
+    def __init__(self, topology: Topology, types: Mapping[str, str], mask: Callable[[str], str]) -> None:
+        self._topology = topology
+        self._types = types
+        self._mask = mask
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return what is answered here."""
+        one = {200: Answer("The stage.", (StageValues,))}
+        after = {200: Answer("The stage, after the change.", (StageValues,))}
+        return (
+            Endpoint(
+                name="list_stages",
+                method="GET",
+                path=PATH,
+                handler=self.list,
+                summary="List the stages, how they stand, and what they ask of others.",
+                answers={200: Answer("All stages.", (StageList,))},
+                refusals=_NOT_BEGUN,
+            ),
+            Endpoint(
+                name="show_stage",
+                method="GET",
+                path=ONE_PATH,
+                handler=self.show,
+                summary="Show one stage.",
+                words=_WORDS,
+                answers=one,
+                refusals={404: _REFUSALS[404], **_NOT_BEGUN},
+            ),
+            Endpoint(
+                name="pause_stage",
+                method="POST",
+                path=f"{ONE_PATH}/pause",
+                handler=self.pause,
+                summary="Hand a stage nothing more, until it is resumed; what it is at goes on.",
+                words=_WORDS,
+                body=Nothing,
+                answers=after,
+                refusals=_REFUSALS,
+            ),
+            Endpoint(
+                name="resume_stage",
+                method="POST",
+                path=f"{ONE_PATH}/resume",
+                handler=self.resume,
+                summary="Have a paused stage go on.",
+                words=_WORDS,
+                body=Nothing,
+                answers=after,
+                refusals=_REFUSALS,
+            ),
+            Endpoint(
+                name="change_stage",
+                method="PATCH",
+                path=ONE_PATH,
+                handler=self.change,
+                summary="Change how much a stage handles at a time, buffers and asks for: all of it, or nothing.",
+                words=_WORDS,
+                body=StageWords,
+                answers=after,
+                refusals=_REFUSALS,
+            ),
+        )
+
+    async def list(self, _: Request) -> Response:
+        """Return all stages: 200 with `stages`."""
+        stages = [self._values(stage) for stage in self._stages().values()]
+        listed = StageList(pipeline=self._topology.name, state=self._topology.state, stages=stages)
+        return JSONResponse(listed.model_dump(mode="json"))
+
+    async def show(self, request: Request) -> Response:
+        """Return one stage: 200, or 404."""
+        return self._told(request)
+
+    async def pause(self, request: Request) -> Response:
+        """Pause a stage: 200 with the stage, 409 while the run drains."""
+        await _nothing(request)
+        handle = self._running(request)
+        if self._topology.state != "running":
+            raise Refusal(409, f"the run is {self._topology.state}, and lets nothing pause")
+        handle.pause()
+        return self._told(request)
+
+    async def resume(self, request: Request) -> Response:
+        """Resume a stage, which need not be paused: 200 with the stage."""
+        await _nothing(request)
+        self._running(request).resume()
+        return self._told(request)
+
+    async def change(self, request: Request) -> Response:
+        """Change a stage: 200 with the stage; 409, with nothing changed, when one of the words is not for it."""
+        check_json(request, _CHANGE_EXAMPLE)
+        words = checked(StageWords, await json_body(request, BODY_BYTES), 400)
+        handle = self._running(request)
+        _check(self._stage(request), words)
+        try:
+            _apply(handle, words)
+        except HeadraceError as error:  # a stage that is still being opened cannot scale yet
+            raise Refusal(409, self._mask(str(error))) from error
+        return self._told(request)
+
+    def _stages(self) -> dict[str, StageSnapshot]:
+        """Return the stages by name. Raises `Refusal`."""
+        if self._topology.state == "new":
+            raise Refusal(503, "the run has not begun")
+        return {stage.name: stage for stage in self._topology.snapshot().stages}
+
+    def _stage(self, request: Request) -> StageSnapshot:
+        """Return the stage that is asked for. Raises `Refusal`."""
+        stages, name = self._stages(), request.path_params["name"]
+        if name not in stages:
+            raise Refusal(404, f"there is no stage of that name: there are {', '.join(stages)}")
+        return stages[name]
+
+    def _running(self, request: Request) -> StageHandle[Stage]:
+        """Return the handle of the stage that is asked for. Raises `Refusal` when it has ended."""
+        stage = self._stage(request)
+        if stage.state in {"completed", "stopped"}:
+            raise Refusal(409, f"stage {stage.name!r} has ended: it is {stage.state}")
+        return self._topology.stage(stage.name)
+
+    def _told(self, request: Request) -> Response:
+        return JSONResponse(self._values(self._stage(request)).model_dump(mode="json"))
+
+    def _values(self, stage: StageSnapshot) -> StageValues:
+        return StageValues.of(stage, self._types.get(stage.name), self._mask)
+
+
+async def _nothing(request: Request) -> None:
+    """Read a body that says nothing. Raises `Refusal`."""
+    check_json(request, _EXAMPLE)
+    checked(Nothing, await json_body(request, BODY_BYTES), 400)
+
+
+def _check(stage: StageSnapshot, words: StageWords) -> None:
+    """Refuse what is not for this stage, before anything is changed. Raises `Refusal`."""
+    if words.concurrency is not None and stage.concurrency is None:
+        why = "handles batches one after another: give it a concurrency above 1, or an executor, before the start"
+        raise Refusal(409, f"stage {stage.name!r} {why}")
+    if words.is_resize and stage.kind == "consumer":
+        raise Refusal(409, f"stage {stage.name!r} is a consumer, and buffers nothing: resize the stage that feeds it")
+    producers = [one.producer for one in stage.subscriptions]
+    for producer in words.demand:
+        if producer not in producers:
+            known = ", ".join(map(repr, producers)) or "none"
+            raise Refusal(409, f"stage {stage.name!r} is not subscribed to {producer!r:.100}; its producers: {known}")
+
+
+def _apply(handle: StageHandle[Stage], words: StageWords) -> None:
+    if words.concurrency is not None:
+        handle.scale(words.concurrency)
+    if words.is_resize:
+        handle.resize(words.buffer_size)
+    for subscription in handle.subscriptions():
+        demand = words.demand.get(subscription.producer)
+        if demand is not None:
+            subscription.change(demand.max_demand, demand.min_demand)

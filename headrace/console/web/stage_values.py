@@ -1,0 +1,115 @@
+"""What the API says of stages, and the words with which they are changed."""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from headrace.console.web.answer_values import Values
+from headrace.pipeline.topology.graph import Kind
+from headrace.pipeline.topology.snapshot import StageSnapshot
+
+MOST: Final = 1_000_000_000
+"""Larger bounds are no bounds, and no number of every language that reads JSON."""
+
+Count = Annotated[int, Field(strict=True, ge=1, le=MOST)]
+CountOrNone = Annotated[int, Field(strict=True, ge=0, le=MOST)]
+
+
+class SubscriptionValues(Values):
+    """What a stage asks of a producer; `coming` is what was asked for and is not handled yet."""
+
+    producer: str
+    max_demand: int
+    min_demand: int
+    coming: int
+
+
+class StageValues(Values):
+    """A stage, how it stands, and what it has done so far.
+
+    `type` is that of the config, and null where the stage was made in Python. `concurrency` is null where batches are
+    handled one after another, and `buffer_limit` where there is no limit.
+    """
+
+    name: str
+    type: str | None
+    kind: Kind
+    state: str
+    is_paused: bool
+    error: str | None
+    stall: str | None
+    events_received: int
+    events_sent: int
+    events_failed: int
+    discarded: Mapping[str, int]
+    redelivered: int
+    dead_lettered: int
+    restarts: int
+    buffer_events: int
+    buffer_limit: int | None
+    in_flight_events: int
+    concurrency: int | None
+    subscriptions: list[SubscriptionValues]
+
+    @classmethod
+    def of(cls, stage: StageSnapshot, type_name: str | None, mask: Callable[[str], str]) -> "StageValues":
+        """Return what is said of a stage; `mask` hides in its error what must not be shown."""
+        said = {name: getattr(stage, name) for name in cls.model_fields if hasattr(stage, name)}
+        said["type"] = type_name
+        said["error"] = None if stage.error is None else mask(stage.error)
+        said["stall"] = None if stage.stall is None else str(stage.stall)
+        said["subscriptions"] = [
+            SubscriptionValues(
+                producer=one.producer, max_demand=one.max_demand, min_demand=one.min_demand, coming=one.coming
+            )
+            for one in stage.subscriptions
+        ]
+        return cls.model_validate(said)
+
+
+class StageList(Values):
+    """All stages of a run, and how that stands."""
+
+    pipeline: str
+    state: str
+    stages: list[StageValues]
+
+
+class DemandWords(BaseModel):
+    """How much a stage asks of one producer from now on; `min_demand` is half of `max_demand` unless it is given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_demand: Count = Field(description="Events that may be coming at a time.")
+    min_demand: CountOrNone | None = Field(default=None, description="At how few more are asked for.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> "DemandWords":
+        if self.min_demand is not None and self.min_demand >= self.max_demand:
+            raise PydanticCustomError("bad_value", "min_demand must be below max_demand")
+        return self
+
+
+class StageWords(BaseModel):
+    """What is to be other about a stage that runs; what is not said stays as it is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    concurrency: Count | None = Field(default=None, description="Events that are handled at a time.")
+    buffer_size: CountOrNone | None = Field(
+        default=None, description="Events that it may buffer; null is no limit. What no longer fits is discarded."
+    )
+    demand: dict[str, DemandWords] = Field(default={}, description="By producer, how much is asked of it.")
+
+    @property
+    def is_resize(self) -> bool:
+        """Whether the buffer is to be another one: null says so, too."""
+        return "buffer_size" in self.model_fields_set
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "StageWords":
+        if self.concurrency is None and not self.demand and not self.is_resize:
+            raise PydanticCustomError("bad_value", "say what to change: concurrency, buffer_size or demand")
+        return self
