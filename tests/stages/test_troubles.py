@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from errno import ECONNREFUSED
 from pathlib import Path
@@ -15,16 +16,21 @@ import pytest
 
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.retry import Retry
+from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.elsewhere import Concurrency
 from headrace.pipeline.stage.producer import Producer
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.batches import data_of
 from tests.fakes.acknowledged_stages import Told
+from tests.fakes.failing_stages import Kept
 from tests.fakes.flow_stages import Numbers
 from tests.fakes.jumping import jumped
+from tests.fakes.laws import check_end
+from tests.fakes.stepping import run_of, until
 from tests.house.tree import ROOT
 
 FULL_DISK: Final = ROOT / "tests" / "fakes" / "full_disk_child.py"
@@ -157,3 +163,115 @@ def test_a_sink_that_is_down_for_a_minute_gets_all_once_it_is_back(
     said = [record.getMessage() for record in caplog.records if "the sink is down" in record.getMessage()]
     assert len(said) == 1
     assert said[0].startswith("stage 'sink' tries an event again (further ones that fail alike are only counted): Conn")
+
+
+THIRD: Final = [number for number in range(1, 21) if number % 3 == 0]
+CARES: Final[dict[str, dict[str, Any]]] = {
+    "plain": {},
+    "retried": {"retry": Retry(3, 0.0)},
+    "concurrent": {"concurrency": Concurrency(4)},
+    "both": {"concurrency": Concurrency(4), "retry": Retry(3, 0.0)},
+}
+
+
+class EveryThird(ProducerConsumer[Any, Any]):
+    """Raises on every third event, as a class of a user does: where nothing else is said, that is a crash."""
+
+    per_event = True
+
+    async def handle_events(self, events: list[Any]) -> list[object]:
+        (event,) = events
+        if event % 3 == 0:
+            raise ValueError(event)
+        return [event]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("is_kept", [False, True])
+@pytest.mark.parametrize("care", CARES)
+@pytest.mark.parametrize("source", [Numbers, Told])
+async def test_a_handler_that_raises_on_every_third_event_loses_no_other(
+    source: Callable[[int], Producer[Any]], care: str, *, is_kept: bool, tmp_path: Path
+) -> None:
+    topology, origin, sink = Topology("shop", max_restarts=100), source(20), Kept()
+    if is_kept:
+        topology.dead_letters = SqliteDeadLetters(tmp_path / "dead.db")
+    topology.add("numbers", lambda: origin)
+    settings = StageSettings(**CARES[care])
+    topology.add("third", EveryThird, subscribe_to=SubscribeTo("numbers", 2, 1), settings=settings)
+    topology.add("sink", lambda: sink, subscribe_to="third")
+    await topology.start()
+    outcome = await topology.join()
+    check_end(run_of(topology))
+    stage = topology.snapshot().stages[1]
+    is_crash = "retry" not in CARES[care] and not is_kept
+    others = [number for number in range(1, 21) if number % 3]
+    if is_crash and source is Numbers:  # the batch in hand goes with the crash, and that is counted
+        assert set(sink.data) <= set(others)
+        assert outcome.events_lost == stage.discarded["crash"] == 20 - len(sink.data)
+        assert stage.restarts == stage.errors["ValueError"] > 0
+        return
+    assert Counter(sink.data) == Counter(others)
+    assert outcome.is_fine == is_kept
+    assert outcome.events_lost == 0
+    assert stage.dead_lettered == (len(THIRD) if is_kept else 0)
+    assert outcome.events_failed == (0 if is_kept else len(THIRD))
+    if isinstance(origin, Told):
+        worst = Outcome.SET_ASIDE if is_kept else Outcome.FAILED
+        assert origin.outcomes() == [worst if number in THIRD else Outcome.DONE for number in range(1, 21)]
+
+
+class Hangs(Consumer[Any]):
+    """A sink that never answers from its third batch on."""
+
+    def __init__(self) -> None:
+        self.batches = 0
+        self.data: list[Any] = []
+
+    async def handle_events(self, events: list[Any]) -> None:
+        self.batches += 1
+        if self.batches > 2:
+            await asyncio.get_running_loop().create_future()
+        self.data += map(data_of, events)
+
+
+@pytest.mark.parametrize("source", [Numbers, Told])
+def test_a_sink_that_hangs_is_given_up_in_its_time(source: Callable[[int], Producer[Any]]) -> None:
+    async def main() -> None:
+        topology, origin, sink = Topology(), source(20), Hangs()
+        settings = StageSettings(timeout_seconds=5.0, retry=Retry(2, 1.0))
+        topology.add("numbers", lambda: origin)
+        topology.add("sink", lambda: sink, subscribe_to=SubscribeTo("numbers", 4, 2), settings=settings)
+        await topology.start()
+        outcome = await topology.join()
+        assert sink.data == [1, 2, 3, 4]
+        stage = topology.snapshot().stages[1]
+        assert stage.errors == {"HandlerTimeout": 16}
+        assert outcome.events_failed == stage.discarded["error"] == stage.redelivered == 16
+        if isinstance(origin, Told):
+            assert origin.outcomes() == [Outcome.DONE] * 4 + [Outcome.FAILED] * 16
+
+    jumped(main())
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("source", [Numbers, Told])
+async def test_a_sink_that_hangs_is_named_and_a_drain_ends_all_the_same(
+    source: Callable[[None], Producer[Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    topology, origin, sink = Topology(), source(None), Hangs()
+    topology.stall_seconds = 0.3
+    topology.add("numbers", lambda: origin)
+    topology.add("sink", lambda: sink, subscribe_to=SubscribeTo("numbers", 4, 2))
+    await topology.start()
+    await until(lambda: topology.snapshot().stages[1].stall is not None)
+    outcome = await topology.drain(deadline_seconds=0.01)
+    assert "stage 'sink' has done nothing for" in caplog.text
+    assert "was not drained after 0.01 s" in caplog.text
+    assert not outcome.is_fine
+    sent = topology.snapshot().stages[0].events_sent
+    assert sent <= 4 + 4  # what the sink has done, and what it may have asked for
+    if isinstance(origin, Told):
+        told = origin.outcomes()
+        assert told == [Outcome.DONE] * 4 + [Outcome.FAILED] * (len(told) - 4)
+    check_end(run_of(topology))

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice, takewhile
 from typing import Protocol
 
 from headrace.ground.errors import BadReturn, PoisonEvent
@@ -38,7 +39,8 @@ class ConcurrentHandler:
     """Has at most `limit` events of a stage in flight, each retried, given up and settled on its own.
 
     While some are, more are taken as there is room; what is over is emitted in the order of the events, unless
-    `is_ordered` is false: then as it comes. A crash of one takes the others with it: they are in hand still.
+    `is_ordered` is false: then as it comes. A crash of one takes the others with it: they are in hand still. What is
+    delivered again after one is handled alone, so that the next crash hits no other.
     """
 
     def __init__(self, hand: Hand, counts: StageCounts, failure: Failure, work: Elsewhere) -> None:
@@ -50,6 +52,7 @@ class ConcurrentHandler:
         self._flights: deque[Flight] = deque()
         self._places = 0
         self._running = 0
+        self._is_alone = False
         self._group: asyncio.TaskGroup | None = None
         self._cancelled: asyncio.CancelledError | None = None
 
@@ -59,6 +62,7 @@ class ConcurrentHandler:
         self._flights.clear()
         self._places = 0
         self._cancelled = None
+        self._is_alone = False
         self._take(events)
         return self._run()
 
@@ -82,23 +86,30 @@ class ConcurrentHandler:
 
     def _fill(self, group: asyncio.TaskGroup) -> None:
         while self._running < self._work.limit:
-            flights = self._next()
+            flights = self._next(self._running)
             if not flights:
                 return
             self._running += 1
             group.create_task(self._handle(flights))
 
-    def _next(self) -> list[Flight]:
-        """Return what is handled next: one event, or several by one call to an OS process; nothing when none waits."""
-        if self._cancelled is not None:
+    def _next(self, others: int) -> list[Flight]:
+        """Return what is handled next while `others` are: one event, or several by one call; nothing for now.
+
+        What a crash has delivered again waits until no other is handled, and no other is taken beside it.
+        """
+        if self._cancelled is not None or self._is_alone:
             return []
         if not self._waiting:
             events = self._hand.more()
             if events is None:
                 return []
             self._take(events)
+        if self._waiting[0].is_again:
+            self._is_alone = not others
+            return [] if others else [self._waiting.popleft()]
         count = self._work.share(len(self._waiting), self._failure.timeout_seconds)
-        return [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
+        first = takewhile(lambda flight: not flight.is_again, islice(self._waiting, count))
+        return [self._waiting.popleft() for _ in list(first)]
 
     def _take(self, events: list[object]) -> None:
         for event in as_messages(events) if self._hand.is_acknowledged else events:
@@ -117,7 +128,10 @@ class ConcurrentHandler:
                 else:
                     await self._fly_together(flights)
                 self._land(flights, self._hand.clock() - since)
-                flights = [] if self._running > self._work.limit else self._next()
+                was_alone, self._is_alone = self._is_alone, False
+                flights = [] if self._running > self._work.limit else self._next(self._running - 1)
+                if was_alone and flights and self._group is not None:
+                    self._fill(self._group)
         except asyncio.CancelledError as error:
             self._cancelled = error
             raise

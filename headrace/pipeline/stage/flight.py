@@ -25,6 +25,11 @@ class Flight:
         """What the callbacks see."""
         return self.event.data if isinstance(self.event, Message) else self.event
 
+    @property
+    def is_again(self) -> bool:
+        """Whether a crash has delivered the event again."""
+        return isinstance(self.event, Message) and self.event.attempt > 1
+
     def take_error(self) -> BaseException | None:
         """Return, once, what the callbacks said that it failed with."""
         error, self.error = self.error, None
