@@ -112,7 +112,16 @@ class _Check:
         self._unread(stage_type, own)
         options = validate(stage_type.options, own, self.report, imports=self.conditions.imports)
         example = None if options is None else self._example(stage_type, options)
-        vertex = Vertex(name, found, stage_type.kind, stage_type.name, _outputs(example))
+        waits = getattr(stage_type.stage, "is_waited_for", None)
+        vertex = Vertex(
+            name,
+            found,
+            stage_type.kind,
+            stage_type.name,
+            _outputs(example),
+            holds=0 if example is None else example.holds,
+            is_waited_for=waits is not None and options is not None and waits(options),
+        )
         if stage_type.needs_jobs:
             self.jobs.needed(stage_type.name, child(found, "type") or found)
         if options is not None:

@@ -33,6 +33,7 @@ CODES: Mapping[str, str] = {
     "not-a-producer": "a subscription to a stage that only consumes",
     "duplicate-subscription": "a stage subscribes twice to the same stage",
     "nobody-subscribes": "a stage that emits, or a partition of one, that no stage takes in a config that runs alone",
+    "waits-for-ever": "a stage gathers events, each of which somebody waits for before the next is sent",
     "circle": "stages that subscribe to each other in a circle",
     "duplicate-metric": "two stages export one metric name",
     "bad-metric": "a metric name that Prometheus or headrace does not allow",

@@ -26,6 +26,10 @@ class Vertex:
     type_name: str = ""
     outputs: tuple[str, ...] | None = None
     """The names of its outputs, where it has several; None where they could not be made out."""
+    holds: int = 0
+    """How many events may wait in it for others, where nothing lets them go after a time."""
+    is_waited_for: bool = False
+    """Of a source: whether somebody waits for what becomes of an event before the next is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,34 @@ def graph_faults(vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
         yield from _kind_faults(vertex)
         yield from _edge_faults(edges[name], vertices)
     yield from _circles(edges)
+    yield from _waiting(edges, vertices)
+
+
+def _waiting(edges: Mapping[str, tuple[_Edge, ...]], vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
+    """Yield the stages that gather events of which somebody waits for each, and may send no other meanwhile."""
+    for name, vertex in vertices.items():
+        if vertex.holds <= 1:
+            continue
+        for source in _above(name, edges):
+            if source in vertices and vertices[source].is_waited_for:
+                message = (
+                    f"{name} may hold {vertex.holds} events until others come, and whoever sends to {source} waits for "
+                    "what becomes of each: give it a `period`, or have the source answer at once"
+                )
+                yield vertex.found.name, Fault("waits-for-ever", message)
+                break
+
+
+def _above(name: str, edges: Mapping[str, tuple[_Edge, ...]]) -> set[str]:
+    """Return all stages from which events come to one, itself not."""
+    found: set[str] = set()
+    rest = [name]
+    while rest:
+        for edge in edges.get(rest.pop(), ()):
+            if edge.producer not in found:
+                found.add(edge.producer)
+                rest.append(edge.producer)
+    return found
 
 
 def unheard_faults(vertices: Mapping[str, Vertex]) -> Iterator[Placed]:

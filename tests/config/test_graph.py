@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.config.files import load_file
+from headrace.config.files import load_file, load_text
 from headrace.config.findings import ConfigError, Finding
 from tests.config.configs import config_of, findings_of
 from tests.fakes.config_stages import catalogue
@@ -110,3 +110,30 @@ def test_no_stage_is_called_unheard_where_a_subscription_cannot_be_read(tmp_path
     codes = {one.code for one in unheard(tmp_path, f"stages:\n{stages}")}
     assert codes
     assert "nobody-subscribes" not in codes
+
+
+@pytest.mark.parametrize(
+    ("answer", "batch", "is_told"),
+    [
+        ("done", "max_events: 5", True),
+        ("done", "max_events: 1", False),
+        ("done", "max_events: 5, period: 1s", False),
+        ("accepted", "max_events: 5", False),
+    ],
+)
+def test_a_stage_that_gathers_what_somebody_waits_for_is_told(answer: str, batch: str, *, is_told: bool) -> None:
+    text = (
+        "listen: off\nstages:\n"
+        f"  hits: {{type: receive_http, listen: '127.0.0.1:0', answer: {answer}}}\n"
+        "  kept: {type: map, subscribe_to: hits, set: {n: 1}}\n"
+        f"  packs: {{type: batch, subscribe_to: kept, {batch}}}\n"
+        "  sink: {type: discard, subscribe_to: packs}\n"
+    )
+    if not is_told:
+        assert load_text(text, environ={}).stages
+        return
+    with pytest.raises(ConfigError) as caught:
+        load_text(text, environ={})
+    (finding,) = caught.value.findings
+    assert (finding.code, finding.line) == ("waits-for-ever", 5)
+    assert "packs may hold 5 events until others come, and whoever sends to hits waits" in finding.message

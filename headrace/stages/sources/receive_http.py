@@ -103,6 +103,11 @@ class ReceiveHttp(Producer[object]):
         self.port = 0
         """The port on which it listens, from `init` on."""
 
+    @staticmethod
+    def is_waited_for(options: BaseModel) -> bool:
+        """Tell whether somebody waits for what becomes of an event, and may send no other meanwhile."""
+        return isinstance(options, ReceiveHttpOptions) and options.answer == "done"
+
     async def init(self) -> None:
         """Begin to listen. Raises `ListenFailed`."""
         self._server = Server(self._options.guard(), self._options.limits(), self.metrics, self._refusal, self._receive)
