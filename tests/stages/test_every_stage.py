@@ -1,9 +1,11 @@
 """What holds for every stage type that is installed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -69,6 +71,7 @@ CASES = {
     "filter": Case("where: event.n % 2 == 0", passed=5),
     "count_metrics": Case("metrics: [{{counter: n_total}}]"),
     "write_lines": Case("path: '{out}'"),
+    "send_http": Case("url: '${{PEER}}'"),
     "show": Case("limit: 1"),
     "discard": Case(""),
     "take_jobs": Case("queue: taken", passed=0),
@@ -91,6 +94,32 @@ CASES = {
     "registry_find": Case(f"worker: {WORKER}, key: event.n"),
     "enqueue_jobs": Case(f"worker: {WORKER}, args: {{{{number: event.n}}}}"),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def peer() -> Iterator[None]:
+    """Serve whoever sends, at the URL that the variable PEER holds."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Taking)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PEER", f"http://127.0.0.1:{server.server_port}/")
+        yield
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+class Taking(BaseHTTPRequestHandler):
+    """Takes what is sent, and says nothing of it in the log."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 def stage_class(point: EntryPoint) -> type:

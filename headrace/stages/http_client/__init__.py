@@ -1,0 +1,1 @@
+"""Sends requests, and says what became of each in words that a retry understands."""

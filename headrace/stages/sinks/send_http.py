@@ -1,0 +1,166 @@
+"""Sends events by HTTP, one request for each."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from headrace.ground.errors import Unrecoverable
+from headrace.pipeline.stage.consumer import Consumer
+from headrace.stages.errors import BadEvent
+from headrace.stages.http_client.answered import Sends
+from headrace.stages.http_client.errors import failure
+from headrace.stages.http_client.retry_after import parse_retry_after
+from headrace.stages.options import CountField, DurationField, ExpressionField, refused
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_STATUS = re.compile(r"[1-5](xx|[0-9]{2})")
+CONTENT_TYPES = {"json": "application/json", "ndjson": "application/x-ndjson"}
+
+
+def _url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        is_fine = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        is_fine = False
+    if not is_fine:
+        raise refused("bad_value", "a URL begins with http:// or https:// and names a host")
+    return value
+
+
+def _headers(value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    for name, text in value.items():
+        said = text.get_secret_value()
+        if not _NAME.fullmatch(name) or not said.isascii() or any(not sign.isprintable() for sign in said):
+            raise refused("bad_value", f"the header {name!r} has a sign that no header may have", path=[name])
+    return value
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str | int) and not isinstance(value, bool) else value
+
+
+def _status(value: object) -> str:
+    text = str(value)
+    if not _STATUS.fullmatch(text):
+        raise refused("bad_value", "a status is written as 200, or 2xx for all of them")
+    return text
+
+
+class SendHttpOptions(BaseModel):
+    """Where to send, and what."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: Annotated[str, AfterValidator(_url)] = Field(description="Where events are sent, http:// or https://.")
+    method: Literal["POST", "PUT", "PATCH"] = Field(default="POST", description="The method of the requests.")
+    headers: Annotated[dict[str, SecretStr], AfterValidator(_headers)] = Field(
+        default={}, description="Headers of each request; their values are never shown."
+    )
+    encode: Literal["json", "ndjson"] = Field(
+        default="json", description="json: the event; ndjson: a line, or of a list one for each of its items."
+    )
+    success: Annotated[tuple[Annotated[str, BeforeValidator(_status)], ...], BeforeValidator(_listed)] = Field(
+        default=("2xx",), min_length=1, description="The statuses that mean an event has come there: 2xx, or 409."
+    )
+    request_timeout: Annotated[DurationField, Field(gt=0)] = Field(
+        default=10.0, description="How long one request may take, its answer included."
+    )
+    max_connections: Annotated[CountField, Field(ge=1)] = Field(
+        default=10, description="How many connections are kept to the peer."
+    )
+    idempotency_key: ExpressionField | None = Field(
+        default=None, description="What is sent as Idempotency-Key, the same in every try: event.id."
+    )
+
+
+class MissingClient(Unrecoverable):
+    """What sends requests is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__("send_http needs httpx2, which is not installed: pip install 'headrace[http]'")
+
+
+def utc_now() -> datetime:
+    """Return the time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class SendHttp(Consumer[object]):
+    """Sends a request for each event, a list as one; it is done once the peer has answered with a success.
+
+    What is no success fails the event: `PeerSilent`, `PeerBusy` or `PeerRefused`. Without `retry` it is tried once.
+    """
+
+    Options: ClassVar[type[BaseModel]] = SendHttpOptions
+    per_event: ClassVar[bool] = True
+
+    def __init__(self, options: SendHttpOptions, clock: Callable[[], datetime] = utc_now) -> None:
+        self._options = options
+        self._clock = clock
+        self._host = urlsplit(options.url).hostname or ""
+        self._client: Sends | None = None
+
+    def init(self) -> None:
+        """Make the pool. Raises `MissingClient`."""
+        try:
+            from headrace.stages.http_client.client import Client  # noqa: PLC0415 - an optional driver
+        except ModuleNotFoundError:
+            raise MissingClient from None
+        headers = {name: value.get_secret_value() for name, value in self._options.headers.items()}
+        own = {"content-type": CONTENT_TYPES[self._options.encode], "user-agent": "headrace"}
+        for name in headers:
+            own.pop(name.lower(), None)
+        self._client = Client(self._options.method, self._options.url, own | headers, self._options.max_connections)
+
+    async def handle_events(self, events: list[object]) -> None:
+        """Send the events, one after the other."""
+        for position, event in enumerate(events):
+            try:
+                await self._send(event)
+            except Exception as error:  # noqa: BLE001 - it fails this event alone
+                self.fail_at(position, error)
+
+    async def terminate(self, reason: object) -> None:
+        """Close the connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def _send(self, event: object) -> None:
+        client = self._client
+        if client is None:
+            return
+        answered = await client.send(self._body(event), self._key(event), self._options.request_timeout)
+        status = str(answered.status)
+        if not {status, f"{status[0]}xx"}.intersection(self._options.success):
+            seconds = parse_retry_after(answered.retry_after, self._clock())
+            raise failure(self._host, answered.status, seconds)
+
+    def _key(self, event: object) -> dict[str, str]:
+        if self._options.idempotency_key is None:
+            return {}
+        key = str(self._options.idempotency_key(event))
+        if not key or not key.isascii() or not key.isprintable():
+            why = f"its idempotency key is {key!r:.100}, and must be ASCII text that is not empty"
+            raise BadEvent(why)
+        return {"idempotency-key": key}
+
+    def _body(self, event: object) -> bytes:
+        try:
+            if self._options.encode == "json":
+                return _text(event).encode()
+            lines = event if isinstance(event, list) else [event]
+            return "".join(f"{_text(line)}\n" for line in lines).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            why = f"the event cannot be written as JSON: {error}"
+            raise BadEvent(why) from None
+
+
+def _text(event: object) -> str:
+    return json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
