@@ -17,6 +17,7 @@ from headrace.config.handling import buffer_faults, handling_faults
 from headrace.config.interpolate import interpolate
 from headrace.config.jobs_check import ConfiguredJobs, JobsCheck
 from headrace.config.load import load
+from headrace.config.made_stages import made_faults
 from headrace.config.mask import Mask
 from headrace.config.model import NAME_RULE, PipelineKeys, StageKeys, is_name
 from headrace.config.nodes import Found, MapNode, Node, ScalarNode, child, scalars
@@ -187,7 +188,10 @@ class _Check:
     ) -> Config:
         """Return the config if nothing is wrong in it."""
         stages = tuple(stage for _, stage in checked if stage is not None)
-        metrics = tuple(self._exports(stages, {vertex.name: vertex.found for vertex, _ in checked}))
+        places = {vertex.name: vertex.found for vertex, _ in checked}
+        metrics = tuple(self._exports(stages, places))
+        for span, fault in made_faults(stages, places):
+            self.report.add(span, fault)
         self.report.findings.extend(duplicates(metrics))
         if keys is None or self.report.findings:
             raise merged(self.report.findings)
