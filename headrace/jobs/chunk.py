@@ -6,14 +6,15 @@ runs is shared: attempts that run in one process at the same time wait for each 
 
 import asyncio
 import inspect
-from collections.abc import Callable, Coroutine, Sequence
-from contextvars import copy_context
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextvars import ContextVar, copy_context
 from types import UnionType
 from typing import Any, Final, Generic, TypeVar, Union, Unpack, get_args, get_origin, get_type_hints
 
 from headrace.jobs.answers import Cancel, Discard, Snooze
 from headrace.jobs.errors import BadAnswer, BadWorker
-from headrace.jobs.worker import Worker, worker
+from headrace.jobs.running_job import current_job
+from headrace.jobs.worker import AnyWorker, Worker, worker
 from headrace.jobs.worker_options import WorkerWords
 from headrace.pipeline.process.scheduler import Scheduler
 
@@ -25,6 +26,9 @@ Work = Callable[[list[I]], Coroutine[Any, Any, Sequence[R] | None]]
 
 A result may be an exception, which fails that job alone, or an answer such as `Snooze`. What it raises fails them all.
 """
+
+_SIZE: Final = "headrace_chunk_size"
+"""The attribute of a chunk worker's function of one item that says how large its chunks are."""
 
 _NO_RESULTS: Final = (BaseException, Snooze, Cancel, Discard)
 
@@ -53,9 +57,39 @@ def chunk_worker(
             return await gathering.add(item)
 
         _pretend(one, function, name)
+        setattr(one, _SIZE, size)
         return worker(**words)(one)
 
     return decorate
+
+
+def chunk_size(worker: AnyWorker) -> int | None:
+    """Return how many jobs of a chunk worker are one call at most; None for any other worker."""
+    found: int | None = getattr(worker.function, _SIZE, None)
+    return found
+
+
+class Party:
+    """Jobs that begin together, of which it is known that no others will: their chunk waits for them alone.
+
+    It is in the context of each of them, by who runs them.
+    """
+
+    def __init__(self, job_ids: Iterable[int]) -> None:
+        self._missing = set(job_ids)
+        self._chunks: list[asyncio.Event] = []
+
+    def came(self, job_id: int, full: asyncio.Event | None = None) -> None:
+        """Hear that a job is in a chunk, or, without one, that it has ended; when none is missing, they are full."""
+        self._missing.discard(job_id)
+        if full is not None:
+            self._chunks.append(full)
+        if not self._missing:
+            for one in self._chunks:
+                one.set()
+
+
+PARTY: Final[ContextVar[Party]] = ContextVar("headrace party")
 
 
 class Gathering(Generic[I, R]):
@@ -105,6 +139,9 @@ class _Chunk(Generic[I, R]):
         self._waiting[result] = item
         if len(self._waiting) >= self._size:
             self._full.set()
+        party = PARTY.get(None)
+        if party is not None:
+            party.came(current_job().id, self._full)
         try:
             return await result
         finally:

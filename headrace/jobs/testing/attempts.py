@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from headrace.jobs.answers import Discard
 from headrace.jobs.catalogue import Catalogue
+from headrace.jobs.chunk import PARTY, Party
 from headrace.jobs.executor import Executor, Surroundings
 from headrace.jobs.job import Failed, Job, Outcome
 from headrace.jobs.middleware import Call
@@ -42,13 +43,19 @@ class Attempts:
         middleware = (self._see, *surroundings.middleware)
         self._execute = Executor(catalogue, replace(surroundings, middleware=middleware))
 
-    async def run(self, job: Job) -> Attempt:
-        """Run one attempt to its end; whoever enqueued it, itself a job perhaps, is the running one again after it."""
+    async def run(self, job: Job, party: Party | None = None) -> Attempt:
+        """Run one attempt to its end; whoever enqueued it, itself a job perhaps, is the running one again after it.
+
+        A chunk worker is called once all jobs of the `party` have begun, and at once for a single one.
+        """
         seen = self._seen[id(job)] = _Seen()
-        before = RUNNING_JOB.set(RunningJob(job))
+        party = Party([job.id]) if party is None else party
+        before, with_whom = RUNNING_JOB.set(RunningJob(job)), PARTY.set(party)
         try:
             outcome = await self._execute(job)
         finally:
+            party.came(job.id)
+            PARTY.reset(with_whom)
             RUNNING_JOB.reset(before)
             del self._seen[id(job)]
         return Attempt(outcome, seen.answer, seen.error)

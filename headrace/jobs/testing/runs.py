@@ -1,7 +1,8 @@
 """Runs the jobs of a test: those that are kept, and those that are run without being kept."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -9,6 +10,7 @@ from typing import Final, TypedDict
 
 from headrace.jobs.admission import Admission
 from headrace.jobs.catalogue import Catalogue
+from headrace.jobs.chunk import Party, chunk_size
 from headrace.jobs.errors import JobDropped
 from headrace.jobs.executor import Surroundings
 from headrace.jobs.groups import Group, groups_of
@@ -78,18 +80,33 @@ class Runs:
 
         Broken off, the job is put back.
         """
-        job = self._store.take(_CLAIMANT, job_id)
-        if job is None:
-            return None
-        groups = groups_of(job.meta)
+        attempts = await self.run_together([job_id])
+        return attempts.get(job_id)
+
+    async def run_together(self, job_ids: Sequence[int]) -> dict[int, Attempt]:
+        """Run one attempt of each job that waits, all at a time, and write how they ended; return those by the ids.
+
+        Broken off, all of them are put back.
+        """
+        jobs = [job for job_id in job_ids if (job := self._store.take(_CLAIMANT, job_id)) is not None]
+        groups = dict.fromkeys(group for job in jobs for group in groups_of(job.meta))
         try:
-            attempt = await self._attempts.run(job)
+            attempts = await self._attempts_of(jobs)
         except BaseException:
-            await self._store.acknowledge(_CLAIMANT, [Acknowledgement(job_id, job.attempt, Returned())])
+            await self._store.acknowledge(_CLAIMANT, [Acknowledgement(job.id, job.attempt, Returned()) for job in jobs])
             raise
-        await self._store.acknowledge(_CLAIMANT, [Acknowledgement(job_id, job.attempt, attempt.outcome)])
+        ended = [Acknowledgement(job.id, job.attempt, attempts[job.id].outcome) for job in jobs]
+        await self._store.acknowledge(_CLAIMANT, ended)
         await settle_all(self._store, groups)
-        return attempt
+        return attempts
+
+    async def _attempts_of(self, jobs: Sequence[Job]) -> dict[int, Attempt]:
+        if len(jobs) == 1:  # in the task of the test itself
+            return {jobs[0].id: await self._attempts.run(jobs[0])}
+        party = Party(job.id for job in jobs)
+        async with asyncio.TaskGroup() as together:
+            tasks = {job.id: together.create_task(self._attempts.run(job, party)) for job in jobs}
+        return {job_id: task.result() for job_id, task in tasks.items()}
 
     async def settle(self, ids: Iterable[int]) -> None:
         """Let go of what of the groups of these jobs need wait no longer."""
@@ -112,17 +129,25 @@ class Runs:
         done: set[int] = set()
         while waiting := [job for job in await self._waiting(options) if job.id not in done]:
             for job in waiting:
-                if options.with_limit is not None and ran.total() >= options.with_limit:
+                room = None if options.with_limit is None else options.with_limit - ran.total()
+                if room is not None and room <= 0:
                     return Drained(**ran)
-                done.add(job.id)
-                attempt = await self.run(job.id)
-                if attempt is not None:
-                    ran[became(attempt.outcome)] += 1
-                    if not options.with_safety:
-                        attempt.check(job.worker)
+                ids = [] if job.id in done else self._chunk(job, [one for one in waiting if one.id not in done], room)
+                done.update(ids)
+                attempts = (await self.run_together(ids)).values()
+                ran.update(became(attempt.outcome) for attempt in attempts)
+                for attempt in () if options.with_safety else attempts:
+                    attempt.check(job.worker)
             if not options.with_recursion:
                 break
         return Drained(**ran)
+
+    def _chunk(self, job: Job, waiting: Sequence[Job], room: int | None) -> list[int]:
+        """Return the ids of jobs that are one call together with `job`, itself first: others of a chunk worker."""
+        worker = self._catalogue.get(job.worker)
+        size = (None if worker is None else chunk_size(worker)) or 1
+        alike = [one.id for one in waiting if self._catalogue.get(one.worker) is worker] if size > 1 else [job.id]
+        return alike[: size if room is None else min(size, room)]
 
     async def _waiting(self, options: DrainOptions) -> list[Job]:
         """Return what may run, as a queue would take it; then what waits for its time, if that is wanted, by that."""

@@ -34,7 +34,8 @@ Mode = Literal["inline", "manual"]
 class JobsTester:
     """Has the jobs of a test, in memory, and runs them only in the test's own thread and task.
 
-    Functions run where the test is, also those that a queue would run in a thread or an OS process. What is asserted
+    Functions run where the test is, also those that a queue would run in a thread or an OS process; only jobs that are
+    one chunk have a task each. What is asserted
     is asserted at once; the words that run jobs are coroutines, and end in `_sync` for tests that are none.
     """
 
@@ -142,6 +143,8 @@ class JobsTester:
 
     async def drain_queue(self, queue: str = "default", **words: Unpack[DrainWords]) -> Drained:
         """Run what waits in a queue, most urgent first, each job once at most; return how many ended how.
+
+        Jobs of a chunk worker are one call, as many as its `size`, and wait for no others.
 
         `with_scheduled=True` runs also what waits for its time; a time does so for what waits until then.
         `with_recursion=False` leaves alone what is enqueued meanwhile. At most `with_limit` jobs are run.
