@@ -65,15 +65,16 @@ class ValidateOptions(BaseModel):
             raise refused(
                 "bad_value", "it must be a class: a pydantic model, a dataclass or a TypedDict", path=["model"]
             )
-        if self.fits is not None:
-            try:
+        try:
+            if self.fits is not None:
                 _compiled(self.fits)
-            except BadEvent as error:
-                refusal = refused("bad_value", str(error), path=["schema"])
-            else:
-                return self
-            raise refusal
-        return self
+            elif isinstance(self.model, type):
+                _modelled(self.model)
+        except BadEvent as error:
+            refusal = refused("bad_value", str(error), path=["schema" if self.model is None else "model"])
+        else:
+            return self
+        raise refusal
 
 
 class Validate(ProducerConsumer[object, object]):
@@ -103,6 +104,9 @@ class Validate(ProducerConsumer[object, object]):
                 passed = self._check(event)
             except BadEvent as error:
                 made.append(self._refused(position, event, error))
+            except Exception as error:  # noqa: BLE001 - a validator of the user's, or an event that nests too deep
+                self.fail_at(position, error)
+                made.append(())
             else:
                 made.append((Output(VALID, passed) if self.outputs else passed,))
         return made
@@ -118,10 +122,19 @@ class Validate(ProducerConsumer[object, object]):
         return ()
 
 
+def _not_here(uri: str) -> object:
+    """Refuse what a schema refers to: a run is not to hang on who answers there."""
+    why = f"it refers to {uri}: write that below `definitions`, and refer to #/definitions/..."
+    raise BadEvent(why)
+
+
+_ELSEWHERE: Final = dict.fromkeys(("http", "https", "ftp", "file", ""), _not_here)
+
+
 def _compiled(schema: object) -> Check:
     """Return the check of a JSON Schema. Raises `BadEvent` for what is none."""
     try:
-        check = fastjsonschema.compile(cast("dict[str, object]", schema), use_default=False)
+        check = fastjsonschema.compile(cast("dict[str, object]", schema), handlers=_ELSEWHERE, use_default=False)
     except Exception as error:  # noqa: BLE001 - it raises whatever a broken schema leads to
         why = f"this is no JSON Schema that can be used ({error})"
         raise BadEvent(why) from None
@@ -138,8 +151,12 @@ def _compiled(schema: object) -> Check:
 
 
 def _modelled(model: type) -> Check:
-    """Return the check of a model."""
-    adapter: TypeAdapter[object] = TypeAdapter(model)
+    """Return the check of a model. Raises `BadEvent` for a class that is none."""
+    try:
+        adapter: TypeAdapter[object] = TypeAdapter(model)
+    except Exception as error:  # noqa: BLE001 - it raises whatever a class does that is asked for its shape
+        why = f"{model.__name__} is no class of which pydantic can make a model ({str(error).partition(chr(10))[0]})"
+        raise BadEvent(why) from None
 
     def checked(event: object) -> object:
         try:

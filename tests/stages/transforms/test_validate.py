@@ -1,11 +1,12 @@
 """What fits a model or a schema goes on; what does not says where."""
 
+import asyncio
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, field_validator
 
 from headrace.config.pipeline import Pipeline
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
@@ -125,3 +126,43 @@ async def test_a_source_hears_which_did_not_fit() -> None:
 def test_what_cannot_be_is_refused(options: dict[str, object], why: str) -> None:
     with pytest.raises(ValidationError, match=why):
         ValidateOptions.model_validate(options)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"model": asyncio.Future}, "Future is no class of which pydantic can make a model"),
+        ({"schema": {"$ref": "http://127.0.0.1:1/order"}}, "refers to http://127.0.0.1:1/order: write that below"),
+        ({"schema": {"$ref": "order.json"}}, "refers to order.json: write that below"),
+    ],
+)
+def test_what_cannot_be_checked_here_is_refused(options: dict[str, object], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        ValidateOptions.model_validate(options)
+
+
+class Odd(BaseModel):
+    """Has a validator that fails as no validator should."""
+
+    sku: str
+
+    @field_validator("sku")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return {"a": "A"}[value]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("invalid", ["fail", "drop"])
+async def test_a_validator_that_raises_anything_fails_its_event_alone(invalid: str) -> None:
+    ran = await run_events([{"sku": "b"}, {"sku": "a"}], validate(model=Odd, invalid=invalid))
+    assert ran.events == [{"sku": "A"}]
+    assert (ran.outcome.events_failed, ran.outcome.events_lost) == (1, 0)
+    assert ran.stages[1].errors == {"KeyError": 1}
+
+
+@pytest.mark.asyncio
+async def test_an_event_that_nests_too_deep_fails_alone() -> None:
+    endless = {"$ref": "#/definitions/a", "definitions": {"a": {"$ref": "#/definitions/a"}}}
+    ran = await run_events([{"sku": "b"}], validate(schema=endless))
+    assert (ran.outcome.events_failed, ran.outcome.events_lost) == (1, 0)
