@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from headrace import __version__
-from headrace.console.cli import cron, dead_letters, jobs, queues, registry
+from headrace.console.cli import cron, dead_letters, jobs, queues, registry, stages
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.run import run
 from headrace.console.cli.schema import schema
@@ -20,6 +20,7 @@ _GROUPS: Final = {
     "cron": cron,
     "registry": registry,
     "dead-letters": dead_letters,
+    "stages": stages,
 }
 
 

@@ -1,0 +1,103 @@
+"""What the commands about stages do."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+from urllib.parse import quote
+
+from headrace.console.cli.exit_code import ExitCode
+from headrace.console.cli.job_target import UsageError
+from headrace.console.cli.job_view import show, table_of
+from headrace.console.cli.output import print_json
+from headrace.console.cli.run_target import RunTarget
+from headrace.console.web.stage_values import StageList, StageValues
+
+_NUMBERS: Final = ("received", "sent", "failed", "buffered", "in flight", "at a time")
+
+
+async def list_stages(target: RunTarget, *, as_json: bool) -> ExitCode:
+    """Print the stages of a run."""
+    found = await target.client().ask("GET", "/api/stages")
+    if as_json:
+        print_json({"exit_code": 0, **found})
+    else:
+        listed = StageList.model_validate(found)
+        show(
+            f"the pipeline {listed.pipeline} is {listed.state}",
+            table_of(_HEADINGS, list(map(_row, listed.stages)), _NUMBERS),
+        )
+        show(*(stage.stall for stage in listed.stages if stage.stall is not None))
+    return ExitCode.FINE
+
+
+async def pause_stages(target: RunTarget, *, is_paused: bool, as_json: bool) -> ExitCode:
+    """Pause stages, or have them go on; those before one that cannot have heard it already."""
+    names = target.words
+    verb = "pause" if is_paused else "resume"
+    if not names:
+        raise UsageError("NAME", f"name the stages, as in headrace stages {verb} shop.yaml priced")
+    client = target.client()
+    stages = [await client.ask("POST", f"{_path(name)}/{verb}", {}) for name in names]
+    return _said(f"{verb}d: {', '.join(names)}", stages, as_json=as_json)
+
+
+async def change_stage(target: RunTarget, words: Mapping[str, object], *, as_json: bool) -> ExitCode:
+    """Change one stage, all of it or nothing."""
+    if len(target.words) != 1:
+        raise UsageError("NAME", "name one stage, as in headrace stages change shop.yaml priced --concurrency 8")
+    if not words:
+        raise UsageError("NAME", "say what to change: --concurrency, --buffer-size or --demand")
+    (name,) = target.words
+    stage = await target.client().ask("PATCH", _path(name), words)
+    return _said(f"changed: {name}", [stage], as_json=as_json)
+
+
+def change_words(concurrency: int | None, buffer_size: str | None, demands: Sequence[str]) -> dict[str, object]:
+    """Return a change as the API has it. Raises `UsageError`.
+
+    >>> change_words(None, "none", ["visits=100:20"])
+    {'buffer_size': None, 'demand': {'visits': {'max_demand': 100, 'min_demand': 20}}}
+    """
+    words: dict[str, object] = {} if concurrency is None else {"concurrency": concurrency}
+    if buffer_size is not None:
+        words["buffer_size"] = None if buffer_size == "none" else _whole("--buffer-size", buffer_size)
+    if demands:
+        words["demand"] = dict(map(_demand, demands))
+    return words
+
+
+def _demand(text: str) -> tuple[str, dict[str, int]]:
+    producer, sign, bounds = text.rpartition("=")
+    if not sign or not producer:
+        raise UsageError("--demand", f"{text!r:.100} is none: write it as in visits=1000, or visits=1000:500")
+    most, sign, least = bounds.partition(":")
+    said = {"max_demand": _whole("--demand", most)}
+    return producer, {**said, "min_demand": _whole("--demand", least)} if sign else said
+
+
+def _whole(option: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+        raise UsageError(option, f"{text!r:.100} is no number: write a whole one, 0 or more")
+    return int(text)
+
+
+_DIGITS: Final = 10  # more are beyond any bound
+_HEADINGS: Final = ("stage", "type", "state", *_NUMBERS, "asks for")
+
+
+def _path(name: str) -> str:
+    return f"/api/stages/{quote(name, safe='')}"
+
+
+def _row(stage: StageValues) -> Sequence[object]:
+    asks = ", ".join(f"{one.producer} {one.max_demand}:{one.min_demand}" for one in stage.subscriptions)
+    state = f"{stage.state}, paused" if stage.is_paused else stage.state
+    counts = stage.events_received, stage.events_sent, stage.events_failed, stage.buffer_events, stage.in_flight_events
+    return (stage.name, stage.type or stage.kind, state, *(f"{count:,}" for count in counts), stage.concurrency, asks)
+
+
+def _said(sentence: str, stages: Sequence[dict[str, object]], *, as_json: bool) -> ExitCode:
+    if as_json:
+        print_json({"exit_code": 0, "stages": stages})
+    else:
+        show(sentence)
+    return ExitCode.FINE

@@ -1,0 +1,87 @@
+"""`headrace stages`: lists, pauses, resumes and changes the stages of a run, over its HTTP API."""
+
+from typing import Annotated
+
+import typer
+
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(help="The config file of the run (not with --url), then the stage.", metavar="[FILE] ..."),
+]
+Url = Annotated[
+    str | None, typer.Option(help="Where the run listens, instead of its file; HEADRACE_TOKEN is its token.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+
+app = typer.Typer(no_args_is_help=True, help="List, pause, resume and change the stages of a run.")
+
+
+@app.command("list")
+def list_(words: Words = None, *, url: Url = None, as_json: AsJson = False) -> None:
+    """List stages, how they stand and what they ask for: headrace stages list FILE."""
+    from headrace.console.cli.job_target import run_command
+    from headrace.console.cli.run_target import RunTarget
+    from headrace.console.cli.stage_work import list_stages
+
+    raise typer.Exit(
+        run_command(
+            lambda: list_stages(RunTarget.of(words or [], url, are_more=False), as_json=as_json), as_json=as_json
+        )
+    )
+
+
+@app.command()
+def pause(words: Words = None, *, url: Url = None, as_json: AsJson = False) -> None:
+    """Hand stages nothing more; what they are at goes on: headrace stages pause FILE NAME..."""
+    _pause(words, url, is_paused=True, as_json=as_json)
+
+
+@app.command()
+def resume(words: Words = None, *, url: Url = None, as_json: AsJson = False) -> None:
+    """Have paused stages go on: headrace stages resume FILE NAME..."""
+    _pause(words, url, is_paused=False, as_json=as_json)
+
+
+@app.command()
+def change(  # noqa: PLR0913 - to typer each option is a parameter
+    words: Words = None,
+    *,
+    url: Url = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Events that are handled at a time.")] = None,
+    buffer_size: Annotated[
+        str | None, typer.Option(help="Events that may be buffered, or none for no limit.", metavar="COUNT")
+    ] = None,
+    demand: Annotated[
+        list[str] | None,
+        typer.Option(help="How much to ask of a producer; may be given again.", metavar="PRODUCER=MAX[:MIN]"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change a stage while it runs, until the run ends: headrace stages change FILE NAME --concurrency 8."""
+    from headrace.console.cli.job_target import run_command
+    from headrace.console.cli.run_target import RunTarget
+    from headrace.console.cli.stage_work import change_stage, change_words
+
+    raise typer.Exit(
+        run_command(
+            lambda: change_stage(
+                RunTarget.of(words or [], url),
+                change_words(concurrency, buffer_size, demand or []),
+                as_json=as_json,
+            ),
+            as_json=as_json,
+        )
+    )
+
+
+def _pause(words: list[str] | None, url: str | None, *, is_paused: bool, as_json: bool) -> None:
+    from headrace.console.cli.job_target import run_command
+    from headrace.console.cli.run_target import RunTarget
+    from headrace.console.cli.stage_work import pause_stages
+
+    raise typer.Exit(
+        run_command(
+            lambda: pause_stages(RunTarget.of(words or [], url), is_paused=is_paused, as_json=as_json),
+            as_json=as_json,
+        )
+    )
