@@ -259,6 +259,10 @@ class Connection(asyncio.Protocol):
             self._transport.close()
         if self._transport.is_closing():
             return
-        self._transport.write_eof()
+        try:
+            self._transport.write_eof()
+        except OSError:  # the other side has reset the connection, and nobody reads the answer
+            self._transport.abort()
+            return
         self._transport.resume_reading()
         self._wait(LINGER_SECONDS)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import resource
 import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -359,6 +360,19 @@ async def test_many_connections_held_open_are_bounded_and_the_others_hear_so() -
         await until(lambda: gauge(topology, "http_connections") == 0)
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{source.port}") as again:
             assert (await request(again)).status_code == 202
+
+
+async def test_who_is_gone_before_hearing_a_refusal_leaves_nothing_behind() -> None:
+    source = receive(max_connections=1)
+    broken: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: broken.append(context))
+    async with running(source) as (_, _, topology), raw(source):
+        await until(lambda: gauge(topology, "http_connections") == 1)
+        for _ in range(50):
+            with socket.create_connection(("127.0.0.1", source.port)) as gone:
+                gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await until(lambda: answers(topology).get("503") == 50)
+    assert broken == []
 
 
 async def test_a_taken_port_is_said_in_one_sentence() -> None:
