@@ -92,7 +92,14 @@ class ReadSql(Producer[object]):
         if cursor not in row:
             why = f"the query gives no column {cursor!r}, which `cursor` names"
             raise DatabaseFailed(self._database.called, why, "select it, too")
-        return row[cursor]
+        last = row[cursor]
+        if last is None or last == self._after:
+            found = "no value" if last is None else f"{last!r} again, which is :after itself,"
+            why = f"the last row has {found} in {cursor!r}, which `cursor` names"
+            raise DatabaseFailed(
+                self._database.called, why, "ask for rows above :after only, in the order of the column"
+            )
+        return last
 
     async def terminate(self, reason: object) -> None:
         """Close."""

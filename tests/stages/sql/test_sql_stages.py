@@ -114,6 +114,21 @@ async def test_a_cursor_reads_on_page_by_page(shop: Shop) -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        ("select 2 as id where 5 > :after", "the last row has 2 again, which is :after itself, in 'id'"),
+        ("select null as id where 5 > :after", "the last row has no value in 'id'"),
+    ],
+)
+async def test_a_cursor_that_does_not_go_on_is_told_and_reads_no_page_for_ever(
+    file: SqliteShop, query: str, why: str
+) -> None:
+    ran = await run(source(file, query=query, cursor="id"))
+    assert why in str(ran.outcome.reason)
+
+
+@pytest.mark.asyncio
 async def test_what_has_come_since_is_read_by_the_next_look(shop: Shop) -> None:
     shop.execute(TABLE)
     topology, kept = Topology(), Kept()
