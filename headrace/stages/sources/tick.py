@@ -45,6 +45,8 @@ class TickOptions(BaseModel):
     def _has_one(self) -> "TickOptions":
         if (self.every is None) == (self.cron is None):
             raise refused("bad_value", "a tick needs `every:` or `cron:`, and not both")
+        if self.cron is None and "timezone" in self.model_fields_set:
+            raise refused("bad_value", "it is for `cron`", path=["timezone"])
         if self.cron is not None:
             try:
                 Cron(self.cron, self.timezone)

@@ -61,6 +61,34 @@ def test_a_calendar_that_is_set_forward_misses_what_lies_between_and_goes_on() -
     assert [one["at"][11:16] for one in seen] == ["12:05", "12:10", "15:10"]
 
 
+def test_a_calendar_that_is_set_back_repeats_no_event_and_goes_on_in_its_time() -> None:
+    calendar = Calendar()
+
+    async def main() -> list[Any]:
+        loop = asyncio.get_running_loop()
+        loop.call_later(400, lambda: setattr(calendar, "shift", -timedelta(hours=1)))
+        return await ticks(calendar, 3, cron="*/5 * * * *")
+
+    seen = jumped(main())
+    assert [one["at"][11:16] for one in seen] == ["12:05", "12:10", "12:15"]
+
+
+@pytest.mark.parametrize("shift", [timedelta(hours=1), -timedelta(hours=1)])
+def test_a_calendar_that_is_set_changes_nothing_about_how_often(shift: timedelta) -> None:
+    calendar, at = Calendar(), list[float]()
+
+    async def main() -> list[Any]:
+        loop = asyncio.get_running_loop()
+        loop.call_later(25, lambda: setattr(calendar, "shift", shift))
+        seen = await ticks(calendar, 5, every="10s")
+        at.append(loop.time())
+        return seen
+
+    seen = jumped(main())
+    assert [one["n"] for one in seen] == [0, 1, 2, 3, 4]
+    assert 50 <= at[0] < 60
+
+
 @pytest.mark.parametrize(
     ("options", "why"),
     [
@@ -69,6 +97,7 @@ def test_a_calendar_that_is_set_forward_misses_what_lies_between_and_goes_on() -
         ({"every": "0s"}, "greater than 0"),
         ({"cron": "61 * * * *"}, "61"),
         ({"cron": "@daily", "timezone": "Mars"}, "Mars"),
+        ({"every": "1s", "timezone": "Europe/Berlin"}, "it is for `cron`"),
     ],
 )
 def test_what_cannot_be_is_refused(options: dict[str, object], why: str) -> None:
