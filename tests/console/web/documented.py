@@ -17,7 +17,7 @@ class Documented:
 
     async def check(self, response: httpx2.Response) -> None:
         """Raise AssertionError for an answer that is not in the document."""
-        operation = self._operation(response.request.method, response.request.url.path)
+        operation = self.operation(response.request.method, response.request.url.path)
         if operation is None:
             return
         await response.aread()
@@ -30,7 +30,8 @@ class Documented:
             schema = contents[kind]["schema"]
             fastjsonschema.validate({"allOf": [schema], "components": self.document["components"]}, response.json())
 
-    def _operation(self, method: str, path: str) -> Node | None:
+    def operation(self, method: str, path: str) -> Node | None:
+        """Return what the document says of a request; None when there is nothing of it in there."""
         for template, operations in self.document["paths"].items():
             operation: Node | None = operations.get(method.lower())
             if operation is not None and re.fullmatch(_pattern(template, operation), path):
