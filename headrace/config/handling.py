@@ -73,6 +73,10 @@ ErrorClassField = Annotated[
 ErrorClasses = Annotated[tuple[ErrorClassField, ...], BeforeValidator(_listed)]
 
 
+MOST_COPIES: Final = 1000
+"""Of a stage with `partition_by`; a hundred times as many had not started after 25 s."""
+
+
 class RetryKeys(Keys):
     """How often events that fail are tried, and how long between."""
 
@@ -133,6 +137,10 @@ def handling_faults(keys: HandlingKeys, stage: type[Stage] | Stage, found: Found
         place = child(found, "executor" if keys.executor != "inline" else "partition_by") or found
         copies = "with `partition_by` a stage has several copies: give their number, `concurrency`, and no `executor`"
         yield place.name, Fault("misplaced-key", copies)
+    elif keys.partition_by is not None and keys.concurrency > MOST_COPIES:
+        place = child(found, "concurrency") or found
+        many = f"a stage has {MOST_COPIES} copies at most, each a stage of its own with metrics of its own"
+        yield place.node.span, Fault("bad-value", many, str(keys.concurrency))
     elif isinstance(stage, Stage):
         why = keys.how().fault(stage, has_timeout=keys.timeout is not None)
         places = (child(found, key) for key in ("concurrency", "executor", "timeout"))

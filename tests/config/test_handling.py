@@ -170,6 +170,12 @@ def test_copies_need_a_number_and_run_on_the_loop(keys: str) -> None:
     assert "with `partition_by` a stage has several copies" in finding.message
 
 
+def test_more_copies_than_can_be_started_are_told() -> None:
+    (finding,) = findings(config("partition_by: event, concurrency: 100000"))
+    assert (finding.code, finding.found) == ("bad-value", "100000")
+    assert "a stage has 1000 copies at most" in finding.message
+
+
 ERRORS = """\
 listen: off
 python_path: {root}
