@@ -4,19 +4,24 @@ import asyncio
 import os
 import select
 from pathlib import Path
+from typing import Final
+
+GUARD: Final = b"/fakes/guard.py"
+"""In the command of what watches over a server for all tests of a run."""
 
 
 def children(parent: int | None = None) -> set[int]:
-    """Return the OS processes that this one, or another, has started and not reaped."""
+    """Return the OS processes that this one, or another, has started and not reaped, the guards of servers aside."""
     wanted = os.getpid() if parent is None else parent
     found = set()
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
                 stat = (folder / "stat").read_text()
+                is_guard = GUARD in (folder / "cmdline").read_bytes()
             except OSError:  # it has ended meanwhile
                 continue
-            if int(stat.rpartition(")")[2].split()[1]) == wanted:
+            if int(stat.rpartition(")")[2].split()[1]) == wanted and not is_guard:
                 found.add(int(folder.name))
     return found
 
