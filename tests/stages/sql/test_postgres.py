@@ -24,6 +24,7 @@ from tests.stages.runs import run
 
 RETRY = StageSettings(retry=Retry(1_000_000, backoff_seconds=0.001, max_backoff_seconds=0.001))
 OWN = "from pg_stat_activity where datname = current_database() and application_name = 'headrace'"
+WAITS = f"{OWN} and wait_event_type = 'Lock'"
 END_EACH = f"select pg_terminate_backend(pid) {OWN}"
 ORDER = Insert("orders", ("id", "sku"))
 
@@ -91,7 +92,7 @@ async def test_a_write_that_is_cancelled_leaves_no_transaction(shop: PostgresSho
         other.execute("lock table orders")
         async with asyncio.TaskGroup() as group:
             writing = group.create_task(database.write(ORDER, [(1, "a"), (2, "b")]))
-            await until(lambda: shop.rows(f"select 1 {OWN} and wait_event_type = 'Lock'") != [])
+            await until(lambda: shop.rows(f"select 1 {WAITS}") != [])
             writing.cancel()
         assert writing.cancelled()
     await until(lambda: shop.rows(f"select 1 {OWN}") == [])
@@ -165,15 +166,20 @@ async def test_a_time_is_a_cursor(shop: PostgresShop) -> None:
 
 
 @pytest.mark.asyncio
-async def test_many_can_make_the_same_table_at_once(postgres_url: str) -> None:
-    databases = [PostgresDatabase(postgres_url, f"{TABLE}; create index if not exists by_sku on orders (sku)")]
-    databases += [PostgresDatabase(postgres_url, TABLE) for _ in range(9)]
+async def test_two_can_make_the_same_table_at_once(postgres_url: str) -> None:
+    shop = PostgresShop(postgres_url)
+    shop.execute("create table gate (a integer)")
+    first, second = PostgresDatabase(shop.url, f"{TABLE}; lock table gate"), PostgresDatabase(shop.url, TABLE)
     async with asyncio.TaskGroup() as group:
-        for database in databases:
-            group.create_task(database.open())
-    assert await databases[0].read("select count(*) from orders", {}) == [{"count": 0}]
-    for database in databases:
-        await database.close()
+        with psycopg.connect(shop.url) as other:
+            other.execute("lock table gate")
+            for number, database in enumerate((first, second), 1):
+                group.create_task(database.open())
+                waiting = [(1,)] * number
+                await until(lambda waiting=waiting: shop.rows(f"select 1 {WAITS}") == waiting)  # type: ignore[misc] # bound now
+    assert await second.read("select count(*) from orders", {}) == [{"count": 0}]
+    await first.close()
+    await second.close()
 
 
 @pytest.mark.asyncio
