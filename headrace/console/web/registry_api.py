@@ -109,7 +109,8 @@ class RegistryApi:
         name = request.path_params["name"]
         registry = self._registries.get(name)
         if registry is None:
-            return told(404, f"there is no registry of that name: there are {', '.join(sorted(self._registries)) or 'none'}")
+            known = ", ".join(sorted(self._registries)) or "none"
+            return told(404, f"there is no registry of that name: there are {known}")
         try:
             return await answer(registry, called_with(registry, request.path_params["key"]))
         except BadArguments as error:

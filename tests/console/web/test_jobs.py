@@ -202,3 +202,9 @@ async def test_before_the_run_nothing_is_taken_in() -> None:
     async with served(pipeline_of()) as client:
         assert (await client.put(f"{PATH}/7", headers=JSON)).status_code == 503
         assert (await client.get(f"{PATH}/7")).status_code == 503
+
+
+async def test_a_run_without_registries_says_that_there_are_none() -> None:
+    async with served(Pipeline("shop")) as client:
+        answer = await client.get(f"{PATH}/7")
+    assert (answer.status_code, answer.json()["error"]) == (404, "there is no registry of that name: there are none")
