@@ -20,7 +20,7 @@ def sentence(error: BaseException) -> str:
 
 def is_our_fault(error: BaseException) -> bool:
     """Whether an error arose in headrace's own code, and no user's code had a part in it: its traceback is of use."""
-    if isinstance(error, _SENTENCES) or origin(error) is not None:
+    if isinstance(error, (*_SENTENCES, KeyboardInterrupt, SystemExit)) or origin(error) is not None:
         return False
     return is_ours(error)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from functools import partial
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ import pytest
 from headrace.console.cli.reasons import full_text, is_our_fault, sentence
 from headrace.ground.errors import MailboxFull
 from headrace.stages.address import parse_address
+from headrace.stages.application import apply_each
 from tests.console.cli.raised import raised
 
 BAD_ADDRESS: Final[Any] = 9470
@@ -38,6 +40,14 @@ def test_an_error_in_headraces_own_code_is_our_fault() -> None:
     assert is_our_fault(error)
     assert sentence(error).startswith("AttributeError: ")
     assert "Traceback" in full_text(error)
+
+
+def test_a_wish_to_end_is_nobodys_bug() -> None:
+    def fail(position: int, error: BaseException) -> None:
+        pytest.fail(f"{position}: {error}")
+
+    ends: Any = sys.exit
+    assert not is_our_fault(raised(SystemExit, partial(apply_each, ends, [3], fail)))
 
 
 @pytest.mark.parametrize("error", [MailboxFull("x", 5), OSError(28, "No space left"), asyncio.CancelledError()])
