@@ -69,6 +69,8 @@ class JobQueue:
         self._scheduler = scheduler
         self._runners = Runners(scheduler, f"jobs of {claimant.queue}", execute, self._slot_ended)
         self._running: dict[int, Slot] = {}
+        self._after: dict[int, Job] = {}
+        """Jobs that were called off, retried and claimed again while their former attempt still runs here."""
         self._ended: list[Acknowledgement] = []
         self._telling: list[Acknowledgement] = []
         self._may_have_work = True
@@ -118,6 +120,7 @@ class JobQueue:
 
     def cancel(self, job_id: int, reason: str) -> bool:
         """End a job that runs here, for good; return whether one does."""
+        self._after.pop(job_id, None)
         return self._end(job_id, CalledOff(reason))
 
     async def look_after(self) -> None:
@@ -129,6 +132,8 @@ class JobQueue:
         """End what runs now, and put it back; an attempt that was put back does not count."""
         for job_id in list(self._running):
             self._end(job_id, Returned())
+        self._put_back(list(self._after.values()))
+        self._after.clear()
 
     async def stop(self, grace_seconds: float) -> None:
         """Claim nothing more, and give what runs `grace_seconds`; what is not done then is put back.
@@ -178,7 +183,7 @@ class JobQueue:
         return True
 
     def _free(self) -> int:
-        return 0 if self.is_paused else self.limit - len(self._running)
+        return 0 if self.is_paused else self.limit - len(self._running) - len(self._after)
 
     async def _claim_on(self) -> None:
         """Claim whenever there is a free slot and there may be work, until it is stopped."""
@@ -214,12 +219,28 @@ class JobQueue:
         elif jobs and self.claimant.limits is not None:
             self._look_in(min(self.claimant.limits.look_seconds, POLL_SECONDS))
         if self._is_stopping:
-            self._ended += [Acknowledgement(job.id, job.attempt, Returned()) for job in jobs]
+            self._put_back(jobs)
         elif jobs:
-            self.began(jobs)
-            slots = [Slot(job) for job in jobs]
-            self._running.update((slot.job.id, slot) for slot in slots)
-            self._runners.begin(slots)
+            self._begin(jobs if self._running.keys().isdisjoint(job.id for job in jobs) else self._parted(jobs))
+
+    def _begin(self, jobs: Sequence[Job]) -> None:
+        self.began(jobs)
+        slots = [Slot(job) for job in jobs]
+        self._running.update((slot.job.id, slot) for slot in slots)
+        self._runners.begin(slots)
+
+    def _parted(self, jobs: Sequence[Job]) -> list[Job]:
+        """Return those that may begin; the others wait for the end of their former attempt, which is called off."""
+        for job in jobs:
+            if job.id in self._running:
+                self._after[job.id] = job
+                self._end(job.id, CalledOff("it was cancelled while it ran"))
+        return [job for job in jobs if job.id not in self._after]
+
+    def _put_back(self, jobs: Sequence[Job]) -> None:
+        self._ended += [Acknowledgement(job.id, job.attempt, Returned()) for job in jobs]
+        if jobs:
+            self._tell.set()
 
     def _slot_ended(self, slot: Slot, outcome: Outcome | None, seconds: float | None) -> None:
         """Free the slot, and keep how its job ended for the store."""
@@ -234,6 +255,11 @@ class JobQueue:
         if seconds is not None:
             self.ran(job, seconds)
         self._ended.append(Acknowledgement(job.id, job.attempt, outcome))
+        if self._after and (again := self._after.pop(job.id, None)) is not None:
+            if self._is_stopping:
+                self._put_back([again])
+            else:
+                self._begin([again])
         if not self._tell.is_set():
             self._tell.set()
         if not self._look.is_set():

@@ -42,6 +42,7 @@ from headrace.ground.errors import (
     TaskFailed,
     TaskTimeout,
     TooManyChildren,
+    UnknownOutput,
     UnknownPartition,
     Unrecoverable,
     describe,
@@ -49,6 +50,7 @@ from headrace.ground.errors import (
 
 SENTENCES: list[tuple[HeadraceError, str]] = [
     (NoProcess("a"), "process 'a' is not running: "),
+    (UnknownOutput("eu", ["us"]), "the stage emitted an event for the output 'eu', which it does not have: emit "),
     (HandlerTimeout("a", 5.0), "stage 'a' took longer than 5 s over it: "),
     (PoisonEvent("a", 3), "the event has brought stage 'a' down 3 times: "),
     (LeftOver("a", "crash"), "stage 'a' had taken the event in, and it was in hand when the stage crashed: "),

@@ -239,6 +239,25 @@ async def test_a_thread_that_is_called_off_keeps_its_slot_until_it_returns(
             await first.result(5)
 
 
+async def test_a_job_that_was_called_off_is_not_run_again_before_its_thread_returns(
+    store: JobStore, clock: MovedClock, bench: workers.Bench
+) -> None:
+    async with running(store, clock) as jobs:
+        handle = await workers.block.enqueue("a")
+        await until(lambda: bench.calls == ["a"])
+        this = JobFilter(ids=frozenset({handle.id}))
+        try:
+            await jobs.cancel(this)
+            await store.retry(this)
+            await job_that(jobs, handle.id, lambda job: (job.state, job.attempt) == ("executing", 2))
+            await (await workers.double.enqueue(4)).result(5)
+            assert (bench.calls, jobs.statistics()["default"].running) == (["a", 4], 1)
+        finally:
+            bench.thread_gates["a"].set()
+        assert await handle.result(5) == "done"
+        assert bench.calls == ["a", 4, "a"]
+
+
 async def test_a_worker_runs_in_an_os_process_of_its_own(
     store: JobStore, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

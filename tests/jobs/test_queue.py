@@ -173,6 +173,33 @@ async def test_a_job_that_runs_is_cancelled_for_good() -> None:
         assert queue.statistics().running == 1
 
 
+async def test_a_retried_job_is_put_back_when_the_stop_comes_before_its_former_end() -> None:
+    let_go = asyncio.Event()
+
+    async def lingers(job: Job) -> Outcome:
+        began.append(job.id)
+        while not let_go.is_set():
+            with suppress(asyncio.CancelledError):
+                await let_go.wait()
+        raise asyncio.CancelledError
+
+    began: list[int] = []
+    store = ListStore(1)
+    queue = JobQueue(Claimant("here", "uuid", "default"), 3, store, lingers, Scheduler())
+    queue.start()
+    await until(lambda: began == [1])
+    assert queue.cancel(1, "no longer wanted")
+    store.waiting.append(a_job(1))
+    queue.has_work()
+    await until(lambda: not store.waiting)
+    async with asyncio.TaskGroup() as together:
+        together.create_task(queue.stop(0.0))
+        await until(lambda: [one.outcome for batch in store.told for one in batch] == [Returned()])
+        let_go.set()
+    assert began == [1]
+    assert [one.outcome for batch in store.told for one in batch] == [Returned(), CalledOff("no longer wanted")]
+
+
 async def test_a_job_that_somebody_else_cancels_has_failed_and_loses_no_slot() -> None:
     async def cancels_itself(job: Job) -> Outcome:
         raise asyncio.CancelledError
