@@ -36,6 +36,13 @@ class RunRefused(CommandFailed):
         super().__init__(f"{url} answers {status}: {why:.500}")
 
 
+class StrangeAnswer(CommandFailed):
+    """Something answers where a run should, and in another form."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(f"{url} does not answer as a run of this version of headrace: ask one by --url, or use --json")
+
+
 @dataclass(frozen=True, slots=True)
 class RunTarget:
     """A config file or the URL of a run, and never both; `words` is what else the command was told."""

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
 
+from pydantic import ValidationError
+
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.job_target import UsageError
 from headrace.console.cli.job_view import show, table_of
 from headrace.console.cli.output import print_json
-from headrace.console.cli.run_target import RunTarget
+from headrace.console.cli.run_target import RunClient, RunTarget, StrangeAnswer
 from headrace.console.web.stage_values import StageList, StageValues
 
 _NUMBERS: Final = ("received", "sent", "failed", "buffered", "in flight", "at a time")
@@ -16,11 +18,12 @@ _NUMBERS: Final = ("received", "sent", "failed", "buffered", "in flight", "at a 
 
 async def list_stages(target: RunTarget, *, as_json: bool) -> ExitCode:
     """Print the stages of a run."""
-    found = await target.client().ask("GET", "/api/stages")
+    client = target.client()
+    found = await client.ask("GET", "/api/stages")
     if as_json:
         print_json({"exit_code": 0, **found})
     else:
-        listed = StageList.model_validate(found)
+        listed = _listed(client, found)
         show(
             f"the pipeline {listed.pipeline} is {listed.state}",
             table_of(_HEADINGS, list(map(_row, listed.stages)), _NUMBERS),
@@ -82,6 +85,14 @@ def _whole(option: str, text: str) -> int:
 
 _DIGITS: Final = 10  # more are beyond any bound
 _HEADINGS: Final = ("stage", "type", "state", *_NUMBERS, "asks for")
+
+
+def _listed(client: RunClient, found: object) -> StageList:
+    """Return what a run has told. Raises `StrangeAnswer`."""
+    try:
+        return StageList.model_validate(found)
+    except ValidationError as error:
+        raise StrangeAnswer(client.url) from error
 
 
 def _path(name: str) -> str:

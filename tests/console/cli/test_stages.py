@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -124,6 +126,24 @@ def test_where_no_run_answers_a_sentence_says_so() -> None:
     result = called("list", "--url", "http://127.0.0.1:1")
     assert result.exit_code == 1
     assert "no run answers at http://127.0.0.1:1" in result.stderr
+
+
+class Other(BaseHTTPRequestHandler):
+    """Answers as no run does."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"stages": "none"}')
+
+
+def test_what_answers_in_another_form_is_no_run() -> None:
+    with HTTPServer(("127.0.0.1", 0), Other) as server:
+        thread = Thread(target=server.handle_request)
+        thread.start()
+        result = called("list", "--url", f"http://127.0.0.1:{server.server_port}")
+        thread.join()
+    assert (result.exit_code, "does not answer as a run" in result.stderr) == (1, True)
 
 
 def test_a_token_that_is_none_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
