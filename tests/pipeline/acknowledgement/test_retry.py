@@ -1,5 +1,7 @@
 """The arithmetic of retries."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,6 +65,6 @@ def test_what_cannot_be_is_said(retry: Retry, fault: str) -> None:
 def test_an_error_says_by_a_number_alone_when_it_may_be_tried_again() -> None:
     busy = OSError("busy")
     assert retry_after(busy) is None
-    for said, heard in ((3, 3.0), (0.5, 0.5), ("3", None), (True, None)):
+    for said, heard in ((3, 3.0), (0.5, 0.5), ("3", None), (True, None), (math.nan, None)):
         busy.retry_after_seconds = said  # type: ignore[attr-defined]
         assert retry_after(busy) == heard
