@@ -9,7 +9,15 @@ import re
 from collections.abc import Callable
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationInfo,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from headrace.ground.expressions import Expression, ExpressionError, compile_expression, compile_template
@@ -183,6 +191,9 @@ MetricNameField = Annotated[str, AfterValidator(_metric_name)]
 
 LabelNameField = Annotated[str, AfterValidator(_label_name)]
 """The name of a label."""
+
+PartField = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=1)]
+"""A part of a whole, from 0 to 1."""
 
 CountField = Annotated[int, BeforeValidator(_no_bool)]
 """A whole number, which `true` is not; narrow it with `Field(ge=1)`."""

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from headrace.pipeline.dispatchers.hashing import stable_hash
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.stages.options import CountField, ExpressionField, refused
+from headrace.stages.options import CountField, ExpressionField, PartField, refused
 
 _STEPS: Final = 1 << 32
 
@@ -18,7 +18,7 @@ class SampleOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    fraction: float | None = Field(default=None, ge=0, le=1, description="The part that passes, as in 0.1.")
+    fraction: PartField | None = Field(default=None, description="The part that passes, as in 0.1.")
     every: Annotated[CountField, Field(ge=1)] | None = Field(
         default=None, description="One of so many passes: the first, and every so manyth after it."
     )

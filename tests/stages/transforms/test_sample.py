@@ -52,7 +52,15 @@ async def test_what_is_left_out_is_done_and_what_has_no_key_fails() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"every": 2, "fraction": 0.5}, {"every": 0}, {"fraction": 2}, {"every": 2, "key": "event"}]
+    "options",
+    [
+        {},
+        {"every": 2, "fraction": 0.5},
+        {"every": 0},
+        {"fraction": 2},
+        {"fraction": True},
+        {"every": 2, "key": "event"},
+    ],
 )
 def test_what_cannot_be_is_refused(options: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
