@@ -32,6 +32,29 @@ class Retry:
             yield f"of {attempts!r} attempts: it must be a whole number, 1 or more"
         for key in ("backoff_seconds", "max_backoff_seconds"):
             seconds: object = getattr(self, key)
-            if not isinstance(seconds, int | float) or isinstance(seconds, bool) or math.isnan(seconds):
+            is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+            if not is_number or not 0 <= seconds < float("inf"):  # type: ignore[operator] # a number by then
+                yield f"with a {key} of {seconds!r}: it must be a number of seconds, 0 or more"
+
+    def is_wanted(self, error: BaseException, attempt: int) -> bool:
+        """Tell whether an event is tried again that failed with `error` in its `attempt`-th try, counted from 1."""
+        return attempt < self.attempts and isinstance(error, self.on) and not isinstance(error, self.not_on)
+
+    def seconds(self, attempt: int, chance: float, asked: float | None = None) -> float:
+        """Return how long to wait after the `attempt`-th try; `chance` is from 0 to 1, `asked` what the error asks for.
+
+        >>> Retry(backoff_seconds=1.0, max_backoff_seconds=5.0).seconds(4, chance=0.5)
+        2.5
+        """
+        if asked is not None:
+            return min(max(asked, 0.0), self.max_backoff_seconds)
+        longest = self.backoff_seconds * 2.0 ** min(attempt - 1, MOST_DOUBLINGS)
+        return chance * min(longest, self.max_backoff_seconds)
+
+
+def retry_after(error: BaseException) -> float | None:
+    """Return for how many seconds an error asks not to be tried again, if it does."""
+    seconds = getattr(error, "retry_after_seconds", None)
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or math.isnan(seconds):
         return None
     return float(seconds)
