@@ -3,11 +3,15 @@
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from headrace.console.cli.job_target import UsageError
 from headrace.jobs.job import STATES, State
 from headrace.jobs.job_filter import JobFilter, Scalar
+
+_ARGUMENT: Final = "args."
+"""With what a word begins that asks for an argument of jobs, as in args.region=eu."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,16 @@ class Selection:
     def is_empty(self) -> bool:
         """Whether nothing was said."""
         return not (self.states or self.queues or self.workers or self.tags or self.args)
+
+    def with_words(self, words: Sequence[str]) -> tuple["Selection", tuple[str, ...]]:
+        """Return the same with what words such as args.region=eu ask for, and the other words. Raises `UsageError`."""
+        asked = [word for word in words if word.startswith(_ARGUMENT)]
+        for word in asked:
+            name, sign, _ = word.removeprefix(_ARGUMENT).partition("=")
+            if not (name and sign):
+                raise UsageError("args.", f"{word!r} is no argument: write args.region=eu, a name and its value")
+        args = (*self.args, *(word.removeprefix(_ARGUMENT) for word in asked))
+        return replace(self, args=args), tuple(word for word in words if word not in asked)
 
     def filter(self, ids: Iterable[int] = (), before_id: int | None = None) -> JobFilter:
         """Return the same as a filter. Raises `UsageError`."""
@@ -54,6 +68,8 @@ def named_values(where: str, words: Sequence[str]) -> dict[str, object]:
         name, sign, text = word.partition("=")
         if not (name and sign):
             raise UsageError(where, f"{word!r} is no argument: write name=value, as in sku=abc or number=7")
+        if name in found:
+            raise UsageError(where, f"the argument {name} is there twice: give it one value")
         try:
             found[name] = json.loads(text)
         except ValueError:

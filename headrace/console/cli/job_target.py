@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from headrace.config.files import load_file
 from headrace.config.findings import ConfigError
@@ -21,7 +22,8 @@ from headrace.jobs.stores.memory.store import MemoryStore
 from headrace.jobs.stores.sqlite.store import SqliteStore
 from headrace.jobs.stores.urls import store_of
 
-_EXAMPLE = "headrace jobs list shop.yaml, or --store sqlite:///shop.db"
+EXAMPLE: Final = "headrace jobs list shop.yaml, or --store sqlite:///shop.db"
+"""How a command about jobs is written; for refusals."""
 
 
 class UsageError(HeadraceError):
@@ -49,12 +51,12 @@ class Target:
         """Take the file off the words, unless a URL was given. Raises `UsageError`."""
         if url is None:
             if not words:
-                raise UsageError("FILE", f"name the config file or the store: {_EXAMPLE}")
+                raise UsageError("FILE", f"name the config file or the store: {EXAMPLE}")
             target = cls(words[0], None, tuple(words[1:]))
         else:
             target = cls(None, url, tuple(words))
         if target.words and not are_more:
-            raise UsageError("FILE", f"{target.words[0]!r} is one word too many: {_EXAMPLE}")
+            raise UsageError("FILE", f"{target.words[0]!r} is one word too many: {EXAMPLE}")
         return target
 
     def configured(self, *, imports: bool) -> ConfiguredJobs:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.job_selection import Selection, is_confirmed, named_values, numbers_of
-from headrace.console.cli.job_target import Target, UsageError
+from headrace.console.cli.job_target import EXAMPLE, Target, UsageError
 from headrace.console.cli.job_view import job_lines, job_table, job_values, show
 from headrace.console.cli.output import print_json
 from headrace.ground.units import UnitError, parse_duration
@@ -52,6 +52,9 @@ async def list_jobs(
     target: Target, selection: Selection, limit: int, before_id: int | None, *, as_json: bool
 ) -> ExitCode:
     """Print the newest jobs first."""
+    selection, others = selection.with_words(target.words)
+    if others:
+        raise UsageError("FILE", f"{others[0]!r} is one word too many: {EXAMPLE}")
     which = selection.filter(before_id=before_id)
     async with target.opened() as jobs:
         found = await jobs.store.find(which, limit)
@@ -85,11 +88,12 @@ async def show_jobs(target: Target, *, as_json: bool) -> ExitCode:
 
 async def change_jobs(target: Target, verb: Verb, selection: Selection, *, is_yes: bool, as_json: bool) -> ExitCode:
     """Change jobs by their numbers at once; those of a filter once it is said how many they are, and agreed to."""
-    numbers = numbers_of(target.words)
+    selection, others = selection.with_words(target.words)
+    numbers = numbers_of(others)
     if not numbers and selection.is_empty:
         raise UsageError(
             "NUMBER",
-            f"say which jobs to {verb.word}: by their numbers, or by --state, --queue, --worker, --tag or --args",
+            f"say which jobs to {verb.word}: by their numbers, or by --state, --queue, --worker, --tag or args.x=7",
         )
     which = selection.filter(numbers)
     async with target.opened() as jobs:

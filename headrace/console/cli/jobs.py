@@ -8,12 +8,26 @@ Words = Annotated[
     list[str] | None,
     typer.Argument(help="The config file (not with --store), then what it is about.", metavar="[FILE] ..."),
 ]
+Asked = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="The config file (not with --store), then arguments that the jobs have: args.region=eu.",
+        metavar="[FILE] ...",
+    ),
+]
+Changed = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="The config file (not with --store), then numbers of jobs, or arguments that they have: args.region=eu.",
+        metavar="[FILE] ...",
+    ),
+]
 Store = Annotated[str | None, typer.Option(help="The store's URL, instead of a config file.", metavar="URL")]
 States = Annotated[list[str] | None, typer.Option("--state", help="Only jobs in this state; may be given again.")]
 Queues = Annotated[list[str] | None, typer.Option("--queue", help="Only jobs of this queue.")]
 Workers = Annotated[list[str] | None, typer.Option("--worker", help="Only jobs of this worker.")]
 Tags = Annotated[list[str] | None, typer.Option("--tag", help="Only jobs with this tag.")]
-Args = Annotated[list[str] | None, typer.Option("--args", help="Only jobs with this argument: customer.id=7.")]
+Args = Annotated[list[str] | None, typer.Option("--args", help="The same as args.customer.id=7: customer.id=7.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, however many they are.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
@@ -22,7 +36,7 @@ app = typer.Typer(no_args_is_help=True, help="List, show, enqueue and change job
 
 @app.command("list")
 def list_(  # noqa: PLR0913 - to typer each option is a parameter
-    words: Words = None,
+    words: Asked = None,
     *,
     store: Store = None,
     state: States = None,
@@ -42,7 +56,7 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
     selection = Selection(state or (), queue or (), worker or (), tag or (), args or ())
     raise typer.Exit(
         run_command(
-            lambda: list_jobs(Target.of(words or [], store, are_more=False), selection, limit, before, as_json=as_json),
+            lambda: list_jobs(Target.of(words or [], store), selection, limit, before, as_json=as_json),
             as_json=as_json,
         )
     )
@@ -85,7 +99,7 @@ def _change(name: str, text: str) -> None:
     """Add a command that changes jobs: by their numbers, or all that a filter fits."""
 
     def command(  # noqa: PLR0913 - to typer each option is a parameter
-        words: Words = None,
+        words: Changed = None,
         *,
         store: Store = None,
         state: States = None,

@@ -127,6 +127,22 @@ def test_a_change_by_a_filter_says_how_many_and_needs_a_yes() -> None:
 
 
 @pytest.mark.usefixtures("folder")
+def test_jobs_are_meant_by_their_arguments_as_words_after_the_file() -> None:
+    assert ids("args.number=1") == [2]
+    assert ids("args.number=1", "args.why=no") == []
+    assert ids("--worker", "double", "args.number=2") == [3]
+    assert told("cancel", "work.yaml", "args.number=1", "--yes")["changed"] == [2]
+    assert told("retry", "--store", "sqlite:///work.db", "args.number=1", "--yes")["changed"] == [2]
+    assert told("cancel", "work.yaml", "4", "5", "args.why=yes") == {"exit_code": 1, "changed": [], "unchanged": [4, 5]}
+    assert told("delete", "work.yaml", "args.why=no", "--yes")["changed"] == [4, 5]
+
+
+@pytest.mark.parametrize("name", ["list", "retry", "cancel", "delete", "run-now"])
+def test_the_help_of_what_takes_a_filter_names_the_words_for_arguments(name: str) -> None:
+    assert "args.region=eu" in called(name, "--help").stdout
+
+
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -135,6 +151,11 @@ def test_a_change_by_a_filter_says_how_many_and_needs_a_yes() -> None:
         (["list", "work.yaml", "--state", "done"], "no state of a job"),
         (["list", "work.yaml", "--args", "number"], "write name=value"),
         (["list", "work.yaml", "--args", "number=[1]"], "must be text"),
+        (["list", "work.yaml", "args.number"], "'args.number' is no argument: write args.region=eu"),
+        (["list", "work.yaml", "args.=1"], "'args.=1' is no argument: write args.region=eu"),
+        (["list", "work.yaml", "args.number=1", "more"], "'more' is one word too many"),
+        (["delete", "work.yaml", "args.number=1", "args.number=2"], "number is there twice"),
+        (["delete", "work.yaml", "--args", "number=1", "args.number=1.5"], "number is there twice"),
         (["show", "work.yaml"], "name the jobs"),
         (["show", "work.yaml", "one"], "no number of a job"),
         (["cancel", "work.yaml"], "say which jobs to cancel"),
