@@ -24,6 +24,9 @@ LATE: Final = timedelta(seconds=60)
 BOOT: Final = timedelta(seconds=LEASE_SECONDS + 2 * RENEW_SECONDS)
 """Who leads so soon after its start took over from nobody that goes on: all has been started anew."""
 
+_FIRST_SEEN: Final = "first seen: "
+"""With what the mark of an entry begins that says where its own began: while both are the same, it never ran."""
+
 _FAR_OFF: Final = timedelta(days=1)
 
 
@@ -151,7 +154,7 @@ class Crontab:
         """Return how each entry stands, in their order."""
         now, marks = self._now(), await self._store.marks()
         return [
-            CronStatus(one.entry, marks.get(name), one.cron.next_after(max(now, marks.get(name, now))))
+            CronStatus(one.entry, _last_at(name, marks), one.cron.next_after(max(now, marks.get(name, now))))
             for name, one in self._watched.items()
         ]
 
@@ -161,6 +164,7 @@ class Crontab:
             if now - self._started_at <= BOOT:
                 await self._store.insert_once(one.entry.name, self._started_at, self._job(one.entry, self._started_at))
         elif mark is None and one.done_until is None:
+            await self._store.mark(_FIRST_SEEN + one.entry.name, now)  # first, so that the other is never alone
             await self._store.mark(one.entry.name, now)
         else:
             _say_if_far_off(one, mark, now)
@@ -189,6 +193,12 @@ class Crontab:
 def _is_due(one: _Watched, now: datetime) -> bool:
     """Return whether an entry has to be looked after: it never was, or its time has come."""
     return one.done_until is None or (one.next_at is not None and one.next_at <= now)
+
+
+def _last_at(name: str, marks: Mapping[str, datetime]) -> datetime | None:
+    """Return for which time an entry was enqueued last; where it was first seen is none."""
+    mark = marks.get(name)
+    return None if mark == marks.get(_FIRST_SEEN + name) else mark
 
 
 def _missed(one: _Watched, after: datetime, now: datetime) -> list[datetime]:

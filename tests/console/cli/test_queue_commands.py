@@ -1,5 +1,6 @@
 """`headrace queues`, `headrace cron` and `headrace registry`."""
 
+import asyncio
 import json
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from headrace.console.cli.main import make_app
+from headrace.jobs.jobs_settings import JobsSettings
+from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.upkeep.crontab import CronEntry, Crontab
 from tests.console.cli.command import run
 from tests.console.cli.job_files import write_files
 
@@ -98,6 +102,23 @@ def test_the_crontab_is_listed_and_an_entry_enqueued_at_once() -> None:
     assert [(job["worker"], job["args"]) for job in jobs] == [("double", {"number": 21})]
     missing = called("cron", "run", "work.yaml", "daily")
     assert (missing.exit_code, "yearly" in missing.stderr) == (1, True)
+
+
+def test_an_entry_that_was_only_seen_has_no_last_time(folder: Path) -> None:
+    async def see() -> list[str]:
+        store = SqliteStore(folder / "work.db")
+        await store.open()
+        try:
+            await Crontab(store, [CronEntry("0 3 1 1 *", "double", name="yearly")], JobsSettings().now).run()
+            return list(await store.marks())
+        finally:
+            await store.close()
+
+    assert "yearly" in asyncio.run(see())
+    cron = told("cron", "list", "work.yaml")["cron"]
+    assert isinstance(cron, list)
+    assert [entry["last_at"] for entry in cron] == [None]
+    assert "never" in called("cron", "list", "work.yaml").stdout
 
 
 def test_a_key_is_added_once_and_found_when_its_work_is_done(folder: Path) -> None:

@@ -241,6 +241,24 @@ async def test_the_status_says_when_each_entry_was_and_will_be(store: JobStore, 
     assert (one.last_at.hour, one.next_at.hour, other.next_at) == (13, 14, None)
 
 
+@pytest.mark.asyncio
+async def test_an_entry_that_never_ran_has_no_last_time(store: JobStore, clock: MovedClock) -> None:
+    crontab = Crontab(store, [hourly()], clock)
+    assert [one.last_at for one in await crontab.status()] == [None]
+    began = clock()
+    await crontab.run()
+    clock.move(60)
+    for one in (crontab, Crontab(store, [hourly()], clock)):
+        await one.run()
+        assert [entry.last_at for entry in await one.status()] == [None]
+    assert (await store.marks())["hourly"] == began
+    await run_every_minute(clock, [crontab], 70)
+    assert await enqueued(store) == ["24 13:00"]
+    (now,) = await crontab.status()
+    assert now.last_at is not None
+    assert f"{now.last_at:%d %H:%M}" == "24 13:00"
+
+
 def test_entries_that_make_no_sense_are_refused(clock: MovedClock) -> None:
     store = MemoryStore(now=clock)
     with pytest.raises(BadCrontab, match="'hourly' of the crontab is there twice: give one of them another name"):
