@@ -1,7 +1,7 @@
 """What checked config files describe, in short: stages, edges, metrics, and where a run would listen."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from headrace.config.config import Config, ConfiguredStage
@@ -10,9 +10,11 @@ from headrace.config.files import load_files
 from headrace.config.findings import ConfigError
 from headrace.config.guarantees import guarantees
 from headrace.config.jobs_check import ConfiguredJobs
+from headrace.config.jobs_keys import QueueKeys
 from headrace.config.model import SubscriptionKeys
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.output import print_json
+from headrace.ground.units import Rate, format_duration
 
 _DEFAULT_DEMAND = SubscriptionKeys(stage="").max_demand
 
@@ -56,10 +58,32 @@ def as_text(config: Config) -> str:
 def jobs_text(jobs: ConfiguredJobs) -> list[str]:
     """Return a line for each queue, worker and entry of the crontab; the store's URL may hold secrets."""
     lines = [f"  jobs are kept in {scheme_of(jobs.keys.store)}"]
-    lines += [f"  queue {name}: {queue.limit} at a time" for name, queue in jobs.keys.queues.items()]
+    lines += [f"  queue {name}: {_queue(queue)}" for name, queue in jobs.keys.queues.items()]
     lines += [f"  worker {worker.name}: queue {worker.options.queue}" for worker in jobs.workers]
     lines += [f"  cron {entry.known_as}: {entry.schedule}, {entry.worker}" for entry in jobs.keys.cron]
     return lines
+
+
+def _queue(keys: QueueKeys) -> str:
+    """Return how many jobs run here at a time, and what holds for all processes together."""
+    rate, at_once = keys.rate_limit, keys.global_limit
+    shared = [] if at_once is None else [f"{at_once.count} at a time{_for_each(at_once.partition)}"]
+    if rate is not None:
+        burst = "" if rate.burst is None else f" (burst {rate.burst})"
+        shared.append(f"{_rate(rate.rate)}{_for_each(rate.partition)}{burst}")
+    over_all = f"; over all processes {', '.join(shared)}" if shared else ""
+    return f"{keys.limit} at a time{over_all}"
+
+
+def _rate(rate: Rate) -> str:
+    """Return a rate as it is written in a config."""
+    period = format_duration(rate.period_seconds)
+    unit = period.removeprefix("1")
+    return f"{rate.events:.15g}/{unit if unit.isalpha() else period}"
+
+
+def _for_each(partition: str | None) -> str:
+    return "" if partition is None else f" for each {partition}"
 
 
 def scheme_of(url: str) -> str:
@@ -85,11 +109,33 @@ def _jobs(jobs: ConfiguredJobs) -> dict[str, object]:
     return {
         "store": scheme_of(jobs.keys.store),
         "queues": {name: queue.limit for name, queue in jobs.keys.queues.items()},
+        **_shared_limits(jobs.keys.queues),
         "workers": [{"worker": worker.name, "queue": worker.options.queue} for worker in jobs.workers],
         "cron": [
             {"name": entry.known_as, "schedule": entry.schedule, "timezone": entry.timezone, "worker": entry.worker}
             for entry in jobs.keys.cron
         ],
+    }
+
+
+def _shared_limits(queues: Mapping[str, QueueKeys]) -> dict[str, object]:
+    """Return what holds for all processes together, of the queues that have such a limit."""
+    return {
+        "rate_limits": {
+            name: {
+                "count": rate.rate.events,
+                "period_seconds": rate.rate.period_seconds,
+                "burst": rate.burst,
+                "partition": rate.partition,
+            }
+            for name, queue in queues.items()
+            if (rate := queue.rate_limit) is not None
+        },
+        "global_limits": {
+            name: {"count": at_once.count, "partition": at_once.partition}
+            for name, queue in queues.items()
+            if (at_once := queue.global_limit) is not None
+        },
     }
 
 

@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from tests.console.cli.command import document, run, started
-from tests.console.cli.job_files import STAGES, write_files
+from tests.console.cli.job_files import CONFIG, STAGES, write_files
 
 
 def rows(folder: Path) -> list[tuple[str, int]]:
@@ -77,6 +77,38 @@ def test_validate_says_which_jobs_there_are(tmp_path: Path) -> None:
     (file,) = json.loads(run(tmp_path, "validate", "work.yaml", "--json").stdout)["files"]
     assert file["jobs"]["queues"] == {"default": 5}
     assert [each["worker"] for each in file["jobs"]["workers"]] == ["double", "give_up", "sleep"]
+
+
+LIMITS = """
+  queues:
+    default: 5
+    slow: {limit: 2, global_limit: 4, rate_limit: {rate: 100/m, partition: args.number, burst: 10}}
+    fair: {limit: 3, global_limit: {count: 1, partition: args.number}}
+    calls: {limit: 7, rate_limit: 5/s}
+"""
+
+
+def test_validate_names_the_limits_of_queues_over_all_processes(tmp_path: Path) -> None:
+    write_files(tmp_path, "")
+    (tmp_path / "work.yaml").write_text(CONFIG.replace("\n  queues: {default: 5}\n", LIMITS))
+    done = run(tmp_path, "validate", "work.yaml")
+    assert done.returncode == 0, done.stderr
+    assert [line.strip() for line in done.stdout.splitlines() if line.startswith("  queue ")] == [
+        "queue default: 5 at a time",
+        "queue slow: 2 at a time; over all processes 4 at a time, 100/m for each args.number (burst 10)",
+        "queue fair: 3 at a time; over all processes 1 at a time for each args.number",
+        "queue calls: 7 at a time; over all processes 5/s",
+    ]
+    (file,) = json.loads(run(tmp_path, "validate", "work.yaml", "--json").stdout)["files"]
+    assert file["jobs"]["queues"] == {"default": 5, "slow": 2, "fair": 3, "calls": 7}
+    assert file["jobs"]["rate_limits"] == {
+        "slow": {"count": 100, "period_seconds": 60, "burst": 10, "partition": "args.number"},
+        "calls": {"count": 5, "period_seconds": 1, "burst": None, "partition": None},
+    }
+    assert file["jobs"]["global_limits"] == {
+        "slow": {"count": 4, "partition": None},
+        "fair": {"count": 1, "partition": "args.number"},
+    }
 
 
 def test_validate_without_imports_imports_no_worker(tmp_path: Path) -> None:
