@@ -6,6 +6,7 @@ from dataclasses import replace
 from headrace.config.jobs_check import ConfiguredJobs
 from headrace.config.jobs_keys import CronKeys, JobsKeys, KeepKeys, KeptKeys, QueueKeys
 from headrace.jobs.catalogue import Catalogue
+from headrace.jobs.encryption import ArgsCipher
 from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.jobs_settings import JobsSettings, QueueOptions
@@ -22,7 +23,7 @@ from headrace.stages.registries import registry_over
 def build_jobs(configured: ConfiguredJobs, *, is_running: bool = True) -> Jobs:
     """Return the service, not open yet; unless `is_running` it runs no queue and no crontab, and only enqueues."""
     keys, workers = configured.keys, configured.workers
-    settings = JobsSettings(grace_seconds=keys.grace, kept=_kept(keys.keep))
+    settings = JobsSettings(grace_seconds=keys.grace, kept=_kept(keys.keep), cipher=keys.cipher())
     if keys.cron and is_running:
         settings = replace(settings, chores=[lambda store: crontab(keys, workers, store, settings)])
     queues = {name: _queue(queue) for name, queue in keys.queues.items()} if is_running else {}
@@ -53,7 +54,7 @@ def _queue(keys: QueueKeys) -> QueueOptions:
 def crontab(keys: JobsKeys, workers: Catalogue, store: JobStore, settings: JobsSettings) -> Crontab:
     """Return the crontab of a config."""
     entries = [_entry(entry) for entry in keys.cron]
-    return Crontab(store, entries, settings.now, lambda entry: _job(entry, workers))
+    return Crontab(store, entries, settings.now, lambda entry: _job(entry, workers, settings.cipher))
 
 
 def _entry(keys: CronKeys) -> CronEntry:
@@ -69,12 +70,14 @@ def _entry(keys: CronKeys) -> CronEntry:
     )
 
 
-def _job(entry: CronEntry, workers: Catalogue) -> NewJob:
-    """Return the job of an entry as its worker would make it, in the queue that the entry names."""
+def _job(entry: CronEntry, workers: Catalogue, cipher: ArgsCipher | None) -> NewJob:
+    """Return the job of an entry as its worker would keep it, in the queue that the entry names."""
     worker = workers.get(entry.worker)
     if worker is None:
         return plain_job(entry)
     job = worker.new(**entry.args)
+    if cipher is not None and worker.options.encrypted:
+        job = cipher.sealed(job)
     return job if entry.queue is None else replace(job, queue=entry.queue)
 
 

@@ -15,11 +15,14 @@ from headrace.config.sentences import close
 from headrace.config.source import Report
 from headrace.config.validation import Subject, validate
 from headrace.jobs.catalogue import Catalogue
-from headrace.jobs.errors import BadArguments, JobsError
+from headrace.jobs.encryption import ArgsCipher
+from headrace.jobs.errors import BadArguments, EncryptionError, JobsError
 from headrace.jobs.worker import AnyWorker
 from headrace.stages.job_options import QueueName, RecordingWorkerName, WorkerName
 
 CALLED: Final = "the block `jobs`"
+
+_KEY_FILE: Final = '"${file:jobs.key}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class JobsCheck:
         if keys.queues and not keys.modules:
             message = "queues run the workers of `modules:`, and none are named: name some, or take `queues` away"
             self._at(child(self._found, "queues") or self._found, Fault("missing-key", message))
+        self._cipher(keys, self._found, self._workers)
         if self._imports:
             self._cron(keys, self._found)
             for name, registry in keys.registries.items():
@@ -91,6 +95,20 @@ class JobsCheck:
         except JobsError as error:
             self._at(child(block, "modules") or block, Fault("bad-import", str(error)))
         return None
+
+    def _cipher(self, keys: JobsKeys, block: Found, workers: Catalogue) -> None:
+        """Check that the keys of encrypted args are some, and there where a worker needs one; none is ever shown."""
+        if not keys.encryption_key and workers.encrypted:
+            name = min(workers.encrypted)
+            message = f"the worker {name} keeps its args encrypted: give `encryption_key:`, as in {_KEY_FILE}"
+            self._at(child(block, "modules") or block, Fault("missing-key", message))
+        for index, key in enumerate(keys.encryption_key):
+            try:
+                ArgsCipher([key.get_secret_value()])
+            except EncryptionError as error:
+                node = locate(block, ("encryption_key", index)).found.node
+                if not (isinstance(node, ScalarNode) and node.refused):
+                    self._report.add(node.span, Fault("bad-value", f"`encryption_key` is no use: {error}"))
 
     def _cron(self, keys: JobsKeys, block: Found) -> None:
         """Check that each entry of the crontab calls a worker as it may be called."""

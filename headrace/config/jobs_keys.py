@@ -2,10 +2,11 @@
 
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator, model_validator
 
 from headrace.config.keys import Keys
 from headrace.jobs.cron import ANY_ZONE, Cron
+from headrace.jobs.encryption import ArgsCipher
 from headrace.jobs.errors import BadCron, BadLimit, BadStore
 from headrace.jobs.rate import check_partition
 from headrace.jobs.stores.urls import store_of
@@ -170,6 +171,14 @@ class JobsKeys(Keys):
     registries: dict[str, RegistryKeys] = Field(default={})
     grace: DurationField = GRACE_SECONDS
     keep: KeepKeys = KeepKeys()
+    encryption_key: Annotated[
+        tuple[SecretStr, ...], BeforeValidator(_one_or_many, json_schema_input_type=str | list[str])
+    ] = ()
+
+    def cipher(self) -> ArgsCipher | None:
+        """Return what encrypts args by the first key, and reads by all; None without one. Raises `EncryptionError`."""
+        keys = [key.get_secret_value() for key in self.encryption_key]
+        return ArgsCipher(keys) if keys else None
 
     @field_validator("cron")
     @classmethod
