@@ -159,13 +159,17 @@ class Jobs:
             queue.cut_short()
 
     async def is_idle(self) -> bool:
-        """Return whether no job of its queues runs or could run at once; what a paused queue holds does not count."""
+        """Return whether no job of its queues runs or could run at once.
+
+        What a paused queue holds does not count, nor does what has no attempt left.
+        """
         standing = self.statistics()
         if any(one.running or one.unacknowledged for one in standing.values()) or not self._settling.is_at_rest:
             return False
         names = frozenset(name for name, one in standing.items() if not one.is_paused)
         workers = frozenset(self.catalogue.names)
-        return not names or not await self.store.has(JobFilter(states=_AT_WORK, queues=names, workers=workers))
+        which = JobFilter(states=_AT_WORK, queues=names, workers=workers, leaves_out_spent=True)
+        return not names or not await self.store.has(which)
 
     # Taking in
 

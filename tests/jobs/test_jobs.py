@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,25 @@ async def test_many_wait_for_one_job_and_one_gives_up(store: JobStore, clock: Mo
             await waits[1]
         with pytest.raises(NotRecorded):
             await waits[2]
+
+
+async def test_only_what_runs_or_could_run_keeps_a_service_from_rest(
+    store: JobStore, clock: MovedClock, bench: workers.Bench
+) -> None:
+    async with running(store, clock) as jobs:
+        await jobs.insert([replace(workers.wait.new("spent"), max_attempts=0)])
+        assert await jobs.is_idle()
+        (last,) = await jobs.insert([replace(workers.wait.new("a"), max_attempts=1)])
+        assert last is not None
+        assert not await jobs.is_idle()
+        await until(lambda: bench.calls == ["a"])
+        await reaches(jobs, last.id, "executing")
+        left_out = JobFilter(states=frozenset({"available", "executing"}), leaves_out_spent=True)
+        assert [job.id for job in await store.find(left_out, 10)] == [last.id]
+        assert await store.has(left_out)
+        bench.gates["a"].set()
+        await reaches(jobs, last.id, "completed")
+        assert not await store.has(left_out)
 
 
 async def test_a_job_that_fails_is_tried_again_and_then_given_up(

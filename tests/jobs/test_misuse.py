@@ -186,6 +186,15 @@ async def test_a_row_that_a_hand_wrote_wrong_holds_up_no_other(desk: Desk, colum
     assert raw(desk.path, "select state from oban_jobs order by id") == [(state,), ("completed",)]
 
 
+@pytest.mark.parametrize(("column", "value"), [("max_attempts", "0"), ("attempt", "'one'"), ("attempt", "20")])
+async def test_a_row_that_no_queue_ever_claims_keeps_no_run_from_its_end(desk: Desk, column: str, value: str) -> None:
+    async with desk.service(queues=()):
+        pass
+    raw(desk.path, f"insert into oban_jobs (worker, {column}) values ('wait', {value})")  # noqa: S608 - our own
+    async with desk.service() as jobs:
+        assert await jobs.is_idle()
+
+
 async def test_a_row_whose_args_are_broken_says_what_it_lacks(desk: Desk) -> None:
     async with desk.service(queues=()):
         pass

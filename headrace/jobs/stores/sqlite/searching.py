@@ -93,6 +93,8 @@ def _conditions(which: JobFilter) -> Iterator[Condition]:
             yield condition(name), [to_json(sorted(found))]
     if which.before_id is not None:
         yield condition("before_id"), [which.before_id]
+    if which.leaves_out_spent:
+        yield condition("not_spent"), []
     for path, value in which.args.items():
         yield _of_args("$" + "".join(f'."{key}"' for key in path.split(".")), value)
     for key, text in which.meta.items():

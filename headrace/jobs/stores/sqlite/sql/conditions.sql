@@ -4,6 +4,8 @@
 id in (select value from json_each(?))
 -- before_id
 id < ?
+-- not_spent
+state <> 'available' or attempt < max_attempts
 -- state
 state = ?
 -- states
