@@ -118,8 +118,8 @@ class Jobs:
     async def close(self) -> None:
         """Claim nothing more, give running jobs their grace, put back what is not done, and close the store.
 
-        All queues stop at once, in one grace. It goes to its end also where the store fails; the log says what did.
-        Cancelled, it is not done: call it again.
+        All queues stop at once, in one grace. It goes to its end also where the store fails; the log says what did,
+        and what the store raises at its own end is raised. Cancelled, it is not done: call it again.
         """
         async with asyncio.TaskGroup() as together:
             for queue in (*self.queues.values(), *self._former):
@@ -138,7 +138,7 @@ class Jobs:
         self._settler = None
         self.catalogue.unbind(self)
         self._is_open = False
-        await go_through("the end of the store of jobs", self.store.close())
+        await self.store.close()
 
     async def _stop(self, queue: JobQueue) -> None:
         """Stop a queue; those that somebody else took have had their grace with him."""
