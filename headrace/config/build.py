@@ -3,9 +3,10 @@
 from collections.abc import Callable, Hashable
 from functools import partial
 
+from headrace.config.buffered import add_buffered
 from headrace.config.config import Config, ConfiguredStage
 from headrace.config.copies import Split, copy_names, share_of, split_settings, to_all_copies
-from headrace.config.disk_buffers import add_buffered, has_disk_buffer
+from headrace.config.disk_buffers import has_disk_buffer
 from headrace.config.dispatch import DispatcherKeys
 from headrace.config.model import SubscriptionKeys
 from headrace.jobs.jobs import Jobs

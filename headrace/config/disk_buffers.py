@@ -1,16 +1,6 @@
-"""A source with a buffer on disk: what it emits is kept, and others subscribe to what reads the buffer."""
-
-from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
+"""A source with a buffer on disk: the names of the stages that write the buffer and read it."""
 
 from headrace.config.config import ConfiguredStage
-from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.stage import Stage
-from headrace.pipeline.topology.topology import Topology
-from headrace.stages.disk_buffer.event_log import EventLog
-from headrace.stages.disk_buffer.keep_events import KeepEvents
-from headrace.stages.disk_buffer.read_events import ReadEvents
 
 
 def has_disk_buffer(stage: ConfiguredStage) -> bool:
@@ -34,14 +24,3 @@ def read_name(name: str) -> str:
     'hits.buffer'
     """
     return f"{name}.buffer"
-
-
-def add_buffered(
-    topology: Topology, stage: ConfiguredStage, make: Callable[[], Stage], settings: StageSettings
-) -> None:
-    """Add a source, the stage that writes its buffer, and the one that reads it, which has the source's dispatcher."""
-    buffer = stage.keys.buffer
-    log = EventLog(buffer.path or "", buffer.bounds())
-    topology.add(stage.name, make, settings=replace(settings, dispatcher="demand"))
-    topology.add(keep_name(stage.name), partial(KeepEvents, log, buffer.when_full or "block"), subscribe_to=stage.name)
-    topology.add(read_name(stage.name), partial(ReadEvents, log), settings=StageSettings(settings.dispatcher))

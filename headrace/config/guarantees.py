@@ -56,7 +56,7 @@ def _guarantee(source: ConfiguredStage, sink: str, stages: Mapping[str, Configur
     for name, why in _losses(between, stages):
         return Guarantee(source.name, sink, "at-most-once", f"of {name}: {why}")
     if has_disk_buffer(source):
-        why = f"what {source.name} has taken in stays in its buffer on disk until it is through"
+        why = f"what the buffer of {source.name} has on disk stays there until it is through"
         return Guarantee(source.name, sink, "at-least-once", why)
     why = f"{source.name} hears what became of each event, and takes back what failed"
     return Guarantee(source.name, sink, "at-least-once", why)

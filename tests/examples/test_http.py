@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections import Counter
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from headrace.config.pipeline import Pipeline
 from tests.fakes.flaky_peer import Peer, serving
+from tests.fakes.free_port import free_port
 from tests.house.tree import ROOT
 
 pytestmark = pytest.mark.asyncio
@@ -30,12 +30,6 @@ def flaky(number: int) -> str:
     if 20 <= number < 40:
         return "drop"
     return "503\nretry-after: 0" if number % 3 == 0 else "200"
-
-
-def free_port() -> int:
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        return int(chosen.getsockname()[1])
 
 
 async def test_a_flaky_peer_gets_every_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,6 +103,10 @@ class ReceiveHttp(Producer[object]):
         self.port = 0
         """The port on which it listens, from `init` on."""
 
+    def answer_when_kept(self) -> None:
+        """Say `accepted`, too, only once all events of a request are in a buffer on disk, which ends their messages."""
+        self.emits_messages = True
+
     @staticmethod
     def is_waited_for(options: BaseModel) -> bool:
         """Tell whether somebody waits for what becomes of an event, and may send no other meanwhile."""
@@ -155,29 +159,32 @@ class ReceiveHttp(Producer[object]):
             self._take(events, reply)
 
     def _take(self, events: list[object], reply: Reply) -> None:
+        is_done = self._options.answer == "done"
+        success = FATES[Outcome.DONE] if is_done else Answer(202, f"Accepted: {len(events)}.")
         if self.emits_messages and events:
-            self.emit_nowait(_messages(events, reply))
+            self.emit_nowait(_messages(events, reply, success))
             return
         if events:
             self.emit_nowait(events)
-        reply(FATES[Outcome.DONE] if self.emits_messages else Answer(202, f"Accepted: {len(events)}."))
+        reply(success)
 
 
 class _Fate:
     """What became of the events of one request: told when the last has ended."""
 
-    def __init__(self, count: int, reply: Reply) -> None:
+    def __init__(self, count: int, reply: Reply, success: Answer) -> None:
         self._open = count
         self._worst = Outcome.DONE
         self._reply = reply
+        self._success = success
 
     def tell(self, outcome: Outcome) -> None:
         self._worst = max(self._worst, outcome)
         self._open -= 1
         if not self._open:
-            self._reply(FATES[self._worst])
+            self._reply(self._success if self._worst is Outcome.DONE else FATES[self._worst])
 
 
-def _messages(events: Sequence[object], reply: Reply) -> list[object]:
-    fate = _Fate(len(events), reply)
+def _messages(events: Sequence[object], reply: Reply, success: Answer) -> list[object]:
+    fate = _Fate(len(events), reply, success)
     return [Message(event, acknowledgement=Acknowledgement(fate.tell)) for event in events]

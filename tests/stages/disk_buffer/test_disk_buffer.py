@@ -3,11 +3,14 @@
 import asyncio
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
+import httpx2
 import pytest
 
 from headrace.config.files import load_text
@@ -21,6 +24,7 @@ from headrace.stages.disk_buffer.event_log import EventLog, LogBounds
 from headrace.stages.disk_buffer.keep_events import KeepEvents
 from headrace.stages.disk_buffer.read_events import ReadEvents
 from tests.fakes.failing_stages import Kept
+from tests.fakes.free_port import free_port
 from tests.fakes.stepping import until
 
 CONFIG: Final = """\
@@ -212,4 +216,27 @@ def test_only_a_source_has_one_on_disk() -> None:
 def test_a_path_from_a_buffer_on_disk_is_at_least_once(tmp_path: Path) -> None:
     (found,) = guarantees(load_text(config(tmp_path, 1), environ={}))
     assert found.delivery == "at-least-once"
-    assert found.why == "what numbers has taken in stays in its buffer on disk until it is through"
+    assert found.why == "what the buffer of numbers has on disk stays there until it is through"
+
+
+@pytest.mark.asyncio
+async def test_what_is_answered_as_accepted_is_on_disk_by_then(tmp_path: Path) -> None:
+    path = tmp_path / "hits.db"
+    port = free_port()
+    text = (
+        "name: hits\nlisten: off\nstages:\n"
+        f'  hits: {{type: receive_http, listen: "127.0.0.1:{port}", buffer: {{kind: sqlite, path: "{path}"}}}}\n'
+        f'  lines: {{type: write_lines, subscribe_to: hits, path: "{tmp_path / "out"}"}}\n'
+    )
+    async with Pipeline.from_text(text) as pipeline, httpx2.AsyncClient() as client:
+        pipeline.stage("hits.buffer").pause()
+        for count in range(1, 31):
+            answer = await client.post(f"http://127.0.0.1:{port}/events", json={"n": count})
+            assert (answer.status_code, answer.text) == (202, "Accepted: 1.\n")
+            assert kept(path) >= count
+        pipeline.stage("hits.buffer").resume()
+
+
+def kept(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute("select coalesce(max(id), 0) from headrace_buffer").fetchone()[0])

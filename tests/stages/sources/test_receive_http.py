@@ -23,6 +23,7 @@ from headrace.pipeline.topology.topology import Topology
 from headrace.stages.http_server.server import Server
 from headrace.stages.sources.receive_http import ReceiveHttp, ReceiveHttpOptions
 from tests.fakes.flow_stages import Collect
+from tests.fakes.free_port import free_port
 from tests.fakes.stepping import until
 from tests.stages.runs import chain
 
@@ -191,12 +192,6 @@ stages:
   shares:  {{type: map, subscribe_to: hooks, set: {{share: 1 / event.n}}}}
   kept:    {{type: discard, subscribe_to: shares}}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        return int(chosen.getsockname()[1])
 
 
 async def test_what_is_kept_as_a_dead_letter_is_answered_with_202(tmp_path: Path) -> None:

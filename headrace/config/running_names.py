@@ -1,0 +1,25 @@
+"""The names of all stages that a run of a config has: those it names, and those that their keys make."""
+
+from collections.abc import Iterator, Sequence
+
+from headrace.config.config import ConfiguredStage
+from headrace.config.copies import copy_names
+from headrace.config.disk_buffers import has_disk_buffer, keep_name
+from headrace.pipeline.topology.named_outputs import output_name
+
+
+def running_names(stages: Sequence[ConfiguredStage]) -> frozenset[str]:
+    """Return how all stages are called that run."""
+    return frozenset(_running(stages))
+
+
+def _running(stages: Sequence[ConfiguredStage]) -> Iterator[str]:
+    copies = {stage.name: copy_names(stage) for stage in stages}
+    for stage in stages:
+        yield stage.name
+        yield from copies[stage.name]
+        if has_disk_buffer(stage):
+            yield keep_name(stage.name)
+        for to in stage.keys.subscribe_to:
+            for name in copies.get(to.stage, ()) if to.output is not None else ():
+                yield output_name(name, to.output or "")
