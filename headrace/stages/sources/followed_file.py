@@ -1,5 +1,6 @@
 """Follows a file that grows: across its rotation, across truncation, and from before it exists."""
 
+import glob
 import os
 import threading
 from collections.abc import Callable
@@ -21,7 +22,8 @@ class FollowedFile:
 
     A file that is renamed is read to its end before the new one of its name is begun, and no sooner than that is there.
     A file that has become shorter than what was read of it is read from its beginning. What happens twice between two
-    looks is seen once: of two rotations within 0.1 s the file in between is missed.
+    looks is seen once: of two rotations within 0.1 s, or while it is behind or nobody looks, the file in between is
+    missed.
     """
 
     def __init__(
@@ -42,7 +44,9 @@ class FollowedFile:
             self._file = open_file(self._path)
         if not self._is_begun:
             self._is_begun = True
-            self._skip(self._begin())
+            position = self._begin()
+            if position != BEGINNING:
+                self._skip(position)
         if self._file >= 0 and not is_lasting(self._file):
             raise CannotOpen(
                 self._path, "is not a file", "leave `follow` out: a pipe is read until its writers are gone"
@@ -93,14 +97,32 @@ class FollowedFile:
         return self._chunk(b"")
 
     def _skip(self, position: Position) -> None:
-        """Go on at a position; from the beginning where another file is there now, or this one was cut."""
-        if self._file < 0:
-            return
-        there = os.fstat(self._file)
-        if (there.st_dev, there.st_ino) == (position.device, position.inode) and there.st_size >= position.offset:
-            self._position = os.lseek(self._file, position.offset, os.SEEK_SET)
-        elif position != BEGINNING:
-            LOG.warning("%s was replaced or cut since its checkpoint, and is read from its beginning", self._path)
+        """Go on at a position, also where that file was renamed; from the beginning where it is gone, or was cut."""
+        if self._file < 0 or not (_is_at(os.fstat(self._file), position) and self._begins_line(position.offset)):
+            renamed = self._renamed(position)
+            if renamed is None:
+                if self._file >= 0:
+                    LOG.warning(
+                        "%s was replaced or cut since its checkpoint, and is read from its beginning", self._path
+                    )
+                return
+            LOG.info("%s is called %s since its checkpoint, and is read to its end first", self._path, renamed)
+            self.close()
+            self._file = open_file(renamed)
+        self._position = os.lseek(self._file, position.offset, os.SEEK_SET)
+
+    def _begins_line(self, offset: int) -> bool:
+        """Tell whether a line begins there, as at every checkpoint; else the file was cut, and has grown again."""
+        return offset == 0 or os.pread(self._file, 1, offset - 1) == b"\n"
+
+    def _renamed(self, position: Position) -> str | None:
+        """Return what the file of a checkpoint is called now: what it was, and more, as rotation does it."""
+        path = Path(self._path)
+        for other in sorted(path.parent.glob(f"{glob.escape(path.name)}?*")):
+            with suppress(OSError):
+                if _is_at(other.stat(), position):
+                    return str(other)
+        return None
 
     def _read(self) -> bytes:
         data = os.read(self._file, self._chunk_bytes)
@@ -120,3 +142,8 @@ class FollowedFile:
         there = os.fstat(self._file)
         end = Position(there.st_dev, there.st_ino, self._position)
         return Chunk(self._path, data, is_last=not data, is_lasting=True, end=end)
+
+
+def _is_at(there: os.stat_result, position: Position) -> bool:
+    """Tell whether a file is the one of a position, and still reaches to it."""
+    return (there.st_dev, there.st_ino) == (position.device, position.inode) and there.st_size >= position.offset

@@ -62,7 +62,7 @@ class ReadSql(Producer[object]):
 
     def __init__(self, options: ReadSqlOptions) -> None:
         self._options = options
-        self._database: Database = database_of(options.database)
+        self._database: Database = database_of(options.database, is_made=False)
         self._after: object = options.start
 
     async def init(self) -> None:

@@ -161,6 +161,20 @@ async def test_a_rotation_begins_the_new_file_and_the_checkpoint_with_it(followe
 
 
 @pytest.mark.asyncio
+async def test_a_file_that_was_rotated_meanwhile_is_read_to_its_end_first(followed: Followed) -> None:
+    followed.write(3)
+    assert await followed.seen(3) == [0, 1, 2]
+    followed.write(2)
+    followed.path.rename(followed.path.with_name(f"{followed.path.name}.1"))
+    assert await followed.seen(2) == [3, 4]
+    followed.write(2)
+    assert await followed.seen(2) == [5, 6]
+    followed.path.rename(followed.path.with_name(f"{followed.path.name}.2"))
+    followed.write(1)
+    assert await followed.seen(1) == [7]
+
+
+@pytest.mark.asyncio
 async def test_a_file_that_was_replaced_meanwhile_is_read_from_its_beginning(
     followed: Followed, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -169,6 +183,17 @@ async def test_a_file_that_was_replaced_meanwhile_is_read_from_its_beginning(
     followed.path.rename(followed.path.with_name("old"))
     followed.write(1)
     assert await followed.seen(1) == [3]
+    assert "was replaced or cut since its checkpoint" in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_a_file_that_was_cut_and_has_grown_again_is_read_from_its_beginning(
+    followed: Followed, caplog: pytest.LogCaptureFixture
+) -> None:
+    followed.write(3)
+    assert await followed.seen(3) == [0, 1, 2]
+    followed.path.write_text("100\n200\n300\n")
+    assert await followed.seen(3) == [100, 200, 300]
     assert "was replaced or cut since its checkpoint" in caplog.text
 
 
