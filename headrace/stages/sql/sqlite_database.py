@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from headrace.ground.sqlite_file import SqliteError
 from headrace.ground.sqlite_writer import SqliteWriter
@@ -15,12 +16,19 @@ _LIMITS = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.DataError, Ov
 """What is wrong with a row, rather than with the file; a type that SQLite has none for is a ProgrammingError."""
 
 
-class SqliteDatabase:
-    """The file at `path`, which is made if need be, and put into WAL mode; commits wait for the disk."""
+_NO_FILE: Final = "check the path, which begins where the run was started, or make the file with its tables first"
 
-    def __init__(self, path: Path, setup: str | None = None) -> None:
-        """`setup` are statements that are run once the file is open, such as `create table if not exists`."""
+
+class SqliteDatabase:
+    """The file at `path`, which is made if that is wanted, and put into WAL mode; commits wait for the disk."""
+
+    def __init__(self, path: Path, setup: str | None = None, *, is_made: bool = True) -> None:
+        """`setup` are statements that are run once the file is open, such as `create table if not exists`.
+
+        Unless `is_made`, the file has to be there.
+        """
         self._path = path
+        self._is_made = is_made
         self._setup = setup
         self._writer: SqliteWriter | None = None
 
@@ -31,6 +39,8 @@ class SqliteDatabase:
 
     async def open(self) -> None:
         """Open the file."""
+        if not self._is_made and not self._path.exists():
+            raise DatabaseFailed(self.called, f"there is no file {self._path.absolute()}", _NO_FILE)
         writer = SqliteWriter(self._path, opened=self._prepare)
         try:
             await writer.start()

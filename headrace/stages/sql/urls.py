@@ -36,11 +36,14 @@ def check_url(url: str) -> None:
         raise BadDatabase(SHAPE)
 
 
-def database_of(url: str, setup: str | None = None) -> Database:
-    """Return the database, not open yet; `setup` is run when it is. Raises `BadDatabase`."""
+def database_of(url: str, setup: str | None = None, *, is_made: bool = True) -> Database:
+    """Return the database, not open yet; `setup` is run when it is. Raises `BadDatabase`.
+
+    Unless `is_made`, a SQLite file has to be there when it is opened.
+    """
     check_url(url)
     found = parse_sqlite_url(url)
-    return _postgres(url, setup) if found is None else SqliteDatabase(Path(found.path), setup)
+    return _postgres(url, setup) if found is None else SqliteDatabase(Path(found.path), setup, is_made=is_made)
 
 
 def _check_sqlite(url: str) -> None:

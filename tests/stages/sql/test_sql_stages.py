@@ -124,6 +124,7 @@ async def test_a_cursor_reads_on_page_by_page(shop: Shop) -> None:
 async def test_a_cursor_that_does_not_go_on_is_told_and_reads_no_page_for_ever(
     file: SqliteShop, query: str, why: str
 ) -> None:
+    file.execute(TABLE)
     ran = await run(source(file, query=query, cursor="id"))
     assert why in str(ran.outcome.reason)
 
@@ -182,3 +183,13 @@ def test_a_sink_that_cannot_be_is_refused(options: dict[str, object], why: str) 
     said = {"database": "sqlite:///shop.db", "table": "t", "columns": {"a": "event"}, **options}
     with pytest.raises(ValidationError, match=why):
         WriteSqlOptions.model_validate(said)
+
+
+@pytest.mark.asyncio
+async def test_a_file_to_read_that_is_not_there_is_told_at_the_start_and_not_made(file: SqliteShop) -> None:
+    topology = Topology()
+    topology.add("source", lambda: source(file, query="select 1"))
+    topology.add("sink", Kept, subscribe_to="source")
+    with pytest.raises(StartFailed, match=f"there is no file {file.path}.*: check the path"):
+        await topology.start()
+    assert not file.path.exists()
