@@ -62,8 +62,12 @@ class Ending:
                 found.append(self.mask(sentence(outcome.reason)))
             if outcome.events_failed:
                 found.append(f"{_events(outcome.events_failed)} failed, and went no further")
-            if outcome.events_lost:
-                found.append(f"{_events(outcome.events_lost)} got lost on the way")
+            lost = outcome.events_lost - outcome.events_kept
+            if lost > 0:
+                found.append(f"{_events(lost)} got lost on the way")
+            if outcome.events_kept:
+                wait = "waits" if outcome.events_kept == 1 else "wait"
+                found.append(f"{_events(outcome.events_kept)} did not go through, and {wait} in the dead letters")
             if not (found or outcome.is_completed or outcome.is_drained):
                 found.append("not all that was taken in went through")
         if self.jobs is not None and self.jobs.discarded:

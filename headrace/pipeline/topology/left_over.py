@@ -20,7 +20,8 @@ class LeftOvers:
     def __init__(self, set_aside: SetAside, scheduler: Scheduler) -> None:
         self._set_aside = set_aside
         self._scheduler = scheduler
-        self._events: list[tuple[StageCounts, FailedEvent]] = []
+        self._events: list[tuple[StageCounts, FailedEvent, bool]] = []
+        self.kept_events = 0
         self._task: asyncio.Task[None] | None = None
 
     def of(self, counts: StageCounts) -> KeepLeft:
@@ -37,7 +38,10 @@ class LeftOvers:
         error = LeftOver(counts.stage, reason)
         for event in events:
             if not isinstance(event, Message):
-                self._events += [(counts, FailedEvent(heir, bare(event), error, 1, {})) for heir in heirs(event)]
+                self._events += [
+                    (counts, FailedEvent(heir, bare(event), error, 1, {}), place == 0)
+                    for place, heir in enumerate(heirs(event))
+                ]
         if self._events and self._task is None:
             self._task = self._scheduler.start_task(self._write(), copy_context(), "left-over events")
 
@@ -45,12 +49,13 @@ class LeftOvers:
         while self._events:
             events, self._events = self._events, []
             try:
-                await self._set_aside([failed for _, failed in events])
+                await self._set_aside([failed for _, failed, _ in events])
             except Exception as error:  # noqa: BLE001 - whatever the store raises, they are counted as lost
                 LOG.error("%d left-over events could not be set aside: %s", len(events), error)
             else:
-                for counts, _ in events:
+                for counts, _, is_first in events:
                     counts.set_aside += 1
+                    self.kept_events += is_first  # several heirs of one event have a letter each
         self._task = None
 
     async def written(self) -> None:

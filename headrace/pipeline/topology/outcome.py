@@ -8,7 +8,8 @@ class RunOutcome:
     """`reason` is what ended the run before its time, if anything did.
 
     `events_failed` counts events whose handling failed, `events_lost` those that crashes, full buffers and the end of
-    the run discarded; `is_drained` tells whether a drain was asked for and all that was taken in went through.
+    the run discarded; of these `events_kept` are in the dead letters. `is_drained` tells whether a drain was asked for
+    and all that was taken in went through.
     """
 
     is_completed: bool
@@ -16,6 +17,7 @@ class RunOutcome:
     events_failed: int
     events_lost: int
     is_drained: bool
+    events_kept: int = 0
 
     @property
     def is_fine(self) -> bool:

@@ -274,4 +274,6 @@ class Run:
         is_completed = all(
             process.state is State.ENDED and process.reason == "normal" for process in self.processes.values()
         )
-        return RunOutcome(is_completed, self.reason(), sum(count.failed for count in counts), lost, self.is_drained)
+        failed = sum(count.failed for count in counts)
+        kept = 0 if self._left_overs is None else self._left_overs.kept_events
+        return RunOutcome(is_completed, self.reason(), failed, lost, self.is_drained, kept)

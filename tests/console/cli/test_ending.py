@@ -17,8 +17,9 @@ def outcome(
     *,
     is_completed: bool = True,
     is_drained: bool = False,
+    kept: int = 0,
 ) -> RunOutcome:
-    return RunOutcome(is_completed, reason, *events, is_drained)
+    return RunOutcome(is_completed, reason, *events, is_drained, kept)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,11 @@ def test_an_end_without_trouble_is_0(ended: RunOutcome | None, verdict: str) -> 
         (outcome(events=(1, 0)), "1 event failed, and went no further"),
         (outcome(events=(0, 2000)), "2,000 events got lost on the way"),
         (outcome(events=(1, 2)), "1 event failed, and went no further; 2 events got lost on the way"),
+        (outcome(events=(0, 1), kept=1), "1 event did not go through, and waits in the dead letters"),
+        (
+            outcome(events=(0, 5), kept=3),
+            "2 events got lost on the way; 3 events did not go through, and wait in the dead letters",
+        ),
         (outcome(is_completed=False), "not all that was taken in went through"),
     ],
 )

@@ -419,7 +419,7 @@ async def test_what_a_crash_has_in_hand_is_set_aside_where_there_is_a_place_for_
     topology.add("sink", Crashes, subscribe_to=SubscribeTo("source", 10, 5))
     await topology.start()
     outcome = await topology.join()
-    assert (outcome.is_completed, outcome.events_lost) == (True, 5)
+    assert (outcome.is_completed, outcome.events_lost, outcome.events_kept) == (True, 5, 5)
     assert [one.data for one in aside.kept] == [1, 2, 3, 4, 5]
     assert "was in hand when the stage crashed: replay it" in str(aside.kept[0].error)
     assert topology.snapshot().stages[1].dead_lettered == 5
@@ -462,5 +462,6 @@ async def test_left_over_events_that_no_store_takes_are_said(caplog: pytest.LogC
     topology.add("source", lambda: Numbers(20))
     topology.add("sink", Crashes, subscribe_to=SubscribeTo("source", 10, 5))
     await topology.start()
-    assert (await topology.join()).events_lost == 5
+    outcome = await topology.join()
+    assert (outcome.events_lost, outcome.events_kept) == (5, 0)
     assert "5 left-over events could not be set aside: full" in caplog.text
