@@ -1,4 +1,4 @@
-"""The names of all stages that a run of a config has: those it names, and those that their keys make."""
+"""The names of the stages of a run whose letters can wait: those of the config, and those that their keys make."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,17 +9,16 @@ from headrace.pipeline.topology.named_outputs import output_name
 
 
 def running_names(stages: Sequence[ConfiguredStage]) -> frozenset[str]:
-    """Return how all stages are called that run."""
+    """Return how they are called; of a stage with copies the copies alone: what deals out to them takes no letters."""
     return frozenset(_running(stages))
 
 
 def _running(stages: Sequence[ConfiguredStage]) -> Iterator[str]:
     copies = {stage.name: copy_names(stage) for stage in stages}
     for stage in stages:
-        yield stage.name
         yield from copies[stage.name]
         if has_disk_buffer(stage):
-            yield keep_name(stage.name)
+            yield from (stage.name, keep_name(stage.name))
         for to in stage.keys.subscribe_to:
             for name in copies.get(to.stage, ()) if to.output is not None else ():
                 yield output_name(name, to.output or "")

@@ -12,7 +12,7 @@ from headrace.console.cli.output import print_json
 async def list_cron(target: Target, *, as_json: bool) -> ExitCode:
     """Print the entries, when they were enqueued last, and when they are due next."""
     configured = target.configured(imports=False)
-    async with target.opened() as jobs:
+    async with target.opened(must_have_jobs=True) as jobs:
         entries = await crontab(configured.keys, configured.workers, jobs.store, jobs.settings).status()
     if as_json:
         told = [

@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from headrace.config.files import load_file
@@ -13,6 +14,7 @@ from headrace.config.jobs_build import build_jobs
 from headrace.config.jobs_check import ConfiguredJobs
 from headrace.config.jobs_keys import JobsKeys
 from headrace.console.cli.exit_code import ExitCode
+from headrace.console.cli.foreign_file import JOBS, is_foreign
 from headrace.console.cli.output import print_json
 from headrace.ground.errors import HeadraceError
 from headrace.jobs.catalogue import Catalogue
@@ -36,6 +38,13 @@ class UsageError(HeadraceError):
 
 class CommandFailed(HeadraceError):
     """A command could not do what it was told; its exit code is 1."""
+
+
+class ForeignDatabase(CommandFailed):
+    """A file has tables of others and no jobs: a command that only looks adds none."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"the database {path} holds no jobs: check the path, or run the config once")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +73,15 @@ class Target:
         return self._read(imports=imports)[0]
 
     @asynccontextmanager
-    async def opened(self, *, imports: bool = False) -> AsyncIterator[Jobs]:
-        """Open the jobs while the block runs; nothing of them runs here. No error tells what a variable holds."""
+    async def opened(self, *, imports: bool = False, must_have_jobs: bool = False) -> AsyncIterator[Jobs]:
+        """Open the jobs while the block runs; nothing of them runs here. No error tells what a variable holds.
+
+        With `must_have_jobs` a database that has the tables of others alone is refused, and stays as it is.
+        """
         configured, mask = self._read(imports=imports)
         try:
             jobs = build_jobs(configured, is_running=False)
-            _check_there(jobs)
+            _check_there(jobs, must_have_jobs=must_have_jobs)
             async with jobs:
                 yield jobs
         except UsageError:
@@ -94,13 +106,15 @@ class Target:
         return config.jobs, config.mask
 
 
-def _check_there(jobs: Jobs) -> None:
+def _check_there(jobs: Jobs, *, must_have_jobs: bool) -> None:
     """Refuse what would make a new file of a slip, and what no other process can see."""
     store = jobs.store
     if isinstance(store, MemoryStore):
         raise UsageError("--store", "a store in memory is only seen by its own process: name one that is kept")
     if isinstance(store, SqliteStore) and not store.path.exists():
         raise BadStore("sqlite", f"has no file {store.path}: check the path, or run the config once")
+    if must_have_jobs and isinstance(store, SqliteStore) and is_foreign(store.path, JOBS):
+        raise ForeignDatabase(store.path)
 
 
 def run_command(work: Callable[[], Awaitable[ExitCode]], *, as_json: bool) -> ExitCode:

@@ -56,13 +56,13 @@ async def list_jobs(
     if others:
         raise UsageError("FILE", f"{others[0]!r} is one word too many: {EXAMPLE}")
     which = selection.filter(before_id=before_id)
-    async with target.opened() as jobs:
+    async with target.opened(must_have_jobs=True) as jobs:
         found = await jobs.store.find(which, limit)
         total = await jobs.store.count(which)
     if as_json:
         print_json({"exit_code": 0, "total": total, "jobs": [job_values(job) for job in found]})
     else:
-        show(job_table(found), f"{len(found):,} of {total:,} jobs")
+        show(job_table(found), f"{len(found):,} of {_jobs(total)}")
         if len(found) < total and found:
             show(f"the next ones: --before {found[-1].id}")
     return ExitCode.FINE
@@ -73,7 +73,7 @@ async def show_jobs(target: Target, *, as_json: bool) -> ExitCode:
     numbers = numbers_of(target.words)
     if not numbers:
         raise UsageError("NUMBER", "name the jobs to show by their numbers, as in headrace jobs show shop.yaml 17")
-    async with target.opened() as jobs:
+    async with target.opened(must_have_jobs=True) as jobs:
         found = [(number, await jobs.store.get(number)) for number in numbers]
     there = [job for _, job in found if job is not None]
     missing = [number for number, job in found if job is None]
@@ -96,17 +96,19 @@ async def change_jobs(target: Target, verb: Verb, selection: Selection, *, is_ye
             f"say which jobs to {verb.word}: by their numbers, or by --state, --queue, --worker, --tag or args.x=7",
         )
     which = selection.filter(numbers)
-    async with target.opened() as jobs:
+    async with target.opened(must_have_jobs=True) as jobs:
         if not numbers:
             count = await jobs.store.count(which)
-            if count and not is_confirmed(f"{count:,} jobs fit, to {verb.word} where that can be.", is_yes=is_yes):
+            if count and not is_confirmed(
+                f"{_jobs(count)} {'fits' if count == 1 else 'fit'}, to {verb.word} where that can be.", is_yes=is_yes
+            ):
                 return ExitCode.FAILED
         changed = await verb.change(jobs.store, which)
     missed = sorted(set(numbers) - set(changed))
     if as_json:
         print_json({"exit_code": int(bool(missed)), "changed": changed, "unchanged": missed})
     else:
-        show(f"{len(changed):,} jobs {verb.past}")
+        show(f"{_jobs(len(changed))} {verb.past}")
         if missed:
             show(f"left as they are, or not there: {', '.join(map(str, missed))}")
     return ExitCode.FAILED if missed else ExitCode.FINE
@@ -147,6 +149,10 @@ async def _doubt(jobs: Jobs, job: NewJob) -> str | None:
         f"no job in the store has the worker {job.worker!r} yet, and nobody checked its name and arguments: it waits "
         "until some process has that worker; name the config with its module in place of the store to have them checked"
     )
+
+
+def _jobs(count: int) -> str:
+    return f"{count:,} job" if count == 1 else f"{count:,} jobs"
 
 
 def _new(jobs: Jobs, worker: str, args: dict[str, object], words: NewWords) -> NewJob:

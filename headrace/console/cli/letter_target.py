@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.config.config import Config
-from headrace.config.copies import copy_names
 from headrace.config.files import load_file
+from headrace.config.running_names import running_names
+from headrace.console.cli.foreign_file import LETTERS, is_foreign
 from headrace.console.cli.job_target import CommandFailed, UsageError
 from headrace.ground.errors import HeadraceError
 from headrace.pipeline.acknowledgement.dead_letters import UNBOUNDED, DeadLetters
@@ -23,6 +24,13 @@ class NoLetters(CommandFailed):
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"there are no dead letters in {path} yet: check the path, or run the config once")
+
+
+class ForeignFile(CommandFailed):
+    """A file has tables of others and no dead letters: a command adds none."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"the database {path} holds no dead letters: check the path, or run the config once")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,7 @@ class OpenLetters:
         """Return which of these the config has no stage of."""
         if self.config is None:
             return []
-        return sorted(stages.difference(*(copy_names(stage) for stage in self.config.stages)))
+        return sorted(stages - running_names(self.config.stages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,8 @@ class LetterTarget:
         try:
             if not store.path.exists():
                 raise NoLetters(store.path)
+            if is_foreign(store.path, LETTERS):
+                raise ForeignFile(store.path)
             await store.open()
             try:
                 yield OpenLetters(store, config)

@@ -41,6 +41,7 @@ class LetterVerb:
     past: str
     change: Change
     is_replay: bool = False
+    past_of_one: str = ""
 
 
 DROPPING = LetterVerb("drop", "dropped", lambda store, which: store.drop(which))
@@ -50,14 +51,19 @@ def replaying(rate: str | None) -> LetterVerb:
     """Return the change that has letters replayed. Raises `UsageError`."""
     per_second = None if rate is None else rate_of(rate).per_second
     past = "wait to be replayed: a run takes them at once, or the next one does"
-    return LetterVerb("replay", past, lambda store, which: store.mark(which, per_second), is_replay=True)
+    one = "waits to be replayed: a run takes it at once, or the next one does"
+    return LetterVerb(
+        "replay", past, lambda store, which: store.mark(which, per_second), is_replay=True, past_of_one=one
+    )
 
 
 def unmarking(rate: str | None) -> LetterVerb:
     """Return the change that has letters wait no more. Raises `UsageError`."""
     if rate is not None:
         raise UsageError("--rate", "nothing is replayed with --cancel: leave one of them out")
-    return LetterVerb("replay no more", "wait no more", lambda store, which: store.unmark(which))
+    return LetterVerb(
+        "replay no more", "wait no more", lambda store, which: store.unmark(which), past_of_one="waits no more"
+    )
 
 
 async def list_letters(target: LetterTarget, selection: LetterSelection, page: Page, *, as_json: bool) -> ExitCode:
@@ -72,7 +78,7 @@ async def list_letters(target: LetterTarget, selection: LetterSelection, page: P
         values = [letter_values(letter, is_whole=False) for letter in found]
         print_json({"exit_code": 0, "total": total, "letters": values})
     else:
-        show(letter_table(found, with_pipeline=target.file is None), f"{len(found):,} of {total:,} dead letters")
+        show(letter_table(found, with_pipeline=target.file is None), f"{len(found):,} of {_letters(total)}")
         if len(found) == page.limit < total:
             show(f"the next ones: --before {found[-1].id}")
     return ExitCode.FINE
@@ -108,7 +114,9 @@ async def change_letters(
         which = selection.filter(letters.pipeline, numbers)
         if not numbers:
             count = await letters.store.count(which)
-            if count and not is_confirmed(f"{count:,} dead letters fit, to {verb.word}.", is_yes=is_yes):
+            if count and not is_confirmed(
+                f"{_letters(count)} {'fits' if count == 1 else 'fit'}, to {verb.word}.", is_yes=is_yes
+            ):
                 return ExitCode.FAILED
         changed = await verb.change(letters.store, which)
         strangers = await _strangers(letters, which) if verb.is_replay else []
@@ -116,7 +124,7 @@ async def change_letters(
     if as_json:
         print_json({"exit_code": int(bool(missed)), "changed": changed, "unchanged": missed, "no_stage": strangers})
     else:
-        show(f"{changed:,} dead letters {verb.past}", *_remarks(missed, strangers))
+        show(_said(changed, verb), *_remarks(missed, strangers))
     return ExitCode.FAILED if missed else ExitCode.FINE
 
 
@@ -128,6 +136,16 @@ async def _strangers(letters: OpenLetters, which: LetterFilter) -> list[str]:
     return letters.strangers(waiting & (which.stages or waiting))
 
 
+def _letters(count: int) -> str:
+    return f"{count:,} dead letter" if count == 1 else f"{count:,} dead letters"
+
+
+def _said(count: int, verb: LetterVerb) -> str:
+    return f"{_letters(count)} {(count == 1 and verb.past_of_one) or verb.past}"
+
+
 def _remarks(missed: int, strangers: Sequence[str]) -> list[str]:
-    remarks = [f"{missed:,} are left as they are, or not there"] if missed else []
+    remarks = (
+        [f"{missed:,} {'is left as it is' if missed == 1 else 'are left as they are'}, or not there"] if missed else []
+    )
     return remarks + [f"the config has no stage {stage!r}: its letters wait until it has" for stage in strangers]

@@ -19,7 +19,7 @@ _DIGITS: Final = 20  # more are no limit, however they begin; and Python refuses
 async def list_queues(target: Target, *, as_json: bool) -> ExitCode:
     """Print what is configured, what was said since, and how many jobs there are."""
     limits = _limits(target)
-    async with target.opened() as jobs:
+    async with target.opened(must_have_jobs=True) as jobs:
         said = {one.queue: one for one in await jobs.store.queue_settings()}
         counts = await jobs.store.counts()
     names = sorted({*limits, *said, *(one.queue for one in counts)})

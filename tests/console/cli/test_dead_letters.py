@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -225,3 +226,36 @@ def test_a_run_that_is_under_way_takes_what_a_command_marks(folder: Path) -> Non
 
 def test_what_a_terminal_would_obey_is_written_as_an_escape() -> None:
     assert printable("a\x1b[31m\nä\r") == "a\\x1b[31m\nä\\r"
+
+
+async def _put(stage: str) -> None:
+    store = SqliteDeadLetters(Path("dead.db"), UNBOUNDED, now=LetterClock())
+    await store.open()
+    await store.put([NewLetter("shop", stage, 1, failed(OSError("gone")))])
+    await store.close()
+
+
+@pytest.mark.usefixtures("folder")
+def test_letters_of_a_stage_that_a_key_makes_are_not_said_to_have_none() -> None:
+    buffered = CONFIG.replace("count: 0", "count: 0, buffer: {kind: sqlite, path: hits.db}")
+    Path("shop.yaml").write_text(buffered)
+    asyncio.run(_put("numbers.kept"))
+    assert told("replay", "shop.yaml", "--all", "--yes")["no_stage"] == ["old"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_one_letter_is_said_in_the_singular() -> None:
+    assert called("replay", "shop.yaml", "2").stdout.startswith("1 dead letter waits to be replayed")
+    assert called("replay", "shop.yaml", "2", "--cancel").stdout == "1 dead letter waits no more\n"
+    assert called("drop", "shop.yaml", "2").stdout == "1 dead letter dropped\n"
+    assert "is left as it is, or not there" in called("drop", "shop.yaml", "2").stdout
+
+
+def test_a_database_of_somebody_else_is_told_and_gets_no_tables(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("create table orders (id integer)")
+        result = called("list", "--store", f"sqlite:///{path}")
+        tables = connection.execute("select name from sqlite_master").fetchall()
+    assert (result.exit_code, tables) == (1, [("orders",)])
+    assert f"{path} holds no dead letters: check the path" in result.stderr

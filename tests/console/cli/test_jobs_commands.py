@@ -4,9 +4,11 @@ import asyncio
 import json
 import os
 import pty
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -250,3 +252,21 @@ def test_a_queue_that_cannot_be_called_so_is_refused() -> None:
         result = called("enqueue", "work.yaml", "double", "number=1", "--queue", name)
         assert (result.exit_code, "is no name of a queue: write text of 1 to 127" in result.stderr) == (2, True)
     assert ids() == [5, 4, 3, 2, 1]
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(("verb", "said"), [("cancel", "1 job cancelled\n"), ("delete", "1 job deleted\n")])
+def test_one_job_is_said_in_the_singular(verb: str, said: str) -> None:
+    if verb == "delete":
+        called("cancel", "work.yaml", "4")
+    assert called(verb, "work.yaml", "4").stdout == said
+
+
+def test_a_database_of_somebody_else_is_told_and_gets_no_tables(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("create table orders (id integer)")
+        result = called("list", "--store", f"sqlite:///{path}")
+        tables = connection.execute("select name from sqlite_master").fetchall()
+    assert (result.exit_code, tables) == (1, [("orders",)])
+    assert f"{path} holds no jobs: check the path" in result.stderr

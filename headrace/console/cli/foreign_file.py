@@ -1,0 +1,19 @@
+"""Tells a SQLite file of somebody else, in which a command that only looks makes no tables."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+LETTERS: Final = "headrace_dead_letters"
+JOBS: Final = "oban_jobs"
+
+
+def is_foreign(path: Path, table: str) -> bool:
+    """Tell whether a file has tables, and not this one; of a file that cannot be read whoever opens it says why."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            found = {name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")}
+    except sqlite3.Error:
+        return False
+    return bool(found) and table not in found
