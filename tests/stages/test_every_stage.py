@@ -86,7 +86,7 @@ CASES = {
     "throttle": Case("rate: 10000/s"),
     "validate": Case("schema: {{type: object, required: [n]}}"),
     "emit": Case("", passed=0),
-    "read_sql": Case("database: 'sqlite:///{out}.db', query: select 1 as n", passed=1),
+    "read_sql": Case("database: 'sqlite:///{file}.db', query: select 1 as n", passed=1),
     "write_sql": Case(f"database: 'sqlite:///{{out}}.db', table: t, columns: {{{{n: event.n}}}}, setup: {TABLE}"),
     "tick": Case("every: 1h", passed=0),
     "run_jobs": Case(f"worker: {WORKER}, args: {{{{number: event.n}}}}"),
@@ -136,6 +136,7 @@ def kind_of(name: str) -> Kind:
 def config_of(name: str, folder: Path) -> str:
     """Write a config in which the stage `it` of that type does its work."""
     (folder / "in").write_text("".join(f'{{"n": {n}}}\n' for n in range(10)))
+    (folder / "in.db").touch()
     options = CASES[name].options.format(file=folder / "in", out=folder / "out")
     it = f"type: {name}" + (f", {options}" if options else "")
     return f"jobs: {{store: 'memory:', modules: {MODULE}, queues: {{default: 10}}}}\n{stages_of(name, it)}"
