@@ -86,6 +86,7 @@ class Jobs:
         self._tasks: list[asyncio.Task[None]] = []
         self._settler: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._claimed = 0
         self._is_open = False
 
     async def __aenter__(self) -> Self:
@@ -163,13 +164,19 @@ class Jobs:
 
         What a paused queue holds does not count, nor does what has no attempt left.
         """
-        standing = self.statistics()
-        if any(one.running or one.unacknowledged for one in standing.values()) or not self._settling.is_at_rest:
+        claimed = self._claimed
+        if not self._is_at_rest():
             return False
-        names = frozenset(name for name, one in standing.items() if not one.is_paused)
+        names = frozenset(name for name, queue in self.queues.items() if not queue.is_paused)
         workers = frozenset(self.catalogue.names)
         which = JobFilter(states=_AT_WORK, queues=names, workers=workers, leaves_out_spent=True)
-        return not names or not await self.store.has(which)
+        if names and await self.store.has(which):
+            return False
+        return self._claimed == claimed and self._is_at_rest()  # what ran meanwhile may be followed by others
+
+    def _is_at_rest(self) -> bool:
+        standing = self.statistics().values()
+        return not any(one.running or one.unacknowledged for one in standing) and self._settling.is_at_rest
 
     # Taking in
 
@@ -326,6 +333,7 @@ class Jobs:
 
     def _began(self, measure: Callable[[Sequence[Job]], None], jobs: Sequence[Job]) -> None:
         measure(jobs)
+        self._claimed += len(jobs)
         self._settling.began(jobs)
 
     def _told(self, name: str, acknowledgements: Sequence[Acknowledgement]) -> None:

@@ -20,6 +20,7 @@ from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.stores.memory.store import MemoryStore
 from headrace.jobs.stores.sqlite.store import SqliteStore
 from headrace.jobs.stores.store import JobStore
+from headrace.jobs.workflow import Workflow
 from tests.fakes import job_workers as workers
 from tests.fakes.job_clock import MovedClock
 from tests.fakes.stepping import until
@@ -106,6 +107,43 @@ async def test_only_what_runs_or_could_run_keeps_a_service_from_rest(
         bench.gates["a"].set()
         await reaches(jobs, last.id, "completed")
         assert not await store.has(left_out)
+
+
+class AnswersLate(MemoryStore):
+    """Looks for what keeps a service from rest when it may, and lets go of nothing before it may."""
+
+    def __init__(self, clock: MovedClock) -> None:
+        super().__init__(now=clock)
+        self.may_look = asyncio.Event()
+        self.may_release = asyncio.Event()
+
+    async def has(self, which: JobFilter) -> bool:
+        if which.leaves_out_spent:
+            await self.may_look.wait()
+        return await super().has(which)
+
+    async def release(self, which: JobFilter) -> list[int]:
+        await self.may_release.wait()
+        return await super().release(which)
+
+
+async def test_a_service_is_not_at_rest_while_a_next_step_waits_to_be_let_go_of(
+    clock: MovedClock, bench: workers.Bench
+) -> None:
+    store = AnswersLate(clock)
+    async with running(store, clock) as jobs:
+        looking = asyncio.ensure_future(jobs.is_idle())
+        await asyncio.sleep(0)
+        steps = Workflow("steps")
+        first = steps.add(workers.double.new(1), "1")
+        steps.add(workers.double.new(2), "2", after=[first])
+        await steps.start(jobs)
+        (step, _) = await store.find(JobFilter(), 10, is_newest_first=False)
+        await reaches(jobs, step.id, "completed")
+        store.may_look.set()
+        assert not await looking
+        store.may_release.set()
+        await until(lambda: bench.calls == [1, 2])
 
 
 async def test_a_job_that_fails_is_tried_again_and_then_given_up(
