@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable
 from functools import partial
 
+from headrace.config.buffer_keys import BufferKeys
 from headrace.config.buffered import add_buffered
 from headrace.config.config import Config, ConfiguredStage
 from headrace.config.copies import Split, copy_names, share_of, split_settings, to_all_copies
@@ -54,13 +55,16 @@ def _subscription(keys: SubscriptionKeys) -> SubscribeTo:
 
 
 def _settings(stage: ConfiguredStage) -> StageSettings:
-    buffer = stage.keys.buffer
+    said = stage.keys.buffer
+    buffer = BufferKeys(max_events=said.max_events) if has_disk_buffer(stage) else said
     dispatcher = _dispatcher(stage.keys.dispatcher)
     retry = stage.keys.retry
     return StageSettings(
         dispatcher,
         buffer_size=buffer.max_events,
         buffer_keep=buffer.keep,
+        buffer_bytes=buffer.max_bytes,
+        overflow_fails=buffer.when_full == "error",
         retry=None if retry is None else retry.retry(),
         timeout_seconds=stage.keys.timeout,
         dead_letters=stage.keys.dead_letters,

@@ -7,13 +7,14 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from headrace.config.buffer_keys import buffer_faults
 from headrace.config.catalogue import BrokenType, Catalogue, StageType
 from headrace.config.config import Config, ConfiguredStage
 from headrace.config.exports import Export, duplicates, exports
 from headrace.config.fields import keys_of
 from headrace.config.findings import Fault
 from headrace.config.graph import Vertex, graph_faults, unheard_faults
-from headrace.config.handling import buffer_faults, handling_faults
+from headrace.config.handling import handling_faults
 from headrace.config.interpolate import interpolate
 from headrace.config.jobs_check import ConfiguredJobs, JobsCheck
 from headrace.config.load import load
@@ -131,8 +132,7 @@ class _Check:
             return vertex, None
         for span, fault in handling_faults(keys, example, found):
             self.report.add(span, fault)
-        on_disk = keys.buffer.kind == "sqlite"
-        for span, fault in buffer_faults(stage_type.kind, is_on_disk=on_disk, found=found):
+        for span, fault in buffer_faults(stage_type.kind, keys.buffer, found):
             self.report.add(span, fault)
         return vertex, ConfiguredStage(name, stage_type, keys, options)
 

@@ -118,14 +118,6 @@ HANDLING_KEYS: Final = tuple(HandlingKeys.model_fields)
 """The keys that say it."""
 
 
-def buffer_faults(kind: str, *, is_on_disk: bool, found: Found) -> Iterator[tuple[Span, Fault]]:
-    """Yield that only a source keeps events on disk."""
-    place = child(found, "buffer")
-    if is_on_disk and kind == "producer_consumer" and place is not None:
-        message = "only a source has a buffer on disk: what this stage emits comes again from its source"
-        yield place.name, Fault("misplaced-key", message, "buffer")
-
-
 def handling_faults(keys: HandlingKeys, stage: type[Stage] | Stage, found: Found) -> Iterator[tuple[Span, Fault]]:
     """Yield what a stage cannot do of what its keys say, at the key that says it; a class stands for all its stages."""
     if isinstance(stage, type) and issubclass(stage, Producer):

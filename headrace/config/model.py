@@ -1,7 +1,7 @@
 """The keys of a config: what stands at its top, and what every stage may say whatever its type."""
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated
 
 from pydantic import (
     AfterValidator,
@@ -15,21 +15,16 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from headrace.config.buffer_keys import BufferKeys
 from headrace.config.dead_letters import DeadLettersField
 from headrace.config.dispatch import DispatcherKeys, long_form
 from headrace.config.handling import HandlingKeys
 from headrace.config.keys import Keys
 from headrace.ground.units import UnitError, parse_duration
-from headrace.pipeline.demand.buffer import Keep
 from headrace.pipeline.stage.subscription import CancelMode
 from headrace.pipeline.topology.stall import STALL_SECONDS
 from headrace.stages.address import Address
-from headrace.stages.disk_buffer.event_log import LogBounds, WhenFull
-from headrace.stages.options import AddressField, CountField, ExpressionField, SizeField, refused
-
-DISK_EVENTS: Final = 10_000_000
-DISK_BYTES: Final = 1024 * 1024 * 1024
-"""What a buffer on disk holds unless told otherwise: as much as 1 GiB."""
+from headrace.stages.options import AddressField, CountField, ExpressionField, refused
 
 DEFAULT_ADDRESS = Address("127.0.0.1", 9470)
 
@@ -129,43 +124,6 @@ class SubscriptionKeys(Keys):
             why = "it must be less than max_demand, which is 1000 unless given"
             raise PydanticCustomError("bad_value", "{why}", {"why": why})
         return value
-
-
-class BufferKeys(Keys):
-    """What a stage keeps of events that nobody has asked for; a source may do so on disk."""
-
-    kind: Literal["memory", "sqlite"] = "memory"
-    path: str | None = Field(default=None, min_length=1)
-    max_events: Annotated[CountField, Field(ge=0)] | None = None
-    max_bytes: Annotated[SizeField, Field(ge=1)] | None = None
-    when_full: WhenFull | None = None
-
-    @model_validator(mode="after")
-    def _fits_its_kind(self) -> "BufferKeys":
-        if self.kind == "sqlite":
-            if self.path is None:
-                raise refused("missing_key", "a buffer of kind sqlite needs `path:`, its file")
-            if self.max_events == 0:
-                raise refused(
-                    "bad_value", "must be 1 or more for a buffer on disk", is_predicate=True, path=["max_events"]
-                )
-            return self
-        for key in ("path", "max_bytes"):
-            if getattr(self, key) is not None:
-                raise refused("misplaced_key", f"`{key}` is for a buffer of kind sqlite", path=[key])
-        if self.when_full in ("block", "error"):
-            why = "must be drop_oldest or drop_newest for a buffer in memory: whoever pushes into one waits by itself"
-            raise refused("bad_value", why, is_predicate=True, path=["when_full"])
-        return self
-
-    @property
-    def keep(self) -> Keep:
-        """Which end of a buffer in memory survives."""
-        return "first" if self.when_full == "drop_newest" else "last"
-
-    def bounds(self) -> LogBounds:
-        """Return how much a buffer on disk holds."""
-        return LogBounds(self.max_events or DISK_EVENTS, self.max_bytes or DISK_BYTES)
 
 
 class StageKeys(HandlingKeys):

@@ -132,7 +132,7 @@ DISPATCHERS: Final[tuple[DispatcherName, ...]] = ("demand", "broadcast", "partit
 @st.composite
 def _settings(draw: st.DrawFn, kind: DispatcherName) -> StageSettings:
     size = draw(st.one_of(st.none(), st.integers(0, 20)))
-    keep: Keep = draw(st.sampled_from(["first", "last"]))
+    keep: Keep | None = draw(st.sampled_from([None, None, "first", "last"]))
     restart: Restart = draw(st.sampled_from(["transient", "transient", "permanent", "temporary"]))
     demand: DemandMode = draw(st.sampled_from(["forward", "forward", "forward", "accumulate"]))
     most = draw(st.integers(1, 10))

@@ -28,11 +28,11 @@ Values = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class _StageMetric:
-    """A number that every stage has; with a `label` of its own it has several, by that label's values."""
+    """A number that every stage has, or some; with a `label` of its own it has several, by that label's values."""
 
     name: str
     help: str
-    read: Callable[[StageSnapshot], Values | float]
+    read: Callable[[StageSnapshot], Values | float | None]
     label: str = ""
 
 
@@ -116,6 +116,11 @@ STAGE_METRICS: Final = (
         _buffer_limit,
     ),
     _StageMetric(
+        "headrace_stage_buffer_bytes",
+        "What the events in a stage's buffer take, where that is bounded.",
+        lambda stage: stage.buffer_bytes,
+    ),
+    _StageMetric(
         "headrace_stage_stalled",
         "Whether events wait at a stage, none has gone on for the time of a stall, and it holds the others.",
         lambda stage: int(stage.stall is not None),
@@ -191,7 +196,7 @@ def _stage_metric(metric: _StageMetric, snapshot: TopologySnapshot) -> Metric:
         if isinstance(read, Mapping):
             for value, amount in read.items():
                 family.add_metric((*labels, value), amount)
-        else:
+        elif read is not None:
             family.add_metric(labels, read)
     return family
 

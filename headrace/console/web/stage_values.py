@@ -30,7 +30,7 @@ class StageValues(Values):
     """A stage, how it stands, and what it has done so far.
 
     `type` is that of the config, and null where the stage was made in Python. `concurrency` is null where batches are
-    handled one after another, and `buffer_limit` where there is no limit.
+    handled one after another, `buffer_limit` where there is no limit, and `buffer_bytes` where bytes are not bounded.
     """
 
     name: str
@@ -49,6 +49,7 @@ class StageValues(Values):
     restarts: int
     buffer_events: int
     buffer_limit: int | None
+    buffer_bytes: int | None
     in_flight_events: int
     concurrency: int | None
     subscriptions: list[SubscriptionValues]

@@ -35,7 +35,8 @@
         ├── HandlerTimeout       a callback took longer over its events than it may
         ├── PoisonEvent          an event has brought its stage down too often
         ├── LeftOver             an event went no further: its stage crashed, or the run ended
-        ├── BufferFull           a stage has no room for events from outside
+        ├── BufferFull           a stage has no room for events that are handed to it
+        ├── BufferOverflow       an event found no room in a buffer that is to say so
         ├── DispatcherError      a dispatcher that does not exist, or cannot be made
         ├── UnknownPartition     a partition dispatcher's hash names a partition that is none
         ├── UnknownOutput        a stage with several outputs emits an event for none of them
@@ -77,6 +78,7 @@ from headrace.ground.errors.root import HeadraceError, describe
 from headrace.ground.errors.stage import (
     BadReturn,
     BufferFull,
+    BufferOverflow,
     DemandError,
     DispatcherError,
     GraphError,
@@ -96,6 +98,7 @@ __all__ = [
     "BadOption",
     "BadReturn",
     "BufferFull",
+    "BufferOverflow",
     "CallTimeout",
     "CallToSelf",
     "CastCircle",

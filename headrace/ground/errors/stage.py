@@ -111,14 +111,27 @@ class LeftOver(StageError):
 
 
 class BufferFull(StageError):
-    """A stage has no room for events from outside; it has taken none of them."""
+    """A stage has no room for events, from outside or its own (`is_own`); it has taken none of them."""
 
-    def __init__(self, stage: str, limit: int) -> None:
+    def __init__(self, stage: str, limit: int, *, is_own: bool = False) -> None:
         self.stage = stage
         self.limit = limit
+        advice = (
+            "where its buffer keeps all, look at `is_full()` before you emit, and go on in `handle_demand`"
+            if is_own
+            else "use `await emit`, which waits for room, or turn whoever sent them away for now"
+        )
+        super().__init__(f"stage {stage!r} has no room for the events (it buffers {limit}): {advice}")
+
+
+class BufferOverflow(StageError):
+    """An event finds no room in a buffer that is to say so."""
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
         super().__init__(
-            f"stage {stage!r} has no room for the events (it buffers {limit}): "
-            "use `await emit`, which waits for room, or turn whoever sent them away for now"
+            f"the buffer of stage {stage!r} is full: let its consumers be quicker, give it more room, "
+            "or let it block or drop"
         )
 
 

@@ -6,24 +6,28 @@ Marks wait between them: a message that was put behind all events of its time, a
 from collections import deque
 from typing import Generic, Literal, TypeVar
 
+from headrace.pipeline.demand.sizes import Sizes
+
 E = TypeVar("E")
 
-Keep = Literal["first", "last"]
-"""Which end survives when a buffer overflows (GenStage's `buffer_keep`)."""
+Keep = Literal["first", "last", "all"]
+"""Which end survives when a buffer overflows (GenStage's `buffer_keep`); all of it, where whoever emits has to wait."""
 
 
 class Buffer(Generic[E]):
     """A bounded line of chunks, each a list of events with the time when it was born at its source.
 
     `limit` is the most events it holds; None is no limit (a producer-consumer's, whose overshoot the gate bounds).
+    `sizes` bounds their bytes, too. Where it keeps all, what is put goes beyond the bounds, and `room` says so.
     `marks` wait in order; they count as nothing, and no bound drops them.
     """
 
-    __slots__ = ("_chunks", "_gone", "_offset", "keep", "limit", "marks", "size")
+    __slots__ = ("_chunks", "_gone", "_offset", "keep", "limit", "marks", "size", "sizes")
 
-    def __init__(self, limit: int | None = 10_000, keep: Keep = "last") -> None:
+    def __init__(self, limit: int | None = 10_000, keep: Keep = "last", sizes: Sizes[E] | None = None) -> None:
         self.limit = limit
         self.keep: Keep = keep
+        self.sizes = sizes
         self.size = 0
         self._chunks: deque[tuple[list[E], float]] = deque()
         self._offset = 0
@@ -35,7 +39,15 @@ class Buffer(Generic[E]):
         if events:
             self._chunks.append((events, born))
             self.size += len(events)
+            if self.sizes is not None:
+                self.sizes.put(events)
         return self._fit()
+
+    def room(self, without_limit: int) -> int:
+        """Return how many more events it is to hold; `without_limit` are the most it holds if it has no limit."""
+        if self.sizes is not None and self.sizes.is_full:
+            return 0
+        return max(0, (without_limit if self.limit is None else self.limit) - self.size)
 
     def resize(self, limit: int | None, keep: Keep) -> list[E]:
         """Hold at most `limit` events from now on; return those that had to go, from either end as `keep` says."""
@@ -63,6 +75,8 @@ class Buffer(Generic[E]):
         if events:
             self._chunks.appendleft((events, born))
             self.size += len(events)
+            if self.sizes is not None:
+                self.sizes.put_back(events)
             self.marks = deque((max(place, self._gone), message) for place, message in self.marks)
             self._gone -= len(events)
 
@@ -86,11 +100,15 @@ class Buffer(Generic[E]):
                 taken += self._take_from_head(count - len(taken))
         self.size -= len(taken)
         self._gone += len(taken)
+        if self.sizes is not None:
+            self.sizes.forget_oldest(len(taken))
         return taken, born
 
     def _fit(self) -> list[E]:
         excess = 0 if self.limit is None else self.size - self.limit
-        if excess <= 0:
+        if self.sizes is not None:
+            excess = max(excess, self.sizes.excess(of_oldest=self.keep == "last"))
+        if excess <= 0 or self.keep == "all":
             return []
         return self._take(excess)[0] if self.keep == "last" else self._cut_newest(excess)
 
@@ -121,6 +139,8 @@ class Buffer(Generic[E]):
             pieces.appendleft(events[end:])
             left -= len(events) - end
         self.size -= count
+        if self.sizes is not None:
+            self.sizes.forget_newest(count)
         last = self._gone + self.size
         self.marks = deque((min(place, last), message) for place, message in self.marks)
         return [event for piece in pieces for event in piece]

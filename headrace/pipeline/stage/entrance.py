@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from headrace.pipeline.stage.outlet import Outlet
 
 ROOM_WITHOUT_LIMIT: Final = 10_000
 """Events from outside that a stage buffers whose own buffer has no limit (a producer-consumer's)."""
+
+_BOUNDLESS: Final = sys.maxsize
+"""Room, where what finds none is taken all the same, and discarded."""
 
 
 def _always() -> bool:
@@ -32,7 +36,8 @@ class Waiting:
 class Entrance:
     """Lets events into a stage as far as its subscribers' demand and its buffer have room.
 
-    A list no longer than the buffer goes in as a whole; a longer one piece by piece.
+    A list no longer than the buffer goes in as a whole; a longer one piece by piece. Where the stage is to discard what
+    finds no room there is always some, and where that is to fail nobody waits.
     """
 
     def __init__(
@@ -62,12 +67,14 @@ class Entrance:
         return self._free() + max(0, unmet - self._owed())
 
     def own_room(self) -> int:
-        """Return how many events the stage itself could emit now, and none would be discarded."""
+        """Return how many events the stage itself could emit now, and none would be discarded unless that was said."""
         unmet = self._outlet.collect()
         return self._free() + unmet
 
     def _free(self) -> int:
-        return max(0, self._limit - self._outlet.buffered())
+        if self._outlet.is_lossy:
+            return _BOUNDLESS
+        return max(0, self._outlet.buffer.room(ROOM_WITHOUT_LIMIT) - self._outlet.dispatcher.queued)
 
     def put_nowait(self, events: list[object]) -> None:
         """Emit all of the events, or none. Raises `BufferFull` without room, `NoProcess` once closed."""
@@ -85,6 +92,9 @@ class Entrance:
         done: asyncio.Future[None] = self._loop.create_future()
         if self._is_closed or self._outlet.is_closed:
             done.set_exception(NoProcess(self._outlet.counts.stage))
+            return done
+        if self._outlet.overflow_fails and len(events) > self.room():
+            done.set_exception(BufferFull(self._outlet.counts.stage, self._limit))
             return done
         self._waiting.append(Waiting(events, done, may_begin))
         self.let_in()

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Literal
 
-from headrace.ground.errors import SubscriptionError
+from headrace.ground.errors import BufferOverflow, SubscriptionError
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import claim, settle
 from headrace.pipeline.demand.buffer import Buffer, Keep
@@ -26,6 +26,9 @@ class Outlet:
 
     The stage's process gives `informed`, to which messages go whose mark was reached, and `format_discarded`, which is
     told how many events the buffer could not keep, and returns whether the log may say so.
+
+    What the buffer cannot keep is discarded; with `overflow_fails` it fails. `is_lossy` says that it was asked for, so
+    that nobody is to be turned away instead.
     """
 
     __slots__ = (
@@ -38,6 +41,8 @@ class Outlet:
         "informed",
         "is_acknowledged",
         "is_closed",
+        "is_lossy",
+        "overflow_fails",
         "room_made",
         "sole",
         "subscriptions",
@@ -54,6 +59,8 @@ class Outlet:
         self._sole_before = 0
         self.is_acknowledged = False
         self.is_closed = False
+        self.is_lossy = False
+        self.overflow_fails = False
         self.room_made: Callable[[], None] | None = None
         self.informed: Callable[[object], None] = lambda _: None
         self.waiting_messages = 0
@@ -225,10 +232,13 @@ class Outlet:
         self.discard(self.dispatcher.unload(is_unreachable_only=True), "cancelled")
 
     def _overflow(self, dropped: list[object]) -> None:
-        self.counts.discard(len(dropped), "overflow", is_silent=True)
+        if self.overflow_fails:
+            self.counts.fail(BufferOverflow(self.counts.stage), len(dropped))
+        else:
+            self.counts.discard(len(dropped), "overflow", is_silent=True)
         if self.is_acknowledged:
             settle(dropped, Outcome.FAILED)
-        if self.format_discarded(len(dropped)):
+        if self.format_discarded(len(dropped)) and not self.overflow_fails:
             self.counts.say_overflow()
         self._reach()
 

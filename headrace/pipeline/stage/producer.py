@@ -14,6 +14,7 @@ from functools import partial
 from typing import Generic, Protocol, TypeVar, cast
 
 from headrace.ground.errors import MissingCallback, Unrecoverable
+from headrace.pipeline.demand.buffer import Keep
 from headrace.pipeline.stage.outputs import events_given
 from headrace.pipeline.stage.pull import iterated
 from headrace.pipeline.stage.stage import Emits, Stage, Unbound
@@ -24,8 +25,14 @@ Out = TypeVar("Out")
 class Produces(Emits, Protocol):
     """The runtime's side of a producer."""
 
+    def emit_own(self, events: list[object]) -> None:
+        """Deliver or buffer `events`, unless they have to wait."""
+
     def room(self) -> int:
         """Return how many events would be delivered or buffered now."""
+
+    def is_full(self) -> bool:
+        """Return whether nothing may be emitted now."""
 
 
 Emitted = Iterable[Out] | AsyncIterable[Out]
@@ -43,6 +50,9 @@ class Producer(Stage, Generic[Out]):
     emits_messages: bool = False
     """Whether the events are `Message`s, which are told what became of them."""
 
+    buffer_keep: Keep = "last"
+    """What its buffer keeps, unless its settings say otherwise. "all" is for those that look at `room` before."""
+
     _runtime: Produces = cast("Produces", Unbound("emit_nowait(), complete() or info()"))
 
     def handle_demand(self, demand: int) -> Emitted[Out] | Awaitable[Emitted[Out]]:
@@ -58,10 +68,11 @@ class Producer(Stage, Generic[Out]):
     def emit_nowait(self, events: list[Out]) -> None:
         """Emit events at any time, in the loop's thread.
 
-        What nobody has asked for goes to the buffer, whose bound is kept.
+        What nobody has asked for goes to the buffer, whose bound is kept. A buffer that keeps all takes them as long
+        as there is any room, and raises `BufferFull` when there is none.
         """
         self._runtime.check_loop("emit_nowait")
-        self._runtime.emit_nowait(events_given(events))
+        self._runtime.emit_own(events_given(events))
 
     def complete(self) -> None:
         """Say that no more will come than what was asked of the running `handle_demand`, or of its generator.
@@ -94,6 +105,14 @@ class Producer(Stage, Generic[Out]):
         """Return how many events would be delivered or buffered now, for those that turn senders away beyond it."""
         return self._runtime.room()
 
+    def is_full(self) -> bool:
+        """Return whether nothing may be emitted now: the buffer keeps all (`when_full: block`), and has no room.
+
+        Then whoever feeds the stage has to wait. It can go on in the next `handle_demand`, which comes when all that is
+        buffered has gone.
+        """
+        return self._runtime.is_full()
+
     def askers(self) -> dict[str, int]:
         """Return who misses events now, by name, and how many: who asks, where `handle_demand` wants to know."""
         return self._runtime.askers()
@@ -113,6 +132,8 @@ class Inbox(Producer[Out]):
 
     It ends when the run is drained, or when it is told to `complete`.
     """
+
+    buffer_keep = "all"
 
     def handle_demand(self, demand: int) -> list[Out]:
         """Return nothing: what is asked for is kept for those who hand events in."""

@@ -5,6 +5,7 @@ import inspect
 from collections.abc import AsyncIterable, Callable, Iterator
 from functools import partial
 
+from headrace.ground.errors import BufferFull
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.demand.ledger import Ledger
 from headrace.pipeline.process.process import ExitReason, State
@@ -125,6 +126,16 @@ class ProducerProcess(StageProcess[Producer[object]]):
         self.ledger.emitted(len(events))
         self.outlet.emit(events, self.scheduler.time())
 
+    def emit_own(self, events: list[object]) -> None:
+        """Emit what the callbacks emit by themselves. Raises `BufferFull` where it is to wait, and takes none then."""
+        if events and self.is_full() and not self.outlet.is_closed:
+            raise BufferFull(self.name, self.outlet.buffer.limit or 0, is_own=True)
+        self.emit_nowait(events)
+
+    def is_full(self) -> bool:
+        """Return whether the buffer is to keep all, and has no room."""
+        return self.outlet.buffer.keep == "all" and self.room() < 1
+
     def owed(self) -> int:
         """Return how much of what is asked for is kept for what the callbacks emit by themselves."""
         return 0 if isinstance(self.callbacks, Inbox) else self.ledger.owed
@@ -183,7 +194,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
     def take_returned(self, callback: str, returned: object) -> None:
         """Emit what a callback returned."""
         if returned is not None:
-            self.emit_nowait(as_list(self.name, callback, returned))
+            self.emit_own(as_list(self.name, callback, returned))
 
     def turn(self) -> int:
         """Serve the buffer, then tell `handle_demand` what is still missing and not owed."""

@@ -8,11 +8,13 @@ from typing import Final, Literal, cast, get_args
 from headrace.ground.errors import DispatcherError
 from headrace.pipeline.acknowledgement.retry import Retry
 from headrace.pipeline.demand.buffer import Buffer, Keep
+from headrace.pipeline.demand.sizes import Sizes
 from headrace.pipeline.dispatchers.catalogue import find_dispatcher
 from headrace.pipeline.dispatchers.dispatcher import Dispatcher
 from headrace.pipeline.process.restart import Restart
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.elsewhere import PLAIN_CONCURRENCY, Concurrency, Place
+from headrace.pipeline.stage.event_size import event_size
 from headrace.pipeline.stage.failure import Failure, SetAside
 from headrace.pipeline.stage.outlet import DemandMode, Outlet
 from headrace.pipeline.stage.subscription import Subscription
@@ -32,8 +34,11 @@ class StageSettings:
 
     `dispatcher` is the name of an installed one, or makes one: `partial(PartitionDispatcher, 4)`. `buffer_size` counts
     events; None is the kind's default: 10,000 for a producer, no limit for a producer-consumer, whose overshoot is at
-    most one delivery's outputs. `buffer_keep` says which end survives an overflow. With `demand="accumulate"` the stage
-    hears no ask, and delivers nothing, until it is told to `forward`.
+    most one delivery's outputs. `buffer_bytes` bounds what they take, too: of each the bytes of its JSON text, and 32.
+    `buffer_keep` says which end survives an overflow; with "all" nothing is discarded, and whoever emits has to wait.
+    None leaves that to the stage: one that can turn its senders away does, and others keep the last. What does not
+    survive is discarded; with `overflow_fails` it has failed. With `demand="accumulate"` the stage hears no ask, and
+    delivers nothing, until it is told to `forward`.
 
     `retry` says how often events that fail are tried again, and how long between; then `handle_events` that raises is
     no crash, but fails the events it was given. `timeout_seconds` bounds an async `handle_events`: each event's, where
@@ -45,7 +50,7 @@ class StageSettings:
 
     dispatcher: DispatcherName | str | Callable[[], Dispatcher[Subscription]] = "demand"
     buffer_size: int | None = None
-    buffer_keep: Keep = "last"
+    buffer_keep: Keep | None = None
     restart: Restart = "transient"
     shutdown_seconds: float = 5.0
     demand: DemandMode = "forward"
@@ -54,6 +59,8 @@ class StageSettings:
     dead_letters: bool = True
     max_deliveries: int = 3
     concurrency: Concurrency = PLAIN_CONCURRENCY
+    buffer_bytes: int | None = None
+    overflow_fails: bool = False
 
     def faults(self) -> Iterator[str]:
         """Yield all that is wrong, each in words that follow the stage's name."""
@@ -64,16 +71,20 @@ class StageSettings:
         size: object = self.buffer_size
         if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
             yield f"has a buffer_size of {size!r}: it must be a whole number, 0 or more, or None for the default"
+        size_bytes: object = self.buffer_bytes
+        if size_bytes is not None and (not isinstance(size_bytes, int) or size_bytes is True or size_bytes < 1):
+            yield f"has buffer_bytes of {size_bytes!r}: it must be a whole number, 1 or more, or None for no such bound"
         seconds: object = self.shutdown_seconds
         if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds >= 0:
             yield f"has a shutdown_seconds of {seconds!r}: it must be a number of seconds, 0 or more"
         yield from self._failure_faults()
         for key, literal in _CHOICES.items():
             said, allowed = getattr(self, key), get_args(literal)
-            if said not in allowed:
+            if said not in allowed and not (said is None and key == "buffer_keep"):
                 near = get_close_matches(said, allowed, 1) if isinstance(said, str) else []
                 hint = f"; did you mean {near[0]!r}?" if near else ""
-                yield f"has a {key} of {said!r}: it must be {' or '.join(map(repr, allowed))}{hint}"
+                *others, last = map(repr, allowed)
+                yield f"has a {key} of {said!r}: it must be {', '.join(others)} or {last}{hint}"
 
     def _failure_faults(self) -> Iterator[str]:
         limit: object = self.concurrency.limit
@@ -111,10 +122,15 @@ class StageSettings:
         """Return how the stage takes failures; `set_aside` keeps what it gives up, if it may."""
         return Failure(self.retry, self.timeout_seconds, self.max_deliveries, set_aside if self.dead_letters else None)
 
-    def outlet(self, default_buffer_size: int | None, counts: StageCounts) -> Outlet:
-        """Return a new producer's side as the settings say."""
+    def outlet(self, default_buffer_size: int | None, counts: StageCounts, default_keep: Keep = "last") -> Outlet:
+        """Return a new producer's side as the settings say, else as the stage does."""
         limit = default_buffer_size if self.buffer_size is None else self.buffer_size
-        outlet = Outlet(self.make_dispatcher(), Buffer(limit, self.buffer_keep), counts)
+        if self.overflow_fails and default_keep == "last":
+            default_keep = "first"
+        sizes = None if self.buffer_bytes is None else Sizes(self.buffer_bytes, event_size)
+        outlet = Outlet(self.make_dispatcher(), Buffer(limit, self.buffer_keep or default_keep, sizes), counts)
+        outlet.overflow_fails = self.overflow_fails
+        outlet.is_lossy = self.buffer_keep in ("first", "last") and not self.overflow_fails
         if self.demand == "accumulate":
             outlet.accumulate()
         return outlet

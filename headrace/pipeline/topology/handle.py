@@ -180,13 +180,13 @@ class StageHandle(Generic[G_co]):
     def resize(self, buffer_size: int | None, keep: Keep | None = None) -> None:
         """Buffer at most `buffer_size` events from now on, None for no limit; what no longer fits is discarded.
 
-        `keep` says which end survives; None leaves that as it is. Raises `GraphError` for a consumer, `DemandError`
-        below 0.
+        `keep` says which end survives, or that all does; None leaves that as it is. Raises `GraphError` for a consumer,
+        `DemandError` below 0.
         """
         if buffer_size is not None and (not is_whole(buffer_size) or buffer_size < 0):
             raise DemandError("buffer_size", buffer_size, "a whole number, 0 or more, or None for no limit")
         if keep is not None and keep not in get_args(Keep):
-            raise DemandError("keep", keep, '"first" or "last"')
+            raise DemandError("keep", keep, '"first", "last" or "all"')
         outlet = self._emitting("resize", "resize").outlet
         outlet.resize(buffer_size, outlet.buffer.keep if keep is None else keep)
 

@@ -83,7 +83,7 @@ def make_process(spec: StageSpec, scheduler: Scheduler, set_aside: SetAside | No
     counts = StageCounts(spec.name, spec.first.known_discards)
     process: StageProcess
     if isinstance(spec.first, Producer):
-        outlet = spec.settings.outlet(PRODUCER_BUFFER_SIZE, counts)
+        outlet = spec.settings.outlet(PRODUCER_BUFFER_SIZE, counts, spec.first.buffer_keep)
         outlet.is_acknowledged = spec.first.emits_messages
         process = ProducerProcess(
             spec.name, cast("Callable[[], Producer[object]]", spec.factory), scheduler, counts, outlet

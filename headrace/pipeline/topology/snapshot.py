@@ -52,6 +52,7 @@ class StageSnapshot:
     blocked_seconds: Mapping[str, float]
     buffer_events: int
     buffer_limit: int | None
+    buffer_bytes: int | None
     in_flight_events: int
     latency: HistogramSnapshot | None
     families: tuple[Family, ...]

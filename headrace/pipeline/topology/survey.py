@@ -53,6 +53,7 @@ def _stage(process: StageProcess, run: Run) -> StageSnapshot:
         blocked_seconds={"demand": turns.blocked_seconds(process.scheduler.clock())},
         buffer_events=0 if outlet is None else outlet.buffered(),
         buffer_limit=None if outlet is None else outlet.buffer.limit,
+        buffer_bytes=None if outlet is None or outlet.buffer.sizes is None else outlet.buffer.sizes.total,
         in_flight_events=0 if inlet is None else inlet.in_flight(),
         latency=_histogram(process.latency) if isinstance(process, ConsumerProcess) else None,
         families=counts.families.copy(),

@@ -16,17 +16,6 @@ class NewerBuffer(StageError):
         )
 
 
-class BufferOverflow(StageError):
-    """An event finds no room in a buffer on disk that is to say so."""
-
-    def __init__(self, stage: str) -> None:
-        self.stage = stage
-        super().__init__(
-            f"the buffer of stage {stage!r} is full: let its consumers be quicker, give it more room, "
-            "or let it block or drop"
-        )
-
-
 class NotKeepable(StageError):
     """An event is no JSON, so that a buffer on disk cannot keep it."""
 

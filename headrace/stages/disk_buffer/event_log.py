@@ -14,6 +14,7 @@ from typing import Final, Literal
 from headrace.ground.sqlite_file import SqliteError
 from headrace.ground.sqlite_text import migrate, sql_text
 from headrace.ground.sqlite_writer import SqliteWriter
+from headrace.pipeline.stage.event_size import text_size
 from headrace.stages.disk_buffer.errors import NewerBuffer
 
 WhenFull = Literal["block", "drop_newest", "drop_oldest", "error"]
@@ -21,9 +22,6 @@ WhenFull = Literal["block", "drop_newest", "drop_oldest", "error"]
 
 PACKAGE: Final = "headrace.stages.disk_buffer"
 MIGRATIONS: Final = ("1_events",)
-
-ROW_BYTES: Final = 32
-"""What an event takes beside its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +102,7 @@ class EventLog:
 
     async def append(self, texts: Sequence[str]) -> None:
         """Put events at the end, durably. Raises SqliteError."""
-        rows = [(text, size_of(text)) for text in texts]
+        rows = [(text, text_size(text)) for text in texts]
         await self._file.run(partial(_insert, rows))
         self.events += len(rows)
         self.size_bytes += sum(size for _, size in rows)
@@ -160,11 +158,6 @@ class EventLog:
         newer = migrate(connection, PACKAGE, MIGRATIONS)
         if newer is not None:
             raise NewerBuffer(self.path, newer, len(MIGRATIONS))
-
-
-def size_of(text: str) -> int:
-    """Return what an event takes of the bound."""
-    return len(text.encode()) + ROW_BYTES
 
 
 def _insert(rows: Sequence[tuple[str, int]], connection: sqlite3.Connection) -> None:

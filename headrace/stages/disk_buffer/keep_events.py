@@ -4,12 +4,14 @@ import json
 from collections.abc import Sequence
 from typing import ClassVar
 
+from headrace.ground.errors import BufferOverflow
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.stage.consumer import Consumer
+from headrace.pipeline.stage.event_size import text_size
 from headrace.stages.batches import data_of
-from headrace.stages.disk_buffer.errors import BufferOverflow, NotKeepable
-from headrace.stages.disk_buffer.event_log import EventLog, WhenFull, size_of
+from headrace.stages.disk_buffer.errors import NotKeepable
+from headrace.stages.disk_buffer.event_log import EventLog, WhenFull
 
 
 class KeepEvents(Consumer[object]):
@@ -44,7 +46,7 @@ class KeepEvents(Consumer[object]):
     async def _keep(self, events: Sequence[object], texts: Sequence[str]) -> None:
         at = 0
         while at < len(texts):
-            sizes = [size_of(text) for text in texts[at:]]
+            sizes = [text_size(text) for text in texts[at:]]
             room = self._log.room(sizes)
             if room:
                 await self._log.append(texts[at : at + room])

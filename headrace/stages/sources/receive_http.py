@@ -88,10 +88,13 @@ class ReceiveHttpOptions(BaseModel):
 class ReceiveHttp(Producer[object]):
     """Emits what requests bring, no more than has been asked for or fits into the buffer, and all of a request or none.
 
+    A buffer that is to drop takes in all of them.
+
     With `answer: done` a request is answered when its last event has ended, 200, 202 (dead letters) or 500.
     """
 
     Options: ClassVar[type[BaseModel]] = ReceiveHttpOptions
+    buffer_keep = "all"
 
     def __init__(self, options: ReceiveHttpOptions, clock: Callable[[], float] = time.monotonic) -> None:
         self._options = options

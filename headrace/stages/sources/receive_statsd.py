@@ -53,7 +53,8 @@ class ReceiveStatsd(Producer[object]):
     `type` is StatsD's letter: c, g, ms, h, s, or DogStatsD's d. `value` is a number, or a set's text: a counter's is
     divided by its sample `rate` already, and a gauge's is what the gauge stands at, so that `+2` and `-2` come as the
     changed value. `tags` is a dict, in which a tag without a value has an empty one. `at` is the time of arrival, UTC,
-    ISO 8601. What comes while nobody asks is buffered; clients are never held up.
+    ISO 8601. What comes while nobody asks is buffered; clients are never held up. With `when_full: block` a full buffer
+    leaves packets with the kernel, which drops what it has no room for.
     """
 
     Options: ClassVar[type[BaseModel]] = ReceiveStatsdOptions
@@ -78,7 +79,9 @@ class ReceiveStatsd(Producer[object]):
         LOG.info("stage %r listens for StatsD on %s (UDP)", self.name, Address(self._listen.host, self.port))
 
     def handle_demand(self, demand: int) -> list[object]:
-        """Return nothing: events come when they are sent."""
+        """Return nothing: events come when they are sent. Go on where the buffer was full."""
+        if self._socket is not None:
+            self._loop.add_reader(self._socket, self._receive)
         return []
 
     def handle_drain(self) -> None:
@@ -99,7 +102,10 @@ class ReceiveStatsd(Producer[object]):
             self._socket = None
 
     def _receive(self) -> bool:
-        """Emit what some packets hold; return whether there may be more."""
+        """Emit what some packets hold; return whether there may be more that can be taken now."""
+        if self._socket is not None and self.is_full():
+            self._loop.remove_reader(self._socket)
+            return False
         at = self._clock().astimezone(UTC).isoformat(timespec="milliseconds")
         events: list[object] = []
         packets = 0

@@ -65,8 +65,8 @@ def _utc_now() -> datetime:
 class Tick(Producer[object]):
     """Emits `{at, n}`: the time, as text in UTC, at which it was due, and the number of the event, from 0.
 
-    A time that was missed, because the loop was held or the machine slept, is not made up for. It ends with the run's
-    drain.
+    A time that was missed, because the loop was held, the machine slept, or the buffer was full with
+    `when_full: block`, is not made up for. It ends with the run's drain.
     """
 
     Options: ClassVar[type[BaseModel]] = TickOptions
@@ -79,6 +79,7 @@ class Tick(Producer[object]):
         self._count = 0
         self._due = 0.0
         self._due_at: datetime | None = None
+        self._is_held = False
 
     def init(self) -> None:
         """Start the clock."""
@@ -87,11 +88,17 @@ class Tick(Producer[object]):
         self._wait()
 
     def handle_demand(self, demand: int) -> list[object]:
-        """Return nothing: events come by themselves."""
+        """Return nothing: events come by themselves. Go on where the buffer was full."""
+        if self._is_held:
+            self._is_held = False
+            self._wait()
         return []
 
     def handle_info(self, message: object) -> list[object]:
-        """Return an event, if one is due."""
+        """Return an event, if one is due and the buffer may take it."""
+        self._is_held = self.is_full()
+        if self._is_held:
+            return []
         made = self._of_calendar() if self._cron is not None else self._of_clock()
         self._wait()
         return made

@@ -37,6 +37,7 @@ def stage(
         blocked_seconds={},
         buffer_events=0,
         buffer_limit=None,
+        buffer_bytes=None,
         in_flight_events=0,
         latency=None,
         families=families,

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from headrace.console.web.exposition import Exposer
 from headrace.ground.counts import FamilySpec
+from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.console_stages import Crashing, Evens, Failing, Numbers, Shelf
@@ -142,6 +143,19 @@ async def test_a_buffers_limit_is_infinite_without_one_and_0_where_there_is_no_b
     found = samples(parse_text(await scraped(await finished(topology))))
     limits = {dict(labels)["stage"]: value for (name, labels), value in found.items() if "buffer_limit" in name}
     assert limits == {"numbers": 7, "evens": math.inf, "shelf": 0}
+
+
+@pytest.mark.asyncio
+async def test_the_bytes_of_a_buffer_are_told_where_they_are_bounded() -> None:
+    topology = Topology("shop")
+    topology.add("bounded", Inbox, settings=StageSettings(buffer_bytes=1000))
+    topology.add("other", Inbox)
+    await topology.start()
+    await topology.stage("bounded").emit([[1], [2]])
+    found = samples(parse_text(await scraped(topology)))
+    sizes = {dict(labels)["stage"]: value for (name, labels), value in found.items() if name.endswith("buffer_bytes")}
+    assert sizes == {"bounded": 70}
+    await topology.stop()
 
 
 @pytest.mark.asyncio

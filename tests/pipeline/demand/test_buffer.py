@@ -8,6 +8,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from headrace.pipeline.demand.buffer import Buffer, Keep
+from headrace.pipeline.demand.sizes import Sizes
+
+LIMITS = st.one_of(st.none(), st.integers(0, 12))
+KEEPS: st.SearchStrategy[Keep] = st.sampled_from(["first", "last", "all"])
+
+
+def size_of(event: int) -> int:
+    return event % 7 + 1
 
 
 class BufferMachine(RuleBasedStateMachine):
@@ -18,10 +26,10 @@ class BufferMachine(RuleBasedStateMachine):
         self.model: list[int | str] = []
         self.next = 0
 
-    @initialize(limit=st.one_of(st.none(), st.integers(0, 12)), keep=st.sampled_from(["first", "last"]))
-    def begin(self, limit: int | None, keep: Keep) -> None:
-        self.limit, self.keep = limit, keep
-        self.buffer: Buffer[int] = Buffer(limit, keep)
+    @initialize(limit=LIMITS, keep=KEEPS, most=st.one_of(st.none(), st.integers(1, 40)))
+    def begin(self, limit: int | None, keep: Keep, most: int | None) -> None:
+        self.limit, self.keep, self.most = limit, keep, most
+        self.buffer: Buffer[int] = Buffer(limit, keep, None if most is None else Sizes(most, size_of))
 
     def _new(self, count: int) -> list[int]:
         first, self.next = self.next, self.next + count
@@ -32,11 +40,15 @@ class BufferMachine(RuleBasedStateMachine):
 
     def _fitted(self) -> list[int]:
         """Drop from the model what goes beyond the bound, and return it: marks stay where they are."""
-        events = self._events()
-        excess = 0 if self.limit is None else max(0, len(events) - self.limit)
-        gone = events[:excess] if self.keep == "last" else events[len(events) - excess :]
+        left, gone = self._events(), list[int]()
+        while self.keep != "all" and self._is_over(left):
+            gone.append(left.pop(0 if self.keep == "last" else -1))
         self.model = [event for event in self.model if event not in gone]
-        return gone
+        return gone if self.keep == "last" else gone[::-1]
+
+    def _is_over(self, events: list[int]) -> bool:
+        is_too_large = self.most is not None and len(events) > 1 and sum(map(size_of, events)) > self.most
+        return is_too_large or (self.limit is not None and len(events) > self.limit)
 
     @rule(count=st.integers(0, 9))
     def put(self, count: int) -> None:
@@ -44,7 +56,7 @@ class BufferMachine(RuleBasedStateMachine):
         self.model += events
         assert self.buffer.put(list(events), 1.0) == self._fitted()
 
-    @rule(limit=st.one_of(st.none(), st.integers(0, 12)), keep=st.sampled_from(["first", "last"]))
+    @rule(limit=LIMITS, keep=KEEPS)
     def resize(self, limit: int | None, keep: Keep) -> None:
         self.limit, self.keep = limit, keep
         assert self.buffer.resize(limit, keep) == self._fitted()
@@ -77,7 +89,11 @@ class BufferMachine(RuleBasedStateMachine):
     @invariant()
     def size_is_what_it_holds(self) -> None:
         if hasattr(self, "buffer"):
-            assert self.buffer.size == len(self._events())
+            events = self._events()
+            assert self.buffer.size == len(events)
+            is_full = self.most is not None and sum(map(size_of, events)) >= self.most
+            limit = 100 if self.limit is None else self.limit
+            assert self.buffer.room(100) == (0 if is_full else max(0, limit - len(events)))
             assert len(self.buffer.marks) == len(self.model) - self.buffer.size
 
 

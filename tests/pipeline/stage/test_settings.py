@@ -18,9 +18,9 @@ from tests.fakes.flow_stages import Numbers
     [
         (
             {"buffer_keep": "latest"},
-            "has a buffer_keep of 'latest': it must be 'first' or 'last'; did you mean 'last'?",
+            "has a buffer_keep of 'latest': it must be 'first', 'last' or 'all'; did you mean 'last'?",
         ),
-        ({"buffer_keep": 3}, "has a buffer_keep of 3: it must be 'first' or 'last'"),
+        ({"buffer_keep": 3}, "has a buffer_keep of 3: it must be 'first', 'last' or 'all'"),
         ({"buffer_size": -1}, "has a buffer_size of -1: it must be a whole number, 0 or more, or None for the default"),
         (
             {"buffer_size": "10"},
@@ -36,7 +36,7 @@ from tests.fakes.flow_stages import Numbers
         ),
         (
             {"restart": "never"},
-            "has a restart of 'never': it must be 'permanent' or 'transient' or 'temporary'",
+            "has a restart of 'never': it must be 'permanent', 'transient' or 'temporary'",
         ),
         (
             {"demand": "accumulating"},

@@ -189,7 +189,6 @@ async def held(path: Path) -> set[int]:
     [
         ("{kind: sqlite}", "missing-key", "a buffer of kind sqlite needs `path:`"),
         ("{path: a.db}", "misplaced-key", "`path` is for a buffer of kind sqlite"),
-        ("{when_full: block}", "bad-value", "must be drop_oldest or drop_newest for a buffer in memory"),
         ("{kind: sqlite, path: a.db, max_events: 0}", "bad-value", "must be 1 or more for a buffer on disk"),
         ("{kind: disk}", "bad-value", "must be 'memory' or 'sqlite', and is disk"),
     ],

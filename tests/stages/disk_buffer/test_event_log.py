@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.ground.sqlite_file import SqliteError
+from headrace.pipeline.stage.event_size import text_size
 from headrace.stages.disk_buffer.errors import NewerBuffer
-from headrace.stages.disk_buffer.event_log import EventLog, LogBounds, size_of
+from headrace.stages.disk_buffer.event_log import EventLog, LogBounds
 from tests.fakes.elixir_rows import raw
 
 FILES = itertools.count()
@@ -32,11 +33,11 @@ async def test_what_is_done_leaves_the_file_and_the_rest_is_read_again_by_the_ne
     log.done(first[0].id)
     log.done(first[2].id)
     log.done(first[2].id)  # a second time means nothing
-    assert (log.events, log.size_bytes) == (2, 2 * size_of("1"))
+    assert (log.events, log.size_bytes) == (2, 2 * text_size("1"))
     await log.release()
     again = EventLog(log.path, WIDE)
     await again.open()
-    assert (again.events, again.size_bytes) == (2, 2 * size_of("1"))
+    assert (again.events, again.size_bytes) == (2, 2 * text_size("1"))
     assert [entry.event for entry in await again.take(10)] == texts(2, 4)
     await again.release()
 
@@ -92,7 +93,7 @@ async def _obeys(path: Path, words: list[str]) -> None:
             await log.open()
             taken = []
         assert log.events == len(held)
-        assert log.size_bytes == sum(map(size_of, held))
+        assert log.size_bytes == sum(map(text_size, held))
     await log.release()
 
 
