@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from benchmarks.compute import compute
 from benchmarks.measure import all_arrived
 from benchmarks.stages import Sum
 from headrace.pipeline.executor.process_executor import ProcessExecutor
@@ -23,14 +24,6 @@ BURNT = 3000
 
 CALLERS = 4
 """Coroutines that call one after the other: two for each of two OS processes, so that none waits for work."""
-
-
-def compute(steps: int) -> int:
-    """Keep a core busy."""
-    found = 0
-    for number in range(steps):
-        found += number * number
-    return found
 
 
 @cache

@@ -60,6 +60,25 @@ def sell_awkwardly() -> NoReturn:
     raise Awkward("rope", 3)
 
 
+_LOOPS: list[asyncio.AbstractEventLoop] = []
+
+
+async def halved_later(number: object) -> float:
+    """Return half of a number after a turn of the loop; sells what is none, and 0 awkwardly."""
+    await asyncio.sleep(0)
+    if not isinstance(number, int):
+        raise Sold(number)
+    if not number:
+        sell_awkwardly()
+    return number / 2
+
+
+async def is_loop_of_before(number: int) -> bool:
+    """Return whether it runs in the loop of the first call."""
+    _LOOPS.append(asyncio.get_running_loop())
+    return _LOOPS[-1] is _LOOPS[0]
+
+
 def sell_unspeakably() -> NoReturn:
     raise Unspeakable(lambda: 0)
 

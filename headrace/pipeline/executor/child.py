@@ -13,8 +13,11 @@ import signal
 import struct
 import sys
 import types
-from collections.abc import Callable
-from typing import BinaryIO, Final, NamedTuple, cast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, cast
+
+if TYPE_CHECKING:
+    import asyncio
 
 HEADER: Final = struct.Struct("!cQ")
 """Before each payload: its kind, and its length in bytes."""
@@ -31,6 +34,9 @@ TOO_LARGE: Final = b"l"  # the length of the result
 
 TEXT_LIMIT: Final = 100_000
 """Characters of a message or a traceback that are told at most."""
+
+PROGRAM: Final = "headrace.pipeline.executor.child"
+"""What this file is called where it is a module: its functions are here, and need no import."""
 
 MAIN: Final = "__mp_main__"
 """What the main script is called here, as multiprocessing calls it: not `__main__`, so that its guard holds."""
@@ -173,6 +179,8 @@ class Unpickler(pickle.Unpickler):
 
     def find_class(self, module_name: str, global_name: str) -> object:
         """Return what a pickle names."""
+        if module_name == PROGRAM:
+            return globals()[global_name]
         if module_name == "__main__" and self._main is not None:
             self._main.load()
         if module_name == MAIN and self._main is None:
@@ -275,15 +283,49 @@ class Child:
             rest = rest[os.write(self._pipe, rest) :]
 
 
+def run_each(function: Callable[[object], object], events: Sequence[object]) -> "list[tuple[object, Exception | None]]":
+    """Return what the function makes of each event, or what it raises: that concerns the event alone.
+
+    Events of an async function share an event loop, one after another.
+    """
+    made: list[tuple[object, Exception | None]] = []
+    with contextlib.ExitStack() as stack:
+        runner: asyncio.Runner | None = None
+        for event in events:
+            try:
+                result = function(event)
+                if hasattr(result, "__await__"):
+                    runner = runner or stack.enter_context(_runner())
+                    result = runner.run(_wait(result))
+                made.append((result, None))
+            except Exception as error:  # noqa: BLE001 - it fails this event alone
+                made.append((None, _portable(error)))
+    return made
+
+
+def _portable(error: Exception) -> Exception:
+    """Return the error as another OS process can make it again; else one that says the same."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - what was pickled right before
+    except Exception:  # noqa: BLE001 - whatever it is that cannot be pickled
+        return RuntimeError(_text(error))
+    return error
+
+
 def _awaited(result: object) -> object:
     """Return what an awaitable gives, in an event loop of its own that ends with it."""
+    with _runner() as runner:
+        return runner.run(_wait(result))
+
+
+def _runner() -> "asyncio.Runner":
     import asyncio  # noqa: PLC0415 - only an async function needs it
-    from collections.abc import Awaitable  # noqa: PLC0415
 
-    async def wait() -> object:
-        return await cast("Awaitable[object]", result)
+    return asyncio.Runner()
 
-    return asyncio.run(wait())
+
+async def _wait(result: object) -> object:
+    return await result  # type: ignore[misc] # it has an __await__
 
 
 def _message(error: BaseException) -> str:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Final, Literal, cast
 
 from headrace.ground.errors import HandlerTimeout
+from headrace.pipeline.executor.child import run_each
 from headrace.pipeline.executor.errors import CallOverdue
 from headrace.pipeline.executor.executor import Executor
 from headrace.pipeline.executor.process_executor import ProcessExecutor
 from headrace.pipeline.executor.thread_executor import ThreadExecutor
-from headrace.pipeline.stage.offloaded import Made, run_each
 from headrace.pipeline.stage.stage import Stage
 
 Place = Literal["inline", "thread", "subprocess"]
@@ -49,10 +49,23 @@ class Concurrency:
 CALL_SECONDS: Final = 0.01
 """How long one call to an OS process is to take: a call and back costs 0.1 ms or more by itself."""
 
+_SLOWER: Final = 0.2
+_QUICKER: Final = 0.5
+"""What the newest measurement weighs; the first is the slowest, for its OS process has to start."""
+
 MOST_AT_ONCE: Final = 64
 """Events that go to an OS process by one call, and fail together where it dies."""
 
 PLAIN_CONCURRENCY: Final = Concurrency()
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What came of one event: `output`, or the `error` that the function raised."""
+
+    output: object = None
+    error: Exception | None = None
+
 
 _BLOCKS: Final = "a `def` on the loop holds it until it returns; make it an `async def`, or use executor thread"
 
@@ -71,6 +84,7 @@ class Elsewhere:
         self._function = stage.offload() if how.place == "subprocess" else None
         self._one_to_one = stage.one_to_one
         self._size = 1
+        self._seconds = 0.0
         self._executor: Executor | None = None
         if how.place == "thread":
             self._executor = ThreadExecutor(how.limit, name=f"headrace-{stage.name}")
@@ -107,11 +121,16 @@ class Elsewhere:
         since = time.perf_counter()
         made = await self._executor.run(run_each, self._function, data)
         self._measured((time.perf_counter() - since) / len(data))
-        return [self._shaped(one) for one in made]
+        return [self._shaped(Made(output, error)) for output, error in made]
 
     def _measured(self, seconds: float) -> None:
-        """Fit the number of events that go by one call to how long one takes; at most twice as many as before."""
-        self._size = max(1, min(MOST_AT_ONCE, 2 * self._size, int(CALL_SECONDS / max(seconds, 1e-9))))
+        """Fit the number of events that go by one call to how long one takes; at most twice as many as before.
+
+        How long one takes is a moving mean: a core that others held for a moment changes little.
+        """
+        change = seconds - self._seconds
+        self._seconds += change * ((_SLOWER if change > 0 else _QUICKER) if self._seconds else 1.0)
+        self._size = max(1, min(MOST_AT_ONCE, 2 * self._size, int(CALL_SECONDS / max(self._seconds, 1e-9))))
 
     def _shaped(self, made: Made) -> Made:
         if made.error is not None or not self.emits:

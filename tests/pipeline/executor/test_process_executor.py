@@ -5,11 +5,13 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from headrace.pipeline.executor.call import Raised
+from headrace.pipeline.executor.child import run_each
 from headrace.pipeline.executor.errors import (
     BadFunction,
     CallOverdue,
@@ -55,6 +57,13 @@ async def begun(fifo: Path) -> int:
     return int(await asyncio.to_thread(fifo.read_text))
 
 
+async def each(
+    executor: ProcessExecutor, function: Callable[[Any], object], events: list[object]
+) -> list[tuple[object, Exception | None]]:
+    """Run a function on several events by one call."""
+    return await executor.run(run_each, function, events)
+
+
 async def test_a_function_runs_in_another_os_process_and_returns_its_result(executor: ProcessExecutor) -> None:
     assert await executor.run(outside.pid) in children()
     assert await executor.run(outside.add, 1, right=2) == 3
@@ -80,6 +89,23 @@ async def test_an_os_process_is_started_when_it_is_needed_and_kept(executor: Pro
 async def test_a_function_s_os_process_imports_nothing_that_it_does_not_need(executor: ProcessExecutor) -> None:
     loaded = await executor.run(outside.modules)
     assert not [name for name in loaded if name.partition(".")[0] in {"headrace", "multiprocessing", "pytest"}]
+
+
+async def test_several_events_by_one_call_import_nothing_either(executor: ProcessExecutor) -> None:
+    ((loaded, error),) = await each(executor, eval, ["sorted(__import__('sys').modules)"])
+    assert error is None
+    assert isinstance(loaded, list)
+    heavy = {"headrace", "asyncio", "inspect", "traceback", "dataclasses"}
+    assert not [name for name in loaded if name.partition(".")[0] in heavy]
+
+
+async def test_of_several_events_each_has_its_own_end(executor: ProcessExecutor) -> None:
+    made = await each(executor, outside.halved_later, [4, "rope", 0, 6])
+    assert [output for output, _ in made] == [2, None, None, 3]
+    assert [type(error) for _, error in made] == [type(None), outside.Sold, RuntimeError, type(None)]
+    assert str(made[2][1]) == "Awkward: 3 of rope"
+    assert await each(executor, outside.is_loop_of_before, [1, 2]) == [(True, None), (True, None)]
+    assert await each(executor, len, []) == []
 
 
 async def test_what_a_function_raises_is_raised_as_it_is_with_the_traceback_from_there(
