@@ -1,5 +1,6 @@
 """Stages in which events fail as a table says, of each shape in which the runtime hands events over."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -100,9 +101,12 @@ class Whole(OneToOne):
 
 
 class WholeLater(Whole):
-    """The same, awaited."""
+    """The same, awaited, some batches longer than others."""
 
     async def handle_events(self, events: list[Any]) -> Any:
+        number: Any = data_of(events[0])
+        for _ in range(number * 7 % 5):
+            await asyncio.sleep(0)
         return super().handle_events(events)
 
 

@@ -37,6 +37,7 @@
         ├── LeftOver             an event went no further: its stage crashed, or the run ended
         ├── BufferFull           a stage has no room for events that are handed to it
         ├── BufferOverflow       an event found no room in a buffer that is to say so
+        ├── CannotHold           a stage with several batches under way holds events
         ├── DispatcherError      a dispatcher that does not exist, or cannot be made
         ├── UnknownPartition     a partition dispatcher's hash names a partition that is none
         ├── UnknownOutput        a stage with several outputs emits an event for none of them
@@ -79,6 +80,7 @@ from headrace.ground.errors.stage import (
     BadReturn,
     BufferFull,
     BufferOverflow,
+    CannotHold,
     DemandError,
     DispatcherError,
     GraphError,
@@ -101,6 +103,7 @@ __all__ = [
     "BufferOverflow",
     "CallTimeout",
     "CallToSelf",
+    "CannotHold",
     "CastCircle",
     "ChildKept",
     "ChildLives",

@@ -135,6 +135,17 @@ class BufferOverflow(StageError):
         )
 
 
+class CannotHold(StageError):
+    """A stage holds events while it has several batches under way."""
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+        super().__init__(
+            f"stage {stage!r} holds events beyond their batch, and has several batches under way: "
+            "leave `concurrency` out, for what it holds comes of one batch after another"
+        )
+
+
 class ReaderTooSlow(StageError):
     """Whoever reads a stage stood still for longer than it may; what it had not read goes to others."""
 

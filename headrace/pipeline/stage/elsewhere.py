@@ -21,7 +21,10 @@ Place = Literal["inline", "thread", "subprocess"]
 
 @dataclass(frozen=True, slots=True)
 class Concurrency:
-    """How many events of a stage are handled at a time, where, and whether outputs keep the order of their events."""
+    """How many events of a stage are handled at a time, where, and whether outputs keep the order of their events.
+
+    Of a stage that handles batches as a whole: how many batches.
+    """
 
     limit: int = 1
     place: Place = "inline"
@@ -37,12 +40,13 @@ class Concurrency:
         if self.is_plain:
             is_kept = not has_timeout or stage.awaits()
             return None if is_kept else f"has a timeout that cannot be kept: {_BLOCKS}"
-        if not stage.per_event:
-            return "handles batches as a whole, so neither concurrency nor an executor is for it: leave them out"
+        if not stage.per_event and self.place != "inline":
+            return "handles batches as a whole, so no executor is for it: leave that out"
         if self.place == "subprocess" and stage.offload() is None:
             return "has no function that OS processes could run: use executor thread, or a map with `call`"
         if self.place == "inline" and not stage.awaits():
-            return f"has a concurrency of {self.limit}, which would change nothing: {_BLOCKS}"
+            remedy = _BLOCKS if stage.per_event else _BATCH_BLOCKS
+            return f"has a concurrency of {self.limit}, which would change nothing: {remedy}"
         return None
 
 
@@ -67,7 +71,8 @@ class Made:
     error: Exception | None = None
 
 
-_BLOCKS: Final = "a `def` on the loop holds it until it returns; make it an `async def`, or use executor thread"
+_BATCH_BLOCKS: Final = "a `def` on the loop holds it until it returns; make it an `async def`"
+_BLOCKS: Final = f"{_BATCH_BLOCKS}, or use executor thread"
 
 
 class Elsewhere:

@@ -45,7 +45,7 @@ class StageSettings:
     the stage handles them one by one, else a batch's. What is given up goes to the pipeline's dead letters, where it
     has some and `dead_letters` says so. A message that has brought the stage down `max_deliveries` times is given up.
     `concurrency` lets a stage that handles events one by one have several of them under way, on the loop, in threads or
-    in OS processes.
+    in OS processes, and one whose `handle_events` is async several batches.
     """
 
     dispatcher: DispatcherName | str | Callable[[], Dispatcher[Subscription]] = "demand"

@@ -10,6 +10,7 @@ from headrace.pipeline.process.mail import Mail
 from headrace.pipeline.process.process import ExitReason, Process, State
 from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler
 from headrace.pipeline.stage.care import PlainCare
+from headrace.pipeline.stage.concurrent_batches import ConcurrentBatches
 from headrace.pipeline.stage.concurrent_handler import ConcurrentHandler
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.elsewhere import PLAIN_CONCURRENCY
@@ -21,7 +22,7 @@ from headrace.pipeline.stage.subscription_handle import Side, SubscriptionHandle
 
 S = TypeVar("S", bound=Stage)
 
-Care = PlainCare | CarefulHandler | ConcurrentHandler
+Care = PlainCare | CarefulHandler | ConcurrentHandler | ConcurrentBatches
 
 SubscribeCallback = Callable[[Side, SubscribeTo, SubscriptionHandle], object]
 CancelCallback = Callable[[str, ExitReason, SubscriptionHandle], object]

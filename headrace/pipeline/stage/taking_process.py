@@ -10,6 +10,7 @@ from headrace.pipeline.demand.window import ManualWindow, Window
 from headrace.pipeline.process.process import ExitReason, State
 from headrace.pipeline.process.scheduler import MORE, Scheduler
 from headrace.pipeline.stage.batch_handler import BatchHandler
+from headrace.pipeline.stage.concurrent_batches import ConcurrentBatches, FlyingBatch
 from headrace.pipeline.stage.concurrent_handler import ConcurrentHandler
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.each_handler import EachHandler
@@ -37,7 +38,7 @@ class TakingProcess(StageProcess[S]):
     ) -> None:
         super().__init__(name, factory, scheduler, counts)
         self.inlet = inlet
-        self.several: ConcurrentHandler | None = None
+        self.several: ConcurrentHandler | ConcurrentBatches | None = None
         self.elsewhere: Elsewhere | None = None
         self._may_wait = True
         self._is_told_of_end = False
@@ -46,6 +47,11 @@ class TakingProcess(StageProcess[S]):
     def handling(self, callbacks: S, handle: Handler, *, emits: bool) -> Handler:
         """Return what takes batches: `handle_events` itself, where nobody need know what came of which event."""
         is_acknowledged, failure = self.inlet.is_acknowledged, self.failure
+        how = {"is_acknowledged": is_acknowledged, "emits": emits}
+        if not self.concurrency.is_plain and not callbacks.per_event:
+            make = partial(FlyingBatch, handle, self.counts, failure, **how)
+            self.care = self.several = ConcurrentBatches(self, self.counts, make, emits=emits)
+            return self.several
         if not self.concurrency.is_plain:
             self.elsewhere = Elsewhere(callbacks, self.concurrency, emits=emits)
             self.care = self.several = ConcurrentHandler(self, self.counts, failure, self.elsewhere)
@@ -53,11 +59,9 @@ class TakingProcess(StageProcess[S]):
         if not is_acknowledged and failure.is_plain:
             return handle
         if callbacks.per_event:
-            self.care = each = EachHandler(
-                callbacks, self.counts, failure, is_acknowledged=is_acknowledged, emits=emits
-            )
+            self.care = each = EachHandler(callbacks, self.counts, failure, **how)
             return each
-        self.care = batch = BatchHandler(handle, self.counts, failure, is_acknowledged=is_acknowledged, emits=emits)
+        self.care = batch = BatchHandler(handle, self.counts, failure, **how)
         return batch
 
     @property
@@ -87,7 +91,7 @@ class TakingProcess(StageProcess[S]):
             self.inlet.settle_places(places)
 
     def scale(self, limit: int) -> None:
-        """Handle so many events at a time from now on, in this life and the next ones."""
+        """Handle so many events, or batches, at a time from now on, in this life and the next ones."""
         self.concurrency = replace(self.concurrency, limit=limit)
         if self.elsewhere is not None:
             self.elsewhere.resize(limit)

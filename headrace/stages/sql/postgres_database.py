@@ -1,7 +1,7 @@
-"""A PostgreSQL database of a stage: one connection, made again once it is lost."""
+"""A PostgreSQL database of a stage: a connection for each batch under way, made again once it is lost."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -36,7 +36,7 @@ class PostgresDatabase:
         """`setup` are statements that are run, in one transaction, whenever it has connected."""
         self._url = url
         self._setup = setup
-        self._connection: psycopg.AsyncConnection[DictRow] | None = None
+        self._idle: list[psycopg.AsyncConnection[DictRow]] = []
         self._is_open = False
 
     @property
@@ -47,55 +47,67 @@ class PostgresDatabase:
     async def open(self) -> None:
         """Connect. When cancelled it is not connected."""
         self._is_open = True
-        try:
-            await self._connected()
-        except psycopg.Error as error:
-            raise await self._failed(error) from None  # psycopg's own error may show the URL
+        async with self._lent():
+            pass
 
     async def write(self, insert: Insert, rows: Sequence[Sequence[object]]) -> dict[int, str]:
         """Write all rows in one transaction; return why some were refused, by their place.
 
-        Cancelled, or when the connection is lost, it has written all or none: which of them, nobody knows if that was
-        while it committed.
+        Several may write at a time, each by a connection of its own. Cancelled, or when the connection is lost, it has
+        written all or none: which of them, nobody knows if that was while it committed.
         """
         text = insert.text("%s").encode()
-        try:
+        async with self._lent() as connection:
             try:
-                return await self._write(text, rows)
+                return await _write(connection, text, rows)
             except (psycopg.Error, *_UNFIT) as error:
                 if not _is_of_row(error):
                     raise
-            return await self._write_each(text, rows)
-        except psycopg.Error as error:
-            raise await self._failed(error) from error
-        except BaseException:
-            await self._disconnect()
-            raise
+            return await _write_each(connection, text, rows)
 
     async def read(self, query: str, values: Row) -> list[dict[str, object]]:
         """Return the rows of a query."""
         text, _ = parameters(query.replace("%", "%%"), lambda name: f"%({name})s")
-        try:
-            connection = await self._connected()
+        async with self._lent() as connection:
             cursor = await connection.execute(text.encode(), values)
             return await cursor.fetchall() if cursor.description else []
-        except psycopg.Error as error:
-            raise await self._failed(error) from error
-        except BaseException:
-            await self._disconnect()
-            raise
 
     async def close(self) -> None:
-        """Disconnect."""
+        """Disconnect; a connection that is in use is closed by whoever uses it."""
         self._is_open = False
         await self._disconnect()
 
-    async def _connected(self) -> psycopg.AsyncConnection[DictRow]:
+    @asynccontextmanager
+    async def _lent(self) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
+        """Lend a connection that nobody uses, or a new one; one that is lost, or was left at its work, is closed.
+
+        Raises `DatabaseFailed` for all of psycopg's own errors.
+        """
         if not self._is_open:
             raise DatabaseFailed(self.called, "it is not open", "open it first")
-        if self._connection is None:
-            self._connection = await self._connect()
-        return self._connection
+        try:
+            connection = self._idle.pop() if self._idle else await self._connect()
+        except psycopg.Error as error:
+            raise self._not_connected(error) from None  # psycopg's own error may show the URL
+        try:
+            yield connection
+        except psycopg.Error as error:
+            await self._give_back(connection)
+            raise DatabaseFailed(self.called, _why(error), _ADVICE) from error
+        except BaseException:
+            await _closed(connection)
+            raise
+        await self._give_back(connection)
+
+    async def _give_back(self, connection: psycopg.AsyncConnection[DictRow]) -> None:
+        """Keep a connection for the next; of one that was lost, the idle ones are taken for lost, too."""
+        self._idle.append(connection)
+        if connection.closed or not self._is_open:
+            await self._disconnect()
+
+    async def _disconnect(self) -> None:
+        while self._idle:
+            await _closed(self._idle.pop())
 
     async def _connect(self) -> psycopg.AsyncConnection[DictRow]:
         said = dict(parse_qsl(urlsplit(self._url).query))
@@ -119,40 +131,41 @@ class PostgresDatabase:
             raise
         return connection
 
-    async def _write(self, text: bytes, rows: Sequence[Sequence[object]]) -> dict[int, str]:
-        connection = await self._connected()
-        async with connection.transaction(), connection.cursor() as cursor:
-            await cursor.executemany(text, rows)
-        return {}
-
-    async def _write_each(self, text: bytes, rows: Sequence[Sequence[object]]) -> dict[int, str]:
-        connection = await self._connected()
-        refused: dict[int, str] = {}
-        async with connection.transaction():
-            # Else a constraint that is deferred would refuse, at the end, all rows or none.
-            await connection.execute("set constraints all immediate")
-            for place, row in enumerate(rows):
-                try:
-                    async with connection.transaction():
-                        await connection.execute(text, row)
-                except (psycopg.Error, *_UNFIT) as error:
-                    if not _is_of_row(error):
-                        raise
-                    refused[place] = _why(error)
-        return refused
-
-    async def _failed(self, error: psycopg.Error) -> DatabaseFailed:
-        if self._connection is None and isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None:
+    def _not_connected(self, error: psycopg.Error) -> DatabaseFailed:
+        if isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None:
             return DatabaseFailed(self.called, "its URL says what libpq does not know", "see the options behind its ?")
-        if self._connection is not None and self._connection.closed:
-            await self._disconnect()
         return DatabaseFailed(self.called, _why(error), _ADVICE)
 
-    async def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(psycopg.Error):  # it is lost already
-                await connection.close()
+
+async def _closed(connection: psycopg.AsyncConnection[DictRow]) -> None:
+    with suppress(psycopg.Error):  # it is lost already
+        await connection.close()
+
+
+async def _write(
+    connection: psycopg.AsyncConnection[DictRow], text: bytes, rows: Sequence[Sequence[object]]
+) -> dict[int, str]:
+    async with connection.transaction(), connection.cursor() as cursor:
+        await cursor.executemany(text, rows)
+    return {}
+
+
+async def _write_each(
+    connection: psycopg.AsyncConnection[DictRow], text: bytes, rows: Sequence[Sequence[object]]
+) -> dict[int, str]:
+    refused: dict[int, str] = {}
+    async with connection.transaction():
+        # Else a constraint that is deferred would refuse, at the end, all rows or none.
+        await connection.execute("set constraints all immediate")
+        for place, row in enumerate(rows):
+            try:
+                async with connection.transaction():
+                    await connection.execute(text, row)
+            except (psycopg.Error, *_UNFIT) as error:
+                if not _is_of_row(error):
+                    raise
+                refused[place] = _why(error)
+    return refused
 
 
 def _is_of_row(error: Exception) -> bool:

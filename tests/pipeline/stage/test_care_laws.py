@@ -32,10 +32,10 @@ from tests.fakes.laws import check_end
 from tests.fakes.stepping import run_of
 
 COUNT: Final = 30
-LATER: Final = (OneToOneLater, SingleLater)
-"""Shapes of which several events may be under way."""
+LATER: Final = (OneToOneLater, SingleLater, WholeLater)
+"""Shapes of which several events, or batches, may be under way."""
 
-SHAPES: Final = (OneToOne, Many, Single, Whole, WholeLater, *LATER)
+SHAPES: Final = (OneToOne, Many, Single, Whole, *LATER)
 
 
 class FlakySink(Kept):

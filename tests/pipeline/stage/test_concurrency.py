@@ -402,7 +402,8 @@ class PlainEach(Plain):
 @pytest.mark.parametrize(
     ("stage", "settings", "sentence"),
     [
-        (Plain, {"concurrency": Concurrency(2)}, "handles batches as a whole, so neither concurrency nor an executor"),
+        (Plain, {"concurrency": Concurrency(2, "thread")}, "handles batches as a whole, so no executor is for it"),
+        (Plain, {"concurrency": Concurrency(2)}, "2, which would change nothing: .* make it an `async def`$"),
         (PlainEach, {"concurrency": Concurrency(2)}, "has a concurrency of 2, which would change nothing: a `def`"),
         (PlainEach, {"concurrency": Concurrency(2, "subprocess")}, "has no function that OS processes could run"),
         (PlainEach, {"timeout_seconds": 1.0}, "has a timeout that cannot be kept: a `def` on the loop holds it"),

@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.retry import Retry
+from headrace.pipeline.stage.elsewhere import Concurrency
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
@@ -84,6 +85,27 @@ async def test_a_connection_that_is_cut_is_made_anew(shop: PostgresShop) -> None
     shop.execute(END_EACH)
     await until(lambda: topology.snapshot().stages[1].redelivered > 0)
     await goes_on(topology, told, shop)
+
+
+@pytest.mark.asyncio
+async def test_several_batches_are_written_at_a_time_each_by_a_connection_of_its_own(shop: PostgresShop) -> None:
+    topology, told = Topology(), Told(40)
+    columns = {"id": "event", "sku": "'s'", "count": "1"}
+    topology.add("source", lambda: told)
+    topology.add(
+        "sink",
+        lambda: sink(shop, columns=columns),
+        subscribe_to=SubscribeTo("source", max_demand=20, min_demand=15),
+        settings=StageSettings(concurrency=Concurrency(4)),
+    )
+    with psycopg.connect(shop.url) as other:
+        other.execute("lock table orders in exclusive mode")
+        await topology.start()
+        await until(lambda: len(shop.rows(f"select 1 {WAITS}")) == 4)
+    assert (await topology.join()).is_fine
+    assert [row[0] for row in shop.rows()] == list(range(1, 41))
+    assert told.outcomes() == [Outcome.DONE] * 40
+    await until(lambda: shop.rows(f"select 1 {OWN}") == [])
 
 
 @pytest.mark.asyncio

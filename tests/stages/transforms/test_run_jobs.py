@@ -14,11 +14,16 @@ from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.stores.memory.store import MemoryStore
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.pipeline.stage.elsewhere import Concurrency
 from headrace.pipeline.stage.producer import Producer
+from headrace.pipeline.stage.settings import StageSettings
+from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.topology.topology import Topology
 from headrace.stages.batches import data_of
 from headrace.stages.transforms.run_jobs import RunJobs, RunJobsOptions
 from tests.fakes import job_workers as workers
 from tests.fakes.acknowledged_stages import Told
+from tests.fakes.failing_stages import Kept
 from tests.fakes.stepping import until
 from tests.stages.runs import chain, run, run_events
 
@@ -49,6 +54,21 @@ async def test_results_are_emitted_in_the_order_of_their_events(jobs: Jobs) -> N
     ran = await run_events(range(1200), stage(jobs, workers.double.name, {"number": "event"}))
     assert ran.outcome.is_fine
     assert ran.events == [number * 2 for number in range(1200)]
+
+
+async def test_a_batch_need_not_wait_for_the_one_before_it(jobs: Jobs, bench: workers.Bench) -> None:
+    topology, kept_events = Topology(), Kept()
+    topology.add("events", Producer.from_stream(["slow", "quick"]))
+    said = StageSettings(concurrency=Concurrency(2, is_ordered=False))
+    events = SubscribeTo("events", max_demand=2, min_demand=1)
+    topology.add("run", lambda: stage(jobs, workers.wait.name, {"key": "event"}), subscribe_to=events, settings=said)
+    topology.add("kept", lambda: kept_events, subscribe_to="run")
+    await topology.start()
+    bench.gates["quick"].set()
+    await until(lambda: len(kept_events.data) == 1)
+    bench.gates["slow"].set()
+    assert (await topology.join()).is_fine
+    assert len(kept_events.data) == 2
 
 
 async def test_a_worker_that_records_nothing_gives_none(jobs: Jobs, bench: workers.Bench) -> None:

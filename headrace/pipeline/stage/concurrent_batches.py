@@ -1,0 +1,191 @@
+"""Handles several batches at a time, each as a whole, and emits what came of one while others go on."""
+
+import asyncio
+import inspect
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from headrace.ground.errors import CannotHold
+from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.stage.batch_handler import BatchHandler
+from headrace.pipeline.stage.concurrent_handler import Hand
+from headrace.pipeline.stage.counts import StageCounts
+from headrace.pipeline.stage.elsewhere import Concurrency
+
+
+class BatchHand(Hand, Protocol):
+    """What the handler of batches needs of its process."""
+
+    @property
+    def concurrency(self) -> Concurrency:
+        """How many batches are to be under way, and whether their outputs keep the order."""
+
+
+class FlyingBatch(BatchHandler):
+    """One batch that is handled while others are: its events end when it lands, so that a crash before that has all."""
+
+    _outcomes: Mapping[int, Outcome] = {}
+
+    def finish(self, outcomes: Mapping[int, Outcome]) -> list[object]:
+        """Note how the events end."""
+        self._outcomes = outcomes
+        return []
+
+    def land(self) -> list[object]:
+        """Claim the outputs, end the events, and return the outputs."""
+        return super().finish(self._outcomes)
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    places: range
+    batch: FlyingBatch
+    is_over: bool = False
+
+
+_BATCH: Final[ContextVar[FlyingBatch | None]] = ContextVar("batch", default=None)
+"""The batch whose callback runs, in a task of its own."""
+
+
+class ConcurrentBatches:
+    """Has several batches of a stage under way, each mended and settled on its own.
+
+    While some are, more are taken as there is room; what came of one is emitted in the order of the batches, unless
+    that need not be kept: then as it comes. A crash of one takes the others with it: they are in hand still. What is
+    delivered again after one is handled alone, so that the next crash hits no other.
+    """
+
+    def __init__(self, hand: BatchHand, counts: StageCounts, make: Callable[[], FlyingBatch], *, emits: bool) -> None:
+        """`make` makes what handles one batch."""
+        self._hand = hand
+        self._counts = counts
+        self._make = make
+        self._emits = emits
+        self._waiting: deque[list[object]] = deque()
+        self._flights: deque[_Flight] = deque()
+        self._places = 0
+        self._running = 0
+        self._is_alone = False
+        self._group: asyncio.TaskGroup | None = None
+        self._cancelled: asyncio.CancelledError | None = None
+
+    def __call__(self, events: list[object]) -> object:
+        """Return what handles a batch, and those that come meanwhile; outputs are handed on as they come."""
+        self._waiting = deque([list(events)])
+        self._flights.clear()
+        self._places = 0
+        self._is_alone = False
+        self._cancelled = None
+        return self._run()
+
+    async def _run(self) -> list[object] | None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                self._fill(group)
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from None
+        finally:
+            self._group = None
+        if self._cancelled is not None:
+            raise self._cancelled
+        return [] if self._emits else None
+
+    def arrived(self) -> None:
+        """Take up what has come meanwhile, as far as there is room."""
+        if self._group is not None and self._running:
+            self._fill(self._group)
+
+    def _fill(self, group: asyncio.TaskGroup) -> None:
+        while self._running < self._hand.concurrency.limit:
+            events = self._next()
+            if events is None:
+                return
+            flight = _Flight(range(self._places, self._places + len(events)), self._make())
+            self._places += len(events)
+            self._flights.append(flight)
+            self._running += 1
+            group.create_task(self._handle(flight, events))
+
+    def _next(self) -> list[object] | None:
+        """Return the batch that is begun next; None for none now. What a crash has delivered again has no neighbour."""
+        if self._cancelled is not None or self._is_alone:
+            return None
+        if not self._waiting:
+            more = self._hand.more()
+            if more is None:
+                return None
+            self._waiting.append(more)
+        first = self._waiting[0][0] if self._waiting[0] else None
+        if isinstance(first, Message) and first.attempt > 1:
+            if self._running:
+                return None
+            self._is_alone = True
+        return self._waiting.popleft()
+
+    async def _handle(self, flight: _Flight, events: list[object]) -> None:
+        _BATCH.set(flight.batch)
+        since = self._hand.clock()
+        try:
+            returned = flight.batch(events)
+            if inspect.isawaitable(returned):
+                await returned
+            self._is_alone = False
+            self._land(flight, self._hand.clock() - since)
+        except asyncio.CancelledError as error:
+            self._cancelled = error
+            raise
+        finally:
+            self._running -= 1
+        if self._group is not None:
+            self._fill(self._group)
+
+    def _land(self, flight: _Flight, seconds: float) -> None:
+        flight.is_over = True
+        landed = [flight]
+        if self._hand.concurrency.is_ordered:
+            landed = []
+            while self._flights and self._flights[0].is_over:
+                landed.append(self._flights.popleft())
+        else:
+            self._flights.remove(flight)
+        outputs = [output for one in landed for output in one.batch.land()]
+        self._hand.over([place for one in landed for place in one.places], outputs, seconds)
+
+    def failed_at(self, position: int, error: BaseException) -> None:
+        """Take note that an event of the batch whose callback runs failed."""
+        batch = _BATCH.get()
+        if batch is None:
+            self._counts.fail(error)
+        else:
+            batch.failed_at(position, error)
+
+    def failed(self, event: object, error: BaseException) -> None:
+        """Take note that an event of the batch whose callback runs failed."""
+        batch = _BATCH.get()
+        if batch is None:
+            self._counts.fail(error)
+        else:
+            batch.failed(event, error)
+
+    def failed_some(self, error: BaseException, count: int) -> None:
+        """Count some events."""
+        self._counts.fail(error, count)
+
+    def hold(self, events: Sequence[object]) -> None:
+        """Refuse: what is held beyond a batch belongs to one line of batches. Raises `CannotHold`."""
+        raise CannotHold(self._counts.stage)
+
+    def release(self, events: Sequence[object]) -> None:
+        """Do nothing: nothing is held."""
+
+    def returned(self) -> None:
+        """Do nothing."""
+
+    def give_back(self, *, is_in_hand: bool) -> list[object]:
+        """Return nothing."""
+        return []
