@@ -71,8 +71,8 @@ class Made:
     error: Exception | None = None
 
 
-_BATCH_BLOCKS: Final = "a `def` on the loop holds it until it returns; make it an `async def`"
-_BLOCKS: Final = f"{_BATCH_BLOCKS}, or use executor thread"
+_BATCH_BLOCKS: Final = "a `def` on the loop holds it until it returns; leave it out, or make that an `async def`"
+_BLOCKS: Final = "a `def` on the loop holds it until it returns; make it an `async def`, or use executor thread"
 
 
 class Elsewhere:
