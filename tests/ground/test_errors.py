@@ -86,7 +86,7 @@ SENTENCES: list[tuple[HeadraceError, str]] = [
     (MissingCallback([], "handle_demand"), "list has no handle_demand of its own: "),
     (BadReturn("s", "handle_events", 3, "a list"), "handle_events of stage 's' returned int, and must return a list"),
     (BufferFull("s", 7), "stage 's' has no room for the events (it buffers 7): "),
-    (CannotHold("s"), "stage 's' holds events beyond their batch, and has several batches under way: "),
+    (CannotHold("s"), "stage 's' holds events beyond their batch, and has a concurrency: "),
     (BufferOverflow("s"), "the buffer of stage 's' is full: let its consumers be quicker"),
     (ReaderTooSlow("s", 5.0), "the reader of stage 's' stood still for 5 s and has lost its place: "),
     (DispatcherError("x", "is not known"), "the dispatcher x is not known"),

@@ -37,7 +37,7 @@
         ├── LeftOver             an event went no further: its stage crashed, or the run ended
         ├── BufferFull           a stage has no room for events that are handed to it
         ├── BufferOverflow       an event found no room in a buffer that is to say so
-        ├── CannotHold           a stage with several batches under way holds events
+        ├── CannotHold           a stage that has several events under way holds some
         ├── DispatcherError      a dispatcher that does not exist, or cannot be made
         ├── UnknownPartition     a partition dispatcher's hash names a partition that is none
         ├── UnknownOutput        a stage with several outputs emits an event for none of them

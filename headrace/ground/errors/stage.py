@@ -136,13 +136,13 @@ class BufferOverflow(StageError):
 
 
 class CannotHold(StageError):
-    """A stage holds events while it has several batches under way."""
+    """A stage holds events, and has several of them, or several batches, under way."""
 
     def __init__(self, stage: str) -> None:
         self.stage = stage
         super().__init__(
-            f"stage {stage!r} holds events beyond their batch, and has several batches under way: "
-            "leave `concurrency` out, for what it holds comes of one batch after another"
+            f"stage {stage!r} holds events beyond their batch, and has a concurrency: "
+            "leave that out, for what it holds comes of one batch after another"
         )
 
 

@@ -3,18 +3,17 @@
 import asyncio
 import inspect
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from headrace.ground.errors import CannotHold
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.stage.batch_handler import BatchHandler
-from headrace.pipeline.stage.concurrent_handler import Hand
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.elsewhere import Concurrency
+from headrace.pipeline.stage.several import Hand, Several
 
 
 class BatchHand(Hand, Protocol):
@@ -51,7 +50,7 @@ _BATCH: Final[ContextVar[FlyingBatch | None]] = ContextVar("batch", default=None
 """The batch whose callback runs, in a task of its own."""
 
 
-class ConcurrentBatches:
+class ConcurrentBatches(Several):
     """Has several batches of a stage under way, each mended and settled on its own.
 
     While some are, more are taken as there is room; what came of one is emitted in the order of the batches, unless
@@ -61,46 +60,21 @@ class ConcurrentBatches:
 
     def __init__(self, hand: BatchHand, counts: StageCounts, make: Callable[[], FlyingBatch], *, emits: bool) -> None:
         """`make` makes what handles one batch."""
+        super().__init__(counts, emits=emits)
         self._hand = hand
-        self._counts = counts
         self._make = make
-        self._emits = emits
         self._waiting: deque[list[object]] = deque()
         self._flights: deque[_Flight] = deque()
         self._places = 0
-        self._running = 0
-        self._is_alone = False
-        self._group: asyncio.TaskGroup | None = None
-        self._cancelled: asyncio.CancelledError | None = None
 
-    def __call__(self, events: list[object]) -> object:
-        """Return what handles a batch, and those that come meanwhile; outputs are handed on as they come."""
+    def begin(self, events: list[object]) -> None:
+        """Take up the first batch."""
         self._waiting = deque([list(events)])
         self._flights.clear()
         self._places = 0
-        self._is_alone = False
-        self._cancelled = None
-        return self._run()
 
-    async def _run(self) -> list[object] | None:
-        try:
-            async with asyncio.TaskGroup() as group:
-                self._group = group
-                self._fill(group)
-        except BaseExceptionGroup as several:
-            raise several.exceptions[0] from None
-        finally:
-            self._group = None
-        if self._cancelled is not None:
-            raise self._cancelled
-        return [] if self._emits else None
-
-    def arrived(self) -> None:
-        """Take up what has come meanwhile, as far as there is room."""
-        if self._group is not None and self._running:
-            self._fill(self._group)
-
-    def _fill(self, group: asyncio.TaskGroup) -> None:
+    def fill(self, group: asyncio.TaskGroup) -> None:
+        """Begin the batches that are next, as long as there is room."""
         while self._running < self._hand.concurrency.limit:
             events = self._next()
             if events is None:
@@ -141,8 +115,7 @@ class ConcurrentBatches:
             raise
         finally:
             self._running -= 1
-        if self._group is not None:
-            self._fill(self._group)
+        self.fill_up()
 
     def _land(self, flight: _Flight, seconds: float) -> None:
         flight.is_over = True
@@ -171,21 +144,3 @@ class ConcurrentBatches:
             self._counts.fail(error)
         else:
             batch.failed(event, error)
-
-    def failed_some(self, error: BaseException, count: int) -> None:
-        """Count some events."""
-        self._counts.fail(error, count)
-
-    def hold(self, events: Sequence[object]) -> None:
-        """Refuse: what is held beyond a batch belongs to one line of batches. Raises `CannotHold`."""
-        raise CannotHold(self._counts.stage)
-
-    def release(self, events: Sequence[object]) -> None:
-        """Do nothing: nothing is held."""
-
-    def returned(self) -> None:
-        """Do nothing."""
-
-    def give_back(self, *, is_in_hand: bool) -> list[object]:
-        """Return nothing."""
-        return []

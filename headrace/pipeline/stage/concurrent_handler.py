@@ -4,7 +4,6 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from itertools import islice, takewhile
-from typing import Protocol
 
 from headrace.ground.errors import BadReturn, PoisonEvent
 from headrace.pipeline.acknowledgement.message import Message, as_messages
@@ -16,26 +15,10 @@ from headrace.pipeline.stage.failure import Failure
 from headrace.pipeline.stage.flight import FLIGHT, Flight
 from headrace.pipeline.stage.giving_up import give_up, given_up
 from headrace.pipeline.stage.outputs import as_list, check_nothing
+from headrace.pipeline.stage.several import Hand, Several
 
 
-class Hand(Protocol):
-    """What the handler needs of its process: more events while it has room, and somebody to take what is over."""
-
-    @property
-    def is_acknowledged(self) -> bool:
-        """Whether what it takes in are messages."""
-
-    def more(self) -> list[object] | None:
-        """Take one more batch in hand, and return it; None when there is none for now, or something else is due."""
-
-    def over(self, places: Sequence[int], outputs: list[object], seconds: float) -> None:
-        """Emit outputs, and account for the events at `places` in hand, the last of which took `seconds`."""
-
-    def clock(self) -> float:
-        """Return the time in seconds."""
-
-
-class ConcurrentHandler:
+class ConcurrentHandler(Several):
     """Has at most `limit` events of a stage in flight, each retried, given up and settled on its own.
 
     While some are, more are taken as there is room; what is over is emitted in the order of the events, unless
@@ -44,47 +27,23 @@ class ConcurrentHandler:
     """
 
     def __init__(self, hand: Hand, counts: StageCounts, failure: Failure, work: Elsewhere) -> None:
+        super().__init__(counts, emits=work.emits)
         self._hand = hand
-        self._counts = counts
         self._failure = failure
         self._work = work
         self._waiting: deque[Flight] = deque()
         self._flights: deque[Flight] = deque()
         self._places = 0
-        self._running = 0
-        self._is_alone = False
-        self._group: asyncio.TaskGroup | None = None
-        self._cancelled: asyncio.CancelledError | None = None
 
-    def __call__(self, events: list[object]) -> object:
-        """Return what handles a batch, and what comes meanwhile; outputs are handed on as they come."""
+    def begin(self, events: list[object]) -> None:
+        """Take up the first batch."""
         self._waiting.clear()
         self._flights.clear()
         self._places = 0
-        self._cancelled = None
-        self._is_alone = False
         self._take(events)
-        return self._run()
 
-    async def _run(self) -> list[object] | None:
-        try:
-            async with asyncio.TaskGroup() as group:
-                self._group = group
-                self._fill(group)
-        except BaseExceptionGroup as several:
-            raise several.exceptions[0] from None
-        finally:
-            self._group = None
-        if self._cancelled is not None:
-            raise self._cancelled
-        return [] if self._work.emits else None
-
-    def arrived(self) -> None:
-        """Take up what has come meanwhile, as far as there is room."""
-        if self._group is not None and self._running:
-            self._fill(self._group)
-
-    def _fill(self, group: asyncio.TaskGroup) -> None:
+    def fill(self, group: asyncio.TaskGroup) -> None:
+        """Begin what is next, as long as there is room."""
         while self._running < self._work.limit:
             flights = self._next(self._running)
             if not flights:
@@ -130,8 +89,8 @@ class ConcurrentHandler:
                 self._land(flights, self._hand.clock() - since)
                 was_alone, self._is_alone = self._is_alone, False
                 flights = [] if self._running > self._work.limit else self._next(self._running - 1)
-                if was_alone and flights and self._group is not None:
-                    self._fill(self._group)
+                if was_alone and flights:
+                    self.fill_up()
         except asyncio.CancelledError as error:
             self._cancelled = error
             raise
@@ -228,20 +187,7 @@ class ConcurrentHandler:
         if count == 1:
             FLIGHT.get().error = error
         else:
-            self._counts.fail(error, count)
-
-    def hold(self, events: Sequence[object]) -> None:
-        """Do nothing: a stage that handles events one by one gathers none."""
-
-    def release(self, events: Sequence[object]) -> None:
-        """Do nothing."""
-
-    def returned(self) -> None:
-        """Do nothing."""
-
-    def give_back(self, *, is_in_hand: bool) -> list[object]:
-        """Return nothing."""
-        return []
+            super().failed_some(error, count)
 
 
 def _is_final(error: BaseException) -> bool:

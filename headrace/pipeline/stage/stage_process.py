@@ -10,19 +10,18 @@ from headrace.pipeline.process.mail import Mail
 from headrace.pipeline.process.process import ExitReason, Process, State
 from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler
 from headrace.pipeline.stage.care import PlainCare
-from headrace.pipeline.stage.concurrent_batches import ConcurrentBatches
-from headrace.pipeline.stage.concurrent_handler import ConcurrentHandler
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.elsewhere import PLAIN_CONCURRENCY
 from headrace.pipeline.stage.failure import PLAIN_FAILURE
 from headrace.pipeline.stage.handler import CarefulHandler
+from headrace.pipeline.stage.several import Several
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.subscription import Mark, SubscribeTo, Subscription
 from headrace.pipeline.stage.subscription_handle import Side, SubscriptionHandle
 
 S = TypeVar("S", bound=Stage)
 
-Care = PlainCare | CarefulHandler | ConcurrentHandler | ConcurrentBatches
+Care = PlainCare | CarefulHandler | Several
 
 SubscribeCallback = Callable[[Side, SubscribeTo, SubscriptionHandle], object]
 CancelCallback = Callable[[str, ExitReason, SubscriptionHandle], object]

@@ -17,6 +17,7 @@ from headrace.pipeline.stage.each_handler import EachHandler
 from headrace.pipeline.stage.elsewhere import Elsewhere
 from headrace.pipeline.stage.handler import Handler
 from headrace.pipeline.stage.inlet import Inlet
+from headrace.pipeline.stage.several import Several
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.stage_process import StageProcess
 from headrace.pipeline.stage.subscription import Subscription
@@ -38,7 +39,7 @@ class TakingProcess(StageProcess[S]):
     ) -> None:
         super().__init__(name, factory, scheduler, counts)
         self.inlet = inlet
-        self.several: ConcurrentHandler | ConcurrentBatches | None = None
+        self.several: Several | None = None
         self.elsewhere: Elsewhere | None = None
         self._may_wait = True
         self._is_told_of_end = False

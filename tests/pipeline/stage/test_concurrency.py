@@ -403,7 +403,11 @@ class PlainEach(Plain):
     ("stage", "settings", "sentence"),
     [
         (Plain, {"concurrency": Concurrency(2, "thread")}, "handles batches as a whole, so no executor is for it"),
-        (Plain, {"concurrency": Concurrency(2)}, "2, which would change nothing: .* leave it out, or make that an `async def`$"),
+        (
+            Plain,
+            {"concurrency": Concurrency(2)},
+            "2, which would change nothing: .* leave it out, or make that an `async def`$",
+        ),
         (PlainEach, {"concurrency": Concurrency(2)}, "has a concurrency of 2, which would change nothing: a `def`"),
         (PlainEach, {"concurrency": Concurrency(2, "subprocess")}, "has no function that OS processes could run"),
         (PlainEach, {"timeout_seconds": 1.0}, "has a timeout that cannot be kept: a `def` on the loop holds it"),

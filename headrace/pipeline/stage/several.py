@@ -1,0 +1,106 @@
+"""Several at a time: the tasks in which events of one stage, or its batches, are handled side by side."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Protocol
+
+from headrace.ground.errors import CannotHold
+from headrace.pipeline.stage.counts import StageCounts
+
+
+class Hand(Protocol):
+    """What the handler needs of its process: more events while it has room, and somebody to take what is over."""
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether what it takes in are messages."""
+
+    def more(self) -> list[object] | None:
+        """Take one more batch in hand, and return it; None when there is none for now, or something else is due."""
+
+    def over(self, places: Sequence[int], outputs: list[object], seconds: float) -> None:
+        """Emit outputs, and account for the events at `places` in hand, the last of which took `seconds`."""
+
+    def clock(self) -> float:
+        """Return the time in seconds."""
+
+
+class Several(ABC):
+    """Begins what there is, a task each, and takes up what comes while any of them runs.
+
+    A crash of one takes the others with it: they are in hand still. What is delivered again after one is handled alone
+    (`is_alone`), so that the next crash hits no other.
+    """
+
+    def __init__(self, counts: StageCounts, *, emits: bool) -> None:
+        self._counts = counts
+        self._emits = emits
+        self._running = 0
+        self._is_alone = False
+        self._group: asyncio.TaskGroup | None = None
+        self._cancelled: asyncio.CancelledError | None = None
+
+    def __call__(self, events: list[object]) -> object:
+        """Return what handles a batch, and what comes meanwhile; outputs are handed on as they come."""
+        self._cancelled = None
+        self._is_alone = False
+        self.begin(events)
+        return self._run()
+
+    @abstractmethod
+    def begin(self, events: list[object]) -> None:
+        """Prepare for the first batch, whose events stand at the places from 0 on."""
+
+    @abstractmethod
+    def fill(self, group: asyncio.TaskGroup) -> None:
+        """Begin tasks, each by `start`, as long as there is room and anything to do."""
+
+    async def _run(self) -> list[object] | None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                self.fill(group)
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from None
+        finally:
+            self._group = None
+        if self._cancelled is not None:
+            raise self._cancelled
+        return [] if self._emits else None
+
+    def arrived(self) -> None:
+        """Take up what has come meanwhile, as far as there is room."""
+        if self._running:
+            self.fill_up()
+
+    def fill_up(self) -> None:
+        """Begin what there is room for, if it runs."""
+        if self._group is not None:
+            self.fill(self._group)
+
+    @abstractmethod
+    def failed_at(self, position: int, error: BaseException) -> None:
+        """Take note that an event of what the running callback was given failed."""
+
+    @abstractmethod
+    def failed(self, event: object, error: BaseException) -> None:
+        """Take note that an event of what the running callback was given failed."""
+
+    def failed_some(self, error: BaseException, count: int) -> None:
+        """Count some events."""
+        self._counts.fail(error, count)
+
+    def hold(self, events: Sequence[object]) -> None:
+        """Refuse: what is held comes of one batch after another. Raises `CannotHold`."""
+        raise CannotHold(self._counts.stage)
+
+    def release(self, events: Sequence[object]) -> None:  # noqa: B027 - there is nothing to do, here or below
+        """Do nothing: nothing is held."""
+
+    def returned(self) -> None:  # noqa: B027 - as above
+        """Do nothing: nothing was let go."""
+
+    def give_back(self, *, is_in_hand: bool) -> list[object]:
+        """Return nothing: nothing is held."""
+        return []
