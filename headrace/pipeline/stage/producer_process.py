@@ -127,8 +127,11 @@ class ProducerProcess(StageProcess[Producer[object]]):
         self.outlet.emit(events, self.scheduler.time())
 
     def emit_own(self, events: list[object]) -> None:
-        """Emit what the callbacks emit by themselves. Raises `BufferFull` where it is to wait, and takes none then."""
-        if events and self.is_full() and not self.outlet.is_closed:
+        """Emit what the callbacks emit by themselves. Raises `BufferFull` where it is to wait, and takes none then.
+
+        What it owes it may always emit: whoever asked for that may have gone.
+        """
+        if len(events) > self.ledger.owed and self.is_full() and not self.outlet.is_closed:
             raise BufferFull(self.name, self.outlet.buffer.limit or 0, is_own=True)
         self.emit_nowait(events)
 

@@ -85,6 +85,25 @@ async def test_a_stage_that_does_not_look_is_told_and_nothing_of_it_is_taken() -
     await topology.drain()
 
 
+@pytest.mark.asyncio
+async def test_what_was_asked_for_may_be_emitted_after_the_asker_has_gone() -> None:
+    topology, silent, collect = Topology(), Silent(), Collect()
+    topology.add("silent", lambda: silent, settings=StageSettings(buffer_size=0, buffer_keep="all"))
+    topology.add("collect", lambda: collect, subscribe_to=None)
+    await topology.start()
+    subscription = topology.stage("collect").subscribe(SubscribeTo("silent", max_demand=3))
+    await settled(topology)
+    subscription.cancel()
+    await settled(topology)
+    assert silent.demands == [3]
+    silent.emit_nowait([1, 2, 3])
+    with pytest.raises(BufferFull):
+        silent.emit_nowait([4])
+    topology.stage("collect").subscribe("silent")
+    assert (await topology.drain()).is_fine
+    assert collect.events == [1, 2, 3]
+
+
 class Returning(Silent):
     """Emits what it is called with."""
 
