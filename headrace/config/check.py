@@ -29,6 +29,7 @@ from headrace.config.validation import Subject, validate
 from headrace.config.variables import Surroundings
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.stage import Stage
+from headrace.pipeline.topology.side_outputs import side_names
 
 COMMON_KEYS: Final = keys_of(StageKeys)
 DEFAULT_NAME: Final = "pipeline"
@@ -121,6 +122,8 @@ class _Check:
             stage_type.kind,
             stage_type.name,
             _outputs(example),
+            () if example is None else side_names(example),
+            stage_type.stage.outputs_with,
             holds=0 if example is None else example.holds,
             is_waited_for=waits is not None and options is not None and waits(options),
         )

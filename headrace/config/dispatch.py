@@ -103,6 +103,21 @@ def subscription_faults(producer: str, told: Found | None, subscription: Found) 
         yield from _partition_faults(producer, child(told, "partitions"), subscription)
 
 
+def side_faults(output: str, told: Found | None, subscription: Found) -> Iterator[tuple[Span, Fault]]:
+    """Yield what is wrong with what a subscription says to a side output.
+
+    Those broadcast where their stages do, as `told` says of one; else each event goes to one of their subscribers.
+    """
+    kind = _kind(told)
+    if kind is None:
+        return
+    for key, (owner, what) in _HEARD_BY.items():
+        said = child(subscription, key)
+        if said is not None and not kind == owner == "broadcast":
+            message = f"a {key} {what}, and {output} has `dispatcher: {kind if kind == 'broadcast' else 'demand'}`"
+            yield said.name, Fault("misplaced-key", message, key)
+
+
 def unheard_partitions(producer: str, told: Found | None, subscriptions: Sequence[Found]) -> Iterator[Fault]:
     """Yield what is wrong when no subscription takes some partition: it would fill, and then stop the stage.
 

@@ -1,15 +1,15 @@
 """What is wrong with the edges between the stages of a config, each fault at the word that says it."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from headrace.config.dispatch import subscription_faults, unheard_partitions
+from headrace.config.dispatch import side_faults, subscription_faults, unheard_partitions
 from headrace.config.findings import Fault
 from headrace.config.nodes import Found, ListNode, ScalarNode, child
 from headrace.config.sentences import close, missing_key
 from headrace.config.source import Span
-from headrace.pipeline.topology.errors_output import ERRORS
 from headrace.pipeline.topology.graph import KIND_WORDS, Kind, find_circle
+from headrace.pipeline.topology.side_outputs import ERRORS
 
 Placed = tuple[Span, Fault]
 
@@ -26,6 +26,10 @@ class Vertex:
     type_name: str = ""
     outputs: tuple[str, ...] | None = None
     """The names of its outputs, where it has several; None where they could not be made out."""
+    side_outputs: tuple[str, ...] = ()
+    """The names of those that it has beside them, or beside its plain one; `errors` is not among them."""
+    outputs_with: Mapping[str, str] = field(default_factory=dict)
+    """By the names of outputs that stages of its type have not always, the option with which they have."""
     holds: int = 0
     """How many events may wait in it for others, where nothing lets them go after a time."""
     is_waited_for: bool = False
@@ -47,6 +51,10 @@ class _Edge:
     def is_errors(self) -> bool:
         """Whether it is about what the stage gives up, rather than what it emits."""
         return self.output == ERRORS
+
+    def is_side(self, producer: Vertex) -> bool:
+        """Whether it is about an output that nobody need take."""
+        return self.is_errors or self.output in producer.side_outputs
 
 
 def graph_faults(vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
@@ -97,7 +105,7 @@ def unheard_faults(vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
         if len(own) < _subscriptions(vertex) or not vertices.keys() >= {edge.producer for edge in own}:
             return
         for edge in own:
-            if not edge.is_errors:
+            if not edge.is_side(vertices[edge.producer]):
                 heard.setdefault(edge.producer, []).append(edge)
     for name, edges in heard.items():
         dispatcher = child(vertices[name].found, "dispatcher")
@@ -165,16 +173,20 @@ def _edge_faults(edges: Iterable[_Edge], vertices: Mapping[str, Vertex]) -> Iter
             fault = Fault("duplicate-subscription", f"this stage subscribes to {edge.producer} twice: once is enough")
         if fault is not None:
             yield edge.span, fault
-        elif not edge.is_errors:
-            yield from _output_faults(edge, vertices[edge.producer].outputs)
-            dispatcher = child(vertices[edge.producer].found, "dispatcher")
-            yield from subscription_faults(edge.producer, dispatcher, edge.said)
+        else:
+            producer = vertices[edge.producer]
+            dispatcher = child(producer.found, "dispatcher")
+            if edge.is_side(producer):
+                yield from side_faults(f"{edge.producer}.{edge.output}", dispatcher, edge.said)
+            elif edge.output is None or producer.outputs is not None:
+                yield from _output_faults(edge, producer)
+                yield from subscription_faults(edge.producer, dispatcher, edge.said)
         seen.add((edge.producer, edge.output))
 
 
-def _output_faults(edge: _Edge, names: tuple[str, ...] | None) -> Iterator[Placed]:
+def _output_faults(edge: _Edge, producer: Vertex) -> Iterator[Placed]:
     """Yield that a subscription names no output of a stage that has several, or one that is none."""
-    told = child(edge.said, "output")
+    told, names = child(edge.said, "output"), producer.outputs
     if names is None or edge.output in names:
         return
     if told is None and names:
@@ -182,9 +194,12 @@ def _output_faults(edge: _Edge, names: tuple[str, ...] | None) -> Iterator[Place
         yield edge.span, Fault("missing-key", f"{message}; it has {', '.join(names)}", None, names)
     elif told is not None:
         filled = isinstance(told.node, ScalarNode) and told.node.filled
-        shown, allowed = None if filled else edge.output, (*names, ERRORS)
+        shown, allowed = None if filled else edge.output, (*names, *producer.side_outputs, ERRORS)
         which = "no such output" if shown is None else f"no output `{shown}`"
-        message = f"{edge.producer} has {which}: it has {', '.join([*names, f'{ERRORS}, what it gives up'])}"
+        message = f"{edge.producer} has {which}: it has {', '.join([*allowed[:-1], f'{ERRORS}, what it gives up'])}"
+        option = producer.outputs_with.get(shown or "")
+        if option is not None:
+            message = f"{edge.producer} has {which}: it has with `{option}`"
         yield told.node.span, Fault("bad-value", message, shown, allowed, close(shown, allowed) if shown else None)
 
 

@@ -9,7 +9,7 @@ from headrace.config.disk_buffers import has_disk_buffer, keep_name
 from headrace.config.findings import Fault
 from headrace.config.nodes import Found, child
 from headrace.config.source import Span
-from headrace.pipeline.topology.named_outputs import output_name
+from headrace.pipeline.topology.side_outputs import output_name
 
 
 def made_faults(stages: Sequence[ConfiguredStage], places: Mapping[str, Found]) -> Iterator[tuple[Span, Fault]]:

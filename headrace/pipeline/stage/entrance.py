@@ -66,6 +66,10 @@ class Entrance:
         unmet = self._outlet.collect()
         return self._free() + max(0, unmet - self._owed())
 
+    def room_at_once(self) -> int:
+        """Return how many events `put` would let in before it returns: none while others wait."""
+        return 0 if self._waiting else self.room()
+
     def own_room(self) -> int:
         """Return how many events the stage itself could emit now, and none would be discarded unless that was said."""
         unmet = self._outlet.collect()

@@ -1,9 +1,9 @@
 """Producer-consumers: stages in the middle of a graph, which make events of events."""
 
-from collections.abc import Awaitable, Iterable
-from typing import Generic, TypeVar, cast
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import Generic, Protocol, TypeVar, cast
 
-from headrace.ground.errors import MissingCallback
+from headrace.ground.errors import BadOption, MissingCallback
 from headrace.pipeline.stage.outputs import events_given
 from headrace.pipeline.stage.stage import Emits, Stage, Takes, Unbound
 from headrace.pipeline.stage.subscription import SubscribeTo
@@ -11,6 +11,13 @@ from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
 
 In = TypeVar("In")
 Out = TypeVar("Out")
+
+
+class PassesAside(Protocol):
+    """The runtime's side of a stage's side outputs."""
+
+    async def put(self, name: str, events: Sequence[object]) -> int:
+        """Emit events by an output as there is room; return how many it took."""
 
 
 class ProducerConsumer(Stage, Generic[In, Out]):
@@ -25,7 +32,14 @@ class ProducerConsumer(Stage, Generic[In, Out]):
     still miss then comes of what is upstream.
     """
 
+    side_outputs: Sequence[str] = ()
+    """The names of outputs that it has beside the plain one, or the named ones: `emit_aside` emits by them.
+
+    `__init__` may set it. Consumers subscribe to one of them, `SubscribeTo(stage, output=name)`; none need.
+    """
+
     _runtime: Emits = cast("Emits", Unbound("emit_nowait(), complete() or info()"))
+    _side_outputs: PassesAside = cast("PassesAside", Unbound("emit_aside()"))
     _inlet: Takes = cast("Takes", Unbound("source or subscribe()"))
 
     def handle_events(self, events: list[In]) -> Iterable[Out] | Awaitable[Iterable[Out]]:
@@ -40,6 +54,19 @@ class ProducerConsumer(Stage, Generic[In, Out]):
         """Emit events at any time, in the loop's thread, beside those that `handle_events` returns."""
         self._runtime.check_loop("emit_nowait")
         self._runtime.emit_nowait(events_given(events))
+
+    def emit_aside(self, output: str, events: Sequence[object]) -> Awaitable[int]:
+        """Emit events by one of the `side_outputs`, as there is room; return how many went, from the first.
+
+        Those that did not found nobody who takes the output: they are the stage's to count, `discard(count, reason)`.
+        For an `async def handle_events` that handles batches as a whole: what came of a message is derived of it.
+        Raises `BadOption` for an output that is none of them.
+        """
+        self._runtime.check_loop("emit_aside")
+        if output not in self.side_outputs:
+            known = ", ".join(map(repr, self.side_outputs)) or "it has none"
+            raise BadOption("output", output, f"one of the stage's side_outputs: {known}")
+        return self._side_outputs.put(output, events)
 
     def format_discarded(self, count: int) -> bool:
         """Take note that the buffer was full and `count` events were discarded; return whether the log may say so.

@@ -13,6 +13,7 @@ from headrace.pipeline.stage.inlet import Inlet
 from headrace.pipeline.stage.outlet import DemandMode, Outlet
 from headrace.pipeline.stage.outputs import as_list
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.pipeline.stage.side_outputs import SideOutputs
 from headrace.pipeline.stage.subscription import Mark, MarkKind, Subscription
 from headrace.pipeline.stage.taking_process import TakingProcess
 
@@ -20,7 +21,7 @@ from headrace.pipeline.stage.taking_process import TakingProcess
 class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
     """An inlet, an outlet, and the gate between them (GenStage's rule: one whole delivery may overshoot)."""
 
-    __slots__ = ("entrance", "is_completing", "is_draining", "outlet")
+    __slots__ = ("entrance", "is_completing", "is_draining", "outlet", "side_outputs")
 
     def __init__(
         self,
@@ -35,12 +36,14 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         self.entrance = Entrance(outlet, self.let_in, self.owed, scheduler.loop)
         self.is_completing = False
         self.is_draining = False
+        self.side_outputs = SideOutputs()
 
     def bound(self, callbacks: ProducerConsumer[object, object]) -> None:
         """Hand the new callback object its words."""
         super().bound(callbacks)
         callbacks._inlet = self  # noqa: SLF001
         callbacks._runtime = self  # noqa: SLF001
+        callbacks._side_outputs = self.side_outputs  # noqa: SLF001
         self.outlet.format_discarded = callbacks.format_discarded
         self.outlet.informed = self.informed
         self.handle_events = self.handling(callbacks, callbacks.handle_events, emits=True)

@@ -1,7 +1,7 @@
 """What every stage is given: its name, its counts, and the words with which it says what became of an event."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Never, Protocol, cast
 
 from headrace.ground.counts import Families
@@ -99,7 +99,10 @@ class Stage(GenServer):
     """Reasons for which this stage discards events; they are counted from 0."""
 
     at_most_once: ClassVar[str] = ""
-    """Why events may be lost here that their source could have sent again, as a clause; empty where none are."""
+    """Why events may be lost here that their source could have sent again, as a clause; empty where none are.
+
+    It is not about what goes by side outputs, such as `errors`.
+    """
 
     one_to_one: ClassVar[bool] = False
     """Of a stage with `per_event`: whether `handle_events` returns exactly one output for each event that did not fail.
@@ -121,6 +124,9 @@ class Stage(GenServer):
 
     `__init__` may set it. Consumers subscribe to one of them, `SubscribeTo(stage, output=name)`, and get bare events.
     """
+
+    outputs_with: ClassVar[Mapping[str, str]] = {}
+    """By the names of outputs that it has not always, the option with which it has, as a config says that."""
 
     _counts: StageCounts = cast("StageCounts", Unbound("name, metrics or discard()"))
     _care: Cares = cast("Cares", Unbound("fail(), fail_at(), fail_event(), hold() or release()"))

@@ -23,8 +23,8 @@ class SubscribeTo:
     `partition` names the consumer's own at a partitioning one; a weighted one gives a consumer `weight` times as much
     as one of weight 1. `options` mean nothing to headrace: `handle_subscribe` of both sides sees them, and so does the
     dispatcher.
-    `output` names one of several outputs of the producer; any stage that takes events has one that is called "errors":
-    what it gives up, described, where somebody subscribes to that before the start.
+    `output` names one of several outputs of the producer, or one of its side outputs, where somebody subscribes to that
+    before the start; any stage that takes events has one that is called "errors": what it gives up, described.
     """
 
     producer: str

@@ -40,8 +40,10 @@ class StageSpec:
     subscribe_to: tuple[SubscribeTo, ...]
     settings: StageSettings
     is_later: bool = False
-    errors_of: str | None = None
-    """Of an errors output: the stage whose it is."""
+    side_of: str | None = None
+    """Of a side output: the stage whose it is."""
+    side: str = ""
+    """What it is called there."""
 
     @property
     def kind(self) -> Kind:
@@ -74,8 +76,8 @@ def ordered(specs: Mapping[str, StageSpec]) -> list[StageSpec]:
 
 
 def _with_flow(node: Node, spec: StageSpec) -> Node:
-    """Return the node of a stage as events flow: an errors output comes after its stage."""
-    return node if spec.errors_of is None else replace(node, producers=(spec.errors_of,))
+    """Return the node of a stage as events flow: a side output comes after its stage."""
+    return node if spec.side_of is None else replace(node, producers=(spec.side_of,))
 
 
 def make_process(spec: StageSpec, scheduler: Scheduler, set_aside: SetAside | None = None) -> StageProcess:

@@ -10,8 +10,8 @@ from headrace.pipeline.dispatchers.outputs import OutputsDispatcher, bare
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo
-from headrace.pipeline.topology.errors_output import ERRORS
 from headrace.pipeline.topology.link import StageSpec
+from headrace.pipeline.topology.side_outputs import ERRORS, output_name, side_names
 
 
 class OneOutput(ProducerConsumer[object, object]):
@@ -23,15 +23,6 @@ class OneOutput(ProducerConsumer[object, object]):
     def handle_events(self, events: list[object]) -> list[object]:
         """Return the bare events."""
         return list(map(bare, events))
-
-
-def output_name(stage: str, output: str) -> str:
-    """Return what an output of a stage is called as a stage of its own.
-
-    >>> output_name("regions", "eu")
-    'regions.eu'
-    """
-    return f"{stage}.{output}"
 
 
 def with_named_outputs(specs: Mapping[str, StageSpec]) -> dict[str, StageSpec]:
@@ -49,8 +40,8 @@ def with_named_outputs(specs: Mapping[str, StageSpec]) -> dict[str, StageSpec]:
                 taken.setdefault((to.producer, output), []).append(to)
         found[spec.name] = replace(spec, subscribe_to=tuple(map(source_of, spec.subscribe_to)))
     for spec in specs.values():
+        _check(spec, specs)
         if spec.first.outputs:
-            _check(spec, specs)
             dispatcher = partial(OutputsDispatcher, tuple(spec.first.outputs))
             found[spec.name].settings = replace(spec.settings, dispatcher=dispatcher)
     for (stage, output), targets in taken.items():
@@ -68,15 +59,14 @@ def _output(consumer: str, to: SubscribeTo, specs: Mapping[str, StageSpec]) -> s
     producer = specs.get(to.producer)
     if producer is None:
         return None
-    names = producer.first.outputs
-    why = output_fault(to.output, names)
+    why = output_fault(to.output, producer.first.outputs, side_names(producer.first))
     if why is not None:
         raise GraphError(consumer, f"cannot subscribe to {to.producer!r}: {why}")
     return to.output
 
 
-def output_fault(output: str | None, names: Sequence[str]) -> str | None:
-    """Return what is wrong with the output that a subscription names; the stage has `names`.
+def output_fault(output: str | None, names: Sequence[str], sides: Sequence[str] = ()) -> str | None:
+    """Return what is wrong with the output that a subscription names; the stage has `names`, and beside them `sides`.
 
     >>> output_fault("europ", ["europe", "us"])
     "it has no output 'europ'; did you mean 'europe'?"
@@ -85,19 +75,19 @@ def output_fault(output: str | None, names: Sequence[str]) -> str | None:
         return f"it has several outputs: say which, one of {', '.join(names)}" if names else None
     if output in names:
         return None
-    near = get_close_matches(output, names, 1)
+    near = get_close_matches(output, [*names, *sides], 1)
     if near:
         return f"it has no output {output!r}; did you mean {near[0]!r}?"
-    return f"it has no output {output!r}: it has {', '.join([*names, f'{ERRORS} (what it gives up)'])}"
+    return f"it has no output {output!r}: it has {', '.join([*names, *sides, f'{ERRORS} (what it gives up)'])}"
 
 
 def _check(spec: StageSpec, specs: Mapping[str, StageSpec]) -> None:
-    names: Sequence[object] = spec.first.outputs
+    names: Sequence[object] = [*spec.first.outputs, *side_names(spec.first)]
     for name in names:
         if not isinstance(name, str) or name in ("", ERRORS) or names.count(name) > 1:
             raise GraphError(spec.name, f"has an output {name!r}: each needs a name of its own, and not {ERRORS!r}")
-        if output_name(spec.name, name) in specs:
-            taken = output_name(spec.name, name)
+        taken = output_name(spec.name, name)
+        if taken in specs and specs[taken].side_of is None:
             raise GraphError(spec.name, f"has an output {name!r}, and there is a stage {taken!r}: rename one of them")
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from contextvars import copy_context
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -14,6 +14,7 @@ from headrace.pipeline.process.process import State
 from headrace.pipeline.process.supervisor import Supervisor
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from headrace.pipeline.stage.failure import SetAside
+from headrace.pipeline.stage.producer_consumer_process import ProducerConsumerProcess
 from headrace.pipeline.stage.producer_process import ProducerProcess
 from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo, Subscription
 from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
@@ -25,6 +26,7 @@ from headrace.pipeline.topology.link import (
     Emitting,
     StageProcess,
     StageSpec,
+    Taking,
     emitting,
     kind_of,
     make_process,
@@ -34,12 +36,21 @@ from headrace.pipeline.topology.link import (
 )
 from headrace.pipeline.topology.named_outputs import source_of
 from headrace.pipeline.topology.outcome import RunOutcome
+from headrace.pipeline.topology.side_outputs import ERRORS
 from headrace.pipeline.topology.stall import STALL_SECONDS
 from headrace.pipeline.topology.target import full_target
 from headrace.pipeline.topology.watch import LAG_SECONDS, Watch
 
 DRAIN_SECONDS: Final = 30.0
 """How long a drain may take unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A side output, and the stage whose it is."""
+
+    of: Taking
+    output: ProducerProcess
 
 
 class Run:
@@ -69,7 +80,7 @@ class Run:
         self.watch = Watch(self.processes, scheduler.clock, None)
         self.subscriptions: list[Subscription] = []
         self._restart_types = {name: spec.settings.restart for name, spec in specs.items()}
-        self._errors: dict[str, ProducerProcess] = {}
+        self.sides: dict[str, Side] = {}
         self._left_overs = None if set_aside is None else LeftOvers(set_aside, scheduler)
         for spec in ordered(specs):
             process = self.processes[spec.name] = make_process(spec, scheduler, set_aside)
@@ -79,20 +90,23 @@ class Run:
                 if not isinstance(process, ConsumerProcess):
                     of_whom = partial(heirs, process, self.subscriptions)
                     process.counts.keep_outputs = self._left_overs.of_outputs(process.counts, of_whom)
-            if spec.errors_of is not None and isinstance(process, ProducerProcess):
-                self._pass_errors(spec.errors_of, process)
+            if spec.side_of is not None and isinstance(process, ProducerProcess):
+                self._pass_by(spec.side_of, spec.side, process)
             for to in spec.subscribe_to:
                 if not isinstance(process, ProducerProcess):
                     producer = self.processes[to.producer]
                     if not isinstance(producer, ConsumerProcess):
                         self.subscriptions.append(subscribe(process, producer, to, cancel))
 
-    def _pass_errors(self, stage: str, output: ProducerProcess) -> None:
-        """Have a stage pass what it gives up to its errors output."""
+    def _pass_by(self, stage: str, name: str, output: ProducerProcess) -> None:
+        """Have a stage pass events by a side output: what it gives up, where that is `errors`."""
         giving = taking(self.processes[stage])
         output.outlet.is_acknowledged = giving.inlet.is_acknowledged
-        giving.failure = replace(giving.failure, errors=output.entrance.put)
-        self._errors[stage] = output
+        if name == ERRORS:
+            giving.failure = replace(giving.failure, errors=output.entrance.put)
+        elif isinstance(giving, ProducerConsumerProcess):
+            giving.side_outputs.join(name, output)
+        self.sides[output.name] = Side(giving, output)
 
     async def start(self) -> None:
         """Start the supervisor, then the stages, consumers first, so that whoever emits is heard.
@@ -166,9 +180,9 @@ class Run:
         self._one_ended()
 
     def _one_ended(self) -> None:
-        for stage, output in self._errors.items():
-            if self.processes[stage].state is State.ENDED and output.state is State.RUNNING:
-                output.complete()  # nothing more can be given up
+        for side in self.sides.values():
+            if side.of.state is State.ENDED and side.output.state is State.RUNNING:
+                side.output.complete()  # nothing more can go by it
         self._let_rest_go()
         is_all = all(process.state is State.ENDED for process in self.processes.values())
         if (is_all or self.supervisor.state is State.ENDED) and not self.over.done():
@@ -209,7 +223,7 @@ class Run:
         self.is_draining = True
         for process in self.processes.values():
             process.resume()
-            if not isinstance(process, ConsumerProcess) and process not in self._errors.values():
+            if not isinstance(process, ConsumerProcess) and process.name not in self.sides:
                 process.drain()
         self._give_up_waiting()
 

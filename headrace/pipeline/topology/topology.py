@@ -22,7 +22,6 @@ from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.subscription import CancelMode
-from headrace.pipeline.topology.errors_output import with_errors_outputs
 from headrace.pipeline.topology.graph import KIND_WORDS, hint
 from headrace.pipeline.topology.handle import StageHandle, Target, target
 from headrace.pipeline.topology.link import StageCallbacks, StageSpec, emitting, ordered
@@ -30,6 +29,7 @@ from headrace.pipeline.topology.named_outputs import with_named_outputs
 from headrace.pipeline.topology.office import DeadLetterOffice
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.run import DRAIN_SECONDS, Run
+from headrace.pipeline.topology.side_outputs import with_side_outputs
 from headrace.pipeline.topology.snapshot import TopologySnapshot
 from headrace.pipeline.topology.stall import STALL_SECONDS
 from headrace.pipeline.topology.survey import survey
@@ -191,7 +191,7 @@ class Topology:
             raise GraphError(self.name, "was started before: make a new pipeline for a new run", what="pipeline")
         if self.needs_stages and not self._specs:
             raise GraphError(self.name, "has no stages: add some first", what="pipeline")
-        specs = with_named_outputs(with_errors_outputs(self._specs))
+        specs = with_named_outputs(with_side_outputs(self._specs))
         ordered(specs)
         if self.dead_letters is not None:
             self._office = DeadLetterOffice(self.dead_letters, self.name)
