@@ -1,11 +1,12 @@
 """What the paths of a config guarantee: whether an event that a source took in can be lost on its way to a sink."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from headrace.config.config import Config, ConfiguredStage
 from headrace.config.disk_buffers import has_disk_buffer
+from headrace.pipeline.topology.side_outputs import ERRORS, side_names
 
 Delivery = Literal["at-least-once", "at-most-once"]
 """Whether each event arrives, perhaps more than once, or at most once, perhaps never."""
@@ -53,7 +54,7 @@ def _guarantee(source: ConfiguredStage, sink: str, stages: Mapping[str, Configur
         why = f"a {source.type.name} stage cannot take an event back"
         return Guarantee(source.name, sink, "at-most-once", why)
     between = (name for name in _upstream(sink, stages) if source.name in _upstream(name, stages))
-    for name, why in _losses(between, stages):
+    for name, why in _losses(list(between), sink, stages):
         return Guarantee(source.name, sink, "at-most-once", f"of {name}: {why}")
     if has_disk_buffer(source):
         why = f"what the buffer of {source.name} has on disk stays there until it is through"
@@ -62,12 +63,24 @@ def _guarantee(source: ConfiguredStage, sink: str, stages: Mapping[str, Configur
     return Guarantee(source.name, sink, "at-least-once", why)
 
 
-def _losses(names: Iterator[str], stages: Mapping[str, ConfiguredStage]) -> Iterator[tuple[str, str]]:
-    """Yield the stages that let go of events before they are through, each with why."""
+def _losses(names: Collection[str], sink: str, stages: Mapping[str, ConfiguredStage]) -> Iterator[tuple[str, str]]:
+    """Yield the stages that let go of events before they are through, each with why.
+
+    What goes by a side output is not kept: a stage counts where others of `names` take what it makes of events.
+    """
+    subscriptions = [keys for name in names for keys in stages[name].keys.subscribe_to]
     for name in names:
-        why = stages[name].type.stage.at_most_once
-        if why:
+        stage = stages[name]
+        why = stage.type.stage.at_most_once
+        taken = (keys.output for keys in subscriptions if keys.stage == name)
+        if why and (name == sink or any(output not in _sides(stage) for output in taken)):
             yield name, why
+
+
+def _sides(stage: ConfiguredStage) -> tuple[str, ...]:
+    """Return the names of a stage's side outputs."""
+    made = stage.type.stage if stage.type.needs_jobs else stage.type.make(stage.options)
+    return (ERRORS, *side_names(made))
 
 
 def takes_back(source: ConfiguredStage) -> bool:

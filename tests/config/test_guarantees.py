@@ -31,3 +31,34 @@ def test_each_source_and_sink_that_are_linked_have_one_with_its_reason() -> None
         "work -> kept: at-least-once, because work hears what became of each event, and takes back what failed"
     )
     assert found["work", "shown"].why.startswith("of summed: ")
+
+
+LATE = """\
+listen: off
+jobs: {store: "memory:", queues: {}}
+stages:
+  work: {type: take_jobs, queue: mail}
+  summed:
+    type: aggregate
+    subscribe_to: work
+    window: {tumbling: 1m}
+    time: event.at
+    values: {n: count}
+    late: route
+  kept: {type: discard, subscribe_to: summed}
+  late: {type: map, subscribe_to: {stage: summed, output: late}, set: {n: 1}}
+  later: {type: discard, subscribe_to: late}
+  bad: {type: discard, subscribe_to: {stage: summed, output: errors}}
+  both: {type: discard, subscribe_to: [late, summed]}
+"""
+
+
+def test_what_goes_by_a_side_output_is_not_lost_with_what_its_stage_keeps() -> None:
+    found = {one.sink: one for one in guarantees(load_text(LATE, environ={}))}
+    assert {sink: one.delivery for sink, one in found.items()} == {
+        "kept": "at-most-once",
+        "later": "at-least-once",
+        "bad": "at-least-once",
+        "both": "at-most-once",
+    }
+    assert found["both"].why.startswith("of summed: ")

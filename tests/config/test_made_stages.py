@@ -19,6 +19,7 @@ def findings(stages: str) -> list[Finding]:
         ("a.buffer", "a has a stage of this name made, which reads its buffer"),
         ("b.2", "b has a stage of this name made, one of its copies"),
         ("b.1.errors", "c has a stage of this name made, for the output errors of b"),
+        ("d.late", "c has a stage of this name made, for the output late of d"),
     ],
 )
 def test_a_stage_that_is_called_as_one_that_is_made_is_told(name: str, why: str) -> None:
@@ -26,11 +27,12 @@ def test_a_stage_that_is_called_as_one_that_is_made_is_told(name: str, why: str)
         f"""\
   a: {{type: generate, count: 1, buffer: {{kind: sqlite, path: a.db}}}}
   b: {{type: map, subscribe_to: a, set: {{n: event}}, concurrency: 2, partition_by: event}}
-  c: {{type: discard, subscribe_to: [b, {{stage: b, output: errors}}]}}
+  c: {{type: discard, subscribe_to: [b, {{stage: b, output: errors}}, d, {{stage: d, output: late}}]}}
+  d: {{type: aggregate, subscribe_to: a, window: {{tumbling: 1s}}, time: event, late: route, values: {{n: count}}}}
   {name}: {{type: discard, subscribe_to: a}}
 """
     )
-    assert (found.code, found.line, found.column) == ("duplicate-name", 6, 3)
+    assert (found.code, found.line, found.column) == ("duplicate-name", 7, 3)
     assert found.message == f"{why}: give one of the two another name"
 
 

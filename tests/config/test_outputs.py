@@ -67,3 +67,83 @@ def test_who_takes_the_errors_of_a_stage_takes_none_of_its_outputs(tmp_path: Pat
 
 def test_without_imports_outputs_are_not_looked_at_where_options_say_them() -> None:
     load_text(STAGES + "  end: {type: discard, subscribe_to: {stage: parts, output: x}}\n", environ={}, imports=False)
+
+
+SUMS = """\
+listen: off
+stages:
+  numbers: {{type: generate, count: 100, template: {{n: event.n}}}}
+  sums: {{type: aggregate, subscribe_to: numbers, window: {{tumbling: 1m}}, time: event.n, values: {{n: count}}{more}}}
+  ends: {{type: discard, subscribe_to: sums}}
+  late: {{type: discard, subscribe_to: {{stage: sums, output: {output}}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "output", "words", "suggestion"),
+    [
+        (", late: route", "lat", "sums has no output `lat`: it has late, errors, what it gives up", "late"),
+        ("", "late", "sums has no output `late`: it has with `late: route`", None),
+        (", late: update, lateness: 1h", "late", "sums has no output `late`: it has with `late: route`", None),
+        ("", "x", "sums has no output `x`: it has errors, what it gives up", None),
+        (
+            ", late: route",
+            "late, partition: 1",
+            "a partition is for a partition dispatcher, and sums.late has `dispatcher: broadcast`",
+            None,
+        ),
+        (
+            ", late: route, dispatcher: demand",
+            "late, selector: event.n",
+            "a selector picks from what is broadcast, and sums.late has `dispatcher: demand`",
+            None,
+        ),
+        (
+            ", late: route, dispatcher: weighted",
+            "errors, weight: 2",
+            "a weight is for a weighted dispatcher, and sums.errors has `dispatcher: demand`",
+            None,
+        ),
+    ],
+)
+def test_a_subscription_to_a_side_output_that_cannot_be_is_told(
+    more: str, output: str, words: str, suggestion: str | None
+) -> None:
+    (found,) = findings_of(SUMS.format(more=more, output=output))
+    assert (found.line, found.suggestion) == (6, suggestion)
+    assert words in found.message
+
+
+def test_an_output_of_validate_is_told_with_the_option_that_makes_it() -> None:
+    (found,) = findings_of(
+        STAGES + "  fits: {type: validate, subscribe_to: numbers, schema: {}}\n"
+        "  end: {type: discard, subscribe_to: {stage: fits, output: invalid}}\n"
+    )
+    assert found.message == "fits has no output `invalid`: it has with `invalid: route`"
+
+
+@pytest.mark.parametrize("more", ["", ", dispatcher: {type: partition, partitions: 1, by: event.n}"])
+def test_results_are_taken_by_no_name_and_late_events_by_theirs(more: str, tmp_path: Path) -> None:
+    text = SUMS.format(more=f", late: route{more}", output="late")
+    text = text.replace("subscribe_to: sums", "subscribe_to: {stage: sums, partition: 0}") if more else text
+    file = tmp_path / "a.yaml"
+    file.write_text(text)
+    load_files([file], environ={}, runs_alone=True)
+    load_text(text, environ={}, imports=False)
+
+
+def test_who_takes_late_events_alone_takes_no_results(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    text = SUMS.format(more=", late: route", output="late")
+    file.write_text(text.replace("  ends: {type: discard, subscribe_to: sums}\n", ""))
+    with pytest.raises(ConfigError) as caught:
+        load_files([file], environ={}, runs_alone=True)
+    (found,) = caught.value.findings
+    assert (found.code, found.line) == ("nobody-subscribes", 4)
+
+
+def test_late_events_need_nobody_who_takes_them(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    text = SUMS.format(more=", late: route", output="late")
+    file.write_text("".join(line for line in text.splitlines(keepends=True) if "  late:" not in line))
+    load_files([file], environ={}, runs_alone=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import ClassVar, Final
 
 from pydantic import BaseModel
@@ -43,11 +43,13 @@ class Aggregate(ProducerConsumer[object, object]):
     """Emits a result for each group of a window when that closes; all that are open close with the last event.
 
     A result is a dict: `window_start` and `window_end`, the group's keys, the values, and its `revision`, from 1.
-    Events that cannot be read fail alone. Late events are discarded, or, with `late: route`, emitted as `{late: ...}`.
+    Events that cannot be read fail alone. Late events are discarded, or, with `late: route`, go by the side output
+    `late`, where somebody takes it.
     """
 
     Options: ClassVar[type[BaseModel]] = AggregateOptions
-    known_discards: ClassVar[tuple[str, ...]] = ("late",)
+    known_discards: ClassVar[tuple[str, ...]] = (LATE,)
+    outputs_with: ClassVar[Mapping[str, str]] = {LATE: "late: route"}
     at_most_once: ClassVar[str] = (
         "what is in its open windows is kept in memory alone, and is lost where it crashes or its OS process dies"
     )
@@ -56,6 +58,7 @@ class Aggregate(ProducerConsumer[object, object]):
     def __init__(self, options: AggregateOptions, wall: Callable[[], float] = time.time) -> None:
         """`wall` tells seconds since 1970."""
         self._options = options
+        self.side_outputs = (LATE,) if options.late == "route" else ()
         self._reader = make_reader(options, wall)
         self._windows = make_windows(options)
         self._wall = wall
@@ -64,6 +67,7 @@ class Aggregate(ProducerConsumer[object, object]):
         self._timer: Timer | None = None
         self._due = 0.0
         self._closed_early = 0
+        self._waiting = 0
         self._has_said_full = False
 
     def init(self) -> None:
@@ -82,17 +86,22 @@ class Aggregate(ProducerConsumer[object, object]):
         self._early.add((self.name,), 0)
         self._count()
 
-    def handle_events(self, events: list[object]) -> list[object]:
+    def handle_events(self, events: list[object]) -> list[object] | Awaitable[list[object]]:
         """Take events into their windows; return the results of those that close."""
         self._pace.begin(self._windows)
         reading = self._read(events)
-        late: list[object] = []
+        late: Sequence[int] = ()
         if reading.keys:
             times = reading.times or Moments([self._pace.moment()] * len(reading.keys))
-            found = self._windows.take(times, reading.keys, reading.rows)
-            late = [events[reading.positions[at]] for at in found]
+            late = self._windows.take(times, reading.keys, reading.rows)
         self._pace.taken(self._windows)
-        return self._results() + self._late(late)
+        results = self._results()
+        if late and self.side_outputs:
+            self._waiting = len(reading.keys) - len(late)
+            self.emit_nowait(results)  # nobody who takes them waits for those who take late events
+            return self._pass_by([events[reading.positions[at]] for at in late])
+        self.discard(len(late), LATE)
+        return results
 
     def handle_info(self, message: object) -> list[object]:
         """Return the results of windows that close because time has gone on."""
@@ -107,8 +116,9 @@ class Aggregate(ProducerConsumer[object, object]):
         return self._results()
 
     def terminate(self, reason: object) -> None:
-        """Count what is lost."""
-        self.discard(self._windows.held(), "crash" if isinstance(reason, BaseException) else "cancelled")
+        """Count what is lost, aside of what is in hand, which is counted with its batch."""
+        lost = max(0, self._windows.held() - self._waiting)
+        self.discard(lost, "crash" if isinstance(reason, BaseException) else "cancelled")
 
     def _read(self, events: list[object]) -> Reading:
         data: Sequence[object] = events
@@ -119,11 +129,12 @@ class Aggregate(ProducerConsumer[object, object]):
         except Exception:  # noqa: BLE001 - one at a time, each event that fails is told
             return self._reader.read_each(data, lambda position, error: self.fail_event(events[position], error))
 
-    def _late(self, events: list[object]) -> list[object]:
-        """Return late events as they go on, if they do."""
-        if self._options.late == "route":
-            return [derived(event, {LATE: data_of(event)}) for event in events]
-        self.discard(len(events), "late")
+    async def _pass_by(self, late: list[object]) -> list[object]:
+        """Wait until late events have gone by their output, and count no silence meanwhile; return nothing more."""
+        gone = await self.emit_aside(LATE, [derived(event, data_of(event)) for event in late])
+        self.discard(len(late) - gone, LATE)
+        self._pace.taken(self._windows)
+        self._waiting = 0
         return []
 
     def _results(self) -> list[object]:

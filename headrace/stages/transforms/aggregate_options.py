@@ -14,7 +14,7 @@ LONGEST_SECONDS: Final = 100 * 366 * 86_400
 """Of a window; its bounds must be dates."""
 
 LATE: Final = "late"
-"""The one key of what is emitted for a late event that goes on."""
+"""What the output is called by which late events go on, and why others are discarded."""
 
 LateMode = Literal["drop", "route", "update"]
 
@@ -128,7 +128,8 @@ class AggregateOptions(BaseModel):
         default=0.0, description="How far an event may be behind the latest one; a window waits so long for it."
     )
     late: LateMode = Field(
-        default="drop", description="What becomes of events whose windows have closed: drop, route or update."
+        default="drop",
+        description="What becomes of events whose windows have closed: drop, route (by the output `late`) or update.",
     )
     lateness: DurationField | None = Field(
         default=None, description="With `late: update`, for how long a window that has closed is revised."
@@ -153,9 +154,6 @@ class AggregateOptions(BaseModel):
                 if name in OWN_KEYS or (key == "values" and name in self.by):
                     taken = "every result has a key of that name" if name in OWN_KEYS else "a group has that name"
                     raise refused("bad_value", f"{taken}: call it otherwise", path=[key, name])
-                if name == LATE and self.late == "route":
-                    why = "what is emitted of a late event is told by that key: call it otherwise"
-                    raise refused("bad_value", why, path=[key, name])
         return self
 
     @model_validator(mode="after")

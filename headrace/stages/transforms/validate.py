@@ -1,7 +1,7 @@
 """Lets through what fits a pydantic model, or a JSON Schema; what does not fails, and says where."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, cast
 
@@ -86,6 +86,7 @@ class Validate(ProducerConsumer[object, object]):
     Options: ClassVar[type[BaseModel]] = ValidateOptions
     per_event: ClassVar[bool] = True
     known_discards: ClassVar[tuple[str, ...]] = ("invalid",)
+    outputs_with: ClassVar[Mapping[str, str]] = dict.fromkeys((VALID, INVALID), "invalid: route")
 
     def __init__(self, options: ValidateOptions) -> None:
         self._check = _compiled(options.fits) if options.model is None else _modelled(cast("type", options.model))

@@ -88,29 +88,6 @@ async def test_late_events_are_discarded_and_counted(max_demand: int) -> None:
     assert ran.outcome.is_fine
 
 
-async def test_late_events_go_on_under_a_key_of_their_own() -> None:
-    ran = await run_events(at(5, 65, 59, "never", 10, n=1), aggregate(**MINUTE, **N, late="route"), max_demand=1)
-    late = [event["late"] for event in ran.events if isinstance(event, dict) and "late" in event]
-    assert late == at(59, 10, n=1)
-    assert [event["n"] for event in ran.events if isinstance(event, dict) and "late" not in event] == [1, 1]
-    assert ran.stages[1].discarded["late"] == 0
-
-
-class NoLate(Consumer[object]):
-    """Takes all but late events."""
-
-    def handle_events(self, events: list[object]) -> None:
-        for event in events:
-            if isinstance(event, Message) and "late" in event.data:
-                self.fail_event(event, ValueError("late"))
-
-
-async def test_late_messages_that_go_on_wait_for_what_becomes_of_them() -> None:
-    source = Told(at(5, 65, 59))
-    await run(source, aggregate(**MINUTE, **N, late="route"), NoLate())
-    assert source.told == {0: [Outcome.DONE], 1: [Outcome.DONE], 2: [Outcome.FAILED]}
-
-
 async def test_a_window_waits_for_events_that_are_out_of_order() -> None:
     ran = await run_events(at(5, 65, 59, 71, 58), aggregate(**MINUTE, **N, out_of_order="10s"), max_demand=1)
     assert column(ran, "n") == [2, 2]
@@ -421,7 +398,6 @@ stages:
         ({"values": {"revision": "count"}}, "every result has a key of that name"),
         ({"values": {"n": "count"}, "by": {"n": "event.n"}}, "a group has that name"),
         ({"by": {"window_end": "event.n"}}, "every result has a key of that name"),
-        ({"by": {"late": "event.n"}, "late": "route"}, "what is emitted of a late event is told by that key"),
         ({"time": None, "late": "drop"}, "without `time:`"),
         ({"time": None, "out_of_order": "1s"}, "without `time:`"),
         ({"time": None, "idle": "1s"}, "without `time:`"),
