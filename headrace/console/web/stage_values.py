@@ -31,11 +31,13 @@ class StageValues(Values):
 
     `type` is that of the config, and null where the stage was made in Python. `concurrency` is null where batches are
     handled one after another, `buffer_limit` where there is no limit, and `buffer_bytes` where bytes are not bounded.
+    `output_of` is the stage whose side output, `errors` or `late`, this is, and null of all others.
     """
 
     name: str
     type: str | None
     kind: Kind
+    output_of: str | None
     state: str
     is_paused: bool
     error: str | None

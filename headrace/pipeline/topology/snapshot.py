@@ -33,6 +33,7 @@ class StageSnapshot:
 
     `error` is the last reason of a crash, as a sentence; `latency` is a consumer's only, seconds from the source.
     `concurrency` is None where batches are handled one after another; `subscriptions` are those that have not ended.
+    `output_of` is the stage whose side output this is, where it is one.
     """
 
     name: str
@@ -59,6 +60,7 @@ class StageSnapshot:
     stall: Stall | None = None
     is_paused: bool = False
     concurrency: int | None = None
+    output_of: str | None = None
     subscriptions: tuple[SubscriptionSnapshot, ...] = ()
 
 

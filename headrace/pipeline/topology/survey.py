@@ -60,6 +60,7 @@ def _stage(process: StageProcess, run: Run) -> StageSnapshot:
         stall=run.watch.stalls.get(process.name),
         is_paused=process.is_paused,
         concurrency=None if process.concurrency.is_plain else process.concurrency.limit,
+        output_of=run.sides[process.name].of.name if process.name in run.sides else None,
         subscriptions=() if inlet is None else tuple(map(_subscription, _living(inlet))),
     )
 

@@ -56,6 +56,20 @@ async def stage(client: httpx2.AsyncClient, name: str) -> dict[str, Any]:
     return found
 
 
+async def test_a_side_output_says_whose_it_is() -> None:
+    topology = topology_of()
+    topology.add("bad", Shelf, subscribe_to=SubscribeTo("doubles", output="errors"))
+    async with served(topology) as client, topology:
+        found = (await client.get(PATH)).json()["stages"]
+    assert {one["name"]: one["output_of"] for one in found} == {
+        "numbers": None,
+        "doubles": None,
+        "shelf": None,
+        "doubles.errors": "doubles",
+        "bad": None,
+    }
+
+
 async def test_stages_are_listed_with_their_counts_and_what_they_ask_for() -> None:
     async with running() as (topology, client):
         await until(lambda: topology.snapshot().stages[2].events_received == 20)
