@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from typing import Final
 
+from headrace.pipeline.dispatchers.outputs import OutputsDispatcher
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
+from headrace.pipeline.stage.accumulating import Accumulating
 from headrace.pipeline.stage.subscription import SubscribeTo, Subscription
 from headrace.pipeline.topology.link import Emitting
+from headrace.pipeline.topology.side_outputs import output_name
 
 NOBODY: Final = "{}:out"
 """What the place of such an event is called when nobody would have got it; no stage of a config has such a name."""
@@ -14,16 +17,21 @@ NOBODY: Final = "{}:out"
 def heirs(process: Emitting, subscriptions: Sequence[Subscription], event: object) -> list[str]:
     """Return the consumers that would have got the event: one of them, or where it is broadcast, each that selects it.
 
-    `subscriptions` are all that the stage has ever had.
+    That of an output is the stage that the output is, or would be if anybody took it. `subscriptions` are all that the
+    stage has ever had.
     """
     wishes = {one.consumer.name: one.to for one in subscriptions if one.producer is process}
-    dispatcher = process.outlet.dispatcher
+    dispatcher, nobody = process.outlet.dispatcher, NOBODY.format(process.name)
+    if isinstance(dispatcher, Accumulating):
+        dispatcher = dispatcher.inner
     if isinstance(dispatcher, PartitionDispatcher):
         partition = dispatcher.partition_of(event)
         found = [name for name, to in wishes.items() if to.partition == partition]
+        if isinstance(dispatcher, OutputsDispatcher) and partition is not None:
+            nobody = output_name(process.name, str(partition))
     else:
         found = [name for name, to in wishes.items() if _selects(to, event)]
-    return (found[:1] if dispatcher.takes_back else found) or [NOBODY.format(process.name)]
+    return (found[:1] if dispatcher.takes_back else found) or [nobody]
 
 
 def _selects(to: SubscribeTo, event: object) -> bool:
