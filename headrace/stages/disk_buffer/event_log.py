@@ -86,9 +86,22 @@ class EventLog:
         async with self._door:
             self._users -= 1
             if not self._users and self._writer is not None:
-                self._forget()
-                writer, self._writer = self._writer, None
-                await writer.aclose()
+                await self._let_file_go(self._writer).aclose()
+
+    def hold(self) -> None:
+        """Keep the file open for an event that was read until `let_go`, also where both stages have ended."""
+        self._users += 1
+
+    def let_go(self) -> None:
+        """Do without it. Where nobody else uses it, it is closed, which waits for what is still to be written."""
+        self._users -= 1
+        if not self._users and self._writer is not None:
+            self._let_file_go(self._writer).close()
+
+    def _let_file_go(self, writer: SqliteWriter) -> SqliteWriter:
+        self._forget()
+        self._writer = None
+        return writer
 
     def room(self, sizes: Sequence[int]) -> int:
         """Return how many of so many events, the first ones, find room."""

@@ -25,10 +25,12 @@ class KeepEvents(Consumer[object]):
     def __init__(self, log: EventLog, when_full: WhenFull) -> None:
         self._log = log
         self._when_full = when_full
+        self._is_open = False
 
     async def init(self) -> None:
         """Open the file. Raises what `EventLog.open` raises."""
         await self._log.open()
+        self._is_open = True
 
     async def handle_events(self, events: list[object]) -> None:
         """Keep the events; raises SqliteError."""
@@ -77,5 +79,6 @@ class KeepEvents(Consumer[object]):
         self._log.arrived.set()
 
     async def terminate(self, reason: object) -> None:
-        """Let go of the file."""
-        await self._log.release()
+        """Let go of the file, unless it could not be opened."""
+        if self._is_open:
+            await self._log.release()

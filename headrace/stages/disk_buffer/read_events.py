@@ -26,11 +26,13 @@ class ReadEvents(Producer[Message[object]]):
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
+        self._is_open = False
         self._gauges: list[Family] = []
 
     async def init(self) -> None:
         """Open the file. Raises what `EventLog.open` raises."""
         await self._log.open()
+        self._is_open = True
         self._log.changed = self._measure
         self._gauges = [self.metrics.declare(EVENTS), self.metrics.declare(BYTES)]
         self._measure()
@@ -55,12 +57,15 @@ class ReadEvents(Producer[Message[object]]):
                 await self._log.arrived.wait()
 
     def _message(self, entry: Entry) -> Message[object]:
+        self._log.hold()
         return Message(json.loads(entry.event), acknowledgement=Acknowledgement(partial(self._told, entry.id)))
 
     def _told(self, number: int, outcome: Outcome) -> None:
         if outcome is not Outcome.FAILED:
             self._log.done(number)
+        self._log.let_go()
 
     async def terminate(self, reason: object) -> None:
-        """Let go of the file."""
-        await self._log.release()
+        """Let go of the file, unless it could not be opened; what is under way still holds it."""
+        if self._is_open:
+            await self._log.release()

@@ -70,6 +70,7 @@ async def test_all_go_through_in_order_and_the_file_is_empty_then(tmp_path: Path
     (reader,) = [stage for stage in snapshot.stages if stage.name == "numbers.buffer"]
     held = {family.spec.name: family.samples[()] for family in reader.families}
     assert held == {"disk_buffer_events": 0, "disk_buffer_bytes": 0}
+    assert await left_in(tmp_path / "buffer.db") == set()
 
 
 @pytest.mark.asyncio
@@ -161,7 +162,7 @@ def test_a_killed_run_loses_nothing_that_was_taken_in(tmp_path: Path) -> None:
         child.send_signal(signal.SIGKILL)
         child.wait(30)
     before = set(numbers_of(tmp_path / "out"))
-    taken = asyncio.run(held(tmp_path / "buffer.db"))
+    taken = asyncio.run(left_in(tmp_path / "buffer.db"))
     most = max(before | taken)
     assert before | taken == set(range(most + 1))  # all that was taken in is in either, or in both
     file.write_text(config(tmp_path, 0))
@@ -176,7 +177,7 @@ def numbers_of(path: Path) -> list[int]:
     return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
 
-async def held(path: Path) -> set[int]:
+async def left_in(path: Path) -> set[int]:
     log = EventLog(path, LogBounds(10**9, 10**12))
     await log.open()
     entries = await log.take(10**9)
