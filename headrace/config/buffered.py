@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Final
 
 from headrace.config.config import ConfiguredStage
 from headrace.config.disk_buffers import keep_name, read_name
@@ -14,6 +15,9 @@ from headrace.stages.disk_buffer.keep_events import KeepEvents
 from headrace.stages.disk_buffer.read_events import ReadEvents
 from headrace.stages.sources.receive_http import ReceiveHttp
 
+MOST_AHEAD: Final = 10_000
+"""Events that a source holds in memory at most while its buffer takes no more: of those a crash loses all."""
+
 
 def add_buffered(
     topology: Topology, stage: ConfiguredStage, make: Callable[[], Stage], settings: StageSettings
@@ -21,7 +25,8 @@ def add_buffered(
     """Add a source, the stage that writes its buffer, and the one that reads it, which has the source's dispatcher."""
     buffer = stage.keys.buffer
     log = EventLog(buffer.path or "", buffer.bounds())
-    topology.add(stage.name, partial(_source, make), settings=replace(settings, dispatcher="demand"))
+    ahead = min(buffer.max_events or MOST_AHEAD, MOST_AHEAD)
+    topology.add(stage.name, partial(_source, make), settings=replace(settings, dispatcher="demand", buffer_size=ahead))
     topology.add(keep_name(stage.name), partial(KeepEvents, log, buffer.when_full or "block"), subscribe_to=stage.name)
     topology.add(read_name(stage.name), partial(ReadEvents, log), settings=StageSettings(settings.dispatcher))
 

@@ -33,6 +33,10 @@ class SqliteError(HeadraceError):
         super().__init__(f"the SQLite file {str(path)!r} cannot be used ({why}): {advice}")
 
 
+class DiskFull(SqliteError):
+    """A write found no room, on the disk or within a quota: nothing of it is there, and it can be tried again."""
+
+
 _WAITING: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 """What passes by itself, once another OS process is done."""
 
@@ -49,13 +53,18 @@ _ADVICE: Final = {
 }
 
 
+_FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
+"""What SQLite says, in its extended codes, where a file cannot grow: of a quota it says that the disk has failed."""
+
+
 def translated(path: Path, error: BaseException) -> BaseException:
     """Return the error as a sentence that says what to do, where it is about the file; else the error itself."""
     if isinstance(error, sqlite3.Error):
         code = _code(error)
         if code not in _ADVICE:
             return error
-        told = SqliteError(path, str(error), _ADVICE[code])
+        kind = DiskFull if getattr(error, "sqlite_errorcode", None) in _FULL else SqliteError
+        told = kind(path, str(error), _ADVICE[code])
     elif isinstance(error, OSError):
         told = SqliteError(path, str(error), "see that it can be read and written")
     else:

@@ -77,6 +77,13 @@ class Orders:
         self._put(Order(work, loop, done, is_durable, unwanted))
         return await done
 
+    def begin(self, work: Work[R]) -> "asyncio.Future[R]":
+        """Have `work` done, and return what the running loop is told its end with. Raises SqliteError."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[R] = loop.create_future()
+        self._put(Order(work, loop, done))
+        return done
+
     def post(self, work: Work[object]) -> None:
         """Have `work` done, and wait for nothing; when it is closed it is not."""
         with suppress(SqliteError):

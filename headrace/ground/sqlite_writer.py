@@ -1,14 +1,16 @@
 """The one thread that writes to a SQLite file: all that waits goes into one transaction, so that a commit is shared."""
 
+import asyncio
 import concurrent.futures
 import sqlite3
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from headrace.ground.sqlite_file import SqliteFile, patiently, translated
+from headrace.ground.sqlite_file import DiskFull, SqliteFile, patiently, translated
 from headrace.ground.sqlite_orders import Order, Orders, R, Work, tell
 from headrace.ground.telemetry import LOG
 
@@ -44,7 +46,8 @@ class SqliteWriter:
         self.path = path
         self._file = SqliteFile(path)
         self._synchronous = synchronous
-        self._is_full = False
+        self._waits_for_disk = False
+        self._lacks_room = False
         self._opened = opened
         self._chores: list[_Chore] = []
         self._connection: sqlite3.Connection | None = None
@@ -71,6 +74,10 @@ class SqliteWriter:
         gets its result. Raises SqliteError when the file cannot be written. A file that is locked is waited for.
         """
         return self._orders.run(work, is_durable=is_durable, unwanted=unwanted)  # no coroutine around it: it is hot
+
+    def begin(self, work: Work[R]) -> "asyncio.Future[R]":
+        """Run `work` in the next transaction, not durably; the running loop is told its end. Raises SqliteError."""
+        return self._orders.begin(work)
 
     def post(self, work: Work[object]) -> None:
         """Run `work` in the next transaction, and tell nobody."""
@@ -124,13 +131,13 @@ class SqliteWriter:
             connection = self._ready(is_durable=any(order.is_durable for order in orders))
         except BaseException as error:  # noqa: BLE001 - whoever ordered the work is told
             for order in orders:
-                order.error = translated(self.path, error)
+                order.error = self._told(error)
             return
         try:
             self._commit(connection, orders)
         except BaseException as error:  # noqa: BLE001 - whoever ordered the work is told
             if len(orders) == 1:
-                orders[0].error = translated(self.path, error)
+                orders[0].error = self._told(error)
             else:
                 for order in orders:
                     self._write([order])
@@ -140,7 +147,9 @@ class SqliteWriter:
         if self._connection is None:
             self._connection = self._open()
         self._file.check()
-        self._wait_for_disk(self._connection, is_full=is_durable and self._synchronous == "full")
+        self._wait_for_disk(self._connection, waits=is_durable and self._synchronous == "full")
+        if self._lacks_room:
+            self._make_room(self._connection)
         self._begin(self._connection)
         return self._connection
 
@@ -165,11 +174,22 @@ class SqliteWriter:
             raise
         return connection
 
-    def _wait_for_disk(self, connection: sqlite3.Connection, *, is_full: bool) -> None:
+    def _wait_for_disk(self, connection: sqlite3.Connection, *, waits: bool) -> None:
         """Set what the next commit waits for: it cannot be changed inside of a transaction."""
-        if is_full is not self._is_full:
-            connection.execute(f"PRAGMA synchronous = {'FULL' if is_full else 'NORMAL'}")
-            self._is_full = is_full
+        if waits is not self._waits_for_disk:
+            connection.execute(f"PRAGMA synchronous = {'FULL' if waits else 'NORMAL'}")
+            self._waits_for_disk = waits
+
+    def _make_room(self, connection: sqlite3.Connection) -> None:
+        """Move what SQLite's log holds into the file, so that the log's room is free again; it may all be there is."""
+        with suppress(sqlite3.OperationalError):  # the disk is full still
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._lacks_room = False
+
+    def _told(self, error: BaseException) -> BaseException:
+        told = translated(self.path, error)
+        self._lacks_room = self._lacks_room or isinstance(told, DiskFull)
+        return told
 
     def _begin(self, connection: sqlite3.Connection) -> None:
         """Begin to write; wait for other OS processes as long as they take, unless it is being closed."""

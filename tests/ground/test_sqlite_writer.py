@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from headrace.ground.sqlite_file import SqliteError
+from headrace.ground.sqlite_file import DiskFull, SqliteError
 from headrace.ground.sqlite_writer import SqliteWriter
+from tests.fakes.no_room import no_room
 
 
 def _table(connection: sqlite3.Connection) -> None:
@@ -188,6 +189,19 @@ async def test_a_full_disk_is_said_and_leaves_nothing_half_written(writer: Sqlit
         await writer.run(fill)
     assert await _adding(writer, 2) == 2
     assert _numbers(path) == [1, 2]
+
+
+@pytest.mark.asyncio
+async def test_after_a_full_disk_the_room_of_the_log_is_used_again(writer: SqliteWriter, path: Path) -> None:
+    for number in range(20):
+        await _adding(writer, number)
+    log = path.with_name(f"{path.name}-wal")
+    before = log.stat().st_size
+    with no_room(), pytest.raises(DiskFull, match="nothing is half written"):
+        await _adding(writer, 20)
+    await _adding(writer, 21)
+    assert log.stat().st_size < before / 5
+    assert _numbers(path) == [*range(20), 21]
 
 
 @pytest.mark.parametrize("lose", [_take_away, _replace], ids=["deleted", "replaced"])

@@ -102,21 +102,40 @@ def test_rows_that_a_full_disk_refuses_are_written_once_there_is_room(tmp_path: 
     assert sorted(rows) == list(range(20000))  # each once: what was refused was not half written
 
 
-def test_a_buffer_on_disk_that_a_full_disk_stops_keeps_what_it_had_taken_in(tmp_path: Path) -> None:
-    stages = f"""\
-  numbers: {{type: generate, count: 20000, buffer: {{kind: sqlite, path: "{tmp_path}/buffer.db"}}}}
-  lines: {{type: write_lines, subscribe_to: {{stage: numbers, max_demand: 100}}, path: "{tmp_path}/out"}}
+BUFFERED: Final = """\
+  numbers: {{type: generate, count: 20000, buffer: {{kind: sqlite, path: "{folder}/buffer.db"}}}}
+  lines: {{type: write_lines, subscribe_to: {{stage: numbers, max_demand: 100}}, path: "{folder}/out"}}
 """
-    told, logged = on_a_full_disk(tmp_path, stages, "never", 100_000)
-    assert not told["is_fine"]
-    assert "nothing is half written" in told["reason"], logged
-    assert told["lost"] == sum(count for stage in told["discarded"].values() for count in stage.values())
-    accepted = told["received"]["numbers.kept"] - sum(told["discarded"]["numbers.kept"].values())
-    written = {int(line) for line in (tmp_path / "out").read_text().splitlines()}
-    with sqlite3.connect(tmp_path / "buffer.db") as connection:
-        left = {int(event) for (event,) in connection.execute("select event from headrace_buffer")}
+
+
+def left_in_buffer(folder: Path) -> list[str]:
+    with sqlite3.connect(folder / "buffer.db") as connection:
+        left = [event for (event,) in connection.execute("select event from headrace_buffer order by id")]
     connection.close()
-    assert len(written | left) >= accepted
+    return left
+
+
+def test_a_buffer_on_disk_waits_for_a_full_disk_and_takes_each_event_once(tmp_path: Path) -> None:
+    told, logged = on_a_full_disk(tmp_path, BUFFERED.format(folder=tmp_path), "again", 100_000)
+    assert told["is_fine"], logged
+    assert told["refusals"] > 0
+    assert told["restarts"] == 0
+    assert [int(line) for line in (tmp_path / "out").read_text().splitlines()] == list(range(20000))
+    assert left_in_buffer(tmp_path) == []
+    assert len([line for line in logged if "is full (" in line]) == 1, logged
+    assert len([line for line in logged if "has room again after" in line]) == 1, logged
+
+
+def test_a_run_that_is_drained_on_a_full_disk_ends_in_time_and_says_what_was_not_kept(tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("\n".join(["1"] * 100 + ["2" * 200_000] + ["3"] * 100))  # no room, whatever leaves
+    stages = BUFFERED.format(folder=tmp_path).replace("generate, count: 20000", f'read_lines, path: "{tmp_path}/in"')
+    told, logged = on_a_full_disk(tmp_path, stages, "drain", 100_000)
+    assert not told["is_fine"]
+    assert told["restarts"] == 0
+    lost = sum(told["discarded"][name]["cancelled"] for name in ("numbers", "numbers.kept"))
+    assert told["lost"] == lost > 100
+    assert len(left_in_buffer(tmp_path)) + len((tmp_path / "out").read_text().splitlines()) >= 201 - lost
+    assert any("was not drained after 0.01 s: numbers.kept" in line for line in logged), logged
 
 
 class Down(Consumer[Any]):

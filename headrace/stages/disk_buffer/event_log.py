@@ -1,27 +1,29 @@
 """The file of a buffer on disk: events go in at its end, are read in order, and leave once they are through."""
 
 import asyncio
-import json
 import sqlite3
-from collections import deque
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
-from headrace.ground.sqlite_file import SqliteError
+from headrace.ground.sqlite_file import DiskFull, SqliteError
 from headrace.ground.sqlite_text import migrate, sql_text
 from headrace.ground.sqlite_writer import SqliteWriter
 from headrace.pipeline.stage.event_size import text_size
+from headrace.stages.disk_buffer.departures import PACKAGE, Departures, delete
 from headrace.stages.disk_buffer.errors import NewerBuffer
+from headrace.stages.disk_buffer.full_disk import FullDisk, Write
 
 WhenFull = Literal["block", "drop_newest", "drop_oldest", "error"]
 """What becomes of events for which there is no room."""
 
-PACKAGE: Final = "headrace.stages.disk_buffer"
 MIGRATIONS: Final = ("1_events",)
+
+ALL: Final = sys.maxsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,10 @@ class EventLog:
         self._door = asyncio.Lock()
         self._read: dict[int, int] = {}
         self._last = 0
-        self._over: list[int] = []
+        self._reading = asyncio.Lock()
+        self._at_once = ALL
+        self.disk = FullDisk(self.path)
+        self._departures = Departures(self.path, self.disk)
         self.changed: Callable[[], None] = lambda: None
         self.arrived = asyncio.Event()
         self.room_made = asyncio.Event()
@@ -79,6 +84,7 @@ class EventLog:
                     raise
                 self.events, self.size_bytes = totals
                 self._writer = writer
+                self._departures.open(writer)
             self._users += 1
 
     async def release(self) -> None:
@@ -99,13 +105,13 @@ class EventLog:
             self._let_file_go(self._writer).close()
 
     def _let_file_go(self, writer: SqliteWriter) -> SqliteWriter:
-        self._forget()
+        self._departures.close()
         self._writer = None
         return writer
 
-    def room(self, sizes: Sequence[int]) -> int:
-        """Return how many of so many events, the first ones, find room."""
-        events, size_bytes = self.events, self.size_bytes
+    def room(self, sizes: Sequence[int], fewer: int = 0, fewer_bytes: int = 0) -> int:
+        """Return how many of so many events, the first ones, find room, or would if it held `fewer` than it does."""
+        events, size_bytes = self.events - fewer, self.size_bytes - fewer_bytes
         for count, size in enumerate(sizes):
             is_over = events >= self.bounds.max_events or size_bytes + size > self.bounds.max_bytes
             if is_over and events:
@@ -113,10 +119,29 @@ class EventLog:
             events, size_bytes = events + 1, size_bytes + size
         return len(sizes)
 
-    async def append(self, texts: Sequence[str]) -> None:
-        """Put events at the end, durably. Raises SqliteError."""
+    async def append(self, texts: Sequence[str]) -> int:
+        """Put events at the end, durably, and return how many: the first ones alone, once the disk was full meanwhile.
+
+        A full disk is waited for; until then nothing has changed. Raises SqliteError.
+        """
         rows = [(text, text_size(text)) for text in texts]
-        await self._file.run(partial(_insert, rows))
+        return await self._patiently("append", lambda: self._append(rows))
+
+    async def _append(self, rows: Sequence[tuple[str, int]]) -> int:
+        part = rows[: self._at_once]
+        over = self._departures.left()  # in the same transaction: what they took is room that was given away already
+        came = partial(self._came, part, over)
+        try:
+            await self._file.run(partial(_exchange, over, part), unwanted=came)
+        except DiskFull:
+            self._at_once = max(1, len(part) // 2)
+            raise
+        self._at_once = ALL
+        came()
+        return len(part)
+
+    def _came(self, rows: Sequence[tuple[str, int]], over: Sequence[int], _: None = None) -> None:
+        self._departures.gone(over)
         self.events += len(rows)
         self.size_bytes += sum(size for _, size in rows)
         self.changed()
@@ -124,42 +149,54 @@ class EventLog:
 
     async def take(self, count: int) -> list[Entry]:
         """Return at most `count` events that were not read by this run yet, oldest first. Raises SqliteError."""
-        self.arrived.clear()
-        entries = await self._file.run(partial(_after, self._last, count), is_durable=False)
-        for entry in entries:
-            self._read[entry.id] = entry.size
-            self._last = entry.id
-        return entries
+        async with self._reading:
+            self.arrived.clear()
+            entries = await self._file.run(partial(_after, self._last, count), is_durable=False)
+            for entry in entries:
+                self._read[entry.id] = entry.size
+                self._last = entry.id
+            return entries
 
     async def drop_oldest(self, sizes: Sequence[int]) -> int:
-        """Delete as many of those that nobody has read as make room for events of those sizes; return how many."""
-        dropped: list[Entry] = []
-        waiting = deque(await self._file.run(partial(_after, self._last, self.bounds.max_events), is_durable=False))
-        while waiting and self.room(sizes) < len(sizes):
-            entry = waiting.popleft()
-            dropped.append(entry)
-            self.events -= 1
-            self.size_bytes -= entry.size
-        await self._file.run(partial(_delete, [entry.id for entry in dropped]), is_durable=False)
-        return len(dropped)
+        """Delete as many of those that nobody has read as make room for events of those sizes; return how many.
+
+        A full disk is waited for. Raises SqliteError.
+        """
+        return await self._patiently("drop", lambda: self._drop_oldest(sizes))
+
+    async def _drop_oldest(self, sizes: Sequence[int]) -> int:
+        async with self._reading:  # what is about to be dropped is not read meanwhile
+            waiting = await self._file.run(partial(_after, self._last, self.bounds.max_events), is_durable=False)
+            dropped: list[Entry] = []
+            freed = 0
+            while len(dropped) < len(waiting) and self.room(sizes, len(dropped), freed) < len(sizes):
+                freed += waiting[len(dropped)].size
+                dropped.append(waiting[len(dropped)])
+            await self._file.run(partial(delete, [entry.id for entry in dropped]), is_durable=False)
+            self.events -= len(dropped)
+            self.size_bytes -= freed
+            return len(dropped)
+
+    async def _patiently(self, kind: Write, write: Callable[[], Awaitable[int]]) -> int:
+        while True:
+            try:
+                done = await write()
+            except DiskFull as error:
+                await asyncio.sleep(self.disk.refused(kind, error))
+            else:
+                self.disk.took(kind)
+                return done
 
     def done(self, number: int) -> None:
-        """Take note that an event is through: it leaves the file soon."""
+        """Take note that an event is through: it leaves the file soon, on a full disk once there is room."""
         size = self._read.pop(number, None)
         if size is None:
             return
         self.events -= 1
         self.size_bytes -= size
-        if not self._over:
-            asyncio.get_running_loop().call_soon(self._forget)
-        self._over.append(number)
+        self._departures.add(number)
         self.changed()
         self.room_made.set()
-
-    def _forget(self) -> None:
-        over, self._over = self._over, []
-        if self._writer is not None and over:
-            self._writer.post(partial(_delete, over))
 
     @property
     def _file(self) -> SqliteWriter:
@@ -173,16 +210,14 @@ class EventLog:
             raise NewerBuffer(self.path, newer, len(MIGRATIONS))
 
 
-def _insert(rows: Sequence[tuple[str, int]], connection: sqlite3.Connection) -> None:
+def _exchange(over: Sequence[int], rows: Sequence[tuple[str, int]], connection: sqlite3.Connection) -> None:
+    if over:
+        delete(over, connection)
     connection.executemany(sql_text(PACKAGE, "insert"), rows)
 
 
 def _after(last: int, count: int, connection: sqlite3.Connection) -> list[Entry]:
     return [Entry(*row) for row in connection.execute(sql_text(PACKAGE, "after"), (last, count))]
-
-
-def _delete(ids: Sequence[int], connection: sqlite3.Connection) -> None:
-    connection.execute(sql_text(PACKAGE, "delete"), (json.dumps(ids),))
 
 
 def _totals(connection: sqlite3.Connection) -> tuple[int, int]:

@@ -15,9 +15,10 @@ from headrace.stages.disk_buffer.event_log import EventLog, WhenFull
 
 
 class KeepEvents(Consumer[object]):
-    """Writes each batch in one transaction; an event is done once the disk has it.
+    """Writes each batch in as few transactions as there is room for; an event is done once the disk has it.
 
-    An event that is no JSON fails alone. A file that cannot be written is a crash.
+    An event that is no JSON fails alone. A full disk is waited for, whatever `when_full` says, until the stage is
+    stopped; a file that cannot be written for another reason is a crash.
     """
 
     known_discards: ClassVar[tuple[str, ...]] = ("overflow",)
@@ -51,8 +52,7 @@ class KeepEvents(Consumer[object]):
             sizes = [text_size(text) for text in texts[at:]]
             room = self._log.room(sizes)
             if room:
-                await self._log.append(texts[at : at + room])
-                at += room
+                at += await self._log.append(texts[at : at + room])
             elif self._when_full == "block":
                 self._log.room_made.clear()
                 await self._log.room_made.wait()

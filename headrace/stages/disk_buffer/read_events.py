@@ -17,6 +17,11 @@ READ_EVENTS: Final = 500
 
 EVENTS: Final = FamilySpec("gauge", "disk_buffer_events", "Events in a source's buffer on disk.")
 BYTES: Final = FamilySpec("gauge", "disk_buffer_bytes", "What the events take in a source's buffer on disk.")
+REFUSED: Final = FamilySpec(
+    "counter",
+    "disk_buffer_write_failures_total",
+    "Writes to a source's buffer that a full disk refused; each is tried again.",
+)
 
 
 class ReadEvents(Producer[Message[object]]):
@@ -35,6 +40,7 @@ class ReadEvents(Producer[Message[object]]):
         self._is_open = True
         self._log.changed = self._measure
         self._gauges = [self.metrics.declare(EVENTS), self.metrics.declare(BYTES)]
+        self._log.disk.counted = partial(self.metrics.declare(REFUSED).add, ())
         self._measure()
 
     def _measure(self) -> None:
