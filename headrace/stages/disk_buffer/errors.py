@@ -16,6 +16,17 @@ class NewerBuffer(StageError):
         )
 
 
+class BufferInUse(StageError):
+    """Another run has the file; `holder` says which."""
+
+    def __init__(self, path: Path, holder: str) -> None:
+        self.path = path
+        self.holder = holder
+        super().__init__(
+            f"the buffer {str(path)!r} is in use by {holder}: end that one first, or name another file in `path`"
+        )
+
+
 class NotKeepable(StageError):
     """An event is no JSON, so that a buffer on disk cannot keep it."""
 

@@ -10,12 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
+from headrace.ground.file_lock import FileLock
 from headrace.ground.sqlite_file import DiskFull, SqliteError
 from headrace.ground.sqlite_text import migrate, sql_text
 from headrace.ground.sqlite_writer import SqliteWriter
 from headrace.pipeline.stage.event_size import text_size
 from headrace.stages.disk_buffer.departures import PACKAGE, Departures, delete
-from headrace.stages.disk_buffer.errors import NewerBuffer
+from headrace.stages.disk_buffer.errors import BufferInUse, NewerBuffer
 from headrace.stages.disk_buffer.full_disk import FullDisk, Write
 
 WhenFull = Literal["block", "drop_newest", "drop_oldest", "error"]
@@ -57,6 +58,7 @@ class EventLog:
         self.size_bytes = 0
         self.is_complete = False
         self._writer: SqliteWriter | None = None
+        self._lock = FileLock(self.path)
         self._users = 0
         self._door = asyncio.Lock()
         self._read: dict[int, int] = {}
@@ -70,29 +72,44 @@ class EventLog:
         self.room_made = asyncio.Event()
 
     async def open(self) -> None:
-        """Open the file, which is made if need be. Raises SqliteError or NewerBuffer."""
+        """Open the file, which is made if need be. Raises BufferInUse, SqliteError or NewerBuffer."""
         async with self._door:
             if self._writer is None:
-                with suppress(OSError):  # SQLite itself says best what is wrong with a folder
-                    self.path.parent.mkdir(parents=True, exist_ok=True)
-                writer = SqliteWriter(self.path, opened=self._prepare)
+                self._take_file()
                 try:
-                    await writer.start()
-                    totals = await writer.run(_totals, is_durable=False)
+                    self._writer = await self._opened()
                 except BaseException:
-                    await writer.aclose()
+                    self._lock.release()
                     raise
-                self.events, self.size_bytes = totals
-                self._writer = writer
-                self._departures.open(writer)
+                self._departures.open(self._writer)
             self._users += 1
+
+    def _take_file(self) -> None:
+        with suppress(OSError):  # SQLite itself says best what is wrong with the folder
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            holder = self._lock.take()
+            if holder is not None:
+                raise BufferInUse(self.path, holder)
+
+    async def _opened(self) -> SqliteWriter:
+        writer = SqliteWriter(self.path, opened=self._prepare)
+        try:
+            await writer.start()
+            self.events, self.size_bytes = await writer.run(_totals, is_durable=False)
+        except BaseException:
+            await writer.aclose()
+            raise
+        return writer
 
     async def release(self) -> None:
         """Let go of the file; it is closed by the last one who does, once all is written."""
         async with self._door:
             self._users -= 1
             if not self._users and self._writer is not None:
-                await self._let_file_go(self._writer).aclose()
+                try:
+                    await self._let_file_go(self._writer).aclose()
+                finally:
+                    self._lock.release()
 
     def hold(self) -> None:
         """Keep the file open for an event that was read until `let_go`, also where both stages have ended."""
@@ -103,6 +120,7 @@ class EventLog:
         self._users -= 1
         if not self._users and self._writer is not None:
             self._let_file_go(self._writer).close()
+            self._lock.release()
 
     def _let_file_go(self, writer: SqliteWriter) -> SqliteWriter:
         self._departures.close()

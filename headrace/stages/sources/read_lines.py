@@ -126,7 +126,7 @@ class ReadLines(Producer[object]):
         if self._ahead is not None:
             self._ahead.cancel()
         if self._progress is not None:
-            self._progress.close()
+            self._progress.close(is_crash=isinstance(reason, BaseException))
         self._thread.close(self._reader.close)
 
     async def _read_on(self, events: list[object], missing: int) -> list[object]:

@@ -17,9 +17,12 @@ from headrace.config.files import load_text
 from headrace.config.findings import ConfigError
 from headrace.config.guarantees import guarantees
 from headrace.config.pipeline import Pipeline
+from headrace.ground.errors import StartFailed
+from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.topology.topology import Topology
+from headrace.stages.disk_buffer.errors import BufferInUse
 from headrace.stages.disk_buffer.event_log import EventLog, LogBounds
 from headrace.stages.disk_buffer.keep_events import KeepEvents
 from headrace.stages.disk_buffer.read_events import ReadEvents
@@ -84,11 +87,11 @@ async def test_a_buffer_that_is_full_holds_its_source_up(tmp_path: Path) -> None
 class Box:
     """A door, a buffer on disk of three events, and a sink that can be held."""
 
-    def __init__(self, folder: Path, when_full: Any) -> None:
+    def __init__(self, folder: Path, when_full: Any, keeps: type[KeepEvents] = KeepEvents) -> None:
         self.log = EventLog(folder / "buffer.db", LogBounds(3, 1_000_000))
         self.topology, self.sink = Topology(), Kept()
         self.topology.add("door", Inbox)
-        self.topology.add("door.kept", lambda: KeepEvents(self.log, when_full), subscribe_to="door")
+        self.topology.add("door.kept", lambda: keeps(self.log, when_full), subscribe_to="door")
         held = StageSettings(demand="accumulate")
         self.topology.add("door.buffer", lambda: ReadEvents(self.log), settings=held)
         self.topology.add("sink", lambda: self.sink, subscribe_to="door.buffer")
@@ -159,6 +162,13 @@ def test_a_killed_run_loses_nothing_that_was_taken_in(tmp_path: Path) -> None:
         assert told.readline() == "up\n"
         while not (tmp_path / "out").exists() or (tmp_path / "out").stat().st_size < 10_000:
             assert child.poll() is None
+        (tmp_path / "second.yaml").write_text(config(tmp_path, 0))
+        refused = subprocess.run(
+            [sys.executable, "-P", "-m", "headrace", "run", str(tmp_path / "second.yaml")],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert refused.returncode == 1
+        assert f"is in use by another run (process {child.pid}): end that one first, or name another" in refused.stderr
         child.send_signal(signal.SIGKILL)
         child.wait(30)
     before = set(numbers_of(tmp_path / "out"))
@@ -169,6 +179,72 @@ def test_a_killed_run_loses_nothing_that_was_taken_in(tmp_path: Path) -> None:
     outcome, _ = asyncio.run(run(file.read_text()))
     assert outcome.is_fine
     assert set(numbers_of(tmp_path / "out")) == set(range(most + 1))
+
+
+@pytest.mark.asyncio
+async def test_a_second_run_at_the_same_file_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
+    first, second = Box(tmp_path, "block"), Box(tmp_path, "block")
+    await first.fill(3)
+    await until(lambda: first.log.events == 3)
+    with pytest.raises(StartFailed, match="is in use by another stage or run of this OS process: end that one"):
+        await second.topology.start()
+    assert await first.rest(3) == [0, 1, 2]
+    third = Box(tmp_path, "block")
+    await third.fill(1)
+    assert await third.rest(1) == [0]
+    assert not first.log.path.with_name("buffer.db.lock").exists()
+
+
+class Stumbles(KeepEvents):
+    """Crashes once, before it keeps anything."""
+
+    has_stumbled = False
+
+    async def handle_events(self, events: list[object]) -> None:
+        if not Stumbles.has_stumbled:
+            Stumbles.has_stumbled = True
+            raise RuntimeError
+        await super().handle_events(events)
+
+
+@pytest.mark.asyncio
+async def test_a_stage_that_crashes_does_not_lock_itself_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Stumbles, "has_stumbled", False)
+    box = Box(tmp_path, "block", Stumbles)
+    await box.fill(2)
+    await until(lambda: box.kept().restarts == 1)
+    await box.topology.stage("door").emit([3])
+    assert await box.rest(1) == [3]
+
+
+class Waits(Consumer[object]):
+    """Handles nothing before its gate is opened."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+
+    async def handle_events(self, events: list[object]) -> None:
+        await self.gate.wait()
+
+
+@pytest.mark.asyncio
+async def test_no_other_run_has_the_file_before_the_last_event_is_through(tmp_path: Path) -> None:
+    log, sink = EventLog(tmp_path / "buffer.db", LogBounds(10, 1000)), Waits()
+    topology = Topology()
+    topology.add("door", Inbox)
+    topology.add("door.kept", lambda: KeepEvents(log, "block"), subscribe_to="door")
+    topology.add("door.buffer", lambda: ReadEvents(log), subscribe_to=())
+    topology.add("sink", lambda: sink, subscribe_to="door.buffer")
+    await topology.start()
+    await topology.stage("door").emit([1, 2])
+    await until(lambda: topology.snapshot().stages[3].in_flight_events == 2)
+    draining = asyncio.ensure_future(topology.drain())
+    await until(lambda: [stage.state for stage in topology.snapshot().stages[:3]] == ["completed"] * 3)
+    with pytest.raises(BufferInUse):
+        await EventLog(log.path, log.bounds).open()
+    sink.gate.set()
+    assert (await draining).is_fine
+    assert await left_in(log.path) == set()
 
 
 def numbers_of(path: Path) -> list[int]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +85,10 @@ class Followed:
             file.writelines(f"{number}\n" for number in range(self.written, self.written + count))
         self.written += count
 
-    async def run(self, sink: Keeps, is_over: Callable[[], bool]) -> RunOutcome:
+    async def run(self, sink: Keeps, is_over: Callable[[], bool], source: type[ReadLines] = ReadLines) -> RunOutcome:
         options = {"path": str(self.path), "decode": "json", "follow": True, "checkpoint": str(self.at)}
-        topology = Topology()
-        topology.add("source", lambda: ReadLines(ReadLinesOptions.model_validate(options)))
+        self.topology = topology = Topology()
+        topology.add("source", lambda: source(ReadLinesOptions.model_validate(options)))
         topology.add("sink", lambda: sink, subscribe_to="source")
         await topology.start()
         await until(is_over)
@@ -213,6 +213,80 @@ async def test_a_checkpoint_that_cannot_be_written_refuses_the_start(followed: F
     followed.at = followed.path / "below"
     with pytest.raises(StartFailed, match="checkpoint"):
         await followed.run(Keeps(), lambda: True)
+
+
+@pytest.mark.asyncio
+async def test_a_second_run_at_the_same_checkpoint_is_refused_until_the_first_has_ended(followed: Followed) -> None:
+    followed.write(3)
+    sink = Keeps()
+
+    async def try_beside() -> None:
+        await until(lambda: len(sink.seen) == 3)
+        with pytest.raises(StartFailed, match="at is in use by another stage or run of this OS process: end that one"):
+            await followed.run(Keeps(), lambda: True)
+        followed.write(1)
+
+    trying = asyncio.ensure_future(try_beside())
+    await followed.run(sink, lambda: len(sink.seen) == 4)
+    await trying
+    assert sorted(file.name for file in followed.at.parent.iterdir()) == ["at", "log"]
+    followed.write(1)
+    assert await followed.seen(1) == [4]
+
+
+class Stumbles(ReadLines):
+    """Crashes once, when it has read something."""
+
+    has_stumbled = False
+
+    def handle_demand(self, demand: int) -> list[object] | Awaitable[list[object]]:
+        if self._events and not Stumbles.has_stumbled:
+            Stumbles.has_stumbled = True
+            raise RuntimeError
+        return super().handle_demand(demand)
+
+
+@pytest.mark.asyncio
+async def test_a_source_that_crashes_does_not_lock_itself_out(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stumbles, "has_stumbled", False)
+    followed.write(5000)
+    sink = Keeps()
+    await followed.run(sink, lambda: len(set(sink.seen)) == 5000, Stumbles)
+    assert Stumbles.has_stumbled
+    assert followed.offset == followed.path.stat().st_size
+
+
+class Waits(Keeps):
+    """Handles nothing before its gate is opened."""
+
+    per_event = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.has_some = False
+
+    async def handle_events(self, events: list[Any]) -> None:  # type: ignore[override] # a stage's may be either
+        self.has_some = True
+        await self.gate.wait()
+
+
+@pytest.mark.asyncio
+async def test_no_other_run_has_the_checkpoint_before_the_last_line_is_through(followed: Followed) -> None:
+    followed.write(3)
+    sink = Waits()
+    running = asyncio.ensure_future(followed.run(sink, lambda: sink.has_some))
+    await until(lambda: sink.has_some)
+    first = followed.topology
+    await until(lambda: first.snapshot().stages[0].state == "completed")
+    with pytest.raises(StartFailed, match="is in use"):
+        await followed.run(Keeps(), lambda: True)
+    sink.gate.set()
+    assert (await running).is_fine
+    assert followed.offset == followed.path.stat().st_size
+    assert (await followed.run(Keeps(), lambda: True)).is_fine
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,76 @@
+"""A lock on a file that only one may use at a time: whoever comes second hears who has it."""
+
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from headrace.ground.telemetry import LOG
+
+
+class FileLock:
+    """Held by one holder at a time, of all in the OS processes of a machine; when one is killed it is free.
+
+    It is a file of its own, beside the one that it stands for: SQLite loses its locks where somebody else in the OS
+    process closes its file. The holder removes it; one that a killed holder left behind does no harm.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = Path(f"{os.path.realpath(path)}.lock")
+        self._file = -1
+
+    def take(self) -> str | None:
+        """Take it and return None, or return who has it.
+
+        Raises OSError where its folder is not there, or may not be written. Where there are no locks, that is said.
+        """
+        while True:
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                _lock(file, self._path)
+                if self._is_there(file):
+                    self._sign(file)
+                    self._file, file = file, -1
+                    return None
+            except BlockingIOError:
+                return _holder(os.pread(file, 20, 0))
+            finally:
+                if file >= 0:
+                    os.close(file)
+
+    def release(self) -> None:
+        """Let go of it, if it is held."""
+        file, self._file = self._file, -1
+        if file >= 0:
+            if self._is_there(file):
+                with suppress(OSError):
+                    self._path.unlink()
+            os.close(file)
+
+    def _is_there(self, file: int) -> bool:
+        """Tell whether it is still this file: whoever let go of it since it was opened has removed it."""
+        try:
+            return os.path.samestat(self._path.stat(), os.fstat(file))
+        except OSError:
+            return False
+
+    def _sign(self, file: int) -> None:
+        with suppress(OSError):  # the disk is full: who is refused does not hear the number then
+            os.ftruncate(file, 0)
+            os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+
+
+def _lock(file: int, path: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError as error:  # a network's file system may have none
+        LOG.warning("%s cannot be locked (%s): see to it that no other run uses that file", path, error.strerror)
+
+
+def _holder(told: bytes) -> str:
+    number = told.strip().decode(errors="replace")
+    if number == str(os.getpid()):
+        return "another stage or run of this OS process"
+    return f"another run (process {number})" if number.isdecimal() else "another run"
