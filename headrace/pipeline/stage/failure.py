@@ -38,13 +38,16 @@ Wait = Callable[[float], Awaitable[None]]
 
 @dataclass(slots=True)
 class Failure:
-    """How one stage takes failures. `errors` passes described events to the `errors` output, and waits for room."""
+    """How one stage takes failures.
+
+    `errors` passes described events to the `errors` output, as there is room, and returns how many went.
+    """
 
     retry: Retry | None = None
     timeout_seconds: float | None = None
     most_deliveries: int = 3
     set_aside: SetAside | None = None
-    errors: Callable[[list[object]], Awaitable[None]] | None = None
+    errors: Callable[[Sequence[object]], Awaitable[int]] | None = None
     chance: Callable[[], float] = field(default=random.random)
 
     @property

@@ -1,11 +1,10 @@
 """Gives up events that have failed for good: to the `errors` output, to the dead letters, or to nobody."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headrace.ground.errors import NoProcess
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
-from headrace.pipeline.acknowledgement.message import Message, settle
+from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.failure import FailedEvent, Failure
 
@@ -26,14 +25,18 @@ def given_up(stage: str, event: object, error: BaseException, attempt: int) -> G
 
 
 async def give_up(many: Sequence[GivenUp], failure: Failure, counts: StageCounts) -> Outcome:
-    """Do with events that failed for good what `failure` says; return how each of them ends.
+    """Do with events that failed for good what `failure` says; return how they end, the worst of them.
 
-    What goes to the `errors` output is claimed: it is done, as far as this stage goes. What no store takes has failed.
+    What goes to the `errors` output is claimed: it is done, as far as this stage goes. Where that ends meanwhile the
+    rest is set aside. What no store takes has failed.
     """
     errors = [one.failed.error for one in many]
-    if failure.errors is not None and await _passed_on(many, failure.errors):
-        counts.pass_on(errors)
-        return Outcome.DONE
+    if failure.errors is not None:
+        gone = await failure.errors([_described(one) for one in many])
+        counts.pass_on(errors[:gone])
+        many, errors = many[gone:], errors[gone:]
+        if not many:
+            return Outcome.DONE
     if failure.set_aside is not None:
         try:
             await failure.set_aside([one.failed for one in many])
@@ -47,25 +50,7 @@ async def give_up(many: Sequence[GivenUp], failure: Failure, counts: StageCounts
     return Outcome.FAILED
 
 
-async def _passed_on(many: Sequence[GivenUp], errors: Callable[[list[object]], Awaitable[None]]) -> bool:
-    """Pass events to the errors output once there is room; return whether it still takes any.
-
-    Cancelled, it has taken none of them.
-    """
-    try:
-        await errors([_described(one) for one in many])
-    except BaseException as error:
-        settle((one.event for one in many), Outcome.DONE)  # what was claimed for the output
-        if not isinstance(error, NoProcess):
-            raise
-        return False
-    return True
-
-
 def _described(one: GivenUp) -> object:
-    """Return what the `errors` output emits; of a message it is derived, and claimed."""
+    """Return what the `errors` output emits; of a message it is derived."""
     described = one.failed.described()
-    if not isinstance(one.event, Message):
-        return described
-    one.event.acknowledgement.add(1)
-    return one.event.derive(described)
+    return one.event.derive(described) if isinstance(one.event, Message) else described

@@ -16,6 +16,7 @@ from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from headrace.pipeline.stage.failure import SetAside
 from headrace.pipeline.stage.producer_consumer_process import ProducerConsumerProcess
 from headrace.pipeline.stage.producer_process import ProducerProcess
+from headrace.pipeline.stage.side_outputs import put_aside
 from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo, Subscription
 from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
 from headrace.pipeline.stage.taking_process import TakingProcess
@@ -103,7 +104,7 @@ class Run:
         giving = taking(self.processes[stage])
         output.outlet.is_acknowledged = giving.inlet.is_acknowledged
         if name == ERRORS:
-            giving.failure = replace(giving.failure, errors=output.entrance.put)
+            giving.failure = replace(giving.failure, errors=partial(put_aside, output))
         elif isinstance(giving, ProducerConsumerProcess):
             giving.side_outputs.join(name, output)
         self.sides[output.name] = Side(giving, output)

@@ -1,0 +1,48 @@
+"""Events that are given up: each goes to the errors output, to the dead letters, or to nobody, and never to two."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
+from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.stage.counts import StageCounts
+from headrace.pipeline.stage.failure import Failure
+from headrace.pipeline.stage.giving_up import give_up, given_up
+from tests.fakes.failing_stages import Aside
+
+
+@given(count=st.integers(1, 9), room=st.integers(0, 9), is_kept=st.booleans())
+def test_what_an_output_takes_no_more_is_set_aside(count: int, room: int, *, is_kept: bool) -> None:
+    gone: list[object] = []
+
+    async def errors(described: Sequence[object]) -> int:
+        gone.extend(described[:room])
+        return min(room, len(described))
+
+    aside, counts = Aside(), StageCounts("stage")
+    messages = [Message(number, acknowledgement=Acknowledgement(lambda _: None)) for number in range(count)]
+    many = [given_up("stage", message, ValueError(), 1) for message in messages]
+    failure = Failure(set_aside=aside if is_kept else None, errors=errors)
+    outcome = asyncio.run(give_up(many, failure, counts))
+    left = list(range(room, count))
+    assert [one.data["event"] for one in gone if isinstance(one, Message)] == list(range(min(room, count)))
+    assert [one.data for one in aside.kept] == (left if is_kept else [])
+    rest = Outcome.SET_ASIDE if is_kept else Outcome.FAILED
+    assert outcome is (rest if left else Outcome.DONE)
+    fates = {"errors_output": min(room, count), "dead_lettered" if is_kept else "error": len(left)}
+    assert {reason: number for reason, number in counts.discarded.items() if number} == {
+        reason: number for reason, number in fates.items() if number
+    }
+
+
+@pytest.mark.parametrize("where", ["errors", "set_aside"])
+def test_a_failure_that_is_kept_somewhere_is_not_plain(where: str) -> None:
+    async def take(_: Sequence[object]) -> int:
+        return 0
+
+    assert Failure().is_plain
+    assert not Failure(**{where: take}).is_plain  # type: ignore[arg-type] # either of the two
