@@ -10,7 +10,7 @@ from headrace.config.keys import Keys
 from headrace.config.nodes import Found, child
 from headrace.config.source import Span
 from headrace.pipeline.demand.buffer import Keep
-from headrace.stages.disk_buffer.event_log import LogBounds, WhenFull
+from headrace.stages.disk_buffer.bounds import LogBounds, WhenFull
 from headrace.stages.options import CountField, SizeField, refused
 
 DISK_EVENTS: Final = 10_000_000

@@ -29,7 +29,7 @@ from headrace.config.validation import Subject, validate
 from headrace.config.variables import Surroundings
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.stage import Stage
-from headrace.pipeline.topology.side_outputs import side_names
+from headrace.pipeline.topology.output_names import side_names
 
 COMMON_KEYS: Final = keys_of(StageKeys)
 DEFAULT_NAME: Final = "pipeline"

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from headrace.config.config import ConfiguredStage
-from headrace.config.disk_buffers import has_disk_buffer, read_name
 from headrace.ground.expressions import Expression
 from headrace.pipeline.dispatchers.hashing import stable_hash
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
@@ -19,15 +17,6 @@ class Split(ProducerConsumer[object, object]):
     def handle_events(self, events: list[object]) -> list[object]:
         """Return them as they are."""
         return events
-
-
-def copy_names(stage: ConfiguredStage) -> list[str]:
-    """Return which stages emit what a stage of the config does: itself, its copies, or what reads its buffer."""
-    if has_disk_buffer(stage):
-        return [read_name(stage.name)]
-    if stage.keys.partition_by is None:
-        return [stage.name]
-    return [f"{stage.name}.{number}" for number in range(1, stage.keys.concurrency + 1)]
 
 
 def split_settings(by: Expression, count: int) -> StageSettings:

@@ -5,9 +5,9 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from headrace.config.keys import Keys
-from headrace.pipeline.acknowledgement.dead_letters import LEAST_SIZE_BYTES, DeadLetters, LetterBounds
 from headrace.pipeline.acknowledgement.errors import BadDeadLetters
-from headrace.pipeline.acknowledgement.sqlite.url import dead_letters_of
+from headrace.pipeline.acknowledgement.letter_bounds import LEAST_SIZE_BYTES, LetterBounds
+from headrace.pipeline.acknowledgement.sqlite.location import path_of
 from headrace.stages.options import CountField, DurationField, SizeField, refused
 
 _BOUNDS: Final = LetterBounds()
@@ -16,7 +16,7 @@ _BOUNDS: Final = LetterBounds()
 def _store(url: str) -> str:
     """Refuse a URL of no store; nothing is opened."""
     try:
-        dead_letters_of(url)
+        path_of(url)
     except BadDeadLetters as error:
         refusal = refused("bad_value", error.why, is_predicate=True)
     else:
@@ -58,8 +58,3 @@ DeadLettersField = Annotated[
     DeadLettersKeys | None, BeforeValidator(_long_form, json_schema_input_type=str | DeadLettersKeys)
 ]
 """The value of the key, short or long; None for `off`."""
-
-
-def build_dead_letters(keys: DeadLettersKeys) -> DeadLetters:
-    """Return the store, not open yet."""
-    return dead_letters_of(keys.store, LetterBounds(keys.max_age, keys.max_size, keys.max_events))

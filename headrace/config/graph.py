@@ -9,7 +9,7 @@ from headrace.config.nodes import Found, ListNode, ScalarNode, child
 from headrace.config.sentences import close, missing_key
 from headrace.config.source import Span
 from headrace.pipeline.topology.graph import KIND_WORDS, Kind, find_circle
-from headrace.pipeline.topology.side_outputs import ERRORS
+from headrace.pipeline.topology.output_names import ERRORS
 
 Placed = tuple[Span, Fault]
 

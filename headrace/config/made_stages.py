@@ -4,12 +4,12 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from headrace.config.config import ConfiguredStage
-from headrace.config.copies import copy_names
 from headrace.config.disk_buffers import has_disk_buffer, keep_name
+from headrace.config.emitters import copy_names
 from headrace.config.findings import Fault
 from headrace.config.nodes import Found, child
 from headrace.config.source import Span
-from headrace.pipeline.topology.side_outputs import output_name
+from headrace.pipeline.topology.output_names import output_name
 
 
 def made_faults(stages: Sequence[ConfiguredStage], places: Mapping[str, Found]) -> Iterator[tuple[Span, Fault]]:

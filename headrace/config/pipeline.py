@@ -7,7 +7,7 @@ from typing import Self
 
 from headrace.config.build import build
 from headrace.config.config import Config
-from headrace.config.dead_letters import build_dead_letters
+from headrace.config.dead_letters_build import build_dead_letters
 from headrace.config.files import load_file, load_text
 from headrace.config.jobs_build import build_jobs
 from headrace.config.jobs_run import JobsRun

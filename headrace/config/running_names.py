@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from headrace.config.config import ConfiguredStage
-from headrace.config.copies import copy_names
 from headrace.config.disk_buffers import has_disk_buffer, keep_name
-from headrace.pipeline.topology.side_outputs import output_name
+from headrace.config.emitters import copy_names
+from headrace.pipeline.topology.output_names import output_name
 
 
 def running_names(stages: Sequence[ConfiguredStage]) -> frozenset[str]:

@@ -6,12 +6,13 @@ import pytest
 
 from headrace.config.catalogue import Catalogue
 from headrace.config.config import Config
-from headrace.config.dead_letters import build_dead_letters
+from headrace.config.dead_letters_build import build_dead_letters
 from headrace.config.files import load_text
 from headrace.config.findings import ConfigError
 from headrace.config.pipeline import Pipeline
 from headrace.config.schema import schema
-from headrace.pipeline.acknowledgement.dead_letters import LetterBounds, LetterFilter
+from headrace.pipeline.acknowledgement.dead_letters import LetterFilter
+from headrace.pipeline.acknowledgement.letter_bounds import LetterBounds
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
 from headrace.pipeline.acknowledgement.sqlite.url import dead_letters_of
 

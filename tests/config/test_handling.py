@@ -12,7 +12,7 @@ from headrace.config.findings import ConfigError, Finding
 from headrace.config.pipeline import Pipeline
 from headrace.config.schema import schema
 from headrace.pipeline.acknowledgement.retry import Retry
-from headrace.pipeline.stage.elsewhere import Concurrency
+from headrace.pipeline.stage.concurrency import Concurrency
 from tests.fakes.config_stages import catalogue
 from tests.fakes.flaky_functions import TRIES
 

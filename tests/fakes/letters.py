@@ -8,7 +8,8 @@ from typing import Final
 import pytest
 
 from headrace.pipeline.acknowledgement.dead_letter import NewLetter, Replay
-from headrace.pipeline.acknowledgement.dead_letters import LetterBounds, LetterFilter, Settled
+from headrace.pipeline.acknowledgement.dead_letters import LetterFilter, Settled
+from headrace.pipeline.acknowledgement.letter_bounds import LetterBounds
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
 
 NOON: Final = datetime(2020, 1, 1, 12, tzinfo=UTC)

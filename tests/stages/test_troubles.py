@@ -17,8 +17,8 @@ import pytest
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.retry import Retry
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.pipeline.stage.elsewhere import Concurrency
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings

@@ -11,8 +11,9 @@ from headrace.config.running_names import running_names
 from headrace.console.cli.foreign_file import LETTERS, is_foreign
 from headrace.console.cli.job_target import CommandFailed, UsageError
 from headrace.ground.errors import HeadraceError
-from headrace.pipeline.acknowledgement.dead_letters import UNBOUNDED, DeadLetters
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetters
 from headrace.pipeline.acknowledgement.errors import BadDeadLetters
+from headrace.pipeline.acknowledgement.letter_bounds import UNBOUNDED
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
 from headrace.pipeline.acknowledgement.sqlite.url import dead_letters_of
 

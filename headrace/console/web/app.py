@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from headrace import __version__
-from headrace.config.copies import copy_names
+from headrace.config.emitters import copy_names
 from headrace.config.jobs_build import registries_of
 from headrace.config.model import ListenKeys
 from headrace.config.pipeline import Pipeline

@@ -1,4 +1,4 @@
-"""What a store of dead letters promises, and within which bounds it keeps them."""
+"""What a store of dead letters promises."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,27 +7,11 @@ from typing import Final, Literal, Protocol
 
 from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, NewLetter, Replay
 
-LEAST_SIZE_BYTES: Final = 64 * 1024
-"""A smaller bound would keep nothing worth the name."""
-
 PIECE: Final = 500
 """Letters that are changed in one transaction, so that no event that fails waits for all of them."""
 
 DropReason = Literal["age", "count", "size"]
 """Which bound a letter was dropped for."""
-
-
-@dataclass(frozen=True, slots=True)
-class LetterBounds:
-    """How much is kept: what is older goes, and the oldest go first when there are too many or they are too large."""
-
-    max_age_seconds: float = 30 * 86_400.0
-    max_size_bytes: int = 100 * 1024 * 1024
-    max_events: int = 1_000_000
-
-
-UNBOUNDED: Final = LetterBounds(100 * 366 * 86_400.0, 2**62, 2**62)
-"""For who only looks: whatever there is stays."""
 
 
 @dataclass(frozen=True, slots=True)

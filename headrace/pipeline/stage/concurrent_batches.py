@@ -11,8 +11,8 @@ from typing import Final, Protocol
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.stage.batch_handler import BatchHandler
+from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.counts import StageCounts
-from headrace.pipeline.stage.elsewhere import Concurrency
 from headrace.pipeline.stage.several import Hand, Several
 
 

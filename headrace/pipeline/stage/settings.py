@@ -12,8 +12,8 @@ from headrace.pipeline.demand.sizes import Sizes
 from headrace.pipeline.dispatchers.catalogue import find_dispatcher
 from headrace.pipeline.dispatchers.dispatcher import Dispatcher
 from headrace.pipeline.process.restart import Restart
+from headrace.pipeline.stage.concurrency import PLAIN_CONCURRENCY, Concurrency, Place
 from headrace.pipeline.stage.counts import StageCounts
-from headrace.pipeline.stage.elsewhere import PLAIN_CONCURRENCY, Concurrency, Place
 from headrace.pipeline.stage.event_size import event_size
 from headrace.pipeline.stage.failure import Failure, SetAside
 from headrace.pipeline.stage.outlet import DemandMode, Outlet

@@ -10,8 +10,8 @@ from headrace.pipeline.process.mail import Mail
 from headrace.pipeline.process.process import ExitReason, Process, State
 from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler
 from headrace.pipeline.stage.care import PlainCare
+from headrace.pipeline.stage.concurrency import PLAIN_CONCURRENCY
 from headrace.pipeline.stage.counts import StageCounts
-from headrace.pipeline.stage.elsewhere import PLAIN_CONCURRENCY
 from headrace.pipeline.stage.failure import PLAIN_FAILURE
 from headrace.pipeline.stage.handler import CarefulHandler
 from headrace.pipeline.stage.several import Several

@@ -8,7 +8,7 @@ from headrace.pipeline.dispatchers.partition import PartitionDispatcher
 from headrace.pipeline.stage.accumulating import Accumulating
 from headrace.pipeline.stage.subscription import SubscribeTo, Subscription
 from headrace.pipeline.topology.link import Emitting
-from headrace.pipeline.topology.side_outputs import output_name
+from headrace.pipeline.topology.output_names import output_name
 
 NOBODY: Final = "{}:out"
 """What the place of such an event is called when nobody would have got it; no stage of a config has such a name."""

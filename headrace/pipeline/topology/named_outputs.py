@@ -11,7 +11,7 @@ from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.link import StageSpec
-from headrace.pipeline.topology.side_outputs import ERRORS, output_name, side_names
+from headrace.pipeline.topology.output_names import ERRORS, output_name, side_names
 
 
 class OneOutput(ProducerConsumer[object, object]):

@@ -37,7 +37,7 @@ from headrace.pipeline.topology.link import (
 )
 from headrace.pipeline.topology.named_outputs import source_of
 from headrace.pipeline.topology.outcome import RunOutcome
-from headrace.pipeline.topology.side_outputs import ERRORS
+from headrace.pipeline.topology.output_names import ERRORS
 from headrace.pipeline.topology.stall import STALL_SECONDS
 from headrace.pipeline.topology.target import full_target
 from headrace.pipeline.topology.watch import LAG_SECONDS, Watch

@@ -3,20 +3,16 @@
 Every stage that takes events has one, `errors`, for what it gives up; `ProducerConsumer.side_outputs` names others.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
 
 from headrace.ground.errors import GraphError
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.graph import hint
 from headrace.pipeline.topology.link import StageSpec
-
-ERRORS: Final = "errors"
-"""What the output is called by which a stage passes on what it gives up."""
+from headrace.pipeline.topology.output_names import ERRORS, output_name, side_names
 
 
 def with_side_outputs(specs: Mapping[str, StageSpec]) -> dict[str, StageSpec]:
@@ -33,21 +29,6 @@ def with_side_outputs(specs: Mapping[str, StageSpec]) -> dict[str, StageSpec]:
                 side = _side_spec(spec.name, to, specs)
                 found.setdefault(side.name, side)
     return found
-
-
-def side_names(stage: type[Stage] | Stage) -> tuple[str, ...]:
-    """Return what the side outputs are called that a stage has beside `errors`."""
-    names: Sequence[str] = getattr(stage, "side_outputs", ())  # producer-consumers have them
-    return tuple(names)
-
-
-def output_name(stage: str, output: str) -> str:
-    """Return what an output of a stage is called as a stage of its own.
-
-    >>> output_name("priced", "errors")
-    'priced.errors'
-    """
-    return f"{stage}.{output}"
 
 
 def _is_side(to: SubscribeTo, specs: Mapping[str, StageSpec]) -> bool:

@@ -8,31 +8,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from headrace.ground.file_lock import FileLock
 from headrace.ground.sqlite_file import DiskFull, SqliteError
 from headrace.ground.sqlite_text import migrate, sql_text
 from headrace.ground.sqlite_writer import SqliteWriter
 from headrace.pipeline.stage.event_size import text_size
+from headrace.stages.disk_buffer.bounds import LogBounds
 from headrace.stages.disk_buffer.departures import PACKAGE, Departures, delete
 from headrace.stages.disk_buffer.errors import BufferInUse, NewerBuffer
 from headrace.stages.disk_buffer.full_disk import FullDisk, Write
 
-WhenFull = Literal["block", "drop_newest", "drop_oldest", "error"]
-"""What becomes of events for which there is no room."""
-
 MIGRATIONS: Final = ("1_events",)
 
 ALL: Final = sys.maxsize
-
-
-@dataclass(frozen=True, slots=True)
-class LogBounds:
-    """How much a buffer holds at most; one event always finds room in an empty one."""
-
-    max_events: int
-    max_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

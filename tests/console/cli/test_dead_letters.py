@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from headrace.console.cli.letter_view import printable
 from headrace.console.cli.main import make_app
 from headrace.pipeline.acknowledgement.dead_letter import NewLetter
-from headrace.pipeline.acknowledgement.dead_letters import UNBOUNDED
+from headrace.pipeline.acknowledgement.letter_bounds import UNBOUNDED
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
 from tests.console.cli.command import run, started, write
 from tests.fakes.letters import LetterClock, failed

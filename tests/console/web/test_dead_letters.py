@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from headrace.pipeline.acknowledgement.dead_letter import NewLetter
-from headrace.pipeline.acknowledgement.dead_letters import UNBOUNDED
+from headrace.pipeline.acknowledgement.letter_bounds import UNBOUNDED
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
 from headrace.pipeline.topology.topology import Topology
 from tests.console.web.serving import TOKEN, served

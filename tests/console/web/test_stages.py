@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from headrace.config.pipeline import Pipeline
-from headrace.pipeline.stage.elsewhere import Concurrency
+from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo

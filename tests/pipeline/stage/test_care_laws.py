@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.retry import Retry
-from headrace.pipeline.stage.elsewhere import Concurrency
+from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology

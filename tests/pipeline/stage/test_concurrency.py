@@ -16,8 +16,9 @@ from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.retry import Retry
 from headrace.pipeline.executor.errors import WorkerDied
 from headrace.pipeline.process.ref import Ref
+from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.pipeline.stage.elsewhere import Concurrency, Elsewhere, Made
+from headrace.pipeline.stage.elsewhere import Elsewhere, Made
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from headrace.ground.errors import RestartsExhausted
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.retry import Retry
+from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.pipeline.stage.elsewhere import Concurrency
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo

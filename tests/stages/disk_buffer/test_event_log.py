@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from headrace.ground.sqlite_file import SqliteError
 from headrace.pipeline.stage.event_size import text_size
+from headrace.stages.disk_buffer.bounds import LogBounds
 from headrace.stages.disk_buffer.errors import NewerBuffer
-from headrace.stages.disk_buffer.event_log import EventLog, LogBounds
+from headrace.stages.disk_buffer.event_log import EventLog
 from tests.fakes.elixir_rows import raw
 
 FILES = itertools.count()

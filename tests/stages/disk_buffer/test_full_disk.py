@@ -20,7 +20,8 @@ import pytest_asyncio
 from headrace.config.pipeline import Pipeline
 from headrace.ground.sqlite_file import DiskFull
 from headrace.stages.disk_buffer import full_disk
-from headrace.stages.disk_buffer.event_log import EventLog, LogBounds
+from headrace.stages.disk_buffer.bounds import LogBounds
+from headrace.stages.disk_buffer.event_log import EventLog
 from headrace.stages.disk_buffer.full_disk import FullDisk
 from tests.fakes.free_port import free_port
 from tests.fakes.jumping import jumped

@@ -14,7 +14,7 @@ from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.stores.memory.store import MemoryStore
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
-from headrace.pipeline.stage.elsewhere import Concurrency
+from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from headrace.pipeline.acknowledgement.dead_letters import PIECE, LetterBounds
+from headrace.pipeline.acknowledgement.dead_letters import PIECE
+from headrace.pipeline.acknowledgement.letter_bounds import LetterBounds
 from headrace.pipeline.acknowledgement.sqlite.queries import query
 from headrace.pipeline.acknowledgement.sqlite.rows import ids_text, to_text
 

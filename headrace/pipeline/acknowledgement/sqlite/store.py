@@ -19,12 +19,12 @@ from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, NewLetter, Replay
 from headrace.pipeline.acknowledgement.dead_letters import (
     PIECE,
-    LetterBounds,
     LetterCounts,
     LetterFilter,
     Settled,
     Taken,
 )
+from headrace.pipeline.acknowledgement.letter_bounds import LetterBounds
 from headrace.pipeline.acknowledgement.letter_text import MOST_EVENT_BYTES, letter_text
 from headrace.pipeline.acknowledgement.sqlite.bounds import Trimmed, trim
 from headrace.pipeline.acknowledgement.sqlite.queries import prepare, query
