@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel
 
@@ -16,7 +16,7 @@ from headrace.config.findings import Fault
 from headrace.config.graph import Vertex, graph_faults, unheard_faults
 from headrace.config.handling import handling_faults
 from headrace.config.interpolate import interpolate
-from headrace.config.jobs_check import ConfiguredJobs, JobsCheck
+from headrace.config.jobs_block import jobs_check, needed_fault
 from headrace.config.load import load
 from headrace.config.made_stages import made_faults
 from headrace.config.mask import Mask
@@ -30,6 +30,9 @@ from headrace.config.variables import Surroundings
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.topology.output_names import side_names
+
+if TYPE_CHECKING:
+    from headrace.config.jobs_check import ConfiguredJobs, JobsCheck
 
 COMMON_KEYS: Final = keys_of(StageKeys)
 DEFAULT_NAME: Final = "pipeline"
@@ -59,7 +62,7 @@ class _Check:
         self.conditions = conditions
         self.report = Report(source)
         self.name_span = START
-        self.jobs = JobsCheck(None, self.report, imports=conditions.imports)
+        self.jobs: JobsCheck | None = None
 
     def run(self) -> Config:
         tree = interpolate(load(self.report), self.conditions.surroundings, self.report)
@@ -70,8 +73,10 @@ class _Check:
             self.report.add(tree.span, missing_key("stages", "a config"))
         if self.conditions.imports:
             put_first(self._folders(child(Found(tree), "python_path")))
-        self.jobs = JobsCheck(child(Found(tree), "jobs"), self.report, imports=self.conditions.imports)
-        jobs = self.jobs.run()
+        block = child(Found(tree), "jobs")
+        if block is not None:
+            self.jobs = jobs_check(block, self.report, imports=self.conditions.imports)
+        jobs = self.jobs.run() if self.jobs else None
         checked = [self._stage(name, found) for name, found in self._stages(tree)]
         self._graph({vertex.name: vertex for vertex, _ in checked})
         return self._config(keys, jobs, checked)
@@ -127,9 +132,9 @@ class _Check:
             holds=0 if example is None else example.holds,
             is_waited_for=waits is not None and options is not None and waits(options),
         )
-        if stage_type.needs_jobs:
-            self.jobs.needed(stage_type.name, child(found, "type") or found)
-        if options is not None:
+        if stage_type.needs_jobs and self.jobs is None:
+            self._needs_jobs(stage_type.name, child(found, "type") or found)
+        if options is not None and self.jobs is not None:
             self.jobs.stage(options, found)
         if keys is None or options is None or example is None:
             return vertex, None
@@ -138,6 +143,12 @@ class _Check:
         for span, fault in buffer_faults(stage_type.kind, keys.buffer, found):
             self.report.add(span, fault)
         return vertex, ConfiguredStage(name, stage_type, keys, options)
+
+    def _needs_jobs(self, type_name: str, told: Found) -> None:
+        """Say that there are no jobs for a stage; what a variable holds is not shown."""
+        node = told.node
+        is_filled = isinstance(node, ScalarNode) and node.filled
+        self.report.add(node.span, needed_fault(self.source.written(node.span) if is_filled else type_name))
 
     def _example(self, stage_type: StageType, options: BaseModel) -> type[Stage] | Stage:
         """Return a stage as the options make it; its class, where it cannot be made without jobs or functions."""
@@ -186,7 +197,7 @@ class _Check:
     def _config(
         self,
         keys: PipelineKeys | None,
-        jobs: ConfiguredJobs | None,
+        jobs: "ConfiguredJobs | None",
         checked: list[tuple[Vertex, ConfiguredStage | None]],
     ) -> Config:
         """Return the config if nothing is wrong in it."""

@@ -1,16 +1,19 @@
 """A checked config: what a file describes, once nothing in it is wrong."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
 from headrace.config.catalogue import StageType
 from headrace.config.dead_letters import DeadLettersKeys
 from headrace.config.exports import Export
-from headrace.config.jobs_check import ConfiguredJobs
 from headrace.config.mask import Mask
 from headrace.config.model import ListenKeys, StageKeys
 from headrace.config.source import Source, Span
+
+if TYPE_CHECKING:
+    from headrace.config.jobs_check import ConfiguredJobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Config:
     source: Source = field(repr=False)
     name_span: Span = field(repr=False)
     mask: Mask = field(repr=False)
-    jobs: ConfiguredJobs | None = None
+    jobs: "ConfiguredJobs | None" = None
     dead_letters: DeadLettersKeys | None = None
     stall_seconds: float | None = None
 

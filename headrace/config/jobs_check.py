@@ -36,7 +36,7 @@ class ConfiguredJobs:
 class JobsCheck:
     """Says what is wrong about jobs, each fault at its place."""
 
-    def __init__(self, found: Found | None, report: Report, *, imports: bool) -> None:
+    def __init__(self, found: Found, report: Report, *, imports: bool) -> None:
         self._found = found
         self._report = report
         self._imports = imports
@@ -44,9 +44,7 @@ class JobsCheck:
         self._workers: Catalogue | None = None
 
     def run(self) -> ConfiguredJobs | None:
-        """Check the block by itself; return it if there is one, and nothing is wrong in it."""
-        if self._found is None:
-            return None
+        """Check the block by itself; return it if nothing is wrong in it."""
         keys = self._keys = validate(JobsKeys, Subject(self._found, CALLED), self._report)
         self._workers = self._imported(self._found) if self._imports else Catalogue()
         if keys is None or self._workers is None:
@@ -73,12 +71,6 @@ class JobsCheck:
             if self._keys is not None and queue in self._keys.queues:
                 message = f"the block `jobs` runs the queue {queue} itself: take it out of `queues` there"
                 self._at(locate(found, path).found, Fault("bad-value", message, str(queue)))
-
-    def needed(self, type_name: str, found: Found) -> None:
-        """Say that a stage needs the block, unless it is there."""
-        if self._found is None:
-            message = f"a {type_name} stage needs the block `jobs:` at the top of the file, with its `store:`"
-            self._at(found, Fault("missing-key", message))
 
     def _imported(self, block: Found) -> Catalogue | None:
         """Import the modules and return their workers; None, and findings, where one cannot be used."""

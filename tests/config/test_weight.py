@@ -5,8 +5,39 @@ import sys
 
 HEAVY = ("starlette", "uvicorn", "rich", "typer", "prometheus_client", "headrace.pipeline.topology.run")
 
+RUNNING = (
+    "sqlite3",
+    "headrace.ground.sqlite_writer",
+    "headrace.pipeline.executor",
+    "headrace.pipeline.stage.settings",
+    "headrace.pipeline.topology.link",
+)
+"""What only a run needs."""
+
+JOBS = ("cronsim", "headrace.jobs", "headrace.jobs.cron", "headrace.jobs.worker", "headrace.jobs.stores.store")
+"""What only a file with the block `jobs:` needs."""
+
+STAGES = "stages: {numbers: {type: generate, count: 1}, out: {type: discard, subscribe_to: numbers}}"
+SHORT = f"{{dead_letters: 'sqlite:///var/dead.db', {STAGES}}}"
+WITH_JOBS = f"{{jobs: {{store: 'memory:'}}, {STAGES}}}"
+
+
+def loaded(names: tuple[str, ...], text: str = "") -> list[str]:
+    """Return which of the modules are loaded once a text was checked, or nothing but what it takes to check one."""
+    code = "from headrace.config.files import load_text\nimport sys\n"
+    code += f"assert load_text({text!r}).stages\n" if text else ""
+    code += f"print(*[name for name in {names} if name in sys.modules])"
+    return subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
 
 def test_checking_a_config_loads_no_listener_no_terminal_and_no_run() -> None:
-    code = f"import sys, headrace.config.files; print([name for name in {HEAVY} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert loaded(HEAVY) == []
+
+
+def test_checking_a_config_loads_nothing_that_only_a_run_needs() -> None:
+    assert loaded(RUNNING, SHORT) == []
+
+
+def test_jobs_are_loaded_for_a_file_that_has_them_and_for_no_other() -> None:
+    assert loaded(JOBS, SHORT) == []
+    assert loaded(JOBS, WITH_JOBS) == list(JOBS)

@@ -3,18 +3,21 @@
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from headrace.config.config import Config, ConfiguredStage
 from headrace.config.dead_letters import DeadLettersKeys
 from headrace.config.files import load_files
 from headrace.config.findings import ConfigError
 from headrace.config.guarantees import guarantees
-from headrace.config.jobs_check import ConfiguredJobs
-from headrace.config.jobs_keys import QueueKeys
 from headrace.config.model import SubscriptionKeys
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.output import print_json
 from headrace.ground.units import Rate, format_duration
+
+if TYPE_CHECKING:
+    from headrace.config.jobs_check import ConfiguredJobs
+    from headrace.config.jobs_keys import QueueKeys
 
 _DEFAULT_DEMAND = SubscriptionKeys(stage="").max_demand
 
@@ -55,7 +58,7 @@ def as_text(config: Config) -> str:
     return "\n".join([*lines, *(jobs_text(config.jobs) if config.jobs else ())])
 
 
-def jobs_text(jobs: ConfiguredJobs) -> list[str]:
+def jobs_text(jobs: "ConfiguredJobs") -> list[str]:
     """Return a line for each queue, worker and entry of the crontab; the store's URL may hold secrets."""
     lines = [f"  jobs are kept in {scheme_of(jobs.keys.store)}"]
     lines += [f"  queue {name}: {_queue(queue)}" for name, queue in jobs.keys.queues.items()]
@@ -64,7 +67,7 @@ def jobs_text(jobs: ConfiguredJobs) -> list[str]:
     return lines
 
 
-def _queue(keys: QueueKeys) -> str:
+def _queue(keys: "QueueKeys") -> str:
     """Return how many jobs run here at a time, and what holds for all processes together."""
     rate, at_once = keys.rate_limit, keys.global_limit
     shared = [] if at_once is None else [f"{at_once.count} at a time{_for_each(at_once.partition)}"]
@@ -105,7 +108,7 @@ def as_values(config: Config) -> dict[str, object]:
     }
 
 
-def _jobs(jobs: ConfiguredJobs) -> dict[str, object]:
+def _jobs(jobs: "ConfiguredJobs") -> dict[str, object]:
     return {
         "store": scheme_of(jobs.keys.store),
         "queues": {name: queue.limit for name, queue in jobs.keys.queues.items()},
@@ -118,7 +121,7 @@ def _jobs(jobs: ConfiguredJobs) -> dict[str, object]:
     }
 
 
-def _shared_limits(queues: Mapping[str, QueueKeys]) -> dict[str, object]:
+def _shared_limits(queues: "Mapping[str, QueueKeys]") -> dict[str, object]:
     """Return what holds for all processes together, of the queues that have such a limit."""
     return {
         "rate_limits": {
