@@ -62,11 +62,14 @@ def test_who_takes_the_errors_of_a_stage_takes_none_of_its_outputs(tmp_path: Pat
     file = tmp_path / "a.yaml"
     all_of_it = ", ".join(f"{{stage: parts, output: {name}}}" for name in ("low", "high", "other", "errors"))
     file.write_text(STAGES + f"  end: {{type: discard, subscribe_to: [{all_of_it}]}}\n")
-    load_files([file], environ={}, runs_alone=True)
+    (config,) = load_files([file], environ={}, runs_alone=True)
+    assert [to.output for to in config.stages[-1].keys.subscribe_to] == ["low", "high", "other", "errors"]
 
 
 def test_without_imports_outputs_are_not_looked_at_where_options_say_them() -> None:
-    load_text(STAGES + "  end: {type: discard, subscribe_to: {stage: parts, output: x}}\n", environ={}, imports=False)
+    text = STAGES + "  end: {type: discard, subscribe_to: {stage: parts, output: x}}\n"
+    config = load_text(text, environ={}, imports=False)
+    assert [to.output for to in config.stages[-1].keys.subscribe_to] == ["x"]
 
 
 SUMS = """\
@@ -128,8 +131,8 @@ def test_results_are_taken_by_no_name_and_late_events_by_theirs(more: str, tmp_p
     text = text.replace("subscribe_to: sums", "subscribe_to: {stage: sums, partition: 0}") if more else text
     file = tmp_path / "a.yaml"
     file.write_text(text)
-    load_files([file], environ={}, runs_alone=True)
-    load_text(text, environ={}, imports=False)
+    for config in (*load_files([file], environ={}, runs_alone=True), load_text(text, environ={}, imports=False)):
+        assert [to.output for stage in config.stages[2:] for to in stage.keys.subscribe_to] == [None, "late"]
 
 
 def test_who_takes_late_events_alone_takes_no_results(tmp_path: Path) -> None:
@@ -146,4 +149,5 @@ def test_late_events_need_nobody_who_takes_them(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     text = SUMS.format(more=", late: route", output="late")
     file.write_text("".join(line for line in text.splitlines(keepends=True) if "  late:" not in line))
-    load_files([file], environ={}, runs_alone=True)
+    (config,) = load_files([file], environ={}, runs_alone=True)
+    assert [stage.name for stage in config.stages] == ["numbers", "sums", "ends"]

@@ -46,5 +46,7 @@ async def test_what_was_said_here_stands_until_something_else_is_said() -> None:
 
 async def test_queues_of_others_are_left_alone() -> None:
     store = MemoryStore()
-    await store.change_queue("mails", limit=7)
-    await Heeding(store, {"default": 5}).look({})
+    await store.change_queue("mails", is_paused=True, limit=7)
+    queue = queue_of(store)
+    await Heeding(store, {"default": 5, "mails": 3}).look({"default": queue})
+    assert (queue.is_paused, queue.limit) == (False, 5)

@@ -1,6 +1,7 @@
 """The listener's sockets."""
 
 import socket
+from ipaddress import ip_address
 
 import pytest
 
@@ -21,7 +22,8 @@ def close(bound: list[socket.socket]) -> None:
 
 def test_port_0_is_a_free_port_that_answers_at_once() -> None:
     bound = bound_to("127.0.0.1:0")
-    with socket.create_connection(("127.0.0.1", port_of(bound[0]))):
+    with socket.create_connection(("127.0.0.1", port_of(bound[0]))) as client:
+        assert client.getpeername() == bound[0].getsockname()
         close(bound)
 
 
@@ -51,7 +53,9 @@ def test_a_port_is_free_again_as_soon_as_its_listener_is_closed() -> None:
         accepted.close()
         close(first)
         client.recv(1)
-        close(bound_to(f"127.0.0.1:{port}"))
+        again = bound_to(f"127.0.0.1:{port}")
+        assert port_of(again[0]) == port
+        close(again)
 
 
 def test_an_address_of_another_machine_is_said_to_be_one() -> None:
@@ -70,7 +74,9 @@ def test_an_address_that_others_reach_is_not_bound_without_a_token() -> None:
 
 
 def test_an_address_that_others_reach_is_bound_with_a_token() -> None:
-    close(bound_to("0.0.0.0:0", asks_token=True))
+    bound = bound_to("0.0.0.0:0", asks_token=True)
+    assert all(ip_address(one.getsockname()[0]).is_unspecified for one in bound)
+    close(bound)
 
 
 def test_sockets_say_tcp_so_that_answers_do_not_wait_for_more_to_send() -> None:
