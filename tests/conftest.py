@@ -1,5 +1,6 @@
 """Settings and servers that hold for every test."""
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,12 @@ settings.load_profile("headrace")
 
 pytest_plugins = ["pytester"]
 """Runs the small projects of users whose tests lean on our plugin."""
+
+
+def pytest_collection_finish() -> None:
+    """Have no collection of garbage look at what is there for the whole run: thousands of tests ask for one."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
