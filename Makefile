@@ -8,8 +8,9 @@ RUN := .venv/.run-$(HERE)
 HOUSE := .venv/.house-$(HERE)
 DEV := .venv/.dev-$(HERE)
 
-# What the shell adds to Python's path is no part of the set-up.
-unexport PYTHONPATH PYTHONHOME
+# What the shell adds to Python's path is no part of the set-up; and what Python has compiled it keeps, for the tests
+# start headrace some hundred times.
+unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
 # -P keeps the root, and so its links, off sys.path.
 TOOL := .venv/bin/python -P -m
