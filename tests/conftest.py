@@ -16,10 +16,19 @@ pytest_plugins = ["pytester"]
 """Runs the small projects of users whose tests lean on our plugin."""
 
 
-def pytest_collection_finish() -> None:
-    """Have no collection of garbage look at what is there for the whole run: thousands of tests ask for one."""
+@pytest.fixture(scope="module", autouse=True)
+def _settled() -> None:
+    """Have no collection of garbage look at what was there before a module's tests: hundreds of them ask for one.
+
+    That is the items of all tests, and what pytest keeps of each that has run. The garbage of the tests goes first.
+    """
     gc.collect()
     gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Let pytest's last look for what nobody raised see all of it."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
