@@ -23,7 +23,7 @@ def event_size(event: object) -> int:
     """Return what an event takes; of a message, its data. Where it is no JSON, Python's text for it is measured.
 
     >>> event_size([1]), event_size({1, 2})
-    (35, 38)
+    (35, 40)
     """
     data = event.data if isinstance(event, Message) else event
     try:
