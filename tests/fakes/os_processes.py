@@ -3,6 +3,7 @@
 import asyncio
 import os
 import select
+import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +36,15 @@ def descriptors() -> dict[str, str]:
         except OSError:  # the one with which the folder is read
             continue
     return found
+
+
+def lives_on(child: "subprocess.Popen[bytes]", seconds: float) -> bool:
+    """Tell whether a child is still there in so many seconds; return as soon as it is not."""
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
 
 
 async def is_gone(pid: int) -> None:

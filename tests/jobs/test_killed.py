@@ -16,6 +16,7 @@ from typing import Final
 import pytest
 
 from tests.fakes.elixir_rows import raw
+from tests.fakes.os_processes import lives_on
 from tests.house.tree import ROOT
 
 PROGRAM: Final = ROOT / "tests" / "fakes" / "jobs_child.py"
@@ -64,9 +65,8 @@ class Family:
         """Wait until they have begun some more, so that a kill meets them at it."""
         before, until = self.noted("S").total(), time.monotonic() + STEP_SECONDS
         while self.noted("S").total() <= before + AT_ONCE:
-            assert all(child.poll() is None for child in self.children), self.said()
+            assert all(lives_on(child, 0.005) for child in self.children), self.said()
             assert time.monotonic() < until, self.said()
-            time.sleep(0.01)
 
 
 def whole_lines(file: Path) -> list[str]:
@@ -88,8 +88,9 @@ def test_every_job_ends_and_runs_again_only_after_a_crash(family: Family) -> Non
         family.start()
     for _ in range(KILLS):
         family.wait_for_work()
-        time.sleep(chance.uniform(0, 0.1))
-        family.kill(chance.choice(family.children))
+        seconds, child = chance.uniform(0, 0.1), chance.choice(family.children)
+        assert lives_on(child, seconds), family.said()
+        family.kill(child)
         family.start()
     family.wait_for_work()
     family.kill_all()

@@ -3,13 +3,13 @@
 import random
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.fakes.elixir_rows import raw
+from tests.fakes.os_processes import lives_on
 from tests.house.tree import ROOT
 
 PROGRAM = ROOT / "tests" / "fakes" / "job_flow_child.py"
@@ -71,8 +71,7 @@ def _until_at_work(family: Family, before: int) -> None:
     """Wait until the children have ended some more, so that a kill meets them at it."""
     while family.ended() <= before:
         for child in family.children:
-            assert child.poll() is None, child.communicate()[1].decode()
-        time.sleep(0.01)
+            assert lives_on(child, 0.005), child.communicate()[1].decode()
 
 
 def test_all_of_them_end_and_in_order(family: Family) -> None:
@@ -81,8 +80,9 @@ def test_all_of_them_end_and_in_order(family: Family) -> None:
         family.start(10_000)
     for _ in range(KILLS):
         _until_at_work(family, family.ended())
-        time.sleep(chance.uniform(0, 0.1))
-        family.kill(chance.choice(family.children))
+        seconds, child = chance.uniform(0, 0.1), chance.choice(family.children)
+        assert lives_on(child, seconds), child.communicate()[1].decode()
+        family.kill(child)
         family.start(10_000)
     for child in list(family.children):
         family.kill(child)

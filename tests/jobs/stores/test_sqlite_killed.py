@@ -3,11 +3,11 @@
 import random
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
 from tests.fakes.elixir_rows import raw
+from tests.fakes.os_processes import lives_on
 from tests.house.tree import ROOT
 
 PROGRAM = ROOT / "tests" / "fakes" / "job_child.py"
@@ -50,8 +50,7 @@ class Family:
 def _until_at_work(family: Family, before: int) -> None:
     """Wait until the children have done something more, so that a kill meets them at it."""
     while sum(family.noted("S").values()) <= before:
-        assert all(child.poll() is None for child in family.children), family.children[0].stderr
-        time.sleep(0.01)
+        assert all(lives_on(child, 0.005) for child in family.children), family.children[0].stderr
 
 
 def test_what_was_inserted_runs_to_its_end_and_again_only_after_a_crash(tmp_path: Path) -> None:
@@ -61,8 +60,9 @@ def test_what_was_inserted_runs_to_its_end_and_again_only_after_a_crash(tmp_path
             family.start(100_000)
         for _ in range(KILLS):
             _until_at_work(family, sum(family.noted("S").values()))
-            time.sleep(chance.uniform(0, 0.1))
-            family.kill(chance.choice(family.children))
+            seconds, child = chance.uniform(0, 0.1), chance.choice(family.children)
+            assert lives_on(child, seconds), child.communicate()[1].decode()
+            family.kill(child)
             family.start(100_000)
         for child in list(family.children):
             family.kill(child)

@@ -4,7 +4,6 @@ import asyncio
 import random
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from headrace.pipeline.acknowledgement.dead_letters import LetterFilter
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
 from headrace.pipeline.topology.replay import AT_ONCE
 from tests.fakes.letters import letter
+from tests.fakes.os_processes import lives_on
 from tests.house.tree import ROOT
 
 PROGRAM = ROOT / "tests" / "fakes" / "letter_child.py"
@@ -61,8 +61,8 @@ class Family:
     def until_more(self, count: int) -> None:
         """Wait until so many more were noted, so that a kill meets the children at work."""
         wanted = self.noted().total() + count
-        while self.noted().total() < wanted and all(child.poll() is None for child in self.children):
-            time.sleep(0.005)
+        while self.noted().total() < wanted and all(lives_on(child, 0.005) for child in self.children):
+            pass
 
     def stop(self) -> None:
         for child in list(self.children):
