@@ -49,7 +49,8 @@ def test_a_filter_of_no_collection_is_refused(words: dict[str, Any]) -> None:
 
 def test_a_filter_takes_every_state_and_whatever_collection() -> None:
     for states in (STATES, list(STATES), set(STATES), frozenset[str]()):
-        JobFilter(states=states, ids=range(5))  # type: ignore[arg-type] # more is taken than promised
+        found = JobFilter(states=states, ids=range(5))  # type: ignore[arg-type] # more is taken than promised
+        assert (set(found.states or ()), set(found.ids or ())) == (set(states), set(range(5)))
 
 
 @pytest.mark.asyncio

@@ -61,7 +61,7 @@ def test_a_call_may_end_after_its_loop() -> None:
 
     asyncio.run(leave())
     may_end.set()
-    closed.wait()
+    assert closed.wait(30)
 
 
 @pytest.mark.asyncio
