@@ -58,10 +58,16 @@ class BufferKeys(Keys):
         return LogBounds(self.max_events or DISK_EVENTS, self.max_bytes or DISK_BYTES)
 
 
-def buffer_faults(kind: str, buffer: BufferKeys, found: Found) -> Iterator[tuple[Span, Fault]]:
-    """Yield what only the buffer of a source can be told."""
+def buffer_faults(kind: str, buffer: BufferKeys, found: Found, *, is_partitioned: bool) -> Iterator[tuple[Span, Fault]]:
+    """Yield what only the buffer of a source can be told, and not one that deals out to partitions."""
     place = child(found, "buffer")
-    if kind != "producer_consumer" or place is None:
+    if place is None:
+        return
+    told = child(place, "max_bytes")
+    if is_partitioned and buffer.kind == "memory" and told is not None:
+        message = "with partitions events wait in those, and `max_queue` of the dispatcher bounds them: leave it out"
+        yield told.name, Fault("misplaced-key", message, "max_bytes")
+    if kind != "producer_consumer":
         return
     if buffer.kind == "sqlite":
         message = "only a source has a buffer on disk: what this stage emits comes again from its source"

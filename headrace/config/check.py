@@ -140,7 +140,8 @@ class _Check:
             return vertex, None
         for span, fault in handling_faults(keys, example, found):
             self.report.add(span, fault)
-        for span, fault in buffer_faults(stage_type.kind, keys.buffer, found):
+        is_partitioned = keys.dispatcher.partitions is not None
+        for span, fault in buffer_faults(stage_type.kind, keys.buffer, found, is_partitioned=is_partitioned):
             self.report.add(span, fault)
         return vertex, ConfiguredStage(name, stage_type, keys, options)
 

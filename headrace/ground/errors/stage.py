@@ -117,7 +117,7 @@ class BufferFull(StageError):
         self.stage = stage
         self.limit = limit
         advice = (
-            "where its buffer keeps all, look at `is_full()` before you emit, and go on in `handle_demand`"
+            "where its buffer keeps all, look at `is_full()` before you emit, and go on in `handle_room`"
             if is_own
             else "use `await emit`, which waits for room, or turn whoever sent them away for now"
         )

@@ -55,6 +55,7 @@ class Entrance:
         self._waiting: deque[Waiting] = deque()
         self._is_closed = False
         self._is_at_it = False
+        self._own: Callable[[], None] | None = None
 
     @property
     def _limit(self) -> int:
@@ -74,6 +75,11 @@ class Entrance:
         """Return how many events the stage itself could emit now, and none would be discarded unless that was said."""
         unmet = self._outlet.collect()
         return self._free() + unmet
+
+    def own_waits(self, room_made: Callable[[], None]) -> None:
+        """Have `room_made` called once there is room for an event of the stage's own."""
+        self._own = room_made
+        self._outlet.wait_for_room(self.let_in)
 
     def _free(self) -> int:
         if self._outlet.is_lossy:
@@ -131,9 +137,13 @@ class Entrance:
         try:
             while self._waiting and self._let_first_in():
                 pass
+            own = self._own
+            if own is not None and self.own_room() > 0:
+                self._own = None
+                own()
         finally:
             self._is_at_it = False
-        if not self._waiting:
+        if not self._waiting and self._own is None:
             self._outlet.wait_for_room(None)
 
     def _let_first_in(self) -> bool:
@@ -160,6 +170,7 @@ class Entrance:
     def close(self) -> None:
         """Let nothing more in: those who wait hear `NoProcess`."""
         self._is_closed = True
+        self._own = None
         self._outlet.wait_for_room(None)
         while self._waiting:
             waiting = self._waiting.popleft()

@@ -196,9 +196,11 @@ class Outlet:
         self.waiting_messages -= 1
         self.informed(message)
 
-    def resize(self, buffer_size: int | None, keep: Keep) -> None:
+    def resize(self, buffer_size: int | None, keep: Keep | None) -> None:
         """Buffer at most `buffer_size` events from now on; what no longer fits is discarded, as `keep` says."""
-        dropped = self.buffer.resize(buffer_size, keep)
+        if keep is not None:
+            self.is_lossy = keep != "all" and not self.overflow_fails
+        dropped = self.buffer.resize(buffer_size, keep or self.buffer.keep)
         if dropped:
             self._overflow(dropped)
         if self.room_made is not None:

@@ -31,6 +31,10 @@ class Produces(Emits, Protocol):
     def room(self) -> int:
         """Return how many events would be delivered or buffered now."""
 
+    @property
+    def waits_when_full(self) -> bool:
+        """Whether anything ever has to wait."""
+
     def is_full(self) -> bool:
         """Return whether nothing may be emitted now."""
 
@@ -42,9 +46,9 @@ Emitted = Iterable[Out] | AsyncIterable[Out]
 class Producer(Stage, Generic[Out]):
     """A stage that emits events. Subclass it and say in `handle_demand` where they come from.
 
-    Three more callbacks are looked for: `init()`, `terminate(reason)`, and `handle_drain()`, a plain `def` called when
-    the run is to end: push edges close their door there, and a waiting `handle_demand` is woken, for it is cancelled
-    soon after.
+    Four more callbacks are looked for: `init()`, `terminate(reason)`, `handle_room()`, called when there is room again
+    after `is_full()` was true, and `handle_drain()`, a plain `def` called when the run is to end: push edges close
+    their door there, and a waiting `handle_demand` is woken, for it is cancelled soon after.
     """
 
     emits_messages: bool = False
@@ -105,11 +109,16 @@ class Producer(Stage, Generic[Out]):
         """Return how many events would be delivered or buffered now, for those that turn senders away beyond it."""
         return self._runtime.room()
 
+    @property
+    def waits_when_full(self) -> bool:
+        """Whether its buffer keeps all (`when_full: block`): then it has to look at `is_full` before it emits."""
+        return self._runtime.waits_when_full
+
     def is_full(self) -> bool:
         """Return whether nothing may be emitted now: the buffer keeps all (`when_full: block`), and has no room.
 
-        Then whoever feeds the stage has to wait. It can go on in the next `handle_demand`, which comes when all that is
-        buffered has gone.
+        Then whoever feeds the stage has to wait: `handle_room()` is called, once, when there is room again. What was
+        asked for, and is owed, may be emitted all the same.
         """
         return self._runtime.is_full()
 

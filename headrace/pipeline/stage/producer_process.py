@@ -44,7 +44,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
     ) -> None:
         super().__init__(name, factory, scheduler, counts)
         self.outlet = outlet
-        self.entrance = Entrance(outlet, self.emit_nowait, self.owed, scheduler.loop)
+        self.entrance = Entrance(outlet, self.let_in, self.owed, scheduler.loop)
         self.ledger = Ledger()
         self.pull: SyncPull | AsyncPull | None = None
         self.handle_demand: Callable[[int], object] = lambda _: []
@@ -120,24 +120,45 @@ class ProducerProcess(StageProcess[Producer[object]]):
 
     def emit_nowait(self, events: list[object]) -> None:
         """Deliver what has been asked for, buffer the rest, and count what could not be kept."""
+        if not self.outlet.is_closed:
+            self.ledger.emitted(len(events))
+        self.let_in(events)
+
+    def let_in(self, events: list[object]) -> None:
+        """Do that with events from outside: what the callbacks owe they still do."""
         if self.outlet.is_closed:
             self.outlet.discard(events, "cancelled")
-            return
-        self.ledger.emitted(len(events))
-        self.outlet.emit(events, self.scheduler.time())
+        else:
+            self.outlet.emit(events, self.scheduler.time())
 
     def emit_own(self, events: list[object]) -> None:
         """Emit what the callbacks emit by themselves. Raises `BufferFull` where it is to wait, and takes none then.
 
-        What it owes it may always emit: whoever asked for that may have gone.
+        What it owes it may always emit: whoever asked for that may have gone. In a drain it may emit its last events.
         """
-        if len(events) > self.ledger.owed and self.is_full() and not self.outlet.is_closed:
+        if len(events) > self.ledger.owed and not self.outlet.is_closed and self.is_full():
             raise BufferFull(self.name, self.outlet.buffer.limit or 0, is_own=True)
         self.emit_nowait(events)
 
+    @property
+    def waits_when_full(self) -> bool:
+        """Whether the buffer is to keep all."""
+        return self.outlet.buffer.keep == "all"
+
     def is_full(self) -> bool:
-        """Return whether the buffer is to keep all, and has no room."""
-        return self.outlet.buffer.keep == "all" and self.room() < 1
+        """Return whether the buffer is to keep all, and has no room; then the callbacks are told when there is some.
+
+        In a drain there is: what has come is to go through.
+        """
+        is_full = self.waits_when_full and not self.is_draining and self.room() < 1
+        if is_full:
+            self.entrance.own_waits(partial(self.notify, self._tell_of_room))
+        return is_full
+
+    def _tell_of_room(self) -> None:
+        handle_room = getattr(self.callbacks, "handle_room", None)
+        if handle_room is not None:
+            self.call_back(handle_room, partial(self.take_returned, "handle_room"))
 
     def owed(self) -> int:
         """Return how much of what is asked for is kept for what the callbacks emit by themselves."""

@@ -34,7 +34,8 @@ class StageSettings:
 
     `dispatcher` is the name of an installed one, or makes one: `partial(PartitionDispatcher, 4)`. `buffer_size` counts
     events; None is the kind's default: 10,000 for a producer, no limit for a producer-consumer, whose overshoot is at
-    most one delivery's outputs. `buffer_bytes` bounds what they take, too: of each the bytes of its JSON text, and 32.
+    most one delivery's outputs. `buffer_bytes` bounds what they take, too: of each the bytes of its JSON text, and 32;
+    not of those that wait in a dispatcher's own queues (partitions).
     `buffer_keep` says which end survives an overflow; with "all" nothing is discarded, and whoever emits has to wait.
     None leaves that to the stage: one that can turn its senders away does, and others keep the last. What does not
     survive is discarded; with `overflow_fails` it has failed. With `demand="accumulate"` the stage hears no ask, and

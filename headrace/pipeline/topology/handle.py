@@ -187,8 +187,7 @@ class StageHandle(Generic[G_co]):
             raise DemandError("buffer_size", buffer_size, "a whole number, 0 or more, or None for no limit")
         if keep is not None and keep not in get_args(Keep):
             raise DemandError("keep", keep, '"first", "last" or "all"')
-        outlet = self._emitting("resize", "resize").outlet
-        outlet.resize(buffer_size, outlet.buffer.keep if keep is None else keep)
+        self._emitting("resize", "resize").outlet.resize(buffer_size, keep)
 
     def scale(self, concurrency: int) -> None:
         """Have at most so many events of the stage under way from now on; those that are go on.

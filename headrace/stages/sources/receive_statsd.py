@@ -79,10 +79,13 @@ class ReceiveStatsd(Producer[object]):
         LOG.info("stage %r listens for StatsD on %s (UDP)", self.name, Address(self._listen.host, self.port))
 
     def handle_demand(self, demand: int) -> list[object]:
-        """Return nothing: events come when they are sent. Go on where the buffer was full."""
+        """Return nothing: events come when they are sent."""
+        return []
+
+    def handle_room(self) -> None:
+        """Go on where the buffer was full."""
         if self._socket is not None:
             self._loop.add_reader(self._socket, self._receive)
-        return []
 
     def handle_drain(self) -> None:
         """Take what has arrived, and nothing more."""
@@ -103,18 +106,31 @@ class ReceiveStatsd(Producer[object]):
 
     def _receive(self) -> bool:
         """Emit what some packets hold; return whether there may be more that can be taken now."""
-        if self._socket is not None and self.is_full():
-            self._loop.remove_reader(self._socket)
-            return False
         at = self._clock().astimezone(UTC).isoformat(timespec="milliseconds")
+        at_once = 1 if self.waits_when_full else PACKETS_AT_ONCE
+        for _ in range(PACKETS_AT_ONCE // at_once):
+            if self.is_full():
+                self._wait()
+                return False
+            if self._emit_some(at_once, at) < at_once:
+                return False
+        return True
+
+    def _emit_some(self, most: int, at: str) -> int:
+        """Emit what so many packets hold, at most; return how many there were."""
         events: list[object] = []
         packets = 0
-        while packets < PACKETS_AT_ONCE and (packet := self._packet()) is not None:
+        while packets < most and (packet := self._packet()) is not None:
             packets += 1
             events.extend(self._events(packet, at))
         if events:
             self.emit_nowait(events)
-        return packets == PACKETS_AT_ONCE
+        return packets
+
+    def _wait(self) -> None:
+        """Leave packets with the kernel until there is room."""
+        if self._socket is not None:
+            self._loop.remove_reader(self._socket)
 
     def _packet(self) -> bytes | None:
         """Return the next packet that has arrived, or None."""

@@ -88,11 +88,14 @@ class Tick(Producer[object]):
         self._wait()
 
     def handle_demand(self, demand: int) -> list[object]:
-        """Return nothing: events come by themselves. Go on where the buffer was full."""
+        """Return nothing: events come by themselves."""
+        return []
+
+    def handle_room(self) -> None:
+        """Go on where the buffer was full."""
         if self._is_held:
             self._is_held = False
             self._wait()
-        return []
 
     def handle_info(self, message: object) -> list[object]:
         """Return an event, if one is due and the buffer may take it."""

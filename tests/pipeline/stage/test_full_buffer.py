@@ -17,15 +17,15 @@ from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.testing import TestSource
 from headrace.pipeline.topology.topology import Topology
-from tests.fakes.flow_stages import Collect, Silent
+from tests.fakes.flow_stages import Collect, Gated, Silent
 from tests.fakes.laws import check_end
-from tests.fakes.stepping import run_of, settled
+from tests.fakes.stepping import run_of, settled, until
 
 SIZE = event_size(1)
 
 
 class Feed(Producer[int]):
-    """Emits whole numbers below 100 by itself, three at a time, until it has to wait; goes on when it is asked."""
+    """Emits whole numbers below 100 by itself, three at a time, until it has to wait, and goes on when it need not."""
 
     def __init__(self) -> None:
         self.left = list(range(100))
@@ -37,11 +37,13 @@ class Feed(Producer[int]):
         while self.left and not self.is_full():
             piece, self.left = self.left[:3], self.left[3:]
             self.emit_nowait(piece)
-
-    def handle_demand(self, demand: int) -> list[int]:
-        self.feed()
         if not self.left:
             self.complete()
+
+    def handle_room(self) -> None:
+        self.feed()
+
+    def handle_demand(self, demand: int) -> list[int]:
         return []
 
 
@@ -67,6 +69,98 @@ async def test_a_stage_that_feeds_itself_waits_while_its_buffer_is_full(settings
     assert collect.events == list(range(100))
     assert sum(topology.snapshot().stages[0].discarded.values()) == 0
     check_end(run_of(topology))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("how", ["change", "cancel", "accumulate"])
+async def test_a_stage_that_waits_goes_on_although_less_is_asked_of_it_than_before(how: str) -> None:
+    """What was asked for and taken back again counted as owed: `handle_demand` was not called for ever."""
+    topology, silent, gated = Topology(), Silent(), Gated()
+    fed: list[int] = []
+    silent.handle_room = lambda: fed.append(1)  # type: ignore[attr-defined] # a callback that is looked for
+    topology.add("silent", lambda: silent, settings=StageSettings(buffer_size=2, buffer_keep="all"))
+    topology.add("gated", lambda: gated, subscribe_to=None)
+    await topology.start()
+    handle = topology.stage("silent")
+    first = topology.stage("gated").subscribe(SubscribeTo("silent", max_demand=1000, min_demand=999))
+    await settled(topology)
+    if how == "change":
+        first.change(2, 1)
+    elif how == "cancel":
+        first.cancel()
+    else:
+        handle.demand("accumulate")
+    await settled(topology)
+    while not silent.is_full():
+        silent.emit_nowait([0])
+        await settled(topology)
+    assert fed == []
+    gated.gate.set()
+    if how == "cancel":
+        topology.stage("gated").subscribe(SubscribeTo("silent", max_demand=2))
+    elif how == "accumulate":
+        handle.demand("forward")
+    await until(lambda: fed == [1])
+    assert not silent.is_full()
+    await topology.drain()
+    assert fed == [1]
+
+
+@pytest.mark.asyncio
+async def test_in_a_drain_a_full_buffer_takes_what_has_come() -> None:
+    topology, silent, collect = Topology(), Silent(), Collect()
+    silent.handle_drain = lambda: silent.emit_nowait([3, 4])  # type: ignore[attr-defined] # a callback that is looked for
+    topology.add("silent", lambda: silent, settings=StageSettings(buffer_size=2, buffer_keep="all"))
+    topology.add("collect", lambda: collect, subscribe_to=None)
+    await topology.start()
+    silent.emit_nowait([1, 2])
+    assert silent.is_full()
+    topology.stage("collect").pause()
+    topology.stage("collect").subscribe(SubscribeTo("silent", max_demand=1))
+    assert (await topology.drain()).is_fine
+    assert collect.events == [1, 2, 3, 4]
+
+
+@pytest.mark.asyncio
+async def test_what_comes_from_outside_leaves_the_stage_what_it_owes() -> None:
+    topology, silent, collect = Topology(), Silent(), Collect()
+    topology.add("silent", lambda: silent, settings=StageSettings(buffer_size=4, buffer_keep="all"))
+    topology.add("collect", lambda: collect, subscribe_to=SubscribeTo("silent", max_demand=3, min_demand=0))
+    await topology.start()
+    await settled(topology)
+    handle = topology.stage("silent")
+    handle.pause()
+    topology.stage("collect").pause()
+    handle.emit_nowait([1, 2])  # into the demand that it was told of, and still owes
+    handle.emit_nowait([3, 4, 5, 6])
+    handle.emit_nowait([7])
+    assert silent.demands == [3]
+    with pytest.raises(BufferFull):
+        handle.emit_nowait([8])
+    silent.emit_nowait([10, 11, 12])
+    with pytest.raises(BufferFull):
+        silent.emit_nowait([13])
+    assert (await topology.drain()).is_fine
+    assert sorted(collect.events) == [1, 2, 3, 4, 5, 6, 7, 10, 11, 12]  # type: ignore[type-var] # numbers
+
+
+@pytest.mark.asyncio
+async def test_a_resize_says_anew_who_waits() -> None:
+    topology = Topology()
+    topology.add("door", Inbox, settings=StageSettings(buffer_size=2, buffer_keep="last"))
+    await topology.start()
+    door = topology.stage("door")
+    await door.emit(range(9))
+    door.resize(2, "all")
+    with pytest.raises(BufferFull):
+        door.emit_nowait([9])
+    late = asyncio.ensure_future(door.emit([9]))
+    await settled(topology)
+    assert not late.done()
+    door.resize(2, "last")
+    await late
+    await door.emit(range(9))
+    assert door.estimate_buffered_count() == 2
 
 
 @pytest.mark.asyncio

@@ -1,8 +1,11 @@
 """Sources whose buffer is full: each does what its config says, and whoever can be told is told."""
 
 import asyncio
+import os
 import socket
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -16,13 +19,15 @@ from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.snapshot import StageSnapshot
 from headrace.pipeline.topology.topology import Topology
+from headrace.stages.sources.generate import Generate, GenerateOptions
+from headrace.stages.sources.read_lines import ReadLines, ReadLinesOptions
 from headrace.stages.sources.receive_statsd import ReceiveStatsd, ReceiveStatsdOptions
 from headrace.stages.sources.tick import Tick, TickOptions
 from tests.fakes.failing_stages import Kept
 from tests.fakes.flow_stages import Collect, Gated
 from tests.fakes.free_port import free_port
 from tests.fakes.jumping import jumped, when
-from tests.fakes.stepping import until
+from tests.fakes.stepping import settled, until
 
 BLOCK = StageSettings(buffer_size=2, buffer_keep="all")
 
@@ -115,9 +120,65 @@ async def test_packets_stay_with_the_kernel_while_the_buffer_is_full() -> None:
     assert topology.stage("source").estimate_buffered_count() == 2
     topology.stage("kept").subscribe(SubscribeTo("source", max_demand=3))
     await until(lambda: len(kept.data) == 20)
+    assert _is_read(loop, source)
     await topology.drain()
     assert [event["value"] for event in kept.data if isinstance(event, dict)] == list(range(20))
     assert topology.snapshot().stages[0].discarded["overflow"] == 0
+
+
+@pytest.mark.asyncio
+async def test_a_burst_of_packets_keeps_the_bound_and_a_drain_takes_it_all() -> None:
+    source = ReceiveStatsd(ReceiveStatsdOptions.model_validate({"listen": "127.0.0.1:0"}))
+    topology, kept = Topology(), Kept()
+    topology.add("source", lambda: source, settings=BLOCK)
+    topology.add("kept", lambda: kept, subscribe_to=None)
+    await topology.start()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for number in range(200):
+            sender.sendto(f"hits:{number}|c".encode(), ("127.0.0.1", source.port))
+    await until(lambda: not _is_read(asyncio.get_running_loop(), source))
+    assert topology.stage("source").estimate_buffered_count() == 2
+    topology.stage("kept").pause()
+    topology.stage("kept").subscribe(SubscribeTo("source", max_demand=3))
+    assert (await topology.drain()).is_fine
+    assert [event["value"] for event in kept.data if isinstance(event, dict)] == list(range(200))
+
+
+@pytest.mark.asyncio
+async def test_what_was_taken_out_of_a_pipe_is_not_lost_by_a_drain(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    topology, gated = Topology(), Gated()
+    said = StageSettings(buffer_size=0, buffer_keep="all")
+    topology.add("lines", lambda: ReadLines(ReadLinesOptions.model_validate({"path": str(pipe)})), settings=said)
+    topology.add("gated", lambda: gated, subscribe_to=SubscribeTo("lines", max_demand=2, min_demand=1))
+    writing = asyncio.create_task(asyncio.to_thread(pipe.write_text, "".join(f"{n}\n" for n in range(50))))
+    await topology.start()
+    await writing
+    await gated.entered.wait()
+    draining = asyncio.create_task(topology.drain())
+    await settled(topology)
+    gated.gate.set()
+    assert (await draining).is_fine
+    assert gated.events == [str(number) for number in range(50)]
+
+
+@pytest.mark.asyncio
+async def test_what_is_generated_finds_its_room_beside_what_comes_from_outside() -> None:
+    topology, collect = Topology(), Collect()
+    options = GenerateOptions.model_validate({"count": 100, "rate": "1000/s"})
+    topology.add("generate", lambda: Generate(options), settings=StageSettings(buffer_size=5, buffer_keep="all"))
+    topology.add("collect", lambda: collect, subscribe_to=SubscribeTo("generate", max_demand=10, min_demand=5))
+    await topology.start()
+    outside = 0
+    while len(collect.events) < 40:
+        with suppress(BufferFull):
+            topology.stage("generate").emit_nowait([-1])
+            outside += 1
+        await asyncio.sleep(0)
+    assert (await topology.join()).is_fine
+    assert sorted(event for event in collect.events if event != -1) == list(range(100))  # type: ignore[type-var]
+    assert collect.events.count(-1) == outside
 
 
 def _is_read(loop: asyncio.AbstractEventLoop, source: ReceiveStatsd) -> bool:
@@ -157,6 +218,10 @@ def test_a_tick_waits_while_the_buffer_is_full_and_makes_up_for_nothing() -> Non
         ("a: {type: generate, buffer: {path: a.db}}", "`path` is for a buffer of kind sqlite"),
         ("a: {type: generate, buffer: {when_full: wait}}", "must be 'block', 'drop_newest', 'drop_oldest' or 'error'"),
         ("a: {type: generate, buffer: {max_bytes: 0B}}", "must be 1 or more"),
+        (
+            "a: {type: generate, dispatcher: {type: partition, partitions: 2, by: event.n}, buffer: {max_bytes: 1MiB}}",
+            "with partitions events wait in those",
+        ),
         *[
             (
                 f"a: {{type: filter, where: 'True', subscribe_to: s, buffer: {{{key}}}}}",
