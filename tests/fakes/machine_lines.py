@@ -90,16 +90,20 @@ class Lines:
             self._coming[subscription] = coming
 
     def _check_consumer(self, name: str, inlet: Inlet) -> None:
-        """What was handled since the last time, and what waits now, is what waited then, and what has come."""
+        """What was handled since the last time, and what waits now, is what waited then, and what has come.
+
+        While a subscription that was replaced has events in hand, it and its successor take turns: that is no one line.
+        """
         seen = self._plan.stages[name].notes.seen
         news = seen[self._seen[name] :]
         self._seen[name] = len(seen)
         for producer in self._run.processes:
             before = self._waiting.pop((name, producer), [])
             handled = [event for event in news if event.sender == producer]
-            after: list[Event] = []
-            for subscription in inlet.subscriptions:
-                if subscription.producer.name == producer:
-                    after += line_of(subscription, inlet)
+            lines = [line_of(one, inlet) for one in inlet.subscriptions if one.producer.name == producer]
+            after = [event for line in lines for event in line]
+            if len(lines) > 1:
+                check_line([], [*handled, *after])
+                continue
             check_line(before, [*handled, *after])
             self._waiting[name, producer] = after
