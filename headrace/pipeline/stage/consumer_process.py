@@ -94,7 +94,9 @@ class ConsumerProcess(TakingProcess[Consumer[object]]):
 
     def over(self, places: Sequence[int], outputs: list[object], seconds: float) -> None:
         """Account for events in hand that were handled while others are."""
-        self.latency.observe(self.scheduler.clock() - self.inlet.born)
+        now = self.scheduler.clock()
+        for born in self.inlet.births(places):
+            self.latency.observe(now - born)
         super().over(places, outputs, seconds)
 
     def take_returned(self, callback: str, returned: object) -> None:

@@ -1,7 +1,10 @@
 """A consumer's side of all its subscriptions: batches in turn, what is in hand, and asking again."""
 
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final, cast
 
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
@@ -34,6 +37,17 @@ _GONE: Final = object()
 """Stands in the hand where an event was that is settled, while others before it are not."""
 
 
+_END: Final = attrgetter("end")
+
+
+@dataclass(slots=True)
+class Portion:
+    """A batch in hand beside others: when it was born, and the place behind its last event."""
+
+    born: float
+    end: int
+
+
 class Inlet:
     """The subscriptions of one consumer, served in turn.
 
@@ -42,6 +56,7 @@ class Inlet:
     """
 
     __slots__ = (
+        "_portions",
         "_received",
         "_trimmed",
         "born",
@@ -66,6 +81,7 @@ class Inlet:
         self.hand: list[object] | None = None
         self.hand_size = 0
         self._trimmed = 0
+        self._portions: list[Portion] = []
         self.born = 0.0
         self.is_single = False
         self.is_over = False
@@ -116,6 +132,7 @@ class Inlet:
         self.born = born
         self.hand_size = size
         self._trimmed = 0
+        self._portions.clear()
 
     def rotate(self, subscription: Subscription) -> None:
         """Give the next subscription its turn, once this one has had its batch (or its whole delivery)."""
@@ -140,9 +157,28 @@ class Inlet:
             return None
         if subscription.offset or len(events) > subscription.window.batch_size:
             events = subscription.cut(events, born)
-        hand.extend(events)
-        self.hand_size += len(events)
+        self._join(events, born)
         return list(events)
+
+    def _join(self, events: list[object], born: float) -> None:
+        """Put a batch in hand, behind what is there."""
+        hand, portions = cast("list[object]", self.hand), self._portions
+        place = self._trimmed + len(hand)
+        if not portions:
+            portions.append(Portion(self.born, place))
+        hand.extend(events)
+        portions.append(Portion(born, place + len(events)))
+        self.born = born
+        self.hand_size += len(events)
+
+    def births(self, places: Sequence[int]) -> Iterable[float]:
+        """Return when the batches were born, each once, of which the events at these places in hand are."""
+        if not self._portions:
+            return (self.born,) if places else ()
+        return {at: self._portions[at].born for at in map(self._portion_at, places)}.values()
+
+    def _portion_at(self, place: int) -> int:
+        return bisect_right(self._portions, place, key=_END)
 
     def settle_places(self, places: Sequence[int]) -> None:
         """Account for events of those in hand, by their places: they were handled, in whatever order."""
@@ -154,6 +190,7 @@ class Inlet:
         ahead = next((at for at, event in enumerate(hand) if event is not _GONE), len(hand))
         del hand[:ahead]
         self._trimmed += ahead
+        del self._portions[: self._portion_at(self._trimmed)]
         self.hand_size -= len(places)
         self.source.handled(len(places))
 

@@ -198,9 +198,9 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         """Tell whether subscribers miss more events than are in hand."""
         return self.outlet.collect() > self.inlet.hand_size
 
-    def send_outputs(self, outputs: list[object]) -> None:
+    def send_outputs(self, outputs: list[object], born: float) -> None:
         """Emit what came of events in hand."""
-        self.outlet.emit(outputs, self.inlet.born)
+        self.outlet.emit(outputs, born)
 
     def attend(self) -> int:
         """Finish when completing; else what every stage attends to."""

@@ -87,7 +87,7 @@ class TakingProcess(StageProcess[S]):
         """Account for events in hand that were handled while others are; what came of them goes out."""
         self.turns.handled(seconds)
         if outputs:
-            self.send_outputs(outputs)
+            self.send_outputs(outputs, min(self.inlet.births(places)))
         if places:
             self.inlet.settle_places(places)
 
@@ -99,8 +99,8 @@ class TakingProcess(StageProcess[S]):
         if self.several is not None:
             self.several.arrived()
 
-    def send_outputs(self, outputs: list[object]) -> None:
-        """Send what came of events in hand."""
+    def send_outputs(self, outputs: list[object], born: float) -> None:
+        """Send what came of events in hand, the first of which was born then."""
 
     def serve(self) -> None:
         """Take up what has come while other events are handled."""
