@@ -13,7 +13,8 @@ from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.stage.batch_handler import BatchHandler
 from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.counts import StageCounts
-from headrace.pipeline.stage.several import Hand, Several
+from headrace.pipeline.stage.several import SOURCE, Hand, Several
+from headrace.pipeline.stage.subscription import Subscription
 
 
 class BatchHand(Hand, Protocol):
@@ -41,6 +42,7 @@ class FlyingBatch(BatchHandler):
 
 @dataclass(slots=True, eq=False)
 class _Flight:
+    source: Subscription
     places: range
     batch: FlyingBatch
     is_over: bool = False
@@ -63,38 +65,43 @@ class ConcurrentBatches(Several):
         super().__init__(counts, emits=emits)
         self._hand = hand
         self._make = make
-        self._waiting: deque[list[object]] = deque()
+        self._waiting: deque[tuple[Subscription, list[object]]] = deque()
         self._flights: deque[_Flight] = deque()
         self._places = 0
 
     def begin(self, events: list[object]) -> None:
         """Take up the first batch."""
-        self._waiting = deque([list(events)])
+        self._waiting = deque([(self._hand.taken_from(), list(events))])
         self._flights.clear()
         self._places = 0
 
     def fill(self, group: asyncio.TaskGroup) -> None:
         """Begin the batches that are next, as long as there is room."""
         while self._running < self._hand.concurrency.limit:
-            events = self._next()
-            if events is None:
+            taken = self._next()
+            if taken is None:
                 return
-            flight = _Flight(range(self._places, self._places + len(events)), self._make())
+            source, events = taken
+            flight = _Flight(source, range(self._places, self._places + len(events)), self._make())
             self._places += len(events)
             self._flights.append(flight)
             self._running += 1
             group.create_task(self._handle(flight, events))
 
-    def _next(self) -> list[object] | None:
-        """Return the batch that is begun next; None for none now. What a crash has delivered again has no neighbour."""
+    def _next(self) -> tuple[Subscription, list[object]] | None:
+        """Return the batch that is begun next, and whose it is; None for none now.
+
+        What a crash has delivered again has no neighbour.
+        """
         if self._cancelled is not None or self._is_alone:
             return None
         if not self._waiting:
             more = self._hand.more()
             if more is None:
                 return None
-            self._waiting.append(more)
-        first = self._waiting[0][0] if self._waiting[0] else None
+            self._waiting.append((self._hand.taken_from(), more))
+        _, events = self._waiting[0]
+        first = events[0] if events else None
         if isinstance(first, Message) and first.attempt > 1:
             if self._running:
                 return None
@@ -103,6 +110,7 @@ class ConcurrentBatches(Several):
 
     async def _handle(self, flight: _Flight, events: list[object]) -> None:
         _BATCH.set(flight.batch)
+        SOURCE.set(flight.source)
         since = self._hand.clock()
         try:
             returned = flight.batch(events)

@@ -15,7 +15,7 @@ from headrace.pipeline.stage.failure import Failure
 from headrace.pipeline.stage.flight import FLIGHT, Flight
 from headrace.pipeline.stage.giving_up import give_up, given_up
 from headrace.pipeline.stage.outputs import as_list, check_nothing
-from headrace.pipeline.stage.several import Hand, Several
+from headrace.pipeline.stage.several import SOURCE, Hand, Several
 
 
 class ConcurrentHandler(Several):
@@ -71,8 +71,9 @@ class ConcurrentHandler(Several):
         return [self._waiting.popleft() for _ in list(first)]
 
     def _take(self, events: list[object]) -> None:
+        source = self._hand.taken_from()
         for event in as_messages(events) if self._hand.is_acknowledged else events:
-            flight = Flight(self._places, event)
+            flight = Flight(source, self._places, event)
             self._places += 1
             self._waiting.append(flight)
             self._flights.append(flight)
@@ -111,6 +112,7 @@ class ConcurrentHandler(Several):
     async def _fly(self, flight: Flight) -> None:
         """Try an event until it goes through or is given up."""
         FLIGHT.set(flight)
+        SOURCE.set(flight.source)
         error = self._poison(flight.event) or await self._try(flight)
         if error is not None:
             await self._mend(flight, error)
@@ -137,6 +139,7 @@ class ConcurrentHandler(Several):
     async def _mend(self, flight: Flight, error: BaseException) -> None:
         """Try an event again that failed once, until it goes through or is given up."""
         FLIGHT.set(flight)
+        SOURCE.set(flight.source)
         retry, attempt = self._failure.retry, 1
         failed: BaseException | None = error
         while failed is not None and retry is not None and retry.is_wanted(failed, attempt) and not _is_final(failed):

@@ -7,12 +7,14 @@ from typing import Final
 
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.stage.subscription import Subscription
 
 
 @dataclass(slots=True, eq=False)
 class Flight:
-    """An event in hand at `place`, what came of it, and how it ends once it `is_over`."""
+    """An event in hand at `place`, of the subscription `source`, what came of it, and how it ends once it `is_over`."""
 
+    source: Subscription
     place: int
     event: object
     outputs: Sequence[object] = ()

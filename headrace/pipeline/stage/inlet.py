@@ -1,7 +1,7 @@
 """A consumer's side of all its subscriptions: batches in turn, what is in hand, and asking again."""
 
 from bisect import bisect_right
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -42,8 +42,9 @@ _END: Final = attrgetter("end")
 
 @dataclass(slots=True)
 class Portion:
-    """A batch in hand beside others: when it was born, and the place behind its last event."""
+    """A batch in hand beside others: whose it is, when it was born, and the place behind its last event."""
 
+    subscription: Subscription
     born: float
     end: int
 
@@ -51,8 +52,9 @@ class Portion:
 class Inlet:
     """The subscriptions of one consumer, served in turn.
 
-    What is taken, from `source`, is *in hand* until it is settled (handled), abandoned or put back; so a crash knows
-    what it hit. It `is_over` when the last subscription has ended by its producer: none is to follow.
+    What is taken is *in hand* until it is settled (handled), abandoned or put back; so a crash knows what it hit. The
+    last of it is of `source`; what else is there may be of others. It `is_over` when the last subscription has ended
+    by its producer: none is to follow.
     """
 
     __slots__ = (
@@ -141,33 +143,41 @@ class Inlet:
             self.first = self.subscriptions[0]
 
     def settle_hand(self) -> None:
-        """Account for the batch in hand: it was handled."""
+        """Account for the batch in hand, or what is left of several: it was handled."""
         self.hand = None
         self.source.handled(self.hand_size)
-        self.rotate(self.source)
+        self._pass_turn()
+
+    def _pass_turn(self) -> None:
+        """Give the next subscription its turn, unless that was done since the last batch was taken."""
+        if self.subscriptions[0] is self.source:
+            self.rotate(self.source)
 
     def add_to_hand(self) -> list[object] | None:
-        """Take one more batch in hand, of the same subscription, and return it; None unless one waits there alone."""
-        subscription, hand = self.source, self.hand
-        queue = subscription.queue
-        if hand is None or not self.is_single or not queue or queue[0][0] is None:
+        """Take one more batch in hand, of the subscription whose turn it is, and return it.
+
+        None when nothing waits, and where a mark is due, until nothing is in hand: it is never passed over.
+        """
+        if self.hand is None:
             return None
-        events, born = queue.popleft()
-        if events is None:
+        self._pass_turn()
+        subscription = self.waiting()
+        if subscription is None or subscription.queue[0][0] is None:
             return None
+        events, born = cast("tuple[list[object], float]", subscription.queue.popleft())
         if subscription.offset or len(events) > subscription.window.batch_size:
             events = subscription.cut(events, born)
-        self._join(events, born)
+        self._join(self.hand, subscription, events, born)
         return list(events)
 
-    def _join(self, events: list[object], born: float) -> None:
+    def _join(self, hand: list[object], subscription: Subscription, events: list[object], born: float) -> None:
         """Put a batch in hand, behind what is there."""
-        hand, portions = cast("list[object]", self.hand), self._portions
-        place = self._trimmed + len(hand)
+        portions, place = self._portions, self._trimmed + len(hand)
         if not portions:
-            portions.append(Portion(self.born, place))
+            portions.append(Portion(self.source, self.born, place))
         hand.extend(events)
-        portions.append(Portion(born, place + len(events)))
+        portions.append(Portion(subscription, born, place + len(events)))
+        self.source = subscription
         self.born = born
         self.hand_size += len(events)
 
@@ -190,9 +200,24 @@ class Inlet:
         ahead = next((at for at, event in enumerate(hand) if event is not _GONE), len(hand))
         del hand[:ahead]
         self._trimmed += ahead
-        del self._portions[: self._portion_at(self._trimmed)]
         self.hand_size -= len(places)
-        self.source.handled(len(places))
+        if self.is_single or not self._portions:
+            self.source.handled(len(places))
+        else:
+            for at, count in Counter(map(self._portion_at, places)).items():
+                self._portions[at].subscription.handled(count)
+        del self._portions[: self._portion_at(self._trimmed)]
+
+    def in_parts(self) -> list[tuple[Portion, list[object]]]:
+        """Return what is in hand and not settled, batch by batch, oldest first."""
+        begin, rest = self._trimmed, self.hand or []
+        portions = self._portions or [Portion(self.source, self.born, begin + len(rest))]
+        parts: list[tuple[Portion, list[object]]] = []
+        for portion in portions:
+            events = rest[begin - self._trimmed : portion.end - self._trimmed]
+            parts.append((portion, [event for event in events if event is not _GONE]))
+            begin = portion.end
+        return parts
 
     def in_flight(self) -> int:
         """Return how many events wait in the queues or are in hand."""
@@ -262,20 +287,23 @@ class Inlet:
             subscription.ask(demand)
 
     def abandon(self, *, is_crash: bool) -> None:
-        """Give up the batch in hand.
+        """Give up what is in hand.
 
         Messages go back to be delivered again, plain events are discarded and asked for anew.
         """
-        batch = self.hand
-        if batch is None:
+        if self.hand is None:
             return
+        parts, size = self.in_parts(), self.hand_size
         self.hand = None
-        batch = [event for event in batch if event is not _GONE]
         if self.is_acknowledged:
-            self._again(batch, self.source)
+            for portion, events in reversed(parts):
+                self._again(events, portion.subscription, portion.born)
             return
-        self.counts.leave([] if self.source.is_kept else batch, "crash" if is_crash else "cancelled", self.hand_size)
-        self.source.handled(self.hand_size)
+        reason = "crash" if is_crash else "cancelled"
+        for portion, events in parts:
+            count = len(events) if self._portions else size  # one that is alone may have been changed by callbacks
+            self.counts.leave([] if portion.subscription.is_kept else events, reason, count)
+            portion.subscription.handled(count)
 
     def redeliver(self, messages: list[object]) -> None:
         """Have messages that a crash took out of the callbacks' hands delivered again, before all that waits.
@@ -290,12 +318,12 @@ class Inlet:
             return
         subscription = self.subscriptions[0]
         subscription.window.coming += len(messages)  # they were accounted for as handled
-        self._again(messages, subscription)
+        self._again(messages, subscription, self.born)
 
-    def _again(self, events: list[object], subscription: Subscription) -> None:
+    def _again(self, events: list[object], subscription: Subscription, born: float) -> None:
         """Put events back, each alone: so the one that brings the stage down does so to no other."""
         again = [event.again() if isinstance(event, Message) else event for event in events]
-        subscription.put_back_singly(again, self.born)
+        subscription.put_back_singly(again, born)
         self.counts.redelivered += len(again)
 
     def leave(self, reason: ExitReason = "normal") -> None:

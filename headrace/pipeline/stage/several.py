@@ -3,10 +3,15 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
+from contextvars import ContextVar
+from typing import Final, Protocol
 
 from headrace.ground.errors import CannotHold
 from headrace.pipeline.stage.counts import StageCounts
+from headrace.pipeline.stage.subscription import Subscription
+
+SOURCE: Final[ContextVar[Subscription | None]] = ContextVar("source", default=None)
+"""The subscription of which the events are whose callback runs, in a task of its own."""
 
 
 class Hand(Protocol):
@@ -18,6 +23,9 @@ class Hand(Protocol):
 
     def more(self) -> list[object] | None:
         """Take one more batch in hand, and return it; None when there is none for now, or something else is due."""
+
+    def taken_from(self) -> Subscription:
+        """Return the subscription of the batch that was taken last, or is just being taken."""
 
     def over(self, places: Sequence[int], outputs: list[object], seconds: float) -> None:
         """Emit outputs, and account for the events at `places` in hand, the last of which took `seconds`."""

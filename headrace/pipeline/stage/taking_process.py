@@ -17,7 +17,7 @@ from headrace.pipeline.stage.each_handler import EachHandler
 from headrace.pipeline.stage.elsewhere import Elsewhere
 from headrace.pipeline.stage.handler import Handler
 from headrace.pipeline.stage.inlet import Inlet
-from headrace.pipeline.stage.several import Several
+from headrace.pipeline.stage.several import SOURCE, Several
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.stage_process import StageProcess
 from headrace.pipeline.stage.subscription import Subscription
@@ -78,6 +78,11 @@ class TakingProcess(StageProcess[S]):
         """Take one more batch in hand beside what is there, and return it; None while something else is due."""
         is_due = self.mailbox or self.notices or self._stop_reason is not None or self.is_paused
         return None if is_due or not self.has_room() else self.inlet.add_to_hand()
+
+    def taken_from(self) -> Subscription:
+        """Return the subscription of the batch that was taken last, or is just being taken."""
+        inlet = self.inlet
+        return inlet.first if inlet.hand is None else inlet.source
 
     def has_room(self) -> bool:
         """Tell whether outputs of more events would find somebody who asks."""
@@ -146,9 +151,10 @@ class TakingProcess(StageProcess[S]):
             SubscriptionHandle(subscription, self).ask(early)
 
     def source(self) -> SubscriptionHandle:
-        """Return the subscription whose batch is being handled."""
-        inlet = self.inlet
-        return SubscriptionHandle(inlet.first if inlet.hand is None else inlet.source, self)
+        """Return the subscription whose batch is being handled; of several, the one whose callback asks."""
+        source = SOURCE.get()
+        is_of_task = source is not None and source.consumer is self
+        return SubscriptionHandle(source if source is not None and is_of_task else self.taken_from(), self)
 
     def end_subscription(self, subscription: Subscription, reason: ExitReason) -> None:
         """Cancel one of the subscriptions."""
