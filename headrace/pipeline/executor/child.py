@@ -229,7 +229,7 @@ class Child:
         except Terminated:
             raise
         except BaseException as error:  # noqa: BLE001 - it is told, and this OS process goes on
-            return ERROR, self._packed_error(error)
+            return ERROR, packed_error(error, self._settings.max_result_bytes)
         return self._packed_result(result)
 
     def _packed_result(self, result: object) -> tuple[bytes, bytes]:
@@ -242,18 +242,6 @@ class Child:
         if len(payload) > self._settings.max_result_bytes:
             return TOO_LARGE, str(len(payload)).encode()
         return RESULT, payload
-
-    def _packed_error(self, error: BaseException) -> bytes:
-        import traceback  # noqa: PLC0415 - only a failure needs it
-
-        text = "".join(traceback.format_exception(error))[-TEXT_LIMIT:]
-        pickled = None
-        if isinstance(error, Exception):
-            with contextlib.suppress(Exception):
-                pickled = pickle.dumps(error, 5)
-        if pickled is not None and len(pickled) > self._settings.max_result_bytes:
-            pickled = None
-        return pickle.dumps((type(error).__qualname__, _message(error), text, pickled), 5)
 
     def _found(self, name: str) -> Callable[..., object]:
         """Return the function that `module:qualname` names."""
@@ -283,12 +271,12 @@ class Child:
             rest = rest[os.write(self._pipe, rest) :]
 
 
-def run_each(function: Callable[[object], object], events: Sequence[object]) -> "list[tuple[object, Exception | None]]":
-    """Return what the function makes of each event, or what it raises: that concerns the event alone.
+def run_each(function: Callable[[object], object], events: Sequence[object]) -> list[tuple[object, bytes | None]]:
+    """Return what the function makes of each event, or what it raises, packed: that concerns the event alone.
 
     Events of an async function share an event loop, one after another.
     """
-    made: list[tuple[object, Exception | None]] = []
+    made: list[tuple[object, bytes | None]] = []
     with contextlib.ExitStack() as stack:
         runner: asyncio.Runner | None = None
         for event in events:
@@ -299,17 +287,22 @@ def run_each(function: Callable[[object], object], events: Sequence[object]) -> 
                     result = runner.run(_wait(result))
                 made.append((result, None))
             except Exception as error:  # noqa: BLE001 - it fails this event alone
-                made.append((None, _portable(error)))
+                made.append((None, packed_error(error)))
     return made
 
 
-def _portable(error: Exception) -> Exception:
-    """Return the error as another OS process can make it again; else one that says the same."""
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 - what was pickled right before
-    except Exception:  # noqa: BLE001 - whatever it is that cannot be pickled
-        return RuntimeError(_text(error))
-    return error
+def packed_error(error: BaseException, limit_bytes: int | None = None) -> bytes:
+    """Return all that is told of an error; the error itself where it can be pickled, in at most `limit_bytes`."""
+    import traceback  # noqa: PLC0415 - only a failure needs it
+
+    text = "".join(traceback.format_exception(error))[-TEXT_LIMIT:]
+    pickled = None
+    if isinstance(error, Exception):
+        with contextlib.suppress(Exception):
+            pickled = pickle.dumps(error, 5)
+    if pickled is not None and limit_bytes is not None and len(pickled) > limit_bytes:
+        pickled = None
+    return pickle.dumps((type(error).__qualname__, _message(error), text, pickled), 5)
 
 
 def _awaited(result: object) -> object:

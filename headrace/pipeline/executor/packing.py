@@ -62,7 +62,7 @@ def unpacked(name: str, kind: bytes, payload: bytes, max_result_bytes: int) -> R
     if kind == RESULT:
         return _result(name, payload)
     if kind == ERROR:
-        return Raised(_error(name, payload))
+        return Raised(unpacked_error(name, payload))
     text = payload.decode(errors="replace")
     if kind == UNREACHABLE:
         return Raised(NotReachable(name, text))
@@ -94,7 +94,7 @@ def _result(name: str, payload: bytes) -> Returned[object] | Raised:
         return Raised(Unpicklable(name, "the result", _said(error)))
 
 
-def _error(name: str, payload: bytes) -> Exception:
+def unpacked_error(name: str, payload: bytes) -> Exception:
     """Return what the function raised: as what it was, where that can be had here."""
     class_name, message, text, pickled = Unpickler(payload, None).load()
     error: object = None

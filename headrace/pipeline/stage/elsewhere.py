@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from headrace.ground.errors import HandlerTimeout
+from headrace.pipeline.executor.call import function_name
 from headrace.pipeline.executor.child import run_each
 from headrace.pipeline.executor.errors import CallOverdue
 from headrace.pipeline.executor.executor import Executor
+from headrace.pipeline.executor.packing import unpacked_error
 from headrace.pipeline.executor.process_executor import ProcessExecutor
 from headrace.pipeline.executor.thread_executor import ThreadExecutor
 from headrace.pipeline.stage.concurrency import Concurrency
@@ -86,7 +88,10 @@ class Elsewhere:
         since = time.perf_counter()
         made = await self._executor.run(run_each, self._function, data)
         self._measured((time.perf_counter() - since) / len(data))
-        return [self._shaped(Made(output, error)) for output, error in made]
+        name = function_name(self._function)
+        return [
+            self._shaped(output) if error is None else Made(error=unpacked_error(name, error)) for output, error in made
+        ]
 
     def _measured(self, seconds: float) -> None:
         """Fit the number of events that go by one call to how long one takes; at most twice as many as before.
@@ -97,10 +102,10 @@ class Elsewhere:
         self._seconds += change * ((_SLOWER if change > 0 else _QUICKER) if self._seconds else 1.0)
         self._size = max(1, min(MOST_AT_ONCE, 2 * self._size, int(CALL_SECONDS / max(self._seconds, 1e-9))))
 
-    def _shaped(self, made: Made) -> Made:
-        if made.error is not None or not self.emits:
-            return Made(None, made.error)
-        return Made([made.output]) if self._one_to_one else made
+    def _shaped(self, output: object) -> Made:
+        if not self.emits:
+            return Made()
+        return Made([output] if self._one_to_one else output)
 
     async def _inline(self, data: object, timeout_seconds: float | None) -> object:
         returned = self._handle([data])

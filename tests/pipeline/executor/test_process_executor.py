@@ -24,7 +24,7 @@ from headrace.pipeline.executor.errors import (
     WorkerDied,
     WorkerNotStarted,
 )
-from headrace.pipeline.executor.packing import RemoteTraceback
+from headrace.pipeline.executor.packing import RemoteTraceback, unpacked_error
 from headrace.pipeline.executor.process_executor import ProcessExecutor
 from headrace.pipeline.executor.worker import WorkerSettings
 from tests.fakes import outside
@@ -61,7 +61,8 @@ async def each(
     executor: ProcessExecutor, function: Callable[[Any], object], events: list[object]
 ) -> list[tuple[object, Exception | None]]:
     """Run a function on several events by one call."""
-    return await executor.run(run_each, function, events)
+    made = await executor.run(run_each, function, events)
+    return [(output, None if error is None else unpacked_error("each", error)) for output, error in made]
 
 
 async def test_a_function_runs_in_another_os_process_and_returns_its_result(executor: ProcessExecutor) -> None:
@@ -102,8 +103,8 @@ async def test_several_events_by_one_call_import_nothing_either(executor: Proces
 async def test_of_several_events_each_has_its_own_end(executor: ProcessExecutor) -> None:
     made = await each(executor, outside.halved_later, [4, "rope", 0, 6])
     assert [output for output, _ in made] == [2, None, None, 3]
-    assert [type(error) for _, error in made] == [type(None), outside.Sold, RuntimeError, type(None)]
-    assert str(made[2][1]) == "Awkward: 3 of rope"
+    assert [type(error) for _, error in made] == [type(None), outside.Sold, RemoteError, type(None)]
+    assert "raised Awkward: 3 of rope" in str(made[2][1])
     assert await each(executor, outside.is_loop_of_before, [1, 2]) == [(True, None), (True, None)]
     assert await each(executor, len, []) == []
 
