@@ -286,10 +286,11 @@ class Inlet:
         elif demand := window.missing():
             subscription.ask(demand)
 
-    def abandon(self, *, is_crash: bool) -> None:
+    def abandon(self, *, is_crash: bool, gone: Sequence[object] = ()) -> None:
         """Give up what is in hand.
 
-        Messages go back to be delivered again, plain events are discarded and asked for anew.
+        Messages go back to be delivered again, plain events are discarded and asked for anew; those among `gone` have
+        left by a side output, and are counted there.
         """
         if self.hand is None:
             return
@@ -302,7 +303,9 @@ class Inlet:
         reason = "crash" if is_crash else "cancelled"
         for portion, events in parts:
             count = len(events) if self._portions else size  # one that is alone may have been changed by callbacks
-            self.counts.leave([] if portion.subscription.is_kept else events, reason, count)
+            rest = _without(events, gone)
+            lost = max(0, count - (len(events) - len(rest)))
+            self.counts.leave([] if portion.subscription.is_kept else rest, reason, lost)
             portion.subscription.handled(count)
 
     def redeliver(self, messages: list[object]) -> None:
@@ -352,3 +355,15 @@ class Inlet:
         self.is_single = len(self.subscriptions) == 1
         if self.subscriptions:
             self.first = self.subscriptions[0]
+
+
+def _without(events: list[object], gone: Sequence[object]) -> list[object]:
+    """Return the events without those that are gone: the same objects, each as often as it is there."""
+    times = Counter(map(id, gone))
+    rest: list[object] = []
+    for event in events:
+        if times[id(event)] > 0:
+            times[id(event)] -= 1
+        else:
+            rest.append(event)
+    return rest

@@ -1,7 +1,7 @@
 """The process around a producer-consumer: it handles a batch only while its own subscribers miss events."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from headrace.pipeline.acknowledgement.message import as_messages, claim
@@ -99,6 +99,10 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
             self.outlet.discard(events, "cancelled")
         else:
             self.outlet.emit(events, self.scheduler.time())
+
+    def gone_aside(self) -> Sequence[object]:
+        """Return the events that a side output had taken when the callback was cut off: they are counted there."""
+        return self.side_outputs.take_gone()
 
     def owed(self) -> int:
         """Return 0: what is upstream may overshoot, and is buffered without a bound of its own."""
@@ -215,6 +219,7 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
             self.turns.handled(self.scheduler.clock() - since)
         self.outlet.emit(events, self.inlet.born)
         self.inlet.settle_hand()
+        self.side_outputs.take_gone()  # cut off by the callback itself, which went on
 
     def take_returned(self, callback: str, returned: object) -> None:
         """Emit what a callback returned."""

@@ -173,8 +173,12 @@ class TakingProcess(StageProcess[S]):
         if isinstance(reason, BaseException) and not self.is_final:
             self.counts.error(reason)
         held = self.care.give_back(is_in_hand=self.inlet.hand is not None)
-        self.inlet.abandon(is_crash=isinstance(reason, BaseException))
+        self.inlet.abandon(is_crash=isinstance(reason, BaseException), gone=self.gone_aside())
         self.inlet.redeliver(held)
+
+    def gone_aside(self) -> Sequence[object]:
+        """Return the events that a side output had taken when the callback was cut off: they are counted there."""
+        return ()
 
     def bury(self, reason: ExitReason) -> None:
         """Give back what was not begun."""

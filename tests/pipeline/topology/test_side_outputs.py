@@ -10,6 +10,7 @@ from headrace.ground.errors import GraphError
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.dispatchers.outputs import Output
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
+from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import PRODUCER_BUFFER_SIZE, StageSettings
@@ -138,6 +139,23 @@ async def test_what_waits_for_room_when_the_run_is_stopped_is_told_once(size: in
     assert stage_of(topology, "sieve.odd").buffer_events == size
     await topology.stop()
     assert set(origin.outcomes()[2 * len(odd.data) :: 2]) == {FAILED}
+
+
+@pytest.mark.parametrize("size", [3, 40])
+@pytest.mark.parametrize("limit", [1, 3])
+async def test_what_went_aside_before_a_stop_cut_it_off_is_not_lost_twice(size: int, limit: int) -> None:
+    topology, _ = graph(Numbers, count=None, concurrency=Concurrency(limit))
+    even = add(topology, "a", "sieve")
+    add(topology, "b", SubscribeTo("sieve", 10, output="odd"))
+    await topology.start()
+    topology.stage("b").pause()
+    topology.stage("sieve.odd").resize(size)
+    await settled(topology)
+    await topology.stop()
+    sieve, odd = stage_of(topology), stage_of(topology, "sieve.odd")
+    aside = odd.events_sent + odd.discarded["cancelled"]
+    assert sieve.events_received == len(even.data) + aside + sieve.discarded["cancelled"]
+    check_end(run_of(topology))
 
 
 @EDGES
