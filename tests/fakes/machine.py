@@ -139,7 +139,8 @@ class MachineRoom(RuleBasedStateMachine):
             has_waited = not reading.done()
             reading.cancel()
             await asyncio.wait([reading])
-            if has_waited or isinstance(reading.exception(), MachineCrash | ProcessDown) or reading.result() is None:
+            ends = MachineCrash | ProcessDown | NoProcess  # the last, where the stage was linked to one that has ended
+            if has_waited or isinstance(reading.exception(), ends) or reading.result() is None:
                 self.readers.remove(reader)
                 self.former_readers.append(reader)
                 return
