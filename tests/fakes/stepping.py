@@ -1,6 +1,7 @@
 """Runs a real scheduler step by step, and lets stages run that belong to no topology."""
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from headrace.pipeline.process.process import State
@@ -27,8 +28,9 @@ async def rest(scheduler: Scheduler) -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Return when `condition` holds; the test's timeout is the deadline."""
-    while not condition():  # noqa: ASYNC110 - what is waited for sets no event, and each step is one turn of the loop
+    while not condition():
         await asyncio.sleep(0)
+        time.sleep(0)  # noqa: ASYNC251 - no pause: threads of ours get Python's lock, which a busy loop keeps from them
 
 
 def run_of(topology: Topology) -> Run:
