@@ -260,9 +260,7 @@ async def test_what_is_under_way_when_a_run_is_stopped_is_counted_once() -> None
     await settled(topology)
     await topology.stop()
     assert late.data == []
-    assert (
-        discarded(topology, "cancelled") == 1 + 2
-    )  # what was in the window, and the batch in hand but for what had gone
+    assert discarded(topology, "cancelled") == 1 + 2  # in the window, and in hand: the third in hand had gone aside
     assert sum(sum(stage.discarded.values()) for stage in topology.snapshot().stages) == 4  # all but the one in results
 
 
