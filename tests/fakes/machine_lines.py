@@ -59,6 +59,7 @@ class Lines:
         self._run = run
         self._plan = plan
         self._waiting: dict[tuple[str, str], list[Event]] = {}
+        self._lines: dict[Subscription, list[Event]] = {}
         self._buffers: dict[str, list[Event]] = {}
         self._coming: dict[Subscription, int] = {}
         self._seen = dict.fromkeys(plan.stages, 0)
@@ -92,8 +93,13 @@ class Lines:
     def _check_consumer(self, name: str, inlet: Inlet) -> None:
         """What was handled since the last time, and what waits now, is what waited then, and what has come.
 
-        While a subscription that was replaced has events in hand, it and its successor take turns: that is no one line.
+        Each subscription is a line of its own. Together they are one line of a producer's, but for the time in which
+        one that was replaced has events in hand: it and its successor take turns.
         """
+        for one in inlet.subscriptions:
+            line = line_of(one, inlet)
+            check_line(self._lines.get(one, []), line)
+            self._lines[one] = line
         seen = self._plan.stages[name].notes.seen
         news = seen[self._seen[name] :]
         self._seen[name] = len(seen)
