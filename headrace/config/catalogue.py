@@ -1,20 +1,24 @@
-"""The stage types that a config may name: ours and those of guests, all by the entry-point group `headrace.stages`."""
+"""Stage types by name: those installed in the entry-point group `headrace.stages`."""
 
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from inspect import signature
 from typing import cast
 
 from pydantic import BaseModel
 
-from headrace.ground.errors import HeadraceError
+from headrace.ground.errors import HeadraceError, MissingCallback
+from headrace.pipeline.stage.callbacks import check_callback
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.topology.graph import Kind
 
 GROUP = "headrace.stages"
+
+NO_STAGE = "it is not a class made of Producer, ProducerConsumer or Consumer"
 
 AnyStage = Producer[object] | ProducerConsumer[object, object] | Consumer[object]
 
@@ -27,21 +31,23 @@ _KINDS: tuple[tuple[type, Kind], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class StageType:
-    """A stage type, loaded: what it is, what options it has, and how a stage of it is made of checked options.
+    """A stage type: its class, its kind, and the model of its options.
 
-    With `needs_jobs` it is made of its options and the `Jobs` of the pipeline.
+    `kind` is None where the class was not imported. Without `takes_options` the class is called with none; with
+    `needs_jobs` it is called with the `Jobs` of the pipeline, too.
     """
 
     name: str
-    kind: Kind
+    kind: Kind | None
     options: type[BaseModel]
-    make: Callable[..., AnyStage]
+    stage: type[AnyStage]
     needs_jobs: bool = False
+    takes_options: bool = True
 
-    @property
-    def stage(self) -> type[AnyStage]:
-        """The class itself."""
-        return cast("type[AnyStage]", self.make)
+    def make(self, options: BaseModel, *jobs: object) -> AnyStage:
+        """Return a stage with checked options; `jobs` is the pipeline's `Jobs` where the type needs it."""
+        make = cast("Callable[..., AnyStage]", self.stage)
+        return make(options, *jobs) if self.takes_options else make(*jobs)
 
 
 class BrokenType(HeadraceError):
@@ -82,15 +88,48 @@ class Catalogue:
         raise BrokenType(name, why)
 
 
-def _stage_type(name: str, found: object) -> StageType:
-    kind = next((kind for base, kind in _KINDS if isinstance(found, type) and issubclass(found, base)), None)
-    if kind is None:
-        raise BrokenType(name, "it is not a class made of Producer, ProducerConsumer or Consumer")
+def kind_of(found: object) -> Kind | None:
+    """Return which kind of stage a class is, and None for anything that is no such class."""
+    if not isinstance(found, type):
+        return None
+    return next((kind for base, kind in _KINDS if issubclass(found, base)), None)
+
+
+def options_of(found: object) -> type[BaseModel] | None:
+    """Return the model of a class's options, if it has one."""
     options = getattr(found, "Options", None)
-    if not (isinstance(options, type) and issubclass(options, BaseModel)):
+    return options if isinstance(options, type) and issubclass(options, BaseModel) else None
+
+
+def example_of(stage_type: StageType, options: BaseModel) -> AnyStage | str:
+    """Return a stage of this type, or why it cannot be made.
+
+    The reason does not quote the error's text, which may hold the value of a variable.
+    """
+    arguments = (options,) if stage_type.takes_options else ()
+    try:
+        signature(stage_type.stage).bind(*arguments)
+    except (TypeError, ValueError) as error:
+        given = "its options" if arguments else "no options, for it has no `Options`"
+        return f"its `__init__` is called with {given}, and does not fit: {error}"
+    try:
+        made = stage_type.make(options)
+        check_callback(made)
+    except MissingCallback as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - what a guest's `__init__` raises must not hide the other findings
+        return f"its `__init__` raises {type(error).__name__} ({_place(error)})"
+    return made
+
+
+def _stage_type(name: str, found: object) -> StageType:
+    kind, options = kind_of(found), options_of(found)
+    if kind is None:
+        raise BrokenType(name, NO_STAGE)
+    if options is None:
         raise BrokenType(name, "it has no `Options`, a pydantic model")
-    make = cast("Callable[..., AnyStage]", found)
-    return StageType(name, kind, options, make, needs_jobs=bool(getattr(found, "needs_jobs", False)))
+    stage = cast("type[AnyStage]", found)
+    return StageType(name, kind, options, stage, needs_jobs=bool(getattr(found, "needs_jobs", False)))
 
 
 def _place(error: BaseException) -> str:

@@ -1,20 +1,22 @@
 """Checks the config of one text as a whole, and says all that is wrong with it at once."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel
 
 from headrace.config.buffer_keys import buffer_faults
-from headrace.config.catalogue import BrokenType, Catalogue, StageType
+from headrace.config.catalogue import GROUP, BrokenType, Catalogue, StageType, example_of
 from headrace.config.config import Config, ConfiguredStage
+from headrace.config.custom_types import NoOptions, NotAStage, custom_type, dotted
 from headrace.config.exports import Export, duplicates, exports
 from headrace.config.fields import keys_of
 from headrace.config.findings import Fault
 from headrace.config.graph import Vertex, graph_faults, unheard_faults
 from headrace.config.handling import handling_faults
+from headrace.config.inside import point
 from headrace.config.interpolate import interpolate
 from headrace.config.jobs_block import jobs_check, needed_fault
 from headrace.config.load import load
@@ -30,10 +32,12 @@ from headrace.config.variables import Surroundings
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.topology.output_names import side_names
+from headrace.stages.functions import FunctionError
 
 if TYPE_CHECKING:
     from headrace.config.jobs_check import ConfiguredJobs, JobsCheck
 
+_OWN: Final = f"write a class of your own as module:Class, or install it as an entry point in the group {GROUP}"
 COMMON_KEYS: Final = keys_of(StageKeys)
 DEFAULT_NAME: Final = "pipeline"
 
@@ -116,10 +120,12 @@ class _Check:
         stage_type = self._type(child(found, "type"))
         if stage_type is None:
             return Vertex(name, found), None
+        if stage_type.kind is None:
+            return Vertex(name, found), ConfiguredStage(name, stage_type, keys, NoOptions()) if keys else None
         own = Subject(_part(found, common=False), f"a {stage_type.name} stage", COMMON_KEYS)
         self._unread(stage_type, own)
         options = validate(stage_type.options, own, self.report, imports=self.conditions.imports)
-        example = None if options is None else self._example(stage_type, options)
+        example = None if options is None else self._example(stage_type, options, child(found, "type") or found)
         waits = getattr(stage_type.stage, "is_waited_for", None)
         vertex = Vertex(
             name,
@@ -151,13 +157,22 @@ class _Check:
         is_filled = isinstance(node, ScalarNode) and node.filled
         self.report.add(node.span, needed_fault(self.source.written(node.span) if is_filled else type_name))
 
-    def _example(self, stage_type: StageType, options: BaseModel) -> type[Stage] | Stage:
-        """Return a stage as the options make it; its class, where it cannot be made without jobs or functions."""
-        if stage_type.kind == "producer" or not self.conditions.imports:
+    def _example(self, stage_type: StageType, options: BaseModel, told: Found) -> type[Stage] | Stage | None:
+        """Return a stage as the options make it; its class where that is a source, or cannot be made here.
+
+        None, and a finding, where making one fails.
+        """
+        is_installed = stage_type.name in self.conditions.catalogue.names
+        if not self.conditions.imports or (stage_type.kind == "producer" and is_installed):
             return stage_type.stage
         if stage_type.needs_jobs:
             return stage_type.stage.__new__(stage_type.stage)  # what it can do does not hang on its options
-        return stage_type.make(options)
+        made = example_of(stage_type, options)
+        if isinstance(made, str):
+            written = self.source.written(told.node.span)
+            self.report.add(told.node.span, Fault("broken-type", f"the stage type {written} cannot be used: {made}"))
+            return None
+        return stage_type.stage if stage_type.kind == "producer" else made
 
     def _unread(self, stage_type: StageType, own: Subject) -> None:
         """Refuse unknown keys for a guest whose model forgets to: pydantic's default is to read over them."""
@@ -176,11 +191,33 @@ class _Check:
         known = self.conditions.catalogue.names
         if node.text in known:
             return self._loaded(node)
+        if ":" in node.text:
+            return self._custom(node)
         written = self.source.written(node.span)
-        suggestion = None if node.filled else close(node.text, known)
+        suggestion = None if node.filled else close(node.text, known) or dotted(node.text)
         self.report.add(
-            node.span, Fault("unknown-type", f"there is no stage type {written}", written, known, suggestion)
+            node.span, Fault("unknown-type", f"there is no stage type {written}: {_OWN}", written, known, suggestion)
         )
+        return None
+
+    def _custom(self, node: ScalarNode) -> StageType | None:
+        """Return the type of a class that the config names; None, and a finding, where there is no such class."""
+        written = self.source.written(node.span)
+        try:
+            found = custom_type(node.text, imports=self.conditions.imports)
+            return replace(found, name=written.strip("'\"")) if node.filled else found
+        except FunctionError as error:
+            span = point(node, self.source.text, error.column - 1)
+            fault = Fault("bad-import", error.why, written, suggestion=error.suggestion)
+        except NotAStage as error:
+            span = node.span
+            fault = Fault(
+                "broken-type", f"the stage type {written} cannot be used: {error.why}", written, error.allowed
+            )
+        if node.filled:
+            why = "why is not shown, because it may tell what a variable holds"
+            fault = Fault(fault.code, f"the stage type {written} cannot be used; {why}", written)
+        self.report.add(span, fault)
         return None
 
     def _loaded(self, node: ScalarNode) -> StageType | None:

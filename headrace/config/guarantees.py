@@ -26,7 +26,10 @@ class Guarantee:
 
 
 def guarantees(config: Config) -> list[Guarantee]:
-    """Return one for each source and sink that are linked, in the order of the file."""
+    """Return one for each source and sink that are linked, in the order of the file.
+
+    Paths through a stage whose class was not imported have none: nothing is known of it.
+    """
     stages = {stage.name: stage for stage in config.stages}
     return [
         _guarantee(stages[source], sink, stages)
@@ -34,7 +37,13 @@ def guarantees(config: Config) -> list[Guarantee]:
         if stages[source].type.kind == "producer"
         for sink in stages
         if stages[sink].type.kind == "consumer" and source in _upstream(sink, stages)
+        if all(stages[name].type.kind is not None for name in _between(source, sink, stages))
     ]
+
+
+def _between(source: str, sink: str, stages: Mapping[str, ConfiguredStage]) -> list[str]:
+    """Return the stages that events of a source pass on their way to a sink, both included."""
+    return [name for name in _upstream(sink, stages) if source in _upstream(name, stages)]
 
 
 def _upstream(name: str, stages: Mapping[str, ConfiguredStage]) -> dict[str, None]:
@@ -53,8 +62,7 @@ def _guarantee(source: ConfiguredStage, sink: str, stages: Mapping[str, Configur
     if not (takes_back(source) or has_disk_buffer(source)):
         why = f"a {source.type.name} stage cannot take an event back"
         return Guarantee(source.name, sink, "at-most-once", why)
-    between = (name for name in _upstream(sink, stages) if source.name in _upstream(name, stages))
-    for name, why in _losses(list(between), sink, stages):
+    for name, why in _losses(_between(source.name, sink, stages), sink, stages):
         return Guarantee(source.name, sink, "at-most-once", f"of {name}: {why}")
     if has_disk_buffer(source):
         why = f"what the buffer of {source.name} has on disk stays there until it is through"

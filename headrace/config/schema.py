@@ -46,7 +46,7 @@ def schema(catalogue: Catalogue | None = None) -> Schema:
     properties["python_path"] = _one_or_many({"type": "string"})
     _of(JobsKeys, definitions)
     properties["jobs"] = {"$ref": "#/$defs/JobsKeys"}
-    stages = [_stage(found, definitions) for found in _loaded(types)]
+    stages = [*(_stage(found, definitions) for found in _loaded(types)), _custom_stage(definitions)]
     properties["stages"] = {"type": "object", "minProperties": 1, "additionalProperties": {"oneOf": stages}}
     either: Schema = {"anyOf": [{"required": ["stages"]}, {"required": ["jobs"]}]}
     return {"$schema": DIALECT, **top, **either, "title": "headrace", "$defs": definitions}
@@ -62,20 +62,19 @@ def _loaded(catalogue: Catalogue) -> list[StageType]:
     return found
 
 
+def _custom_stage(definitions: Schema) -> Schema:
+    """Return the schema of a stage whose class the config names: its options are not known here."""
+    keys = _common_keys(definitions)
+    keys["type"] = {"type": "string", "pattern": r"^[\w.]+:[\w.]+$"}
+    return {"title": "module:Class", "type": "object", "properties": keys, "required": ["type"]}
+
+
 def _stage(stage_type: StageType, definitions: Schema) -> Schema:
     """Return the schema of a stage of one type: the common keys that its kind has, and its options."""
-    common = _of(StageKeys, definitions)
-    _of(SubscriptionKeys, definitions)
-    keys = cast("Schema", common["properties"])
+    keys = _common_keys(definitions)
     keys["type"] = {"const": stage_type.name}
-    subscription: Schema = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/SubscriptionKeys"}]}
-    keys["subscribe_to"] = _one_or_many(subscription)
-    _of(DispatcherKeys, definitions)
-    names: Schema = {"type": "string", "enum": list(dispatcher_names())}
-    keys["dispatcher"] = {"anyOf": [names, {"$ref": "#/$defs/DispatcherKeys"}], "default": DEFAULT_DISPATCHER}
     dropped = {"producer": {"subscribe_to", *HANDLING_KEYS}, "consumer": {"dispatcher", "buffer"}}
-    left_out = dropped.get(stage_type.kind, set())
-    keys["retry"] = {"anyOf": [{"type": "integer", "minimum": 1}, {"$ref": "#/$defs/RetryKeys"}]}
+    left_out = dropped.get(stage_type.kind or "", set())
     required = ["type"] if stage_type.kind == "producer" else ["type", "subscribe_to"]
     own = _of(stage_type.options, definitions, f"{stage_type.name}.")
     return {
@@ -88,6 +87,20 @@ def _stage(stage_type: StageType, definitions: Schema) -> Schema:
         "required": [*required, *cast("list[str]", own.get("required", []))],
         "additionalProperties": own.get("additionalProperties", True),
     }
+
+
+def _common_keys(definitions: Schema) -> Schema:
+    """Return the schemas of the keys that all stages have."""
+    common = _of(StageKeys, definitions)
+    _of(SubscriptionKeys, definitions)
+    keys = cast("Schema", common["properties"])
+    subscription: Schema = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/SubscriptionKeys"}]}
+    keys["subscribe_to"] = _one_or_many(subscription)
+    _of(DispatcherKeys, definitions)
+    names: Schema = {"type": "string", "enum": list(dispatcher_names())}
+    keys["dispatcher"] = {"anyOf": [names, {"$ref": "#/$defs/DispatcherKeys"}], "default": DEFAULT_DISPATCHER}
+    keys["retry"] = {"anyOf": [{"type": "integer", "minimum": 1}, {"$ref": "#/$defs/RetryKeys"}]}
+    return keys
 
 
 def _one_or_many(one: Schema) -> Schema:

@@ -97,7 +97,7 @@ def _inside(holder: object, name: FunctionName) -> Function:
         done.append(part)
         column += len(part) + 1
     if not callable(holder):
-        why = f"{name} is not a function but of type {type(holder).__name__}"
+        why = f"{name} is neither a function nor a class, but of type {type(holder).__name__}"
         raise FunctionError(why, len(name.module) + 2)
     function: Function = holder
     return function

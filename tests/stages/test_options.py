@@ -102,7 +102,7 @@ def test_a_template_error_says_the_way_into_the_template() -> None:
         ("xml.etre:x", "there is no module 'xml.etre'", "xml.etree:x"),
         ("json:dmps", "there is no 'dmps' in module json", "json:dumps"),
         ("json:JSONDecoder.decod", "in module json.JSONDecoder", "json:JSONDecoder.decode"),
-        ("json:__name__", "is not a function but of type str", None),
+        ("json:__name__", "is neither a function nor a class, but of type str", None),
     ],
 )
 def test_a_function_that_cannot_be_imported_is_refused_in_a_sentence(

@@ -38,7 +38,7 @@ def check_files(files: Sequence[str], *, imports: bool, as_json: bool) -> ExitCo
     else:
         print("\n\n".join(as_text(config) for config in configs))
         if not imports:
-            print("\nNo Python function was imported: run without --no-import to have them checked, too.")
+            print("\nNo Python function or class was imported: run without --no-import to have them checked, too.")
     return ExitCode.FINE
 
 

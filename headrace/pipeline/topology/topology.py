@@ -7,14 +7,14 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self, TypeVar, get_args
 
-from headrace.ground.errors import BadOption, GraphError, MissingCallback, NoProcess
+from headrace.ground.errors import BadOption, GraphError, NoProcess
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetters
 from headrace.pipeline.process.options import check_count, check_seconds, check_timeout
 from headrace.pipeline.process.restart import MAX_RESTARTS, MAX_SECONDS
 from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.process.supervisor import Supervisor
+from headrace.pipeline.stage.callbacks import check_callback
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor, check_supervisor
 from headrace.pipeline.stage.failure import SetAside
 from headrace.pipeline.stage.outputs import events_given
 from headrace.pipeline.stage.producer import Producer
@@ -24,7 +24,7 @@ from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.subscription import CancelMode
 from headrace.pipeline.topology.graph import KIND_WORDS, hint
 from headrace.pipeline.topology.handle import StageHandle, Target, target
-from headrace.pipeline.topology.link import StageCallbacks, StageSpec, emitting, ordered
+from headrace.pipeline.topology.link import StageSpec, emitting, ordered
 from headrace.pipeline.topology.named_outputs import with_named_outputs
 from headrace.pipeline.topology.office import DeadLetterOffice
 from headrace.pipeline.topology.outcome import RunOutcome
@@ -119,7 +119,7 @@ class Topology:
             raise GraphError(
                 name, f"is a {type(first).__name__}: its factory must make a Producer, ProducerConsumer or Consumer"
             )
-        _check_callback(first)
+        check_callback(first)
         for fault in settings.faults():
             raise GraphError(name, fault)
         why = settings.concurrency.fault(first, has_timeout=settings.timeout_seconds is not None)
@@ -323,15 +323,3 @@ class Topology:
         if self._run is None:
             raise NoProcess(self.name)
         return self._run
-
-
-def _check_callback(first: StageCallbacks) -> None:
-    """Refuse a class that does not say what it does, before anything runs."""
-    if isinstance(first, Producer) and type(first).handle_demand is Producer.handle_demand:
-        raise MissingCallback(first, "handle_demand(self, demand)")
-    if isinstance(first, ConsumerSupervisor):
-        check_supervisor(first)
-        return
-    for base in (ProducerConsumer, Consumer):
-        if isinstance(first, base) and type(first).handle_events is base.handle_events:
-            raise MissingCallback(first, "handle_events(self, events)")

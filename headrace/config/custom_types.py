@@ -1,0 +1,75 @@
+"""Stage types that a config names by their class: `module:Class`."""
+
+from importlib import import_module
+from typing import Final, cast
+
+from headrace.config.catalogue import NO_STAGE, AnyStage, BrokenType, StageType, kind_of, options_of
+from headrace.config.keys import Keys
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.stages.functions import FunctionError, FunctionName, import_function, parse_function
+
+SHAPE: Final = "the class of a stage is written module:Class, as in shop.stages:Enrich"
+
+
+class NotAStage(BrokenType):
+    """`module:Class` names something else; `allowed` are the stage classes of the module, written as the type."""
+
+    def __init__(self, name: FunctionName) -> None:
+        super().__init__(str(name), NO_STAGE)
+        module = import_module(name.module)
+        self.allowed = tuple(
+            f"{name.module}:{key}" for key, found in vars(module).items() if kind_of(found) and not _is_ours(found)
+        )
+
+
+class NoOptions(Keys):
+    """The options of a class that has none: any key but the common ones is a finding."""
+
+
+class NotImported(ProducerConsumer[object, object]):
+    """Stands for a class that was not imported; its stages cannot be made."""
+
+    def __init__(self) -> None:
+        raise BrokenType("module:Class", "the config was checked without imports: check it with them first")
+
+
+def custom_type(text: str, *, imports: bool) -> StageType:
+    """Return the type of `module:Class`; without `imports` only its spelling is checked.
+
+    Raises FunctionError where it cannot be imported, and `NotAStage` where it is no class of stages.
+    """
+    name = _parsed(text)
+    if not imports:
+        return StageType(text, None, NoOptions, NotImported, takes_options=False)
+    found: object = import_function(name)
+    kind, options = kind_of(found), options_of(found)
+    if kind is None:
+        raise NotAStage(name)
+    stage = cast("type[AnyStage]", found)
+    needs_jobs = bool(getattr(found, "needs_jobs", False))
+    return StageType(text, kind, options or NoOptions, stage, needs_jobs, takes_options=options is not None)
+
+
+def dotted(text: str) -> str | None:
+    """Return `module:Class` for a type that is written with dots alone.
+
+    >>> dotted("shop.stages.Enrich")
+    'shop.stages:Enrich'
+    """
+    try:
+        parse_function(text)
+    except FunctionError as error:
+        return error.suggestion
+    return None
+
+
+def _parsed(text: str) -> FunctionName:
+    try:
+        return parse_function(text)
+    except FunctionError as error:
+        refusal = FunctionError(SHAPE, error.column, error.suggestion)
+    raise refusal
+
+
+def _is_ours(found: type) -> bool:
+    return found.__module__.startswith("headrace.")
