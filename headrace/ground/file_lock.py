@@ -5,6 +5,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from headrace.ground.forking import add_fork_hooks
 from headrace.ground.telemetry import LOG
 
 
@@ -31,6 +32,7 @@ class FileLock:
                 if self._is_there(file):
                     self._sign(file)
                     self._file, file = file, -1
+                    add_fork_hooks(self)
                     return None
             except BlockingIOError:
                 return _holder(os.pread(file, 20, 0))
@@ -45,6 +47,18 @@ class FileLock:
             if self._is_there(file):
                 with suppress(OSError):
                     self._path.unlink()
+            os.close(file)
+
+    def before_fork(self) -> None:
+        """Do nothing: the lock stays the parent's."""
+
+    def after_fork_in_parent(self) -> None:
+        """Do nothing: the lock stays the parent's."""
+
+    def after_fork_in_child(self) -> None:
+        """Close the child's copy, which would keep the lock after the parent's death."""
+        file, self._file = self._file, -1
+        if file >= 0:
             os.close(file)
 
     def _is_there(self, file: int) -> bool:

@@ -104,7 +104,7 @@ def _say_locked(path: Path, said: int, waited: int) -> None:
 
 
 class SqliteFile:
-    """One connection to the file, for the thread that opens it alone."""
+    """One connection to the file, for one thread at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -115,7 +115,11 @@ class SqliteFile:
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             why = f"this Python has SQLite {sqlite3.sqlite_version}"
             raise SqliteError(self.path, why, "run a Python that has 3.35 or newer")
-        connection = sqlite3.connect(self.path, timeout=0.0, isolation_level=None, cached_statements=256)
+        if self._inode:  # it is opened again after a fork: it has to be the same file still
+            self.check()
+        connection = sqlite3.connect(
+            self.path, timeout=0.0, isolation_level=None, cached_statements=256, check_same_thread=False
+        )
         try:
             for pragma in ("journal_mode = WAL", *pragmas):
                 patiently(self.path, lambda text=pragma: connection.execute(f"PRAGMA {text}"))  # type: ignore[misc] # bound now

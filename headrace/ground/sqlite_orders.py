@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
+from headrace.ground.forking import add_fork_hooks
 from headrace.ground.sqlite_file import SqliteError
 from headrace.ground.telemetry import LOG
 
@@ -24,6 +25,11 @@ It may be done twice, when another one of the same transaction fails: what it ch
 
 GROUP_LIMIT: Final = 1000
 """Works in one transaction at most, so that the first of many does not wait for ever."""
+
+FORK_SECONDS: Final = 1.0
+"""How long a fork waits for the end of a transaction; after that the child may not use the file."""
+
+_FORK_ADVICE: Final = "start OS processes before the file is opened, or with multiprocessing's spawn"
 
 
 @dataclass(slots=True, eq=False)
@@ -50,22 +56,62 @@ class Order(Generic[R]):
 
 
 class Orders:
-    """Takes orders for a thread, until closed; the thread takes them in groups, and tells how they ended."""
+    """Takes orders for a thread, until closed; the thread takes them in groups, and tells how they ended.
 
-    def __init__(self, path: Path, serve: Callable[[], None], name: str) -> None:
-        """`serve` is what the thread does: take groups until there are no more."""
+    A forked child has no such thread: it starts its own with its first order. What the parent still waits for is the
+    parent's alone.
+    """
+
+    def __init__(self, path: Path, serve: Callable[[], None], disconnect: Callable[[], None], name: str) -> None:
+        """`serve` is what the thread does: take groups until there are no more.
+
+        `disconnect` closes the connection, which the next group opens again; it is called at a fork, between two
+        groups, in the thread that forks.
+        """
         self.path = path
         self.is_closed = False
+        self.connection_lock = threading.Lock()
+        """Held by the thread while it uses the connection."""
+        self._serve = serve
+        self._disconnect = disconnect
+        self._name = f"headrace {name} {path.name}"
+        self._was_started = False
+        self._is_inherited = False
+        """Whether a fork carried the connection over, since it found it in use."""
+        self._is_parked = False
+        """Whether the thread that forks holds `connection_lock`."""
+        self._renew()
+
+    def _renew(self) -> None:
         self._waiting: queue.SimpleQueue[Order[object] | None] = queue.SimpleQueue()
         self._door = threading.Lock()
         self._ended: concurrent.futures.Future[None] = concurrent.futures.Future()
-        self._serve = serve
-        self._thread = threading.Thread(target=self._run, name=f"headrace {name} {path.name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
+        if not self._was_started:
+            add_fork_hooks(self)
+        self._was_started = True
         self._ended.set_running_or_notify_cancel()  # who is cancelled while they wait for its end does not undo that
         self._thread.start()
+
+    def before_fork(self) -> None:
+        """Close the connection; where it is in use for longer than FORK_SECONDS, the child may not use the file."""
+        self._is_parked = self.connection_lock.acquire(timeout=FORK_SECONDS)
+        if self._is_parked and not self._is_inherited:
+            self._disconnect()
+
+    def after_fork_in_parent(self) -> None:
+        """Let the thread go on."""
+        if self._is_parked:
+            self.connection_lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Have the next order start a thread of this OS process."""
+        self._is_inherited = self._is_inherited or not self._is_parked
+        self.connection_lock = threading.Lock()
+        self._renew()
 
     async def run(self, work: Work[R], *, is_durable: bool = False, unwanted: Callable[[R], None] | None = None) -> R:
         """Have `work` done, and return its result. Raises what it raises, and SqliteError.
@@ -128,8 +174,12 @@ class Orders:
         with self._door:  # what comes in before the end is told; nothing comes in behind it
             if self.is_closed:
                 raise SqliteError(self.path, "it is closed", "use it before its store is closed, or open it again")
+            if self._is_inherited:
+                raise SqliteError(self.path, "this OS process was forked in the middle of a write", _FORK_ADVICE)
             if self._thread.ident is None:
-                raise SqliteError(self.path, "it is not open", "open its store first")
+                if not self._was_started:
+                    raise SqliteError(self.path, "it is not open", "open its store first")
+                self.start()
             self._waiting.put(order)  # type: ignore[arg-type] # an order's kind of result is its own affair
 
     def _stop(self) -> bool:

@@ -14,7 +14,7 @@ class SqliteReader:
         self.path = path
         self._file = SqliteFile(path)
         self._connection: sqlite3.Connection | None = None
-        self._orders = Orders(path, self._serve, "reads")
+        self._orders = Orders(path, self._serve, self._disconnect, "reads")
 
     async def start(self) -> None:
         """Open the file, in the reader's thread. Raises SqliteError when it cannot be read."""
@@ -37,11 +37,17 @@ class SqliteReader:
         is_open = True
         while is_open:
             orders, is_open = self._orders.take(None)
-            for order in orders:
-                self._answer(order)
+            with self._orders.connection_lock:
+                for order in orders:
+                    self._answer(order)
             tell(orders)
+        with self._orders.connection_lock:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
+        self._connection = None
 
     def _answer(self, order: Order[object]) -> None:
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -51,7 +52,9 @@ class SqliteWriter:
         self._opened = opened
         self._chores: list[_Chore] = []
         self._connection: sqlite3.Connection | None = None
-        self._orders = Orders(path, self._serve, "writes")
+        self._pid = os.getpid()
+        self._was_opened = False
+        self._orders = Orders(path, self._serve, self._disconnect, "writes")
 
     async def start(self) -> None:
         """Open the file and make the tables, in the writer's thread. Raises what that raises; close it then, too."""
@@ -101,16 +104,27 @@ class SqliteWriter:
         while is_open:
             chores = self._due_chores()
             orders, is_open = self._orders.take(0.0 if chores else self._seconds_to_chore())
-            self._write(chores + orders)
+            with self._orders.connection_lock:
+                self._write(chores + orders)
             tell(orders)
             for chore in chores:
                 if chore.error is not None:
                     LOG.warning("a chore of the SQLite file failed, and is done again when it is due: %r", chore.error)
+        with self._orders.connection_lock:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
+        self._connection = None
+        self._waits_for_disk = False
+
+    def _has_chores(self) -> bool:
+        """Return whether there are chores to do here: those of a parent are not the affair of a forked child."""
+        return bool(self._chores) and self._was_opened and os.getpid() == self._pid
 
     def _due_chores(self) -> "list[Order[object]]":
-        if self._connection is None:
+        if not self._has_chores():
             return []
         now = time.monotonic()
         due = [chore for chore in self._chores if now >= chore.due_at]
@@ -119,7 +133,7 @@ class SqliteWriter:
         return [Order(chore.work, None, concurrent.futures.Future()) for chore in due]
 
     def _seconds_to_chore(self) -> float | None:
-        if not self._chores or self._connection is None:
+        if not self._has_chores():
             return None
         return max(0.0, min(chore.due_at for chore in self._chores) - time.monotonic())
 
@@ -172,6 +186,7 @@ class SqliteWriter:
         except BaseException:
             connection.close()
             raise
+        self._was_opened = True
         return connection
 
     def _wait_for_disk(self, connection: sqlite3.Connection, *, waits: bool) -> None:

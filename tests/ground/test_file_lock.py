@@ -11,6 +11,8 @@ from typing import Final
 import pytest
 
 from headrace.ground.file_lock import FileLock
+from tests.fakes.forking import in_fork
+from tests.fakes.os_processes import descriptors
 
 HOLDS: Final = """
 import sys
@@ -47,6 +49,16 @@ def test_it_is_free_once_its_holder_was_killed(tmp_path: Path) -> None:
     assert lock.take() is None
     lock.release()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_forked_child_does_not_keep_the_lock_of_its_parent(tmp_path: Path) -> None:
+    lock, other = FileLock(tmp_path / "a"), FileLock(tmp_path / "a")
+    assert lock.take() is None
+    held = str(tmp_path / "a.lock")
+    assert held in descriptors().values()
+    assert in_fork(lambda: held in descriptors().values()) == "False"
+    assert other.take() is not None
+    lock.release()
 
 
 def test_two_names_of_one_file_have_one_lock(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -12,6 +13,7 @@ import pytest_asyncio
 
 from headrace.ground.sqlite_file import DiskFull, SqliteError
 from headrace.ground.sqlite_writer import SqliteWriter
+from tests.fakes.forking import in_fork
 from tests.fakes.no_room import no_room
 
 
@@ -261,3 +263,57 @@ async def test_a_chore_is_done_when_nobody_writes_and_survives_its_failures(
     await writer.aclose()
     assert _numbers(path)[:2] == [2, 3]
     assert "done again when it is due: NotYet()" in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_a_forked_child_writes_with_a_thread_of_its_own(writer: SqliteWriter, path: Path) -> None:
+    await _adding(writer, 1)
+    assert in_fork(lambda: writer.run_sync(lambda connection: _add(connection, 2))) == "2"
+    assert await _adding(writer, 3) == 3
+    assert _numbers(path) == [1, 2, 3]
+
+
+@pytest.mark.asyncio
+async def test_a_fork_in_the_middle_of_a_write_is_told_to_the_child_and_hurts_no_write(
+    writer: SqliteWriter, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace.ground.sqlite_orders.FORK_SECONDS", 0.01)
+    is_writing, may_end = threading.Event(), threading.Event()
+
+    def work(connection: sqlite3.Connection) -> int:
+        is_writing.set()
+        may_end.wait()
+        return _add(connection, 1)
+
+    adding = asyncio.ensure_future(writer.run(work))
+    await asyncio.to_thread(is_writing.wait)
+    told = in_fork(lambda: writer.run_sync(lambda connection: _add(connection, 2)))
+    may_end.set()
+    assert "was forked in the middle of a write" in told
+    assert await adding == 1
+    assert _numbers(path) == [1]
+
+
+@pytest.mark.asyncio
+async def test_a_forked_child_leaves_the_periodic_tasks_to_its_parent(path: Path) -> None:
+    parent, done = os.getpid(), threading.Event()
+
+    def chore(connection: sqlite3.Connection) -> None:
+        done.set()
+        _add(connection, os.getpid())
+        connection.execute("delete from numbers where number = ?", (parent,))
+
+    writer = SqliteWriter(path, opened=_table)
+    writer.every(0.001, chore)
+    await writer.start()
+
+    def write_in_child() -> int:
+        for _ in range(10):
+            writer.run_sync(lambda connection: connection.execute("select 1").fetchall())
+        return writer.run_sync(lambda connection: _add(connection, 1))
+
+    assert in_fork(write_in_child) == "1"
+    done.clear()
+    assert await asyncio.to_thread(done.wait, 10)
+    await writer.aclose()
+    assert _numbers(path) == [1]

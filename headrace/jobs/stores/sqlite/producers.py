@@ -4,6 +4,7 @@ Whether somebody lives is not judged by a clock: whoever says nothing new over M
 clock that is set, a machine that slept, and a file that was locked for long kill nobody.
 """
 
+import os
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ class Producers:
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
+        self._pid = os.getpid()
         self._ours: dict[str, tuple[Claimant, str]] = {}
         self._seen: dict[str, _Seen] = {}
 
@@ -74,8 +76,8 @@ class Producers:
         connection.execute(query("leave"), (uuid,))
 
     def leave_all(self, connection: sqlite3.Connection) -> None:
-        """Forget all of ours."""
-        for uuid in list(self._ours):
+        """Forget all of ours. In a forked child they are the parent's, and stay."""
+        for uuid in list(self._ours) if os.getpid() == self._pid else ():
             self.leave(connection, uuid)
 
     def _rescue(self, connection: sqlite3.Connection, uuid: str) -> list[Rescued]:

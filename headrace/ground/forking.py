@@ -1,0 +1,60 @@
+"""Fork hooks: SQLite forbids to carry a connection over a fork (How To Corrupt, 2.6), and no thread survives one."""
+
+import os
+import threading
+from typing import Final, Protocol
+from weakref import WeakSet
+
+
+class Forkable(Protocol):
+    """An object that owns a thread or a connection; the methods run in the thread that forks."""
+
+    def before_fork(self) -> None:
+        """Close what the child must not inherit."""
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+
+    def after_fork_in_child(self) -> None:
+        """Forget the thread and what its callers waited for: neither is here."""
+
+
+_forkable: Final[WeakSet[Forkable]] = WeakSet()
+"""Python calls fork hooks for the whole OS process, so the list of those concerned is the process's, too."""
+
+_forking: Final = threading.Lock()
+_concerned: Final[list[Forkable]] = []
+
+
+def add_fork_hooks(forkable: Forkable) -> None:
+    """Call the methods of `forkable` at each fork while it lives. It is kept by a weak reference."""
+    with _forking:
+        _forkable.add(forkable)
+
+
+def _before() -> None:
+    _forking.acquire()
+    _concerned.extend(_forkable)
+    for one in _concerned:
+        one.before_fork()
+
+
+def _after_in_parent() -> None:
+    try:
+        for one in _concerned:
+            one.after_fork_in_parent()
+    finally:
+        _concerned.clear()
+        _forking.release()
+
+
+def _after_in_child() -> None:
+    try:
+        for one in _concerned:
+            one.after_fork_in_child()
+    finally:
+        _concerned.clear()
+        _forking.release()
+
+
+os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
