@@ -104,7 +104,10 @@ class Dispatcher(Protocol[S]):
         """Return how many events the producer should be working on: so many can be used up, whatever they are."""
 
     def dispatch(self, events: list[object], born: float) -> tuple[Sequence[Delivery[S]], int]:
-        """Deliver what is held, then from the head of `events`; return the deliveries and how many were used up."""
+        """Deliver what is held, then from the head of `events`; return the deliveries and how many were used up.
+
+        When it raises, the stage crashes, `events` are discarded, and each share's `pending` is set back.
+        """
 
     def mark(self, message: object) -> bool:
         """Put a message behind all that is held, and tell the host when it is reached; True when nothing is held."""

@@ -119,11 +119,11 @@ class PartitionDispatcher(Dispatcher[S]):
 
     def dispatch(self, events: list[object], born: float) -> tuple[list[Delivery[S]], int]:
         """Deliver what waits; then give each partition its events, until one would hold more than it may."""
+        groups, used = self._sorted(events)  # first, for while a user's function may raise nothing has changed yet
         deliveries: list[Delivery[S]] = []
         if self.queued:
             for partition in self._partitions.values():
                 self._serve(partition, deliveries)
-        groups, used = self._sorted(events)
         for name, group in groups.items():
             partition = self._partitions[name]
             served, taken = partition.line.dispatch(group, born)
@@ -154,7 +154,7 @@ class PartitionDispatcher(Dispatcher[S]):
         """Return the partition of an event; None when it has none."""
         try:
             return self._hash(event)
-        except Exception:  # noqa: BLE001 - whatever a user's function raises, the event is nobody's
+        except BaseException:  # noqa: BLE001 - whatever a user's function raises, the event has no partition
             return None
 
     def _of(self, share: S) -> _Partition[S]:
@@ -169,6 +169,7 @@ class PartitionDispatcher(Dispatcher[S]):
         """Return the events of each partition, in order, as far as all fit; and how many were used up."""
         groups: dict[Hashable, list[object]] = {}
         unrouted: list[object] = []
+        failed: list[tuple[object, Exception]] = []
         room, used, partition_of = self._room(), 0, self._hash
         for event, data in zip(events, self.host.data(events), strict=True):
             try:
@@ -177,7 +178,7 @@ class PartitionDispatcher(Dispatcher[S]):
                 if group is None and name is not None:
                     group = groups[name] = self._new_group(name)
             except Exception as error:  # noqa: BLE001 - whatever a user's function raises, it fails this event alone
-                self.host.fail(event, error)
+                failed.append((event, error))
             else:
                 if group is None:
                     unrouted.append(event)
@@ -186,6 +187,8 @@ class PartitionDispatcher(Dispatcher[S]):
                 else:
                     break
             used += 1
+        for event, why in failed:
+            self.host.fail(event, why)
         if unrouted:
             self.host.discard(unrouted, UNROUTED)
         return {name: group for name, group in groups.items() if group}, used

@@ -23,12 +23,17 @@ class Outgoing(Protocol):
 
 
 class DispatchHost:
-    """Stands between a dispatcher and an outlet."""
+    """Stands between a dispatcher and an outlet.
 
-    __slots__ = ("_outlet",)
+    `accounted` are the events that the dispatcher has discarded or failed since the outlet cleared the list: should it
+    raise, they are not counted twice.
+    """
+
+    __slots__ = ("_outlet", "accounted")
 
     def __init__(self, outlet: Outgoing) -> None:
         self._outlet = outlet
+        self.accounted: list[object] = []
 
     def data(self, events: list[object]) -> list[object]:
         """Return the events, or on edges that carry messages what those hold."""
@@ -38,6 +43,7 @@ class DispatchHost:
 
     def discard(self, events: list[object], reason: str) -> None:
         """Count events that go no further; those that a rule has dropped are done with."""
+        self.accounted += events
         if reason != UNROUTED:
             self._outlet.discard(events, reason)
             return
@@ -49,6 +55,7 @@ class DispatchHost:
 
     def fail(self, event: object, error: BaseException) -> None:
         """Count one event that failed."""
+        self.accounted.append(event)
         self._outlet.counts.fail(error)
         if self._outlet.is_acknowledged:
             settle([event], Outcome.FAILED)

@@ -11,6 +11,7 @@ from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message, settle
 from headrace.pipeline.process.process import ExitReason
 from headrace.pipeline.stage.counts import StageCounts
+from headrace.pipeline.stage.outputs import without
 from headrace.pipeline.stage.subscription import CancelMode, Mark, MarkKind, Subscription
 
 
@@ -303,7 +304,7 @@ class Inlet:
         reason = "crash" if is_crash else "cancelled"
         for portion, events in parts:
             count = len(events) if self._portions else size  # one that is alone may have been changed by callbacks
-            rest = _without(events, gone)
+            rest = without(events, gone)
             lost = max(0, count - (len(events) - len(rest)))
             self.counts.leave([] if portion.subscription.is_kept else rest, reason, lost)
             portion.subscription.handled(count)
@@ -355,15 +356,3 @@ class Inlet:
         self.is_single = len(self.subscriptions) == 1
         if self.subscriptions:
             self.first = self.subscriptions[0]
-
-
-def _without(events: list[object], gone: Sequence[object]) -> list[object]:
-    """Return the events without those that are gone: the same objects, each as often as it is there."""
-    times = Counter(map(id, gone))
-    rest: list[object] = []
-    for event in events:
-        if times[id(event)] > 0:
-            times[id(event)] -= 1
-        else:
-            rest.append(event)
-    return rest

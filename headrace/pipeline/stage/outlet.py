@@ -1,7 +1,7 @@
 """A producer's side of all its subscriptions: asks come in, the buffer is served first, events go out."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeVar
 
 from headrace.ground.errors import BufferOverflow, SubscriptionError
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
@@ -12,7 +12,10 @@ from headrace.pipeline.process.process import ExitReason
 from headrace.pipeline.stage.accumulating import Accumulating
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.dispatch_host import DispatchHost
+from headrace.pipeline.stage.outputs import without
 from headrace.pipeline.stage.subscription import End, Mark, MarkKind, Subscription
+
+R = TypeVar("R")
 
 DemandMode = Literal["forward", "accumulate"]
 """Whether a stage hears what is asked of it, or holds asks and events for later (GenStage's `demand`)."""
@@ -27,20 +30,26 @@ class Outlet:
     The stage's process gives `informed`, to which messages go whose mark was reached, and `format_discarded`, which is
     told how many events the buffer could not keep, and returns whether the log may say so.
 
+    A dispatcher that raises is a crash of the stage, which `dispatcher_failed` brings about in a turn of the stage's
+    own, whoever's turn it was. Until the next life (`is_failing`) the dispatcher is not asked, and events are buffered.
+
     What the buffer cannot keep is discarded; with `overflow_fails` it fails. `is_lossy` says that it was asked for, so
     that nobody is to be turned away instead.
     """
 
     __slots__ = (
+        "_host",
         "_sent",
         "_sole_before",
         "buffer",
         "counts",
         "dispatcher",
+        "dispatcher_failed",
         "format_discarded",
         "informed",
         "is_acknowledged",
         "is_closed",
+        "is_failing",
         "is_lossy",
         "overflow_fails",
         "room_made",
@@ -59,13 +68,16 @@ class Outlet:
         self._sole_before = 0
         self.is_acknowledged = False
         self.is_closed = False
+        self.is_failing = False
         self.is_lossy = False
         self.overflow_fails = False
         self.room_made: Callable[[], None] | None = None
         self.informed: Callable[[object], None] = lambda _: None
         self.waiting_messages = 0
         self.format_discarded: Callable[[int], bool] = lambda _: True
-        dispatcher.begin(DispatchHost(self))
+        self.dispatcher_failed: Callable[[BaseException], None] = lambda _: None
+        self._host = DispatchHost(self)
+        dispatcher.begin(self._host)
 
     def check(self, consumer: End, wish: Wish) -> None:
         """Raise `SubscriptionError` if a consumer that says this cannot subscribe."""
@@ -78,8 +90,8 @@ class Outlet:
     def subscribe(self, subscription: Subscription) -> None:
         """Take in a new subscription. Raises `SubscriptionError` if the dispatcher has no place for it."""
         self.check(subscription.consumer, subscription)
-        self.subscriptions.append(subscription)
         self.dispatcher.subscribed(subscription)
+        self.subscriptions.append(subscription)
         self._choose_sole()
 
     def leave(self, subscription: Subscription, unbegun: list[object], born: float) -> list[object]:
@@ -92,7 +104,7 @@ class Outlet:
             return unbegun
         is_sole, takes_back = subscription is self.sole, self.dispatcher.takes_back
         self.subscriptions.remove(subscription)
-        back = self.dispatcher.cancelled(subscription, unbegun if takes_back else [], born)
+        back = self._forget(subscription, unbegun if takes_back else [], born)
         self._choose_sole()
         if not takes_back:
             if is_sole:
@@ -107,7 +119,7 @@ class Outlet:
     def let_go(self, subscription: Subscription, mark: Mark) -> None:
         """Send a subscriber nothing more; the mark tells it so, behind all that was delivered."""
         self.subscriptions.remove(subscription)
-        self.dispatcher.cancelled(subscription, [], 0.0)
+        self._forget(subscription, [], 0.0)
         self._choose_sole()
         subscription.forgo()
         subscription.mark(mark)
@@ -140,7 +152,7 @@ class Outlet:
         self._hear()
         if self.room_made is not None:
             self.room_made()
-        return self.dispatcher.unmet()
+        return self._unmet()
 
     def wait_for_room(self, room_made: Callable[[], None] | None) -> None:
         """Have `room_made` called when asks were heard, and after a resize; None for nobody waits any more."""
@@ -149,12 +161,43 @@ class Outlet:
 
     def _hear(self) -> None:
         for subscription in self.subscriptions:
-            if subscription.asked:
-                demand = subscription.asked
-                subscription.asked = 0
-                self.dispatcher.asked(subscription, demand)
+            if subscription.asked and not self.is_failing:
+                self._tell(subscription)
         if self.buffer.size or self.dispatcher.queued:
             self._serve()
+
+    def _tell(self, subscription: Subscription) -> None:
+        """Tell the dispatcher what a subscription has asked for; where that raises, it is told in the next life."""
+        demand, before = subscription.asked, subscription.pending
+        subscription.asked = 0
+        try:
+            self.dispatcher.asked(subscription, demand)
+        except BaseException as error:  # noqa: BLE001 - whatever a user's dispatcher raises is a crash of its stage
+            subscription.asked, subscription.pending = demand, before
+            self._fail(error)
+
+    def _forget(self, subscription: Subscription, unbegun: list[object], born: float) -> list[object]:
+        """Have the dispatcher forget a subscription; return what goes before all that is buffered."""
+        try:
+            return self.dispatcher.cancelled(subscription, unbegun, born)
+        except BaseException as error:  # noqa: BLE001 - whatever a user's dispatcher raises is a crash of its stage
+            self._fail(error)
+            return unbegun
+
+    def _unmet(self) -> int:
+        if self.is_failing:
+            return 0
+        try:
+            return self.dispatcher.unmet()
+        except BaseException as error:  # noqa: BLE001 - whatever a user's dispatcher raises is a crash of its stage
+            self._fail(error)
+            return 0
+
+    def _fail(self, error: BaseException) -> None:
+        """Have the stage crash with what the dispatcher raised, once."""
+        if not self.is_failing:
+            self.is_failing = True
+            self.dispatcher_failed(error)
 
     def emit(self, events: list[object], born: float) -> None:
         """Deliver what has been asked for by now and buffer the rest; what the buffer cannot keep is discarded."""
@@ -293,7 +336,7 @@ class Outlet:
         if self.dispatcher.queued:
             self._dispatch([], 0.0)
         while self.buffer.size:
-            unmet = self.dispatcher.unmet()
+            unmet = self._unmet()
             if unmet <= 0:
                 return
             events, born = self.buffer.take(unmet)
@@ -312,8 +355,20 @@ class Outlet:
                     self.reached(message)
 
     def _dispatch(self, events: list[object], born: float) -> int:
-        dispatcher = self.dispatcher
-        deliveries, used = dispatcher.dispatch(events, born)
+        if self.is_failing:
+            return 0
+        dispatcher, accounted = self.dispatcher, self._host.accounted
+        accounted.clear()
+        pending = [one.pending for one in self.subscriptions]
+        try:
+            deliveries, used = dispatcher.dispatch(events, born)
+        except BaseException as error:  # noqa: BLE001 - whatever a user's dispatcher raises is a crash of its stage
+            for one, before in zip(self.subscriptions, pending, strict=True):
+                one.pending = before
+            self._fail(error)
+            self.discard(without(events, accounted), "crash")
+            return len(events)
+        accounted.clear()
         receivers = 1 if dispatcher.takes_back else len(self.subscriptions)
         if self.is_acknowledged and not dispatcher.takes_back:
             for _, portion, _ in deliveries:
@@ -331,6 +386,6 @@ class Outlet:
 
     def _ask_for_more(self) -> None:
         """Let the stage take another turn if as many are missed as before: what was used up met no demand."""
-        if self.subscriptions and self.dispatcher.unmet() > 0:
+        if self.subscriptions and self._unmet() > 0:
             subscription = self.subscriptions[0]
             subscription.wake(subscription.producer_turns)

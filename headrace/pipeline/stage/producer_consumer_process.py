@@ -46,6 +46,8 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         callbacks._side_outputs = self.side_outputs  # noqa: SLF001
         self.outlet.format_discarded = callbacks.format_discarded
         self.outlet.informed = self.informed
+        self.outlet.dispatcher_failed = self.dispatcher_failed
+        self.outlet.is_failing = False
         self.handle_events = self.handling(callbacks, callbacks.handle_events, emits=True)
         callbacks._care = self.care  # noqa: SLF001
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TypeVar, cast
 
 from headrace.ground.errors import BadReturn, NoProcess
+from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.mail import Mail
 from headrace.pipeline.process.process import ExitReason, Process, State
 from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler
@@ -35,6 +36,10 @@ class _Message(partial[None]):
 
 def _subscribes_alone(name: str, _: SubscribeTo | str) -> SubscriptionHandle:
     raise NoProcess(name)
+
+
+def _raise(error: BaseException) -> None:
+    raise error
 
 
 class StageProcess(Process[S]):
@@ -96,6 +101,14 @@ class StageProcess(Process[S]):
     def _open_message(self, message: object) -> None:
         mail, then = Mail(None, (message,)), partial(self.take_returned, "handle_info")
         self.call_back(partial(mail.open, self.callbacks, self.name), then)
+
+    def dispatcher_failed(self, error: BaseException) -> None:
+        """Crash with what the dispatcher raised, in a turn of its own; where the stage ends anyway, log it."""
+        if self.state is State.RUNNING and self._stop_reason is None:
+            self.notify(partial(_raise, error))
+        else:
+            self.counts.error(error)
+            LOG.error("the dispatcher of stage %r failed while the stage ended or restarted", self.name, exc_info=error)
 
     def forget_notices(self) -> None:
         """Forget what concerned this life alone; messages wait for the next one, as mail does."""

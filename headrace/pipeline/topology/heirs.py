@@ -35,4 +35,7 @@ def heirs(process: Emitting, subscriptions: Sequence[Subscription], event: objec
 
 
 def _selects(to: SubscribeTo, event: object) -> bool:
-    return to.selector is None or to.selector(event)
+    try:
+        return to.selector is None or to.selector(event)
+    except BaseException:  # noqa: BLE001 - whatever a user's function raises, the event is kept for this consumer
+        return True
