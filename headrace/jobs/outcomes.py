@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from headrace.ground.errors import HeadraceError, describe
+from headrace.ground.errors import HeadraceError, class_and_message, describe
 from headrace.jobs.answers import Cancel, Discard, Snooze
 from headrace.jobs.codec import Unfit
 from headrace.jobs.errors import BadAnswer
@@ -86,7 +86,7 @@ def is_given_up(outcome: Outcome) -> bool:
 def error_text(error: BaseException) -> str:
     """Return an error as a job keeps it: one of ours as its sentence, others with their traceback from our call on."""
     if isinstance(error, HeadraceError):
-        return sound(f"{type(error).__name__}: {error}")
+        return sound(class_and_message(error))
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None and _is_ours(trace.tb_frame.f_globals):
         trace = trace.tb_next

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from headrace.console.cli.reasons import full_text, is_our_fault, sentence
+from headrace.ground.errors import class_and_message
 from headrace.pipeline.process.process import CURRENT
 
 LevelName = Literal["debug", "info", "warning", "error"]
@@ -31,7 +32,7 @@ class _Formatter(logging.Formatter):
         error = record.exc_info[1] if record.exc_info else None
         if error is None:
             return self._mask(record.getMessage())
-        said = record.getMessage().removesuffix(f": {type(error).__name__}: {error}")
+        said = record.getMessage().removesuffix(f": {class_and_message(error)}")
         bug = f"; {_REPORT}" if is_our_fault(error) else ""
         return self._mask(f"{said}: {sentence(error)}{bug}")
 

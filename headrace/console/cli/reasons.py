@@ -4,7 +4,7 @@ import asyncio
 import traceback
 from typing import Final
 
-from headrace.ground.errors import HeadraceError
+from headrace.ground.errors import HeadraceError, class_and_message, message_of
 from headrace.ground.origin import is_ours, origin
 
 _SENTENCES: Final = (HeadraceError, OSError, asyncio.CancelledError)
@@ -13,7 +13,7 @@ _SENTENCES: Final = (HeadraceError, OSError, asyncio.CancelledError)
 
 def sentence(error: BaseException) -> str:
     """Return an error's class and text, and the line of the user's code in which it arose, if it did there."""
-    said = str(error) if isinstance(error, HeadraceError) else f"{type(error).__name__}: {error}".rstrip(": ")
+    said = (message_of(error) if isinstance(error, HeadraceError) else "") or class_and_message(error)
     place = origin(error)
     return said if place is None else f"{said} ({place})"
 

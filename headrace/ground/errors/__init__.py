@@ -75,7 +75,7 @@ from headrace.ground.errors.process import (
     TooManyChildren,
     Unrecoverable,
 )
-from headrace.ground.errors.root import HeadraceError, describe
+from headrace.ground.errors.root import HeadraceError, class_and_message, describe, message_of, short_repr
 from headrace.ground.errors.stage import (
     BadReturn,
     BufferFull,
@@ -140,5 +140,8 @@ __all__ = [
     "UnknownOutput",
     "UnknownPartition",
     "Unrecoverable",
+    "class_and_message",
     "describe",
+    "message_of",
+    "short_repr",
 ]

@@ -5,6 +5,32 @@ class HeadraceError(Exception):
     """The root: one sentence that says what, where and what to do."""
 
 
+def message_of(error: object) -> str:
+    """Return an error's message; an empty text when its `__str__` raises."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a bug in the `__str__` of a user's error must not hide or stop what follows
+        return ""
+
+
+def class_and_message(error: BaseException) -> str:
+    """Return an error's class and message; the class alone without a message, or when `__str__` raises.
+
+    >>> class_and_message(KeyError("total")), class_and_message(TimeoutError())
+    ("KeyError: 'total'", 'TimeoutError')
+    """
+    message = message_of(error)
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def short_repr(value: object, limit: int = 200) -> str:
+    """Return at most `limit` characters of an object's repr; the name of its class when `__repr__` raises."""
+    try:
+        return repr(value)[:limit]
+    except Exception as error:  # noqa: BLE001 - as above
+        return f"<{type(value).__name__}, whose __repr__ raised {type(error).__name__}>"
+
+
 def describe(reason: object) -> str:
     """Return in words why a process ended.
 
@@ -13,7 +39,5 @@ def describe(reason: object) -> str:
     """
     if not isinstance(reason, BaseException):
         return {"normal": "it was done", "shutdown": "it was told to stop"}.get(str(reason), str(reason))
-    text = str(reason)
-    if text and isinstance(reason, HeadraceError | OSError):
-        return text
-    return f"{type(reason).__name__}: {text}" if text else type(reason).__name__
+    message = message_of(reason) if isinstance(reason, HeadraceError | OSError) else ""
+    return message or class_and_message(reason)

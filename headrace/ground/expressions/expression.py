@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, cast
 
+from headrace.ground.errors import message_of
 from headrace.ground.expressions.careful import CAREFUL_NAMES, make_careful
 from headrace.ground.expressions.errors import EvaluationError, ExpressionError
 from headrace.ground.expressions.grammar import parse_expression, read_fields
@@ -131,7 +132,7 @@ def _explaining(text: str, careful: Callable[[object], object]) -> Callable[[obj
         except Missing as missing:
             raise missing.in_expression(text) from None
         except _OPERATION_ERRORS as error:
-            raise EvaluationError(text, str(error)) from error
+            raise EvaluationError(text, message_of(error)) from error
 
     return explain
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
-from headrace.ground.errors import HeadraceError
+from headrace.ground.errors import HeadraceError, short_repr
 from headrace.ground.telemetry import LOG
 from headrace.jobs.upkeep.leader import RENEW_SECONDS, Leader
 
@@ -75,8 +75,8 @@ class Upkeep:
                         said = str(error)
                         LOG.error("the chore %r of the jobs failed, and is tried again: %s", chore.name, error)
                 except Exception as error:  # noqa: BLE001 - the upkeep goes on
-                    if repr(error) != said:
-                        said = repr(error)
+                    if short_repr(error) != said:
+                        said = short_repr(error)
                         LOG.exception("the chore %r of the jobs broke, and is tried again", chore.name)
             await self._sleep(seconds)
 

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
-from headrace.ground.errors import DispatcherError
+from headrace.ground.errors import DispatcherError, class_and_message
 from headrace.pipeline.dispatchers.broadcast import BroadcastDispatcher
 from headrace.pipeline.dispatchers.demand import DemandDispatcher
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
@@ -41,7 +41,7 @@ def find_dispatcher(name: str) -> Callable[..., object]:
     try:
         found: object = guests[name].load()
     except Exception as error:
-        raise DispatcherError(repr(name), f"cannot be imported: {type(error).__name__}: {error}") from error
+        raise DispatcherError(repr(name), f"cannot be imported: {class_and_message(error)}") from error
     if not callable(found):
         raise DispatcherError(repr(name), "makes nothing: its entry point must name a class, or a function")
     return found

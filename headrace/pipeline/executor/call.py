@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar, cast
 
+from headrace.ground.errors import message_of, short_repr
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.executor.errors import CallOverdue, RemoteError
 
@@ -113,7 +114,7 @@ class Call(Generic[R_co]):
         if self._outcome is not None:
             return
         if self._is_left and not self.can_be_stopped and isinstance(outcome, Raised):
-            LOG.warning("%r raised after whoever waited for it had gone: %r", self.name, outcome.error)
+            LOG.warning("%r raised after whoever waited for it had gone: %s", self.name, short_repr(outcome.error))
         self._outcome = outcome
         if not self._ended.done():
             self._ended.set_result(None)
@@ -139,7 +140,7 @@ def raised(name: str, error: BaseException) -> Raised:
     if isinstance(error, Exception):
         return Raised(error)
     text = "".join(traceback.format_exception(error))
-    return Raised(RemoteError(name, type(error).__name__, str(error), text))
+    return Raised(RemoteError(name, type(error).__name__, message_of(error), text))
 
 
 def function_name(function: object) -> str:

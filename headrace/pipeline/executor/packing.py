@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from headrace.ground.errors import class_and_message
 from headrace.pipeline.executor.call import Raised, Returned
 from headrace.pipeline.executor.child import (
     CALL,
@@ -110,4 +111,4 @@ def unpacked_error(name: str, payload: bytes) -> Exception:
 
 
 def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    return class_and_message(error)

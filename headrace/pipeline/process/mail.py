@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from headrace.ground.errors import NoCallback, ProcessDown
+from headrace.ground.errors import NoCallback, ProcessDown, short_repr
 from headrace.ground.telemetry import LOG
 
 
@@ -37,7 +37,7 @@ class Mail:
         if self.method is None:
             handle_info = getattr(callbacks, "handle_info", None)
             if handle_info is None:
-                LOG.warning("process %r has no handle_info and drops %.200r", owner, self.args[0])
+                LOG.warning("process %r has no handle_info and drops %s", owner, short_repr(self.args[0]))
                 return None
             return cast("object", handle_info(*self.args))
         method = self.method

@@ -1,13 +1,13 @@
 """Says what becomes of a process: in the log, and a crash by telemetry too, once each."""
 
-from headrace.ground.errors import HeadraceError
+from headrace.ground.errors import HeadraceError, describe
 from headrace.ground.telemetry import LOG, Telemetry
 
 
 def report_crash(telemetry: Telemetry, name: str, reason: BaseException, restarts: int) -> None:
     """Tell of a crash; `restarts` is how often the process had been restarted before."""
     if isinstance(reason, HeadraceError):
-        LOG.error("process %r ended: %s", name, reason)
+        LOG.error("process %r ended: %s", name, describe(reason))
     else:
         LOG.error("process %r crashed", name, exc_info=reason)
     _tell(telemetry, name, reason, restarts)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from headrace.ground.counts import Families
+from headrace.ground.errors import class_and_message, message_of
 from headrace.ground.origin import origin
 from headrace.ground.telemetry import LOG
 
@@ -95,6 +96,11 @@ class StageCounts:
         self.discard(count, "error")
         self._say(error, self.error(error), "discards an event")
 
+    def fail_at_source(self) -> None:
+        """Count one event that a source raised over instead of yielding it; the crash of the stage names the error."""
+        self.failed += 1
+        self.discard(1, "error")
+
     def try_again(self, errors: Sequence[BaseException]) -> None:
         """Count events that are tried again, each with what it failed with, and say so once per class of error."""
         self.redelivered += len(errors)
@@ -119,7 +125,7 @@ class StageCounts:
                 "stage %r cannot set %d events aside (further ones are only counted, as failed): %s",
                 self.stage,
                 count,
-                error,
+                message_of(error),
             )
 
     def pass_on(self, errors: Sequence[BaseException]) -> None:
@@ -136,11 +142,10 @@ class StageCounts:
         place = origin(error)
         LOG.log(
             level,
-            "stage %r %s (further ones that fail alike are only counted): %s: %s%s",
+            "stage %r %s (further ones that fail alike are only counted): %s%s",
             self.stage,
             fate,
-            type(error).__name__,
-            error,
+            class_and_message(error),
             "" if place is None else f" ({place})",
             exc_info=error if LOG.isEnabledFor(logging.DEBUG) else None,
         )

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from headrace.ground.errors import message_of
 from headrace.pipeline.acknowledgement.retry import Retry
 
 
@@ -25,7 +26,7 @@ class FailedEvent:
 
     def described(self) -> dict[str, object]:
         """Return what the `errors` output emits: `event`, `stage`, `attempts`, and `error` with `type` and `text`."""
-        error = {"type": type(self.error).__name__, "text": str(self.error)}
+        error = {"type": type(self.error).__name__, "text": message_of(self.error)}
         return {"event": self.data, "stage": self.stage, "error": error, "attempts": self.attempts}
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from functools import partial
 
-from headrace.ground.errors import LeftOver
+from headrace.ground.errors import LeftOver, message_of
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.dispatchers.outputs import bare
@@ -51,7 +51,7 @@ class LeftOvers:
             try:
                 await self._set_aside([failed for _, failed, _ in events])
             except Exception as error:  # noqa: BLE001 - whatever the store raises, they are counted as lost
-                LOG.error("%d left-over events could not be set aside: %s", len(events), error)
+                LOG.error("%d left-over events could not be set aside: %s", len(events), message_of(error))
             else:
                 for counts, _, is_first in events:
                     counts.set_aside += 1

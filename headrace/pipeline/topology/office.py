@@ -6,6 +6,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import Final
 
+from headrace.ground.errors import short_repr
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.dead_letter import NewLetter, Replay
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetters, Settled
@@ -92,7 +93,7 @@ class DeadLetterOffice:
                 async with asyncio.timeout(WRITE_SECONDS):
                     await self._write()
             except Exception as error:  # noqa: BLE001 - the store is closed all the same, and lets go of them
-                LOG.error("what became of replays could not be written, and they may come again: %r", error)
+                LOG.error("what became of replays could not be written, and they may come again: %s", short_repr(error))
             await self.store.close()
             self._is_open = False
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from headrace.ground.counts import Tally
+from headrace.ground.errors import class_and_message
 from headrace.pipeline.process.process import ExitReason, State
 from headrace.pipeline.process.scheduler import DURATION_BOUNDS
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
@@ -81,7 +82,7 @@ def _state(process: StageProcess, run: Run) -> str:
 
 
 def _sentence(reason: ExitReason | None) -> str | None:
-    return f"{type(reason).__name__}: {reason}" if isinstance(reason, BaseException) else None
+    return class_and_message(reason) if isinstance(reason, BaseException) else None
 
 
 def _histogram(tally: Tally) -> HistogramSnapshot:
