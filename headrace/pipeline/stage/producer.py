@@ -1,5 +1,7 @@
 """Producers: stages that emit events, as many as their consumers have asked for."""
 
+import asyncio
+import enum
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -11,9 +13,9 @@ from collections.abc import (
     Iterator,
 )
 from functools import partial
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Final, Generic, Literal, Protocol, TypeVar, cast
 
-from headrace.ground.errors import MissingCallback, Unrecoverable
+from headrace.ground.errors import MissingCallback, Unrecoverable, class_and_message
 from headrace.pipeline.demand.buffer import Keep
 from headrace.pipeline.stage.outputs import events_given
 from headrace.pipeline.stage.pull import iterated
@@ -130,10 +132,11 @@ class Producer(Stage, Generic[Out]):
     def from_stream(source: Iterable[Out] | AsyncIterable[Out]) -> "Callable[[], Producer[Out]]":
         """Make producers of any iterable, async iterable or aiostream stream; they complete when it ends.
 
-        After a crash an iterator goes on where it was, and another iterable (a list, a range) begins again. A generator
-        that raised can do neither, and ends the run.
+        When the source raises, one event counts as failed, and the stage restarts: an iterator then goes on where it
+        was, and another iterable (a list, a range) begins again. A source that has no event left after that did not
+        complete, and a generator that raised can do neither: both end the run with `Unrecoverable`.
         """
-        return partial(StreamProducer, source)
+        return partial(StreamProducer, StreamSource(source))
 
 
 class Inbox(Producer[Out]):
@@ -149,45 +152,103 @@ class Inbox(Producer[Out]):
         return []
 
 
+class _End(enum.Enum):
+    """What an iterator gives that has no event left."""
+
+    END = enum.auto()
+
+
+_END: Final = _End.END
+
+
+class StreamSource(Generic[Out]):
+    """What `from_stream` was given, over all lives of its producer; `error` cut it off since its last event."""
+
+    __slots__ = ("error", "events")
+
+    def __init__(self, events: Iterable[Out] | AsyncIterable[Out]) -> None:
+        self.events = events
+        self.error: BaseException | None = None
+
+
 class StreamProducer(Producer[Out]):
     """Emits what a stream yields."""
 
-    def __init__(self, source: Iterable[Out] | AsyncIterable[Out]) -> None:
+    def __init__(self, source: StreamSource[Out]) -> None:
         self._source = source
 
     def handle_demand(self, demand: int) -> Emitted[Out]:
         """Return the stream, to be kept and pulled."""
-        if isinstance(self._source, Iterable):
-            return self._pull(self._source)
-        return self._pull_async(self._source)
+        events = self._source.events
+        return self._pull(events) if isinstance(events, Iterable) else self._pull_async(events)
 
     def _pull(self, source: Iterable[Out]) -> Iterator[Out]:
         try:
-            yield from source
-        except Exception as error:
-            self._refuse_restart(error)
+            events = iter(source)
+            if (crash := self._source.error) is not None:
+                yield self._first_after(crash, next(events, _END))
+            yield from events
+        except BaseException as error:
+            self._cut_off(error, is_closed=isinstance(source, Generator))
             raise
         self.complete()
 
     async def _pull_async(self, source: AsyncIterable[Out]) -> AsyncIterator[Out]:
         """Close the stream in the task that reads it."""
-        events = iterated(source)
+        events: AsyncIterator[Out] | None = None
         try:
+            events = iterated(source)
+            if (crash := self._source.error) is not None:
+                yield self._first_after(crash, await anext(events, _END))
             async for event in events:
                 yield event
-        except Exception as error:
-            self._refuse_restart(error)
+        except BaseException as error:
+            self._cut_off(error, is_closed=isinstance(events, AsyncGenerator))
             raise
         finally:
             if isinstance(events, AsyncGenerator):
                 await events.aclose()
         self.complete()
 
-    def _refuse_restart(self, error: Exception) -> None:
-        """Raise `Unrecoverable` where a restart would find a generator at its end, and take that for completion."""
-        if isinstance(self._source, Generator | AsyncGenerator):
-            sentence = (
-                f"the generator that {self.name!r} emits raised {type(error).__name__}: {error}, and cannot go on "
-                "after that: let it catch what it can bear, or give from_stream an iterable that can begin again"
-            )
-            raise Unrecoverable(sentence) from error
+    def _first_after(self, crash: BaseException, first: Out | Literal[_End.END]) -> Out:
+        """Return the first event after a crash. Raise `Unrecoverable` without one: the source had not completed."""
+        if first is _END:
+            cause = f"was cut off by {class_and_message(crash)}"
+            raise Unrecoverable(self._sentence("source", cause, "yielded nothing after the restart")) from crash
+        self._source.error = None
+        return first
+
+    def _cut_off(self, error: BaseException, *, is_closed: bool) -> None:
+        """Remember what cut the source off; count the event that it failed to yield.
+
+        A cancellation of the stage's task, and the end of the stage, are no failure of the source. A bare generator
+        cannot go on after an error: raise `Unrecoverable` at once.
+        """
+        if isinstance(error, Unrecoverable):
+            return
+        if isinstance(error, GeneratorExit):
+            reason = None if self._process is None else self._process.reason
+            if is_closed and isinstance(reason, BaseException):
+                self._source.error = reason
+            return
+        self._source.error = error
+        if isinstance(error, asyncio.CancelledError) and _is_task_cancelled():
+            return
+        self._counts.fail_at_source()
+        is_generator = isinstance(self._source.events, Generator | AsyncGenerator)
+        if is_generator and not isinstance(error, KeyboardInterrupt | SystemExit):
+            raise Unrecoverable(
+                self._sentence("generator", f"raised {class_and_message(error)}", "cannot go on after that")
+            ) from error
+
+    def _sentence(self, kind: str, cause: str, effect: str) -> str:
+        return (
+            f"the {kind} that {self.name!r} emits {cause}, and {effect}: "
+            "let it catch what it can bear, or give from_stream an iterable that can begin again"
+        )
+
+
+def _is_task_cancelled() -> bool:
+    """Whether the running task was cancelled, rather than something it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

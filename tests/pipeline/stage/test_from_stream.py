@@ -1,6 +1,7 @@
 """Any iterable, async iterable or aiostream stream as a producer."""
 
 import asyncio
+import csv
 import itertools
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from typing import Self
@@ -225,8 +226,117 @@ class _Flaky:
 @pytest.mark.asyncio
 async def test_an_iterator_that_can_goes_on_where_it_was_after_a_crash() -> None:
     outcome, events = await _run(Producer.from_stream(_Flaky()))
-    assert outcome.is_fine
     assert events == list(range(1, COUNT + 1))
+    assert (outcome.is_completed, outcome.events_failed, outcome.is_fine) == (True, 1, False)
+
+
+@pytest.mark.asyncio
+async def test_one_bad_line_of_a_source_that_goes_on_counts_as_failed() -> None:
+    outcome, events = await _run(Producer.from_stream(map(int, ["1", "2", "x", "4"])))
+    assert events == [1, 2, 4]
+    assert (outcome.is_completed, outcome.events_failed, outcome.is_fine) == (True, 1, False)
+
+
+def _disk_lines() -> Iterator[str]:
+    yield from ["1", "2", "3"]
+    raise OSError("disk")
+
+
+async def _disk_lines_later() -> AsyncIterator[str]:
+    for line in _disk_lines():
+        yield line
+
+
+class _Wrapped:
+    """An async iterator around a generator."""
+
+    def __init__(self, source: AsyncIterator[object]) -> None:
+        self._source = source
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> object:
+        return await anext(self._source)
+
+
+FAILING: dict[str, Callable[[], Iterable[object] | AsyncIterable[object]]] = {
+    "map": lambda: map(str, _disk_lines()),
+    "enumerate": lambda: enumerate(_disk_lines()),
+    "csv.reader": lambda: csv.reader(_disk_lines()),
+    "itertools.chain": lambda: itertools.chain(_disk_lines(), ["4"]),
+    "async iterator": lambda: _Wrapped(_disk_lines_later()),
+    "aiostream": lambda: stream.iterate(_disk_lines_later()),
+    "aiostream with pipes": lambda: stream.iterate(_disk_lines_later()) | pipe.take(10),
+}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", FAILING)
+async def test_a_wrapped_generator_that_raised_never_looks_complete(name: str) -> None:
+    outcome, events = await _run(Producer.from_stream(FAILING[name]()))
+    assert len(events) + outcome.events_lost >= 3
+    assert (outcome.is_fine, outcome.events_failed) == (False, 1)
+    if name != "itertools.chain":  # which goes on with its next part
+        assert str(outcome.reason) == (
+            "the source that 'source' emits was cut off by OSError: disk, and yielded nothing after the restart: "
+            "let it catch what it can bear, or give from_stream an iterable that can begin again"
+        )
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("wrap", [aiter, _Wrapped, stream.iterate])
+async def test_a_source_whose_awaited_work_was_cancelled_never_looks_complete(
+    wrap: Callable[[AsyncIterator[object]], AsyncIterable[object]],
+) -> None:
+    async def requests() -> AsyncIterator[object]:
+        yield 1
+        work = asyncio.ensure_future(asyncio.sleep(60))
+        work.cancel()
+        await work
+
+    outcome, events = await _run(Producer.from_stream(wrap(requests())))
+    assert len(events) + outcome.events_lost == 1
+    assert isinstance(outcome.reason, Unrecoverable)
+    assert isinstance(outcome.reason.__cause__, asyncio.CancelledError)
+    assert outcome.events_failed == 1
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("source", [lambda: iter(number for number in itertools.count()), lambda: _async_numbers(None)])
+async def test_a_generator_that_a_crash_of_its_stage_closed_never_looks_complete(
+    source: Callable[[], Iterable[object]],
+) -> None:
+    topology, gated = Topology(), Gated()
+    handle = topology.add("source", Producer.from_stream(source()))
+    topology.add("gated", lambda: gated, subscribe_to=SubscribeTo("source", 10))
+    await topology.start()
+    await gated.entered.wait()
+    handle.ref.cast_nowait(_raise)
+    gated.gate.set()
+    outcome = await topology.join()
+    assert isinstance(outcome.reason, Unrecoverable)
+    assert "was cut off by ZeroDivisionError" in str(outcome.reason)
+
+
+def _raise(_: object) -> None:
+    raise ZeroDivisionError
+
+
+@pytest.mark.asyncio
+async def test_a_drain_that_cancels_an_idle_stream_is_fine() -> None:
+    async def idle() -> AsyncIterator[int]:
+        yield 1
+        await asyncio.Event().wait()
+
+    topology, collect = Topology(), Collect()
+    topology.add("source", Producer.from_stream(idle()))
+    topology.add("collect", lambda: collect, subscribe_to="source")
+    await topology.start()
+    await settled(topology)
+    outcome = await topology.drain()
+    assert collect.events == [1]
+    assert outcome.is_fine
 
 
 class _Broken:
