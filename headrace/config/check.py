@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from headrace.config.buffer_keys import buffer_faults
 from headrace.config.catalogue import GROUP, BrokenType, Catalogue, StageType, example_of
 from headrace.config.config import Config, ConfiguredStage
-from headrace.config.custom_types import NoOptions, NotAStage, custom_type, dotted
+from headrace.config.custom_types import NoOptions, NotAStage, custom_type, dotted, unread_type
 from headrace.config.exports import Export, duplicates, exports
 from headrace.config.fields import keys_of
 from headrace.config.findings import Fault
@@ -24,6 +24,7 @@ from headrace.config.made_stages import made_faults
 from headrace.config.mask import Mask
 from headrace.config.model import NAME_RULE, PipelineKeys, StageKeys, is_name
 from headrace.config.nodes import Found, MapNode, Node, ScalarNode, child, scalars
+from headrace.config.pruning import pruned
 from headrace.config.search import put_first
 from headrace.config.sentences import close, missing_key, unknown_key
 from headrace.config.source import START, Report, Source, merged
@@ -46,13 +47,15 @@ DEFAULT_NAME: Final = "pipeline"
 class Conditions:
     """What a config is checked with: the variables and folder, the stage types, and whether functions are imported.
 
-    `runs_alone` says that no Python around it will read or subscribe to a stage.
+    `runs_alone` says that no Python around it will read or subscribe to a stage. With `reads` only these keys at the
+    top are checked, and of each stage only the keys that name it; the others may be wrong.
     """
 
     surroundings: Surroundings
     catalogue: Catalogue
     imports: bool = True
     runs_alone: bool = False
+    reads: frozenset[str] | None = None
 
 
 def check(source: Source, conditions: Conditions) -> Config:
@@ -65,15 +68,18 @@ class _Check:
         self.source = source
         self.conditions = conditions
         self.report = Report(source)
+        self.is_whole = conditions.reads is None
         self.name_span = START
         self.jobs: JobsCheck | None = None
 
     def run(self) -> Config:
-        tree = interpolate(load(self.report), self.conditions.surroundings, self.report)
+        loaded = load(self.report)
+        read = loaded if self.is_whole else pruned(loaded, self.conditions.reads or ())
+        tree = interpolate(read, self.conditions.surroundings, self.report)
         named = child(Found(tree), "name")
         self.name_span = named.node.span if named else START
         keys = validate(PipelineKeys, Subject(Found(tree), "a config"), self.report)
-        if child(Found(tree), "stages") is None and child(Found(tree), "jobs") is None:
+        if self.is_whole and child(Found(tree), "stages") is None and child(Found(tree), "jobs") is None:
             self.report.add(tree.span, missing_key("stages", "a config"))
         if self.conditions.imports:
             put_first(self._folders(child(Found(tree), "python_path")))
@@ -82,7 +88,8 @@ class _Check:
             self.jobs = jobs_check(block, self.report, imports=self.conditions.imports)
         jobs = self.jobs.run() if self.jobs else None
         checked = [self._stage(name, found) for name, found in self._stages(tree)]
-        self._graph({vertex.name: vertex for vertex, _ in checked})
+        if self.is_whole:
+            self._graph({vertex.name: vertex for vertex, _ in checked})
         return self._config(keys, jobs, checked)
 
     def _graph(self, vertices: Mapping[str, Vertex]) -> None:
@@ -117,7 +124,7 @@ class _Check:
         """Check one stage: its common keys, and its type's options when the type is known."""
         common = Subject(_part(found, common=True), f"the stage {name}")
         keys = validate(StageKeys, common, self.report)
-        stage_type = self._type(child(found, "type"))
+        stage_type = self._type(child(found, "type")) if self.is_whole else unread_type(keys.type if keys else "")
         if stage_type is None:
             return Vertex(name, found), None
         if stage_type.kind is None:

@@ -40,7 +40,7 @@ def custom_type(text: str, *, imports: bool) -> StageType:
     """
     name = _parsed(text)
     if not imports:
-        return StageType(text, None, NoOptions, NotImported, takes_options=False)
+        return unread_type(text)
     found: object = import_function(name)
     kind, options = kind_of(found), options_of(found)
     if kind is None:
@@ -48,6 +48,11 @@ def custom_type(text: str, *, imports: bool) -> StageType:
     stage = cast("type[AnyStage]", found)
     needs_jobs = bool(getattr(found, "needs_jobs", False))
     return StageType(text, kind, options or NoOptions, stage, needs_jobs, takes_options=options is not None)
+
+
+def unread_type(name: str) -> StageType:
+    """Return a type of which only the name is known: its class was not imported."""
+    return StageType(name, None, NoOptions, NotImported, takes_options=False)
 
 
 def dotted(text: str) -> str | None:

@@ -62,6 +62,19 @@ def load_files(
     return configs
 
 
+def load_parts(
+    path: Path | str, keys: Iterable[str], *, environ: Mapping[str, str] | None = None, imports: bool = False
+) -> Config:
+    """Read a config file, but check only these keys at its top; raises ConfigError with what is wrong in those.
+
+    A command that reads the store of a file needs no variable of its stages. Of `stages` only the keys are read that
+    name them; their types stay unknown.
+    """
+    path = Path(path)
+    surroundings = Surroundings(os.environ if environ is None else environ, path.parent)
+    return check(read(path), Conditions(surroundings, Catalogue({}), imports, reads=frozenset(keys)))
+
+
 def load_text(
     text: str,
     *,

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from headrace.config.files import load_file
 from headrace.config.findings import ConfigError
 from headrace.config.jobs_build import build_jobs
 from headrace.config.jobs_check import ConfiguredJobs
 from headrace.config.jobs_keys import JobsKeys
+from headrace.console.cli.config_part import read_part
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.foreign_file import JOBS, is_foreign
 from headrace.console.cli.output import print_json
@@ -24,6 +24,7 @@ from headrace.jobs.stores.memory.store import MemoryStore
 from headrace.jobs.stores.sqlite.store import SqliteStore
 from headrace.jobs.stores.urls import store_of
 
+_READ: Final = ("name", "python_path", "jobs")
 EXAMPLE: Final = "headrace jobs list shop.yaml, or --store sqlite:///shop.db"
 """How a command about jobs is written; for refusals."""
 
@@ -54,6 +55,8 @@ class Target:
     file: str | None
     url: str | None
     words: tuple[str, ...] = ()
+    may_have_url: bool = False
+    """Whether the command also takes --store, which its messages then name."""
 
     @classmethod
     def of(cls, words: list[str], url: str | None, *, are_more: bool = True) -> "Target":
@@ -61,7 +64,7 @@ class Target:
         if url is None:
             if not words:
                 raise UsageError("FILE", f"name the config file or the store: {EXAMPLE}")
-            target = cls(words[0], None, tuple(words[1:]))
+            target = cls(words[0], None, tuple(words[1:]), may_have_url=True)
         else:
             target = cls(None, url, tuple(words))
         if target.words and not are_more:
@@ -99,7 +102,7 @@ class Target:
             else:
                 return ConfiguredJobs(JobsKeys.model_construct(store=self.url or ""), Catalogue()), str
             raise refusal
-        config = load_file(self.file, imports=imports)
+        config = read_part(self.file, _READ, instead="--store" if self.may_have_url else None, imports=imports)
         if config.jobs is None:
             why = f"{self.file} has no block `jobs:`: name a file that has one, or the store by --store"
             raise UsageError("FILE", why)

@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from headrace.config.config import Config
-from headrace.config.files import load_file
 from headrace.config.running_names import running_names
+from headrace.console.cli.config_part import read_part
 from headrace.console.cli.foreign_file import LETTERS, is_foreign
 from headrace.console.cli.job_target import CommandFailed, UsageError
 from headrace.ground.errors import HeadraceError
@@ -17,6 +18,7 @@ from headrace.pipeline.acknowledgement.letter_bounds import UNBOUNDED
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
 from headrace.pipeline.acknowledgement.sqlite.url import dead_letters_of
 
+_READ: Final = ("name", "dead_letters", "stages")
 _EXAMPLE = "headrace dead-letters list shop.yaml, or --store sqlite:///dead.db"
 
 
@@ -74,7 +76,7 @@ class LetterTarget:
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[OpenLetters]:
         """Open the store while the block runs. No error tells what a variable holds."""
-        config = None if self.file is None else load_file(self.file, imports=False)
+        config = None if self.file is None else read_part(self.file, _READ, instead="--store")
         mask = str if config is None else config.mask
         store = self._store(config)
         try:

@@ -9,8 +9,8 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Final
 from urllib.parse import urlsplit
 
-from headrace.config.files import load_file
 from headrace.config.model import ListenKeys
+from headrace.console.cli.config_part import read_part
 from headrace.console.cli.job_target import CommandFailed, UsageError
 from headrace.stages.address import Address
 
@@ -65,7 +65,7 @@ class RunTarget:
         """Return what asks the run. Raises ConfigError and `UsageError`."""
         if self.file is None:
             return RunClient(_checked(self.url or ""), _token())
-        listen = load_file(self.file, imports=False).listen
+        listen = read_part(self.file, ("name", "listen"), instead="--url").listen
         if listen is None:
             raise UsageError("FILE", f"{self.file} does not listen (`listen: off`), so its run cannot be asked")
         return _client_of(self.file, listen)

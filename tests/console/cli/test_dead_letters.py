@@ -83,6 +83,22 @@ def test_letters_are_listed_the_newest_first_and_by_what_they_have_in_common() -
     assert ids("--store", "sqlite:///dead.db") == [4, 3, 2, 1]
 
 
+def test_a_variable_that_only_stages_use_need_not_be_set(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("UNSET_HERE", raising=False)
+    (folder / "shop.yaml").write_text(CONFIG.replace("halves.jsonl", '"${UNSET_HERE}/halves.jsonl"'))
+    assert ids("shop.yaml") == [3, 2, 1]
+    assert told("replay", "shop.yaml", "--all", "--yes")["no_stage"] == ["old"]
+
+
+def test_a_store_behind_an_unset_variable_can_be_named_instead(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("UNSET_HERE", raising=False)
+    (folder / "shop.yaml").write_text(CONFIG.replace("sqlite:///dead.db", "${UNSET_HERE}"))
+    result = called("list", "shop.yaml")
+    assert result.exit_code == 78
+    assert "the variable UNSET_HERE is not set" in result.stderr
+    assert "leave the file out and give --store URL" in result.stderr
+
+
 @pytest.mark.usefixtures("folder")
 def test_a_list_is_for_people_too() -> None:
     result = called("list", "shop.yaml", "--limit", "2")

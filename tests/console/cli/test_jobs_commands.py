@@ -184,11 +184,28 @@ def test_no_file_is_made_of_a_slip(tmp_path: Path) -> None:
 
 
 def test_a_config_that_is_wrong_or_has_no_jobs_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("name: a")
+    (tmp_path / "a.yaml").write_text("name: a\njobs: {stoer: memory:}\n")
     assert called("list", str(tmp_path / "a.yaml")).exit_code == 78
     (tmp_path / "b.yaml").write_text("stages: {a: {type: generate}, b: {type: discard, subscribe_to: a}}\n")
     result = called("list", str(tmp_path / "b.yaml"))
     assert (result.exit_code, "no block `jobs:`" in result.stderr) == (2, True)
+
+
+def test_a_variable_of_a_stage_need_not_be_set_to_list_jobs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("UNSET_HERE", raising=False)
+    text = (folder / "work.yaml").read_text().replace("listen: off", "listen: ${UNSET_HERE}")
+    (folder / "work.yaml").write_text(f"{text}\nstages: {{a: {{type: generate, count: '${{UNSET_HERE}}'}}}}\n")
+    assert len(ids()) == 5
+
+
+def test_a_store_that_a_variable_hides_can_be_named_instead(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("UNSET_HERE", raising=False)
+    text = (folder / "work.yaml").read_text().replace("sqlite:///work.db", "${UNSET_HERE}")
+    (folder / "work.yaml").write_text(text)
+    result = called("list", "work.yaml")
+    assert result.exit_code == 78
+    assert "the variable UNSET_HERE is not set" in result.stderr
+    assert "leave the file out and give --store URL" in result.stderr
 
 
 @pytest.mark.parametrize("url", ["memory:", "shop.db", "oracle://x"])

@@ -55,6 +55,17 @@ def stage(name: str) -> dict[str, Any]:
     return dict(found)
 
 
+def test_a_variable_that_only_a_stage_uses_need_not_be_set_to_ask_a_run(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("UNSET_HERE", raising=False)
+    text = SHOP.format(port=url.rpartition(":")[2], token=TOKEN).replace("1000/s", '"${UNSET_HERE}"')
+    write(tmp_path, shop_yaml=text)
+    assert told("list", "shop.yaml")["pipeline"] == "shop"
+    write(tmp_path, shop_yaml=text.replace(f"token: {TOKEN}", 'token: "${UNSET_HERE}"'))
+    assert "leave the file out and give --url URL" in called("list", "shop.yaml").stderr
+
+
 def test_stages_of_a_run_are_listed_paused_resumed_and_changed(url: str) -> None:
     listed = told("list", "shop.yaml")
     assert (listed["pipeline"], listed["state"]) == ("shop", "running")

@@ -1,0 +1,28 @@
+"""Reads only the part of a config that a command needs."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from headrace.config.config import Config
+from headrace.config.files import load_parts
+from headrace.config.findings import ConfigError
+
+_UNSET: Final = frozenset({"missing-variable", "unreadable-file"})
+
+
+def read_part(file: str, keys: Iterable[str], *, instead: str | None = None, imports: bool = False) -> Config:
+    """Return a config of which only these keys were checked. Raises ConfigError.
+
+    Findings about variables name `instead`, the option that takes the place of the file.
+    """
+    try:
+        return load_parts(file, keys, imports=imports)
+    except ConfigError as error:
+        if instead is None:
+            raise
+        hint = f"; set it, or leave the file out and give {instead} URL"
+        refusal = ConfigError(
+            replace(one, message=one.message + hint) if one.code in _UNSET else one for one in error.findings
+        )
+    raise refusal
