@@ -14,6 +14,7 @@ from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.queue import JobQueue
 from headrace.jobs.running_job import RunningJob
 from headrace.jobs.stores.store import JobStore
+from headrace.jobs.upkeep.rescue import Rescue
 
 WATCH_SECONDS: Final = 1.0
 """How often it is seen what was cancelled elsewhere while it runs here, and written what running jobs noted down."""
@@ -41,6 +42,7 @@ class Watch:
         self._queues = queues
         self._heeding = heeding
         self._heeded = heeded
+        self._rescue = Rescue(store)
         self._noted: dict[int, RunningJob] = {}
         self.is_held = False
         """Whether what is said of queues is not heard any more: none of them claims again."""
@@ -52,11 +54,18 @@ class Watch:
     async def run(self, own: frozenset[str]) -> None:
         """Go on until cancelled; `own` are the queues whose workers are those of the catalogue."""
         for turn in count():
-            await asyncio.sleep(WATCH_SECONDS)
             try:
+                await self._rescue_orphans()
+                await asyncio.sleep(WATCH_SECONDS)
                 await self._look(own, is_for_strangers=turn % STRANGER_TURNS == 0)
             except Exception as error:  # noqa: BLE001 - without it no job could be called off any more
                 log_failure(error, "the store cannot be asked what was cancelled, nor told how far jobs are")
+                await asyncio.sleep(WATCH_SECONDS)
+
+    async def _rescue_orphans(self) -> None:
+        """Take back at once what a process ran that is known to be dead: a leader may yet have to be found."""
+        if await self._store.has_orphans():
+            await self._rescue.run()
 
     async def _look(self, own: frozenset[str], *, is_for_strangers: bool) -> None:
         if is_for_strangers:

@@ -16,7 +16,9 @@ BEAT_SECONDS: Final = 3.0
 """How often those who claim jobs say that they live."""
 
 MISSED_BEATS: Final = 5
-"""After so many beats of ours without one of theirs they are dead: 15 s. No clock is compared with another one's."""
+"""After so many beats of ours without one of theirs they are dead: 15 s. No clock is compared with another one's.
+
+A store that sees at once that an OS process is dead waits for no beats."""
 
 CRASH_LIMIT: Final = 3
 """How often a job may be running while its OS process dies, before it is set aside."""
@@ -190,6 +192,12 @@ class JobStore(Protocol):
 
     async def beat(self) -> None:
         """Say for all claimants that they live, and see who else does; the store does so itself, every BEAT_SECONDS."""
+
+    async def has_orphans(self) -> bool:
+        """Return whether an OS process is known to be dead whose jobs were not taken back yet: a cheap question.
+
+        False where only heartbeats can tell.
+        """
 
     async def rescue(self) -> list[Rescued]:
         """Take back what dead claimants ran. It costs no attempt; what dies CRASH_LIMIT times is discarded.

@@ -6,7 +6,9 @@ from headrace.ground.telemetry import LOG
 from headrace.jobs.stores.store import Rescued
 
 RESCUE_SECONDS: Final = 5.0
-"""How often: with the 15 s after which a silent claimant is dead, and a new leader, its jobs are back within 30 s."""
+"""How often the leader does it: with the 15 s after which a silent claimant is dead, its jobs are back within 30 s.
+
+Each process does it within a second where the store knows that the claimant's OS process is dead."""
 
 
 class Rescues(Protocol):

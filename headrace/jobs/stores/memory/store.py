@@ -223,6 +223,10 @@ class MemoryStore:
     async def beat(self) -> None:
         """Do nothing: who lives in this OS process does so as long as the store."""
 
+    async def has_orphans(self) -> bool:
+        """Return False: what dies with this OS process is gone."""
+        return False
+
     async def rescue(self) -> list[Rescued]:
         """Take back what claimants ran that have left."""
         held = [job for job in self._jobs.values() if job.state == "executing" and job.attempted_by[1] in self._left]

@@ -1,16 +1,18 @@
 """Says for claimants that they live, sees who else does, and takes back what the dead ones ran; in the writer's thread.
 
-Whether somebody lives is not judged by a clock: whoever says nothing new over MISSED_BEATS beats of *ours* is dead. A
-clock that is set, a machine that slept, and a file that was locked for long kill nobody.
+No clock judges whether a claimant lives. On the same machine the lock of its OS process tells at once that it is dead.
+Elsewhere a claimant is dead that says nothing new over MISSED_BEATS beats of *ours*: a clock that is set, a machine
+that slept, and a file that was locked for long kill none.
 """
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from headrace.ground.owner_locks import OwnerLocks
 from headrace.jobs.job import after, to_text
 from headrace.jobs.stores.sqlite.queries import query
 from headrace.jobs.stores.store import BEAT_SECONDS, CRASH_LIMIT, CRASH_REASON, MISSED_BEATS, Claimant, Rescued
@@ -30,8 +32,9 @@ class _Seen:
 class Producers:
     """The claimants of this OS process, and those that it sees beside them."""
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    def __init__(self, now: Callable[[], datetime], locks: OwnerLocks) -> None:
         self._now = now
+        self._locks = locks
         self._pid = os.getpid()
         self._ours: dict[str, tuple[Claimant, str]] = {}
         self._seen: dict[str, _Seen] = {}
@@ -45,9 +48,14 @@ class Producers:
         self._ours[claimant.uuid] = (claimant, to_text(started_at))
 
     def say(self, connection: sqlite3.Connection, claimant: Claimant, started_at: str) -> None:
-        """Say that it lives: in the transaction of its first claim, and at each beat."""
+        """Say that it lives: in the transaction of its first claim, and at each beat.
+
+        Its lock is held before its row is there, and until the row is gone: a row without its lock is of the dead.
+        """
+        self._locks.hold(claimant.uuid)
         until = to_text(after(self._now(), BEAT_SECONDS * MISSED_BEATS))
-        connection.execute(query("beat"), (claimant.uuid, claimant.node, claimant.queue, started_at, until))
+        values = (claimant.uuid, claimant.node, claimant.queue, started_at, until, self._locks.file_id)
+        connection.execute(query("beat"), values)
 
     def beat(self, connection: sqlite3.Connection) -> None:
         """Say that all of ours live, and see what the others have said."""
@@ -60,25 +68,42 @@ class Producers:
             seen[uuid] = _Seen(said, before.beats + 1 if before is not None and is_silent else 0)
         self._seen = seen
 
+    def orphans(self, connection: sqlite3.Connection) -> list[str]:
+        """Return the claimants whose OS process is known to be dead, and whose jobs were not taken back since."""
+        rows = connection.execute(query("owners")).fetchall()
+        return [uuid for uuid, file_id in rows if self._locks.is_alive(uuid, file_id) is False]
+
     def rescue(self, connection: sqlite3.Connection) -> list[Rescued]:
         """Take back what dead claimants ran."""
-        said = dict(connection.execute(query("beats")))
         rescued: list[Rescued] = []
+        for uuid in self.orphans(connection):
+            rescued += self._rescue(connection, uuid)
+            connection.execute(query("depose"), (uuid,))
+            connection.execute(query("forget_lock"), (uuid,))
+        said = dict(connection.execute(query("beats")))
         for uuid, seen in self._seen.items():
             if seen.beats >= MISSED_BEATS and uuid not in self._ours and said.get(uuid) == seen.said:
                 rescued += self._rescue(connection, uuid)
         connection.execute(query("bury"), (to_text(after(self._now(), -BURIED_SECONDS)),))
         return rescued
 
-    def leave(self, connection: sqlite3.Connection, uuid: str) -> None:
-        """Forget a claimant. If it runs anything still, that is rescued in time."""
+    def leave(self, connection: sqlite3.Connection, uuid: str) -> bool:
+        """Forget a claimant; return whether its row is gone. If it runs anything still, that is rescued in time."""
         self._ours.pop(uuid, None)
-        connection.execute(query("leave"), (uuid,))
+        return connection.execute(query("leave"), (uuid,)).rowcount > 0
 
-    def leave_all(self, connection: sqlite3.Connection) -> None:
-        """Forget all of ours. In a forked child they are the parent's, and stay."""
-        for uuid in list(self._ours) if os.getpid() == self._pid else ():
-            self.leave(connection, uuid)
+    def left(self, uuids: Sequence[str]) -> None:
+        """Let go of the locks of claimants whose rows are gone for good: call it once that is committed."""
+        for uuid in uuids:
+            self._locks.release(uuid)
+
+    def leave_all(self, connection: sqlite3.Connection, uuids: Sequence[str]) -> list[str]:
+        """Forget claimants; return those whose rows are gone."""
+        return [uuid for uuid in uuids if self.leave(connection, uuid)]
+
+    def ours(self) -> list[str]:
+        """Return the claimants of this OS process: in a forked child none, since they are the parent's."""
+        return list(self._ours) if os.getpid() == self._pid else []
 
     def _rescue(self, connection: sqlite3.Connection, uuid: str) -> list[Rescued]:
         values = {"uuid": uuid, "now": to_text(self._now()), "limit": CRASH_LIMIT, "reason": CRASH_REASON}

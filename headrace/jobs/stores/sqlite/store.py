@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from headrace.ground.owner_locks import OwnerLocks
 from headrace.ground.sqlite_file import SqliteError
 from headrace.ground.sqlite_orders import R, Work
 from headrace.ground.sqlite_reader import SqliteReader
@@ -47,7 +48,8 @@ class SqliteStore:
         self.path = Path(path)
         self.now = now
         self.inserted: Callable[[str], None] = lambda _: None
-        self._producers = Producers(now)
+        self._locks = OwnerLocks(self.path)
+        self._producers = Producers(now, self._locks)
         self._limited = Limited()
         self._was_opened = False
         self.writer = SqliteWriter(self.path, synchronous=synchronous, opened=prepare)
@@ -67,6 +69,7 @@ class SqliteStore:
         try:
             await self.writer.start()
             await self._reader.start()
+            self._locks.open()
         except BaseException:
             await self._shut()
             raise
@@ -75,7 +78,7 @@ class SqliteStore:
         """Write what was accepted, and close the file. A second time, or if it is not open, do nothing."""
         try:
             with suppress(SqliteError):  # whoever cannot say that they leave is missed in time
-                await self._note(self._producers.leave_all)
+                self._producers.left(await self._note(partial(self._producers.leave_all, uuids=self._producers.ours())))
         finally:
             await self._shut()
 
@@ -155,7 +158,8 @@ class SqliteStore:
 
     async def leave(self, claimant: Claimant) -> None:
         """Say no longer that the claimant lives. What it has not acknowledged is rescued in time."""
-        await self._note(lambda connection: self._producers.leave(connection, claimant.uuid))
+        if await self._note(lambda connection: self._producers.leave(connection, claimant.uuid)):
+            self._producers.left([claimant.uuid])
 
     # Looking
 
@@ -231,6 +235,10 @@ class SqliteStore:
         """Say for all claimants that they live, and see who else does; the store does so itself, every BEAT_SECONDS."""
         await self._note(self._producers.beat)
 
+    async def has_orphans(self) -> bool:
+        """Return whether an OS process is known to be dead whose jobs were not taken back yet."""
+        return bool(await self._reader.run(self._producers.orphans))
+
     async def rescue(self) -> list[Rescued]:
         """Take back what dead claimants ran."""
         rescued = await self._note(self._producers.rescue)
@@ -304,3 +312,4 @@ class SqliteStore:
     async def _shut(self) -> None:
         await self._reader.aclose()
         await self.writer.aclose()
+        self._locks.close()

@@ -1,0 +1,97 @@
+"""Owner locks: from the kernel one learns at once that the OS process of an owner has died, without any clock."""
+
+import fcntl
+import os
+import struct
+import sys
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from headrace.ground.forking import add_fork_hooks
+from headrace.ground.telemetry import LOG
+
+_FLOCK: Final = "hhqqi4x"
+"""The C struct flock of Linux: type, whence, start, length, pid."""
+
+
+class OwnerLocks:
+    """One byte of a file is locked for each owner; the kernel lets go of it when the OS process ends, however it ends.
+
+    The file `NAME-owners` stands beside the file that is shared, since SQLite loses its locks where another piece of
+    code closes its file. The locks are those of open files (Linux, `F_OFD_SETLK`): containers that share the file see
+    them too, whatever their pid namespaces. Where there are none, each answer is None: ask the heartbeats.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = -1
+        self._held: set[str] = set()
+        self.file_id: int | None = None
+        """The inode of the file, to be stored beside an owner; None where locks cannot be used."""
+
+    def open(self) -> None:
+        """Open the file, or make it. Where that fails, the log says so, and owners are judged by heartbeats."""
+        path = f"{os.path.realpath(self._path)}-owners"
+        if sys.platform != "linux":
+            return
+        try:
+            beside, self._file = self._path.stat(), os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            own = os.fstat(self._file)
+            self.file_id = own.st_ino
+            if own.st_uid == os.geteuid():  # those who may write the one may lock the other, as SQLite does it
+                os.fchmod(self._file, beside.st_mode & 0o777)
+            self._call(fcntl.F_OFD_GETLK, "")
+        except OSError as error:
+            text = "%s cannot be locked (%s): jobs of a process that died are seen after 15 s rather than at once"
+            LOG.warning(text, path, error.strerror)
+            self._forget()
+        else:
+            add_fork_hooks(self)
+
+    def hold(self, owner: str) -> None:
+        """Hold the lock of an owner of this OS process until `release`, or until the process ends."""
+        if self.file_id is not None and owner not in self._held:
+            self._call(fcntl.F_OFD_SETLK, owner)
+            self._held.add(owner)
+
+    def release(self, owner: str) -> None:
+        """Let go of the lock of an owner, if it is held here."""
+        if owner in self._held:
+            self._held.discard(owner)
+            self._call(fcntl.F_OFD_SETLK, owner, fcntl.F_UNLCK)
+
+    def is_alive(self, owner: str, file_id: int | None) -> bool | None:
+        """Return whether an owner lives that locked a byte of the file `file_id`; None where that cannot be known."""
+        if owner in self._held:
+            return True
+        if self.file_id is None or file_id != self.file_id:
+            return None
+        return self._call(fcntl.F_OFD_GETLK, owner) != fcntl.F_UNLCK
+
+    def close(self) -> None:
+        """Close the file, unless an owner is left whose work may still go on: its lock stays until the process ends."""
+        if not self._held:
+            self._forget()
+
+    def before_fork(self) -> None:
+        """Do nothing: the locks stay the parent's."""
+
+    def after_fork_in_parent(self) -> None:
+        """Do nothing: the locks stay the parent's."""
+
+    def after_fork_in_child(self) -> None:
+        """Close the child's copy, which would keep the locks after the parent's death."""
+        self._held.clear()
+        self._forget()
+
+    def _forget(self) -> None:
+        file, self._file, self.file_id = self._file, -1, None
+        if file >= 0:
+            os.close(file)
+
+    def _call(self, command: int, owner: str, kind: int = fcntl.F_WRLCK) -> int:
+        """Set or ask for the lock of an owner; return its type, as the kernel has it now."""
+        start = int.from_bytes(sha256(owner.encode()).digest()[:7], "big")
+        asked = struct.pack(_FLOCK, kind, os.SEEK_SET, start, 1, 0)
+        return int(struct.unpack(_FLOCK, fcntl.fcntl(self._file, command, asked))[0])
