@@ -7,7 +7,7 @@ from headrace.ground.errors import ProcessDown, ReaderTooSlow
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.process.process import State
+from headrace.pipeline.process.process import ExitReason, State
 from headrace.pipeline.process.scheduler import IDLE, Turns
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.inlet import Inlet
@@ -59,13 +59,8 @@ class Reader:
                 return taken
             if isinstance(taken, Mark):
                 self.inlet.end(self.inlet.source, taken)
-                if taken.kind is MarkKind.DOWN and isinstance(taken.reason, BaseException):
-                    reason = taken.reason
-                    raise (
-                        reason
-                        if isinstance(reason, Exception)
-                        else ProcessDown(self.inlet.source.producer.name, reason)
-                    )
+                if taken.kind is MarkKind.DOWN:
+                    _raise_crash(self.inlet.source.producer.name, taken.reason)
                 return None
             self._arrival = self._loop.create_future()
             await self._arrival
@@ -85,6 +80,18 @@ class Reader:
                 patience_seconds, self._look_after, patience_seconds, in_hand, self.read
             )
 
+    def give_up(self, message: Message[object]) -> None:
+        """Have the message that was read last delivered again: its reader did not ask for the next one.
+
+        Where the place is lost already nobody else can get it, and it has failed.
+        """
+        batch = self.inlet.hand
+        if batch is None:
+            message.acknowledgement.end(Outcome.FAILED)
+        else:
+            self.read -= 1
+            batch[self.read] = message.again()
+
     def leave(self) -> None:
         """End the subscription; what was not read, `read` events into the batch in hand, goes back with the rest."""
         if self._timer is not None:
@@ -95,6 +102,12 @@ class Reader:
         self.inlet.leave()
 
 
+def _raise_crash(stage: str, reason: ExitReason | None) -> None:
+    """Raise the reason with which a stage ended, if that was a crash: as `ProcessDown` if it is no `Exception`."""
+    if isinstance(reason, BaseException):
+        raise reason if isinstance(reason, Exception) else ProcessDown(stage, reason)
+
+
 async def read_stage(
     producer: ProducerProcess | ProducerConsumerProcess,
     window: Window,
@@ -103,10 +116,13 @@ async def read_stage(
 ) -> AsyncGenerator[object, None]:
     """Subscribe to a stage and yield its events; ask for more once a batch has been read; leave when closed.
 
-    A message is yielded as its data, and is done with when the next event is asked for, or the reader is closed.
-    Who asks for the next event only after `patience_seconds` has lost its place, and gets `ReaderTooSlow`.
+    A message is yielded as its data, and is done when the next event is asked for. A reader that is closed before that,
+    say because its body raised, gives the message back to be delivered again.
+    A reader that asks for the next event only after `patience_seconds` has lost its place, and gets `ReaderTooSlow`.
+    Raises the crash of a stage that has ended by one, or ends by one.
     """
     if producer.state is State.ENDED:
+        _raise_crash(producer.name, producer.reason)
         return
     reader = Reader(producer, window, to)
     reader.watch(patience_seconds)
@@ -117,8 +133,10 @@ async def read_stage(
                 if is_acknowledged and isinstance(event, Message):
                     try:
                         yield event.data
-                    finally:
-                        event.acknowledgement.end(Outcome.DONE)
+                    except BaseException:
+                        reader.give_up(event)
+                        raise
+                    event.acknowledgement.end(Outcome.DONE)
                 else:
                     yield event
                 if reader.is_late:

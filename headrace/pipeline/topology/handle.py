@@ -131,10 +131,12 @@ class StageHandle(Generic[G_co]):
         """Read the stage's events under back-pressure: it is asked for more only as they are read.
 
         The reader is one more subscriber from its first `anext` on, until it is closed or the stage has completed.
-        What it had not read then goes to others. Works with aiostream's pipes. A reader that stands still holds up
-        whatever shares the stage with it: with `patience_seconds` it loses its place after that time (twice at most),
-        and gets `ReaderTooSlow` when it goes on. Of a partitioned stage it reads one `partition`. Raises `GraphError`
-        for a consumer, `DemandError` for bounds that do not fit, `BadOption` for a patience that is no time.
+        What it had not read then goes to others. A message is done when the next event is asked for: where the body of
+        the loop raises, or leaves it, the message is delivered again. Works with aiostream's pipes. A reader that
+        stands still holds up whatever shares the stage with it: with `patience_seconds` it loses its place after that
+        time (twice at most), and gets `ReaderTooSlow` when it goes on. Of a partitioned stage it reads one `partition`.
+        A stage that crashed for good raises its crash. Raises `GraphError` for a consumer, `DemandError` for bounds
+        that do not fit, `BadOption` for a patience that is no time.
         """
         if patience_seconds is not None:
             check_seconds("patience_seconds", patience_seconds, ", or None for ever")

@@ -1,19 +1,24 @@
 """Reading a stage as an async iterator, under back-pressure."""
 
 import asyncio
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import cast
 
 import pytest
 from aiostream import pipe, stream
 
-from headrace.ground.errors import DemandError, GraphError, NoProcess, ReaderTooSlow, RestartsExhausted
+from headrace.ground.errors import DemandError, GraphError, NoProcess, ProcessDown, ReaderTooSlow, RestartsExhausted
+from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
+from headrace.pipeline.stage.outlet import Outlet
 from headrace.pipeline.stage.producer import Producer
+from headrace.pipeline.stage.producer_process import ProducerProcess
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
+from tests.fakes.acknowledged_stages import Told
 from tests.fakes.flow_stages import Collect, Gated, Numbers, Pass, Silent
 from tests.fakes.stepping import run_of, settled, until
 
@@ -125,6 +130,90 @@ async def test_a_reader_reads_on_over_a_restart_of_the_stage() -> None:
     await topology.start()
     assert [event async for event in handle.stream(10)] == list(range(1, 101))
     await topology.join()
+
+
+@pytest.mark.asyncio
+async def test_a_new_reader_of_a_stage_that_crashed_for_good_gets_its_crash() -> None:
+    class Broken(Producer[int]):
+        def __init__(self, error: BaseException) -> None:
+            self.error = error
+
+        async def handle_demand(self, demand: int) -> list[int]:
+            raise self.error
+
+    topology, cancelled = Topology(cancel="temporary"), asyncio.CancelledError()
+    temporary = StageSettings(restart="temporary")
+    broken = topology.add("broken", lambda: Broken(KeyError("source")), settings=temporary)
+    cut_off = topology.add("cut off", lambda: Broken(cancelled), settings=temporary)
+    topology.add("silent", Silent)
+    topology.add("sink", Collect, subscribe_to=["silent", "broken", "cut off"])
+    await topology.start()
+    await settled(topology)
+    with pytest.raises(KeyError):
+        await anext(broken.stream())
+    with pytest.raises(ProcessDown) as caught:
+        await anext(cut_off.stream())
+    assert caught.value.reason is cancelled
+    await topology.stop()
+
+
+async def _fail_on(reader: AsyncGenerator[object, None], number: object) -> list[object]:
+    """Read until an event comes whose handling fails; return what was read."""
+    read: list[object] = []
+    with suppress(OSError):
+        async with aclosing(reader):
+            async for event in reader:
+                read.append(event)
+                if event == number:
+                    raise OSError(event)
+    return read
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("max_demand", [1, 4])
+async def test_a_message_whose_reader_failed_is_delivered_again(max_demand: int) -> None:
+    topology, told = Topology(), Told(5)
+    handle = topology.add("told", lambda: told)
+    await topology.start()
+    assert await _fail_on(handle.stream(max_demand), 3) == [1, 2, 3]
+    assert told.told == {1: [Outcome.DONE], 2: [Outcome.DONE]}
+    assert [event async for event in handle.stream(max_demand)] == [3, 4, 5]
+    assert (await topology.join()).is_fine
+    assert set(told.outcomes()) == {Outcome.DONE}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("count", [1, None])
+async def test_a_message_whose_reader_failed_has_failed_where_no_other_can_get_it(count: int | None) -> None:
+    topology, told = Topology(), Told(count)
+    handle = topology.add("told", lambda: told)
+    await topology.start()
+    assert await _fail_on(handle.stream(3), 1) == [1]
+    await topology.drain(1)
+    assert set(told.outcomes()) == {Outcome.FAILED}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("goes_on", [True, False])
+async def test_a_message_that_a_reader_held_for_too_long_is_done_only_if_it_goes_on(*, goes_on: bool) -> None:
+    topology, told = Topology(), Told(None)
+    handle = topology.add("told", lambda: told)
+    await topology.start()
+    reader = handle.stream(1, patience_seconds=0.01)
+    assert await anext(reader) == 1
+    await until(lambda: not _outlet(topology, "told").subscriptions)
+    if goes_on:
+        with pytest.raises(ReaderTooSlow):
+            await anext(reader)
+    await reader.aclose()
+    assert told.told[1] == [Outcome.DONE if goes_on else Outcome.FAILED]
+    await topology.stop()
+
+
+def _outlet(topology: Topology, stage: str) -> Outlet:
+    process = run_of(topology).processes[stage]
+    assert isinstance(process, ProducerProcess)
+    return process.outlet
 
 
 @pytest.mark.asyncio

@@ -66,6 +66,10 @@ async def test_what_a_reader_cancelled_anywhere_had_not_read_goes_to_another(
         was_cancelled = await work
         source.complete()
         read += [event async for event in handle.stream()]
+        again = next((at for at, one in enumerate(read) if one in read[:at]), None)
+        if is_acknowledged and again is not None:  # the body had not asked for the next one
+            assert read[again] == read[again - 1]
+            del read[again]
         assert read == list(range(12))
         assert (await topology.join()).is_fine
         check_over(run_of(topology))
