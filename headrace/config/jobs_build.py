@@ -23,7 +23,9 @@ from headrace.stages.registries import registry_over
 def build_jobs(configured: ConfiguredJobs, *, is_running: bool = True) -> Jobs:
     """Return the service, not open yet; unless `is_running` it runs no queue and no crontab, and only enqueues."""
     keys, workers = configured.keys, configured.workers
-    settings = JobsSettings(grace_seconds=keys.grace, kept=_kept(keys.keep), cipher=keys.cipher())
+    settings = JobsSettings(
+        grace_seconds=keys.grace, kept=_kept(keys.keep), cipher=keys.cipher(), logs_failures=keys.log_failures
+    )
     if keys.cron and is_running:
         settings = replace(settings, chores=[lambda store: crontab(keys, workers, store, settings)])
     queues = {name: _queue(queue) for name, queue in keys.queues.items()} if is_running else {}

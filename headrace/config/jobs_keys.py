@@ -170,6 +170,7 @@ class JobsKeys(Keys):
     cron: tuple[CronKeys, ...] = ()
     registries: dict[str, RegistryKeys] = Field(default={})
     grace: DurationField = GRACE_SECONDS
+    log_failures: bool = True
     keep: KeepKeys = KeepKeys()
     encryption_key: Annotated[
         tuple[SecretStr, ...], BeforeValidator(_one_or_many, json_schema_input_type=str | list[str])

@@ -160,7 +160,7 @@ class _Chunk(Generic[I, R]):
         asked = dict(self._waiting)
         try:
             results = self._checked(await self._work(list(asked.values())), len(asked))
-        except Exception as error:  # noqa: BLE001 - whatever the function raises, all of its jobs are told
+        except BaseException as error:  # noqa: BLE001 - whatever the function raises, each of its jobs fails with it
             results = [error] * len(asked)
         for future, result in zip(asked, results, strict=True):
             _tell(future, result)

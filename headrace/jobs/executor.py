@@ -5,16 +5,16 @@ import inspect
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Final
 
-from headrace.ground.telemetry import LOG
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.child import run_job
 from headrace.jobs.errors import JobTimeout
-from headrace.jobs.job import Failed, Job, Outcome
+from headrace.jobs.exhausted import call_on_exhausted
+from headrace.jobs.job import Failed, Job, Outcome, final
 from headrace.jobs.middleware import RunMiddleware, around
 from headrace.jobs.outcomes import is_given_up, outcome_of_answer, outcome_of_error, outcome_of_expiry, with_notes
 from headrace.jobs.retry import Random
@@ -24,6 +24,8 @@ from headrace.jobs.workflow_rules import DEPS
 from headrace.pipeline.executor.call import Call
 from headrace.pipeline.executor.process_executor import ProcessExecutor
 from headrace.pipeline.executor.thread_executor import ThreadExecutor
+
+_FROM_INSIDE: Final = "nobody cancelled the job itself: a task that its worker awaited was cancelled"
 
 STRANGER_SECONDS: Final = 60.0
 """How long a job waits whose worker this process has lost since it claimed it."""
@@ -64,14 +66,30 @@ class Executor:
         """Run one attempt to its end; cancelled, it raises that, once the worker has ended."""
         worker = self._catalogue.get(job.worker)
         if worker is None:
-            return Failed(f"this process has no worker of the name {job.worker!r}", STRANGER_SECONDS)
+            return _without_worker(job)
         outcome = outcome_of_expiry(job, self._in.now()) if job.meta else None
         if outcome is None:
             running = RunningJob(job, self._in.tell)
             RUNNING_JOB.set(running)
             outcome = with_notes(await self._attempt(worker, running), running)
-        if is_given_up(outcome) and isinstance(outcome, Failed) and worker.options.on_exhausted is not None:
-            await self._tell_exhausted(worker, job, outcome.error)
+        if type(outcome) is Failed:
+            await self._tell_exhausted(worker, job, outcome)
+        return outcome
+
+    async def failed(self, job: Job, error: BaseException) -> Outcome:
+        """Return the outcome of an attempt that `error` ended: SystemExit, CancelledError from inside, and their like.
+
+        They fail the attempt as an Exception does.
+        """
+        worker, notes = self._catalogue.get(job.worker), self.notes_of(job.id)
+        if worker is None:
+            return _without_worker(job)
+        outcome = outcome_of_error(worker, job, error, self._in.random)
+        if isinstance(error, asyncio.CancelledError):
+            outcome = replace(outcome, error=f"{outcome.error}\n{_FROM_INSIDE}")
+        if notes is not None:
+            outcome = replace(outcome, meta=notes)
+        await self._tell_exhausted(worker, job, outcome)
         return outcome
 
     async def _attempt(self, worker: AnyWorker, running: RunningJob) -> Outcome:
@@ -85,11 +103,11 @@ class Executor:
                 answer = await worker.function(*args, **kwargs)  # type: ignore[misc] # an async function
             else:
                 answer = await self._answer(worker, running)
-        except asyncio.CancelledError:
-            self._left[running.id] = running.take_changes()
-            raise
         except Exception as error:  # noqa: BLE001 - whatever the worker raises, it fails this attempt alone
             return outcome_of_error(worker, job, error, self._in.random)
+        except BaseException:
+            self._left[running.id] = running.take_changes()
+            raise
         return outcome_of_answer(worker, answer)
 
     async def _answer(self, worker: AnyWorker, running: RunningJob) -> object:
@@ -129,15 +147,14 @@ class Executor:
         result = worker.function(*args, **kwargs)
         return await result if worker.is_async or inspect.isawaitable(result) else result  # type: ignore[misc] # it is
 
-    async def _tell_exhausted(self, worker: AnyWorker, job: Job, error: str) -> None:
-        """Call the worker's `on_exhausted`; what that raises is logged, for the job is given up all the same."""
-        on_exhausted = worker.options.on_exhausted
-        try:
-            told = on_exhausted(job, error) if on_exhausted else None
-            if inspect.isawaitable(told):
-                await told
-        except Exception:  # noqa: BLE001 - whatever a user's function raises, the job has its outcome
-            LOG.exception("on_exhausted of worker %r raised for job %d, which is given up", worker.name, job.id)
+    async def _tell_exhausted(self, worker: AnyWorker, job: Job, outcome: Failed) -> None:
+        """Call the worker's `on_exhausted` if the job is discarded."""
+        if worker.options.on_exhausted is not None and is_given_up(final(job, outcome)):
+            await call_on_exhausted(worker, job, outcome.error)
+
+
+def _without_worker(job: Job) -> Failed:
+    return Failed(f"this process has no worker of the name {job.worker!r}", STRANGER_SECONDS)
 
 
 async def _result(call: Call[object], running: RunningJob) -> object:

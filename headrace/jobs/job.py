@@ -1,7 +1,7 @@
 """A job: one durable unit of work, with the columns and the states of Oban's."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, get_args
 
@@ -183,6 +183,8 @@ class Failed:
     error: str
     retry_seconds: float | None
     meta: Mapping[str, object] | None = None
+    cause: BaseException | None = field(default=None, compare=False, repr=False)
+    """The exception that failed it, for the log of this process; no store keeps it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +221,18 @@ class Acknowledgement:
     id: int
     attempt: int
     outcome: Outcome
+
+    @classmethod
+    def of(cls, job: Job, outcome: Outcome) -> "Acknowledgement":
+        """Return how the present attempt of a job ended, by `final`."""
+        return cls(job.id, job.attempt, final(job, outcome))
+
+
+def final(job: Job, outcome: Outcome) -> Outcome:
+    """Return the outcome of an attempt; one that failed and was the last discards the job: no claim takes it again."""
+    if type(outcome) is Failed and outcome.retry_seconds is not None and job.attempt >= job.max_attempts:
+        return replace(outcome, retry_seconds=None)
+    return outcome
 
 
 @dataclass(frozen=True, slots=True)

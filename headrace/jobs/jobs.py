@@ -14,10 +14,13 @@ from typing import Final, Self
 from headrace.ground.telemetry import LOG
 from headrace.jobs.admission import Admission, kept, told
 from headrace.jobs.catalogue import Catalogue, Modules
+from headrace.jobs.chores import chores_of
 from headrace.jobs.closing import end_within, go_through
 from headrace.jobs.endings import Endings
 from headrace.jobs.errors import AlreadyOpen, NoQueue, NotSqlite, QueueTaken
 from headrace.jobs.executor import Executor, Surroundings
+from headrace.jobs.exhausted import Exhausted
+from headrace.jobs.failures import FailureReport
 from headrace.jobs.groups import groups_of
 from headrace.jobs.handing_on import hand_on
 from headrace.jobs.heeding import Heeding
@@ -28,17 +31,14 @@ from headrace.jobs.meter import Meter
 from headrace.jobs.queue import TELL_SECONDS, JobQueue, QueueStatistics
 from headrace.jobs.queue_rules import check_limit
 from headrace.jobs.rerun import rerun
-from headrace.jobs.runners import Execute
+from headrace.jobs.runners import Attempts, Execute, PlainAttempts
 from headrace.jobs.settling import Settling, held_groups
 from headrace.jobs.stores.sqlite.inserting import insert_in
 from headrace.jobs.stores.sqlite.store import SqliteStore
 from headrace.jobs.stores.store import PIECE, Claimant, JobStore
 from headrace.jobs.stores.urls import store_or_of
 from headrace.jobs.upkeep.leader import Leader
-from headrace.jobs.upkeep.prune import Prune
 from headrace.jobs.upkeep.rescue import Rescue
-from headrace.jobs.upkeep.settle import Settle
-from headrace.jobs.upkeep.stage import Stage
 from headrace.jobs.upkeep.upkeep import Chore, Upkeep
 from headrace.jobs.watch import Watch
 from headrace.pipeline.executor.process_executor import ProcessExecutor
@@ -79,8 +79,11 @@ class Jobs:
         self._scheduler: Scheduler | None = None
         self._admission = Admission(catalogue, self.settings.enqueue_middleware, self.settings.cipher)
         self._endings = Endings(store)
+        self._report = FailureReport(self.settings.on_error, is_logged=self.settings.logs_failures)
         self._settling = Settling(store)
-        self._watch = Watch(store, self.catalogue, self.queues, heeding, self._fit_threads)
+        self._exhausted = Exhausted(store, catalogue, self._admission.open, self._report)
+        self._watch = Watch(store, catalogue, self.queues, heeding, Rescue(store, self._exhausted.follow_up))
+        self._watch.heeded = self._fit_threads
         self._threads: ThreadExecutor | None = None
         self._places: list[ThreadExecutor | ProcessExecutor] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -286,7 +289,7 @@ class Jobs:
             self.queues[name].pause()
             self._former.append(self.queues[name])
         self._taken.add(name)
-        queue = self._new_queue(Claimant(self.settings.node, uuid.uuid4().hex, name), 0, execute)
+        queue = self._new_queue(Claimant(self.settings.node, uuid.uuid4().hex, name), 0, PlainAttempts(execute))
         queue.start()
         self._look_after()
         return queue
@@ -316,18 +319,17 @@ class Jobs:
             queue = self._new_queue(claimant, options.limit, execute)
             if said is not None:
                 queue.limit, queue.is_paused = said.limit or options.limit, said.is_paused
-            queue.notes_of = execute.notes_of
             queue.start()
         self._fit_threads()
         self._look_after()
 
-    def _new_queue(self, claimant: Claimant, limit: int, execute: Execute) -> JobQueue:
+    def _new_queue(self, claimant: Claimant, limit: int, attempts: Attempts) -> JobQueue:
         """Make a queue, measured, which is not started yet."""
         name = claimant.queue
         scheduler = Scheduler() if self._scheduler is None else self._scheduler
-        queue = self.queues[name] = JobQueue(claimant, limit, self.store, execute, scheduler)
+        queue = self.queues[name] = JobQueue(claimant, limit, self.store, attempts, scheduler)
         queue.began, queue.ran = partial(self._began, self.meter.began(name)), self.meter.ran(name)
-        queue.told = partial(self._told, name)
+        queue.told, queue.failed = partial(self._told, name), self._report
         self.meter.begin(name)
         return queue
 
@@ -345,7 +347,9 @@ class Jobs:
         """Begin to watch over what runs, and take one's turn at the upkeep."""
         if not self._tasks and self._scheduler is not None:
             self._begin(self._scheduler, self._watch.run(frozenset(self._options)), "watch over running jobs")
-            self._begin(self._scheduler, self._upkeep().run(), "upkeep of jobs")
+            self._begin(
+                self._scheduler, Upkeep(Leader(self.store, self.settings.node), self.chores()).run(), "upkeep of jobs"
+            )
 
     def _executor(self) -> Executor:
         settings, kinds = self.settings, {worker.options.executor for worker in self.catalogue}
@@ -372,16 +376,9 @@ class Jobs:
     def _begin(self, scheduler: Scheduler, work: Coroutine[object, object, None], name: str) -> None:
         self._tasks.append(scheduler.start_task(work, copy_context(), name))
 
-    def _upkeep(self) -> Upkeep:
-        store, settings = self.store, self.settings
-        chores: list[Chore] = [
-            Stage(store, settings.now, self._has_work),
-            Rescue(store),
-            Prune(store, settings.kept, settings.now),
-            Settle(store),
-            *(make(store) for make in settings.chores),
-        ]
-        return Upkeep(Leader(store, settings.node), chores)
+    def chores(self) -> list[Chore]:
+        """Return what the leader among the processes does for all jobs, made anew."""
+        return chores_of(self.store, self.settings, self._has_work, self._exhausted)
 
     def _has_work(self, name: str) -> None:
         """Have a queue look for jobs; from whatever thread."""

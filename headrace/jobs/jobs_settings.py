@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from headrace.jobs.encryption import ArgsCipher
 from headrace.jobs.errors import BadQueue
+from headrace.jobs.failures import OnError
 from headrace.jobs.limits import QueueLimits
 from headrace.jobs.middleware import EnqueueMiddleware, RunMiddleware
 from headrace.jobs.queue_rules import check_limit, check_queue
@@ -63,3 +64,7 @@ class JobsSettings:
     now: Callable[[], datetime] = _utc_now
     cipher: ArgsCipher | None = None
     """With it the args of workers with `encrypted=True` are unreadable in the store."""
+    on_error: OnError | None = None
+    """Gets each failed attempt, beside the log: where an error tracker is called."""
+    logs_failures: bool = True
+    """Whether each failed attempt leaves a line in the log: WARNING where it is tried again, ERROR where not."""

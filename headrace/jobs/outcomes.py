@@ -48,19 +48,19 @@ def outcome_of_answer(worker: AnyWorker, answer: object) -> Outcome:
     return _outcome_of_result(worker, answer) if worker.options.record else _DONE
 
 
-def outcome_of_error(worker: AnyWorker, job: Job, error: BaseException, random: Random) -> Outcome:
+def outcome_of_error(worker: AnyWorker, job: Job, error: BaseException, random: Random) -> Failed:
     """Return what becomes of an attempt that raised `error`: tried again, or given up when no attempt is left."""
     text = error_text(error)
     if job.attempt >= job.max_attempts:
-        return Failed(text, None)
+        return Failed(text, None, cause=error)
     try:
         wait = retry_seconds(worker.options.backoff, job, error, random)
     except Exception as slip:  # noqa: BLE001 - the user's function must not cost the job its next attempt
         note = f"{text}\nand then its backoff failed, so that Oban's was taken: {describe(slip)}"
-        return Failed(sound(note), oban_seconds(job.attempt, job.max_attempts, random))
+        return Failed(sound(note), oban_seconds(job.attempt, job.max_attempts, random), cause=error)
     if isinstance(wait, Discard):
-        return Failed(sound(f"{text}\nand its backoff gave it up: {wait.reason}"), None)
-    return Failed(text, wait)
+        return Failed(sound(f"{text}\nand its backoff gave it up: {wait.reason}"), None, cause=error)
+    return Failed(text, wait, cause=error)
 
 
 def outcome_of_expiry(job: Job, now: datetime) -> Outcome | None:

@@ -1,7 +1,7 @@
 """A queue: claims jobs as slots come free, has them run, and tells the store how they ended."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
@@ -9,8 +9,9 @@ from typing import Final, Protocol
 from headrace.ground.telemetry import LOG
 from headrace.jobs.closing import end_within
 from headrace.jobs.failing import log_failure
+from headrace.jobs.failures import FailureReport
 from headrace.jobs.job import Acknowledgement, CalledOff, Failed, Job, Outcome, Returned
-from headrace.jobs.runners import Execute, Runners, Slot
+from headrace.jobs.runners import Attempts, Runners, Slot
 from headrace.jobs.stores.store import Claimant
 from headrace.pipeline.process.scheduler import Scheduler
 
@@ -57,17 +58,17 @@ class JobQueue:
     It asks its store whenever a slot is free and there may be work. What comes free while it asks is asked for the
     next time, so that claims grow with the load; and a claim never asks for more than is free. How attempts ended goes
     to the store in batches, and is kept until the store has it; then `told` hears of it. `began` hears of jobs as they
-    are about to run, `ran` of each that has, and for how many seconds; `notes_of` says what a job had noted down that
-    was ended.
+    are about to run, `ran` of each that has, and for how many seconds; `failed` of each attempt that failed.
     """
 
-    def __init__(self, claimant: Claimant, limit: int, store: Source, execute: Execute, scheduler: Scheduler) -> None:
+    def __init__(self, claimant: Claimant, limit: int, store: Source, attempts: Attempts, scheduler: Scheduler) -> None:
         self.claimant = claimant
         self.limit = limit
         self.is_paused = False
         self._store = store
         self._scheduler = scheduler
-        self._runners = Runners(scheduler, f"jobs of {claimant.queue}", execute, self._slot_ended)
+        self._attempts = attempts
+        self._runners = Runners(scheduler, f"jobs of {claimant.queue}", attempts, self._slot_ended)
         self._running: dict[int, Slot] = {}
         self._after: dict[int, Job] = {}
         """Jobs that were called off, retried and claimed again while their former attempt still runs here."""
@@ -85,7 +86,7 @@ class JobQueue:
         self.told: Callable[[Sequence[Acknowledgement]], None] = lambda _: None
         self.began: Callable[[Sequence[Job]], None] = lambda _: None
         self.ran: Callable[[Job, float], None] = lambda _, __: None
-        self.notes_of: Callable[[int], Mapping[str, object] | None] = lambda _: None
+        self.failed: Callable[[Job, Failed], None] = FailureReport()
 
     def statistics(self) -> QueueStatistics:
         """Return how it stands."""
@@ -248,13 +249,10 @@ class JobQueue:
         if self._running.pop(job.id, None) is None:  # it was left behind
             return
         if outcome is None:
-            outcome = slot.ending or Failed("the job was cancelled by somebody else", RETRY_SECONDS)
-            notes = self.notes_of(job.id)
-            if notes is not None:
-                outcome = replace(outcome, meta=notes)
+            outcome = self._outcome_of_interrupted(slot)
         if seconds is not None:
             self.ran(job, seconds)
-        self._ended.append(Acknowledgement(job.id, job.attempt, outcome))
+        self._keep(job, outcome)
         if self._after and (again := self._after.pop(job.id, None)) is not None:
             if self._is_stopping:
                 self._put_back([again])
@@ -266,6 +264,18 @@ class JobQueue:
             self._look.set()
         if self._is_stopping and not self._running:
             self._is_empty.set()
+
+    def _outcome_of_interrupted(self, slot: Slot) -> Outcome:
+        outcome = slot.ending or Failed("the attempt was interrupted before its outcome was known", RETRY_SECONDS)
+        notes = self._attempts.notes_of(slot.job.id)
+        return outcome if notes is None else replace(outcome, meta=notes)
+
+    def _keep(self, job: Job, outcome: Outcome) -> None:
+        """Keep how an attempt ended until the store has it."""
+        ended = Acknowledgement.of(job, outcome)
+        if type(ended.outcome) is Failed:
+            self.failed(job, ended.outcome)
+        self._ended.append(ended)
 
     async def _acknowledge_on(self) -> None:
         """Tell the store how attempts ended, all that have by now at a time, until it is stopped and all are told."""

@@ -2,23 +2,53 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from types import coroutine
 from typing import Final, Protocol
 
 from headrace.ground.errors import describe
-from headrace.ground.telemetry import LOG
 from headrace.jobs.job import Failed, Job, Outcome, Returned
 from headrace.pipeline.process.report import report_held_loop
 from headrace.pipeline.process.scheduler import HELD_SECONDS, SLICE_SECONDS, Scheduler
 
 Execute = Callable[[Job], Coroutine[object, object, Outcome]]
-"""Runs one job to its end and says how it ended. Whatever it raises is our own bug, and fails the attempt."""
+"""Runs one attempt of a job and returns its outcome."""
 
 RETRY_SECONDS: Final = 1.0
-"""After how long a job is tried again whose attempt nobody can say the end of."""
+"""How long a job waits for its next attempt when no worker says how long."""
+
+
+class Attempts(Protocol):
+    """Runs attempts of jobs."""
+
+    def __call__(self, job: Job) -> Coroutine[object, object, Outcome]:
+        """Run one attempt and return its outcome. A BaseException that it raises goes to `failed`."""
+
+    def failed(self, job: Job, error: BaseException) -> Coroutine[object, object, Outcome]:
+        """Return the outcome of an attempt that `error` ended."""
+
+    def notes_of(self, job_id: int) -> Mapping[str, object] | None:
+        """Return, once, what a job noted down before its attempt was cancelled."""
+
+
+class PlainAttempts:
+    """Attempts of a function that knows no workers."""
+
+    def __init__(self, execute: Execute) -> None:
+        self._execute = execute
+
+    def __call__(self, job: Job) -> Coroutine[object, object, Outcome]:
+        """Run one attempt."""
+        return self._execute(job)
+
+    async def failed(self, _: Job, error: BaseException) -> Outcome:
+        """Return a failure, to be tried again soon."""
+        return Failed(describe(error), RETRY_SECONDS, cause=error)
+
+    def notes_of(self, _: int) -> None:
+        """Return None: the function notes nothing down."""
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +59,8 @@ class Slot:
     task: asyncio.Task[None] | None = None
     began_at: float = 0.0
     ending: Outcome | None = None
+    has_failed: bool = False
+    """Whether `Attempts.failed` was asked about it."""
 
 
 class Ended(Protocol):
@@ -49,10 +81,10 @@ class Runners:
     A task that is cancelled, by whomever, runs no other job.
     """
 
-    def __init__(self, scheduler: Scheduler, name: str, execute: Execute, ended: Ended) -> None:
+    def __init__(self, scheduler: Scheduler, name: str, attempts: Attempts, ended: Ended) -> None:
         self._scheduler = scheduler
         self._name = name
-        self._execute = execute
+        self._attempts = attempts
         self._ended = ended
         self._context = copy_context()
         self._waiting: deque[Slot] = deque()
@@ -92,7 +124,7 @@ class Runners:
     @coroutine
     def _work_off(self, task: asyncio.Task[None]) -> Generator[object, object, None]:
         """Run job after job: the hot path, which is why it is in one piece."""
-        waiting, execute, ended, base = self._waiting, self._execute, self._ended, self._context
+        waiting, execute, ended, base = self._waiting, self._attempts, self._ended, self._context
         clock = self._scheduler.clock
         now = clock()
         until = now + SLICE_SECONDS
@@ -109,14 +141,17 @@ class Runners:
             except StopIteration as end:
                 now = clock()
                 ended(slot, end.value, now - slot.began_at)
-            except BaseException as error:  # noqa: BLE001 - it is told how that ended
+            except BaseException as error:  # noqa: BLE001 - its outcome is decided
                 now = clock()
-                self._broke_off(slot, error)
+                failing = self._broke_off(slot, error)
+                if failing is not None:
+                    yield from self._accompany(slot, failing, context, None)
+                    return
             else:
                 yield from self._accompany(slot, work, context, awaited)
                 return
             if now - slot.began_at > HELD_SECONDS:
-                self._held_the_loop(slot, now - slot.began_at)
+                self._measure_step(slot, now - slot.began_at)
             if task.cancelling():
                 break
             if now >= until and waiting:
@@ -134,9 +169,7 @@ class Runners:
             slot.task.set_name(slot.job.worker)
             self._leave(slot.task)
         while True:
-            spent = clock() - began
-            if spent > HELD_SECONDS:
-                self._held_the_loop(slot, spent)
+            self._measure_step(slot, clock() - began)
             thrown: BaseException | None = None
             try:
                 yield awaited  # a task answers with None, always
@@ -152,31 +185,32 @@ class Runners:
                 if error is thrown and isinstance(error, GeneratorExit):  # its loop is gone
                     raise
                 now = clock()
-                self._broke_off(slot, error)
+                failing = self._broke_off(slot, error)
+                if failing is not None:
+                    work, awaited = failing, None
+                    continue
             else:
                 continue
-            if now - began > HELD_SECONDS:
-                self._held_the_loop(slot, now - began)
+            self._measure_step(slot, now - began)
             return
 
-    def _broke_off(self, slot: Slot, error: BaseException) -> None:
-        """Tell the end of an attempt that has no outcome; no slot is lost, and no SystemExit ends the program.
+    def _broke_off(self, slot: Slot, error: BaseException) -> Coroutine[object, object, Outcome] | None:
+        """Return what decides the outcome of an attempt that `error` ended; None where the slot has ended by now.
 
-        Raises KeyboardInterrupt on.
+        Raises KeyboardInterrupt on, and nothing else: no SystemExit of a worker ends the program.
         """
-        outcome: Outcome | None = None
         is_interrupted = isinstance(error, KeyboardInterrupt)
-        if not is_interrupted and not isinstance(error, asyncio.CancelledError):
-            job = slot.job
-            text = "job %d of worker %r ended in a way that nobody expected"
-            LOG.error(text, job.id, job.worker, exc_info=error)
-            outcome = Failed(describe(error), RETRY_SECONDS)
-        self._ended(slot, outcome, self._scheduler.clock() - slot.began_at)
-        if is_interrupted:
-            raise error
+        is_ending = slot.ending is not None and isinstance(error, asyncio.CancelledError)
+        if is_interrupted or is_ending or slot.has_failed:
+            self._ended(slot, None, self._scheduler.clock() - slot.began_at)
+            if is_interrupted:
+                raise error
+            return None
+        slot.has_failed = True
+        return self._attempts.failed(slot.job, error)
 
-    def _held_the_loop(self, slot: Slot, seconds: float) -> None:
-        """Name a worker once that held the loop for long: timers, sockets and other jobs waited for it."""
-        if slot.job.worker not in self._named:
+    def _measure_step(self, slot: Slot, seconds: float) -> None:
+        """Name a worker once whose step held the loop for long: timers, sockets and other jobs waited for it."""
+        if seconds > HELD_SECONDS and slot.job.worker not in self._named:
             self._named.add(slot.job.worker)
             report_held_loop(f"worker {slot.job.worker}", seconds)

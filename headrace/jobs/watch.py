@@ -35,14 +35,14 @@ class Watch:
         catalogue: Catalogue,
         queues: Mapping[str, JobQueue],
         heeding: Heeding,
-        heeded: Callable[[], None],
+        rescue: Rescue,
     ) -> None:
         self._store = store
         self._catalogue = catalogue
         self._queues = queues
         self._heeding = heeding
-        self._heeded = heeded
-        self._rescue = Rescue(store)
+        self._rescue = rescue
+        self.heeded: Callable[[], None] = lambda: None
         self._noted: dict[int, RunningJob] = {}
         self.is_held = False
         """Whether what is said of queues is not heard any more: none of them claims again."""
@@ -74,7 +74,7 @@ class Watch:
             await queue.look_after()
         if not self.is_held:
             await self._heeding.look(self._queues)
-            self._heeded()
+            self.heeded()
         await self._write_notes()
 
     async def _name_strangers(self, own: frozenset[str]) -> None:

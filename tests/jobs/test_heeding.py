@@ -5,6 +5,7 @@ import pytest
 from headrace.jobs.heeding import Heeding
 from headrace.jobs.job import Completed, Job, Outcome
 from headrace.jobs.queue import JobQueue
+from headrace.jobs.runners import PlainAttempts
 from headrace.jobs.stores.memory.store import MemoryStore
 from headrace.jobs.stores.store import Claimant
 from headrace.pipeline.process.scheduler import Scheduler
@@ -17,7 +18,7 @@ async def complete(_: Job) -> Outcome:
 
 
 def queue_of(store: MemoryStore) -> JobQueue:
-    return JobQueue(Claimant("here", "u-1", "default"), 5, store, complete, Scheduler())
+    return JobQueue(Claimant("here", "u-1", "default"), 5, store, PlainAttempts(complete), Scheduler())
 
 
 async def test_a_queue_pauses_goes_on_and_scales_as_is_said_elsewhere() -> None:

@@ -10,7 +10,7 @@ from headrace.ground.errors import HeadraceError
 from headrace.jobs import queue as engine
 from headrace.jobs.job import Acknowledgement, CalledOff, Completed, Failed, Job, Outcome, Returned
 from headrace.jobs.queue import JobQueue
-from headrace.jobs.runners import Execute
+from headrace.jobs.runners import Execute, PlainAttempts
 from headrace.jobs.stores.store import Claimant
 from headrace.pipeline.process.scheduler import Scheduler
 from tests.fakes.job_stores import ListStore, a_job
@@ -48,7 +48,7 @@ class Works:
 
 @asynccontextmanager
 async def working(store: ListStore, execute: Execute, limit: int = 3) -> AsyncIterator[JobQueue]:
-    queue = JobQueue(Claimant("here", "uuid", "default"), limit, store, execute, Scheduler())
+    queue = JobQueue(Claimant("here", "uuid", "default"), limit, store, PlainAttempts(execute), Scheduler())
     queue.start()
     try:
         yield queue
@@ -185,7 +185,7 @@ async def test_a_retried_job_is_put_back_when_the_stop_comes_before_its_former_e
 
     began: list[int] = []
     store = ListStore(1)
-    queue = JobQueue(Claimant("here", "uuid", "default"), 3, store, lingers, Scheduler())
+    queue = JobQueue(Claimant("here", "uuid", "default"), 3, store, PlainAttempts(lingers), Scheduler())
     queue.start()
     await until(lambda: began == [1])
     assert queue.cancel(1, "no longer wanted")
@@ -219,7 +219,7 @@ async def test_our_own_bug_fails_the_attempt_and_loses_no_slot(caplog: pytest.Lo
     async with working(store, broken, limit=2):
         await until(lambda: len(store.outcomes()) == 5)
     assert all(isinstance(outcome, Failed) for outcome in store.outcomes().values())
-    assert "ended in a way that nobody expected" in caplog.text
+    assert "job 1 of worker 'work' failed in attempt 1 of 20, and is tried again in 1 s: KeyError: 1" in caplog.text
 
 
 async def test_a_stop_puts_back_what_is_not_done_in_time() -> None:
@@ -262,7 +262,7 @@ async def test_a_stop_ends_and_names_the_jobs_when_the_store_fails_for_good(
             raise HeadraceError
 
     monkeypatch.setattr(engine, "TELL_SECONDS", 0.01)
-    queue = JobQueue(Claimant("here", "uuid", "default"), 3, Gone(2), Works(), Scheduler())
+    queue = JobQueue(Claimant("here", "uuid", "default"), 3, Gone(2), PlainAttempts(Works()), Scheduler())
     queue.start()
     await until(lambda: queue.statistics().unacknowledged == 2)
     await queue.stop(0.0)
@@ -308,7 +308,7 @@ async def test_a_stop_names_the_jobs_of_a_write_that_hangs(
                     await gate.wait()
 
     monkeypatch.setattr(engine, "TELL_SECONDS", 0.01)
-    queue = JobQueue(Claimant("here", "uuid", "default"), 3, Hangs(2), Works(), Scheduler())
+    queue = JobQueue(Claimant("here", "uuid", "default"), 3, Hangs(2), PlainAttempts(Works()), Scheduler())
     queue.start()
     await until(lambda: queue.statistics().unacknowledged == 2)
     await queue.stop(0.0)

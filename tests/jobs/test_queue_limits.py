@@ -9,6 +9,7 @@ from headrace.jobs.job import Completed, Job, NewJob, Outcome
 from headrace.jobs.limits import GlobalLimit, QueueLimits
 from headrace.jobs.queue import JobQueue
 from headrace.jobs.rate import RateLimit
+from headrace.jobs.runners import PlainAttempts
 from headrace.jobs.stores.memory.store import MemoryStore
 from headrace.jobs.stores.store import Claimant
 from headrace.pipeline.process.scheduler import Scheduler
@@ -34,7 +35,9 @@ async def work_off(limits: QueueLimits) -> int:
             all_ended.set()
         return Completed()
 
-    queue = JobQueue(Claimant("here", "uuid", "default", None, limits), COUNT, store, execute, Scheduler())
+    queue = JobQueue(
+        Claimant("here", "uuid", "default", None, limits), COUNT, store, PlainAttempts(execute), Scheduler()
+    )
     queue.start()
     await all_ended.wait()
     await queue.stop(0.0)

@@ -25,6 +25,8 @@ CRASH_LIMIT: Final = 3
 
 CRASH_REASON: Final = f"crashed the process {CRASH_LIMIT} times"
 
+EXHAUSTED_REASON: Final = "it was available without an attempt left: attempt is not below max_attempts"
+
 
 @dataclass(frozen=True, slots=True)
 class Claimant:
@@ -204,6 +206,9 @@ class JobStore(Protocol):
 
         A job is never rescued for its age. What no headrace claimed, such as an Elixir node's, is left alone.
         """
+
+    async def discard_exhausted(self, limit: int) -> list[int]:
+        """Discard available jobs without an attempt left, at most `limit`; return their ids."""
 
     async def prune(self, rule: PruneRule, limit: int = PIECE) -> int:
         """Delete what the rule says, at most `limit`; return how many. As many as the limit: there may be more."""

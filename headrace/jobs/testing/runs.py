@@ -95,7 +95,7 @@ class Runs:
         except BaseException:
             await self._store.acknowledge(_CLAIMANT, [Acknowledgement(job.id, job.attempt, Returned()) for job in jobs])
             raise
-        ended = [Acknowledgement(job.id, job.attempt, attempts[job.id].outcome) for job in jobs]
+        ended = [Acknowledgement.of(job, attempts[job.id].outcome) for job in jobs]
         await self._store.acknowledge(_CLAIMANT, ended)
         await settle_all(self._store, groups)
         return attempts

@@ -1,5 +1,6 @@
 """Rescue: what a dead OS process ran is run again."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
 from headrace.ground.telemetry import LOG
@@ -19,22 +20,28 @@ class Rescues(Protocol):
 
 
 class Rescue:
-    """Takes back what dead processes ran. The store decides who is dead, and tells the queues."""
+    """Takes back what dead processes ran. The store decides who is dead, and tells the queues.
+
+    `exhausted` gets the ids of jobs that are discarded because each process that ran them died.
+    """
 
     name = "rescue"
 
-    def __init__(self, store: Rescues) -> None:
+    def __init__(self, store: Rescues, exhausted: Callable[[Sequence[int]], Awaitable[None]]) -> None:
         self._store = store
+        self._exhausted = exhausted
         self.rescued = 0
         self.set_aside = 0
 
     async def run(self) -> float:
         """Do it; return in how many seconds it is due again."""
-        for job in await self._store.rescue():
+        rescued = await self._store.rescue()
+        for job in rescued:
             if job.state == "available":
                 self.rescued += 1
                 LOG.warning("job %d of queue %r is run again: the process that ran it has died", job.id, job.queue)
             else:
                 self.set_aside += 1
                 LOG.error("job %d of queue %r is set aside: each process that ran it has died", job.id, job.queue)
+        await self._exhausted([job.id for job in rescued if job.state == "discarded"])
         return RESCUE_SECONDS

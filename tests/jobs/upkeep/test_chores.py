@@ -1,12 +1,14 @@
 """What staging, rescue and pruning do to the jobs of a store, and when they are due again."""
 
 import logging
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
 from headrace.jobs.job import Completed, Failed, NewJob, after
 from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.stores.store import CRASH_LIMIT, MISSED_BEATS, PIECE, JobStore
+from headrace.jobs.stores.store import CRASH_LIMIT, EXHAUSTED_REASON, MISSED_BEATS, PIECE, JobStore
+from headrace.jobs.upkeep.discard import DISCARD_SECONDS, Discard
 from headrace.jobs.upkeep.prune import KEPT, PAUSE_SECONDS, PRUNE_SECONDS, Keep, Prune
 from headrace.jobs.upkeep.rescue import RESCUE_SECONDS, Rescue
 from headrace.jobs.upkeep.stage import STAGE_LIMIT, STAGE_SECONDS, Stage
@@ -14,6 +16,13 @@ from tests.fakes.job_clock import MovedClock
 from tests.fakes.kept_jobs import ALL, ME, OTHER, ended, in_state, inserted
 
 pytestmark = pytest.mark.asyncio
+
+
+def follower(ids: list[int]) -> Callable[[Sequence[int]], Awaitable[None]]:
+    async def follow_up(discarded: Sequence[int]) -> None:
+        ids.extend(discarded)
+
+    return follow_up
 
 
 async def test_what_is_due_is_staged_and_its_queue_told(store: JobStore, clock: MovedClock) -> None:
@@ -59,11 +68,12 @@ async def test_what_a_dead_process_ran_is_rescued_in_time(store: JobStore) -> No
     await inserted(store, NewJob("build"))
     await store.claim(OTHER, 1)
     await store.leave(OTHER)
-    rescue = Rescue(store)
+    discarded: list[int] = []
+    rescue = Rescue(store, follower(discarded))
     for _ in range(MISSED_BEATS + 1):
         await store.beat()
     assert await rescue.run() == RESCUE_SECONDS
-    assert (rescue.rescued, rescue.set_aside) == (1, 0)
+    assert (rescue.rescued, rescue.set_aside, discarded) == (1, 0, [])
     assert len(await store.claim(ME, 1)) == 1
 
 
@@ -71,7 +81,8 @@ async def test_what_kills_each_process_that_runs_it_is_set_aside_and_said(
     store: JobStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     await inserted(store, NewJob("poison"))
-    rescue = Rescue(store)
+    discarded: list[int] = []
+    rescue = Rescue(store, follower(discarded))
     with caplog.at_level(logging.ERROR):
         for _ in range(CRASH_LIMIT):
             await store.claim(OTHER, 1)
@@ -79,8 +90,35 @@ async def test_what_kills_each_process_that_runs_it_is_set_aside_and_said(
             for _ in range(MISSED_BEATS + 1):
                 await store.beat()
             await rescue.run()
-    assert (rescue.rescued, rescue.set_aside) == (CRASH_LIMIT - 1, 1)
+    assert (rescue.rescued, rescue.set_aside, discarded) == (CRASH_LIMIT - 1, 1, [1])
     assert "is set aside: each process that ran it has died" in caplog.records[0].message
+
+
+async def test_an_available_job_without_an_attempt_left_is_discarded(store: JobStore, clock: MovedClock) -> None:
+    first, _, third = await inserted(
+        store, NewJob("a", max_attempts=0), NewJob("b"), NewJob("c", max_attempts=0, queue="other")
+    )
+    await inserted(store, NewJob("d", max_attempts=0, scheduled_at=after(clock(), 60)))
+    discarded: list[int] = []
+    assert await Discard(store, follower(discarded)).run() == DISCARD_SECONDS
+    assert discarded == [first, third]
+    states = {job.id: (job.state, [error.error for error in job.errors]) for job in await store.find(ALL, 10)}
+    assert states == {1: ("discarded", [EXHAUSTED_REASON]), 2: ("available", []), 3: states[1], 4: ("scheduled", [])}
+    assert await store.retry(JobFilter(ids=frozenset({first}))) == [first]
+    assert {job.id for job in await store.claim(ME, 5)} == {1, 2}
+
+
+async def test_jobs_without_an_attempt_left_are_all_discarded_however_many(store: JobStore) -> None:
+    await inserted(store, *(NewJob("a", max_attempts=0) for _ in range(PIECE + 1)))
+    discard = Discard(store, follower([]))
+    assert await discard.run() == 0.0
+    await discard.run()
+    assert await store.count(JobFilter(states=frozenset({"discarded"}))) == PIECE + 1
+
+
+async def test_a_long_look_for_jobs_without_an_attempt_left_is_followed_by_a_longer_rest(store: JobStore) -> None:
+    times = iter([0.0, 10.0])
+    assert await Discard(store, follower([]), lambda: next(times)).run() == 200.0
 
 
 async def test_what_ended_long_ago_is_pruned_and_no_more(store: JobStore, clock: MovedClock) -> None:

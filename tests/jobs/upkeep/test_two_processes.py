@@ -12,6 +12,7 @@ from headrace.jobs.job import Completed, Job, NewJob, Outcome, after
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.queue import POLL_SECONDS, JobQueue
+from headrace.jobs.runners import PlainAttempts
 from headrace.jobs.stores.memory.store import MemoryStore
 from headrace.jobs.stores.sqlite.store import SqliteStore
 from headrace.jobs.upkeep.leader import Leader
@@ -42,7 +43,9 @@ async def lateness(insert_at: float, due_at: float) -> float:
 
     store = MemoryStore(now=now)
     upkeep = Upkeep(Leader(store, "leads", clock=loop.time), [Stage(store, now, lambda _: None)])
-    queue = JobQueue(ME, 1, store, run, Scheduler())  # nobody tells it of anything: it is another process'
+    queue = JobQueue(
+        ME, 1, store, PlainAttempts(run), Scheduler()
+    )  # nobody tells it of anything: it is another process'
     async with asyncio.TaskGroup() as together:
         leading = together.create_task(upkeep.run())
         queue.start()

@@ -235,6 +235,14 @@ class MemoryStore:
         self._tell(job.queue for job in held if job.state == "available")
         return [Rescued(job.id, job.queue, "available" if job.state == "available" else "discarded") for job in held]
 
+    async def discard_exhausted(self, limit: int) -> list[int]:
+        """Discard available jobs without an attempt left, at most `limit`; return their ids."""
+        with self._door:
+            exhausted = [job for job in self._jobs.values() if transitions.is_exhausted(job)][:limit]
+            for job in exhausted:
+                transitions.discard_exhausted(job, self.now())
+        return [job.id for job in exhausted]
+
     async def prune(self, rule: PruneRule, limit: int = PIECE) -> int:
         """Delete what the rule says, at most `limit`; return how many. As many as the limit: there may be more."""
         now, going = self.now(), self._going()

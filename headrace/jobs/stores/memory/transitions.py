@@ -18,7 +18,7 @@ from headrace.jobs.job import (
     after,
 )
 from headrace.jobs.stores.json_text import merged
-from headrace.jobs.stores.store import CRASH_LIMIT, CRASH_REASON, Claimant
+from headrace.jobs.stores.store import CRASH_LIMIT, CRASH_REASON, EXHAUSTED_REASON, Claimant
 
 ENDED: Final = frozenset({"completed", "discarded", "cancelled"})
 
@@ -130,6 +130,17 @@ def rescue(job: Job, now: datetime) -> None:
         job.state, job.discarded_at = "discarded", now
     else:
         job.state, job.attempt = "available", max(job.attempt - 1, 0)
+
+
+def is_exhausted(job: Job) -> bool:
+    """Return whether it is available without an attempt left, so that no claim takes it."""
+    return job.state == "available" and job.attempt >= job.max_attempts
+
+
+def discard_exhausted(job: Job, now: datetime) -> None:
+    """Discard a job without an attempt left."""
+    job.errors = [*job.errors, JobError(job.attempt, now, EXHAUSTED_REASON)]
+    job.state, job.discarded_at = "discarded", now
 
 
 def _number(meta: Mapping[str, object], key: str) -> int:

@@ -9,7 +9,7 @@ from headrace.jobs.job import State, to_text
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.stores.json_text import to_json
 from headrace.jobs.stores.sqlite.queries import query
-from headrace.jobs.stores.store import PruneRule
+from headrace.jobs.stores.store import EXHAUSTED_REASON, PruneRule
 
 Change = Literal["cancel", "retry", "run_now", "release", "suspend", "delete"]
 """What may be done to jobs; each is a query of that name."""
@@ -28,6 +28,12 @@ def change(
     if what == "delete" and changed:
         connection.execute(query("delete_unique"), (to_json([job_id for job_id, _, _ in changed]),))
     return changed
+
+
+def discard_exhausted(connection: sqlite3.Connection, ids: Sequence[int], now: datetime) -> list[int]:
+    """Discard those of the jobs that are still available without an attempt left."""
+    values = {"ids": to_json(list(ids)), "now": to_text(now), "reason": EXHAUSTED_REASON}
+    return [row[0] for row in connection.execute(query("discard_exhausted"), values)]
 
 
 def prunable(connection: sqlite3.Connection, rule: PruneRule, limit: int, now: datetime) -> list[int]:

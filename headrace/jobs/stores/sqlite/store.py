@@ -245,6 +245,12 @@ class SqliteStore:
         self._tell({one.queue for one in rescued if one.state == "available"})
         return rescued
 
+    async def discard_exhausted(self, limit: int) -> list[int]:
+        """Discard available jobs without an attempt left, at most `limit`; return their ids."""
+        now = self.now()
+        ids = await self._reader.run(lambda c: [row[0] for row in c.execute(query("exhausted"), (limit,))])
+        return await self._note(lambda connection: changing.discard_exhausted(connection, ids, now)) if ids else []
+
     async def prune(self, rule: PruneRule, limit: int = PIECE) -> int:
         """Delete what the rule says, at most `limit`; return how many. As many as the limit: there may be more."""
         now = self.now()
