@@ -9,7 +9,7 @@ from contextvars import copy_context
 from datetime import datetime
 from functools import partial
 from types import TracebackType
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from headrace.ground.telemetry import LOG
 from headrace.jobs.admission import Admission, kept, told
@@ -33,6 +33,7 @@ from headrace.jobs.queue_rules import check_limit
 from headrace.jobs.rerun import rerun
 from headrace.jobs.runners import Attempts, Execute, PlainAttempts
 from headrace.jobs.settling import Settling, held_groups
+from headrace.jobs.stand_in import by_stand_in
 from headrace.jobs.stores.sqlite.inserting import insert_in
 from headrace.jobs.stores.sqlite.store import SqliteStore
 from headrace.jobs.stores.store import PIECE, Claimant, JobStore
@@ -41,6 +42,7 @@ from headrace.jobs.upkeep.leader import Leader
 from headrace.jobs.upkeep.rescue import Rescue
 from headrace.jobs.upkeep.upkeep import Chore, Upkeep
 from headrace.jobs.watch import Watch
+from headrace.jobs.worker import AnyWorker
 from headrace.pipeline.executor.process_executor import ProcessExecutor
 from headrace.pipeline.executor.thread_executor import ThreadExecutor
 from headrace.pipeline.process.scheduler import Scheduler
@@ -53,7 +55,13 @@ class Jobs:
 
     A process that only enqueues has no queues; it opens the store and nothing else. `async with jobs:` opens and
     closes it; inside of it, and from any thread meanwhile, its workers can be enqueued.
+
+    While a test has its workers (`headrace.jobs.testing`), it opens no store and runs no queue: the tester's service
+    stands in for it.
     """
+
+    is_stand_in: ClassVar[bool] = False
+    """Whether it takes the place of others that are opened for its workers."""
 
     def __init__(
         self,
@@ -67,7 +75,9 @@ class Jobs:
         `queues` are how many jobs of each run at a time; none is run when it is None. Raises `BadStore`, `BadJobs`,
         `BadQueue`, and what `Catalogue.of_modules` raises.
         """
-        self.store = store = store_or_of(store)
+        self.store = self._own_store = store = store_or_of(store)
+        self.stand_in: Jobs | None = None
+        self._lent: list[AnyWorker] = []
         self.catalogue = catalogue = workers if isinstance(workers, Catalogue) else Catalogue.of_modules(workers)
         self.settings = JobsSettings() if settings is None else settings
         self.queues: dict[str, JobQueue] = {}
@@ -111,6 +121,8 @@ class Jobs:
         if self._is_open:
             raise AlreadyOpen
         self._is_open = True
+        if self._take_stand_in():
+            return
         try:
             await self.store.open()
             self.catalogue.bind(self)
@@ -142,7 +154,26 @@ class Jobs:
         self._settler = None
         self.catalogue.unbind(self)
         self._is_open = False
-        await self.store.close()
+        if self.stand_in is None:
+            await self.store.close()
+        else:
+            self._leave_stand_in(self.stand_in)
+
+    def _take_stand_in(self) -> bool:
+        """Leave all to the service of a test, where that has any of the workers; return whether it does."""
+        services = {one.service for one in self.catalogue}
+        stand_in = next((one for one in services if isinstance(one, Jobs) and one.is_stand_in), None)
+        if stand_in is not None:
+            self.stand_in, self.store = stand_in, stand_in.store
+            self._lent = [one for one in self.catalogue if one.service is None]
+            for one in self._lent:
+                one.bind(stand_in)
+        return stand_in is not None
+
+    def _leave_stand_in(self, stand_in: "Jobs") -> None:
+        for one in self._lent:
+            one.unbind(stand_in)
+        self.store, self.stand_in = self._own_store, None
 
     async def _stop(self, queue: JobQueue) -> None:
         """Stop a queue; those that somebody else took have had their grace with him."""
@@ -162,6 +193,7 @@ class Jobs:
         for queue in self.queues.values():
             queue.cut_short()
 
+    @by_stand_in
     async def is_idle(self) -> bool:
         """Return whether no job of its queues runs or could run at once.
 
@@ -183,10 +215,12 @@ class Jobs:
 
     # Taking in
 
+    @by_stand_in
     def now(self) -> datetime:
         """Return the time, aware UTC."""
         return self.settings.now()
 
+    @by_stand_in
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
         """Insert jobs in one transaction; they are durable at return. None stands for what a middleware dropped."""
         admitted = self._admission.admitted(jobs)
@@ -195,6 +229,7 @@ class Jobs:
             self._settling.changed(groups)
         return told(admitted, inserted)
 
+    @by_stand_in
     def insert_sync(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
         """Do the same from any thread but the loop's, or with no loop at all, and wait."""
         admitted = self._admission.admitted(jobs)
@@ -203,6 +238,7 @@ class Jobs:
             self._on_loop(partial(self._settling.changed, groups))
         return told(admitted, inserted)
 
+    @by_stand_in
     def insert_in(self, connection: sqlite3.Connection, jobs: Sequence[NewJob]) -> list[Inserted | None]:
         """Insert jobs through somebody's own connection to the store's file, and leave the commit to them."""
         if not isinstance(self.store, SqliteStore):
@@ -210,20 +246,24 @@ class Jobs:
         admitted = self._admission.admitted(jobs)
         return told(admitted, insert_in(connection, kept(admitted), self.now()))
 
+    @by_stand_in
     async def get(self, job_id: int) -> Job | None:
         """Return a job, or None when there is none of that id."""
         return await self.store.get(job_id)
 
+    @by_stand_in
     async def double_of(self, job: NewJob) -> Job | None:
         """Return the job that came in last among those that have what makes `job` unique, in whatever state it is."""
         (admitted,) = self._admission.admitted([job])
         return None if admitted is None else await self.store.double_of(admitted)
 
+    @by_stand_in
     def double_of_sync(self, job: NewJob) -> Job | None:
         """Do the same from any thread, and wait."""
         (admitted,) = self._admission.admitted([job])
         return None if admitted is None else self.store.double_of_sync(admitted)
 
+    @by_stand_in
     async def result(self, job_id: int, timeout_seconds: float | None) -> object:
         """Wait until a job has ended, at most so long; return its recorded result as JSON.
 
@@ -255,6 +295,7 @@ class Jobs:
         self._fit_threads()
         await self.store.change_queue(name, limit=limit)
 
+    @by_stand_in
     async def cancel(self, which: JobFilter | int) -> list[int]:
         """Call off jobs that have not ended, or one by its id; those that run here at once, others within seconds.
 
@@ -269,6 +310,7 @@ class Jobs:
                 self._settling.changed(groups_of(job.meta))
         return ids
 
+    @by_stand_in
     async def retry(self, which: JobFilter | int) -> list[int]:
         """Run jobs once more that have ended, or wait, or one by its id; return the ids of those that will.
 

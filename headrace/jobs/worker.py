@@ -150,6 +150,11 @@ class Worker(Generic[P, R_co, T_co]):
         """Do the same from any thread, and wait."""
         return self._service().double_of_sync(self.new(*args, **kwargs))
 
+    @property
+    def service(self) -> Enqueues | None:
+        """Who keeps its jobs now."""
+        return self._binding.service
+
     def bind(self, service: Enqueues) -> None:
         """Hand its jobs to `service` from now on. Raises `NotBound` while another one has them."""
         if self._binding.service not in {None, service}:

@@ -19,6 +19,7 @@ class TestedJobs(Jobs):
     """Whatever is enqueued is kept, and told to `after`. It is bound, not opened: no event loop is needed."""
 
     __test__ = False
+    is_stand_in = True
 
     def __init__(self, store: MemoryStore, catalogue: Catalogue, settings: JobsSettings, after: After) -> None:
         super().__init__(store, catalogue, None, settings)
