@@ -237,7 +237,8 @@ class _Check:
 
     def _exports(self, stages: Sequence[ConfiguredStage], places: Mapping[str, Found]) -> Iterator[Export]:
         for stage in stages:
-            yield from exports(stage.name, stage.options, places[stage.name], self.source)
+            families = stage.type.stage.metric_families
+            yield from exports(stage.name, stage.options, families, places[stage.name], self.source)
 
     def _config(
         self,

@@ -10,9 +10,8 @@ from headrace.config.marked import marked
 from headrace.config.nodes import Found
 from headrace.config.places import locate
 from headrace.config.source import Source
+from headrace.ground.counts import FamilySpec, exported_names, is_reserved
 from headrace.stages.options import MetricName
-
-_HISTOGRAM_SAMPLES = ("_bucket", "_sum", "_count", "_created")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +24,31 @@ class Export:
     source: Source
     found: Found
 
+    is_shared: bool = False
+    """Whether its series carry the labels of the stage, so that several stages may export it."""
+
     def claims(self) -> frozenset[str]:
         """Return every name that stands in the exposition because of it; no two metrics may share one."""
-        if self.kind == "counter":
-            base = self.name.removesuffix("_total")
-            return frozenset({base, f"{base}_total", f"{base}_created"})
-        if self.kind == "histogram":
-            return frozenset({self.name, *(self.name + suffix for suffix in _HISTOGRAM_SAMPLES)})
-        return frozenset({self.name})
+        return exported_names(self.kind, self.name)
+
+    def may_join(self, other: "Export") -> bool:
+        """Tell whether this is the same metric, of another stage: its series carry the labels of their stages."""
+        return self.is_shared and other.is_shared and (self.name, self.kind) == (other.name, other.kind)
 
 
-def exports(stage: str, options: BaseModel, found: Found, source: Source) -> list[Export]:
-    """Return the metrics that a stage's options name, wherever they do; the key that holds a name is its kind."""
+def exports(
+    stage: str, options: BaseModel, families: Iterable[FamilySpec], found: Found, source: Source
+) -> list[Export]:
+    """Return the metrics that a stage's options name, wherever they do, and `families`, which its class lists.
+
+    The key that holds a name in the options is its kind.
+    """
     result = []
     for path, name in marked(options, MetricName):
         place = locate(found, path).found
         result.append(Export(str(name), str(path[-1]) if path else "", stage, source, place))
+    place = locate(found, ("type",)).found
+    result += [Export(spec.name, spec.kind, stage, source, place, spec.has_stage_labels) for spec in families]
     return result
 
 
@@ -49,11 +57,19 @@ def duplicates(metrics: Iterable[Export]) -> Iterator[Finding]:
     claimed: dict[str, Export] = {}
     for metric in metrics:
         claims = metric.claims()
+        if is_reserved(claims):
+            yield _reserved(metric)
         first = next((claimed[name] for name in sorted(claims) if name in claimed), None)
-        if first is not None:
+        if first is not None and not metric.may_join(first):
             yield _duplicate(metric, first)
         for name in claims:
             claimed.setdefault(name, metric)
+
+
+def _reserved(metric: Export) -> Finding:
+    span = metric.found.node.span
+    message = f"headrace itself exports a metric that needs the name {metric.name}: choose another name"
+    return metric.source.finding(span, Fault("duplicate-metric", message, metric.source.written(span)))
 
 
 def _duplicate(metric: Export, first: Export) -> Finding:
@@ -64,7 +80,6 @@ def _duplicate(metric: Export, first: Export) -> Finding:
     if first.name == metric.name:
         said = f"the stage {first.stage} exports this metric already, in {where}"
     else:
-        other = first.source.written(first.found.node.span)
-        said = f"the stage {first.stage} exports {other}, in {where}, and the two need a name in common"
+        said = f"the stage {first.stage} exports {first.name}, in {where}, and the two need a name in common"
     message = f"{said}: give each metric a name of its own"
     return metric.source.finding(span, Fault("duplicate-metric", message, written))

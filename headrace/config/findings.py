@@ -35,7 +35,7 @@ CODES: Mapping[str, str] = {
     "nobody-subscribes": "a stage that emits, or a partition of one, that no stage takes in a config that runs alone",
     "waits-for-ever": "a stage gathers events, each of which somebody waits for before the next is sent",
     "circle": "stages that subscribe to each other in a circle",
-    "duplicate-metric": "two stages export one metric name",
+    "duplicate-metric": "two metrics need one name",
     "bad-metric": "a metric name that Prometheus or headrace does not allow",
     "duplicate-name": "two files describe pipelines of one name",
 }

@@ -14,6 +14,36 @@ LabelValues = tuple[str, ...]
 LABEL_SETS_LIMIT: Final = 1000
 """How many label sets a family holds unless told otherwise."""
 
+PROCESS_NAMES: Final = frozenset(
+    {
+        "process_virtual_memory_bytes",
+        "process_resident_memory_bytes",
+        "process_start_time_seconds",
+        "process_cpu_seconds",
+        "process_cpu_seconds_total",
+        "process_open_fds",
+        "process_max_fds",
+        "python_info",
+    }
+)
+"""Names of the metrics of the OS process, as Prometheus' clients have them. No stage may export one of them."""
+
+_OWN_PREFIXES: Final = (
+    "headrace_build",
+    "headrace_connection",
+    "headrace_dead_letters",
+    "headrace_edge",
+    "headrace_event_loop",
+    "headrace_job",
+    "headrace_metric",
+    "headrace_pipeline",
+    "headrace_queue",
+    "headrace_stage",
+)
+"""How the names of the metrics begin that a run exports itself. No stage may declare such a name."""
+
+_HISTOGRAM_SAMPLES: Final = ("_bucket", "_sum", "_count", "_created")
+
 
 class Tally:
     """A histogram's numbers: observations per bucket (not cumulative, the last one unbounded), and their sum.
@@ -46,6 +76,11 @@ class Tally:
         """Return the observations per bucket of `bounds`, and those above."""
         return (self._counts[0] + self.quick, *self._counts[1:])
 
+    def add(self, other: "Tally") -> None:
+        """Add all observations of a histogram with the same bounds."""
+        self.sum += other.sum
+        self._counts = [one + more for one, more in zip(self._counts, other.counts(), strict=True)]
+
     def copy(self) -> "Tally":
         """Return a copy that no later observation changes."""
         twin = Tally(self.bounds)
@@ -57,7 +92,8 @@ class Tally:
 class FamilySpec:
     """What a metric is: its name as exported (a counter's ends with `_total`), what it tells, its label names.
 
-    A histogram has upper bounds, ascending. `limit` bounds the label sets.
+    A histogram has upper bounds, ascending. `limit` bounds the label sets. With `has_stage_labels` the exported series
+    of a stage also carry `pipeline` and `stage`, before the labels named here.
     """
 
     kind: Kind
@@ -66,6 +102,7 @@ class FamilySpec:
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
     limit: int = LABEL_SETS_LIMIT
+    has_stage_labels: bool = True
 
 
 class Family:
@@ -130,26 +167,86 @@ class Family:
         twin.tallies = {values: tally.copy() for values, tally in self.tallies.items()}
         return twin
 
+    def join(self, other: "Family") -> None:
+        """Add the counts of another family with this spec; the other's gauges stand."""
+        self.refused += other.refused
+        for values, amount in other.samples.items():
+            before = 0 if self.spec.kind == "gauge" else self.samples.get(values, 0)
+            self.samples[values] = before + amount
+        for values, tally in other.tallies.items():
+            self.tally(values).add(tally)
+
+
+class MetricNames:
+    """The names that all metrics of one run take in an exposition. No two metrics share one."""
+
+    def __init__(self) -> None:
+        self._claims: dict[str, tuple[str, FamilySpec, object]] = {}
+
+    def claim(self, spec: FamilySpec, stage: str, shared_by: object) -> None:
+        """Claim all names of a metric. Raises `MetricConflict` when another metric has one of them.
+
+        The same metric may be declared by several stages when it has their labels, or with the same `shared_by`.
+        """
+        names = exported_names(spec.kind, spec.name)
+        if is_reserved(names):
+            raise MetricConflict(spec.name, stage, "headrace itself")
+        for name in names:
+            claimed = self._claims.get(name)
+            if claimed is not None and not _is_same(claimed[1:], (spec, shared_by)):
+                raise MetricConflict(spec.name, stage, claimed[0])
+        for name in names:
+            self._claims.setdefault(name, (f"stage {stage!r}", spec, shared_by))
+
+
+def is_reserved(names: frozenset[str]) -> bool:
+    """Tell whether one of the names is for a metric that a run exports itself."""
+    return not PROCESS_NAMES.isdisjoint(names) or any(name.startswith(_OWN_PREFIXES) for name in names)
+
+
+def exported_names(kind: str, name: str) -> frozenset[str]:
+    """Return every name that an exposition holds because of a metric, in either format."""
+    if kind == "counter":
+        base = name.removesuffix("_total")
+        return frozenset({base, f"{base}_total", f"{base}_created"})
+    if kind == "histogram":
+        return frozenset({name, *(name + suffix for suffix in _HISTOGRAM_SAMPLES)})
+    return frozenset({name})
+
+
+def _is_same(one: tuple[FamilySpec, object], other: tuple[FamilySpec, object]) -> bool:
+    (spec, shared_by), (other_spec, other_shared_by) = one, other
+    if spec.name != other_spec.name or _shape(spec) != _shape(other_spec):
+        return False
+    return spec.has_stage_labels or (shared_by is not None and shared_by is other_shared_by)
+
 
 class Families:
     """The metrics of one owner, by name; asking again for one gives the same one."""
 
-    def __init__(self) -> None:
+    def __init__(self, owner: str = "", names: MetricNames | None = None) -> None:
+        """`names` are those of the whole run, where the owner is a stage of one."""
+        self._owner = owner
+        self._names = names
         self._families: dict[str, Family] = {}
 
     def __iter__(self) -> Iterator[Family]:
         return iter(self._families.values())
 
-    def declare(self, spec: FamilySpec) -> Family:
+    def declare(self, spec: FamilySpec, shared_by: object = None) -> Family:
         """Return the family of that name, made new if there is none.
 
-        Raises `MetricConflict` when the one that is there is another kind of metric, or has other labels or buckets.
+        Raises `MetricConflict` when the one that is there is another kind of metric, or has other labels or buckets,
+        and when another stage of the run exports a metric whose names in the exposition are not all different. Copies
+        of one stage share a metric without stage labels: each gives the same object as `shared_by`.
         """
         family = self._families.get(spec.name)
         if family is None:
+            if self._names is not None:
+                self._names.claim(spec, self._owner, shared_by)
             family = self._families[spec.name] = Family(spec)
         elif _shape(family.spec) != _shape(spec):
-            raise MetricConflict(spec.name)
+            raise MetricConflict(spec.name, self._owner, self._owner)
         return family
 
     def copy(self) -> tuple[Family, ...]:
@@ -158,4 +255,4 @@ class Families:
 
 
 def _shape(spec: FamilySpec) -> tuple[object, ...]:
-    return spec.kind, spec.labels, spec.buckets
+    return spec.kind, spec.labels, spec.buckets, spec.has_stage_labels

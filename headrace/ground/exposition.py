@@ -1,10 +1,17 @@
 """Shows plain counts to a prometheus_client registry."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from headrace.ground.counts import Family
+from headrace.ground.counts import Family, FamilySpec, Kind, LabelValues
+
+_METRICS: Final[Mapping[Kind, Callable[..., Any]]] = {
+    "counter": CounterMetricFamily,
+    "gauge": GaugeMetricFamily,
+    "histogram": HistogramMetricFamily,
+}
 
 
 def cumulative(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str, float]]:
@@ -24,19 +31,17 @@ def cumulative(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str
 def collect(families: Iterable[Family]) -> Iterator[Metric]:
     """Show families to a prometheus_client registry, under their names as written."""
     for family in families:
-        spec = family.spec
-        if spec.kind == "counter":
-            counter = CounterMetricFamily(spec.name, spec.help, labels=spec.labels)
-            for values, amount in family.samples.items():
-                counter.add_metric(values, amount)
-            yield counter
-        elif spec.kind == "gauge":
-            gauge = GaugeMetricFamily(spec.name, spec.help, labels=spec.labels)
-            for values, amount in family.samples.items():
-                gauge.add_metric(values, amount)
-            yield gauge
-        else:
-            histogram = HistogramMetricFamily(spec.name, spec.help, labels=spec.labels)
-            for values, tally in family.tallies.items():
-                histogram.add_metric(values, cumulative(tally.bounds, tally.counts()), tally.sum)
-            yield histogram
+        yield exported(family.spec, [((), family)])
+
+
+def exported(
+    spec: FamilySpec, parts: Iterable[tuple[LabelValues, Family]], owner_labels: tuple[str, ...] = ()
+) -> Metric:
+    """Return one metric of several families with that spec, each with the values of `owner_labels` before its own."""
+    metric = _METRICS[spec.kind](spec.name, spec.help, labels=(*owner_labels, *spec.labels))
+    for owner, family in parts:
+        for values, amount in family.samples.items():
+            metric.add_metric((*owner, *values), amount)
+        for values, tally in family.tallies.items():
+            metric.add_metric((*owner, *values), cumulative(tally.bounds, tally.counts()), tally.sum)
+    return metric

@@ -23,6 +23,7 @@ FINISHED: Final = FamilySpec(
     "headrace_jobs_finished_total",
     "Attempts of jobs that have ended here, by how they did.",
     ("queue", "worker", "outcome"),
+    has_stage_labels=False,
 )
 DURATION: Final = FamilySpec(
     "histogram",
@@ -30,6 +31,7 @@ DURATION: Final = FamilySpec(
     "Time that an attempt of a job ran.",
     ("queue", "worker"),
     SECONDS,
+    has_stage_labels=False,
 )
 WAIT: Final = FamilySpec(
     "histogram",
@@ -37,6 +39,7 @@ WAIT: Final = FamilySpec(
     "Time from when a job could first be run, or be tried again, until it was.",
     ("queue",),
     SECONDS,
+    has_stage_labels=False,
 )
 
 

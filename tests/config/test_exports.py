@@ -21,6 +21,16 @@ stages:
       - {{{second}}}
 """
 
+CUSTOM = """\
+stages:
+  t: {{type: tick}}
+  one:
+    type: tests.fakes.console_stages:Measured
+    subscribe_to: t
+  two: {{type: tests.fakes.console_stages:Measured, subscribe_to: t}}
+  three: {{type: tally, subscribe_to: t, metrics: [{{{metric}}}]}}
+"""
+
 
 @pytest.mark.parametrize(
     ("first", "second"),
@@ -62,3 +72,24 @@ def test_two_files_that_export_one_metric_are_a_finding_in_the_second(tmp_path: 
     (found,) = caught.value.findings
     assert (found.code, found.file, found.line, found.column) == ("duplicate-metric", str(paths[1]), 1, 81)
     assert f"in {paths[0]}, line 1" in found.message
+
+
+@pytest.mark.parametrize(
+    "metric",
+    ["counter: process_cpu_seconds_total", "gauge: python_info, value: 1", "counter: process_open_fds_total"],
+)
+def test_a_metric_that_needs_a_name_of_headraces_own_is_a_finding(metric: str) -> None:
+    (found,) = findings_of(TWO.format(first="counter: shop", second=metric))
+    assert (found.code, found.line) == ("duplicate-metric", 9)
+    assert "headrace itself exports a metric that needs the name" in found.message
+
+
+def test_a_metric_that_a_custom_stage_declares_under_the_same_name_is_a_finding() -> None:
+    (found,) = findings_of(CUSTOM.format(metric="gauge: height, value: 1"))
+    assert (found.code, found.line) == ("duplicate-metric", 7)
+    assert "the stage one exports this metric already, in line 4" in found.message
+
+
+def test_two_custom_stages_of_one_class_may_export_its_metrics() -> None:
+    config = config_of(CUSTOM.format(metric="gauge: width, value: 1"))
+    assert [metric.name for metric in config.exports] == ["height", "height", "width"]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from typing import ClassVar
 
 from headrace.ground.counts import FamilySpec
 from headrace.pipeline.stage.consumer import Consumer
@@ -34,6 +35,20 @@ class Evens(ProducerConsumer[int, int]):
         kept = [event for event in events if event % 2 == 0]
         self.discard(len(events) - len(kept), "filtered")
         return iter(kept)
+
+
+class Measured(Consumer[int]):
+    """Lists and declares a metric of its own."""
+
+    metric_families: ClassVar[tuple[FamilySpec, ...]] = (FamilySpec("gauge", "height", "Height."),)
+
+    def init(self) -> None:
+        """Declare the metric."""
+        for spec in self.metric_families:
+            self.metrics.declare(spec)
+
+    def handle_events(self, events: list[int]) -> None:
+        """Drop the events."""
 
 
 class Shelf(Consumer[int]):

@@ -21,7 +21,7 @@ LOOK_SECONDS = 0.005
 def refusals(stage: StageSnapshot) -> float:
     """Return how many writes to a buffer were refused."""
     families = {family.spec.name: family.samples for family in stage.families}
-    return families.get("disk_buffer_write_failures_total", {}).get((), 0.0)
+    return families.get("headrace_disk_buffer_write_failures_total", {}).get((), 0.0)
 
 
 def has_tried(stage: StageSnapshot) -> bool:

@@ -60,7 +60,9 @@ class Sender:
 
 def refusals(pipeline: Pipeline) -> float:
     (reader,) = [stage for stage in pipeline.snapshot().stages if stage.name == "hits.buffer"]
-    return next(one.samples[()] for one in reader.families if one.spec.name == "disk_buffer_write_failures_total")
+    return next(
+        one.samples[()] for one in reader.families if one.spec.name == "headrace_disk_buffer_write_failures_total"
+    )
 
 
 def lines(out: Path) -> list[str]:

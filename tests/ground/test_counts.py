@@ -136,7 +136,7 @@ def test_asking_for_a_family_again_gives_the_same_one() -> None:
 def test_a_name_that_another_metric_has_is_refused(other: FamilySpec) -> None:
     families = Families()
     families.declare(FamilySpec("histogram", "a", "A.", ("b",), (1.0,)))
-    with pytest.raises(MetricConflict, match="the metric 'a' is declared twice, with another kind, other labels"):
+    with pytest.raises(MetricConflict, match="declares the metric 'a' twice, with another kind, other labels"):
         families.declare(other)
 
 

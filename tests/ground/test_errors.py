@@ -92,7 +92,8 @@ SENTENCES: list[tuple[HeadraceError, str]] = [
     (DispatcherError("x", "is not known"), "the dispatcher x is not known"),
     (UnknownPartition(3, [0, 1]), "the hash of the partition dispatcher returned 3, which is none of its partitions "),
     (SubscriptionError("c", "p", "has ended", "ask no more"), "the subscription of 'c' to 'p' has ended: ask no more"),
-    (MetricConflict("m"), "the metric 'm' is declared twice, "),
+    (MetricConflict("m", "s", "s"), "stage 's' declares the metric 'm' twice, with another kind, other labels or "),
+    (MetricConflict("m", "s", "stage 't'"), "stage 's' declares the metric 'm' and stage 't' exports a metric that "),
     (GraphError("s", "subscribes to itself"), "stage 's' subscribes to itself"),
 ]
 

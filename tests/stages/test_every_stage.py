@@ -39,17 +39,17 @@ ENDLESS = {"receive_http", "receive_statsd", "take_jobs", "emit", "tick"}
 OF_SOME = {
     "headrace_pipeline_latency_seconds",  # of consumers, where events end
     "headrace_metric_refused",  # of a user's metric, where there is one
-    "aggregate_groups",  # of those that keep groups
-    "aggregate_windows",
-    "aggregate_closed_early",
-    "batches_flushed",
-    "batch_held_events",
-    "dedupe_keys",
-    "merge_held_events",
-    "delay_held_events",
-    "http_requests",
-    "http_connections",
-    "http_body_bytes",
+    "headrace_aggregate_groups",  # of those that keep groups
+    "headrace_aggregate_windows",
+    "headrace_aggregate_closed_early",
+    "headrace_batches_flushed",
+    "headrace_batch_held_events",
+    "headrace_dedupe_keys",
+    "headrace_merge_held_events",
+    "headrace_delay_held_events",
+    "headrace_http_requests",
+    "headrace_http_connections",
+    "headrace_http_body_bytes",
 }
 
 

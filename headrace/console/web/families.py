@@ -1,45 +1,44 @@
-"""The metrics that stages export under names of their own, made fit to stand in one exposition."""
+"""The metrics that stages declare themselves, each name once: an exposition may not say one twice."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from prometheus_client.core import Metric
 
-_OWN_PREFIX: Final = "headrace_"
+from headrace.ground.counts import Family, LabelValues
+from headrace.ground.exposition import exported
+from headrace.pipeline.topology.snapshot import TopologySnapshot
+
+STAGE_LABELS: Final = ("pipeline", "stage")
+
+_Part = tuple[LabelValues, Family]
 
 
-def merged(metrics: Iterable[Metric]) -> list[Metric]:
-    """Return the metrics of all stages, each name once: an exposition may not say one twice.
+def stage_families(snapshot: TopologySnapshot) -> Iterator[Metric]:
+    """Yield the metrics of all stages.
 
-    Stages that export the same metric (one class used twice does) share it: counts are added, and of a gauge the later
-    stage's value stands. A metric that is unlike an earlier one of its name, or takes a name of headrace's own, is left
-    out; the config refuses both, and pipelines made in Python are not checked so.
+    A metric with the labels of its stage has a series for each stage. One without them, as `count_metrics` has, is
+    shared by the copies of one stage: its counts are added, and of a gauge the later copy's value stands. The topology
+    has refused any other two metrics of one name.
     """
-    found: dict[str, Metric] = {}
-    for metric in metrics:
-        if not metric.name.startswith(_OWN_PREFIX):
-            first = found.setdefault(metric.name, metric)
-            if first is not metric and _is_alike(first, metric):
-                _join(first, metric)
-    return list(found.values())
-
-
-def _is_alike(one: Metric, other: Metric) -> bool:
-    return one.type == other.type and (not one.samples or not other.samples or _shape(one) == _shape(other))
-
-
-def _shape(metric: Metric) -> tuple[set[str], set[str]]:
-    """Return the label names of a metric, and its bucket bounds."""
-    names = {name for sample in metric.samples for name in sample.labels}
-    return names, {sample.labels["le"] for sample in metric.samples if "le" in sample.labels}
-
-
-def _join(first: Metric, other: Metric) -> None:
-    places = {(sample.name, *sorted(sample.labels.items())): place for place, sample in enumerate(first.samples)}
-    for sample in other.samples:
-        place = places.get((sample.name, *sorted(sample.labels.items())))
-        if place is None:
-            first.samples.append(sample)
+    by_name: dict[str, list[_Part]] = {}
+    for stage in snapshot.stages:
+        for family in stage.families:
+            by_name.setdefault(family.spec.name, []).append(((snapshot.name, stage.name), family))
+    for parts in by_name.values():
+        spec = parts[0][1].spec
+        if spec.has_stage_labels:
+            yield exported(spec, parts, STAGE_LABELS)
         else:
-            before = 0 if first.type == "gauge" else first.samples[place].value
-            first.samples[place] = sample._replace(value=before + sample.value)
+            yield exported(spec, [((), combined([family for _, family in parts]))])
+
+
+def combined(families: Sequence[Family]) -> Family:
+    """Return the numbers of families with one spec as those of one family."""
+    first, *others = families
+    if not others:
+        return first
+    total = first.copy()
+    for family in others:
+        total.join(family)
+    return total

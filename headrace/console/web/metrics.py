@@ -15,8 +15,8 @@ from prometheus_client.core import (
 )
 
 from headrace import __version__
-from headrace.console.web.families import merged
-from headrace.ground.exposition import collect, cumulative
+from headrace.console.web.families import stage_families
+from headrace.ground.exposition import cumulative
 from headrace.pipeline.topology.snapshot import EdgeSnapshot, HistogramSnapshot, StageSnapshot, TopologySnapshot
 
 _STAGE: Final = ("pipeline", "stage", "kind")
@@ -93,7 +93,7 @@ STAGE_METRICS: Final = (
         "Events that failed for good and are kept as dead letters.",
         lambda stage: stage.dead_lettered,
     ),
-    _StageMetric("headrace_restarts_total", "Restarts of a stage after a crash.", lambda stage: stage.restarts),
+    _StageMetric("headrace_stage_restarts_total", "Restarts of a stage after a crash.", lambda stage: stage.restarts),
     _StageMetric(
         "headrace_stage_busy_seconds_total",
         "Time that a stage's turns took, and its async callbacks from their start to their end.",
@@ -150,7 +150,7 @@ EDGE_METRICS: Final = (
 
 
 def pipeline_metrics(snapshot: TopologySnapshot) -> Iterator[Metric]:
-    """Yield all metrics of a pipeline: ours first, then those that its stages export under names of their own."""
+    """Yield all metrics of a pipeline: ours first, then those that its stages declare themselves."""
     for stage_metric in STAGE_METRICS:
         yield _stage_metric(stage_metric, snapshot)
     yield _histogram(
@@ -173,7 +173,7 @@ def pipeline_metrics(snapshot: TopologySnapshot) -> Iterator[Metric]:
     )
     lag.add_metric((snapshot.name,), snapshot.loop_lag_seconds)
     yield lag
-    yield from merged(collect(family for stage in snapshot.stages for family in stage.families))
+    yield from stage_families(snapshot)
 
 
 def build_metrics() -> Iterator[Metric]:

@@ -159,14 +159,18 @@ class ReaderTooSlow(StageError):
 
 
 class MetricConflict(StageError):
-    """A stage declares a metric under the name of another one of its own, which differs."""
+    """A stage declares a metric whose name another metric of the run has: `other` is the stage that declares that."""
 
-    def __init__(self, metric: str) -> None:
+    def __init__(self, metric: str, stage: str, other: str) -> None:
         self.metric = metric
-        super().__init__(
-            f"the metric {metric!r} is declared twice, with another kind, other labels or other buckets: "
-            "give one of the two another name"
+        self.stage = stage
+        self.other = other
+        why = (
+            "twice, with another kind, other labels or other buckets"
+            if stage == other
+            else f"and {other} exports a metric that needs the same name"
         )
+        super().__init__(f"stage {stage!r} declares the metric {metric!r} {why}: give one of the two another name")
 
 
 class GraphError(StageError):

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from headrace.ground.counts import Families
+from headrace.ground.counts import Families, MetricNames
 from headrace.ground.errors import class_and_message, message_of
 from headrace.ground.origin import origin
 from headrace.ground.telemetry import LOG
@@ -36,14 +36,16 @@ class StageCounts:
         "stage",
     )
 
-    def __init__(self, stage: str, known_discards: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, stage: str, known_discards: tuple[str, ...] = (), metric_names: MetricNames | None = None
+    ) -> None:
         self.stage = stage
         self.discarded: dict[str, int] = dict.fromkeys((*known_discards, "overflow", "error", "crash", "cancelled"), 0)
         self.errors: dict[str, int] = {}
         self.failed = 0
         self.redelivered = 0
         self.set_aside = 0
-        self.families = Families()
+        self.families = Families(stage, metric_names)
         self.keep_left: KeepLeft | None = None
         self.keep_outputs: KeepLeft | None = None
         self._said: dict[int, set[str]] = {logging.WARNING: set(), logging.ERROR: set()}

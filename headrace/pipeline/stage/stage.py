@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Never, Protocol, cast
 
-from headrace.ground.counts import Families
+from headrace.ground.counts import Families, FamilySpec
 from headrace.ground.errors import NotStarted
 from headrace.pipeline.process.gen_server import GenServer
 from headrace.pipeline.stage.counts import StageCounts
@@ -97,6 +97,9 @@ class Stage(GenServer):
 
     known_discards: ClassVar[tuple[str, ...]] = ()
     """Reasons for which this stage discards events; they are counted from 0."""
+
+    metric_families: ClassVar[tuple[FamilySpec, ...]] = ()
+    """Metrics that this stage may declare, so that `validate` can compare their names; built-in types list none."""
 
     at_most_once: ClassVar[str] = ""
     """Why events may be lost here that their source could have sent again, as a clause; empty where none are.

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
+from headrace.ground.counts import MetricNames
 from headrace.ground.errors import DemandError, GraphError
 from headrace.pipeline.demand.window import Window
 from headrace.pipeline.process.scheduler import Scheduler
@@ -80,9 +81,14 @@ def _with_flow(node: Node, spec: StageSpec) -> Node:
     return node if spec.side_of is None else replace(node, producers=(spec.side_of,))
 
 
-def make_process(spec: StageSpec, scheduler: Scheduler, set_aside: SetAside | None = None) -> StageProcess:
-    """Make the process of one stage, not yet started; `set_aside` keeps the events that it gives up."""
-    counts = StageCounts(spec.name, spec.first.known_discards)
+def make_process(
+    spec: StageSpec, scheduler: Scheduler, set_aside: SetAside | None = None, metric_names: MetricNames | None = None
+) -> StageProcess:
+    """Make the process of one stage, not yet started; `set_aside` keeps the events that it gives up.
+
+    `metric_names` are those that the stages of the run export.
+    """
+    counts = StageCounts(spec.name, spec.first.known_discards, metric_names)
     process: StageProcess
     if isinstance(spec.first, Producer):
         outlet = spec.settings.outlet(PRODUCER_BUFFER_SIZE, counts, spec.first.buffer_keep)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
+from headrace.ground.counts import MetricNames
 from headrace.ground.errors import ForeignThread, GraphError, NoProcess, ProcessError, StartFailed
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.chore import every
@@ -83,8 +84,9 @@ class Run:
         self._restart_types = {name: spec.settings.restart for name, spec in specs.items()}
         self.sides: dict[str, Side] = {}
         self._left_overs = None if set_aside is None else LeftOvers(set_aside, scheduler)
+        metric_names = MetricNames()
         for spec in ordered(specs):
-            process = self.processes[spec.name] = make_process(spec, scheduler, set_aside)
+            process = self.processes[spec.name] = make_process(spec, scheduler, set_aside, metric_names)
             process.subscriber = self.subscribe
             if self._left_overs is not None and spec.settings.dead_letters:
                 process.counts.keep_left = self._left_overs.of(process.counts)

@@ -15,11 +15,11 @@ READ_EVENTS: Final = 500
 """Read by one statement; fewer, where fewer are there."""
 
 
-EVENTS: Final = FamilySpec("gauge", "disk_buffer_events", "Events in a source's buffer on disk.")
-BYTES: Final = FamilySpec("gauge", "disk_buffer_bytes", "What the events take in a source's buffer on disk.")
+EVENTS: Final = FamilySpec("gauge", "headrace_disk_buffer_events", "Events in a source's buffer on disk.")
+BYTES: Final = FamilySpec("gauge", "headrace_disk_buffer_bytes", "What the events take in a source's buffer on disk.")
 REFUSED: Final = FamilySpec(
     "counter",
-    "disk_buffer_write_failures_total",
+    "headrace_disk_buffer_write_failures_total",
     "Writes to a source's buffer that a full disk refused; each is tried again.",
 )
 

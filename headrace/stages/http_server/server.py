@@ -13,9 +13,9 @@ from headrace.stages.http_server.connection import Connection, Patience, Reply
 from headrace.stages.http_server.guard import Guard, Head
 from headrace.stages.http_server.sockets import bind, port_of
 
-REQUESTS: Final = FamilySpec("counter", "http_requests", "Answers to requests, by status.", ("status",))
-CONNECTIONS: Final = FamilySpec("gauge", "http_connections", "Connections that are open.")
-BODIES: Final = FamilySpec("gauge", "http_body_bytes", "Bytes of bodies that have not all come.")
+REQUESTS: Final = FamilySpec("counter", "headrace_http_requests_total", "Answers to requests, by status.", ("status",))
+CONNECTIONS: Final = FamilySpec("gauge", "headrace_http_connections", "Connections that are open.")
+BODIES: Final = FamilySpec("gauge", "headrace_http_body_bytes", "Bytes of bodies that have not all come.")
 LARGEST_SHARE: Final = 8
 """So many bodies of the largest size are received at a time, or as many smaller ones."""
 

@@ -34,7 +34,10 @@ class CountMetrics(Consumer[object]):
 
     def init(self) -> None:
         """Declare the metrics."""
-        self._meters = [Meter(entry, self.metrics.declare(entry.spec(self.name)), self.name) for entry in self._entries]
+        self._meters = [
+            Meter(entry, self.metrics.declare(entry.spec(self.name), shared_by=entry), self.name)
+            for entry in self._entries
+        ]
 
     def handle_events(self, events: list[object]) -> None:
         """Count the events."""

@@ -75,4 +75,5 @@ class MetricEntry(BaseModel):
             labels=tuple(self.labels),
             buckets=(self.buckets or DEFAULT_BUCKETS) if self.kind == "histogram" else (),
             limit=self.limit,
+            has_stage_labels=False,
         )

@@ -20,9 +20,13 @@ from headrace.stages.windows.pace import ArrivalPace, EventPace, Pace
 from headrace.stages.windows.reading import Reading
 from headrace.stages.windows.steady_clock import SteadyClock
 
-GROUPS: Final = "aggregate_groups"
-WINDOWS: Final = "aggregate_windows"
-CLOSED_EARLY: Final = "aggregate_closed_early_total"
+GROUPS: Final = FamilySpec("gauge", "headrace_aggregate_groups", "Groups kept, in all windows together.")
+WINDOWS: Final = FamilySpec("gauge", "headrace_aggregate_windows", "Windows kept.")
+CLOSED_EARLY: Final = FamilySpec(
+    "counter",
+    "headrace_aggregate_closed_early_total",
+    "Windows closed early because `max_windows` or `max_groups` was reached.",
+)
 
 _LONGEST_SECONDS: Final = 86_400.0
 """A timer is set anew after a day, and so is one that came a little early."""
@@ -30,8 +34,8 @@ _SHORTEST_SECONDS: Final = 0.001
 
 _FULL: Final = (
     "stage %r has no room for a further group or window: it closes windows early, or counts what is in new groups as "
-    "overflow (said once; aggregate_closed_early_total counts the first); use groups with fewer values, or raise "
-    "`max_groups` or `max_windows`"
+    "overflow (said once; headrace_aggregate_closed_early_total counts the first); use groups with fewer values, or "
+    "raise `max_groups` or `max_windows`"
 )
 
 
@@ -77,13 +81,9 @@ class Aggregate(ProducerConsumer[object, object]):
             self._pace = ArrivalPace(SteadyClock(self._wall, loop.time))
         else:
             self._pace = EventPace(loop.time, self._options.idle)
-        families = self.metrics
-        of = ("stage",)
-        self._groups = families.declare(FamilySpec("gauge", GROUPS, "Groups kept, in all windows together.", of))
-        self._open = families.declare(FamilySpec("gauge", WINDOWS, "Windows kept.", of))
-        early = "Windows closed before their time, because there was room for no more."
-        self._early = families.declare(FamilySpec("counter", CLOSED_EARLY, early, of))
-        self._early.add((self.name,), 0)
+        self._groups = self.metrics.declare(GROUPS)
+        self._open = self.metrics.declare(WINDOWS)
+        self._early = self.metrics.declare(CLOSED_EARLY)
         self._count()
 
     def handle_events(self, events: list[object]) -> list[object] | Awaitable[list[object]]:
@@ -143,10 +143,10 @@ class Aggregate(ProducerConsumer[object, object]):
         return list[object](self._windows.results())
 
     def _count(self) -> None:
-        kept, mine = self._windows.statistics(), (self.name,)
-        self._groups.set(mine, kept.groups)
-        self._open.set(mine, kept.windows)
-        self._early.add(mine, kept.closed_early - self._closed_early)
+        kept = self._windows.statistics()
+        self._groups.set((), kept.groups)
+        self._open.set((), kept.windows)
+        self._early.add((), kept.closed_early - self._closed_early)
         self._closed_early = kept.closed_early
         if (kept.closed_early or kept.overflows) and not self._has_said_full:
             self._has_said_full = True

@@ -19,8 +19,8 @@ from headrace.stages.transforms.keys import hashable
 Trigger = Literal["count", "bytes", "period", "keys", "end"]
 """Which bound a batch has reached; `keys` is that of how many are open, and the oldest goes."""
 
-FLUSHED: Final = FamilySpec("counter", "batches_flushed_total", "Batches, by what flushed them.", ("trigger",))
-HELD: Final = FamilySpec("gauge", "batch_held_events", "Events in batches that are not full yet.")
+FLUSHED: Final = FamilySpec("counter", "headrace_batches_flushed_total", "Batches, by what flushed them.", ("trigger",))
+HELD: Final = FamilySpec("gauge", "headrace_batch_held_events", "Events in batches that are not full yet.")
 
 _ALL: Final = None
 

@@ -15,7 +15,7 @@ from headrace.stages.options import CountField, DurationField, ExpressionField
 from headrace.stages.transforms.keys import hashable
 from headrace.stages.transforms.seen import Seen
 
-KEYS: Final = FamilySpec("gauge", "dedupe_keys", "Keys that a dedupe stage remembers.")
+KEYS: Final = FamilySpec("gauge", "headrace_dedupe_keys", "Keys that a dedupe stage remembers.")
 
 
 class DedupeOptions(BaseModel):

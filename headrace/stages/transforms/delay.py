@@ -13,7 +13,7 @@ from headrace.pipeline.stage.subscription_handle import Side, SubscriptionHandle
 from headrace.stages.options import CountField, DurationField
 from headrace.stages.transforms.asking import Asking
 
-HELD: Final = FamilySpec("gauge", "delay_held_events", "Events that a delay stage holds.")
+HELD: Final = FamilySpec("gauge", "headrace_delay_held_events", "Events that a delay stage holds.")
 
 _ASK: Final = "ask"
 _DUE: Final = "due"

@@ -14,7 +14,9 @@ from headrace.stages.batches import data_of
 from headrace.stages.options import CountField, DurationField, ExpressionField, refused
 from headrace.stages.transforms.in_order import InOrder
 
-HELD: Final = FamilySpec("gauge", "merge_held_events", "Events that wait at a merge for those of other producers.")
+HELD: Final = FamilySpec(
+    "gauge", "headrace_merge_held_events", "Events that wait at a merge for those of other producers."
+)
 
 _LOOK: Final = "look"
 

@@ -37,7 +37,7 @@ STAGE_METRICS = {
     "headrace_stage_buffer_events": set[str](),
     "headrace_stage_buffer_limit_events": set[str](),
     "headrace_stage_in_flight_events": set[str](),
-    "headrace_restarts_total": set[str](),
+    "headrace_stage_restarts_total": set[str](),
 }
 """What every stage has, whatever its kind, with the labels that each adds to pipeline, stage and kind."""
 
@@ -184,9 +184,9 @@ async def test_restarts_are_counted() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_users_metric_has_its_own_name_and_labels_alone() -> None:
+async def test_a_metric_that_a_custom_stage_declares_has_its_own_name_and_the_labels_of_the_stage() -> None:
     text = await scraped(await finished(chain(Shelf())))
-    assert 'shelf_events_total{parity="even"} 50.0' in text.splitlines()
+    assert 'shelf_events_total{parity="even",pipeline="shop",stage="shelf"} 50.0' in text.splitlines()
     assert "# TYPE shelf_events_total counter" in text.splitlines()
     assert "# HELP shelf_events_total Events on the shelf." in text.splitlines()
 
@@ -210,14 +210,15 @@ async def test_a_metric_tells_how_often_it_refused_a_label_set() -> None:
 
 
 @pytest.mark.asyncio
-async def test_two_stages_that_export_one_metric_share_it() -> None:
+async def test_two_stages_that_declare_one_metric_have_a_series_each() -> None:
     topology = Topology("shop")
     topology.add("numbers", lambda: Numbers(10), settings=StageSettings(dispatcher="broadcast"))
     for name in ("left", "right"):
         topology.add(name, Shelf, subscribe_to="numbers")
     text = await scraped(await finished(topology), OPENMETRICS)
     found = samples(parse_openmetrics(text))
-    assert found["shelf_events_total", frozenset({("parity", "odd")})] == 10
+    of = {("pipeline", "shop"), ("parity", "odd")}
+    assert [found["shelf_events_total", frozenset({*of, ("stage", stage)})] for stage in ("left", "right")] == [5, 5]
     assert text.count("# TYPE shelf_events counter") == 1
 
 

@@ -73,7 +73,11 @@ async def test_all_go_through_in_order_and_the_file_is_empty_then(tmp_path: Path
     assert numbers(tmp_path) == list(range(5000))
     (reader,) = [stage for stage in snapshot.stages if stage.name == "numbers.buffer"]
     held = {family.spec.name: family.samples[()] for family in reader.families}
-    assert held == {"disk_buffer_events": 0, "disk_buffer_bytes": 0, "disk_buffer_write_failures_total": 0}
+    assert held == {
+        "headrace_disk_buffer_events": 0,
+        "headrace_disk_buffer_bytes": 0,
+        "headrace_disk_buffer_write_failures_total": 0,
+    }
     assert await left_in(tmp_path / "buffer.db") == set()
 
 

@@ -215,7 +215,7 @@ def test_what_was_answered_with_202_on_a_full_disk_comes_out_once(tmp_path: Path
 
 def refusals(pipeline: Pipeline) -> float:
     families = [family for stage in pipeline.snapshot().stages for family in stage.families]
-    return sum(one.samples[()] for one in families if one.spec.name == "disk_buffer_write_failures_total")
+    return sum(one.samples[()] for one in families if one.spec.name == "headrace_disk_buffer_write_failures_total")
 
 
 @pytest.mark.asyncio

@@ -89,7 +89,7 @@ async def test_metrics_are_exported_under_their_names_with_the_users_labels_alon
         count_metrics(
             {"counter": "shop_euros_total", "labels": {"country": "event.country"}, "value": "event.total"},
             {"gauge": "shop_last_euros", "value": "event.total", "labels": {"zone": "'eu'"}},
-            {"histogram": "shop_euros", "value": "event.total", "buckets": [10]},
+            {"histogram": "shop_prices", "value": "event.total", "buckets": [10]},
             {"counter": "shop_untouched_total"},
         ),
     )
@@ -97,10 +97,10 @@ async def test_metrics_are_exported_under_their_names_with_the_users_labels_alon
         ("shop_euros_total", (("country", "fr"),)): 12,
         ("shop_euros_total", (("country", "de"),)): 20,
         ("shop_last_euros", (("zone", "eu"),)): 7,
-        ("shop_euros_bucket", (("le", "10.0"),)): 2,
-        ("shop_euros_bucket", (("le", "+Inf"),)): 3,
-        ("shop_euros_count", ()): 3,
-        ("shop_euros_sum", ()): 32,
+        ("shop_prices_bucket", (("le", "10.0"),)): 2,
+        ("shop_prices_bucket", (("le", "+Inf"),)): 3,
+        ("shop_prices_count", ()): 3,
+        ("shop_prices_sum", ()): 32,
         ("shop_untouched_total", ()): 3,
     }
 

@@ -34,18 +34,23 @@ def findings(entry: str) -> list[Finding]:
 @pytest.mark.parametrize(
     ("entry", "spec"),
     [
-        ({"counter": "a_total"}, FamilySpec("counter", "a_total", "A counter of the stage revenue.")),
+        (
+            {"counter": "a_total"},
+            FamilySpec("counter", "a_total", "A counter of the stage revenue.", has_stage_labels=False),
+        ),
         (
             {"gauge": "a", "value": "event.a", "labels": {"y": "event.y", "x": "1"}, "help": "Heat.", "limit": 5},
-            FamilySpec("gauge", "a", "Heat.", ("y", "x"), (), 5),
+            FamilySpec("gauge", "a", "Heat.", ("y", "x"), (), 5, has_stage_labels=False),
         ),
         (
             {"histogram": "a", "value": 1, "help": "", "buckets": [1, 2.5]},
-            FamilySpec("histogram", "a", "", (), (1.0, 2.5)),
+            FamilySpec("histogram", "a", "", (), (1.0, 2.5), has_stage_labels=False),
         ),
         (
             {"histogram": "a", "value": 1},
-            FamilySpec("histogram", "a", "A histogram of the stage revenue.", (), DEFAULT_BUCKETS),
+            FamilySpec(
+                "histogram", "a", "A histogram of the stage revenue.", (), DEFAULT_BUCKETS, has_stage_labels=False
+            ),
         ),
     ],
 )

@@ -66,7 +66,9 @@ async def raw(source: ReceiveHttp) -> AsyncIterator[tuple[asyncio.StreamReader, 
 
 def answers(topology: Topology) -> dict[str, float]:
     """Return how many answers of each status there were."""
-    family = next(one for one in topology.snapshot().stages[0].families if one.spec.name == "http_requests")
+    family = next(
+        one for one in topology.snapshot().stages[0].families if one.spec.name == "headrace_http_requests_total"
+    )
     return {values[0]: count for values, count in family.samples.items() if count}
 
 
@@ -253,8 +255,8 @@ async def test_half_a_request_is_given_up_in_time(limit: str) -> None:
         writer.write(half)
         assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
         writer.close()
-        await until(lambda: gauge(topology, "http_connections") == 0)
-        assert gauge(topology, "http_body_bytes") == 0
+        await until(lambda: gauge(topology, "headrace_http_connections") == 0)
+        assert gauge(topology, "headrace_http_body_bytes") == 0
         assert (await request(client)).status_code == 202
 
 
@@ -281,7 +283,7 @@ async def test_garbage_and_halves_are_answered_and_leave_nothing_behind(sent: by
         writer.write(sent)
         writer.write_eof()
         assert (await reader.read()).split()[1] in (b"400", b"431")
-        await until(lambda: gauge(topology, "http_connections") == 0)
+        await until(lambda: gauge(topology, "headrace_http_connections") == 0)
         assert (await request(client)).status_code == 202
         await until(lambda: collect.events == [1])
 
@@ -296,13 +298,13 @@ async def test_a_hundred_megabytes_are_refused_and_never_kept() -> None:
             nonlocal most
             for _ in range(100):
                 yield piece
-                most = max(most, gauge(topology, "http_body_bytes"))
+                most = max(most, gauge(topology, "headrace_http_body_bytes"))
 
         headers = {"content-type": "application/json"}
         told = await client.post("/events", content=pieces(), headers=headers)
         assert told.status_code == 413
         assert 0 < most <= 10 * 1024 * 1024
-        assert gauge(topology, "http_body_bytes") == 0
+        assert gauge(topology, "headrace_http_body_bytes") == 0
 
 
 async def test_who_waits_for_a_go_ahead_hears_a_refusal_before_sending_the_body() -> None:
@@ -341,7 +343,7 @@ def resident_bytes() -> int:
 
 
 async def all_open(topology: Topology, count: int) -> None:
-    await until(lambda: gauge(topology, "http_connections") == count)
+    await until(lambda: gauge(topology, "headrace_http_connections") == count)
 
 
 async def test_ten_thousand_connections_held_open_are_bounded_and_the_others_hear_so() -> None:
@@ -360,7 +362,7 @@ async def test_ten_thousand_connections_held_open_are_bounded_and_the_others_hea
                 await clients.open(AT_ONCE)  # they find no place
                 assert await clients.refused(AT_ONCE) == AT_ONCE
                 assert answers(topology).get("503") == AT_ONCE
-                assert gauge(topology, "http_connections") == places
+                assert gauge(topology, "headrace_http_connections") == places
             await all_open(topology, 0)
             async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{source.port}") as again:
                 assert (await request(again)).status_code == 202
@@ -371,7 +373,7 @@ async def test_who_is_gone_before_hearing_a_refusal_leaves_nothing_behind() -> N
     broken: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: broken.append(context))
     async with running(source) as (_, _, topology), raw(source):
-        await until(lambda: gauge(topology, "http_connections") == 1)
+        await until(lambda: gauge(topology, "headrace_http_connections") == 1)
         for _ in range(50):
             with socket.create_connection(("127.0.0.1", source.port)) as gone:
                 gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

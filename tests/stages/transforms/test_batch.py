@@ -24,7 +24,7 @@ def batch(**options: object) -> Batch:
 
 
 def triggers(ran: Ran) -> dict[str, float]:
-    return {trigger: count for (trigger,), count in ran.family("batches_flushed_total").samples.items()}
+    return {trigger: count for (trigger,), count in ran.family("headrace_batches_flushed_total").samples.items()}
 
 
 @given(st.lists(st.integers()), st.integers(1, 7), st.integers(1, 20))
@@ -59,7 +59,7 @@ def test_each_key_has_a_batch_of_its_own_and_no_more_are_open_than_said(
         of_key = [event for one in batches if one["key"] == key for event in one["events"]]
         assert of_key == [event for event in events if event % 5 == key]
     assert sum(triggers(ran).values()) == len(batches)
-    assert ran.family("batch_held_events").samples == {(): 0}
+    assert ran.family("headrace_batch_held_events").samples == {(): 0}
 
 
 def test_a_batch_goes_when_its_first_event_has_waited_long_enough() -> None:
