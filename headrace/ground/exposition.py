@@ -1,17 +1,10 @@
 """Shows plain counts to a prometheus_client registry."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from headrace.ground.counts import Family, FamilySpec, Kind, LabelValues
-
-_METRICS: Final[Mapping[Kind, Callable[..., Any]]] = {
-    "counter": CounterMetricFamily,
-    "gauge": GaugeMetricFamily,
-    "histogram": HistogramMetricFamily,
-}
+from headrace.ground.counts import Family, FamilySpec, LabelValues
 
 
 def cumulative(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str, float]]:
@@ -38,10 +31,16 @@ def exported(
     spec: FamilySpec, parts: Iterable[tuple[LabelValues, Family]], owner_labels: tuple[str, ...] = ()
 ) -> Metric:
     """Return one metric of several families with that spec, each with the values of `owner_labels` before its own."""
-    metric = _METRICS[spec.kind](spec.name, spec.help, labels=(*owner_labels, *spec.labels))
+    labels = (*owner_labels, *spec.labels)
+    if spec.kind == "histogram":
+        histogram = HistogramMetricFamily(spec.name, spec.help, labels=labels)
+        for owner, family in parts:
+            for values, tally in family.tallies.items():
+                histogram.add_metric((*owner, *values), cumulative(tally.bounds, tally.counts()), tally.sum)
+        return histogram
+    make = CounterMetricFamily if spec.kind == "counter" else GaugeMetricFamily
+    metric = make(spec.name, spec.help, labels=labels)
     for owner, family in parts:
         for values, amount in family.samples.items():
             metric.add_metric((*owner, *values), amount)
-        for values, tally in family.tallies.items():
-            metric.add_metric((*owner, *values), cumulative(tally.bounds, tally.counts()), tally.sum)
     return metric

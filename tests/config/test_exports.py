@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.config.files import load_files
+from headrace.config.files import load_files, load_text
 from headrace.config.findings import ConfigError
 from tests.config.configs import config_of, findings_of
 from tests.fakes.config_stages import catalogue
@@ -85,11 +85,13 @@ def test_a_metric_that_needs_a_name_of_headraces_own_is_a_finding(metric: str) -
 
 
 def test_a_metric_that_a_custom_stage_declares_under_the_same_name_is_a_finding() -> None:
-    (found,) = findings_of(CUSTOM.format(metric="gauge: height, value: 1"))
+    with pytest.raises(ConfigError) as caught:
+        load_text(CUSTOM.format(metric="gauge: height, value: 1"), environ={}, catalogue=catalogue())
+    (found,) = caught.value.findings
     assert (found.code, found.line) == ("duplicate-metric", 7)
     assert "the stage one exports this metric already, in line 4" in found.message
 
 
 def test_two_custom_stages_of_one_class_may_export_its_metrics() -> None:
-    config = config_of(CUSTOM.format(metric="gauge: width, value: 1"))
+    config = load_text(CUSTOM.format(metric="gauge: width, value: 1"), environ={}, catalogue=catalogue())
     assert [metric.name for metric in config.exports] == ["height", "height", "width"]

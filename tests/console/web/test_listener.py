@@ -119,7 +119,7 @@ async def test_metrics_follow_the_events() -> None:
         answer = await client.get("/metrics")
     labels = 'kind="consumer",pipeline="shop",stage="shelf"'
     assert f"headrace_stage_events_received_total{{{labels}}} 10.0" in answer.text.splitlines()
-    assert 'shelf_events_total{parity="odd"} 5.0' in answer.text.splitlines()
+    assert 'shelf_events_total{parity="odd",pipeline="shop",stage="shelf"} 5.0' in answer.text.splitlines()
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
 
 
