@@ -168,7 +168,7 @@ class MachineRoom(RuleBasedStateMachine):
                 fate -= notes.made + notes.pushed - outlet.sent() - outlet.buffered() - pulled(process)
                 sent = sum(one.delivered for one in self.machine.subscriptions if one.producer is process)
                 assert self.has_been_read or not outlet.dispatcher.takes_back or outlet.sent() == sent
-                assert not self.is_whole or outlet.buffer.size <= self._buffer_bound(name, outlet)
+                assert not self.is_whole or outlet.buffer.size - outlet.buffer.asked <= self._buffer_bound(name, outlet)
             assert fate == 0, (name, fate)
 
     def _fate_of_children(self, process: StageProcess, inlet: Inlet, fate: int) -> int:

@@ -33,7 +33,7 @@ def line_of(subscription: Subscription, inlet: Inlet) -> list[Event]:
 
 def buffered(outlet: Outlet) -> list[Event]:
     """Return what waits in a stage's buffer."""
-    return unwrapped([event for events, _ in outlet.buffer._chunks for event in events][outlet.buffer._offset :])
+    return unwrapped([event for chunk in outlet.buffer._chunks for event in chunk.events][outlet.buffer._offset :])
 
 
 def check_order(before: list[Event], after: list[Event]) -> None:

@@ -1,10 +1,10 @@
-"""Events that no consumer has asked for yet: oldest first, bounded, and what does not fit is handed back.
+"""Events that wait for demand: oldest first, bounded where no consumer has asked for them; what does not fit goes.
 
 Marks wait between them: a message that was put behind all events of its time, and is reached when they have gone.
 """
 
 from collections import deque
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from headrace.pipeline.demand.sizes import Sizes
 
@@ -14,40 +14,65 @@ Keep = Literal["first", "last", "all"]
 """Which end survives when a buffer overflows (GenStage's `buffer_keep`); all of it, where whoever emits has to wait."""
 
 
-class Buffer(Generic[E]):
-    """A bounded line of chunks, each a list of events with the time when it was born at its source.
+class Chunk(NamedTuple, Generic[E]):
+    """A list of events, the time when the first was born at its source, and whether a consumer had asked for them."""
 
-    `limit` is the most events it holds; None is no limit (a producer-consumer's, whose overshoot the gate bounds).
-    `sizes` bounds their bytes, too. Where it keeps all, what is put goes beyond the bounds, and `room` says so.
-    `marks` wait in order; they count as nothing, and no bound drops them.
+    events: list[E]
+    born: float
+    is_asked: bool
+
+
+class Buffer(Generic[E]):
+    """A bounded line of chunks.
+
+    `limit` is the most events it holds that no consumer has asked for; None is no limit (a producer-consumer's, whose
+    overshoot the gate bounds). `sizes` bounds their bytes, too. Where it keeps all, what is put goes beyond the bounds,
+    and `room` says so. `asked` events beside those were asked for by a consumer that has left since, or were sent to
+    it: no bound applies to them. `marks` wait in order; they count as nothing, and no bound drops them.
     """
 
-    __slots__ = ("_chunks", "_gone", "_offset", "keep", "limit", "marks", "size", "sizes")
+    __slots__ = ("_chunks", "_gone", "_offset", "_taken", "asked", "keep", "limit", "marks", "size", "sizes")
 
     def __init__(self, limit: int | None = 10_000, keep: Keep = "last", sizes: Sizes[E] | None = None) -> None:
         self.limit = limit
         self.keep: Keep = keep
         self.sizes = sizes
         self.size = 0
-        self._chunks: deque[tuple[list[E], float]] = deque()
+        self.asked = 0
+        self._chunks: deque[Chunk[E]] = deque()
         self._offset = 0
         self._gone = 0
+        self._taken: list[tuple[int, float, bool]] = []
         self.marks: deque[tuple[int, object]] = deque()
 
-    def put(self, events: list[E], born: float) -> list[E]:
-        """Add `events` behind all others; return those that had to go, from either end as `keep` says."""
+    def put(self, events: list[E], born: float, asked: int = 0) -> list[E]:
+        """Add `events` behind all others, of which a consumer had asked for the first `asked`.
+
+        Return those that had to go, from either end as `keep` says.
+        """
+        if asked > 0:
+            self._add(Chunk(events[:asked], born, is_asked=True))
+            events = events[asked:]
         if events:
-            self._chunks.append((events, born))
-            self.size += len(events)
-            if self.sizes is not None:
-                self.sizes.put(events)
+            self._add(Chunk(events, born, is_asked=False))
         return self._fit()
+
+    def _add(self, chunk: Chunk[E]) -> None:
+        self._chunks.append(chunk)
+        self._count(len(chunk.events), is_asked=chunk.is_asked)
+        if self.sizes is not None and not chunk.is_asked:
+            self.sizes.put(chunk.events)
+
+    def _count(self, count: int, *, is_asked: bool) -> None:
+        self.size += count
+        if is_asked:
+            self.asked += count
 
     def room(self, without_limit: int) -> int:
         """Return how many more events it is to hold; `without_limit` are the most it holds if it has no limit."""
         if self.sizes is not None and self.sizes.is_full:
             return 0
-        return max(0, (without_limit if self.limit is None else self.limit) - self.size)
+        return max(0, (without_limit if self.limit is None else self.limit) - self.size + self.asked)
 
     def resize(self, limit: int | None, keep: Keep) -> list[E]:
         """Hold at most `limit` events from now on; return those that had to go, from either end as `keep` says."""
@@ -67,18 +92,30 @@ class Buffer(Generic[E]):
         return messages
 
     def put_back(self, events: list[E], born: float) -> None:
-        """Add `events` before all others; they were accepted once, so no bound applies."""
-        if self._offset:
-            head, head_born = self._chunks.popleft()
-            self._chunks.appendleft((head[self._offset :], head_born))
-            self._offset = 0
-        if events:
-            self._chunks.appendleft((events, born))
-            self.size += len(events)
-            if self.sizes is not None:
-                self.sizes.put_back(events)
-            self.marks = deque((max(place, self._gone), message) for place, message in self.marks)
-            self._gone -= len(events)
+        """Add `events` before all others; they were sent to a consumer once, so no bound applies."""
+        self._put_back([Chunk(events, born, is_asked=True)])
+
+    def undo_take(self, events: list[E]) -> None:
+        """Put the last `events` of those that `take` returned back, as if they had not been taken."""
+        chunks: list[Chunk[E]] = []
+        end = len(events)
+        for size, born, is_asked in reversed(self._taken):
+            begin = max(0, end - size)
+            chunks.append(Chunk(events[begin:end], born, is_asked))
+            end = begin
+        self._taken = []
+        self._put_back(chunks[::-1])
+
+    def _put_back(self, chunks: list[Chunk[E]]) -> None:
+        self._drop_offset()
+        for chunk in reversed(chunks):
+            if chunk.events:
+                self._chunks.appendleft(chunk)
+                self._count(len(chunk.events), is_asked=chunk.is_asked)
+                if self.sizes is not None and not chunk.is_asked:
+                    self.sizes.put_back(chunk.events)
+                self.marks = deque((max(place, self._gone), message) for place, message in self.marks)
+                self._gone -= len(chunk.events)
 
     def take(self, count: int) -> tuple[list[E], float]:
         """Remove and return at most `count` of the oldest events, and when the first of them was born.
@@ -90,57 +127,95 @@ class Buffer(Generic[E]):
         return self._take(count)
 
     def _take(self, count: int) -> tuple[list[E], float]:
+        self._taken = []
         if not self._chunks or count <= 0:
             return [], 0.0
-        born = self._chunks[0][1]
+        born = self._chunks[0].born
         taken = self._take_from_head(count)
         if self._chunks and len(taken) < count:
             taken = list(taken)
             while self._chunks and len(taken) < count:
                 taken += self._take_from_head(count - len(taken))
-        self.size -= len(taken)
         self._gone += len(taken)
-        if self.sizes is not None:
-            self.sizes.forget_oldest(len(taken))
         return taken, born
 
     def _fit(self) -> list[E]:
-        excess = 0 if self.limit is None else self.size - self.limit
+        excess = 0 if self.limit is None else self.size - self.asked - self.limit
         if self.sizes is not None:
             excess = max(excess, self.sizes.excess(of_oldest=self.keep == "last"))
         if excess <= 0 or self.keep == "all":
             return []
-        return self._take(excess)[0] if self.keep == "last" else self._cut_newest(excess)
+        return self._cut_oldest(excess) if self.keep == "last" else self._cut_newest(excess)
 
     def _take_from_head(self, most: int) -> list[E]:
         """Cut by an offset, so that what stays is not copied for each small piece that goes."""
-        events, _ = self._chunks[0]
-        begin = self._offset
+        chunk = self._chunks[0]
+        events, begin = chunk.events, self._offset
         end = begin + most
         if end < len(events):
             self._offset = end
-            return events[begin:end]
-        self._chunks.popleft()
-        self._offset = 0
-        return events[begin:] if begin else events
+            taken = events[begin:end]
+        else:
+            self._chunks.popleft()
+            self._offset = 0
+            taken = events[begin:] if begin else events
+        self._count(-len(taken), is_asked=chunk.is_asked)
+        if self.sizes is not None and not chunk.is_asked:
+            self.sizes.forget_oldest(len(taken))
+        self._taken.append((len(taken), chunk.born, chunk.is_asked))
+        return taken
+
+    def _drop_offset(self) -> None:
+        if self._offset:
+            head = self._chunks.popleft()
+            self._chunks.appendleft(head._replace(events=head.events[self._offset :]))
+            self._offset = 0
+
+    def _cut_oldest(self, count: int) -> list[E]:
+        """Remove and return the oldest events that no consumer has asked for; what was asked for stays where it is."""
+        cut: list[E] = []
+        kept: list[Chunk[E]] = []
+        place = self._gone
+        while len(cut) < count:
+            if self._chunks[0].is_asked:
+                self._drop_offset()
+                kept.append(self._chunks.popleft())
+                place += len(kept[-1].events)
+            else:
+                piece = self._take_from_head(count - len(cut))
+                self._close_gap(place, len(piece))
+                cut += piece
+        if kept:
+            self._drop_offset()
+            self._chunks.extendleft(reversed(kept))
+        return cut
 
     def _cut_newest(self, count: int) -> list[E]:
+        """Remove and return the newest events that no consumer has asked for; what was asked for stays where it is."""
+        self._drop_offset()
         pieces: deque[list[E]] = deque()
-        left = count
-        while left:
-            events, born = self._chunks.pop()
-            begin = 0 if self._chunks else self._offset
-            end = len(events) - left
-            if end > begin:
-                self._chunks.append((events[:end], born))
-            else:
-                end = begin
-                self._offset = self._offset if self._chunks else 0
-            pieces.appendleft(events[end:])
-            left -= len(events) - end
-        self.size -= count
-        if self.sizes is not None:
-            self.sizes.forget_newest(count)
-        last = self._gone + self.size
-        self.marks = deque((min(place, last), message) for place, message in self.marks)
+        kept: list[Chunk[E]] = []
+        end = self._gone + self.size
+        while count:
+            chunk = self._chunks.pop()
+            if chunk.is_asked:
+                kept.append(chunk)
+                end -= len(chunk.events)
+                continue
+            cut = min(count, len(chunk.events))
+            rest, piece = chunk.events[: len(chunk.events) - cut], chunk.events[len(chunk.events) - cut :]
+            if rest:
+                self._chunks.append(chunk._replace(events=rest))
+            pieces.appendleft(piece)
+            end, count = end - cut, count - cut
+            self._count(-cut, is_asked=False)
+            self._close_gap(end, cut)
+            if self.sizes is not None:
+                self.sizes.forget_newest(cut)
+        self._chunks.extend(reversed(kept))
         return [event for piece in pieces for event in piece]
+
+    def _close_gap(self, place: int, count: int) -> None:
+        """Move the marks up that waited behind `count` events at `place`, which are gone."""
+        if self.marks:
+            self.marks = deque((at - max(0, min(at - place, count)), message) for at, message in self.marks)

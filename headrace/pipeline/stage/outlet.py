@@ -199,8 +199,11 @@ class Outlet:
             self.is_failing = True
             self.dispatcher_failed(error)
 
-    def emit(self, events: list[object], born: float) -> None:
-        """Deliver what has been asked for by now and buffer the rest; what the buffer cannot keep is discarded."""
+    def emit(self, events: list[object], born: float, asked: int = 0) -> None:
+        """Deliver what has been asked for by now and buffer the rest; what the buffer cannot keep is discarded.
+
+        Consumers had asked for the first `asked` of the events, also where some have left since: those are kept.
+        """
         sole = self.sole
         size = len(events)
         if sole is not None and size <= sole.pending and not self.buffer.size:
@@ -215,7 +218,7 @@ class Outlet:
         self._hear()
         if not self.buffer.size:
             events = events[self._dispatch(events, born) :]
-        dropped = self.buffer.put(events, born)
+        dropped = self.buffer.put(events, born, asked - (size - len(events)))
         if dropped:
             self._overflow(dropped)
 
@@ -342,7 +345,7 @@ class Outlet:
             events, born = self.buffer.take(unmet)
             used = self._dispatch(events, born)
             if used < len(events):
-                self.buffer.put_back(events[used:], born)
+                self.buffer.undo_take(events[used:])
                 if not used:
                     return
             self._reach()

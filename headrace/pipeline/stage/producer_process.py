@@ -123,16 +123,20 @@ class ProducerProcess(StageProcess[Producer[object]]):
 
     def emit_nowait(self, events: list[object]) -> None:
         """Deliver what has been asked for, buffer the rest, and count what could not be kept."""
+        owed = self.ledger.owed
         if not self.outlet.is_closed:
             self.ledger.emitted(len(events))
-        self.let_in(events)
+        self._let_in(events, owed)
 
     def let_in(self, events: list[object]) -> None:
         """Do that with events from outside: what the callbacks owe they still do."""
+        self._let_in(events, 0)
+
+    def _let_in(self, events: list[object], asked: int) -> None:
         if self.outlet.is_closed:
             self.outlet.discard(events, "cancelled")
         else:
-            self.outlet.emit(events, self.scheduler.time())
+            self.outlet.emit(events, self.scheduler.time(), asked)
 
     def emit_own(self, events: list[object]) -> None:
         """Emit what the callbacks emit by themselves. Raises `BufferFull` where it is to wait, and takes none then.

@@ -19,11 +19,15 @@ def size_of(event: int) -> int:
 
 
 class BufferMachine(RuleBasedStateMachine):
-    """A buffer beside a plain list that does the same: events are numbers, and marks are texts among them."""
+    """A buffer beside a plain list that does the same: events are numbers, and marks are texts among them.
+
+    `asked` are the events for which a consumer had asked, or which were sent to one: they go beyond the bound.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.model: list[int | str] = []
+        self.asked: set[int] = set()
         self.next = 0
 
     @initialize(limit=LIMITS, keep=KEEPS, most=st.one_of(st.none(), st.integers(1, 40)))
@@ -40,21 +44,25 @@ class BufferMachine(RuleBasedStateMachine):
 
     def _fitted(self) -> list[int]:
         """Drop from the model what goes beyond the bound, and return it: marks stay where they are."""
-        left, gone = self._events(), list[int]()
+        left, gone = self._bounded(), list[int]()
         while self.keep != "all" and self._is_over(left):
             gone.append(left.pop(0 if self.keep == "last" else -1))
         self.model = [event for event in self.model if event not in gone]
         return gone if self.keep == "last" else gone[::-1]
 
+    def _bounded(self) -> list[int]:
+        return [event for event in self._events() if event not in self.asked]
+
     def _is_over(self, events: list[int]) -> bool:
         is_too_large = self.most is not None and len(events) > 1 and sum(map(size_of, events)) > self.most
         return is_too_large or (self.limit is not None and len(events) > self.limit)
 
-    @rule(count=st.integers(0, 9))
-    def put(self, count: int) -> None:
+    @rule(count=st.integers(0, 9), asked=st.integers(-2, 12))
+    def put(self, count: int, asked: int) -> None:
         events = self._new(count)
         self.model += events
-        assert self.buffer.put(list(events), 1.0) == self._fitted()
+        self.asked.update(events[: max(0, asked)])
+        assert self.buffer.put(list(events), 1.0, asked) == self._fitted()
 
     @rule(limit=LIMITS, keep=KEEPS)
     def resize(self, limit: int | None, keep: Keep) -> None:
@@ -64,6 +72,7 @@ class BufferMachine(RuleBasedStateMachine):
     @rule(count=st.integers(0, 5))
     def put_back(self, count: int) -> None:
         events = self._new(count)
+        self.asked.update(events)
         self.buffer.put_back(list(events), 1.0)
         self.model = [*events, *self.model]
 
@@ -80,17 +89,21 @@ class BufferMachine(RuleBasedStateMachine):
             expected.append(self.model.pop(0))
         assert self.buffer.reached() == expected
 
-    @rule(count=st.integers(1, 15))
-    def take(self, count: int) -> None:
+    @rule(count=st.integers(1, 15), data=st.data())
+    def take(self, count: int, data: st.DataObject) -> None:
         before = next((place for place, one in enumerate(self.model) if isinstance(one, str)), len(self.model))
         expected, self.model = self.model[: min(count, before)], self.model[min(count, before) :]
         assert self.buffer.take(count)[0] == expected
+        unused = expected[data.draw(st.integers(0, len(expected))) :]
+        self.buffer.undo_take([event for event in unused if isinstance(event, int)])
+        self.model = [*unused, *self.model]
 
     @invariant()
     def size_is_what_it_holds(self) -> None:
         if hasattr(self, "buffer"):
-            events = self._events()
-            assert self.buffer.size == len(events)
+            events = self._bounded()
+            assert self.buffer.size == len(self._events())
+            assert self.buffer.asked == self.buffer.size - len(events)
             is_full = self.most is not None and sum(map(size_of, events)) >= self.most
             limit = 100 if self.limit is None else self.limit
             assert self.buffer.room(100) == (0 if is_full else max(0, limit - len(events)))

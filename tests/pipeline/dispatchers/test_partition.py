@@ -104,7 +104,7 @@ class PartitionMachine(RuleBasedStateMachine):
                 routed[event % 3].append(event)
         for name, partition in self.dispatcher._partitions.items():
             assert isinstance(name, int)
-            held = [event for chunk, _ in partition.queue._chunks for event in chunk][partition.queue._offset :]
+            held = [event for chunk in partition.queue._chunks for event in chunk.events][partition.queue._offset :]
             assert self.delivered[name] + held == routed[name]
         assert self.dispatcher.queued == sum(map(len, routed.values())) - sum(map(len, self.delivered.values()))
 
@@ -142,7 +142,9 @@ class PartitionMachine(RuleBasedStateMachine):
         held = [
             event
             for partition in self.dispatcher._partitions.values()
-            for event in [event for chunk, _ in partition.queue._chunks for event in chunk][partition.queue._offset :]
+            for event in [event for chunk in partition.queue._chunks for event in chunk.events][
+                partition.queue._offset :
+            ]
             if isinstance(event, int)
         ]
         for name, place in self.marks.items():

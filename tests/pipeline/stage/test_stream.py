@@ -318,3 +318,45 @@ async def test_a_reader_reads_one_partition_of_a_partitioned_stage() -> None:
     async with topology:
         assert [event async for event in handle.stream(partition=1)] == [1, 3, 5]
     assert collect.events == [2, 4, 6]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("readers", "max_demand"), [(20, 10), (2, 300)])
+async def test_events_that_were_asked_for_are_not_lost_where_their_readers_leave(readers: int, max_demand: int) -> None:
+    async def ticks() -> AsyncGenerator[int, None]:
+        for number in range(400):
+            yield number
+            if number % 10 == 0:
+                await asyncio.sleep(0)
+
+    topology = Topology()
+    settings = StageSettings(buffer_size=20)
+    handle = topology.add("ticks", Producer.from_stream(ticks()), settings=settings)
+    await topology.start()
+    streams = [handle.stream(max_demand) for _ in range(readers)]
+    seen = [await anext(reader) for reader in streams]
+    for reader in streams[1:]:
+        await reader.aclose()
+    await settled(topology)
+    async for event in streams[0]:
+        seen.append(event)  # noqa: PERF401 - what was read first is there already
+    assert sorted(seen) == list(range(400))
+    assert (await topology.join()).is_fine
+
+
+@pytest.mark.asyncio
+async def test_events_that_no_consumer_asked_for_still_overflow_beside_those_that_were_put_back() -> None:
+    topology, silent = Topology(), Silent()
+    handle = topology.add("silent", lambda: silent, settings=StageSettings(buffer_size=5))
+    await topology.start()
+    reader = handle.stream(10)
+    reading = asyncio.ensure_future(anext(reader))
+    await settled(topology)
+    silent.emit_nowait(list(range(10)))
+    assert await reading == 0
+    await reader.aclose()
+    silent.emit_nowait(list(range(10, 20)))
+    assert topology.snapshot().stages[0].discarded["overflow"] == 5
+    silent.complete()
+    assert [event async for event in handle.stream()] == [*range(1, 10), *range(15, 20)]
+    await topology.join()
