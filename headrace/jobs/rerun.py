@@ -1,10 +1,12 @@
-"""Runs jobs once more by hand, and the steps of workflows in their order: what came after one waits for it again."""
+"""Runs jobs once more by hand, in the order of their workflows, batches and chains."""
 
-from dataclasses import replace
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
+from headrace.jobs.batch_rules import CALLBACK_META
 from headrace.jobs.groups import Group, groups_of
-from headrace.jobs.job import STATES, Job, State
+from headrace.jobs.job import INCOMPLETE, STATES, Job, State
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.settling import MEMBER_LIMIT, Settles, settle_all
 from headrace.jobs.stores.store import PIECE
@@ -13,7 +15,11 @@ from headrace.jobs.workflow_rules import held_again
 _RERUN: Final[frozenset[State]] = frozenset(STATES) - {"available", "executing"}
 """The states of what a retry changes at all."""
 
+_ENDED: Final[frozenset[State]] = frozenset(STATES) - INCOMPLETE
+
 _CANCELLED: Final[frozenset[State]] = frozenset({"cancelled"})
+
+_SUSPENDED: Final[frozenset[State]] = frozenset({"suspended"})
 
 
 class Reruns(Settles, Protocol):
@@ -26,26 +32,54 @@ class Reruns(Settles, Protocol):
         """Hold back what does not execute."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """The jobs that are run once more, by how."""
+
+    plain: set[int] = field(default_factory=set)
+    steps: dict[Group, set[int]] = field(default_factory=lambda: defaultdict(set))
+    in_turn: dict[Group, set[int]] = field(default_factory=lambda: defaultdict(set))
+    """Ended members of chains and ended callbacks of batches: each waits for its turn once more."""
+
+    def add(self, job: Job) -> None:
+        """Add a job, unless it is suspended in a group: the jobs before it have not ended."""
+        groups = groups_of(job.meta) if job.meta else []
+        workflow = next((group for group in groups if group.key == "workflow_id"), None)
+        turn = next((group for group in groups if _has_turns(group, job)), None)
+        if groups and job.state == "suspended":
+            return
+        if workflow is not None:
+            self.steps[workflow].add(job.id)
+        elif turn is not None and job.state in _ENDED:
+            self.in_turn[turn].add(job.id)
+        else:
+            self.plain.add(job.id)
+
+
 async def rerun(store: Reruns, which: JobFilter) -> list[int]:
     """Make available what neither is so nor executes, with one more attempt if it has none left; return its ids.
 
-    Of the steps of a workflow those begin that come after none of the others. These are held back until it is their
-    turn, and so are steps that were called off after one of them; their ids are returned, too. It is done in pieces,
-    as all changes of many are.
+    Suspended jobs of workflows, chains and batches are left alone. Of the steps of a workflow those begin that come
+    after none of the others; these are held back until it is their turn, and so are steps that were called off after
+    one of them; their ids are returned, too. Ended members of a chain wait for their turn in it, ended callbacks for
+    the end of their batch. It is done in pieces, as all changes of many are.
     """
     states = _RERUN if which.states is None else _RERUN & which.states
     changed: list[int] = []
-    steps: dict[Group, set[int]] = {}
+    selection = _Selection()
     before_id = which.before_id
     while jobs := await store.find(replace(which, states=states, before_id=before_id), PIECE):
         before_id = jobs[-1].id
-        plain = set[int]()
+        selection.plain.clear()
         for job in jobs:
-            group = _workflow_of(job)
-            (plain if group is None else steps.setdefault(group, set())).add(job.id)
-        changed += await store.retry(JobFilter(ids=frozenset(plain), states=states)) if plain else []
-    for group, ids in steps.items():
-        changed += await _rerun_steps(store, group, frozenset(ids), states)
+            selection.add(job)
+        plain = frozenset(selection.plain)
+        changed += await store.retry(JobFilter(ids=plain, states=states)) if plain else []
+    for group, ids in selection.steps.items():
+        changed += await _rerun_steps(store, group, frozenset(ids), states - _SUSPENDED)
+    for ids in selection.in_turn.values():
+        changed += await store.suspend(JobFilter(ids=frozenset(ids), states=states & _ENDED))
+    await settle_all(store, selection.in_turn)
     return sorted(changed)
 
 
@@ -60,5 +94,8 @@ async def _rerun_steps(store: Reruns, group: Group, ids: frozenset[int], states:
     return changed
 
 
-def _workflow_of(job: Job) -> Group | None:
-    return next((group for group in groups_of(job.meta) if group.key == "workflow_id"), None) if job.meta else None
+def _has_turns(group: Group, job: Job) -> bool:
+    """Return whether the members of a group, such as the job, wait for each other."""
+    if group.key == "batch_id":
+        return all(job.meta.get(key) == value for key, value in CALLBACK_META.items())
+    return group.key == "chain_id"

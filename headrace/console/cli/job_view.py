@@ -13,6 +13,7 @@ from headrace.jobs.job import Job
 
 _WIDTH = 140  # columns where no terminal says how many it has
 _ARGS_LENGTH = 60  # characters of args in a line of a list
+_ERROR_LENGTH = 60  # characters of the last error in a line of a list
 
 
 def show(*parts: RenderableType) -> None:
@@ -37,10 +38,29 @@ def table_of(headings: Sequence[str], rows: Sequence[Sequence[object]], right: S
 def job_table(jobs: Sequence[Job]) -> Table:
     """Return a line for each job."""
     rows = [
-        (job.id, job.state, job.queue, job.worker, _short(job.args), f"{job.attempt}/{job.max_attempts}", _when(job))
+        (
+            job.id,
+            job.state,
+            job.queue,
+            job.worker,
+            _short(json.dumps(job.args, ensure_ascii=False), _ARGS_LENGTH),
+            f"{job.attempt}/{job.max_attempts}",
+            _when(job),
+            _short(last_error(job), _ERROR_LENGTH),
+        )
         for job in jobs
     ]
-    return table_of(("job", "state", "queue", "worker", "args", "attempt", "since or at"), rows, ("job", "attempt"))
+    headings = ("job", "state", "queue", "worker", "args", "attempt", "since or at", "last error")
+    return table_of(headings, rows, ("job", "attempt"))
+
+
+def last_error(job: Job) -> str:
+    """Return the line of a job's last error that names what was raised: the first, or the first below the traceback."""
+    lines = job.errors[-1].error.splitlines() if job.errors else []
+    if lines and lines[0].startswith("Traceback "):
+        frames = [index for index, line in enumerate(lines) if line.startswith("  ")]
+        lines = lines[frames[-1] + 1 :] if frames else lines
+    return lines[0] if lines else ""
 
 
 def job_lines(job: Job) -> Table:
@@ -84,9 +104,8 @@ def _when(job: Job) -> str:
     return "" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
 
 
-def _short(args: object) -> str:
-    text = json.dumps(args, ensure_ascii=False)
-    return text if len(text) <= _ARGS_LENGTH else f"{text[: _ARGS_LENGTH - 1]}…"
+def _short(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def _text(value: object) -> str:

@@ -11,7 +11,7 @@ from headrace.console.cli.job_view import job_lines, job_table, job_values, show
 from headrace.console.cli.output import print_json
 from headrace.ground.units import UnitError, parse_duration
 from headrace.jobs.errors import NoJob
-from headrace.jobs.job import NewJob, after
+from headrace.jobs.job import STATES, NewJob, State, after
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.queue_rules import NAME, is_name
@@ -28,10 +28,12 @@ class Verb:
     word: str
     past: str
     change: Change
+    left_out: frozenset[State] = frozenset()
+    """States that a filter means only where `--state` names them."""
 
 
 VERBS = {
-    "retry": Verb("retry", "retried", rerun),
+    "retry": Verb("retry", "retried", rerun, frozenset({"completed"})),
     "cancel": Verb("cancel", "cancelled", lambda store, which: store.cancel(which)),
     "delete": Verb("delete", "deleted", lambda store, which: store.delete(which)),
     "run-now": Verb("run now", "made available", lambda store, which: store.run_now(which)),
@@ -96,6 +98,8 @@ async def change_jobs(target: Target, verb: Verb, selection: Selection, *, is_ye
             f"say which jobs to {verb.word}: by their numbers, or by --state, --queue, --worker, --tag or args.x=7",
         )
     which = selection.filter(numbers)
+    if verb.left_out and not numbers and which.states is None:
+        which = replace(which, states=frozenset(STATES) - verb.left_out)
     async with target.opened(must_have_jobs=True) as jobs:
         if not numbers:
             count = await jobs.store.count(which)

@@ -125,7 +125,7 @@ def _change(name: str, text: str) -> None:
     app.command(name, help=f"{text}: headrace jobs {name} FILE NUMBER..., or by a filter.")(command)
 
 
-_change("retry", "Make jobs available that have ended or wait to be tried again")
+_change("retry", "Run jobs again that failed, were cancelled or wait; completed ones with --state completed")
 _change("cancel", "Call off jobs that have not ended, running ones too")
 _change("delete", "Delete jobs that do not run")
 _change("run-now", "Make jobs available that wait for their time")

@@ -20,6 +20,7 @@ from headrace.jobs.jobs import Jobs
 from headrace.jobs.workflow import Workflow
 from tests.console.cli.command import HEADRACE
 from tests.console.cli.job_files import write_files
+from tests.fakes.elixir_rows import raw
 
 
 @pytest.fixture
@@ -116,6 +117,21 @@ def test_a_retried_step_of_a_workflow_has_those_after_it_wait_again(folder: Path
     assert told("retry", "work.yaml", str(first))["changed"] == [first, second]
     assert ids("--state", "suspended") == [second]
     assert first in ids("--state", "available")
+
+
+def test_a_retry_by_a_filter_leaves_out_what_has_completed_unless_it_is_named(folder: Path) -> None:
+    raw(folder / "work.db", "update oban_jobs set state = 'completed' where id = 1")
+    raw(folder / "work.db", "update oban_jobs set state = 'discarded' where id = 2")
+    assert told("retry", "work.yaml", "--worker", "double", "--yes")["changed"] == [2]
+    assert told("retry", "work.yaml", "--worker", "double", "--state", "completed", "--yes")["changed"] == [1]
+
+
+def test_a_list_of_jobs_shows_the_last_error_of_each(folder: Path) -> None:
+    traced = "Traceback (most recent call last):\n  File x\n    raise\nValueError: no address\nand more"
+    errors = json.dumps([{"attempt": 1, "at": "2026-11-24T12:00:00Z", "error": traced}])
+    raw(folder / "work.db", f"update oban_jobs set errors = '{errors}' where id = 2")  # noqa: S608 - our own
+    (line,) = [line for line in called("list", "work.yaml").stdout.splitlines() if line.split()[:1] == ["2"]]
+    assert line.rstrip().endswith("ValueError: no address")
 
 
 @pytest.mark.usefixtures("folder")

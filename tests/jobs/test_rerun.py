@@ -1,0 +1,97 @@
+"""A retry by a filter keeps the order of chains, batches and workflows."""
+
+import pytest
+
+from headrace.jobs.batch import Batch
+from headrace.jobs.chain import chained
+from headrace.jobs.groups import groups_of
+from headrace.jobs.job import Failed, NewJob
+from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.rerun import rerun
+from headrace.jobs.settling import settle_all
+from headrace.jobs.stores.store import Claimant
+from headrace.jobs.workflow import Workflow
+from tests.fakes.job_groups import CALLED_OFF, GIVEN_UP, StoreService
+
+pytestmark = pytest.mark.asyncio
+
+DEFAULT = JobFilter(queues=frozenset({"default"}))
+
+
+async def chain(service: StoreService, count: int) -> None:
+    jobs = [chained(NewJob("link", {"n": f"link {number}"})) for number in range(count)]
+    await service.insert(jobs)
+    await settle_all(service.store, groups_of(jobs[0].meta))
+
+
+async def test_jobs_of_a_chain_do_not_run_at_once_after_a_retry(service: StoreService) -> None:
+    await chain(service, 3)
+    assert await service.claim() == ["link 0"]
+    assert await rerun(service.store, DEFAULT) == []
+    assert await service.claim() == []
+
+
+async def test_ended_jobs_of_a_chain_run_again_one_after_the_other(service: StoreService) -> None:
+    await chain(service, 4)
+    for number in range(3):
+        await service.claim()
+        await service.end(f"link {number}", GIVEN_UP)
+    assert await service.claim() == ["link 3"]
+    assert await rerun(service.store, JobFilter(states=frozenset({"discarded"}))) == [1, 2, 3]
+    assert await service.claim() == []
+    for before, after in (("link 3", ["link 0"]), ("link 0", ["link 1"]), ("link 1", ["link 2"]), ("link 2", [])):
+        await service.end(before)
+        assert await service.claim() == after
+
+
+async def test_a_job_of_a_chain_that_waits_for_its_next_attempt_runs_now_and_alone(service: StoreService) -> None:
+    await chain(service, 2)
+    await service.claim()
+    await service.end("link 0", Failed("no luck", 60))
+    assert await rerun(service.store, DEFAULT) == [1]
+    assert await service.claim() == ["link 0"]
+
+
+async def test_a_callback_does_not_run_before_its_batch_has_ended_after_a_retry(service: StoreService) -> None:
+    batch = Batch("b", on_ended=NewJob("ended"))
+    batch.add(NewJob("member", {"n": "m0"}), NewJob("member", {"n": "m1"}))
+    await batch.start(service)
+    await service.claim()
+    assert await rerun(service.store, DEFAULT) == []
+    assert await service.claim() == []
+    await service.end("m0")
+    await service.end("m1", GIVEN_UP)
+    assert await service.claim() == ["ended"]
+    await service.end("ended", CALLED_OFF)
+    failed = JobFilter(states=frozenset({"discarded", "cancelled"}))
+    assert len(await rerun(service.store, failed)) == 2
+    assert await service.claim() == ["m1"]
+    await service.end("m1")
+    assert await service.claim() == ["ended"]
+
+
+async def test_a_callback_that_failed_runs_again_where_its_batch_has_ended(service: StoreService) -> None:
+    batch = Batch("b", on_completed=NewJob("completed"))
+    batch.add(NewJob("member", {"n": "m0"}))
+    await batch.start(service)
+    await service.claim()
+    await service.end("m0")
+    await service.claim()
+    await service.end("completed", GIVEN_UP)
+    assert len(await rerun(service.store, JobFilter(states=frozenset({"discarded"})))) == 1
+    assert await service.claim() == ["completed"]
+
+
+async def test_a_step_does_not_run_before_those_before_it_have_ended_after_a_retry(service: StoreService) -> None:
+    flow = Workflow("w")
+    flow.add(NewJob("second"), "second", after=[flow.add(NewJob("first", queue="other"), "first")])
+    await flow.start(service)
+    assert await service.store.claim(Claimant("there", "other", "other"), 1)
+    assert await rerun(service.store, DEFAULT) == []
+    assert await service.claim() == []
+
+
+async def test_a_job_that_a_hand_suspended_alone_is_retried(service: StoreService) -> None:
+    await service.insert([NewJob("alone", {"n": "alone"}, state="suspended")])
+    assert await rerun(service.store, DEFAULT) == [1]
+    assert await service.claim() == ["alone"]
