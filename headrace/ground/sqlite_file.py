@@ -108,13 +108,16 @@ class SqliteFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._log = path.with_name(f"{path.name}-wal")
         self._inode = 0
+        self._log_inode = 0
 
     def connect(self, *pragmas: str) -> sqlite3.Connection:
         """Open the file, in WAL mode, with what else is set for the connection."""
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             why = f"this Python has SQLite {sqlite3.sqlite_version}"
             raise SqliteError(self.path, why, "run a Python that has 3.35 or newer")
+        self._log_inode = 0
         if self._inode:  # it is opened again after a fork: it has to be the same file still
             self.check()
         connection = sqlite3.connect(
@@ -130,13 +133,30 @@ class SqliteFile:
         return connection
 
     def check(self) -> None:
-        """Raise SqliteError when the file is not the one that was opened: what is written then is on no disk."""
-        try:
-            is_there = self.path.stat().st_ino == self._inode
-        except FileNotFoundError:
-            is_there = False
-        if not is_there:
+        """Raise SqliteError when the file, or its log, is not the one that was opened: what is written is on no disk."""
+        if _inode(self.path) != self._inode:
             raise SqliteError(self.path, "it was deleted or replaced while it was open", "restore it, then start again")
+        if self._log_inode and _inode(self._log) != self._log_inode:
+            raise SqliteError(self.path, f"{self._log.name} was deleted or replaced while it was open", _LOG_ADVICE)
+
+    def remember_log(self) -> None:
+        """Remember which file is SQLite's log; call it once a transaction has begun, since then the log is open."""
+        if not self._log_inode:
+            self._log_inode = _inode(self._log)
+
+
+_LOG_ADVICE: Final = (
+    "nothing more is written; stop each process that has it open with SIGTERM, not with SIGKILL: "
+    "at its end SQLite still moves into the file what the log held"
+)
+
+
+def _inode(path: Path) -> int:
+    """Return the number of a file, or 0 where there is none."""
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return 0
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -56,6 +56,7 @@ class SqliteReader:
             self._file.check()
             connection = self._connection
             order.result = patiently(self.path, lambda: _read(connection, order), lambda: self._orders.is_closed)
+            self._file.remember_log()
         except BaseException as error:  # noqa: BLE001 - whoever ordered the work is told
             order.error = translated(self.path, error)
 

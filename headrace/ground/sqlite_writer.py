@@ -165,6 +165,7 @@ class SqliteWriter:
         if self._lacks_room:
             self._make_room(self._connection)
         self._begin(self._connection)
+        self._file.remember_log()
         return self._connection
 
     def _commit(self, connection: sqlite3.Connection, orders: "Sequence[Order[object]]") -> None:

@@ -206,7 +206,11 @@ async def test_after_a_full_disk_the_room_of_the_log_is_used_again(writer: Sqlit
     assert _numbers(path) == [*range(20), 21]
 
 
-@pytest.mark.parametrize("lose", [_take_away, _replace], ids=["deleted", "replaced"])
+def _delete_log(path: Path) -> None:
+    path.with_name(f"{path.name}-wal").unlink()
+
+
+@pytest.mark.parametrize("lose", [_take_away, _replace, _delete_log], ids=["deleted", "replaced", "log deleted"])
 @pytest.mark.asyncio
 async def test_a_file_that_is_gone_is_said_rather_than_written_to(
     writer: SqliteWriter, path: Path, lose: Callable[[Path], None]
@@ -214,6 +218,18 @@ async def test_a_file_that_is_gone_is_said_rather_than_written_to(
     lose(path)
     with pytest.raises(SqliteError, match="deleted or replaced"):
         await _adding(writer, 1)
+
+
+@pytest.mark.asyncio
+async def test_what_was_committed_before_the_log_was_deleted_is_in_the_file_at_the_end(
+    writer: SqliteWriter, path: Path
+) -> None:
+    await _adding(writer, 1)
+    _delete_log(path)
+    with pytest.raises(SqliteError, match="with SIGTERM, not with SIGKILL"):
+        await _adding(writer, 2)
+    await writer.aclose()
+    assert _numbers(path) == [1]
 
 
 @pytest.fixture
