@@ -133,7 +133,7 @@ class SqliteFile:
         return connection
 
     def check(self) -> None:
-        """Raise SqliteError when the file, or its log, is not the one that was opened: what is written is on no disk."""
+        """Raise SqliteError when the file or its log is not the one that was opened: it writes to no disk then."""
         if _inode(self.path) != self._inode:
             raise SqliteError(self.path, "it was deleted or replaced while it was open", "restore it, then start again")
         if self._log_inode and _inode(self._log) != self._log_inode:

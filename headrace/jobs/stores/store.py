@@ -112,6 +112,9 @@ class JobStore(Protocol):
     async def mark(self, mark: str, at: datetime) -> None:
         """Let a mark stand at `at`, unless it stands there or later already: where an entry of the crontab begins."""
 
+    async def set_mark_back(self, mark: str, seen: datetime, at: datetime) -> bool:
+        """Let a mark stand at `at` that stands at `seen`; return whether it did: the clock was set back."""
+
     async def marks(self) -> Mapping[str, datetime]:
         """Return at what time each mark of the crontab stands."""
 

@@ -27,7 +27,11 @@ BOOT: Final = timedelta(seconds=LEASE_SECONDS + 2 * RENEW_SECONDS)
 _FIRST_SEEN: Final = "first seen: "
 """With what the mark of an entry begins that says where its own began: while both are the same, it never ran."""
 
-_FAR_OFF: Final = timedelta(days=1)
+CORRECTION: Final = timedelta(hours=3)
+"""A clock that is set back by so much was wrong before: all entries go on by the new time (as in Debian's cron)."""
+
+OFTEN: Final = timedelta(hours=1)
+"""What is due more often than that goes on by the new time at once, however little the clock was set back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,9 @@ class EnqueuesOnce(Protocol):
     async def mark(self, mark: str, at: datetime) -> None:
         """Let a mark stand at `at`, unless it stands there or later already."""
 
+    async def set_mark_back(self, mark: str, seen: datetime, at: datetime) -> bool:
+        """Let a mark stand at `at` that stands at `seen`; return whether it did."""
+
     async def marks(self) -> Mapping[str, datetime]:
         """Return at what time each mark stands."""
 
@@ -101,8 +108,11 @@ class _Watched:
 class Crontab:
     """Enqueues the jobs of entries when they are due: a chore of the upkeep.
 
-    What was enqueued is marked in the same transaction, so no time is enqueued twice, neither by two processes nor when
-    the clock is set back. An entry that is seen for the first time begins there: it has missed nothing yet.
+    What was enqueued is marked in the same transaction, so that two processes enqueue no time twice. An entry that is
+    seen for the first time begins there: it has missed nothing yet.
+
+    A clock that is set back is logged. By less than 3 hours, entries that are due each hour or less often enqueue no
+    time again; all others go on by the new time, for an entry that stood still until the old one would be missed more.
     """
 
     name = "crontab"
@@ -118,7 +128,7 @@ class Crontab:
         self._store = store
         self._now = now
         self._new_job = new_job
-        self._started_at = now()
+        self._started_at = self._latest = now()
         self._watched: dict[str, _Watched] = {}
         for entry in entries:
             if entry.name in self._watched:
@@ -131,6 +141,10 @@ class Crontab:
         An entry that fails keeps no other from its turn; the first failure is raised at the end.
         """
         now = self._now()
+        if self._latest - now > LATE:  # it was set back: what was known of next times no longer holds
+            for one in self._watched.values():
+                one.done_until = one.next_at = None
+        self._latest = now
         failure: HeadraceError | None = None
         if due := [one for one in self._watched.values() if _is_due(one, now)]:
             marks = await self._store.marks()
@@ -167,11 +181,24 @@ class Crontab:
             await self._store.mark(_FIRST_SEEN + one.entry.name, now)  # first, so that the other is never alone
             await self._store.mark(one.entry.name, now)
         else:
-            _say_if_far_off(one, mark, now)
+            if mark is not None and mark - now > LATE:
+                mark = await self._set_back(one, mark, now)
             for time in _missed(one, max(filter(None, (mark, one.done_until))), now):
                 await self._store.insert_once(one.entry.name, time, self._job(one.entry, time))
         one.done_until = max(filter(None, (mark, one.done_until, now)))
         one.next_at = one.cron.next_after(one.done_until)
+
+    async def _set_back(self, one: _Watched, mark: datetime, now: datetime) -> datetime:
+        """Log that the clock was set back; return where the mark of the entry stands from now on."""
+        goes_on = mark - now >= CORRECTION or _is_often(one.cron, now)
+        if not one.is_said or goes_on:
+            one.is_said = True
+            does = "goes on by the new time" if goes_on else "enqueues nothing until then"
+            text = "the clock was set back: the entry %r of the crontab was last enqueued at %s, and %s"
+            LOG.warning(text, one.entry.name, mark.isoformat(), does)
+        if goes_on and await self._store.set_mark_back(one.entry.name, mark, now):
+            return now
+        return mark
 
     def _job(self, entry: CronEntry, at: datetime) -> NewJob:
         """Return the job of one time; beside Oban's keys its meta says which time that is."""
@@ -208,11 +235,8 @@ def _missed(one: _Watched, after: datetime, now: datetime) -> list[datetime]:
     return one.cron.latest_between(after, now, one.entry.catch_up_limit if one.entry.catch_up == "all" else 1)
 
 
-def _say_if_far_off(one: _Watched, mark: datetime | None, now: datetime) -> None:
-    if mark is not None and mark - now > _FAR_OFF and not one.is_said:
-        one.is_said = True
-        LOG.warning(
-            "the entry %r of the crontab was last enqueued at %s, and waits until then: the clock was set back",
-            one.entry.name,
-            mark.isoformat(),
-        )
+def _is_often(cron: Cron, now: datetime) -> bool:
+    """Return whether it is due more often than each hour, as seen from `now`."""
+    first = cron.next_after(now)
+    second = first and cron.next_after(first)
+    return first is not None and second is not None and second - first < OFTEN

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,8 @@ from tests.fakes.job_clock import MovedClock
 from tests.fakes.upkeep import StoreDown
 
 HOUR = 3600
+BEFORE_CORRECTION = timedelta(minutes=179)
+"""By so much a clock may be set back without a time that is enqueued twice."""
 
 
 def hourly(catch_up: CatchUp = "none", limit: int = 100) -> CronEntry:
@@ -174,17 +176,43 @@ async def test_the_autumn_night_enqueues_what_runs_at_a_set_time_once(store: Job
 
 
 @pytest.mark.asyncio
-async def test_a_mark_far_in_the_future_is_said_once(
+async def test_a_clock_that_was_hours_ahead_does_not_stop_an_entry_until_then(
     store: JobStore, clock: MovedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     await store.mark("hourly", clock.time.replace(year=2030))
     crontab = Crontab(store, [hourly()], clock)
     await run_every_minute(clock, [crontab], 100)
+    assert await enqueued(store) == ["24 13:00"]
+    (said,) = [record.message for record in caplog.records]
+    assert "'hourly' of the crontab was last enqueued at 2030-11-24T12:00:00+00:00, and goes on" in said
+
+
+@pytest.mark.asyncio
+async def test_an_entry_that_waits_for_a_clock_set_back_is_named_once(
+    store: JobStore, clock: MovedClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    await store.mark("hourly", clock.time + timedelta(hours=2))
+    await run_every_minute(clock, [Crontab(store, [hourly()], clock)], 100)
     assert await enqueued(store) == []
     (said,) = [record.message for record in caplog.records]
-    assert said.startswith(
-        "the entry 'hourly' of the crontab was last enqueued at 2030-11-24T12:00:00+00:00, and waits"
-    )
+    assert said.endswith("enqueues nothing until then")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("is_restarted", [False, True])
+async def test_an_entry_of_each_minute_goes_on_when_the_clock_is_set_back(
+    store: JobStore, clock: MovedClock, caplog: pytest.LogCaptureFixture, *, is_restarted: bool
+) -> None:
+    crontabs = [Crontab(store, [CronEntry("* * * * *", "build")], clock)]
+    await run_every_minute(clock, crontabs, 2)
+    clock.move(HOUR)
+    await run_every_minute(clock, crontabs, 1)
+    clock.move(-HOUR)
+    if is_restarted:
+        crontabs = [Crontab(store, [CronEntry("* * * * *", "build")], clock)]
+    await run_every_minute(clock, crontabs, 4)
+    assert await enqueued(store) == ["24 12:01", "24 13:02", "24 12:04", "24 12:05", "24 12:06"]
+    assert "goes on by the new time" in caplog.text
 
 
 @pytest.mark.asyncio
@@ -287,6 +315,7 @@ async def test_no_time_is_ever_enqueued_twice_nor_before_it_comes(
     for which, minutes, is_new in steps:
         clock.move(60 * minutes)
         latest = max(latest, clock.time)
+        clock.time = max(clock.time, latest - BEFORE_CORRECTION)
         if is_new:
             crontabs[which] = Crontab(store, [hourly(catch_up, 3)], clock)
         await crontabs[which].run()

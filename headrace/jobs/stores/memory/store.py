@@ -85,6 +85,13 @@ class MemoryStore:
         """Let a mark stand at `at`, unless it stands there or later already: where an entry of the crontab begins."""
         self._marks[mark] = max(at, self._marks.get(mark, at))
 
+    async def set_mark_back(self, mark: str, seen: datetime, at: datetime) -> bool:
+        """Let a mark stand at `at` that stands at `seen`; return whether it did."""
+        stands = self._marks.get(mark) == seen
+        if stands:
+            self._marks[mark] = at
+        return stands
+
     async def marks(self) -> Mapping[str, datetime]:
         """Return at what time each mark of the crontab stands."""
         return dict(self._marks)

@@ -113,6 +113,11 @@ class SqliteStore:
         """Let a mark stand at `at`, unless it stands there or later already: where an entry of the crontab begins."""
         await self._note(lambda connection: connection.execute(query("mark"), (mark, to_text(at))))
 
+    async def set_mark_back(self, mark: str, seen: datetime, at: datetime) -> bool:
+        """Let a mark stand at `at` that stands at `seen`; return whether it did."""
+        values = (to_text(at), mark, to_text(seen))
+        return await self._note(lambda connection: connection.execute(query("set_mark_back"), values).rowcount > 0)
+
     async def marks(self) -> Mapping[str, datetime]:
         """Return at what time each mark of the crontab stands."""
         rows = await self._rows("marks")

@@ -1,0 +1,1 @@
+update headrace_crons set enqueued_at = ? where name = ? and enqueued_at = ?
