@@ -5,8 +5,9 @@ from datetime import datetime
 from headrace.config.jobs_build import crontab
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.job_target import Target, UsageError
-from headrace.console.cli.job_view import show, table_of
+from headrace.console.cli.job_view import table_of
 from headrace.console.cli.output import print_json
+from headrace.console.cli.terminal import show
 
 
 async def list_cron(target: Target, *, as_json: bool) -> ExitCode:

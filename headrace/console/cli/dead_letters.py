@@ -9,11 +9,23 @@ if TYPE_CHECKING:
 
 Words = Annotated[
     list[str] | None,
-    typer.Argument(help="The config file (not with --store), then numbers of letters.", metavar="[FILE] ..."),
+    typer.Argument(help="The config file (not with --store).", metavar="[FILE]"),
+]
+Shown = Annotated[
+    list[str] | None,
+    typer.Argument(help="The config file (not with --store), then numbers of letters.", metavar="[FILE] NUMBER..."),
+]
+Changed = Annotated[
+    list[str] | None,
+    typer.Argument(help="The config file (not with --store), then numbers of letters.", metavar="[FILE] [NUMBER]..."),
 ]
 Store = Annotated[str | None, typer.Option(help="The store's URL, instead of a config file.", metavar="URL")]
-Stages = Annotated[list[str] | None, typer.Option("--stage", help="Only letters of this stage; may be given again.")]
-Errors = Annotated[list[str] | None, typer.Option("--error", help="Only errors of this class, as in ValueError.")]
+Stages = Annotated[
+    list[str] | None, typer.Option("--stage", help="Only letters of this stage; may be given again.", metavar="STAGE")
+]
+Errors = Annotated[
+    list[str] | None, typer.Option("--error", help="Only errors of this class, as in ValueError.", metavar="CLASS")
+]
 Older = Annotated[str | None, typer.Option(help="Only what failed longer ago than that, as in 1h.", metavar="TIME")]
 All = Annotated[bool, typer.Option("--all", help="All letters.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, however many they are.")]
@@ -31,8 +43,10 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
     error: Errors = None,
     older: Older = None,
     marked: Annotated[bool, typer.Option("--marked", help="Only letters that wait to be replayed.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
-    before: Annotated[int | None, typer.Option(help="Only letters before this number: the next page.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.", metavar="COUNT")] = 50,
+    before: Annotated[
+        int | None, typer.Option(help="Only letters before this number: the next page.", metavar="NUMBER")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List letters, the newest first: headrace dead-letters list FILE."""
@@ -51,7 +65,7 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
 
 
 @app.command()
-def show(words: Words = None, *, store: Store = None, as_json: AsJson = False) -> None:
+def show(words: Shown = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """Show all there is about letters, the traceback too: headrace dead-letters show FILE NUMBER..."""
     from headrace.console.cli.job_target import run_command
     from headrace.console.cli.letter_target import LetterTarget
@@ -64,7 +78,7 @@ def show(words: Words = None, *, store: Store = None, as_json: AsJson = False) -
 
 @app.command()
 def replay(  # noqa: PLR0913 - to typer each option is a parameter
-    words: Words = None,
+    words: Changed = None,
     *,
     store: Store = None,
     stage: Stages = None,
@@ -101,7 +115,7 @@ def replay(  # noqa: PLR0913 - to typer each option is a parameter
 
 @app.command()
 def drop(  # noqa: PLR0913 - to typer each option is a parameter
-    words: Words = None,
+    words: Changed = None,
     *,
     store: Store = None,
     stage: Stages = None,

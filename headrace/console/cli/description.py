@@ -1,6 +1,5 @@
 """What checked config files describe, in short: stages, edges, metrics, and where a run would listen."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from headrace.config.findings import ConfigError
 from headrace.config.guarantees import guarantees
 from headrace.config.model import SubscriptionKeys
 from headrace.console.cli.exit_code import ExitCode
+from headrace.console.cli.findings_output import print_findings
 from headrace.console.cli.output import print_json
 from headrace.ground.units import Rate, format_duration
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _DEFAULT_DEMAND = SubscriptionKeys(stage="").max_demand
 
 
-def check_files(files: Sequence[str], *, imports: bool, as_json: bool) -> ExitCode:
+def check_files(files: Sequence[str], *, imports: bool, as_json: bool, is_quiet: bool = False) -> ExitCode:
     """Check files and print what they describe, or everything that is wrong; return the exit code."""
     try:
         configs = load_files(files, imports=imports, runs_alone=True)
@@ -30,12 +30,12 @@ def check_files(files: Sequence[str], *, imports: bool, as_json: bool) -> ExitCo
         if as_json:
             print_json({"exit_code": int(ExitCode.CONFIG), "findings": error.as_json(), "files": []})
         else:
-            print(error.as_text(), file=sys.stderr)
+            print_findings(error)
         return ExitCode.CONFIG
     if as_json:
         described = [as_values(config) for config in configs]
         print_json({"exit_code": int(ExitCode.FINE), "findings": [], "files": described})
-    else:
+    elif not is_quiet:
         print("\n\n".join(as_text(config) for config in configs))
         if not imports:
             print("\nNo Python function or class was imported: run without --no-import to have them checked, too.")

@@ -13,7 +13,8 @@ from headrace.config.findings import ConfigError
 from headrace.config.pipeline import Pipeline
 from headrace.console.cli.ending import Ending, JobsEnded
 from headrace.console.cli.exit_code import ExitCode
-from headrace.console.cli.logs import JsonFormatter, LevelName, LineFormatter, logging_to
+from headrace.console.cli.findings_output import print_findings
+from headrace.console.cli.logs import JsonFormatter, LevelName, LineFormatter, LogFormat, logging_to
 from headrace.console.cli.output import print_json
 from headrace.console.cli.progress import Progress, in_lines, on_terminal
 from headrace.console.cli.session import Listening, Plan, attend
@@ -34,7 +35,9 @@ class RunOptions:
     summary: bool | None = None
     as_json: bool = False
     log_level: LevelName = "info"
+    log_format: LogFormat | None = None
     is_forever: bool = False
+    is_quiet: bool = False
 
 
 def run_file(options: RunOptions) -> ExitCode:
@@ -65,23 +68,33 @@ def _level(ending: Ending) -> int:
 
 @contextmanager
 def _reporting(options: RunOptions, pipeline: Pipeline) -> Iterator[Progress | None]:
-    """Write logs while the block runs: short lines and progress for people, JSON lines for machines."""
+    """Write logs while the block runs, and show progress if it is wanted.
+
+    Unless it was chosen, the format is text where people read it: with progress, and with --quiet on a terminal.
+    """
     is_terminal = sys.stderr.isatty()
-    is_shown = (is_terminal and not options.as_json) if options.progress is None else options.progress
-    with_tracebacks = options.log_level == "debug"
+    is_for_people = is_terminal and not options.as_json
+    is_shown = (is_for_people and not options.is_quiet) if options.progress is None else options.progress
+    is_text = is_shown or (is_for_people and options.is_quiet)
+    formatter = _formatter(options, pipeline, options.log_format or ("text" if is_text else "json"))
     if is_shown:
         with (on_terminal if is_terminal else in_lines)(time.monotonic) as progress:
-            progress.handler.setFormatter(LineFormatter(with_tracebacks=with_tracebacks, mask=_mask(pipeline)))
+            progress.handler.setFormatter(formatter)
             with logging_to(progress.handler, options.log_level):
                 yield progress
     else:
         handler = logging.StreamHandler(sys.stderr)
-        stages = pipeline.config.stages if pipeline.config else ()
-        names = [stage.name for stage in stages]
-        mask = _mask(pipeline)
-        handler.setFormatter(JsonFormatter(pipeline.name, names, with_tracebacks=with_tracebacks, mask=mask))
+        handler.setFormatter(formatter)
         with logging_to(handler, options.log_level):
             yield None
+
+
+def _formatter(options: RunOptions, pipeline: Pipeline, log_format: LogFormat) -> logging.Formatter:
+    with_tracebacks = options.log_level == "debug"
+    if log_format == "text":
+        return LineFormatter(with_tracebacks=with_tracebacks, mask=_mask(pipeline))
+    names = [stage.name for stage in pipeline.config.stages] if pipeline.config else []
+    return JsonFormatter(pipeline.name, names, with_tracebacks=with_tracebacks, mask=_mask(pipeline))
 
 
 def _jobs_ended(pipeline: Pipeline) -> JobsEnded | None:
@@ -109,7 +122,7 @@ def _refuse(options: RunOptions, error: ConfigError) -> ExitCode:
     if options.as_json:
         print_json({"file": options.file, "exit_code": int(ExitCode.CONFIG), "findings": error.as_json()})
     else:
-        print(error.as_text(), file=sys.stderr)
+        print_findings(error)
     return ExitCode.CONFIG
 
 
@@ -118,6 +131,6 @@ def _end(options: RunOptions, pipeline: Pipeline, listening: Listening | None, e
     url = listening.url if listening else None
     if options.as_json:
         print_json(summary_json(pipeline.name, options.file, url, ending))
-    elif sys.stdout.isatty() if options.summary is None else options.summary:
+    elif (sys.stdout.isatty() and not options.is_quiet) if options.summary is None else options.summary:
         print_summary(pipeline.name, options.file, url, ending)
     return ending.exit_code

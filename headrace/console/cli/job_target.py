@@ -14,6 +14,7 @@ from headrace.config.jobs_check import ConfiguredJobs
 from headrace.config.jobs_keys import JobsKeys
 from headrace.console.cli.config_part import read_part
 from headrace.console.cli.exit_code import ExitCode
+from headrace.console.cli.findings_output import print_findings
 from headrace.console.cli.foreign_file import JOBS, is_foreign
 from headrace.console.cli.output import print_json
 from headrace.ground.errors import HeadraceError
@@ -68,7 +69,7 @@ class Target:
         else:
             target = cls(None, url, tuple(words))
         if target.words and not are_more:
-            raise UsageError("FILE", f"{target.words[0]!r} is one word too many: {EXAMPLE}")
+            raise UsageError("FILE", f"unexpected argument {target.words[0]!r}: {EXAMPLE}")
         return target
 
     def configured(self, *, imports: bool) -> ConfiguredJobs:
@@ -128,7 +129,7 @@ def run_command(work: Callable[[], Awaitable[ExitCode]], *, as_json: bool) -> Ex
         if as_json:
             print_json({"exit_code": int(ExitCode.CONFIG), "findings": error.as_json()})
         else:
-            print(error.as_text(), file=sys.stderr)
+            print_findings(error)
         return ExitCode.CONFIG
     except UsageError as error:
         return _refused(error, ExitCode.USAGE, as_json=as_json)

@@ -5,31 +5,20 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from headrace.jobs.job import Job
 
-_WIDTH = 140  # columns where no terminal says how many it has
 _ARGS_LENGTH = 60  # characters of args in a line of a list
 _ERROR_LENGTH = 60  # characters of the last error in a line of a list
-
-
-def show(*parts: RenderableType) -> None:
-    """Print to stdout, at the width of the terminal if there is one."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDTH)
-    for part in parts:
-        console.print(part)
 
 
 def table_of(headings: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[str] = ()) -> Table:
     """Return a table of texts; columns in `right` are set to the right."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in headings:
-        table.add_column(heading, justify="right" if heading in right else "left")
+        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     return table

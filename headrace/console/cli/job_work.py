@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.job_selection import Selection, is_confirmed, named_values, numbers_of
 from headrace.console.cli.job_target import EXAMPLE, Target, UsageError
-from headrace.console.cli.job_view import job_lines, job_table, job_values, show
+from headrace.console.cli.job_view import job_lines, job_table, job_values
 from headrace.console.cli.output import print_json
+from headrace.console.cli.terminal import show
 from headrace.ground.units import UnitError, parse_duration
 from headrace.jobs.errors import NoJob
 from headrace.jobs.job import STATES, NewJob, State, after
@@ -56,7 +57,7 @@ async def list_jobs(
     """Print the newest jobs first."""
     selection, others = selection.with_words(target.words)
     if others:
-        raise UsageError("FILE", f"{others[0]!r} is one word too many: {EXAMPLE}")
+        raise UsageError("FILE", f"unexpected argument {others[0]!r}: {EXAMPLE}")
     which = selection.filter(before_id=before_id)
     async with target.opened(must_have_jobs=True) as jobs:
         found = await jobs.store.find(which, limit)

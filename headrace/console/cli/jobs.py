@@ -4,30 +4,42 @@ from typing import Annotated
 
 import typer
 
-Words = Annotated[
+Shown = Annotated[
     list[str] | None,
-    typer.Argument(help="The config file (not with --store), then what it is about.", metavar="[FILE] ..."),
+    typer.Argument(help="The config file (not with --store), then numbers of jobs.", metavar="[FILE] NUMBER..."),
+]
+New = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="The config file (not with --store), then the worker and its arguments.",
+        metavar="[FILE] WORKER [NAME=VALUE]...",
+    ),
 ]
 Asked = Annotated[
     list[str] | None,
     typer.Argument(
         help="The config file (not with --store), then arguments that the jobs have: args.region=eu.",
-        metavar="[FILE] ...",
+        metavar="[FILE] [args.NAME=VALUE]...",
     ),
 ]
 Changed = Annotated[
     list[str] | None,
     typer.Argument(
         help="The config file (not with --store), then numbers of jobs, or arguments that they have: args.region=eu.",
-        metavar="[FILE] ...",
+        metavar="[FILE] [NUMBER | args.NAME=VALUE]...",
     ),
 ]
 Store = Annotated[str | None, typer.Option(help="The store's URL, instead of a config file.", metavar="URL")]
-States = Annotated[list[str] | None, typer.Option("--state", help="Only jobs in this state; may be given again.")]
-Queues = Annotated[list[str] | None, typer.Option("--queue", help="Only jobs of this queue.")]
-Workers = Annotated[list[str] | None, typer.Option("--worker", help="Only jobs of this worker.")]
-Tags = Annotated[list[str] | None, typer.Option("--tag", help="Only jobs with this tag.")]
-Args = Annotated[list[str] | None, typer.Option("--args", help="The same as args.customer.id=7: customer.id=7.")]
+States = Annotated[
+    list[str] | None, typer.Option("--state", help="Only jobs in this state; may be given again.", metavar="STATE")
+]
+Queues = Annotated[list[str] | None, typer.Option("--queue", help="Only jobs of this queue.", metavar="QUEUE")]
+Workers = Annotated[list[str] | None, typer.Option("--worker", help="Only jobs of this worker.", metavar="WORKER")]
+Tags = Annotated[list[str] | None, typer.Option("--tag", help="Only jobs with this tag.", metavar="TAG")]
+Args = Annotated[
+    list[str] | None,
+    typer.Option("--args", help="The same as args.customer.id=7: customer.id=7.", metavar="NAME=VALUE"),
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, however many they are.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
@@ -44,8 +56,10 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
     worker: Workers = None,
     tag: Tags = None,
     args: Args = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
-    before: Annotated[int | None, typer.Option(help="Only jobs before this number: the next page.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.", metavar="COUNT")] = 50,
+    before: Annotated[
+        int | None, typer.Option(help="Only jobs before this number: the next page.", metavar="NUMBER")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List jobs, the newest first: headrace jobs list FILE."""
@@ -63,7 +77,7 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
 
 
 @app.command()
-def show(words: Words = None, *, store: Store = None, as_json: AsJson = False) -> None:
+def show(words: Shown = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """Show all there is about jobs: headrace jobs show FILE NUMBER..."""
     from headrace.console.cli.job_target import Target, run_command
     from headrace.console.cli.job_work import show_jobs
@@ -73,13 +87,13 @@ def show(words: Words = None, *, store: Store = None, as_json: AsJson = False) -
 
 @app.command()
 def enqueue(  # noqa: PLR0913 - to typer each option is a parameter
-    words: Words = None,
+    words: New = None,
     *,
     store: Store = None,
-    queue: Annotated[str | None, typer.Option(help="The queue; the worker's without.")] = None,
-    delay: Annotated[str | None, typer.Option("--in", help="How long it waits, as in 10m.")] = None,
-    priority: Annotated[int | None, typer.Option(min=0, max=9, help="0 is the most urgent.")] = None,
-    tag: Annotated[list[str] | None, typer.Option("--tag", help="A tag; may be given again.")] = None,
+    queue: Annotated[str | None, typer.Option(help="The queue; the worker's without.", metavar="QUEUE")] = None,
+    delay: Annotated[str | None, typer.Option("--in", help="How long it waits, as in 10m.", metavar="TIME")] = None,
+    priority: Annotated[int | None, typer.Option(min=0, max=9, help="0 is the most urgent.", metavar="0-9")] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", help="A tag; may be given again.", metavar="TAG")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Enqueue a job: headrace jobs enqueue FILE WORKER sku=abc number=7.

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.job_selection import is_confirmed, numbers_of
 from headrace.console.cli.job_target import CommandFailed, UsageError
-from headrace.console.cli.job_view import show
 from headrace.console.cli.letter_selection import LetterSelection, rate_of
 from headrace.console.cli.letter_target import LetterTarget, OpenLetters
 from headrace.console.cli.letter_view import letter_lines, letter_table
 from headrace.console.cli.output import print_json
+from headrace.console.cli.terminal import show
 from headrace.console.letter_values import LIST_CHARACTERS, letter_values
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetters, LetterFilter
 
@@ -18,10 +18,11 @@ Change = Callable[[DeadLetters, LetterFilter], Awaitable[int]]
 
 
 class NoLetter(CommandFailed):
-    """There is no letter of that number any more."""
+    """There is no letter of that number."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(f"there is no letter {number}: it was dropped, or replayed and went through")
+    def __init__(self, number: int, pipeline: str | None) -> None:
+        where = "the store" if pipeline is None else f"the pipeline {pipeline}"
+        super().__init__(f"{where} has no dead letter {number}: see which there are by headrace dead-letters list")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ async def show_letters(target: LetterTarget, *, as_json: bool) -> ExitCode:
         found = await letters.store.find(which, len(numbers), is_newest_first=False)
     missing = sorted(set(numbers) - {letter.id for letter in found})
     if missing:
-        raise NoLetter(missing[0])
+        raise NoLetter(missing[0], letters.pipeline)
     if as_json:
         print_json({"exit_code": 0, "letters": [letter_values(letter, is_whole=True) for letter in found]})
     else:

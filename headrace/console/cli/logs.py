@@ -12,6 +12,7 @@ from headrace.ground.errors import class_and_message
 from headrace.pipeline.process.process import CURRENT
 
 LevelName = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["text", "json"]
 
 _REPORT: Final = "this is a bug of headrace: please report it with the lines below"
 _QUIET: Final = ("uvicorn", "asyncio")

@@ -2,13 +2,17 @@
 
 import os
 import sys
+from enum import StrEnum
 from typing import Annotated, Final
 
 import typer
+from typer.completion import get_completion_inspect_parameters, install_callback, show_callback
 
 from headrace import __version__
 from headrace.console.cli import cron, dead_letters, jobs, queues, registry, stages
+from headrace.console.cli.color import Color, ColorOption
 from headrace.console.cli.exit_code import ExitCode
+from headrace.console.cli.plain_help import with_plain_help
 from headrace.console.cli.run import run
 from headrace.console.cli.schema import schema
 from headrace.console.cli.streams import reopen_closed
@@ -30,25 +34,52 @@ def _show_version(is_wanted: bool) -> None:  # noqa: FBT001 - typer hands an opt
         raise typer.Exit
 
 
+class Shell(StrEnum):
+    """A shell that can complete headrace's commands and options."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
+_SHELLS: Final = "|".join(Shell)
+
+
 def _headrace(
     *,
     version: Annotated[
         bool,
-        typer.Option("--version", help="Print the version and exit.", callback=_show_version, is_eager=True),
+        typer.Option("--version", "-V", help="Print the version and exit.", callback=_show_version, is_eager=True),
     ] = False,
+    color: ColorOption = Color.AUTO,
+    show_completion: Annotated[
+        Shell | None,
+        typer.Option(help="Print the completion script of a shell.", metavar=_SHELLS, callback=show_callback),
+    ] = None,
+    install_completion: Annotated[
+        Shell | None,
+        typer.Option(help="Install completion for a shell.", metavar=_SHELLS, callback=install_callback),
+    ] = None,
 ) -> None:
     """Run stages that pass demand upstream and events downstream, as a file declares them."""
 
 
 def make_app() -> typer.Typer:
     """Return the command line as typer's app."""
-    app = typer.Typer(name="headrace", no_args_is_help=True, pretty_exceptions_enable=False)
+    get_completion_inspect_parameters()  # tells the shells to typer, which does so itself only with its own options
+    app = typer.Typer(
+        name="headrace",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
     app.callback()(_headrace)
     for command in (run, validate, schema):
         app.command()(command)
     for name, group in _GROUPS.items():
         app.add_typer(group.app, name=name)
-    return app
+    return with_plain_help(app)
 
 
 def main() -> None:

@@ -6,8 +6,9 @@ from typing import Final
 
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.job_target import Target, UsageError
-from headrace.console.cli.job_view import show, table_of
+from headrace.console.cli.job_view import table_of
 from headrace.console.cli.output import print_json
+from headrace.console.cli.terminal import show
 from headrace.jobs.queue_rules import LARGEST_LIMIT, is_limit
 from headrace.jobs.stores.store import JobCount, JobStore, QueueSettings
 

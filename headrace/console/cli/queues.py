@@ -4,8 +4,16 @@ from typing import Annotated
 
 import typer
 
-Words = Annotated[
-    list[str] | None, typer.Argument(help="The config file (not with --store), then the queue.", metavar="[FILE] ...")
+File = Annotated[list[str] | None, typer.Argument(help="The config file (not with --store).", metavar="[FILE]")]
+Named = Annotated[
+    list[str] | None,
+    typer.Argument(help="The config file (not with --store), then the queues.", metavar="[FILE] NAME..."),
+]
+Scaled = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="The config file (not with --store), then the queue and its limit.", metavar="[FILE] NAME [LIMIT]"
+    ),
 ]
 Store = Annotated[str | None, typer.Option(help="The store's URL, instead of a config file.", metavar="URL")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
@@ -14,7 +22,7 @@ app = typer.Typer(no_args_is_help=True, help="List, pause, resume and scale queu
 
 
 @app.command("list")
-def list_(words: Words = None, *, store: Store = None, as_json: AsJson = False) -> None:
+def list_(words: File = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """List queues with their limits and jobs: headrace queues list FILE."""
     from headrace.console.cli.job_target import Target, run_command
     from headrace.console.cli.queue_work import list_queues
@@ -27,7 +35,7 @@ def list_(words: Words = None, *, store: Store = None, as_json: AsJson = False) 
 
 
 @app.command()
-def pause(words: Words = None, *, store: Store = None, as_json: AsJson = False) -> None:
+def pause(words: Named = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """Claim nothing more of queues, in all processes: headrace queues pause FILE NAME..."""
     from headrace.console.cli.job_target import Target, run_command
     from headrace.console.cli.queue_work import pause_queues
@@ -40,7 +48,7 @@ def pause(words: Words = None, *, store: Store = None, as_json: AsJson = False) 
 
 
 @app.command()
-def resume(words: Words = None, *, store: Store = None, as_json: AsJson = False) -> None:
+def resume(words: Named = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """Claim again: headrace queues resume FILE NAME..."""
     from headrace.console.cli.job_target import Target, run_command
     from headrace.console.cli.queue_work import pause_queues
@@ -53,7 +61,7 @@ def resume(words: Words = None, *, store: Store = None, as_json: AsJson = False)
 
 
 @app.command()
-def scale(words: Words = None, *, store: Store = None, as_json: AsJson = False) -> None:
+def scale(words: Scaled = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """Run so many at a time in each process: headrace queues scale FILE NAME LIMIT; without one, as the config says."""
     from headrace.console.cli.job_target import Target, run_command
     from headrace.console.cli.queue_work import scale_queue

@@ -3,8 +3,8 @@
 from headrace.config.jobs_build import registries_of
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.job_target import Target, UsageError
-from headrace.console.cli.job_view import show
 from headrace.console.cli.output import print_json
+from headrace.console.cli.terminal import show
 from headrace.jobs.results import JobRegistry
 from headrace.stages.registries import called_with, encoded
 

@@ -1,9 +1,24 @@
 """`headrace run`: runs what a config file describes, until it ends or a signal drains it."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
+
+from headrace.console.cli.color import Color, ColorOption
+
+_ONE_FILE: Final = (
+    "headrace run takes one file, and got {}: start a command for each file, so that each run has its own exit code, "
+    "signals and listener"
+)
+_ONE_LEVEL: Final = "--verbose and --quiet exclude each other"
+
+
+class LogFormat(StrEnum):
+    """How log records are written."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 class LogLevel(StrEnum):
@@ -16,11 +31,16 @@ class LogLevel(StrEnum):
 
 
 def run(  # noqa: PLR0913 - to typer each option is a parameter
-    file: Annotated[str, typer.Argument(help="The config file: YAML, JSON or TOML.", metavar="FILE")],
+    file: Annotated[list[str], typer.Argument(help="The config file: YAML, JSON or TOML.", metavar="FILE")],
     *,
     drain_seconds: Annotated[
         float | None,
-        typer.Option(min=0.0, help="How long a drain may take before the rest is stopped.", show_default="30"),
+        typer.Option(
+            min=0.0,
+            help="How long a drain may take before the rest is stopped.",
+            show_default="30",
+            metavar="SECONDS",
+        ),
     ] = None,
     forever: Annotated[
         bool, typer.Option("--forever", help="Go on when nothing is left to do, until a signal ends it.")
@@ -29,8 +49,8 @@ def run(  # noqa: PLR0913 - to typer each option is a parameter
         bool | None,
         typer.Option(
             "--progress/--no-progress",
-            help="Show progress and short log lines, or write JSON logs.",
-            show_default="progress on a terminal, JSON logs elsewhere",
+            help="Show progress.",
+            show_default="on a terminal",
         ),
     ] = None,
     summary: Annotated[
@@ -43,8 +63,26 @@ def run(  # noqa: PLR0913 - to typer each option is a parameter
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON document on stdout.")] = False,
     log_level: Annotated[
-        LogLevel, typer.Option(help="Log from this level on; debug shows tracebacks.")
-    ] = LogLevel.INFO,
+        LogLevel | None,
+        typer.Option(
+            help="Log from this level on; debug shows tracebacks.",
+            metavar="debug|info|warning|error",
+            show_default="info",
+        ),
+    ] = None,
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option(
+            help="Write logs as short lines or as JSON.",
+            metavar="text|json",
+            show_default="text with progress, JSON without",
+        ),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="The same as --log-level debug.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Log warnings and errors; show no progress and no summary.")
+    ] = False,
+    color: ColorOption = Color.AUTO,  # noqa: ARG001 - its callback has set it
 ) -> None:
     """Run what a config file describes, until it ends.
 
@@ -52,10 +90,29 @@ def run(  # noqa: PLR0913 - to typer each option is a parameter
     SIGTERM, SIGINT and SIGHUP drain it: sources take in nothing more, and
     what is under way goes through. A second signal ends it at once.
 
+    One run is one file, so that each pipeline has its own exit code, signals
+    and listener: start a command for each file. `headrace validate a.yaml b.yaml`
+    checks that the files go together.
+
     Exit codes: 0 fine, 1 the run failed or not all went through, 2 usage,
     78 the config is wrong.
     """
+    if len(file) != 1:
+        raise typer.BadParameter(_ONE_FILE.format(len(file)), param_hint="FILE")
+    if verbose and quiet:
+        raise typer.BadParameter(_ONE_LEVEL, param_hint="--quiet")
     from headrace.console.cli.invocation import RunOptions, run_file
 
-    options = RunOptions(file, drain_seconds, progress, summary, as_json, log_level.value, forever)
+    level = log_level or (LogLevel.DEBUG if verbose else LogLevel.WARNING if quiet else LogLevel.INFO)
+    options = RunOptions(
+        file[0],
+        drain_seconds,
+        progress,
+        summary,
+        as_json,
+        log_level=level.value,
+        log_format=None if log_format is None else log_format.value,
+        is_forever=forever,
+        is_quiet=quiet,
+    )
     raise typer.Exit(run_file(options))

@@ -58,7 +58,7 @@ class RunTarget:
             raise UsageError("FILE", f"name the config file or the URL of the run: {_EXAMPLE}")
         target = cls(words[0], None, tuple(words[1:])) if url is None else cls(None, url, tuple(words))
         if target.words and not are_more:
-            raise UsageError("FILE", f"{target.words[0]!r} is one word too many: {_EXAMPLE}")
+            raise UsageError("FILE", f"unexpected argument {target.words[0]!r}: {_EXAMPLE}")
         return target
 
     def client(self) -> "RunClient":

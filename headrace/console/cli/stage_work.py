@@ -8,9 +8,10 @@ from pydantic import ValidationError
 
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.job_target import UsageError
-from headrace.console.cli.job_view import show, table_of
+from headrace.console.cli.job_view import table_of
 from headrace.console.cli.output import print_json
 from headrace.console.cli.run_target import RunClient, RunTarget, StrangeAnswer
+from headrace.console.cli.terminal import show
 from headrace.console.web.stage_values import StageList, StageValues
 
 _NUMBERS: Final = ("received", "sent", "failed", "buffered", "in flight", "at a time")

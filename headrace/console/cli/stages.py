@@ -4,12 +4,20 @@ from typing import Annotated
 
 import typer
 
-Words = Annotated[
+File = Annotated[
+    list[str] | None, typer.Argument(help="The config file of the run (not with --url).", metavar="[FILE]")
+]
+Named = Annotated[
     list[str] | None,
-    typer.Argument(help="The config file of the run (not with --url), then the stage.", metavar="[FILE] ..."),
+    typer.Argument(help="The config file of the run (not with --url), then the stages.", metavar="[FILE] NAME..."),
+]
+One = Annotated[
+    list[str] | None,
+    typer.Argument(help="The config file of the run (not with --url), then the stage.", metavar="[FILE] NAME"),
 ]
 Url = Annotated[
-    str | None, typer.Option(help="Where the run listens, instead of its file; HEADRACE_TOKEN is its token.")
+    str | None,
+    typer.Option(help="Where the run listens, instead of its file; HEADRACE_TOKEN is its token.", metavar="URL"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
@@ -17,7 +25,7 @@ app = typer.Typer(no_args_is_help=True, help="List, pause, resume and change the
 
 
 @app.command("list")
-def list_(words: Words = None, *, url: Url = None, as_json: AsJson = False) -> None:
+def list_(words: File = None, *, url: Url = None, as_json: AsJson = False) -> None:
     """List stages, how they stand and what they ask for: headrace stages list FILE."""
     from headrace.console.cli.job_target import run_command
     from headrace.console.cli.run_target import RunTarget
@@ -31,23 +39,25 @@ def list_(words: Words = None, *, url: Url = None, as_json: AsJson = False) -> N
 
 
 @app.command()
-def pause(words: Words = None, *, url: Url = None, as_json: AsJson = False) -> None:
-    """Hand stages nothing more; what they are at goes on: headrace stages pause FILE NAME..."""
+def pause(words: Named = None, *, url: Url = None, as_json: AsJson = False) -> None:
+    """Give stages no new events; work in progress continues: headrace stages pause FILE NAME..."""
     _pause(words, url, is_paused=True, as_json=as_json)
 
 
 @app.command()
-def resume(words: Words = None, *, url: Url = None, as_json: AsJson = False) -> None:
+def resume(words: Named = None, *, url: Url = None, as_json: AsJson = False) -> None:
     """Have paused stages go on: headrace stages resume FILE NAME..."""
     _pause(words, url, is_paused=False, as_json=as_json)
 
 
 @app.command()
 def change(  # noqa: PLR0913 - to typer each option is a parameter
-    words: Words = None,
+    words: One = None,
     *,
     url: Url = None,
-    concurrency: Annotated[int | None, typer.Option(min=1, help="Events that are handled at a time.")] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Events that are handled at a time.", metavar="COUNT")
+    ] = None,
     buffer_size: Annotated[
         str | None, typer.Option(help="Events that may be buffered, or none for no limit.", metavar="COUNT")
     ] = None,

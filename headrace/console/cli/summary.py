@@ -4,24 +4,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from headrace.console.cli.digest import Digest, Row, digest
 from headrace.console.cli.ending import Ending
+from headrace.console.cli.terminal import stdout_console
 from headrace.ground.counts import Family
 from headrace.pipeline.topology.snapshot import StageSnapshot, TopologySnapshot
-
-_WIDTH = 120  # columns where no terminal says how many it has
 
 
 def print_summary(name: str, file: str, url: str | None, ending: Ending) -> None:
     """Print everything to stdout."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDTH)
+    console = stdout_console()
     console.print(Text(f"{name}: {ending.verdict()} ({ending.seconds:.1f} s)"))
     if ending.snapshot is not None:
         console.print(stage_table(ending.snapshot.stages))
@@ -34,13 +31,9 @@ def print_summary(name: str, file: str, url: str | None, ending: Ending) -> None
 def stage_table(stages: Iterable[StageSnapshot]) -> Table:
     """Return what went through each stage."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("stage")
-    table.add_column("kind")
-    for heading in ("received", "sent"):
-        table.add_column(heading, justify="right")
-    table.add_column("discarded")
-    table.add_column("errors")
-    table.add_column("busy", justify="right")
+    for heading in ("stage", "kind", "received", "sent", "discarded", "errors", "busy"):
+        justify: JustifyMethod = "right" if heading in {"received", "sent", "busy"} else "left"
+        table.add_column(heading, justify=justify, overflow="fold")
     for stage in stages:
         table.add_row(
             Text(stage.name),
@@ -57,9 +50,9 @@ def stage_table(stages: Iterable[StageSnapshot]) -> Table:
 def metric_table(metric: Digest) -> RenderableType:
     """Return what one metric says: a line for each label set."""
     table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column()
+    table.add_column(overflow="fold")
     for _ in range(3):
-        table.add_column(justify="right")
+        table.add_column(justify="right", overflow="fold")
     for row in metric.rows:
         table.add_row(Text(row.label or "(no labels)"), *_cells(row))
     heading = Text(f"{metric.name} ({metric.kind})" + (f": {metric.help}" if metric.help else ""))

@@ -172,7 +172,7 @@ class DeadLetterApi:
     async def _show(self, store: DeadLetters, number: int) -> Response:
         found = await store.find(LetterFilter(ids=frozenset({number}), pipeline=self._topology.name), 1)
         if not found:
-            return told(404, "there is no such letter: it was dropped, or replayed and went through")
+            return told(404, "there is no dead letter of this number: GET /api/dead-letters lists those that there are")
         return JSONResponse(letter_values(found[0], is_whole=True))
 
     def _of(self, words: LetterWords) -> LetterFilter:

@@ -108,7 +108,7 @@ def test_what_the_run_refuses_is_told_in_its_words(url: str, monkeypatch: pytest
     ("words", "why"),
     [
         (("list",), "name the config file or the URL"),
-        (("list", "off.yaml", "sink"), "one word too many"),
+        (("list", "off.yaml", "sink"), "unexpected argument 'sink'"),
         (("list", "off.yaml"), "does not listen"),
         (("list", "any.yaml"), "lets the system choose the port"),
         (("list", "--url", "127.0.0.1:9470"), "is no URL of a run"),
