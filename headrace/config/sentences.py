@@ -8,43 +8,9 @@ from difflib import get_close_matches
 from pydantic_core import ErrorDetails
 
 from headrace.config.findings import CODES, Fault
+from headrace.ground.value_errors import BOUNDS, KINDS, own_sentence, predicate
 
-KINDS: Mapping[str, str] = {
-    "string_type": "text",
-    "path_type": "a path",
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "int_parsing_size": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "finite_number": "a finite number",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "list_type": "a list",
-    "tuple_type": "a list",
-    "dict_type": "a mapping",
-    "model_type": "a mapping",
-    "model_attributes_type": "a mapping",
-    "none_required": "empty",
-    "literal_error": "{expected}",
-    "enum": "{expected}",
-    "union_tag_invalid": "one of {expected_tags}",
-}
-"""Errors that say what kind of value must stand there; those of several branches of a union are one sentence."""
-
-_BOUNDS: Mapping[str, str] = {
-    "greater_than": "above {gt}",
-    "greater_than_equal": "{ge} or more",
-    "less_than": "below {lt}",
-    "less_than_equal": "{le} or less",
-    "string_too_short": "text of {min_length} or more characters",
-    "string_too_long": "text of {max_length} characters or less",
-    "too_short": "at least {min_length} long",
-    "too_long": "at most {max_length} long",
-}
 _MERGE = "<<"  # YAML 1.1's
-_SHOULD = re.compile(r"(Input|String|Value) should ")  # how pydantic begins its own sentences
 _SECRET = 4  # characters that a secret has at least
 _TELLING = 6  # characters in a row that tell something of a secret
 _BARE = re.compile(r"[-+.\w]*\d[-+.\w]*|true|false", re.IGNORECASE)  # what quotes make text of
@@ -100,14 +66,13 @@ def kind_fault(details: Sequence[ErrorDetails], told: Told) -> Fault:
 def fault(detail: ErrorDetails, told: Told) -> Fault:
     """Return the fault for an error of any other sort, except for unknown and missing keys."""
     context = detail.get("ctx", {})
-    bound = _BOUNDS.get(detail["type"])
-    if bound is not None:
-        message = told.of(f"must be {bound.format_map(context)}, and is {told.written or 'empty'}")
-        return Fault("bad-value", message, told.written)
+    said = predicate(detail["type"], context)
+    if detail["type"] in BOUNDS:
+        return Fault("bad-value", told.of(f"{said}, and is {told.written or 'empty'}"), told.written)
     code = detail["type"].replace("_", "-")
     code = code if code in CODES else "bad-value"
     suggestion = str(context["suggestion"]) if "suggestion" in context else None
-    full = Fault(code, _sentence(detail, context, told), told.written, suggestion=suggestion)
+    full = Fault(code, _sentence(detail, context, told, said), told.written, suggestion=suggestion)
     if not told.hides(full):
         return full
     message = told.of("does not take its value; why is not shown, because it may tell what a variable holds")
@@ -125,12 +90,10 @@ def missing_key(key: str, where: str) -> Fault:
     return Fault("missing-key", f"{where} needs `{key}:`")
 
 
-def _sentence(detail: ErrorDetails, context: Mapping[str, object], told: Told) -> str:
-    why = str(context.get("why") or detail["msg"])
-    why = why.removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    hint = f": {context['hint']}" if context.get("hint") else ""
-    if _SHOULD.match(why):
-        return told.of(f"must {_SHOULD.sub('', why)}{hint}")
+def _sentence(detail: ErrorDetails, context: Mapping[str, object], told: Told, said: str | None) -> str:
+    if said is not None:
+        return told.of(said)
+    why = own_sentence(detail["msg"], context)
     if context.get("is_predicate"):
-        return told.of(f"{why}{hint}")
-    return f"`{told.key}`: {why}{hint}" if told.key else f"{why}{hint}"
+        return told.of(why)
+    return f"`{told.key}`: {why}" if told.key else why

@@ -13,8 +13,9 @@ from headrace.config.findings import Fault
 from headrace.config.inside import point
 from headrace.config.nodes import Found, ListNode, MapNode, Node, Path, ScalarNode, Step, child, scalars, values
 from headrace.config.places import Located, label, locate, owner
-from headrace.config.sentences import KINDS, Told
+from headrace.config.sentences import Told
 from headrace.config.source import Report, Span
+from headrace.ground.value_errors import KINDS
 
 M = TypeVar("M", bound=BaseModel)
 

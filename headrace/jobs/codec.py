@@ -11,10 +11,10 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic_core import ErrorDetails, PydanticSerializationError
 
+from headrace.ground.value_errors import own_sentence, predicate
+
 _CONFIG: Final = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 """So that bytes of any kind are kept; types with a config of their own keep that."""
-
-_SHOULD: Final = "Input should "
 
 _ALIKE: Final = (list, tuple, AbstractSet, Mapping)
 """What may come back as another class of its kind: a sequence as a list, a mapping as a dict."""
@@ -101,13 +101,12 @@ def is_json(value: object) -> bool:
 
 def _first(error: ValidationError) -> Unfit:
     """Return the first thing that is wrong; others show when that is mended."""
-    first: ErrorDetails = error.errors(include_url=False, include_context=False)[0]
-    say = first["msg"]
-    if say.startswith(_SHOULD):
-        why = f", and must {say.removeprefix(_SHOULD)}"
-    elif first["type"] == "missing":
-        why = f", and lacks {first['loc'][-1]!r}"
-        return Unfit(first["loc"][:-1], first["input"], why)
-    else:
-        why = f": {say[:1].lower()}{say[1:]}"
-    return Unfit(first["loc"], first["input"], why)
+    first: ErrorDetails = error.errors(include_url=False)[0]
+    if first["type"] == "missing":
+        return Unfit(first["loc"][:-1], first["input"], f", and lacks {first['loc'][-1]!r}")
+    context = first.get("ctx", {})
+    said = predicate(first["type"], context)
+    if said is not None:
+        return Unfit(first["loc"], first["input"], f", and {said}")
+    why = own_sentence(first["msg"], context)
+    return Unfit(first["loc"], first["input"], f": {why[:1].lower()}{why[1:]}")

@@ -85,7 +85,7 @@ def findings(text: str, environ: dict[str, str] | None = None) -> list[Finding]:
         ("called: {shape: circle, radius: x}", "bad-value", 33, "`called.radius` must be a number"),
         ("odd: 2", "bad-value", 6, "`odd`: 2 is even, and short is None"),
         ("short: abcd", "bad-value", 8, "`short` must be text of 3 characters or less, and is abcd"),
-        ("pattern: b", "bad-value", 10, "`pattern` must match pattern '^a+$'"),
+        ("pattern: b", "bad-value", 10, "`pattern` must be text that matches ^a+$, and is b"),
         ("many: {a: [1, x]}", "bad-value", 15, "`many.a[1]` must be a whole number, and is x"),
         ("many: [1]", "bad-value", 1, "`many` must be a mapping, and is a list"),
         ("short: 0x10", "bad-value", 8, "`short` must be text, and is 0x10"),

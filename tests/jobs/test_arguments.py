@@ -108,8 +108,8 @@ def test_rich_types_come_back_from_json_as_they_were(hint: object, value: object
 @pytest.mark.parametrize(
     ("hint", "value", "why"),
     [
-        (int, "seven", "is 'seven', and must be a valid integer"),
-        (Annotated[int, Field(gt=0)], -1, "is -1, and must be greater than 0"),
+        (int, "seven", "is 'seven', and must be a whole number"),
+        (Annotated[int, Field(gt=0)], -1, "is -1, and must be above 0"),
         (Colour, "green", "is 'green', and must be 'red' or 'blue'"),
         (float, float("nan"), "is nan, which no JSON can hold"),
         (list[float], [float("inf")], "which no JSON can hold"),
@@ -134,7 +134,9 @@ def test_a_value_that_does_not_fit_is_refused_in_one_sentence(hint: object, valu
 
 
 def test_a_refusal_names_the_place_inside_an_argument() -> None:
-    with pytest.raises(BadArguments, match=r"argument 'value\.lines\.0\.price' .* is 'dear', and must be a valid dec"):
+    with pytest.raises(
+        BadArguments, match=r"argument 'value\.lines\.0\.price' .* is 'dear', and must be a decimal number"
+    ):
         arguments(Order).bound(({"id": str(uuid.uuid4()), "lines": [{"sku": 1, "price": "dear"}]},), {})
     with pytest.raises(BadArguments, match=r"argument 'value' of .* and lacks 'sku'"):
         arguments(Line).bound(({"price": 1},), {})

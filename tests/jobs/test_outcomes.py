@@ -87,8 +87,8 @@ def test_a_result_is_recorded_where_the_worker_says_so() -> None:
     ("answer", "why"),
     [
         ({"7": Size.BIG, "8": Size.BIG}, "takes 24 bytes as JSON, and at most 20 are recorded"),
-        ("big", "is 'big', and must be a valid dictionary"),
-        (None, "is None, and must be a valid dictionary"),
+        ("big", "is 'big', and must be a mapping"),
+        (None, "is None, and must be a mapping"),
     ],
 )
 def test_a_result_that_cannot_be_kept_gives_the_job_up_and_says_so(answer: object, why: str) -> None:

@@ -172,7 +172,7 @@ async def test_a_recorded_result_that_fits_no_more_is_said_so() -> None:
 
     service = ListService(results={1: "many"})
     count.bind(service)
-    with pytest.raises(BadAnswer, match=r"the recorded result of worker .* is 'many', and must be a valid integer"):
+    with pytest.raises(BadAnswer, match=r"the recorded result of worker .* is 'many', and must be a whole number"):
         await (await count.enqueue()).result()
 
 
@@ -181,7 +181,7 @@ def test_a_result_is_none_of_the_answers() -> None:
     def count() -> int | Snooze | Discard:
         return 7
 
-    with pytest.raises(Unfit, match=", and must be a valid integer"):
+    with pytest.raises(Unfit, match=", and must be a whole number"):
         count.results.encoded("many")
     assert count.results.encoded(7) == 7
 

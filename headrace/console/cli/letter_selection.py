@@ -49,5 +49,5 @@ def _ago(text: str) -> datetime:
     except UnitError as error:
         refusal = UsageError("--older", str(error))
     except OverflowError:
-        refusal = UsageError("--older", f"{text} ago there was no time yet: write less")
+        refusal = UsageError("--older", f"{text} reaches back before the year 1: give a shorter time")
     raise refusal

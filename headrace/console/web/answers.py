@@ -4,8 +4,11 @@ import json
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+
+from headrace.ground.value_errors import sentence
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -49,6 +52,12 @@ def checked(model: type[M], value: object, status: int) -> M:
         return model.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        refusal = Refusal(status, f"{where}: {first['msg']}" if where else first["msg"])
+        refusal = Refusal(status, _why(model, first))
     raise refusal
+
+
+def _why(model: type[BaseModel], first: ErrorDetails) -> str:
+    where = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
+        return f"`{where}` is not known here: there are {', '.join(model.model_fields)}"
+    return sentence(where, dict(first))

@@ -235,5 +235,5 @@ def _ago(seconds: float | None) -> datetime | None:
     try:
         return None if seconds is None else datetime.now(UTC) - timedelta(seconds=seconds)
     except OverflowError:
-        refusal = Refusal(422, "older: there was no time yet so long ago")
+        refusal = Refusal(422, "`older` reaches back before the year 1: give a shorter time")
     raise refusal

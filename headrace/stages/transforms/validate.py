@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Final, Literal, cast
 import fastjsonschema
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError, model_validator
 
+from headrace.ground.value_errors import sentence
 from headrace.pipeline.dispatchers.outputs import Output
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.errors import BadEvent
@@ -164,9 +165,9 @@ def _modelled(model: type) -> Check:
             return adapter.dump_python(adapter.validate_python(event))
         except ValidationError as error:
             first, *others = error.errors(include_url=False, include_input=False)
-            place = ".".join(map(str, first["loc"])) or "the event"
+            place = ".".join(map(str, first["loc"]))
             more = f", and {len(others)} more" if others else ""
-            why = f"the event does not fit {model.__name__}: {place}: {first['msg']}{more}"
+            why = f"the event does not fit {model.__name__}: {sentence(place, dict(first))}{more}"
             raise BadEvent(why) from None
 
     return checked

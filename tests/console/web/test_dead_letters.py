@@ -114,11 +114,11 @@ async def test_letters_are_dropped(tmp_path: Path) -> None:
 
 REFUSED = [
     ({}, 422, "say which letters"),
-    ({"stage": ["price"]}, 422, "stage: Extra inputs are not permitted"),
-    ({"older": "7"}, 422, "older: has no unit"),
-    ({"older": "9999999w"}, 422, "older: there was no time yet so long ago"),
+    ({"stage": ["price"]}, 422, "`stage` is not known here: there are ids, stages"),
+    ({"older": "7"}, 422, "`older` has no unit: write 7s"),
+    ({"older": "9999999w"}, 422, "`older` reaches back before the year 1"),
     ({"ids": ["a"]}, 422, "ids"),
-    ([1], 422, "valid dictionary"),
+    ([1], 422, "this must be a mapping"),
     ({"ids": list(range(20_000))}, 413, "longer than 65536 bytes"),
 ]
 

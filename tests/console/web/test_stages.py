@@ -135,11 +135,11 @@ BAD_WORDS: list[tuple[str, object, str]] = [
     ("doubles", {"concurrency": True}, "concurrency"),
     ("doubles", {"concurrency": 10**10}, "concurrency"),
     ("doubles", {"buffer_size": -1}, "buffer_size"),
-    ("doubles", {"buffer": 1}, "buffer: Extra inputs"),
+    ("doubles", {"buffer": 1}, "`buffer` is not known here: there are concurrency, buffer_size, demand"),
     ("doubles", {"demand": {"numbers": {"max_demand": 0}}}, "demand.numbers.max_demand"),
     ("doubles", {"demand": {"numbers": {"max_demand": 5, "min_demand": 5}}}, "below max_demand"),
     ("doubles", {"demand": {"numbers": {}}}, "demand.numbers.max_demand"),
-    ("doubles", [1], "valid dictionary"),
+    ("doubles", [1], "this must be a mapping"),
 ]
 
 
