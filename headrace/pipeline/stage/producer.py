@@ -27,6 +27,8 @@ Out = TypeVar("Out")
 class Produces(Emits, Protocol):
     """The runtime's side of a producer."""
 
+    is_paused: bool
+
     def emit_own(self, events: list[object]) -> None:
         """Deliver or buffer `events`, unless they have to wait."""
 
@@ -40,6 +42,9 @@ class Produces(Emits, Protocol):
     def is_full(self) -> bool:
         """Return whether nothing may be emitted now."""
 
+    async def resumed(self) -> None:
+        """Return once the stage is not paused."""
+
 
 Emitted = Iterable[Out] | AsyncIterable[Out]
 """Events, oldest first: a list or another iterable at once, or a generator or async stream to be pulled."""
@@ -49,8 +54,8 @@ class Producer(Stage, Generic[Out]):
     """A stage that emits events. Subclass it and say in `handle_demand` where they come from.
 
     Four more callbacks are looked for: `init()`, `terminate(reason)`, `handle_room()`, called when there is room again
-    after `is_full()` was true, and `handle_drain()`, a plain `def` called when the run is to end: push edges close
-    their door there, and a waiting `handle_demand` is woken, for it is cancelled soon after.
+    after `is_full()` was true, and after a pause, and `handle_drain()`, a plain `def` called when the run is to end:
+    push edges close their door there, and a waiting `handle_demand` is woken, for it is cancelled soon after.
     """
 
     emits_messages: bool = False
@@ -108,7 +113,10 @@ class Producer(Stage, Generic[Out]):
         return self._runtime.estimate_buffered_count()
 
     def room(self) -> int:
-        """Return how many events would be delivered or buffered now, for those that turn senders away beyond it."""
+        """Return how many events would be delivered or buffered now, for those that turn senders away beyond it.
+
+        None while the stage is paused.
+        """
         return self._runtime.room()
 
     @property
@@ -117,12 +125,20 @@ class Producer(Stage, Generic[Out]):
         return self._runtime.waits_when_full
 
     def is_full(self) -> bool:
-        """Return whether nothing may be emitted now: the buffer keeps all (`when_full: block`), and has no room.
+        """Return whether the stage should emit nothing now: it is paused, or its buffer keeps all and has no room.
 
-        Then whoever feeds the stage has to wait: `handle_room()` is called, once, when there is room again. What was
-        asked for, and is owed, may be emitted all the same.
+        Then `handle_room()` is called, once, when the stage may go on. Owed events may still be emitted.
         """
         return self._runtime.is_full()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the stage is paused: a source that emits by itself waits then for `handle_room()`."""
+        return self._runtime.is_paused
+
+    async def resumed(self) -> None:
+        """Return once the stage is not paused: for an `async def handle_demand` that emits as events come."""
+        await self._runtime.resumed()
 
     def askers(self) -> dict[str, int]:
         """Return who misses events now, by name, and how many: who asks, where `handle_demand` wants to know."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterable, Callable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
 from functools import partial
 
 from headrace.ground.errors import BufferFull
@@ -143,7 +143,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
 
         What it owes it may always emit: whoever asked for that may have gone. In a drain it may emit its last events.
         """
-        if len(events) > self.ledger.owed and not self.outlet.is_closed and self.is_full():
+        if len(events) > self.ledger.owed and not self.outlet.is_closed and self._has_no_room():
             raise BufferFull(self.name, self.outlet.buffer.limit or 0, is_own=True)
         self.emit_nowait(events)
 
@@ -153,14 +153,31 @@ class ProducerProcess(StageProcess[Producer[object]]):
         return self.outlet.buffer.keep == "all"
 
     def is_full(self) -> bool:
+        """Return whether the stage is paused, or has no room; then the callbacks are told when they may go on."""
+        return self.is_paused or self._has_no_room()
+
+    def _has_no_room(self) -> bool:
         """Return whether the buffer is to keep all, and has no room; then the callbacks are told when there is some.
 
         In a drain there is: what has come is to go through.
         """
-        is_full = self.waits_when_full and not self.is_draining and self.room() < 1
-        if is_full:
+        has_none = self.waits_when_full and not self.is_draining and self.entrance.own_room() < 1
+        if has_none:
             self.entrance.own_waits(partial(self.notify, self._tell_of_room))
-        return is_full
+        return has_none
+
+    def pause(self) -> None:
+        """Hand the callbacks no more demand; a stream is pulled no further than the event that it waits for."""
+        if isinstance(self.pull, AsyncPull):
+            self.pull.gives_way = True
+        super().pause()
+
+    def resume(self) -> None:
+        """Go on, and tell the callbacks that they may emit again."""
+        was_paused = self.is_paused
+        super().resume()
+        if was_paused and self.state is State.RUNNING and hasattr(self.callbacks, "handle_room"):
+            self.notify(self._tell_of_room)
 
     def _tell_of_room(self) -> None:
         handle_room = getattr(self.callbacks, "handle_room", None)
@@ -176,8 +193,8 @@ class ProducerProcess(StageProcess[Producer[object]]):
         return self.outlet.buffered()
 
     def room(self) -> int:
-        """Return how many events of its own would be delivered or buffered now."""
-        return self.entrance.own_room()
+        """Return how many events of its own would be delivered or buffered now: none while it is paused."""
+        return 0 if self.is_paused else self.entrance.own_room()
 
     def askers(self) -> dict[str, int]:
         """Return who misses events, and how many."""
@@ -254,8 +271,19 @@ class ProducerProcess(StageProcess[Producer[object]]):
         return HANDLED_BLOCKED if size == demand else HANDLED
 
     def serve(self) -> None:
-        """Send what is buffered to those who ask."""
+        """Emit what a stream has yielded, and send what is buffered to those who ask."""
+        self._emit_pulled()
         self.outlet.collect()
+
+    def _emit_pulled(self) -> None:
+        if isinstance(self.pull, AsyncPull) and (events := self.pull.take()):
+            self.emit_nowait(events)
+
+    def drive(self, work: Awaitable[object], then: Callable[[object], None]) -> None:
+        """Run an async callback in the process's task; a stream that is pulled there gives way after its next event."""
+        if isinstance(self.pull, AsyncPull):
+            self.pull.gives_way = True
+        super().drive(work, then)
 
     def attend(self) -> int:
         """Finish when completing, pull on; else what every stage attends to."""
@@ -268,12 +296,20 @@ class ProducerProcess(StageProcess[Producer[object]]):
         return super().attend()
 
     def _attend_pulling(self, pull: AsyncPull) -> int:
-        """End the pull when draining; leave mail until the stream gives way, for its callbacks need the same task."""
+        """End the pull when draining; else handle mail while the stream waits, and pull on unless paused."""
+        if self.is_completing and self.is_draining:
+            self.outlet.collect()
+            self.driver.cancel()
+            return IDLE
+        if self.mailbox:
+            self._emit_pulled()
+            self.take_mail()
+            return MORE
+        if self.is_paused:
+            self.serve()
+            return IDLE
         if self.is_completing:
             self.outlet.collect()
-            if self.is_draining:
-                self.driver.cancel()
-                return IDLE
             return self._go_on(pull)
         self.needs_attention = False
         return HANDLED_MORE if self._go_on(pull) >= HANDLED else MORE
@@ -281,7 +317,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
     def _finish(self) -> int:
         if self.pull is not None:
             if self.pull.wanted and not self.is_draining:
-                return self._go_on(self.pull)
+                return IDLE if self.is_paused else self._go_on(self.pull)
             self.emit_nowait(self.pull.rest())
         if not self.outlet.complete(is_draining=self.is_draining):
             return BLOCKED
@@ -324,6 +360,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
             return outcome
         if isinstance(pull, SyncPull):
             return HANDLED_MORE
+        pull.gives_way = False
         if not pull.is_running:
             pull.is_running = True
             self.driver.run(pull.run(), partial(self._pulled, pull))

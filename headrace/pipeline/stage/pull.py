@@ -84,7 +84,10 @@ class SyncPull(Pull):
 
 
 class AsyncPull(Pull):
-    """An async stream that the producer's own task pulls, while its turns emit what has come; each event wakes it."""
+    """An async stream that the producer's own task pulls, while its turns emit what has come; each event wakes it.
+
+    With `gives_way` it stops after the event that it waits for: the stage is paused, or a callback needs the task.
+    """
 
     def __init__(
         self,
@@ -98,18 +101,19 @@ class AsyncPull(Pull):
         self._events = events
         self._wake = wake
         self.is_running = False
+        self.gives_way = False
 
     def take(self) -> list[object]:
         """Return what has come since the last time."""
         return self.rest()
 
     async def run(self) -> None:
-        """Pull while anything is wanted, giving way once a slice.
+        """Pull while anything is wanted and nothing else is due; the loop gets an iteration once a slice.
 
         What came before a cancellation or an error is kept.
         """
         until = self._clock() + self._slice_seconds
-        while self.wanted:
+        while self.wanted and not self.gives_way:
             if self._clock() >= until:
                 await asyncio.sleep(0)
                 until = self._clock() + self._slice_seconds

@@ -1,5 +1,6 @@
 """What the processes of all kinds of stages share: being told of subscriptions and their ends, and being paused."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -49,7 +50,7 @@ class StageProcess(Process[S]):
     it has buffered.
     """
 
-    __slots__ = ("care", "concurrency", "counts", "failure", "is_paused", "notices", "subscriber")
+    __slots__ = ("_resumption", "care", "concurrency", "counts", "failure", "is_paused", "notices", "subscriber")
 
     def __init__(self, name: str, factory: Callable[[], S], scheduler: Scheduler, counts: StageCounts) -> None:
         super().__init__(name, factory, scheduler)
@@ -58,6 +59,7 @@ class StageProcess(Process[S]):
         self.failure = PLAIN_FAILURE
         self.concurrency = PLAIN_CONCURRENCY
         self.is_paused = False
+        self._resumption: asyncio.Event | None = None
         self.notices: deque[Callable[[], None]] = deque()
         self.subscriber: Callable[[str, SubscribeTo | str], SubscriptionHandle] = _subscribes_alone
 
@@ -83,7 +85,25 @@ class StageProcess(Process[S]):
     def resume(self) -> None:
         """Go on."""
         self.is_paused = False
+        self._end_pause()
         self._look()
+
+    async def resumed(self) -> None:
+        """Return once the stage is not paused, or has ended for good."""
+        while self.is_paused and self.state is not State.ENDED:
+            if self._resumption is None:
+                self._resumption = asyncio.Event()
+            await self._resumption.wait()
+
+    def _end_pause(self) -> None:
+        event, self._resumption = self._resumption, None
+        if event is not None:
+            event.set()
+
+    def conclude(self, reason: ExitReason) -> None:
+        """Be ended for good; what waits for the end of a pause waits no longer."""
+        super().conclude(reason)
+        self._end_pause()
 
     def notify(self, notice: Callable[[], None]) -> None:
         """Have a notice handled before all mail."""

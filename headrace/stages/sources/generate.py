@@ -57,6 +57,11 @@ class Generate(Producer[object]):
         self._owed += demand
         return self._make()
 
+    def handle_room(self) -> None:
+        """Go on where the stage was paused."""
+        if self._owed and self._next < self._end:
+            self._make_up()
+
     def handle_drain(self) -> None:
         """Make no more."""
         if self._timer is not None:
@@ -87,6 +92,8 @@ class Generate(Producer[object]):
         self._timer = self._loop.call_later(max(wait_seconds, TICK_SECONDS), self._make_up)
 
     def _make_up(self) -> None:
+        if self.is_paused:
+            return
         events = self._make()
         if events:
             self.emit_nowait(events)

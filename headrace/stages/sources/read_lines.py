@@ -140,6 +140,7 @@ class ReadLines(Producer[object]):
                 self.complete()
                 return []
             self._keep(self._decoder.decode(chunk), chunk)
+            await self.resumed()
             events = self._take(missing)
             missing -= len(events)
         return events

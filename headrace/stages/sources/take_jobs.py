@@ -72,6 +72,7 @@ class TakeJobs(Producer[Message[object]]):
         self._owed -= 1
         self._out += 1
         try:
+            await self.resumed()
             self.emit_nowait([_message(job, told)])
             outcome = await told
         finally:
