@@ -37,6 +37,7 @@ TABLE = "create table if not exists t (n int)"
 ENDLESS = {"receive_http", "receive_statsd", "take_jobs", "emit", "tick"}
 
 OF_SOME = {
+    "headrace_stage_input_lost",  # of sources that can lose what they read
     "headrace_pipeline_latency_seconds",  # of consumers, where events end
     "headrace_metric_refused",  # of a user's metric, where there is one
     "headrace_aggregate_groups",  # of those that keep groups

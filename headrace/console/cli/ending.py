@@ -1,7 +1,7 @@
 """How a run ended: what is said about it, and the exit code that it comes to."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -65,6 +65,7 @@ class Ending:
             lost = outcome.events_lost - outcome.events_kept
             if lost > 0:
                 found.append(f"{_events(lost)} got lost on the way")
+            found += _input_lost(outcome.input_lost)
             if outcome.events_kept:
                 wait = "waits" if outcome.events_kept == 1 else "wait"
                 found.append(f"{_events(outcome.events_kept)} did not go through, and {wait} in the dead letters")
@@ -103,6 +104,12 @@ class Ending:
             return f"{end}, but {' and '.join(omissions)}{done}"
         how = ": all that was taken in went through" if self.outcome.is_drained else ", and all events went through"
         return f"{end}{how}{done}"
+
+
+def _input_lost(lost: Mapping[str, int]) -> list[str]:
+    """Return a clause for what sources lost before it became events, if they lost anything."""
+    amounts = [f"{count:,} {what.removesuffix('s') if count == 1 else what}" for what, count in lost.items() if count]
+    return [f"{' and '.join(amounts)} got lost unread"] if amounts else []
 
 
 def _left_out(reason: str, count: int) -> str:

@@ -93,7 +93,8 @@ class _Attendance:
         if self._topology.state == "new":
             return None
         outcome = self._topology.outcome()
-        return outcome if outcome.reason or outcome.events_failed or outcome.events_lost else None
+        is_harmed = outcome.reason or outcome.events_failed or outcome.events_lost or any(outcome.input_lost.values())
+        return outcome if is_harmed else None
 
     async def _drain(self) -> RunOutcome:
         LOG.info(

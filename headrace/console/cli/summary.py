@@ -90,6 +90,7 @@ def _stage_json(stage: StageSnapshot) -> dict[str, object]:
         "received": stage.events_received,
         "sent": stage.events_sent,
         "discarded": dict(stage.discarded),
+        "lost": dict(stage.lost),
         "errors": dict(stage.errors),
         "failed": stage.events_failed,
         "restarts": stage.restarts,

@@ -73,6 +73,12 @@ STAGE_METRICS: Final = (
         "reason",
     ),
     _StageMetric(
+        "headrace_stage_input_lost_total",
+        "What a source lost before it became events, by what it is; with any of it the run ends with exit code 1.",
+        lambda stage: stage.lost,
+        "what",
+    ),
+    _StageMetric(
         "headrace_stage_events_failed_total",
         "Events whose handling failed; with one of them the run ends with exit code 1.",
         lambda stage: stage.events_failed,

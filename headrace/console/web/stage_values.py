@@ -46,6 +46,7 @@ class StageValues(Values):
     events_sent: int
     events_failed: int
     discarded: Mapping[str, int]
+    lost: Mapping[str, int]
     redelivered: int
     dead_lettered: int
     restarts: int

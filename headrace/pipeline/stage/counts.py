@@ -19,7 +19,7 @@ _LEFT: Final = frozenset({"crash", "cancelled"})
 
 
 class StageCounts:
-    """Plain integers of one stage; `discarded` and `errors` begin at 0 for every reason known from the start."""
+    """Plain integers of one stage; `discarded`, `lost` and `errors` begin at 0 for what is known from the start."""
 
     __slots__ = (
         "_has_said_overflow",
@@ -31,16 +31,22 @@ class StageCounts:
         "families",
         "keep_left",
         "keep_outputs",
+        "lost",
         "redelivered",
         "set_aside",
         "stage",
     )
 
     def __init__(
-        self, stage: str, known_discards: tuple[str, ...] = (), metric_names: MetricNames | None = None
+        self,
+        stage: str,
+        known_discards: tuple[str, ...] = (),
+        metric_names: MetricNames | None = None,
+        known_losses: tuple[str, ...] = (),
     ) -> None:
         self.stage = stage
         self.discarded: dict[str, int] = dict.fromkeys((*known_discards, "overflow", "error", "crash", "cancelled"), 0)
+        self.lost: dict[str, int] = dict.fromkeys(known_losses, 0)
         self.errors: dict[str, int] = {}
         self.failed = 0
         self.redelivered = 0

@@ -101,6 +101,9 @@ class Stage(GenServer):
     metric_families: ClassVar[tuple[FamilySpec, ...]] = ()
     """Metrics that this stage may declare, so that `validate` can compare their names; built-in types list none."""
 
+    known_losses: ClassVar[tuple[str, ...]] = ()
+    """What this stage can lose before it is an event, in the plural (`files`, `datagrams`); counted from 0."""
+
     at_most_once: ClassVar[str] = ""
     """Why events may be lost here that their source could have sent again, as a clause; empty where none are.
 
@@ -158,6 +161,13 @@ class Stage(GenServer):
     def discard(self, count: int, reason: str) -> None:
         """Count `count` events that go no further, for one of a few known reasons (never one that holds data)."""
         self._counts.discard(count, reason)
+
+    def count_loss(self, count: int, what: str) -> None:
+        """Count input that was lost before it became events, by one of `known_losses`. The run then ends with 1.
+
+        The stage logs each loss, or the first of them, in its own words.
+        """
+        self._counts.lost[what] = self._counts.lost.get(what, 0) + count
 
     def fail(self, error: BaseException, count: int = 1) -> None:
         """Count `count` events that failed with `error`; said once per class of error. The run then ends with 1."""

@@ -88,7 +88,7 @@ def make_process(
 
     `metric_names` are those that the stages of the run export.
     """
-    counts = StageCounts(spec.name, spec.first.known_discards, metric_names)
+    counts = StageCounts(spec.name, spec.first.known_discards, metric_names, spec.first.known_losses)
     process: StageProcess
     if isinstance(spec.first, Producer):
         outlet = spec.settings.outlet(PRODUCER_BUFFER_SIZE, counts, spec.first.buffer_keep)

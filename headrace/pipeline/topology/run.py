@@ -1,6 +1,7 @@
 """One run of a graph: the only room that knows in which order stages start, drain and stop."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from contextvars import copy_context
 from dataclasses import dataclass, replace
@@ -293,4 +294,7 @@ class Run:
         )
         failed = sum(count.failed for count in counts)
         kept = 0 if self._left_overs is None else self._left_overs.kept_events
-        return RunOutcome(is_completed, self.reason(), failed, lost, self.is_drained, kept)
+        input_lost: Counter[str] = Counter()
+        for count in counts:
+            input_lost.update(count.lost)
+        return RunOutcome(is_completed, self.reason(), failed, lost, self.is_drained, kept, dict(input_lost))

@@ -33,7 +33,8 @@ class StageSnapshot:
 
     `error` is the last reason of a crash, as a sentence; `latency` is a consumer's only, seconds from the source.
     `concurrency` is None where batches are handled one after another; `subscriptions` are those that have not ended.
-    `output_of` is the stage whose side output this is, where it is one.
+    `lost` is input that never became events, by what it was. `output_of` is the stage whose side output this is, where
+    it is one.
     """
 
     name: str
@@ -43,6 +44,7 @@ class StageSnapshot:
     events_received: int
     events_sent: int
     discarded: Mapping[str, int]
+    lost: Mapping[str, int]
     errors: Mapping[str, int]
     events_failed: int
     redelivered: int

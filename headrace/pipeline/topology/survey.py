@@ -44,6 +44,7 @@ def _stage(process: StageProcess, run: Run) -> StageSnapshot:
         events_received=0 if inlet is None else inlet.received(),
         events_sent=0 if outlet is None else outlet.sent(),
         discarded=dict(counts.discarded),
+        lost=dict(counts.lost),
         errors=dict(counts.errors),
         events_failed=counts.failed,
         redelivered=counts.redelivered,

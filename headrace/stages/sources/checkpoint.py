@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,7 +20,7 @@ class Checkpoint:
         """Return the position; the beginning where none was written yet, which is then written."""
         try:
             told = json.loads(self._path.read_bytes())
-            return Position(int(told["device"]), int(told["inode"]), int(told["offset"]))
+            return _position(told)
         except FileNotFoundError:
             self.save(BEGINNING)  # so that a folder which is not there, or may not be written, is told at once
             return BEGINNING
@@ -41,3 +42,12 @@ class Checkpoint:
         except OSError as error:
             why = f"cannot be written as a checkpoint ({error.strerror})"
             raise CannotOpen(str(self._path), why, "mend it, or name another file in `checkpoint`") from None
+
+
+def _position(told: Mapping[str, object]) -> Position:
+    """Return what a checkpoint says; an older one does not say how the file began."""
+    device, inode, offset = (int(str(told[name])) for name in ("device", "inode", "offset"))
+    if "head_digest" not in told:
+        return Position(device, inode, offset)
+    modified_ns, head_bytes = (int(str(told[name])) for name in ("modified_ns", "head_bytes"))
+    return Position(device, inode, offset, modified_ns, head_bytes, str(told["head_digest"]))

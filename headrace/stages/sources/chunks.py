@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -40,6 +41,12 @@ class ChunkReader(Protocol):
 
     def wake(self) -> None:
         """Let the `read` that waits, and all later ones, return None. From any thread, and not after `close`."""
+
+    def take_losses(self) -> Sequence[int]:
+        """Return what was lost since the last call: for each file of which something was, how many bytes at least.
+
+        From any thread.
+        """
 
     def close(self) -> None:
         """Close everything."""

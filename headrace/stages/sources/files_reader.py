@@ -53,6 +53,10 @@ class FilesReader:
         if self._waker >= 0:
             os.write(self._waker, b"!")
 
+    def take_losses(self) -> tuple[int, ...]:
+        """Return nothing: what is read once does not go away."""
+        return ()
+
     def close(self) -> None:
         """Close everything."""
         for opened in (self._file, self._wakeup, self._waker):

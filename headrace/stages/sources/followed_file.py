@@ -1,149 +1,152 @@
 """Follows a file that grows: across its rotation, across truncation, and from before it exists."""
 
-import glob
-import os
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 from headrace.ground.telemetry import LOG
-from headrace.stages.errors import CannotOpen, CannotRead, MissingFile
-from headrace.stages.sources.chunks import CHUNK_BYTES, Chunk, is_lasting, open_file
+from headrace.stages.errors import CannotOpen, CannotRead
+from headrace.stages.sources.chunks import CHUNK_BYTES, Chunk
 from headrace.stages.sources.progress import BEGINNING, Position
+from headrace.stages.sources.rotation import Rotation
+from headrace.stages.sources.tracked_file import TrackedFile
 
 POLL_SECONDS: Final = 0.1
-"""How often a file that has not grown is looked at: what a person takes for at once, and costs two system calls."""
+"""How often the name is looked at: what a person takes for at once, and costs some system calls."""
+
+LINGER_SECONDS: Final = 1.0
+"""How long a file is read on that has been replaced: its writer may not know yet."""
 
 
 class FollowedFile:
     """Reads a file from its beginning, and goes on for as long as it is not woken.
 
-    A file that is renamed is read to its end before the new one of its name is begun, and no sooner than that is there.
-    A file that has become shorter than what was read of it is read from its beginning. What happens twice between two
-    looks is seen once: of two rotations within 0.1 s, or while it is behind or nobody looks, the file in between is
-    missed.
+    A file that is renamed is read to its end before the new one of its name is begun, and no sooner than that is there;
+    all that come meanwhile are kept open, and read in their turn. A file that was cut is read on in the copy that was
+    made of it, then from its beginning. What cannot be read any more is logged, and counted in `take_losses`.
     """
 
-    def __init__(
-        self, path: str, begin: Callable[[], Position] = lambda: BEGINNING, chunk_bytes: int = CHUNK_BYTES
-    ) -> None:
+    def __init__(self, path: str, begin: Callable[[], Position] | None = None, chunk_bytes: int = CHUNK_BYTES) -> None:
         """`begin` says, when the file is opened for the first time, how far it need not be read again."""
         self._chunk_bytes = chunk_bytes
         self._path = path
         self._begin = begin
         self._is_begun = False
-        self._file = -1
-        self._position = 0
+        self._is_told = begin is None
+        self._losses: deque[int] = deque()
+        self._rotation = Rotation(path, self._losses.append)
+        self._lock = threading.Lock()
         self._woken = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name=f"look at {path}", daemon=True)
 
     def open(self) -> None:
-        """Open the file if it is there."""
-        with suppress(MissingFile):
-            self._file = open_file(self._path)
-        if not self._is_begun:
-            self._is_begun = True
-            position = self._begin()
-            if position != BEGINNING:
-                self._skip(position)
-        if self._file >= 0 and not is_lasting(self._file):
-            raise CannotOpen(
-                self._path, "is not a file", "leave `follow` out: a pipe is read until its writers are gone"
-            )
+        """Open the file if it is there, and look at its name from now on."""
+        position = self._begin() if self._begin is not None else BEGINNING
+        self._rotation.begin(None if position == BEGINNING else position)
+        self._watcher.start()
 
     def read(self) -> Chunk | None:
         """Wait until the file has grown, or was replaced or cut."""
         while not self._woken.is_set():
-            try:
-                chunk = self._look()
-            except (CannotOpen, OSError) as error:
-                why = error.why if isinstance(error, CannotOpen) else error.strerror or str(error)
-                raise CannotRead(self._path, why) from error
+            chunk = self.read_nowait()
             if chunk is not None:
                 return chunk
             self._woken.wait(POLL_SECONDS)
         return None
 
+    def read_nowait(self) -> Chunk | None:
+        """Return the next chunk, None where there is nothing to read now. Raises `CannotRead`."""
+        try:
+            with self._lock:
+                return self._next()
+        except (CannotOpen, OSError) as error:
+            why = error.why if isinstance(error, CannotOpen) else error.strerror or str(error)
+            raise CannotRead(self._path, why) from error
+
+    def look(self) -> None:
+        """See what has become of the name, whether or not the files are read. From any thread."""
+        with suppress(CannotOpen, OSError), self._lock:  # who reads meets it, too
+            self._rotation.look()
+
     def wake(self) -> None:
-        """Let `read` return None from now on."""
+        """Let `read` return None from now on; with a checkpoint, report what the next run will not find."""
+        if self._woken.is_set():
+            return
         self._woken.set()
+        if self._begin is not None and self._lock.acquire(timeout=POLL_SECONDS):  # a dead disk may hold it
+            try:
+                self._rotation.report_removed()
+            finally:
+                self._lock.release()
 
     def close(self) -> None:
-        """Close the file."""
-        if self._file >= 0:
-            os.close(self._file)
-        self._file = -1
+        """Close everything."""
+        self._woken.set()
+        if self._watcher.is_alive():
+            self._watcher.join()
+        unread = [file.path for file in list(self._rotation.files)[:-1]]
+        if unread and self._begin is None:
+            LOG.warning(
+                "%s is not followed any more, and %d files that had its name before were not read to their ends; "
+                "with a `checkpoint` the next run reads them",
+                self._path,
+                len(unread),
+            )
+        self._rotation.close()
 
-    def _look(self) -> Chunk | None:
-        if self._file < 0:
-            self.open()
-            if self._file < 0:
-                return None
-        data = self._read()
-        if data:
-            return self._chunk(data)
-        if os.fstat(self._file).st_size < self._position:
-            os.lseek(self._file, 0, os.SEEK_SET)
-            self._position = 0
-            return self._chunk(b"")
-        if not self._is_replaced():
+    def take_losses(self) -> list[int]:
+        """Return what was lost since the last call: for each file of which something was, how many bytes at least."""
+        losses = []
+        with suppress(IndexError):
+            while True:
+                losses.append(self._losses.popleft())
+        return losses
+
+    def _watch(self) -> None:
+        """Look at the name, whether or not the files are read."""
+        while not self._woken.wait(POLL_SECONDS):
+            self.look()
+
+    def _next(self) -> Chunk | None:
+        """Return the next chunk, None where there is nothing to read now."""
+        files = self._rotation.files
+        if not files:
+            self._rotation.look()
+        if not files:
             return None
-        data = self._read()  # it may have grown before it was replaced
-        if data:
-            return self._chunk(data)
-        self.close()
-        self._position = 0
-        return self._chunk(b"")
+        file = files[0]
+        if not self._is_told:
+            self._is_told = True
+            return self._chunk(file, b"")
+        if file.descriptor < 0 and not file.is_over:
+            self._rotation.reopen(file)
+        if not file.head and file is files[-1]:
+            self._rotation.look()
+            file = files[0]
+        data = b"" if file.is_over else file.read(self._chunk_bytes)
+        if data is None:
+            self._rotation.cut(file)
+        elif data:
+            return self._chunk(file, data)
+        elif file.replaced_at is not None:
+            return self._leave(file, file.replaced_at)
+        else:
+            self._rotation.look()
+            if file.replaced_at is None:
+                return None
+        return self._next()
 
-    def _skip(self, position: Position) -> None:
-        """Go on at a position, also where that file was renamed; from the beginning where it is gone, or was cut."""
-        if self._file < 0 or not (_is_at(os.fstat(self._file), position) and self._begins_line(position.offset)):
-            renamed = self._renamed(position)
-            if renamed is None:
-                if self._file >= 0:
-                    LOG.warning(
-                        "%s was replaced or cut since its checkpoint, and is read from its beginning", self._path
-                    )
-                return
-            LOG.info("%s is called %s since its checkpoint, and is read to its end first", self._path, renamed)
-            self.close()
-            self._file = open_file(renamed)
-        self._position = os.lseek(self._file, position.offset, os.SEEK_SET)
+    def _leave(self, file: TrackedFile, replaced_at: float) -> Chunk | None:
+        """Go on to the file that came after one that has been read to its end, unless it came just now."""
+        if time.monotonic() < replaced_at + LINGER_SECONDS:
+            return None
+        self._rotation.leave()
+        files = self._rotation.files
+        end = files[0].position() if files else BEGINNING
+        return Chunk(file.path, b"", is_last=True, is_lasting=True, end=end)
 
-    def _begins_line(self, offset: int) -> bool:
-        """Tell whether a line begins there, as at every checkpoint; else the file was cut, and has grown again."""
-        return offset == 0 or os.pread(self._file, 1, offset - 1) == b"\n"
-
-    def _renamed(self, position: Position) -> str | None:
-        """Return what the file of a checkpoint is called now: what it was, and more, as rotation does it."""
-        path = Path(self._path)
-        for other in sorted(path.parent.glob(f"{glob.escape(path.name)}?*")):
-            with suppress(OSError):
-                if _is_at(other.stat(), position):
-                    return str(other)
-        return None
-
-    def _read(self) -> bytes:
-        data = os.read(self._file, self._chunk_bytes)
-        self._position += len(data)
-        return data
-
-    def _is_replaced(self) -> bool:
-        try:
-            there = Path(self._path).stat()
-        except FileNotFoundError:  # between renaming and creating
-            return False
-        return not os.path.samestat(there, os.fstat(self._file))
-
-    def _chunk(self, data: bytes) -> Chunk:
-        if self._file < 0:
-            return Chunk(self._path, data, is_last=True, is_lasting=True, end=BEGINNING)
-        there = os.fstat(self._file)
-        end = Position(there.st_dev, there.st_ino, self._position)
-        return Chunk(self._path, data, is_last=not data, is_lasting=True, end=end)
-
-
-def _is_at(there: os.stat_result, position: Position) -> bool:
-    """Tell whether a file is the one of a position, and still reaches to it."""
-    return (there.st_dev, there.st_ino) == (position.device, position.inode) and there.st_size >= position.offset
+    def _chunk(self, file: TrackedFile, data: bytes) -> Chunk:
+        return Chunk(file.path, data, is_last=False, is_lasting=True, end=file.position())

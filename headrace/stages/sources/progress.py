@@ -7,11 +7,18 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A place in a file: which one (its device and number there), and how many bytes come before."""
+    """A place in a file: which one (its device and number there), and how many bytes come before.
+
+    `modified_ns` is when the file had changed last. `head_digest` stands for its first `head_bytes` bytes, which tell
+    it from another file that got its number.
+    """
 
     device: int
     inode: int
     offset: int
+    modified_ns: int = 0
+    head_bytes: int = 0
+    head_digest: str = ""
 
 
 BEGINNING: Final = Position(0, 0, 0)

@@ -76,6 +76,7 @@ class ReadLines(Producer[object]):
 
     Options: ClassVar[type[BaseModel]] = ReadLinesOptions
     known_discards: ClassVar[tuple[str, ...]] = ("invalid",)
+    known_losses: ClassVar[tuple[str, ...]] = ("files", "bytes")
 
     def __init__(self, options: ReadLinesOptions) -> None:
         self._skips = options.on_error == "skip"
@@ -116,6 +117,7 @@ class ReadLines(Producer[object]):
     def handle_drain(self) -> None:
         """Read no more; what was taken out of a pipe is emitted, for nobody can read it again."""
         self._reader.wake()
+        self._count_losses()
         if not self._is_lasting:
             self.emit_nowait(self._take(len(self._events)))
             self.discard(int(self._decoder.has_rest), "cancelled")
@@ -123,6 +125,7 @@ class ReadLines(Producer[object]):
     def terminate(self, reason: object) -> None:
         """Close everything, without waiting for it."""
         self._reader.wake()
+        self._count_losses()
         if self._ahead is not None:
             self._ahead.cancel()
         if self._progress is not None:
@@ -152,9 +155,16 @@ class ReadLines(Producer[object]):
         coming = self._ahead or self._thread.call(self._reader.read)
         self._ahead = None
         chunk = await coming
+        self._count_losses()
         if chunk is not None and chunk.is_lasting and not chunk.is_last:
             self._ahead = self._thread.call(self._reader.read)
         return chunk
+
+    def _count_losses(self) -> None:
+        """Count what the reader could not read any more; it has logged it."""
+        for lost in self._reader.take_losses():
+            self.count_loss(1, "files")
+            self.count_loss(lost, "bytes")
 
     def _take(self, demand: int) -> list[object]:
         """Take up to `demand` of the events that are there."""

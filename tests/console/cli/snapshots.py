@@ -27,6 +27,7 @@ def stage(
         events_received=received,
         events_sent=sent,
         discarded=discarded or {},
+        lost={},
         errors={},
         events_failed=0,
         redelivered=0,

@@ -1,5 +1,7 @@
 """What is said about the end of a run, and its exit code."""
 
+from dataclasses import replace
+
 import pytest
 
 from headrace.console.cli.ending import Ending
@@ -43,6 +45,7 @@ def test_an_end_without_trouble_is_0(ended: RunOutcome | None, verdict: str) -> 
         (outcome(events=(1, 0)), "1 event failed, and went no further"),
         (outcome(events=(0, 2000)), "2,000 events got lost on the way"),
         (outcome(events=(1, 2)), "1 event failed, and went no further; 2 events got lost on the way"),
+        (replace(outcome(), input_lost={"files": 1, "bytes": 2000}), "1 file and 2,000 bytes got lost unread"),
         (outcome(events=(0, 1), kept=1), "1 event did not go through, and waits in the dead letters"),
         (
             outcome(events=(0, 5), kept=3),

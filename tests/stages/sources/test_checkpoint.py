@@ -15,7 +15,7 @@ from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.errors import CannotOpen
-from headrace.stages.sources import followed_progress
+from headrace.stages.sources import followed_file, followed_progress
 from headrace.stages.sources.checkpoint import Checkpoint
 from headrace.stages.sources.progress import BEGINNING, Position, Progress
 from headrace.stages.sources.read_lines import ReadLines, ReadLinesOptions
@@ -104,6 +104,12 @@ class Followed:
         return int(json.loads(self.at.read_text())["offset"])
 
 
+@pytest.fixture(autouse=True)
+def _no_linger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave a replaced file at its end at once."""
+    monkeypatch.setattr(followed_file, "LINGER_SECONDS", 0.0)
+
+
 @pytest.fixture
 def followed(tmp_path: Path) -> Followed:
     return Followed(tmp_path)
@@ -175,15 +181,27 @@ async def test_a_file_that_was_rotated_meanwhile_is_read_to_its_end_first(follow
 
 
 @pytest.mark.asyncio
-async def test_a_file_that_was_replaced_meanwhile_is_read_from_its_beginning(
+async def test_a_file_that_got_any_other_name_meanwhile_is_read_to_its_end_first(followed: Followed) -> None:
+    followed.write(3)
+    assert await followed.seen(3) == [0, 1, 2]
+    followed.write(1)
+    followed.path.rename(followed.path.with_name("old"))
+    followed.write(1)
+    assert await followed.seen(2) == [3, 4]
+
+
+@pytest.mark.asyncio
+async def test_a_file_that_is_gone_since_its_checkpoint_fails_the_run(
     followed: Followed, caplog: pytest.LogCaptureFixture
 ) -> None:
     followed.write(3)
     assert await followed.seen(3) == [0, 1, 2]
-    followed.path.rename(followed.path.with_name("old"))
+    followed.path.unlink()
     followed.write(1)
-    assert await followed.seen(1) == [3]
-    assert "was replaced or cut since its checkpoint" in caplog.text
+    sink = Keeps()
+    outcome = await followed.run(sink, lambda: sink.seen == [3])
+    assert (outcome.is_fine, outcome.input_lost) == (False, {"files": 1, "bytes": 0})
+    assert "was removed, compressed or cut: what was written to it behind its first 6 bytes is lost" in caplog.text
 
 
 @pytest.mark.asyncio
@@ -194,7 +212,7 @@ async def test_a_file_that_was_cut_and_has_grown_again_is_read_from_its_beginnin
     assert await followed.seen(3) == [0, 1, 2]
     followed.path.write_text("100\n200\n300\n")
     assert await followed.seen(3) == [100, 200, 300]
-    assert "was replaced or cut since its checkpoint" in caplog.text
+    assert "was removed, compressed or cut: what was written to it behind its first 6 bytes is lost" in caplog.text
 
 
 @pytest.mark.asyncio

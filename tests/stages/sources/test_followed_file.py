@@ -7,8 +7,15 @@ from pathlib import Path
 import pytest
 
 from headrace.stages.errors import CannotOpen, CannotRead
+from headrace.stages.sources import followed_file
 from headrace.stages.sources.chunks import Chunk
 from headrace.stages.sources.followed_file import FollowedFile
+
+
+@pytest.fixture(autouse=True)
+def _no_linger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave a replaced file at its end at once."""
+    monkeypatch.setattr(followed_file, "LINGER_SECONDS", 0.0)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from headrace.ground.errors import StartFailed
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.errors import BadLine, CannotRead
+from headrace.stages.sources import followed_file
 from headrace.stages.sources.chunks import CHUNK_BYTES
 from headrace.stages.sources.files_reader import FilesReader
 from headrace.stages.sources.read_lines import ReadLines, ReadLinesOptions
@@ -202,7 +203,10 @@ print(ran.events, ran.outcome.reason)
     assert done.stdout.startswith("[{'a': 1}, 2] standard input:3: the line is not JSON"), done.stderr
 
 
-async def test_a_file_is_followed_across_rotation_and_truncation(tmp_path: Path) -> None:
+async def test_a_file_is_followed_across_rotation_and_truncation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(followed_file, "LINGER_SECONDS", 0.1)
     path = tmp_path / "app.log"
     topology, collect = chain(read_lines(path, follow=True))
     async with topology:

@@ -1,0 +1,171 @@
+"""Looks through the folder of a followed file for those that had its name before."""
+
+import os
+import time
+from collections import deque
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from headrace.stages.errors import CannotOpen
+from headrace.stages.sources.file_head import are_alike, head_of
+from headrace.stages.sources.progress import Position
+from headrace.stages.sources.rotated_names import Age, RotatedNames, is_compressed
+from headrace.stages.sources.tracked_file import Identity, TrackedFile
+
+HEADS: Final = 250
+"""Of so many files that were read the first bytes are remembered, a megabyte at most: a copy of one is not read."""
+
+
+TICK_NS: Final = 20_000_000
+"""Changes within less than that may leave a folder with the same time of change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Files that nobody has read, oldest first, and the paths of those that cannot be read any more."""
+
+    files: list[TrackedFile] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rotated:
+    path: str
+    identity: Identity
+    age: Age
+
+
+class RotatedFolder:
+    """Tells rotated files that are new from those that were there before, were read, or are copies of such.
+
+    A file is known by its number and its first bytes: numbers are given anew. Blocks; one thread at a time.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._folder = str(Path(path).parent)
+        self._names = RotatedNames(Path(path).name)
+        self._known: dict[Identity, bytes] = {}
+        self._heads: deque[bytes] = deque(maxlen=HEADS)
+        self._scanned_ns = 0
+
+    def has_changed(self) -> bool:
+        """Tell whether files may have come, gone or been renamed since the folder was looked through."""
+        return Path(self._folder).stat().st_mtime_ns != self._scanned_ns
+
+    def learn(self) -> None:
+        """Take all rotated files that are there now for known."""
+        self._known = {each.identity: head_of(each.path) or b"" for each in self._rotated()}
+
+    def know(self, file: TrackedFile) -> None:
+        """Remember a file that was read."""
+        self._known[file.identity] = file.head
+        self._heads.append(file.head)
+
+    def age(self, file: TrackedFile) -> Age:
+        """Return where a file comes in the order of rotated ones."""
+        return self._names.age(Path(file.path).name, file.modified_ns)
+
+    def missed(self, held: Collection[TrackedFile]) -> Found:
+        """Return the files that have come since the last look, and are none of those that are held, nor copies."""
+        rotated = self._rotated()
+        known = {file.identity: file for file in held}
+        for each in rotated:
+            if each.identity in known:
+                known[each.identity].path = each.path
+        found = self._open([each for each in rotated if each.identity not in known], [file.head for file in held])
+        there = {each.identity for each in rotated}
+        self._known = {identity: head for identity, head in self._known.items() if identity in there}
+        return found
+
+    def since(self, age: Age, held: Collection[TrackedFile]) -> Found:
+        """Return the files that are no older than `age`, and are none of those that are held, nor copies."""
+        known = {file.identity for file in held}
+        newer = [each for each in self._rotated() if each.age >= age and each.identity not in known]
+        return self._open(newer, [file.head for file in held])
+
+    def copy_of(self, file: TrackedFile) -> TrackedFile | None:
+        """Return the newest file that holds a copy of what another one held."""
+        for each in reversed(self._rotated()):
+            if each.identity != file.identity and not is_compressed(each.path):
+                copy = _opened(each.path)
+                if copy is not None and are_alike(copy.head, file.head):
+                    return copy
+                if copy is not None:
+                    copy.close()
+        return None
+
+    def find(self, position: Position) -> TrackedFile | None:
+        """Return the file of a position, whatever its name is now; or a copy of it, under the name of a rotated one."""
+        with suppress(OSError), os.scandir(self._folder) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    status = entry.stat()
+                is_it = (status.st_dev, status.st_ino) == (position.device, position.inode)
+                if is_it and not is_compressed(entry.name):
+                    found = _opened_at(entry.path, position)
+                    if found is not None:
+                        return found
+        copies = (each.path for each in reversed(self._rotated()) if not is_compressed(each.path))
+        if not position.head_bytes:
+            return None
+        return next((copy for path in copies if (copy := _opened_at(path, position)) is not None), None)
+
+    def _rotated(self) -> list[_Rotated]:
+        """Return all rotated files, oldest first."""
+        rotated = []
+        with suppress(FileNotFoundError), os.scandir(self._folder) as entries:
+            changed_ns = Path(self._folder).stat().st_mtime_ns
+            is_settled = time.time_ns() > changed_ns + TICK_NS
+            self._scanned_ns = changed_ns if is_settled else 0
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    if self._names.match(entry.name) and entry.is_file():
+                        status = entry.stat()
+                        age = self._names.age(entry.name, status.st_mtime_ns)
+                        rotated.append(_Rotated(entry.path, (status.st_dev, status.st_ino), age))
+        return sorted(rotated, key=lambda each: each.age)
+
+    def _open(self, rotated: list[_Rotated], held: list[bytes]) -> Found:
+        found = Found()
+        for each in rotated:
+            head = head_of(each.path)
+            if head is None and (is_compressed(each.path) or not Path(each.path).exists()):
+                continue  # it is being compressed, or is gone by now
+            is_known = self._is_known(each.identity, head or b"", held)
+            self._known[each.identity] = head or b""
+            if is_known:
+                continue
+            file = None if is_compressed(each.path) else _opened(each.path)
+            if file is not None:
+                found.files.append(file)
+            elif head != b"":
+                found.lost.append(each.path)
+        return found
+
+    def _is_known(self, identity: Identity, head: bytes, held: list[bytes]) -> bool:
+        before = self._known.get(identity)
+        if before is not None and (head.startswith(before) if before else not head):
+            return True
+        return any(are_alike(head, other) for other in (*self._heads, *self._known.values(), *held))
+
+
+def _opened(path: str) -> TrackedFile | None:
+    with suppress(CannotOpen):
+        return TrackedFile.open(path)
+    return None
+
+
+def _opened_at(path: str, position: Position) -> TrackedFile | None:
+    """Open a file if it holds what comes before a position, and a line begins there."""
+    file = _opened(path)
+    if file is None:
+        return None
+    if file.is_at(position):
+        file.offset = position.offset
+        if file.begins_line():
+            return file
+    file.close()
+    return None

@@ -1,0 +1,245 @@
+"""The files that a followed name has had, oldest first: what there is to read, across renaming, copying and cutting."""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from headrace.ground.telemetry import LOG
+from headrace.stages.errors import CannotOpen, MissingFile
+from headrace.stages.sources.progress import Position
+from headrace.stages.sources.rotated_folder import Found, RotatedFolder
+from headrace.stages.sources.tracked_file import TrackedFile
+
+OPEN_FILES: Final = 100
+"""How many files are kept open; a further one is opened again when it is read, if it is still in the folder."""
+
+_LONG_AGO: Final = float("-inf")
+
+Lose = Callable[[int], None]
+"""Told that something of a file cannot be read any more, and how many bytes of it, as far as that is known."""
+
+
+class Rotation:
+    """`files` are those still to be read: the last one has the name, or had it last.
+
+    Rotated files that are there when it begins are not read, but for those since a position. What is lost is logged,
+    and told. Blocks; one thread at a time.
+    """
+
+    def __init__(self, path: str, lose: Lose, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._folder = RotatedFolder(path)
+        self._age = self._folder.age
+        self._lose = lose
+        self._clock = clock
+        self.files: deque[TrackedFile] = deque()
+        self._left: TrackedFile | None = None
+
+    def begin(self, position: Position | None) -> None:
+        """Take the file of the name if it is there; behind a position, what is left of those since then comes first."""
+        with suppress(MissingFile):
+            self.files.append(TrackedFile.open(self._path))
+        if position is not None:
+            self._resume(position)
+        self._folder.learn()
+
+    def look(self) -> None:
+        """See what has become of the name since the last look. Raises `CannotOpen` and `OSError`."""
+        self._look_at_left()
+        last = self.files[-1] if self.files else None
+        if last is not None:
+            last = self._look_at(last)
+        if last is None or not last.has_name(self._path):
+            with suppress(MissingFile):
+                self._replace()
+
+    def cut(self, file: TrackedFile) -> None:
+        """Go on where a file was cut: in the copy that was made of it, if one is there, then in what it holds now."""
+        copy = self._folder.copy_of(file)
+        there = file.offset if copy is None else max(file.offset, copy.size)
+        if file.size > there:
+            self._report(
+                file.size - there, "%s was cut when %s of it had not been read", file.path, _size(file.size - there)
+            )
+        descriptor = file.descriptor
+        file.replaced_at = _LONG_AGO
+        file.descriptor = -1
+        file.is_over = copy is None
+        if copy is not None:
+            file.become(copy)
+        if file is self.files[-1]:
+            self._append(TrackedFile(self._path, descriptor))
+        else:
+            os.close(descriptor)
+
+    def leave(self) -> None:
+        """Begin with the next file: the first one has been read to its end."""
+        file = self.files.popleft()
+        self._folder.know(file)
+        if self._left is not None:
+            self._left.close()
+        self._left = file
+
+    def reopen(self, file: TrackedFile) -> None:
+        """Open a file again that was closed because there were so many; it is over where it is gone."""
+        found = self._folder.find(file.position())
+        if found is not None:
+            file.become(found)
+            return
+        file.is_over = True
+        if file.unread:
+            self._report(
+                file.unread, "%s was rotated and is gone: %s of it had not been read", file.path, _size(file.unread)
+            )
+
+    def report_removed(self) -> None:
+        """Report the files that were removed before they were read, and are kept by nothing but being open."""
+        for file in self.files:
+            if file.unread and (file.is_removed() if file.descriptor >= 0 else not self._is_there(file)):
+                self._report(
+                    file.unread,
+                    "%s was removed, and the run ends before %s of it were read",
+                    file.path,
+                    _size(file.unread),
+                )
+
+    def close(self) -> None:
+        """Close everything."""
+        if self._left is not None:
+            self._left.close()
+        for file in self.files:
+            file.close()
+        self._left = None
+        self.files.clear()
+
+    def _is_there(self, file: TrackedFile) -> bool:
+        found = self._folder.find(file.position())
+        if found is not None:
+            found.close()
+        return found is not None
+
+    def _look_at(self, last: TrackedFile) -> TrackedFile:
+        """See whether the last file was cut; return the one that is the last then."""
+        if last.descriptor < 0:
+            return last
+        was_empty = not last.head
+        if not last.look():
+            self.cut(last)
+        elif (
+            was_empty and self._folder.has_changed() and last.has_name(self._path)
+        ):  # what it held for a moment may have been copied and cut
+            self.files.pop()
+            self._append(last)
+        return self.files[-1]
+
+    def _look_at_left(self) -> None:
+        """Report what was written to the last file that was left, after it was."""
+        left = self._left
+        if left is None or left.descriptor < 0:
+            return
+        late = os.fstat(left.descriptor).st_size - left.offset
+        if late > 0:
+            left.offset += late
+            self._report(
+                late,
+                "%s was written to when it had been replaced and read to its end: %s are not read; "
+                "have the rotation tell its writer at once",
+                left.path,
+                _size(late),
+            )
+
+    def _replace(self) -> None:
+        """Read the file that has the name now behind those that had it before."""
+        last = self.files[-1] if self.files else None
+        try:
+            file = TrackedFile.open(self._path)
+        except MissingFile:  # between renaming and creating
+            raise
+        except CannotOpen:
+            if last is None:
+                raise
+            last.replaced_at = last.replaced_at or self._clock()  # what is left of it comes first
+            return
+        if any(file.identity == other.identity and other.descriptor >= 0 for other in self.files):  # named as before
+            file.close()
+            return
+        if last is not None:
+            last.replaced_at = self._clock()
+        self._append(file)
+
+    def _append(self, file: TrackedFile) -> None:
+        """Read a file behind those before it, and behind those that came and went since the last look."""
+        self._extend(self._folder.missed([*self.files, file]))
+        self.files.append(file)
+        for further in list(self.files)[OPEN_FILES - 1 : -1]:
+            further.close()
+            further.is_over = not further.unread
+
+    def _extend(self, found: Found) -> None:
+        for path in found.lost:
+            self._report(
+                0,
+                "%s was rotated, and compressed (or made unreadable), before it was read: its lines are lost; "
+                "have the rotation compress files later (delaycompress)",
+                path,
+            )
+        for file in found.files:
+            file.replaced_at = _LONG_AGO
+            self._insert(file)
+
+    def _insert(self, file: TrackedFile) -> None:
+        """Put a file where it comes in order, but behind all of which something was read."""
+        place = len(self.files)
+        while place and not self.files[place - 1].offset and self._age(self.files[place - 1]) > self._age(file):
+            place -= 1
+        self.files.insert(place, file)
+
+    def _resume(self, position: Position) -> None:
+        live = self.files.pop() if self.files else None
+        if live is not None and live.identity == (position.device, position.inode) and live.is_at(position):
+            live.offset = position.offset
+            if live.begins_line():
+                if not position.head_bytes:  # what it has held since may have been copied and cut
+                    self._extend(self._folder.since((position.modified_ns, _FIRST, ""), [live]))
+                self.files.append(live)
+                return
+            live.offset = 0
+        self._read_first(position, [] if live is None else [live])
+
+    def _read_first(self, position: Position, live: list[TrackedFile]) -> None:
+        """Read what is left of the file of a position, and the files since then, before the one that has the name."""
+        found = self._folder.find(position)
+        age = (position.modified_ns, _FIRST, "")
+        if found is None:
+            self._report(
+                0,
+                "the file of the checkpoint of %s was removed, compressed or cut: "
+                "what was written to it behind its first %s is lost",
+                self._path,
+                _size(position.offset),
+            )
+        else:
+            LOG.info("%s is called %s since its checkpoint, and is read to its end first", self._path, found.path)
+            self.files.append(found)
+            if position.head_bytes:
+                age = self._age(found)
+        if position.modified_ns or found is not None:
+            self._extend(self._folder.since(age, [*self.files, *live]))
+        self.files.extend(live)
+        for file in self.files:
+            file.replaced_at = None if file is self.files[-1] else _LONG_AGO
+
+    def _report(self, lost: int, text: str, *values: object) -> None:
+        LOG.error(text, *values)
+        self._lose(lost)
+
+
+_FIRST: Final = -(10**9)
+"""Before every file that was changed at the same time."""
+
+
+def _size(count: int) -> str:
+    return f"{count:,} bytes" if count != 1 else "1 byte"

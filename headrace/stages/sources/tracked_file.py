@@ -1,0 +1,106 @@
+"""One file of those that are followed: kept open, so that it can be read whatever becomes of its name."""
+
+import os
+from pathlib import Path
+
+from headrace.stages.errors import CannotOpen
+from headrace.stages.sources.chunks import is_lasting, open_file
+from headrace.stages.sources.file_head import HEAD_BYTES, digest, read_head
+from headrace.stages.sources.progress import Position
+
+Identity = tuple[int, int]
+"""The device of a file, and its number there."""
+
+
+class TrackedFile:
+    """A file that is read from `offset` on; `descriptor` is -1 while it is not open.
+
+    `size` is what it had at the last look, `replaced_at` when another file was seen to have its name. `is_over` says
+    that there is nothing to read in it any more.
+    """
+
+    def __init__(self, path: str, descriptor: int, offset: int = 0) -> None:
+        self.path = path
+        self.descriptor = descriptor
+        self.offset = offset
+        self.head = b""
+        self.size = 0
+        self.modified_ns = 0
+        self.replaced_at: float | None = None
+        self.is_over = False
+        self._digest = (b"", digest(b""))
+        status = os.fstat(descriptor)
+        self.identity: Identity = (status.st_dev, status.st_ino)
+        self.look()
+
+    @classmethod
+    def open(cls, path: str, offset: int = 0) -> "TrackedFile":
+        """Open a file. Raises `CannotOpen`."""
+        descriptor = open_file(path)
+        if not is_lasting(descriptor):
+            os.close(descriptor)
+            raise CannotOpen(path, "is not a file", "leave `follow` out: a pipe is read until its writers are gone")
+        return cls(path, descriptor, offset)
+
+    @property
+    def unread(self) -> int:
+        """How many bytes had not been read at the last look."""
+        return max(0, self.size - self.offset)
+
+    def look(self) -> bool:
+        """Note how large it is; False, and nothing noted, where what was read, or was there before, was cut off."""
+        status = os.fstat(self.descriptor)
+        head = read_head(self.descriptor)
+        if status.st_size < self.offset or not head.startswith(self.head):
+            return False
+        self.head, self.size, self.modified_ns = head, status.st_size, status.st_mtime_ns
+        return True
+
+    def read(self, most: int) -> bytes | None:
+        """Return the next bytes, none at the end, or None where what was read before was cut off."""
+        if len(self.head) < HEAD_BYTES and not self.look():
+            return None
+        data = os.pread(self.descriptor, most, self.offset)
+        if not self.look():
+            return None  # the bytes may be of what was written since
+        self.offset += len(data)
+        self.size = max(self.size, self.offset)
+        return data
+
+    def begins_line(self) -> bool:
+        """Tell whether a line begins where it is read on."""
+        return self.offset == 0 or os.pread(self.descriptor, 1, self.offset - 1) == b"\n"
+
+    def position(self) -> Position:
+        """Return where it is read on."""
+        if self._digest[0] != self.head:
+            self._digest = (self.head, digest(self.head))
+        return Position(*self.identity, self.offset, self.modified_ns, len(self.head), self._digest[1])
+
+    def is_at(self, position: Position) -> bool:
+        """Tell whether it holds the bytes that come before a position, whatever its number is."""
+        head = read_head(self.descriptor)[: position.head_bytes]
+        return self.size >= position.offset and digest(head) == (position.head_digest or digest(b""))
+
+    def become(self, other: "TrackedFile") -> None:
+        """Go on in another file that holds the same bytes; `other` must not be used afterwards."""
+        self.path, self.descriptor, self.identity = other.path, other.descriptor, other.identity
+        self.head, self.size, self.modified_ns = other.head, other.size, other.modified_ns
+
+    def close(self) -> None:
+        """Close it; what is known of it stays."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+        self.descriptor = -1
+
+    def is_removed(self) -> bool:
+        """Tell whether no name leads to it any more."""
+        return os.fstat(self.descriptor).st_nlink == 0
+
+    def has_name(self, path: str) -> bool:
+        """Tell whether it is the file that has this name now."""
+        try:
+            status = Path(path).stat()
+        except FileNotFoundError:
+            return False
+        return (status.st_dev, status.st_ino) == self.identity
