@@ -33,6 +33,10 @@ class SqliteReader:
         """Answer what was asked, then close the file."""
         await self._orders.aclose()
 
+    def close(self) -> None:
+        """Do the same where there is no event loop to hold up."""
+        self._orders.close()
+
     def _serve(self) -> None:
         is_open = True
         while is_open:

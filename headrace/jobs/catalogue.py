@@ -80,6 +80,11 @@ class Catalogue:
                 one.unbind(service)
             raise
 
+    def loosen(self, service: Enqueues) -> None:
+        """Leave them to `service` until another one takes them."""
+        for one in self:
+            one.loosen(service)
+
     def unbind(self, service: Enqueues) -> None:
         """Take that back."""
         for one in self:

@@ -4,7 +4,6 @@ import asyncio
 import inspect
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -14,14 +13,21 @@ from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.child import run_job
 from headrace.jobs.errors import JobTimeout
 from headrace.jobs.exhausted import call_on_exhausted
-from headrace.jobs.job import Failed, Job, Outcome, final
+from headrace.jobs.job import Completed, Failed, Job, Outcome, Returned, final
 from headrace.jobs.middleware import RunMiddleware, around
-from headrace.jobs.outcomes import is_given_up, outcome_of_answer, outcome_of_error, outcome_of_expiry, with_notes
+from headrace.jobs.outcomes import (
+    error_text,
+    is_given_up,
+    outcome_of_answer,
+    outcome_of_error,
+    outcome_of_expiry,
+    with_notes,
+)
 from headrace.jobs.retry import Random
 from headrace.jobs.running_job import RUNNING_JOB, RunningJob, Tell
+from headrace.jobs.thread_attempt import ThreadAttempt
 from headrace.jobs.worker import AnyWorker
 from headrace.jobs.workflow_rules import DEPS
-from headrace.pipeline.executor.call import Call
 from headrace.pipeline.executor.process_executor import ProcessExecutor
 from headrace.pipeline.executor.thread_executor import ThreadExecutor
 
@@ -57,6 +63,8 @@ class Executor:
         self._catalogue = catalogue
         self._in = surroundings
         self._left: dict[int, Mapping[str, object]] = {}
+        self._threaded: dict[int, tuple[AnyWorker, ThreadAttempt]] = {}
+        """Jobs whose functions run in threads, by their ids."""
 
     def notes_of(self, job_id: int) -> Mapping[str, object] | None:
         """Return, once, what a job had noted down when its attempt was cancelled."""
@@ -71,7 +79,7 @@ class Executor:
         if outcome is None:
             running = RunningJob(job, self._in.tell)
             RUNNING_JOB.set(running)
-            outcome = with_notes(await self._attempt(worker, running), running)
+            outcome = _or_returned(with_notes(await self._attempt(worker, running), running), running)
         if type(outcome) is Failed:
             await self._tell_exhausted(worker, job, outcome)
         return outcome
@@ -142,10 +150,61 @@ class Executor:
             return brought.answer
         args, kwargs = worker.arguments.restored(running.args, running)
         if place == "thread" and self._in.threads is not None:
-            call = await self._in.threads.start(partial(worker.function, *args, **kwargs))
-            return await _result(call, running)
+            return await self._in_thread(self._in.threads, worker, partial(worker.function, *args, **kwargs), running)
         result = worker.function(*args, **kwargs)
         return await result if worker.is_async or inspect.isawaitable(result) else result  # type: ignore[misc] # it is
+
+    async def _in_thread(
+        self, threads: ThreadExecutor, worker: AnyWorker, work: Callable[[], object], running: RunningJob
+    ) -> object:
+        attempt = ThreadAttempt(worker.function, work, running)
+        call = await threads.start(attempt)
+        self._threaded[running.id] = (worker, attempt)
+        try:
+            return await attempt.result(call)
+        finally:
+            del self._threaded[running.id]
+
+    def ask_to_end(self, job_id: int) -> bool:
+        """Ask a job in a thread to end, since the process stops; return False where a cancellation ends it."""
+        if job_id not in self._threaded:
+            return False
+        _, attempt = self._threaded[job_id]
+        attempt.running.cancel("its process stops", is_stop=True)
+        return True
+
+    def leave(self, job_id: int, tell: Callable[[Outcome], None]) -> bool:
+        """Leave a job behind that runs in a thread: `tell` gets its outcome there, and its task may be cancelled.
+
+        Return False where it runs in none, or has ended by now.
+        """
+        if job_id not in self._threaded:
+            return False
+        worker, attempt = self._threaded[job_id]
+
+        def late(answer: object, error: BaseException | None) -> None:
+            try:
+                outcome = self._late_outcome(worker, attempt.running, answer, error)
+            except Exception as bug:  # noqa: BLE001 - without an outcome its store would stay open
+                outcome = Failed(error_text(bug), STRANGER_SECONDS, cause=bug)
+            tell(outcome)
+
+        return attempt.leave(late)
+
+    def _late_outcome(
+        self, worker: AnyWorker, running: RunningJob, answer: object, error: BaseException | None
+    ) -> Outcome:
+        """Return the outcome of an attempt that outlasted the drain.
+
+        No loop runs that could call `on_exhausted`: a job that needs it runs once more, where one does.
+        """
+        if error is None:
+            outcome = outcome_of_answer(worker, answer)
+        else:
+            outcome = outcome_of_error(worker, running.job, error, self._in.random)
+        outcome = _or_returned(with_notes(outcome, running), running)
+        is_told = worker.options.on_exhausted is not None and is_given_up(final(running.job, outcome))
+        return Returned(outcome.meta) if is_told else outcome
 
     async def _tell_exhausted(self, worker: AnyWorker, job: Job, outcome: Failed) -> None:
         """Call the worker's `on_exhausted` if the job is discarded."""
@@ -157,13 +216,6 @@ def _without_worker(job: Job) -> Failed:
     return Failed(f"this process has no worker of the name {job.worker!r}", STRANGER_SECONDS)
 
 
-async def _result(call: Call[object], running: RunningJob) -> object:
-    """Return what a thread's function returned; cancelled, wait for it all the same, and then raise that."""
-    try:
-        return await call.result()
-    except asyncio.CancelledError:
-        running.cancel("its time is over")
-        while call.outcome is None:
-            with suppress(asyncio.CancelledError):
-                await call.ended()
-        raise
+def _or_returned(outcome: Outcome, running: RunningJob) -> Outcome:
+    """Return the outcome; a job that gave way to the stop of its process may not be done, and runs again."""
+    return Returned(outcome.meta) if running.gives_way and isinstance(outcome, Completed | Failed) else outcome

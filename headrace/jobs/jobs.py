@@ -27,6 +27,7 @@ from headrace.jobs.heeding import Heeding
 from headrace.jobs.job import Acknowledgement, Inserted, Job, NewJob, State
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs_settings import JobsSettings, QueueOptions, checked_queues
+from headrace.jobs.late_ends import LateEnds
 from headrace.jobs.meter import Meter
 from headrace.jobs.queue import TELL_SECONDS, JobQueue, QueueStatistics
 from headrace.jobs.queue_rules import check_limit
@@ -90,6 +91,7 @@ class Jobs:
         self._admission = Admission(catalogue, self.settings.enqueue_middleware, self.settings.cipher)
         self._endings = Endings(store)
         self._report = FailureReport(self.settings.on_error, is_logged=self.settings.logs_failures)
+        self.late = LateEnds(store, self._report)
         self._settling = Settling(store)
         self._exhausted = Exhausted(store, catalogue, self._admission.open, self._report)
         self._watch = Watch(store, catalogue, self.queues, heeding, Rescue(store, self._exhausted.follow_up))
@@ -135,7 +137,8 @@ class Jobs:
         """Claim nothing more, give running jobs their grace, put back what is not done, and close the store.
 
         All queues stop at once, in one grace. It goes to its end also where the store fails; the log says what did,
-        and what the store raises at its own end is raised. Cancelled, it is not done: call it again.
+        and what the store raises at its own end is raised. Cancelled, it is not done: call it again. A function in a
+        thread that outlasts the grace by 5 s is left behind (`late`), and the last of these closes the store.
         """
         async with asyncio.TaskGroup() as together:
             for queue in (*self.queues.values(), *self._former):
@@ -152,12 +155,20 @@ class Jobs:
         await end_within(TELL_SECONDS, *tasks)
         self._tasks.clear()
         self._settler = None
-        self.catalogue.unbind(self)
         self._is_open = False
+        if self.late.close_later(self._close_late):
+            self.catalogue.loosen(self)
+            return
+        self.catalogue.unbind(self)
         if self.stand_in is None:
             await self.store.close()
         else:
             self._leave_stand_in(self.stand_in)
+
+    def _close_late(self) -> None:
+        """Close the store once the last job that outlasted the drain has ended, in its thread."""
+        self.catalogue.unbind(self)
+        self.store.close_sync()
 
     def _take_stand_in(self) -> bool:
         """Leave all to the service of a test, where that has any of the workers; return whether it does."""
@@ -179,14 +190,25 @@ class Jobs:
         """Stop a queue; those that somebody else took have had their grace with him."""
         name = queue.claimant.queue
         grace_seconds = self.settings.grace_seconds if name in self._options else 0.0
+        await self._begin_stop(queue)
         await go_through(f"the stop of queue {name!r}", queue.stop(grace_seconds))
-        await go_through(f"the farewell of queue {name!r} to its store", self.store.leave(queue.claimant), TELL_SECONDS)
+        if not self.late.has(queue.claimant):
+            leave = self.store.leave(queue.claimant)
+            await go_through(f"the farewell of queue {name!r} to its store", leave, TELL_SECONDS)
+
+    async def _begin_stop(self, *queues: JobQueue) -> None:
+        """Have the store know that this process was asked to stop: its death is no crash of what it runs."""
+        for queue in queues:
+            what = f"the stop of queue {queue.claimant.queue!r}, as its store is told of it,"
+            await go_through(what, self.store.begin_stop(queue.claimant), TELL_SECONDS)
 
     def hold(self) -> None:
         """Claim nothing more until it is closed; what runs goes on."""
         self._watch.is_held = True
         for queue in self.queues.values():
             queue.pause()
+        if self._scheduler is not None and self.queues:
+            self._begin(self._scheduler, self._begin_stop(*self.queues.values()), "begin of the stop of queues")
 
     def cut_short(self) -> None:
         """End the jobs that run now, and put them back; also where their grace is being given."""
@@ -371,7 +393,7 @@ class Jobs:
         scheduler = Scheduler() if self._scheduler is None else self._scheduler
         queue = self.queues[name] = JobQueue(claimant, limit, self.store, attempts, scheduler)
         queue.began, queue.ran = partial(self._began, self.meter.began(name)), self.meter.ran(name)
-        queue.told, queue.failed = partial(self._told, name), self._report
+        queue.told, queue.failed, queue.late = partial(self._told, name), self._report, self.late
         self.meter.begin(name)
         return queue
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, Protocol
 
 from headrace.ground.telemetry import LOG
@@ -11,6 +12,7 @@ from headrace.jobs.closing import end_within
 from headrace.jobs.failing import log_failure
 from headrace.jobs.failures import FailureReport
 from headrace.jobs.job import Acknowledgement, CalledOff, Failed, Job, Outcome, Returned
+from headrace.jobs.late_ends import LateEnds
 from headrace.jobs.runners import Attempts, Runners, Slot
 from headrace.jobs.stores.store import Claimant
 from headrace.pipeline.process.scheduler import Scheduler
@@ -82,7 +84,11 @@ class JobQueue:
         self._look_at = 0.0
         self._tell = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._is_empty = asyncio.Event()
+        self._goes_on = asyncio.Event()
+        """Set when a stop need wait no longer: no job runs any more, or its grace is cut short."""
+        self._is_cut_short = False
+        self.late: LateEnds | None = None
+        """Writes the ends of what runs in threads and outlasts the stop."""
         self.told: Callable[[Sequence[Acknowledgement]], None] = lambda _: None
         self.began: Callable[[Sequence[Job]], None] = lambda _: None
         self.ran: Callable[[Job, float], None] = lambda _, __: None
@@ -130,29 +136,33 @@ class JobQueue:
             self._end(job_id, CalledOff("it was cancelled while it ran"))
 
     def cut_short(self) -> None:
-        """End what runs now, and put it back; an attempt that was put back does not count."""
+        """End what runs now, and put it back; an attempt that was put back does not count. A grace ends, too.
+
+        What runs in a thread is asked to end, and is put back if it heard that before it returned.
+        """
         for job_id in list(self._running):
-            self._end(job_id, Returned())
+            if not self._attempts.ask_to_end(job_id):
+                self._end(job_id, Returned())
         self._put_back(list(self._after.values()))
         self._after.clear()
+        self._is_cut_short = True
+        self._goes_on.set()
 
     async def stop(self, grace_seconds: float) -> None:
         """Claim nothing more, and give what runs `grace_seconds`; what is not done then is put back.
 
         An attempt that was put back does not count. Return when the store knows how all of them ended, or has failed
         to take it in for `TELL_SECONDS`: then the log says of which jobs, and they run again when their lease is out.
+        What does not end within `LEFT_SECONDS` more is left behind: `late` writes the ends of what runs in threads.
         """
         self._is_stopping = True
         self._look.set()
         claiming, acknowledging = self._tasks
         await end_within(TELL_SECONDS, claiming)
-        await self._wait_for_slots(grace_seconds)
+        await self._wait_for_slots(grace_seconds, is_grace=True)
         self.cut_short()
         await self._wait_for_slots(LEFT_SECONDS)
-        if self._running:
-            left = ", ".join(f"{slot.job.id} ({slot.job.worker})" for slot in self._running.values())
-            LOG.error("queue %r leaves jobs behind that do not end when told to: %s", self.claimant.queue, left)
-            self._running.clear()
+        self._leave_behind()
         self._may_be_last = True
         self._tell.set()
         await end_within(TELL_SECONDS, acknowledging)
@@ -165,13 +175,34 @@ class JobQueue:
             text = "queue %r could not write how jobs ended; they run again when their lease is out: %s"
             LOG.error(text, self.claimant.queue, untold)
 
-    async def _wait_for_slots(self, seconds: float | None) -> None:
-        if self._running:
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._is_empty.wait()
-            except TimeoutError:
-                pass
+    async def _wait_for_slots(self, seconds: float, *, is_grace: bool = False) -> None:
+        """Wait until no job runs, for so long at most; a grace ends when it is cut short."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self._running and not (is_grace and self._is_cut_short):
+                    self._goes_on.clear()
+                    await self._goes_on.wait()
+        except TimeoutError:
+            pass
+
+    def _leave_behind(self) -> None:
+        """Let go of the jobs that do not end: those in threads keep their lease."""
+        threaded, others = list[str](), list[str]()
+        for job_id, slot in list(self._running.items()):
+            is_left = self.late is not None and self.late.expect(
+                self.claimant, slot.job, partial(self._attempts.leave, job_id)
+            )
+            (threaded if is_left else others).append(f"{job_id} ({slot.job.worker})")
+            slot.ending = slot.ending or Returned()
+            if slot.task is not None and is_left:
+                slot.task.cancel()
+        self._running.clear()
+        if threaded:
+            text = "queue %r leaves jobs behind in threads, which cannot be ended; they keep their lease: %s"
+            LOG.error(text, self.claimant.queue, ", ".join(threaded))
+        if others:
+            text = "queue %r leaves jobs behind that do not end when told to: %s"
+            LOG.error(text, self.claimant.queue, ", ".join(others))
 
     def _end(self, job_id: int, ending: Outcome) -> bool:
         slot = self._running.get(job_id)
@@ -263,7 +294,7 @@ class JobQueue:
         if not self._look.is_set():
             self._look.set()
         if self._is_stopping and not self._running:
-            self._is_empty.set()
+            self._goes_on.set()
 
     def _outcome_of_interrupted(self, slot: Slot) -> Outcome:
         outcome = slot.ending or Failed("the attempt was interrupted before its outcome was known", RETRY_SECONDS)

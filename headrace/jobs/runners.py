@@ -32,6 +32,15 @@ class Attempts(Protocol):
     def notes_of(self, job_id: int) -> Mapping[str, object] | None:
         """Return, once, what a job noted down before its attempt was cancelled."""
 
+    def ask_to_end(self, job_id: int) -> bool:
+        """Ask a job in a thread to end, since the process stops; return False where a cancellation ends it."""
+
+    def leave(self, job_id: int, tell: Callable[[Outcome], None]) -> bool:
+        """Leave a job behind that runs in a thread: `tell` gets its outcome there, and its task may be cancelled.
+
+        Return False where it runs in none, or has ended by now.
+        """
+
 
 class PlainAttempts:
     """Attempts of a function that knows no workers."""
@@ -49,6 +58,14 @@ class PlainAttempts:
 
     def notes_of(self, _: int) -> None:
         """Return None: the function notes nothing down."""
+
+    def ask_to_end(self, _: int) -> bool:
+        """Return False: the function runs on the loop."""
+        return False
+
+    def leave(self, _: int, __: Callable[[Outcome], None]) -> bool:
+        """Return False: the function runs on the loop."""
+        return False
 
 
 @dataclass(slots=True, eq=False)

@@ -36,13 +36,15 @@ class RunningJob:
     end of the attempt, however that ends. Every method may be called from any thread.
     """
 
-    __slots__ = ("_cancelled", "_changes", "_job", "_lock", "_tell")
+    __slots__ = ("_cancelled", "_changes", "_has_noticed", "_is_stopping", "_job", "_lock", "_tell")
 
     def __init__(self, job: Job, tell: Tell | None = None) -> None:
         self._job = job
         self._tell = tell
         self._changes: dict[str, object] = {}
         self._cancelled: str | None = None
+        self._is_stopping = False
+        self._has_noticed = False
         self._lock = threading.Lock()
 
     @property
@@ -91,13 +93,23 @@ class RunningJob:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether somebody called the job off while it runs: a function in a thread asks, and ends itself."""
-        return self._cancelled is not None
+        """Whether the attempt is to end: a function in a thread asks, and ends itself.
+
+        The job was cancelled, its time is over, or its process stops; then it runs again, whatever the function that
+        asked returns.
+        """
+        return self.cancel_reason is not None
 
     @property
     def cancel_reason(self) -> str | None:
-        """Why it was called off, or None."""
+        """Why the attempt is to end, or None."""
+        self._has_noticed = self._has_noticed or self._cancelled is not None
         return self._cancelled
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether its function knows that its process stops, and so may have ended before it was done."""
+        return self._is_stopping and self._has_noticed
 
     @property
     def cursor(self) -> object:
@@ -124,10 +136,13 @@ class RunningJob:
             raise BadCheckpoint(cursor) from None
         self._note(CHECKPOINT, json.loads(text))
 
-    def cancel(self, reason: str) -> None:
-        """Mark it as called off; the first reason stands. It is a word for who runs the job."""
+    def cancel(self, reason: str, *, is_stop: bool = False) -> None:
+        """Mark it as called off; the first reason stands. It is a word for who runs the job.
+
+        `is_stop` is that its process stops, which is no fault of the job.
+        """
         if self._cancelled is None:
-            self._cancelled = reason
+            self._cancelled, self._is_stopping = reason, is_stop
 
     def take_changes(self) -> dict[str, object]:
         """Hand over what is to be merged into the job's meta. It is a word for who runs the job."""

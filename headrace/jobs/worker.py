@@ -31,6 +31,8 @@ class _Binding:
     """Who keeps the jobs of a worker, and of all its variants."""
 
     service: Enqueues | None = None
+    is_loose: bool = False
+    """Whether another service may take the jobs over: this one is closed, but for what still runs in its threads."""
 
 
 class Worker(Generic[P, R_co, T_co]):
@@ -157,10 +159,15 @@ class Worker(Generic[P, R_co, T_co]):
 
     def bind(self, service: Enqueues) -> None:
         """Hand its jobs to `service` from now on. Raises `NotBound` while another one has them."""
-        if self._binding.service not in {None, service}:
+        if self._binding.service not in {None, service} and not self._binding.is_loose:
             why = "enqueues to another Jobs already"
             raise NotBound(self.name, why, "close that one first")
-        self._binding.service = service
+        self._binding.service, self._binding.is_loose = service, False
+
+    def loosen(self, service: Enqueues) -> None:
+        """Leave its jobs to `service`, if that has them, until another one takes them."""
+        if self._binding.service is service:
+            self._binding.is_loose = True
 
     def unbind(self, service: Enqueues) -> None:
         """Take that back, if it is `service` that has them."""

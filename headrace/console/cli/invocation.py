@@ -12,6 +12,7 @@ from headrace.config.files import load_file
 from headrace.config.findings import ConfigError
 from headrace.config.pipeline import Pipeline
 from headrace.console.cli.ending import Ending, JobsEnded
+from headrace.console.cli.exit_bound import ExitBound, end_process, name_running
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.findings_output import print_findings
 from headrace.console.cli.logs import JsonFormatter, LevelName, LineFormatter, LogFormat, logging_to
@@ -54,10 +55,21 @@ def run_file(options: RunOptions) -> ExitCode:
             LOG.error("%s", error)
             return _end(options, pipeline, None, Ending(None, None, 0.0, error, mask=_mask(pipeline)))
         drain_seconds = DRAIN_SECONDS if options.drain_seconds is None else options.drain_seconds
-        ending = asyncio.run(attend(pipeline, Plan(listening, progress, drain_seconds)))
-        ending = replace(ending, mask=_mask(pipeline), jobs=_jobs_ended(pipeline))
+        bound = ExitBound()
+        ending = asyncio.run(_attend(pipeline, Plan(listening, progress, drain_seconds), bound))
+        bound.cancel()
         LOG.log(_level(ending), "pipeline %r ended: %s", pipeline.name, ending.verdict())
-    return _end(options, pipeline, listening, ending)
+        is_held_up = pipeline.jobs is not None and name_running(pipeline.jobs.late.jobs)
+    code = _end(options, pipeline, listening, ending)
+    if is_held_up:
+        end_process(code)
+    return code
+
+
+async def _attend(pipeline: Pipeline, plan: Plan, bound: ExitBound) -> Ending:
+    ending = replace(await attend(pipeline, plan), mask=_mask(pipeline), jobs=_jobs_ended(pipeline))
+    bound.begin(ending.exit_code)
+    return ending
 
 
 def _level(ending: Ending) -> int:

@@ -98,6 +98,9 @@ class JobStore(Protocol):
     async def close(self) -> None:
         """Write what was accepted, and let go of the file or the connection."""
 
+    def close_sync(self) -> None:
+        """Do what `close` does from any thread, and wait."""
+
     # Enqueueing
 
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
@@ -135,11 +138,17 @@ class JobStore(Protocol):
         that ended in the last moments may run again.
         """
 
+    def acknowledge_sync(self, claimant: Claimant, acknowledgements: Sequence[Acknowledgement]) -> None:
+        """Do what `acknowledge` does from any thread, and wait."""
+
     async def merge(self, changes: Sequence[MetaChange]) -> None:
         """Merge into the meta of jobs that run; what concerns an attempt that is no longer whose it was is ignored."""
 
     async def lost(self, claimant: Claimant, job_ids: Sequence[int]) -> list[int]:
         """Return which of these are no longer the claimant's: cancelled, deleted or rescued while they ran."""
+
+    async def begin_stop(self, claimant: Claimant) -> None:
+        """Say that the claimant was asked to stop: if it dies from now on, its jobs have not crashed it."""
 
     async def leave(self, claimant: Claimant) -> None:
         """Say no longer that the claimant lives. What it has not acknowledged is rescued in time."""

@@ -6,7 +6,6 @@ import inspect
 import queue
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -121,6 +120,8 @@ def _serve(orders: "queue.SimpleQueue[_Order | None]") -> None:
             outcome = Returned(order.work())
         except BaseException as error:  # noqa: BLE001 - whoever waits is told
             outcome = raised(order.name, error)
-        with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
+        try:
             order.loop.call_soon_threadsafe(order.tell, outcome)
+        except RuntimeError:  # the loop of its executor is closed: no caller waits, and none comes
+            return
         del order, outcome  # an idle thread keeps nothing alive

@@ -5,6 +5,8 @@ import signal
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from tests.console.cli.command import document, run, started
 from tests.console.cli.job_files import CONFIG, STAGES, write_files
 
@@ -130,3 +132,57 @@ def test_a_running_job_is_cancelled_from_another_process(tmp_path: Path) -> None
         code, out, _ = command.end()
     assert (code, document(out)["jobs"]) == (0, {"completed": 0, "failed": 0, "discarded": 0, "cancelled": 1})
     assert rows(tmp_path) == [("cancelled", 1)]
+
+
+BLOCKING = """
+import asyncio, time
+from headrace.console.cli import exit_bound
+from headrace.jobs import queue
+from headrace.jobs.worker import worker
+
+exit_bound.EXIT_SECONDS = queue.LEFT_SECONDS = 0.05
+
+@worker(name="block")
+def block() -> None:
+    print("blocked", flush=True)
+    time.sleep(600)
+
+@worker(name="block_elsewhere")
+async def block_elsewhere() -> None:
+    await asyncio.to_thread(block.function)
+
+@worker(name="double")
+def double(number: int) -> None: ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "row"),
+    [
+        (
+            "block",
+            "the process ends while jobs run in threads; they run again, at the cost of no attempt: 1 (block)",
+            ("executing", 1),
+        ),
+        (
+            "block_elsewhere",
+            "the run has ended, but threads keep its process up, which is ended now:",
+            ("available", 0),
+        ),
+    ],
+)
+def test_a_function_in_a_thread_that_never_returns_keeps_no_process_up(
+    tmp_path: Path, name: str, line: str, row: tuple[str, int]
+) -> None:
+    write_files(tmp_path, "")
+    (tmp_path / "workers.py").write_text(BLOCKING)
+    (tmp_path / "work.db").touch()
+    assert run(tmp_path, "jobs", "enqueue", "work.yaml", name).returncode == 0
+    for _ in range(2):  # the other process runs it again at once
+        with started(tmp_path, "run", "work.yaml") as command:
+            assert command.process.stdout is not None
+            assert command.process.stdout.readline() == "blocked\n"
+            command.process.send_signal(signal.SIGTERM)
+            code, _, err = command.end()
+        assert (code, line in err) == (0, True), err
+        assert rows(tmp_path) == [row]

@@ -7,7 +7,7 @@ import pytest
 
 from headrace.jobs.job import Completed, JobError, MetaChange, NewJob, State, after
 from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.stores.store import MISSED_BEATS, JobStore, PruneRule, QueueSettings, Rescued
+from headrace.jobs.stores.store import CRASH_LIMIT, MISSED_BEATS, Claimant, JobStore, PruneRule, QueueSettings, Rescued
 from tests.fakes.job_clock import NOON, MovedClock
 from tests.fakes.kept_jobs import ALL, ME, OTHER, ended, got, in_state, inserted
 
@@ -58,6 +58,21 @@ async def test_the_third_crash_sets_a_job_aside_and_says_why(store: JobStore, cl
     job = await got(store, job_id)
     assert (job.state, job.discarded_at, job.meta) == ("discarded", clock(), {"crashes": 3})
     assert job.errors == [JobError(1, clock(), "crashed the process 3 times")]
+
+
+async def test_the_death_of_a_process_that_was_asked_to_stop_is_no_crash_of_its_jobs(store: JobStore) -> None:
+    (job_id,) = await inserted(store, NewJob("build"))
+    for number in range(CRASH_LIMIT + 1):
+        deployed = Claimant("here", f"deploy {number}", "default")
+        await store.claim(deployed, 1)
+        await store.begin_stop(deployed)
+        await store.leave(deployed)
+        assert [one.state for one in await _rescued(store)] == ["available"]
+    assert (await got(store, job_id)).meta == {}
+    await store.claim(ME, 1)
+    await store.leave(ME)
+    await _rescued(store)
+    assert (await got(store, job_id)).meta == {"crashes": 1}
 
 
 async def test_what_was_rescued_is_not_ended_by_whom_it_was_taken_from(store: JobStore) -> None:

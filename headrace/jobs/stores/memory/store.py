@@ -46,6 +46,7 @@ class MemoryStore:
         self._last_id = 0
         self._unique: dict[str, int] = {}
         self._left: set[str] = set()
+        self._stopping: set[str] = set()
         self._marks: dict[str, datetime] = {}
         self._leaders: dict[str, tuple[str, datetime]] = {}
         self._buckets: dict[str, dict[str, float]] = {}
@@ -55,6 +56,9 @@ class MemoryStore:
         """Do nothing: it is open."""
 
     async def close(self) -> None:
+        """Do nothing: what it keeps goes with it."""
+
+    def close_sync(self) -> None:
         """Do nothing: what it keeps goes with it."""
 
     # Enqueueing
@@ -121,12 +125,17 @@ class MemoryStore:
 
     async def acknowledge(self, claimant: Claimant, acknowledgements: Sequence[Acknowledgement]) -> None:
         """Write how attempts ended; what concerns an attempt that is no longer the claimant's is ignored."""
+        self.acknowledge_sync(claimant, acknowledgements)
+
+    def acknowledge_sync(self, claimant: Claimant, acknowledgements: Sequence[Acknowledgement]) -> None:
+        """Write how attempts ended, from any thread."""
         now, is_returned = self.now(), False
-        for one in acknowledgements:
-            to_json(one.outcome.meta or {})
-            job = self._jobs.get(one.id)
-            if job is not None and transitions.acknowledge(job, claimant, one, now):
-                is_returned = is_returned or isinstance(one.outcome, Returned)
+        with self._door:
+            for one in acknowledgements:
+                to_json(one.outcome.meta or {})
+                job = self._jobs.get(one.id)
+                if job is not None and transitions.acknowledge(job, claimant, one, now):
+                    is_returned = is_returned or isinstance(one.outcome, Returned)
         if is_returned:
             self.inserted(claimant.queue)
 
@@ -142,6 +151,10 @@ class MemoryStore:
         by = [claimant.node, claimant.uuid]
         held = {job.id for job in self._jobs.values() if job.state == "executing" and job.attempted_by == by}
         return [job_id for job_id in job_ids if job_id not in held]
+
+    async def begin_stop(self, claimant: Claimant) -> None:
+        """Say that the claimant was asked to stop: from now on its death is no crash of its jobs."""
+        self._stopping.add(claimant.uuid)
 
     async def leave(self, claimant: Claimant) -> None:
         """Say no longer that the claimant lives. What it has not acknowledged is rescued in time."""
@@ -238,7 +251,7 @@ class MemoryStore:
         """Take back what claimants ran that have left."""
         held = [job for job in self._jobs.values() if job.state == "executing" and job.attempted_by[1] in self._left]
         for job in held:
-            transitions.rescue(job, self.now())
+            transitions.rescue(job, self.now(), is_crash=job.attempted_by[1] not in self._stopping)
         self._tell(job.queue for job in held if job.state == "available")
         return [Rescued(job.id, job.queue, "available" if job.state == "available" else "discarded") for job in held]
 

@@ -121,11 +121,12 @@ CHANGES: Final[Mapping[str, Callable[[Job, datetime], bool]]] = {
 """What may be done to jobs, but to delete them; each says whether it was done."""
 
 
-def rescue(job: Job, now: datetime) -> None:
-    """Take back a job whose claimant is dead."""
+def rescue(job: Job, now: datetime, *, is_crash: bool) -> None:
+    """Take back a job whose claimant is dead; `is_crash` counts against it."""
     crashes = _number(job.meta, "crashes") + 1
-    job.meta = {**job.meta, "crashes": crashes}
-    if crashes >= CRASH_LIMIT:
+    if is_crash:
+        job.meta = {**job.meta, "crashes": crashes}
+    if is_crash and crashes >= CRASH_LIMIT:
         job.errors = [*job.errors, JobError(job.attempt, now, CRASH_REASON)]
         job.state, job.discarded_at = "discarded", now
     else:

@@ -7,7 +7,7 @@ from headrace.ground.sqlite_text import migrate
 from headrace.jobs.errors import NewerSchema
 from headrace.jobs.stores.sqlite.rows import merged_text
 
-MIGRATIONS: Final = ("1_schema", "2_groups", "3_prunable", "4_limits", "5_owners")
+MIGRATIONS: Final = ("1_schema", "2_groups", "3_prunable", "4_limits", "5_owners", "6_stopping")
 """Files that bring the tables to the version of their number, in order."""
 
 

@@ -106,6 +106,11 @@ class Producers:
         return list(self._ours) if os.getpid() == self._pid else []
 
     def _rescue(self, connection: sqlite3.Connection, uuid: str) -> list[Rescued]:
-        values = {"uuid": uuid, "now": to_text(self._now()), "limit": CRASH_LIMIT, "reason": CRASH_REASON}
-        rows = [row for name in ("set_aside", "rescue") for row in connection.execute(query(name), values).fetchall()]
+        """Take back the jobs of a dead claimant: it crashed, unless it was asked to stop."""
+        stopping = connection.execute(query("is_stopping"), (uuid,)).fetchone()
+        is_crash = stopping is None or not stopping[0]
+        values = {"uuid": uuid, "is_crash": is_crash, "now": to_text(self._now())}
+        limits = {"limit": CRASH_LIMIT, "reason": CRASH_REASON} if is_crash else {}
+        names = ("set_aside", "rescue") if is_crash else ("rescue",)
+        rows = [row for name in names for row in connection.execute(query(name), values | limits).fetchall()]
         return [Rescued(*row) for row in rows]

@@ -82,6 +82,17 @@ class SqliteStore:
         finally:
             await self._shut()
 
+    def close_sync(self) -> None:
+        """Do what `close` does from any thread, and wait."""
+        try:
+            with suppress(SqliteError):
+                leave = partial(self._producers.leave_all, uuids=self._producers.ours())
+                self._producers.left(self.writer.run_sync(leave, is_durable=False))
+        finally:
+            self._reader.close()
+            self.writer.close()
+            self._locks.close()
+
     # Enqueueing
 
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
@@ -151,6 +162,13 @@ class SqliteStore:
         if is_returned:
             self.inserted(claimant.queue)
 
+    def acknowledge_sync(self, claimant: Claimant, acknowledgements: Sequence[Acknowledgement]) -> None:
+        """Write how attempts ended, from any thread, and wait."""
+        now = self.now()
+        self.writer.run_sync(
+            lambda connection: running.acknowledge(connection, claimant, acknowledgements, now), is_durable=False
+        )
+
     async def merge(self, changes: Sequence[MetaChange]) -> None:
         """Merge into the meta of jobs that run. Raises TypeError or ValueError on what is no JSON."""
         rows = running.meta_rows(changes)
@@ -160,6 +178,10 @@ class SqliteStore:
         """Return which of these are no longer the claimant's: cancelled, deleted or rescued while they ran."""
         values = (to_json(list(job_ids)), running.signature(claimant))
         return [row[0] for row in await self._reader.run(lambda c: c.execute(query("lost"), values).fetchall())]
+
+    async def begin_stop(self, claimant: Claimant) -> None:
+        """Say that the claimant was asked to stop: from now on its death is no crash of its jobs."""
+        await self._note(lambda connection: connection.execute(query("begin_stop"), (claimant.uuid,)))
 
     async def leave(self, claimant: Claimant) -> None:
         """Say no longer that the claimant lives. What it has not acknowledged is rescued in time."""
