@@ -24,9 +24,9 @@ from headrace.config.made_stages import made_faults
 from headrace.config.mask import Mask
 from headrace.config.model import NAME_RULE, PipelineKeys, StageKeys, is_name
 from headrace.config.nodes import Found, MapNode, Node, ScalarNode, child, scalars
-from headrace.config.pruning import pruned
+from headrace.config.pruning import pruned, without_extras
 from headrace.config.search import put_first
-from headrace.config.sentences import close, missing_key, unknown_key
+from headrace.config.sentences import MERGE, close, missing_key, unknown_key
 from headrace.config.source import START, Report, Source, merged
 from headrace.config.validation import Subject, validate
 from headrace.config.variables import Surroundings
@@ -73,7 +73,7 @@ class _Check:
         self.jobs: JobsCheck | None = None
 
     def run(self) -> Config:
-        loaded = load(self.report)
+        loaded = without_extras(load(self.report))
         read = loaded if self.is_whole else pruned(loaded, self.conditions.reads or ())
         tree = interpolate(read, self.conditions.surroundings, self.report)
         named = child(Found(tree), "name")
@@ -107,21 +107,26 @@ class _Check:
                 yield folder / node.text
 
     def _stages(self, tree: Node) -> Iterator[tuple[str, Found]]:
-        """Yield the stages that are mappings, each under its name; the others become findings."""
+        """Yield the stages, each under its name; those that are no mappings become findings, too."""
         stages = child(Found(tree), "stages")
         if stages is None or not isinstance(stages.node, MapNode):
             return
         for name, entry in stages.node.entries.items():
+            yield name, Found(entry.node, entry.key)
             if not is_name(name):
                 self.report.add(entry.key, Fault("bad-value", f"this is no name for a stage: {NAME_RULE}", name))
-            if isinstance(entry.node, MapNode):
-                yield name, Found(entry.node, entry.key)
-            elif not (isinstance(entry.node, ScalarNode) and entry.node.refused):
+            if not isinstance(entry.node, MapNode) and not (isinstance(entry.node, ScalarNode) and entry.node.refused):
                 message = "a stage is a mapping: write its `type:` and its options below its name"
                 self.report.add(entry.key, Fault("bad-value", message, self.source.written(entry.node.span)))
 
     def _stage(self, name: str, found: Found) -> tuple[Vertex, ConfiguredStage | None]:
         """Check one stage: its common keys, and its type's options when the type is known."""
+        node = found.node
+        if not isinstance(node, MapNode):
+            return Vertex(name, found), None
+        if MERGE in node.entries:
+            self.report.add(node.entries[MERGE].key, unknown_key(MERGE, f"the stage {name}", ()))
+            return Vertex(name, found), None
         common = Subject(_part(found, common=True), f"the stage {name}")
         keys = validate(StageKeys, common, self.report)
         stage_type = self._type(child(found, "type")) if self.is_whole else unread_type(keys.type if keys else "")

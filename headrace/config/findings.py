@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from unicodedata import combining, east_asian_width
 
 from headrace.ground.errors import HeadraceError
 
@@ -40,6 +41,9 @@ CODES: Mapping[str, str] = {
     "duplicate-name": "two files describe pipelines of one name",
 }
 """Every code that a finding may carry, and what it means. Codes are stable: scripts may rely on them."""
+
+MOST_SHOWN = 100
+"""Findings that are printed; --json has all."""
 
 _WIDTH = 110  # columns of source shown; longer lines are cut around the place
 _ALLOWED_SHOWN = 20  # words; the JSON form has all of them
@@ -90,8 +94,9 @@ class Finding:
         if self.excerpt.strip():
             shown, before, width = _window(self.excerpt, self.column - 1, self.width)
             gutter = f"{self.line:>6} | "
-            mark = "".join("\t" if sign == "\t" else " " for sign in shown[:before])
-            lines += [gutter + shown, f"{'':>6} | {mark}{'^' * width}"]
+            mark = "".join("\t" if sign == "\t" else " " * _columns(sign) for sign in shown[:before])
+            carets = "^" * max(1, sum(map(_columns, shown[before : before + width])))
+            lines += [gutter + shown, f"{'':>6} | {mark}{carets}"]
         if self.allowed:
             more = len(self.allowed) - _ALLOWED_SHOWN
             rest = f" and {more} more" if more > 0 else ""
@@ -106,16 +111,31 @@ def _window(line: str, start: int, width: int) -> tuple[str, int, int]:
     return shown, start - left, max(1, min(width, len(shown) - start + left))
 
 
+def _columns(sign: str) -> int:
+    """Return how many columns of a terminal a character takes."""
+    if combining(sign):
+        return 0
+    return 2 if east_asian_width(sign) in {"W", "F"} else 1
+
+
 class ConfigError(HeadraceError):
     """A config that cannot be used: carries all findings, sorted by place, each once."""
 
     def __init__(self, findings: Iterable[Finding]) -> None:
         self.findings = tuple(findings)
-        super().__init__("\n".join(map(str, self.findings)))
+        super().__init__("\n".join([*map(str, self._shown), *self._rest()]))
 
     def as_text(self) -> str:
-        """Return all findings for people, with their lines of the file."""
-        return "\n\n".join(finding.as_text() for finding in self.findings)
+        """Return the findings for people, with their lines of the file: the first 100, and how many more there are."""
+        return "\n\n".join([*(finding.as_text() for finding in self._shown), *self._rest()])
+
+    @property
+    def _shown(self) -> tuple[Finding, ...]:
+        return self.findings[:MOST_SHOWN]
+
+    def _rest(self) -> list[str]:
+        more = len(self.findings) - MOST_SHOWN
+        return [f"and {more:,} more findings"] if more > 0 else []
 
     def as_json(self) -> list[dict[str, object]]:
         """Return all findings as plain values for `json.dumps`."""

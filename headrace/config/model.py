@@ -57,10 +57,15 @@ def _subscriptions(value: object) -> object:
     return [{"stage": item} if isinstance(item, str) else item for item in items]
 
 
+_OFF = frozenset({"no", "none", "never", "disabled"})
+
+
 def _listener(value: object) -> object:
     """Bring the short spellings of `listen` to the long one: an address alone, or `off`."""
     if value == "off":
         return None
+    if value is False or (isinstance(value, str) and value in _OFF):
+        raise refused("bad_value", "the word for a run that does not listen is off", suggestion="off")
     if isinstance(value, str):
         return {"address": value}
     if not isinstance(value, dict):
@@ -121,7 +126,7 @@ class SubscriptionKeys(Keys):
     def _below_max(cls, value: int | None, info: ValidationInfo) -> int | None:
         most = info.data.get("max_demand")
         if value is not None and most is not None and value >= most:
-            why = "it must be less than max_demand, which is 1000 unless given"
+            why = f"it must be less than max_demand, which is {most}"
             raise PydanticCustomError("bad_value", "{why}", {"why": why})
         return value
 

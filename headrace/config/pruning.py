@@ -1,4 +1,4 @@
-"""Cuts a config down to the keys that a command reads, so that it needs no variable of the others."""
+"""Takes keys out of a config before it is checked: the user's own, and those that a command does not read."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -8,6 +8,15 @@ from headrace.config.nodes import Entry, MapNode
 
 _NAMING: Final = frozenset({"type", "subscribe_to", "concurrency", "partition_by", "buffer"})
 """The keys of a stage that decide which stages a run has, and how they are called."""
+
+
+_EXTRA: Final = "x-"
+"""What the user's own keys at the top begin with: a place for anchors and notes, as in Compose files."""
+
+
+def without_extras(tree: MapNode) -> MapNode:
+    """Return a config without its keys that begin with `x-`; no variable in them need be set."""
+    return replace(tree, entries={key: entry for key, entry in tree.entries.items() if not key.startswith(_EXTRA)})
 
 
 def pruned(tree: MapNode, keys: Collection[str]) -> MapNode:

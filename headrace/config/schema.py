@@ -48,6 +48,7 @@ def schema(catalogue: Catalogue | None = None) -> Schema:
     properties["jobs"] = {"$ref": "#/$defs/JobsKeys"}
     stages = [*(_stage(found, definitions) for found in _loaded(types)), _custom_stage(definitions)]
     properties["stages"] = {"type": "object", "minProperties": 1, "additionalProperties": {"oneOf": stages}}
+    top["patternProperties"] = {"^x-": {}}
     either: Schema = {"anyOf": [{"required": ["stages"]}, {"required": ["jobs"]}]}
     return {"$schema": DIALECT, **top, **either, "title": "headrace", "$defs": definitions}
 

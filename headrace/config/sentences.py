@@ -4,15 +4,19 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Final
 
 from pydantic_core import ErrorDetails
 
 from headrace.config.findings import CODES, Fault
 from headrace.ground.value_errors import BOUNDS, KINDS, own_sentence, predicate
 
-_MERGE = "<<"  # YAML 1.1's
+MERGE: Final = "<<"
+"""The merge key of YAML 1.1."""
+
 _SECRET = 4  # characters that a secret has at least
 _TELLING = 6  # characters in a row that tell something of a secret
+_DIGITS = re.compile(r"[-+]?[0-9]{50,}…?")  # of a number that is cut for a sentence
 _BARE = re.compile(r"[-+.\w]*\d[-+.\w]*|true|false", re.IGNORECASE)  # what quotes make text of
 _QUOTED = re.compile(r"'([^']*)'")
 
@@ -54,6 +58,8 @@ def close(word: str, known: Sequence[str]) -> str | None:
 
 def kind_fault(details: Sequence[ErrorDetails], told: Told) -> Fault:
     """Return one fault for all errors about the kind of one value."""
+    if _DIGITS.fullmatch(told.written) and not told.is_filled:
+        return Fault("bad-value", told.of("is too large a number"), told.written)
     kinds = list(dict.fromkeys(KINDS[detail["type"]].format_map(detail.get("ctx", {})) for detail in details))
     allowed = tuple(word for kind in kinds for word in _QUOTED.findall(kind))
     suggestion = None if told.is_filled else close(told.written.strip("'\""), allowed)
@@ -81,8 +87,10 @@ def fault(detail: ErrorDetails, told: Told) -> Fault:
 
 def unknown_key(key: str, where: str, known: Sequence[str]) -> Fault:
     """Return the fault for a key that nobody reads."""
-    hint = ": YAML 1.2 has no merge keys, so write out what they stand for" if key == _MERGE else ""
-    return Fault("unknown-key", f"{where} has no key `{key}`{hint}", key, tuple(known), close(key, known))
+    if key == MERGE:
+        why = f"`{MERGE}` is not read here: YAML 1.2 has no merge keys, so write out the keys that it stands for"
+        return Fault("unknown-key", why, key)
+    return Fault("unknown-key", f"{where} has no key `{key}`", key, tuple(known), close(key, known))
 
 
 def missing_key(key: str, where: str) -> Fault:

@@ -1,7 +1,7 @@
 """A part of the tree against a pydantic model: every error becomes a finding at its own place."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
@@ -19,6 +19,7 @@ from headrace.ground.value_errors import KINDS
 
 M = TypeVar("M", bound=BaseModel)
 
+_COMMA = "a comma ends a value inside brackets: put the whole expression in quotes"
 _AS_TEXT = frozenset({"string_type", "path_type"})
 
 
@@ -169,12 +170,20 @@ class _Judge:
         detail, found = problem.detail, problem.located.found
         context = detail.get("ctx", {})
         fault = sentences.fault(detail, self._told(problem.located))
+        if fault.code == "bad-expression" and self._ends_at_comma(found.node):
+            return _span(found), replace(fault, message=_COMMA)
         if detail["loc"][-1:] == ("[key]",):
             return found.name, fault
         column = context.get("column")
         if isinstance(column, int) and isinstance(found.node, ScalarNode):
             return point(found.node, self.source.text, column - 1), fault
         return _span(found), fault
+
+    def _ends_at_comma(self, node: Node) -> bool:
+        """Whether an unquoted value ends at a comma inside a parenthesis: there YAML ends it, and not its author."""
+        if not (isinstance(node, ScalarNode) and node.plain and node.text.count("(") > node.text.count(")")):
+            return False
+        return self.source.text[node.span.end :].lstrip().startswith(",")
 
     def _told(self, located: Located) -> Told:
         """Return what may be told of a place."""

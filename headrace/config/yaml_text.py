@@ -29,16 +29,17 @@ _TAGGED: Mapping[str, tuple[type, ...]] = {
     "bool": (bool,),
     "null": (type(None),),
 }
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _UNPRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # YAML 1.2, production 1
 _ADVICE = (
     ("mapping values are not allowed", "a second `: ` in one line: put a value that holds `: ` in quotes"),
     ("did not find expected key", "a key is expected here: check the indentation and the quotes"),
     ("could not find expected ':'", "`:` is missing after this key"),
-    ("did not find expected ',' or", "the list or mapping in brackets is not closed, or a comma is missing"),
-    ("expected ',' or", "the list or mapping in brackets is not closed, or a comma is missing"),
     ("found unexpected end of stream", "the quote that opens here is never closed"),
     ("expected <block end>", "a key is expected here: check the indentation and the quotes"),
 )
+_IN_BRACKETS = ("did not find expected ',' or", "expected ',' or")
+_COMMA_ADVICE = "a comma ends a value inside brackets: put the whole expression in quotes"
 _TAB_ADVICE = "a tab cannot indent YAML: use spaces"
 _VARIABLE_ADVICE = "inside brackets a value with `${` must stand in quotes"
 
@@ -123,5 +124,22 @@ def _syntax(error: yaml.YAMLError, text: str) -> tuple[Span, Fault]:
         return Span(at, at + 1), Fault("syntax", _TAB_ADVICE)
     if at and text.startswith("${", at - 1):
         return Span(at - 1, at + 1), Fault("syntax", _VARIABLE_ADVICE)
+    if problem.startswith(_IN_BRACKETS):
+        return Span(at, at + 1), Fault("syntax", _bracket_advice(error, text, at))
     advice = next((advice for said, advice in _ADVICE if problem.startswith(said)), problem)
     return Span(at, at + 1), Fault("syntax", advice)
+
+
+def _bracket_advice(error: yaml.YAMLError, text: str, at: int) -> str:
+    """Say where the brackets open that are not closed; or that an expression in them needs quotes."""
+    mark = getattr(error, "context_mark", None)
+    if mark is None:
+        return "the list or mapping in brackets is not closed, or a comma is missing"
+    inside = _QUOTED.sub("", text[mark.index : at])
+    if inside.count("(") > inside.count(")"):
+        return _COMMA_ADVICE
+    opening = text[mark.index : mark.index + 1]
+    return (
+        f"the `{opening}` opened in line {mark.line + 1}, column {mark.column + 1}, is not closed, "
+        "or a comma is missing before this"
+    )

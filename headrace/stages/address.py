@@ -51,6 +51,16 @@ def parse_address(text: str) -> Address | None:
     return Address(host, int(port))
 
 
+def has_bad_port(text: str) -> bool:
+    """Whether this would be an address if its port were smaller.
+
+    >>> has_bad_port("127.0.0.1:99999"), has_bad_port("99999")
+    (True, False)
+    """
+    host, _, port = text.rpartition(":")
+    return port.isascii() and port.isdigit() and parse_address(text) is None and parse_address(f"{host}:1") is not None
+
+
 def _is_ip(host: str) -> bool:
     try:
         ip_address(host)

@@ -22,7 +22,7 @@ from pydantic_core import PydanticCustomError
 
 from headrace.ground.expressions import Expression, ExpressionError, compile_expression, compile_template
 from headrace.ground.units import Rate, UnitError, format_duration, format_size, parse_duration, parse_rate, parse_size
-from headrace.stages.address import Address, parse_address
+from headrace.stages.address import MAX_PORT, Address, has_bad_port, parse_address
 from headrace.stages.functions import SHAPE, Function, FunctionError, LazyFunction, import_function, parse_function
 
 T = TypeVar("T")
@@ -81,6 +81,8 @@ def _address(value: object) -> Address:
     if isinstance(value, Address):
         return value
     address = parse_address(value) if isinstance(value, str) else None
+    if isinstance(value, str) and has_bad_port(value):
+        raise refused("bad_value", f"a port is a number from 1 to {MAX_PORT}, or 0 for any free one")
     if address is None:
         raise refused("bad_value", "an address is host:port, as in 127.0.0.1:9125")
     return address

@@ -86,6 +86,11 @@ def no_path(function: str) -> tuple[str, str]:
     return f"{function}() takes a path into the event", f"write {SIGNATURES[function].usage}"
 
 
+def date(text: str) -> tuple[str, str]:
+    """Say that a bare date is a subtraction, which its author cannot have meant."""
+    return f"{text} is a subtraction here, and not a date", f"""quote it twice to have it as text: "'{text}'\""""
+
+
 def syntax_hint(text: str, column: int) -> str:
     """What was probably meant where Python's parser stopped."""
     for character in text[column - 1 : column + 1] + text[max(column - 2, 0) : column - 1]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from headrace.ground.expressions import refusals
 from headrace.ground.expressions.errors import ExpressionError
 
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -18,6 +20,8 @@ class Source:
         """Python's own tree of the text, nothing in it checked yet."""
         if not self.text.strip():
             raise self.error_at(1, "the expression is empty", "write one such as event.name")
+        if _DATE.fullmatch(self.text.strip()):
+            raise self.error_at(1, *refusals.date(self.text.strip()))
         try:
             return ast.parse(self._code(), mode="eval").body
         except SyntaxError as error:

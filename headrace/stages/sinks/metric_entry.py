@@ -1,5 +1,6 @@
 """What a metric of `count_metrics` is, as an entry of its list says."""
 
+from difflib import get_close_matches
 from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -9,6 +10,16 @@ from headrace.stages.options import CountField, ExpressionField, LabelNameField,
 
 DEFAULT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Prometheus' own: made for seconds of requests."""
+
+
+def _with_total(name: str) -> str:
+    """Return a counter's name with the right ending, which a slip of the last word may be.
+
+    >>> _with_total("shop_totl"), _with_total("shop_orders"), _with_total("shop_total_orders")
+    ('shop_total', 'shop_orders_total', 'shop_total_orders_total')
+    """
+    stem, _, last = name.rpartition("_")
+    return f"{stem}_total" if stem and get_close_matches(last, ["total"], cutoff=0.8) else f"{name}_total"
 
 
 class MetricEntry(BaseModel):
@@ -38,7 +49,7 @@ class MetricEntry(BaseModel):
     def _ends_with_total(cls, name: str | None) -> str | None:
         if name is not None and not name.endswith("_total"):
             why = "a counter's name ends with _total, and is exported so"
-            raise refused("bad_metric", why, suggestion=f"{name}_total")
+            raise refused("bad_metric", why, suggestion=_with_total(name))
         return name
 
     @field_validator("buckets")
