@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Protocol
 
+from headrace.ground.errors import class_and_message
 from headrace.ground.telemetry import LOG
 from headrace.jobs.closing import end_within
 from headrace.jobs.failing import log_failure
@@ -52,6 +53,8 @@ class QueueStatistics:
     running: int
     is_paused: bool
     unacknowledged: int
+    store_error: str | None = None
+    """Why the store could not give or take jobs at the last try; None where it could."""
 
 
 class JobQueue:
@@ -67,6 +70,7 @@ class JobQueue:
         self.claimant = claimant
         self.limit = limit
         self.is_paused = False
+        self._store_errors: dict[str, str] = {}
         self._store = store
         self._scheduler = scheduler
         self._attempts = attempts
@@ -97,7 +101,8 @@ class JobQueue:
     def statistics(self) -> QueueStatistics:
         """Return how it stands."""
         unacknowledged = len(self._ended) + len(self._telling)
-        return QueueStatistics(self.limit, len(self._running), self.is_paused, unacknowledged)
+        store_error = next(iter(self._store_errors.values()), None)
+        return QueueStatistics(self.limit, len(self._running), self.is_paused, unacknowledged, store_error)
 
     def start(self) -> None:
         """Begin to claim, on the running loop."""
@@ -243,9 +248,11 @@ class JobQueue:
         try:
             jobs = await self._store.claim(self.claimant, count)
         except Exception as error:  # noqa: BLE001 - a queue that ended here would run nothing any more
+            self._store_errors["claim"] = class_and_message(error)
             log_failure(error, "queue %r cannot claim jobs, and tries again", self.claimant.queue)
             await self._wait_to_look()
             return
+        self._store_errors.pop("claim", None)
         if len(jobs) == count:
             self._may_have_work = True
         elif jobs and self.claimant.limits is not None:
@@ -326,11 +333,13 @@ class JobQueue:
             self._ended = ended + self._ended
             if not isinstance(error, Exception):
                 raise
+            self._store_errors["acknowledge"] = class_and_message(error)
             text = "queue %r cannot write how %d jobs ended, and tries again"
             log_failure(error, text, self.claimant.queue, len(ended))
             return False
         finally:
             self._telling = []
+        self._store_errors.pop("acknowledge", None)
         self.told(ended)
         if self.claimant.limits is not None:  # what ended has made room
             self.has_work()

@@ -10,7 +10,7 @@ import pytest
 from headrace.config.files import load_text
 from headrace.console.web.job_metrics import CURRENT, LIMIT, PAUSED, RUNNING
 from headrace.console.web.letter_metrics import LETTERS, LETTERS_BYTES, LETTERS_DROPPED
-from headrace.console.web.metrics import EDGE_METRICS, STAGE_METRICS
+from headrace.console.web.metrics import CONNECTION_UP, EDGE_METRICS, STAGE_METRICS
 from tests.fakes.declared_metrics import declared_metrics
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +58,7 @@ def test_every_metric_is_documented_and_no_other() -> None:
         "headrace_stage_handle_duration_seconds",
         "headrace_pipeline_latency_seconds",
         "headrace_event_loop_lag_seconds",
+        CONNECTION_UP,
         "headrace_metric_refused_total",
         "headrace_build_info",
     }

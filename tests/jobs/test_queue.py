@@ -128,8 +128,10 @@ async def test_a_store_that_fails_is_asked_again(caplog: pytest.LogCaptureFixtur
     async with working(store, works) as queue:
         await until(lambda: bool(caplog.records))
         assert "queue 'default' cannot claim jobs, and tries again: no such disk" in caplog.text
+        assert "no such disk" in (queue.statistics().store_error or "")
         queue.has_work()
         await until(lambda: len(store.outcomes()) == 2)
+        assert queue.statistics().store_error is None
 
 
 async def test_a_paused_queue_claims_nothing_and_what_runs_goes_on() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from headrace.console.web.job_metrics import JobsProbe
 from headrace.ground.sqlite_file import SqliteError
 from headrace.jobs import queue as queues
 from headrace.jobs import runners
@@ -100,8 +101,11 @@ async def test_a_file_that_may_not_be_written_any_more_loses_nothing(
     job = await jobs.get(handle.id)
     assert job is not None
     assert job.state == "executing"
+    probe = JobsProbe(jobs)
+    assert "give this user the right to write" in (await probe.error() or "")
     switch.is_off = False
     assert await handle.result(5) == 1
+    assert await probe.error() is None
     assert desk.calls == [1]
 
 

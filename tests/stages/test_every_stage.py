@@ -39,6 +39,7 @@ ENDLESS = {"receive_http", "receive_statsd", "take_jobs", "emit", "tick"}
 OF_SOME = {
     "headrace_stage_input_lost",  # of sources that can lose what they read
     "headrace_pipeline_latency_seconds",  # of consumers, where events end
+    "headrace_connection_up",  # of those that are connected to something
     "headrace_metric_refused",  # of a user's metric, where there is one
     "headrace_aggregate_groups",  # of those that keep groups
     "headrace_aggregate_windows",

@@ -1,6 +1,6 @@
 """What the listener answers: metrics, health and readiness of one pipeline."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -28,6 +28,8 @@ from headrace.console.web.stage_api import StageApi
 from headrace.pipeline.topology.snapshot import TopologySnapshot
 from headrace.pipeline.topology.topology import Topology
 
+_WORKING: Final = frozenset({"running", "draining"})
+
 _INDEX: Final = """\
 headrace {version}: the pipeline {name} is {state}.
 
@@ -54,7 +56,7 @@ class _Answers:
         self._probe = None if jobs is None else JobsProbe(jobs)
         self.stages = StageApi(topology, _types(topology), mask)
         self.letters = DeadLetterApi(topology, mask)
-        self.exposer = Exposer(self._snapshot, self._probe, self.letters.counts)
+        self.exposer = Exposer(self._snapshot, self._probe, self.letters.counts, self._stores)
         self.registry = RegistryApi(_registries(topology), lambda: topology.state == "running", mask)
 
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -71,6 +73,18 @@ class _Answers:
 
     def _snapshot(self) -> TopologySnapshot | None:
         return None if self._topology.state == "new" else self._topology.snapshot()
+
+    async def _stores(self) -> Mapping[str, bool]:
+        """Return whether the run's own stores can be used; those of a run that is over are closed."""
+        topology = self._topology
+        found: dict[str, bool] = {}
+        if topology.state not in _WORKING:
+            return found
+        if self._probe is not None:
+            found["jobs"] = await self._probe.error() is None
+        if topology.dead_letters is not None:
+            found["dead_letters"] = await self.letters.error() is None
+        return found
 
     async def index(self, _: Request) -> Response:
         topology = self._topology

@@ -1,9 +1,9 @@
 """Writes a pipeline's metrics as text, in the format that the asker reads."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -36,6 +36,7 @@ class _Taken:
     snapshot: TopologySnapshot | None = None
     jobs: JobsSnapshot | None = None
     letters: LetterCounts | None = None
+    stores: Mapping[str, bool] = field(default_factory=dict)
 
 
 class _Collector:
@@ -49,7 +50,7 @@ class _Collector:
         taken = self.taken
         yield from build_metrics()
         if taken.snapshot is not None:
-            yield from pipeline_metrics(taken.snapshot)
+            yield from pipeline_metrics(taken.snapshot, taken.stores)
         if taken.jobs is not None:
             yield from job_metrics(taken.jobs)
         if taken.letters is not None:
@@ -64,8 +65,13 @@ class Exposer:
         take: Callable[[], TopologySnapshot | None],
         probe: JobsProbe | None = None,
         letters: Callable[[], LetterCounts | None] = lambda: None,
+        stores: Callable[[], Awaitable[Mapping[str, bool]]] | None = None,
     ) -> None:
-        """`take` copies what is going on, in one step, or returns None when nothing has been started."""
+        """`take` copies what is going on, in one step, or returns None when nothing has been started.
+
+        `stores` says of each of the run's own stores whether it can be used.
+        """
+        self._stores = stores
         self._letters = letters
         self._take = take
         self._probe = probe
@@ -77,8 +83,9 @@ class Exposer:
     async def scrape(self, accept: str) -> Exposition:
         """Return the metrics as they are now. The loop only copies numbers."""
         jobs = None if self._probe is None else await self._probe.take()
+        stores = {} if self._stores is None else await self._stores()
         loop = asyncio.get_running_loop()
-        taken = _Taken(self._take(), jobs, self._letters())
+        taken = _Taken(self._take(), jobs, self._letters(), stores)
         return await loop.run_in_executor(self._thread, self._write, taken, accept)
 
     def close(self) -> None:

@@ -59,7 +59,10 @@ class JobsProbe:
         return JobsSnapshot(self.jobs.meter.families.copy(), self.jobs.statistics(), self._counts)
 
     async def error(self) -> str | None:
-        """Return why the store cannot be asked now, or None when it can."""
+        """Return why the store cannot be used now, or None when it can."""
+        failed = next((one.store_error for one in self.jobs.statistics().values() if one.store_error is not None), None)
+        if failed is not None:
+            return failed
         try:
             await self.jobs.store.has(_NO_JOB)
         except HeadraceError as error:

@@ -20,6 +20,7 @@ from headrace.ground.exposition import cumulative
 from headrace.pipeline.topology.snapshot import EdgeSnapshot, HistogramSnapshot, StageSnapshot, TopologySnapshot
 
 _STAGE: Final = ("pipeline", "stage", "kind")
+CONNECTION_UP: Final = "headrace_connection_up"
 _EDGE: Final = ("pipeline", "producer", "consumer")
 
 Values = Mapping[str, float]
@@ -155,8 +156,11 @@ EDGE_METRICS: Final = (
 )
 
 
-def pipeline_metrics(snapshot: TopologySnapshot) -> Iterator[Metric]:
-    """Yield all metrics of a pipeline: ours first, then those that its stages declare themselves."""
+def pipeline_metrics(snapshot: TopologySnapshot, stores: Mapping[str, bool]) -> Iterator[Metric]:
+    """Yield all metrics of a pipeline: ours first, then those that its stages declare themselves.
+
+    `stores` says of the run's own stores whether they can be used.
+    """
     for stage_metric in STAGE_METRICS:
         yield _stage_metric(stage_metric, snapshot)
     yield _histogram(
@@ -174,6 +178,7 @@ def pipeline_metrics(snapshot: TopologySnapshot) -> Iterator[Metric]:
         [((snapshot.name, stage.name), stage.latency) for stage in snapshot.stages if stage.latency is not None],
     )
     yield _refused(snapshot)
+    yield _connections(snapshot, stores)
     lag = GaugeMetricFamily(
         "headrace_event_loop_lag_seconds", "By how much timers of the event loop came late.", labels=("pipeline",)
     )
@@ -220,6 +225,21 @@ def _histogram(
     family = HistogramMetricFamily(name, text, labels=labels)
     for label_values, histogram in values:
         family.add_metric(label_values, cumulative(histogram.bounds, histogram.counts), histogram.sum)
+    return family
+
+
+def _connections(snapshot: TopologySnapshot, stores: Mapping[str, bool]) -> Metric:
+    """Return which connections can be used; those of the run's own stores belong to no stage."""
+    family = GaugeMetricFamily(
+        CONNECTION_UP,
+        "Whether the last use of a database, peer, file or store went through, 1, or failed, 0.",
+        labels=("pipeline", "stage", "connection"),
+    )
+    for stage in snapshot.stages:
+        for one in stage.connections:
+            family.add_metric((snapshot.name, stage.name, one.kind), int(one.is_up))
+    for kind, is_up in stores.items():
+        family.add_metric((snapshot.name, "", kind), int(is_up))
     return family
 
 

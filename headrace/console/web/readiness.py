@@ -29,7 +29,8 @@ def readiness(
 ) -> Readiness:
     """Judge a pipeline: ready when it runs and every stage does its work or has completed it.
 
-    It is "degraded", and not ready, while a stage holds the others: `stalls` names it in a sentence.
+    It is "degraded", and not ready, while a stage holds the others: `stalls` names it in a sentence. So it is while a
+    connection of a stage is down.
 
     Whoever is not trusted sees the class of an error only, for its sentence may hold data; `mask` hides for all what
     must not be shown.
@@ -37,7 +38,8 @@ def readiness(
     stages = () if snapshot is None else snapshot.stages
     at_work = all(stage.state in _AT_WORK for stage in stages)
     stalls = [str(stage.stall) for stage in stages if stage.stall is not None]
-    said = "degraded" if stalls and state == "running" else state
+    is_connected = all(one.is_up for stage in stages for one in stage.connections)
+    said = "degraded" if state == "running" and (stalls or not is_connected) else state
     told = [_stage(stage, mask, is_trusted=is_trusted) for stage in stages]
     body = {"ready": said == "running" and at_work, "pipeline": name, "state": said, "stalls": stalls, "stages": told}
     return Readiness(said == "running" and at_work, body)
@@ -76,6 +78,16 @@ def with_letters(
 
 
 def _stage(stage: StageSnapshot, mask: Callable[[str], str], *, is_trusted: bool) -> dict[str, object]:
-    said = None if stage.error is None else mask(stage.error)
-    error = said if said is None or is_trusted else said.partition(":")[0]
-    return {"stage": stage.name, "kind": stage.kind, "state": stage.state, "error": error}
+    def shown(error: str | None) -> str | None:
+        if error is None:
+            return None
+        return mask(error) if is_trusted else mask(error).partition(":")[0]
+
+    connections = [{"connection": one.kind, "is_up": one.is_up, "error": shown(one.error)} for one in stage.connections]
+    return {
+        "stage": stage.name,
+        "kind": stage.kind,
+        "state": stage.state,
+        "error": shown(stage.error),
+        "connections": connections,
+    }

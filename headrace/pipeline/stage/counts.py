@@ -8,6 +8,7 @@ from headrace.ground.counts import Families, MetricNames
 from headrace.ground.errors import class_and_message, message_of
 from headrace.ground.origin import origin
 from headrace.ground.telemetry import LOG
+from headrace.pipeline.stage.connection_status import DEAD_LETTERS, IDLE_SECONDS, ConnectionStatus
 
 ERROR_TYPES_LIMIT: Final = 20
 """How many exception classes a stage counts by name; all further ones are `other`."""
@@ -25,6 +26,7 @@ class StageCounts:
         "_has_said_overflow",
         "_has_said_store",
         "_said",
+        "connections",
         "discarded",
         "errors",
         "failed",
@@ -52,11 +54,16 @@ class StageCounts:
         self.redelivered = 0
         self.set_aside = 0
         self.families = Families(stage, metric_names)
+        self.connections: dict[str, ConnectionStatus] = {}
         self.keep_left: KeepLeft | None = None
         self.keep_outputs: KeepLeft | None = None
         self._said: dict[int, set[str]] = {logging.WARNING: set(), logging.ERROR: set()}
         self._has_said_overflow = False
         self._has_said_store = False
+
+    def connection(self, kind: str, idle_seconds: float) -> ConnectionStatus:
+        """Return the status of the stage's connection of that kind; it survives restarts."""
+        return self.connections.setdefault(kind, ConnectionStatus(kind, idle_seconds))
 
     def discard(self, count: int, reason: str, *, is_silent: bool = False) -> None:
         """Count `count` events that go no further; the first overflow is said, unless `is_silent`."""
@@ -117,6 +124,7 @@ class StageCounts:
 
     def set_events_aside(self, errors: Sequence[BaseException]) -> None:
         """Count events that failed for good and are kept as dead letters, each with its error."""
+        self.connection(DEAD_LETTERS, IDLE_SECONDS).up()
         if self._has_said_store:
             self._has_said_store = False
             LOG.info("stage %r can set events aside again", self.stage)
@@ -127,6 +135,7 @@ class StageCounts:
 
     def cannot_set_aside(self, count: int, error: Exception) -> None:
         """Say that the store takes no dead letters, once until it takes some again."""
+        self.connection(DEAD_LETTERS, IDLE_SECONDS).down(error)
         if not self._has_said_store:
             self._has_said_store = True
             LOG.error(

@@ -7,6 +7,7 @@ from typing import ClassVar, Never, Protocol, cast
 from headrace.ground.counts import Families, FamilySpec
 from headrace.ground.errors import NotStarted
 from headrace.pipeline.process.gen_server import GenServer
+from headrace.pipeline.stage.connection_status import IDLE_SECONDS, ConnectionStatus
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
@@ -157,6 +158,14 @@ class Stage(GenServer):
     def metrics(self) -> Families:
         """Metrics of this stage's own, which survive its restarts."""
         return self._counts.families
+
+    def connection(self, kind: str, idle_seconds: float = IDLE_SECONDS) -> ConnectionStatus:
+        """Return the status of a connection, such as "database", which survives restarts: call its `up()` and `down()`.
+
+        While it is down the run is not ready, and `headrace_connection_up` is 0. A failure counts for `idle_seconds`
+        once no event waits here; `inf` is for a stage that tries again by itself.
+        """
+        return self._counts.connection(kind, idle_seconds)
 
     def discard(self, count: int, reason: str) -> None:
         """Count `count` events that go no further, for one of a few known reasons (never one that holds data)."""

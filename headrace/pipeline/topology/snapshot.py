@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from headrace.ground.counts import Family
+from headrace.pipeline.stage.connection_status import ConnectionSnapshot
 from headrace.pipeline.topology.graph import Kind
 from headrace.pipeline.topology.stall import Stall
 
@@ -64,6 +65,7 @@ class StageSnapshot:
     concurrency: int | None = None
     output_of: str | None = None
     subscriptions: tuple[SubscriptionSnapshot, ...] = ()
+    connections: tuple[ConnectionSnapshot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,9 @@ def _stage(process: StageProcess, run: Run) -> StageSnapshot:
         concurrency=None if process.concurrency.is_plain else process.concurrency.limit,
         output_of=run.sides[process.name].of.name if process.name in run.sides else None,
         subscriptions=() if inlet is None else tuple(map(_subscription, _living(inlet))),
+        connections=tuple(
+            one.snapshot(is_idle=inlet is None or not inlet.in_flight()) for one in counts.connections.values()
+        ),
     )
 
 

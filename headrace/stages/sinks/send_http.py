@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from headrace.ground.errors import Unrecoverable
+from headrace.pipeline.stage.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import BadEvent
 from headrace.stages.http_client.answered import Sends
-from headrace.stages.http_client.errors import failure
+from headrace.stages.http_client.errors import SERVER_ERRORS, PeerSilent, failure
 from headrace.stages.http_client.retry_after import parse_retry_after
 from headrace.stages.options import CountField, DurationField, ExpressionField, refused
 
@@ -105,9 +106,11 @@ class SendHttp(Consumer[object]):
         self._clock = clock
         self._host = urlsplit(options.url).hostname or ""
         self._client: Sends | None = None
+        self._status: ConnectionStatus
 
     def init(self) -> None:
         """Make the pool. Raises `MissingClient`."""
+        self._status = self.connection("peer")
         try:
             from headrace.stages.http_client.client import Client  # noqa: PLC0415 - an optional driver
         except ModuleNotFoundError:
@@ -136,11 +139,22 @@ class SendHttp(Consumer[object]):
         client = self._client
         if client is None:
             return
-        answered = await client.send(self._body(event), self._key(event), self._options.request_timeout)
+        body, key = self._body(event), self._key(event)
+        try:
+            answered = await client.send(body, key, self._options.request_timeout)
+        except PeerSilent as error:
+            self._status.down(error)
+            raise
         status = str(answered.status)
-        if not {status, f"{status[0]}xx"}.intersection(self._options.success):
-            seconds = parse_retry_after(answered.retry_after, self._clock())
-            raise failure(self._host, answered.status, seconds)
+        if {status, f"{status[0]}xx"}.intersection(self._options.success):
+            self._status.up()
+            return
+        refusal = failure(self._host, answered.status, parse_retry_after(answered.retry_after, self._clock()))
+        if answered.status >= SERVER_ERRORS:
+            self._status.down(refusal)
+        else:
+            self._status.up()
+        raise refusal
 
     def _key(self, event: object) -> dict[str, str]:
         if self._options.idempotency_key is None:

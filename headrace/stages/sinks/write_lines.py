@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
 
 from headrace.ground.units import UnitError, parse_duration
+from headrace.pipeline.stage.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.application import apply_each
 from headrace.stages.errors import CannotWrite
@@ -97,9 +98,11 @@ class WriteLines(Consumer[object]):
         self._synced_at = -math.inf
         self._encode = LINE_ENCODERS[options.encode]
         self._thread: SideThread
+        self._status: ConnectionStatus
 
     async def init(self) -> None:
         """Open the file; raises `CannotOpen`."""
+        self._status = self.connection("file")
         self._thread = SideThread(self.name)
         self._thread.start()
         await self._thread.call(self._file.open)
@@ -107,7 +110,15 @@ class WriteLines(Consumer[object]):
     def handle_events(self, events: list[object]) -> Awaitable[None] | None:
         """Write the events; raises `CannotWrite`."""
         data = self._lines(events)
-        return self._thread.call(partial(self._write, data)) if data else None
+        return self._written(data) if data else None
+
+    async def _written(self, data: bytes) -> None:
+        try:
+            await self._thread.call(partial(self._write, data))
+        except CannotWrite as error:
+            self._status.down(error)
+            raise
+        self._status.up()
 
     def _write(self, data: bytes) -> None:
         self._file.write(data)

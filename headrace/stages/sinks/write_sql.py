@@ -5,10 +5,12 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from headrace.pipeline.process.timers import Timer
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.batches import Each
 from headrace.stages.options import ExpressionField, refused
 from headrace.stages.sql.database import Database
+from headrace.stages.sql.database_link import DatabaseLink
 from headrace.stages.sql.errors import RowRefused
 from headrace.stages.sql.options import DatabaseField, NameField
 from headrace.stages.sql.statements import Insert, OnConflict
@@ -48,11 +50,15 @@ class WriteSqlOptions(BaseModel):
         return self
 
 
+class _Probe:
+    """Asks the stage to try to connect."""
+
+
 class WriteSql(Consumer[object]):
     """Writes each batch in one transaction; an event is done once that is committed.
 
-    A row that the database refuses fails its event alone. A database that cannot be used is a crash, or, with `retry`,
-    tried again.
+    A row that the database refuses fails its event alone. Until a PostgreSQL can be reached for the first time, the
+    stage waits for it. Afterwards a database that cannot be used is a crash, or, with `retry`, tried again.
     """
 
     Options: ClassVar[type[BaseModel]] = WriteSqlOptions
@@ -61,16 +67,34 @@ class WriteSql(Consumer[object]):
         self._database: Database = database_of(options.database, options.setup)
         self._insert = Insert(options.table, tuple(options.columns), options.on_conflict, options.key)
         self._values = tuple(options.columns.values())
+        self._link: DatabaseLink
+        self._probe: Timer | None = None
 
     async def init(self) -> None:
-        """Connect. Raises `DatabaseFailed`."""
-        await self._database.open()
+        """Connect, unless the database cannot be reached now. Raises `DatabaseFailed`."""
+        self._link = DatabaseLink(self._database, self.connection("database"), self.name)
+        await self._link.try_first()
+        self._probe_later()
+
+    async def handle_info(self, message: object) -> None:
+        """Try to connect again: no event may come for long."""
+        if isinstance(message, _Probe):
+            self._probe = None
+            await self._link.try_to_open()
+            self._probe_later()
+
+    def _probe_later(self) -> None:
+        if self._link.is_unreachable and self._probe is None:
+            self._probe = self.send_after(self._link.wait_seconds(), _Probe())
 
     async def handle_events(self, events: list[object]) -> None:
         """Write the events. Raises `DatabaseFailed`."""
         made = Each[Sequence[object]](lambda event: [value(event) for value in self._values], events, self.fail_event)
         if made.outputs:
-            refused_rows = await self._database.write(self._insert, made.outputs)
+            try:
+                refused_rows = await self._link.write(self._insert, made.outputs)
+            finally:
+                self._probe_later()
             for place, why in refused_rows.items():
                 self.fail_event(made.events[place], RowRefused(why))
 

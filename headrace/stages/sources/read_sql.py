@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.options import DurationField, refused
 from headrace.stages.sql.database import Database
+from headrace.stages.sql.database_link import DatabaseLink
 from headrace.stages.sql.errors import DatabaseFailed
 from headrace.stages.sql.options import DatabaseField
 from headrace.stages.sql.statements import parameters
@@ -56,6 +57,7 @@ class ReadSql(Producer[object]):
     """Emits each row as a dict, by the names of its columns, in the order of the query; then it completes.
 
     With `cursor` it asks again until a query gives no rows, and with `every` after that, too, until the run drains.
+    While a PostgreSQL cannot be reached, it waits, and goes on where it was.
     """
 
     Options: ClassVar[type[BaseModel]] = ReadSqlOptions
@@ -64,10 +66,12 @@ class ReadSql(Producer[object]):
         self._options = options
         self._database: Database = database_of(options.database, is_made=False)
         self._after: object = options.start
+        self._link: DatabaseLink
 
     async def init(self) -> None:
-        """Connect. Raises `DatabaseFailed`."""
-        await self._database.open()
+        """Connect, unless the database cannot be reached now. Raises `DatabaseFailed`."""
+        self._link = DatabaseLink(self._database, self.connection("database"), self.name)
+        await self._link.try_first()
 
     def handle_demand(self, demand: int) -> AsyncIterator[object]:
         """Return the rows, to be pulled as they are asked for."""
@@ -77,7 +81,7 @@ class ReadSql(Producer[object]):
         options = self._options
         while True:
             values = {} if options.cursor is None else {CURSOR: self._after}
-            rows = await self._database.read(options.query, values)
+            rows = await self._link.read(options.query, values)
             if options.cursor is not None and rows:
                 self._after = self._last(rows[-1], options.cursor)
             for row in rows:

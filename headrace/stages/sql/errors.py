@@ -19,6 +19,13 @@ class DatabaseFailed(StageError):
         super().__init__(f"the database {database} cannot be used ({why}): {advice}")
 
 
+class DatabaseUnreachable(DatabaseFailed):
+    """A database does not answer, or says that it will soon: the same may work in a while."""
+
+    def __init__(self, database: str, why: str) -> None:
+        super().__init__(database, why, "it is tried again; see that it runs and can be reached")
+
+
 class RowRefused(StageError):
     """The database refuses one row, whatever becomes of the others."""
 

@@ -1,5 +1,6 @@
 """A PostgreSQL database of a stage: a connection for each batch under way, made again once it is lost."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
@@ -10,7 +11,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import JsonDumper
 
 from headrace.stages.sql.database import Row
-from headrace.stages.sql.errors import DatabaseFailed
+from headrace.stages.sql.errors import DatabaseFailed, DatabaseUnreachable
 from headrace.stages.sql.postgres_url import shown
 from headrace.stages.sql.statements import Insert, parameters
 
@@ -22,6 +23,15 @@ _SETUP_LOCK: Final = 0x6865_6164
 
 _ROW_STATES: Final = ("22", "23", "44", "42804", "P0001")
 """What is wrong with a row: its data, a constraint, a view's check, a type, or what a trigger raises."""
+
+_UNREACHABLE: Final = re.compile(
+    r"connection refused|time(d )?out|(resolve|translate) host|no route to host|unreachable|host is down"
+    r"|connection reset|broken pipe|closed the connection|could not (receive|send) data|no such file or directory"
+    r"|starting up|shutting down|in recovery mode|not yet accepting connections|too many clients|connection slots"
+    r"|terminating connection",
+    re.IGNORECASE,
+)
+"""How psycopg, libpq and a server describe a server that may serve soon: no code comes before a connection."""
 
 _UNFIT: Final = (TypeError, ValueError, RecursionError)
 """What has no text or JSON that could be sent."""
@@ -92,7 +102,10 @@ class PostgresDatabase:
         try:
             yield connection
         except psycopg.Error as error:
+            is_lost = connection.closed
             await self._give_back(connection)
+            if is_lost:
+                raise DatabaseUnreachable(self.called, _why(error)) from error
             raise DatabaseFailed(self.called, _why(error), _ADVICE) from error
         except BaseException:
             await _closed(connection)
@@ -134,7 +147,10 @@ class PostgresDatabase:
     def _not_connected(self, error: psycopg.Error) -> DatabaseFailed:
         if isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None:
             return DatabaseFailed(self.called, "its URL says what libpq does not know", "see the options behind its ?")
-        return DatabaseFailed(self.called, _why(error), _ADVICE)
+        why = _why(error)
+        if isinstance(error, psycopg.OperationalError) and _UNREACHABLE.search(why):
+            return DatabaseUnreachable(self.called, why)
+        return DatabaseFailed(self.called, why, _ADVICE)
 
 
 async def _closed(connection: psycopg.AsyncConnection[DictRow]) -> None:

@@ -23,6 +23,7 @@ from tests.fakes.stepping import until
 pytestmark = pytest.mark.asyncio
 
 PATH = "/api/dead-letters"
+UP = 'headrace_connection_up{{connection="dead_letters",pipeline="shop",stage=""}} {:.1f}\n'
 
 
 class Served:
@@ -187,10 +188,12 @@ async def test_a_store_that_is_gone_is_not_ready(tmp_path: Path) -> None:
     async with running(tmp_path) as (run, client):
         answer = await client.get("/ready")
         assert (answer.status_code, answer.json()["dead_letters"]) == (200, {"store": "open", "error": None})
+        assert UP.format(1) in (await client.get("/metrics")).text
         _take_away(run.store.path)
         answer = await client.get("/ready")
         assert (answer.status_code, answer.json()["dead_letters"]["store"]) == (503, "failed")
         assert "deleted or replaced" in answer.json()["dead_letters"]["error"]
+        assert UP.format(0) in (await client.get("/metrics")).text
         assert (await client.get(PATH)).status_code == 503
 
 

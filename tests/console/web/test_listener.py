@@ -45,8 +45,8 @@ async def test_ready_is_200_only_while_every_stage_runs() -> None:
         "state": "running",
         "stalls": [],
         "stages": [
-            {"stage": "numbers", "kind": "producer", "state": "running", "error": None},
-            {"stage": "shelf", "kind": "consumer", "state": "running", "error": None},
+            {"stage": "numbers", "kind": "producer", "state": "running", "error": None, "connections": []},
+            {"stage": "shelf", "kind": "consumer", "state": "running", "error": None, "connections": []},
         ],
     }
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from headrace.ground.errors import StartFailed
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.pipeline.stage.counts import StageCounts
 from headrace.stages.http_client.errors import PeerBusy, PeerRefused, PeerSilent, RequestFailed
 from headrace.stages.sinks.send_http import SendHttp, SendHttpOptions
 from tests.fakes.acknowledged_stages import Told
@@ -27,6 +28,7 @@ def send(url: str, **said: object) -> SendHttp:
 async def failed_with(peer: Peer, **said: object) -> RequestFailed:
     async with serving(peer) as url:
         stage = send(url, **said)
+        stage._counts = StageCounts("send")
         stage.init()
         with pytest.raises(RequestFailed) as caught:
             await stage._send({"n": 1})

@@ -1,0 +1,130 @@
+"""The database of a stage that may be down for a while: the stage starts all the same, and waits for it."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+from headrace.ground.telemetry import LOG
+from headrace.pipeline.acknowledgement.retry import Retry
+from headrace.pipeline.stage.connection_status import ConnectionStatus
+from headrace.stages.sql.database import Database, Row
+from headrace.stages.sql.errors import DatabaseFailed, DatabaseUnreachable
+from headrace.stages.sql.statements import Insert
+
+BACKOFF: Final = Retry(backoff_seconds=0.1, max_backoff_seconds=5.0)
+"""How long to wait between attempts to reach a database."""
+
+FIRST_TRY_SECONDS: Final = 3.0
+"""A database that has not answered by then counts as unreachable: the sources of the run wait for its start."""
+
+
+class DatabaseLink:
+    """Connects to a database and says whether that worked: in the status, and once in the log for each outage.
+
+    Until it has been reached for the first time, `write` waits. Later `write` raises: `retry` decides then.
+    """
+
+    def __init__(
+        self, database: Database, status: ConnectionStatus, stage: str, chance: Callable[[], float] = random.random
+    ) -> None:
+        """`chance` draws from 0 to 1, for the jitter."""
+        self._database = database
+        self._status = status
+        self._stage = stage
+        self._chance = chance
+        self._turn = asyncio.Lock()
+        self._was_reached = False
+        self._attempts = 0
+        self._down_since: float | None = None
+
+    @property
+    def is_unreachable(self) -> bool:
+        """Whether the last attempt did not reach the database."""
+        return self._down_since is not None
+
+    def wait_seconds(self) -> float:
+        """Return how long to wait before the next attempt."""
+        return BACKOFF.seconds(self._attempts, self._chance())
+
+    async def try_first(self) -> None:
+        """Connect for the first time; do not wait for long. Raises `DatabaseFailed` as `try_to_open` does."""
+        try:
+            async with asyncio.timeout(FIRST_TRY_SECONDS):
+                await self.try_to_open()
+        except TimeoutError:
+            why = f"no answer within {FIRST_TRY_SECONDS:g} s"
+            self._failed(DatabaseUnreachable(self._database.called, why))
+
+    async def try_to_open(self) -> None:
+        """Connect if the database can be reached. Raises `DatabaseFailed` if it answers and cannot be used."""
+        with suppress(DatabaseUnreachable):  # the status says so, and the next attempt comes soon
+            await self._open()
+
+    async def write(self, insert: Insert, rows: Sequence[Sequence[object]]) -> dict[int, str]:
+        """Write rows as the database does, once it has been reached. Raises `DatabaseFailed`."""
+        if not self._was_reached:
+            await self._wait_until_reached()
+        try:
+            refused = await self._database.write(insert, rows)
+        except DatabaseFailed as error:
+            self._failed(error)
+            raise
+        self._went_through()
+        return refused
+
+    async def read(self, query: str, values: Row) -> list[dict[str, object]]:
+        """Return the rows of a query; wait while the database cannot be reached. Raises `DatabaseFailed` otherwise."""
+        while True:
+            if not self._was_reached:
+                await self._wait_until_reached()
+            try:
+                rows = await self._database.read(query, values)
+            except DatabaseFailed as error:
+                self._failed(error)
+                if not isinstance(error, DatabaseUnreachable):
+                    raise
+                self._was_reached = False
+            else:
+                self._went_through()
+                return rows
+
+    async def _wait_until_reached(self) -> None:
+        """Try to connect until that works. Cancelled, it has changed nothing."""
+        async with self._turn:
+            while not self._was_reached:
+                if self.is_unreachable:
+                    await asyncio.sleep(self.wait_seconds())
+                await self.try_to_open()
+
+    async def _open(self) -> None:
+        try:
+            await self._database.open()
+        except DatabaseFailed as error:
+            self._failed(error)
+            raise
+        self._went_through()
+
+    def _failed(self, error: DatabaseFailed) -> None:
+        self._status.down(error)
+        if not isinstance(error, DatabaseUnreachable):
+            return
+        self._attempts += 1
+        if self._down_since is None:
+            self._down_since = asyncio.get_running_loop().time()
+            LOG.warning("stage %r waits: %s", self._stage, error)
+
+    def _went_through(self) -> None:
+        self._was_reached = True
+        self._attempts = 0
+        self._status.up()
+        if self._down_since is not None:
+            seconds = asyncio.get_running_loop().time() - self._down_since
+            self._down_since = None
+            LOG.warning(
+                "stage %r goes on: the database %s can be used again after %.1f s",
+                self._stage,
+                self._database.called,
+                seconds,
+            )
