@@ -34,9 +34,9 @@ check: $(HOUSE) $(DEV) ## format, lint, types and contracts
 	$(TOOL) mypy
 	.venv/bin/python -P .venv/bin/lint-imports --no-logo
 
-chaos: $(HOUSE) $(DEV) ## kill services of jobs and pipelines at 50 random moments (HEADRACE_KILLS=200 for more), rotate a log in a storm
+chaos: $(HOUSE) $(DEV) ## kill services of jobs and pipelines at 50 random moments (HEADRACE_KILLS=200 for more), rotate a log in a storm, flood StatsD
 	@HEADRACE_KILLS=$${HEADRACE_KILLS:-50} $(TOOL) pytest -q -s tests/jobs/test_killed.py tests/stages/test_killed.py \
-		tests/stages/sources/test_rotation_storm.py $(ARGS)
+		tests/stages/sources/test_rotation_storm.py tests/stages/sources/test_statsd_flood.py $(ARGS)
 
 bench: $(HOUSE) $(DEV) ## print the budgets as ratios
 	@.venv/bin/python -m benchmarks $(ARGS)

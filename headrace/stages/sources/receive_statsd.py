@@ -14,7 +14,7 @@ from headrace.stages.address import Address
 from headrace.stages.options import AddressField
 from headrace.stages.sources.gauges import Gauges
 from headrace.stages.sources.statsd_packet import GAUGE, BadSample, Sample, parse_packet
-from headrace.stages.sources.udp_socket import bind_udp
+from headrace.stages.sources.udp_socket import bind_udp, close_to_others, count_dropped
 
 DEFAULT_ADDRESS: Final = Address("127.0.0.1", 8125)
 """Where StatsD's clients send unless told otherwise."""
@@ -25,7 +25,7 @@ PACKET_BYTES: Final = 65_536
 PACKETS_AT_ONCE: Final = 100
 """Packets read before the loop gets its turn: about a millisecond."""
 
-LAST_ROUNDS: Final = 50
+LAST_ROUNDS: Final = 200
 """So often is read when a drain begins: more than the kernel holds, and not for ever where packets still come."""
 
 SHOWN_BYTES: Final = 80
@@ -54,11 +54,13 @@ class ReceiveStatsd(Producer[object]):
     divided by its sample `rate` already, and a gauge's is what the gauge stands at, so that `+2` and `-2` come as the
     changed value. `tags` is a dict, in which a tag without a value has an empty one. `at` is the time of arrival, UTC,
     ISO 8601. What comes while nobody asks is buffered; clients are never held up. With `when_full: block` a full buffer
-    leaves packets with the kernel, which drops what it has no room for.
+    leaves packets with the kernel, which drops what it has no room for. What it drops is counted where it says so, on
+    Linux.
     """
 
     Options: ClassVar[type[BaseModel]] = ReceiveStatsdOptions
     known_discards: ClassVar[tuple[str, ...]] = ("invalid",)
+    known_losses: ClassVar[tuple[str, ...]] = ("datagrams",)
 
     def __init__(self, options: ReceiveStatsdOptions, clock: Callable[[], datetime] = utc_now) -> None:
         self._listen = options.listen
@@ -66,6 +68,7 @@ class ReceiveStatsd(Producer[object]):
         self._gauges = Gauges()
         self._socket: socket.socket | None = None
         self._has_refused = False
+        self._dropped = 0
         self._loop: asyncio.AbstractEventLoop
         self.port = 0
         """The port on which it listens, from `init` on."""
@@ -77,6 +80,8 @@ class ReceiveStatsd(Producer[object]):
         self._loop.add_reader(self._socket, self._receive)
         self.port = self._socket.getsockname()[1]
         LOG.info("stage %r listens for StatsD on %s (UDP)", self.name, Address(self._listen.host, self.port))
+        if count_dropped(self._socket) is None:
+            LOG.info("stage %r cannot tell which datagrams the kernel drops: this system does not say", self.name)
 
     def handle_demand(self, demand: int) -> list[object]:
         """Return nothing: events come when they are sent."""
@@ -89,6 +94,8 @@ class ReceiveStatsd(Producer[object]):
 
     def handle_drain(self) -> None:
         """Take what has arrived, and nothing more."""
+        if self._socket is not None:
+            close_to_others(self._socket)
         for _ in range(LAST_ROUNDS):
             if not self._receive():
                 break
@@ -100,12 +107,15 @@ class ReceiveStatsd(Producer[object]):
 
     def _close(self) -> None:
         if self._socket is not None:
+            self._count_dropped(self._socket)
             self._loop.remove_reader(self._socket)
             self._socket.close()
             self._socket = None
 
     def _receive(self) -> bool:
         """Emit what some packets hold; return whether there may be more that can be taken now."""
+        if self._socket is not None:
+            self._count_dropped(self._socket)
         at = self._clock().astimezone(UTC).isoformat(timespec="milliseconds")
         at_once = 1 if self.waits_when_full else PACKETS_AT_ONCE
         for _ in range(PACKETS_AT_ONCE // at_once):
@@ -115,6 +125,20 @@ class ReceiveStatsd(Producer[object]):
             if self._emit_some(at_once, at) < at_once:
                 return False
         return True
+
+    def _count_dropped(self, bound: socket.socket) -> None:
+        """Count what the kernel has dropped since it was last asked, and say so once."""
+        dropped = count_dropped(bound)
+        if dropped is None or dropped == self._dropped:
+            return
+        if not self._dropped:
+            LOG.error(
+                "stage %r loses datagrams: the kernel has no room for more (further ones are only counted); raise "
+                "net.core.rmem_max, or have the clients send less, say several metrics in each datagram",
+                self.name,
+            )
+        self.count_loss((dropped - self._dropped) % 2**32, "datagrams")
+        self._dropped = dropped
 
     def _emit_some(self, most: int, at: str) -> int:
         """Emit what so many packets hold, at most; return how many there were."""
