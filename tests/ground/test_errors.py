@@ -47,6 +47,7 @@ from headrace.ground.errors import (
     UnknownOutput,
     UnknownPartition,
     Unrecoverable,
+    WaitForSelf,
     describe,
 )
 
@@ -59,6 +60,7 @@ SENTENCES: list[tuple[HeadraceError, str]] = [
     (ProcessDown("a", KeyError("k")), "process 'a' ended before it answered (KeyError: 'k'): "),
     (CallTimeout("a", 5.0), "process 'a' did not answer within 5 s: "),
     (CallToSelf("a"), "process 'a' called itself and would wait forever: "),
+    (WaitForSelf("a", "its own end"), "a callback of process 'a' waits for its own end, which waits for that callback"),
     (MailboxFull("a", 7), "the mailbox of process 'a' is full (7 calls and casts wait): "),
     (CastCircle(["a", "b", "a"], 7), "processes wait for room in each other's full mailboxes, and would for ever "),
     (ReplyGiven("a"), "'a' answers a call that it has answered already: "),

@@ -8,6 +8,7 @@
     │   ├── ProcessDown          it ended before it answered
     │   ├── CallTimeout          it did not answer in time
     │   ├── CallToSelf           it would wait for itself
+    │   │   └── WaitForSelf      its callback waits for an end that waits for the callback
     │   ├── ReplyGiven           a reply is given twice
     │   ├── MailboxFull          it has taken in all it may
     │   │   └── CastCircle       processes would wait for room in each other's full mailboxes, for ever
@@ -74,6 +75,7 @@ from headrace.ground.errors.process import (
     TaskTimeout,
     TooManyChildren,
     Unrecoverable,
+    WaitForSelf,
 )
 from headrace.ground.errors.root import HeadraceError, class_and_message, describe, message_of, short_repr
 from headrace.ground.errors.stage import (
@@ -140,6 +142,7 @@ __all__ = [
     "UnknownOutput",
     "UnknownPartition",
     "Unrecoverable",
+    "WaitForSelf",
     "class_and_message",
     "describe",
     "message_of",

@@ -49,6 +49,19 @@ class CallToSelf(ProcessError):
         super().__init__(f"process {name!r} called itself and would wait forever: call the method directly, or cast")
 
 
+class WaitForSelf(CallToSelf):
+    """A callback waits for an end that waits for the callback itself; `what` says which."""
+
+    def __init__(self, name: str, what: str) -> None:
+        super().__init__(name)
+        self.what = what
+        sentence = (
+            f"a callback of process {name!r} waits for {what}, which waits for that callback, for ever: "
+            "do not await it there, but in a task of its own, or end the process with self.stop()"
+        )
+        self.args = (sentence,)
+
+
 class ReplyGiven(ProcessError):
     """A reply is given a second time."""
 

@@ -1,9 +1,11 @@
 """How whoever owns a process begins and ends it, also when cancelled meanwhile: nothing is left running."""
 
 import asyncio
+from typing import cast
 
 from headrace.pipeline.process.child import Child
-from headrace.pipeline.process.process import ExitReason
+from headrace.pipeline.process.own_end import check_end_of
+from headrace.pipeline.process.process import ExitReason, Process
 
 
 async def begin(process: Child) -> None:
@@ -20,8 +22,10 @@ async def begin(process: Child) -> None:
 async def end(process: Child) -> ExitReason:
     """Stop a process, wait until it has ended, and return why it has.
 
-    On cancellation it is waited for all the same; a second one leaves it to end by itself.
+    On cancellation it is waited for all the same; a second one leaves it to end by itself. Raises `WaitForSelf` in a
+    callback of one that it supervises.
     """
+    check_end_of(cast("Process[object]", process), f"the end of {process.name!r}")
     process.stop()
     try:
         return await asyncio.shield(process.buried)

@@ -90,6 +90,10 @@ class Process(Life, Generic[C]):
         """Whether it is a callback of this process that runs in the present task, rather than in one of its own."""
         return self._driver is not None and self._driver.is_current()
 
+    def is_in_callback(self) -> bool:
+        """Whether the present task runs a callback of this process; it may run several in tasks of their own."""
+        return self.is_awaiting()
+
     def fail_turn(self, error: BaseException) -> None:
         """Take note of what a turn raised, in the context in which it ran."""
         self.context.run(self.turn_failed, error)

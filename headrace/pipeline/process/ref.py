@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Concatenate, Final, Generic, ParamSpec, TypeVar, cast, overload
 
-from headrace.ground.errors import BadOption, CallTimeout, CallToSelf, CastCircle, NoProcess
+from headrace.ground.errors import BadOption, CallTimeout, CallToSelf, CastCircle, NoProcess, WaitForSelf
 from headrace.pipeline.process.mail import Mail
 from headrace.pipeline.process.options import check_reason, check_timeout
+from headrace.pipeline.process.own_end import OwnEnd, calling_process
 from headrace.pipeline.process.process import CURRENT, ExitReason, Process, State
 from headrace.pipeline.process.reply import Reply
 from headrace.pipeline.process.scheduler import Owner
@@ -137,23 +138,26 @@ class Ref(Generic[S_co]):
     def stop(self, reason: ExitReason = "shutdown") -> Awaitable[object]:
         """Stop the process for good; await the result to wait until it has ended, which gives the reason.
 
-        Raises `NoProcess` when it has ended before, and `BadOption` for what is no reason.
+        Raises `NoProcess` when it has ended before, and `BadOption` for what is no reason. To await it in a callback of
+        the process itself, or of one that it supervises, raises `WaitForSelf`.
         """
         self._check("stop of")
         check_reason(reason)
         self._process.stop(reason)
+        if calling_process() is not None:
+            return OwnEnd(cast("Process[object]", self._process))
         return asyncio.shield(cast("asyncio.Future[object]", self._process.buried))
 
     async def ended(self) -> ExitReason:
         """Wait until the process has ended for good, which no restart follows; return why.
 
-        From any coroutine on the loop; on cancellation nothing has changed. Raises `CallToSelf` in a callback of the
+        From any coroutine on the loop; on cancellation nothing has changed. Raises `WaitForSelf` in a callback of the
         process itself, which would wait forever.
         """
         process = self._process
         process.scheduler.check_loop("wait for the end of", process.name, _HAND_OVER)
         if CURRENT.get(None) is process and not process.buried.done():
-            raise CallToSelf(process.name)
+            raise WaitForSelf(process.name, "its own end")
         return await asyncio.shield(process.buried)
 
     def _check(self, doing: str, instead: str = "loop.call_soon_threadsafe") -> None:

@@ -22,6 +22,7 @@ from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.child import Child
 from headrace.pipeline.process.child_spec import ChildCount, ChildInfo, ChildSpec, counted
 from headrace.pipeline.process.lifetime import begin, leave
+from headrace.pipeline.process.own_end import check_end_of
 from headrace.pipeline.process.process import ExitReason, Process, State
 from headrace.pipeline.process.ref import Ref, S
 from headrace.pipeline.process.restart import (
@@ -138,9 +139,10 @@ class Supervisor(Process[object]):
     async def terminate_child(self, name: str) -> None:
         """Stop a child within its shutdown time, and return when it has ended; nothing happens if it had.
 
-        Raises `NoChild`. A cancelled caller does not wait; the child ends all the same.
+        Raises `NoChild`, and `WaitForSelf` in its own callback. A cancelled caller does not wait; it ends all the same.
         """
         child = self._child(name)
+        check_end_of(cast("Process[object]", child.process), f"the end of {name!r}")
         child.process.stop()
         if child.place is Place.DOWN:
             self._put_away(child, "shutdown")

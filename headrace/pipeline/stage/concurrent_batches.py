@@ -13,7 +13,7 @@ from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.stage.batch_handler import BatchHandler
 from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.counts import StageCounts
-from headrace.pipeline.stage.several import SOURCE, Hand, Several
+from headrace.pipeline.stage.several import HANDLER, SOURCE, Hand, Several
 from headrace.pipeline.stage.subscription import Subscription
 
 
@@ -109,6 +109,7 @@ class ConcurrentBatches(Several):
         return self._waiting.popleft()
 
     async def _handle(self, flight: _Flight, events: list[object]) -> None:
+        HANDLER.set(asyncio.current_task())
         _BATCH.set(flight.batch)
         SOURCE.set(flight.source)
         since = self._hand.clock()

@@ -15,7 +15,7 @@ from headrace.pipeline.stage.failure import Failure
 from headrace.pipeline.stage.flight import FLIGHT, Flight
 from headrace.pipeline.stage.giving_up import give_up, given_up
 from headrace.pipeline.stage.outputs import as_list, check_nothing
-from headrace.pipeline.stage.several import SOURCE, Hand, Several
+from headrace.pipeline.stage.several import HANDLER, SOURCE, Hand, Several
 
 
 class ConcurrentHandler(Several):
@@ -80,6 +80,7 @@ class ConcurrentHandler(Several):
 
     async def _handle(self, flights: list[Flight]) -> None:
         """Handle what is next, again and again, as long as there is anything."""
+        HANDLER.set(asyncio.current_task())
         try:
             while flights:
                 since = self._hand.clock()

@@ -13,6 +13,9 @@ from headrace.pipeline.stage.subscription import Subscription
 SOURCE: Final[ContextVar[Subscription | None]] = ContextVar("source", default=None)
 """The subscription of which the events are whose callback runs, in a task of its own."""
 
+HANDLER: Final[ContextVar["asyncio.Task[object] | None"]] = ContextVar("handler", default=None)
+"""The task that handles events side by side with others; tasks that a callback begins there have another."""
+
 
 class Hand(Protocol):
     """What the handler needs of its process: more events while it has room, and somebody to take what is over."""
@@ -81,6 +84,10 @@ class Several(ABC):
         """Take up what has come meanwhile, as far as there is room."""
         if self._running:
             self.fill_up()
+
+    def is_current(self) -> bool:
+        """Whether the present task is one of those in which callbacks run."""
+        return self._group is not None and HANDLER.get() is asyncio.current_task()
 
     def fill_up(self) -> None:
         """Begin what there is room for, if it runs."""

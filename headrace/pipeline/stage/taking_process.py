@@ -70,6 +70,10 @@ class TakingProcess(StageProcess[S]):
         """Whether what it takes in are messages."""
         return self.inlet.is_acknowledged
 
+    def is_in_callback(self) -> bool:
+        """Whether the present task runs a callback, be it one of several."""
+        return super().is_in_callback() or (self.several is not None and self.several.is_current())
+
     def clock(self) -> float:
         """Return the time in seconds."""
         return self.scheduler.clock()

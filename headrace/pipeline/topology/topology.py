@@ -10,6 +10,7 @@ from typing import Final, Self, TypeVar, get_args
 from headrace.ground.errors import BadOption, GraphError, NoProcess
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetters
 from headrace.pipeline.process.options import check_count, check_seconds, check_timeout
+from headrace.pipeline.process.own_end import check_end_of
 from headrace.pipeline.process.restart import MAX_RESTARTS, MAX_SECONDS
 from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.process.supervisor import Supervisor
@@ -228,9 +229,10 @@ class Topology:
     async def join(self) -> RunOutcome:
         """Wait until every stage has completed, the run has failed, or it was drained or stopped.
 
-        Return how it ended.
+        Return how it ended. Raises `WaitForSelf` in a callback of a stage, which would wait for itself.
         """
         run = self._for_handle(f"join of pipeline {self.name!r}")
+        check_end_of(run.supervisor, f"the end of pipeline {self.name!r}")
         await asyncio.shield(run.over)
         await run.stop()
         await self._close_letters()
@@ -253,10 +255,12 @@ class Topology:
         """Take in nothing more, let everything under way go through, and return how that went.
 
         What is not through after `deadline_seconds` (`drain_seconds` when None) is stopped, and counted as lost.
-        Cancelled, the drain goes on without a deadline: wait for it by another one, or by `join`, or stop.
+        Cancelled, the drain goes on without a deadline: wait for it by another one, or by `join`, or stop. Raises
+        `WaitForSelf` in a callback of a stage, and begins nothing.
         """
         check_timeout("deadline_seconds", deadline_seconds)
         run = self._for_handle(f"drain of pipeline {self.name!r}")
+        check_end_of(run.supervisor, f"the drain of pipeline {self.name!r}")
         if self._office is not None:
             self._office.drain()
         await run.drain(self.drain_seconds if deadline_seconds is None else deadline_seconds)
