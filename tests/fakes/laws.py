@@ -59,9 +59,9 @@ def check_edges(run: Run) -> None:
     for process in run.processes.values():
         outlet, inlet = outlet_of(process), inlet_of(process)
         if outlet is not None and outlet.dispatcher.takes_back:
-            assert outlet.sent() == sum(one.delivered for one in run.subscriptions if one.producer is process)
+            assert outlet.sent() == sum(edge.delivered for edge in run.edges.from_producer(process.name))
         if inlet is not None:
-            delivered = sum(one.delivered for one in run.subscriptions if one.consumer is process)
+            delivered = sum(edge.delivered for edge in run.edges.to_consumer(process.name))
             assert delivered == inlet.received() + inlet.in_flight()
 
 

@@ -51,6 +51,12 @@ class Reader:
     stream: AsyncGenerator[object, None]
     got: list[Event] = field(default_factory=list)
 
+    async def close(self, *, is_acknowledged: bool) -> None:
+        """Leave; a message that was read last is delivered again, for the next one was not asked for."""
+        await self.stream.aclose()
+        if is_acknowledged and self.got:
+            self.got.pop()
+
 
 def pulled(process: StageProcess) -> int:
     """Return how many events came out of a stream that its producer's next turn emits."""
@@ -162,11 +168,11 @@ class MachineRoom(RuleBasedStateMachine):
             if inlet is not None:
                 fate -= inlet.received() - notes.handled
                 fate = self._fate_of_children(process, inlet, fate) if self.plan.stages[name].has_children else fate
-                got = sum(one.delivered for one in self.machine.subscriptions if one.consumer is process)
+                got = sum(edge.delivered for edge in self.machine.edges.to_consumer(name))
                 assert got == inlet.received() + inlet.in_flight()
             if outlet is not None:
                 fate -= notes.made + notes.pushed - outlet.sent() - outlet.buffered() - pulled(process)
-                sent = sum(one.delivered for one in self.machine.subscriptions if one.producer is process)
+                sent = sum(edge.delivered for edge in self.machine.edges.from_producer(name))
                 assert self.has_been_read or not outlet.dispatcher.takes_back or outlet.sent() == sent
                 assert not self.is_whole or outlet.buffer.size - outlet.buffer.asked <= self._buffer_bound(name, outlet)
             assert fate == 0, (name, fate)
@@ -234,7 +240,7 @@ class MachineRoom(RuleBasedStateMachine):
         self._open()
         self.let_go_on()
         for reader in self.readers:
-            await reader.stream.aclose()
+            await reader.close(is_acknowledged=self.plan.is_acknowledged)
         for process in self.machine.processes.values():
             if isinstance(process, ProducerProcess):
                 process.complete()

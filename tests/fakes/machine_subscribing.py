@@ -32,11 +32,11 @@ class SubscribingRoom(MachineRoom):
     def subscribe(self, data: st.DataObject) -> None:
         consumer, producer = self.one_of(data, "middle", "sink"), self.one_of(data, "source", "middle")
         to = data.draw(edges(producer))
-        before = list(self.machine.subscriptions)
+        before = [edge.snapshot() for edge in self.machine.edges]
         try:
             self.handle(consumer).subscribe(to)
         except (GraphError, NoProcess, SubscriptionError):
-            assert self.machine.subscriptions == before
+            assert [edge.snapshot() for edge in self.machine.edges] == before
         self.check()
 
     def _subscription(self, data: st.DataObject) -> SubscriptionHandle | None:

@@ -1,8 +1,14 @@
 """Demand dispatcher (GenStage's default): each event goes to the one subscriber that misses most."""
 
+from bisect import bisect_left, bisect_right
 from random import Random
 
-from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, Wish, spoken_in_vain
+from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, Share, Wish, spoken_in_vain
+
+
+def _least(share: Share) -> int:
+    """Return what the line is sorted by: a subscriber that misses more comes first."""
+    return -share.pending
 
 
 class DemandDispatcher(Dispatcher[S]):
@@ -33,12 +39,12 @@ class DemandDispatcher(Dispatcher[S]):
 
     def cancelled(self, share: S, unbegun: list[object], born: float) -> list[object]:
         """Forget a subscriber and its demand; what it had not begun goes to others."""
-        self._order.remove(share)
+        self._take_out(share)
         return unbegun
 
     def asked(self, share: S, demand: int) -> None:
         """Raise the demand of `share` and move it up in line."""
-        self._order.remove(share)
+        self._take_out(share)
         share.pending += demand
         self._insert(share)
 
@@ -63,9 +69,13 @@ class DemandDispatcher(Dispatcher[S]):
             self._insert(share)
         return deliveries, used
 
+    def _take_out(self, share: S) -> None:
+        """Take a subscriber out of the line, in which it stands among those that miss as many."""
+        place = bisect_left(self._order, -share.pending, key=_least)
+        if place < len(self._order) and self._order[place] is share:
+            del self._order[place]
+        else:
+            self._order.remove(share)
+
     def _insert(self, share: S) -> None:
-        for position, other in enumerate(self._order):
-            if share.pending > other.pending:
-                self._order.insert(position, share)
-                return
-        self._order.append(share)
+        self._order.insert(bisect_right(self._order, -share.pending, key=_least), share)

@@ -96,18 +96,16 @@ class ConsumerSupervisorProcess(ConsumerProcess):
             except BaseException:
                 self._put_back(events, position, subscription, born)
                 raise
-        self.inlet.rotate(subscription)
+        self.inlet.to_back(subscription)
         return MORE
 
     def _next(self) -> Subscription | None:
         """Return the subscription whose turn it is; an end before which children are to finish waits."""
-        subscriptions = self.inlet.subscriptions
-        for _ in range(len(subscriptions)):
-            subscription = subscriptions[0]
+        for subscription in list(self.inlet.subscriptions):
             queue = subscription.queue
             if queue and (queue[0][0] is not None or self._is_to_end(subscription)):
                 return subscription
-            subscriptions.rotate(-1)
+            self.inlet.to_back(subscription)
         return None
 
     def _is_to_end(self, subscription: Subscription) -> bool:

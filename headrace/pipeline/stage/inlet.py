@@ -12,7 +12,7 @@ from headrace.pipeline.acknowledgement.message import Message, settle
 from headrace.pipeline.process.process import ExitReason
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.outputs import without
-from headrace.pipeline.stage.subscription import CancelMode, Mark, MarkKind, Subscription
+from headrace.pipeline.stage.subscription import CancelMode, Line, Mark, MarkKind, Subscription
 
 
 def exit_reason(cancel: CancelMode, reason: ExitReason) -> ExitReason | None:
@@ -59,6 +59,7 @@ class Inlet:
     """
 
     __slots__ = (
+        "_line",
         "_portions",
         "_received",
         "_trimmed",
@@ -80,7 +81,8 @@ class Inlet:
         self.counts = counts
         self.is_acknowledged = False
         self.is_by_delivery = is_by_delivery
-        self.subscriptions: deque[Subscription] = deque()
+        self.subscriptions: dict[Subscription, None] = {}
+        self._line = Line()
         self.hand: list[object] | None = None
         self.hand_size = 0
         self._trimmed = 0
@@ -93,9 +95,16 @@ class Inlet:
 
     def subscribe(self, subscription: Subscription) -> None:
         """Take in a new subscription, not asked on yet."""
-        self.subscriptions.append(subscription)
+        self.subscriptions[subscription] = None
         self.is_over = False
-        self._look()
+        if len(self.subscriptions) == 1:
+            self.is_single = True
+            self.first = subscription
+            return
+        if self.is_single:
+            self.is_single = False
+            self._line.join(next(iter(self.subscriptions)))
+        self._line.join(subscription)
 
     def open(self, subscription: Subscription) -> None:
         """Ask for the first events on a subscription, unless it has been asked on, or has ended."""
@@ -105,14 +114,17 @@ class Inlet:
 
     def waiting(self) -> Subscription | None:
         """Return the subscription whose turn it is among those with something in the queue; None when nothing waits."""
-        subscriptions = self.subscriptions
-        for _ in range(len(subscriptions)):
-            subscription = subscriptions[0]
-            if subscription.queue:
-                self.first = subscription
-                return subscription
-            subscriptions.rotate(-1)
-        return None
+        if self.is_single:
+            return self.first if self.first.queue else None
+        subscription = self._line.first()
+        if subscription is not None:
+            self.first = subscription
+        return subscription
+
+    def to_back(self, subscription: Subscription) -> None:
+        """Put a subscription behind all others where they are not served by their line."""
+        del self.subscriptions[subscription]
+        self.subscriptions[subscription] = None
 
     def take(self) -> "list[object] | Mark | None":
         """Return the next batch, now in hand; or a mark, which is removed; or None when nothing waits."""
@@ -139,20 +151,15 @@ class Inlet:
 
     def rotate(self, subscription: Subscription) -> None:
         """Give the next subscription its turn, once this one has had its batch (or its whole delivery)."""
-        if not (self.is_by_delivery and subscription.offset):
-            self.subscriptions.rotate(-1)
-            self.first = self.subscriptions[0]
+        if not (self.is_single or (self.is_by_delivery and subscription.offset)):
+            self._line.serve(subscription)
+            self.first = self._line.first() or cast("Subscription", _NOTHING)
 
     def settle_hand(self) -> None:
         """Account for the batch in hand, or what is left of several: it was handled."""
         self.hand = None
         self.source.handled(self.hand_size)
-        self._pass_turn()
-
-    def _pass_turn(self) -> None:
-        """Give the next subscription its turn, unless that was done since the last batch was taken."""
-        if self.subscriptions[0] is self.source:
-            self.rotate(self.source)
+        self.rotate(self.source)
 
     def add_to_hand(self) -> list[object] | None:
         """Take one more batch in hand, of the subscription whose turn it is, and return it.
@@ -161,7 +168,7 @@ class Inlet:
         """
         if self.hand is None:
             return None
-        self._pass_turn()
+        self.rotate(self.source)
         subscription = self.waiting()
         if subscription is None or subscription.queue[0][0] is None:
             return None
@@ -320,7 +327,7 @@ class Inlet:
             self.counts.discard(len(messages), "crash")
             settle(messages, Outcome.FAILED)
             return
-        subscription = self.subscriptions[0]
+        subscription = next(iter(self.subscriptions))
         subscription.window.coming += len(messages)  # they were accounted for as handled
         self._again(messages, subscription, self.born)
 
@@ -349,10 +356,12 @@ class Inlet:
     def _close(self, subscription: Subscription) -> None:
         """Let a subscription go; nothing of it waits or is in hand any more."""
         self._received += subscription.delivered
-        self.subscriptions.remove(subscription)
-        self._look()
-
-    def _look(self) -> None:
+        del self.subscriptions[subscription]
+        subscription.is_closed = True
+        self._line.leave(subscription)
         self.is_single = len(self.subscriptions) == 1
-        if self.subscriptions:
-            self.first = self.subscriptions[0]
+        if self.is_single:
+            self.first = next(iter(self.subscriptions))
+            self._line.leave(self.first)
+        elif self.subscriptions and self.first is subscription:
+            self.first = cast("Subscription", _NOTHING)

@@ -139,10 +139,11 @@ class Outlet:
         subscriptions = self.subscriptions
         is_plain = self.room_made is None and self.dispatcher.is_plain_with_one
         is_sole = is_plain and len(subscriptions) == 1 and subscriptions[0].selector is None
-        for subscription in subscriptions:
-            subscription.is_sole = is_sole
+        if self.sole is not None:
+            self.sole.is_sole = False
         self.sole = subscriptions[0] if is_sole else None
         if self.sole is not None:
+            self.sole.is_sole = True
             self.sole.pending += self.sole.asked
             self.sole.asked = 0
         self._sole_before = 0 if self.sole is None else self.sole.delivered

@@ -4,6 +4,7 @@ import enum
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush, heapreplace
 from typing import ClassVar, Literal, Protocol
 
 from headrace.pipeline.demand.window import ManualWindow, Window
@@ -59,6 +60,58 @@ class Mark:
     """What an info, which is no end, has waited for."""
 
 
+class Line:
+    """The subscriptions of one consumer with something in the queue, the one first that was served longest ago.
+
+    One that was served, or whose queue was emptied, is moved or dropped when it comes to the head.
+    """
+
+    __slots__ = ("_count", "_heap")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, Subscription]] = []
+        self._count = 0
+
+    def join(self, subscription: "Subscription") -> None:
+        """Take in a subscription, as if it had been served just now."""
+        subscription.line = self
+        self.serve(subscription)
+        if subscription.queue and not subscription.is_listed:
+            self.add(subscription)
+
+    def add(self, subscription: "Subscription") -> None:
+        """Called when something waits in the queue of one that is not listed."""
+        subscription.is_listed = True
+        heappush(self._heap, (subscription.served, subscription))
+
+    def serve(self, subscription: "Subscription") -> None:
+        """Put a subscription behind all others: it has had its turn."""
+        self._count += 1
+        subscription.served = self._count
+
+    def first(self) -> "Subscription | None":
+        """Return the subscription whose turn it is; None when nothing waits."""
+        heap = self._heap
+        while heap:
+            since, subscription = heap[0]
+            if not subscription.queue:
+                heappop(heap)
+                subscription.is_listed = False
+            elif since != subscription.served:
+                heapreplace(heap, (subscription.served, subscription))
+            else:
+                return subscription
+        return None
+
+    def leave(self, subscription: "Subscription") -> None:
+        """Let a subscription go that is the last one, or has ended."""
+        subscription.line = None
+        if subscription.is_listed:
+            subscription.is_listed = False
+            self._heap = [entry for entry in self._heap if entry[1] is not subscription]
+            heapify(self._heap)
+
+
 class End(Protocol):
     """What a subscription needs of either of its ends."""
 
@@ -80,10 +133,12 @@ class Subscription:
     """One object, two ends. Asking is an addition, delivering is an append, and either wakes the other side.
 
     Always: `asked + pending + queued + in hand = window.coming <= max_demand`, and order is kept.
-    `ended` says how it ended, from the moment on when either side has decided so.
+    `ended` says how it ended, from the moment on when either side has decided so; once the consumer has handled all of
+    it, it `is_closed`, and none of its counts changes any more.
     `early` is what the consumer asks by hand while its `handle_subscribe` runs, which may be about to say "manual".
     `pending` is what the producer may still send; `asked` is what its dispatcher has not been told yet, which a sole
-    subscriber, among whom there is nothing to choose, has no need of. The queue holds deliveries `(events, when the
+    subscriber, among whom there is nothing to choose, has no need of. Of a consumer with several, those whose queue is
+    not empty stand in a `line`. The queue holds deliveries `(events, when the
     first was born at its source)`, and `(None, 0.0)` where the next of `marks` stands.
     """
 
@@ -96,7 +151,10 @@ class Subscription:
         "early",
         "ended",
         "forgone",
+        "is_closed",
+        "is_listed",
         "is_sole",
+        "line",
         "marks",
         "offset",
         "options",
@@ -106,6 +164,7 @@ class Subscription:
         "producer_turns",
         "queue",
         "selector",
+        "served",
         "taken_back",
         "to",
         "wake",
@@ -140,7 +199,11 @@ class Subscription:
         self.queue: deque[tuple[list[object] | None, float]] = deque()
         self.marks: deque[Mark] = deque()
         self.offset = 0
+        self.is_closed = False
         self.is_sole = False
+        self.line: Line | None = None
+        self.is_listed = False
+        self.served = 0
         self.asked = 0
         self.pending = 0
         self.delivered = 0
@@ -171,12 +234,16 @@ class Subscription:
         self.pending -= size
         self.delivered += size
         self.queue.append((events, born))
+        if self.line is not None and not self.is_listed:
+            self.line.add(self)
         self.wake(self.consumer_turns)
 
     def deliver(self, events: list[object], born: float) -> None:
         """Put events in the queue that the dispatcher has taken out of `pending`."""
         self.delivered += len(events)
         self.queue.append((events, born))
+        if self.line is not None and not self.is_listed:
+            self.line.add(self)
         self.wake(self.consumer_turns)
 
     def mark(self, mark: Mark) -> None:
@@ -185,6 +252,8 @@ class Subscription:
             self.ended = mark
         self.marks.append(mark)
         self.queue.append((None, 0.0))
+        if self.line is not None and not self.is_listed:
+            self.line.add(self)
         self.wake(self.consumer_turns)
 
     def forgo(self) -> None:
@@ -231,6 +300,8 @@ class Subscription:
             events = events if head is None else [*events, *head[self.offset :]]
             self.offset = 0
         self.queue.appendleft((events, born))
+        if self.line is not None and not self.is_listed:
+            self.line.add(self)
 
     def put_back_singly(self, events: list[object], born: float) -> None:
         """Put events back at the head, each as a delivery of its own: what one of them does, it does alone."""
@@ -239,6 +310,8 @@ class Subscription:
             self.queue.appendleft((head and head[self.offset :], since))
             self.offset = 0
         self.queue.extendleft(([event], born) for event in reversed(events))
+        if self.line is not None and not self.is_listed:
+            self.line.add(self)
         self.wake(self.consumer_turns)
 
     def unbegun(self) -> list[object]:

@@ -32,7 +32,7 @@ class TakingProcess(StageProcess[S]):
     Where it cancelled the last one itself it waits, for it may subscribe again.
     """
 
-    __slots__ = ("_is_told_of_end", "_may_wait", "elsewhere", "handle_events", "inlet", "several")
+    __slots__ = ("_is_told_of_end", "_may_wait", "elsewhere", "handle_events", "inlet", "several", "unfed")
 
     def __init__(
         self, name: str, factory: Callable[[], S], scheduler: Scheduler, counts: StageCounts, inlet: Inlet
@@ -44,6 +44,8 @@ class TakingProcess(StageProcess[S]):
         self._may_wait = True
         self._is_told_of_end = False
         self.handle_events: Handler = lambda _: []
+        self.unfed: set[str] = set()
+        """Where it enters its name when it subscribes to nothing any more, and may do so yet."""
 
     def handling(self, callbacks: S, handle: Handler, *, emits: bool) -> Handler:
         """Return what takes batches: `handle_events` itself, where nobody need know what came of which event."""
@@ -195,6 +197,8 @@ class TakingProcess(StageProcess[S]):
             mark.reached()
             return MORE
         reason = self.inlet.end(subscription, mark)
+        if self.is_waiting():
+            self.unfed.add(self.name)
         self._is_told_of_end = True
         self.tell_of_end(subscription, mark, partial(self._go_on_after_end, reason))
         return MORE

@@ -1,6 +1,7 @@
 """What makes a graph of stages sound: pure checks on names and edges, before anything is started."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, Literal
@@ -57,14 +58,14 @@ def _faults(node: Node, nodes: Mapping[str, Node]) -> list[str]:
     if node.kind != "producer" and not node.producers and not node.is_later:
         return [f"is {KIND_WORDS[node.kind]} and subscribes to nothing: say to which stage it subscribes"]
     found: list[str] = []
-    for producer in dict.fromkeys(node.producers):
+    for producer, times in Counter(node.producers).items():
         if producer not in nodes:
             found.append(f"subscribes to {producer!r}, which does not exist; {hint(producer, nodes)}")
         elif nodes[producer].kind == "consumer":
             found.append(
                 f"subscribes to {producer!r}, which is a consumer and emits nothing; subscribe to what feeds it"
             )
-        if node.producers.count(producer) > 1:
+        if times > 1:
             found.append(f"subscribes to {producer!r} twice; once is enough")
     return found
 
@@ -80,21 +81,6 @@ def hint(name: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names)}"
 
 
-def unread(consumers: Mapping[str, Sequence[str]], ended: Collection[str]) -> list[str]:
-    """Return the stages whose every consumer has ended, or is such a stage itself; those that never had one stay.
-
-    >>> unread({"rows": ["clean"], "clean": ["sum"], "sum": [], "spare": []}, {"sum"})
-    ['rows', 'clean']
-    """
-    gone = set(ended)
-    found = True
-    while found:
-        more = {name for name, of in consumers.items() if of and name not in gone and gone.issuperset(of)}
-        gone |= more
-        found = bool(more)
-    return [name for name in consumers if name in gone and name not in ended]
-
-
 def find_circle(producers: Mapping[str, Sequence[str]]) -> list[str]:
     """Return one circle along the subscriptions, its first stage named again at the end; empty if there is none.
 
@@ -105,30 +91,42 @@ def find_circle(producers: Mapping[str, Sequence[str]]) -> list[str]:
     for start in producers:
         if start in done:
             continue
-        path = [start]
+        path = {start: None}
         stack = [(start, iter(producers[start]))]
         while stack:
             name, rest = stack[-1]
             following = next(rest, None)
             if following is None:
                 stack.pop()
-                path.pop()
+                path.popitem()
                 done.add(name)
             elif following in path:
-                return [*path[path.index(following) :], following]
+                names = list(path)
+                return [*names[names.index(following) :], following]
             elif following in producers and following not in done:
-                path.append(following)
+                path[following] = None
                 stack.append((following, iter(producers[following])))
     return []
 
 
 def in_order(producers: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the names so that every stage comes after all to which it subscribes. The graph has no circle."""
-    ordered: dict[str, None] = {}
-    waiting = dict.fromkeys(producers)
-    while waiting:
-        for name in list(waiting):
-            if all(producer in ordered for producer in producers[name]):
-                ordered[name] = None
-                del waiting[name]
-    return list(ordered)
+    """Return the names so that every stage comes after all to which it subscribes. The graph has no circle.
+
+    The order is that of going through the names in rounds, each time taking those whose producers have been taken.
+    """
+    consumers: dict[str, list[str]] = {name: [] for name in producers}
+    for name, of in producers.items():
+        for producer in of:
+            consumers[producer].append(name)
+    places = {name: place for place, name in enumerate(producers)}
+    rounds = dict.fromkeys(producers, 0)
+    missing = {name: len(of) for name, of in producers.items()}
+    ready = deque(name for name, count in missing.items() if not count)
+    while ready:
+        name = ready.popleft()
+        for consumer in consumers[name]:
+            rounds[consumer] = max(rounds[consumer], rounds[name] + (places[name] > places[consumer]))
+            missing[consumer] -= 1
+            if not missing[consumer]:
+                ready.append(consumer)
+    return sorted(producers, key=lambda name: (rounds[name], places[name]))

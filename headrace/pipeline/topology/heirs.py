@@ -1,12 +1,12 @@
 """Who would have got an event that a stage had emitted, and that went no further."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from headrace.pipeline.dispatchers.outputs import OutputsDispatcher
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
 from headrace.pipeline.stage.accumulating import Accumulating
-from headrace.pipeline.stage.subscription import SubscribeTo, Subscription
+from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.topology.edges import Edges
 from headrace.pipeline.topology.link import Emitting
 from headrace.pipeline.topology.output_names import output_name
 
@@ -14,13 +14,13 @@ NOBODY: Final = "{}:out"
 """What the place of such an event is called when nobody would have got it; no stage of a config has such a name."""
 
 
-def heirs(process: Emitting, subscriptions: Sequence[Subscription], event: object) -> list[str]:
+def heirs(process: Emitting, edges: Edges, event: object) -> list[str]:
     """Return the consumers that would have got the event: one of them, or where it is broadcast, each that selects it.
 
-    That of an output is the stage that the output is, or would be if anybody took it. `subscriptions` are all that the
-    stage has ever had.
+    That of an output is the stage that the output is, or would be if anybody took it. `edges` are all that the run has
+    ever had.
     """
-    wishes = {one.consumer.name: one.to for one in subscriptions if one.producer is process}
+    wishes = {edge.consumer: edge.to for edge in edges.from_producer(process.name)}
     dispatcher, nobody = process.outlet.dispatcher, NOBODY.format(process.name)
     if isinstance(dispatcher, Accumulating):
         dispatcher = dispatcher.inner

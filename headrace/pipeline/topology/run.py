@@ -19,10 +19,12 @@ from headrace.pipeline.stage.failure import SetAside
 from headrace.pipeline.stage.producer_consumer_process import ProducerConsumerProcess
 from headrace.pipeline.stage.producer_process import ProducerProcess
 from headrace.pipeline.stage.side_outputs import put_aside
-from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo, Subscription
+from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo
 from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
 from headrace.pipeline.stage.taking_process import TakingProcess
-from headrace.pipeline.topology.graph import Node, circle_errors, hint, node_errors, unread
+from headrace.pipeline.topology.edges import Edges
+from headrace.pipeline.topology.ends import Ends
+from headrace.pipeline.topology.graph import Node, circle_errors, hint, node_errors
 from headrace.pipeline.topology.heirs import heirs
 from headrace.pipeline.topology.left_over import LeftOvers
 from headrace.pipeline.topology.link import (
@@ -81,9 +83,11 @@ class Run:
         self.over: asyncio.Future[None] = scheduler.loop.create_future()
         self.processes: dict[str, StageProcess] = {}
         self.watch = Watch(self.processes, scheduler.clock, None)
-        self.subscriptions: list[Subscription] = []
+        self.edges = Edges()
+        self._unfed: set[str] = set()
         self._restart_types = {name: spec.settings.restart for name, spec in specs.items()}
         self.sides: dict[str, Side] = {}
+        self._has_given_up = False
         self._left_overs = None if set_aside is None else LeftOvers(set_aside, scheduler)
         metric_names = MetricNames()
         for spec in ordered(specs):
@@ -92,15 +96,29 @@ class Run:
             if self._left_overs is not None and spec.settings.dead_letters:
                 process.counts.keep_left = self._left_overs.of(process.counts)
                 if not isinstance(process, ConsumerProcess):
-                    of_whom = partial(heirs, process, self.subscriptions)
+                    of_whom = partial(heirs, process, self.edges)
                     process.counts.keep_outputs = self._left_overs.of_outputs(process.counts, of_whom)
             if spec.side_of is not None and isinstance(process, ProducerProcess):
                 self._pass_by(spec.side_of, spec.side, process)
-            for to in spec.subscribe_to:
-                if not isinstance(process, ProducerProcess):
-                    producer = self.processes[to.producer]
-                    if not isinstance(producer, ConsumerProcess):
-                        self.subscriptions.append(subscribe(process, producer, to, cancel))
+            if not isinstance(process, ProducerProcess):
+                self._link(process, spec)
+        self._nodes = {name: Node(kind_of(process), is_later=True) for name, process in self.processes.items()}
+        sources = [name for name, node in self._nodes.items() if node.kind == "producer"]
+        self._ends = Ends(self.processes, sources, self.edges)
+        self._ending_sides: list[Side] = []
+        self._sides_of: dict[str, list[Side]] = {}
+        for side in self.sides.values():
+            self._sides_of.setdefault(side.of.name, []).append(side)
+
+    def _link(self, process: Taking, spec: StageSpec) -> None:
+        """Subscribe a stage to those that its spec names; one that names none may do so while it runs."""
+        for to in spec.subscribe_to:
+            producer = self.processes[to.producer]
+            if not isinstance(producer, ConsumerProcess):
+                self.edges.add(subscribe(process, producer, to, self._cancel))
+        process.unfed = self._unfed
+        if process.is_waiting():
+            self._unfed.add(process.name)
 
     def _pass_by(self, stage: str, name: str, output: ProducerProcess) -> None:
         """Have a stage pass events by a side output: what it gives up, where that is `errors`."""
@@ -127,7 +145,7 @@ class Run:
         try:
             await asyncio.shield(self.supervisor.started)
             for process in reversed(self.processes.values()):
-                process.buried.add_done_callback(lambda _: self._one_ended())
+                process.buried.add_done_callback(partial(self._stage_ended, process.name))
                 self.supervisor.adopt(process, self._restart_types[process.name])
                 await process.started
             self._one_ended()  # a run without stages is over at once
@@ -153,11 +171,7 @@ class Run:
         """Subscribe one stage to another while both run; see `StageHandle.subscribe`."""
         to = source_of(full_target(consumer_name, target))
         consumer = self.process(consumer_name)
-        nodes = {name: self._node(process) for name, process in self.processes.items()}
-        former = nodes[consumer_name]
-        nodes[consumer_name] = Node(former.kind, (*former.producers, to.producer))
-        for error in node_errors(consumer_name, nodes[consumer_name], nodes) + circle_errors(nodes):
-            raise error
+        self._check_edge(consumer_name, to.producer)
         consumer = taking(consumer)
         producer = emitting(self.processes[to.producer], "subscribe to what feeds it")
         if self.is_stopping or not consumer.may_subscribe():
@@ -169,49 +183,88 @@ class Run:
                 consumer_name, f"takes plain events and {to.producer!r} sends messages: subscribe it before the start"
             )
         subscription = subscribe(consumer, producer, to, self._cancel)
-        self.subscriptions.append(subscription)
+        if self.edges.add(subscription):
+            self._ends.joined(producer.name, consumer.name)
         return SubscriptionHandle(subscription, consumer)
 
-    def _node(self, process: StageProcess) -> Node:
-        if not isinstance(process, TakingProcess):
-            return Node(kind_of(process))
-        living = (one.producer.name for one in process.inlet.subscriptions if one.ended is None)
-        return Node(kind_of(process), tuple(name for name in living if name in self.processes), is_later=True)
+    def _check_edge(self, consumer: str, producer: str) -> None:
+        """Raise `GraphError` if there can be no such edge; the cost is that of what is upstream of it."""
+        times = 2 if self.edges.is_alive(producer, consumer) else 1
+        node = replace(self._nodes[consumer], producers=(producer,) * times)
+        for error in node_errors(consumer, node, self._nodes):
+            raise error
+        if self._closes_circle(consumer, producer):
+            producers = {name: self._living_producers(name) for name in self.processes}
+            producers[consumer] = (*producers[consumer], producer)
+            for error in circle_errors(
+                {name: replace(self._nodes[name], producers=of) for name, of in producers.items()}
+            ):
+                raise error
+
+    def _closes_circle(self, consumer: str, producer: str) -> bool:
+        process = self.processes[consumer]
+        if isinstance(process, ConsumerProcess) or (producer != consumer and not process.outlet.subscriptions):
+            return False
+        seen, stack = {producer}, [producer]
+        while stack:
+            name = stack.pop()
+            if name == consumer:
+                return True
+            for one in self._living_producers(name):
+                if one not in seen:
+                    seen.add(one)
+                    stack.append(one)
+        return False
+
+    def _living_producers(self, name: str) -> tuple[str, ...]:
+        return tuple(edge.producer for edge in self.edges.to_consumer(name) if edge.is_alive)
 
     def _supervisor_ended(self) -> None:
         if self._lag_task is not None:
             self._lag_task.cancel()  # whoever waited for the stop may have been cancelled meanwhile
         self._one_ended()
 
+    def _stage_ended(self, name: str, _: object) -> None:
+        self._ends.ended(name)
+        self._ending_sides += self._sides_of.get(name, ())
+        self._one_ended()
+
     def _one_ended(self) -> None:
-        for side in self.sides.values():
-            if side.of.state is State.ENDED and side.output.state is State.RUNNING:
+        for side in self._ending_sides:
+            if side.output.state is State.RUNNING:
                 side.output.complete()  # nothing more can go by it
+        self._ending_sides = [side for side in self._ending_sides if side.output.state is not State.ENDED]
         self._let_rest_go()
-        is_all = all(process.state is State.ENDED for process in self.processes.values())
-        if (is_all or self.supervisor.state is State.ENDED) and not self.over.done():
+        if (self._ends.is_all or self.supervisor.state is State.ENDED) and not self.over.done():
             self.over.set_result(None)
 
     def _let_rest_go(self) -> None:
         """Let those stages end that would wait for ever, because nobody is left to read them, or to feed them."""
         if self.is_draining or self.is_stopping or self.supervisor.state is not State.RUNNING:
             return
-        ended = {name for name, process in self.processes.items() if process.state is State.ENDED}
-        consumers: dict[str, list[str]] = {name: [] for name in self.processes}
-        for subscription in self.subscriptions:
-            consumers[subscription.producer.name].append(subscription.consumer.name)
-        is_awaited = any(
-            isinstance(process, TakingProcess) and process.is_waiting() for process in self.processes.values()
-        )
-        for name in () if is_awaited else unread(consumers, ended):
+        for name in self._ends.unread:
             process = self.processes[name]
             if isinstance(process, ConsumerProcess) or process.is_draining or process.outlet.is_closed:
-                continue
-            if not self._is_read(process):
+                self._ends.let_go(name)
+            elif self._is_awaited():
+                break
+            elif not self._is_read(process):
                 LOG.warning("stage %r completes: all that took its events have ended", name)
+                self._ends.let_go(name)
                 process.drain()
-        if all(name in ended for name, process in self.processes.items() if isinstance(process, ProducerProcess)):
+        if self._ends.is_all_sources and not self._has_given_up:
+            self._has_given_up = True
             self._give_up_waiting()
+
+    def _is_awaited(self) -> bool:
+        """Tell whether a stage subscribes to nothing for now, and may subscribe to any."""
+        while self._unfed:
+            name = next(iter(self._unfed))
+            process = self.processes[name]
+            if isinstance(process, TakingProcess) and process.is_waiting():
+                return True
+            self._unfed.remove(name)
+        return False
 
     def _is_read(self, process: Emitting) -> bool:
         """Tell whether somebody reads a stage who is no stage."""

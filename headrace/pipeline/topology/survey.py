@@ -1,7 +1,5 @@
 """Takes a snapshot of a run: copies plain values from its processes and subscriptions, on the loop, in one step."""
 
-from collections.abc import Sequence
-
 from headrace.ground.counts import Tally
 from headrace.ground.errors import class_and_message
 from headrace.pipeline.process.process import ExitReason, State
@@ -13,7 +11,6 @@ from headrace.pipeline.stage.subscription import Subscription
 from headrace.pipeline.topology.link import StageProcess, kind_of
 from headrace.pipeline.topology.run import Run
 from headrace.pipeline.topology.snapshot import (
-    EdgeSnapshot,
     HistogramSnapshot,
     StageSnapshot,
     SubscriptionSnapshot,
@@ -27,7 +24,7 @@ def survey(run: Run, state: str) -> TopologySnapshot:
         name=run.name,
         state=state,
         stages=tuple(_stage(process, run) for process in run.processes.values()),
-        edges=_edges(run.subscriptions),
+        edges=tuple(edge.snapshot() for edge in run.edges),
         loop_lag_seconds=run.watch.loop_lag_seconds,
     )
 
@@ -91,20 +88,3 @@ def _sentence(reason: ExitReason | None) -> str | None:
 
 def _histogram(tally: Tally) -> HistogramSnapshot:
     return HistogramSnapshot(tally.bounds, tally.counts(), tally.sum)
-
-
-def _edges(subscriptions: Sequence[Subscription]) -> tuple[EdgeSnapshot, ...]:
-    """Return one edge for each pair of stages, however often the one has subscribed to the other."""
-    edges: dict[tuple[str, str], EdgeSnapshot] = {}
-    for subscription in subscriptions:
-        pending = subscription.asked + subscription.pending
-        events = subscription.delivered + subscription.taken_back
-        ends = subscription.producer.name, subscription.consumer.name
-        before = edges.get(ends, EdgeSnapshot(*ends, demand_requested=0, events=0, demand_pending=0))
-        edges[ends] = EdgeSnapshot(
-            *ends,
-            demand_requested=before.demand_requested + events + pending + subscription.forgone,
-            events=before.events + events,
-            demand_pending=before.demand_pending + (pending if subscription.ended is None else 0),
-        )
-    return tuple(edges.values())

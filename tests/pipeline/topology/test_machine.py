@@ -181,7 +181,7 @@ class Machine(SubscribingRoom):
         reader = data.draw(st.sampled_from(self.readers))
         self.readers.remove(reader)
         self.former_readers.append(reader)
-        self.loop.run(reader.stream.aclose())
+        self.loop.run(reader.close(is_acknowledged=self.plan.is_acknowledged))
         self.check()
 
 
