@@ -1,9 +1,11 @@
 """The listener's door: which Host headers come in, and who has to show the token."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -51,7 +53,8 @@ class Door:
         refusal = self._refusal(scope, is_trusted=is_trusted)
         if refusal is None:
             scope[TRUSTED] = is_trusted
-            await self._app(scope, receive, send)
+            with suppress(ClientDisconnect):  # no client is left to answer
+                await self._app(scope, receive, send)
         else:
             await refusal(scope, receive, send)
 

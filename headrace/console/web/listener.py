@@ -4,23 +4,26 @@ import asyncio
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from functools import partial
+from typing import Final, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
-_CONNECTIONS: Final = 200  # more than scrapers and probes need, and far less than the files that may be open
+from headrace.console.web.connection import BACKLOG, Deadlines, TimedConnection
+
 _FAREWELL_SECONDS: Final = 2  # for answers that are under way when the run ends
 
 
 class Listener(uvicorn.Server):
     """Answers with `app` on `sockets`, from `serve` on until `should_exit` is set. Signals are not its business."""
 
-    def __init__(self, app: ASGIApp, sockets: Sequence[socket.socket]) -> None:
+    def __init__(self, app: ASGIApp, sockets: Sequence[socket.socket], deadlines: Deadlines | None = None) -> None:
+        protocol = partial(TimedConnection, deadlines=deadlines or Deadlines())
         super().__init__(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=cast("type[TimedConnection]", protocol),  # uvicorn only calls it
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
@@ -28,7 +31,7 @@ class Listener(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                limit_concurrency=_CONNECTIONS,
+                backlog=BACKLOG,
                 timeout_graceful_shutdown=_FAREWELL_SECONDS,
             )
         )

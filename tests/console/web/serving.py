@@ -9,6 +9,7 @@ import httpx2
 from headrace import __version__
 from headrace.config.model import ListenKeys
 from headrace.console.web.app import listener_app
+from headrace.console.web.connection import Deadlines
 from headrace.console.web.listener import Listener
 from headrace.console.web.openapi import document
 from headrace.pipeline.topology.topology import Topology
@@ -19,7 +20,9 @@ TOKEN = "sesame"  # noqa: S105 - it opens nothing but these tests
 
 
 @asynccontextmanager
-async def served(topology: Topology, **said: object) -> AsyncIterator[httpx2.AsyncClient]:
+async def served(
+    topology: Topology, deadlines: Deadlines | None = None, /, **said: object
+) -> AsyncIterator[httpx2.AsyncClient]:
     """Answer for a topology; `said` are keys of `listen:` beside the address.
 
     What is answered under /api is held against the OpenAPI document.
@@ -28,7 +31,7 @@ async def served(topology: Topology, **said: object) -> AsyncIterator[httpx2.Asy
     sockets = bind(keys.address, asks_token=keys.token is not None)
     base = f"http://127.0.0.1:{port_of(sockets[0])}"
     async with listener_app(topology, keys) as app, asyncio.TaskGroup() as group:
-        listener = Listener(app, sockets)
+        listener = Listener(app, sockets, deadlines)
         group.create_task(listener.serve())
         await listener.answers()
         documented = Documented(document(app.state.endpoints, __version__))
