@@ -70,9 +70,9 @@ class OwnerLocks:
         return self._call(fcntl.F_OFD_GETLK, owner) != fcntl.F_UNLCK
 
     def close(self) -> None:
-        """Close the file, unless an owner is left whose work may still go on: its lock stays until the process ends."""
-        if not self._held:
-            self._forget()
+        """Let go of all locks, and close the file."""
+        self._held.clear()
+        self._forget()
 
     def before_fork(self) -> None:
         """Do nothing: the locks stay the parent's."""
@@ -82,8 +82,7 @@ class OwnerLocks:
 
     def after_fork_in_child(self) -> None:
         """Close the child's copy, which would keep the locks after the parent's death."""
-        self._held.clear()
-        self._forget()
+        self.close()
 
     def _forget(self) -> None:
         file, self._file, self.file_id = self._file, -1, None

@@ -8,5 +8,4 @@ def die(store: SqliteStore) -> None:
     store._producers._ours.clear()
     store.writer.close()
     store._reader._orders.close()
-    store._locks._held.clear()
     store._locks.close()

@@ -23,8 +23,6 @@ def ours(path: Path) -> Iterator[OwnerLocks]:
     locks = OwnerLocks(path)
     locks.open()
     yield locks
-    for owner in ("a", "b"):
-        locks.release(owner)
     locks.close()
 
 

@@ -50,7 +50,7 @@ class Producers:
     def say(self, connection: sqlite3.Connection, claimant: Claimant, started_at: str) -> None:
         """Say that it lives: in the transaction of its first claim, and at each beat.
 
-        Its lock is held before its row is there, and until the row is gone: a row without its lock is of the dead.
+        Its lock is held before its row says so, and until the row no longer does: who holds none then is dead.
         """
         self._locks.hold(claimant.uuid)
         until = to_text(after(self._now(), BEAT_SECONDS * MISSED_BEATS))
@@ -87,19 +87,17 @@ class Producers:
         connection.execute(query("bury"), (to_text(after(self._now(), -BURIED_SECONDS)),))
         return rescued
 
-    def leave(self, connection: sqlite3.Connection, uuid: str) -> bool:
-        """Forget a claimant; return whether its row is gone. If it runs anything still, that is rescued in time."""
-        self._ours.pop(uuid, None)
-        return connection.execute(query("leave"), (uuid,)).rowcount > 0
+    def leave(self, connection: sqlite3.Connection, uuids: Sequence[str]) -> None:
+        """Forget claimants. What one of them still runs is rescued in time, by its silence: its OS process lives on."""
+        for uuid in uuids:
+            self._ours.pop(uuid, None)
+            connection.execute(query("leave"), (uuid,))
+            connection.execute(query("forget_lock"), (uuid,))
 
     def left(self, uuids: Sequence[str]) -> None:
-        """Let go of the locks of claimants whose rows are gone for good: call it once that is committed."""
+        """Let go of the locks of claimants that have left: call it once that is committed."""
         for uuid in uuids:
             self._locks.release(uuid)
-
-    def leave_all(self, connection: sqlite3.Connection, uuids: Sequence[str]) -> list[str]:
-        """Forget claimants; return those whose rows are gone."""
-        return [uuid for uuid in uuids if self.leave(connection, uuid)]
 
     def ours(self) -> list[str]:
         """Return the claimants of this OS process: in a forked child none, since they are the parent's."""

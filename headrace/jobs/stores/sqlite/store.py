@@ -78,7 +78,7 @@ class SqliteStore:
         """Write what was accepted, and close the file. A second time, or if it is not open, do nothing."""
         try:
             with suppress(SqliteError):  # whoever cannot say that they leave is missed in time
-                self._producers.left(await self._note(partial(self._producers.leave_all, uuids=self._producers.ours())))
+                await self._leave(self._producers.ours())
         finally:
             await self._shut()
 
@@ -86,8 +86,9 @@ class SqliteStore:
         """Do what `close` does from any thread, and wait."""
         try:
             with suppress(SqliteError):
-                leave = partial(self._producers.leave_all, uuids=self._producers.ours())
-                self._producers.left(self.writer.run_sync(leave, is_durable=False))
+                uuids = self._producers.ours()
+                self.writer.run_sync(partial(self._producers.leave, uuids=uuids), is_durable=False)
+                self._producers.left(uuids)
         finally:
             self._reader.close()
             self.writer.close()
@@ -185,8 +186,7 @@ class SqliteStore:
 
     async def leave(self, claimant: Claimant) -> None:
         """Say no longer that the claimant lives. What it has not acknowledged is rescued in time."""
-        if await self._note(lambda connection: self._producers.leave(connection, claimant.uuid)):
-            self._producers.left([claimant.uuid])
+        await self._leave([claimant.uuid])
 
     # Looking
 
@@ -310,6 +310,10 @@ class SqliteStore:
     async def forget_queue(self, queue: str) -> None:
         """Go back to what the config says."""
         await self.writer.run(lambda connection: connection.execute(query("forget_queue"), (queue,)))
+
+    async def _leave(self, uuids: Sequence[str]) -> None:
+        await self._note(partial(self._producers.leave, uuids=uuids))
+        self._producers.left(uuids)
 
     async def _note(self, work: Work[R]) -> R:
         """Write what may happen again after a power cut."""

@@ -1,2 +1,2 @@
--- Its jobs were taken back: from now on there is nothing to ask of its lock.
+-- From now on there is nothing to ask of its lock.
 update headrace_producers set lock_file = null where uuid = ?
