@@ -1,20 +1,24 @@
 """Waits for the ends of jobs: told at once of those that end here, and looking now and then for the others."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from headrace.jobs.errors import JobCalledOff, JobExpired, JobGivenUp, NoJob, NotRecorded, ResultTimeout
-from headrace.jobs.job import INCOMPLETE, Acknowledgement, Job
+from headrace.jobs.job import ENDED, INCOMPLETE, Acknowledgement, Job
+from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.outcomes import EXPIRED, RECORDED, RESULT
 from headrace.jobs.spans import check_timeout
 
 LOOK_SECONDS: Final = 1.0
-"""How often it is looked whether a job has ended that another OS process runs."""
+"""How often each caller asks for its job, where nothing else tells that it has ended."""
 
 
 class Gets(Protocol):
     """What waiting needs of a store; see `JobStore`."""
+
+    async def find(self, which: JobFilter, limit: int) -> list[Job]:
+        """Return at most `limit` jobs that fit."""
 
     async def get(self, job_id: int) -> Job | None:
         """Return a job, or None when there is none of that id."""
@@ -26,14 +30,30 @@ class Endings:
     def __init__(self, store: Gets) -> None:
         self._store = store
         self._waiting: dict[int, set[asyncio.Future[None]]] = {}
+        self.awaited: Callable[[], None] = lambda: None
+        """Called when a caller begins to wait."""
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether any caller waits."""
+        return bool(self._waiting)
 
     def told(self, acknowledgements: Sequence[Acknowledgement]) -> None:
         """Wake those who wait for jobs whose attempts ended here."""
         if self._waiting:
             for one in acknowledgements:
-                for waiter in self._waiting.get(one.id, ()):
-                    if not waiter.done():
-                        waiter.set_result(None)
+                self._wake(one.id)
+
+    async def look(self) -> None:
+        """Wake those who wait for jobs that have ended, wherever they ran. Raises what the store raises."""
+        if ids := frozenset(self._waiting):
+            for job in await self._store.find(JobFilter(ids=ids, states=ENDED), len(ids)):
+                self._wake(job.id)
+
+    def _wake(self, job_id: int) -> None:
+        for waiter in self._waiting.get(job_id, ()):
+            if not waiter.done():
+                waiter.set_result(None)
 
     async def result(self, job_id: int, timeout_seconds: float | None) -> object:
         """Wait until a job has ended; return its recorded result as JSON.
@@ -58,6 +78,7 @@ class Endings:
         while True:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.setdefault(job_id, set()).add(waiter)
+            self.awaited()
             try:
                 job = await self._store.get(job_id)
                 if job is None or job.state not in INCOMPLETE:

@@ -26,6 +26,7 @@ STATES: Final[tuple[State, ...]] = (
 )
 
 INCOMPLETE: Final[frozenset[State]] = frozenset(STATES[:5])
+ENDED: Final[frozenset[State]] = frozenset(STATES[5:])
 """The states from which a job may still run."""
 
 MAX_ATTEMPTS: Final = 20

@@ -14,6 +14,7 @@ from typing import ClassVar, Final, Self
 from headrace.ground.telemetry import LOG
 from headrace.jobs.admission import Admission, kept, told
 from headrace.jobs.catalogue import Catalogue, Modules
+from headrace.jobs.change_watch import ChangeWatch
 from headrace.jobs.chores import chores_of
 from headrace.jobs.closing import end_within, go_through
 from headrace.jobs.endings import Endings
@@ -29,7 +30,7 @@ from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs_settings import JobsSettings, QueueOptions, checked_queues
 from headrace.jobs.late_ends import LateEnds
 from headrace.jobs.meter import Meter
-from headrace.jobs.queue import TELL_SECONDS, JobQueue, QueueStatistics
+from headrace.jobs.queue import IDLE_POLL_SECONDS, TELL_SECONDS, JobQueue, QueueStatistics
 from headrace.jobs.queue_rules import check_limit
 from headrace.jobs.rerun import rerun
 from headrace.jobs.runners import Attempts, Execute, PlainAttempts
@@ -94,12 +95,13 @@ class Jobs:
         self.late = LateEnds(store, self._report)
         self._settling = Settling(store)
         self._exhausted = Exhausted(store, catalogue, self._admission.open, self._report)
+        self._changes = ChangeWatch(store, self.queues, self._endings)
         self._watch = Watch(store, catalogue, self.queues, heeding, Rescue(store, self._exhausted.follow_up))
         self._watch.heeded = self._fit_threads
         self._threads: ThreadExecutor | None = None
         self._places: list[ThreadExecutor | ProcessExecutor] = []
         self._tasks: list[asyncio.Task[None]] = []
-        self._settler: asyncio.Task[None] | None = None
+        self._helpers: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._claimed = 0
         self._is_open = False
@@ -149,12 +151,12 @@ class Jobs:
         for place in self._places:
             await go_through("the end of what runs functions of jobs", place.aclose())
         self._places.clear()
-        tasks = self._tasks if self._settler is None else [*self._tasks, self._settler]
+        tasks = [*self._tasks, *self._helpers]
         for task in tasks:
             task.cancel()
         await end_within(TELL_SECONDS, *tasks)
         self._tasks.clear()
-        self._settler = None
+        self._helpers.clear()
         self._is_open = False
         if self.late.close_later(self._close_late):
             self.catalogue.loosen(self)
@@ -370,7 +372,8 @@ class Jobs:
         self.store.inserted = self._has_work
         self._scheduler = Scheduler()
         settling = "settling of workflows, batches and chains"
-        self._settler = self._scheduler.start_task(self._settling.run(), copy_context(), settling)
+        for name, work in ((settling, self._settling.run()), ("watch over changes", self._changes.run())):
+            self._helpers.append(self._scheduler.start_task(work, copy_context(), name))
         if not self._options:
             return
         execute = self._executor()
@@ -395,6 +398,9 @@ class Jobs:
         queue.began, queue.ran = partial(self._began, self.meter.began(name)), self.meter.ran(name)
         queue.told, queue.failed, queue.late = partial(self._told, name), self._report, self.late
         self.meter.begin(name)
+        if self.store.change_seconds is not None and claimant.limits is None:
+            queue.poll_seconds = IDLE_POLL_SECONDS
+        self._changes.wake()
         return queue
 
     def _began(self, measure: Callable[[Sequence[Job]], None], jobs: Sequence[Job]) -> None:

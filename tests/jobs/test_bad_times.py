@@ -11,6 +11,7 @@ from headrace.jobs.endings import Endings
 from headrace.jobs.errors import BadTime, BadWorker, JobsError, ResultTimeout
 from headrace.jobs.job import Job
 from headrace.jobs.results import JobRegistry
+from headrace.jobs.stores.memory.store import MemoryStore
 from headrace.jobs.worker import AnyWorker, worker
 from tests.fakes.job_clock import NOON
 from tests.fakes.job_desk import Desk
@@ -99,7 +100,7 @@ async def test_a_result_that_is_asked_for_without_a_wait_says_what_it_is_about(d
 
 
 async def test_a_timeout_of_somebody_else_is_not_taken_for_that_of_the_wait() -> None:
-    class Slow:
+    class Slow(MemoryStore):
         async def get(self, job_id: int) -> Job | None:
             raise TimeoutError(job_id, "on a slow disk")
 

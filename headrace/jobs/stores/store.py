@@ -89,6 +89,9 @@ class JobStore(Protocol):
     On cancellation it may happen all the same. Each raises a HeadraceError when the store cannot be used.
     """
 
+    change_seconds: float | None
+    """How often `has_changed` is worth asking; None where no other OS process can change anything."""
+
     inserted: Callable[[str], None]
     """Told the queue, when jobs that may run at once came into it through this store; in the thread that did it."""
 
@@ -172,6 +175,12 @@ class JobStore(Protocol):
 
     async def has(self, which: JobFilter) -> bool:
         """Return whether any job fits."""
+
+    def has_changed(self) -> bool:
+        """Return whether anything may have been committed, by any OS process, since it was asked before."""
+
+    async def available_queues(self) -> list[str]:
+        """Return the queues in which jobs are available, quickly."""
 
     async def counts(self) -> list[JobCount]:
         """Return how many jobs there are, by queue and state; none of 0."""

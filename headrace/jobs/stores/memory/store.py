@@ -38,6 +38,8 @@ def _utc_now() -> datetime:
 class MemoryStore:
     """A store in memory. All who claim live in this OS process, so that only those are dead who have left."""
 
+    change_seconds: float | None = None
+
     def __init__(self, *, now: Callable[[], datetime] = _utc_now) -> None:
         self.now = now
         self.inserted: Callable[[str], None] = lambda _: None
@@ -189,6 +191,14 @@ class MemoryStore:
     async def has(self, which: JobFilter) -> bool:
         """Return whether any job fits."""
         return any(map(which.matches, self._jobs.values()))
+
+    def has_changed(self) -> bool:
+        """Return False: nobody else can change anything."""
+        return False
+
+    async def available_queues(self) -> list[str]:
+        """Return the queues in which jobs are available."""
+        return sorted({job.queue for job in self._jobs.values() if job.state == "available"})
 
     async def counts(self) -> list[JobCount]:
         """Return how many jobs there are, by queue and state; none of 0."""

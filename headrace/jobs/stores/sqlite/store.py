@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from headrace.ground.owner_locks import OwnerLocks
+from headrace.ground.sqlite_changes import FileChanges
 from headrace.ground.sqlite_file import SqliteError
 from headrace.ground.sqlite_orders import R, Work
 from headrace.ground.sqlite_reader import SqliteReader
@@ -42,12 +43,16 @@ class SqliteStore:
     crash of an OS process alone loses nothing in either.
     """
 
+    change_seconds: float | None = 0.04
+    """So late at most, and half so on average, commits of others are noticed: for 0.3 % of a core."""
+
     def __init__(
         self, path: Path | str, *, synchronous: Synchronous = "full", now: Callable[[], datetime] = _utc_now
     ) -> None:
         self.path = Path(path)
         self.now = now
         self.inserted: Callable[[str], None] = lambda _: None
+        self._changes = FileChanges(self.path)
         self._locks = OwnerLocks(self.path)
         self._producers = Producers(now, self._locks)
         self._limited = Limited()
@@ -215,6 +220,14 @@ class SqliteStore:
     async def has(self, which: JobFilter) -> bool:
         """Return whether any job fits."""
         return await self._reader.run(lambda connection: searching.has(connection, which))
+
+    def has_changed(self) -> bool:
+        """Return whether there may have been a commit, by any OS process, since it was asked before."""
+        return self._changes.has_changed()
+
+    async def available_queues(self) -> list[str]:
+        """Return the queues in which jobs are available."""
+        return [str(row[0]) for row in await self._rows("available_queues")]
 
     async def counts(self) -> list[JobCount]:
         """Return how many jobs there are, by queue and state; none of 0."""
