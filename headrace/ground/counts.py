@@ -14,6 +14,9 @@ LabelValues = tuple[str, ...]
 LABEL_SETS_LIMIT: Final = 1000
 """How many label sets a family holds unless told otherwise."""
 
+OTHER: Final = "other"
+"""The value of all labels of the series for label sets beyond the limit."""
+
 PROCESS_NAMES: Final = frozenset(
     {
         "process_virtual_memory_bytes",
@@ -106,15 +109,20 @@ class FamilySpec:
 
 
 class Family:
-    """One metric with all its label sets; a set beyond the limit is refused and counted in `refused`."""
+    """One metric with all its label sets.
 
-    __slots__ = ("refused", "samples", "spec", "tallies")
+    What belongs to a set beyond the limit is counted in `refused`, and in the series whose labels are all `other`, so
+    that sums over the metric stay right. A gauge has no such series: values of different sets make no sense together.
+    """
+
+    __slots__ = ("_other", "refused", "samples", "spec", "tallies")
 
     def __init__(self, spec: FamilySpec) -> None:
         self.spec = spec
         self.samples: dict[LabelValues, float] = {}
         self.tallies: dict[LabelValues, Tally] = {}
         self.refused = 0
+        self._other = (OTHER,) * len(spec.labels)
         if not spec.labels:
             if spec.kind == "histogram":
                 self.tallies[()] = Tally(spec.buckets)
@@ -129,6 +137,8 @@ class Family:
         elif self._has_room(len(samples)):
             samples[values] = amount
         else:
+            if self.spec.kind == "counter":
+                samples[self._other] = samples.get(self._other, 0) + amount
             return False
         return True
 
@@ -144,6 +154,7 @@ class Family:
         tally = self.tallies.get(values)
         if tally is None:
             if not self._has_room(len(self.tallies)):
+                self.tally(self._other).observe(amount)
                 return False
             tally = self.tallies[values] = Tally(self.spec.buckets)
         tally.observe(amount)

@@ -87,13 +87,29 @@ def test_a_metric_with_labels_starts_empty() -> None:
 
 
 @WAYS
-def test_a_label_set_beyond_the_limit_is_refused_and_counted_and_known_ones_go_on(kind: str, record: Record) -> None:
+def test_a_label_set_beyond_the_limit_is_counted_as_other_and_known_ones_go_on(kind: str, record: Record) -> None:
     spec = FamilySpec(kind, "a", "A.", ("b",), (1.0,), limit=2)  # type: ignore[arg-type] # one of the three
     family = Family(spec)
     accepted = [record(family, (value,)) for value in "xyzxwy"]
     assert accepted == [True, True, False, True, False, True]
     assert family.refused == 2
-    assert set(family.tallies if kind == "histogram" else family.samples) == {("x",), ("y",)}
+    other = set() if kind == "gauge" else {("other",)}
+    assert set(family.tallies if kind == "histogram" else family.samples) == {("x",), ("y",), *other}
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("uvw"), st.integers(0, 9))), st.integers(1, 20))
+def test_the_sums_over_all_label_sets_are_right_whatever_the_limit(
+    events: list[tuple[str, str, int]], limit: int
+) -> None:
+    counter = Family(FamilySpec("counter", "a_total", "A.", ("b", "c"), limit=limit))
+    histogram = Family(FamilySpec("histogram", "h", "H.", ("b", "c"), (1.0, 5.0), limit=limit))
+    for first, second, number in events:
+        assert counter.add((first, second), number) is histogram.observe((first, second), number)
+    total = sum(number for _, _, number in events)
+    assert sum(counter.samples.values()) == sum(tally.sum for tally in histogram.tallies.values()) == total
+    assert sum(sum(tally.counts()) for tally in histogram.tallies.values()) == len(events)
+    assert len(counter.samples) <= limit + 1
+    assert (("other", "other") in counter.samples) is (counter.refused > 0)
 
 
 @WAYS

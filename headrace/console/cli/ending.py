@@ -118,8 +118,11 @@ def _left_out(reason: str, count: int) -> str:
 
 
 def _refused(family: Family) -> str:
-    times = "once" if family.refused == 1 else f"{family.refused:,} times"
-    return f"{family.spec.name} had no room for a further label set, {times}"
+    spec, count = family.spec, family.refused
+    samples = "1 sample was" if count == 1 else f"{count:,} samples were"
+    how = "left out" if spec.kind == "gauge" else "counted as other"
+    sets = "1 label set" if spec.limit == 1 else f"{spec.limit:,} label sets"
+    return f"{spec.name} reached its limit of {sets}, so that {samples} {how}"
 
 
 def _events(count: int) -> str:

@@ -247,7 +247,7 @@ def _refused(snapshot: TopologySnapshot) -> Metric:
     """Return how often stages' own metrics refused a label set: at 0 for each of them, so that an alert sees a rise."""
     family = CounterMetricFamily(
         "headrace_metric_refused_total",
-        "Observations that a metric did not count, because their label set was one more than it may hold.",
+        "Samples whose label set was beyond the limit of their metric: counted as other, and of a gauge left out.",
         labels=(*_STAGE, "metric"),
     )
     for stage in snapshot.stages:

@@ -6,13 +6,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, SupportsFloat, cast
 
-from headrace.ground.counts import Family, LabelValues
+from headrace.ground.counts import Family, Kind, LabelValues
 from headrace.ground.telemetry import LOG
 from headrace.stages.errors import BadValue
 from headrace.stages.sinks.metric_entry import MetricEntry
 
 NUMBERS: Final = frozenset({int, float})
 PLAIN: Final = NUMBERS | {str}
+
+_FURTHER: Final[Mapping[Kind, str]] = {
+    "counter": "counted with `other` for each label",
+    "histogram": "counted with `other` for each label",
+    "gauge": "left out",
+}
+"""What happens to the samples of label sets beyond the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +85,12 @@ class Meter:
         family = self._family
         if family.refused == 1:
             LOG.warning(
-                "stage %r: the metric %s holds %d label sets and takes no more (samples of further ones are only "
-                "counted): use labels with fewer values, or raise its `limit`",
+                "stage %r: the metric %s reached its limit of %d label sets; samples of further ones are %s: use "
+                "labels with fewer values, or raise its `limit`",
                 self._stage,
                 family.spec.name,
                 family.spec.limit,
+                _FURTHER[family.spec.kind],
             )
         family.refused += count - 1
 

@@ -41,7 +41,8 @@ class MetricEntry(BaseModel):
         description="A histogram's upper bounds, ascending, without the last, which is +Inf.",
     )
     limit: Annotated[CountField, Field(ge=1)] = Field(
-        default=LABEL_SETS_LIMIT, description="The most label sets that are kept; further ones are refused and counted."
+        default=LABEL_SETS_LIMIT,
+        description="The most label sets that are kept; further ones are counted as `other`, and of a gauge left out.",
     )
 
     @field_validator("counter")

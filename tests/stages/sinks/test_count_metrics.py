@@ -187,13 +187,17 @@ async def test_a_label_that_explodes_is_bounded_counted_and_said_once(
         ),
         max_demand=max_demand,
     )
-    assert [refused(ran.family(name)) for name in ("a_total", "b_total", "h")] == [(5, 30)] * 3
-    assert ran.family("a_total").samples == {(str(who),): 10 for who in range(5)}
-    assert ran.family("b_total").samples == {(str(who),): 20 for who in range(5)}
+    assert [refused(ran.family(name)) for name in ("a_total", "b_total", "h")] == [(6, 30)] * 3
+    assert ran.family("a_total").samples == {**{(str(who),): 10 for who in range(5)}, ("other",): 30}
+    assert ran.family("b_total").samples == {**{(str(who),): 20 for who in range(5)}, ("other",): 60}
+    assert ran.family("h").tallies["other",].sum == 30
     assert ran.outcome.is_fine
     said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(said) == 3
-    assert "the metric a_total holds 5 label sets and takes no more" in said[0]
+    assert (
+        "the metric a_total reached its limit of 5 label sets; samples of further ones are counted with `other`"
+        in said[0]
+    )
 
 
 async def test_a_gauges_refused_samples_are_counted_one_by_one() -> None:
