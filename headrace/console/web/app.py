@@ -97,8 +97,12 @@ class _Answers:
         return JSONResponse(document(self.endpoints(), __version__))
 
     async def metrics(self, request: Request) -> Response:
-        text = await self.exposer.scrape(request.headers.get("accept", ""))
-        return Response(text.body, headers={"content-type": text.content_type})
+        asked = request.headers
+        text = await self.exposer.scrape(asked.get("accept", ""), asked.get("accept-encoding", ""))
+        headers = {"content-type": text.content_type, "vary": "accept, accept-encoding"}
+        if text.content_encoding is not None:
+            headers["content-encoding"] = text.content_encoding
+        return Response(text.body, headers=headers)
 
     async def health(self, _: Request) -> Response:
         topology = self._topology

@@ -1,12 +1,13 @@
 """Writes a pipeline's metrics as text, in the format that the asker reads."""
 
 import asyncio
+import gzip
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
@@ -20,6 +21,12 @@ from headrace.pipeline.topology.snapshot import TopologySnapshot
 OPENMETRICS: Final = "application/openmetrics-text"
 TEXT: Final = "text/plain"
 
+UNITS: Final = ("seconds", "bytes")
+"""Units that OpenMetrics states in a line of its own."""
+
+GZIP_LEVEL: Final = 1
+"""The quickest: a text of metrics repeats itself, and shrinks to about a tenth all the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Exposition:
@@ -27,6 +34,7 @@ class Exposition:
 
     content_type: str
     body: bytes
+    content_encoding: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +52,20 @@ class _Collector:
 
     def __init__(self) -> None:
         self.taken = _Taken()
+        self._process = ProcessCollector(registry=None)
+        self._platform = PlatformCollector(registry=None)
 
     def collect(self) -> Iterator[Metric]:
-        """Yield everything that it says."""
+        """Yield everything that it says, with the unit that a name ends with."""
+        for metric in self._metrics():
+            metric.unit = next((unit for unit in UNITS if metric.name.endswith(f"_{unit}")), "")
+            yield metric
+
+    def _metrics(self) -> Iterator[Metric]:
         taken = self.taken
         yield from build_metrics()
+        yield from self._process.collect()
+        yield from self._platform.collect()
         if taken.snapshot is not None:
             yield from pipeline_metrics(taken.snapshot, taken.stores)
         if taken.jobs is not None:
@@ -80,24 +97,41 @@ class Exposer:
         self._registry.register(self._collector)
         self._thread = ThreadPoolExecutor(1, "headrace-metrics")
 
-    async def scrape(self, accept: str) -> Exposition:
-        """Return the metrics as they are now. The loop only copies numbers."""
+    async def scrape(self, accept: str, accept_encoding: str = "") -> Exposition:
+        """Return the metrics as they are now, for two headers of a request. The loop only copies numbers."""
         jobs = None if self._probe is None else await self._probe.take()
         stores = {} if self._stores is None else await self._stores()
         loop = asyncio.get_running_loop()
         taken = _Taken(self._take(), jobs, self._letters(), stores)
-        return await loop.run_in_executor(self._thread, self._write, taken, accept)
+        return await loop.run_in_executor(self._thread, self._write, taken, accept, accept_encoding)
 
     def close(self) -> None:
         """End the thread, once it has written what it writes."""
         self._thread.shutdown()
 
-    def _write(self, taken: _Taken, accept: str) -> Exposition:
+    def _write(self, taken: _Taken, accept: str, accept_encoding: str) -> Exposition:
         self._collector.taken = taken
         if prefers_openmetrics(accept):
+            content_type = openmetrics.CONTENT_TYPE_LATEST
             text: bytes = openmetrics.generate_latest(self._registry)  # type: ignore[no-untyped-call] # its own lack
-            return Exposition(openmetrics.CONTENT_TYPE_LATEST, text)
-        return Exposition(CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self._registry))
+        else:
+            content_type, text = CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self._registry)
+        if accepts_gzip(accept_encoding):
+            return Exposition(content_type, gzip.compress(text, GZIP_LEVEL), "gzip")
+        return Exposition(content_type, text)
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Tell whether an Accept-Encoding header names gzip.
+
+    >>> accepts_gzip("gzip"), accepts_gzip("br, gzip;q=0.5"), accepts_gzip("gzip;q=0"), accepts_gzip("")
+    (True, True, False, False)
+    """
+    for offer in accept_encoding.split(","):
+        kind, *parameters = (part.strip().lower() for part in offer.split(";"))
+        if kind == "gzip":
+            return _rank(parameters) > 0
+    return False
 
 
 def prefers_openmetrics(accept: str) -> bool:

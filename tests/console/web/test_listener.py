@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from headrace.ground.counts import PROCESS_NAMES
 from headrace.pipeline.topology.topology import Topology
 from tests.console.web.serving import TOKEN, served
 from tests.fakes.console_stages import Crashing, Numbers, Opening, Shelf, Stuck
@@ -131,11 +132,12 @@ async def test_metrics_come_in_openmetrics_for_whoever_prefers_it() -> None:
     assert answer.text.endswith("\n# EOF\n")
 
 
-async def test_metrics_before_the_start_tell_of_the_build_alone() -> None:
+async def test_metrics_before_the_start_tell_of_the_os_process_alone() -> None:
     async with served(shelf_topology(Shelf())) as client:
         answer = await client.get("/metrics")
-    names = {line.split("{")[0] for line in answer.text.splitlines() if not line.startswith("#")}
-    assert names == {"headrace_build_info"}
+    names = {line.split("{")[0].split(" ")[0] for line in answer.text.splitlines() if not line.startswith("#")}
+    assert {name for name in names if name not in PROCESS_NAMES} == {"headrace_build_info"}
+    assert "process_cpu_seconds_total" in names
 
 
 async def test_many_scrapes_at_once_are_each_whole() -> None:

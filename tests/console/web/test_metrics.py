@@ -10,7 +10,7 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from headrace.console.web.exposition import Exposer
-from headrace.ground.counts import FamilySpec
+from headrace.ground.counts import PROCESS_NAMES, FamilySpec
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.topology.topology import Topology
@@ -48,8 +48,12 @@ def parse_openmetrics(text: str) -> Iterable[Metric]:
 
 
 def samples(metrics: Iterable[Metric]) -> Samples:
+    """Return all samples, but those of the OS process: they change from one moment to the next."""
     return {
-        (sample.name, frozenset(sample.labels.items())): sample.value for metric in metrics for sample in metric.samples
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for metric in metrics
+        for sample in metric.samples
+        if sample.name not in PROCESS_NAMES
     }
 
 
