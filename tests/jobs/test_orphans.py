@@ -87,6 +87,8 @@ class Owners:
         self.stores = [SqliteStore(path) for _ in range(3)]
         self.claimants = [Claimant(f"node {number}", f"u-{number}", "default") for number in range(3)]
         self.dead_jobs: set[int] = set()
+        self.left: set[int] = set()
+        """Of these the OS process lives on: only their silence tells that nothing more comes of their jobs."""
         self.deaths = 0
 
     async def go_through(self, steps: Sequence[Step]) -> None:
@@ -100,6 +102,7 @@ class Owners:
 
     async def claim(self, number: int) -> None:
         await self.stores[number].claim(self.claimants[number], 2)
+        self.left.discard(number)
 
     async def end(self, number: int) -> None:
         for job in await self.running(number):
@@ -107,12 +110,15 @@ class Owners:
 
     async def leave(self, number: int) -> None:
         await self.stores[number].leave(self.claimants[number])
+        self.left.add(number)
 
     async def beat(self, number: int) -> None:
         await self.stores[number].beat()
 
     async def die(self, number: int) -> None:
-        self.dead_jobs |= {job.id for job in await self.running(number)}
+        if number not in self.left:
+            self.dead_jobs |= {job.id for job in await self.running(number)}
+        self.left.discard(number)
         die(self.stores[number])
         self.deaths += 1
         self.claimants[number] = Claimant(f"node {number}", f"u-{number}-{self.deaths}", "default")
