@@ -52,6 +52,13 @@ class Window:
         self.coming = self.max_demand
         return self.max_demand - left
 
+    def check_room(self, demand: int, coming: int) -> int:
+        """Return `demand`; raises `DemandError` below 0, and when more would be coming than `max_demand`."""
+        room = self.max_demand - coming
+        if not is_whole(demand) or not 0 <= demand <= room:
+            raise DemandError("demand", demand, f"a whole number from 0 to {room}: {coming} events are coming")
+        return demand
+
     def moved_to(self, coming: int) -> "Window":
         """Take over what another window of the same subscription had coming; return this one."""
         self.coming = coming
@@ -91,16 +98,29 @@ class ManualWindow(Window):
         return 0
 
     def ask(self, demand: int) -> None:
-        """Account for an ask.
-
-        Raises `DemandError` below 0, and when more would be coming than `max_demand`.
-        """
-        room = self.max_demand - self.coming
-        if not is_whole(demand) or not 0 <= demand <= room:
-            raise DemandError("demand", demand, f"a whole number from 0 to {room}: {self.coming} events are coming")
-        self.coming += demand
+        """Account for an ask; raises as `check_room`."""
+        self.coming += self.check_room(demand, self.coming)
 
     def handled(self, size: int) -> int:
         """Account for a handled batch of `size` events; ask for nothing by itself."""
+        self.coming -= size
+        return 0
+
+
+class EndedWindow(Window):
+    """The window of a subscription that has ended: it asks for nothing more, and cuts what waits as before."""
+
+    __slots__ = ()
+
+    def __init__(self, former: Window) -> None:
+        super().__init__(former.max_demand, former.min_demand)
+        self.batch_size = former.batch_size
+
+    def open(self) -> int:
+        """Ask for nothing."""
+        return 0
+
+    def handled(self, size: int) -> int:
+        """Account for a handled batch of `size` events; ask for nothing."""
         self.coming -= size
         return 0

@@ -38,6 +38,7 @@ class Outlet:
     """
 
     __slots__ = (
+        "_consumers",
         "_host",
         "_sent",
         "_sole_before",
@@ -63,6 +64,7 @@ class Outlet:
         self.dispatcher = dispatcher
         self.buffer = buffer
         self.subscriptions: list[Subscription] = []
+        self._consumers: set[End] = set()
         self.sole: Subscription | None = None
         self._sent = 0
         self._sole_before = 0
@@ -79,10 +81,11 @@ class Outlet:
         self._host = DispatchHost(self)
         dispatcher.begin(self._host)
 
-    def check(self, consumer: End, wish: Wish) -> None:
-        """Raise `SubscriptionError` if a consumer that says this cannot subscribe."""
+    def check(self, consumer: End, wish: Wish, replaced: Subscription | None = None) -> None:
+        """Raise `SubscriptionError` if a consumer that says this cannot subscribe, once `replaced` has ended."""
         why = self.dispatcher.refusal(wish)
-        if why is None and not self.dispatcher.takes_back and consumer in (one.consumer for one in self.subscriptions):
+        is_there = consumer in self._consumers and (replaced is None or replaced not in self.subscriptions)
+        if why is None and is_there and not self.dispatcher.takes_back:
             why = "what is broadcast goes to each consumer once, and it is subscribed already"
         if why is not None:
             raise SubscriptionError(consumer.name, self.counts.stage, "is refused", why)
@@ -92,6 +95,7 @@ class Outlet:
         self.check(subscription.consumer, subscription)
         self.dispatcher.subscribed(subscription)
         self.subscriptions.append(subscription)
+        self._consumers.add(subscription.consumer)
         self._choose_sole()
 
     def leave(self, subscription: Subscription, unbegun: list[object], born: float) -> list[object]:
@@ -104,6 +108,7 @@ class Outlet:
             return unbegun
         is_sole, takes_back = subscription is self.sole, self.dispatcher.takes_back
         self.subscriptions.remove(subscription)
+        self._consumers.discard(subscription.consumer)
         back = self._forget(subscription, unbegun if takes_back else [], born)
         self._choose_sole()
         if not takes_back:
@@ -119,6 +124,7 @@ class Outlet:
     def let_go(self, subscription: Subscription, mark: Mark) -> None:
         """Send a subscriber nothing more; the mark tells it so, behind all that was delivered."""
         self.subscriptions.remove(subscription)
+        self._consumers.discard(subscription.consumer)
         self._forget(subscription, [], 0.0)
         self._choose_sole()
         subscription.forgo()
@@ -335,6 +341,7 @@ class Outlet:
         for subscription in self.subscriptions:
             subscription.mark(mark)
         self.subscriptions.clear()
+        self._consumers.clear()
 
     def _serve(self) -> None:
         if self.dispatcher.queued:

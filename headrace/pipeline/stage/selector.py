@@ -13,10 +13,10 @@ class Selector:
     The event counts as failed at the consumer whose subscription it is.
     """
 
-    __slots__ = ("_counts", "_is_acknowledged", "_selects")
+    __slots__ = ("_counts", "_is_acknowledged", "selects")
 
     def __init__(self, selects: Callable[[object], bool], counts: StageCounts, *, is_acknowledged: bool) -> None:
-        self._selects = selects
+        self.selects = selects
         self._counts = counts
         self._is_acknowledged = is_acknowledged
 
@@ -24,7 +24,7 @@ class Selector:
         """Tell whether the event is for this consumer."""
         message = event if self._is_acknowledged and isinstance(event, Message) else None
         try:
-            return self._selects(event if message is None else message.data)
+            return self.selects(event if message is None else message.data)
         except Exception as error:  # noqa: BLE001 - whatever a user's function raises, it fails this event alone
             self._counts.fail(error)
             if message is not None:

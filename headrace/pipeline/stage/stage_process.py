@@ -35,7 +35,11 @@ class _Message(partial[None]):
     __slots__ = ()
 
 
-def _subscribes_alone(name: str, _: SubscribeTo | str) -> SubscriptionHandle:
+Subscribe = Callable[[str, SubscribeTo | str, Subscription | None], SubscriptionHandle]
+"""Subscribes the stage of that name as it says, in the place of a subscription if one is given."""
+
+
+def _subscribes_alone(name: str, _: SubscribeTo | str, __: Subscription | None) -> SubscriptionHandle:
     raise NoProcess(name)
 
 
@@ -61,7 +65,7 @@ class StageProcess(Process[S]):
         self.is_paused = False
         self._resumption: asyncio.Event | None = None
         self.notices: deque[Callable[[], None]] = deque()
-        self.subscriber: Callable[[str, SubscribeTo | str], SubscriptionHandle] = _subscribes_alone
+        self.subscriber: Subscribe = _subscribes_alone
 
     def bound(self, callbacks: S) -> None:
         """Hand the new callback object the words of every stage."""
@@ -75,7 +79,11 @@ class StageProcess(Process[S]):
 
     def subscribe(self, to: SubscribeTo | str) -> SubscriptionHandle:
         """Subscribe to another stage of the same topology, or anew to the same one."""
-        return self.subscriber(self.name, to)
+        return self.subscriber(self.name, to, None)
+
+    def resubscribe(self, replaced: Subscription, to: SubscribeTo | str) -> SubscriptionHandle:
+        """Subscribe to another stage, or anew to the same one, in the place of a subscription."""
+        return self.subscriber(self.name, to, replaced)
 
     def pause(self) -> None:
         """Hand the callbacks nothing more; what they are at goes on."""

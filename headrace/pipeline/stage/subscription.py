@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import ClassVar, Literal, Protocol
 
-from headrace.pipeline.demand.window import ManualWindow, Window
+from headrace.pipeline.demand.window import EndedWindow, ManualWindow, Window
 from headrace.pipeline.process.process import ExitReason
 from headrace.pipeline.process.scheduler import Scheduler, Turns
 
@@ -135,7 +135,8 @@ class Subscription:
     Always: `asked + pending + queued + in hand = window.coming <= max_demand`, and order is kept.
     `ended` says how it ended, from the moment on when either side has decided so; once the consumer has handled all of
     it, it `is_closed`, and none of its counts changes any more.
-    `early` is what the consumer asks by hand while its `handle_subscribe` runs, which may be about to say "manual".
+    `early` is what the consumer asks by hand while its `handle_subscribe` runs, which may be about to say "manual", and
+    `kept` what was asked for before that; each is None at other times.
     `pending` is what the producer may still send; `asked` is what its dispatcher has not been told yet, which a sole
     subscriber, among whom there is nothing to choose, has no need of. Of a consumer with several, those whose queue is
     not empty stand in a `line`. The queue holds deliveries `(events, when the
@@ -154,6 +155,7 @@ class Subscription:
         "is_closed",
         "is_listed",
         "is_sole",
+        "kept",
         "line",
         "marks",
         "offset",
@@ -209,6 +211,7 @@ class Subscription:
         self.delivered = 0
         self.taken_back = 0
         self.early: int | None = None
+        self.kept: int | None = None
         self.forgone = 0
 
     def ask(self, demand: int) -> None:
@@ -261,7 +264,10 @@ class Subscription:
 
         Both ends have let go of it, or are about to.
         """
-        self.window = ManualWindow(self.window.max_demand, self.window.min_demand).moved_to(self.unfinished())
+        unfinished = self.unfinished()
+        if not isinstance(self.window, ManualWindow):
+            self.window = EndedWindow(self.window)
+        self.window.coming = unfinished
         self.forgone += self.asked + self.pending
         self.asked = self.pending = 0
 

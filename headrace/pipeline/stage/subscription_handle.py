@@ -29,8 +29,8 @@ class Holder(Protocol):
     def change_demand(self, subscription: Subscription, max_demand: int, min_demand: int | None) -> None:
         """Go on with other bounds."""
 
-    def subscribe(self, to: SubscribeTo | str) -> "SubscriptionHandle":
-        """Subscribe to another stage, or anew to the same one."""
+    def resubscribe(self, replaced: Subscription, to: SubscribeTo | str) -> "SubscriptionHandle":
+        """Subscribe to another stage, or anew to the same one, and end the subscription that is replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +79,10 @@ class SubscriptionHandle:
     def ask(self, demand: int) -> None:
         """Ask the producer for `demand` more events; 0 does nothing.
 
-        For a consumer whose `handle_subscribe` returned "manual", or is about to: what it asks for in there goes out
-        when it has returned. Raises `SubscriptionError` in automatic mode and on the producer's side, `DemandError`
-        below 0 or when more would be coming than `max_demand`. A subscription that
-        has ended takes no notice.
+        For a consumer whose `handle_subscribe` returned "manual", or is about to: what is asked for before, or in
+        there, goes out when it has returned. Raises `SubscriptionError` in automatic mode and on the producer's side,
+        `DemandError` below 0 or when more would be coming than `max_demand`. On a subscription that has ended it does
+        nothing.
         """
         subscription = self._subscription
         self._check_loop("ask")
@@ -92,6 +92,9 @@ class SubscriptionHandle:
         window = subscription.window
         if subscription.early is not None:
             subscription.early += checked(demand)
+            return
+        if subscription.kept is not None:
+            subscription.kept += window.check_room(demand, window.coming + subscription.kept)
             return
         if not isinstance(window, ManualWindow):
             raise SubscriptionError(
@@ -128,12 +131,11 @@ class SubscriptionHandle:
     def resubscribe(self, to: SubscribeTo | str | None = None) -> "SubscriptionHandle":
         """Cancel, and subscribe again, in one step: as `to` says, or as before. Return the new handle.
 
-        Raises what subscribing raises; the old subscription has then ended all the same.
+        Raises what subscribing raises; the old subscription then goes on as it was.
         """
         self._check_loop("resubscribe")
         self._check_consumer("resubscribe")
-        self.cancel()
-        return self._holder.subscribe(self.to if to is None else to)
+        return self._holder.resubscribe(self._subscription, self.to if to is None else to)
 
     def _check_loop(self, word: str) -> None:
         self._holder.scheduler.check_loop(f"{word} of a subscription of", self._holder.name)

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TypeVar
 
 from headrace.ground.errors import SubscriptionError
+from headrace.ground.telemetry import LOG
 from headrace.pipeline.demand.window import ManualWindow, Window
 from headrace.pipeline.process.process import ExitReason, State
 from headrace.pipeline.process.scheduler import MORE, Scheduler
@@ -136,6 +137,7 @@ class TakingProcess(StageProcess[S]):
     def subscribed(self, subscription: Subscription) -> None:
         """Take in a subscription."""
         self.inlet.subscribe(subscription)
+        subscription.kept = 0
         if self.state is State.RUNNING:
             self.greet(subscription, "producer")
 
@@ -145,6 +147,7 @@ class TakingProcess(StageProcess[S]):
             return
         former = subscription.window
         early, subscription.early = subscription.early, None
+        kept, subscription.kept = subscription.kept, None
         if mode is not None and (mode == "manual") is not isinstance(former, ManualWindow):
             kind = ManualWindow if mode == "manual" else Window
             subscription.window = kind(former.max_demand, former.min_demand).moved_to(former.coming)
@@ -155,6 +158,22 @@ class TakingProcess(StageProcess[S]):
         self.inlet.open(subscription)
         if early:
             SubscriptionHandle(subscription, self).ask(early)
+        if kept:
+            self._ask_kept(subscription, kept)
+
+    def _ask_kept(self, subscription: Subscription, demand: int) -> None:
+        """Ask for what somebody else has asked for before the callbacks knew of the subscription."""
+        window = subscription.window
+        if isinstance(window, ManualWindow):
+            SubscriptionHandle(subscription, self).ask(min(demand, window.max_demand - window.coming))
+        else:
+            LOG.warning(
+                'stage %r was asked for %d events of %r by hand, and asks by itself: return "manual" from '
+                "handle_subscribe to ask by hand",
+                self.name,
+                demand,
+                subscription.producer.name,
+            )
 
     def source(self) -> SubscriptionHandle:
         """Return the subscription whose batch is being handled; of several, the one whose callback asks."""

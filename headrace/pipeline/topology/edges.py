@@ -23,7 +23,11 @@ class Edge:
     @property
     def is_alive(self) -> bool:
         """Whether a subscription of it may still bring events."""
-        return any(one.ended is None for one in self._subscriptions)
+        return self.has_living(None)
+
+    def has_living(self, but: Subscription | None) -> bool:
+        """Return whether that is so of another subscription than `but`."""
+        return any(one.ended is None and one is not but for one in self._subscriptions)
 
     @property
     def delivered(self) -> int:
@@ -82,10 +86,10 @@ class Edges:
         self._by_consumer.setdefault(edge.consumer, []).append(edge)
         return True
 
-    def is_alive(self, producer: str, consumer: str) -> bool:
-        """Return whether one stage subscribes to another now."""
+    def is_alive(self, producer: str, consumer: str, but: Subscription | None = None) -> bool:
+        """Return whether one stage subscribes to another now, by another subscription than `but`."""
         edge = self._edges.get((producer, consumer))
-        return edge is not None and edge.is_alive
+        return edge is not None and edge.has_living(but)
 
     def from_producer(self, name: str) -> Collection[Edge]:
         """Return the edges on which a stage sends, or has sent."""

@@ -143,7 +143,8 @@ def subscribe(
 ) -> Subscription:
     """Link two stages. If the producer's edges carry messages, the consumer's own edges do, too."""
     window = Window(to.max_demand, to.min_demand)
-    selector = to.selector and Selector(to.selector, consumer.counts, is_acknowledged=producer.outlet.is_acknowledged)
+    selects = to.selector.selects if isinstance(to.selector, Selector) else to.selector  # of one made anew
+    selector = selects and Selector(selects, consumer.counts, is_acknowledged=producer.outlet.is_acknowledged)
     said = replace(to, cancel=cancel if to.cancel is None else to.cancel, selector=selector)
     subscription = Subscription(producer, consumer, window, said, consumer.scheduler)
     if producer.outlet.is_acknowledged:

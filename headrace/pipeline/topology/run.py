@@ -11,6 +11,7 @@ from typing import Final
 from headrace.ground.counts import MetricNames
 from headrace.ground.errors import ForeignThread, GraphError, NoProcess, ProcessError, StartFailed
 from headrace.ground.telemetry import LOG
+from headrace.pipeline.demand.window import Window
 from headrace.pipeline.process.chore import every
 from headrace.pipeline.process.process import State
 from headrace.pipeline.process.supervisor import Supervisor
@@ -19,7 +20,7 @@ from headrace.pipeline.stage.failure import SetAside
 from headrace.pipeline.stage.producer_consumer_process import ProducerConsumerProcess
 from headrace.pipeline.stage.producer_process import ProducerProcess
 from headrace.pipeline.stage.side_outputs import put_aside
-from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo
+from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo, Subscription
 from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
 from headrace.pipeline.stage.taking_process import TakingProcess
 from headrace.pipeline.topology.edges import Edges
@@ -167,29 +168,42 @@ class Run:
         if not self.scheduler.is_own_thread():
             raise ForeignThread(what, "loop.call_soon_threadsafe or asyncio.run_coroutine_threadsafe")
 
-    def subscribe(self, consumer_name: str, target: SubscribeTo | str) -> SubscriptionHandle:
-        """Subscribe one stage to another while both run; see `StageHandle.subscribe`."""
+    def subscribe(
+        self, consumer_name: str, target: SubscribeTo | str, replaced: Subscription | None = None
+    ) -> SubscriptionHandle:
+        """Subscribe one stage to another while both run, in the place of the subscription that is `replaced`.
+
+        Raises what `StageHandle.subscribe` raises; then nothing has changed.
+        """
         to = source_of(full_target(consumer_name, target))
-        consumer = self.process(consumer_name)
-        self._check_edge(consumer_name, to.producer)
-        consumer = taking(consumer)
-        producer = emitting(self.processes[to.producer], "subscribe to what feeds it")
-        if self.is_stopping or not consumer.may_subscribe():
-            raise NoProcess(consumer_name)
-        if producer.state is State.ENDED or producer.outlet.is_closed:
-            raise NoProcess(to.producer)
-        if producer.outlet.is_acknowledged and not consumer.inlet.is_acknowledged:
-            raise GraphError(
-                consumer_name, f"takes plain events and {to.producer!r} sends messages: subscribe it before the start"
-            )
+        consumer, producer = self._ends_of(self.process(consumer_name), to, replaced)
+        if replaced is not None and replaced.ended is None:
+            consumer.end_subscription(replaced, "normal")
         subscription = subscribe(consumer, producer, to, self._cancel)
         if self.edges.add(subscription):
             self._ends.joined(producer.name, consumer.name)
         return SubscriptionHandle(subscription, consumer)
 
-    def _check_edge(self, consumer: str, producer: str) -> None:
+    def _ends_of(self, stage: StageProcess, to: SubscribeTo, replaced: Subscription | None) -> tuple[Taking, Emitting]:
+        """Return the two stages, if one can subscribe to the other."""
+        self._check_edge(stage.name, to.producer, replaced)
+        consumer = taking(stage)
+        producer = emitting(self.processes[to.producer], "subscribe to what feeds it")
+        if self.is_stopping or not consumer.may_subscribe():
+            raise NoProcess(consumer.name)
+        if producer.state is State.ENDED or producer.outlet.is_closed:
+            raise NoProcess(to.producer)
+        if producer.outlet.is_acknowledged and not consumer.inlet.is_acknowledged:
+            raise GraphError(
+                consumer.name, f"takes plain events and {to.producer!r} sends messages: subscribe it before the start"
+            )
+        Window(to.max_demand, to.min_demand)
+        producer.outlet.check(consumer, to, replaced)
+        return consumer, producer
+
+    def _check_edge(self, consumer: str, producer: str, replaced: Subscription | None) -> None:
         """Raise `GraphError` if there can be no such edge; the cost is that of what is upstream of it."""
-        times = 2 if self.edges.is_alive(producer, consumer) else 1
+        times = 2 if self.edges.is_alive(producer, consumer, replaced) else 1
         node = replace(self._nodes[consumer], producers=(producer,) * times)
         for error in node_errors(consumer, node, self._nodes):
             raise error

@@ -6,6 +6,8 @@ from collections.abc import Awaitable
 import pytest
 
 from headrace.ground.errors import DemandError, GraphError, NoProcess, StartFailed, SubscriptionError
+from headrace.pipeline.stage.producer import Inbox
+from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo
 from headrace.pipeline.stage.subscription_handle import Side, SubscriptionHandle
@@ -386,3 +388,115 @@ async def test_a_consumer_that_asks_there_has_to_answer_manual() -> None:
     topology.add("forgets", Forgets, subscribe_to="numbers")
     with pytest.raises(StartFailed, match='was asked on by hand: return "manual" from handle_subscribe'):
         await topology.start()
+
+
+class GatedBatches(Gated):
+    """Keeps the batches, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[list[object]] = []
+
+    async def handle_events(self, events: list[object]) -> None:
+        self.batches.append(list(events))
+        await super().handle_events(events)
+
+
+async def test_what_is_queued_after_the_producer_cancels_comes_in_batches_as_before() -> None:
+    told = Told()
+    topology, silent, gated = Topology(), TellingSilent(told), GatedBatches()
+    topology.add("silent", lambda: silent)
+    to = SubscribeTo("silent", max_demand=100, min_demand=90, cancel="temporary")
+    handle = topology.add("gated", lambda: gated, subscribe_to=to)
+    topology.add("idle", Collect, subscribe_to=SubscribeTo("silent", max_demand=1))
+    await topology.start()
+    await settled(topology)
+    silent.emit_nowait(list(range(95)))
+    await gated.entered.wait()
+    (subscription,) = handle.subscriptions()
+    next(one for one in told.handles if one.consumer == "gated").cancel()
+    assert (subscription.is_alive, subscription.is_manual) == (False, False)
+    gated.gate.set()
+    await settled(topology)
+    assert [len(batch) for batch in gated.batches] == [10] * 9 + [5]
+    assert gated.events == list(range(95))
+    await topology.stop()
+
+
+@pytest.mark.parametrize(
+    ("to", "error"),
+    [
+        (SubscribeTo("numbers", max_demand=0), DemandError),
+        (SubscribeTo("numbers", weight=2), SubscriptionError),
+        ("nobody", GraphError),
+        ("ended", NoProcess),
+        ("other", GraphError),
+    ],
+)
+@pytest.mark.parametrize("dispatcher", ["demand", "broadcast"])
+async def test_a_resubscription_that_is_refused_changes_nothing(
+    to: SubscribeTo | str, error: type[Exception], dispatcher: str
+) -> None:
+    topology, silent, collect = Topology(cancel="temporary"), Silent(), Collect()
+    topology.add("numbers", lambda: silent, settings=StageSettings(dispatcher=dispatcher))
+    topology.add("ended", lambda: Numbers(0))
+    topology.add("other", Silent)
+    handle = topology.add("collect", lambda: collect, subscribe_to=["numbers", "other", "ended"])
+    await topology.start()
+    await settled(topology)
+    subscription = next(one for one in handle.subscriptions() if one.producer == "numbers")
+    with pytest.raises(error):
+        subscription.resubscribe(to)
+    assert subscription.is_alive
+    assert subscription.coming == 1000
+    await settled(topology)
+    silent.emit_nowait([1, 2])
+    await settled(topology)
+    assert collect.events == [1, 2]
+    again = subscription.resubscribe(SubscribeTo("numbers", max_demand=7))
+    assert (subscription.is_alive, again.coming) == (False, 7)
+    await topology.stop()
+
+
+async def test_a_selector_is_asked_once_however_often_its_consumer_resubscribes() -> None:
+    asked: list[object] = []
+
+    def selects(event: object) -> bool:
+        asked.append(event)
+        return True
+
+    topology, silent, collect = Topology(), Silent(), Collect()
+    topology.add("silent", lambda: silent, settings=StageSettings(dispatcher="broadcast"))
+    handle = topology.add("collect", lambda: collect, subscribe_to=SubscribeTo("silent", selector=selects))
+    await topology.start()
+    (subscription,) = handle.subscriptions()
+    for _ in range(1200):
+        subscription = subscription.resubscribe()
+    await settled(topology)
+    silent.emit_nowait([1])
+    await settled(topology)
+    assert asked == collect.events == [1]
+    await topology.stop()
+
+
+@pytest.mark.parametrize("mode", ["manual", "automatic"])
+async def test_what_is_asked_for_right_after_subscribing_is_kept(mode: str, caplog: pytest.LogCaptureFixture) -> None:
+    class Hand(Collect):
+        def handle_subscribe(self, side: str, to: SubscribeTo, subscription: SubscriptionHandle) -> str:
+            return mode
+
+    topology, hand = Topology(), Hand()
+    source = topology.add("source", Inbox[int])
+    handle = topology.add("hand", lambda: hand, subscribe_to=None)
+    await topology.start()
+    await source.emit([1, 2, 3])
+    subscription = handle.subscribe(SubscribeTo("source", max_demand=4))
+    subscription.ask(1)
+    subscription.ask(1)
+    with pytest.raises(DemandError):
+        subscription.ask(3)
+    await settled(topology)
+    assert hand.events == ([1, 2] if mode == "manual" else [1, 2, 3])
+    assert ("asks by itself" in caplog.text) is (mode == "automatic")
+    assert run_of(topology).processes["hand"].restarts == 0
+    await topology.stop()

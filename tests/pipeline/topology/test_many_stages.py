@@ -2,11 +2,13 @@
 
 import gc
 from collections.abc import Callable, Coroutine
+from functools import partial
 from itertools import pairwise
 
 import pytest
 
 from headrace.pipeline.stage.producer import Inbox, Producer
+from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo, Subscription
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.counted_lines import lines_run
@@ -25,9 +27,9 @@ def quiet() -> Topology:
     return topology
 
 
-async def one_producer_of_many(count: int) -> None:
+async def one_producer_of_many(count: int, dispatcher: str = "demand") -> None:
     topology = quiet()
-    topology.add("source", lambda: Numbers(1000))
+    topology.add("source", lambda: Numbers(100), settings=StageSettings(dispatcher=dispatcher))
     for index in range(count):
         topology.add(f"sink{index}", Collect, subscribe_to=SubscribeTo("source", 100))
     assert (await topology.run()).is_fine
@@ -85,6 +87,7 @@ async def many_that_subscribe_while_they_run(count: int) -> None:
     "shape",
     [
         one_producer_of_many,
+        partial(one_producer_of_many, dispatcher="broadcast"),
         many_producers_of_one,
         a_chain,
         pairs_whose_consumers_leave_one_by_one,
