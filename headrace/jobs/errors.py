@@ -106,6 +106,11 @@ class BadArguments(JobsError):
         super().__init__(f"{where}worker {worker!r} {why}")
 
 
+def torn_args(worker: str) -> BadArguments:
+    """Return the refusal of a job whose row holds no args."""
+    return BadArguments(worker, None, "is not run: the args of the job are no JSON object; mend its row, then retry it")
+
+
 class AlreadyOpen(JobsError):
     """A `Jobs` that is open is to be opened once more."""
 

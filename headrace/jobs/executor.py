@@ -11,9 +11,9 @@ from typing import Final
 
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.child import run_job
-from headrace.jobs.errors import JobTimeout
+from headrace.jobs.errors import JobTimeout, torn_args
 from headrace.jobs.exhausted import call_on_exhausted
-from headrace.jobs.job import Completed, Failed, Job, Outcome, Returned, final
+from headrace.jobs.job import Completed, Failed, Job, Outcome, Returned, TornArgs, final
 from headrace.jobs.middleware import RunMiddleware, around
 from headrace.jobs.outcomes import (
     error_text,
@@ -103,6 +103,8 @@ class Executor:
     async def _attempt(self, worker: AnyWorker, running: RunningJob) -> Outcome:
         job = running.job
         try:
+            if type(job.args) is TornArgs:
+                raise torn_args(job.worker)  # noqa: TRY301 - as all that fails an attempt
             self._in.opened(job)
             if DEPS in job.meta and self._in.hand_on is not None:
                 await self._in.hand_on(job)

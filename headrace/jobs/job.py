@@ -143,6 +143,10 @@ class Inserted:
     is_conflict: bool = False
 
 
+class TornArgs(dict[str, object]):
+    """The args of a job where its store found no JSON object: empty, and none with which a worker may run."""
+
+
 @dataclass(slots=True)
 class Job:
     """A job as its store has it. Times are aware UTC; `attempted_by` is the node and the producer that claimed it last.

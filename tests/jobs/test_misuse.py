@@ -149,11 +149,11 @@ async def test_a_module_that_prints_as_it_is_imported_gives_its_workers(
 
 WRONG = [
     ("args", "x'7b226e756d626572223a317d'", "completed"),
-    ("args", "x'ff00'", "completed"),
-    ("args", "'{broken'", "completed"),
-    ("args", "'[1]'", "completed"),
-    ("args", "'null'", "completed"),
-    ("args", "5", "completed"),
+    ("args", "x'ff00'", "retryable"),
+    ("args", "'{broken'", "retryable"),
+    ("args", "'[1]'", "retryable"),
+    ("args", "'null'", "retryable"),
+    ("args", "5", "retryable"),
     ("meta", "'{broken'", "completed"),
     ("meta", "x'ff'", "completed"),
     ("tags", "'[1, null]'", "completed"),
@@ -188,6 +188,57 @@ async def test_a_row_that_a_hand_wrote_wrong_holds_up_no_other(desk: Desk, colum
     assert raw(desk.path, "select state from oban_jobs order by id") == [(state,), ("completed",)]
 
 
+async def test_a_worker_does_not_run_with_its_defaults_where_its_args_are_torn(desk: Desk) -> None:
+    @worker(name="purge", max_attempts=1)
+    async def purge(scope: str = "all") -> None:
+        desk.calls.append(scope)
+
+    async with desk.service(queues=()):
+        pass
+    raw(desk.path, "insert into oban_jobs (worker, args, max_attempts) values ('purge', 'garbage', 1)")
+    async with desk.service([purge]) as jobs:
+        with pytest.raises(JobGivenUp, match="worker 'purge' is not run: the args of the job are no JSON object"):
+            await jobs.result(1, 5)
+    assert desk.calls == []
+
+
+TORN = {
+    "meta": ("'{'", "'[1]'", "x'ff'", "5"),
+    "errors": ("'['", "'{}'", "x'ff'", "7"),
+    "tags": ("'{'",),
+    "attempted_by": ("'somebody'", "'{'", "x'ff'"),
+    "scheduled_at": ("'yesterday'", "''", "x'ff'"),
+}
+
+
+@pytest.mark.parametrize(("column", "value"), [(column, value) for column, values in TORN.items() for value in values])
+async def test_a_torn_row_never_stops_the_upkeep_nor_the_ends_of_other_jobs(
+    desk: Desk, column: str, value: str
+) -> None:
+    @worker(name="torn", max_attempts=2, backoff=5)
+    async def fails() -> None:
+        raise ValueError
+
+    async with desk.service(queues=()):
+        pass
+    for state in ("scheduled", "retryable", "available", "executing", "discarded", "suspended"):
+        values = {"worker": "'torn'", "state": f"'{state}'", "scheduled_at": "'2026-01-01'", column: value}
+        text = f"insert into oban_jobs ({', '.join(values)}) values ({', '.join(values.values())})"  # noqa: S608 - our own
+        raw(desk.path, text)
+    desk.gate.set()
+    async with desk.service([fails, desk.wait]) as jobs:
+        assert await (await desk.wait.enqueue(7)).result(5) == 7
+        await until(lambda: jobs.meter.finished(["failed"]) >= 3)
+        for chore in jobs.chores():
+            await chore.run()
+        for states in ({"discarded"}, {"retryable"}, {"suspended"}):
+            which = JobFilter(states=frozenset(states), workers=frozenset({"torn"}))  # type: ignore[arg-type] # literals
+            await jobs.retry(which)
+            await jobs.store.suspend(which)
+            await jobs.store.release(which)
+        assert await (await desk.wait.enqueue(8)).result(5) == 8
+
+
 @pytest.mark.parametrize(("column", "value"), [("max_attempts", "0"), ("attempt", "'one'"), ("attempt", "20")])
 async def test_a_row_that_no_queue_ever_claims_keeps_no_run_from_its_end(desk: Desk, column: str, value: str) -> None:
     async with desk.service(queues=()):
@@ -197,11 +248,11 @@ async def test_a_row_that_no_queue_ever_claims_keeps_no_run_from_its_end(desk: D
         assert await jobs.is_idle()
 
 
-async def test_a_row_whose_args_are_broken_says_what_it_lacks(desk: Desk) -> None:
+async def test_a_row_whose_args_are_broken_says_so(desk: Desk) -> None:
     async with desk.service(queues=()):
         pass
     raw(desk.path, "insert into oban_jobs (worker, args, max_attempts) values ('wait', '{broken', 1)")
     async with desk.service() as jobs:
-        with pytest.raises(JobGivenUp, match="'number' of worker 'wait' is missing"):
+        with pytest.raises(JobGivenUp, match="worker 'wait' is not run: the args of the job are no JSON object"):
             await jobs.result(1, 5)
     assert desk.calls == []

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from headrace.jobs.job import Completed, Failed, Job, Returned
+from headrace.jobs.errors import torn_args
+from headrace.jobs.job import Completed, Failed, Job, Returned, TornArgs
 from headrace.jobs.job import Outcome as JobOutcome
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.queue import JobQueue
@@ -68,6 +69,8 @@ class TakeJobs(Producer[Message[object]]):
 
     async def _pass_on(self, job: Job) -> JobOutcome:
         """Emit a job, and wait for what becomes of it."""
+        if type(job.args) is TornArgs:
+            raise torn_args(job.worker)
         told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._owed -= 1
         self._out += 1

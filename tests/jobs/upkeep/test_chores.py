@@ -2,16 +2,19 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 import pytest
 
 from headrace.jobs.job import Completed, Failed, NewJob, after
 from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.stores.sqlite.store import SqliteStore
 from headrace.jobs.stores.store import CRASH_LIMIT, EXHAUSTED_REASON, MISSED_BEATS, PIECE, JobStore
 from headrace.jobs.upkeep.discard import DISCARD_SECONDS, Discard
 from headrace.jobs.upkeep.prune import KEPT, PAUSE_SECONDS, PRUNE_SECONDS, Keep, Prune
 from headrace.jobs.upkeep.rescue import RESCUE_SECONDS, Rescue
 from headrace.jobs.upkeep.stage import STAGE_LIMIT, STAGE_SECONDS, Stage
+from tests.fakes.elixir_rows import raw
 from tests.fakes.job_clock import MovedClock
 from tests.fakes.kept_jobs import ALL, ME, OTHER, ended, in_state, inserted
 
@@ -92,6 +95,19 @@ async def test_what_kills_each_process_that_runs_it_is_set_aside_and_said(
             await rescue.run()
     assert (rescue.rescued, rescue.set_aside, discarded) == (CRASH_LIMIT - 1, 1, [1])
     assert "is set aside: each process that ran it has died" in caplog.records[0].message
+
+
+async def test_a_scheduled_time_that_is_none_makes_staging_neither_fail_nor_spin(
+    tmp_path: Path, clock: MovedClock
+) -> None:
+    store = SqliteStore(tmp_path / "jobs.db", now=clock)
+    await store.open()
+    for time in ("yesterday", "", "9999-99-99", "2460000.5", "12:00"):
+        raw(store.path, f"insert into oban_jobs (worker, state, scheduled_at) values ('a', 'scheduled', '{time}')")  # noqa: S608 - our own
+    stage = Stage(store, clock, lambda _: None)
+    assert [await stage.run(), await stage.run()] == [STAGE_SECONDS] * 2
+    assert await store.count(JobFilter(states=frozenset({"available"}))) == 3  # "12:00" is of the year 2000
+    await store.close()
 
 
 async def test_an_available_job_without_an_attempt_left_is_discarded(store: JobStore, clock: MovedClock) -> None:

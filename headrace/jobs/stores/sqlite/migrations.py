@@ -5,7 +5,7 @@ from typing import Final
 
 from headrace.ground.sqlite_text import migrate
 from headrace.jobs.errors import NewerSchema
-from headrace.jobs.stores.sqlite.rows import merged_text
+from headrace.jobs.stores.sqlite.rows import list_text, merged_text, object_text
 
 MIGRATIONS: Final = ("1_schema", "2_groups", "3_prunable", "4_limits", "5_owners", "6_stopping")
 """Files that bring the tables to the version of their number, in order."""
@@ -18,6 +18,8 @@ def prepare(connection: sqlite3.Connection) -> None:
     tables; then nothing was changed.
     """
     connection.create_function("headrace_merge", 2, merged_text, deterministic=True)
+    connection.create_function("headrace_object", 1, object_text, deterministic=True)
+    connection.create_function("headrace_list", 1, list_text, deterministic=True)
     newer = migrate(connection, __package__, MIGRATIONS)
     if newer is not None:
         (_, _, path) = connection.execute("PRAGMA database_list").fetchone()

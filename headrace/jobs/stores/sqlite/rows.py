@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, cast
 
-from headrace.jobs.job import Job, JobError, NewJob, State, from_text, to_text
+from headrace.jobs.job import Job, JobError, NewJob, State, TornArgs, from_text, to_text
 from headrace.jobs.stores.json_text import from_json, merged, texts_of, tidy, to_json
 
 COLUMNS: Final = (
@@ -17,6 +17,9 @@ COLUMNS: Final = (
     "inserted_at, scheduled_at, attempted_at, attempted_by, cancelled_at, completed_at, discarded_at"
 )
 """In the order in which `to_job` reads them."""
+
+_TORN: Final = dict[str, object]()
+"""What `from_json` gives for args that are no JSON object; known by its identity."""
 
 Text = str | None
 Row = tuple[int, str, str, str, Text, Text, Text, Text, int, int, int, str, str, Text, Text, Text, Text, Text]
@@ -29,7 +32,7 @@ def to_job(row: Row) -> Job:
         state=cast("State", row[1]),
         queue=row[2],
         worker=row[3],
-        args={} if row[4] == "{}" else from_json(row[4], {}),
+        args=_args(row[4]),
         meta={} if row[5] == "{}" else from_json(row[5], {}),
         tags=[] if row[6] == "[]" else [str(tag) for tag in from_json(row[6], [])],
         errors=[] if row[7] == "[]" else [_to_error(entry) for entry in from_json(row[7], [])],
@@ -46,6 +49,16 @@ def to_job(row: Row) -> Job:
     )
 
 
+def object_text(text: Text) -> str:
+    """Return JSON text of an object, or that of none where a hand wrote something else: `headrace_object` in SQL."""
+    return to_json(from_json(text, {}))
+
+
+def list_text(text: Text) -> str:
+    """Return JSON text of a list, or that of an empty one: `headrace_list` in SQL."""
+    return to_json(from_json(text, list[object]()))
+
+
 def to_claimed(row: Row, now: datetime, by: list[str]) -> Job:
     """Return the job of a row that was available, and is executed from now on."""
     inserted_at = _time(row[11])
@@ -54,7 +67,7 @@ def to_claimed(row: Row, now: datetime, by: list[str]) -> Job:
         "executing",
         row[2],
         row[3],
-        {} if row[4] == "{}" else from_json(row[4], {}),
+        {} if row[4] == "{}" else _args(row[4]),
         {} if row[5] == "{}" else from_json(row[5], {}),
         [] if row[6] == "[]" else [str(tag) for tag in from_json(row[6], [])],
         [] if row[7] == "[]" else [_to_error(entry) for entry in from_json(row[7], [])],
@@ -92,6 +105,11 @@ def from_new(job: NewJob, time: str) -> tuple[object, ...]:
 def merged_text(meta: str | None, change: str) -> str:
     """Return the meta with a change merged in, both as JSON text: what SQL calls `headrace_merge`."""
     return (meta or "{}") if change == "{}" else to_json(merged(from_json(meta, {}), from_json(change, {})))
+
+
+def _args(text: Text) -> dict[str, object]:
+    found = {} if text == "{}" else from_json(text, _TORN)
+    return TornArgs() if found is _TORN else found
 
 
 def error_text(error: str, attempt: int, now: datetime) -> str:

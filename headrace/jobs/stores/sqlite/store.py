@@ -263,8 +263,14 @@ class SqliteStore:
 
     async def stage(self, limit: int) -> set[str]:
         """Make available what is due, at most `limit`; return the queues that have got any."""
-        values = (to_text(self.now()), limit)
-        return await self._note(lambda connection: {row[0] for row in connection.execute(query("stage"), values)})
+        now = to_text(self.now())
+
+        def work(connection: sqlite3.Connection) -> set[str]:
+            staged = connection.execute(query("stage"), (now, limit)).fetchall()
+            staged += connection.execute(query("stage_torn"), (limit,)).fetchall()
+            return {row[0] for row in staged}
+
+        return await self._note(work)
 
     async def due_at(self) -> datetime | None:
         """Return when the first job is due that waits for its time, be it past already; None when none waits."""

@@ -1,5 +1,5 @@
 delete from headrace_producers
 where expires_at < ? and uuid not in (
-  select json_extract(attempted_by, '$[1]') from oban_jobs
-  where state = 'executing' and json_extract(attempted_by, '$[1]') is not null
+  select iif(json_valid(attempted_by), json_extract(attempted_by, '$[1]'), null) from oban_jobs
+  where state = 'executing' and iif(json_valid(attempted_by), json_extract(attempted_by, '$[1]'), null) is not null
 )

@@ -1,6 +1,6 @@
 update oban_jobs
 set state = 'available', scheduled_at = :now, max_attempts = max(max_attempts, attempt + 1),
-  completed_at = null, cancelled_at = null, discarded_at = null, meta = json_remove(coalesce(meta, '{}'), '$.crashes')
+  completed_at = null, cancelled_at = null, discarded_at = null, meta = json_remove(headrace_object(meta), '$.crashes')
 where id in (select value from json_each(:ids)) and +state not in ('available', 'executing')
   and (:states is null or state in (select value from json_each(:states)))
 returning id, queue, state

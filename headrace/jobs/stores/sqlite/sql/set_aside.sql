@@ -1,9 +1,9 @@
 update oban_jobs
 set state = 'discarded', discarded_at = :now,
-  meta = json_set(coalesce(meta, '{}'), '$.crashes', coalesce(json_extract(meta, '$.crashes'), 0) + 1),
+  meta = json_set(headrace_object(meta), '$.crashes', coalesce(json_extract(headrace_object(meta), '$.crashes'), 0) + 1),
   errors = json_insert(
-    coalesce(errors, '[]'), '$[#]', json_object('attempt', attempt, 'at', :now, 'error', :reason)
+    headrace_list(errors), '$[#]', json_object('attempt', attempt, 'at', :now, 'error', :reason)
   )
-where state = 'executing' and json_extract(attempted_by, '$[1]') = :uuid
-  and coalesce(json_extract(meta, '$.crashes'), 0) + 1 >= :limit
+where state = 'executing' and iif(json_valid(attempted_by), json_extract(attempted_by, '$[1]'), null) = :uuid
+  and coalesce(json_extract(headrace_object(meta), '$.crashes'), 0) + 1 >= :limit
 returning id, queue, state

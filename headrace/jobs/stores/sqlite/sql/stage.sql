@@ -2,7 +2,7 @@
 update oban_jobs set state = 'available'
 where id in (
   select id from oban_jobs
-  where state in ('scheduled', 'retryable') and scheduled_at <= ?1 and julianday(scheduled_at) <= julianday(?1)
+  where state in ('scheduled', 'retryable') and scheduled_at <= ?1 and coalesce(julianday(scheduled_at) <= julianday(?1), true)
   order by scheduled_at
   limit ?2
 )

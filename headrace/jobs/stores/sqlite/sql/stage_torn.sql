@@ -1,0 +1,8 @@
+-- What is no time is due at once: text behind all that begins with a digit, where few rows ever are, if any.
+update oban_jobs set state = 'available'
+where id in (
+  select id from oban_jobs
+  where state in ('scheduled', 'retryable') and scheduled_at >= ':' and julianday(scheduled_at) is null
+  limit ?
+)
+returning queue
