@@ -144,7 +144,9 @@ async def test_events_that_failed_with_what_cannot_be_printed_are_counted_and_pa
     await topology.join()
     error = {"type": "Odd", "text": ""}
     assert errors.events == [{"event": n, "stage": "middle", "attempts": 1, "error": error} for n in (1, 2, 3)]
-    assert "passes an event to its errors output (further ones that fail alike are only counted): Odd" in caplog.text
+    assert (
+        "passes an event to its errors output (later ones that fail alike are counted, not logged): Odd" in caplog.text
+    )
 
 
 @pytest.mark.asyncio

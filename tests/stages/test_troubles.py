@@ -181,7 +181,9 @@ def test_a_sink_that_is_down_for_a_minute_gets_all_once_it_is_back(
     jumped(main())
     said = [record.getMessage() for record in caplog.records if "the sink is down" in record.getMessage()]
     assert len(said) == 1
-    assert said[0].startswith("stage 'sink' tries an event again (further ones that fail alike are only counted): Conn")
+    assert said[0].startswith(
+        "stage 'sink' tries an event again (later ones that fail alike are counted, not logged): Conn"
+    )
 
 
 THIRD: Final = [number for number in range(1, 21) if number % 3 == 0]

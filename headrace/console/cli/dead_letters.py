@@ -1,4 +1,4 @@
-"""`headrace dead-letters`: lists, shows, replays and drops events that stages gave up."""
+"""`headrace dead-letters`: lists, shows, replays and drops events that failed for good."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,7 +31,7 @@ All = Annotated[bool, typer.Option("--all", help="All letters.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, however many they are.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
-app = typer.Typer(no_args_is_help=True, help="List, show, replay and drop events that stages gave up.")
+app = typer.Typer(no_args_is_help=True, help="List, show, replay and drop events that failed for good.")
 
 
 @app.command("list")
@@ -86,13 +86,13 @@ def replay(  # noqa: PLR0913 - to typer each option is a parameter
     older: Older = None,
     every: All = False,
     rate: Annotated[str | None, typer.Option(help="At most so many, as in 100/s.", metavar="RATE")] = None,
-    cancel: Annotated[bool, typer.Option("--cancel", help="Replay those no more that wait for it.")] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Take letters off the replay.")] = False,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Have letters go again into the stages where they failed: headrace dead-letters replay FILE NUMBER...
+    """Send letters into the stages where they failed again: headrace dead-letters replay FILE NUMBER...
 
-    Instead of numbers a filter may say which. A pipeline that runs takes them at once, any other one in its next run.
+    A filter may take the place of the numbers. A running pipeline replays them at once, any other in its next run.
     """
     from headrace.console.cli.job_target import run_command
     from headrace.console.cli.letter_target import LetterTarget

@@ -77,13 +77,13 @@ def named_values(where: str, words: Sequence[str]) -> dict[str, object]:
     return found
 
 
-def is_confirmed(question: str, *, is_yes: bool) -> bool:
+def is_confirmed(found: str, verb: str, *, is_yes: bool) -> bool:
     """Ask on a terminal, and wait for the answer. Raises `UsageError` where nobody could answer."""
     if is_yes:
         return True
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError("--yes", f"{question} Add --yes to do it: nobody is there to be asked")
-    print(f"{question} Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+        raise UsageError("--yes", f"{found}. Add --yes to {verb} them; there is no terminal to ask on")
+    print(f"{found}. {verb.capitalize()} them? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 

@@ -105,7 +105,7 @@ async def change_jobs(target: Target, verb: Verb, selection: Selection, *, is_ye
         if not numbers:
             count = await jobs.store.count(which)
             if count and not is_confirmed(
-                f"{_jobs(count)} {'fits' if count == 1 else 'fit'}, to {verb.word} where that can be.", is_yes=is_yes
+                f"{_jobs(count)} {'matches' if count == 1 else 'match'}", verb.word, is_yes=is_yes
             ):
                 return ExitCode.FAILED
         changed = await verb.change(jobs.store, which)

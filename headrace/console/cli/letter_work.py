@@ -59,11 +59,14 @@ def replaying(rate: str | None) -> LetterVerb:
 
 
 def unmarking(rate: str | None) -> LetterVerb:
-    """Return the change that has letters wait no more. Raises `UsageError`."""
+    """Return the change that takes letters off the replay. Raises `UsageError`."""
     if rate is not None:
         raise UsageError("--rate", "nothing is replayed with --cancel: leave one of them out")
     return LetterVerb(
-        "replay no more", "wait no more", lambda store, which: store.unmark(which), past_of_one="waits no more"
+        "stop replaying",
+        "are no longer to be replayed",
+        lambda store, which: store.unmark(which),
+        past_of_one="is no longer to be replayed",
     )
 
 
@@ -116,7 +119,7 @@ async def change_letters(
         if not numbers:
             count = await letters.store.count(which)
             if count and not is_confirmed(
-                f"{_letters(count)} {'fits' if count == 1 else 'fit'}, to {verb.word}.", is_yes=is_yes
+                f"{_letters(count)} {'matches' if count == 1 else 'match'}", verb.word, is_yes=is_yes
             ):
                 return ExitCode.FAILED
         changed = await verb.change(letters.store, which)

@@ -59,7 +59,7 @@ def _buffer_limit(stage: StageSnapshot) -> float:
 STAGE_METRICS: Final = (
     _StageMetric(
         "headrace_stage_events_received_total",
-        "Events that a stage has taken from its producers, and is done with.",
+        "Events that a stage received and handled.",
         lambda stage: stage.events_received,
     ),
     _StageMetric(

@@ -92,7 +92,7 @@ class StageCounts:
         if not self._has_said_overflow:
             self._has_said_overflow = True
             LOG.warning(
-                "stage %r discards events: its buffer is full (further ones are only counted); "
+                "stage %r discards events: its buffer is full (later ones are counted, not logged); "
                 "let its consumers ask for more, or give it a larger buffer",
                 self.stage,
             )
@@ -139,7 +139,7 @@ class StageCounts:
         if not self._has_said_store:
             self._has_said_store = True
             LOG.error(
-                "stage %r cannot set %d events aside (further ones are only counted, as failed): %s",
+                "stage %r cannot set %d events aside (later ones are counted as failed, not logged): %s",
                 self.stage,
                 count,
                 message_of(error),
@@ -159,7 +159,7 @@ class StageCounts:
         place = origin(error)
         LOG.log(
             level,
-            "stage %r %s (further ones that fail alike are only counted): %s%s",
+            "stage %r %s (later ones that fail alike are counted, not logged): %s%s",
             self.stage,
             fate,
             class_and_message(error),

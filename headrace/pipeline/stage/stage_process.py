@@ -86,7 +86,7 @@ class StageProcess(Process[S]):
         return self.subscriber(self.name, to, replaced)
 
     def pause(self) -> None:
-        """Hand the callbacks nothing more; what they are at goes on."""
+        """Give the callbacks nothing more. Work in progress continues."""
         self.is_paused = True
         self._look()
 

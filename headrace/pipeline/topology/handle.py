@@ -53,7 +53,7 @@ class StageHandle(Generic[G_co]):
         return self._process("is_paused").is_paused
 
     def pause(self) -> None:
-        """Hand its callbacks no more events and no more demand, until `resume`; what they are at goes on.
+        """Give its callbacks no more events and no more demand until `resume`. Work in progress continues.
 
         What a stage has buffered still goes to those who ask; mail and subscriptions are handled. A drain resumes it,
         and lets nothing pause.

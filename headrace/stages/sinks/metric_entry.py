@@ -42,7 +42,7 @@ class MetricEntry(BaseModel):
     )
     limit: Annotated[CountField, Field(ge=1)] = Field(
         default=LABEL_SETS_LIMIT,
-        description="The most label sets that are kept; further ones are counted as `other`, and of a gauge left out.",
+        description="The most label sets that are kept; samples of others count as `other`, and of a gauge left out.",
     )
 
     @field_validator("counter")

@@ -26,7 +26,7 @@ class ShowOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     limit: Annotated[CountField, Field(ge=1)] | None = Field(
-        default=None, description="How many events to print; further ones are taken and not shown."
+        default=None, description="How many events to print; later events are received and not shown."
     )
 
 

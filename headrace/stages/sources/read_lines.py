@@ -194,7 +194,7 @@ class ReadLines(Producer[object]):
         if not self._has_skipped:
             self._has_skipped = True
             LOG.warning(
-                "stage %r leaves out a line (further ones are only counted): %s:%d: %s",
+                "stage %r leaves out a line (later ones are counted, not logged): %s:%d: %s",
                 self.name,
                 chunk.path,
                 first.number,

@@ -12,7 +12,7 @@ from headrace.ground.telemetry import LOG
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.address import Address
 from headrace.stages.options import AddressField
-from headrace.stages.sources.gauges import Gauges
+from headrace.stages.sources.gauges import GAUGES_LIMIT, Gauges
 from headrace.stages.sources.statsd_packet import GAUGE, BadSample, Sample, parse_packet
 from headrace.stages.sources.udp_socket import bind_udp, close_to_others, count_dropped
 
@@ -133,7 +133,7 @@ class ReceiveStatsd(Producer[object]):
             return
         if not self._dropped:
             LOG.error(
-                "stage %r loses datagrams: the kernel has no room for more (further ones are only counted); raise "
+                "stage %r loses datagrams: the kernel has no room for more (later ones are only counted); raise "
                 "net.core.rmem_max, or have the clients send less, say several metrics in each datagram",
                 self.name,
             )
@@ -168,11 +168,11 @@ class ReceiveStatsd(Producer[object]):
     def _events(self, packet: bytes, at: str) -> Iterator[object]:
         for sample in parse_packet(packet):
             if isinstance(sample, BadSample):
-                self._refuse(f"{sample.line[:SHOWN_BYTES]!r}: {sample.why}")
+                self._refuse(f"a packet that is not a StatsD metric: {sample.line[:SHOWN_BYTES]!r}: {sample.why}")
                 continue
             value = self._value(sample)
             if value is None:
-                self._refuse(f"the change of the gauge {sample.name!r}: more gauges than are remembered")
+                self._refuse(f"a change of gauge {sample.name!r}: only {GAUGES_LIMIT:,} gauges are remembered")
                 continue
             yield {
                 "name": sample.name,
@@ -195,4 +195,4 @@ class ReceiveStatsd(Producer[object]):
         self.discard(1, "invalid")
         if not self._has_refused:
             self._has_refused = True
-            LOG.warning("stage %r drops what is no StatsD metric (further ones are only counted): %s", self.name, what)
+            LOG.warning("stage %r drops %s (later ones are counted, not logged)", self.name, what)

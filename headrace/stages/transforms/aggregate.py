@@ -33,9 +33,9 @@ _LONGEST_SECONDS: Final = 86_400.0
 _SHORTEST_SECONDS: Final = 0.001
 
 _FULL: Final = (
-    "stage %r has no room for a further group or window: it closes windows early, or counts what is in new groups as "
-    "overflow (said once; headrace_aggregate_closed_early_total counts the first); use groups with fewer values, or "
-    "raise `max_groups` or `max_windows`"
+    "stage %r reached `max_groups` or `max_windows`: it closes windows early, or counts events of new groups as "
+    "overflow (logged once; headrace_aggregate_closed_early_total counts the windows); use groups with fewer values, "
+    "or raise `max_groups` or `max_windows`"
 )
 
 

@@ -48,7 +48,7 @@ class ValidateOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     model: FunctionField | None = Field(
-        default=None, description="A pydantic model, module:Class; what goes on is what it makes of the event."
+        default=None, description="A pydantic model, module:Class; the validated event is passed on."
     )
     fits: Annotated[object, PlainValidator(_schema)] = Field(
         default=None, alias="schema", description="A JSON Schema (draft 7), or the name of its file."

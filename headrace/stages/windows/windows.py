@@ -30,7 +30,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What is kept now, and how often there was no room: windows closed before their time, windows with an overflow."""
+    """What is kept now, and how often a bound was reached: windows closed early, windows with an overflow."""
 
     groups: int
     windows: int

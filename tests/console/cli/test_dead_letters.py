@@ -142,7 +142,7 @@ def test_letters_are_dropped_by_their_numbers_at_once_and_by_a_filter_after_a_ye
     assert told("drop", "shop.yaml", "1", "99") == {"exit_code": 1, "changed": 1, "unchanged": 1, "no_stage": []}
     refused = called("drop", "shop.yaml", "--error", "OSError")
     assert refused.exit_code == 2
-    assert "2 dead letters fit, to drop" in refused.stderr
+    assert "2 dead letters match. Add --yes to drop them" in refused.stderr
     assert "--yes" in refused.stderr
     assert told("drop", "shop.yaml", "--all", "--yes")["changed"] == 2
     assert ids("--store", "sqlite:///dead.db") == [4]
@@ -266,7 +266,7 @@ def test_letters_of_a_stage_that_a_key_makes_are_not_said_to_have_none() -> None
 @pytest.mark.usefixtures("folder")
 def test_one_letter_is_said_in_the_singular() -> None:
     assert called("replay", "shop.yaml", "2").stdout.startswith("1 dead letter waits to be replayed")
-    assert called("replay", "shop.yaml", "2", "--cancel").stdout == "1 dead letter waits no more\n"
+    assert called("replay", "shop.yaml", "2", "--cancel").stdout == "1 dead letter is no longer to be replayed\n"
     assert called("drop", "shop.yaml", "2").stdout == "1 dead letter dropped\n"
     assert "is left as it is, or not there" in called("drop", "shop.yaml", "2").stdout
 

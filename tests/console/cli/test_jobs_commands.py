@@ -138,7 +138,7 @@ def test_a_list_of_jobs_shows_the_last_error_of_each(folder: Path) -> None:
 def test_a_change_by_a_filter_says_how_many_and_needs_a_yes() -> None:
     refused = called("cancel", "work.yaml", "--worker", "double")
     assert refused.exit_code == 2
-    assert "3 jobs fit" in refused.stderr
+    assert "3 jobs match" in refused.stderr
     assert "--yes" in refused.stderr
     assert ids("--state", "cancelled") == []
     assert told("cancel", "work.yaml", "--worker", "double", "--yes")["changed"] == [1, 2, 3]
@@ -258,7 +258,7 @@ def answered(folder: Path, answer: bytes, *words: str) -> tuple[int, str]:
 @pytest.mark.parametrize(("answer", "code", "cancelled"), [(b"y\n", 0, [3, 2, 1]), (b"\n", 1, []), (b"no\n", 1, [])])
 def test_at_a_terminal_it_is_asked(folder: Path, answer: bytes, code: int, cancelled: list[int]) -> None:
     ended, asked = answered(folder, answer, "jobs", "cancel", "work.yaml", "--worker", "double")
-    assert (ended, "3 jobs fit" in asked) == (code, True)
+    assert (ended, "3 jobs match" in asked) == (code, True)
     assert ids("--state", "cancelled") == cancelled
 
 

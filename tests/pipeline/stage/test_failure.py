@@ -145,7 +145,7 @@ async def test_a_store_that_takes_no_dead_letter_fails_the_events_and_says_why(
     outcome = await path.run()
     assert outcome.events_failed == 1
     assert (
-        "stage 'middle' cannot set 1 events aside (further ones are only counted, as failed): the disk is full"
+        "stage 'middle' cannot set 1 events aside (later ones are counted as failed, not logged): the disk is full"
         in caplog.text
     )
     path.outcomes(DONE, failed=[3])

@@ -267,7 +267,7 @@ async def test_what_a_stage_emits_beyond_a_buffer_that_is_to_fail_has_failed(
     assert (stage.events_failed, stage.discarded["error"], stage.discarded["overflow"]) == (3, 3, 0)
     assert stage.errors == {"BufferOverflow": 1}
     (said,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert said.startswith("stage 'silent' discards an event (further ones that fail alike are only counted):")
+    assert said.startswith("stage 'silent' discards an event (later ones that fail alike are counted, not logged):")
     assert "the buffer of stage 'silent' is full: let its consumers be quicker" in said
     assert not (await topology.drain()).is_fine
 

@@ -111,7 +111,7 @@ async def test_bad_lines_are_left_out_counted_and_named_once(tmp_path: Path, cap
     assert ran.outcome.is_fine
     (said,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert said == (
-        f"stage '0' leaves out a line (further ones are only counted): {path}:3: "
+        f"stage '0' leaves out a line (later ones are counted, not logged): {path}:3: "
         "the line is not JSON (Expecting value, column 1)"
     )
 

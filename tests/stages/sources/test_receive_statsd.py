@@ -71,8 +71,8 @@ async def test_what_is_no_metric_is_counted_and_named_once(caplog: pytest.LogCap
     assert topology.outcome().is_fine
     (said,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert said == (
-        "stage '0' drops what is no StatsD metric (further ones are only counted): "
-        "b'nonsense': it is not written name:value|type"
+        "stage '0' drops a packet that is not a StatsD metric: b'nonsense': it is not written name:value|type "
+        "(later ones are counted, not logged)"
     )
 
 

@@ -152,7 +152,11 @@ async def test_that_there_is_no_room_is_said_once(bounds: dict[str, int], caplog
     keys = {**MINUTE, **N, **bounds, "by": {"who": "event.who"}, "out_of_order": "1h"}
     ran = await run_events(events, aggregate(**keys), max_demand=1)
     assert sum(int(str(n)) for n in column(ran, "n")) == 9
-    said = [record.getMessage() for record in caplog.records if "has no room" in record.getMessage()]
+    said = [
+        record.getMessage()
+        for record in caplog.records
+        if "reached `max_groups` or `max_windows`" in record.getMessage()
+    ]
     assert len(said) == 1
     assert "raise `max_groups` or `max_windows`" in said[0]
     assert ("overflow" in column(ran, "who")) is ("max_groups" in bounds)

@@ -283,11 +283,11 @@ class SqliteDeadLetters:
 
 
 _DROPPED: Final = {
-    "age": "dead letters in %s have reached their max_age, and are dropped (further ones are only counted)",
-    "count": "the dead letters in %s are more than max_events: the oldest are dropped (further ones are only counted); "
-    "replay or drop some, or let it keep more",
-    "size": "the dead letters in %s take more than max_size: the oldest are dropped (further ones are only counted); "
-    "replay or drop some, or let it keep more",
+    "age": "dead letters in %s have reached their max_age, and are dropped (later ones are counted, not logged)",
+    "count": "the dead letters in %s are more than max_events: the oldest are dropped "
+    "(later ones are counted, not logged); replay or drop some, or let it keep more",
+    "size": "the dead letters in %s take more than max_size: the oldest are dropped "
+    "(later ones are counted, not logged); replay or drop some, or let it keep more",
 }
 
 
