@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
+from headrace.ground.event_json import as_plain
 from headrace.ground.expressions import Expression, compile_template
 from headrace.jobs.job import NewJob, Unique, after
 from headrace.jobs.jobs import Jobs
@@ -44,10 +45,14 @@ class JobMaker:
         Where the worker is not known here, the store says whether they are JSON.
         """
         named = cast("Mapping[str, object]", args)
-        job = replace(self._plain, args=dict(named)) if self._worker is None else self._worker.new(**named)
+        job = self._plain_job(named) if self._worker is None else self._worker.new(**named)
         if self._delay_seconds is None:
             return job
         return replace(job, scheduled_at=after(self._now(), self._delay_seconds))
+
+    def _plain_job(self, named: Mapping[str, object]) -> NewJob:
+        """Return the job of a worker that is not known here: its arguments as any program reads them."""
+        return replace(self._plain, args=cast("dict[str, object]", as_plain(dict(named))))
 
 
 def _job_words(words: Words) -> JobWords:

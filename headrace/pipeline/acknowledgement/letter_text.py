@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from headrace.ground.event_json import is_plain, is_readable, to_json
 from headrace.pipeline.acknowledgement.dead_letter import Form, NewLetter
 
 MOST_EVENT_BYTES: Final = 1024 * 1024
@@ -19,15 +20,10 @@ MOST_ERROR_BYTES: Final = 4 * 1024
 
 MOST_METADATA_BYTES: Final = 16 * 1024
 
-MOST_DEPTH: Final = 100
-"""What nests deeper is described: no reader of JSON need follow it."""
-
 OVERHEAD_BYTES: Final = 200
 """What a letter takes beside its texts: names, times, the row and its places in the indexes."""
 
 _CUT: Final = "… (cut: {} bytes in all)"
-
-_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +62,22 @@ def letter_text(letter: NewLetter, most_event_bytes: int = MOST_EVENT_BYTES) -> 
 def written(event: object) -> tuple[str, Form]:
     """Return an event as text, and how it is written.
 
-    Only what JSON gives back as it was is written as JSON: a tuple would come back as a list, a date as text.
+    Where JSON has no word for a value, what stands for it is written, if a stage can use that as well: a date comes
+    back as text. Bytes within an event, tuples, and objects of other classes are described.
 
-    >>> written({"total": 12.5})
-    ('{"total":12.5}', <Form.JSON: 'json'>)
-    >>> written(("a", 1))
-    ("('a', 1)", <Form.REPR: 'repr'>)
+    >>> from datetime import date
+    >>> written({"total": 12.5, "on": date(2026, 11, 24)})
+    ('{"total":12.5,"on":"2026-11-24"}', <Form.JSON: 'json'>)
+    >>> written({"body": b"a"})
+    ("{'body': b'a'}", <Form.REPR: 'repr'>)
     """
     if type(event) is bytes:
         return base64.b64encode(event).decode("ascii"), Form.BASE64
-    if is_plain(event):
+    if is_readable(event):
         try:
-            text = _ENCODER.encode(event)
+            text = to_json(event)
             text.encode()  # half a surrogate pair is no text that a file could keep
-        except (ValueError, RecursionError):
+        except (TypeError, ValueError, RecursionError):
             pass
         else:
             return text, Form.JSON
@@ -93,33 +91,6 @@ def read(text: str, form: Form) -> object:
     if form is Form.JSON:
         return json.loads(text)
     raise ValueError(f"of the form {form.value!r} no event can be made")  # noqa: TRY003 - as json itself says it
-
-
-def is_plain(value: object) -> bool:
-    """Tell whether JSON gives a value back as it was: dicts with keys of text, lists, text, numbers, true, false, null.
-
-    Instances of subclasses are not plain, nor is what nests deeper than MOST_DEPTH.
-    """
-    waiting = [(value, 0)]
-    while waiting:
-        one, depth = waiting.pop()
-        kind = type(one)
-        if kind in _SCALARS:
-            continue
-        if depth == MOST_DEPTH:
-            return False
-        if isinstance(one, dict) and kind is dict:
-            if any(type(key) is not str for key in one):
-                return False
-            waiting.extend((below, depth + 1) for below in one.values())
-        elif isinstance(one, list) and kind is list:
-            waiting.extend((below, depth + 1) for below in one)
-        else:
-            return False
-    return True
-
-
-_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 
 
 def clean(text: str) -> str:
@@ -174,9 +145,9 @@ def _metadata_text(metadata: Mapping[str, object]) -> str:
     """Return metadata as JSON; of values that are none, their description; of too much of it, only that."""
     values = {str(key): value if is_plain(value) else _described(value, repr) for key, value in metadata.items()}
     try:
-        text = clean(_ENCODER.encode(values))
+        text = clean(to_json(values))
     except (ValueError, RecursionError):
-        text = _ENCODER.encode({key: _described(value, repr) for key, value in values.items()})
+        text = to_json({key: _described(value, repr) for key, value in values.items()})
     if _size(text) <= MOST_METADATA_BYTES:
         return text
-    return _ENCODER.encode({"cut": f"the metadata took {_size(text)} bytes"})
+    return to_json({"cut": f"the metadata took {_size(text)} bytes"})

@@ -1,10 +1,10 @@
 """Puts what a source emits into its buffer on disk."""
 
-import json
 from collections.abc import Sequence
 from typing import ClassVar
 
 from headrace.ground.errors import BufferOverflow
+from headrace.ground.event_json import to_json
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.stage.consumer import Consumer
@@ -40,7 +40,7 @@ class KeepEvents(Consumer[object]):
         texts: list[str] = []
         for event in events:
             try:
-                texts.append(json.dumps(data_of(event), ensure_ascii=False, allow_nan=False))
+                texts.append(to_json(data_of(event)))
             except (TypeError, ValueError, RecursionError) as error:
                 self.fail_event(event, NotKeepable(str(error)))
             else:

@@ -1,20 +1,18 @@
 """Makes lines of events: what `encode: json` and `encode: text` mean."""
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
+from headrace.ground.event_json import to_json
 from headrace.stages.errors import BadEvent
 
 EncodeName = Literal["json", "text"]
 
 LINE_BREAK: Final = "the event has a line break in its text, and would be several lines: use `encode: json`"
 
-_JSON: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-
 
 def _json_line(event: object) -> bytes:
-    return f"{_JSON.encode(event)}\n".encode()
+    return f"{to_json(event)}\n".encode()
 
 
 def _text_line(event: object) -> bytes:

@@ -1,6 +1,5 @@
 """Sends events by HTTP, one request for each."""
 
-import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from headrace.ground.errors import Unrecoverable
+from headrace.ground.event_json import to_json
 from headrace.pipeline.stage.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import BadEvent
@@ -168,13 +168,9 @@ class SendHttp(Consumer[object]):
     def _body(self, event: object) -> bytes:
         try:
             if self._options.encode == "json":
-                return _text(event).encode()
+                return to_json(event).encode()
             lines = event if isinstance(event, list) else [event]
-            return "".join(f"{_text(line)}\n" for line in lines).encode()
+            return "".join(f"{to_json(line)}\n" for line in lines).encode()
         except (TypeError, ValueError, RecursionError) as error:
             why = f"the event cannot be written as JSON: {error}"
             raise BadEvent(why) from None
-
-
-def _text(event: object) -> str:
-    return json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

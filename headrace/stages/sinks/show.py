@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Final, TextIO
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from headrace.ground.event_json import json_or_repr
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import CannotWrite, ReaderGone
 from headrace.stages.options import CountField
@@ -17,7 +18,7 @@ from headrace.stages.side_thread import SideThread
 
 OUTPUT: Final = "the output"
 
-_JSON: Final = json.JSONEncoder(ensure_ascii=False, default=repr)
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, default=json_or_repr)
 
 
 class ShowOptions(BaseModel):

@@ -9,7 +9,9 @@ from urllib.parse import parse_qsl, urlsplit
 import psycopg
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import JsonDumper
+from typing_extensions import override
 
+from headrace.ground.event_json import to_json
 from headrace.stages.sql.database import Row
 from headrace.stages.sql.errors import DatabaseFailed, DatabaseUnreachable
 from headrace.stages.sql.postgres_url import shown
@@ -37,6 +39,14 @@ _UNFIT: Final = (TypeError, ValueError, RecursionError)
 """What has no text or JSON that could be sent."""
 
 _ADVICE: Final = "see that it can be reached, and that its tables and columns are there"
+
+
+class _EventDumper(JsonDumper):
+    """Writes dicts and lists as all sinks write events."""
+
+    @override
+    def dump(self, obj: object) -> bytes:
+        return to_json(obj).encode()
 
 
 class PostgresDatabase:
@@ -134,7 +144,7 @@ class PostgresDatabase:
         )
         try:
             for kind in (dict, list, tuple):
-                connection.adapters.register_dumper(kind, JsonDumper)
+                connection.adapters.register_dumper(kind, _EventDumper)
             if self._setup is not None:
                 async with connection.transaction():
                     await connection.execute("select pg_advisory_xact_lock(%s)", [_SETUP_LOCK])

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from headrace.ground.event_json import json_value, to_json
 from headrace.ground.sqlite_file import SqliteError
 from headrace.ground.sqlite_writer import SqliteWriter
 from headrace.stages.sql.database import Row
@@ -15,6 +16,10 @@ from headrace.stages.sql.statements import Insert
 _LIMITS = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.DataError, OverflowError, TypeError, ValueError)
 """What is wrong with a row, rather than with the file; a type that SQLite has none for is a ProgrammingError."""
 
+
+_NATIVE: Final = (str, int, float, bytes, bytearray, memoryview, type(None))
+
+_OWN: Final = frozenset(_NATIVE)
 
 _NO_FILE: Final = "check the path, which begins where the run was started, or make the file with its tables first"
 
@@ -99,10 +104,23 @@ def _statements(text: str) -> list[str]:
     return found
 
 
+def _fit(row: Sequence[object]) -> list[object]:
+    """Return the values as SQLite has them: dicts and lists as JSON, dates and the like as JSON writes them."""
+    return [value if type(value) in _OWN else _value(value) for value in row]
+
+
+def _value(value: object) -> object:
+    if isinstance(value, _NATIVE):
+        return value
+    if isinstance(value, dict | list | tuple | set | frozenset):
+        return to_json(value)
+    return json_value(value)
+
+
 def _write(text: str, rows: Sequence[Sequence[object]], connection: sqlite3.Connection) -> dict[int, str]:
     connection.execute("savepoint rows")
     try:
-        connection.executemany(text, rows)
+        connection.executemany(text, map(_fit, rows))
     except (*_LIMITS, sqlite3.ProgrammingError):
         connection.execute("rollback to rows")
         return _write_each(text, rows, connection)
@@ -115,7 +133,7 @@ def _write_each(text: str, rows: Sequence[Sequence[object]], connection: sqlite3
     refused: dict[int, str] = {}
     for place, row in enumerate(rows):
         try:
-            connection.execute(text, row)
+            connection.execute(text, _fit(row))
         except (*_LIMITS, sqlite3.ProgrammingError) as error:
             refused[place] = str(error)
     return refused

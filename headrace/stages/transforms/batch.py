@@ -1,6 +1,5 @@
 """Gathers events to lists: so many, so large, so long, and per key."""
 
-import json
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Final, Literal
@@ -8,6 +7,7 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from headrace.ground.counts import Family, FamilySpec
+from headrace.ground.event_json import to_json
 from headrace.pipeline.process.timers import Timer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.batches import data_of
@@ -176,7 +176,7 @@ def _most_held(options: BatchOptions) -> int:
 
 
 def _size(event: object, most: int) -> int:
-    size = len(json.dumps(event, ensure_ascii=False).encode()) + 1
+    size = len(to_json(event).encode()) + 1
     if size + 1 > most:
         why = f"a batch of the event alone takes {size + 1} bytes as JSON, and it has {most} at most"
         raise BadEvent(why)

@@ -2,23 +2,24 @@
 
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import IntEnum
 from typing import NamedTuple
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headrace.ground.event_json import MOST_DEPTH, is_plain
 from headrace.pipeline.acknowledgement.dead_letter import REPLAYABLE, Form, NewLetter
 from headrace.pipeline.acknowledgement.letter_text import (
-    MOST_DEPTH,
     MOST_ERROR_BYTES,
     MOST_METADATA_BYTES,
     MOST_TRACE_BYTES,
     OVERHEAD_BYTES,
     clean,
     cut,
-    is_plain,
     letter_text,
     read,
     written,
@@ -89,6 +90,17 @@ def _is_whole(event: object) -> bool:
     return True
 
 
+def test_an_event_with_dates_and_decimals_comes_back_as_json_has_them() -> None:
+    event = {"at": datetime(2026, 1, 1, tzinfo=UTC), "price": Decimal("12.50"), "id": UUID(int=1)}
+    text, form = written(event)
+    assert form is Form.JSON
+    assert read(text, form) == {
+        "at": "2026-01-01T00:00:00+00:00",
+        "price": 12.5,
+        "id": "00000000-0000-0000-0000-000000000001",
+    }
+
+
 @pytest.mark.parametrize(
     "event",
     [
@@ -96,7 +108,6 @@ def _is_whole(event: object) -> bool:
         Pair("a", 1),
         {1: "a"},
         {"a": Level.HIGH},
-        {"at": datetime(2026, 1, 1, tzinfo=UTC)},
         {"a"},
         float("nan"),
         [float("inf")],

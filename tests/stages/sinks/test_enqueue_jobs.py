@@ -1,6 +1,8 @@
 """A job for each event."""
 
 from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import cast
 
 import pytest
@@ -86,6 +88,14 @@ async def test_a_worker_of_another_program_gets_the_arguments_as_they_are(jobs: 
     await run_events([{"sku": "a"}], enqueue(jobs, {"key": "event.sku", "kind": "'new'"}, "Elixir.Shop.Lookup"))
     (job,) = await kept(jobs)
     assert (job.worker, job.args) == ("Elixir.Shop.Lookup", {"key": "a", "kind": "new"})
+
+
+async def test_a_time_among_the_arguments_of_another_programs_worker_is_text(jobs: Jobs) -> None:
+    event = {"at": datetime(2026, 11, 24, tzinfo=UTC), "price": Decimal("1.50")}
+    ran = await run_events([event], enqueue(jobs, {"at": "event.at", "price": "event.price"}, "Elixir.Shop.Lookup"))
+    assert ran.outcome.is_fine
+    (job,) = await kept(jobs)
+    assert job.args == {"at": "2026-11-24T00:00:00+00:00", "price": 1.5}
 
 
 async def test_options_that_make_no_sense_are_refused() -> None:

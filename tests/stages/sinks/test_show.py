@@ -34,7 +34,7 @@ async def test_what_json_has_no_word_for_is_shown_as_python_writes_it() -> None:
     circle: list[object] = []
     circle.append(circle)
     assert await shown([{"at": datetime(2026, 1, 1, tzinfo=UTC)}, {(1, 2): 3}, circle]) == [
-        '{"at": "datetime.datetime(2026, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)"}',
+        '{"at": "2026-01-01T00:00:00+00:00"}',
         "{(1, 2): 3}",
         "[[...]]",
     ]

@@ -39,7 +39,7 @@ async def test_what_is_written_can_be_read_again(tmp_path: Path, max_demand: int
 
 
 async def test_an_event_that_cannot_be_a_line_fails_alone(tmp_path: Path) -> None:
-    ran = await run_events([1, object(), 2, {1, 2}], write_lines(tmp_path / "out"))
+    ran = await run_events([1, object(), 2, {(1, 2): 3}], write_lines(tmp_path / "out"))
     assert (tmp_path / "out").read_text() == "1\n2\n"
     assert ran.stages[1].errors == {"TypeError": 2}
     assert ran.outcome.events_failed == 2

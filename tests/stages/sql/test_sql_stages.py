@@ -1,5 +1,7 @@
 """Events become rows and rows events, in a real SQLite file and a real PostgreSQL; what they refuse fails alone."""
 
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.retry import Retry
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.topology.topology import Topology
+from headrace.stages.sinks.write_lines import WriteLines, WriteLinesOptions
 from headrace.stages.sinks.write_sql import WriteSqlOptions
 from headrace.stages.sources.read_sql import ReadSqlOptions
 from tests.fakes.acknowledged_stages import Told
@@ -54,6 +57,39 @@ async def test_a_row_that_is_refused_fails_its_event_alone(shop: Shop, caplog: p
     assert shop.rows() == [(1, "s1", 1), (5, "s5", 1)]
     assert ran.outcome.events_failed == 5
     assert f"the database refuses the row: {shop.refuses_null}" in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_rows_with_times_and_decimals_become_lines_of_json(postgres_url: str, tmp_path: Path) -> None:
+    shop = PostgresShop(postgres_url)
+    query = "select timestamptz '2026-11-24 09:30Z' as at, 12.50::numeric as price, date '2026-11-24' as day"
+    lines = WriteLines(WriteLinesOptions.model_validate({"path": str(tmp_path / "out")}))
+    ran = await run(source(shop, query=query), lines)
+    assert ran.outcome.is_fine
+    line = '{"at":"2026-11-24T09:30:00+00:00","price":12.5,"day":"2026-11-24"}\n'
+    assert (tmp_path / "out").read_text() == line
+
+
+@pytest.mark.asyncio
+async def test_values_that_sqlite_has_no_type_for_are_written_as_json_has_them(file: SqliteShop) -> None:
+    file.execute("create table kept (id, sku, count)")
+    event = {
+        "id": datetime(2026, 11, 24, 9, 30, tzinfo=UTC),
+        "sku": Decimal("12.50"),
+        "count": {"a": [date(2026, 1, 1)]},
+    }
+    ran = await run_events([event], sink(file, table="kept", setup=None))
+    assert ran.outcome.is_fine
+    assert file.rows("select * from kept") == [("2026-11-24T09:30:00+00:00", 12.5, '{"a":["2026-01-01"]}')]
+
+
+@pytest.mark.asyncio
+async def test_a_dict_with_a_time_is_json_in_a_database(shop: Shop) -> None:
+    shop.execute("create table kept (id text, sku text, count text)")
+    event = {"id": "1", "sku": {"at": datetime(2026, 11, 24, tzinfo=UTC)}, "count": "2"}
+    ran = await run_events([event], sink(shop, table="kept", setup=None))
+    assert ran.outcome.is_fine
+    assert shop.rows("select sku from kept") == [('{"at":"2026-11-24T00:00:00+00:00"}',)]
 
 
 @pytest.mark.asyncio

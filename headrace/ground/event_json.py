@@ -1,0 +1,137 @@
+"""Writes events as JSON: one encoder for all sinks, buffers and dead letters.
+
+What JSON has no word for is written so that a program, and a later stage, can use it; written and read once, an event
+is the same text again.
+"""
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from pathlib import PurePath
+from typing import Final
+from uuid import UUID
+
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
+
+_TEXTS: Final = (UUID, IPv4Address, IPv6Address, IPv4Interface, IPv6Interface, IPv4Network, IPv6Network, PurePath)
+
+_READABLE: Final = (date, time, timedelta, Decimal, *_TEXTS[:-1])
+
+MOST_DEPTH: Final = 100
+"""What nests deeper is not plain: no reader of JSON need follow it."""
+
+
+def to_json(event: object) -> str:
+    """Return an event as JSON. Raises TypeError, ValueError or RecursionError where it cannot be written.
+
+    >>> to_json({"at": datetime(2026, 11, 24, 9, 30), "price": Decimal("12.50"), "tags": {"b", "a"}})
+    '{"at":"2026-11-24T09:30:00","price":12.5,"tags":["a","b"]}'
+    """
+    return _ENCODER.encode(event)
+
+
+def json_value(value: object) -> object:
+    """Return what stands in JSON for a value that JSON has no word for. Raises TypeError for one of any other class.
+
+    Dates and times are ISO 8601, durations seconds; a decimal is a number where that has all its digits, else text.
+    Bytes are base64, a set is a sorted list, an enum's member its value; UUIDs, paths and IP addresses are text.
+    """
+    for kinds, make in _MAKERS:
+        if isinstance(value, kinds):
+            return make(value)
+    why = f"{type(value).__name__} has no form in JSON"
+    raise TypeError(why)
+
+
+def json_or_repr(value: object) -> object:
+    """Return what stands for a value in JSON that is only looked at; for any other class Python's text for it."""
+    try:
+        return json_value(value)
+    except (TypeError, ValueError):
+        return repr(value)
+
+
+def is_plain(value: object) -> bool:
+    """Tell whether JSON gives a value back as it was: dicts with keys of text, lists, text, numbers, true, false, null.
+
+    Instances of subclasses are not plain, nor is what nests deeper than MOST_DEPTH.
+    """
+    return _holds_only(value, ())
+
+
+def is_readable(value: object) -> bool:
+    """Tell the same, where values that a database gives may come back as what stands for them.
+
+    They are dates, times, durations, decimals, UUIDs and IP addresses. Bytes are not: their base64 would be taken for
+    text; nor tuples, sets and objects of other classes, on whose class code may rely.
+    """
+    return _holds_only(value, _READABLE)
+
+
+def as_plain(value: object) -> object:
+    """Return a value as JSON gives it back. Raises what `to_json` raises."""
+    return value if is_plain(value) else json.loads(to_json(value))
+
+
+def _holds_only(value: object, others: tuple[type, ...]) -> bool:
+    waiting = [(value, 0)]
+    while waiting:
+        one, depth = waiting.pop()
+        kind = type(one)
+        if kind in _SCALARS or isinstance(one, others):
+            continue
+        if depth == MOST_DEPTH:
+            return False
+        if isinstance(one, dict) and kind is dict:
+            if any(type(key) is not str for key in one):
+                return False
+            waiting.extend((below, depth + 1) for below in one.values())
+        elif isinstance(one, list) and kind is list:
+            waiting.extend((below, depth + 1) for below in one)
+        else:
+            return False
+    return True
+
+
+def _decimal(value: Decimal) -> float | int | str:
+    """Return a number if it has all digits.
+
+    >>> _decimal(Decimal("0.10")), _decimal(Decimal("7")), _decimal(Decimal("0.12345678901234567890"))
+    (0.1, 7, '0.12345678901234567890')
+    """
+    if not value.is_finite():
+        why = f"{value} is no number that JSON has"
+        raise ValueError(why)
+    if value == value.to_integral_value() and value.adjusted() < _INTEGER_DIGITS:
+        return int(value)
+    number = float(value)
+    return number if Decimal(repr(number)) == value else str(value)
+
+
+_INTEGER_DIGITS: Final = 40
+"""A decimal of more digits before the point, as 1E+999999, is text."""
+
+
+def _sorted(value: set[object] | frozenset[object]) -> list[object]:
+    try:
+        return sorted(value)  # type: ignore[type-var] # what cannot be sorted raises
+    except TypeError:
+        return sorted(value, key=repr)
+
+
+_MAKERS: Final[tuple[tuple[tuple[type, ...], Callable[..., object]], ...]] = (
+    ((datetime, date, time), lambda value: value.isoformat()),
+    ((Decimal,), _decimal),
+    (_TEXTS, str),
+    ((Enum,), lambda value: value.value),
+    ((timedelta,), lambda value: value.total_seconds()),
+    ((bytes, bytearray, memoryview), lambda value: base64.b64encode(value).decode("ascii")),
+    ((set, frozenset), _sorted),
+    ((Mapping,), dict),
+)
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=json_value)
