@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from headrace.jobs.catalogue import Catalogue
-from headrace.jobs.child import run_job
+from headrace.jobs.child import Brought, run_job
 from headrace.jobs.errors import JobTimeout, torn_args
 from headrace.jobs.exhausted import call_on_exhausted
 from headrace.jobs.job import Completed, Failed, Job, Outcome, Returned, TornArgs, final
@@ -28,6 +28,7 @@ from headrace.jobs.running_job import RUNNING_JOB, RunningJob, Tell
 from headrace.jobs.thread_attempt import ThreadAttempt
 from headrace.jobs.worker import AnyWorker
 from headrace.jobs.workflow_rules import DEPS
+from headrace.pipeline.executor.errors import RemoteError, WorkerDied
 from headrace.pipeline.executor.process_executor import ProcessExecutor
 from headrace.pipeline.executor.thread_executor import ThreadExecutor
 
@@ -145,7 +146,7 @@ class Executor:
         """
         place = worker.options.executor
         if place == "subprocess" and self._in.processes is not None:
-            brought = await self._in.processes.run(run_job, worker.reference, running.job)
+            brought = await _brought(self._in.processes, worker, running.job)
             running.take_in(brought.notes)
             if brought.error is not None:
                 raise brought.error
@@ -212,6 +213,17 @@ class Executor:
         """Call the worker's `on_exhausted` if the job is discarded."""
         if worker.options.on_exhausted is not None and is_given_up(final(job, outcome)):
             await call_on_exhausted(worker, job, outcome.error)
+
+
+async def _brought(processes: ProcessExecutor, worker: AnyWorker, job: Job) -> Brought:
+    """Run an attempt in an OS process. An error that names what runs there names the worker, not our own function."""
+    try:
+        return await processes.run(run_job, worker.reference, job)
+    except WorkerDied as error:
+        raise WorkerDied(worker.reference, error.exit_code, error.pid) from None
+    except RemoteError as error:
+        named = RemoteError(worker.reference, error.class_name, error.message, error.traceback_text)
+        raise named from error.__cause__
 
 
 def _without_worker(job: Job) -> Failed:

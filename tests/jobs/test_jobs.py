@@ -328,7 +328,7 @@ async def test_a_worker_runs_in_an_os_process_of_its_own(
         assert await well.result(30) != os.getpid()
         with pytest.raises(JobGivenUp, match="KeyError: 'raise'"):
             await raises.result(30)
-        with pytest.raises(JobGivenUp, match="7"):
+        with pytest.raises(JobGivenUp, match="ended with exit code 7 while it ran 'away_worker:elsewhere'"):
             await dies.result(30)
         job = await jobs.store.get(raises.id)
         assert job is not None

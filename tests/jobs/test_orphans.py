@@ -72,7 +72,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_only_the_jobs_of_dead_owners_are_rescued_and_all_of_them_are(steps: Sequence[Step]) -> None:
     with TemporaryDirectory() as folder:
         asyncio.run(Owners(Path(folder) / "jobs.db").go_through(steps))

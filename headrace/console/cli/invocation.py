@@ -126,8 +126,12 @@ def _listening(pipeline: Pipeline) -> Listening | None:
     if keys is None:
         return None
     sockets = tuple(bind(keys.address, asks_token=keys.token is not None))
-    host = "127.0.0.1" if keys.address.host in ("0.0.0.0", "::") else keys.address.host  # noqa: S104 - it is not bound here
-    return Listening(keys, sockets, f"http://{Address(host, port_of(sockets[0]))}", _mask(pipeline))
+    bound, is_any = keys.address.host, keys.address.host in ("0.0.0.0", "::")  # noqa: S104 - it is not bound here
+    url, configured = (
+        f"http://{Address(host, port_of(sockets[0]))}" for host in ("127.0.0.1" if is_any else bound, bound)
+    )
+    where = f"{configured} (each address of this machine; from here {url})" if is_any else configured
+    return Listening(keys, sockets, url, where, _mask(pipeline))
 
 
 def _refuse(options: RunOptions, error: ConfigError) -> ExitCode:

@@ -22,11 +22,15 @@ from headrace.pipeline.topology.topology import Topology
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where a run answers: the rules of its door, and sockets that are bound already."""
+    """Where a run answers: the rules of its door, and sockets that are bound already.
+
+    `where` says it for the log, with the address as configured; `url` is one that this machine can open.
+    """
 
     keys: ListenKeys
     sockets: tuple[socket.socket, ...]
     url: str
+    where: str
     mask: Callable[[str], str] = str
 
 
@@ -126,7 +130,7 @@ async def _listening(topology: Topology, plan: Plan, group: asyncio.TaskGroup) -
         listener = Listener(app, listening.sockets)
         serving = group.create_task(listener.serve())
         await listener.answers()
-        LOG.info("listening on %s", listening.url)
+        LOG.info("listening on %s", listening.where)
         try:
             yield
         finally:

@@ -42,12 +42,15 @@ class Leader:
     async def hold(self) -> bool:
         """Take the lease or renew it; return whether it is ours.
 
-        On cancellation, and when the store raises, what we have runs out in its time.
+        An answer that came too late, say behind a long write, proves nothing: then it asks again. On cancellation, and
+        when the store raises, what we have runs out in its time.
         """
-        asked_at = self._clock()
-        is_ours = await self._store.lead(self.name, self.node, LEASE_SECONDS)
-        self._leads_until = asked_at + LEASE_SECONDS if is_ours else None
-        return self.is_leading
+        while True:
+            asked_at = self._clock()
+            is_ours = await self._store.lead(self.name, self.node, LEASE_SECONDS)
+            self._leads_until = asked_at + LEASE_SECONDS if is_ours else None
+            if self.is_leading or not is_ours:
+                return is_ours
 
     async def resign(self) -> None:
         """Let another one lead, at once."""

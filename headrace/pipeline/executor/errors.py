@@ -19,6 +19,9 @@
             └── UnguardedMain     the main script would start itself again in each OS process
 """
 
+import re
+from typing import Final
+
 from headrace.ground.errors import HeadraceError
 
 
@@ -70,6 +73,10 @@ class CallStopped(ExecutorError):
         super().__init__(f"{name!r} was stopped before it returned: run it again if its result is still wanted")
 
 
+_LINES: Final = re.compile(r'^ *File "(.+)", line (\d+)', re.MULTILINE)
+"""Where each call of a traceback stands."""
+
+
 class RemoteError(ExecutorError):
     """The function raised what cannot be raised here as what it was.
 
@@ -83,7 +90,9 @@ class RemoteError(ExecutorError):
         self.message = message
         self.traceback_text = traceback_text
         text = f"{class_name}: {message}" if message else class_name
-        super().__init__(f"{name!r} raised {text}: see traceback_text for where, and let it raise an error instead")
+        found = _LINES.findall(traceback_text)
+        where = " ({}, line {})".format(*found[-1]) if found else ""
+        super().__init__(f"{name!r} raised {text}{where}, which cannot be raised here: let it raise another error")
 
 
 class OutsideError(ExecutorError):

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import socket
 import subprocess
@@ -110,6 +111,17 @@ def test_on_a_terminal_progress_is_one_line_that_changes(tmp_path: Path) -> None
     assert "tally completed: numbers 1,000, even 1,000, tally 500" in shown
     assert '{"time"' not in shown
     assert "listening on http://127.0.0.1:" in shown
+
+
+def test_the_log_says_the_address_as_it_is_configured(tmp_path: Path) -> None:
+    door = 'listen: {address: "0.0.0.0:0", token: qX7vN2pLr9TzKc4WmB8sHd3FgJ6yAe5U}'
+    write(tmp_path, a_yaml=TALLY.replace("listen: 127.0.0.1:0", door))
+    done = run(tmp_path, "run", "a.yaml")
+    first = json.loads(done.stderr.splitlines()[0])["message"]
+    assert re.fullmatch(
+        r"listening on http://0\.0\.0\.0:(\d+) \(each address of this machine; from here http://127\.0\.0\.1:\1\)",
+        first,
+    )
 
 
 @pytest.mark.parametrize("number", HANDLED)

@@ -274,3 +274,16 @@ async def test_a_file_that_may_only_be_read_is_said(read_only: Path, path: Path)
     assert f"the SQLite file '{read_only}' cannot be used" in said
     assert re.search("give this user the right|this user may read and write", said)
     assert len(said.splitlines()) == 1
+
+
+async def test_large_args_are_named_in_the_log_once_for_each_worker(
+    one: SqliteStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    large = {"text": "x" * 2**20}
+    await one.insert([NewJob("attach", large)])
+    await one.insert([NewJob("attach", large)])
+    await one.insert([NewJob("attach_many", large) for _ in range(20)])
+    await one.insert([NewJob("small", {"text": "x"})])
+    named = [record.message for record in caplog.records]
+    assert len(named) == 2
+    assert named[0].startswith("a job of worker 'attach' has args of 1.0 MiB: keep large data in a file")

@@ -61,3 +61,26 @@ async def test_who_does_not_lead_has_nothing_to_give_back() -> None:
     lease = LentLease(time)
     await Leader(lease, "one", clock=time).resign()
     assert lease.resigned == []
+
+
+class BusyLease(LentLease):
+    """Answers the first question only after the lease has run out, as a store does that writes for long."""
+
+    def __init__(self, time: TurnedTime) -> None:
+        super().__init__(time)
+        self.asked = 0
+        self.turned = time
+
+    async def lead(self, name: str, node: str, seconds: float) -> bool:
+        self.asked += 1
+        if self.asked == 1:
+            self.turned.seconds += LEASE_SECONDS + 1
+        return await super().lead(name, node, seconds)
+
+
+@pytest.mark.asyncio
+async def test_a_long_write_takes_the_lease_from_no_single_process() -> None:
+    time = TurnedTime()
+    leader = Leader(BusyLease(time), "one", clock=time)
+    assert await leader.hold()
+    assert leader.is_leading

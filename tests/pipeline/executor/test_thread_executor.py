@@ -13,6 +13,7 @@ import pytest
 from headrace.pipeline.executor.call import Raised, Returned
 from headrace.pipeline.executor.errors import BadFunction, BadLimit, CallOverdue, ExecutorClosed, RemoteError
 from headrace.pipeline.executor.thread_executor import ThreadExecutor
+from tests.fakes import outside
 
 pytestmark = pytest.mark.asyncio
 
@@ -101,6 +102,14 @@ async def test_what_would_end_more_than_the_call_is_a_remote_error(gate: Gate, e
         with pytest.raises(RemoteError, match=type(error).__name__):
             await executor.run(gate, error)
         assert await executor.run(gate, 1) == 1
+
+
+async def test_a_function_that_exits_is_named_with_its_place() -> None:
+    async with ThreadExecutor(1) as executor:
+        with pytest.raises(
+            RemoteError, match=r"SystemExit: 3 \(.*outside\.py, line \d+\), which cannot be raised here"
+        ):
+            await executor.run(outside.leave)
 
 
 async def test_a_cancelled_call_keeps_its_slot_until_its_function_returns(gate: Gate) -> None:

@@ -11,7 +11,7 @@ from headrace.ground.sqlite_orders import Work
 from headrace.jobs.job import DOUBLES, Inserted, NewJob, Unique, from_text, to_text
 from headrace.jobs.stores.json_text import from_json, to_json
 from headrace.jobs.stores.sqlite.queries import query
-from headrace.jobs.stores.sqlite.rows import from_new
+from headrace.jobs.stores.sqlite.rows import LARGE_ARGS, from_new, warn_of_large_args
 from headrace.jobs.unique import Holder, is_held, key_of
 
 _COLUMNS: Final = ("queue", "worker", "args", "meta", "tags", "max_attempts", "priority", "inserted_at", "scheduled_at")
@@ -79,6 +79,8 @@ def prepared(jobs: Sequence[NewJob], now: datetime) -> Work[list[Inserted]]:
         except (TypeError, ValueError):
             pass  # the sentence is about the one that is none: see below
         else:
+            if len(args) > LARGE_ARGS and (largest := max(len(to_json(job.args)) for job in jobs)) > LARGE_ARGS:
+                warn_of_large_args(jobs[0].worker, largest)
             values = from_new(replace(jobs[0], args={}), to_text(now))
             return partial(_insert_alike, values=(*values[:3], args, *values[4:]), count=len(jobs))
     return partial(insert_rows, rows=new_rows(jobs, now), now=now)

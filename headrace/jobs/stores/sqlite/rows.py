@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, cast
 
+from headrace.ground.telemetry import LOG
 from headrace.jobs.job import Job, JobError, NewJob, State, TornArgs, from_text, to_text
 from headrace.jobs.stores.json_text import from_json, merged, texts_of, tidy, to_json
 
@@ -20,6 +21,12 @@ COLUMNS: Final = (
 
 _TORN: Final = dict[str, object]()
 """What `from_json` gives for args that are no JSON object; known by its identity."""
+
+LARGE_ARGS: Final = 2**20
+"""Characters of JSON from which on the log says so; Oban and Sidekiq advise to keep args small, too."""
+
+_named: Final[set[str]] = set()
+"""The workers whose large args the log has named in this OS process, whichever store they went to."""
 
 Text = str | None
 Row = tuple[int, str, str, str, Text, Text, Text, Text, int, int, int, str, str, Text, Text, Text, Text, Text]
@@ -84,10 +91,20 @@ def to_claimed(row: Row, now: datetime, by: list[str]) -> Job:
     )
 
 
+def warn_of_large_args(worker: str, size: int) -> None:
+    """Log, once for each worker, that args are large: each claim and each look at the job reads all of them."""
+    if worker not in _named:
+        _named.add(worker)
+        text = "a job of worker %r has args of %.1f MiB: keep large data in a file or a table, and its name in the args"
+        LOG.warning(text, worker, size / 2**20)
+
+
 def from_new(job: NewJob, time: str) -> tuple[object, ...]:
     """Return the values of `insert`, `time` being now. Raises NotJson."""
     state = job.state or ("available" if job.scheduled_at is None else "scheduled")
     args, meta = texts_of(job)
+    if len(args) > LARGE_ARGS:
+        warn_of_large_args(job.worker, len(args))
     return (
         state,
         job.queue,

@@ -304,10 +304,17 @@ class SqliteStore:
         return await self._note(lambda connection: changing.prune(connection, rule, ids)) if ids else 0
 
     async def lead(self, name: str, node: str, seconds: float) -> bool:
-        """Make `node` the leader for so long, or for so long again, unless another one is; return whether it is."""
-        now = self.now()
-        values = {"name": name, "node": node, "now": to_text(now), "expires_at": to_text(after(now, seconds))}
-        return await self._note(lambda connection: connection.execute(query("lead"), values).rowcount > 0)
+        """Make `node` the leader for so long, or for so long again, unless another one is; return whether it is.
+
+        The time counts from its transaction, which a long write may keep waiting.
+        """
+
+        def work(connection: sqlite3.Connection) -> bool:
+            now = self.now()
+            values = {"name": name, "node": node, "now": to_text(now), "expires_at": to_text(after(now, seconds))}
+            return connection.execute(query("lead"), values).rowcount > 0
+
+        return await self._note(work)
 
     async def resign(self, name: str, node: str) -> None:
         """Let another one lead."""
