@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from headrace.ground.expressions import reading
-from headrace.ground.expressions.functions import PLAIN_FUNCTIONS
+from headrace.ground.expressions.functions import BUILTINS, PLAIN_FUNCTIONS
 
 
 def make_careful(tree: ast.expr) -> ast.expr:
@@ -108,7 +108,7 @@ def _number(sign: str, value: object) -> object:
 
 
 CAREFUL_NAMES: dict[str, object] = {
-    "__builtins__": {},
+    "__builtins__": BUILTINS,
     **{name: _naming_types(name, function) for name, function in {**PLAIN_FUNCTIONS, "matches": _matches}.items()},
     "get": reading.get,
     "has": reading.has,

@@ -8,14 +8,14 @@ import ast
 import re
 from functools import reduce
 
-from headrace.ground.expressions.functions import PLAIN_FUNCTIONS
+from headrace.ground.expressions.functions import BUILTINS, PLAIN_FUNCTIONS
 from headrace.ground.expressions.grammar import path_steps
 
 
 def new_names() -> dict[str, object]:
     """The names that quick code sees; `quicken` adds the patterns of `matches`."""
     # Unbound, the methods of dict raise TypeError for all that is not a dict, whatever it calls `get` itself.
-    return {"__builtins__": {}, **PLAIN_FUNCTIONS, "get": dict.get, "has": dict.__contains__, "first": _first}
+    return {"__builtins__": BUILTINS, **PLAIN_FUNCTIONS, "get": dict.get, "has": dict.__contains__, "first": _first}
 
 
 def quicken(tree: ast.expr, names: dict[str, object]) -> ast.expr:

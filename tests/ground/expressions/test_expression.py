@@ -1,14 +1,17 @@
 """A compiled expression reads events of every kind, one at a time or by the batch."""
 
 from collections import Counter, UserDict, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from types import MappingProxyType, SimpleNamespace
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import pytest
 
 from headrace.ground.expressions import EvaluationError, Expression, MissingFieldError, compile_expression
+from headrace.ground.expressions.functions import BUILTINS
 
 EVENT = {
     "kind": "purchase",
@@ -207,6 +210,31 @@ def test_what_a_mapping_gives_for_a_missing_key_is_the_value_of_its_field() -> N
 def test_a_product_of_decimals_is_exact() -> None:
     event = {"price": Decimal("0.10"), "count": 3}
     assert compile_expression("event.price * event.count")(event) == Decimal("0.30")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('f"{event.at:%Y-%m-%d}"', "2026-11-24"),
+        ('f"logs/{event.at:%Y/%m/%d}/{event.n:03d}.jsonl"', "logs/2026/11/24/007.jsonl"),
+        ('f"{event.day:%d.%m.%y} {event.time:%H:%M}"', "24.11.26 09:30"),
+        ('f"{event.at:%H:%M%z %Z}"', "09:30+0000 UTC"),
+    ],
+)
+def test_a_date_is_written_by_its_format(text: str, value: str) -> None:
+    event = {"at": datetime(2026, 11, 24, 9, 30, tzinfo=UTC), "day": date(2026, 11, 24), "time": time(9, 30), "n": 7}
+    expression = compile_expression(text)
+    assert expression(event) == value
+    assert expression.column([event]) == [value]
+    assert compile_expression(text)(SimpleNamespace(**event)) == value
+
+
+def test_what_formats_a_date_imports_nothing_else() -> None:
+    importing = cast("Callable[[str], object]", BUILTINS["__import__"])
+    assert list(BUILTINS) == ["__import__"]
+    for name in ("os", "sys", "builtins", "time.sleep"):
+        with pytest.raises(ImportError):
+            importing(name)
 
 
 def test_a_batch_may_mix_kinds_of_events() -> None:

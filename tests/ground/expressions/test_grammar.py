@@ -14,6 +14,11 @@ REFUSED = [
     ("event.items.pop()", 1, "methods", "the functions are len, lower,"),
     ("lowr(event.a)", 1, "there is no function 'lowr'", "did you mean lower?"),
     ("__import__('os')", 1, "there is no function '__import__'", "the functions are"),
+    ("__import__", 1, "the name '__import__' is not known", ""),
+    ("__builtins__['__import__']('os')", 1, "only the functions of the language are called", ""),
+    ("__builtins__", 1, "the name '__builtins__' is not known", ""),
+    ("time.time()", 1, "methods are not called", ""),
+    ("f'{time:%Y}'", 4, "the name 'time' is not known", ""),
     ("event['f'](1)", 1, "only the functions of the language are called", "the functions are"),
     (
         "country == 'fr'",
