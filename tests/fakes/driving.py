@@ -15,9 +15,10 @@ class Runs:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.held: list[float] = []
+        self.worked: list[float] = []
         self.context = copy_context()
         scheduler = Scheduler() if clock is None else Scheduler(clock=clock)
-        self.driver = Driver(scheduler, self.context, "owner", self.held.append)
+        self.driver = Driver(scheduler, self.context, "owner", self.held.append, self.worked.append)
         self.ends: list[object] = []
         self.tasks: list[object] = []
 

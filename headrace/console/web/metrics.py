@@ -103,7 +103,7 @@ STAGE_METRICS: Final = (
     _StageMetric("headrace_stage_restarts_total", "Restarts of a stage after a crash.", lambda stage: stage.restarts),
     _StageMetric(
         "headrace_stage_busy_seconds_total",
-        "Time that a stage's turns took, and its async callbacks from their start to their end.",
+        "Time that a stage works: turns, steps of async callbacks, calls in threads and OS processes; no waits.",
         lambda stage: stage.busy_seconds,
     ),
     _StageMetric(

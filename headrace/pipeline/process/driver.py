@@ -33,17 +33,24 @@ class Driver:
         "_jobs",
         "_name",
         "_scheduler",
-        "_steps",
         "_task",
         "_wakeup",
+        "steps",
     )
 
-    def __init__(self, scheduler: Scheduler, context: Context, name: str, held: Callable[[float], None]) -> None:
-        """`held` is told when a step of a callback held the loop for long."""
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        context: Context,
+        name: str,
+        held: Callable[[float], None],
+        worked: Callable[[float], None],
+    ) -> None:
+        """`held` is told when a step of a callback held the loop for long, `worked` how long each step took."""
         self._scheduler = scheduler
         self._context = context
         self._name = name
-        self._steps = Steps(scheduler.clock, held)
+        self.steps = Steps(scheduler.clock, held, worked)
         self._task: asyncio.Task[None] | None = None
         self._wakeup: asyncio.Future[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -86,13 +93,13 @@ class Driver:
         """Let go of the process, which has ended for good and may be freed; call it after `close`."""
         self._task = None
         self._context = NO_CONTEXT
-        self._steps.retire()
+        self.steps.retire()
 
     def _go_on(self) -> None:
         """See to it that a task runs what waits."""
         if self._task is None or self._task.done() or self._task.cancelling():  # whoever cancels it means what it ran
             self._is_ending = False
-            self._task = self._scheduler.start_task(self._steps.run(self._main), self._context, self._name)
+            self._task = self._scheduler.start_task(self.steps.run(self._main), self._context, self._name)
             self._task.add_done_callback(self._task_ended, context=self._context)
         else:
             self._wake()

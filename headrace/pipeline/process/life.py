@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from headrace.ground.errors import StartFailed
+from headrace.pipeline.process.report import HELD_ADVICE, report_held_loop
 
 ExitReason = Literal["normal", "shutdown"] | BaseException
 """Why a process ended: it was done, it was told to stop, or what it raised."""
@@ -32,6 +33,7 @@ class Life:
     """
 
     __slots__ = (
+        "_has_held_loop",
         "buried",
         "endings",
         "has_run",
@@ -51,12 +53,24 @@ class Life:
         self.reason: ExitReason | None = None
         self.restarts = 0
         self.has_run = False
+        self._has_held_loop = False
         self.is_busy = False
         self.is_final = False
         self.started: asyncio.Future[None] = loop.create_future()
         self.buried: asyncio.Future[ExitReason] = loop.create_future()
         self.observer: Hook | None = None
         self.endings: dict[object, Hook] | None = None
+
+    @property
+    def held_advice(self) -> str:
+        """What a user can do when this process holds the loop."""
+        return HELD_ADVICE
+
+    def held_the_loop(self, seconds: float) -> None:
+        """Name a process once whose callback held the loop for long."""
+        if not self._has_held_loop:
+            self._has_held_loop = True
+            report_held_loop(self.name, seconds, self.held_advice)
 
     @property
     def is_living(self) -> bool:

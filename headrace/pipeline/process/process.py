@@ -12,7 +12,7 @@ from headrace.pipeline.process.life import ExitReason, Life, State
 from headrace.pipeline.process.mail import Mail, fail_mail
 from headrace.pipeline.process.mailbox import Mailbox
 from headrace.pipeline.process.reply import Reply
-from headrace.pipeline.process.report import report_crash, report_failed_end, report_failed_start, report_held_loop
+from headrace.pipeline.process.report import report_crash, report_failed_end, report_failed_start
 from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler, Turns
 from headrace.pipeline.process.settings import ProcessSettings
 
@@ -38,7 +38,6 @@ class Process(Life, Generic[C]):
 
     __slots__ = (
         "_driver",
-        "_has_held_loop",
         "_in_hand",
         "_origin",
         "_steps",
@@ -70,7 +69,6 @@ class Process(Life, Generic[C]):
         self._stop_reason: ExitReason | None = None
         self._in_hand: Mail | None = None
         self._steps: list[Callable[[], object]] | None = None
-        self._has_held_loop = False
         self._origin = self.context = copy_context()
 
     def _take_context(self) -> None:
@@ -83,7 +81,7 @@ class Process(Life, Generic[C]):
     def driver(self) -> Driver:
         """What runs the async callbacks of this life: made when the first one is to run."""
         if self._driver is None:
-            self._driver = Driver(self.scheduler, self.context, self.name, self.held_the_loop)
+            self._driver = Driver(self.scheduler, self.context, self.name, self.held_the_loop, self.turns.worked)
         return self._driver
 
     def is_awaiting(self) -> bool:
@@ -198,7 +196,7 @@ class Process(Life, Generic[C]):
 
     def _retire(self) -> None:
         """Let go of all that leads back here, so that it is freed at once, and not when the collector comes by."""
-        self.turns.retire()
+        self.turns.retire(self.name, self.held_advice)
         if self._driver is not None:
             self._driver.retire()
         self.context = self._origin = NO_CONTEXT
@@ -394,9 +392,3 @@ class Process(Life, Generic[C]):
             report_crash(self.scheduler.telemetry, self.name, reason, self.restarts)
         else:
             report_failed_start(self.scheduler.telemetry, self.name, reason)
-
-    def held_the_loop(self, seconds: float) -> None:
-        """Name a process once whose callback held the loop for long."""
-        if not self._has_held_loop:
-            self._has_held_loop = True
-            report_held_loop(self.name, seconds)

@@ -1,5 +1,7 @@
 """Says what becomes of a process: in the log, and a crash by telemetry too, once each."""
 
+from typing import Final
+
 from headrace.ground.errors import HeadraceError, describe
 from headrace.ground.telemetry import LOG, Telemetry
 
@@ -28,7 +30,9 @@ def report_failed_end(name: str, error: BaseException) -> None:
     LOG.error("process %r raised while it ended", name, exc_info=error)
 
 
-def report_held_loop(name: str, seconds: float) -> None:
-    """Name a process whose callback held the loop for long."""
-    advice = "make its callback async, or give it less to do at a time"
+HELD_ADVICE: Final = "make its callback async, or give it less to do at a time"
+
+
+def report_held_loop(name: str, seconds: float, advice: str = HELD_ADVICE) -> None:
+    """Name a process whose callback held the loop for long, and say what its user can do."""
     LOG.warning("%r held the event loop for %.0f ms: %s", name, seconds * 1000, advice)

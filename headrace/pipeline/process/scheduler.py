@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from headrace.ground.errors import ForeignLoop, ForeignThread, NoProcess
 from headrace.ground.telemetry import Telemetry
+from headrace.pipeline.process.report import report_held_loop
 
 IDLE: Final = 0
 """The turn found nothing to do, or did it all."""
@@ -37,6 +38,9 @@ SLICE_SECONDS: Final = 0.002
 
 HELD_SECONDS: Final = 0.05
 """A turn that holds the loop for longer is named in the log: timers, sockets and other stages waited for it."""
+
+NAMED_HOLDERS: Final = 100
+"""So many kinds of short-lived processes that held the loop are named in the log."""
 
 UNMEASURED_TURNS: Final = 1000
 """Turns in a slice when no clock is read."""
@@ -84,12 +88,15 @@ class Turns:
         "handled_seconds",
         "is_blocked",
         "is_ready",
+        "last_holder",
+        "later_seconds",
         "other_seconds",
         "other_turns",
         "outcome",
         "owner",
         "quick",
         "run",
+        "step_seconds",
     )
 
     def __init__(self, owner: Owner, run: Callable[[], int]) -> None:
@@ -100,6 +107,9 @@ class Turns:
         self.handled_seconds = 0.0
         self.other_seconds = 0.0
         self.other_turns = 0
+        self.later_seconds = 0.0
+        self.step_seconds = 0.0
+        self.last_holder: tuple[str, str] | None = None
         self.is_blocked = False
         self.outcome = IDLE
         self._counts: list[int] | None = None
@@ -107,15 +117,21 @@ class Turns:
         self._since = 0.0
         self._busy_before = 0.0
 
-    def retire(self) -> None:
-        """Belong to nobody any more, who may be freed; what was counted stays."""
+    def retire(self, name: str, advice: str) -> None:
+        """Let go of the owner, which may be freed; its name is kept in case that this last turn has held the loop."""
         self.owner = _NOBODY
+        self.last_holder = name, advice
         self.run = _NOBODY.turn
 
     def handled(self, seconds: float) -> None:
-        """Count one batch that took `seconds` to handle (an async one: from its start to its end)."""
+        """Count one batch of an async callback, which took `seconds` from its start to its end, waiting included."""
         self.handled_seconds += seconds
+        self.later_seconds += seconds
         self.slow(seconds)
+
+    def worked(self, seconds: float) -> None:
+        """Count work beside turns: a step of an async callback, or a call in a thread or an OS process."""
+        self.step_seconds += seconds
 
     def slow(self, seconds: float) -> None:
         """Count one batch in its bucket, but not in the sum."""
@@ -133,8 +149,8 @@ class Turns:
         return sum(self.counts()) + self.other_turns
 
     def busy_seconds(self) -> float:
-        """Return the time of all turns, and of async callbacks from their start to their end."""
-        return self.handled_seconds + self.other_seconds
+        """Return the time of all turns and of the work beside them; the waits of async callbacks are not counted."""
+        return self.handled_seconds - self.later_seconds + self.other_seconds + self.step_seconds
 
     def changed(self, outcome: int, now: float) -> None:
         """Take note that a turn ended with another outcome than the one before."""
@@ -190,6 +206,7 @@ class Scheduler:
         self.roots: set[Owner] = set()
         """Processes that live and have no supervisor."""
         _SCHEDULERS.setdefault(self.loop, WeakSet()).add(self)
+        self._named_holders: set[str] = set()
         self._slice_seconds = slice_seconds
         self._ready: deque[Turns] = deque()
         self._is_scheduled = False
@@ -274,11 +291,25 @@ class Scheduler:
                     ready.append(turns)
                 if now >= deadline:
                     if spent > HELD_SECONDS:
-                        turns.owner.held_the_loop(spent)
+                        self._held(turns, spent)
                     break
         finally:
             self._is_in_slice = False
             self._go_on()
+
+    def _held(self, turns: Turns, seconds: float) -> None:
+        if turns.last_holder is None:
+            turns.owner.held_the_loop(seconds)
+        else:
+            self.name_short_lived_holder(*turns.last_holder, seconds)
+
+    def name_short_lived_holder(self, name: str, advice: str, seconds: float) -> None:
+        """Name a process that held the loop, unless one of the same function or a child of the same stage was."""
+        stem, _, number = name.rpartition(".")
+        kind = stem if stem and number.isdigit() else name
+        if kind not in self._named_holders and len(self._named_holders) < NAMED_HOLDERS:
+            self._named_holders.add(kind)
+            report_held_loop(name, seconds, advice)
 
     def _run_unmeasured(self) -> None:
         ready = self._ready

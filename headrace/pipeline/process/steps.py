@@ -7,16 +7,22 @@ from headrace.pipeline.process.scheduler import HELD_SECONDS
 
 
 class Steps:
-    """What a coroutine does from one suspension to the next. `held` is told of a step that took longer than 50 ms."""
+    """What coroutines do from one suspension to the next.
 
-    __slots__ = ("_clock", "_held")
+    `worked` is told how many seconds each step took, and `held` of those that took longer than 50 ms.
+    """
 
-    def __init__(self, clock: Callable[[], float], held: Callable[[float], None]) -> None:
+    __slots__ = ("_clock", "_held", "_worked")
+
+    def __init__(
+        self, clock: Callable[[], float], held: Callable[[float], None], worked: Callable[[float], None]
+    ) -> None:
         self._clock = clock
         self._held = held
+        self._worked = worked
 
     def retire(self) -> None:
-        """Tell nobody from now on."""
+        """Name nobody any more, from the step on that comes next."""
         self._held = _tell_nobody
 
     async def run(self, begin: Callable[[], Coroutine[object, object, None]]) -> None:
@@ -25,19 +31,20 @@ class Steps:
 
     @coroutine
     def _run(self, work: Coroutine[object, object, None]) -> Generator[object, object, None]:
-        clock = self._clock
+        clock, worked = self._clock, self._worked
         error: BaseException | None = None
         while True:
-            begun = clock()
+            held, begun = self._held, clock()
             try:
                 awaited = work.send(None) if error is None else work.throw(error)
             except StopIteration:
                 return
             finally:
                 spent = clock() - begun
+                worked(spent)
                 if spent > HELD_SECONDS:
-                    self._held(spent)
-            error = None
+                    held(spent)
+            error, held = None, _tell_nobody  # a waiting frame must not keep the process from being freed
             try:
                 yield awaited  # a task answers with None, always
             except BaseException as thrown:  # noqa: BLE001 - whatever is thrown in is passed on

@@ -82,6 +82,10 @@ class TaskProcess(Process[object]):
                 self.watchers -= 1
         return self.buried.result()
 
+    def held_the_loop(self, seconds: float) -> None:
+        """Name tasks of one function once, and the children of one stage."""
+        self.scheduler.name_short_lived_holder(self.name, self.held_advice, seconds)
+
     def _report(self, reason: BaseException) -> None:
         """Tell telemetry of a failure, and the log when nobody waits for the result; an owner's crash is none."""
         if self.owner is not None and self.owner.reason is reason:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
@@ -86,7 +87,7 @@ class ConcurrentBatches(Several):
             self._places += len(events)
             self._flights.append(flight)
             self._running += 1
-            group.create_task(self._handle(flight, events))
+            group.create_task(self._hand.measured(partial(self._handle, flight, events)))
 
     def _next(self) -> tuple[Subscription, list[object]] | None:
         """Return the batch that is begun next, and whose it is; None for none now.

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from itertools import islice, takewhile
 
 from headrace.ground.errors import BadReturn, PoisonEvent
@@ -49,7 +50,7 @@ class ConcurrentHandler(Several):
             if not flights:
                 return
             self._running += 1
-            group.create_task(self._handle(flights))
+            group.create_task(self._hand.measured(partial(self._handle, flights)))
 
     def _next(self, others: int) -> list[Flight]:
         """Return what is handled next while `others` are: one event, or several by one call; nothing for now.

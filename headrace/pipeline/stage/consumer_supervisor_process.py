@@ -33,6 +33,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
 
     __slots__ = (
         "_cut_off",
+        "_ended_child",
         "_is_completing",
         "_is_stopping_children",
         "_restart",
@@ -49,6 +50,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         super().__init__(name, factory, scheduler, counts)
         self.children = Children(self, RestartWindow(), self._settle)
         self._cut_off: list[Slot] = []
+        self._ended_child: Slot | None = None
         self._is_completing = False
         self._is_stopping_children = False
 
@@ -158,6 +160,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
     def _finished(self, slot: Slot, subscription: Subscription, outcome: Outcome) -> None:
         if isinstance(slot.event, Message):
             slot.event.acknowledgement.end(outcome)
+        self._count_work(slot)
         now = self.scheduler.time()
         self.turns.handled(now - slot.since)
         self.latency.observe(now - slot.born)
@@ -165,6 +168,12 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         if subscription.queue:
             self.scheduler.wake(self.turns)
         self._look_for_the_end()
+
+    def _count_work(self, slot: Slot | None) -> None:
+        """Count the work of the child that ended before this one, whose last turn is over by now."""
+        before, self._ended_child = self._ended_child, slot
+        if before is not None and isinstance(before.process, Process):
+            self.turns.worked(before.process.turns.busy_seconds())
 
     def _look_for_the_end(self) -> None:
         if self._is_completing and not self.children.slots and self.state is State.RUNNING:
@@ -192,6 +201,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         """Account for children whose end somebody else had cancelled before it began."""
         self.children.abandon()
         self._give_up()
+        self._count_work(None)
         super()._ended()
 
     def release(self) -> object:

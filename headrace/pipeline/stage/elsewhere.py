@@ -40,8 +40,10 @@ class Made:
 class Elsewhere:
     """Handles one event of a stage where `how` says. Close it, so that its threads and OS processes end."""
 
-    def __init__(self, stage: Stage, how: Concurrency, *, emits: bool) -> None:
+    def __init__(self, stage: Stage, how: Concurrency, worked: Callable[[float], None], *, emits: bool) -> None:
+        """`worked` is told how many seconds each call in a thread or an OS process took."""
         self.emits = emits
+        self._worked = worked
         self.limit = how.limit
         self.is_ordered = how.is_ordered
         self.fails_alone = how.place == "subprocess"
@@ -64,11 +66,15 @@ class Elsewhere:
             if self._executor is None:
                 return await self._inline(data, timeout_seconds)
             executor = self._executor if timeout_seconds is None else self._executor.within(timeout_seconds)
-            if self._function is None:
-                return await executor.run(self._handle, [data])
             since = time.perf_counter()
+            if self._function is None:
+                returned: object = await executor.run(self._handle, [data])
+                self._worked(time.perf_counter() - since)
+                return returned
             result: object = await executor.run(self._function, data)
-            self._measured(time.perf_counter() - since)
+            seconds = time.perf_counter() - since
+            self._worked(seconds)
+            self._measured(seconds)
         except CallOverdue:
             raise HandlerTimeout(self._name, cast("float", timeout_seconds)) from None
         if not self.emits:
@@ -87,7 +93,9 @@ class Elsewhere:
             raise ValueError(self._name)
         since = time.perf_counter()
         made = await self._executor.run(run_each, self._function, data)
-        self._measured((time.perf_counter() - since) / len(data))
+        seconds = time.perf_counter() - since
+        self._worked(seconds)
+        self._measured(seconds / len(data))
         name = function_name(self._function)
         return [
             self._shaped(output) if error is None else Made(error=unpacked_error(name, error)) for output, error in made

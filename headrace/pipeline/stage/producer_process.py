@@ -355,16 +355,15 @@ class ProducerProcess(StageProcess[Producer[object]]):
             self.pull = None
             self.ledger.untell(min(pull.wanted, pull.wanted_later))
             return HANDLED_MORE
-        outcome = HANDLED_BLOCKED if events else BLOCKED
         if not pull.wanted:
-            return outcome
+            return HANDLED_BLOCKED if events else BLOCKED
         if isinstance(pull, SyncPull):
             return HANDLED_MORE
         pull.gives_way = False
         if not pull.is_running:
             pull.is_running = True
             self.driver.run(pull.run(), partial(self._pulled, pull))
-        return outcome
+        return HANDLED if events else IDLE
 
     def _pulled(self, pull: AsyncPull, _: object, error: BaseException | None) -> None:
         pull.is_running = False

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import ContextVar
 from typing import Final, Protocol
 
@@ -32,6 +32,9 @@ class Hand(Protocol):
 
     def over(self, places: Sequence[int], outputs: list[object], seconds: float) -> None:
         """Emit outputs, and account for the events at `places` in hand, the last of which took `seconds`."""
+
+    def measured(self, begin: Callable[[], Coroutine[object, object, None]]) -> Coroutine[object, object, None]:
+        """Return a coroutine for a task of its own whose steps count as work of the stage."""
 
     def clock(self) -> float:
         """Return the time in seconds."""

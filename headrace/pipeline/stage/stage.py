@@ -7,6 +7,7 @@ from typing import ClassVar, Never, Protocol, cast
 from headrace.ground.counts import Families, FamilySpec
 from headrace.ground.errors import NotStarted
 from headrace.pipeline.process.gen_server import GenServer
+from headrace.pipeline.process.report import HELD_ADVICE
 from headrace.pipeline.stage.connection_status import IDLE_SECONDS, ConnectionStatus
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.subscription import SubscribeTo
@@ -110,6 +111,9 @@ class Stage(GenServer):
 
     It is not about what goes by side outputs, such as `errors`.
     """
+
+    held_advice: ClassVar[str] = HELD_ADVICE
+    """What the log advises where this stage holds the event loop for long."""
 
     one_to_one: ClassVar[bool] = False
     """Of a stage with `per_event`: whether `handle_events` returns exactly one output for each event that did not fail.

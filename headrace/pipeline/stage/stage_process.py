@@ -4,12 +4,13 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from headrace.ground.errors import BadReturn, NoProcess
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.mail import Mail
 from headrace.pipeline.process.process import ExitReason, Process, State
+from headrace.pipeline.process.report import HELD_ADVICE
 from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler
 from headrace.pipeline.stage.care import PlainCare
 from headrace.pipeline.stage.concurrency import PLAIN_CONCURRENCY
@@ -22,6 +23,11 @@ from headrace.pipeline.stage.subscription import Mark, SubscribeTo, Subscription
 from headrace.pipeline.stage.subscription_handle import Side, SubscriptionHandle
 
 S = TypeVar("S", bound=Stage)
+
+_BUILT_IN: Final = "headrace.stages."
+_BUILT_IN_ADVICE: Final = (
+    "subscribe with a lower max_demand, so that there is less to do at a time, or give the machine less to do"
+)
 
 Care = PlainCare | CarefulHandler | Several
 
@@ -54,7 +60,17 @@ class StageProcess(Process[S]):
     it has buffered.
     """
 
-    __slots__ = ("_resumption", "care", "concurrency", "counts", "failure", "is_paused", "notices", "subscriber")
+    __slots__ = (
+        "_held_advice",
+        "_resumption",
+        "care",
+        "concurrency",
+        "counts",
+        "failure",
+        "is_paused",
+        "notices",
+        "subscriber",
+    )
 
     def __init__(self, name: str, factory: Callable[[], S], scheduler: Scheduler, counts: StageCounts) -> None:
         super().__init__(name, factory, scheduler)
@@ -63,15 +79,23 @@ class StageProcess(Process[S]):
         self.failure = PLAIN_FAILURE
         self.concurrency = PLAIN_CONCURRENCY
         self.is_paused = False
+        self._held_advice = HELD_ADVICE
         self._resumption: asyncio.Event | None = None
         self.notices: deque[Callable[[], None]] = deque()
         self.subscriber: Subscribe = _subscribes_alone
 
     def bound(self, callbacks: S) -> None:
         """Hand the new callback object the words of every stage."""
+        is_built_in = type(callbacks).__module__.startswith(_BUILT_IN)
+        self._held_advice = _BUILT_IN_ADVICE if is_built_in else callbacks.held_advice
         callbacks._counts = self.counts  # noqa: SLF001 - the runtime is what stands behind the base class
         callbacks._care = self.care  # noqa: SLF001
         callbacks._process = cast("Process[object]", self)  # noqa: SLF001
+
+    @property
+    def held_advice(self) -> str:
+        """What a user can do when this stage holds the loop."""
+        return self._held_advice
 
     def check_loop(self, word: str) -> None:
         """Raise `ForeignThread` or `ForeignLoop` when a word of the callbacks is said elsewhere than on their loop."""

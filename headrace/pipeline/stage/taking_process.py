@@ -1,6 +1,6 @@
 """What the processes of consumers and producer-consumers share: an inlet, and what becomes of its subscriptions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -57,7 +57,7 @@ class TakingProcess(StageProcess[S]):
             self.care = self.several = ConcurrentBatches(self, self.counts, make, emits=emits)
             return self.several
         if not self.concurrency.is_plain:
-            self.elsewhere = Elsewhere(callbacks, self.concurrency, emits=emits)
+            self.elsewhere = Elsewhere(callbacks, self.concurrency, self.turns.worked, emits=emits)
             self.care = self.several = ConcurrentHandler(self, self.counts, failure, self.elsewhere)
             return self.several
         if not is_acknowledged and failure.is_plain:
@@ -76,6 +76,10 @@ class TakingProcess(StageProcess[S]):
     def is_in_callback(self) -> bool:
         """Whether the present task runs a callback, be it one of several."""
         return super().is_in_callback() or (self.several is not None and self.several.is_current())
+
+    def measured(self, begin: Callable[[], Coroutine[object, object, None]]) -> Coroutine[object, object, None]:
+        """Return a coroutine for a task of its own whose steps count as work of this stage."""
+        return self.driver.steps.run(begin)
 
     def clock(self) -> float:
         """Return the time in seconds."""
