@@ -7,16 +7,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from headrace.config.config import Config
 from headrace.config.files import load_file
 from headrace.config.findings import ConfigError
 from headrace.config.pipeline import Pipeline
+from headrace.config.stdout_stages import stdout_stages
 from headrace.console.cli.ending import Ending, JobsEnded
 from headrace.console.cli.exit_bound import ExitBound, end_process, name_running
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.findings_output import print_findings
+from headrace.console.cli.job_target import UsageError
 from headrace.console.cli.logs import JsonFormatter, LevelName, LineFormatter, LogFormat, logging_to
-from headrace.console.cli.output import print_json
+from headrace.console.cli.output import print_json, write_json
 from headrace.console.cli.progress import Progress, in_lines, on_terminal
 from headrace.console.cli.session import Listening, Plan, attend
 from headrace.console.cli.summary import print_summary, summary_json
@@ -39,14 +43,23 @@ class RunOptions:
     log_format: LogFormat | None = None
     is_forever: bool = False
     is_quiet: bool = False
+    json_file: str | None = None
 
 
 def run_file(options: RunOptions) -> ExitCode:
-    """Run what a config file describes; return the exit code."""
+    """Run what a config file describes; return the exit code.
+
+    It is 2 where the JSON document would not stay one document, or its file cannot be written.
+    """
     try:
-        pipeline = Pipeline.from_config(load_file(options.file, runs_alone=True))
+        config = load_file(options.file, runs_alone=True)
+        _check_document(options, config)
+        pipeline = Pipeline.from_config(config)
     except ConfigError as error:
         return _refuse(options, error)
+    except UsageError as error:
+        print(f"headrace: {error}", file=sys.stderr)
+        return ExitCode.USAGE
     pipeline.is_forever = options.is_forever
     with _reporting(options, pipeline) as progress:
         try:
@@ -134,9 +147,25 @@ def _listening(pipeline: Pipeline) -> Listening | None:
     return Listening(keys, sockets, url, where, _mask(pipeline))
 
 
+def _check_document(options: RunOptions, config: Config) -> None:
+    """Refuse a JSON document on stdout beside events, and a file that cannot be written. Raises `UsageError`."""
+    writing = next(stdout_stages(config), None) if options.as_json else None
+    if writing is not None:
+        why = f"the stage {writing} writes events to stdout, where the document would be in their midst"
+        raise UsageError("--json", f"{why}: write it to a file with --json-file FILE")
+    if options.json_file is not None:
+        try:
+            Path(options.json_file).touch()
+        except OSError as error:
+            raise UsageError("--json-file", f"{options.json_file} cannot be written ({error.strerror})") from None
+
+
 def _refuse(options: RunOptions, error: ConfigError) -> ExitCode:
+    document = {"file": options.file, "exit_code": int(ExitCode.CONFIG), "findings": error.as_json()}
+    if options.json_file is not None:
+        write_json(options.json_file, document)
     if options.as_json:
-        print_json({"file": options.file, "exit_code": int(ExitCode.CONFIG), "findings": error.as_json()})
+        print_json(document)
     else:
         print_findings(error)
     return ExitCode.CONFIG
@@ -145,8 +174,15 @@ def _refuse(options: RunOptions, error: ConfigError) -> ExitCode:
 def _end(options: RunOptions, pipeline: Pipeline, listening: Listening | None, ending: Ending) -> ExitCode:
     """Print the summary, if one is wanted."""
     url = listening.url if listening else None
+    code = ending.exit_code
+    if options.json_file is not None:
+        try:
+            write_json(options.json_file, summary_json(pipeline.name, options.file, url, ending))
+        except OSError as error:
+            print(f"headrace: {options.json_file} cannot be written: {error.strerror}", file=sys.stderr)
+            code = ExitCode.FAILED
     if options.as_json:
         print_json(summary_json(pipeline.name, options.file, url, ending))
     elif (sys.stdout.isatty() and not options.is_quiet) if options.summary is None else options.summary:
         print_summary(pipeline.name, options.file, url, ending)
-    return ending.exit_code
+    return code

@@ -1,7 +1,8 @@
-"""Writes JSON documents to stdout."""
+"""Writes JSON documents to stdout or to a file."""
 
 import json
 import math
+from pathlib import Path
 from typing import Final
 
 _INDENT: Final = 2
@@ -9,7 +10,16 @@ _INDENT: Final = 2
 
 def print_json(document: object) -> None:
     """Print one document; numbers that JSON does not have are written as Prometheus' API writes them."""
-    print(json.dumps(_finite(document), ensure_ascii=False, allow_nan=False, indent=_INDENT))
+    print(_text(document))
+
+
+def write_json(path: str, document: object) -> None:
+    """Write the same document to a file; replace what is there. Raises `OSError`."""
+    Path(path).write_text(f"{_text(document)}\n", encoding="utf-8")
+
+
+def _text(document: object) -> str:
+    return json.dumps(_finite(document), ensure_ascii=False, allow_nan=False, indent=_INDENT)
 
 
 def _finite(value: object) -> object:

@@ -62,6 +62,10 @@ def run(  # noqa: PLR0913 - to typer each option is a parameter
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON document on stdout.")] = False,
+    json_file: Annotated[
+        str | None,
+        typer.Option(help="Write that document to a file: for runs whose stages write to stdout.", metavar="FILE"),
+    ] = None,
     log_level: Annotated[
         LogLevel | None,
         typer.Option(
@@ -114,5 +118,6 @@ def run(  # noqa: PLR0913 - to typer each option is a parameter
         log_format=None if log_format is None else log_format.value,
         is_forever=forever,
         is_quiet=quiet,
+        json_file=json_file,
     )
     raise typer.Exit(run_file(options))

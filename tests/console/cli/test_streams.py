@@ -30,12 +30,14 @@ def run_with(closed: str, folder: Path, *arguments: str) -> "subprocess.Complete
 
 
 @pytest.mark.parametrize("closed", CLOSED)
-@pytest.mark.parametrize("options", [["--json"], ["--progress", "--summary"]], ids=" ".join)
+@pytest.mark.parametrize("options", [["--json-file", "end.json"], ["--progress", "--summary"]], ids=" ".join)
 def test_a_run_ends_as_it_would_whatever_is_closed(closed: str, options: list[str], tmp_path: Path) -> None:
     write(tmp_path, a_yaml=TEN)
     done = run_with(closed, tmp_path, "run", "a.yaml", *options)
     assert (done.returncode, "Traceback" in done.stderr + done.stdout) == (0, False)
-    if ">&-" not in closed.split():
+    if "--json-file" in options:
+        assert "all events went through" in (tmp_path / "end.json").read_text()
+    elif ">&-" not in closed.split():
         assert "all events went through" in done.stdout
 
 
