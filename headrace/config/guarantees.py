@@ -60,14 +60,14 @@ def _upstream(name: str, stages: Mapping[str, ConfiguredStage]) -> dict[str, Non
 
 def _guarantee(source: ConfiguredStage, sink: str, stages: Mapping[str, ConfiguredStage]) -> Guarantee:
     if not (takes_back(source) or has_disk_buffer(source)):
-        why = f"a {source.type.name} stage cannot take an event back"
+        why = f"a {source.type.name} stage cannot send an event again"
         return Guarantee(source.name, sink, "at-most-once", why)
     for name, why in _losses(_between(source.name, sink, stages), sink, stages):
         return Guarantee(source.name, sink, "at-most-once", f"of {name}: {why}")
     if has_disk_buffer(source):
-        why = f"what the buffer of {source.name} has on disk stays there until it is through"
+        why = f"events in the buffer of {source.name} stay on the disk until they are handled"
         return Guarantee(source.name, sink, "at-least-once", why)
-    why = f"{source.name} hears what became of each event, and takes back what failed"
+    why = f"{source.name} learns the outcome of each event, and sends failed ones again"
     return Guarantee(source.name, sink, "at-least-once", why)
 
 

@@ -26,9 +26,9 @@ def test_each_source_and_sink_that_are_linked_have_one_with_its_reason() -> None
         ("work", "shown"): "at-most-once",
         ("work", "alone"): "at-least-once",
     }
-    assert found["lines", "kept"].why == "a read_lines stage cannot take an event back"
+    assert found["lines", "kept"].why == "a read_lines stage cannot send an event again"
     assert str(found["work", "kept"]) == (
-        "work -> kept: at-least-once, because work hears what became of each event, and takes back what failed"
+        "work -> kept: at-least-once, because work learns the outcome of each event, and sends failed ones again"
     )
     assert found["work", "shown"].why.startswith("of summed: ")
 

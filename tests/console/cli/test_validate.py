@@ -31,7 +31,7 @@ def test_a_file_that_is_fine_is_described_stage_by_stage(tmp_path: Path) -> None
         "  called   map            <- numbers (max_demand 50)",
         "  tally    count_metrics  <- called, numbers (min_demand 3)",
         "           exports tally_numbers_total",
-        "  numbers -> tally: at-most-once, because a generate stage cannot take an event back",
+        "  numbers -> tally: at-most-once, because a generate stage cannot send an event again",
     ]
     assert done.stderr == ""
 

@@ -297,7 +297,7 @@ def test_only_a_source_has_one_on_disk() -> None:
 def test_a_path_from_a_buffer_on_disk_is_at_least_once(tmp_path: Path) -> None:
     (found,) = guarantees(load_text(config(tmp_path, 1), environ={}))
     assert found.delivery == "at-least-once"
-    assert found.why == "what the buffer of numbers has on disk stays there until it is through"
+    assert found.why == "events in the buffer of numbers stay on the disk until they are handled"
 
 
 @pytest.mark.asyncio
