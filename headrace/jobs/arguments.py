@@ -10,7 +10,7 @@ from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 from pydantic.errors import PydanticUserError
 
 from headrace.jobs.answers import Cancel, Discard, Snooze
-from headrace.jobs.codec import Codec, Unfit, is_json
+from headrace.jobs.codec import Codec, Unfit, is_json, shown
 from headrace.jobs.errors import BadArguments, BadWorker
 from headrace.jobs.running_job import RunningJob, current_job
 
@@ -203,7 +203,7 @@ class Arguments:
         if self._is_secret:
             return self._refusal(name, "does not fit, and is secret, so that no more is said: check its type")
         path = ".".join((name, *map(str, unfit.path)))
-        return self._refusal(path, f"is {unfit.found!r:.100}{unfit.why}")
+        return self._refusal(path, f"is {shown(unfit.found)}{unfit.why}")
 
 
 def _signature(function: Callable[..., object], worker: str) -> inspect.Signature:

@@ -20,6 +20,12 @@ _ALIKE: Final = (list, tuple, AbstractSet, Mapping)
 """What may come back as another class of its kind: a sequence as a list, a mapping as a dict."""
 
 
+_OPEN: Final = frozenset({"dict", "list", "tuple", "set", "frozenset", "generator"})
+"""The types of pydantic's core schemas that take anything where they name no items."""
+
+_ITEMS: Final = frozenset({"items_schema", "values_schema"})
+
+
 class Unfit(Exception):
     """A value does not fit its annotation: the steps to it, what was found, and why not, as the end of a sentence."""
 
@@ -41,6 +47,7 @@ class Codec:
             if error.code != "type-adapter-config-unused":
                 raise
             self._adapter = TypeAdapter(hint)
+        self._has_any = _has_any(self._adapter.core_schema)
 
     def encoded(self, value: object) -> object:
         """Return `value` as JSON. Raises `Unfit` when it does not fit, or would come back as something else."""
@@ -54,13 +61,15 @@ class Codec:
             back = self._adapter.validate_json(text.encode())
         except ValidationError as error:
             unfit = self._unfit(value, error)
-        except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
+        except RecursionError:
+            unfit = Unfit((), value, ", which is nested too deep: make it flatter, or keep it elsewhere")
+        except (PydanticSerializationError, ValueError, TypeError) as error:
             unfit = Unfit((), value, f", which no JSON can hold ({error}): give it a type that can be kept")
         else:
-            if type(back) is type(fitting) or isinstance(fitting, _ALIKE) or back == fitting:
+            changed = _first_change(fitting, back) if self._has_any else None
+            if changed is None and (type(back) is type(fitting) or isinstance(fitting, _ALIKE) or back == fitting):
                 return found
-            came = f", and would come back as {type(back).__name__}: annotate the parameter with its very type"
-            unfit = Unfit((), value, came)
+            unfit = changed or _changed((), value, back)
         raise unfit
 
     def decoded(self, value: object) -> object:
@@ -76,6 +85,54 @@ class Codec:
         if self._choices:
             return Unfit((), value, f", and must be one of {', '.join(self._choices)}")
         return _first(error)
+
+
+def _has_any(schema: object) -> bool:
+    """Return whether an annotation leaves a part of the values open, as Any, a bare dict and a bare list do."""
+    waiting = [schema]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            kind = one.get("type")
+            if kind == "any" or (isinstance(kind, str) and kind in _OPEN and one.keys().isdisjoint(_ITEMS)):
+                return True
+            waiting.extend(value for key, value in one.items() if key != "metadata")
+        elif isinstance(one, list | tuple):
+            waiting.extend(one)
+    return False
+
+
+def _first_change(before: object, after: object) -> Unfit | None:
+    """Return the first part of a value that came back as another one, or None. A tuple may come back as a list."""
+    waiting: list[tuple[tuple[int | str, ...], object, object]] = [((), before, after)]
+    while waiting:
+        path, one, back = waiting.pop()
+        if isinstance(one, Mapping) and isinstance(back, dict):
+            for key in one:
+                if key not in back:
+                    return Unfit(path, one, f", whose key {shown(key)} would come back as text: annotate its keys")
+            waiting += [((*path, str(key)), value, back[key]) for key, value in one.items()]
+        elif isinstance(one, list | tuple) and isinstance(back, list | tuple) and len(one) == len(back):
+            waiting += [((*path, index), *pair) for index, pair in enumerate(zip(one, back, strict=True))]
+        elif one is not back and (one != back or isinstance(one, bool) != isinstance(back, bool)):
+            return _changed(path, one, back)
+    return None
+
+
+def _changed(path: tuple[int | str, ...], before: object, after: object) -> Unfit:
+    """Return the refusal of a value that would come back as another one."""
+    if isinstance(before, float) and not math.isfinite(before):
+        return Unfit(path, before, ", which no JSON can hold: send None or a text in its place")
+    why = f", and would come back as {type(after).__name__}: annotate the parameter with its very type"
+    return Unfit(path, before, why)
+
+
+def shown(value: object) -> str:
+    """Return the beginning of how a value is written; one that is nested too deep is named by its class."""
+    try:
+        return f"{value!r:.100}"
+    except RecursionError:
+        return f"a {type(value).__name__}"
 
 
 def _choices(hint: Any) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Final
 
 from headrace.ground.errors import HeadraceError, class_and_message, describe
 from headrace.jobs.answers import Cancel, Discard, Snooze
-from headrace.jobs.codec import Unfit
+from headrace.jobs.codec import Unfit, shown
 from headrace.jobs.errors import BadAnswer
 from headrace.jobs.job import CalledOff, Completed, Failed, Job, Outcome, Snoozed
 from headrace.jobs.retry import Random, oban_seconds, retry_seconds
@@ -114,7 +114,7 @@ def _recorded(worker: AnyWorker, answer: object) -> object:
     try:
         found = worker.results.encoded(answer)
     except Unfit as unfit:
-        bad = BadAnswer(what, f"is {unfit.found!r:.100}{unfit.why}")
+        bad = BadAnswer(what, f"is {shown(unfit.found)}{unfit.why}")
     else:
         size, limit = len(json.dumps(found, ensure_ascii=False).encode()), worker.options.record_limit_bytes
         if size <= limit:

@@ -25,6 +25,8 @@ NOTE_LIMIT: Final = 1000
 RESULTS: Final = "dep_results"
 """The key of a running job's meta, never of a kept one's, that holds the results of what it came after."""
 
+_TOO_DEEP: Final = "a value that is nested too deep"
+
 Tell = Callable[["RunningJob"], None]
 """Called, in whatever thread the job runs, when there is something to write and there was nothing before."""
 
@@ -132,7 +134,9 @@ class RunningJob:
         try:
             text = json.dumps(cursor, allow_nan=False, ensure_ascii=False)
             text.encode()
-        except (TypeError, ValueError, RecursionError):
+        except RecursionError:  # its repr would raise that, too
+            raise BadCheckpoint(_TOO_DEEP) from None
+        except (TypeError, ValueError):
             raise BadCheckpoint(cursor) from None
         self._note(CHECKPOINT, json.loads(text))
 

@@ -1,6 +1,6 @@
 import uuid
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
 from ipaddress import IPv4Address
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.jobs.codec import Codec, Unfit, is_json
+from headrace.jobs.codec import Codec, Unfit, is_json, shown
 
 
 class Colour(Enum):
@@ -30,6 +30,11 @@ class Word(StrEnum):
 class Point:
     x: float
     tags: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Box:
+    content: Any
 
 
 class Pair(NamedTuple):
@@ -93,6 +98,82 @@ def test_a_value_comes_back_as_it_was_or_is_refused(pair: tuple[Any, object]) ->
 def test_json_without_an_annotation_is_itself(value: object) -> None:
     codec = Codec(Any)
     assert codec.encoded(value) == codec.decoded(value) == value
+
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.binary()
+    | st.datetimes()
+    | st.dates()
+    | st.decimals()
+    | st.uuids()
+    | st.sampled_from([Colour.RED, Level.LOW, Word.YES])
+    | st.builds(Point, st.floats(), st.frozensets(st.text())),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.sets(st.integers(), max_size=3)
+        | st.dictionaries(st.text() | st.integers() | st.none(), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300)
+@given(value=ANYTHING, hint=st.sampled_from([Any, dict, list, dict[str, Any], list[Any], Any | None, Box]))
+def test_a_value_inside_any_comes_back_as_it_was_or_is_refused(value: object, hint: Any) -> None:
+    codec = Codec(hint)
+    if hint is Box:
+        value = Box(value)
+    elif hint not in {Any, Any | None}:
+        value = [value] if "list" in str(hint) else {"value": value}
+    try:
+        found = codec.encoded(value)
+    except Unfit as refused:
+        unfit = refused
+    else:
+        assert codec.decoded(found) == value
+        return
+    assert unfit.why.startswith((",", ":"))
+
+
+@pytest.mark.parametrize(
+    ("value", "path", "why"),
+    [
+        ({"a": float("nan")}, ("a",), "which no JSON can hold"),
+        ({"a": [1, {"b": float("inf")}]}, ("a", 1, "b"), "which no JSON can hold"),
+        ({"t": datetime(2026, 11, 24, tzinfo=UTC)}, ("t",), "would come back as str"),
+        ({"b": b"x"}, ("b",), "would come back as str"),
+        ({"p": Point(1.0, frozenset())}, ("p",), "would come back as dict"),
+        ({"k": {1: "one"}}, ("k",), "whose key 1 would come back as text"),
+        ({"s": {1}}, ("s",), "would come back as list"),
+    ],
+)
+@pytest.mark.parametrize("hint", [dict, dict[str, Any], Any])
+def test_what_would_change_inside_a_dict_is_refused_at_its_place(
+    value: object, path: tuple[object, ...], why: str, hint: Any
+) -> None:
+    with pytest.raises(Unfit) as refused:
+        Codec(hint).encoded(value)
+    assert refused.value.path == path
+    assert why in refused.value.why
+
+
+def test_a_tuple_inside_any_may_come_back_as_a_list() -> None:
+    assert Codec(Any).encoded({"pair": (2, 3)}) == {"pair": [2, 3]}
+
+
+@pytest.mark.parametrize("hint", [Any, list, dict, dict[str, Any]])
+def test_what_is_nested_too_deep_is_refused_with_a_sentence(hint: Any) -> None:
+    deep: Any = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(Unfit) as refused:
+        Codec(hint).encoded({"deep": deep} if "dict" in str(hint) else deep)
+    assert "\n" not in f"{shown(refused.value.found)}{refused.value.why}"
 
 
 @given(text=st.text(st.characters(exclude_categories=())))

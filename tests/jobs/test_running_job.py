@@ -98,6 +98,14 @@ def test_a_note_is_kept_short() -> None:
     assert running.take_changes() == {"progress": {"fraction": 0.0, "note": "x" * 1000}}
 
 
+def test_a_checkpoint_that_is_nested_too_deep_is_refused_with_a_sentence() -> None:
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(BadCheckpoint, match="nested too deep"):
+        RunningJob(a_job()).checkpoint(deep)
+
+
 def test_no_checkpoint_is_lost_between_a_thread_that_notes_and_a_loop_that_takes() -> None:
     woken = threading.Event()
     running = RunningJob(a_job(), lambda _: woken.set())
