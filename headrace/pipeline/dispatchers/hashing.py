@@ -3,6 +3,8 @@
 import zlib
 from typing import Final
 
+from headrace.ground.value_key import ordered
+
 _BITS: Final = 0xFFFFFFFF
 
 
@@ -11,6 +13,7 @@ def stable_hash(key: object) -> int:
 
     A whole number is its own (below 0 too: its 32 bits are taken); of text it is the CRC-32 of its UTF-8 bytes, of
     bytes theirs, and of anything else that of its `repr`, which is stable only where that says all and nothing more.
+    The order of a dict's keys does not count.
 
     >>> stable_hash(7), stable_hash("eu"), stable_hash(b"eu"), stable_hash(("eu", 7))
     (7, 2033977518, 2033977518, 3708763456)
@@ -21,4 +24,4 @@ def stable_hash(key: object) -> int:
         return zlib.crc32(key.encode("utf-8", "surrogatepass"))
     if isinstance(key, bytes | bytearray | memoryview):
         return zlib.crc32(key)
-    return zlib.crc32(repr(key).encode("utf-8", "surrogatepass"))
+    return zlib.crc32(repr(ordered(key)).encode("utf-8", "surrogatepass"))

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from headrace.ground.counts import Family, FamilySpec
 from headrace.ground.event_json import to_json
+from headrace.ground.value_key import value_of
 from headrace.pipeline.process.timers import Timer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.batches import data_of
@@ -160,7 +161,7 @@ class Batch(ProducerConsumer[object, object]):
         self._flushed.add((trigger,))
         self.release(events)
         data: object = data_of_all(events)
-        return gathered(events, data if self._options.key is None else {"key": one.key, "events": data})
+        return gathered(events, data if self._options.key is None else {"key": value_of(one.key), "events": data})
 
     def _measure(self) -> None:
         self._held.set((), sum(len(one.events) for one in self._open.values()))

@@ -2,14 +2,14 @@
 
 from collections.abc import Hashable
 
+from headrace.ground.value_key import key_of
 from headrace.stages.errors import BadEvent
 
 
 def hashable(key: object) -> Hashable:
-    """Return a key that can be told from others. Raises `BadEvent`."""
+    """Return a key that can be told from others; `value_of` gives back what it was. Raises `BadEvent`."""
     try:
-        hash(key)
-    except TypeError:
-        why = f"a key is text, a number or the like, and this one is of type {type(key).__name__}"
+        return key_of(key)
+    except (TypeError, RecursionError):
+        why = f"a key is text, a number, a list, a dict or the like, and this one is of type {type(key).__name__}"
         raise BadEvent(why) from None
-    return key

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from headrace.ground.value_key import ordered
 from headrace.pipeline.dispatchers.hashing import stable_hash
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.options import CountField, ExpressionField, PartField, refused
@@ -72,4 +73,4 @@ class Sample(ProducerConsumer[object, object]):
             return (self._count - 1) % (options.every or 1) == 0
         if options.key is None:
             return self._chance() < options.fraction
-        return stable_hash(repr(options.key(event))) % _STEPS < options.fraction * _STEPS
+        return stable_hash(repr(ordered(options.key(event)))) % _STEPS < options.fraction * _STEPS

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal, Protocol, Self, cast
 
+from headrace.ground.value_key import value_of
 from headrace.stages.windows.distinct_values import DistinctValues
 from headrace.stages.windows.exact_sum import ExactSum
 from headrace.stages.windows.extreme import Extreme
@@ -100,8 +101,8 @@ class Plan:
 
     def _groups(self, key: object) -> dict[str, object]:
         if len(self._by) == 1:
-            return {self._by[0]: key}
-        return dict(zip(self._by, cast("tuple[object, ...]", key), strict=True))
+            return {self._by[0]: value_of(key)}
+        return dict(zip(self._by, map(value_of, cast("tuple[object, ...]", key)), strict=True))
 
     def _read(self, measure: Measure) -> _Read:
         kind = measure.kind

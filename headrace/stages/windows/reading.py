@@ -6,6 +6,7 @@ from math import inf
 from typing import Final
 
 from headrace.ground.expressions import Expression
+from headrace.ground.value_key import key_of
 from headrace.stages.errors import BadEvent
 from headrace.stages.windows.moments import SECOND, Moments, moment_text, read_moments
 from headrace.stages.windows.numbers import numbers
@@ -83,20 +84,17 @@ class Reader:
 
 
 def hashable(values: list[object], called: str) -> list[object]:
-    """Return `values` if all of them can be hashed; raises `BadEvent` for the first that cannot."""
-    if not _PLAIN.issuperset(map(type, values)):
-        for value in values:
-            _check(value, called)
-    return values
+    """Return values that can be told from others, as keys. Raises `BadEvent` for the first that cannot."""
+    if _PLAIN.issuperset(map(type, values)):
+        return values
+    return [_key(value, called) for value in values]
 
 
-def _check(value: object, called: str) -> None:
+def _key(value: object, called: str) -> object:
     try:
-        hash(value)
-    except TypeError:
+        return key_of(value)
+    except (TypeError, RecursionError):
         why = f"the value of {called} is of type {type(value).__name__}, and cannot be told from others: "
-    else:
-        return
     raise BadEvent(why + "write str() around it")
 
 

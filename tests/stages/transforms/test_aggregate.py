@@ -137,6 +137,16 @@ async def test_events_that_cannot_be_read_fail_alone(caplog: pytest.LogCaptureFi
     assert len(said) == 2
 
 
+async def test_a_group_may_be_a_list_or_a_dict() -> None:
+    events = at(1, 2, tags=["a", "b"], of={"x": 1}) + at(3, tags=["a", "b"], of={"x": 1}) + at(4, tags=[], of={"x": 2})
+    values = {"n": "count", "kinds": {"distinct": "event.tags"}}
+    ran = await run_events(events, aggregate(**MINUTE, by={"tags": "event.tags", "of": "event.of"}, values=values))
+    assert ran.outcome.is_fine
+    assert column(ran, "tags") == [["a", "b"], []]
+    assert column(ran, "of") == [{"x": 1}, {"x": 2}]
+    assert column(ran, "n") == [3, 1]
+
+
 async def test_an_event_of_the_future_fails_alone_and_makes_none_late() -> None:
     noon = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
     events = at(noon - 70, noon + 3601, noon - 65, noon + 3599)

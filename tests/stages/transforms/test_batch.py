@@ -48,6 +48,11 @@ def test_no_batch_is_larger_than_said_and_what_is_so_by_itself_fails(
     assert ran.outcome.events_failed == len(events) - len(fitting)
 
 
+def test_a_list_is_a_key_and_comes_out_as_it_was() -> None:
+    ran = asyncio.run(run_events([{"k": [1]}, {"k": [2]}, {"k": [1]}], batch(max_events=2, key="event.k")))
+    assert ran.events == [{"key": [1], "events": [{"k": [1]}] * 2}, {"key": [2], "events": [{"k": [2]}]}]
+
+
 @given(st.lists(st.integers(0, 50)), st.integers(1, 4), st.integers(1, 5))
 def test_each_key_has_a_batch_of_its_own_and_no_more_are_open_than_said(
     events: list[int], most: int, max_keys: int

@@ -105,5 +105,13 @@ async def test_an_event_that_failed_behind_it_may_come_again() -> None:
 
 @pytest.mark.asyncio
 async def test_a_key_that_cannot_be_told_from_others_fails_its_event() -> None:
-    ran = await run_events([{"k": [1]}, {"k": 1}], dedupe(key="event.k"))
+    ran = await run_events([{"k": [bytearray(b"a")]}, {"k": 1}], dedupe(key="event.k"))
     assert (ran.events, ran.outcome.events_failed) == ([{"k": 1}], 1)
+
+
+@pytest.mark.asyncio
+async def test_a_list_or_a_dict_is_a_key() -> None:
+    keys: list[object] = [[1, 2], {"a": 1, "b": 2}, [1, 2], {"b": 2, "a": 1}, "[1, 2]", [2, 1]]
+    ran = await run_events(keys, dedupe(key="event"))
+    assert ran.events == [keys[0], keys[1], keys[4], keys[5]]
+    assert ran.outcome.is_fine

@@ -36,7 +36,7 @@ def test_several_keys_are_a_tuple() -> None:
     ("wrong", "error", "said"),
     [
         (event(at="never"), BadEvent, "no ISO 8601"),
-        (event(team=["a"]), BadEvent, r"the value of team is of type list.*write str\(\) around it"),
+        (event(team=bytearray(b"a")), BadEvent, r"the value of team is of type bytearray.*write str\(\) around it"),
         (event(n="1"), BadEvent, "the value of n is text"),
         ({"team": "a", "at": 0}, EvaluationError, "no field 'n'"),
         (None, EvaluationError, "None"),
