@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
+from headrace.ground.telemetry import LOG
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.child import Brought, run_job
 from headrace.jobs.errors import JobTimeout, torn_args
@@ -33,6 +34,9 @@ from headrace.pipeline.executor.process_executor import ProcessExecutor
 from headrace.pipeline.executor.thread_executor import ThreadExecutor
 
 _FROM_INSIDE: Final = "nobody cancelled the job itself: a task that its worker awaited was cancelled"
+
+OVERDUE_SECONDS: Final = 5.0
+"""How long after its timeout an attempt is named in the log that still runs."""
 
 STRANGER_SECONDS: Final = 60.0
 """How long a job waits whose worker this process has lost since it claimed it."""
@@ -130,6 +134,7 @@ class Executor:
             call = around(self._in.middleware, running, call)
         if seconds is None:
             return await call()
+        late = asyncio.get_running_loop().call_later(seconds + OVERDUE_SECONDS, _name_overdue, worker, running)
         try:
             async with asyncio.timeout(seconds) as limit:
                 return await call()
@@ -137,6 +142,8 @@ class Executor:
             if not limit.expired():
                 raise
             raise JobTimeout(worker.name, seconds) from None
+        finally:
+            late.cancel()
 
     async def _call(self, worker: AnyWorker, running: RunningJob) -> object:
         """Run the function where its worker says.
@@ -224,6 +231,16 @@ async def _brought(processes: ProcessExecutor, worker: AnyWorker, job: Job) -> B
     except RemoteError as error:
         named = RemoteError(worker.reference, error.class_name, error.message, error.traceback_text)
         raise named from error.__cause__
+
+
+def _name_overdue(worker: AnyWorker, running: RunningJob) -> None:
+    """Name an attempt in the log that goes on after its timeout: nothing else would."""
+    if worker.options.executor == "thread":
+        why = "a thread cannot be ended: have it ask current_job().is_cancelled, or say executor='subprocess'"
+    else:
+        why = "it goes on after the CancelledError that was raised in it: let that pass"
+    text = "job %d of worker %r still runs %g s after its timeout_seconds of %g, and keeps its slot: %s"
+    LOG.warning(text, running.id, worker.name, OVERDUE_SECONDS, worker.options.timeout_seconds, why)
 
 
 def _without_worker(job: Job) -> Failed:

@@ -1,6 +1,7 @@
 """What is said about a worker beside its function, and the sentences for what must not be said."""
 
 import inspect
+import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -17,6 +18,11 @@ Executor = Literal["inline", "thread", "subprocess"]
 
 OnExhausted = Callable[[Job, str], Awaitable[object] | object]
 """Gets a job that is given up, and the error of its last attempt as text."""
+
+_NO_TIMEOUT: Final = (
+    "its timeout_seconds cannot end a def in a thread: take the job, job: RunningJob, and return once it is_cancelled, "
+    "say executor='subprocess', or write an async def"
+)
 
 RECORD_LIMIT_BYTES: Final = 64 * 1024
 """How large a recorded result may be as JSON unless the worker says otherwise: every look at the job reads it."""
@@ -140,6 +146,14 @@ def _check_executor(function: Callable[..., object], known: str, options: Worker
         why = "no other OS process can import a function inside a function: move it to its module"
     if why is not None:
         raise BadWorker(known, why)
+    if options.executor == "thread" and options.timeout_seconds is not None and not _takes_running_job(function):
+        text = f"worker {known!r}: {_NO_TIMEOUT}"
+        warnings.warn(text, UserWarning, stacklevel=4)
+
+
+def _takes_running_job(function: Callable[..., object]) -> bool:
+    parameters = inspect.signature(function).parameters.values()
+    return any("RunningJob" in str(one.annotation) for one in parameters)
 
 
 def _check_chain(function: Callable[..., object], known: str, options: WorkerOptions) -> None:

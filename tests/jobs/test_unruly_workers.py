@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from headrace.jobs import executor
 from headrace.jobs.errors import JobCalledOff, JobGivenUp
 from headrace.jobs.job import Job
 from headrace.jobs.job_filter import JobFilter
@@ -94,3 +95,23 @@ async def test_on_exhausted_enqueues_what_is_to_come_after(desk: Desk, kind: str
         with pytest.raises(JobGivenUp):
             await handle.result(5)
         await until(lambda: desk.calls == [handle.id])
+
+
+async def test_a_timeout_that_a_worker_swallows_is_named_in_the_log(
+    desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @worker(name="swallow", record=True, timeout_seconds=0.001)
+    async def swallow() -> str:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await desk.gate.wait()
+        return "late"
+
+    monkeypatch.setattr(executor, "OVERDUE_SECONDS", 0.001)
+    desk.gate.clear()
+    async with desk.service([swallow]):
+        handle = await swallow.enqueue()
+        await until(lambda: "job 1 of worker 'swallow' still runs 0.001 s after its timeout_seconds" in caplog.text)
+        assert "it goes on after the CancelledError that was raised in it" in caplog.text
+        desk.gate.set()
+        assert await handle.result(5) == "late"

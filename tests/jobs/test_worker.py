@@ -339,7 +339,7 @@ def test_what_makes_no_worker_is_refused_where_it_is_decorated(
 @pytest.mark.parametrize(
     "words",
     [
-        {"timeout_seconds": 5},
+        {"timeout_seconds": 5, "executor": "subprocess"},
         {
             "timeout_seconds": None,
             "backoff": None,
@@ -357,3 +357,18 @@ def test_what_makes_no_worker_is_refused_where_it_is_decorated(
 )
 def test_what_fits_is_taken(words: dict[str, Any]) -> None:
     assert worker(**words)(plain).new(7).args == {"sku": 7}
+
+
+def test_a_timeout_that_cannot_end_a_def_is_warned_about_where_it_is_written() -> None:
+    with pytest.warns(UserWarning, match="timeout_seconds cannot end a def in a thread") as warned:
+
+        @worker(timeout_seconds=5)
+        def deaf() -> None: ...
+
+    assert warned[0].filename == __file__
+
+    @worker(timeout_seconds=5)
+    def heeds(job: RunningJob) -> None:
+        assert not job.is_cancelled
+
+    assert deaf.options.timeout_seconds == heeds.options.timeout_seconds == 5
