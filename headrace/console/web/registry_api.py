@@ -130,6 +130,6 @@ async def _body_refusal(request: Request) -> Response | None:
     try:
         if body and json.loads(body) != {}:
             return told(422, "the body says nothing, and is an empty JSON object")
-    except ValueError:
+    except (ValueError, RecursionError):
         return told(400, "the body is no JSON")
     return None

@@ -233,6 +233,11 @@ class Outlet:
         """Return how many events wait, for an ask or in the dispatcher's own queues."""
         return self.buffer.size + self.dispatcher.queued
 
+    def unhandled(self) -> int:
+        """Return how many events its consumers have not handled, each counted once; those that wait are among them."""
+        sent = [subscription.unfinished() for subscription in self.subscriptions]
+        return self.buffered() + (sum(sent) if self.dispatcher.takes_back else max(sent, default=0))
+
     def info(self, message: object) -> None:
         """Hand a message to `informed` once all events that wait now have gone: at once, when none does.
 

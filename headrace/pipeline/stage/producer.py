@@ -23,6 +23,9 @@ from headrace.pipeline.stage.stage import Emits, Stage, Unbound
 
 Out = TypeVar("Out")
 
+PUSH_BUFFER_BYTES: Final = 64 * 1024 * 1024
+"""The bound in bytes of a source to which others send events, whose size the source does not choose."""
+
 
 class Produces(Emits, Protocol):
     """The runtime's side of a producer."""
@@ -34,6 +37,13 @@ class Produces(Emits, Protocol):
 
     def room(self) -> int:
         """Return how many events would be delivered or buffered now."""
+
+    def unhandled(self) -> int:
+        """Return how many events are buffered, or on their way to consumers."""
+
+    @property
+    def buffer_limit_bytes(self) -> int | None:
+        """What the events in the buffer may take."""
 
     @property
     def waits_when_full(self) -> bool:
@@ -63,6 +73,9 @@ class Producer(Stage, Generic[Out]):
 
     buffer_keep: Keep = "last"
     """What its buffer keeps, unless its settings say otherwise. "all" is for those that look at `room` before."""
+
+    buffer_bytes: int | None = None
+    """What the events in its buffer may take, unless its settings say otherwise; None is no bound."""
 
     _runtime: Produces = cast("Produces", Unbound("emit_nowait(), complete() or info()"))
 
@@ -118,6 +131,15 @@ class Producer(Stage, Generic[Out]):
         None while the stage is paused.
         """
         return self._runtime.room()
+
+    def unhandled(self) -> int:
+        """Return how many events its consumers have not handled: those in the buffer and those on their way to them."""
+        return self._runtime.unhandled()
+
+    @property
+    def buffer_limit_bytes(self) -> int | None:
+        """What the events in its buffer may take; None is no bound."""
+        return self._runtime.buffer_limit_bytes
 
     @property
     def waits_when_full(self) -> bool:

@@ -196,6 +196,16 @@ class ProducerProcess(StageProcess[Producer[object]]):
         """Return how many events of its own would be delivered or buffered now: none while it is paused."""
         return 0 if self.is_paused else self.entrance.own_room()
 
+    def unhandled(self) -> int:
+        """Return how many events are buffered, or on their way to consumers."""
+        return self.outlet.unhandled()
+
+    @property
+    def buffer_limit_bytes(self) -> int | None:
+        """What the events in the buffer may take; None is no bound."""
+        sizes = self.outlet.buffer.sizes
+        return None if sizes is None else sizes.limit
+
     def askers(self) -> dict[str, int]:
         """Return who misses events, and how many."""
         return self.outlet.askers()

@@ -35,7 +35,8 @@ class StageSettings:
     `dispatcher` is the name of an installed one, or makes one: `partial(PartitionDispatcher, 4)`. `buffer_size` counts
     events; None is the kind's default: 10,000 for a producer, no limit for a producer-consumer, whose overshoot is at
     most one delivery's outputs. `buffer_bytes` bounds what they take, too: of each the bytes of its JSON text, and 32;
-    not of those that wait in a dispatcher's own queues (partitions).
+    not of those that wait in a dispatcher's own queues (partitions). None leaves that to the stage, too: most have no
+    such bound, and sources to which others send have one of 64 MiB.
     `buffer_keep` says which end survives an overflow; with "all" nothing is discarded, and whoever emits has to wait.
     None leaves that to the stage: one that can turn its senders away does, and others keep the last. What does not
     survive is discarded; with `overflow_fails` it has failed. With `demand="accumulate"` the stage hears no ask, and
@@ -123,12 +124,19 @@ class StageSettings:
         """Return how the stage takes failures; `set_aside` keeps what it gives up, if it may."""
         return Failure(self.retry, self.timeout_seconds, self.max_deliveries, set_aside if self.dead_letters else None)
 
-    def outlet(self, default_buffer_size: int | None, counts: StageCounts, default_keep: Keep = "last") -> Outlet:
+    def outlet(
+        self,
+        default_buffer_size: int | None,
+        counts: StageCounts,
+        default_keep: Keep = "last",
+        default_bytes: int | None = None,
+    ) -> Outlet:
         """Return a new producer's side as the settings say, else as the stage does."""
         limit = default_buffer_size if self.buffer_size is None else self.buffer_size
         if self.overflow_fails and default_keep == "last":
             default_keep = "first"
-        sizes = None if self.buffer_bytes is None else Sizes(self.buffer_bytes, event_size)
+        size_bytes = default_bytes if self.buffer_bytes is None else self.buffer_bytes
+        sizes = None if size_bytes is None else Sizes(size_bytes, event_size)
         outlet = Outlet(self.make_dispatcher(), Buffer(limit, self.buffer_keep or default_keep, sizes), counts)
         outlet.overflow_fails = self.overflow_fails
         outlet.is_lossy = self.buffer_keep in ("first", "last") and not self.overflow_fails

@@ -91,7 +91,7 @@ def make_process(
     counts = StageCounts(spec.name, spec.first.known_discards, metric_names, spec.first.known_losses)
     process: StageProcess
     if isinstance(spec.first, Producer):
-        outlet = spec.settings.outlet(PRODUCER_BUFFER_SIZE, counts, spec.first.buffer_keep)
+        outlet = spec.settings.outlet(PRODUCER_BUFFER_SIZE, counts, spec.first.buffer_keep, spec.first.buffer_bytes)
         outlet.is_acknowledged = spec.first.emits_messages
         process = ProducerProcess(
             spec.name, cast("Callable[[], Producer[object]]", spec.factory), scheduler, counts, outlet

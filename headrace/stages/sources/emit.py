@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from headrace.pipeline.stage.producer import Inbox
+from headrace.pipeline.stage.producer import PUSH_BUFFER_BYTES, Inbox
 
 
 class EmitOptions(BaseModel):
@@ -21,6 +21,7 @@ class Emit(Inbox[object]):
     """
 
     Options: ClassVar[type[BaseModel]] = EmitOptions
+    buffer_bytes = PUSH_BUFFER_BYTES
 
     def __init__(self, options: EmitOptions) -> None:
         self._options = options

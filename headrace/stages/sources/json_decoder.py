@@ -4,6 +4,7 @@ import json
 import secrets
 from typing import Final, NoReturn, cast
 
+from headrace.stages.json_bounds import MAX_VALUES, count_values
 from headrace.stages.sources.decoded import Decoded, NotDecodable, decode_each
 from headrace.stages.sources.line_splitter import Line
 
@@ -38,6 +39,8 @@ class JsonDecoder:
         if not lines:
             return []
         text = f',"{self._mark}",'.join(lines)
+        if len(text) > MAX_VALUES and any(map(_has_too_many_values, lines)):
+            raise NotDecodable
         items: list[object] = self._decoder.decode(f"[{text}]")
         if items[1::2] != [self._mark] * (len(lines) - 1) or len(items) != 2 * len(lines) - 1:
             raise NotDecodable
@@ -46,6 +49,9 @@ class JsonDecoder:
     def _decode_one(self, line: str) -> list[object]:
         if not line or line.isspace():
             return []
+        if _has_too_many_values(line):
+            why = f"the line has more than {MAX_VALUES} values and keys"
+            raise NotDecodable(why)
         try:
             return [self._decoder.decode(line)]
         except json.JSONDecodeError as error:
@@ -54,6 +60,10 @@ class JsonDecoder:
         except (ValueError, RecursionError) as error:
             why = f"the line is not JSON that can be read ({error})"
             raise NotDecodable(why) from None
+
+
+def _has_too_many_values(line: str) -> bool:
+    return len(line) > MAX_VALUES and count_values(line.encode()) is None
 
 
 def refuse_constant(name: str) -> NoReturn:

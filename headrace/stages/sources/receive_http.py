@@ -10,15 +10,17 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
 from headrace.pipeline.acknowledgement.message import Message
-from headrace.pipeline.stage.producer import Producer
+from headrace.pipeline.stage.producer import PUSH_BUFFER_BYTES, Producer
 from headrace.stages.address import Address
 from headrace.stages.http_server.answer import Answer, later
 from headrace.stages.http_server.callers import own_hosts
 from headrace.stages.http_server.connection import NO_MORE, Patience, Reply
 from headrace.stages.http_server.guard import Guard
 from headrace.stages.http_server.server import Limits, Server
+from headrace.stages.json_bounds import MAX_VALUES
 from headrace.stages.options import AddressField, CountField, DurationField, RateField, SizeField, refused
 from headrace.stages.sources.http_body import Decode, decode_body
+from headrace.stages.sources.recent_sizes import RecentSizes
 from headrace.stages.sources.token_bucket import TokenBucket
 
 DEFAULT_ADDRESS: Final = Address("127.0.0.1", 8080)
@@ -55,6 +57,9 @@ class ReceiveHttpOptions(BaseModel):
     )
     max_events: Annotated[CountField, Field(ge=1)] = Field(
         default=1000, description="How many events one request may bring; of NDJSON so many lines."
+    )
+    max_values: Annotated[CountField, Field(ge=1)] = Field(
+        default=MAX_VALUES, description="How many values and keys the JSON of one request may hold."
     )
     rate: RateField | None = Field(default=None, description="How many requests are let in, as in 100/s.")
     max_connections: Annotated[CountField, Field(ge=1)] = Field(
@@ -95,12 +100,14 @@ class ReceiveHttp(Producer[object]):
 
     Options: ClassVar[type[BaseModel]] = ReceiveHttpOptions
     buffer_keep = "all"
+    buffer_bytes = PUSH_BUFFER_BYTES
 
     def __init__(self, options: ReceiveHttpOptions, clock: Callable[[], float] = time.monotonic) -> None:
         self._options = options
         self._clock = clock
         self._bucket = None if options.rate is None else TokenBucket(options.rate, clock())
         self._is_draining = False
+        self._sizes = RecentSizes()
         self._server: Server | None = None
         self.emits_messages = options.answer == "done"
         self.port = 0
@@ -140,26 +147,34 @@ class ReceiveHttp(Producer[object]):
         """Return why nothing can be taken in now, if it cannot."""
         if self._is_draining:
             return NO_MORE
-        if self.room() < 1:
+        if self.room() < 1 or self._is_too_much(0):
             return NO_ROOM
         if self._bucket is not None and not self._bucket.take(1, self._clock()):
             return self._too_quick(self._bucket)
         return None
+
+    def _is_too_much(self, size_bytes: int) -> bool:
+        """Tell whether events of that size are too much beside those that the next stage has not handled, if any."""
+        waiting = self._sizes.total(self.unhandled())
+        limit = max(PUSH_BUFFER_BYTES, self.buffer_limit_bytes or 0)
+        return waiting > 0 and waiting + size_bytes >= limit
 
     def _too_quick(self, bucket: TokenBucket) -> Answer:
         seconds = max(1, math.ceil(bucket.wait_seconds()))
         return later(429, "More requests come than `rate` allows: try again later.", seconds)
 
     def _receive(self, body: bytes, reply: Reply) -> None:
-        events = decode_body(body, self._options.decode, self._options.max_events)
-        if isinstance(events, Answer):
-            reply(events)
+        options = self._options
+        found = decode_body(body, options.decode, options.max_events, options.max_values)
+        if isinstance(found, Answer):
+            reply(found)
         elif self._is_draining:
             reply(NO_MORE)
-        elif len(events) > self.room():
+        elif len(found.events) > self.room() or self._is_too_much(found.size_bytes):
             reply(NO_ROOM)
         else:
-            self._take(events, reply)
+            self._sizes.add(len(found.events), found.size_bytes)
+            self._take(found.events, reply)
 
     def _take(self, events: list[object], reply: Reply) -> None:
         is_done = self._options.answer == "done"

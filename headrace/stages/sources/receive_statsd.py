@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.ground.telemetry import LOG
-from headrace.pipeline.stage.producer import Producer
+from headrace.pipeline.stage.producer import PUSH_BUFFER_BYTES, Producer
 from headrace.stages.address import Address
 from headrace.stages.options import AddressField
 from headrace.stages.sources.gauges import GAUGES_LIMIT, Gauges
@@ -59,6 +59,7 @@ class ReceiveStatsd(Producer[object]):
     """
 
     Options: ClassVar[type[BaseModel]] = ReceiveStatsdOptions
+    buffer_bytes = PUSH_BUFFER_BYTES
     known_discards: ClassVar[tuple[str, ...]] = ("invalid",)
     known_losses: ClassVar[tuple[str, ...]] = ("datagrams",)
 

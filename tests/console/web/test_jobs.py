@@ -164,6 +164,7 @@ async def test_work_that_has_not_ended_is_pending() -> None:
         (f"{PATH}/7", {}, b"{}", 415),
         (f"{PATH}/7", {"content-type": "text/plain"}, b"{}", 415),
         (f"{PATH}/7", JSON, b"{", 400),
+        (f"{PATH}/7", JSON, b"[" * 1024, 400),
         (f"{PATH}/7", JSON, b'{"a": 1}', 422),
         (f"{PATH}/7", JSON, b" " * 2000, 413),
         (f"{PATH}/seven", JSON, b"{}", 422),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headrace.stages.json_bounds import MAX_VALUES
 from headrace.stages.sources.csv_decoder import CsvDecoder
 from headrace.stages.sources.decoded import Decoded, LineDecoder, Refused
 from headrace.stages.sources.json_decoder import JsonDecoder
@@ -106,6 +107,14 @@ def test_a_line_that_is_not_json_says_why(line: str, why: str) -> None:
     (refused,) = decode(JsonDecoder(), ["1", line]).refused
     assert refused.number == 2
     assert why in refused.why
+
+
+def test_a_line_with_too_many_values_is_refused_alone() -> None:
+    decoded = JsonDecoder().decode(["1", "[" + "0," * MAX_VALUES + "0]", "2"], 1)
+    assert decoded.events == [1, 2]
+    assert [(line.number, line.why) for line in decoded.refused] == [
+        (2, "the line has more than 250000 values and keys")
+    ]
 
 
 @given(st.lists(st.tuples(FIELDS, FIELDS), max_size=6), st.integers(1, 4))

@@ -153,6 +153,37 @@ async def test_without_room_nothing_is_taken_and_the_sender_is_asked_to_come_lat
         assert snapshot.discarded.get("overflow", 0) == 0
 
 
+LARGE = b'"' + b"x" * (10 * 1024 * 1024 - 2) + b'"'
+OBJECTS = b"[[" + b"{}," * 240_000 + b"{}]]"
+
+
+@pytest.mark.parametrize(
+    ("body", "most", "is_asked"),
+    [(LARGE, 7, True), (OBJECTS, 5, False)],
+    ids=["large and asked for", "many values and buffered"],
+)
+async def test_large_bodies_do_not_fill_the_memory_while_a_stage_stands_still(
+    body: bytes,
+    most: int,
+    is_asked: bool,  # noqa: FBT001 - as the cases say
+) -> None:
+    source = receive()
+    topology, collect = chain(source)
+    if not is_asked:
+        topology = Topology()
+        topology.add("0", lambda: source)
+    async with topology, httpx2.AsyncClient(base_url=f"http://127.0.0.1:{source.port}", timeout=30) as client:
+        if is_asked:
+            topology.stage("1").pause()
+        found = [(await request(client, content=body)).status_code for _ in range(most + 1)]
+        assert found.count(202) <= most
+        assert found[-1] == 429
+        if is_asked:
+            topology.stage("1").resume()
+            await until(lambda: len(collect.events) == found.count(202))
+            assert (await request(client, content=body)).status_code == 202
+
+
 async def test_more_requests_than_the_rate_are_told_when_to_come_again() -> None:
     now = [0.0]
     async with running(receive(lambda: now[0], rate="1/10s")) as (client, _, _):
