@@ -1,8 +1,7 @@
 """A run starts while its database is down, says so, waits, and goes on once the database serves; real PostgreSQL."""
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from headrace.pipeline.topology.topology import Topology
 from headrace.stages.disk_buffer.read_events import EVENTS
 from headrace.stages.sinks.write_sql import WriteSql
 from tests.fakes.failing_stages import Kept
+from tests.fakes.outages import outage
 from tests.fakes.postgres_server import PostgresServer
 from tests.fakes.shops import TABLE, PostgresShop, orders, sink, source
 from tests.fakes.stepping import until
@@ -42,24 +42,6 @@ def shop(postgres_url: str) -> PostgresShop:
     shop = PostgresShop(postgres_url)
     shop.execute(TABLE)
     return shop
-
-
-@contextmanager
-def outage(postgres: PostgresServer) -> Iterator[Callable[[], None]]:
-    """Stop the server; the block may start it, and it runs after the block in any case."""
-    postgres.stop()
-    is_down = True
-
-    def end() -> None:
-        nonlocal is_down
-        if is_down:
-            postgres.start()
-        is_down = False
-
-    try:
-        yield end
-    finally:
-        end()
 
 
 def pushed(sink: Callable[[], WriteSql]) -> Topology:

@@ -7,7 +7,6 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from headrace.config.pipeline import Pipeline
-from headrace.pipeline.stage.connection_status import ConnectionStatus
 from tests.console.web.serving import served
 from tests.fakes.flaky_peer import Peer, serving
 from tests.fakes.stepping import until
@@ -68,15 +67,3 @@ async def test_a_peer_that_answers_with_server_errors_makes_the_run_unready_unti
                 seen.append(((await client.get("/ready")).status_code, (await connections(client))["sink", "peer"]))
             assert seen == [(503, 0), (200, 1), (503, 0), (200, 1)]
             await pipeline.stop()
-
-
-def test_a_failure_counts_for_a_minute_once_no_event_waits() -> None:
-    now = 0.0
-    status = ConnectionStatus("peer", 60, lambda: now)
-    status.down(OSError("refused"))
-    assert not status.snapshot(is_idle=True).is_up
-    now = 60.0
-    assert not status.snapshot(is_idle=False).is_up
-    assert status.snapshot(is_idle=True).is_up
-    status.up()
-    assert status.snapshot(is_idle=False).is_up
