@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from headrace.jobs.job import Job, NewJob, Unique
     from headrace.jobs.job_filter import JobFilter
     from headrace.jobs.jobs import Jobs
-    from headrace.jobs.jobs_settings import JobsSettings
+    from headrace.jobs.jobs_settings import JobsSettings, QueueOptions
+    from headrace.jobs.limits import GlobalLimit, QueueLimits
+    from headrace.jobs.rate import RateLimit
     from headrace.jobs.results import JobRegistry
     from headrace.jobs.running_job import RunningJob, current_job
     from headrace.jobs.stores.urls import store_of
@@ -30,6 +32,7 @@ __all__ = [
     "Cancel",
     "Catalogue",
     "Discard",
+    "GlobalLimit",
     "Handle",
     "Job",
     "JobFilter",
@@ -38,6 +41,9 @@ __all__ = [
     "JobsError",
     "JobsSettings",
     "NewJob",
+    "QueueLimits",
+    "QueueOptions",
+    "RateLimit",
     "RunningJob",
     "Snooze",
     "Unique",
@@ -53,6 +59,7 @@ _ROOMS = {
     "Cancel": "answers",
     "Catalogue": "catalogue",
     "Discard": "answers",
+    "GlobalLimit": "limits",
     "Handle": "enqueues",
     "Job": "job",
     "JobFilter": "job_filter",
@@ -61,6 +68,9 @@ _ROOMS = {
     "JobsError": "errors",
     "JobsSettings": "jobs_settings",
     "NewJob": "job",
+    "QueueLimits": "limits",
+    "QueueOptions": "jobs_settings",
+    "RateLimit": "rate",
     "RunningJob": "running_job",
     "Snooze": "answers",
     "Unique": "job",

@@ -11,8 +11,8 @@ from headrace.jobs.enqueues import Enqueues
 from headrace.jobs.errors import BadJobs, BadModule, WorkerNameTaken
 from headrace.jobs.worker import AnyWorker, Worker
 
-Modules = str | ModuleType | Sequence[str | ModuleType]
-"""Modules of workers by their names, or themselves; one of them needs no list."""
+Modules = str | ModuleType | AnyWorker | Sequence[str | ModuleType | AnyWorker]
+"""Modules of workers by their names, or themselves, or workers; one of them needs no list."""
 
 
 class Catalogue:
@@ -34,13 +34,16 @@ class Catalogue:
 
     @classmethod
     def of_modules(cls, modules: Modules) -> "Catalogue":
-        """Import the modules, and nothing else; return the workers that stand in them, by whatever name.
+        """Import the modules, and nothing else; return the workers that stand in them, and those that are listed.
 
         Raises `BadModule` for one that does not exist, raises as it is imported, or has no worker, and `BadJobs` for
         what names no module.
         """
         found: list[AnyWorker] = []
         for module in _listed(modules):
+            if isinstance(module, Worker):
+                found.append(module)
+                continue
             there = module if isinstance(module, ModuleType) else _imported(module)
             workers = [value for value in vars(there).values() if isinstance(value, Worker)]
             if not workers:
@@ -91,15 +94,13 @@ class Catalogue:
             one.unbind(service)
 
 
-def _listed(modules: object) -> list[str | ModuleType]:
-    """Return modules as a list, also one that stands alone. Raises `BadJobs` for what is neither name nor module."""
-    alone = isinstance(modules, str | ModuleType) or not isinstance(modules, Iterable)
-    listed: list[str | ModuleType] = []
+def _listed(modules: object) -> list[str | ModuleType | AnyWorker]:
+    """Return modules and workers as a list, also one that stands alone. Raises `BadJobs` for what is neither."""
+    alone = isinstance(modules, str | ModuleType | Worker) or not isinstance(modules, Iterable)
+    listed: list[str | ModuleType | AnyWorker] = []
     for one in [modules] if alone else cast("Iterable[object]", modules):
-        if not isinstance(one, str | ModuleType):
-            advice = (
-                "modules or names of them, as in ['shop.workers']; workers themselves are put in a Catalogue([...])"
-            )
+        if not isinstance(one, str | ModuleType | Worker):
+            advice = "modules or names of them, as in ['shop.workers'], or workers, the functions that @worker made"
             raise BadJobs(one, "workers", advice)
         listed.append(one)
     return listed

@@ -13,6 +13,7 @@ from typing import ClassVar, Final, Self
 
 from headrace.ground.telemetry import LOG
 from headrace.jobs.admission import Admission, kept, told
+from headrace.jobs.blocked_loop import BlockedLoop
 from headrace.jobs.catalogue import Catalogue, Modules
 from headrace.jobs.change_watch import ChangeWatch
 from headrace.jobs.chores import chores_of
@@ -72,7 +73,7 @@ class Jobs:
         queues: Mapping[str, int | QueueOptions] | None = None,
         settings: JobsSettings | None = None,
     ) -> None:
-        """`store` may be its URL, such as `sqlite:///shop.db`; `workers` the modules in which they stand, or the names.
+        """`store` may be its URL, such as `sqlite:///shop.db`; `workers` are modules, their names, or workers.
 
         `queues` are how many jobs of each run at a time; none is run when it is None. Raises `BadStore`, `BadJobs`,
         `BadQueue`, and what `Catalogue.of_modules` raises.
@@ -90,6 +91,7 @@ class Jobs:
         self._former: list[JobQueue] = []
         self._scheduler: Scheduler | None = None
         self._admission = Admission(catalogue, self.settings.enqueue_middleware, self.settings.cipher)
+        self._blocked_loop = BlockedLoop()
         self._endings = Endings(store)
         self._report = FailureReport(self.settings.on_error, is_logged=self.settings.logs_failures)
         self.late = LateEnds(store, self._report)
@@ -256,6 +258,8 @@ class Jobs:
     @by_stand_in
     def insert_sync(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
         """Do the same from any thread but the loop's, or with no loop at all, and wait."""
+        if not self.is_stand_in:
+            self._blocked_loop.check(jobs)
         admitted = self._admission.admitted(jobs)
         inserted = self.store.insert_sync(kept(admitted))
         if groups := held_groups(admitted):

@@ -9,6 +9,7 @@ from typing import Final, cast
 
 from headrace.jobs.errors import BadLimit
 from headrace.jobs.job import Job
+from headrace.jobs.queue_rules import is_limit
 from headrace.jobs.rate import RateLimit, check_partition
 
 NO_PARTITION: Final = ""
@@ -27,8 +28,8 @@ class GlobalLimit:
 
     def __post_init__(self) -> None:
         """Raises BadLimit."""
-        if self.count < 1:
-            raise BadLimit("global_limit", self.count, "at least 1")
+        if not is_limit(self.count):
+            raise BadLimit("global_limit", self.count, "a whole number from 1 on")
         check_partition(self.partition)
 
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from headrace.jobs.errors import BadLimit
+from headrace.jobs.queue_rules import is_limit
+
+_PARTITION: Final = "worker, or a path such as args.customer or args.customer.id"
 
 _A_LITTLE: Final = 0.001  # of a token: times of day have no more than a microsecond, and sums of them are not exact
 
@@ -25,10 +28,10 @@ class RateLimit:
     def __post_init__(self) -> None:
         """Raises BadLimit."""
         for what, value in (("rate_limit", self.count), ("period_seconds", self.period_seconds)):
-            if not 0 < value < math.inf:
-                raise BadLimit(what, value, "above 0")
-        if self.burst is not None and self.burst < 1:
-            raise BadLimit("burst", self.burst, "at least 1")
+            if not _is_number(value) or not 0 < value < math.inf:
+                raise BadLimit(what, value, "a number above 0")
+        if self.burst is not None and not is_limit(self.burst):
+            raise BadLimit("burst", self.burst, "a whole number from 1 on; a partition is named: partition='args.sku'")
         check_partition(self.partition)
 
     @property
@@ -58,10 +61,16 @@ class RateLimit:
         return min(max(full_at, now), now + self.size * self.token_seconds)
 
 
-def check_partition(partition: str | None) -> None:
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def check_partition(partition: object) -> None:
     """Raises BadLimit for what names no part of a job."""
     if partition is None or partition == "worker":
         return
+    if not isinstance(partition, str):
+        raise BadLimit("partition", partition, _PARTITION)
     field, *keys = partition.split(".")
     if field not in {"args", "meta"} or not keys or not all(keys) or '"' in partition or "\\" in partition:
-        raise BadLimit("partition", partition, "worker, or a path such as args.customer or args.customer.id")
+        raise BadLimit("partition", partition, _PARTITION)

@@ -28,9 +28,11 @@ def check_timeout(seconds: object) -> None:
 
 
 def time_in(worker: str, seconds: object, now: datetime) -> datetime:
-    """Return the time that is `seconds` after `now`, which is now for less than none. Raises `BadTime`."""
+    """Return the time that is `seconds`, or a timedelta, after `now`; now for less than none. Raises `BadTime`."""
+    if isinstance(seconds, timedelta):
+        seconds = seconds.total_seconds()
     if not _is_number(seconds) or seconds > LONGEST_SECONDS:
-        why = "and must be a number of seconds, at most a hundred years"
+        why = "and must be a number of seconds, or a timedelta, at most a hundred years"
         raise BadTime(seconds, f"the delay of a job of worker {worker!r}", why)
     return after(now, max(seconds, 0))
 

@@ -4,9 +4,23 @@ import inspect
 import sqlite3
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import update_wrapper
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, Unpack, cast, final, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Final,
+    Generic,
+    ParamSpec,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    Unpack,
+    cast,
+    final,
+    overload,
+)
 
 from headrace.jobs.arguments import Arguments
 from headrace.jobs.chain import chained
@@ -35,6 +49,17 @@ class _Binding:
     """Whether another service may take the jobs over: this one is closed, but for what still runs in its threads."""
 
 
+_ELSEWHERE: Final = {
+    "delay": "`await worker.enqueue(...)`, or enqueue_sync",
+    "send": "`await worker.enqueue(...)`, or enqueue_sync",
+    "perform_async": "`await worker.enqueue(...)`, or enqueue_sync",
+    "perform_in": "`await worker.schedule_in(seconds, ...)`",
+    "apply_async": "`await worker.with_options(queue=, priority=).enqueue(...)`, or schedule_in",
+    "send_with_options": "`await worker.with_options(queue=, priority=).enqueue(...)`, or schedule_in",
+}
+"""How other libraries call what a worker does."""
+
+
 class Worker(Generic[P, R_co, T_co]):
     """A function with parameters `P` that returns `R_co` when called, which is `T_co` once it is done.
 
@@ -57,6 +82,14 @@ class Worker(Generic[P, R_co, T_co]):
 
     def __repr__(self) -> str:
         return f"<Worker {self.name}>"
+
+    if not TYPE_CHECKING:  # a type checker is to know all names that there are
+
+        def __getattr__(self, name: str) -> object:
+            """Say which of our words is meant by one of Celery, Dramatiq or Sidekiq."""
+            text = f"worker {self.__dict__.get('name', '')!r} has no {name!r}"
+            ours = _ELSEWHERE.get(name)
+            raise AttributeError(f"{text}; did you mean {ours}?" if ours else text, name=name, obj=self)
 
     def __reduce__(self) -> str:
         """Travel to another OS process by name, as functions do."""
@@ -106,8 +139,8 @@ class Worker(Generic[P, R_co, T_co]):
         """Keep the call as a job that runs as soon as a slot is free; it is durable at return."""
         return await self._insert(self.arguments.bound(args, kwargs), None)
 
-    async def schedule_in(self, seconds: float, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T_co]:
-        """Keep the call as a job that runs after `seconds`, at once for less than none. Raises `BadTime`."""
+    async def schedule_in(self, seconds: float | timedelta, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T_co]:
+        """Keep the call as a job that runs after so long, at once for less than none. Raises `BadTime`."""
         args_ = self.arguments.bound(args, kwargs)
         return await self._insert(args_, time_in(self.name, seconds, self.now()))
 
@@ -118,20 +151,26 @@ class Worker(Generic[P, R_co, T_co]):
 
     async def enqueue_many(self, calls: Iterable[Sequence[object] | Mapping[str, object]]) -> list[Handle[T_co]]:
         """Keep many calls, each a tuple of arguments or a dict of them, in one transaction; all of them or none."""
-        service = self._service()
-        if not isinstance(calls, Iterable):
-            raise BadArguments(
-                self.name, None, f"cannot be called with {type(calls).__name__}: give a list of its calls"
-            )
-        jobs = [self._new(self.arguments.bound_of(call), None) for call in calls]
-        inserted = await service.insert(jobs) if jobs else []
-        name, restored = self.name, self.restored
-        return [Handle(name, one, service, restored) for one in inserted]
+        service, jobs = self._service(), self._all_new(calls)
+        return self._handles(service, await service.insert(jobs) if jobs else [])
 
     def enqueue_sync(self, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T_co]:
         """Keep the call as `enqueue` does, from any thread, or with no event loop at all; it waits for the disk."""
-        service = self._service()
-        return self._handle(service, service.insert_sync([self.new(*args, **kwargs)])[0])
+        return self._insert_sync(self.arguments.bound(args, kwargs), None)
+
+    def schedule_in_sync(self, seconds: float | timedelta, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T_co]:
+        """Keep the call as `schedule_in` does, from any thread."""
+        args_ = self.arguments.bound(args, kwargs)
+        return self._insert_sync(args_, time_in(self.name, seconds, self.now()))
+
+    def schedule_at_sync(self, time: datetime, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T_co]:
+        """Keep the call as `schedule_at` does, from any thread."""
+        return self._insert_sync(self.arguments.bound(args, kwargs), time_at(self.name, time))
+
+    def enqueue_many_sync(self, calls: Iterable[Sequence[object] | Mapping[str, object]]) -> list[Handle[T_co]]:
+        """Keep many calls as `enqueue_many` does, from any thread."""
+        service, jobs = self._service(), self._all_new(calls)
+        return self._handles(service, service.insert_sync(jobs) if jobs else [])
 
     def enqueue_in(self, connection: sqlite3.Connection, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T_co]:
         """Keep the call inside a transaction of your own on the store's file: the job is there once you commit.
@@ -178,6 +217,21 @@ class Worker(Generic[P, R_co, T_co]):
         service = self._service()
         inserted = await service.insert([self._new(args, at)])
         return self._handle(service, inserted[0])
+
+    def _insert_sync(self, args: dict[str, object], at: datetime | None) -> Handle[T_co]:
+        service = self._service()
+        return self._handle(service, service.insert_sync([self._new(args, at)])[0])
+
+    def _all_new(self, calls: object) -> list[NewJob]:
+        if not isinstance(calls, Iterable):
+            raise BadArguments(
+                self.name, None, f"cannot be called with {type(calls).__name__}: give a list of its calls"
+            )
+        return [self._new(self.arguments.bound_of(call), None) for call in calls]
+
+    def _handles(self, service: Enqueues, inserted: Sequence[Inserted | None]) -> list[Handle[T_co]]:
+        name, restored = self.name, self.restored
+        return [Handle(name, one, service, restored) for one in inserted]
 
     def _new(self, args: dict[str, object], at: datetime | None) -> NewJob:
         options = self.options

@@ -24,13 +24,18 @@ def test_modules_are_named_or_handed_in_one_or_many(modules: Modules) -> None:
     assert f"{NAME}.double" in Jobs("memory:", modules).catalogue.names
 
 
+@pytest.mark.parametrize("workers", [job_workers.double, [job_workers.double]], ids=["one", "list"])
+def test_workers_are_handed_in_without_their_module(workers: Modules) -> None:
+    assert Jobs("memory:", workers).catalogue.names == (f"{NAME}.double",)
+
+
 def test_the_module_that_runs_may_be_handed_in_which_cannot_be_imported_by_its_name() -> None:
     module = ModuleType("__main__")
     module.double = job_workers.double  # type: ignore[attr-defined] # as a script has its functions
     assert Jobs("memory:", module).catalogue.names == (f"{NAME}.double",)
 
 
-@pytest.mark.parametrize("workers", [None, 5, [None], [NAME, 5], job_workers.double, [job_workers.double], len])
+@pytest.mark.parametrize("workers", [None, 5, [None], [NAME, 5], [len], len])
 def test_what_names_no_module_is_refused(workers: Modules) -> None:
     with pytest.raises(
         BadJobs, match=r"^a Jobs cannot have .* as its workers: hand in modules or names of them, as in"

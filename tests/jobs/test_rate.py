@@ -80,10 +80,16 @@ def test_a_bucket_is_full_at_first_and_holds_a_periods_worth() -> None:
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: RateLimit(0), "the rate_limit of a queue is 0, and must be above 0"),
+        (lambda: RateLimit(0), "the rate_limit of a queue is 0, and must be a number above 0"),
         (lambda: RateLimit(math.nan), "the rate_limit of a queue is nan"),
-        (lambda: RateLimit(1, 0), "the period_seconds of a queue is 0, and must be above 0"),
-        (lambda: RateLimit(1, burst=0), "the burst of a queue is 0, and must be at least 1"),
+        (lambda: RateLimit(1, 0), "the period_seconds of a queue is 0, and must be a number above 0"),
+        (lambda: RateLimit(1, burst=0), "the burst of a queue is 0, and must be a whole number from 1 on"),
+        (
+            lambda: RateLimit(5.0, 5, "args.c"),  # type: ignore[arg-type] # that is what is wrong
+            "the burst of a queue is 'args.c', and must be a whole number from 1 on; a partition is named: partition=",
+        ),
+        (lambda: RateLimit("5/s"), "the rate_limit of a queue is '5/s', and must be a number above 0"),  # type: ignore[arg-type]
+        (lambda: RateLimit(5.0, partition=5), "the partition of a queue is 5, and must be worker, or a path"),  # type: ignore[arg-type]
         (
             lambda: RateLimit(1, partition="customer"),
             "the partition of a queue is 'customer', and must be w",

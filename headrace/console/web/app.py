@@ -129,8 +129,11 @@ def _types(topology: Topology) -> dict[str, str]:
 
 
 def _registries(topology: Topology) -> Registries:
+    """Return the registries that the config lists: nothing else of its workers can be started over HTTP."""
     config = topology.config if isinstance(topology, Pipeline) else None
-    return {} if config is None or config.jobs is None else registries_of(config.jobs)
+    if config is None or config.jobs is None:
+        return {}
+    return {name: one for name, one in registries_of(config.jobs).items() if name in config.jobs.keys.registries}
 
 
 @asynccontextmanager

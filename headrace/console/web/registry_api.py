@@ -110,7 +110,7 @@ class RegistryApi:
         registry = self._registries.get(name)
         if registry is None:
             known = ", ".join(sorted(self._registries)) or "none"
-            return told(404, f"there is no registry of that name: there are {known}")
+            return told(404, f"there is no registry of that name under jobs.registries: there are {known}")
         try:
             return await answer(registry, called_with(registry, request.path_params["key"]))
         except BadArguments as error:

@@ -22,7 +22,7 @@ from tests.fakes.stepping import until
 pytestmark = pytest.mark.asyncio
 
 MODULE = "tests.fakes.job_workers"
-PATH = f"/api/registry/{MODULE}.double"
+PATH = "/api/registry/doubles"
 JSON = {"content-type": "application/json"}
 
 
@@ -36,7 +36,7 @@ def _paths(monkeypatch: pytest.MonkeyPatch) -> None:
 def pipeline_of() -> Pipeline:
     pipeline = Pipeline.from_text(
         f"jobs: {{store: 'memory:', modules: {MODULE}, queues: {{default: 3}}, "
-        f"registries: {{doubles: {{worker: {MODULE}.double}}}}}}",
+        f"registries: {{doubles: {{worker: {MODULE}.double}}, texts: {{worker: {MODULE}.times}}}}}}",
         environ={},
     )
     pipeline.is_forever = True
@@ -134,7 +134,7 @@ async def test_a_key_is_put_once_and_got_when_its_work_is_done() -> None:
 
 
 async def test_a_key_of_several_arguments_is_an_object_of_them() -> None:
-    path = f"/api/registry/{MODULE}.times"
+    path = "/api/registry/texts"
     named, short = quote('{"text": "a/b", "count": 2}', safe=""), quote('{"text": "c"}')
     slip = quote('{"text": "c", "cuont": 2}')
     async with running() as (pipeline, client):
@@ -169,6 +169,7 @@ async def test_work_that_has_not_ended_is_pending() -> None:
         (f"{PATH}/7", JSON, b" " * 2000, 413),
         (f"{PATH}/seven", JSON, b"{}", 422),
         ("/api/registry/trebles/7", JSON, b"{}", 404),
+        (f"/api/registry/{MODULE}.double/7", JSON, b"{}", 404),
     ],
 )
 async def test_what_makes_no_sense_is_refused_in_a_sentence(
@@ -208,4 +209,7 @@ async def test_before_the_run_nothing_is_taken_in() -> None:
 async def test_a_run_without_registries_says_that_there_are_none() -> None:
     async with served(Pipeline("shop")) as client:
         answer = await client.get(f"{PATH}/7")
-    assert (answer.status_code, answer.json()["error"]) == (404, "there is no registry of that name: there are none")
+    assert (answer.status_code, answer.json()["error"]) == (
+        404,
+        "there is no registry of that name under jobs.registries: there are none",
+    )
