@@ -1,7 +1,9 @@
 """A pipeline: a topology that can be made of a config, and that runs jobs beside its stages."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -34,6 +36,11 @@ class Pipeline(Topology):
     """Whether the run goes on until it is drained, also where nothing is left to do; set it before the start."""
 
     _jobs_run: JobsRun | None = None
+
+    @cached_property
+    def _end_asked(self) -> asyncio.Event:
+        """Whether a drain or a stop was asked for, for a run that goes on for ever."""
+        return asyncio.Event()
 
     @classmethod
     def from_file(cls, path: Path | str, *, environ: Mapping[str, str] | None = None) -> Self:
@@ -112,6 +119,9 @@ class Pipeline(Topology):
         Return how it ended.
         """
         outcome, run = await super().join(), self._jobs_run
+        if run is None and self.is_forever and outcome.is_completed:
+            await self._end_asked.wait()
+            return self.outcome()
         if run is not None:
             if outcome.is_completed:
                 await run.rest(is_forever=self.is_forever)
@@ -124,6 +134,7 @@ class Pipeline(Topology):
         What is not through after `deadline_seconds` (`drain_seconds` when None) is stopped, and counted as lost.
         Running jobs are given their grace after that, and what is not done is put back; that costs them no attempt.
         """
+        self._end_asked.set()
         if self._jobs_run is None:
             return await super().drain(deadline_seconds)
         self._jobs_run.begin_drain()
@@ -133,6 +144,7 @@ class Pipeline(Topology):
 
     async def stop(self) -> RunOutcome:
         """Stop at once; what was under way is counted as lost, and jobs that run are put back."""
+        self._end_asked.set()
         outcome = await super().stop()
         if self._jobs_run is not None:
             await self._jobs_run.stop()

@@ -91,8 +91,8 @@ def run(  # noqa: PLR0913 - to typer each option is a parameter
     """Run what a config file describes, until it ends.
 
     It ends when all stages have completed, and no job is available or executing.
-    SIGTERM, SIGINT and SIGHUP drain it: sources take in nothing more, and
-    what is under way goes through. A second signal ends it at once.
+    SIGTERM, SIGINT and a lost terminal drain it: sources take in nothing more,
+    and what is under way goes through. A second signal ends it at once.
 
     One run is one file, so that each pipeline has its own exit code, signals
     and listener: start a command for each file. `headrace validate a.yaml b.yaml`

@@ -44,7 +44,7 @@ class Plan:
 
 
 async def attend(topology: Topology, plan: Plan) -> Ending:
-    """Run a topology to its end and return how it ended; SIGINT, SIGTERM and SIGHUP drain it. Main thread only."""
+    """Run a topology to its end and return how it ended; SIGINT, SIGTERM and a lost terminal drain it. Main thread."""
     clock = asyncio.get_running_loop().time
     began = clock()
     topology.drain_seconds = plan.drain_seconds

@@ -8,13 +8,18 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-from headrace.console.cli.streams import leave_lost_terminal
+from headrace.console.cli.streams import has_terminal, leave_lost_terminal
+from headrace.ground.telemetry import LOG
 
 HANDLED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""SIGHUP comes when the terminal goes: what runs there drains, as it does for whoever stops it otherwise."""
+"""SIGHUP comes when the terminal goes: a run that has one drains. Without one it is sent to have files read anew."""
 
 _PATIENCE: Final = 2
 """Signals that are left to the run. One more comes from somebody whose callback holds the loop and hears nothing."""
+
+_NO_RELOAD: Final = (
+    "SIGHUP: reload is not supported yet, and the run goes on; to read its config anew, end it and start it again"
+)
 
 
 class Signals:
@@ -22,6 +27,7 @@ class Signals:
 
     def __init__(self) -> None:
         self.count = 0
+        self._has_terminal = has_terminal()
         self._loop = asyncio.get_running_loop()
         self._arrived = asyncio.Event()
 
@@ -33,6 +39,9 @@ class Signals:
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         if number == signal.SIGHUP:
+            if not self._has_terminal:
+                self._loop.call_soon_threadsafe(LOG.warning, _NO_RELOAD)
+                return
             leave_lost_terminal()
         self.count += 1
         if self.count > _PATIENCE:
@@ -45,7 +54,8 @@ class Signals:
 def signals() -> Iterator[Signals]:
     """Take SIGINT, SIGTERM and SIGHUP while the block runs. Main thread only, in a running loop.
 
-    A SIGHUP that is ignored stays so: `nohup` lets a run outlive its terminal.
+    A SIGHUP that is ignored stays so: `nohup` lets a run outlive its terminal. Without a terminal one is logged,
+    and ends nothing.
     """
     found = Signals()
     is_deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN

@@ -22,6 +22,15 @@ def reopen_closed() -> None:
             setattr(sys, name, _null(descriptor, mode))
 
 
+def has_terminal() -> bool:
+    """Tell whether the OS process has a terminal that can go, whatever its streams are."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
 def leave_lost_terminal() -> None:
     """Put the null device in the place of standard output and error where they are a terminal that has gone.
 

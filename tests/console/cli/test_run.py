@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from headrace.console.cli.signals import HANDLED
 from tests.console.cli.command import HEADRACE, NUMBERS, Command, ask, document, run, started, write
 
 TALLY = """\
@@ -124,7 +123,7 @@ def test_the_log_says_the_address_as_it_is_configured(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("number", HANDLED)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_drains_and_exits_0(tmp_path: Path, number: signal.Signals) -> None:
     write(tmp_path, a_yaml=NUMBERS)
     with started(tmp_path, "run", "a.yaml") as command:
@@ -161,6 +160,42 @@ def test_a_run_that_was_told_to_outlive_its_terminal_does(tmp_path: Path) -> Non
         command.wait_until_ready(url)
         process.send_signal(signal.SIGTERM)
         assert command.end()[0] == 0
+
+
+def test_a_run_without_a_terminal_goes_on_at_a_hangup_and_says_so(tmp_path: Path) -> None:
+    write(tmp_path, a_yaml=NUMBERS)
+    with subprocess.Popen(
+        [*HEADRACE, "run", "a.yaml"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        command = Command(process)
+        url = command.url()
+        command.wait_until_ready(url)
+        for _ in range(3):
+            process.send_signal(signal.SIGHUP)
+            command.until("reload is not supported yet")
+        command.wait_until_ready(url)
+        process.send_signal(signal.SIGTERM)
+        assert command.end()[0] == 0
+
+
+def test_a_finite_run_that_is_to_go_on_for_ever_can_be_scraped_until_a_signal(tmp_path: Path) -> None:
+    write(tmp_path, a_yaml=TALLY)
+    with started(tmp_path, "run", "a.yaml", "--forever") as command:
+        url, wanted = (
+            command.url(),
+            'headrace_stage_events_received_total{kind="consumer",pipeline="tally",stage="tally"} 500.0',
+        )
+        while wanted not in ask(f"{url}/metrics")[1]:
+            assert command.process.poll() is None
+        command.process.send_signal(signal.SIGTERM)
+        code, _, stderr = command.end()
+    assert code == 0
+    assert "all events went through" in stderr
 
 
 def test_it_answers_while_it_runs(tmp_path: Path) -> None:
