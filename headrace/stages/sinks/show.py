@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Final, TextIO
 from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.ground.event_json import json_or_repr
+from headrace.pipeline.stage.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import CannotWrite, ReaderGone
 from headrace.stages.options import CountField
@@ -48,10 +49,12 @@ class Show(Consumer[object]):
         self._left = sys.maxsize if options.limit is None else options.limit
         self._stream: TextIO
         self._thread: SideThread
+        self._status: ConnectionStatus
 
     def init(self) -> None:
         """Find the stream."""
         self._stream = sys.stdout if self._given is None else self._given
+        self._status = self.connection("file")
         self._thread = SideThread(self.name)
         self._thread.start()
 
@@ -61,7 +64,15 @@ class Show(Consumer[object]):
         if not shown:
             return None
         self._left -= len(shown)
-        return self._thread.call(partial(self._print, "".join(map(_line, shown))))
+        return self._printed("".join(map(_line, shown)))
+
+    async def _printed(self, text: str) -> None:
+        try:
+            await self._thread.call(partial(self._print, text))
+        except CannotWrite as error:
+            self._status.down(error)
+            raise
+        self._status.up()
 
     def terminate(self, reason: object) -> None:
         """End the thread; the stream is its owner's to close."""
