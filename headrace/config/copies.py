@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 from headrace.ground.expressions import Expression
 from headrace.pipeline.dispatchers.hashing import stable_hash
@@ -13,6 +14,8 @@ from headrace.pipeline.stage.subscription import SubscribeTo, Subscription
 
 class Split(ProducerConsumer[object, object]):
     """Passes on what it gets; its dispatcher deals it out by key."""
+
+    takes_messages: ClassVar[bool] = True
 
     def handle_events(self, events: list[object]) -> list[object]:
         """Return them as they are."""

@@ -46,6 +46,8 @@ class Told(Producer[AnyMessage]):
 class Derive(ProducerConsumer[AnyMessage, AnyMessage]):
     """A batch handler that derives what a function makes of each message's data."""
 
+    takes_messages = True
+
     def __init__(self, function: Callable[[int], Sequence[object]]) -> None:
         self.function = function
 
@@ -79,6 +81,8 @@ class EachLater(Each):
 
 class KeepMessages(Consumer[AnyMessage]):
     """Keeps the data that it gets, and how often each message had been delivered; fails as often as it is told."""
+
+    takes_messages = True
 
     def __init__(self, *failures: BaseException) -> None:
         self.failures = list(failures)

@@ -89,6 +89,7 @@ class Whole(OneToOne):
     """Handles batches as a whole, and says which events failed."""
 
     per_event = False
+    takes_messages = True
 
     def handle_events(self, events: list[Any]) -> Any:
         made: list[object] = []
@@ -122,6 +123,8 @@ class Kept(Consumer[Any]):
 
 class Gather(ProducerConsumer[Any, Any]):
     """Gathers `size` events to one, by holding them; fails as often as it is told, once it holds some."""
+
+    takes_messages = True
 
     def __init__(self, size: int, *failures: BaseException) -> None:
         self.size = size

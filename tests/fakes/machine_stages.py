@@ -73,6 +73,8 @@ class Source(Producer[object]):
 class Middle(ProducerConsumer[object, object]):
     """Makes `width` events of each."""
 
+    takes_messages = True
+
     def __init__(self, notes: Notes, pace: Pace, width: int) -> None:
         self.notes = notes
         self.pace: Pace = pace

@@ -136,13 +136,17 @@ class BufferOverflow(StageError):
 
 
 class CannotHold(StageError):
-    """A stage holds events, and has several of them, or several batches, under way."""
+    """A stage holds events, and gets their data alone, or has several of them or several batches under way."""
 
-    def __init__(self, stage: str) -> None:
+    def __init__(self, stage: str, *, has_data_alone: bool = False) -> None:
         self.stage = stage
         super().__init__(
-            f"stage {stage!r} holds events beyond their batch, and has a concurrency: "
-            "leave that out, for what it holds comes of one batch after another"
+            f"stage {stage!r} holds events beyond their batch, and "
+            + (
+                "gets the data of messages alone: say takes_messages = True in its class, and derive its outputs"
+                if has_data_alone
+                else "has a concurrency: leave that out, for what it holds comes of one batch after another"
+            )
         )
 
 

@@ -31,6 +31,10 @@ class PlainCare:
     def release(self, events: Sequence[object]) -> None:
         """Do nothing."""
 
+    def owned(self, events: Sequence[object]) -> Sequence[object]:
+        """Return the events: no batch waits for any."""
+        return events
+
     def returned(self) -> None:
         """Do nothing: nothing was released."""
 

@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
@@ -154,3 +154,8 @@ class ConcurrentBatches(Several):
             self._counts.fail(error)
         else:
             batch.failed(event, error)
+
+    def owned(self, events: Sequence[object]) -> Sequence[object]:
+        """Return events that the batch whose callback runs emits beside what it returns."""
+        batch = _BATCH.get()
+        return events if batch is None else batch.owned(events)

@@ -44,6 +44,11 @@ class Later(Coroutine[object, object, object]):
             self._awaited.close()
 
 
+def _holds(one: object, data: object) -> bool:
+    """Tell whether something is a message with these data: callbacks may have got those alone."""
+    return isinstance(one, Message) and one.data is data
+
+
 class CarefulHandler(ABC):
     """Handles one batch at a time: tries, tries again what failed, gives up the rest, and settles what is a message.
 
@@ -198,7 +203,8 @@ class CarefulHandler(ABC):
 
     def failed(self, event: object, error: BaseException) -> None:
         """Take note that an event of the batch failed; of another one, which a stage held, that it is discarded."""
-        place = next((at for at, one in enumerate(self.events) if one is event and at not in self.failures), None)
+        same = (at for at, one in enumerate(self.events) if one is event or _holds(one, event))
+        place = next((at for at in same if at not in self.failures), None)
         if place is not None:
             self.failures[place] = error
             return
@@ -218,6 +224,10 @@ class CarefulHandler(ABC):
     def release(self, events: Sequence[object]) -> None:
         """Let go of messages, once what the running callback returns has been claimed."""
         self._held.release(events)
+
+    def owned(self, events: Sequence[object]) -> Sequence[object]:
+        """Return events that callbacks emit beside what they return: those who take messages derive them themselves."""
+        return events
 
     def returned(self) -> None:
         """Take note that what a callback beside `handle_events` returned has been claimed."""

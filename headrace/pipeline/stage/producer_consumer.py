@@ -59,14 +59,15 @@ class ProducerConsumer(Stage, Generic[In, Out]):
         """Emit events by one of the `side_outputs`, as there is room; return how many went, from the first.
 
         Those that did not found nobody who takes the output: they are the stage's to count, `discard(count, reason)`.
-        For an `async def handle_events` that handles batches as a whole: what came of a message is derived of it.
+        For an `async def handle_events` that handles batches as a whole; of one that takes messages, what came of a
+        message is derived of it.
         Raises `BadOption` for an output that is none of them.
         """
         self._runtime.check_loop("emit_aside")
         if output not in self.side_outputs:
             known = ", ".join(map(repr, self.side_outputs)) or "it has none"
             raise BadOption("output", output, f"one of the stage's side_outputs: {known}")
-        return self._side_outputs.put(output, events)
+        return self._side_outputs.put(output, self._care.owned(events))
 
     def format_discarded(self, count: int) -> bool:
         """Take note that the buffer was full and `count` events were discarded; return whether the log may say so.

@@ -89,7 +89,7 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
     def emit_nowait(self, events: list[object]) -> None:
         """Emit what the callbacks push; after the end it is discarded."""
         if self.outlet.is_acknowledged:
-            events = as_messages(events)
+            events = as_messages(list(self.care.owned(events)))
             claim(events)
         self.let_in(events)
 

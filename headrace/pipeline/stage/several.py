@@ -113,6 +113,10 @@ class Several(ABC):
         """Refuse: what is held comes of one batch after another. Raises `CannotHold`."""
         raise CannotHold(self._counts.stage)
 
+    def owned(self, events: Sequence[object]) -> Sequence[object]:
+        """Return the events: what is emitted beside what is returned is nobody's output."""
+        return events
+
     def release(self, events: Sequence[object]) -> None:  # noqa: B027 - there is nothing to do, here or below
         """Do nothing: nothing is held."""
 

@@ -67,6 +67,9 @@ class Cares(Protocol):
     def release(self, events: Sequence[object]) -> None:
         """Let go of events, once what the running callback returns has been claimed."""
 
+    def owned(self, events: Sequence[object]) -> Sequence[object]:
+        """Return events that are emitted beside those that are returned, so that the batch in hand waits for them."""
+
 
 class Unbound:
     """Stands where a stage looks for its runtime, until it has one: it says which words it is too early for."""
@@ -96,6 +99,14 @@ class Stage(GenServer):
 
     per_event: ClassVar[bool] = False
     """Whether each event is handled on its own: on edges that carry messages the runtime unwraps and wraps."""
+
+    takes_messages: ClassVar[bool] = False
+    """Whether `handle_events` gets the `Message`s of edges that carry those, rather than what they hold.
+
+    A stage that does not take them need not know of them: its batch is done when `handle_events` returns or, where it
+    emits, when all that it returned, or emitted meanwhile, is. One that takes them says of each output what it comes of
+    (`message.derive`), and may `hold` them. On other edges it gets plain events.
+    """
 
     known_discards: ClassVar[tuple[str, ...]] = ()
     """Reasons for which this stage discards events; they are counted from 0."""
@@ -194,7 +205,7 @@ class Stage(GenServer):
         self._care.failed_at(position, error)
 
     def fail_event(self, event: object, error: BaseException) -> None:
-        """Say that one event (a message, where those flow) of a batch failed: it is set aside or discarded.
+        """Say that one event of a batch, as `handle_events` got it, failed: it is set aside or discarded.
 
         For stages that handle batches as a whole. What was derived of it and is returned all the same still counts.
         """
@@ -203,7 +214,8 @@ class Stage(GenServer):
     def hold(self, events: Sequence[object]) -> None:
         """Keep events beyond `handle_events`, to gather them: the sources of those that are messages wait for them.
 
-        A stage that crashes gets again what it held.
+        A stage that crashes gets again what it held. Raises `CannotHold` where messages flow and the stage does not say
+        `takes_messages`: what it has of them could not be given back.
         """
         self._care.hold(events)
 

@@ -53,7 +53,7 @@ class TakingProcess(StageProcess[S]):
         is_acknowledged, failure = self.inlet.is_acknowledged, self.failure
         how = {"is_acknowledged": is_acknowledged, "emits": emits}
         if not self.concurrency.is_plain and not callbacks.per_event:
-            make = partial(FlyingBatch, handle, self.counts, failure, **how)
+            make = partial(FlyingBatch, callbacks, self.counts, failure, **how)
             self.care = self.several = ConcurrentBatches(self, self.counts, make, emits=emits)
             return self.several
         if not self.concurrency.is_plain:
@@ -65,7 +65,7 @@ class TakingProcess(StageProcess[S]):
         if callbacks.per_event:
             self.care = each = EachHandler(callbacks, self.counts, failure, **how)
             return each
-        self.care = batch = BatchHandler(handle, self.counts, failure, **how)
+        self.care = batch = BatchHandler(callbacks, self.counts, failure, **how)
         return batch
 
     @property

@@ -51,16 +51,21 @@ class Ends:
         """Take readers that are gone from their producers, which are unread, and so gone, without any."""
         while gone:
             for edge in self._edges.to_consumer(gone.pop()):
-                producer = edge.producer
-                self._readers[producer] -= 1
-                if not self._readers[producer] and producer not in self._gone:
-                    self._gone.add(producer)
-                    self._unread[producer] = None
-                    gone.append(producer)
+                self._readers[edge.producer] -= 1
+                gone += self._if_unread(edge.producer)
+
+    def _if_unread(self, name: str) -> list[str]:
+        """Note a stage that has no readers left; return it if that is news."""
+        if self._readers[name] or name in self._gone:
+            return []
+        self._gone.add(name)
+        self._unread[name] = None
+        return [name]
 
     def joined(self, producer: str, consumer: str) -> None:
         """Called when a new edge was made."""
         if consumer in self._gone:
+            self._lose(self._if_unread(producer))
             return
         back = [producer]
         while back:

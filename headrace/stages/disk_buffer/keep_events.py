@@ -22,6 +22,7 @@ class KeepEvents(Consumer[object]):
     stopped; a file that cannot be written for another reason is a crash.
     """
 
+    takes_messages: ClassVar[bool] = True
     known_discards: ClassVar[tuple[str, ...]] = ("overflow",)
 
     def __init__(self, log: EventLog, when_full: WhenFull) -> None:

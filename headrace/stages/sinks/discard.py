@@ -17,6 +17,7 @@ class Discard(Consumer[object]):
     """The end of a branch that nobody reads; its events are handled, and not counted as discarded."""
 
     Options: ClassVar[type[BaseModel]] = DiscardOptions
+    takes_messages: ClassVar[bool] = True
 
     def __init__(self, options: DiscardOptions) -> None:
         self._options = options

@@ -44,6 +44,7 @@ class EnqueueJobs(Consumer[object]):
     """
 
     Options: ClassVar[type[BaseModel]] = EnqueueJobsOptions
+    takes_messages: ClassVar[bool] = True
     needs_jobs: ClassVar[bool] = True
 
     def __init__(self, options: EnqueueJobsOptions, jobs: Jobs) -> None:

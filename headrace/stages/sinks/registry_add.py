@@ -20,6 +20,7 @@ class RegistryAdd(Consumer[object]):
     """
 
     Options: ClassVar[type[BaseModel]] = RegistryOptions
+    takes_messages: ClassVar[bool] = True
     needs_jobs: ClassVar[bool] = True
 
     def __init__(self, options: RegistryOptions, jobs: Jobs) -> None:

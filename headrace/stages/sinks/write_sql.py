@@ -62,6 +62,7 @@ class WriteSql(Consumer[object]):
     """
 
     Options: ClassVar[type[BaseModel]] = WriteSqlOptions
+    takes_messages: ClassVar[bool] = True
 
     def __init__(self, options: WriteSqlOptions) -> None:
         self._database: Database = database_of(options.database, options.setup)

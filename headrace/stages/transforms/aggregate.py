@@ -52,6 +52,7 @@ class Aggregate(ProducerConsumer[object, object]):
     """
 
     Options: ClassVar[type[BaseModel]] = AggregateOptions
+    takes_messages: ClassVar[bool] = True
     known_discards: ClassVar[tuple[str, ...]] = (LATE,)
     outputs_with: ClassVar[Mapping[str, str]] = {LATE: "late: route"}
     at_most_once: ClassVar[str] = (

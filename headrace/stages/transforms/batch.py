@@ -70,6 +70,7 @@ class Batch(ProducerConsumer[object, object]):
     """
 
     Options: ClassVar[type[BaseModel]] = BatchOptions
+    takes_messages: ClassVar[bool] = True
 
     def __init__(self, options: BatchOptions) -> None:
         self._options = options

@@ -60,6 +60,7 @@ class Dedupe(ProducerConsumer[object, object]):
     """
 
     Options: ClassVar[type[BaseModel]] = DedupeOptions
+    takes_messages: ClassVar[bool] = True
     known_discards: ClassVar[tuple[str, ...]] = ("duplicate",)
 
     def __init__(self, options: DedupeOptions) -> None:

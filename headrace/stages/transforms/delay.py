@@ -34,6 +34,7 @@ class Delay(ProducerConsumer[object, object]):
     """Emits each event when its time is over, also at the end: a drain waits for that as long as it may."""
 
     Options: ClassVar[type[BaseModel]] = DelayOptions
+    takes_messages: ClassVar[bool] = True
 
     def __init__(self, options: DelayOptions) -> None:
         self._seconds = options.time

@@ -50,6 +50,7 @@ class Merge(ProducerConsumer[object, object]):
     """
 
     Options: ClassVar[type[BaseModel]] = MergeOptions
+    takes_messages: ClassVar[bool] = True
 
     def __init__(self, options: MergeOptions) -> None:
         self._key = options.order_by

@@ -28,6 +28,7 @@ class RegistryFind(ProducerConsumer[object, object]):
     """
 
     Options: ClassVar[type[BaseModel]] = RegistryFindOptions
+    takes_messages: ClassVar[bool] = True
     needs_jobs: ClassVar[bool] = True
 
     def __init__(self, options: RegistryFindOptions, jobs: Jobs) -> None:

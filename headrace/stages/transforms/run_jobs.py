@@ -37,6 +37,7 @@ class RunJobs(ProducerConsumer[object, object]):
     """
 
     Options: ClassVar[type[BaseModel]] = RunJobsOptions
+    takes_messages: ClassVar[bool] = True
     needs_jobs: ClassVar[bool] = True
     waits_for_jobs: ClassVar[bool] = True
     """Whether its events only go through while jobs are claimed: so a drain claims them, too."""

@@ -31,6 +31,7 @@ class Throttle(ProducerConsumer[object, object]):
     """
 
     Options: ClassVar[type[BaseModel]] = ThrottleOptions
+    takes_messages: ClassVar[bool] = True
 
     def __init__(self, options: ThrottleOptions) -> None:
         self._rate = options.rate

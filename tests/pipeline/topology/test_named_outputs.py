@@ -42,6 +42,8 @@ class Parity(ProducerConsumer[Any, Any]):
 class Whole(ProducerConsumer[Any, Any]):
     """The same, of batches; it emits what has no output, too, and what has one that is none."""
 
+    takes_messages = True
+
     outputs: Sequence[str] = ("odd", "even")
 
     def handle_events(self, events: list[Any]) -> list[object]:

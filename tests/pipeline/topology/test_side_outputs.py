@@ -39,6 +39,8 @@ def is_odd(event: Any) -> bool:
 class Sieve(ProducerConsumer[Any, Any]):
     """Emits even numbers, and passes odd ones aside; counts those that nobody takes."""
 
+    takes_messages = True
+
     side_outputs: Sequence[str] = ("odd",)
 
     async def handle_events(self, events: list[Any]) -> list[Any]:

@@ -16,7 +16,6 @@ from pydantic import ValidationError
 
 from headrace.config.pipeline import Pipeline
 from headrace.ground.errors import StartFailed
-from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.topology.topology import Topology
@@ -200,10 +199,10 @@ class Later(Consumer[Any]):
     def __init__(self) -> None:
         self.may = asyncio.Event()
 
-    async def handle_events(self, events: list[Message[object]]) -> None:
+    async def handle_events(self, events: list[object]) -> None:
         await self.may.wait()
         for event in events:
-            if event.data == "bad":
+            if event == "bad":
                 self.fail_event(event, ValueError("bad"))
 
 

@@ -113,6 +113,8 @@ async def test_the_metadata_of_a_letter_comes_back_and_says_of_what_it_is_the_re
     seen: list[Message[Any]] = []
 
     class Look(Consumer[Message[Any]]):
+        takes_messages = True
+
         def handle_events(self, events: list[Message[Any]]) -> None:
             seen.extend(events)
 
