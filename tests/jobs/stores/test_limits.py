@@ -205,8 +205,11 @@ async def test_limits_hold_when_many_processes_claim_at_once(tmp_path: Path, clo
 
 
 def test_limits_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(BadLimit, match="the global_limit of a queue is 0, and must be at least 1"):
-        GlobalLimit(0)
+    for count in (0, "5", 1.5):
+        with pytest.raises(
+            BadLimit, match=f"the global_limit of a queue is {count!r}, and must be a whole number from 1"
+        ):
+            GlobalLimit(count)  # type: ignore[arg-type] # that is what is wrong
     with pytest.raises(BadLimit, match="the partition of a queue is 'worker', and must be the one of the other limit"):
         QueueLimits(GlobalLimit(1, CUSTOMER), RateLimit(1, partition="worker"))
 
