@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-HEAVY = ("starlette", "uvicorn", "rich", "typer", "prometheus_client", "headrace.pipeline.topology.run")
+HEAVY = ("aiostream", "starlette", "uvicorn", "rich", "typer", "prometheus_client", "headrace.pipeline.topology.run")
 
 RUNNING = (
     "sqlite3",
@@ -41,3 +41,10 @@ def test_checking_a_config_loads_nothing_that_only_a_run_needs() -> None:
 def test_jobs_are_loaded_for_a_file_that_has_them_and_for_no_other() -> None:
     assert loaded(JOBS, SHORT) == []
     assert loaded(JOBS, WITH_JOBS) == list(JOBS)
+
+
+def test_a_command_and_a_pipeline_whose_stages_are_read_load_no_aiostream() -> None:
+    code = "import sys, headrace, headrace.console.cli.main, headrace.pipeline.topology.handle; headrace.Pipeline; "
+    code += "print('aiostream' in sys.modules)"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

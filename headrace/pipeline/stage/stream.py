@@ -1,7 +1,8 @@
 """Reads a stage as an async iterator, under back-pressure."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine
+from typing import TypeVar
 
 from headrace.ground.errors import ProcessDown, ReaderTooSlow
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
@@ -14,6 +15,38 @@ from headrace.pipeline.stage.inlet import Inlet
 from headrace.pipeline.stage.producer_consumer_process import ProducerConsumerProcess
 from headrace.pipeline.stage.producer_process import ProducerProcess
 from headrace.pipeline.stage.subscription import Mark, MarkKind, SubscribeTo, Subscription
+
+E_co = TypeVar("E_co", covariant=True)
+R = TypeVar("R")
+
+
+class EventStream(AsyncGenerator[E_co, None]):
+    """A stage's events as an async generator that takes aiostream's operators: `stream | pipe.map(f) | pipe.take(5)`.
+
+    What an operator makes of it closes it when it is left itself.
+    """
+
+    def __init__(self, events: AsyncGenerator[E_co, None]) -> None:
+        self._events = events
+
+    def __or__(self, operator: Callable[[AsyncIterable[E_co]], R]) -> R:
+        """Return what an operator makes of the events."""
+        return operator(self)
+
+    def __anext__(self) -> Coroutine[object, object, E_co]:
+        return self._events.__anext__()
+
+    def asend(self, value: None) -> Coroutine[object, object, E_co]:
+        """Return the next event, as `anext` does."""
+        return self._events.asend(value)
+
+    def athrow(self, *error: object) -> Coroutine[object, object, E_co]:
+        """Raise an error where the reader is, which ends it."""
+        return self._events.athrow(*error)  # type: ignore[call-overload, no-any-return] # as a generator
+
+    async def aclose(self) -> None:
+        """Leave the stage."""
+        await self._events.aclose()
 
 
 class Reader:

@@ -1,6 +1,6 @@
 """A stage of a topology, as those outside of it hold it: whom to call, subscribe, pause, read."""
 
-from collections.abc import AsyncGenerator, Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Generic, TypeVar, cast, get_args, overload
 
 from headrace.ground.errors import DemandError, GraphError
@@ -15,7 +15,7 @@ from headrace.pipeline.stage.outputs import events_given
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.stage import Stage
-from headrace.pipeline.stage.stream import read_stage
+from headrace.pipeline.stage.stream import EventStream, read_stage
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
 from headrace.pipeline.stage.taking_process import TakingProcess
@@ -91,7 +91,7 @@ class StageHandle(Generic[G_co]):
         *,
         patience_seconds: float | None = None,
         partition: Hashable | None = None,
-    ) -> AsyncGenerator[Out, None]: ...
+    ) -> EventStream[Out]: ...
     @overload
     def stream(
         self: "StageHandle[Producer[Out]]",
@@ -100,7 +100,7 @@ class StageHandle(Generic[G_co]):
         *,
         patience_seconds: float | None = None,
         partition: Hashable | None = None,
-    ) -> AsyncGenerator[Out, None]: ...
+    ) -> EventStream[Out]: ...
     @overload
     def stream(
         self: "StageHandle[ProducerConsumer[In, Out]]",
@@ -109,7 +109,7 @@ class StageHandle(Generic[G_co]):
         *,
         patience_seconds: float | None = None,
         partition: Hashable | None = None,
-    ) -> AsyncGenerator[Out, None]: ...
+    ) -> EventStream[Out]: ...
     @overload
     def stream(
         self,
@@ -118,7 +118,7 @@ class StageHandle(Generic[G_co]):
         *,
         patience_seconds: float | None = None,
         partition: Hashable | None = None,
-    ) -> AsyncGenerator[object, None]: ...
+    ) -> EventStream[object]: ...
 
     def stream(
         self,
@@ -127,21 +127,22 @@ class StageHandle(Generic[G_co]):
         *,
         patience_seconds: float | None = None,
         partition: Hashable | None = None,
-    ) -> AsyncGenerator[Any, None]:
+    ) -> EventStream[Any]:
         """Read the stage's events under back-pressure: it is asked for more only as they are read.
 
         The reader is one more subscriber from its first `anext` on, until it is closed or the stage has completed.
         What it had not read then goes to others. A message is done when the next event is asked for: where the body of
-        the loop raises, or leaves it, the message is delivered again. Works with aiostream's pipes. A reader that
-        stands still holds up whatever shares the stage with it: with `patience_seconds` it loses its place after that
-        time (twice at most), and gets `ReaderTooSlow` when it goes on. Of a partitioned stage it reads one `partition`.
-        A stage that crashed for good raises its crash. Raises `GraphError` for a consumer, `DemandError` for bounds
-        that do not fit, `BadOption` for a patience that is no time.
+        the loop raises, or leaves it, the message is delivered again. The stream takes aiostream's operators: `stream |
+        pipe.map(f)`. A reader that stands still holds up whatever shares the stage with it: with `patience_seconds` it
+        loses its place after that time (twice at most), and gets `ReaderTooSlow` when it goes on. Of a partitioned
+        stage it reads one `partition`. A stage that crashed for good raises its crash. Raises `GraphError` for a
+        consumer, `DemandError` for bounds that do not fit, `BadOption` for a patience that is no time.
         """
         if patience_seconds is not None:
             check_seconds("patience_seconds", patience_seconds, ", or None for ever")
         to = SubscribeTo(self.name, max_demand, min_demand, "temporary", partition=partition)
-        return read_stage(self._emitting("stream", "read"), Window(max_demand, min_demand), to, patience_seconds)
+        window = Window(max_demand, min_demand)
+        return EventStream(read_stage(self._emitting("stream", "read"), window, to, patience_seconds))
 
     async def emit(self, events: Iterable[object]) -> None:
         """Emit events from the stage, beside its own, as soon as there is room: asked for, or in its buffer.

@@ -63,6 +63,37 @@ async def test_a_stream_works_with_pipes_under_back_pressure() -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_stream_takes_operators_and_is_left_when_they_are() -> None:
+    topology, numbers = Topology(), Numbers()
+    handle = topology.add("numbers", lambda: numbers)
+    async with topology:
+        piped = handle.stream(10) | pipe.map(lambda number, *_: number * 2) | pipe.take(25)
+        async with piped.stream() as streamer:
+            assert [event async for event in streamer] == list(range(2, 52, 2))
+        assert _outlet(topology, "numbers").subscriptions == []
+        merged = handle.stream(4) | pipe.merge(handle.stream(4)) | pipe.take(20)
+        assert sorted(await (merged | pipe.list())) == list(range(26, 46))
+        assert _outlet(topology, "numbers").subscriptions == []
+
+
+@pytest.mark.asyncio
+async def test_a_stream_is_an_async_generator_in_all_respects() -> None:
+    topology = Topology()
+    handle = topology.add("numbers", Numbers)
+    async with topology:
+        stream_ = handle.stream(4)
+        assert isinstance(stream_, AsyncGenerator)
+        assert (await anext(stream_), await stream_.asend(None)) == (1, 2)
+        for error in (OSError, OSError("thrown")):
+            reader = handle.stream(4)
+            await anext(reader)
+            with pytest.raises(OSError):  # noqa: PT011 - the one that was thrown
+                await reader.athrow(error)
+        await stream_.aclose()
+        assert _outlet(topology, "numbers").subscriptions == []
+
+
+@pytest.mark.asyncio
 async def test_what_a_reader_had_not_read_when_it_left_goes_to_the_next_one() -> None:
     topology, numbers = Topology(), Numbers()
     handle = topology.add("numbers", lambda: numbers)
