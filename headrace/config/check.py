@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel
 
+from headrace.config.addresses import Claim, clashes, run_claim, stage_claims
 from headrace.config.buffer_keys import buffer_faults
 from headrace.config.catalogue import GROUP, BrokenType, Catalogue, StageType, example_of
 from headrace.config.config import Config, ConfiguredStage
@@ -90,7 +91,7 @@ class _Check:
         checked = [self._stage(name, found) for name, found in self._stages(tree)]
         if self.is_whole:
             self._graph({vertex.name: vertex for vertex, _ in checked})
-        return self._config(keys, jobs, checked)
+        return self._config(keys, jobs, checked, Found(tree))
 
     def _graph(self, vertices: Mapping[str, Vertex]) -> None:
         """Report what is wrong between the stages."""
@@ -250,6 +251,7 @@ class _Check:
         keys: PipelineKeys | None,
         jobs: "ConfiguredJobs | None",
         checked: list[tuple[Vertex, ConfiguredStage | None]],
+        root: Found,
     ) -> Config:
         """Return the config if nothing is wrong in it."""
         stages = tuple(stage for _, stage in checked if stage is not None)
@@ -258,13 +260,25 @@ class _Check:
         for span, fault in made_faults(stages, places):
             self.report.add(span, fault)
         self.report.findings.extend(duplicates(metrics))
+        claims = tuple(self._claims(keys, stages, places, root)) if self.is_whole else ()
+        self.report.findings.extend(clashes(claims))
         if keys is None or self.report.findings:
             raise merged(self.report.findings)
         stem = PurePath(self.source.file).stem
         name = keys.name or (stem if is_name(stem) else DEFAULT_NAME)
         mask = Mask(self.conditions.surroundings.given)
         kept, stall_seconds = keys.dead_letters, keys.stall_after
-        return Config(name, keys.listen, stages, metrics, self.source, self.name_span, mask, jobs, kept, stall_seconds)
+        return Config(
+            name, keys.listen, stages, metrics, self.source, self.name_span, mask, jobs, kept, stall_seconds, claims
+        )
+
+    def _claims(
+        self, keys: PipelineKeys | None, stages: Sequence[ConfiguredStage], places: Mapping[str, Found], root: Found
+    ) -> Iterator[Claim]:
+        """Yield the addresses on which the run and its stages listen."""
+        if keys is not None and keys.listen is not None:
+            yield run_claim(keys.listen.address, root, self.name_span, self.source)
+        yield from stage_claims({stage.name: (stage.type.name, stage.options) for stage in stages}, places, self.source)
 
 
 def _outputs(stage: type[Stage] | Stage | None) -> tuple[str, ...] | None:

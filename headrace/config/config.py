@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
+from headrace.config.addresses import Claim
 from headrace.config.catalogue import StageType
 from headrace.config.dead_letters import DeadLettersKeys
 from headrace.config.exports import Export
@@ -46,6 +47,7 @@ class Config:
     jobs: "ConfiguredJobs | None" = None
     dead_letters: DeadLettersKeys | None = None
     stall_seconds: float | None = None
+    addresses: tuple[Claim, ...] = field(default=(), repr=False)
 
     @property
     def file(self) -> str:

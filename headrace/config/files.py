@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from headrace.config.addresses import clashes
 from headrace.config.catalogue import Catalogue
 from headrace.config.check import Conditions, check
 from headrace.config.config import Config
@@ -44,7 +45,8 @@ def load_files(
 ) -> list[Config]:
     """Read and check config files that are to run side by side; raises ConfigError with the findings of all of them.
 
-    Beside what `load_file` finds: two pipelines of one name, and two that export one metric.
+    Beside what `load_file` finds: two pipelines of one name, two that export one metric, and two that listen on
+    one port.
     """
     variables = os.environ if environ is None else environ
     types = catalogue or Catalogue.installed()
@@ -100,4 +102,5 @@ def _between(configs: Iterable[Config]) -> Iterator[Finding]:
         if first is not config:
             message = f"the pipeline of {first.file} has the same name: give each `name:` to one pipeline"
             yield config.source.finding(config.name_span, Fault("duplicate-name", message))
+    yield from clashes(claim for config in configs for claim in config.addresses)
     yield from duplicates(metric for config in configs for metric in config.exports)

@@ -38,6 +38,7 @@ CODES: Mapping[str, str] = {
     "circle": "stages that subscribe to each other in a circle",
     "duplicate-metric": "two metrics need one name",
     "bad-metric": "a metric name that Prometheus or headrace does not allow",
+    "duplicate-address": "two that run at once listen on one port",
     "duplicate-name": "two files describe pipelines of one name",
 }
 """Every code that a finding may carry, and what it means. Codes are stable: scripts may rely on them."""

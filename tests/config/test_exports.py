@@ -65,13 +65,14 @@ def test_two_files_that_export_one_metric_are_a_finding_in_the_second(tmp_path: 
     paths = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
     for path in paths:
         path.write_text(
+            "listen: off\n"
             "stages: {t: {type: tick}, c: {type: tally, subscribe_to: t, metrics: [{counter: shop_total}]}}"
         )
     with pytest.raises(ConfigError) as caught:
         load_files(paths, environ={}, imports=False, catalogue=catalogue())
     (found,) = caught.value.findings
-    assert (found.code, found.file, found.line, found.column) == ("duplicate-metric", str(paths[1]), 1, 81)
-    assert f"in {paths[0]}, line 1" in found.message
+    assert (found.code, found.file, found.line, found.column) == ("duplicate-metric", str(paths[1]), 2, 81)
+    assert f"in {paths[0]}, line 2" in found.message
 
 
 @pytest.mark.parametrize(

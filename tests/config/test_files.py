@@ -136,7 +136,10 @@ def test_all_files_are_checked_although_the_first_is_wrong(tmp_path: Path) -> No
 
 
 def test_two_pipelines_of_one_name_are_a_finding_in_the_second(tmp_path: Path) -> None:
-    paths = [write(tmp_path, "a.yaml", f"name: shop\n{GOOD}"), write(tmp_path, "b.yaml", f"# x\nname: shop\n{GOOD}")]
+    paths = [
+        write(tmp_path, "a.yaml", f"name: shop\n{GOOD}"),
+        write(tmp_path, "b.yaml", f"# x\nname: shop\nlisten: off\n{GOOD}"),
+    ]
     with pytest.raises(ConfigError) as caught:
         load_files(paths, environ={}, imports=False, catalogue=catalogue())
     (found,) = caught.value.findings
@@ -144,7 +147,7 @@ def test_two_pipelines_of_one_name_are_a_finding_in_the_second(tmp_path: Path) -
 
 
 def test_files_side_by_side_come_back_in_their_order(tmp_path: Path) -> None:
-    paths = [write(tmp_path, name, GOOD) for name in ("b.yaml", "a.yaml")]
+    paths = [write(tmp_path, name, f"listen: off\n{GOOD}") for name in ("b.yaml", "a.yaml")]
     configs = load_files(paths, environ={}, imports=False, catalogue=catalogue())
     assert [config.name for config in configs] == ["b", "a"]
 
