@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import cast
 
 from headrace.pipeline.acknowledgement.message import as_messages, claim
 from headrace.pipeline.process.process import ExitReason, State
@@ -188,10 +189,11 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         return HANDLED_MORE
 
     def _shed(self) -> int:
-        """Discard a batch that nobody is left to take."""
-        batch = self.inlet.take()
-        if isinstance(batch, list):
-            self.outlet.discard(batch, "cancelled")
+        """Discard a batch that nobody is left to take; the next turn acts on an end that is at the head instead."""
+        waiting = self.inlet.waiting()
+        if waiting is not None and waiting.queue[0][0] is not None:
+            batch = self.inlet.take()
+            self.outlet.discard(cast("list[object]", batch), "cancelled")
             self.inlet.settle_hand()
         return MORE
 
