@@ -5,7 +5,7 @@ from typing import Literal
 from headrace.pipeline.dispatchers.demand import DemandDispatcher
 from headrace.pipeline.dispatchers.dispatcher import Delivery, S
 
-Slip = Literal["dispatch", "late", "host", "unmet", "asked", "cancelled"]
+Slip = Literal["dispatch", "late", "host", "unmet", "asked", "less", "cancelled", "early"]
 """Where it raises: before anything has changed, after demand was lowered, after an event was discarded; else."""
 
 
@@ -25,10 +25,11 @@ class FailingDispatcher(DemandDispatcher[S]):
             raise self.errors.pop(0)
 
     def asked(self, share: S, demand: int) -> None:
-        self._raise("asked")
+        self._raise("asked" if demand > 0 else "less")
         super().asked(share, demand)
 
     def cancelled(self, share: S, unbegun: list[object], born: float) -> list[object]:
+        self._raise("early")
         back = super().cancelled(share, unbegun, born)
         self._raise("cancelled")
         return back

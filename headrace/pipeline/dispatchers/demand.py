@@ -58,6 +58,8 @@ class DemandDispatcher(Dispatcher[S]):
             self._shuffle.shuffle(self._order)
             self._order.sort(key=lambda share: share.pending, reverse=True)
             self._shuffle = None
+        if self._order and self._order[0].pending <= 0:
+            self._order.sort(key=_least)  # demand may have been set back after a subclass had raised
         deliveries: list[Delivery[S]] = []
         used, total = 0, len(events)
         while used < total and self._order and self._order[0].pending > 0:

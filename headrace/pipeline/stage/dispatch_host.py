@@ -25,8 +25,8 @@ class Outgoing(Protocol):
 class DispatchHost:
     """Stands between a dispatcher and an outlet.
 
-    `accounted` are the events that the dispatcher has discarded or failed since the outlet cleared the list: should it
-    raise, they are not counted twice.
+    `accounted` are the events that the dispatcher has discarded or failed since the list was cleared: should it raise,
+    they are not counted twice.
     """
 
     __slots__ = ("_outlet", "accounted")

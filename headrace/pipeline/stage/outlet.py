@@ -1,7 +1,7 @@
 """A producer's side of all its subscriptions: asks come in, the buffer is served first, events go out."""
 
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import Literal
 
 from headrace.ground.errors import BufferOverflow, SubscriptionError
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
@@ -12,10 +12,8 @@ from headrace.pipeline.process.process import ExitReason
 from headrace.pipeline.stage.accumulating import Accumulating
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.dispatch_host import DispatchHost
-from headrace.pipeline.stage.outputs import without
+from headrace.pipeline.stage.dispatcher_guard import DispatcherGuard
 from headrace.pipeline.stage.subscription import End, Mark, MarkKind, Subscription
-
-R = TypeVar("R")
 
 DemandMode = Literal["forward", "accumulate"]
 """Whether a stage hears what is asked of it, or holds asks and events for later (GenStage's `demand`)."""
@@ -30,27 +28,22 @@ class Outlet:
     The stage's process gives `informed`, to which messages go whose mark was reached, and `format_discarded`, which is
     told how many events the buffer could not keep, and returns whether the log may say so.
 
-    A dispatcher that raises is a crash of the stage, which `dispatcher_failed` brings about in a turn of the stage's
-    own, whoever's turn it was. Until the next life (`is_failing`) the dispatcher is not asked, and events are buffered.
-
     What the buffer cannot keep is discarded; with `overflow_fails` it fails. `is_lossy` says that it was asked for, so
     that nobody is to be turned away instead.
     """
 
     __slots__ = (
         "_consumers",
-        "_host",
         "_sent",
         "_sole_before",
         "buffer",
         "counts",
         "dispatcher",
-        "dispatcher_failed",
         "format_discarded",
+        "guard",
         "informed",
         "is_acknowledged",
         "is_closed",
-        "is_failing",
         "is_lossy",
         "overflow_fails",
         "room_made",
@@ -70,16 +63,15 @@ class Outlet:
         self._sole_before = 0
         self.is_acknowledged = False
         self.is_closed = False
-        self.is_failing = False
         self.is_lossy = False
         self.overflow_fails = False
         self.room_made: Callable[[], None] | None = None
         self.informed: Callable[[object], None] = lambda _: None
         self.waiting_messages = 0
         self.format_discarded: Callable[[int], bool] = lambda _: True
-        self.dispatcher_failed: Callable[[BaseException], None] = lambda _: None
-        self._host = DispatchHost(self)
-        dispatcher.begin(self._host)
+        host = DispatchHost(self)
+        self.guard = DispatcherGuard(host.accounted)
+        dispatcher.begin(host)
 
     def check(self, consumer: End, wish: Wish, replaced: Subscription | None = None) -> None:
         """Raise `SubscriptionError` if a consumer that says this cannot subscribe, once `replaced` has ended."""
@@ -109,7 +101,7 @@ class Outlet:
         is_sole, takes_back = subscription is self.sole, self.dispatcher.takes_back
         self.subscriptions.remove(subscription)
         self._consumers.discard(subscription.consumer)
-        back = self._forget(subscription, unbegun if takes_back else [], born)
+        back = self.guard.cancelled(self.dispatcher, subscription, unbegun if takes_back else [], born)
         self._choose_sole()
         if not takes_back:
             if is_sole:
@@ -125,7 +117,7 @@ class Outlet:
         """Send a subscriber nothing more; the mark tells it so, behind all that was delivered."""
         self.subscriptions.remove(subscription)
         self._consumers.discard(subscription.consumer)
-        self._forget(subscription, [], 0.0)
+        self.guard.cancelled(self.dispatcher, subscription, [], 0.0)
         self._choose_sole()
         subscription.forgo()
         subscription.mark(mark)
@@ -168,43 +160,18 @@ class Outlet:
 
     def _hear(self) -> None:
         for subscription in self.subscriptions:
-            if subscription.asked and not self.is_failing:
-                self._tell(subscription)
+            if subscription.asked and not self.guard.is_failing:
+                demand, subscription.asked = subscription.asked, 0
+                self.guard.asked(self.dispatcher, subscription, demand)
         if self.buffer.size or self.dispatcher.queued:
             self._serve()
 
-    def _tell(self, subscription: Subscription) -> None:
-        """Tell the dispatcher what a subscription has asked for; where that raises, it is told in the next life."""
-        demand, before = subscription.asked, subscription.pending
-        subscription.asked = 0
-        try:
-            self.dispatcher.asked(subscription, demand)
-        except BaseException as error:  # noqa: BLE001 - whatever a user's dispatcher raises is a crash of its stage
-            subscription.asked, subscription.pending = demand, before
-            self._fail(error)
-
-    def _forget(self, subscription: Subscription, unbegun: list[object], born: float) -> list[object]:
-        """Have the dispatcher forget a subscription; return what goes before all that is buffered."""
-        try:
-            return self.dispatcher.cancelled(subscription, unbegun, born)
-        except BaseException as error:  # noqa: BLE001 - whatever a user's dispatcher raises is a crash of its stage
-            self._fail(error)
-            return unbegun
+    def withdraw(self, subscription: Subscription, demand: int) -> None:
+        """Take back demand of which the dispatcher was told."""
+        self.guard.asked(self.dispatcher, subscription, -demand)
 
     def _unmet(self) -> int:
-        if self.is_failing:
-            return 0
-        try:
-            return self.dispatcher.unmet()
-        except BaseException as error:  # noqa: BLE001 - whatever a user's dispatcher raises is a crash of its stage
-            self._fail(error)
-            return 0
-
-    def _fail(self, error: BaseException) -> None:
-        """Have the stage crash with what the dispatcher raised, once."""
-        if not self.is_failing:
-            self.is_failing = True
-            self.dispatcher_failed(error)
+        return self.guard.unmet(self.dispatcher)
 
     def emit(self, events: list[object], born: float, asked: int = 0) -> None:
         """Deliver what has been asked for by now and buffer the rest; what the buffer cannot keep is discarded.
@@ -371,20 +338,11 @@ class Outlet:
                     self.reached(message)
 
     def _dispatch(self, events: list[object], born: float) -> int:
-        if self.is_failing:
-            return 0
-        dispatcher, accounted = self.dispatcher, self._host.accounted
-        accounted.clear()
-        pending = [one.pending for one in self.subscriptions]
-        try:
-            deliveries, used = dispatcher.dispatch(events, born)
-        except BaseException as error:  # noqa: BLE001 - whatever a user's dispatcher raises is a crash of its stage
-            for one, before in zip(self.subscriptions, pending, strict=True):
-                one.pending = before
-            self._fail(error)
-            self.discard(without(events, accounted), "crash")
-            return len(events)
-        accounted.clear()
+        dispatcher = self.dispatcher
+        deliveries, used, lost = self.guard.dispatch(dispatcher, self.subscriptions, events, born)
+        if lost is not None:
+            self.discard(lost, "crash")
+            return used
         receivers = 1 if dispatcher.takes_back else len(self.subscriptions)
         if self.is_acknowledged and not dispatcher.takes_back:
             for _, portion, _ in deliveries:
@@ -392,6 +350,9 @@ class Outlet:
             settle(events[:used], Outcome.DONE)
         delivered = 0
         for subscription, portion, since in deliveries:
+            if subscription.ended is not None:  # the dispatcher failed when it was to forget it
+                self.discard(portion, "crash")
+                continue
             delivered += len(portion)
             subscription.deliver(portion, since)
         if self.sole is None:

@@ -47,8 +47,8 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         callbacks._side_outputs = self.side_outputs  # noqa: SLF001
         self.outlet.format_discarded = callbacks.format_discarded
         self.outlet.informed = self.informed
-        self.outlet.dispatcher_failed = self.dispatcher_failed
-        self.outlet.is_failing = False
+        self.outlet.guard.failed = self.dispatcher_failed
+        self.outlet.guard.is_failing = False
         self.handle_events = self.handling(callbacks, callbacks.handle_events, emits=True)
         callbacks._care = self.care  # noqa: SLF001
 
@@ -77,7 +77,7 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
 
     def forgone(self, subscription: Subscription, demand: int) -> None:
         """Take note that a consumer does without some of what it had asked for."""
-        self.outlet.dispatcher.asked(subscription, -demand)
+        self.outlet.withdraw(subscription, demand)
 
     def end_subscription(self, subscription: Subscription, reason: ExitReason) -> None:
         """Cancel one of the subscriptions, of either side."""

@@ -57,8 +57,8 @@ class ProducerProcess(StageProcess[Producer[object]]):
         callbacks._runtime = self  # noqa: SLF001
         self.outlet.format_discarded = callbacks.format_discarded
         self.outlet.informed = self.informed
-        self.outlet.dispatcher_failed = self.dispatcher_failed
-        self.outlet.is_failing = False
+        self.outlet.guard.failed = self.dispatcher_failed
+        self.outlet.guard.is_failing = False
         self.handle_demand = callbacks.handle_demand
         self.is_completing = False
 
@@ -95,7 +95,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
     def turn_failed(self, error: BaseException) -> None:
         """Take the cancellation that comes with a drain for an empty return; all else is a crash."""
         if self.is_draining and self.state is State.RUNNING and isinstance(error, asyncio.CancelledError):
-            self.outlet.is_failing = False
+            self.outlet.guard.is_failing = False
             self.scheduler.wake(self.turns)
             return
         super().turn_failed(error)
@@ -113,7 +113,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
 
     def forgone(self, subscription: Subscription, demand: int) -> None:
         """Take note that a consumer does without some of what it had asked for."""
-        self.outlet.dispatcher.asked(subscription, -demand)
+        self.outlet.withdraw(subscription, demand)
 
     def end_subscription(self, subscription: Subscription, reason: ExitReason) -> None:
         """Send a consumer nothing more; it is told behind all that was delivered."""

@@ -14,8 +14,8 @@ from headrace.pipeline.stage.subscription import SubscribeTo, Subscription
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.acknowledged_stages import KeepMessages, Told
 from tests.fakes.failing_dispatcher import FailingDispatcher, Slip
-from tests.fakes.flow_stages import Collect, Gated, Numbers, Pass
-from tests.fakes.laws import check_end
+from tests.fakes.flow_stages import Collect, Gated, Numbers, Pass, Silent
+from tests.fakes.laws import check_demand, check_end
 from tests.fakes.stepping import run_of, settled
 
 FAILED: Final = Outcome.FAILED
@@ -101,7 +101,7 @@ async def test_what_is_emitted_from_outside_is_counted_where_a_dispatcher_raises
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("slip", ["cancelled", "dispatch"])
+@pytest.mark.parametrize("slip", ["cancelled", "early", "dispatch"])
 async def test_what_a_consumer_gives_back_is_not_lost_where_a_dispatcher_raises(slip: Slip) -> None:
     topology, numbers, gated, sink = Topology(cancel="temporary"), Numbers(60), Gated(), Gated()
     dispatcher: FailingDispatcher[Subscription] = FailingDispatcher(slip)
@@ -119,10 +119,30 @@ async def test_what_a_consumer_gives_back_is_not_lost_where_a_dispatcher_raises(
     sink.gate.set()
     await topology.join()
     lost = discarded(topology, "numbers").get("crash", 0)
-    assert lost == (10 if slip == "dispatch" else 0)
+    assert lost == {"cancelled": 0, "dispatch": 10}.get(slip, lost)
     assert len(gated.events) + len(sink.events) + lost == 60
     assert run_of(topology).processes["numbers"].restarts == 1
     check_end(run_of(topology))
+
+
+@pytest.mark.asyncio
+async def test_a_change_of_demand_holds_although_the_dispatcher_raises_at_it() -> None:
+    topology, silent, gated = Topology(), Silent(), Gated()
+    topology.add("silent", lambda: silent, settings=failing("less", KeyError("slip")))
+    handle = topology.add("gated", lambda: gated, subscribe_to=SubscribeTo("silent", 20))
+    topology.add("other", Gated, subscribe_to=SubscribeTo("silent", 1))
+    await topology.start()
+    await settled(topology)
+    (subscription,) = handle.subscriptions()
+    subscription.change(4)
+    assert subscription.coming == 4
+    check_demand(run_of(topology))
+    await settled(topology)
+    silent.emit_nowait(list(range(10)))
+    await settled(topology)
+    check_demand(run_of(topology))
+    assert run_of(topology).processes["silent"].restarts == 1
+    await topology.stop()
 
 
 @pytest.mark.asyncio
