@@ -9,7 +9,8 @@ from headrace.pipeline.stage.subscription import Subscription
 from headrace.pipeline.topology.run import Run
 from tests.fakes.laws import check_subscription, inlet_of, outlet_of
 from tests.fakes.machine_notes import Event
-from tests.fakes.machine_plans import Plan
+from tests.fakes.machine_plans import MOST_DEMAND, Plan
+from tests.fakes.machine_stages import GATHERED
 
 
 def unwrapped(events: Sequence[object]) -> list[Event]:
@@ -78,15 +79,19 @@ class Lines:
                 check_order(self._buffers.get(name, []), after)
                 self._buffers[name] = after
             if inlet is not None and not self._plan.stages[name].has_children:
-                self._check_windows(inlet)
+                self._check_windows(inlet, MOST_DEMAND + GATHERED if self._plan.stages[name].gathers else 0)
+            if inlet is not None and self._plan.stages[name].keeps_order:
                 self._check_consumer(name, inlet)
 
-    def _check_windows(self, inlet: Inlet) -> None:
-        """No more is coming than was asked for; what was beyond a bound that was lowered only becomes less."""
+    def _check_windows(self, inlet: Inlet, held: int) -> None:
+        """No more is coming than was asked for; what was beyond a bound that was lowered only becomes less.
+
+        At most `held` events come again beside them, which a stage had held when it crashed.
+        """
         for subscription in inlet.subscriptions:
             coming = subscription.window.coming
             check_subscription(
-                subscription, inlet, max(self._coming.get(subscription, 0), subscription.window.max_demand)
+                subscription, inlet, max(self._coming.get(subscription, 0), subscription.window.max_demand) + held
             )
             self._coming[subscription] = coming
 

@@ -21,11 +21,13 @@ CRASHES: Final = (MachineCrash, MachineCrash, MachineCrash, Abort, asyncio.Cance
 """What stages may raise; an interrupt begins a drain."""
 
 Pace = Literal["sync", "async", "gated"]
-Form = Literal["list", "generator", "async generator", "async list"]
+Form = Literal["list", "generator", "async generator", "endless stream", "async list"]
 Way = Literal["made", "pushed", "answered", "let in"]
 WAYS: Final[tuple[Way, ...]] = ("made", "pushed", "answered", "let in")
 PACES: Final[tuple[Pace, ...]] = ("sync", "async", "gated")
-FORMS: Final[tuple[Form, ...]] = ("list", "generator", "async generator", "async list")
+FORMS: Final[tuple[Form, ...]] = ("list", "generator", "async generator", "endless stream", "async list")
+MADE_WHILE_PAUSED: Final[dict[Form, int]] = {"list": 0, "generator": 0, "async generator": 1, "endless stream": 1}
+"""How many events a source may still make once it is paused: of an async stream the one in flight."""
 
 
 @dataclass(frozen=True, slots=True)

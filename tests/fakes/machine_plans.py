@@ -1,5 +1,6 @@
 """Random topologies: who subscribes to whom, with which windows, buffers, dispatchers and paces."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, Literal
@@ -7,16 +8,27 @@ from typing import Final, Literal
 from hypothesis import strategies as st
 from hypothesis.vendor.pretty import RepresentationPrinter
 
+from headrace.pipeline.acknowledgement.retry import Retry
 from headrace.pipeline.demand.buffer import Keep
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
 from headrace.pipeline.process.restart import Restart
+from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.outlet import DemandMode
 from headrace.pipeline.stage.settings import DispatcherName, StageSettings
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.machine_notes import FORMS, PACES, Event, Form, Notes, Pace
-from tests.fakes.machine_stages import AgainNursery, Middle, Nursery, Sink, Source
+from tests.fakes.machine_stages import (
+    AgainNursery,
+    AsyncMiddle,
+    AsyncSink,
+    GatheringMiddle,
+    Middle,
+    Nursery,
+    Sink,
+    Source,
+)
 
 MOST_DEMAND: Final = 20
 """No subscription has a larger `max_demand`."""
@@ -40,6 +52,8 @@ class StagePlan:
     settings: StageSettings
     children: ChildRestart | None = None
     """Of a sink: how a child for each event is restarted; None when it takes events in batches."""
+    gathers: bool = False
+    """Of a stage in the middle: whether it holds events to gather them."""
     subscribe_to: list[SubscribeTo] = field(default_factory=list)
 
     def _repr_pretty_(self, printer: RepresentationPrinter, cycle: bool) -> None:  # noqa: FBT001 - Hypothesis calls it so
@@ -53,8 +67,11 @@ class StagePlan:
             for one in self.subscribe_to
         ]
         notes, settings = self.notes, self.settings
-        how = (self.form if notes.name.startswith("source") else self.pace, notes.pace_of_life, self.width)
+        pace = self.form if notes.name.startswith("source") else self.pace
+        how = f"{pace} {notes.pace_of_life} {self.width}"
         buffer = (settings.buffer_size, settings.buffer_keep, settings.demand)
+        tries = None if settings.retry is None else settings.retry.attempts
+        how += f" {tries} {self.gathers} {settings.concurrency.limit} {settings.concurrency.is_ordered}"
         return f"<{how} {notes.listens} {notes.answers} {self.children} {self.kind} {buffer} {settings.restart} {to}>"
 
     def make(self) -> Stage:
@@ -63,14 +80,32 @@ class StagePlan:
         if name.startswith("source"):
             return Source(self.notes, self.form)
         if name.startswith("middle"):
-            return Middle(self.notes, self.pace, self.width)
-        sinks = {None: Sink, "temporary": Nursery, "transient": AgainNursery}
+            middle = AsyncMiddle if self.is_concurrent else GatheringMiddle if self.gathers else Middle
+            return middle(self.notes, self.pace, self.width)
+        sink = AsyncSink if self.is_concurrent else Sink
+        sinks: dict[ChildRestart | None, Callable[[Notes, Pace], Stage]]
+        sinks = {None: sink, "temporary": Nursery, "transient": AgainNursery}
         return sinks[self.children](self.notes, self.pace)
 
     @property
     def has_children(self) -> bool:
-        """Whether it handles events side by side."""
+        """Whether a child handles each event."""
         return self.children is not None
+
+    @property
+    def is_concurrent(self) -> bool:
+        """Whether several of its batches may be under way at a time."""
+        return self.settings.concurrency.limit > 1
+
+    @property
+    def may_redo(self) -> bool:
+        """Whether a crash takes events with it that its callbacks were through with: held ones, or not landed yet."""
+        return self.gathers or self.is_concurrent
+
+    @property
+    def keeps_order(self) -> bool:
+        """Whether it handles events in the order in which they came."""
+        return not (self.has_children or self.is_concurrent)
 
 
 @dataclass
@@ -130,14 +165,18 @@ DISPATCHERS: Final[tuple[DispatcherName, ...]] = ("demand", "broadcast", "partit
 
 
 @st.composite
-def _settings(draw: st.DrawFn, kind: DispatcherName) -> StageSettings:
+def _settings(draw: st.DrawFn, kind: DispatcherName, *, can_retry: bool) -> StageSettings:
     size = draw(st.one_of(st.none(), st.integers(0, 20)))
     keep: Keep | None = draw(st.sampled_from([None, None, "first", "last"]))
     restart: Restart = draw(st.sampled_from(["transient", "transient", "permanent", "temporary"]))
     demand: DemandMode = draw(st.sampled_from(["forward", "forward", "forward", "accumulate"]))
     most = draw(st.integers(1, 10))
     made = partial(PartitionDispatcher, 2, hash=partition_of, max_queue=most) if kind == "partition" else kind
-    return StageSettings(made, size, keep, restart, shutdown_seconds=0.05, demand=demand)
+    retry = Retry(draw(st.integers(1, 3)), backoff_seconds=0.0) if can_retry and draw(st.integers(0, 2)) == 0 else None
+    settings = StageSettings(made, size, keep, restart, shutdown_seconds=0.05, demand=demand, retry=retry)
+    if not can_retry or draw(st.integers(0, 3)):
+        return settings
+    return replace(settings, concurrency=Concurrency(draw(st.integers(2, 3)), is_ordered=draw(st.booleans())))
 
 
 @st.composite
@@ -153,7 +192,10 @@ def _stages(draw: st.DrawFn, name: str, *, is_acknowledged: bool) -> StagePlan:
     kind = draw(st.sampled_from(DISPATCHERS))
     form, pace = draw(st.sampled_from(FORMS)), draw(st.sampled_from(PACES))
     children = draw(st.sampled_from(CHILDREN)) if name.startswith("sink") else None
-    return StagePlan(notes, form, pace, width, kind, draw(_settings(kind)), children)
+    can_retry = children is None and not name.startswith("source")
+    settings = draw(_settings(kind, can_retry=can_retry))
+    gathers = name.startswith("middle") and draw(st.integers(0, 3)) == 0
+    return StagePlan(notes, form, pace, width, kind, settings, children, gathers)
 
 
 @st.composite

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterator
+from typing import Final
 
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.stage.consumer import Consumer
@@ -9,6 +10,12 @@ from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
 from headrace.pipeline.stage.producer import Emitted, Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from tests.fakes.machine_notes import Form, Notes, Pace
+
+GATHERED: Final = 5
+"""How many events a stage gathers before it makes its own of them."""
+
+IDLE_SECONDS: Final = 0.01
+"""How long an endless stream waits before it looks for supply again."""
 
 
 class Source(Producer[object]):
@@ -49,6 +56,8 @@ class Source(Producer[object]):
             return self._generated()
         if self.form == "async generator":
             return self._generated_later()
+        if self.form == "endless stream":
+            return self._endless()
         return self._some(demand) if self.form == "list" else self._later(demand)
 
     async def _later(self, demand: int) -> list[object]:
@@ -68,6 +77,15 @@ class Source(Producer[object]):
                 return
             for event in some:
                 yield event
+
+    async def _endless(self) -> AsyncIterator[object]:
+        """Wait for supply, rather than end without any."""
+        while not self.notes.is_finishing:
+            for event in self._some(1):
+                yield event
+            if not self.notes.supply:
+                await asyncio.sleep(IDLE_SECONDS)
+        self._some(1)
 
 
 class Middle(ProducerConsumer[object, object]):
@@ -132,12 +150,46 @@ class Middle(ProducerConsumer[object, object]):
     def _made(self, events: list[object]) -> list[object]:
         self.notes.crash_if_told()
         self.notes.take(events)
+        return self._of(events)
+
+    def _of(self, events: list[object]) -> list[object]:
         made: list[object] = [
             event.derive(self.notes.new()) if isinstance(event, Message) else self.notes.new()
             for event in events
             for _ in range(self.width)
         ]
         self.notes.made += len(made)
+        return made
+
+
+class AsyncMiddle(Middle):
+    """Several of its batches may be under way at a time."""
+
+    async def handle_events(self, events: list[object]) -> list[object]:
+        return await self._later(events)
+
+
+class GatheringMiddle(Middle):
+    """Holds events until it has some of them, and then makes its own of all."""
+
+    def __init__(self, notes: Notes, pace: Pace, width: int) -> None:
+        super().__init__(notes, pace, width)
+        self.gathered: list[object] = []
+
+    def _made(self, events: list[object]) -> list[object]:
+        self.notes.crash_if_told()
+        self.notes.take(events)
+        self.hold(events)
+        self.gathered += events
+        return [] if len(self.gathered) < GATHERED else self._of_gathered()
+
+    def _last(self) -> list[object]:
+        return [*super()._last(), *self._of_gathered()]
+
+    def _of_gathered(self) -> list[object]:
+        gathered, self.gathered = self.gathered, []
+        made = self._of(gathered)
+        self.release(gathered)
         return made
 
 
@@ -171,6 +223,13 @@ class Sink(Consumer[object]):
     def _taken(self, events: list[object]) -> None:
         self.notes.crash_if_told()
         self.notes.take(events)
+
+
+class AsyncSink(Sink):
+    """Several of its batches may be under way at a time."""
+
+    async def handle_events(self, events: list[object]) -> None:
+        await self._later(events)
 
 
 class Nursery(ConsumerSupervisor[object]):

@@ -86,9 +86,35 @@ class SubscribingRoom(MachineRoom):
 
     @rule(data=st.data(), is_paused=st.booleans())
     def pause(self, data: st.DataObject, *, is_paused: bool) -> None:
-        handle = self.handle(self.one_of(data))
+        self._pause(self.one_of(data), is_paused=is_paused)
+
+    @rule(data=st.data(), steps=st.integers(1, 20), is_resumed=st.booleans())
+    def pause_source(self, data: st.DataObject, steps: int, *, is_resumed: bool) -> None:
+        """Pause a source while it emits, and look at it for a while."""
+        stage = self.one_of(data, "source")
+        stage.notes.supply += 50
+        for is_paused in (False, True):
+            self._pause(stage, is_paused=is_paused)
+            for _ in range(steps):
+                self.step_once()
+        if is_resumed:
+            self._pause(stage, is_paused=False)
+
+    def _pause(self, stage: StagePlan, *, is_paused: bool) -> None:
+        handle = self.handle(stage)
         (handle.pause if is_paused else handle.resume)()
         assert handle.is_paused is is_paused or self.machine.is_draining  # which pauses nothing
+        if is_paused and stage.notes.name.startswith("source"):
+            self.made_when_paused.setdefault(stage.notes.name, stage.notes.made)
+        else:
+            self.made_when_paused.pop(stage.notes.name, None)
+
+    @rule(data=st.data(), limit=st.integers(1, 4))
+    def scale(self, data: st.DataObject, limit: int) -> None:
+        stage = self.one_of(data, "middle", "sink")
+        if stage.is_concurrent and self.machine.processes[stage.notes.name].state is State.RUNNING:
+            self.handle(stage).scale(limit)
+            self.check()
 
     @rule(data=st.data(), is_open=st.booleans())
     def accumulate(self, data: st.DataObject, *, is_open: bool) -> None:
