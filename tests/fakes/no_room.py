@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def no_room() -> Iterator[None]:
-    """Let no file be written beyond its first byte; whoever tries hears EFBIG, as if a quota were used up."""
+def no_room(size: int = 0) -> Iterator[None]:
+    """Let no file be written beyond `size` bytes; a program that tries gets EFBIG, as if a quota were used up."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
         yield
     finally:

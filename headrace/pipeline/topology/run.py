@@ -332,8 +332,13 @@ class Run:
             self.is_drained = self.reason() is None and not is_cut_off
         except TimeoutError:
             late = [name for name, process in self.processes.items() if process.state is not State.ENDED]
+            keeping = "" if self._left_overs is not None else ", or set `dead_letters:`"
             LOG.error(
-                "pipeline %r was not drained after %g s: %s did not end", self.name, deadline_seconds, ", ".join(late)
+                "pipeline %r was not drained after %g s: %s did not end; for longer drains raise --drain-seconds%s",
+                self.name,
+                deadline_seconds,
+                ", ".join(late),
+                keeping,
             )
         await self.stop()
 

@@ -3,6 +3,7 @@
 import os
 import select
 import stat
+from contextlib import suppress
 from typing import Final
 
 from headrace.stages.errors import CannotOpen, CannotWrite, ReaderGone
@@ -36,13 +37,14 @@ class OutputFile:
         self._was_cut_off = self._ends_within_a_line()
 
     def write(self, data: bytes) -> None:
-        """Write all of `data`; raises `CannotWrite` or `ReaderGone`, and then a part may have been written.
+        """Write all of `data`; raises `CannotWrite` or `ReaderGone`, and then only whole lines of it are in the file.
 
-        What is written next begins on a line of its own all the same.
+        What is written next begins on a line of its own, also where a line could not be taken back, as in a pipe.
         """
         if self._was_cut_off and self._ends_within_a_line():
             data = b"\n" + data
         rest = memoryview(data)
+        begin = os.fstat(self._file).st_size
         self._was_cut_off = True
         try:
             while rest:
@@ -53,6 +55,7 @@ class OutputFile:
         except OSError as error:
             if isinstance(error, BrokenPipeError) and self._path == STANDARD_OUTPUT:
                 raise ReaderGone from error
+            self._take_back(begin, data[: len(data) - len(rest)])
             raise CannotWrite(self._called, error.strerror or str(error)) from error
         self._was_cut_off = False
 
@@ -69,6 +72,13 @@ class OutputFile:
         if self._file >= 0:
             os.close(self._file)
         self._file = -1
+
+    def _take_back(self, begin: int, written: bytes) -> None:
+        """Cut the file after the last whole line of what was written, unless another program has written since."""
+        found = os.fstat(self._file)
+        if stat.S_ISREG(found.st_mode) and found.st_size == begin + len(written):
+            with suppress(OSError):  # the next write ends the line, then
+                os.ftruncate(self._file, begin + written.rfind(b"\n") + 1)
 
     def _ends_within_a_line(self) -> bool:
         found = os.fstat(self._file)

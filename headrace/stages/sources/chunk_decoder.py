@@ -1,7 +1,7 @@
 """Makes events of the bytes of files: lines, then what they hold, with the number of each line that is refused."""
 
-from collections.abc import Callable, Mapping
-from typing import Final, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 from headrace.stages.sources.chunks import Chunk
 from headrace.stages.sources.csv_decoder import CsvDecoder
@@ -12,19 +12,24 @@ from headrace.stages.sources.text_decoder import TextDecoder
 
 DecodeName = Literal["json", "csv", "text"]
 
-DECODERS: Final[Mapping[DecodeName, Callable[[int], LineDecoder]]] = {
-    "json": lambda _: JsonDecoder(),
-    "csv": CsvDecoder,
-    "text": lambda _: TextDecoder(),
-}
+
+def line_decoder(decode: DecodeName, max_line_bytes: int, delimiter: str, columns: Sequence[str]) -> LineDecoder:
+    """Return what makes events of lines; `delimiter` and `columns` are those of CSV."""
+    match decode:
+        case "json":
+            return JsonDecoder()
+        case "csv":
+            return CsvDecoder(max_line_bytes, delimiter, columns)
+        case "text":
+            return TextDecoder()
 
 
 class ChunkDecoder:
     """Decodes the chunks of one file after another; holds at most one line, or record of CSV, that has not ended."""
 
-    def __init__(self, decode: DecodeName, max_line_bytes: int) -> None:
+    def __init__(self, decoder: LineDecoder, max_line_bytes: int) -> None:
         self._splitter = LineSplitter(max_line_bytes)
-        self._decoder = DECODERS[decode](max_line_bytes)
+        self._decoder = decoder
         self._number = 1
 
     @property

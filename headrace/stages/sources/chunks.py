@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -13,6 +13,15 @@ CHUNK_BYTES: Final = 64 * 1024
 """Some hundred lines, decoded in about a millisecond. At most two chunks are read and not asked for yet."""
 
 STANDARD_INPUT: Final = "-"
+
+_MAGIC: Final[Mapping[str, bytes]] = {
+    "gzip": b"\x1f\x8b\x08",
+    "xz": b"\xfd7zXZ\x00",
+    "zstd": b"\x28\xb5\x2f\xfd",
+}
+"""How compressed files begin, as no text in UTF-8 does. That of bzip2, `BZh`, could be text."""
+
+_UNPACKERS: Final[Mapping[str, str]] = {"gzip": "zcat", "xz": "xzcat", "zstd": "zstdcat"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,21 @@ def open_file(path: str) -> int:
     if stat.S_ISDIR(os.fstat(file).st_mode):
         os.close(file)
         raise CannotOpen(path, "is a folder", f"name a file in it, or many by a pattern such as {path}/*")
+    packing = _packing(file)
+    if packing:
+        os.close(file)
+        why = f"is compressed ({packing}), and only plain text is read"
+        pipe = f"{_UNPACKERS[packing]} FILE | headrace run ..."
+        raise CannotOpen(path, why, f"unpack it first, or pipe it in: `{pipe}` with `path: -`")
     return file
+
+
+def _packing(file: int) -> str:
+    """Return the name of what has compressed a file; empty where it is none that is known, or no file."""
+    if not is_lasting(file):
+        return ""
+    begin = os.pread(file, 8, 0)
+    return next((name for name, magic in _MAGIC.items() if begin.startswith(magic)), "")
 
 
 def is_lasting(file: int) -> bool:

@@ -1,6 +1,7 @@
 """Events of CSV: a record is a dict by the names in the header."""
 
 import csv
+from collections.abc import Sequence
 from typing import Final
 
 from headrace.ground.units import format_size
@@ -12,15 +13,18 @@ OPEN_QUOTE: Final = "unexpected end of data"
 
 
 class CsvDecoder:
-    """An event is a dict of texts; the first record of the file names its keys.
+    """An event is a dict of texts; the first record of the file names its keys, unless `names` do.
 
-    Fields are separated by commas and may stand in double quotes, and then hold line breaks (RFC 4180). Empty lines are
-    skipped. A record has as many fields as the header. What a quote keeps open is held, at most `max_bytes` of it.
+    Fields are separated by commas, or by another `delimiter`, and may stand in double quotes, and then hold line breaks
+    (RFC 4180). Empty lines are skipped. A record has as many fields as the header. What a quote keeps open is held, at
+    most `max_bytes` of it.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, delimiter: str = ",", names: Sequence[str] = ()) -> None:
         self._max_bytes = max_bytes
-        self._header: list[str] = []
+        self._delimiter = delimiter
+        self._names = list(names)
+        self._header = self._names
         self._wrong_header = ""
         self._open: list[str] = []
         self._open_number = 0
@@ -48,7 +52,7 @@ class CsvDecoder:
         """Return what is still open: the file has ended."""
         decoded = Decoded()
         self._give_up_open(decoded)
-        self._header, self._wrong_header = [], ""
+        self._header, self._wrong_header = self._names, ""
         return decoded
 
     def _give_up_open(self, decoded: Decoded) -> None:
@@ -68,7 +72,7 @@ class CsvDecoder:
         self._open = []
         if self._read_plain(lines, decoded):
             return
-        reader = csv.reader(lines, strict=True)
+        reader = csv.reader(lines, strict=True, delimiter=self._delimiter)
         while (begin := reader.line_num) < len(lines):
             try:
                 row = next(reader)
@@ -86,7 +90,7 @@ class CsvDecoder:
         if not header or '"' in "".join(lines):
             return False
         try:
-            rows = list(csv.reader(lines, strict=True))
+            rows = list(csv.reader(lines, strict=True, delimiter=self._delimiter))
         except csv.Error:
             return False
         if set(map(len, rows)) != {len(header)}:
@@ -102,7 +106,8 @@ class CsvDecoder:
         elif not self._header:
             self._take_header(row, number, decoded)
         elif len(row) != len(self._header):
-            decoded.refuse(number, f"the line has {len(row)} fields, and the header {len(self._header)}")
+            whose = "`columns` has" if self._names else "the header"
+            decoded.refuse(number, f"the line has {len(row)} fields, and {whose} {len(self._header)}")
         else:
             decoded.events.append(dict(zip(self._header, row, strict=True)))
 

@@ -11,9 +11,9 @@ from headrace.pipeline.stage.producer import Producer
 from headrace.stages.errors import BadLine
 from headrace.stages.options import SizeField, refused
 from headrace.stages.side_thread import SideThread
-from headrace.stages.sources.chunk_decoder import ChunkDecoder, DecodeName
+from headrace.stages.sources.chunk_decoder import ChunkDecoder, DecodeName, line_decoder
 from headrace.stages.sources.chunks import STANDARD_INPUT, Chunk, ChunkReader, is_pattern
-from headrace.stages.sources.decoded import Decoded
+from headrace.stages.sources.decoded import Decoded, LineDecoder
 from headrace.stages.sources.files_reader import FilesReader
 from headrace.stages.sources.followed_file import FollowedFile
 from headrace.stages.sources.followed_progress import PIECE_BYTES, FollowedProgress
@@ -50,6 +50,24 @@ class ReadLinesOptions(BaseModel):
         description="A file that keeps how far a followed file has gone through, so that the next run begins there.",
     )
 
+    delimiter: str = Field(
+        default=",", min_length=1, max_length=1, description="What separates the fields of CSV, as in ; or a tab."
+    )
+    columns: tuple[str, ...] = Field(
+        default=(), description="The names of CSV's fields, for files whose first line does not name them."
+    )
+
+    @model_validator(mode="after")
+    def _fits_csv(self) -> "ReadLinesOptions":
+        for name in ("delimiter", "columns"):
+            if name in self.model_fields_set and self.decode != "csv":
+                raise refused("bad_value", "it is for CSV: add `decode: csv`", path=[name])
+        if self.delimiter in '"\r\n':
+            raise refused("bad_value", "quotes and line breaks cannot separate fields", path=["delimiter"])
+        if len(set(self.columns)) < len(self.columns):
+            raise refused("bad_value", "two columns have one name", path=["columns"])
+        return self
+
     @model_validator(mode="after")
     def _checkpoint_fits(self) -> "ReadLinesOptions":
         if self.checkpoint is not None and not self.follow:
@@ -65,6 +83,10 @@ class ReadLinesOptions(BaseModel):
             why = "only one file can be followed: name it in `path`, or leave `follow` out"
             raise refused("bad_value", why, path=["follow"])
         return self
+
+
+def _decoder_of(options: ReadLinesOptions) -> LineDecoder:
+    return line_decoder(options.decode, options.max_line_bytes, options.delimiter, options.columns)
 
 
 class ReadLines(Producer[object]):
@@ -84,7 +106,7 @@ class ReadLines(Producer[object]):
         self._progress = FollowedProgress(options.checkpoint, lambda: self.name) if options.checkpoint else None
         self.emits_messages = self._progress is not None
         self._reader = self._reader_of(options)
-        self._decoder = ChunkDecoder(options.decode, options.max_line_bytes)
+        self._decoder = ChunkDecoder(_decoder_of(options), options.max_line_bytes)
         self._thread: SideThread
         self._ahead: asyncio.Future[Chunk | None] | None = None
         self._events: list[object] = []

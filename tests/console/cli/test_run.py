@@ -235,6 +235,7 @@ def test_a_drain_that_takes_too_long_exits_1(tmp_path: Path) -> None:
         code, _, stderr = command.end()
     assert code == 1
     assert "was not drained after 0.05 s" in stderr
+    assert "did not end; for longer drains raise --drain-seconds, or set `dead_letters:`" in stderr
     assert "got lost on the way" in stderr
 
 

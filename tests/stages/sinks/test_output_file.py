@@ -8,6 +8,7 @@ import pytest
 
 from headrace.stages.errors import CannotOpen, CannotWrite
 from headrace.stages.sinks.output_file import OutputFile
+from tests.fakes.no_room import no_room
 
 
 def append(path: Path | str, *lines: bytes) -> None:
@@ -85,3 +86,16 @@ def test_what_cannot_be_opened_is_said_in_one_sentence(tmp_path: Path, name: str
 def test_a_full_disk_is_said_in_one_sentence() -> None:
     with pytest.raises(CannotWrite, match="cannot write to /dev/full: No space left on device; make room or mend it"):
         append("/dev/full", b"a\n")
+
+
+@pytest.mark.parametrize(("room", "left"), [(4, "1\n2\n"), (5, "1\n2\n"), (13, "1\n2\n3456789\n"), (2, "1\n"), (1, "")])
+def test_a_line_for_which_there_was_no_room_is_taken_back(tmp_path: Path, room: int, left: str) -> None:
+    path = tmp_path / "out"
+    file = OutputFile(str(path))
+    file.open()
+    with no_room(room), pytest.raises(CannotWrite, match="File too large"):
+        file.write(b"1\n2\n3456789\n10\n")
+    assert path.read_text() == left
+    file.write(b"last\n")
+    file.close()
+    assert path.read_text() == f"{left}last\n"

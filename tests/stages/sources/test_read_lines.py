@@ -1,11 +1,14 @@
 """Lines of files flow through a real topology, under demand, to their end or until a drain."""
 
 import asyncio
+import gzip
 import logging
+import lzma
 import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -203,6 +206,26 @@ print(ran.events, ran.outcome.reason)
     assert done.stdout.startswith("[{'a': 1}, 2] standard input:3: the line is not JSON"), done.stderr
 
 
+async def test_csv_may_have_another_delimiter_and_no_header(tmp_path: Path) -> None:
+    for name, last in (("plain", "b"), ("quoted", '"b;c"')):
+        write(tmp_path / f"{name}.csv", f"1;a\n2;{last}\n")
+    ran = await run(read_lines(tmp_path / "*.csv", decode="csv", delimiter=";", columns=["n", "s"]))
+    assert ran.events == [{"n": "1", "s": "a"}, {"n": "2", "s": "b"}, {"n": "1", "s": "a"}, {"n": "2", "s": "b;c"}]
+    tabs = await run(read_lines(write(tmp_path / "tabs", "n\ts\n1\ta,b\n"), decode="csv", delimiter="\t"))
+    assert tabs.events == [{"n": "1", "s": "a,b"}]
+
+
+@pytest.mark.parametrize(("name", "pack", "unpack"), [("gzip", gzip.compress, "zcat"), ("xz", lzma.compress, "xzcat")])
+async def test_a_compressed_file_is_called_so(
+    tmp_path: Path, name: str, pack: Callable[[bytes], bytes], unpack: str
+) -> None:
+    path = tmp_path / "app.log.packed"
+    path.write_bytes(pack(b"1\n"))
+    topology, _ = chain(read_lines(path))
+    with pytest.raises(StartFailed, match=f"is compressed \\({name}\\), and only plain text is read.*{unpack} FILE"):
+        await topology.start()
+
+
 async def test_a_file_is_followed_across_rotation_and_truncation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,6 +257,11 @@ async def test_a_file_is_followed_across_rotation_and_truncation(
         ({"path": "a", "max_line_bytes": "0B"}, "greater than or equal to 1"),
         ({"path": "a", "max_line_bytes": 100}, "has no unit"),
         ({"path": "a", "paths": "b"}, "Extra inputs"),
+        ({"path": "a", "delimiter": ";"}, "it is for CSV: add `decode: csv`"),
+        ({"path": "a", "columns": ["a"], "decode": "json"}, "it is for CSV"),
+        ({"path": "a", "decode": "csv", "delimiter": '"'}, "cannot separate fields"),
+        ({"path": "a", "decode": "csv", "delimiter": ";;"}, "at most 1 character"),
+        ({"path": "a", "decode": "csv", "columns": ["a", "a"]}, "two columns have one name"),
     ],
 )
 async def test_options_that_make_no_sense_are_refused(options: dict[str, object], said: str) -> None:

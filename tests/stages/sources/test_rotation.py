@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from headrace.stages.sources import followed_file, rotation
 from headrace.stages.sources.chunk_decoder import ChunkDecoder
 from headrace.stages.sources.followed_file import FollowedFile
+from headrace.stages.sources.json_decoder import JsonDecoder
 from headrace.stages.sources.progress import BEGINNING, Position
 
 
@@ -41,7 +42,7 @@ class Site:
 
     def open(self) -> None:
         self.reader = FollowedFile(str(self.path), lambda: self.position, chunk_bytes=100)
-        self.decoder = ChunkDecoder("json", 1000)
+        self.decoder = ChunkDecoder(JsonDecoder(), 1000)
         self.reader.open()
         if self.position == BEGINNING:
             self.read(1)  # the checkpoint says which file it is
