@@ -31,6 +31,7 @@ from headrace.config.sentences import MERGE, close, missing_key, unknown_key
 from headrace.config.source import START, Report, Source, merged
 from headrace.config.validation import Subject, validate
 from headrace.config.variables import Surroundings
+from headrace.ground.patterns import Regex
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.topology.output_names import side_names
@@ -72,6 +73,7 @@ class _Check:
         self.is_whole = conditions.reads is None
         self.name_span = START
         self.jobs: JobsCheck | None = None
+        self.regex: Regex = "re2"
 
     def run(self) -> Config:
         loaded = without_extras(load(self.report))
@@ -79,7 +81,8 @@ class _Check:
         tree = interpolate(read, self.conditions.surroundings, self.report)
         named = child(Found(tree), "name")
         self.name_span = named.node.span if named else START
-        keys = validate(PipelineKeys, Subject(Found(tree), "a config"), self.report)
+        keys = validate(PipelineKeys, Subject(Found(tree), "a config"), self.report, imports=self.conditions.imports)
+        self.regex = _regex(child(Found(tree), "regex"))
         if self.is_whole and child(Found(tree), "stages") is None and child(Found(tree), "jobs") is None:
             self.report.add(tree.span, missing_key("stages", "a config"))
         if self.conditions.imports:
@@ -129,7 +132,7 @@ class _Check:
             self.report.add(node.entries[MERGE].key, unknown_key(MERGE, f"the stage {name}", ()))
             return Vertex(name, found), None
         common = Subject(_part(found, common=True), f"the stage {name}")
-        keys = validate(StageKeys, common, self.report)
+        keys = validate(StageKeys, common, self.report, imports=self.conditions.imports, regex=self.regex)
         stage_type = self._type(child(found, "type")) if self.is_whole else unread_type(keys.type if keys else "")
         if stage_type is None:
             return Vertex(name, found), None
@@ -137,7 +140,7 @@ class _Check:
             return Vertex(name, found), ConfiguredStage(name, stage_type, keys, NoOptions()) if keys else None
         own = Subject(_part(found, common=False), f"a {stage_type.name} stage", COMMON_KEYS)
         self._unread(stage_type, own)
-        options = validate(stage_type.options, own, self.report, imports=self.conditions.imports)
+        options = validate(stage_type.options, own, self.report, imports=self.conditions.imports, regex=self.regex)
         example = None if options is None else self._example(stage_type, options, child(found, "type") or found)
         waits = getattr(stage_type.stage, "is_waited_for", None)
         vertex = Vertex(
@@ -287,6 +290,12 @@ def _outputs(stage: type[Stage] | Stage | None) -> tuple[str, ...] | None:
         return None
     names = tuple(stage.outputs)
     return names if names or isinstance(stage, Stage) or issubclass(stage, Producer) else None
+
+
+def _regex(told: Found | None) -> Regex:
+    """Return what runs the patterns of the config, even where other keys at the top are wrong."""
+    is_python = told is not None and isinstance(told.node, ScalarNode) and told.node.text == "python"
+    return "python" if is_python else "re2"
 
 
 def _part(found: Found, *, common: bool) -> Found:

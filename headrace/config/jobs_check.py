@@ -45,7 +45,7 @@ class JobsCheck:
 
     def run(self) -> ConfiguredJobs | None:
         """Check the block by itself; return it if nothing is wrong in it."""
-        keys = self._keys = validate(JobsKeys, Subject(self._found, CALLED), self._report)
+        keys = self._keys = validate(JobsKeys, Subject(self._found, CALLED), self._report, imports=self._imports)
         self._workers = self._imported(self._found) if self._imports else Catalogue()
         if keys is None or self._workers is None:
             return None

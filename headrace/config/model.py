@@ -20,6 +20,7 @@ from headrace.config.dead_letters import DeadLettersField
 from headrace.config.dispatch import DispatcherKeys, long_form
 from headrace.config.handling import HandlingKeys
 from headrace.config.keys import Keys
+from headrace.ground.patterns import Regex
 from headrace.ground.units import UnitError, parse_duration
 from headrace.pipeline.stage.subscription import CancelMode
 from headrace.pipeline.topology.stall import STALL_SECONDS
@@ -149,4 +150,5 @@ class PipelineKeys(Keys):
     jobs: object = None
     stall_after: Annotated[float | None, PlainValidator(_stall_after, json_schema_input_type=str)] = STALL_SECONDS
     dead_letters: DeadLettersField = None
+    regex: Regex = "re2"
     stages: dict[str, object] = Field(default={}, min_length=1)

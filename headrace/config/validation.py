@@ -15,6 +15,7 @@ from headrace.config.nodes import Found, ListNode, MapNode, Node, Path, ScalarNo
 from headrace.config.places import Located, label, locate, owner
 from headrace.config.sentences import Told
 from headrace.config.source import Report, Span
+from headrace.ground.patterns import Regex
 from headrace.ground.value_errors import KINDS
 
 M = TypeVar("M", bound=BaseModel)
@@ -38,13 +39,13 @@ class _Problem:
     located: Located
 
 
-def validate(model: type[M], subject: Subject, report: Report, *, imports: bool = True) -> M | None:
+def validate(model: type[M], subject: Subject, report: Report, *, imports: bool, regex: Regex = "re2") -> M | None:
     """Return the model's object, or None after every error went to `report`.
 
-    Text is asked for and a variable gave digits: then the digits are the text. Without `imports` no Python function is
-    imported.
+    Text is asked for and a variable gave digits: then the digits are the text. Without `imports` nothing that the
+    config names is imported. `regex` runs the patterns of expressions.
     """
-    context = {"import": imports}
+    context = {"import": imports, "regex": regex}
     given = values(subject.found.node)
     result = _attempt(model, given, context)
     if isinstance(result, list) and _put_texts(given, result, subject.found):

@@ -2,7 +2,16 @@
 
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 from headrace.ground.expressions import Expression, compile_template
 from headrace.jobs.job import STATE_GROUPS, StateGroup, Unique, UniqueField
@@ -29,10 +38,10 @@ class QueueName(str):
     __slots__ = ()
 
 
-def _args(value: object) -> Expression:
+def _args(value: object, info: ValidationInfo) -> Expression:
     if not isinstance(value, dict):
         raise refused("bad_value", "it must be a mapping of the worker's arguments to expressions")
-    return compiled(compile_template, value)
+    return compiled(compile_template, value, info)
 
 
 def _text_of(expression: Expression) -> str:

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from headrace.ground.expressions import Expression, ExpressionError, compile_expression, compile_template
+from headrace.ground.patterns import Regex
 from headrace.ground.units import Rate, UnitError, format_duration, format_size, parse_duration, parse_rate, parse_size
 from headrace.stages.address import MAX_PORT, Address, has_bad_port, parse_address
 from headrace.stages.functions import SHAPE, Function, FunctionError, LazyFunction, import_function, parse_function
@@ -44,23 +45,31 @@ def refused(code: str, why: str, **context: object) -> PydanticCustomError:
     return PydanticCustomError(code, "{why}", {"why": why, **kept})
 
 
-def compiled(make: Callable[[T], Expression], spec: T) -> Expression:
+def regex_of(info: ValidationInfo) -> Regex:
+    """Return what runs the patterns of the config, as the context says, `{"regex": "python"}`."""
+    found: Regex = (info.context or {}).get("regex", "re2")
+    return found
+
+
+def compiled(make: Callable[[T, Regex], Expression], spec: T, info: ValidationInfo) -> Expression:
     """Return what `make` compiles `spec` to; its `ExpressionError` becomes the error of an option."""
     try:
-        return make(spec)
+        return make(spec, regex_of(info))
     except ExpressionError as error:
         refusal = refused("bad_expression", error.why, hint=error.hint, column=error.column, path=list(error.path))
     raise refusal
 
 
-def _expression(value: object) -> Expression:
+def _expression(value: object, info: ValidationInfo) -> Expression:
     if isinstance(value, str | int | float):
-        return _template(value)
+        return _template(value, info)
     raise refused("bad_expression", "an expression is text such as event.total, or a number")
 
 
-def _template(value: object) -> Expression:
-    return compiled(compile_expression, value) if isinstance(value, str) else compiled(compile_template, value)
+def _template(value: object, info: ValidationInfo) -> Expression:
+    if isinstance(value, str):
+        return compiled(compile_expression, value, info)
+    return compiled(compile_template, value, info)
 
 
 def _function(value: object, info: ValidationInfo) -> Function:

@@ -112,6 +112,13 @@ WITH_TICK: list[Row] = [
     ("  a: {type: tally, subscribe_to: t, dispatcher: demand}", "misplaced-key", 2, 37, "remove `dispatcher`"),
     ("  a: {type: change, subscribe_to: t, where: 'event.'}", "bad-expression", 2, 51, "`where`: "),
     ("  a: {type: change, subscribe_to: t, where: [1]}", "bad-expression", 2, 38, "an expression is text"),
+    (
+        "  a: {type: change, subscribe_to: t, where: 'matches(event.a, \"a(?=b)\")'}",
+        "bad-expression",
+        2,
+        63,
+        "'a(?=b)' has a lookahead, which RE2 lacks: rewrite it, or write `regex: python` at the top of the config",
+    ),
     ("  a: {type: change, subscribe_to: t, call: 5}", "bad-import", 2, 44, "module:function"),
     ("  a: {type: change, subscribe_to: t, call: json.dumps}", "bad-import", 2, 44, "module:function"),
     ("  a: {type: change, subscribe_to: t, call: 'a:b', where: '1'}", "bad-value", 2, 3, "exclude each other"),
@@ -324,3 +331,23 @@ def outcome(text: str) -> tuple[Config | None, list[Finding]]:
         return config_of(text), []
     except ConfigError as error:
         return None, list(error.findings)
+
+
+def test_a_config_may_have_python_run_its_patterns() -> None:
+    pattern = "matches(event.a, 'a(?=b)')"
+    stages = f"""\
+stages:
+  t: {{type: tick}}
+  a:
+    type: change
+    subscribe_to: {{stage: t, selector: "{pattern}"}}
+    concurrency: 2
+    partition_by: "{pattern}"
+    where: "{pattern}"
+  m: {{type: tally, subscribe_to: a, metrics: [{{counter: a_total, labels: {{x: "{pattern}"}}}}]}}
+"""
+    assert {finding.code for finding in findings_of(stages)} == {"bad-expression"}
+    assert len(findings_of(stages)) == 4
+    config = config_of(f"regex: python\n{stages}")
+    assert [config.stages[1].keys.partition_by({"a": text}) for text in ("ab", "ac")] == [True, False]  # type: ignore[misc] # it is there
+    assert findings_of(f"regex: perl\n{stages}")[0].line == 1

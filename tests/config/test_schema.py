@@ -29,6 +29,7 @@ def test_the_top_has_its_keys_and_no_others() -> None:
         "jobs",
         "stall_after",
         "dead_letters",
+        "regex",
         "stages",
     ]
     assert json.dumps([found["additionalProperties"], found["anyOf"]]) == (

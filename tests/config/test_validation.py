@@ -64,7 +64,7 @@ class Options(Strict):
 def findings(text: str, environ: dict[str, str] | None = None) -> list[Finding]:
     report = Report(Source("shop.yaml", text))
     node = interpolate(good_tree(text), Surroundings(environ or {}, Path()), report)
-    assert validate(Options, Subject(Found(node), "a test"), report) is None
+    assert validate(Options, Subject(Found(node), "a test"), report, imports=True) is None
     return report.findings
 
 
@@ -151,5 +151,5 @@ def test_a_value_of_another_key_is_kept_from_messages_too() -> None:
     text = "secret: '${X}'\nodd: 3"
     report = Report(Source("shop.yaml", text))
     node = interpolate(good_tree(text), Surroundings({"X": "hunter2222"}, Path()), report)
-    assert validate(Two, Subject(Found(node), "a test"), report) is None
+    assert validate(Two, Subject(Found(node), "a test"), report, imports=True) is None
     assert "hunter" not in report.findings[0].as_text()

@@ -2,11 +2,11 @@
 
 import ast
 import operator
-import re
 from collections.abc import Callable, Sequence
 
 from headrace.ground.expressions import reading
 from headrace.ground.expressions.functions import BUILTINS, PLAIN_FUNCTIONS
+from headrace.ground.patterns import compile_search
 
 
 def make_careful(tree: ast.expr) -> ast.expr:
@@ -89,7 +89,11 @@ def _naming_types(name: str, function: Callable[..., object]) -> Callable[..., o
 
 
 def _matches(text: str, pattern: str) -> bool:
-    return re.search(pattern, text) is not None
+    return compile_search(pattern)(text)
+
+
+def _matches_python(text: str, pattern: str) -> bool:
+    return compile_search(pattern, "python")(text)
 
 
 def _multiply(left: object, right: object) -> object:
@@ -110,6 +114,7 @@ def _number(sign: str, value: object) -> object:
 CAREFUL_NAMES: dict[str, object] = {
     "__builtins__": BUILTINS,
     **{name: _naming_types(name, function) for name, function in {**PLAIN_FUNCTIONS, "matches": _matches}.items()},
+    "matches_python": _naming_types("matches", _matches_python),
     "get": reading.get,
     "has": reading.has,
     "default": reading.default,

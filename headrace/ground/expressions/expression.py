@@ -14,6 +14,7 @@ from headrace.ground.expressions.grammar import parse_expression, read_fields
 from headrace.ground.expressions.quick import new_names, quicken
 from headrace.ground.expressions.reading import Missing
 from headrace.ground.expressions.refusals import USE_A_FUNCTION
+from headrace.ground.patterns import Regex
 
 E = TypeVar("E")
 
@@ -67,10 +68,11 @@ class Part:
     fields: tuple[str, ...]
 
 
-def compile_expression(text: str) -> Expression:
+def compile_expression(text: str, regex: Regex = "re2") -> Expression:
     """The text as an `Expression`; raises `ExpressionError`, with the column, for what is not in the language.
 
-    The language is a subset of Python with one variable, `event`, and the functions of `functions.py`.
+    The language is a subset of Python with one variable, `event`, and the functions of `functions.py`. `regex` runs the
+    patterns of `matches`: with "python" one event may take for ever.
 
     >>> compile_expression("event.name.lower()")
     Traceback (most recent call last):
@@ -79,17 +81,17 @@ def compile_expression(text: str) -> Expression:
 write lower(event.name) instead of event.name.lower()
     """
     names = new_names()
-    return assemble(text, prepare(text, names), names)
+    return assemble(text, prepare(text, names, regex), names)
 
 
-def prepare(text: str, names: dict[str, object]) -> Part:
+def prepare(text: str, names: dict[str, object], regex: Regex) -> Part:
     """The text, checked and rewritten; `names` takes up what its quick code needs."""
     try:
         with _no_warnings():
-            tree = parse_expression(text)
+            tree = parse_expression(text, regex)
             fields = read_fields(tree)
             careful = _load("lambda event: value", make_careful(tree), CAREFUL_NAMES)
-            return Part(quicken(parse_expression(text), names), _explaining(text, careful), fields)
+            return Part(quicken(parse_expression(text, regex), names), _explaining(text, careful), fields)
     except (RecursionError, MemoryError):
         raise ExpressionError(text, 1, "the expression is nested too deeply", USE_A_FUNCTION) from None
 

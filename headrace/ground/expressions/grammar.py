@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from headrace.ground.expressions import refusals
 from headrace.ground.expressions.functions import SIGNATURES
 from headrace.ground.expressions.source import Source
+from headrace.ground.patterns import Regex
 
 MAX_CHARACTERS = 4096
 MAX_NODES = 1000
@@ -19,9 +20,12 @@ _FREE = (ast.BoolOp, ast.IfExp, ast.List, ast.Tuple, ast.Set, ast.Subscript, ast
 _IDENTITY = (ast.Is, ast.IsNot)
 
 
-def parse_expression(text: str) -> ast.expr:
-    """The tree of an expression, every node of it allowed; raises `ExpressionError` at the first that is not."""
-    source = Source(text)
+def parse_expression(text: str, regex: Regex = "re2") -> ast.expr:
+    """The tree of an expression, every node of it allowed; raises `ExpressionError` at the first that is not.
+
+    `regex` runs the patterns of `matches`.
+    """
+    source = Source(text, regex)
     if len(text) > MAX_CHARACTERS:
         why = f"the expression has {len(text)} characters, and may have {MAX_CHARACTERS}"
         raise source.error_at(1, why, refusals.USE_A_FUNCTION)
@@ -29,7 +33,7 @@ def parse_expression(text: str) -> ast.expr:
     _check_size(source, tree)
     for node in walk(tree):
         _check(source, node)
-        _spell_out(node)
+        _spell_out(node, regex)
     return tree
 
 
@@ -173,9 +177,14 @@ def _check_call(source: Source, node: ast.Call, name: str) -> None:
             pass
 
 
-def _spell_out(node: ast.expr) -> None:
-    """Make `coalesce(event.a, x)` into `coalesce(default(event.a, None), x)`, which is what it means."""
+def _spell_out(node: ast.expr, regex: Regex) -> None:
+    """Make `coalesce(event.a, x)` into `coalesce(default(event.a, None), x)`, which is what it means.
+
+    `matches` becomes `matches_python` where Python runs the patterns.
+    """
     match node:
+        case ast.Call(func=ast.Name(id="matches") as function) if regex == "python":
+            function.id = "matches_python"
         case ast.Call(func=ast.Name(id="coalesce"), args=arguments):
             node.args = [_or_none(argument) if path_steps(argument) else argument for argument in arguments]
         case _:

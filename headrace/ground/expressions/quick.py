@@ -5,11 +5,11 @@ never do is succeed with another value than the careful code.
 """
 
 import ast
-import re
 from functools import reduce
 
 from headrace.ground.expressions.functions import BUILTINS, PLAIN_FUNCTIONS
 from headrace.ground.expressions.grammar import path_steps
+from headrace.ground.patterns import Regex, compile_search
 
 
 def new_names() -> dict[str, object]:
@@ -44,7 +44,9 @@ class _Quicken(ast.NodeTransformer):
         node.args = [self.visit(argument) for argument in node.args]
         match node:
             case ast.Call(func=ast.Name(id="matches"), args=[text, ast.Constant(value=str() as pattern)]):
-                return self._matches(text, pattern)
+                return self._matches(text, pattern, "re2")
+            case ast.Call(func=ast.Name(id="matches_python"), args=[text, ast.Constant(value=str() as pattern)]):
+                return self._matches(text, pattern, "python")
             case ast.Call(func=ast.Name(id="has")):
                 return _has(steps)
             case ast.Call(func=ast.Name(id="default"), args=[path, fallback]):
@@ -54,10 +56,10 @@ class _Quicken(ast.NodeTransformer):
             case _:
                 return node
 
-    def _matches(self, text: ast.expr, pattern: str) -> ast.expr:
+    def _matches(self, text: ast.expr, pattern: str, regex: Regex) -> ast.expr:
         name = f"pattern{len(self._names)}"
-        self._names[name] = re.compile(pattern).search
-        return ast.Compare(_call(name, text), [ast.IsNot()], [ast.Constant(None)])
+        self._names[name] = compile_search(pattern, regex)
+        return _call(name, text)
 
 
 def _number(node: ast.expr) -> ast.expr:

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 
 from headrace.ground.expressions import refusals
 from headrace.ground.expressions.errors import ExpressionError
+from headrace.ground.patterns import USE_PYTHON, PatternError, Regex, compile_search
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An expression as it was written."""
+    """An expression as it was written; `regex` runs its patterns."""
 
     text: str
+    regex: Regex = "re2"
 
     def parse(self) -> ast.expr:
         """Python's own tree of the text, nothing in it checked yet."""
@@ -52,6 +54,10 @@ class Source:
             re.compile(pattern)
         except (re.error, OverflowError, ValueError) as error:
             raise self.error(node, f"{error} in the regular expression {pattern!r}") from None
+        try:
+            compile_search(pattern, self.regex)
+        except PatternError as error:
+            raise self.error(node, f"the regular expression {pattern!r} {error}", USE_PYTHON) from None
 
     def _not_python(self, error: SyntaxError) -> ExpressionError:
         if "\0" in self.text:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from headrace.ground.expressions.errors import ExpressionError
 from headrace.ground.expressions.expression import Expression, Part, assemble, prepare
 from headrace.ground.expressions.quick import new_names
+from headrace.ground.patterns import Regex
 
 MAX_DEPTH = 16
 MAX_PARTS = 1000  # a YAML alias can stand for many
 
 
-def compile_template(spec: object) -> Expression:
+def compile_template(spec: object, regex: Regex = "re2") -> Expression:
     """The template as an `Expression` whose value is a new dict or list for each event.
 
     In it a string is an expression (and a quoted string inside that a text); numbers, booleans and None stand for
@@ -24,13 +25,14 @@ def compile_template(spec: object) -> Expression:
     >>> label.fields
     ('country', 'size')
     """
-    plan = _Plan()
+    plan = _Plan(regex)
     part = plan.part(spec, ())
     return assemble(repr(spec), part, plan.names)
 
 
 @dataclass(slots=True)
 class _Plan:
+    regex: Regex
     names: dict[str, object] = field(default_factory=new_names)
     parts: int = 0
 
@@ -55,7 +57,7 @@ class _Plan:
 
     def _expression(self, text: str, path: tuple[str | int, ...]) -> Part:
         try:
-            return prepare(text, self.names)
+            return prepare(text, self.names, self.regex)
         except ExpressionError as error:
             raise error.within(*path) from None
 

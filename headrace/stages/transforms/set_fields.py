@@ -4,16 +4,17 @@ import ast
 from collections.abc import Callable, Mapping
 from typing import Annotated, cast
 
-from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
 from headrace.ground.expressions import Expression, ExpressionError, compile_template
 from headrace.ground.expressions.expression import Part, assemble, prepare
 from headrace.ground.expressions.quick import new_names
+from headrace.ground.patterns import Regex
 from headrace.stages.errors import BadEvent
 from headrace.stages.options import compiled, refused
 
 
-def compile_merge(fields: Mapping[str, object]) -> Expression:
+def compile_merge(fields: Mapping[str, object], regex: Regex = "re2") -> Expression:
     """Return an expression whose value is a new dict: an event's own fields, with `fields` put in.
 
     The values are as in a template, and all of them read the event as it was. Twice as fast as a template's dict put
@@ -24,20 +25,20 @@ def compile_merge(fields: Mapping[str, object]) -> Expression:
     {'sku': 'a', 'total': 4.0, 'seen': True}
     """
     names = new_names()
-    parts = {key: _part(key, value, names) for key, value in fields.items()}
+    parts = {key: _part(key, value, names, regex) for key, value in fields.items()}
     quick = ast.Dict([None, *map(ast.Constant, parts)], [_event(), *(part.quick for part in parts.values())])
     careful = {key: part.careful for key, part in parts.items()}
     read = tuple(dict.fromkeys(name for part in parts.values() for name in part.fields))
     return assemble(repr(dict(fields)), Part(quick, lambda event: _merged(event, careful), read), names)
 
 
-def _part(key: str, value: object, names: dict[str, object]) -> Part:
+def _part(key: str, value: object, names: dict[str, object], regex: Regex) -> Part:
     if isinstance(value, str):
         try:
-            return prepare(value, names)
+            return prepare(value, names, regex)
         except ExpressionError as error:
             raise error.within(key) from None
-    template = compile_template({key: value})
+    template = compile_template({key: value}, regex)
     name = f"template{len(names)}"
     names[name] = template
     quick = ast.Subscript(ast.Call(ast.Name(name, ast.Load()), [_event()], []), ast.Constant(key), ast.Load())
@@ -55,10 +56,10 @@ def _merged(event: object, fields: Mapping[str, Callable[[object], object]]) -> 
     return {**event, **{key: value(event) for key, value in fields.items()}}
 
 
-def _merge(value: object) -> Expression:
+def _merge(value: object, info: ValidationInfo) -> Expression:
     if not isinstance(value, dict) or not value:
         raise refused("bad_value", "it must be a mapping of fields to expressions")
-    return compiled(compile_merge, value)
+    return compiled(compile_merge, value, info)
 
 
 MergeField = Annotated[

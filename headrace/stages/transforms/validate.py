@@ -1,23 +1,41 @@
 """Lets through what fits a pydantic model, or a JSON Schema; what does not fails, and says where."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, cast
 
 import fastjsonschema
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    PrivateAttr,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
+from headrace.ground.patterns import USE_PYTHON, PatternError, Regex, Search, compile_search
 from headrace.ground.value_errors import sentence
 from headrace.pipeline.dispatchers.outputs import Output
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.errors import BadEvent
 from headrace.stages.functions import LazyFunction
-from headrace.stages.options import FunctionField, refused
+from headrace.stages.options import FunctionField, refused, regex_of
 
 VALID: Final = "valid"
 INVALID: Final = "invalid"
 """The outputs, where what does not fit is routed."""
+
+FORMAT_LENGTH: Final = 320
+"""The longest e-mail address (RFC 5321): 64 characters, an @ and 255 more."""
+
+_FORMAT: Final = "_re_pattern"
 
 Check = Callable[[object], object]
 """Returns what goes on of an event. Raises `BadEvent`."""
@@ -58,8 +76,16 @@ class ValidateOptions(BaseModel):
         description="What does not fit fails, or is left out, or goes by an output of its own, beside `valid`.",
     )
 
+    _regex: Regex = PrivateAttr(default="re2")
+
+    @property
+    def regex(self) -> Regex:
+        """What runs the patterns of the schema."""
+        return self._regex
+
     @model_validator(mode="after")
-    def _has_one(self) -> "ValidateOptions":
+    def _has_one(self, info: ValidationInfo) -> "ValidateOptions":
+        self._regex = regex_of(info)
         if (self.model is None) == (self.fits is None):
             raise refused("bad_value", "a validate needs `model:` or `schema:`, and not both")
         if self.model is not None and not isinstance(self.model, type | LazyFunction):
@@ -68,7 +94,7 @@ class ValidateOptions(BaseModel):
             )
         try:
             if self.fits is not None:
-                _compiled(self.fits)
+                _compiled(self.fits, self._regex)
             elif isinstance(self.model, type):
                 _modelled(self.model)
         except BadEvent as error:
@@ -90,7 +116,9 @@ class Validate(ProducerConsumer[object, object]):
     outputs_with: ClassVar[Mapping[str, str]] = dict.fromkeys((VALID, INVALID), "invalid: route")
 
     def __init__(self, options: ValidateOptions) -> None:
-        self._check = _compiled(options.fits) if options.model is None else _modelled(cast("type", options.model))
+        self._check = (
+            _compiled(options.fits, options.regex) if options.model is None else _modelled(cast("type", options.model))
+        )
         self._drops = options.invalid == "drop"
         self.outputs = (VALID, INVALID) if options.invalid == "route" else ()
 
@@ -133,10 +161,44 @@ def _not_here(uri: str) -> object:
 _ELSEWHERE: Final = dict.fromkeys(("http", "https", "ftp", "file", ""), _not_here)
 
 
-def _compiled(schema: object) -> Check:
+class _Pattern:
+    """Stands for a compiled pattern of Python's, as far as fastjsonschema asks it."""
+
+    def __init__(self, search: Search) -> None:
+        self.search = search
+        self.match = search  # the formats that it matches from the start all begin with ^
+
+
+def _run_patterns(check: Check, regex: Regex) -> None:
+    """Have RE2 run the patterns of a compiled schema. Raises `PatternError` for one of the schema that it lacks.
+
+    fastjsonschema compiles them with `re`, into a global of the code that it generates; those of formats that RE2 lacks
+    are for names and addresses, which are no longer than FORMAT_LENGTH.
+    """
+    compiled: dict[str, object] = check.__globals__.get("REGEX_PATTERNS", {})
+    for name, pattern in cast("list[tuple[str, re.Pattern[str]]]", list(compiled.items())):
+        is_format = name.endswith(_FORMAT)
+        try:
+            if is_format or regex == "re2":
+                compiled[name] = _Pattern(compile_search(pattern.pattern))
+        except PatternError as error:
+            if not is_format:
+                why = f"the pattern {name!r} {error}: {USE_PYTHON}"
+                raise PatternError(why) from None
+            compiled[name] = _Pattern(partial(_short_match, pattern))
+
+
+def _short_match(pattern: re.Pattern[str], text: str) -> bool:
+    return len(text) <= FORMAT_LENGTH and pattern.match(text) is not None
+
+
+def _compiled(schema: object, regex: Regex) -> Check:
     """Return the check of a JSON Schema. Raises `BadEvent` for what is none."""
     try:
         check = fastjsonschema.compile(cast("dict[str, object]", schema), handlers=_ELSEWHERE, use_default=False)
+        _run_patterns(check, regex)
+    except PatternError as error:
+        raise BadEvent(str(error)) from None
     except Exception as error:  # noqa: BLE001 - it raises whatever a broken schema leads to
         why = f"this is no JSON Schema that can be used ({error})"
         raise BadEvent(why) from None

@@ -5,12 +5,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from time import perf_counter
 from types import MappingProxyType, SimpleNamespace
 from typing import NamedTuple, cast
 
 import pytest
 
-from headrace.ground.expressions import EvaluationError, Expression, MissingFieldError, compile_expression
+from headrace.ground.expressions import (
+    EvaluationError,
+    Expression,
+    ExpressionError,
+    MissingFieldError,
+    compile_expression,
+)
 from headrace.ground.expressions.functions import BUILTINS
 
 EVENT = {
@@ -288,3 +295,19 @@ def test_an_expression_shows_its_text_and_cannot_be_changed() -> None:
     assert isinstance(expression, Expression)
     with pytest.raises(AttributeError):
         expression.text = "event.b"  # type: ignore[misc] # that it is refused is the point
+
+
+@pytest.mark.parametrize("event", [{"a": "a" * 50 + "!"}, SimpleNamespace(a="a" * 50 + "!")])
+def test_no_event_freezes_an_expression(event: object) -> None:
+    begun = perf_counter()
+    assert compile_expression("matches(event.a, '^(a+)+$')")(event) is False
+    assert perf_counter() - begun < 1
+
+
+def test_python_runs_the_patterns_where_that_is_asked_for() -> None:
+    with pytest.raises(ExpressionError, match="has a lookahead, which RE2 lacks"):
+        compile_expression("matches(event.a, 'a(?=b)')")
+    for event in ({"a": "ab"}, SimpleNamespace(a="ab")):
+        assert compile_expression("matches(event.a, 'a(?=b)')", "python")(event) is True
+    with pytest.raises(EvaluationError, match=r"matches\(\) cannot take int, str"):
+        compile_expression("matches(event.a, 'a')", "python")({"a": 1})

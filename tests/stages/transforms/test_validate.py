@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
+from headrace.stages.errors import BadEvent
 from headrace.stages.transforms.validate import Validate, ValidateOptions
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.failing_stages import Kept
@@ -134,11 +137,50 @@ def test_what_cannot_be_is_refused(options: dict[str, object], why: str) -> None
         ({"model": asyncio.Future}, "Future is no class of which pydantic can make a model"),
         ({"schema": {"$ref": "http://127.0.0.1:1/order"}}, "refers to http://127.0.0.1:1/order: write that below"),
         ({"schema": {"$ref": "order.json"}}, "refers to order.json: write that below"),
+        ({"schema": {"pattern": "a(?=b)"}}, "has a lookahead, which RE2 lacks: rewrite it, or write `regex: python`"),
+        ({"schema": {"patternProperties": {"(a)\\1": {}}}}, "has a back-reference, which RE2 lacks"),
     ],
 )
 def test_what_cannot_be_checked_here_is_refused(options: dict[str, object], why: str) -> None:
     with pytest.raises(ValidationError, match=why):
         ValidateOptions.model_validate(options)
+
+
+FREEZING = [
+    ({"pattern": "^(a+)+$"}, "a" * 50 + "!"),
+    ({"patternProperties": {"^(a+)+$": {"type": "string"}}}, {"a" * 50 + "!": 1, "a": "x"}),
+    ({"format": "email"}, "a" + "." * 200_000),
+    ({"format": "idn-email"}, "a@" + "." * 200_000 + "@"),
+]
+
+
+@pytest.mark.parametrize(("schema", "event"), FREEZING, ids=["pattern", "names", "email", "idn-email"])
+def test_no_event_freezes_the_check_of_a_schema(schema: dict[str, object], event: object) -> None:
+    check = validate(schema=schema)._check
+    begun = time.perf_counter()
+    with suppress(BadEvent):
+        check(event)
+    assert time.perf_counter() - begun < 1
+
+
+def test_patterns_and_formats_of_a_schema_fit_what_they_fitted() -> None:
+    properties = {
+        "word": {"pattern": r"^\w+$"},
+        "mail": {"format": "email"},
+        "at": {"format": "date-time"},
+        "host": {"format": "idn-hostname"},
+    }
+    check = validate(schema={"properties": properties})._check
+    good = [{"word": "grün"}, {"mail": "a.b@c.de"}, {"at": "2026-01-02T03:04:05Z"}, {"host": "shop.example"}]
+    assert [check(event) for event in good] == good
+    for bad in [{"word": "a b"}, {"word": "a\n"}, {"mail": "a..b@c.de"}, {"at": "2026-01-02"}, {"host": "-"}]:
+        with pytest.raises(BadEvent):
+            check(bad)
+
+
+def test_a_config_may_have_python_run_the_patterns_of_a_schema() -> None:
+    options = ValidateOptions.model_validate({"schema": {"pattern": "a(?=b)"}}, context={"regex": "python"})
+    assert Validate(options)._check("ab") == "ab"
 
 
 class Odd(BaseModel):
