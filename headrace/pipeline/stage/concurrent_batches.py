@@ -14,7 +14,7 @@ from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.stage.batch_handler import BatchHandler
 from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.counts import StageCounts
-from headrace.pipeline.stage.several import HANDLER, SOURCE, Hand, Several
+from headrace.pipeline.stage.several import HANDLER, SOURCE, Hand, Interrupted, Several
 from headrace.pipeline.stage.subscription import Subscription
 
 
@@ -123,6 +123,8 @@ class ConcurrentBatches(Several):
         except asyncio.CancelledError as error:
             self._cancelled = error
             raise
+        except (KeyboardInterrupt, SystemExit) as error:
+            raise Interrupted(error) from error
         finally:
             self._running -= 1
         self.fill_up()

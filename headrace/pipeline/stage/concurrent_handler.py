@@ -16,7 +16,7 @@ from headrace.pipeline.stage.failure import Failure
 from headrace.pipeline.stage.flight import FLIGHT, Flight
 from headrace.pipeline.stage.giving_up import give_up, given_up
 from headrace.pipeline.stage.outputs import as_list, check_nothing
-from headrace.pipeline.stage.several import HANDLER, SOURCE, Hand, Several
+from headrace.pipeline.stage.several import HANDLER, SOURCE, Hand, Interrupted, Several
 
 
 class ConcurrentHandler(Several):
@@ -97,6 +97,8 @@ class ConcurrentHandler(Several):
         except asyncio.CancelledError as error:
             self._cancelled = error
             raise
+        except (KeyboardInterrupt, SystemExit) as error:
+            raise Interrupted(error) from error
         finally:
             self._running -= 1
 

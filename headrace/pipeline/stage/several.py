@@ -17,6 +17,14 @@ HANDLER: Final[ContextVar["asyncio.Task[object] | None"]] = ContextVar("handler"
 """The task that handles events side by side with others; tasks that a callback begins there have another."""
 
 
+class Interrupted(Exception):
+    """Carries a KeyboardInterrupt or SystemExit out of a task, for asyncio would raise them through the event loop."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+
 class Hand(Protocol):
     """What the handler needs of its process: more events while it has room, and somebody to take what is over."""
 
@@ -76,6 +84,9 @@ class Several(ABC):
                 self._group = group
                 self.fill(group)
         except BaseExceptionGroup as several:
+            for error in several.exceptions:
+                if isinstance(error, Interrupted):
+                    raise error.error from None
             raise several.exceptions[0] from None
         finally:
             self._group = None
