@@ -102,24 +102,30 @@ def options_of(found: object) -> type[BaseModel] | None:
 
 
 def example_of(stage_type: StageType, options: BaseModel) -> AnyStage | str:
-    """Return a stage of this type, or why it cannot be made.
-
-    The reason does not quote the error's text, which may hold the value of a variable.
-    """
-    arguments = (options,) if stage_type.takes_options else ()
+    """Return a stage of this type, or why it cannot be made; one that needs the `Jobs` stays without its `__init__`."""
+    missing = sorted(getattr(stage_type.stage, "__abstractmethods__", ()))
+    if missing:
+        return f"it leaves out the abstract method `{missing[0]}`"
+    arguments = ["its options"] if stage_type.takes_options else []
+    arguments += ["the pipeline's `Jobs`"] if stage_type.needs_jobs else []
     try:
         signature(stage_type.stage).bind(*arguments)
     except (TypeError, ValueError) as error:
-        given = "its options" if arguments else "no options, for it has no `Options`"
+        given = " and ".join(arguments) or "no options, for it has no `Options`"
         return f"its `__init__` is called with {given}, and does not fit: {error}"
     try:
-        made = stage_type.make(options)
+        made = stage_type.stage.__new__(stage_type.stage) if stage_type.needs_jobs else stage_type.make(options)
         check_callback(made)
     except MissingCallback as error:
         return str(error)
-    except Exception as error:  # noqa: BLE001 - what a guest's `__init__` raises must not hide the other findings
-        return f"its `__init__` raises {type(error).__name__} ({_place(error)})"
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - an error of a user's `__init__` must not hide findings
+        return f"its `__init__` raises {raised(error)}"
     return made
+
+
+def raised(error: BaseException) -> str:
+    """Return the class of an error and the line that raised it, but not its text, which may hold a variable's value."""
+    return f"{type(error).__name__} ({_place(error)})"
 
 
 def _stage_type(name: str, found: object) -> StageType:

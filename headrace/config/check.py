@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from headrace.config.addresses import Claim, clashes, run_claim, stage_claims
 from headrace.config.buffer_keys import buffer_faults
-from headrace.config.catalogue import GROUP, BrokenType, Catalogue, StageType, example_of
+from headrace.config.catalogue import GROUP, BrokenType, Catalogue, StageType, example_of, raised
 from headrace.config.config import Config, ConfiguredStage
 from headrace.config.custom_types import NoOptions, NotAStage, custom_type, dotted, unread_type
 from headrace.config.exports import Export, duplicates, exports
@@ -27,10 +27,11 @@ from headrace.config.model import NAME_RULE, PipelineKeys, StageKeys, is_name
 from headrace.config.nodes import Found, MapNode, Node, ScalarNode, child, scalars
 from headrace.config.pruning import pruned, without_extras
 from headrace.config.search import put_first
-from headrace.config.sentences import MERGE, close, missing_key, unknown_key
+from headrace.config.sentences import MERGE, close, missing_key, unknown_key, with_article
 from headrace.config.source import START, Report, Source, merged
 from headrace.config.validation import Subject, validate
 from headrace.config.variables import Surroundings
+from headrace.ground.origin import is_ours, origin
 from headrace.ground.patterns import Regex
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.stage import Stage
@@ -138,10 +139,11 @@ class _Check:
             return Vertex(name, found), None
         if stage_type.kind is None:
             return Vertex(name, found), ConfiguredStage(name, stage_type, keys, NoOptions()) if keys else None
-        own = Subject(_part(found, common=False), f"a {stage_type.name} stage", COMMON_KEYS)
+        own = Subject(_part(found, common=False), with_article(f"{stage_type.name} stage"), COMMON_KEYS)
         self._unread(stage_type, own)
-        options = validate(stage_type.options, own, self.report, imports=self.conditions.imports, regex=self.regex)
-        example = None if options is None else self._example(stage_type, options, child(found, "type") or found)
+        told = child(found, "type") or found
+        options = self._options(stage_type, own, told)
+        example = None if options is None else self._example(stage_type, options, told)
         waits = getattr(stage_type.stage, "is_waited_for", None)
         vertex = Vertex(
             name,
@@ -155,7 +157,7 @@ class _Check:
             is_waited_for=waits is not None and options is not None and waits(options),
         )
         if stage_type.needs_jobs and self.jobs is None:
-            self._needs_jobs(stage_type.name, child(found, "type") or found)
+            self._needs_jobs(stage_type.name, told)
         if options is not None and self.jobs is not None:
             self.jobs.stage(options, found)
         if keys is None or options is None or example is None:
@@ -173,6 +175,26 @@ class _Check:
         is_filled = isinstance(node, ScalarNode) and node.filled
         self.report.add(node.span, needed_fault(self.source.written(node.span) if is_filled else type_name))
 
+    def _options(self, stage_type: StageType, own: Subject, told: Found) -> BaseModel | None:
+        """Return the checked options; None, and findings, where they are wrong or their model cannot be used."""
+        taken = next((key for key in keys_of(stage_type.options) if key in COMMON_KEYS and key != "type"), None)
+        if taken is not None:
+            why = f"its `Options` has a field `{taken}`, a key that headrace reads itself: give the field another name"
+            self._broken(told.node, why)
+            return None
+        try:
+            return validate(stage_type.options, own, self.report, imports=self.conditions.imports, regex=self.regex)
+        except (Exception, SystemExit) as error:
+            if origin(error) is None and is_ours(error):
+                raise
+            self._broken(told.node, f"its `Options` raises {raised(error)}")
+        return None
+
+    def _broken(self, node: Node, why: str) -> None:
+        """Report why the stage type that a node names cannot be used."""
+        written = self.source.written(node.span)
+        self.report.add(node.span, Fault("broken-type", f"the stage type {written} cannot be used: {why}"))
+
     def _example(self, stage_type: StageType, options: BaseModel, told: Found) -> type[Stage] | Stage | None:
         """Return a stage as the options make it; its class where that is a source, or cannot be made here.
 
@@ -181,12 +203,9 @@ class _Check:
         is_installed = stage_type.name in self.conditions.catalogue.names
         if not self.conditions.imports or (stage_type.kind == "producer" and is_installed):
             return stage_type.stage
-        if stage_type.needs_jobs:
-            return stage_type.stage.__new__(stage_type.stage)  # what it can do does not hang on its options
         made = example_of(stage_type, options)
         if isinstance(made, str):
-            written = self.source.written(told.node.span)
-            self.report.add(told.node.span, Fault("broken-type", f"the stage type {written} cannot be used: {made}"))
+            self._broken(told.node, made)
             return None
         return stage_type.stage if stage_type.kind == "producer" else made
 
@@ -240,8 +259,7 @@ class _Check:
         try:
             return self.conditions.catalogue.find(node.text)
         except BrokenType as broken:
-            written = self.source.written(node.span)
-            self.report.add(node.span, Fault("broken-type", f"the stage type {written} cannot be used: {broken.why}"))
+            self._broken(node, broken.why)
         return None
 
     def _exports(self, stages: Sequence[ConfiguredStage], places: Mapping[str, Found]) -> Iterator[Export]:

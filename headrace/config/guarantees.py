@@ -6,6 +6,7 @@ from typing import Literal
 
 from headrace.config.config import Config, ConfiguredStage
 from headrace.config.disk_buffers import has_disk_buffer
+from headrace.config.sentences import with_article
 from headrace.pipeline.topology.output_names import ERRORS, side_names
 
 Delivery = Literal["at-least-once", "at-most-once"]
@@ -60,7 +61,7 @@ def _upstream(name: str, stages: Mapping[str, ConfiguredStage]) -> dict[str, Non
 
 def _guarantee(source: ConfiguredStage, sink: str, stages: Mapping[str, ConfiguredStage]) -> Guarantee:
     if not (takes_back(source) or has_disk_buffer(source)):
-        why = f"a {source.type.name} stage cannot send an event again"
+        why = f"{with_article(source.type.name)} stage cannot send an event again"
         return Guarantee(source.name, sink, "at-most-once", why)
     for name, why in _losses(_between(source.name, sink, stages), sink, stages):
         return Guarantee(source.name, sink, "at-most-once", f"of {name}: {why}")

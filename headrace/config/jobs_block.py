@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from headrace.config.findings import Fault
 from headrace.config.nodes import Found
+from headrace.config.sentences import with_article
 from headrace.config.source import Report
 
 if TYPE_CHECKING:
@@ -22,5 +23,5 @@ def jobs_check(found: Found, report: Report, *, imports: bool) -> "JobsCheck":
 
 def needed_fault(type_name: str) -> Fault:
     """Return what is wrong with a stage that needs the block, where there is none."""
-    message = f"a {type_name} stage needs the block `jobs:` at the top of the file, with its `store:`"
+    message = f"{with_article(type_name)} stage needs the block `jobs:` at the top of the file, with its `store:`"
     return Fault("missing-key", message)

@@ -93,6 +93,15 @@ def unknown_key(key: str, where: str, known: Sequence[str]) -> Fault:
     return Fault("unknown-key", f"{where} has no key `{key}`", key, tuple(known), close(key, known))
 
 
+def with_article(words: str) -> str:
+    """Return words with "a" or "an" before them.
+
+    >>> with_article("map stage"), with_article("aggregate stage")
+    ('a map stage', 'an aggregate stage')
+    """
+    return f"{'an' if words[:1].lower() in set('aeio') else 'a'} {words}"
+
+
 def missing_key(key: str, where: str) -> Fault:
     """Return the fault for a key that is not there."""
     return Fault("missing-key", f"{where} needs `{key}:`")

@@ -16,7 +16,10 @@ from headrace.config.pipeline import Pipeline
 from headrace.config.schema import schema
 
 CLASSES = """\
-from pydantic import BaseModel
+import sys
+from abc import ABC, abstractmethod
+
+from pydantic import BaseModel, field_validator
 
 from headrace import Consumer, Producer, ProducerConsumer
 
@@ -68,6 +71,58 @@ class Greedy(Consumer):
 
 class Deaf(Consumer):
     pass
+
+
+class Leaving(Consumer):
+    def __init__(self):
+        sys.exit(0)
+
+    def handle_events(self, events):
+        pass
+
+
+class Abstract(Consumer, ABC):
+    def handle_events(self, events):
+        self.write(events)
+
+    @abstractmethod
+    def write(self, events):
+        pass
+
+
+class Working(Consumer):
+    needs_jobs = True
+
+    def __init__(self, jobs):
+        pass
+
+
+class Retrying(Consumer):
+    class Options(BaseModel):
+        retry: int = 3
+        type: str = 'kind'
+
+    def __init__(self, options):
+        pass
+
+    def handle_events(self, events):
+        pass
+
+
+class Picky(Consumer):
+    class Options(BaseModel):
+        colour: str
+
+        @field_validator('colour')
+        @classmethod
+        def _known(cls, colour):
+            return {'red': 'r'}[colour]
+
+    def __init__(self, options):
+        pass
+
+    def handle_events(self, events):
+        pass
 
 
 class Other:
@@ -156,6 +211,9 @@ def test_options_of_a_class_are_checked_and_a_class_without_them_takes_none(fold
         ("MODULE:", "bad-import", "the class of a stage is written module:Class", None),
         ("MODULE:Broken", "broken-type", "its `__init__` raises ValueError (", None),
         ("MODULE:Greedy", "broken-type", "called with no options, for it has no `Options`", None),
+        ("MODULE:Leaving", "broken-type", "its `__init__` raises SystemExit (", None),
+        ("MODULE:Abstract", "broken-type", "it leaves out the abstract method `write`", None),
+        ("MODULE:Retrying", "broken-type", "its `Options` has a field `retry`, a key that headrace reads", None),
         ("MODULE:Deaf", "broken-type", "Deaf has no handle_events(self, events) of its own: write it", None),
         ("tick_tock", "unknown-type", "write a class of your own as module:Class, or install it as an entry", "tick"),
         ("shop.stages.Sink", "unknown-type", "write a class of your own as module:Class", "shop.stages:Sink"),
@@ -169,6 +227,19 @@ def test_a_wrong_class_is_a_finding_that_says_what_to_write(
     assert words.replace("MODULE", _module(folder)) in finding.message
     assert finding.suggestion == (suggestion and suggestion.replace("MODULE", _module(folder)))
     assert "s3cr3t" not in finding.as_text()
+
+
+def test_an_error_in_a_validator_of_options_is_a_finding_that_hides_the_value(folder: Path) -> None:
+    finding = _finding(folder, "MODULE:Picky", ", colour: '${COLOUR}'", environ={"COLOUR": "s3cr3t-value"})
+    assert (finding.code, finding.line) == ("broken-type", 4)
+    assert "cannot be used: its `Options` raises KeyError (" in finding.message
+    assert "s3cr3t" not in finding.as_text()
+
+
+def test_a_class_that_needs_jobs_and_has_no_callback_is_a_finding(folder: Path) -> None:
+    text = "listen: off\njobs: {store: 'memory:'}\nstages:\n  numbers: {type: generate, count: 1}\n"
+    with pytest.raises(ConfigError, match=r"Working has no handle_events\(self, events\) of its own"):
+        _load(folder, text + '  sink: {type: "MODULE:Working", subscribe_to: numbers}\n')
 
 
 def test_a_module_without_the_class_names_its_stage_classes(folder: Path) -> None:
