@@ -31,13 +31,38 @@ _TAGGED: Mapping[str, tuple[type, ...]] = {
 }
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _UNPRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # YAML 1.2, production 1
+_VALUE_ADVICE = "a value is missing before this: write one, or put the text in quotes"
+_END_ADVICE = "the config ends before this: check the brackets, the quotes and the indentation"
+_LIST_ADVICE = "a list begins on a line of its own: write each `- ` there, or put the text in quotes"
+_BLOCK_ADVICE = "the text begins on the next line, with nothing but a comment behind `|` or `>`"
+_ESCAPE_ADVICE = "this is no escape of YAML: write a backslash twice, or use single quotes"
+_ANCHOR_ADVICE = "a name is missing here: put a value that begins with & or * in quotes"
 _ADVICE = (
     ("mapping values are not allowed", "a second `: ` in one line: put a value that holds `: ` in quotes"),
     ("did not find expected key", "a key is expected here: check the indentation and the quotes"),
     ("could not find expected ':'", "`:` is missing after this key"),
     ("found unexpected end of stream", "the quote that opens here is never closed"),
     ("expected <block end>", "a key is expected here: check the indentation and the quotes"),
+    ("did not find expected '-' indicator", "an entry that begins with `- ` is expected here: check the indentation"),
+    ("did not find expected node content", _VALUE_ADVICE),
+    ("expected the node content", _VALUE_ADVICE),
+    ("did not find expected <document start>", _END_ADVICE),
+    ("expected '<document start>'", _END_ADVICE),
+    ("found character", "no value begins with this character: put it in quotes"),
+    ("block sequence entries are not allowed", _LIST_ADVICE),
+    ("sequence entries are not allowed", _LIST_ADVICE),
+    ("mapping keys are not allowed", "a key cannot begin here: put a value that begins with ? in quotes"),
+    ("did not find expected comment or line break", _BLOCK_ADVICE),
+    ("expected a comment or a line break", _BLOCK_ADVICE),
+    ("expected chomping or indentation indicators", _BLOCK_ADVICE),
+    ("found unknown escape character", _ESCAPE_ADVICE),
+    ("found invalid Unicode character escape code", _ESCAPE_ADVICE),
+    ("did not find expected hexdecimal number", _ESCAPE_ADVICE),
+    ("expected escape sequence of", _ESCAPE_ADVICE),
+    ("did not find expected alphabetic or numeric character", _ANCHOR_ADVICE),
+    ("expected alphabetic or numeric character", _ANCHOR_ADVICE),
 )
+_OTHER_ADVICE = "check the indentation, or put the text in quotes"
 _IN_BRACKETS = ("did not find expected ',' or", "expected ',' or")
 _COMMA_ADVICE = "a comma ends a value inside brackets: put the whole expression in quotes"
 _TAB_ADVICE = "a tab cannot indent YAML: use spaces"
@@ -126,7 +151,7 @@ def _syntax(error: yaml.YAMLError, text: str) -> tuple[Span, Fault]:
         return Span(at - 1, at + 1), Fault("syntax", _VARIABLE_ADVICE)
     if problem.startswith(_IN_BRACKETS):
         return Span(at, at + 1), Fault("syntax", _bracket_advice(error, text, at))
-    advice = next((advice for said, advice in _ADVICE if problem.startswith(said)), problem)
+    advice = next((advice for said, advice in _ADVICE if problem.startswith(said)), f"{problem}: {_OTHER_ADVICE}")
     return Span(at, at + 1), Fault("syntax", advice)
 
 
