@@ -52,8 +52,9 @@ def run_file(options: RunOptions) -> ExitCode:
     It is 2 where the JSON document would not stay one document, or its file cannot be written.
     """
     try:
+        _check_json_file(options.json_file)
         config = load_file(options.file, runs_alone=True)
-        _check_document(options, config)
+        _check_stdout(options, config)
         pipeline = Pipeline.from_config(config)
     except ConfigError as error:
         return _refuse(options, error)
@@ -147,17 +148,23 @@ def _listening(pipeline: Pipeline) -> Listening | None:
     return Listening(keys, sockets, url, where, _mask(pipeline))
 
 
-def _check_document(options: RunOptions, config: Config) -> None:
-    """Refuse a JSON document on stdout beside events, and a file that cannot be written. Raises `UsageError`."""
+def _check_json_file(path: str | None) -> None:
+    """Refuse a file for the JSON document that cannot be written. Raises `UsageError`."""
+    if path is None:
+        return
+    try:
+        with Path(path).open("a"):
+            pass
+    except OSError as error:
+        raise UsageError("--json-file", f"{path} cannot be written ({error.strerror})") from None
+
+
+def _check_stdout(options: RunOptions, config: Config) -> None:
+    """Refuse a JSON document on stdout beside events. Raises `UsageError`."""
     writing = next(stdout_stages(config), None) if options.as_json else None
     if writing is not None:
         why = f"the stage {writing} writes events to stdout, where the document would be in their midst"
         raise UsageError("--json", f"{why}: write it to a file with --json-file FILE")
-    if options.json_file is not None:
-        try:
-            Path(options.json_file).touch()
-        except OSError as error:
-            raise UsageError("--json-file", f"{options.json_file} cannot be written ({error.strerror})") from None
 
 
 def _refuse(options: RunOptions, error: ConfigError) -> ExitCode:

@@ -15,7 +15,7 @@ from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.plain_help import with_plain_help
 from headrace.console.cli.run import run
 from headrace.console.cli.schema import schema
-from headrace.console.cli.streams import reopen_closed
+from headrace.console.cli.streams import escape_unencodable, reopen_closed
 from headrace.console.cli.validate import validate
 
 _GROUPS: Final = {
@@ -85,6 +85,7 @@ def make_app() -> typer.Typer:
 def main() -> None:
     """Run the command that the arguments name; a traceback is shown for nothing but a bug of our own."""
     reopen_closed()
+    escape_unencodable()
     try:
         try:
             make_app()(prog_name="headrace")

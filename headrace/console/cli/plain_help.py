@@ -1,9 +1,15 @@
-"""Help texts that show arguments as they are typed, and no types beside flags."""
+"""Help texts and refusals in plain words: arguments as they are typed, no types beside flags, no words of pydantic."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import typer
 from typer._click.core import Context, Parameter  # typer carries a click of its own, and its classes ask for that one
+from typer._click.exceptions import BadParameter
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from typing_extensions import override
+
+from headrace.ground.value_errors import own_sentence, predicate
 
 
 class _Argument(TyperArgument):
@@ -27,16 +33,41 @@ def _plain(params: list[Parameter]) -> list[Parameter]:
     return params
 
 
+@contextmanager
+def _plain_refusals() -> Iterator[None]:
+    """Say in our words what is wrong with a value; typer passes on those of pydantic."""
+    try:
+        yield
+    except BadParameter as error:
+        from pydantic import ValidationError
+
+        if isinstance(error.__cause__, ValidationError):
+            first = error.__cause__.errors(include_url=False, include_input=False)[0]
+            context = first.get("ctx", {})
+            error.message = predicate(first["type"], context) or own_sentence(first["msg"], context)
+        raise
+
+
 class _Command(TyperCommand):
     @override
     def get_params(self, ctx: Context) -> list[Parameter]:
         return _plain(super().get_params(ctx))
+
+    @override
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        with _plain_refusals():
+            return super().parse_args(ctx, args)
 
 
 class _Group(TyperGroup):
     @override
     def get_params(self, ctx: Context) -> list[Parameter]:
         return _plain(super().get_params(ctx))
+
+    @override
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        with _plain_refusals():
+            return super().parse_args(ctx, args)
 
 
 def with_plain_help(app: typer.Typer) -> typer.Typer:

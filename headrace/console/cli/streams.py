@@ -3,9 +3,13 @@
 import os
 import stat
 import sys
+from io import TextIOWrapper
 from typing import Final, Literal, TextIO
 
 Mode = Literal["r", "w"]
+
+UNENCODABLE: Final = "backslashreplace"
+"""How text is written that has no place in an encoding, such as a file name that is no UTF-8."""
 
 _MODES: Final[dict[str, Mode]] = {"stdin": "r", "stdout": "w", "stderr": "w"}
 """Their names in the order of their descriptors, 0 to 2."""
@@ -20,6 +24,12 @@ def reopen_closed() -> None:
     for descriptor, (name, mode) in enumerate(_MODES.items()):
         if getattr(sys, name) is None:
             setattr(sys, name, _null(descriptor, mode))
+
+
+def escape_unencodable() -> None:
+    """Have stdout write an escape for a character that its encoding lacks, as stderr does; else printing raises."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors=UNENCODABLE)
 
 
 def has_terminal() -> bool:

@@ -7,6 +7,7 @@ from typing import Final
 from rich.console import Console, RenderableType
 
 _UNCUT: Final = 100_000  # columns: no table is as wide
+_USUAL: Final = 80  # columns of a terminal that does not say how many it has
 
 
 def show(*parts: RenderableType) -> None:
@@ -18,6 +19,10 @@ def show(*parts: RenderableType) -> None:
 
 def stdout_console() -> Console:
     """Return a console for stdout: as wide as the terminal or as COLUMNS says, and without a limit otherwise."""
-    if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit():
-        return Console(highlight=False)
-    return Console(highlight=False, width=_UNCUT)
+    width = _UNCUT
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        width = min(int(columns), _UNCUT)
+    elif sys.stdout.isatty():
+        width = os.get_terminal_size(sys.stdout.fileno()).columns or _USUAL
+    return Console(highlight=False, width=width)

@@ -28,11 +28,17 @@ def test_a_document_among_events_is_refused_and_goes_to_a_file_instead(tmp_path:
     assert json.loads((tmp_path / "end.json").read_text())["exit_code"] == 0
 
 
-def test_a_file_for_the_document_that_cannot_be_written_is_said_before_the_run(tmp_path: Path) -> None:
-    write(tmp_path, a_yaml=SHOWING.replace("SINK", "show"))
-    done = run(tmp_path, "run", "a.yaml", "--json-file", "missing/end.json")
+@pytest.mark.parametrize("sink", ["show", "shwo"])
+@pytest.mark.parametrize(
+    ("path", "why"), [("missing/end.json", "No such file or directory"), (".", "Is a directory")], ids=["missing", "."]
+)
+def test_a_file_for_the_document_that_cannot_be_written_is_said_before_the_run(
+    path: str, why: str, sink: str, tmp_path: Path
+) -> None:
+    write(tmp_path, a_yaml=SHOWING.replace("SINK", sink))
+    done = run(tmp_path, "run", "a.yaml", "--json-file", path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--json-file: missing/end.json cannot be written (No such file or directory)" in done.stderr
+    assert done.stderr == f"headrace: --json-file: {path} cannot be written ({why})\n"
 
 
 def test_findings_are_a_document_in_that_file_too(tmp_path: Path) -> None:

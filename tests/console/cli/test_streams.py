@@ -1,12 +1,13 @@
 """Commands whose standard streams are closed."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.console.cli.command import HEADRACE, write
+from tests.console.cli.command import HEADRACE, run, write
 
 TEN = """\
 listen: off
@@ -52,6 +53,20 @@ def test_the_exit_code_is_the_same_whatever_is_closed(
 ) -> None:
     done = run_with(closed, tmp_path, *arguments)
     assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+
+
+def test_text_that_the_terminal_cannot_show_is_escaped_and_json_stays_json(tmp_path: Path) -> None:
+    write(tmp_path, a_yaml=TEN, b_yaml=TEN.replace("subscribe_to: numbers", "subscribe_to: zähler"))
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    (folder / "ü.yaml").write_text(TEN)
+    for encoding in ("ascii", "utf-8:strict"):
+        environ = {"PYTHONIOENCODING": encoding}
+        fine = run(tmp_path, "validate", f"{folder.name}/ü.yaml", environ=environ)
+        assert (fine.returncode, fine.stderr) == (0, "")
+        document = run(tmp_path, "validate", "--json", f"{folder.name}/ü.yaml", "b.yaml", environ=environ)
+        assert (document.returncode, document.stderr) == (78, "")
+        assert json.loads(document.stdout)["findings"][0]["found"] == "zähler"
 
 
 def test_an_input_that_is_closed_is_an_empty_one(tmp_path: Path) -> None:

@@ -101,9 +101,34 @@ def test_completion_is_shown_for_the_shell_that_was_named(tmp_path: Path, shell:
 
 
 def test_a_shell_that_is_not_known_is_refused_with_those_that_are() -> None:
-    result = CliRunner().invoke(make_app(), ["--show-completion", "tcsh"])
+    result = CliRunner().invoke(make_app(), ["--show-completion", "tcsh"], env={"COLUMNS": "200"})
     assert result.exit_code == 2
     assert "'bash', 'zsh', 'fish'" in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "a.yaml", "--drain-seconds", "-1"], "'--drain-seconds': must be 0.0 or more"),
+        (["run", "a.yaml", "--drain-seconds", "x"], "'--drain-seconds': must be a number"),
+        (["run", "a.yaml", "--log-level", "loud"], "'--log-level': 'loud' is not one of 'debug', 'info'"),
+        (["--color", "blue", "schema"], "'--color': 'blue' is not one of 'auto', 'always', 'never'"),
+        (["jobs", "list", "a.yaml", "--limit", "0"], "'--limit': must be 1 or more"),
+    ],
+)
+def test_a_wrong_value_of_an_option_is_refused_in_our_words(words: list[str], said: str) -> None:
+    result = CliRunner().invoke(make_app(), words, env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+@pytest.mark.parametrize("columns", ["0", "99999999999999999999", "wide"])
+def test_a_strange_width_of_the_terminal_leaves_tables_whole(
+    columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    show(LONG)
+    assert "some words of an event " * 19 in capsys.readouterr().out
 
 
 def test_several_files_are_refused_with_the_reason(tmp_path: Path) -> None:
