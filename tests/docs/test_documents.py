@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.config.files import load_text
+from headrace.config.files import load_file, load_text
+from headrace.config.findings import ConfigError
 from headrace.console.web.job_metrics import CURRENT, LIMIT, PAUSED, RUNNING
 from headrace.console.web.letter_metrics import LETTERS, LETTERS_BYTES, LETTERS_DROPPED
 from headrace.console.web.metrics import CONNECTION_UP, EDGE_METRICS, STAGE_METRICS
@@ -31,6 +32,31 @@ def blocks(language: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("place", "text"), blocks("yaml"))
 def test_every_config_in_the_documents_is_valid(place: str, text: str) -> None:
     assert load_text(text, folder=ROOT, environ={}).stages, place
+
+
+def test_the_findings_in_the_readme_are_those_of_its_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (ROOT / "README.md").read_text()
+    config = re.search(r"^```yaml\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    shown = re.search(r"^```\n(till\.yaml:.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    assert config
+    assert shown
+    wrong = re.search(r"^ +(\d+) \| (.*)$", shown[1], re.MULTILINE)
+    assert wrong
+    lines = config[1].splitlines()
+    lines[int(wrong[1]) - 1] = wrong[2]
+    monkeypatch.chdir(tmp_path)
+    Path("till.yaml").write_text("\n".join(lines))
+    with pytest.raises(ConfigError) as caught:
+        load_file("till.yaml", environ={}, runs_alone=True)
+    assert "\n\n".join(finding.as_text() for finding in caught.value.findings) == shown[1].rstrip()
+
+
+def test_the_changelog_has_each_heading_once_and_whole_tables() -> None:
+    for version in (ROOT / "CHANGELOG.md").read_text().split("\n## ")[1:]:
+        headings = re.findall(r"^### .*", version, re.MULTILINE)
+        assert sorted(headings) == sorted(set(headings))
+        tables = re.findall(r"(?:^\|.*\n)+", version, re.MULTILINE)
+        assert all(table.splitlines()[1].startswith("|---") for table in tables)
 
 
 @pytest.mark.parametrize(("place", "text"), blocks("python"))
