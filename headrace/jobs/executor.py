@@ -195,7 +195,7 @@ class Executor:
         def late(answer: object, error: BaseException | None) -> None:
             try:
                 outcome = self._late_outcome(worker, attempt.running, answer, error)
-            except Exception as bug:  # noqa: BLE001 - without an outcome its store would stay open
+            except BaseException as bug:  # noqa: BLE001 - without an outcome its store would stay open
                 outcome = Failed(error_text(bug), STRANGER_SECONDS, cause=bug)
             tell(outcome)
 

@@ -50,7 +50,9 @@ class FailureReport:
             return
         try:
             self._on_error(JobFailure(job, outcome.error, outcome.cause, outcome.retry_seconds))
-        except Exception:  # noqa: BLE001 - whatever the user's function raises, the job has its outcome
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: BLE001 - whatever the user's function raises, the job has its outcome
             LOG.exception("on_error raised for job %d of worker %r", job.id, job.worker)
 
 

@@ -100,3 +100,14 @@ async def test_a_job_that_expired_is_a_warning(caplog: pytest.LogCaptureFixture)
             await handle.result(5)
     (record,) = [one for one in caplog.records if one.levelno >= logging.WARNING]
     assert (record.levelname, "is discarded: the job expired at" in record.getMessage()) == ("WARNING", True)
+
+
+async def test_an_on_error_that_raises_systemexit_does_not_end_the_service(caplog: pytest.LogCaptureFixture) -> None:
+    def on_error(_: JobFailure) -> None:
+        raise SystemExit(3)
+
+    async with running(JobsSettings(on_error=on_error)):
+        handle = await sync_mail.enqueue("bob")
+        with pytest.raises(JobGivenUp):
+            await handle.result(5)
+    assert "on_error raised for job 1 of worker 'sync_mail'" in caplog.text
