@@ -11,6 +11,7 @@ from contextvars import ContextVar, copy_context
 from types import UnionType
 from typing import Any, Final, Generic, TypeVar, Union, Unpack, get_args, get_origin, get_type_hints
 
+from headrace.ground.errors import describe
 from headrace.jobs.answers import Cancel, Discard, Snooze
 from headrace.jobs.errors import BadAnswer, BadWorker
 from headrace.jobs.running_job import current_job
@@ -179,7 +180,11 @@ class _Chunk(Generic[I, R]):
 def _tell(future: asyncio.Future[Any], result: object) -> None:
     if future.done():
         return
-    if isinstance(result, BaseException):
+    if isinstance(result, StopIteration | GeneratorExit):  # a future refuses the one, the other would close who waits
+        error = RuntimeError(f"the chunk raised {describe(result)}")
+        error.__cause__ = result
+        future.set_exception(error)
+    elif isinstance(result, BaseException):
         future.set_exception(result)
     else:
         future.set_result(result)

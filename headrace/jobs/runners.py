@@ -199,9 +199,11 @@ class Runners:
                 now = clock()
                 self._ended(slot, end.value, now - slot.began_at)
             except BaseException as error:
-                if error is thrown and isinstance(error, GeneratorExit):  # its loop is gone
-                    raise
                 now = clock()
+                if error is thrown and isinstance(error, GeneratorExit):  # nothing can be awaited any more
+                    if _is_current(slot.task):  # or else its loop is gone
+                        self._ended(slot, None, now - slot.began_at)
+                    raise
                 failing = self._broke_off(slot, error)
                 if failing is not None:
                     work, awaited = failing, None
@@ -231,3 +233,11 @@ class Runners:
         if seconds > HELD_SECONDS and slot.job.worker not in self._named:
             self._named.add(slot.job.worker)
             report_held_loop(f"worker {slot.job.worker}", seconds)
+
+
+def _is_current(task: asyncio.Task[None] | None) -> bool:
+    """Return whether a loop runs this task now; no loop does when a coroutine is closed."""
+    try:
+        return asyncio.current_task() is task
+    except RuntimeError:
+        return False

@@ -117,3 +117,23 @@ def no_async(items: list[int]) -> None: ...
 async def test_what_makes_no_chunk_worker_is_refused(function: Callable[..., Any], size: int, why: str) -> None:
     with pytest.raises(BadWorker, match=why):
         chunk_worker(size=size)(function)
+
+
+@pytest.mark.parametrize("error", [StopIteration(), GeneratorExit()], ids=["StopIteration", "GeneratorExit"])
+@pytest.mark.parametrize("is_raised", [False, True], ids=["returned", "raised"])
+async def test_errors_that_no_future_carries_do_not_keep_a_chunk_waiting_for_ever(
+    error: BaseException,
+    is_raised: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    @chunk_worker(size=2, seconds=0.01, name="odd", max_attempts=1, record=True)
+    async def odd(items: list[int]) -> list[int | BaseException]:
+        if is_raised:
+            raise error
+        return [error, *items[1:]]
+
+    async with Jobs(MemoryStore(), Catalogue([odd]), {"default": 2}, JobsSettings(grace_seconds=0.0)):
+        first, second = await odd.enqueue_many([(1,), (2,)])
+        with pytest.raises(JobGivenUp, match=type(error).__name__):
+            await first.result(5)
+        if not is_raised:
+            assert await second.result(5) == 2

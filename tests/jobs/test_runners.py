@@ -279,3 +279,15 @@ async def test_an_attempt_is_measured_from_its_beginning_to_its_end_however_it_e
     ends.run(3)
     await ends.all_of(3)
     assert all(seconds is not None and seconds > 0 for seconds in ends.seconds)
+
+
+async def test_a_generatorexit_out_of_an_awaited_task_does_not_leave_the_job_running_for_ever() -> None:
+    async def breaks(_: Job) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(future.set_exception, GeneratorExit())
+        await future
+
+    ends = Ends(breaks)
+    ends.run(2)
+    await ends.all_of(2)
+    assert ends.ended == {1: None, 2: None}
