@@ -128,10 +128,10 @@ def _changed(path: tuple[int | str, ...], before: object, after: object) -> Unfi
 
 
 def shown(value: object) -> str:
-    """Return the beginning of how a value is written; one that is nested too deep is named by its class."""
+    """Return the beginning of how a value is written, or its class where `repr` raises: it is nested too deep, say."""
     try:
         return f"{value!r:.100}"
-    except RecursionError:
+    except Exception:  # noqa: BLE001 - a `__repr__` of a user's class may raise anything
         return f"a {type(value).__name__}"
 
 

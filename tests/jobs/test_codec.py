@@ -176,6 +176,20 @@ def test_what_is_nested_too_deep_is_refused_with_a_sentence(hint: Any) -> None:
     assert "\n" not in f"{shown(refused.value.found)}{refused.value.why}"
 
 
+class Shy:
+    """A value that cannot be shown."""
+
+    def __repr__(self) -> str:
+        raise ValueError
+
+
+@pytest.mark.parametrize("value", [10**5000, [10**5000], Shy()], ids=["int", "list", "repr"])
+def test_a_value_whose_repr_raises_is_refused_with_a_sentence(value: object) -> None:
+    with pytest.raises(Unfit) as refused:
+        Codec(Any).encoded(value)
+    assert shown(refused.value.found) == f"a {type(value).__name__}"
+
+
 @given(text=st.text(st.characters(exclude_categories=())))
 def test_text_is_json_unless_it_is_broken(text: str) -> None:
     assert is_json(text) == (text.encode(errors="replace").decode() == text)
