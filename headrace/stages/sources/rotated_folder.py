@@ -75,7 +75,8 @@ class RotatedFolder:
         for each in rotated:
             if each.identity in known:
                 known[each.identity].path = each.path
-        found = self._open([each for each in rotated if each.identity not in known], [file.head for file in held])
+        is_open = {file.identity for file in held if file.descriptor >= 0}  # the number of another may be given anew
+        found = self._open([each for each in rotated if each.identity not in is_open], [file.head for file in held])
         there = {each.identity for each in rotated}
         self._known = {identity: head for identity, head in self._known.items() if identity in there}
         return found
@@ -101,13 +102,11 @@ class RotatedFolder:
         """Return the file of a position, whatever its name is now; or a copy of it, under the name of a rotated one."""
         with suppress(OSError), os.scandir(self._folder) as entries:
             for entry in entries:
-                with suppress(FileNotFoundError):
-                    status = entry.stat()
-                is_it = (status.st_dev, status.st_ino) == (position.device, position.inode)
-                if is_it and not is_compressed(entry.name):
-                    found = _opened_at(entry.path, position)
-                    if found is not None:
-                        return found
+                if is_compressed(entry.name) or not _is_at(entry, position):
+                    continue
+                found = _opened_at(entry.path, position)
+                if found is not None:
+                    return found
         copies = (each.path for each in reversed(self._rotated()) if not is_compressed(each.path))
         if not position.head_bytes:
             return None
@@ -150,6 +149,14 @@ class RotatedFolder:
         if before is not None and (head.startswith(before) if before else not head):
             return True
         return any(are_alike(head, other) for other in (*self._heads, *self._known.values(), *held))
+
+
+def _is_at(entry: os.DirEntry[str], position: Position) -> bool:
+    """Return whether an entry of a folder is the file of a position; a link that leads nowhere is not."""
+    with suppress(OSError):
+        status = entry.stat()
+        return (status.st_dev, status.st_ino) == (position.device, position.inode)
+    return False
 
 
 def _opened(path: str) -> TrackedFile | None:

@@ -172,8 +172,15 @@ class Rotation:
 
     def _append(self, file: TrackedFile) -> None:
         """Read a file behind those before it, and behind those that came and went since the last look."""
-        self._extend(self._folder.missed([*self.files, file]))
-        self.files.append(file)
+        missed = self._folder.missed([*self.files, file])
+        if file.has_name(self._path):
+            self._extend(missed)
+            self.files.append(file)
+        else:  # it was rotated as well, before some of those that were missed
+            file.replaced_at = self._clock()
+            self._insert(file)
+            self._extend(missed)
+            self.files[-1].replaced_at = None
         for further in list(self.files)[OPEN_FILES - 1 : -1]:
             further.close()
             further.is_over = not further.unread

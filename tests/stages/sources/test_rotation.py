@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from headrace.stages.sources import followed_file, rotation
@@ -156,6 +156,7 @@ def test_no_line_is_lost_however_often_the_file_is_renamed_while_the_reader_is_b
 
 
 @given(schedule("read", "look", "rename", "copy_truncate"))
+@example([("write", 1), ("look",), ("copy_truncate",), *[("write", 1), ("rename",)] * 2])
 @settings(max_examples=60)
 def test_no_line_is_lost_where_the_file_is_copied_and_cut(plan: list[tuple[object, ...]]) -> None:
     site = run(plan)
@@ -173,6 +174,13 @@ def test_no_line_of_a_few_files_that_were_seen_is_lost_when_they_are_removed(pla
 
 
 @given(schedule("read", "look", "rename", "copy_truncate", "remove", "compress"))
+@example(
+    [
+        *[("copy_truncate",), ("remove",), ("write", 1)],
+        *[("copy_truncate",), ("compress",)] * 2,
+        *[("write", 1), ("copy_truncate",), ("remove",)],
+    ]
+)
 @settings(max_examples=100)
 def test_a_missing_line_is_reported_whatever_is_done_to_the_files(plan: list[tuple[object, ...]]) -> None:
     site = run(plan)
@@ -193,3 +201,17 @@ def test_no_line_is_lost_across_restarts(plan: list[tuple[object, ...]]) -> None
 def test_a_line_that_is_missing_after_restarts_is_reported(plan: list[tuple[object, ...]]) -> None:
     site = run(plan)
     assert not site.missing or site.losses
+
+
+def test_a_link_that_leads_nowhere_does_not_stop_a_restart_behind_a_rotation(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.write(3)
+    site.read(1)
+    site.rename()
+    site.close()
+    for name in "abcdefgh":  # one of them comes before the rotated file, whatever order the folder has
+        (tmp_path / name).symlink_to(tmp_path / "nowhere")
+    site.open()
+    site.write(1)
+    site.finish()
+    assert site.got == [1, 2, 3, 4]
