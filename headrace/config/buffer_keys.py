@@ -11,7 +11,7 @@ from headrace.config.nodes import Found, child
 from headrace.config.source import Span
 from headrace.pipeline.demand.buffer import Keep
 from headrace.stages.disk_buffer.bounds import LogBounds, WhenFull
-from headrace.stages.options import CountField, SizeField, refused
+from headrace.stages.options import CountField, PathField, SizeField, refused
 
 DISK_EVENTS: Final = 10_000_000
 DISK_BYTES: Final = 1024 * 1024 * 1024
@@ -29,7 +29,7 @@ class BufferKeys(Keys):
     """What a stage keeps of events that nobody has asked for; a source may do so on disk."""
 
     kind: Literal["memory", "sqlite"] = "memory"
-    path: str | None = Field(default=None, min_length=1)
+    path: PathField | None = None
     max_events: Annotated[CountField, Field(ge=0)] | None = None
     max_bytes: Annotated[SizeField, Field(ge=1)] | None = None
     when_full: WhenFull | None = None

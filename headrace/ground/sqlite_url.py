@@ -7,6 +7,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 SCHEME: Final = "sqlite"
 
+NUL: Final = "has %00 in it, which no path or name may hold: take it out"
+"""Follows what a sentence calls the URL."""
+
 
 @dataclass(frozen=True, slots=True)
 class SqliteUrl:
@@ -15,6 +18,15 @@ class SqliteUrl:
     path: str
     options: Mapping[str, str]
     has_fragment: bool = False
+
+
+def has_nul(url: str) -> bool:
+    """Tell whether a URL of any kind stands for a NUL character somewhere.
+
+    >>> has_nul("sqlite:///x.db%00y"), has_nul("sqlite:///x.db%2500")
+    (True, False)
+    """
+    return "\0" in unquote(url)
 
 
 def parse_sqlite_url(url: str) -> SqliteUrl | None:

@@ -150,6 +150,12 @@ def _rate_text(rate: Rate) -> str:
     return f"{rate.events:g}/{format_duration(rate.period_seconds)}"
 
 
+def _path(value: str) -> str:
+    if "\0" in value:
+        raise refused("bad_value", "a path may hold no NUL character: take the \\0 out of it")
+    return value
+
+
 ExpressionField = Annotated[
     Expression,
     PlainValidator(_expression),
@@ -196,6 +202,9 @@ AddressField = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^.+:\d+$"}),
 ]
 """`host:port`."""
+
+PathField = Annotated[str, Field(min_length=1), AfterValidator(_path)]
+"""The path of a file."""
 
 MetricNameField = Annotated[str, AfterValidator(_metric_name)]
 """The name under which a metric is exported; its value is a `MetricName`."""

@@ -1,10 +1,14 @@
 """A table of bad configs: what each is told, and where."""
 
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.config.config import Config
+from headrace.config.files import load_text
 from headrace.config.findings import CODES, ConfigError, Finding
 from headrace.config.model import DEFAULT_ADDRESS
 from tests.config.configs import config_of, findings_of
@@ -351,3 +355,49 @@ stages:
     config = config_of(f"regex: python\n{stages}")
     assert [config.stages[1].keys.partition_by({"a": text}) for text in ("ab", "ac")] == [True, False]  # type: ignore[misc] # it is there
     assert findings_of(f"regex: perl\n{stages}")[0].line == 1
+
+
+@pytest.mark.parametrize("at", ["%00", "a%00b"])
+def test_a_nul_in_a_url_or_path_is_a_finding_and_no_traceback(at: str) -> None:
+    text = f"""\
+dead_letters: sqlite:///{at}.db
+jobs: {{store: "sqlite:///{at}.db"}}
+stages:
+  a: {{type: read_sql, database: "sqlite:///{at}.db", query: select 1}}
+  b: {{type: write_sql, subscribe_to: a, database: "postgresql://db/{at}", table: t, columns: {{a: event}}}}
+  c: {{type: send_http, subscribe_to: a, url: "http://127.0.0.1/{at}"}}
+  d: {{type: read_lines, path: "\\0", follow: true, checkpoint: "a\\0", buffer: {{kind: sqlite, path: "\\0"}}}}
+  e: {{type: write_lines, subscribe_to: d, path: "\\0"}}
+"""
+    with pytest.raises(ConfigError) as caught:
+        load_text(text, environ={}, imports=False)
+    found = [finding for finding in caught.value.findings if "%00" in finding.message or "NUL" in finding.message]
+    assert [finding.line for finding in found] == [1, 2, 4, 5, 6, 7, 7, 7, 8]
+
+
+def test_without_imports_nothing_that_a_config_names_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "side_effect.py").write_text("raise RuntimeError('this was imported')\nclass Mine(Exception): pass\n")
+    text = """\
+jobs: {store: 'memory:', modules: [side_effect]}
+stages:
+  a: {type: generate, count: 1}
+  b: {type: map, subscribe_to: a, call: 'side_effect:call', retry: {on: ['side_effect:Mine'], not_on: 'side_effect:It'}}
+  c: {type: validate, subscribe_to: b, model: 'side_effect:Model'}
+  d: {type: 'side_effect:Stage', subscribe_to: c}
+"""
+    assert [stage.name for stage in load_text(text, folder=tmp_path, environ={}, imports=False).stages] == list("abcd")
+    assert "side_effect" not in sys.modules
+
+
+def test_an_error_class_beside_the_config_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    (tmp_path / "beside_errors.py").write_text("class Mine(Exception): pass\n")
+    text = """\
+stages:
+  a: {type: generate, count: 1}
+  b: {type: discard, subscribe_to: a, retry: {on: 'beside_errors:Mine'}}
+"""
+    config = load_text(text, folder=tmp_path, environ={})
+    retry = config.stages[1].keys.retry
+    assert retry is not None
+    assert [error.__name__ for error in retry.on] == ["Mine"]

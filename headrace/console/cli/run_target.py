@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from headrace.config.model import ListenKeys
 from headrace.console.cli.config_part import read_part
 from headrace.console.cli.job_target import CommandFailed, UsageError
+from headrace.ground.sqlite_url import has_nul
 from headrace.stages.address import Address
 
 TOKEN_VARIABLE: Final = "HEADRACE_TOKEN"  # noqa: S105 - the name of a variable, and no token
@@ -132,7 +133,7 @@ def _checked(url: str) -> str:
         is_one = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_one = False
-    if not is_one or parts.path not in {"", "/"} or parts.query or parts.username is not None:
+    if has_nul(url) or not is_one or parts.path not in {"", "/"} or parts.query or parts.username is not None:
         raise UsageError("--url", f"{url!r:.100} is no URL of a run: write it as in http://127.0.0.1:9470")
     return f"{parts.scheme}://{parts.netloc}"
 

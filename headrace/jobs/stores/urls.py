@@ -5,6 +5,7 @@ from importlib.metadata import entry_points
 from typing import Final, cast
 
 from headrace.ground.errors import describe
+from headrace.ground.sqlite_url import NUL, has_nul
 from headrace.jobs.errors import BadJobs, BadStore
 from headrace.jobs.stores.store import JobStore
 
@@ -25,6 +26,8 @@ def store_names() -> tuple[str, ...]:
 def store_of(url: str) -> JobStore:
     """Return the store of a URL such as `sqlite:///var/shop.db` or `memory:`, not open yet. Raises `BadStore`."""
     scheme, colon, _ = url.partition(":")
+    if colon and has_nul(url):
+        raise BadStore(scheme, NUL)
     found = tuple(entry_points(group=GROUP, name=scheme)) if colon else ()
     if not found:
         known = ", ".join(f"{name}:" for name in store_names())

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from headrace.ground.errors import Unrecoverable
 from headrace.ground.event_json import to_json
+from headrace.ground.sqlite_url import NUL, has_nul
 from headrace.pipeline.stage.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import BadEvent
@@ -29,6 +30,8 @@ def _url(value: str) -> str:
         is_fine = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         is_fine = False
+    if has_nul(value):
+        raise refused("bad_value", f"the URL {NUL}")
     if not is_fine:
         raise refused("bad_value", "a URL begins with http:// or https:// and names a host")
     return value

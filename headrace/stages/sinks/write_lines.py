@@ -14,7 +14,7 @@ from headrace.pipeline.stage.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.application import apply_each
 from headrace.stages.errors import CannotWrite
-from headrace.stages.options import CountField, DurationField, SizeField, refused
+from headrace.stages.options import CountField, DurationField, PathField, SizeField, refused
 from headrace.stages.side_thread import SideThread
 from headrace.stages.sinks.line_encoder import LINE_ENCODERS, EncodeName
 from headrace.stages.sinks.output_file import STANDARD_OUTPUT, OutputFile
@@ -63,7 +63,7 @@ class WriteLinesOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    path: str = Field(min_length=1, description="The file to append to, made if need be; - for standard output.")
+    path: PathField = Field(description="The file to append to, made if need be; - for standard output.")
     encode: EncodeName = Field(default="json", description="What a line holds: the event as JSON, or as its text.")
     rotate: RotateOptions | None = Field(
         default=None, description="When the file is set aside and begun anew, as in {size: 100MiB, keep: 7}."

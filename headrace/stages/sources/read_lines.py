@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.errors import BadLine
-from headrace.stages.options import SizeField, refused
+from headrace.stages.options import PathField, SizeField, refused
 from headrace.stages.side_thread import SideThread
 from headrace.stages.sources.chunk_decoder import ChunkDecoder, DecodeName, line_decoder
 from headrace.stages.sources.chunks import STANDARD_INPUT, Chunk, ChunkReader, is_pattern
@@ -27,8 +27,8 @@ class ReadLinesOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    path: str = Field(
-        min_length=1, description="A file, a pattern such as logs/*.jsonl or logs/**/*.csv, or - for standard input."
+    path: PathField = Field(
+        description="A file, a pattern such as logs/*.jsonl or logs/**/*.csv, or - for standard input."
     )
     decode: DecodeName = Field(
         default="text", description="What a line holds: text as it is, a JSON value, or a CSV record below a header."
@@ -44,9 +44,8 @@ class ReadLinesOptions(BaseModel):
         default=MAX_LINE_BYTES, description="The size of the longest line that is read, as in 1MiB."
     )
 
-    checkpoint: str | None = Field(
+    checkpoint: PathField | None = Field(
         default=None,
-        min_length=1,
         description="A file that keeps how far a followed file has gone through, so that the next run begins there.",
     )
 

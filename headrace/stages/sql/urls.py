@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from headrace.ground.sqlite_url import parse_sqlite_url
+from headrace.ground.sqlite_url import NUL, has_nul, parse_sqlite_url
 from headrace.stages.sql.database import Database
 from headrace.stages.sql.errors import BadDatabase
 from headrace.stages.sql.postgres_url import SCHEMES, is_postgres_url
@@ -24,6 +24,9 @@ NO_DRIVER: Final = (
 
 def check_url(url: str) -> None:
     """Raise `BadDatabase` for a URL of no database; the URL is not shown, for it may hold a password."""
+    if has_nul(url):
+        why = f"the URL {NUL}"
+        raise BadDatabase(why)
     try:
         scheme = urlsplit(url).scheme
     except ValueError:

@@ -113,6 +113,7 @@ def test_what_the_run_refuses_is_told_in_its_words(url: str, monkeypatch: pytest
         (("list", "any.yaml"), "lets the system choose the port"),
         (("list", "--url", "127.0.0.1:9470"), "is no URL of a run"),
         (("list", "--url", "http://127.0.0.1:x"), "is no URL of a run"),
+        (("list", "--url", "http://127.0.0.1%00:1"), "is no URL of a run"),
         (("list", "--url", "http://127.0.0.1/api"), "is no URL of a run"),
         (("pause", "off.yaml"), "name the stages"),
         (("change", "off.yaml", "sink"), "say what to change"),

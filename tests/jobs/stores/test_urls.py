@@ -47,10 +47,11 @@ def test_three_slashes_are_a_path_from_here_and_four_one_from_the_root(url: str,
         "sqlite:x.db",
         "sqlite://[x",
         "memory://somewhere",
+        "sqlite:///x.db%00y",
     ],
 )
 def test_a_url_that_means_nothing_is_refused_with_what_to_write(url: str) -> None:
-    with pytest.raises(BadStore, match=r"write|take the others away"):
+    with pytest.raises(BadStore, match=r"write|take the others away|take it out"):
         store_of(url)
 
 
