@@ -8,7 +8,6 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainValidator,
-    SecretStr,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -25,7 +24,7 @@ from headrace.ground.units import UnitError, parse_duration
 from headrace.pipeline.stage.subscription import CancelMode
 from headrace.pipeline.topology.stall import STALL_SECONDS
 from headrace.stages.address import Address
-from headrace.stages.options import AddressField, CountField, ExpressionField, refused
+from headrace.stages.options import AddressField, CountField, ExpressionField, TokenField, check_token, refused
 
 DEFAULT_ADDRESS = Address("127.0.0.1", 9470)
 
@@ -98,15 +97,13 @@ class ListenKeys(Keys):
     """Where the listener binds: metrics, health, API and dashboard."""
 
     address: AddressField
-    token: SecretStr | None = Field(default=None, min_length=1)
+    token: TokenField | None = None
     metrics_public: bool = False
 
     @model_validator(mode="after")
     def _needs_a_token(self) -> "ListenKeys":
-        if self.token is None and not self.address.is_loopback:
-            why = "others can reach this address, so it needs a token"
-            hint = 'write {address: ..., token: "${file:token}"}, or listen on 127.0.0.1'
-            raise PydanticCustomError("token_needed", "{why}", {"why": why, "hint": hint, "path": ["address"]})
+        hint = 'write {address: ..., token: "${file:token}"}, or listen on 127.0.0.1'
+        check_token(self.address, self.token, "address", hint)
         return self
 
 

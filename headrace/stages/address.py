@@ -5,6 +5,9 @@ from ipaddress import ip_address
 
 MAX_PORT = 65535
 
+MIN_TOKEN_LENGTH = 16
+"""Characters of a token where others reach the address: as many hexadecimal digits hold 64 bits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:

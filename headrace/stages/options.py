@@ -15,6 +15,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     PlainValidator,
+    SecretStr,
     ValidationInfo,
     WithJsonSchema,
 )
@@ -23,7 +24,7 @@ from pydantic_core import PydanticCustomError
 from headrace.ground.expressions import Expression, ExpressionError, compile_expression, compile_template
 from headrace.ground.patterns import Regex
 from headrace.ground.units import Rate, UnitError, format_duration, format_size, parse_duration, parse_rate, parse_size
-from headrace.stages.address import MAX_PORT, Address, has_bad_port, parse_address
+from headrace.stages.address import MAX_PORT, MIN_TOKEN_LENGTH, Address, has_bad_port, parse_address
 from headrace.stages.functions import SHAPE, Function, FunctionError, LazyFunction, import_function, parse_function
 
 T = TypeVar("T")
@@ -31,6 +32,7 @@ T = TypeVar("T")
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 _OWN_PREFIX = "headrace_"
+_HOW_TO_MAKE_ONE = "make one with: openssl rand -hex 16"
 
 
 class MetricName(str):
@@ -95,6 +97,25 @@ def _address(value: object) -> Address:
     if address is None:
         raise refused("bad_value", "an address is host:port, as in 127.0.0.1:9125")
     return address
+
+
+def _token(value: SecretStr) -> SecretStr:
+    """Return the token without white space around it, which a client cannot send."""
+    return SecretStr(value.get_secret_value().strip())
+
+
+def check_token(address: Address, token: SecretStr | None, place: str, hint: str) -> None:
+    """Refuse a blank token, and an address that others reach without a token or with a short one.
+
+    The finding stands at `place`, the key of the address: at a token that a variable gave, no reason would be shown.
+    """
+    if token is None and not address.is_loopback:
+        raise refused("token_needed", "others can reach this address, so it needs a token", hint=hint, path=[place])
+    if token is not None and not address.is_loopback and len(token) < MIN_TOKEN_LENGTH:
+        why = f"others can reach this address, so its token needs {MIN_TOKEN_LENGTH} characters or more"
+        raise refused("token_needed", why, hint=_HOW_TO_MAKE_ONE, path=[place])
+    if token is not None and not token:
+        raise refused("token_needed", "the token of this address is blank", hint=_HOW_TO_MAKE_ONE, path=[place])
 
 
 def _metric_name(value: str) -> MetricName:
@@ -205,6 +226,9 @@ AddressField = Annotated[
 
 PathField = Annotated[str, Field(min_length=1), AfterValidator(_path)]
 """The path of a file."""
+
+TokenField = Annotated[SecretStr, AfterValidator(_token)]
+"""What clients have to show, without white space around it."""
 
 MetricNameField = Annotated[str, AfterValidator(_metric_name)]
 """The name under which a metric is exported; its value is a `MetricName`."""

@@ -27,7 +27,10 @@ def findings(folder: Path, *texts: str) -> list[Finding]:
     ("one", "other"),
     [
         (f"listen: 127.0.0.1:9000\n{STAGES}", f"listen: 127.0.0.1:9000\n{STAGES}"),
-        (f"listen: 127.0.0.1:9000\n{STAGES}", f"listen: {{address: '0.0.0.0:9000', token: secret}}\n{STAGES}"),
+        (
+            f"listen: 127.0.0.1:9000\n{STAGES}",
+            f"listen: {{address: '0.0.0.0:9000', token: 0123-4567-89ab-cdef}}\n{STAGES}",
+        ),
         (f"listen: 127.0.0.1:9000\n{STAGES}", f"listen: localhost:${{PORT}}\n{STAGES}"),
         (f"listen: 127.0.0.1:9000\n{STAGES}", HTTP.replace("ADDRESS", "127.0.0.1:9000")),
         (HTTP.replace("ADDRESS", "127.0.0.1:9000"), HTTP.replace("ADDRESS", "127.0.0.1:9000")),

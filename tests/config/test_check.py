@@ -16,7 +16,7 @@ from tests.config.configs import config_of, findings_of
 GOOD = """\
 name: shop
 
-listen: {address: "0.0.0.0:9470", token: "${TOKEN:-abc}"}
+listen: {address: "0.0.0.0:9470", token: "${TOKEN:-0123456789abcdef}"}
 python_path: [lib]
 
 stages:
@@ -174,7 +174,7 @@ TOP: list[Row] = [
     ("stages: {a: {type: tick}}\nlisten: 0.0.0.0:1", "token-needed", 2, 9, "needs a token"),
     ("stages: {a: {type: tick}}\nlisten: {address: 'a.example:1'}", "token-needed", 2, 19, "needs a token"),
     ("stages: {a: {type: tick}}\nlisten: {token: abc}", "missing-key", 2, 1, "`listen` needs `address:`"),
-    ("stages: {a: {type: tick}}\nlisten: {address: 'h:1', token: ''}", "bad-value", 2, 26, "`listen.token` must be"),
+    ("stages: {a: {type: tick}}\nlisten: {address: 'h:1', token: ''}", "token-needed", 2, 19, "needs 16 characters"),
     ("stages: {a: {type: tick}}\nlisten: {address: 'h:1', tokn: a}", "unknown-key", 2, 26, "has no key `tokn`"),
     ("stages: {a: {type: tick}}\nlisten: {address: 'h:1', token: {a: 1}}", "bad-value", 2, 26, "is a mapping"),
 ]
@@ -207,12 +207,12 @@ def test_a_wrong_subscriber_is_told_where_it_is(row: Row) -> None:
 
 
 def test_a_good_config_holds_what_the_file_says() -> None:
-    config = config_of(GOOD, {"TOKEN": "secret"})
+    config = config_of(GOOD, {"TOKEN": "a-secret-of-20-signs"})
     assert (config.name, config.file) == ("shop", "<text>")
     assert config.listen is not None
     assert str(config.listen.address) == "0.0.0.0:9470"
     assert config.listen.token is not None
-    assert config.listen.token.get_secret_value() == "secret"
+    assert config.listen.token.get_secret_value() == "a-secret-of-20-signs"
     assert [(stage.name, stage.type.name, stage.type.kind) for stage in config.stages] == [
         ("ticks", "tick", "producer"),
         ("odd", "change", "producer_consumer"),
@@ -275,7 +275,7 @@ def test_a_variable_that_is_missing_is_the_only_thing_said_of_its_place() -> Non
 
 
 def test_digits_from_a_variable_are_text_where_text_is_asked_for() -> None:
-    text = "name: ${T}\nlisten:\n  address: a.example:1\n  token: ${T}\nstages: {a: {type: tick}}"
+    text = "name: ${T}\nlisten:\n  address: 127.0.0.1:1\n  token: ${T}\nstages: {a: {type: tick}}"
     config = config_of(text, {"T": "00123"})
     assert config.name == "00123"
     assert config.listen is not None
@@ -401,3 +401,35 @@ stages:
     retry = config.stages[1].keys.retry
     assert retry is not None
     assert [error.__name__ for error in retry.on] == ["Mine"]
+
+
+@pytest.mark.parametrize("token", ["", " ", "a", "\n\n", "123456789012345", " 123456789012345\r\n\n"])
+@pytest.mark.parametrize("place", ["listen", "stage"])
+def test_a_weak_token_is_refused_where_others_reach_the_address(token: str, place: str, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(token)
+    address = "address: '0.0.0.0:1', token: '${file:token}'"
+    stage = "receive_http, listen: '0.0.0.0:1', token: '${file:token}'"
+    if place == "listen":
+        text = f"listen: {{{address}}}\nstages: {{a: {{type: generate}}}}"
+    else:
+        text = f"stages: {{a: {{type: {stage}}}}}"
+    with pytest.raises(ConfigError) as caught:
+        load_text(text, folder=tmp_path, environ={}, imports=False)
+    message = str(caught.value.findings[0])
+    assert "others can reach this address, so its token needs 16 characters or more" in message
+    assert "openssl rand -hex 16" in message
+    here = text.replace("0.0.0.0:", "127.0.0.1:")
+    if token.strip():
+        assert [stage.name for stage in load_text(here, folder=tmp_path, environ={}).stages] == ["a"]
+    else:
+        with pytest.raises(ConfigError, match="the token of this address is blank"):
+            load_text(here, folder=tmp_path, environ={})
+
+
+def test_white_space_around_a_token_is_not_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(" 0123456789abcdef\r\n\n")
+    text = "listen: {address: '0.0.0.0:1', token: '${file:token}'}\nstages: {a: {type: generate}}"
+    listen = load_text(text, folder=tmp_path, environ={}).listen
+    assert listen is not None
+    assert listen.token is not None
+    assert listen.token.get_secret_value() == "0123456789abcdef"

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
@@ -18,7 +18,15 @@ from headrace.stages.http_server.connection import NO_MORE, Patience, Reply
 from headrace.stages.http_server.guard import Guard
 from headrace.stages.http_server.server import Limits, Server
 from headrace.stages.json_bounds import MAX_VALUES
-from headrace.stages.options import AddressField, CountField, DurationField, RateField, SizeField, refused
+from headrace.stages.options import (
+    AddressField,
+    CountField,
+    DurationField,
+    RateField,
+    SizeField,
+    TokenField,
+    check_token,
+)
 from headrace.stages.sources.http_body import Decode, decode_body
 from headrace.stages.sources.recent_sizes import RecentSizes
 from headrace.stages.sources.token_bucket import TokenBucket
@@ -49,8 +57,8 @@ class ReceiveHttpOptions(BaseModel):
     answer: Literal["accepted", "done"] = Field(
         default="accepted", description="accepted: 202 at once; done: when it is known what became of the events."
     )
-    token: SecretStr | None = Field(
-        default=None, min_length=1, description="What senders have to show; needed where others reach the address."
+    token: TokenField | None = Field(
+        default=None, description="What senders have to show; needed where others reach the address."
     )
     max_body: Annotated[SizeField, Field(ge=1)] = Field(
         default=DEFAULT_MAX_BODY, description="The largest body of a request."
@@ -74,10 +82,8 @@ class ReceiveHttpOptions(BaseModel):
 
     @model_validator(mode="after")
     def _needs_a_token(self) -> "ReceiveHttpOptions":
-        if self.token is None and not self.listen.is_loopback:
-            why = "others can reach this address, so it needs a token"
-            hint = 'write token: "${file:token}" beside it, or listen on 127.0.0.1'
-            raise refused("token_needed", why, hint=hint, path=["listen"])
+        hint = 'write token: "${file:token}" beside it, or listen on 127.0.0.1'
+        check_token(self.listen, self.token, "listen", hint)
         return self
 
     def guard(self) -> Guard:

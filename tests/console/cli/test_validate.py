@@ -99,7 +99,7 @@ def test_json_has_all_findings_and_stderr_nothing(tmp_path: Path) -> None:
 
 
 def test_no_option_of_a_stage_and_no_token_is_printed(tmp_path: Path) -> None:
-    text = NUMBERS.replace("127.0.0.1:0", '{address: "0.0.0.0:0", token: canary-5f2a}').replace(
+    text = NUMBERS.replace("127.0.0.1:0", '{address: "0.0.0.0:0", token: canary-5f2a-of-a-mine}').replace(
         "discard,", "write_lines, path: canary-5f2a,"
     )
     write(tmp_path, a_yaml=text)
