@@ -14,7 +14,7 @@ from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.stage.batch_handler import BatchHandler
 from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.counts import StageCounts
-from headrace.pipeline.stage.several import HANDLER, SOURCE, Hand, Interrupted, Several
+from headrace.pipeline.stage.several import SOURCE, Hand, Several
 from headrace.pipeline.stage.subscription import Subscription
 
 
@@ -63,8 +63,8 @@ class ConcurrentBatches(Several):
 
     def __init__(self, hand: BatchHand, counts: StageCounts, make: Callable[[], FlyingBatch], *, emits: bool) -> None:
         """`make` makes what handles one batch."""
-        super().__init__(counts, emits=emits)
-        self._hand = hand
+        super().__init__(hand, counts, emits=emits)
+        self._hand: BatchHand = hand
         self._make = make
         self._waiting: deque[tuple[Subscription, list[object]]] = deque()
         self._flights: deque[_Flight] = deque()
@@ -86,15 +86,14 @@ class ConcurrentBatches(Several):
             flight = _Flight(source, range(self._places, self._places + len(events)), self._make())
             self._places += len(events)
             self._flights.append(flight)
-            self._running += 1
-            group.create_task(self._hand.measured(partial(self._handle, flight, events)))
+            self.start(group, partial(self._handle, flight, events))
 
     def _next(self) -> tuple[Subscription, list[object]] | None:
         """Return the batch that is begun next, and whose it is; None for none now.
 
         What a crash has delivered again has no neighbour.
         """
-        if self._cancelled is not None or self._is_alone:
+        if self._is_alone or self.is_ending():
             return None
         if not self._waiting:
             more = self._hand.more()
@@ -110,24 +109,14 @@ class ConcurrentBatches(Several):
         return self._waiting.popleft()
 
     async def _handle(self, flight: _Flight, events: list[object]) -> None:
-        HANDLER.set(asyncio.current_task())
         _BATCH.set(flight.batch)
         SOURCE.set(flight.source)
         since = self._hand.clock()
-        try:
-            returned = flight.batch(events)
-            if inspect.isawaitable(returned):
-                await returned
-            self._is_alone = False
-            self._land(flight, self._hand.clock() - since)
-        except asyncio.CancelledError as error:
-            self._cancelled = error
-            raise
-        except (KeyboardInterrupt, SystemExit) as error:
-            raise Interrupted(error) from error
-        finally:
-            self._running -= 1
-        self.fill_up()
+        returned = flight.batch(events)
+        if inspect.isawaitable(returned):
+            await returned
+        self._is_alone = False
+        self._land(flight, self._hand.clock() - since)
 
     def _land(self, flight: _Flight, seconds: float) -> None:
         flight.is_over = True

@@ -16,7 +16,7 @@ from headrace.pipeline.stage.failure import Failure
 from headrace.pipeline.stage.flight import FLIGHT, Flight
 from headrace.pipeline.stage.giving_up import give_up, given_up
 from headrace.pipeline.stage.outputs import as_list, check_nothing
-from headrace.pipeline.stage.several import HANDLER, SOURCE, Hand, Interrupted, Several
+from headrace.pipeline.stage.several import SOURCE, Hand, Several
 
 
 class ConcurrentHandler(Several):
@@ -28,8 +28,7 @@ class ConcurrentHandler(Several):
     """
 
     def __init__(self, hand: Hand, counts: StageCounts, failure: Failure, work: Elsewhere) -> None:
-        super().__init__(counts, emits=work.emits)
-        self._hand = hand
+        super().__init__(hand, counts, emits=work.emits)
         self._failure = failure
         self._work = work
         self._waiting: deque[Flight] = deque()
@@ -49,15 +48,14 @@ class ConcurrentHandler(Several):
             flights = self._next(self._running)
             if not flights:
                 return
-            self._running += 1
-            group.create_task(self._hand.measured(partial(self._handle, flights)))
+            self.start(group, partial(self._handle, flights))
 
     def _next(self, others: int) -> list[Flight]:
         """Return what is handled next while `others` are: one event, or several by one call; nothing for now.
 
         What a crash has delivered again waits until no other is handled, and no other is taken beside it.
         """
-        if self._cancelled is not None or self._is_alone:
+        if self._is_alone or self.is_ending():
             return []
         if not self._waiting:
             events = self._hand.more()
@@ -81,26 +79,17 @@ class ConcurrentHandler(Several):
 
     async def _handle(self, flights: list[Flight]) -> None:
         """Handle what is next, again and again, as long as there is anything."""
-        HANDLER.set(asyncio.current_task())
-        try:
-            while flights:
-                since = self._hand.clock()
-                if len(flights) == 1:
-                    await self._fly(flights[0])
-                else:
-                    await self._fly_together(flights)
-                self._land(flights, self._hand.clock() - since)
-                was_alone, self._is_alone = self._is_alone, False
-                flights = [] if self._running > self._work.limit else self._next(self._running - 1)
-                if was_alone and flights:
-                    self.fill_up()
-        except asyncio.CancelledError as error:
-            self._cancelled = error
-            raise
-        except (KeyboardInterrupt, SystemExit) as error:
-            raise Interrupted(error) from error
-        finally:
-            self._running -= 1
+        while flights:
+            since = self._hand.clock()
+            if len(flights) == 1:
+                await self._fly(flights[0])
+            else:
+                await self._fly_together(flights)
+            self._land(flights, self._hand.clock() - since)
+            was_alone, self._is_alone = self._is_alone, False
+            flights = [] if self._running > self._work.limit else self._next(self._running - 1)
+            if was_alone and flights:
+                self.fill_up()
 
     def _land(self, flights: Sequence[Flight], seconds: float) -> None:
         for flight in flights:

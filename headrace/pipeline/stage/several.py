@@ -4,6 +4,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
 from contextvars import ContextVar
+from functools import partial
 from typing import Final, Protocol
 
 from headrace.ground.errors import CannotHold
@@ -55,13 +56,16 @@ class Several(ABC):
     (`is_alone`), so that the next crash hits no other.
     """
 
-    def __init__(self, counts: StageCounts, *, emits: bool) -> None:
+    def __init__(self, hand: Hand, counts: StageCounts, *, emits: bool) -> None:
+        self._hand = hand
         self._counts = counts
         self._emits = emits
         self._running = 0
         self._is_alone = False
         self._group: asyncio.TaskGroup | None = None
         self._cancelled: asyncio.CancelledError | None = None
+        self._task: asyncio.Task[object] | None = None
+        self._has_crashed = False
 
     def __call__(self, events: list[object]) -> object:
         """Return what handles a batch, and what comes meanwhile; outputs are handed on as they come."""
@@ -79,6 +83,7 @@ class Several(ABC):
         """Begin tasks, each by `start`, as long as there is room and anything to do."""
 
     async def _run(self) -> list[object] | None:
+        self._task = asyncio.current_task()
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
@@ -93,6 +98,32 @@ class Several(ABC):
         if self._cancelled is not None:
             raise self._cancelled
         return [] if self._emits else None
+
+    def is_ending(self) -> bool:
+        """Whether one has crashed, or all are cancelled: what is begun now would be lost with them."""
+        is_cancelled = self._cancelled is not None or (self._task is not None and self._task.cancelling() > 0)
+        return is_cancelled or self._has_crashed
+
+    def start(self, group: asyncio.TaskGroup, handle: Callable[[], Coroutine[object, object, None]]) -> None:
+        """Begin a task that handles events and then takes up what there is room for."""
+        self._running += 1
+        group.create_task(self._hand.measured(partial(self._guarded, handle)))
+
+    async def _guarded(self, handle: Callable[[], Coroutine[object, object, None]]) -> None:
+        HANDLER.set(asyncio.current_task())
+        try:
+            await handle()
+        except asyncio.CancelledError as error:
+            self._cancelled = error
+            raise
+        except BaseException as error:
+            self._has_crashed = True
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise Interrupted(error) from error
+            raise
+        finally:
+            self._running -= 1
+        self.fill_up()
 
     def arrived(self) -> None:
         """Take up what has come meanwhile, as far as there is room."""
