@@ -37,6 +37,8 @@ class _Selection:
     """The jobs that are run once more, by how."""
 
     plain: set[int] = field(default_factory=set)
+    in_chains: set[int] = field(default_factory=set)
+    """Members of chains that wait to be tried again; one that ends meanwhile is left alone, for the next may run."""
     steps: dict[Group, set[int]] = field(default_factory=lambda: defaultdict(set))
     in_turn: dict[Group, set[int]] = field(default_factory=lambda: defaultdict(set))
     """Ended members of chains and ended callbacks of batches: each waits for its turn once more."""
@@ -52,6 +54,8 @@ class _Selection:
             self.steps[workflow].add(job.id)
         elif turn is not None and job.state in _ENDED:
             self.in_turn[turn].add(job.id)
+        elif turn is not None:
+            self.in_chains.add(job.id)
         else:
             self.plain.add(job.id)
 
@@ -71,14 +75,15 @@ async def rerun(store: Reruns, which: JobFilter) -> list[int]:
     while jobs := await store.find(replace(which, states=states, before_id=before_id), PIECE):
         before_id = jobs[-1].id
         selection.plain.clear()
+        selection.in_chains.clear()
         for job in jobs:
             selection.add(job)
-        plain = frozenset(selection.plain)
-        changed += await store.retry(JobFilter(ids=plain, states=states)) if plain else []
-    for group, ids in selection.steps.items():
-        changed += await _rerun_steps(store, group, frozenset(ids), states - _SUSPENDED)
-    for ids in selection.in_turn.values():
-        changed += await store.suspend(JobFilter(ids=frozenset(ids), states=states & _ENDED))
+        for ids, wanted in ((selection.plain, states), (selection.in_chains, states - _ENDED)):
+            changed += await store.retry(JobFilter(ids=frozenset(ids), states=wanted)) if ids else []
+    for group, steps in selection.steps.items():
+        changed += await _rerun_steps(store, group, frozenset(steps), states - _SUSPENDED)
+    for members in selection.in_turn.values():
+        changed += await store.suspend(JobFilter(ids=frozenset(members), states=states & _ENDED))
     await settle_all(store, selection.in_turn)
     return sorted(changed)
 

@@ -56,6 +56,9 @@ class Settles(Protocol):
     async def release(self, which: JobFilter) -> list[int]:
         """Let go of what is suspended."""
 
+    async def release_next(self, chain_id: str) -> list[int]:
+        """Release the oldest suspended member of a chain unless another one may run; in one step."""
+
     async def cancel(self, which: JobFilter) -> list[int]:
         """Call off what has not ended."""
 
@@ -133,10 +136,11 @@ async def _settle_batch(store: Settles, group: Group) -> set[Group]:
 
 
 async def _settle_chain(store: Settles, group: Group) -> None:
-    """Let go of the oldest, unless one of them may run already."""
-    first = await store.find(JobFilter(states=_SUSPENDED, meta=group.meta), 1, is_newest_first=False)
-    if first and not await store.has(JobFilter(states=INCOMPLETE - _SUSPENDED, meta=group.meta)):
-        await _apply(store, Verdict(release=[first[0].id]))
+    """Let go of the oldest, unless one of them may run already; no write where there is nothing to do."""
+    if not await store.has(JobFilter(states=_SUSPENDED, meta=group.meta)):
+        return
+    if not await store.has(JobFilter(states=INCOMPLETE - _SUSPENDED, meta=group.meta)):
+        await store.release_next(group.id)
 
 
 async def _doubles(store: Settles, jobs: Sequence[Job]) -> dict[int, State]:

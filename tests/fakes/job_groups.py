@@ -44,6 +44,10 @@ class MortalStore:
         self._step()
         return await self._store.release(which)
 
+    async def release_next(self, chain_id: str) -> list[int]:
+        self._step()
+        return await self._store.release_next(chain_id)
+
     async def cancel(self, which: JobFilter) -> list[int]:
         self._step()
         return await self._store.cancel(which)

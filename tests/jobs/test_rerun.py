@@ -1,5 +1,7 @@
 """A retry by a filter keeps the order of chains, batches and workflows."""
 
+from pathlib import Path
+
 import pytest
 
 from headrace.jobs.batch import Batch
@@ -9,6 +11,8 @@ from headrace.jobs.job import Failed, NewJob
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.rerun import rerun
 from headrace.jobs.settling import settle_all
+from headrace.jobs.stores.memory.store import MemoryStore
+from headrace.jobs.stores.sqlite.store import SqliteStore
 from headrace.jobs.stores.store import Claimant
 from headrace.jobs.workflow import Workflow
 from tests.fakes.job_groups import CALLED_OFF, GIVEN_UP, StoreService
@@ -50,6 +54,46 @@ async def test_a_job_of_a_chain_that_waits_for_its_next_attempt_runs_now_and_alo
     await service.end("link 0", Failed("no luck", 60))
     assert await rerun(service.store, DEFAULT) == [1]
     assert await service.claim() == ["link 0"]
+
+
+class EndsMeanwhile(MemoryStore):
+    """A job of it ends as it is about to be retried."""
+
+    async def retry(self, which: JobFilter) -> list[int]:
+        await self.cancel(which)
+        return await super().retry(which)
+
+
+async def test_a_job_of_a_chain_that_ends_while_it_is_retried_does_not_run_beside_the_next_one() -> None:
+    service = StoreService(EndsMeanwhile())
+    await chain(service, 2)
+    await service.claim()
+    await service.end("link 0", Failed("no luck", 60))
+    assert await rerun(service.store, DEFAULT) == []
+    (last,) = await service.store.find(JobFilter(), 1)
+    await settle_all(service.store, groups_of(last.meta))
+    assert await service.claim() == ["link 1"]
+
+
+class ReleasedMeanwhile(SqliteStore):
+    """Another process retries and releases an older job of the chain as this one is about to release a newer one."""
+
+    async def release_next(self, chain_id: str) -> list[int]:
+        await super().suspend(JobFilter(ids=frozenset({1})))
+        await super().release(JobFilter(ids=frozenset({1})))
+        return await super().release_next(chain_id)
+
+
+async def test_two_processes_that_settle_a_chain_do_not_release_two_of_its_jobs(tmp_path: Path) -> None:
+    store = ReleasedMeanwhile(tmp_path / "jobs.db")
+    await store.open()
+    service = StoreService(store)
+    jobs = [chained(NewJob("link", {"n": f"link {number}"})) for number in range(2)]
+    await service.insert(jobs)
+    await store.cancel(JobFilter(ids=frozenset({1})))
+    await settle_all(store, groups_of(jobs[0].meta))
+    assert await service.claim() == ["link 0"]
+    await store.close()
 
 
 async def test_a_callback_does_not_run_before_its_batch_has_ended_after_a_retry(service: StoreService) -> None:

@@ -199,6 +199,9 @@ class JobStore(Protocol):
     async def release(self, which: JobFilter) -> list[int]:
         """Let go of what is suspended: available, or scheduled when its time is yet to come."""
 
+    async def release_next(self, chain_id: str) -> list[int]:
+        """Release the oldest suspended member of a chain unless another one may run; in one step."""
+
     async def suspend(self, which: JobFilter) -> list[int]:
         """Hold back what does not execute, until it is released; what has ended may run once more."""
 

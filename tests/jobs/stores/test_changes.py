@@ -75,6 +75,17 @@ async def test_what_is_released_before_its_time_waits_for_it(store: JobStore) ->
     assert [(await got(store, job_id)).state for job_id in ids] == ["available", "scheduled"]
 
 
+async def test_the_next_job_of_a_chain_is_released_only_while_no_other_may_run(store: JobStore) -> None:
+    chain = {"chain_id": "c"}
+    other = NewJob("x", meta={"chain_id": "d"})
+    ids = await inserted(store, *(NewJob("a", state="suspended", meta=chain) for _ in range(2)), other)
+    assert await store.release_next("c") == ids[:1]
+    assert await store.release_next("c") == []
+    await store.cancel(JobFilter(ids=frozenset(ids[:1])))
+    assert await store.release_next("c") == ids[1:2]
+    assert await store.release_next("d") == []
+
+
 async def test_what_becomes_available_is_announced(store: JobStore) -> None:
     for queue in ("a", "b", "c"):
         await inserted(store, NewJob("x", queue=queue, state="suspended"))

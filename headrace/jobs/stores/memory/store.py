@@ -223,6 +223,15 @@ class MemoryStore:
         """Let go of what is suspended: available, or scheduled when its time is yet to come."""
         return self._change("release", which)
 
+    async def release_next(self, chain_id: str) -> list[int]:
+        """Release the oldest suspended member of a chain unless another one may run; in one step."""
+        with self._door:
+            members = self._fitting(JobFilter(states=INCOMPLETE, meta={"chain_id": chain_id}))
+            first = min((job.id for job in members), default=None)
+            if first is None or any(job.state != "suspended" for job in members):
+                return []
+        return self._change("release", JobFilter(ids=frozenset({first})))
+
     async def suspend(self, which: JobFilter) -> list[int]:
         """Hold back what does not execute, until it is released; what has ended may run once more."""
         return self._change("suspend", which)

@@ -251,6 +251,13 @@ class SqliteStore:
         """Let go of what is suspended: available, or scheduled when its time is yet to come."""
         return await self._change("release", which)
 
+    async def release_next(self, chain_id: str) -> list[int]:
+        """Release the oldest suspended member of a chain unless another one may run; in one step."""
+        values = {"chain": chain_id, "now": to_text(self.now())}
+        released = await self._note(lambda connection: connection.execute(query("release_next"), values).fetchall())
+        self._tell({queue for _, queue, state in released if state == "available"})
+        return [job_id for job_id, _, _ in released]
+
     async def suspend(self, which: JobFilter) -> list[int]:
         """Hold back what does not execute, until it is released; what has ended may run once more."""
         return await self._change("suspend", which)
