@@ -107,6 +107,7 @@ class Jobs:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._claimed = 0
         self._is_open = False
+        self._pid = os.getpid()
 
     async def __aenter__(self) -> Self:
         """Open the store, and begin to run."""
@@ -126,7 +127,7 @@ class Jobs:
         """
         if self._is_open:
             raise AlreadyOpen
-        self._is_open = True
+        self._is_open, self._pid = True, os.getpid()
         if self._take_stand_in():
             return
         try:
@@ -143,7 +144,11 @@ class Jobs:
         All queues stop at once, in one grace. It goes to its end also where the store fails; the log says what did,
         and what the store raises at its own end is raised. Cancelled, it is not done: call it again. A function in a
         thread that outlasts the grace by 5 s is left behind (`late`), and the last of these closes the store.
+
+        A forked child closes its own use of the store alone: what runs is the parent's.
         """
+        if os.getpid() != self._pid:
+            self._forget_running()
         async with asyncio.TaskGroup() as together:
             for queue in (*self.queues.values(), *self._former):
                 together.create_task(self._stop(queue))
@@ -168,6 +173,11 @@ class Jobs:
             await self.store.close()
         else:
             self._leave_stand_in(self.stand_in)
+
+    def _forget_running(self) -> None:
+        """Forget what the parent runs: no loop or thread here would ever end it."""
+        for running in (self.queues, self._former, self._places, self._tasks, self._helpers):
+            running.clear()
 
     def _close_late(self) -> None:
         """Close the store once the last job that outlasted the drain has ended, in its thread."""

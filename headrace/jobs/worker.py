@@ -1,6 +1,7 @@
 """A worker: a function whose calls can be kept as jobs, and run later, elsewhere, and again if they fail."""
 
 import inspect
+import os
 import sqlite3
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,6 +48,8 @@ class _Binding:
     service: Enqueues | None = None
     is_loose: bool = False
     """Whether another service may take the jobs over: this one is closed, but for what still runs in its threads."""
+    pid: int = 0
+    """The OS process that bound it: in a forked child another service may take the jobs over, too."""
 
 
 _ELSEWHERE: Final = {
@@ -197,11 +200,12 @@ class Worker(Generic[P, R_co, T_co]):
         return self._binding.service
 
     def bind(self, service: Enqueues) -> None:
-        """Hand its jobs to `service` from now on. Raises `NotBound` while another one has them."""
-        if self._binding.service not in {None, service} and not self._binding.is_loose:
+        """Hand its jobs to `service` from now on. Raises `NotBound` while another one of this OS process has them."""
+        binding, pid = self._binding, os.getpid()
+        if binding.service not in {None, service} and not binding.is_loose and binding.pid == pid:
             why = "enqueues to another Jobs already"
             raise NotBound(self.name, why, "close that one first")
-        self._binding.service, self._binding.is_loose = service, False
+        binding.service, binding.is_loose, binding.pid = service, False, pid
 
     def loosen(self, service: Enqueues) -> None:
         """Leave its jobs to `service`, if that has them, until another one takes them."""

@@ -46,6 +46,30 @@ async def _closed(store: SqliteStore) -> int:
     return 0
 
 
+async def test_a_forked_child_opens_jobs_of_its_own_with_the_same_workers(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    async with Jobs(SqliteStore(path), Catalogue([workers.double]), {"default": 1}) as jobs:
+        jobs.queues["default"].pause()
+        assert in_fork(lambda: asyncio.run(_doubled(path))) == "4"
+        assert (await jobs.store.find(JobFilter(), 1))[0].state == "completed"
+        assert (await workers.double.enqueue(3)).id == 2
+
+
+async def _doubled(path: Path) -> int:
+    async with Jobs(SqliteStore(path), Catalogue([workers.double]), {"default": 1}):
+        return await (await workers.double.enqueue(2)).result(5)
+
+
+async def test_a_forked_child_closes_the_jobs_of_its_parent_at_once(tmp_path: Path) -> None:
+    workers.clear_bench()
+    async with Jobs(SqliteStore(tmp_path / "jobs.db"), Catalogue([workers.wait]), {"default": 1}) as jobs:
+        await workers.wait.enqueue("a")
+        await until(lambda: bool(workers.BENCH.calls))
+        assert in_fork(lambda: asyncio.run(jobs.close())) == "None"
+        workers.BENCH.gates["a"].set()
+        await until(lambda: jobs.meter.finished(["completed"]) == 1)
+
+
 async def test_jobs_of_a_forked_child_are_there_after_its_parent_has_closed(tmp_path: Path) -> None:
     jobs = Jobs(SqliteStore(tmp_path / "jobs.db"), Catalogue([workers.double]))
     await jobs.open()
