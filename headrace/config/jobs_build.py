@@ -1,6 +1,6 @@
 """The checked block `jobs:` becomes the service that keeps and runs jobs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from headrace.config.jobs_check import ConfiguredJobs
@@ -20,11 +20,18 @@ from headrace.jobs.upkeep.prune import KEPT, Keep
 from headrace.stages.registries import registry_over
 
 
-def build_jobs(configured: ConfiguredJobs, *, is_running: bool = True) -> Jobs:
-    """Return the service, not open yet; unless `is_running` it runs no queue and no crontab, and only enqueues."""
+def build_jobs(configured: ConfiguredJobs, *, is_running: bool = True, redact: Callable[[str], str] = str) -> Jobs:
+    """Return the service, not open yet; unless `is_running` it runs no queue and no crontab, and only enqueues.
+
+    `redact` hides in the errors of jobs what the store must not hold.
+    """
     keys, workers = configured.keys, configured.workers
     settings = JobsSettings(
-        grace_seconds=keys.grace, kept=_kept(keys.keep), cipher=keys.cipher(), logs_failures=keys.log_failures
+        grace_seconds=keys.grace,
+        kept=_kept(keys.keep),
+        cipher=keys.cipher(),
+        logs_failures=keys.log_failures,
+        redact=redact,
     )
     if keys.cron and is_running:
         settings = replace(settings, chores=[lambda store: crontab(keys, workers, store, settings)])

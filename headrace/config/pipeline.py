@@ -60,8 +60,9 @@ class Pipeline(Topology):
         """Make a pipeline of a config that was checked before."""
         pipeline = cls(config.name, cancel="temporary")
         pipeline.config = config
+        pipeline.redact = config.mask
         if config.jobs is not None:
-            pipeline.jobs = build_jobs(config.jobs)
+            pipeline.jobs = build_jobs(config.jobs, redact=config.mask)
         pipeline.stall_seconds = config.stall_seconds
         if config.dead_letters is not None:
             pipeline.dead_letters = build_dead_letters(config.dead_letters)

@@ -59,6 +59,8 @@ class Surroundings:
     random: Random = random.random
     hand_on: Callable[[Job], Awaitable[None]] | None = None
     """Gives a step of a workflow the results of those that it came after."""
+    redact: Callable[[str], str] = str
+    """Hides in the text of an error what the store must not hold."""
 
 
 class Executor:
@@ -97,7 +99,7 @@ class Executor:
         worker, notes = self._catalogue.get(job.worker), self.notes_of(job.id)
         if worker is None:
             return _without_worker(job)
-        outcome = outcome_of_error(worker, job, error, self._in.random)
+        outcome = outcome_of_error(worker, job, error, self._in.random, self._in.redact)
         if isinstance(error, asyncio.CancelledError):
             outcome = replace(outcome, error=f"{outcome.error}\n{_FROM_INSIDE}")
         if notes is not None:
@@ -119,11 +121,11 @@ class Executor:
             else:
                 answer = await self._answer(worker, running)
         except Exception as error:  # noqa: BLE001 - whatever the worker raises, it fails this attempt alone
-            return outcome_of_error(worker, job, error, self._in.random)
+            return outcome_of_error(worker, job, error, self._in.random, self._in.redact)
         except BaseException:
             self._left[running.id] = running.take_changes()
             raise
-        return outcome_of_answer(worker, answer)
+        return outcome_of_answer(worker, answer, self._in.redact)
 
     async def _answer(self, worker: AnyWorker, running: RunningJob) -> object:
         seconds = worker.options.timeout_seconds
@@ -196,7 +198,7 @@ class Executor:
             try:
                 outcome = self._late_outcome(worker, attempt.running, answer, error)
             except BaseException as bug:  # noqa: BLE001 - without an outcome its store would stay open
-                outcome = Failed(error_text(bug), STRANGER_SECONDS, cause=bug)
+                outcome = Failed(error_text(bug, self._in.redact), STRANGER_SECONDS, cause=bug)
             tell(outcome)
 
         return attempt.leave(late)
@@ -209,9 +211,9 @@ class Executor:
         No loop runs that could call `on_exhausted`: a job that needs it runs once more, where one does.
         """
         if error is None:
-            outcome = outcome_of_answer(worker, answer)
+            outcome = outcome_of_answer(worker, answer, self._in.redact)
         else:
-            outcome = outcome_of_error(worker, running.job, error, self._in.random)
+            outcome = outcome_of_error(worker, running.job, error, self._in.random, self._in.redact)
         outcome = _or_returned(with_notes(outcome, running), running)
         is_told = worker.options.on_exhausted is not None and is_given_up(final(running.job, outcome))
         return Returned(outcome.meta) if is_told else outcome

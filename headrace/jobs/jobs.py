@@ -449,6 +449,7 @@ class Jobs:
             self._watch.note,
             self._admission.open,
             hand_on=partial(hand_on, self.store),
+            redact=settings.redact,
         )
         return Executor(self.catalogue, surroundings)
 

@@ -68,3 +68,5 @@ class JobsSettings:
     """Gets each failed attempt, beside the log: where an error tracker is called."""
     logs_failures: bool = True
     """Whether each failed attempt leaves a line in the log: WARNING where it is tried again, ERROR where not."""
+    redact: Callable[[str], str] = str
+    """Hides in the text of an error what the store must not hold."""

@@ -5,6 +5,7 @@ Pure but for the back-off function of a worker, which it calls; randomness is ha
 
 import json
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -33,8 +34,8 @@ EXPIRED: Final = "expired"
 _DONE: Final = Completed()
 
 
-def outcome_of_answer(worker: AnyWorker, answer: object) -> Outcome:
-    """Return what becomes of an attempt that returned `answer`.
+def outcome_of_answer(worker: AnyWorker, answer: object, redact: Callable[[str], str] = str) -> Outcome:
+    """Return what becomes of an attempt that returned `answer`; `redact` hides in reasons what must not be kept.
 
     A result that cannot be kept, or is too large, ends the job as discarded: the work is done, and to do it again would
     not make the result any smaller.
@@ -42,24 +43,29 @@ def outcome_of_answer(worker: AnyWorker, answer: object) -> Outcome:
     if isinstance(answer, Snooze):
         return Snoozed(answer.seconds)
     if isinstance(answer, Cancel):
-        return CalledOff(sound(answer.reason))
+        return CalledOff(sound(redact(str(answer.reason))))
     if isinstance(answer, Discard):
-        return Failed(sound(answer.reason), None)
+        return Failed(sound(redact(str(answer.reason))), None)
     return _outcome_of_result(worker, answer) if worker.options.record else _DONE
 
 
-def outcome_of_error(worker: AnyWorker, job: Job, error: BaseException, random: Random) -> Failed:
-    """Return what becomes of an attempt that raised `error`: tried again, or given up when no attempt is left."""
-    text = error_text(error)
+def outcome_of_error(
+    worker: AnyWorker, job: Job, error: BaseException, random: Random, redact: Callable[[str], str] = str
+) -> Failed:
+    """Return what becomes of an attempt that raised `error`: tried again, or given up when no attempt is left.
+
+    `redact` hides in its text what must not be kept.
+    """
+    text = error_text(error, redact)
     if job.attempt >= job.max_attempts:
         return Failed(text, None, cause=error)
     try:
         wait = retry_seconds(worker.options.backoff, job, error, random)
     except Exception as slip:  # noqa: BLE001 - the user's function must not cost the job its next attempt
-        note = f"{text}\nand then its backoff failed, so that Oban's was taken: {describe(slip)}"
+        note = f"{text}\nand then its backoff failed, so that Oban's was taken: {redact(describe(slip))}"
         return Failed(sound(note), oban_seconds(job.attempt, job.max_attempts, random), cause=error)
     if isinstance(wait, Discard):
-        return Failed(sound(f"{text}\nand its backoff gave it up: {wait.reason}"), None, cause=error)
+        return Failed(sound(f"{text}\nand its backoff gave it up: {redact(str(wait.reason))}"), None, cause=error)
     return Failed(text, wait, cause=error)
 
 
@@ -83,14 +89,14 @@ def is_given_up(outcome: Outcome) -> bool:
     return isinstance(outcome, Failed) and outcome.retry_seconds is None
 
 
-def error_text(error: BaseException) -> str:
+def error_text(error: BaseException, redact: Callable[[str], str] = str) -> str:
     """Return an error as a job keeps it: one of ours as its sentence, others with their traceback from our call on."""
     if isinstance(error, HeadraceError):
-        return sound(class_and_message(error))
+        return sound(redact(class_and_message(error)))
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None and _is_ours(trace.tb_frame.f_globals):
         trace = trace.tb_next
-    return sound("".join(traceback.format_exception(type(error), error, trace)).rstrip())
+    return sound(redact("".join(traceback.format_exception(type(error), error, trace)).rstrip()))
 
 
 def sound(text: object) -> str:

@@ -47,7 +47,7 @@ class EvaluationError(HeadraceError):
         self.hint = hint
 
     def __str__(self) -> str:
-        return _sentence(f"{self.why} in {_shown(self.text)}", self.hint)
+        return _sentence(f"{self.why} in {self.text!r}", self.hint)  # uncut: half a secret could not be redacted
 
 
 class MissingFieldError(EvaluationError):

@@ -1,6 +1,6 @@
 """A dead letter: an event that a stage gave up, with the error, kept until somebody replays or drops it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -34,7 +34,8 @@ class NewLetter:
     """An event that was given up, for a store to keep. `metadata` is that of its message, if it was one.
 
     `replay_of` says of which replay the event came, if of any: when that is of a letter of the same stage, it has
-    failed again, and that letter is kept on, and no second one.
+    failed again, and that letter is kept on, and no second one. `redact` hides in the text of the error, and in its
+    traceback, what must not be kept; the event itself is data, and kept as it is.
     """
 
     pipeline: str
@@ -44,6 +45,7 @@ class NewLetter:
     attempts: int = 1
     metadata: Mapping[str, object] = field(default_factory=lambda: NO_METADATA)
     replay_of: Replay | None = None
+    redact: Callable[[str], str] = str
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,8 +54,8 @@ def letter_text(letter: NewLetter, most_event_bytes: int = MOST_EVENT_BYTES) -> 
         form,
         _metadata_text(letter.metadata),
         clean(type(letter.error).__name__),
-        cut(_described(letter.error, str), MOST_ERROR_BYTES),
-        cut_begin(_trace(letter.error), MOST_TRACE_BYTES),
+        cut(letter.redact(_described(letter.error, str)), MOST_ERROR_BYTES),
+        cut_begin(letter.redact(_trace(letter.error)), MOST_TRACE_BYTES),
     )
 
 

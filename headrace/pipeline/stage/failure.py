@@ -9,6 +9,9 @@ from typing import Final
 from headrace.ground.errors import message_of
 from headrace.pipeline.acknowledgement.retry import Retry
 
+Redact = Callable[[str], str]
+"""Hides in the text of an error what must not be shown: what variables gave a config."""
+
 
 @dataclass(frozen=True, slots=True)
 class FailedEvent:
@@ -24,9 +27,9 @@ class FailedEvent:
         """Return the traceback of the error as text."""
         return "".join(traceback.format_exception(self.error))
 
-    def described(self) -> dict[str, object]:
+    def described(self, redact: Redact = str) -> dict[str, object]:
         """Return what the `errors` output emits: `event`, `stage`, `attempts`, and `error` with `type` and `text`."""
-        error = {"type": type(self.error).__name__, "text": message_of(self.error)}
+        error = {"type": type(self.error).__name__, "text": redact(message_of(self.error))}
         return {"event": self.data, "stage": self.stage, "error": error, "attempts": self.attempts}
 
 
@@ -50,6 +53,7 @@ class Failure:
     set_aside: SetAside | None = None
     errors: Callable[[Sequence[object]], Awaitable[int]] | None = None
     chance: Callable[[], float] = field(default=random.random)
+    redact: Redact = str
 
     @property
     def is_plain(self) -> bool:

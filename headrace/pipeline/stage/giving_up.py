@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.stage.counts import StageCounts
-from headrace.pipeline.stage.failure import FailedEvent, Failure
+from headrace.pipeline.stage.failure import FailedEvent, Failure, Redact
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ async def give_up(many: Sequence[GivenUp], failure: Failure, counts: StageCounts
     """
     errors = [one.failed.error for one in many]
     if failure.errors is not None:
-        gone = await failure.errors([_described(one) for one in many])
+        gone = await failure.errors([_described(one, failure.redact) for one in many])
         counts.pass_on(errors[:gone])
         many, errors = many[gone:], errors[gone:]
         if not many:
@@ -50,7 +50,7 @@ async def give_up(many: Sequence[GivenUp], failure: Failure, counts: StageCounts
     return Outcome.FAILED
 
 
-def _described(one: GivenUp) -> object:
+def _described(one: GivenUp, redact: Redact) -> object:
     """Return what the `errors` output emits; of a message it is derived."""
-    described = one.failed.described()
+    described = one.failed.described(redact)
     return one.event.derive(described) if isinstance(one.event, Message) else described

@@ -11,7 +11,7 @@ from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.dead_letter import NewLetter, Replay
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetters, Settled
 from headrace.pipeline.stage.consumer_supervisor_process import ConsumerSupervisorProcess
-from headrace.pipeline.stage.failure import FailedEvent
+from headrace.pipeline.stage.failure import FailedEvent, Redact
 from headrace.pipeline.stage.producer_process import ProducerProcess
 from headrace.pipeline.topology.link import Taking
 from headrace.pipeline.topology.replay import Fate, StageReplay, replay_of
@@ -31,9 +31,11 @@ class DeadLetterOffice:
     through: it is deleted, or put back, or, where it failed again at its own stage, kept with the new error.
     """
 
-    def __init__(self, store: DeadLetters, pipeline: str) -> None:
+    def __init__(self, store: DeadLetters, pipeline: str, redact: Redact = str) -> None:
+        """`redact` hides in the texts of errors what the store must not hold."""
         self.store = store
         self._pipeline = pipeline
+        self._redact = redact
         self._run: Run | None = None
         self._replays: dict[str, StageReplay] = {}
         self._settled: list[Settled] = []
@@ -208,7 +210,14 @@ class DeadLetterOffice:
         if replay is None and failed.stage in self._replays:
             replay = self._replays[failed.stage].flight(failed.data)
         return NewLetter(
-            self._pipeline, failed.stage, failed.data, failed.error, failed.attempts, failed.metadata, replay
+            self._pipeline,
+            failed.stage,
+            failed.data,
+            failed.error,
+            failed.attempts,
+            failed.metadata,
+            replay,
+            self._redact,
         )
 
     def _judge(self, letters: Sequence[NewLetter], fate: Fate) -> None:

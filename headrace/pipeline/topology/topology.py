@@ -16,7 +16,7 @@ from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.process.supervisor import Supervisor
 from headrace.pipeline.stage.callbacks import check_callback
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.pipeline.stage.failure import SetAside
+from headrace.pipeline.stage.failure import Redact, SetAside
 from headrace.pipeline.stage.outputs import events_given
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
@@ -54,6 +54,9 @@ class Topology:
     dead_letters: DeadLetters | None = None
     """Where events are kept that stages give up, until they are replayed; opened and closed by the run, so set it
     before the start."""
+
+    redact: Redact = str
+    """Hides in the texts of errors what dead letters and `errors` outputs must not hold; set it before the start."""
 
     set_aside: SetAside | None = None
     """What else is to be done with events that stages give up, where there are no `dead_letters`; set it before the
@@ -195,7 +198,7 @@ class Topology:
         specs = with_named_outputs(with_side_outputs(self._specs))
         ordered(specs)
         if self.dead_letters is not None:
-            self._office = DeadLetterOffice(self.dead_letters, self.name)
+            self._office = DeadLetterOffice(self.dead_letters, self.name, self.redact)
             await self._office.open()
         try:
             await self._start(specs)
@@ -212,6 +215,8 @@ class Topology:
         run = self._run = Run(self.name, specs, self._cancel, supervisor, set_aside)
         run.drain_seconds = self.drain_seconds
         run.stall_seconds = self.stall_seconds
+        for process in run.processes.values():
+            process.failure.redact = self.redact
         if office is not None:
             await office.attach(run)
         await run.start()
