@@ -1,6 +1,6 @@
 """A producer's side of all its subscriptions: asks come in, the buffer is served first, events go out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from headrace.ground.errors import BufferOverflow, SubscriptionError
@@ -274,6 +274,12 @@ class Outlet:
         self.counts.leave_outputs(events, reason)
         if self.is_acknowledged:
             settle(events, Outcome.FAILED)
+
+    def lose_unread(self, events: Sequence[object], reason: str) -> None:
+        """Count events that a reader has left unread and no consumer can get any more, unless others got them, too."""
+        if self.dispatcher.takes_back:
+            self._sent -= len(events)
+            self.counts.leave_outputs(events, reason)
 
     def complete(self, *, is_draining: bool) -> bool:
         """Serve the buffer, and tell the subscribers of the end once it is empty; return whether it is.

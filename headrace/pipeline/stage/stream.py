@@ -55,6 +55,7 @@ class Reader:
     def __init__(self, producer: ProducerProcess | ProducerConsumerProcess, window: Window, to: SubscribeTo) -> None:
         self.name = f"{producer.name}.stream"
         self.inlet = Inlet(StageCounts(self.name), is_by_delivery=False)
+        self.inlet.counts.keep_left = producer.outlet.lose_unread
         self.inlet.is_acknowledged = producer.outlet.is_acknowledged
         self.read = 0
         self.is_late = False
