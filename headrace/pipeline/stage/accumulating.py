@@ -2,6 +2,7 @@
 
 from headrace.pipeline.demand.buffer import Buffer
 from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, Wish
+from headrace.pipeline.stage.dispatcher_guard import DispatcherGuard
 from headrace.pipeline.stage.subscription import Subscription
 
 
@@ -11,13 +12,14 @@ class Accumulating(Dispatcher[Subscription]):
     Events wait in the stage's buffer, within its bound; of each ask it is known how many were there before.
     """
 
-    __slots__ = ("_asks", "_buffer", "inner", "queued", "takes_back")
+    __slots__ = ("_asks", "_buffer", "_guard", "inner", "queued", "takes_back")
 
-    def __init__(self, inner: Dispatcher[Subscription], buffer: Buffer[object]) -> None:
+    def __init__(self, inner: Dispatcher[Subscription], buffer: Buffer[object], guard: DispatcherGuard) -> None:
         self.inner = inner
         self.takes_back = inner.takes_back
         self.queued = inner.queued
         self._buffer = buffer
+        self._guard = guard
         self._asks: list[tuple[Subscription, int, int]] = []
 
     def refusal(self, wish: Wish) -> str | None:
@@ -69,7 +71,7 @@ class Accumulating(Dispatcher[Subscription]):
         Return how many of the events that wait came after asks which the producer was not told of, and meet them: it
         is to be told of those asks all the same, as if it had been at once (GenStage).
         """
-        told = missed = self.inner.unmet()
+        told = missed = self._guard.unmet(self.inner)
         waiting = seen = untold = 0
         for share, known, size in self._asks:
             waiting, seen = waiting + max(0, size - seen), max(size, seen)
@@ -84,10 +86,10 @@ class Accumulating(Dispatcher[Subscription]):
 
     def _tell(self, share: Subscription, demand: int) -> int:
         """Return by how much more is missed once the dispatcher knows of an ask."""
-        before = self.inner.unmet()
+        before = self._guard.unmet(self.inner)
         share.asked -= demand
-        self.inner.asked(share, demand)
-        return self.inner.unmet() - before
+        self._guard.asked(self.inner, share, demand)
+        return self._guard.unmet(self.inner) - before
 
 
 def _met(waiting: int, missed: int) -> tuple[int, int]:

@@ -234,7 +234,7 @@ class Outlet:
     def accumulate(self) -> None:
         """Hold asks and events from now on, until `forward`; what was asked for before is not forgotten."""
         if not isinstance(self.dispatcher, Accumulating):
-            self.dispatcher = Accumulating(self.dispatcher, self.buffer)
+            self.dispatcher = Accumulating(self.dispatcher, self.buffer, self.guard)
             self._choose_sole()
 
     def forward(self) -> int:

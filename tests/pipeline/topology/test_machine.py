@@ -21,7 +21,7 @@ from tests.fakes.machine import Reader
 from tests.fakes.machine_mail import crash_now, link_now, push_now, stop_now
 from tests.fakes.machine_notes import CRASHES, MachineCrash
 from tests.fakes.machine_plans import Plan, StagePlan, plans
-from tests.fakes.machine_subscribing import SubscribingRoom
+from tests.fakes.machine_slips import SlippingRoom
 
 STEPS: Final = int(os.environ.get("HEADRACE_MACHINE_STEPS", "6000"))
 """Rules to be applied in all; each lets the machine take up to some dozens of turns."""
@@ -29,7 +29,7 @@ STEPS: Final = int(os.environ.get("HEADRACE_MACHINE_STEPS", "6000"))
 STEPS_EACH: Final = 40
 
 
-class Machine(SubscribingRoom):
+class Machine(SlippingRoom):
     """Steps, bursts, crashes, permits, readers, consumers that leave, and a drain in the middle of it all."""
 
     @initialize(plan=plans())
