@@ -41,6 +41,8 @@ class OwnerLocks:
             self.file_id = own.st_ino
             if own.st_uid == os.geteuid():  # those who may write the one may lock the other, as SQLite does it
                 os.fchmod(self._file, beside.st_mode & 0o777)
+                if own.st_uid == 0:
+                    os.fchown(self._file, beside.st_uid, beside.st_gid)
             self._call(fcntl.F_OFD_GETLK, "")
         except OSError as error:
             text = "%s cannot be locked (%s): jobs of a process that died are seen after 15 s rather than at once"

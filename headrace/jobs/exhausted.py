@@ -3,14 +3,17 @@
 import asyncio
 import inspect
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from typing import Final, Protocol
 
 from headrace.ground.errors import HeadraceError
 from headrace.ground.telemetry import LOG
 from headrace.jobs.catalogue import Catalogue
+from headrace.jobs.closing import end_within, go_through
 from headrace.jobs.failures import FailureReport
 from headrace.jobs.job import Failed, Job
 from headrace.jobs.worker import AnyWorker
+from headrace.pipeline.process.scheduler import Scheduler
 
 _UNKNOWN: Final = "it was discarded"
 
@@ -33,9 +36,24 @@ class Exhausted:
         self._catalogue = catalogue
         self._decrypt = decrypt
         self._report = report
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def follow_up(self, job_ids: Sequence[int]) -> None:
-        """Report discarded jobs, and call `on_exhausted` for each. Raises what the store raises."""
+        """Report discarded jobs and call `on_exhausted` for each, in a task: one that hangs holds up no maintenance."""
+        if job_ids:
+            work = go_through("the follow-up of discarded jobs", self._follow_up_all(job_ids))
+            task = Scheduler().start_task(work, copy_context(), "on_exhausted of discarded jobs")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def end_within(self, seconds: float) -> None:
+        """Wait for what is being followed up; cancel what takes longer, and log that."""
+        tasks = list(self._tasks)
+        await end_within(seconds, *tasks)
+        if any(task.cancelled() or not task.done() for task in tasks):
+            LOG.error("on_exhausted of discarded jobs took longer than %g s, and was cancelled", seconds)
+
+    async def _follow_up_all(self, job_ids: Sequence[int]) -> None:
         for job_id in job_ids:
             job = await self._store.get(job_id)
             if job is not None:

@@ -162,6 +162,7 @@ class Jobs:
         for task in tasks:
             task.cancel()
         await end_within(TELL_SECONDS, *tasks)
+        await self._exhausted.end_within(TELL_SECONDS)
         self._tasks.clear()
         self._helpers.clear()
         self._is_open = False

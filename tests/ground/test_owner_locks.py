@@ -70,3 +70,13 @@ def test_a_file_that_cannot_be_made_is_said_and_leaves_the_answer_to_heartbeats(
     assert locks.is_alive("b", os.getpid()) is None
     assert "seen after 15 s rather than at once" in caplog.text
     locks.close()
+
+
+def test_root_leaves_the_file_to_the_user_of_the_file_beside_it(path: Path) -> None:
+    owner = (65534, 65534) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+    os.chown(path, *owner)
+    locks = OwnerLocks(path)
+    locks.open()
+    found = path.with_name(f"{path.name}-owners").stat()
+    assert (found.st_uid, found.st_gid) == owner
+    locks.close()

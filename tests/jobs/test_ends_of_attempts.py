@@ -195,3 +195,23 @@ async def test_the_log_names_a_discarded_job_whose_on_exhausted_is_in_another_pr
     text = "no on_exhausted is called for job 1: this process does not list the module of its worker 'elsewhere'"
     await until(lambda: text in caplog.text)
     assert (await bench.state(1)).startswith("discarded")
+
+
+async def test_an_on_exhausted_that_hangs_does_not_hold_up_maintenance() -> None:
+    gate = asyncio.Event()
+    called: list[int] = []
+
+    async def hang(job: Job, _: str) -> None:
+        called.append(job.id)
+        await gate.wait()
+
+    @worker(name="stuck", on_exhausted=hang)
+    async def stuck() -> None: ...
+
+    async with Jobs(MemoryStore(), Catalogue([stuck]), {"default": 1}, JobsSettings(grace_seconds=0.0)) as jobs:
+        await jobs.insert([NewJob("stuck", max_attempts=0)])
+        (chore,) = [chore for chore in jobs.chores() if chore.name == "discard"]
+        async with asyncio.timeout(2):
+            await chore.run()
+        await until(lambda: called == [1])
+        gate.set()
