@@ -11,6 +11,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headrace.config.model import ListenKeys
 from headrace.stages.http_server.callers import host_name, own_hosts, plain_host, shows_token
+from headrace.stages.http_server.framing import framing_refusal
+from headrace.stages.http_server.guard import Head
 
 TRUSTED: Final = "headrace.trusted"
 """The scope's key that says whether the asker has shown the token, or none is asked for."""
@@ -49,8 +51,14 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        is_trusted = self._is_trusted(Headers(scope=scope))
-        refusal = self._refusal(scope, is_trusted=is_trusted)
+        headers = Headers(scope=scope)
+        is_trusted = self._is_trusted(headers)
+        head = Head(scope["method"], scope["path"], tuple(headers.items()), scope["http_version"])
+        unclear = framing_refusal(head)
+        if unclear is None:
+            refusal = self._refusal(scope, is_trusted=is_trusted)
+        else:
+            refusal = PlainTextResponse(unclear.body, unclear.status, dict(unclear.headers))
         if refusal is None:
             scope[TRUSTED] = is_trusted
             with suppress(ClientDisconnect):  # no client is left to answer

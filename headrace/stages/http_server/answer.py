@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Final
+
+CLOSE: Final = ("connection", "close")
+"""The header that says that the connection closes behind an answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,14 @@ from typing import Final, Protocol, cast
 
 import h11
 
-from headrace.stages.http_server.answer import Answer
+from headrace.stages.http_server.answer import CLOSE, Answer
+from headrace.stages.http_server.framing import HEAD_BYTES
 from headrace.stages.http_server.guard import Head
-
-HEAD_BYTES: Final = 16 * 1024
-"""The longest head of a request."""
 
 LINGER_SECONDS: Final = 5.0
 """So long is read and thrown away what still comes behind a refusal, so that its sender reads the refusal."""
 
-NO_MORE: Final = Answer(503, "Nothing more is taken in.", (("retry-after", "1"), ("connection", "close")))
+NO_MORE: Final = Answer(503, "Nothing more is taken in.", (("retry-after", "1"), CLOSE))
 """To who asks while the source drains."""
 
 Reply = Callable[[Answer], None]
@@ -183,7 +181,8 @@ class Connection(asyncio.Protocol):
         self._method = request.method
         headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers)
         target = request.target.decode("latin-1").partition("?")[0]
-        refusal = self._desk.refusal(Head(request.method.decode("latin-1"), target, headers))
+        version = request.http_version.decode("latin-1")
+        refusal = self._desk.refusal(Head(request.method.decode("latin-1"), target, headers, version))
         if refusal is None:
             self._wait(self._desk.patience.body_seconds)
         else:
@@ -192,7 +191,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, refusal: Answer) -> None:
         """Answer before the body is read: without one the connection can go on."""
         has_ended = not self._parser.they_are_waiting_for_100_continue and self._has_ended()
-        self._answer(refusal, is_last=not has_ended)
+        self._answer(refusal, is_last=not has_ended or CLOSE in refusal.headers)
 
     def _has_ended(self) -> bool:
         """Tell whether the request has no body; if so, take note of its end."""
@@ -244,7 +243,7 @@ class Connection(asyncio.Protocol):
             ("content-type", "text/plain; charset=utf-8"),
             ("content-length", str(len(body))),
             *answer.headers,
-            *([("connection", "close")] if is_last and answer is not NO_MORE else []),
+            *([CLOSE] if is_last and CLOSE not in answer.headers else []),
         ]
         response = h11.Response(status_code=answer.status, headers=headers, reason=answer.reason)
         written = self._parser.send(response) or b""

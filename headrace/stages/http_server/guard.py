@@ -22,6 +22,7 @@ class Head:
     method: str
     path: str
     headers: tuple[tuple[str, str], ...]
+    http_version: str = "1.1"
 
     def all_of(self, name: str) -> Iterable[str]:
         """Return the values of a header."""

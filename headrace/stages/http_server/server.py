@@ -10,6 +10,7 @@ from headrace.ground.units import format_size
 from headrace.stages.address import Address
 from headrace.stages.http_server.answer import Answer, later
 from headrace.stages.http_server.connection import Connection, Patience, Reply
+from headrace.stages.http_server.framing import framing_refusal
 from headrace.stages.http_server.guard import Guard, Head
 from headrace.stages.http_server.sockets import bind, port_of
 
@@ -19,7 +20,7 @@ BODIES: Final = FamilySpec("gauge", "headrace_http_body_bytes", "Bytes of bodies
 LARGEST_SHARE: Final = 8
 """So many bodies of the largest size are received at a time, or as many smaller ones."""
 
-STATUSES: Final = (200, 202, 400, 401, 404, 405, 408, 413, 415, 421, 429, 431, 500, 501, 503)
+STATUSES: Final = (200, 202, 400, 401, 404, 405, 408, 413, 415, 421, 429, 431, 500, 501, 503, 505)
 """What is answered; counted from 0."""
 
 
@@ -95,7 +96,7 @@ class Server:
 
     def refusal(self, head: Head) -> Answer | None:
         """Return why a request is refused before its body is read, if it is."""
-        return self._guard.refusal(head) or self._refuse()
+        return framing_refusal(head) or self._guard.refusal(head) or self._refuse()
 
     def took(self, size: int, so_far: int) -> Answer | None:
         """Take note of bytes of a body; return why there is no room for them."""
