@@ -54,6 +54,8 @@ class StagePlan:
     """Of a sink: how a child for each event is restarted; None when it takes events in batches."""
     gathers: bool = False
     """Of a stage in the middle: whether it holds events to gather them."""
+    sees_data: bool = True
+    """Whether its callbacks see the data of messages, rather than those; a stage that gathers takes messages."""
     subscribe_to: list[SubscribeTo] = field(default_factory=list)
 
     def _repr_pretty_(self, printer: RepresentationPrinter, cycle: bool) -> None:  # noqa: FBT001 - Hypothesis calls it so
@@ -71,11 +73,18 @@ class StagePlan:
         how = f"{pace} {notes.pace_of_life} {self.width}"
         buffer = (settings.buffer_size, settings.buffer_keep, settings.demand)
         tries = None if settings.retry is None else settings.retry.attempts
-        how += f" {tries} {self.gathers} {settings.concurrency.limit} {settings.concurrency.is_ordered}"
+        how += (
+            f" {tries} {self.gathers} {self.sees_data} {settings.concurrency.limit} {settings.concurrency.is_ordered}"
+        )
         return f"<{how} {notes.listens} {notes.answers} {self.children} {self.kind} {buffer} {settings.restart} {to}>"
 
     def make(self) -> Stage:
         """Make the callback object."""
+        stage = self._stage()
+        stage.__dict__["takes_messages"] = self.gathers or not self.sees_data
+        return stage
+
+    def _stage(self) -> Stage:
         name = self.notes.name
         if name.startswith("source"):
             return Source(self.notes, self.form)
@@ -195,7 +204,7 @@ def _stages(draw: st.DrawFn, name: str, *, is_acknowledged: bool) -> StagePlan:
     can_retry = children is None and not name.startswith("source")
     settings = draw(_settings(kind, can_retry=can_retry))
     gathers = name.startswith("middle") and draw(st.integers(0, 3)) == 0
-    return StagePlan(notes, form, pace, width, kind, settings, children, gathers)
+    return StagePlan(notes, form, pace, width, kind, settings, children, gathers, draw(st.booleans()))
 
 
 @st.composite
