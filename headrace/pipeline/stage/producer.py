@@ -15,8 +15,9 @@ from collections.abc import (
 from functools import partial
 from typing import Final, Generic, Literal, Protocol, TypeVar, cast
 
-from headrace.ground.errors import MissingCallback, Unrecoverable, class_and_message
+from headrace.ground.errors import BadOption, MissingCallback, Unrecoverable, class_and_message
 from headrace.pipeline.demand.buffer import Keep
+from headrace.pipeline.process.process import State
 from headrace.pipeline.stage.outputs import events_given
 from headrace.pipeline.stage.pull import iterated
 from headrace.pipeline.stage.stage import Emits, Stage, Unbound
@@ -173,7 +174,10 @@ class Producer(Stage, Generic[Out]):
         When the source raises, one event counts as failed, and the stage restarts: an iterator then goes on where it
         was, and another iterable (a list, a range) begins again. A source that has no event left after that did not
         complete, and a generator that raised can do neither: both end the run with `Unrecoverable`.
+        Raises `BadOption` for anything else.
         """
+        if not isinstance(source, Iterable | AsyncIterable):
+            raise BadOption(_SOURCE, source, _STREAM)
         return partial(StreamProducer, StreamSource(source))
 
 
@@ -197,6 +201,10 @@ class _End(enum.Enum):
 
 
 _END: Final = _End.END
+
+
+_SOURCE: Final = "the source given to from_stream"
+_STREAM: Final = "an iterable or an async iterable; a function that makes one has to be called"
 
 
 class StreamSource(Generic[Out]):
@@ -266,7 +274,7 @@ class StreamProducer(Producer[Out]):
         """
         if isinstance(error, Unrecoverable):
             return
-        if isinstance(error, GeneratorExit):
+        if isinstance(error, GeneratorExit) and (self._process is None or self._process.state is not State.RUNNING):
             reason = None if self._process is None else self._process.reason
             if is_closed and isinstance(reason, BaseException):
                 self._source.error = reason

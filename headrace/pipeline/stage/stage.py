@@ -194,7 +194,11 @@ class Stage(GenServer):
         self._counts.lost[what] = self._counts.lost.get(what, 0) + count
 
     def fail(self, error: BaseException, count: int = 1) -> None:
-        """Count `count` events that failed with `error`; said once per class of error. The run then ends with 1."""
+        """Count `count` events that failed with `error`; said once per class of error. The run then ends with 1.
+
+        In a stage that handles each event on its own, that event fails. In one that handles batches it only counts:
+        the sources of messages hear of `fail_event` alone.
+        """
         self._care.failed_some(error, count)
 
     def fail_at(self, position: int, error: BaseException) -> None:

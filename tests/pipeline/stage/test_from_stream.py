@@ -9,7 +9,7 @@ from typing import Self
 import pytest
 from aiostream import pipe, stream
 
-from headrace.ground.errors import RestartsExhausted, Unrecoverable
+from headrace.ground.errors import BadOption, RestartsExhausted, Unrecoverable
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.outcome import RunOutcome
@@ -351,3 +351,34 @@ async def test_an_iterable_begins_again_after_a_crash_until_its_supervisor_gives
     outcome, events = await _run(Producer.from_stream(_Broken()))
     assert isinstance(outcome.reason, RestartsExhausted)
     assert len(events) + outcome.events_lost == 4 * 50
+
+
+async def _closes_itself_later() -> AsyncIterator[object]:
+    yield 1
+    raise GeneratorExit
+
+
+def _closes_itself() -> Iterator[object]:
+    yield 1
+    raise GeneratorExit
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("source", [_closes_itself, _closes_itself_later, lambda: _Wrapped(_closes_itself_later())])
+async def test_a_source_that_raises_generator_exit_never_looks_complete(
+    source: Callable[[], Iterable[object] | AsyncIterable[object]],
+) -> None:
+    outcome, events = await _run(Producer.from_stream(source()))
+    assert len(events) + outcome.events_lost == 1
+    assert isinstance(outcome.reason, Unrecoverable)
+    assert outcome.events_failed == 1
+
+
+@pytest.mark.parametrize("source", [5, None, _closes_itself, _async_numbers])
+def test_what_is_no_stream_is_refused_before_anything_runs(source: Iterable[object]) -> None:
+    with pytest.raises(BadOption) as refused:
+        Producer.from_stream(source)
+    assert str(refused.value) == (
+        f"the source given to from_stream is {source!r}, and must be "
+        "an iterable or an async iterable; a function that makes one has to be called"
+    )
