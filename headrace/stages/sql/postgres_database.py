@@ -1,12 +1,13 @@
 """A PostgreSQL database of a stage: a connection for each batch under way, made again once it is lost."""
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import JsonDumper
 from typing_extensions import override
@@ -17,8 +18,17 @@ from headrace.stages.sql.errors import DatabaseFailed, DatabaseUnreachable
 from headrace.stages.sql.postgres_url import shown
 from headrace.stages.sql.statements import Insert, parameters
 
-_CONNECT_SECONDS: Final = 10
-"""How long it waits for a server, unless the URL says."""
+_OPTIONS: Final[Mapping[str, int]] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""Options of libpq, in seconds and milliseconds, unless the URL has them: a vanished server is noticed in a minute.
+
+By itself Linux waits for 15 minutes, or, where nothing was to be sent, for two hours.
+"""
 
 _SETUP_LOCK: Final = 0x6865_6164
 """Held while tables are made: PostgreSQL fails two who make the same one at once, `if not exists` or not."""
@@ -134,12 +144,11 @@ class PostgresDatabase:
 
     async def _connect(self) -> psycopg.AsyncConnection[DictRow]:
         said = dict(parse_qsl(urlsplit(self._url).query))
-        seconds = said.get("connect_timeout", _CONNECT_SECONDS)
+        unsaid = {name: value for name, value in _OPTIONS.items() if name not in said}
         connection = await psycopg.AsyncConnection.connect(
-            self._url,
+            make_conninfo(self._url, **unsaid),
             autocommit=True,
             row_factory=dict_row,
-            connect_timeout=seconds,
             fallback_application_name="headrace",
         )
         try:

@@ -1,8 +1,13 @@
 """What is PostgreSQL's own: servers that go and come back, locks, types, JSON, and passwords that nobody sees."""
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -226,3 +231,34 @@ async def test_a_database_that_cannot_be_opened_is_told_of_without_its_password(
     assert "secret" not in str(found.value)
     assert found.value.__cause__ is None
     assert "postgresql://postgres@127.0.0.1:" in str(found.value)
+
+
+TCP_OPTIONS = (socket.TCP_USER_TIMEOUT, socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+
+
+def tcp_options(port: int) -> list[list[int]]:
+    """Return the options of each socket of this process that is connected to a port."""
+    found = []
+    for path in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # it was the folder itself, or is no connected socket
+            if not str(path.readlink()).startswith("socket:"):
+                continue
+            with socket.socket(fileno=os.dup(int(path.name))) as one:
+                if one.getpeername() == ("127.0.0.1", port):
+                    found.append([one.getsockopt(socket.IPPROTO_TCP, option) for option in TCP_OPTIONS])
+    return found
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("options", "milliseconds"), [("", 60_000), ("?tcp_user_timeout=5000", 5000)])
+async def test_a_server_that_vanished_without_a_word_is_noticed_in_a_minute_unless_the_url_says(
+    shop: PostgresShop, options: str, milliseconds: int
+) -> None:
+    database = PostgresDatabase(shop.url + options)
+    await database.open()
+    try:
+        ((user_timeout, idle, interval, count),) = tcp_options(urlsplit(shop.url).port or 0)
+    finally:
+        await database.close()
+    assert user_timeout == milliseconds
+    assert idle + interval * count <= 60
