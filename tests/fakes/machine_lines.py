@@ -62,6 +62,7 @@ class Lines:
         self._waiting: dict[tuple[str, str], list[Event]] = {}
         self._lines: dict[Subscription, list[Event]] = {}
         self._buffers: dict[str, list[Event]] = {}
+        self._taken_back = dict.fromkeys(plan.stages, 0)
         self._coming: dict[Subscription, int] = {}
         self._seen = dict.fromkeys(plan.stages, 0)
 
@@ -76,12 +77,20 @@ class Lines:
             if outlet is not None:
                 after = buffered(outlet)
                 assert len(after) == outlet.buffer.size
-                check_order(self._buffers.get(name, []), after)
-                self._buffers[name] = after
+                self._check_buffer(name, after)
             if inlet is not None and not self._plan.stages[name].has_children:
                 self._check_windows(inlet, MOST_DEMAND + GATHERED if self._plan.stages[name].gathers else 0)
             if inlet is not None and self._plan.stages[name].keeps_order:
                 self._check_consumer(name, inlet)
+
+    def _check_buffer(self, name: str, after: list[Event]) -> None:
+        """What waited and waits yet keeps its order, unless it was sent in between, and consumers left one by one."""
+        edges = self._run.edges.from_producer(name)
+        taken_back = sum(edge._taken_back + sum(one.taken_back for one in edge._subscriptions) for edge in edges)
+        has_gone_out = taken_back != self._taken_back[name]
+        check_order([] if has_gone_out else self._buffers.get(name, []), after)
+        self._buffers[name] = after
+        self._taken_back[name] = taken_back
 
     def _check_windows(self, inlet: Inlet, held: int) -> None:
         """No more is coming than was asked for; what was beyond a bound that was lowered only becomes less.
