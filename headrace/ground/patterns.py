@@ -18,6 +18,8 @@ Search = Callable[[str], bool]
 USE_PYTHON: Final = "rewrite it, or write `regex: python` at the top of the config: then one event can freeze the run"
 
 _MAX_REPEAT: Final = 1000
+_I: Final = "Ii\u0130\u0131"
+"""All are one letter to Python where case is ignored; RE2 keeps the two Turkish ones apart."""
 _WORD: Final = r"\p{L}\p{N}_"  # what str.isalnum() takes, and _
 _SPACE: Final = r"\x09-\x0d\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
 _NO_SPACE: Final = (
@@ -99,6 +101,7 @@ def _searcher(pattern: str) -> Search:
 class _Scope:
     is_multiline: bool = False
     is_ascii: bool = False
+    is_caseless: bool = False
 
 
 class _Translation:
@@ -129,7 +132,12 @@ class _Translation:
         if sign in self._special:
             return self._special[sign]()
         self._at += 1
-        return sign if sign in "^.|" else _literal(sign)
+        return sign if sign in "^.|" else self._literal(sign)
+
+    def _literal(self, character: str) -> str:
+        if self._scopes[-1].is_caseless and character in _I:
+            return f"[{_codes(_I)}]"
+        return character if character.isascii() and character.isalnum() else _code(character)
 
     def _group_end(self) -> str:
         self._at += 1
@@ -147,7 +155,7 @@ class _Translation:
         letter = self._pattern[self._at + 1]
         character = self._escaped_character()
         if character is not None:
-            return _literal(character)
+            return self._literal(character)
         self._at += 2
         if letter in "AbB":
             return f"\\{letter}"
@@ -208,8 +216,12 @@ class _Translation:
         if self._pattern[self._at] == "-" and self._pattern[self._at + 1] != "]":
             self._at += 1
             last = self._class_character() or ""
-            return f"{_code(first)}-{_code(last)}"
-        return _code(first)
+            return f"{_code(first)}-{_code(last)}{self._other_cases(first, last)}"
+        return _code(first) + self._other_cases(first, first)
+
+    def _other_cases(self, first: str, last: str) -> str:
+        is_hit = self._scopes[-1].is_caseless and any(first <= letter <= last for letter in _I)
+        return _codes(_I) if is_hit else ""
 
     def _class_character(self) -> str | None:
         """Return the next character of a set; None behind the name of a set."""
@@ -244,7 +256,11 @@ class _Translation:
         inner = _Scope(
             is_multiline=(outer.is_multiline or "m" in on) and "m" not in off,
             is_ascii=(outer.is_ascii or "a" in on) and "u" not in on,
+            is_caseless=(outer.is_caseless or "i" in on) and "i" not in off,
         )
+        if inner.is_ascii and inner.is_caseless:
+            why = "ignores the case of ASCII letters alone (a with i), which RE2 lacks"
+            raise PatternError(why)
         if end == ")":
             self._scopes[-1] = inner
         else:
@@ -274,8 +290,11 @@ class _Translation:
 
 
 def _code(character: str) -> str:
+    if "\ud800" <= character <= "\udfff":
+        why = "has half of a surrogate pair, which RE2 lacks"
+        raise PatternError(why)
     return f"\\x{{{ord(character):x}}}"
 
 
-def _literal(character: str) -> str:
-    return character if character.isascii() and character.isalnum() else _code(character)
+def _codes(characters: str) -> str:
+    return "".join(map(_code, characters))

@@ -91,10 +91,21 @@ def test_re2_finds_what_python_finds(flags: str, pattern: str, texts: list[str])
         assert search(text) is expected
 
 
-@given(st.text("aAbBéÉÄäЖж", max_size=4), st.text("aAbBéÉÄäЖж", max_size=6))
+CASED = "aAbBéÉÄäЖжiI\u0130\u0131"
+
+
+@given(st.text(CASED, max_size=4), st.text(CASED, max_size=6))
+@example("istanbul", "\u0130STANBUL")
 def test_letters_without_case_are_found_as_python_finds_them(pattern: str, text: str) -> None:
     assert compile_search(f"(?i){pattern}")(text) is python_search(f"(?i){pattern}", text)
     assert compile_search(f"a(?i:{pattern})")(text) is python_search(f"a(?i:{pattern})", text)
+
+
+@pytest.mark.parametrize("inside", ["i", "^i", "a-z", "^a-z", "A-Z", "^}-\u0150", r"\w", r"\dI", "\u0131", "j-z"])
+def test_a_set_without_case_holds_what_pythons_holds(inside: str) -> None:
+    pattern = f"(?i)[{inside}]"
+    expected = [letter for letter in CASED if re.search(pattern, letter)]
+    assert [letter for letter in CASED if compile_search(pattern)(letter)] == expected
 
 
 @pytest.mark.parametrize("name", [r"\w", r"\W", r"\d", r"\D", r"\s", r"\S", r"[^\s]", r"[\S]", r"[^\w]", r"[\W]"])
@@ -122,6 +133,10 @@ def test_a_named_set_holds_the_same_characters(name: str) -> None:
         ("a(?#b)", "has a comment, which RE2 lacks"),
         ("(?x)a b", "is verbose (x), which RE2 lacks"),
         (r"[^\W_]", r"has \W in a negated set, which RE2 lacks"),
+        ("(?ai)k", "ignores the case of ASCII letters alone (a with i), which RE2 lacks"),
+        ("(?i)(?a:k)", "ignores the case of ASCII letters alone (a with i), which RE2 lacks"),
+        ("\ud800", "has half of a surrogate pair, which RE2 lacks"),
+        (r"[a\ud800-\udfff]", "has half of a surrogate pair, which RE2 lacks"),
         ("a{1001}", "repeats more than 1000 times, which RE2 does not"),
         ("((a{100}){100}){100}", "is refused by RE2 ("),
     ],
