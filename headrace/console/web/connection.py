@@ -15,6 +15,7 @@ CONNECTIONS: Final = 200
 BACKLOG: Final = CONNECTIONS // 2
 """How many connections asyncio accepts in one turn of the loop: a new one survives a turn, and so its head is read."""
 
+_UNANSWERED: Final = (h11.IDLE, h11.SEND_RESPONSE)
 _FULL: Final = b"All connections are busy: try again later.\n"
 
 
@@ -71,6 +72,14 @@ class TimedConnection(H11Protocol):
         super().on_response_complete()
         self._set_deadline()
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse bytes that are not HTTP, where no answer to this request has begun, and close."""
+        if self.conn.our_state in _UNANSWERED:
+            self._refuse(400, f"{msg}\n".encode())
+            return
+        self._end_request()
+        self.transport.close()
+
     @property
     def has_request(self) -> bool:
         """Whether a request has begun whose answer is not complete."""
@@ -97,7 +106,7 @@ class TimedConnection(H11Protocol):
     def _be_late(self) -> None:
         self._awaited = (None, None)
         has_begun = bool(self.conn.trailing_data[0]) or self.conn.their_state is h11.SEND_BODY
-        if has_begun and not self.transport.is_closing() and self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+        if has_begun and not self.transport.is_closing() and self.conn.our_state in _UNANSWERED:
             self._refuse(408, b"The request did not come to its end in time.\n")
             self._set_deadline()
         else:
@@ -117,10 +126,14 @@ class TimedConnection(H11Protocol):
 
     def _refuse(self, status: int, sentence: bytes) -> None:
         """Answer in place of the app, and close."""
-        if self.has_request:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        self._end_request()
         headers = [("content-type", "text/plain; charset=utf-8"), ("connection", "close")]
         for event in (h11.Response(status_code=status, headers=headers), h11.Data(data=sentence), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+
+    def _end_request(self) -> None:
+        """Let the app send no answer to the request that has begun, if any."""
+        if self.has_request:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()

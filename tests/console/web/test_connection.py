@@ -86,6 +86,25 @@ async def test_a_connection_that_sends_too_little_is_closed_in_time(
     assert "ASGI" not in caplog.text
 
 
+NOT_HTTP = b"zz\r\n"
+CHUNKED = b"POST /health HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("is_answered", [True, False], ids=["behind the answer", "before the answer"])
+async def test_a_body_that_is_not_http_ends_its_connection_and_leaves_no_traceback(
+    caplog: pytest.LogCaptureFixture,
+    is_answered: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    sent = CHUNKED if is_answered else CHUNKED + NOT_HTTP
+    async with served(any_topology()) as client, peer_of(client, sent) as (reader, writer):
+        if is_answered:
+            await reader.readuntil(b"Method Not Allowed")
+            writer.write(NOT_HTTP)
+        assert (b"HTTP/1.1 400 " in await reader.read()) is not is_answered
+        assert (await client.get("/health")).status_code == 200
+    assert "Error" not in caplog.text
+
+
 async def test_a_byte_now_and_then_wins_no_time() -> None:
     async with served(any_topology(), Deadlines(0.1, LONG, LONG)) as client, peer_of(client) as (reader, writer):
         reading = asyncio.ensure_future(reader.read())
@@ -93,7 +112,9 @@ async def test_a_byte_now_and_then_wins_no_time() -> None:
             writer.write(bytes([byte]))
             if (await asyncio.wait({reading}, timeout=0.005))[0]:
                 break
-        assert (await reading).startswith(b"HTTP/1.1 408 ")
+        await asyncio.wait({reading})
+        if not isinstance(reading.exception(), ConnectionResetError):  # a byte met the socket that was closed
+            assert reading.result().startswith(b"HTTP/1.1 408 ")
 
 
 async def test_an_answer_that_is_not_read_is_dropped_in_time() -> None:
