@@ -1,7 +1,9 @@
 """Puts what is written in the file in the place of what its variables hold, wherever that would be shown."""
 
+import json
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import quote, quote_plus, unquote
 
 SHORTEST: Final = 6
 """Shorter values (a port, `eu`, `true`) are words of any sentence; hiding them would hide the sentence."""
@@ -15,8 +17,7 @@ class Mask:
     """
 
     def __init__(self, given: Mapping[str, str]) -> None:
-        hidden = {value: written for value, written in given.items() if len(value) >= SHORTEST}
-        hidden |= {repr(value)[1:-1]: written for value, written in hidden.items()}
+        hidden = {form: written for value, written in given.items() for form in _forms(value) if len(form) >= SHORTEST}
         self._hidden = sorted(hidden.items(), key=lambda pair: len(pair[0]), reverse=True)
 
     def __call__(self, text: str) -> str:
@@ -24,3 +25,12 @@ class Mask:
         for value, written in self._hidden:
             text = text.replace(value, written)
         return text
+
+
+def _forms(value: str) -> set[str]:
+    """Return the spellings of a value in sentences: as it is, without outer blanks, quoted, in JSON, in a URL."""
+    plain = {value, value.strip(), unquote(value)}
+    quoted = {repr(one)[1:-1] for one in plain} | {repr(one + "'\"")[1:-4] for one in plain}
+    written = {json.dumps(one, ensure_ascii=is_ascii)[1:-1] for one in plain for is_ascii in (True, False)}
+    in_urls = {how(one, safe, errors="replace") for one in plain for how in (quote, quote_plus) for safe in ("", "/")}
+    return plain | quoted | written | in_urls
