@@ -56,8 +56,19 @@ def test_a_text_is_too_deep_exactly_where_it_nests_deeper_than_allowed(value: ob
         b'"\\\\' * MIB,
         b"[]" * (2 * MIB),
         b'["[",' * MIB,
+        b'"' + b"[" * (16 * MIB) + b'"',
     ],
-    ids=["escaped quotes", "quotes", "brackets", "objects", "blanks", "backslashes", "pairs", "brackets in strings"],
+    ids=[
+        "escaped quotes",
+        "quotes",
+        "brackets",
+        "objects",
+        "blanks",
+        "backslashes",
+        "pairs",
+        "brackets in strings",
+        "brackets in one string",
+    ],
 )
 def test_no_text_takes_long_to_measure(text: bytes) -> None:
     begun = time.perf_counter()
