@@ -20,7 +20,7 @@ def own_hosts(address: Address) -> frozenset[str]:
 def shows_token(authorization: str, token: bytes) -> bool:
     """Tell whether an Authorization header, empty where there is none, shows the token as a bearer's."""
     scheme, _, shown = authorization.partition(" ")
-    return scheme.lower() == "bearer" and compare_digest(shown.strip().encode("latin-1"), token)
+    return scheme.lower() == "bearer" and compare_digest(shown.strip(" \t").encode("latin-1"), token)
 
 
 def host_name(headers: Iterable[str]) -> str | None:
