@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 
-from benchmarks import gathering, jobs, jobs_idle, jobs_large, windows
+from benchmarks import gathering, hot, jobs, jobs_idle, jobs_large, windows
 from benchmarks.chains import Work, calls, queues, stages
 from benchmarks.executors import burning, inline, outside, round_trip_microseconds, start_seconds
 from benchmarks.fans import acknowledged, broadcast, fan_in, plain_tasks
@@ -165,7 +165,9 @@ def executors() -> Iterator[Line]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table, or compare the hot paths with those of another commit."""
+    if sys.argv[1:2] == ["hot"]:
+        sys.exit(hot.main(sys.argv[2:]))
     print(
         f"{platform.python_implementation()} {platform.python_version()} on {platform.machine()}, {platform.system()}"
     )
