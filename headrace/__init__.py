@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from headrace.config.findings import ConfigError
     from headrace.config.pipeline import Pipeline
-    from headrace.ground.errors import HeadraceError, Unrecoverable
+    from headrace.errors import HeadraceError, Unrecoverable
     from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
     from headrace.pipeline.acknowledgement.message import Message
     from headrace.pipeline.process.child_spec import ChildSpec
@@ -66,7 +66,7 @@ _ROOMS = {
     "Consumer": "pipeline.stage.consumer",
     "ConsumerSupervisor": "pipeline.stage.consumer_supervisor",
     "GenServer": "pipeline.process.gen_server",
-    "HeadraceError": "ground.errors",
+    "HeadraceError": "errors",
     "Inbox": "pipeline.stage.producer",
     "Message": "pipeline.acknowledgement.message",
     "Outcome": "pipeline.acknowledgement.acknowledgement",
@@ -83,7 +83,7 @@ _ROOMS = {
     "Task": "pipeline.process.task",
     "TaskSupervisor": "pipeline.process.task_supervisor",
     "TopologySnapshot": "pipeline.topology.snapshot",
-    "Unrecoverable": "ground.errors",
+    "Unrecoverable": "errors",
 }
 
 

@@ -20,7 +20,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from examples.embedding.shop import Order, Shop
-from headrace.ground.errors import BufferFull, NoProcess
+from headrace.errors import BufferFull, NoProcess
 
 REFUSALS: Final = (BufferFull, TimeoutError, NoProcess, ValueError, KeyError, TypeError)
 

@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, PositiveInt
 
 from examples.embedding.shop import Order, Priced, Shop
-from headrace.ground.errors import BufferFull, NoProcess
+from headrace.errors import BufferFull, NoProcess
 
 
 class State(TypedDict):

@@ -7,7 +7,7 @@ import asyncio
 from functools import partial
 
 from headrace import GenServer, Supervisor
-from headrace.ground.errors import CallTimeout
+from headrace.errors import CallTimeout
 
 
 async def long_running(key: str) -> str:

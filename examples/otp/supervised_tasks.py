@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 
 from headrace import Supervisor, Task, TaskSupervisor
-from headrace.ground.errors import TaskFailed, TaskTimeout
+from headrace.errors import TaskFailed, TaskTimeout
 
 PRICES = {"tea": 3.5, "cake": 4.0}
 

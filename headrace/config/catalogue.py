@@ -9,7 +9,7 @@ from typing import cast
 
 from pydantic import BaseModel
 
-from headrace.ground.errors import HeadraceError, MissingCallback
+from headrace.errors import HeadraceError, MissingCallback
 from headrace.pipeline.stage.callbacks import check_callback
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer

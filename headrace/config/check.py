@@ -31,7 +31,7 @@ from headrace.config.sentences import MERGE, close, missing_key, unknown_key, wi
 from headrace.config.source import START, Report, Source, merged
 from headrace.config.validation import Subject, validate
 from headrace.config.variables import Surroundings
-from headrace.ground.origin import is_ours, origin
+from headrace.errors.origin import is_ours, origin
 from headrace.ground.patterns import Regex
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.stage import Stage

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from unicodedata import combining, east_asian_width
 
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 
 CODES: Mapping[str, str] = {
     "missing-file": "the config file does not exist, or is a folder",

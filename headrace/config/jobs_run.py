@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 from headrace.ground.telemetry import LOG
 from headrace.jobs.jobs import Jobs
 

@@ -9,7 +9,7 @@ from typing import Final
 from pydantic_core import ErrorDetails
 
 from headrace.config.findings import CODES, Fault
-from headrace.ground.value_errors import BOUNDS, KINDS, own_sentence, predicate
+from headrace.errors.validation import BOUNDS, KINDS, own_sentence, predicate
 
 MERGE: Final = "<<"
 """The merge key of YAML 1.1."""

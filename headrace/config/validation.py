@@ -15,8 +15,8 @@ from headrace.config.nodes import Found, ListNode, MapNode, Node, Path, ScalarNo
 from headrace.config.places import Located, label, locate, owner
 from headrace.config.sentences import Told
 from headrace.config.source import Report, Span
+from headrace.errors.validation import KINDS
 from headrace.ground.patterns import Regex
-from headrace.ground.value_errors import KINDS
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final, Literal
 
-from headrace.ground.errors import MetricConflict
+from headrace.errors import MetricConflict
 
 Kind = Literal["counter", "gauge", "histogram"]
 LabelValues = tuple[str, ...]

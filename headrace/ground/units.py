@@ -12,7 +12,7 @@ from decimal import Context, Decimal
 from fractions import Fraction
 from itertools import pairwise
 
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 
 _SHOWN_CHARACTERS = 60  # enough to find it by
 _MAX_CHARACTERS = 400  # the longest float, written out in full, has about 350

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import cast
 
-from headrace.ground.errors import describe
+from headrace.errors import describe
 from headrace.jobs.enqueues import Enqueues
 from headrace.jobs.errors import BadJobs, BadModule, WorkerNameTaken
 from headrace.jobs.worker import AnyWorker, Worker

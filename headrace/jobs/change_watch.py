@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from time import perf_counter
 from typing import Final, Protocol
 
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 from headrace.ground.telemetry import LOG
 from headrace.jobs.endings import Endings
 from headrace.jobs.failing import log_failure

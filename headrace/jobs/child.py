@@ -9,7 +9,7 @@ from importlib import import_module
 from operator import attrgetter
 from typing import cast
 
-from headrace.ground.errors import describe
+from headrace.errors import describe
 from headrace.jobs.job import Job
 from headrace.jobs.running_job import RUNNING_JOB, RunningJob
 from headrace.jobs.worker import AnyWorker

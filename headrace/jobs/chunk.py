@@ -11,7 +11,7 @@ from contextvars import ContextVar, copy_context
 from types import UnionType
 from typing import Any, Final, Generic, TypeVar, Union, Unpack, get_args, get_origin, get_type_hints
 
-from headrace.ground.errors import describe
+from headrace.errors import describe
 from headrace.jobs.answers import Cancel, Discard, Snooze
 from headrace.jobs.errors import BadAnswer, BadWorker
 from headrace.jobs.running_job import current_job

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic_core import ErrorDetails, PydanticSerializationError
 
-from headrace.ground.value_errors import own_sentence, predicate
+from headrace.errors.validation import own_sentence, predicate
 
 _CONFIG: Final = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 """So that bytes of any kind are kept; types with a config of their own keep that."""

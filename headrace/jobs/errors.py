@@ -1,4 +1,4 @@
-"""The errors of jobs, a branch of the tree in `headrace.ground.errors`.
+"""The errors of jobs, a branch of the tree in `headrace.errors`.
 
 ::
 
@@ -46,7 +46,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import ClassVar
 
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 
 
 class JobsError(HeadraceError):

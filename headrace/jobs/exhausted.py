@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import Final, Protocol
 
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 from headrace.ground.telemetry import LOG
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.closing import end_within, go_through

@@ -1,6 +1,6 @@
 """Says in the log what failed where the work goes on."""
 
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 from headrace.ground.telemetry import LOG
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from headrace.ground.errors import HeadraceError, describe
+from headrace.errors import HeadraceError, describe
 from headrace.ground.telemetry import LOG
 from headrace.jobs.job import Failed, Job
 from headrace.jobs.outcomes import EXPIRED

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from headrace.ground.errors import HeadraceError, class_and_message, describe
+from headrace.errors import HeadraceError, class_and_message, describe
 from headrace.jobs.answers import Cancel, Discard, Snooze
 from headrace.jobs.codec import Unfit, shown
 from headrace.jobs.errors import BadAnswer

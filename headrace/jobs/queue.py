@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Protocol
 
-from headrace.ground.errors import class_and_message
+from headrace.errors import class_and_message
 from headrace.ground.telemetry import LOG
 from headrace.jobs.closing import end_within
 from headrace.jobs.failing import log_failure

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import coroutine
 from typing import Final, Protocol
 
-from headrace.ground.errors import describe
+from headrace.errors import describe
 from headrace.jobs.job import Failed, Job, Outcome, Returned
 from headrace.pipeline.process.report import report_held_loop
 from headrace.pipeline.process.scheduler import HELD_SECONDS, SLICE_SECONDS, Scheduler

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import islice
 from typing import Final, Protocol
 
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 from headrace.jobs.batch_rules import CALLBACK_META, MEMBER_META, Standing, verdict_on_callbacks
 from headrace.jobs.failing import log_failure
 from headrace.jobs.groups import Group, groups_of

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
-from headrace.ground.errors import GraphError
+from headrace.errors import GraphError
 from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
 from headrace.pipeline.acknowledgement.message import NO_METADATA, Message
 from headrace.pipeline.stage.producer import Inbox

@@ -17,7 +17,7 @@
 
 from pathlib import Path
 
-from headrace.ground.errors import StageError, Unrecoverable
+from headrace.errors import StageError, Unrecoverable
 
 
 class CannotOpen(StageError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from types import ModuleType, TracebackType
 
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 
 SHAPE = "a function is written module:function, as in examples.shop:price"
 

@@ -4,7 +4,7 @@ import json
 
 from headrace.config.findings import CODES, ConfigError, Fault, Finding
 from headrace.config.source import Source, Span, merged
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 
 TEXT = "name: shop\nstages:\n\ta: {type: tick, cuont: 5}\n"
 FAULT = Fault("unknown-key", "a tick stage has no key `cuont`", "cuont", ("count", "rate"), "count")

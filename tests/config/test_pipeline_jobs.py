@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from headrace.config.pipeline import Pipeline
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.job import NewJob, State
 from headrace.jobs.job_filter import JobFilter

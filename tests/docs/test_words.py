@@ -9,8 +9,8 @@ from typing import Final, get_type_hints
 import pytest
 
 import headrace
+from headrace import errors
 from headrace.config.pipeline import Pipeline
-from headrace.ground import errors
 from headrace.pipeline.dispatchers.demand import DemandDispatcher
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
 from headrace.pipeline.process.child_spec import ChildSpec

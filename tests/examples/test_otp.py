@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from headrace import Ref, Supervisor, TaskSupervisor
-from headrace.ground.errors import CallTimeout, ProcessDown
+from headrace.errors import CallTimeout, ProcessDown
 from tests.fakes.processes import Oops
 from tests.fakes.programs import program
 from tests.fakes.stepping import rest, until

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 from headrace.jobs.job import Acknowledgement, Job, Returned
 from headrace.jobs.stores.store import Claimant
 

@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 from hypothesis.stateful import RuleBasedStateMachine
 
-from headrace.ground.errors import BufferFull, NoProcess, ProcessDown, RestartsExhausted
+from headrace.errors import BufferFull, NoProcess, ProcessDown, RestartsExhausted
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.process.process import State
 from headrace.pipeline.process.scheduler import Scheduler

@@ -7,7 +7,7 @@ from typing import Final, Literal
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from headrace.ground.errors import ReaderTooSlow
+from headrace.errors import ReaderTooSlow
 from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, Wish
 from headrace.pipeline.stage.accumulating import Accumulating
 from headrace.pipeline.stage.subscription import Subscription

@@ -6,7 +6,7 @@ from contextlib import suppress
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from headrace.ground.errors import DemandError, GraphError, NoProcess, SubscriptionError
+from headrace.errors import DemandError, GraphError, NoProcess, SubscriptionError
 from headrace.pipeline.process.process import State
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.subscription_handle import SubscriptionHandle

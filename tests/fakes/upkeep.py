@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 
 
 class StoreDown(HeadraceError):

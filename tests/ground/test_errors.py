@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from headrace.ground import errors
-from headrace.ground.errors import (
+from headrace import errors
+from headrace.errors import (
     BadOption,
     BadReturn,
     BufferFull,

@@ -1,6 +1,6 @@
 """Where an error arose, and whose code that was."""
 
-from headrace.ground.origin import is_ours, origin
+from headrace.errors.origin import is_ours, origin
 from headrace.ground.units import UnitError, parse_duration
 
 

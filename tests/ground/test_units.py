@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 from headrace.ground.units import (
     Rate,
     UnitError,

@@ -7,7 +7,7 @@ import pytest
 from pydantic_core import PydanticKnownError
 from pydantic_core.core_schema import ErrorType
 
-from headrace.ground.value_errors import BOUNDS, KINDS, PREDICATES, predicate, sentence
+from headrace.errors.validation import BOUNDS, KINDS, PREDICATES, predicate, sentence
 
 OWN_SENTENCE = {"value_error", "assertion_error"}
 """Errors whose sentence a validator brings itself."""

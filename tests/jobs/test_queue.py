@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 from headrace.jobs import queue as engine
 from headrace.jobs.job import Acknowledgement, CalledOff, Completed, Failed, Job, Outcome, Returned
 from headrace.jobs.queue import JobQueue

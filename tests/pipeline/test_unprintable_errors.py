@@ -7,7 +7,7 @@ import pytest
 
 from headrace.console.cli.logs import LineFormatter
 from headrace.console.cli.reasons import sentence
-from headrace.ground.errors import (
+from headrace.errors import (
     RestartsExhausted,
     StartFailed,
     TaskFailed,

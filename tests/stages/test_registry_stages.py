@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 from pydantic import ValidationError
 
-from headrace.ground.errors import StartFailed
+from headrace.errors import StartFailed
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs

@@ -17,7 +17,7 @@ from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.findings_output import print_findings
 from headrace.console.cli.foreign_file import JOBS, is_foreign
 from headrace.console.cli.output import print_json
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.errors import BadStore
 from headrace.jobs.jobs import Jobs

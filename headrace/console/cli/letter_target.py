@@ -11,7 +11,7 @@ from headrace.config.running_names import running_names
 from headrace.console.cli.config_part import read_part
 from headrace.console.cli.foreign_file import LETTERS, is_foreign
 from headrace.console.cli.job_target import CommandFailed, UsageError
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetters
 from headrace.pipeline.acknowledgement.errors import BadDeadLetters
 from headrace.pipeline.acknowledgement.letter_bounds import UNBOUNDED

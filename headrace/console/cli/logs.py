@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from headrace.console.cli.reasons import full_text, is_our_fault, sentence
-from headrace.ground.errors import class_and_message
+from headrace.errors import class_and_message
 from headrace.pipeline.process.process import CURRENT
 
 LevelName = Literal["debug", "info", "warning", "error"]

@@ -9,7 +9,7 @@ from typer._click.exceptions import BadParameter
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from typing_extensions import override
 
-from headrace.ground.value_errors import own_sentence, predicate
+from headrace.errors.validation import own_sentence, predicate
 
 
 class _Argument(TyperArgument):

@@ -4,8 +4,8 @@ import asyncio
 import traceback
 from typing import Final
 
-from headrace.ground.errors import HeadraceError, class_and_message, message_of
-from headrace.ground.origin import is_ours, origin
+from headrace.errors import HeadraceError, class_and_message, message_of
+from headrace.errors.origin import is_ours, origin
 
 _SENTENCES: Final = (HeadraceError, OSError, asyncio.CancelledError)
 """Errors that say what happened outside of any code."""

@@ -12,7 +12,7 @@ from headrace.console.cli.progress import Progress
 from headrace.console.cli.signals import Signals, signals
 from headrace.console.web.app import listener_app
 from headrace.console.web.listener import Listener
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.chore import every
 from headrace.pipeline.topology.outcome import RunOutcome

@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from headrace.ground.value_errors import sentence
+from headrace.errors.validation import sentence
 
 M = TypeVar("M", bound=BaseModel)
 

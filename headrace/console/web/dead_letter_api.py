@@ -13,7 +13,7 @@ from headrace.console.letter_values import LIST_CHARACTERS, letter_values
 from headrace.console.web.answer_values import Changed, Letter, Letters
 from headrace.console.web.answers import Refusal, check_json, checked, json_body, told
 from headrace.console.web.endpoint import Answer, Endpoint
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetters, LetterCounts, LetterFilter
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.options import DurationField, RateField

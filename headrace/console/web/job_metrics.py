@@ -8,8 +8,8 @@ from typing import Final
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from headrace.errors import HeadraceError
 from headrace.ground.counts import Family
-from headrace.ground.errors import HeadraceError
 from headrace.ground.exposition import collect
 from headrace.jobs.job import STATES
 from headrace.jobs.job_filter import JobFilter

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from headrace.console.web.answer_values import Enqueued, FailedWork, FoundValue, Nothing, NoWork, PendingWork
 from headrace.console.web.answers import told
 from headrace.console.web.endpoint import Answer, Endpoint
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 from headrace.jobs.errors import BadArguments, NotBound
 from headrace.jobs.results import JobRegistry
 from headrace.stages.registries import Called, called_with, encoded

@@ -10,7 +10,7 @@ from headrace.console.web.answer_values import Nothing
 from headrace.console.web.answers import Refusal, check_json, checked, json_body
 from headrace.console.web.endpoint import Answer, Endpoint
 from headrace.console.web.stage_values import StageList, StageValues, StageWords
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.topology.handle import StageHandle
 from headrace.pipeline.topology.snapshot import StageSnapshot

@@ -8,7 +8,7 @@
         └── MissingFieldError    it lacks a field or an item
 """
 
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 
 _SHOWN_CHARACTERS = 120  # one line of a log
 

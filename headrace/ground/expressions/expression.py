@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, cast
 
-from headrace.ground.errors import message_of
+from headrace.errors import message_of
 from headrace.ground.expressions.careful import CAREFUL_NAMES, make_careful
 from headrace.ground.expressions.errors import EvaluationError, ExpressionError
 from headrace.ground.expressions.grammar import parse_expression, read_fields

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal, Protocol, get_args
 
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 from headrace.ground.telemetry import LOG
 from headrace.jobs.cron import ANY_ZONE, Cron
 from headrace.jobs.errors import BadCrontab

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
-from headrace.ground.errors import HeadraceError, short_repr
+from headrace.errors import HeadraceError, short_repr
 from headrace.ground.telemetry import LOG
 from headrace.jobs.upkeep.leader import RENEW_SECONDS, Leader
 

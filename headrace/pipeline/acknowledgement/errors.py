@@ -7,7 +7,7 @@
     └── NewerDeadLetters   its tables are of a newer headrace than this one
 """
 
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 
 
 class DeadLetterError(HeadraceError):

@@ -7,7 +7,7 @@ filled up again.
 
 import sys
 
-from headrace.ground.errors import DemandError
+from headrace.errors import DemandError
 
 
 class Window:

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
-from headrace.ground.errors import DispatcherError, class_and_message
+from headrace.errors import DispatcherError, class_and_message
 from headrace.pipeline.dispatchers.broadcast import BroadcastDispatcher
 from headrace.pipeline.dispatchers.demand import DemandDispatcher
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher

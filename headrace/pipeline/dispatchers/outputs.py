@@ -4,7 +4,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from headrace.ground.errors import UnknownOutput
+from headrace.errors import UnknownOutput
 from headrace.pipeline.dispatchers.dispatcher import S
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Iterable
 from typing import ClassVar, Generic
 
-from headrace.ground.errors import DispatcherError, UnknownPartition
+from headrace.errors import DispatcherError, UnknownPartition
 from headrace.pipeline.demand.buffer import Buffer
 from headrace.pipeline.dispatchers.demand import DemandDispatcher
 from headrace.pipeline.dispatchers.dispatcher import UNROUTED, Delivery, Dispatcher, Host, S, Wish, spoken_in_vain

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar, cast
 
-from headrace.ground.errors import message_of, short_repr
+from headrace.errors import message_of, short_repr
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.executor.errors import CallOverdue, RemoteError
 

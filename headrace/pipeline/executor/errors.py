@@ -1,4 +1,4 @@
-"""The errors of executors, a branch of the tree in `headrace.ground.errors`.
+"""The errors of executors, a branch of the tree in `headrace.errors`.
 
 ::
 
@@ -22,7 +22,7 @@
 import re
 from typing import Final
 
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 
 
 class ExecutorError(HeadraceError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar, overload
 
-from headrace.ground.errors import ForeignLoop
+from headrace.errors import ForeignLoop
 from headrace.pipeline.executor.call import Call, Raised, Returned, function_name
 from headrace.pipeline.executor.errors import BadLimit, CallStopped, ExecutorClosed
 from headrace.pipeline.executor.slots import Slots

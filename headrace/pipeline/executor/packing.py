@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from headrace.ground.errors import class_and_message
+from headrace.errors import class_and_message
 from headrace.pipeline.executor.call import Raised, Returned
 from headrace.pipeline.executor.child import (
     CALL,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Generic, Literal, TypedDict, TypeVar, cast
 
-from headrace.ground.errors import BadOption, ProcessError, TaskFailed, TaskTimeout
+from headrace.errors import BadOption, ProcessError, TaskFailed, TaskTimeout
 from headrace.pipeline.process.options import check_count, check_seconds
 from headrace.pipeline.process.process import ExitReason
 from headrace.pipeline.process.scheduler import Scheduler

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Generic, Literal, TypeVar, cast
 
-from headrace.ground.errors import BadOption
+from headrace.errors import BadOption
 from headrace.pipeline.process.gen_server import GenServerProcess
 from headrace.pipeline.process.process import Process
 from headrace.pipeline.process.ref import Ref

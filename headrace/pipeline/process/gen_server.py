@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Self, TypeVar, cast
 
-from headrace.ground.errors import NoCallback, NotStarted
+from headrace.errors import NoCallback, NotStarted
 from headrace.pipeline.process import links, monitor
 from headrace.pipeline.process.mail import Continuation
 from headrace.pipeline.process.monitor import Monitor

@@ -5,7 +5,7 @@ import enum
 from collections.abc import Callable
 from typing import Literal
 
-from headrace.ground.errors import StartFailed
+from headrace.errors import StartFailed
 from headrace.pipeline.process.report import HELD_ADVICE, report_held_loop
 
 ExitReason = Literal["normal", "shutdown"] | BaseException

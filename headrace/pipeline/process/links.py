@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from headrace.ground.errors import NoProcess
+from headrace.errors import NoProcess
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.mail import OwnMail
 from headrace.pipeline.process.process import ExitReason, Process

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from headrace.ground.errors import ForeignThread
+from headrace.errors import ForeignThread
 from headrace.pipeline.process.process import Process
 from headrace.pipeline.process.scheduler import schedulers_of
 

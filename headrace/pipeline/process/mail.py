@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from headrace.ground.errors import NoCallback, ProcessDown, short_repr
+from headrace.errors import NoCallback, ProcessDown, short_repr
 from headrace.ground.telemetry import LOG
 
 

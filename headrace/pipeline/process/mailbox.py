@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final
 
-from headrace.ground.errors import MailboxFull, NoProcess
+from headrace.errors import MailboxFull, NoProcess
 from headrace.pipeline.process.mail import Continuation, Mail, OwnMail
 from headrace.pipeline.process.settings import MAILBOX_LIMIT
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
-from headrace.ground.errors import BadOption
+from headrace.errors import BadOption
 from headrace.pipeline.process.mail import OwnMail
 from headrace.pipeline.process.process import ExitReason, Process
 

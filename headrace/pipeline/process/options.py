@@ -1,6 +1,6 @@
 """What options of processes must be: refused where they are said, rather than where they would first hurt."""
 
-from headrace.ground.errors import BadOption
+from headrace.errors import BadOption
 
 
 def check_count(option: str, found: object, least: int, otherwise: str = "") -> None:

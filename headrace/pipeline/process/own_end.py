@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Generator
 from typing import Any
 
-from headrace.ground.errors import WaitForSelf
+from headrace.errors import WaitForSelf
 from headrace.pipeline.process.process import CURRENT, ExitReason, Process
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Concatenate, Final, Generic, ParamSpec, TypeVar, cast, overload
 
-from headrace.ground.errors import BadOption, CallTimeout, CallToSelf, CastCircle, NoProcess, WaitForSelf
+from headrace.errors import BadOption, CallTimeout, CallToSelf, CastCircle, NoProcess, WaitForSelf
 from headrace.pipeline.process.mail import Mail
 from headrace.pipeline.process.options import check_reason, check_timeout
 from headrace.pipeline.process.own_end import OwnEnd, calling_process

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable
 from typing import Final, Generic, Literal, NamedTuple, cast
 
-from headrace.ground.errors import BadOption, NameTaken, NoProcess, OutsideProcess
+from headrace.errors import BadOption, NameTaken, NoProcess, OutsideProcess
 from headrace.pipeline.process.process import CURRENT, Process
 from headrace.pipeline.process.ref import Ref, S, process_behind
 from headrace.pipeline.process.scheduler import Scheduler

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Generic, Protocol, TypeVar
 
-from headrace.ground.errors import ForeignThread, ProcessDown, ReplyGiven
+from headrace.errors import ForeignThread, ProcessDown, ReplyGiven
 from headrace.pipeline.process.mail import Mail
 from headrace.pipeline.process.scheduler import Scheduler
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from headrace.ground.errors import HeadraceError, describe
+from headrace.errors import HeadraceError, describe
 from headrace.ground.telemetry import LOG, Telemetry
 
 

@@ -10,7 +10,7 @@ from contextvars import Context, copy_context
 from typing import Final, Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
-from headrace.ground.errors import ForeignLoop, ForeignThread, NoProcess
+from headrace.errors import ForeignLoop, ForeignThread, NoProcess
 from headrace.ground.telemetry import Telemetry
 from headrace.pipeline.process.report import report_held_loop
 

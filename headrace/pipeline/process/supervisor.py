@@ -7,7 +7,7 @@ from functools import partial
 from types import TracebackType
 from typing import Final, Self, TypeVar, Unpack, cast, overload
 
-from headrace.ground.errors import (
+from headrace.errors import (
     ChildKept,
     ChildLives,
     ForeignThread,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, TypedDict
 
-from headrace.ground.errors import BadOption
+from headrace.errors import BadOption
 from headrace.pipeline.process.child_spec import ChildSpec
 from headrace.pipeline.process.options import check_count, check_seconds
 from headrace.pipeline.process.restart import Strategy

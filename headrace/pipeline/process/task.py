@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Generic, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
-from headrace.ground.errors import CallToSelf, ForeignThread, ProcessError, TaskFailed, TaskTimeout
+from headrace.errors import CallToSelf, ForeignThread, ProcessError, TaskFailed, TaskTimeout
 from headrace.pipeline.process.async_stream import Source, StreamOptions, TaskStream
 from headrace.pipeline.process.child_spec import ChildSpec
 from headrace.pipeline.process.links import link, unlink

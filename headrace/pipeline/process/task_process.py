@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Final
 
-from headrace.ground.errors import BadOption, ForeignThread
+from headrace.errors import BadOption, ForeignThread
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.process import CURRENT, ExitReason, Process, State
 from headrace.pipeline.process.scheduler import IDLE, Scheduler

@@ -6,7 +6,7 @@ from functools import partial
 from types import TracebackType
 from typing import Final, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
-from headrace.ground.errors import ForeignThread, NoProcess, ProcessError, TooManyChildren
+from headrace.errors import ForeignThread, NoProcess, ProcessError, TooManyChildren
 from headrace.pipeline.process.async_stream import Source, StreamOptions, TaskStream
 from headrace.pipeline.process.lifetime import begin, leave
 from headrace.pipeline.process.options import check_count

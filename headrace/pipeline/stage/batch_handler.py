@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import cast
 
-from headrace.ground.errors import CannotHold
+from headrace.errors import CannotHold
 from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
 from headrace.pipeline.acknowledgement.message import NO_METADATA, Message, as_messages, claim, settle
 from headrace.pipeline.stage.counts import StageCounts

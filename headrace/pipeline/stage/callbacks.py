@@ -1,6 +1,6 @@
 """Whether a stage class has the callback that its kind needs."""
 
-from headrace.ground.errors import MissingCallback
+from headrace.errors import MissingCallback
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor, check_supervisor
 from headrace.pipeline.stage.producer import Producer

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from headrace.ground.errors import NameTaken, PermanentChild, RestartsExhausted, Unrecoverable, describe
+from headrace.errors import NameTaken, PermanentChild, RestartsExhausted, Unrecoverable, describe
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.child import Child
 from headrace.pipeline.process.child_spec import Kind

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import islice, takewhile
 
-from headrace.ground.errors import BadReturn, PoisonEvent
+from headrace.errors import BadReturn, PoisonEvent
 from headrace.pipeline.acknowledgement.message import Message, as_messages
 from headrace.pipeline.acknowledgement.retry import retry_after
 from headrace.pipeline.executor.errors import ExecutorError

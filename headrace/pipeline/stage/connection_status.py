@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
-from headrace.ground.errors import class_and_message
+from headrace.errors import class_and_message
 
 DEAD_LETTERS: Final = "dead_letters"
 """The kind of the connection to the dead letter store."""

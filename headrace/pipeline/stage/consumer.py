@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from typing import Generic, TypeVar, cast
 
-from headrace.ground.errors import MissingCallback
+from headrace.errors import MissingCallback
 from headrace.pipeline.stage.stage import Stage, Takes, Unbound
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.stage.subscription_handle import SubscriptionHandle

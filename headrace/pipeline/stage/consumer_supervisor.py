@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from typing import ClassVar, Generic, TypeVar
 
-from headrace.ground.errors import MissingCallback, PermanentChild
+from headrace.errors import MissingCallback, PermanentChild
 from headrace.pipeline.process.child_spec import ChildCount, ChildInfo, ChildSpec
 from headrace.pipeline.process.process import CURRENT
 from headrace.pipeline.process.ref import Ref

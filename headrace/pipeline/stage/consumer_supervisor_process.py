@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import cast
 
-from headrace.ground.errors import BadReturn, NameTaken
+from headrace.errors import BadReturn, NameTaken
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.demand.children_window import ChildrenWindow

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from headrace.errors import class_and_message, message_of
+from headrace.errors.origin import origin
 from headrace.ground.counts import Families, MetricNames
-from headrace.ground.errors import class_and_message, message_of
-from headrace.ground.origin import origin
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.stage.connection_status import DEAD_LETTERS, IDLE_SECONDS, ConnectionStatus
 

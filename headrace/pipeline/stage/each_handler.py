@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import ClassVar, Final, cast
 
-from headrace.ground.errors import BadReturn
+from headrace.errors import BadReturn
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.stage.counts import StageCounts

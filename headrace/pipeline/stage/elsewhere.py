@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, cast
 
-from headrace.ground.errors import HandlerTimeout
+from headrace.errors import HandlerTimeout
 from headrace.pipeline.executor.call import function_name
 from headrace.pipeline.executor.child import run_each
 from headrace.pipeline.executor.errors import CallOverdue

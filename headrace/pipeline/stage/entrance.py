@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from headrace.ground.errors import BufferFull, NoProcess
+from headrace.errors import BufferFull, NoProcess
 from headrace.pipeline.stage.outlet import Outlet
 
 ROOM_WITHOUT_LIMIT: Final = 10_000

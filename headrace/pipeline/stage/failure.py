@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from headrace.ground.errors import message_of
+from headrace.errors import message_of
 from headrace.pipeline.acknowledgement.retry import Retry
 
 Redact = Callable[[str], str]

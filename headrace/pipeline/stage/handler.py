@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from typing import ClassVar
 
-from headrace.ground.errors import BadReturn, HandlerTimeout, PoisonEvent
+from headrace.errors import BadReturn, HandlerTimeout, PoisonEvent
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message, as_messages
 from headrace.pipeline.acknowledgement.retry import retry_after

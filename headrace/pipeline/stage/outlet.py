@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from headrace.ground.errors import BufferOverflow, SubscriptionError
+from headrace.errors import BufferOverflow, SubscriptionError
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import claim, settle
 from headrace.pipeline.demand.buffer import Buffer, Keep

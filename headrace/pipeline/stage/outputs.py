@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from headrace.ground.errors import BadOption, BadReturn
+from headrace.errors import BadOption, BadReturn
 
 NOT_EVENTS: Final = (str, bytes, bytearray, dict)
 """Iterable, but surely one event rather than many."""

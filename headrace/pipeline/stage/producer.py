@@ -15,7 +15,7 @@ from collections.abc import (
 from functools import partial
 from typing import Final, Generic, Literal, Protocol, TypeVar, cast
 
-from headrace.ground.errors import BadOption, MissingCallback, Unrecoverable, class_and_message
+from headrace.errors import BadOption, MissingCallback, Unrecoverable, class_and_message
 from headrace.pipeline.demand.buffer import Keep
 from headrace.pipeline.process.process import State
 from headrace.pipeline.stage.outputs import events_given

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Generic, Protocol, TypeVar, cast
 
-from headrace.ground.errors import BadOption, MissingCallback
+from headrace.errors import BadOption, MissingCallback
 from headrace.pipeline.stage.outputs import events_given
 from headrace.pipeline.stage.stage import Emits, Stage, Takes, Unbound
 from headrace.pipeline.stage.subscription import SubscribeTo

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
 from functools import partial
 
-from headrace.ground.errors import BufferFull
+from headrace.errors import BufferFull
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.demand.ledger import Ledger
 from headrace.pipeline.process.process import ExitReason, State

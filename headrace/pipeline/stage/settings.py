@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, Literal, cast, get_args
 
-from headrace.ground.errors import DispatcherError
+from headrace.errors import DispatcherError
 from headrace.pipeline.acknowledgement.retry import Retry
 from headrace.pipeline.demand.buffer import Buffer, Keep
 from headrace.pipeline.demand.sizes import Sizes

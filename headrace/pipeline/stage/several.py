@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Final, Protocol
 
-from headrace.ground.errors import CannotHold
+from headrace.errors import CannotHold
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.subscription import Subscription
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from headrace.ground.errors import NoProcess
+from headrace.errors import NoProcess
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import as_messages, claim, settle
 from headrace.pipeline.stage.producer_process import ProducerProcess

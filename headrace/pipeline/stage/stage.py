@@ -4,8 +4,8 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Never, Protocol, cast
 
+from headrace.errors import NotStarted
 from headrace.ground.counts import Families, FamilySpec
-from headrace.ground.errors import NotStarted
 from headrace.pipeline.process.gen_server import GenServer
 from headrace.pipeline.process.report import HELD_ADVICE
 from headrace.pipeline.stage.connection_status import IDLE_SECONDS, ConnectionStatus

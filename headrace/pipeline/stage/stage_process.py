@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeVar, cast
 
-from headrace.ground.errors import BadReturn, NoProcess
+from headrace.errors import BadReturn, NoProcess
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.mail import Mail
 from headrace.pipeline.process.process import ExitReason, Process, State

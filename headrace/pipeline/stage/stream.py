@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine
 from typing import TypeVar
 
-from headrace.ground.errors import ProcessDown, ReaderTooSlow
+from headrace.errors import ProcessDown, ReaderTooSlow
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.demand.window import Window

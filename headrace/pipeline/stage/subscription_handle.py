@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from headrace.ground.errors import SubscriptionError
+from headrace.errors import SubscriptionError
 from headrace.pipeline.demand.window import ManualWindow, checked
 from headrace.pipeline.process.options import check_reason
 from headrace.pipeline.process.process import ExitReason

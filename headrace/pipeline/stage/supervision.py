@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 from typing import Final, TypeVar, cast
 
-from headrace.ground.errors import NameTaken, NoChild, PermanentChild
+from headrace.errors import NameTaken, NoChild, PermanentChild
 from headrace.pipeline.process.child_spec import ChildCount, ChildInfo, ChildSpec, ChildState
 from headrace.pipeline.process.process import Process, State
 from headrace.pipeline.process.ref import Ref

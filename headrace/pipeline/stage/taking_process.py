@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from headrace.ground.errors import SubscriptionError
+from headrace.errors import SubscriptionError
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.demand.window import ManualWindow, Window
 from headrace.pipeline.process.process import ExitReason, State

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, Literal
 
-from headrace.ground.errors import GraphError
+from headrace.errors import GraphError
 
 Kind = Literal["producer", "producer_consumer", "consumer"]
 

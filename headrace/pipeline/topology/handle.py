@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Generic, TypeVar, cast, get_args, overload
 
-from headrace.ground.errors import DemandError, GraphError
+from headrace.errors import DemandError, GraphError
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.demand.buffer import Keep
 from headrace.pipeline.demand.window import Window, is_whole

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from functools import partial
 
-from headrace.ground.errors import LeftOver, message_of
+from headrace.errors import LeftOver, message_of
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.dispatchers.outputs import bare

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
+from headrace.errors import DemandError, GraphError
 from headrace.ground.counts import MetricNames
-from headrace.ground.errors import DemandError, GraphError
 from headrace.pipeline.demand.window import Window
 from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.stage.answering_process import AnsweringProcess

@@ -5,7 +5,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 
-from headrace.ground.errors import GraphError
+from headrace.errors import GraphError
 from headrace.pipeline.dispatchers.outputs import OutputsDispatcher, bare
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings

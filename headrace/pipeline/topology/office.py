@@ -6,7 +6,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import Final
 
-from headrace.ground.errors import short_repr
+from headrace.errors import short_repr
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.dead_letter import NewLetter, Replay
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetters, Settled

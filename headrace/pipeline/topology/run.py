@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
+from headrace.errors import ForeignThread, GraphError, NoProcess, ProcessError, StartFailed
 from headrace.ground.counts import MetricNames
-from headrace.ground.errors import ForeignThread, GraphError, NoProcess, ProcessError, StartFailed
 from headrace.ground.telemetry import LOG
 from headrace.pipeline.demand.window import Window
 from headrace.pipeline.process.chore import every

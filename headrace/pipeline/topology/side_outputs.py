@@ -6,7 +6,7 @@ Every stage that takes events has one, `errors`, for what it gives up; `Producer
 from collections.abc import Mapping
 from dataclasses import replace
 
-from headrace.ground.errors import GraphError
+from headrace.errors import GraphError
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo

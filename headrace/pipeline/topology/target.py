@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Mapping
 from typing import Final, get_args
 
-from headrace.ground.errors import GraphError
+from headrace.errors import GraphError
 from headrace.pipeline.demand.window import is_whole
 from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self, TypeVar, get_args
 
-from headrace.ground.errors import BadOption, GraphError, NoProcess
+from headrace.errors import BadOption, GraphError, NoProcess
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetters
 from headrace.pipeline.process.options import check_count, check_seconds, check_timeout
 from headrace.pipeline.process.own_end import check_end_of

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from headrace.ground.errors import StageError
+from headrace.errors import StageError
 
 
 class NewerBuffer(StageError):

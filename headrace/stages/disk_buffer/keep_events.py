@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from headrace.ground.errors import BufferOverflow
+from headrace.errors import BufferOverflow
 from headrace.ground.event_json import to_json
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message

@@ -9,7 +9,7 @@
         └── PeerRefused      any other answer that is no success: to send it again would not help
 """
 
-from headrace.ground.errors import StageError
+from headrace.errors import StageError
 
 PASSING = frozenset({408, 425, 429})
 SERVER_ERRORS = 500

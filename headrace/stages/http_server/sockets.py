@@ -4,7 +4,7 @@ import errno
 import socket
 from typing import Final
 
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 from headrace.stages.address import Address
 
 _BACKLOG: Final = 128

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
-from headrace.ground.errors import Unrecoverable
+from headrace.errors import Unrecoverable
 from headrace.ground.event_json import to_json
 from headrace.ground.sqlite_url import NUL, has_nul
 from headrace.pipeline.stage.connection_status import ConnectionStatus

@@ -1,6 +1,6 @@
 """What goes wrong with a database of a user."""
 
-from headrace.ground.errors import HeadraceError, StageError
+from headrace.errors import HeadraceError, StageError
 
 
 class BadDatabase(HeadraceError):

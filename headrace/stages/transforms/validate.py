@@ -20,8 +20,8 @@ from pydantic import (
     model_validator,
 )
 
+from headrace.errors.validation import sentence
 from headrace.ground.patterns import USE_PYTHON, PatternError, Regex, Search, compile_search
-from headrace.ground.value_errors import sentence
 from headrace.pipeline.dispatchers.outputs import Output
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.errors import BadEvent

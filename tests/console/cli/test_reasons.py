@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from headrace.console.cli.reasons import full_text, is_our_fault, sentence
-from headrace.ground.errors import MailboxFull
+from headrace.errors import MailboxFull
 from headrace.stages.address import parse_address
 from headrace.stages.application import apply_each
 from tests.console.cli.raised import raised

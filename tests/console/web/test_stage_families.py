@@ -4,8 +4,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from headrace.config.pipeline import Pipeline
+from headrace.errors import MetricConflict, StartFailed
 from headrace.ground.counts import FamilySpec
-from headrace.ground.errors import MetricConflict, StartFailed
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.sinks.count_metrics import CountMetrics, CountMetricsOptions

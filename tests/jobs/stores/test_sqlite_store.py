@@ -226,7 +226,7 @@ async def test_a_clock_that_is_set_back_loses_nothing(one: SqliteStore, clock: M
 
 READ_ONLY = """
 import asyncio, os, sys
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 from headrace.jobs.job import NewJob
 from headrace.jobs.stores.sqlite.store import SqliteStore
 

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from headrace.ground.errors import BadReturn, RestartsExhausted
+from headrace.errors import BadReturn, RestartsExhausted
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer

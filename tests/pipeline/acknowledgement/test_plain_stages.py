@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from headrace.ground.errors import CannotHold
+from headrace.errors import CannotHold
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.acknowledgement.retry import Retry

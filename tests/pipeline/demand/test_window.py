@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.ground.errors import DemandError
+from headrace.errors import DemandError
 from headrace.pipeline.demand.window import ManualWindow, Window, checked
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.ground.errors import DispatcherError
+from headrace.errors import DispatcherError
 from headrace.pipeline.dispatchers.catalogue import BUILT_IN, dispatcher_names, find_dispatcher
 
 MODULE = """

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.ground.errors import DispatcherError, UnknownOutput
+from headrace.errors import DispatcherError, UnknownOutput
 from headrace.pipeline.dispatchers.outputs import Output, OutputsDispatcher
 from tests.fakes.hosts import Notes
 from tests.fakes.shares import Share

@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from headrace.ground.errors import DispatcherError, UnknownPartition
+from headrace.errors import DispatcherError, UnknownPartition
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
 from tests.fakes.hosts import Notes
 from tests.fakes.shares import Share

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.ground.errors import ForeignLoop
+from headrace.errors import ForeignLoop
 from headrace.pipeline.executor import Executor, ProcessExecutor, ThreadExecutor, WorkerSettings
 from headrace.pipeline.executor.errors import WorkerDied
 from tests.fakes import outside

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from headrace.ground.errors import BadOption, TaskFailed, TaskTimeout, TooManyChildren
+from headrace.errors import BadOption, TaskFailed, TaskTimeout, TooManyChildren
 from headrace.pipeline.process.task import Task
 from headrace.pipeline.process.task_supervisor import TaskSupervisor
 from tests.fakes.cancelling import HOWS, How, at_every_step, cancelled_at

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.ground.errors import TaskFailed
+from headrace.errors import TaskFailed
 from headrace.pipeline.process.task import Task
 from tests.fakes.processes import Oops, hops
 from tests.fakes.tasks import Crowd, Numbers

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from headrace.ground.errors import CastCircle, MailboxFull
+from headrace.errors import CastCircle, MailboxFull
 from headrace.pipeline.process.gen_server import GenServer
 from headrace.pipeline.process.ref import Ref
 from tests.fakes.processes import SMALL, hops, supervising

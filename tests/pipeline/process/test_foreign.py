@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from headrace.ground.errors import ForeignLoop, ForeignThread, NoProcess, ProcessError
+from headrace.errors import ForeignLoop, ForeignThread, NoProcess, ProcessError
 from headrace.pipeline.process.gen_server import GenServer
 from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.process.scheduler import Scheduler

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from headrace.ground.errors import ProcessDown, StartFailed
+from headrace.errors import ProcessDown, StartFailed
 from headrace.pipeline.process.gen_server import GenServer
 from tests.fakes.processes import Oops, said, supervising
 

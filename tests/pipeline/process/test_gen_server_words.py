@@ -5,7 +5,7 @@ from typing import assert_type
 
 import pytest
 
-from headrace.ground.errors import NotStarted, ProcessDown, StartFailed
+from headrace.errors import NotStarted, ProcessDown, StartFailed
 from headrace.pipeline.process.gen_server import GenServer
 from headrace.pipeline.process.process import ExitReason
 from headrace.pipeline.process.ref import Ref

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pytest
 
-from headrace.ground.errors import NoProcess, ProcessDown, StartFailed
+from headrace.errors import NoProcess, ProcessDown, StartFailed
 from headrace.pipeline.process.gen_server import GenServer
 from headrace.pipeline.process.links import Exit
 from headrace.pipeline.process.process import ExitReason, State

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from headrace.ground.errors import ForeignThread
+from headrace.errors import ForeignThread
 from headrace.pipeline.process import ProcessTree, tree
 from headrace.pipeline.process.living import ProcessInfo
 from headrace.pipeline.process.scheduler import Scheduler

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from headrace.ground.errors import ProcessDown
+from headrace.errors import ProcessDown
 from headrace.pipeline.process.mail import Mail
 from tests.fakes.processes import Oops, said
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.ground.errors import MailboxFull, NoProcess
+from headrace.errors import MailboxFull, NoProcess
 from headrace.pipeline.process.mail import Mail
 from headrace.pipeline.process.mailbox import Mailbox, MailboxStatistics
 from tests.fakes.cancelling import HOWS, How, at_every_step, cancelled_at

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from headrace.ground.errors import CallToSelf
+from headrace.errors import CallToSelf
 from headrace.pipeline.process.gen_server import GenServer
 from headrace.pipeline.process.monitor import Down, Monitor
 from headrace.pipeline.process.ref import Ref

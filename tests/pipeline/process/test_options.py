@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from headrace.ground.errors import BadOption
+from headrace.errors import BadOption
 from headrace.pipeline.process.child_spec import ChildSpec
 from headrace.pipeline.process.gen_server import GenServer
 from headrace.pipeline.process.registry import Registry

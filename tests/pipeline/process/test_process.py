@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from headrace.ground.errors import StartFailed
+from headrace.errors import StartFailed
 from headrace.pipeline.process.process import ExitReason, Process
 from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.process.scheduler import Scheduler

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from headrace.ground.errors import ProcessDown
+from headrace.errors import ProcessDown
 from headrace.pipeline.process.gen_server import GenServer
 from headrace.pipeline.process.process import CURRENT
 from headrace.pipeline.process.ref import Ref

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from headrace.ground.errors import HeadraceError, ProcessDown
+from headrace.errors import HeadraceError, ProcessDown
 from headrace.pipeline.process.process import Process
 from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.process.scheduler import IDLE, Scheduler

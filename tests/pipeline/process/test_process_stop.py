@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from headrace.ground.errors import ProcessDown, StartFailed
+from headrace.errors import ProcessDown, StartFailed
 from headrace.pipeline.process.process import Process
 from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.process.scheduler import Scheduler

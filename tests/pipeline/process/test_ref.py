@@ -7,7 +7,7 @@ from typing import assert_type
 
 import pytest
 
-from headrace.ground.errors import CallTimeout, CallToSelf, ForeignThread, MailboxFull, NoProcess, ProcessDown
+from headrace.errors import CallTimeout, CallToSelf, ForeignThread, MailboxFull, NoProcess, ProcessDown
 from headrace.pipeline.process.gen_server import GenServer
 from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.process.scheduler import Scheduler

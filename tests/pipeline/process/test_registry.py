@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.ground.errors import BadOption, ForeignThread, NameTaken, NoProcess, OutsideProcess
+from headrace.errors import BadOption, ForeignThread, NameTaken, NoProcess, OutsideProcess
 from headrace.pipeline.process.gen_server import GenServer
 from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.process.registry import Entry, Keys, Registry

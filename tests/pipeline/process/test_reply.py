@@ -5,7 +5,7 @@ from typing import assert_type
 
 import pytest
 
-from headrace.ground.errors import CallTimeout, ForeignThread, ProcessDown, ReplyGiven
+from headrace.errors import CallTimeout, ForeignThread, ProcessDown, ReplyGiven
 from headrace.pipeline.process.gen_server import GenServer
 from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.process.reply import Reply

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from headrace.ground.errors import (
+from headrace.errors import (
     ForeignThread,
     NameTaken,
     NoProcess,

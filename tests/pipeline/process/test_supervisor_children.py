@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from headrace.ground.errors import ChildKept, ChildLives, ForeignThread, NameTaken, NoChild, NoProcess, StartFailed
+from headrace.errors import ChildKept, ChildLives, ForeignThread, NameTaken, NoChild, NoProcess, StartFailed
 from headrace.pipeline.process.child_spec import ChildCount, ChildSpec
 from headrace.pipeline.process.restart import Restart
 from headrace.pipeline.process.supervisor import Supervisor

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from headrace.ground.errors import BadOption, NoProcess, RestartsExhausted, StartFailed
+from headrace.errors import BadOption, NoProcess, RestartsExhausted, StartFailed
 from headrace.pipeline.process.child_spec import ChildSpec
 from headrace.pipeline.process.process import State
 from headrace.pipeline.process.restart import Restart, Strategy

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from headrace.ground.errors import NoProcess, RestartsExhausted, StartFailed
+from headrace.errors import NoProcess, RestartsExhausted, StartFailed
 from headrace.pipeline.process.child_spec import ChildSpec
 from headrace.pipeline.process.process import State
 from headrace.pipeline.process.restart import Strategy

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from headrace.ground.errors import CallToSelf, ForeignThread, TaskFailed, TaskTimeout
+from headrace.errors import CallToSelf, ForeignThread, TaskFailed, TaskTimeout
 from headrace.pipeline.process.gen_server import GenServer
 from headrace.pipeline.process.task import Failed, Finished, Task
 from tests.fakes.cancelling import HOWS, How, at_every_step, cancelled_at

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 
-from headrace.ground.errors import ProcessDown
+from headrace.errors import ProcessDown
 from headrace.pipeline.process.gen_server import GenServer
 from headrace.pipeline.process.links import Exit
 from headrace.pipeline.process.task import Failed, Finished, Task

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from headrace.ground.errors import BadOption, ForeignThread, NoProcess, TaskFailed, TooManyChildren
+from headrace.errors import BadOption, ForeignThread, NoProcess, TaskFailed, TooManyChildren
 from headrace.pipeline.process.process import State
 from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.process.task import Failed, Finished

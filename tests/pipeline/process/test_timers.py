@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from headrace.ground.errors import NoCallback, ProcessDown
+from headrace.errors import NoCallback, ProcessDown
 from headrace.pipeline.process.gen_server import GenServer
 from headrace.pipeline.process.timers import Timer
 from headrace.pipeline.stage.producer import Producer

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.ground.errors import RestartsExhausted
+from headrace.errors import RestartsExhausted
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 import pytest
 
-from headrace.ground.errors import DemandError, GraphError, HandlerTimeout, RestartsExhausted
+from headrace.errors import DemandError, GraphError, HandlerTimeout, RestartsExhausted
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.retry import Retry
 from headrace.pipeline.executor.errors import WorkerDied

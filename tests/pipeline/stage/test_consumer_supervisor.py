@@ -10,7 +10,7 @@ import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.ground.errors import MissingCallback, PermanentChild, RestartsExhausted
+from headrace.errors import MissingCallback, PermanentChild, RestartsExhausted
 from headrace.pipeline.process.process import State
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
 from headrace.pipeline.stage.settings import StageSettings

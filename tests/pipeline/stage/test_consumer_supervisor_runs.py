@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from headrace.ground.errors import Unrecoverable
+from headrace.errors import Unrecoverable
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
 from headrace.pipeline.stage.producer import Producer

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.ground.errors import DemandError
+from headrace.errors import DemandError
 from headrace.pipeline.demand.window import Window
 from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.stage.consumer import Consumer

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from headrace.ground.errors import RestartsExhausted, StartFailed, Unrecoverable
+from headrace.errors import RestartsExhausted, StartFailed, Unrecoverable
 from headrace.pipeline.demand.window import Window
 from headrace.pipeline.process.process import ExitReason, State
 from headrace.pipeline.process.scheduler import Scheduler

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from headrace.ground.errors import GraphError, HandlerTimeout, PoisonEvent, RestartsExhausted
+from headrace.errors import GraphError, HandlerTimeout, PoisonEvent, RestartsExhausted
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.retry import Retry
 from headrace.pipeline.stage.consumer import Consumer

@@ -9,7 +9,7 @@ from typing import Self
 import pytest
 from aiostream import pipe, stream
 
-from headrace.ground.errors import BadOption, RestartsExhausted, Unrecoverable
+from headrace.errors import BadOption, RestartsExhausted, Unrecoverable
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.outcome import RunOutcome

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.ground.errors import BufferFull
+from headrace.errors import BufferFull
 from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.demand.buffer import Keep

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from headrace.ground.errors import BadReturn, RestartsExhausted
+from headrace.errors import BadReturn, RestartsExhausted
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_process import ProducerProcess
 from headrace.pipeline.stage.pull import SyncPull

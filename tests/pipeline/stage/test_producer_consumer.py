@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 
 import pytest
 
+from headrace.errors import BadReturn, RestartsExhausted
 from headrace.ground.counts import FamilySpec
-from headrace.ground.errors import BadReturn, RestartsExhausted
 from headrace.pipeline.process.process import State
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer

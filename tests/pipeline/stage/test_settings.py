@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from headrace.ground.errors import GraphError
+from headrace.errors import GraphError
 from headrace.pipeline.dispatchers.catalogue import BUILT_IN, dispatcher_names
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
 from headrace.pipeline.stage.settings import StageSettings

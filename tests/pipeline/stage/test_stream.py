@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 from aiostream import pipe, stream
 
-from headrace.ground.errors import DemandError, GraphError, NoProcess, ProcessDown, ReaderTooSlow, RestartsExhausted
+from headrace.errors import DemandError, GraphError, NoProcess, ProcessDown, ReaderTooSlow, RestartsExhausted
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
 from headrace.pipeline.stage.outlet import Outlet

@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 
 import pytest
 
-from headrace.ground.errors import DemandError, GraphError, NoProcess, StartFailed, SubscriptionError
+from headrace.errors import DemandError, GraphError, NoProcess, StartFailed, SubscriptionError
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import pytest
 
-from headrace.ground.errors import NameTaken, NoChild, PermanentChild, RestartsExhausted, StartFailed
+from headrace.errors import NameTaken, NoChild, PermanentChild, RestartsExhausted, StartFailed
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.process.child_spec import ChildSpec
 from headrace.pipeline.process.gen_server import GenServer

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from headrace.ground.errors import ForeignLoop, ForeignThread, NotStarted, ProcessError
+from headrace.errors import ForeignLoop, ForeignThread, NotStarted, ProcessError
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from headrace.ground.errors import HeadraceError
+from headrace.errors import HeadraceError
 from headrace.pipeline.process.process import State
 from headrace.pipeline.topology.run import Run
 from headrace.pipeline.topology.topology import Topology

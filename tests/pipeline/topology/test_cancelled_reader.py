@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import pytest
 
-from headrace.ground.errors import ProcessDown
+from headrace.errors import ProcessDown
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.topology.topology import Topology

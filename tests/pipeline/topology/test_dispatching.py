@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from headrace.ground.errors import GraphError, SubscriptionError
+from headrace.errors import GraphError, SubscriptionError
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from headrace.ground.errors import ForeignThread, Unrecoverable
+from headrace.errors import ForeignThread, Unrecoverable
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect

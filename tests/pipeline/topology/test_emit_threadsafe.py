@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from headrace.ground.errors import GraphError, NoProcess
+from headrace.errors import GraphError, NoProcess
 from headrace.pipeline.process.process import State
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology

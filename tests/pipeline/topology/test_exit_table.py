@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 import pytest
 
-from headrace.ground.errors import GraphError, NoProcess
+from headrace.errors import GraphError, NoProcess
 from headrace.pipeline.process.process import ExitReason, State
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import StageSettings

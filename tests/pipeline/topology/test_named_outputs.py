@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from headrace.ground.errors import GraphError
+from headrace.errors import GraphError
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.dispatchers.outputs import MAX_QUEUE, Output
 from headrace.pipeline.stage.consumer import Consumer

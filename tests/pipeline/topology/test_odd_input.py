@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from headrace.ground.errors import BadOption, DemandError, GraphError
+from headrace.errors import BadOption, DemandError, GraphError
 from headrace.pipeline.process.gen_server import GenServer
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology

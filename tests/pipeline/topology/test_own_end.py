@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from headrace.ground.errors import CallToSelf, WaitForSelf
+from headrace.errors import CallToSelf, WaitForSelf
 from headrace.pipeline.process.gen_server import GenServer
 from headrace.pipeline.process.supervisor import Supervisor
 from headrace.pipeline.stage.concurrency import Concurrency

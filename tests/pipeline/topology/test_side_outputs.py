@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from headrace.ground.errors import GraphError
+from headrace.errors import GraphError
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.dispatchers.outputs import Output
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from headrace.ground.errors import ForeignThread, GraphError, NoProcess, RestartsExhausted, StartFailed
+from headrace.errors import ForeignThread, GraphError, NoProcess, RestartsExhausted, StartFailed
 from headrace.pipeline.process.process import State
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import StageSettings

@@ -17,7 +17,7 @@ from headrace.config.files import load_text
 from headrace.config.findings import ConfigError
 from headrace.config.guarantees import guarantees
 from headrace.config.pipeline import Pipeline
-from headrace.ground.errors import StartFailed
+from headrace.errors import StartFailed
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.settings import StageSettings

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from headrace.ground.errors import StartFailed
+from headrace.errors import StartFailed
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.stages.http_client.errors import PeerBusy, PeerRefused, PeerSilent, RequestFailed

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from headrace.ground.errors import RestartsExhausted
+from headrace.errors import RestartsExhausted
 from headrace.stages.errors import ReaderGone
 from headrace.stages.sinks.show import Show, ShowOptions
 from tests.house.tree import ROOT
@@ -92,7 +92,7 @@ def run_into_head(count: int) -> "subprocess.CompletedProcess[str]":
     """Show so many events to a reader that leaves after the first line."""
     program = f"""
 import asyncio, sys
-from headrace.ground.errors import RestartsExhausted
+from headrace.errors import RestartsExhausted
 from headrace.stages.sinks.show import Show, ShowOptions
 from tests.stages.runs import run_events
 ran = asyncio.run(run_events(range({count}), Show(ShowOptions())))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from headrace.ground.errors import RestartsExhausted, StartFailed
+from headrace.errors import RestartsExhausted, StartFailed
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology

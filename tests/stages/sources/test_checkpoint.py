@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.ground.errors import StartFailed
+from headrace.errors import StartFailed
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.topology import Topology

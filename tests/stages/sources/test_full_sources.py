@@ -14,7 +14,7 @@ import pytest
 from headrace.config.files import load_text
 from headrace.config.findings import ConfigError
 from headrace.config.pipeline import Pipeline
-from headrace.ground.errors import BufferFull
+from headrace.errors import BufferFull
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.snapshot import StageSnapshot

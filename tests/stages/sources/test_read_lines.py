@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from headrace.ground.errors import StartFailed
+from headrace.errors import StartFailed
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.errors import BadLine, CannotRead
 from headrace.stages.sources import followed_file

@@ -15,7 +15,7 @@ import pytest
 from pydantic import ValidationError
 
 from headrace.config.pipeline import Pipeline
-from headrace.ground.errors import StartFailed
+from headrace.errors import StartFailed
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.topology.topology import Topology

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 from statsd import StatsClient
 
-from headrace.ground.errors import StartFailed
+from headrace.errors import StartFailed
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.sources.receive_statsd import ReceiveStatsd, ReceiveStatsdOptions

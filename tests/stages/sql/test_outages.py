@@ -8,7 +8,7 @@ import pytest
 
 from headrace.config.pipeline import Pipeline
 from headrace.console.web.readiness import Readiness, readiness
-from headrace.ground.errors import StartFailed
+from headrace.errors import StartFailed
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.topology.topology import Topology

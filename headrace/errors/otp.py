@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from headrace.ground.errors.root import HeadraceError, describe
+from headrace.errors.root import HeadraceError, describe
 
 
 class ProcessError(HeadraceError):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from headrace.ground.errors.root import HeadraceError
+from headrace.errors.root import HeadraceError
 
 
 class StageError(HeadraceError):

@@ -49,7 +49,7 @@
     (expressions, units, built-in stages and configs add their own branch in their own room)
 """
 
-from headrace.ground.errors.process import (
+from headrace.errors.otp import (
     BadOption,
     CallTimeout,
     CallToSelf,
@@ -77,8 +77,7 @@ from headrace.ground.errors.process import (
     Unrecoverable,
     WaitForSelf,
 )
-from headrace.ground.errors.root import HeadraceError, class_and_message, describe, message_of, short_repr
-from headrace.ground.errors.stage import (
+from headrace.errors.pipeline import (
     BadReturn,
     BufferFull,
     BufferOverflow,
@@ -97,6 +96,7 @@ from headrace.ground.errors.stage import (
     UnknownOutput,
     UnknownPartition,
 )
+from headrace.errors.root import HeadraceError, class_and_message, describe, message_of, short_repr
 
 __all__ = [
     "BadOption",
