@@ -10,8 +10,8 @@ from headrace.config.marked import marked
 from headrace.config.nodes import Found
 from headrace.config.places import locate
 from headrace.config.source import Source
-from headrace.ground.counts import FamilySpec, exported_names, is_reserved
 from headrace.stages.options import MetricName
+from headrace.telemetry.counts import FamilySpec, exported_names, is_reserved
 
 
 @dataclass(frozen=True, slots=True)

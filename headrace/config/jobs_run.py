@@ -4,8 +4,8 @@ import asyncio
 from typing import Final
 
 from headrace.errors import HeadraceError
-from headrace.ground.telemetry import LOG
 from headrace.jobs.jobs import Jobs
+from headrace.telemetry.telemetry import LOG
 
 LOOK_SECONDS: Final = 0.05
 """How often it is looked whether any job is left, once all stages have completed."""

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from headrace.ground.forking import add_fork_hooks
-from headrace.ground.telemetry import LOG
+from headrace.telemetry.telemetry import LOG
 
 
 class FileLock:

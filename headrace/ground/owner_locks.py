@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from headrace.ground.forking import add_fork_hooks
-from headrace.ground.telemetry import LOG
+from headrace.telemetry.telemetry import LOG
 
 _FLOCK: Final = "hhqqi4x"
 """The C struct flock of Linux: type, whence, start, length, pid."""

@@ -13,7 +13,7 @@ from typing import Final, Generic, TypeVar
 
 from headrace.ground.forking import add_fork_hooks
 from headrace.ground.sqlite_file import SqliteError
-from headrace.ground.telemetry import LOG
+from headrace.telemetry.telemetry import LOG
 
 R = TypeVar("R")
 

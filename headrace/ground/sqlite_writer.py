@@ -13,7 +13,7 @@ from typing import Literal
 
 from headrace.ground.sqlite_file import DiskFull, SqliteFile, patiently, translated
 from headrace.ground.sqlite_orders import Order, Orders, R, Work, tell
-from headrace.ground.telemetry import LOG
+from headrace.telemetry.telemetry import LOG
 
 Synchronous = Literal["normal", "full"]
 """What the commit of durable works waits for (SQLite's words).

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
-from headrace.ground.telemetry import LOG
 from headrace.jobs.job import NewJob
+from headrace.telemetry.telemetry import LOG
 
 
 class BlockedLoop:

@@ -6,10 +6,10 @@ from time import perf_counter
 from typing import Final, Protocol
 
 from headrace.errors import HeadraceError
-from headrace.ground.telemetry import LOG
 from headrace.jobs.endings import Endings
-from headrace.jobs.failing import log_failure
 from headrace.jobs.queue import JobQueue
+from headrace.telemetry.failing import log_failure
+from headrace.telemetry.telemetry import LOG
 
 REST: Final = 4
 """So many times as long as a look took there is none, so that a file that always changes leaves time for the rest."""

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Coroutine
 
-from headrace.ground.telemetry import LOG
-from headrace.jobs.failing import log_failure
+from headrace.telemetry.failing import log_failure
+from headrace.telemetry.telemetry import LOG
 
 
 async def end_within(seconds: float, *tasks: asyncio.Task[None]) -> None:

@@ -9,7 +9,6 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from headrace.ground.telemetry import LOG
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.child import Brought, run_job
 from headrace.jobs.errors import JobTimeout, torn_args
@@ -32,6 +31,7 @@ from headrace.jobs.workflow_rules import DEPS
 from headrace.pipeline.executor.errors import RemoteError, WorkerDied
 from headrace.pipeline.executor.process_executor import ProcessExecutor
 from headrace.pipeline.executor.thread_executor import ThreadExecutor
+from headrace.telemetry.telemetry import LOG
 
 _FROM_INSIDE: Final = "nobody cancelled the job itself: a task that its worker awaited was cancelled"
 

@@ -7,13 +7,13 @@ from contextvars import copy_context
 from typing import Final, Protocol
 
 from headrace.errors import HeadraceError
-from headrace.ground.telemetry import LOG
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.closing import end_within, go_through
 from headrace.jobs.failures import FailureReport
 from headrace.jobs.job import Failed, Job
 from headrace.jobs.worker import AnyWorker
 from headrace.pipeline.process.scheduler import Scheduler
+from headrace.telemetry.telemetry import LOG
 
 _UNKNOWN: Final = "it was discarded"
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from headrace.errors import HeadraceError, describe
-from headrace.ground.telemetry import LOG
 from headrace.jobs.job import Failed, Job
 from headrace.jobs.outcomes import EXPIRED
+from headrace.telemetry.telemetry import LOG
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from functools import partial
 from types import TracebackType
 from typing import ClassVar, Final, Self
 
-from headrace.ground.telemetry import LOG
 from headrace.jobs.admission import Admission, kept, told
 from headrace.jobs.blocked_loop import BlockedLoop
 from headrace.jobs.catalogue import Catalogue, Modules
@@ -49,6 +48,7 @@ from headrace.jobs.worker import AnyWorker
 from headrace.pipeline.executor.process_executor import ProcessExecutor
 from headrace.pipeline.executor.thread_executor import ThreadExecutor
 from headrace.pipeline.process.scheduler import Scheduler
+from headrace.telemetry.telemetry import LOG
 
 _AT_WORK: Final[frozenset[State]] = frozenset({"available", "executing"})
 

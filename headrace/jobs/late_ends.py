@@ -4,11 +4,11 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from headrace.ground.telemetry import LOG
-from headrace.jobs.failing import log_failure
 from headrace.jobs.failures import FailureReport
 from headrace.jobs.job import Acknowledgement, Failed, Job, Outcome
 from headrace.jobs.stores.store import Claimant
+from headrace.telemetry.failing import log_failure
+from headrace.telemetry.telemetry import LOG
 
 Tell = Callable[[Outcome], None]
 """Gets the outcome of an attempt, in whatever thread it ended."""

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
-from headrace.ground.counts import Families, FamilySpec
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.job import Acknowledgement, CalledOff, Completed, Failed, Job, Outcome, Snoozed
+from headrace.telemetry.counts import Families, FamilySpec
 
 OTHER: Final = "other"
 """How a worker is called that no listed module has: its name may be anything, and there may be any number."""

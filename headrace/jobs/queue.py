@@ -8,15 +8,15 @@ from functools import partial
 from typing import Final, Protocol
 
 from headrace.errors import class_and_message
-from headrace.ground.telemetry import LOG
 from headrace.jobs.closing import end_within
-from headrace.jobs.failing import log_failure
 from headrace.jobs.failures import FailureReport
 from headrace.jobs.job import Acknowledgement, CalledOff, Failed, Job, Outcome, Returned
 from headrace.jobs.late_ends import LateEnds
 from headrace.jobs.runners import Attempts, Runners, Slot
 from headrace.jobs.stores.store import Claimant
 from headrace.pipeline.process.scheduler import Scheduler
+from headrace.telemetry.failing import log_failure
+from headrace.telemetry.telemetry import LOG
 
 
 class Source(Protocol):

@@ -13,7 +13,6 @@ from typing import Final, Protocol
 
 from headrace.errors import HeadraceError
 from headrace.jobs.batch_rules import CALLBACK_META, MEMBER_META, Standing, verdict_on_callbacks
-from headrace.jobs.failing import log_failure
 from headrace.jobs.groups import Group, groups_of
 from headrace.jobs.job import INCOMPLETE, Acknowledgement, CalledOff, Completed, Job, NewJob, State
 from headrace.jobs.job_filter import JobFilter
@@ -21,6 +20,7 @@ from headrace.jobs.outcomes import is_given_up
 from headrace.jobs.step_graph import StepGraph, graph_of
 from headrace.jobs.verdict import Verdict, doubles_of
 from headrace.jobs.workflow_rules import verdict_on_next, verdict_on_steps
+from headrace.telemetry.failing import log_failure
 
 MEMBER_LIMIT: Final = 100_000
 """Jobs of one workflow that are looked at."""

@@ -5,9 +5,7 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Final
 
-from headrace.ground.telemetry import LOG
 from headrace.jobs.catalogue import Catalogue
-from headrace.jobs.failing import log_failure
 from headrace.jobs.heeding import Heeding
 from headrace.jobs.job import MetaChange
 from headrace.jobs.job_filter import JobFilter
@@ -15,6 +13,8 @@ from headrace.jobs.queue import JobQueue
 from headrace.jobs.running_job import RunningJob
 from headrace.jobs.stores.store import JobStore
 from headrace.jobs.upkeep.rescue import Rescue
+from headrace.telemetry.failing import log_failure
+from headrace.telemetry.telemetry import LOG
 
 WATCH_SECONDS: Final = 1.0
 """How often it is seen what was cancelled elsewhere while it runs here, and written what running jobs noted down."""

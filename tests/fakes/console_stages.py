@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Iterator
 from typing import ClassVar
 
-from headrace.ground.counts import FamilySpec
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.telemetry.counts import FamilySpec
 
 
 class Numbers(Producer[int]):

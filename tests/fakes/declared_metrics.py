@@ -5,7 +5,7 @@ import pkgutil
 from collections.abc import Iterator
 
 import headrace
-from headrace.ground.counts import FamilySpec
+from headrace.telemetry.counts import FamilySpec
 
 
 def declared_metrics() -> Iterator[FamilySpec]:

@@ -8,7 +8,6 @@ from typing import Final
 
 import pytest
 
-from headrace.ground.telemetry import EventName, Measurements, Metadata
 from headrace.pipeline.process.gen_server import GenServer
 from headrace.pipeline.process.process import Process
 from headrace.pipeline.process.ref import Ref
@@ -16,6 +15,7 @@ from headrace.pipeline.process.restart import MAX_RESTARTS, MAX_SECONDS
 from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler
 from headrace.pipeline.process.settings import ProcessSettings
 from headrace.pipeline.process.supervisor import Supervisor
+from headrace.telemetry.telemetry import EventName, Measurements, Metadata
 
 
 class Oops(Exception):

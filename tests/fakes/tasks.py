@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
-from headrace.ground.telemetry import EventName, Measurements, Metadata
 from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.process.task_process import FAILED
+from headrace.telemetry.telemetry import EventName, Measurements, Metadata
 from tests.fakes.processes import hops
 
 

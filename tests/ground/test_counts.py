@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.errors import MetricConflict
-from headrace.ground.counts import LABEL_SETS_LIMIT, Families, Family, FamilySpec, LabelValues, Tally
+from headrace.telemetry.counts import LABEL_SETS_LIMIT, Families, Family, FamilySpec, LabelValues, Tally
 
 BOUNDS = st.lists(st.integers(-50, 50).map(float), unique=True).map(sorted)
 VALUES = st.lists(st.integers(-60, 60).map(float))

@@ -12,8 +12,8 @@ from prometheus_client.openmetrics import exposition as openmetrics_exposition
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 
-from headrace.ground.counts import Family, FamilySpec
-from headrace.ground.exposition import collect, cumulative
+from headrace.telemetry.counts import Family, FamilySpec
+from headrace.telemetry.prometheus import collect, cumulative
 
 LABEL_TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)

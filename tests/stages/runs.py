@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.ground.counts import Family
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.subscription import SubscribeTo
@@ -12,6 +11,7 @@ from headrace.pipeline.topology.link import StageCallbacks
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.snapshot import StageSnapshot
 from headrace.pipeline.topology.topology import Topology
+from headrace.telemetry.counts import Family
 from tests.fakes.flow_stages import Collect
 
 

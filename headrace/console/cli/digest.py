@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from headrace.ground.counts import Family, LabelValues
+from headrace.telemetry.counts import Family, LabelValues
 
 ROWS: Final = 12
 """Lines for one metric: more do not fit a terminal, and /metrics has them all."""

@@ -8,9 +8,9 @@ from typing import Final
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.reasons import sentence
 from headrace.errors import HeadraceError
-from headrace.ground.counts import Family
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.snapshot import TopologySnapshot
+from headrace.telemetry.counts import Family
 
 _SAID: Final = frozenset({"filtered", "duplicate", "sampled", "overflow", "error", "crash", "cancelled"})
 """Reasons to discard events that need no further word: a stage's very purpose, and what counts as failed or lost."""

@@ -13,11 +13,11 @@ from headrace.console.cli.signals import Signals, signals
 from headrace.console.web.app import listener_app
 from headrace.console.web.listener import Listener
 from headrace.errors import HeadraceError
-from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.chore import every
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.run import DRAIN_SECONDS
 from headrace.pipeline.topology.topology import Topology
+from headrace.telemetry.telemetry import LOG
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from rich.text import Text
 from headrace.console.cli.digest import Digest, Row, digest
 from headrace.console.cli.ending import Ending
 from headrace.console.cli.terminal import stdout_console
-from headrace.ground.counts import Family
 from headrace.pipeline.topology.snapshot import StageSnapshot, TopologySnapshot
+from headrace.telemetry.counts import Family
 
 
 def print_summary(name: str, file: str, url: str | None, ending: Ending) -> None:

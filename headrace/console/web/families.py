@@ -5,9 +5,9 @@ from typing import Final
 
 from prometheus_client.core import Metric
 
-from headrace.ground.counts import Family, LabelValues
-from headrace.ground.exposition import exported
 from headrace.pipeline.topology.snapshot import TopologySnapshot
+from headrace.telemetry.counts import Family, LabelValues
+from headrace.telemetry.prometheus import exported
 
 STAGE_LABELS: Final = ("pipeline", "stage")
 

@@ -9,14 +9,14 @@ from typing import Final
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from headrace.errors import HeadraceError
-from headrace.ground.counts import Family
-from headrace.ground.exposition import collect
 from headrace.jobs.job import STATES
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.meter import OTHER
 from headrace.jobs.queue import QueueStatistics
 from headrace.jobs.stores.store import JobCount
+from headrace.telemetry.counts import Family
+from headrace.telemetry.prometheus import collect
 
 COUNT_SECONDS: Final = 5.0
 """The store counts its jobs no more often than that, however often it is scraped."""

@@ -16,8 +16,8 @@ from prometheus_client.core import (
 
 from headrace import __version__
 from headrace.console.web.families import stage_families
-from headrace.ground.exposition import cumulative
 from headrace.pipeline.topology.snapshot import EdgeSnapshot, HistogramSnapshot, StageSnapshot, TopologySnapshot
+from headrace.telemetry.prometheus import cumulative
 
 _STAGE: Final = ("pipeline", "stage", "kind")
 CONNECTION_UP: Final = "headrace_connection_up"

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, Protocol, get_args
 
 from headrace.errors import HeadraceError
-from headrace.ground.telemetry import LOG
 from headrace.jobs.cron import ANY_ZONE, Cron
 from headrace.jobs.errors import BadCrontab
 from headrace.jobs.job import Inserted, NewJob, to_text
 from headrace.jobs.upkeep.leader import LEASE_SECONDS, RENEW_SECONDS
+from headrace.telemetry.telemetry import LOG
 
 CatchUp = Literal["none", "last", "all"]
 """What becomes of the times that passed while nobody led: nothing, the last of them is made up for, or all are."""

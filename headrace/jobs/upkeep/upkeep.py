@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
 from headrace.errors import HeadraceError, short_repr
-from headrace.ground.telemetry import LOG
 from headrace.jobs.upkeep.leader import RENEW_SECONDS, Leader
+from headrace.telemetry.telemetry import LOG
 
 AGAIN_SECONDS: Final = 1.0
 """How long a chore waits after the store failed it, before it tries again."""

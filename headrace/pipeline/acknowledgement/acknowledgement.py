@@ -4,7 +4,7 @@ import enum
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from headrace.ground.telemetry import LOG
+from headrace.telemetry.telemetry import LOG
 
 
 class Outcome(enum.IntEnum):

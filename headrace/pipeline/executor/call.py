@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar, cast
 
 from headrace.errors import message_of, short_repr
-from headrace.ground.telemetry import LOG
 from headrace.pipeline.executor.errors import CallOverdue, RemoteError
+from headrace.telemetry.telemetry import LOG
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)

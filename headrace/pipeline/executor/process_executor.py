@@ -6,12 +6,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from headrace.ground.telemetry import LOG
 from headrace.pipeline.executor.call import Call, Raised, Returned
 from headrace.pipeline.executor.errors import ExecutorError, UnguardedMain, WorkerDied, WorkerNotStarted
 from headrace.pipeline.executor.executor import Executor
 from headrace.pipeline.executor.packing import packed_call
 from headrace.pipeline.executor.worker import Worker, WorkerSettings
+from headrace.telemetry.telemetry import LOG
 
 
 @dataclass(frozen=True, slots=True)

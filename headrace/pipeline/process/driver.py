@@ -6,9 +6,9 @@ from contextlib import suppress
 from contextvars import Context
 from typing import Final
 
-from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.process.steps import Steps
+from headrace.telemetry.telemetry import LOG
 
 Done = Callable[[object, BaseException | None], None]
 """Told once how a callback ended: with its result, or with the error that it raised. It must not raise."""

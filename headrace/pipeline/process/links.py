@@ -5,9 +5,9 @@ from functools import partial
 from typing import Literal
 
 from headrace.errors import NoProcess
-from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.mail import OwnMail
 from headrace.pipeline.process.process import ExitReason, Process
+from headrace.telemetry.telemetry import LOG
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from typing import Final, Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
 from headrace.errors import ForeignLoop, ForeignThread, NoProcess
-from headrace.ground.telemetry import Telemetry
 from headrace.pipeline.process.report import report_held_loop
+from headrace.telemetry.telemetry import Telemetry
 
 IDLE: Final = 0
 """The turn found nothing to do, or did it all."""

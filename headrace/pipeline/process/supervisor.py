@@ -18,7 +18,6 @@ from headrace.errors import (
     StartFailed,
     Unrecoverable,
 )
-from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.child import Child
 from headrace.pipeline.process.child_spec import ChildCount, ChildInfo, ChildSpec, counted
 from headrace.pipeline.process.lifetime import begin, leave
@@ -38,6 +37,7 @@ from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler
 from headrace.pipeline.process.settings import ProcessSettings
 from headrace.pipeline.process.supervised import Group, Place, Supervised
 from headrace.pipeline.process.supervisor_options import SupervisorOptions, check_options
+from headrace.telemetry.telemetry import LOG
 
 T = TypeVar("T")
 

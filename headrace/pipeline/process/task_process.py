@@ -7,10 +7,10 @@ from contextvars import ContextVar
 from typing import Final
 
 from headrace.errors import BadOption, ForeignThread
-from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.process import CURRENT, ExitReason, Process, State
 from headrace.pipeline.process.scheduler import IDLE, Scheduler
 from headrace.pipeline.process.settings import ProcessSettings
+from headrace.telemetry.telemetry import LOG
 
 FAILED: Final = ("headrace", "task", "failed")
 """What telemetry is told of a task that failed, with its name and the reason."""

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Protocol
 
 from headrace.errors import NameTaken, PermanentChild, RestartsExhausted, Unrecoverable, describe
-from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.child import Child
 from headrace.pipeline.process.child_spec import Kind
 from headrace.pipeline.process.process import ExitReason, State
@@ -16,6 +15,7 @@ from headrace.pipeline.process.scheduler import Scheduler, Turns
 from headrace.pipeline.process.settings import ProcessSettings
 from headrace.pipeline.process.task_process import TaskProcess
 from headrace.pipeline.stage.subscription import Subscription
+from headrace.telemetry.telemetry import LOG
 
 
 class EventProcess(TaskProcess):

@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from headrace.ground.counts import Tally
 from headrace.pipeline.process.scheduler import HANDLED, HANDLED_MORE, IDLE, Scheduler
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.inlet import Inlet
 from headrace.pipeline.stage.outputs import check_nothing
 from headrace.pipeline.stage.taking_process import TakingProcess
+from headrace.telemetry.counts import Tally
 
 LATENCY_BOUNDS: Final = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 600.0)
 """Upper bounds, in seconds, of the buckets for the time from a source to a consumer."""

@@ -6,9 +6,9 @@ from typing import Final
 
 from headrace.errors import class_and_message, message_of
 from headrace.errors.origin import origin
-from headrace.ground.counts import Families, MetricNames
-from headrace.ground.telemetry import LOG
 from headrace.pipeline.stage.connection_status import DEAD_LETTERS, IDLE_SECONDS, ConnectionStatus
+from headrace.telemetry.counts import Families, MetricNames
+from headrace.telemetry.telemetry import LOG
 
 ERROR_TYPES_LIMIT: Final = 20
 """How many exception classes a stage counts by name; all further ones are `other`."""

@@ -2,11 +2,11 @@
 
 from typing import Protocol
 
-from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message, settle
 from headrace.pipeline.dispatchers.dispatcher import UNROUTED
 from headrace.pipeline.stage.counts import StageCounts
+from headrace.telemetry.telemetry import LOG
 
 
 class Outgoing(Protocol):

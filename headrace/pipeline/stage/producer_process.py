@@ -6,7 +6,6 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
 from functools import partial
 
 from headrace.errors import BufferFull
-from headrace.ground.telemetry import LOG
 from headrace.pipeline.demand.ledger import Ledger
 from headrace.pipeline.process.process import ExitReason, State
 from headrace.pipeline.process.scheduler import (
@@ -27,6 +26,7 @@ from headrace.pipeline.stage.producer import Inbox, Producer
 from headrace.pipeline.stage.pull import AsyncPull, SyncPull, iterated
 from headrace.pipeline.stage.stage_process import StageProcess
 from headrace.pipeline.stage.subscription import Mark, MarkKind, Subscription
+from headrace.telemetry.telemetry import LOG
 
 
 class ProducerProcess(StageProcess[Producer[object]]):

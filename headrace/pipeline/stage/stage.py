@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Never, Protocol, cast
 
 from headrace.errors import NotStarted
-from headrace.ground.counts import Families, FamilySpec
 from headrace.pipeline.process.gen_server import GenServer
 from headrace.pipeline.process.report import HELD_ADVICE
 from headrace.pipeline.stage.connection_status import IDLE_SECONDS, ConnectionStatus
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
+from headrace.telemetry.counts import Families, FamilySpec
 
 
 class Emits(Protocol):

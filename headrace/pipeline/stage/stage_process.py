@@ -7,7 +7,6 @@ from functools import partial
 from typing import Final, TypeVar, cast
 
 from headrace.errors import BadReturn, NoProcess
-from headrace.ground.telemetry import LOG
 from headrace.pipeline.process.mail import Mail
 from headrace.pipeline.process.process import ExitReason, Process, State
 from headrace.pipeline.process.report import HELD_ADVICE
@@ -21,6 +20,7 @@ from headrace.pipeline.stage.several import Several
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.subscription import Mark, SubscribeTo, Subscription
 from headrace.pipeline.stage.subscription_handle import Side, SubscriptionHandle
+from headrace.telemetry.telemetry import LOG
 
 S = TypeVar("S", bound=Stage)
 

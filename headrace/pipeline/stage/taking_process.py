@@ -6,7 +6,6 @@ from functools import partial
 from typing import TypeVar
 
 from headrace.errors import SubscriptionError
-from headrace.ground.telemetry import LOG
 from headrace.pipeline.demand.window import ManualWindow, Window
 from headrace.pipeline.process.process import ExitReason, State
 from headrace.pipeline.process.scheduler import MORE, Scheduler
@@ -23,6 +22,7 @@ from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.stage_process import StageProcess
 from headrace.pipeline.stage.subscription import Subscription
 from headrace.pipeline.stage.subscription_handle import Side, SubscriptionHandle
+from headrace.telemetry.telemetry import LOG
 
 S = TypeVar("S", bound=Stage)
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from headrace.errors import DemandError, GraphError
-from headrace.ground.counts import MetricNames
 from headrace.pipeline.demand.window import Window
 from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.stage.answering_process import AnsweringProcess
@@ -24,6 +23,7 @@ from headrace.pipeline.stage.settings import PRODUCER_BUFFER_SIZE, StageSettings
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo, Subscription
 from headrace.pipeline.topology.graph import Kind, Node, circle_errors, graph_errors, in_order
+from headrace.telemetry.counts import MetricNames
 
 StageCallbacks = Producer[object] | ProducerConsumer[object, object] | Consumer[object]
 StageProcess = ProducerProcess | ProducerConsumerProcess | ConsumerProcess

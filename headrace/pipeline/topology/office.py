@@ -7,7 +7,6 @@ from contextvars import copy_context
 from typing import Final
 
 from headrace.errors import short_repr
-from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.dead_letter import NewLetter, Replay
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetters, Settled
 from headrace.pipeline.stage.consumer_supervisor_process import ConsumerSupervisorProcess
@@ -16,6 +15,7 @@ from headrace.pipeline.stage.producer_process import ProducerProcess
 from headrace.pipeline.topology.link import Taking
 from headrace.pipeline.topology.replay import Fate, StageReplay, replay_of
 from headrace.pipeline.topology.run import Run
+from headrace.telemetry.telemetry import LOG
 
 LOOK_SECONDS: Final = 1.0
 """How often it is looked whether anybody, in another OS process as well, wants letters replayed."""

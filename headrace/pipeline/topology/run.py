@@ -9,8 +9,6 @@ from functools import partial
 from typing import Final
 
 from headrace.errors import ForeignThread, GraphError, NoProcess, ProcessError, StartFailed
-from headrace.ground.counts import MetricNames
-from headrace.ground.telemetry import LOG
 from headrace.pipeline.demand.window import Window
 from headrace.pipeline.process.chore import every
 from headrace.pipeline.process.process import State
@@ -46,6 +44,8 @@ from headrace.pipeline.topology.output_names import ERRORS
 from headrace.pipeline.topology.stall import STALL_SECONDS
 from headrace.pipeline.topology.target import full_target
 from headrace.pipeline.topology.watch import LAG_SECONDS, Watch
+from headrace.telemetry.counts import MetricNames
+from headrace.telemetry.telemetry import LOG
 
 DRAIN_SECONDS: Final = 30.0
 """How long a drain may take unless told otherwise."""

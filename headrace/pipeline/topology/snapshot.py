@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from headrace.ground.counts import Family
 from headrace.pipeline.stage.connection_status import ConnectionSnapshot
 from headrace.pipeline.topology.graph import Kind
 from headrace.pipeline.topology.stall import Stall
+from headrace.telemetry.counts import Family
 
 
 @dataclass(frozen=True, slots=True)

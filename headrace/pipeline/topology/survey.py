@@ -1,7 +1,6 @@
 """Takes a snapshot of a run: copies plain values from its processes and subscriptions, on the loop, in one step."""
 
 from headrace.errors import class_and_message
-from headrace.ground.counts import Tally
 from headrace.pipeline.process.process import ExitReason, State
 from headrace.pipeline.process.scheduler import DURATION_BOUNDS
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
@@ -16,6 +15,7 @@ from headrace.pipeline.topology.snapshot import (
     SubscriptionSnapshot,
     TopologySnapshot,
 )
+from headrace.telemetry.counts import Tally
 
 
 def survey(run: Run, state: str) -> TopologySnapshot:

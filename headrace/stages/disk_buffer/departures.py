@@ -11,8 +11,8 @@ from typing import Final
 from headrace.ground.sqlite_file import DiskFull
 from headrace.ground.sqlite_text import sql_text
 from headrace.ground.sqlite_writer import SqliteWriter
-from headrace.ground.telemetry import LOG
 from headrace.stages.disk_buffer.full_disk import LONGEST_PAUSE_SECONDS, FullDisk
+from headrace.telemetry.telemetry import LOG
 
 PACKAGE: Final = "headrace.stages.disk_buffer"
 

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Final
 
-from headrace.ground.counts import Family, FamilySpec
 from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.disk_buffer.event_log import Entry, EventLog
+from headrace.telemetry.counts import Family, FamilySpec
 
 READ_EVENTS: Final = 500
 """Read by one statement; fewer, where fewer are there."""

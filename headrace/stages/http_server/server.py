@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from headrace.ground.counts import Families, FamilySpec
 from headrace.ground.units import format_size
 from headrace.stages.address import Address
 from headrace.stages.http_server.answer import Answer, later
@@ -13,6 +12,7 @@ from headrace.stages.http_server.connection import Connection, Patience, Reply
 from headrace.stages.http_server.framing import framing_refusal
 from headrace.stages.http_server.guard import Guard, Head
 from headrace.stages.http_server.sockets import bind, port_of
+from headrace.telemetry.counts import Families, FamilySpec
 
 REQUESTS: Final = FamilySpec("counter", "headrace_http_requests_total", "Answers to requests, by status.", ("status",))
 CONNECTIONS: Final = FamilySpec("gauge", "headrace_http_connections", "Connections that are open.")

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, SupportsFloat, cast
 
-from headrace.ground.counts import Family, Kind, LabelValues
-from headrace.ground.telemetry import LOG
 from headrace.stages.errors import BadValue
 from headrace.stages.sinks.metric_entry import MetricEntry
+from headrace.telemetry.counts import Family, Kind, LabelValues
+from headrace.telemetry.telemetry import LOG
 
 NUMBERS: Final = frozenset({int, float})
 PLAIN: Final = NUMBERS | {str}

@@ -5,8 +5,8 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from headrace.ground.counts import LABEL_SETS_LIMIT, FamilySpec, Kind
 from headrace.stages.options import CountField, ExpressionField, LabelNameField, MetricNameField, refused
+from headrace.telemetry.counts import LABEL_SETS_LIMIT, FamilySpec, Kind
 
 DEFAULT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Prometheus' own: made for seconds of requests."""

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from headrace.ground.telemetry import LOG
 from headrace.stages.errors import CannotOpen, CannotRead
 from headrace.stages.sources.chunks import CHUNK_BYTES, Chunk
 from headrace.stages.sources.progress import BEGINNING, Position
 from headrace.stages.sources.rotation import Rotation
 from headrace.stages.sources.tracked_file import TrackedFile
+from headrace.telemetry.telemetry import LOG
 
 POLL_SECONDS: Final = 0.1
 """How often the name is looked at: what a person takes for at once, and costs some system calls."""

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from headrace.ground.file_lock import FileLock
-from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.stages.errors import CannotOpen
 from headrace.stages.side_thread import SideThread
 from headrace.stages.sources.checkpoint import Checkpoint
 from headrace.stages.sources.progress import BEGINNING, Piece, Position, Progress
+from headrace.telemetry.telemetry import LOG
 
 SAVE_SECONDS: Final = 0.1
 """How long what is over may wait to be written: so much is read again after a crash."""

@@ -6,7 +6,6 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from headrace.ground.telemetry import LOG
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.errors import BadLine
 from headrace.stages.options import PathField, SizeField, refused
@@ -17,6 +16,7 @@ from headrace.stages.sources.decoded import Decoded, LineDecoder
 from headrace.stages.sources.files_reader import FilesReader
 from headrace.stages.sources.followed_file import FollowedFile
 from headrace.stages.sources.followed_progress import PIECE_BYTES, FollowedProgress
+from headrace.telemetry.telemetry import LOG
 
 MAX_LINE_BYTES: Final = 1024 * 1024
 """A line of more bytes is more likely a wrong file than an event."""

@@ -7,7 +7,6 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.stage.producer import PUSH_BUFFER_BYTES, Producer
@@ -30,6 +29,7 @@ from headrace.stages.options import (
 from headrace.stages.sources.http_body import Decode, decode_body
 from headrace.stages.sources.recent_sizes import RecentSizes
 from headrace.stages.sources.token_bucket import TokenBucket
+from headrace.telemetry.telemetry import LOG
 
 DEFAULT_ADDRESS: Final = Address("127.0.0.1", 8080)
 DEFAULT_MAX_BODY: Final = 10 * 1024 * 1024

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from headrace.ground.telemetry import LOG
 from headrace.stages.errors import CannotOpen, MissingFile
 from headrace.stages.sources.progress import Position
 from headrace.stages.sources.rotated_folder import Found, RotatedFolder
 from headrace.stages.sources.tracked_file import TrackedFile
+from headrace.telemetry.telemetry import LOG
 
 OPEN_FILES: Final = 100
 """How many files are kept open; a further one is opened again when it is read, if it is still in the folder."""

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.retry import Retry
 from headrace.pipeline.stage.connection_status import ConnectionStatus
 from headrace.stages.sql.database import Database, Row
 from headrace.stages.sql.errors import DatabaseFailed, DatabaseUnreachable
 from headrace.stages.sql.statements import Insert
+from headrace.telemetry.telemetry import LOG
 
 BACKOFF: Final = Retry(backoff_seconds=0.1, max_backoff_seconds=5.0)
 """How long to wait between attempts to reach a database."""

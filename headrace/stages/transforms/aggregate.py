@@ -7,8 +7,6 @@ from typing import ClassVar, Final
 
 from pydantic import BaseModel
 
-from headrace.ground.counts import FamilySpec
-from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.process.timers import Timer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
@@ -19,6 +17,8 @@ from headrace.stages.windows.moments import Moments
 from headrace.stages.windows.pace import ArrivalPace, EventPace, Pace
 from headrace.stages.windows.reading import Reading
 from headrace.stages.windows.steady_clock import SteadyClock
+from headrace.telemetry.counts import FamilySpec
+from headrace.telemetry.telemetry import LOG
 
 GROUPS: Final = FamilySpec("gauge", "headrace_aggregate_groups", "Groups kept, in all windows together.")
 WINDOWS: Final = FamilySpec("gauge", "headrace_aggregate_windows", "Windows kept.")

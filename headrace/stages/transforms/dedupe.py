@@ -6,7 +6,6 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from headrace.ground.counts import Family, FamilySpec
 from headrace.pipeline.acknowledgement.acknowledgement import Acknowledges, Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
@@ -14,6 +13,7 @@ from headrace.stages.batches import data_of
 from headrace.stages.options import CountField, DurationField, ExpressionField
 from headrace.stages.transforms.keys import hashable
 from headrace.stages.transforms.seen import Seen
+from headrace.telemetry.counts import Family, FamilySpec
 
 KEYS: Final = FamilySpec("gauge", "headrace_dedupe_keys", "Keys that a dedupe stage remembers.")
 

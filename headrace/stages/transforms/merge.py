@@ -5,7 +5,6 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from headrace.ground.counts import Family, FamilySpec
 from headrace.pipeline.process.process import ExitReason
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.subscription import SubscribeTo
@@ -13,6 +12,7 @@ from headrace.pipeline.stage.subscription_handle import Side, SubscriptionHandle
 from headrace.stages.batches import data_of
 from headrace.stages.options import CountField, DurationField, ExpressionField, refused
 from headrace.stages.transforms.in_order import InOrder
+from headrace.telemetry.counts import Family, FamilySpec
 
 HELD: Final = FamilySpec(
     "gauge", "headrace_merge_held_events", "Events that wait at a merge for those of other producers."

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from headrace.ground.counts import Family
 from headrace.pipeline.topology.graph import Kind
 from headrace.pipeline.topology.snapshot import HistogramSnapshot, StageSnapshot, TopologySnapshot
+from headrace.telemetry.counts import Family
 
 NOTHING = HistogramSnapshot((1.0,), (0, 0), 0.0)
 

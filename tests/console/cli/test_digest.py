@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.console.cli.digest import ROWS, Row, digest
-from headrace.ground.counts import Family, FamilySpec, Kind
+from headrace.telemetry.counts import Family, FamilySpec, Kind
 
 AMOUNTS = st.dictionaries(st.text(), st.integers(0, 10**6), max_size=40)
 

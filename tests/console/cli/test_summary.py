@@ -7,8 +7,8 @@ import pytest
 from headrace.console.cli.ending import Ending
 from headrace.console.cli.output import print_json
 from headrace.console.cli.summary import print_summary, summary_json
-from headrace.ground.counts import Family, FamilySpec
 from headrace.pipeline.topology.outcome import RunOutcome
+from headrace.telemetry.counts import Family, FamilySpec
 from tests.console.cli.snapshots import snapshot, stage
 
 FINE = RunOutcome(is_completed=True, reason=None, events_failed=0, events_lost=0, is_drained=False)

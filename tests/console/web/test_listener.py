@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from headrace.ground.counts import PROCESS_NAMES
 from headrace.pipeline.topology.topology import Topology
+from headrace.telemetry.counts import PROCESS_NAMES
 from tests.console.web.serving import TOKEN, served
 from tests.fakes.console_stages import Crashing, Numbers, Opening, Shelf, Stuck
 

@@ -10,10 +10,10 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from headrace.console.web.exposition import Exposer
-from headrace.ground.counts import PROCESS_NAMES, FamilySpec
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.topology.topology import Topology
+from headrace.telemetry.counts import PROCESS_NAMES, FamilySpec
 from tests.fakes.console_stages import Crashing, Evens, Failing, Numbers, Shelf
 
 OPENMETRICS = "application/openmetrics-text"

@@ -9,7 +9,7 @@ from prometheus_client.core import Metric
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from headrace.ground.counts import PROCESS_NAMES
+from headrace.telemetry.counts import PROCESS_NAMES
 from tests.console.web.serving import served
 from tests.console.web.test_metrics import OPENMETRICS, chain
 from tests.fakes.console_stages import Shelf

@@ -5,10 +5,10 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from headrace.config.pipeline import Pipeline
 from headrace.errors import MetricConflict, StartFailed
-from headrace.ground.counts import FamilySpec
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.sinks.count_metrics import CountMetrics, CountMetricsOptions
+from headrace.telemetry.counts import FamilySpec
 from tests.console.web.serving import served
 from tests.fakes.console_stages import Numbers
 from tests.fakes.declared_metrics import declared_metrics

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Callable, Iterable
 import pytest
 
 from headrace.errors import BadReturn, RestartsExhausted
-from headrace.ground.counts import FamilySpec
 from headrace.pipeline.process.process import State
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
+from headrace.telemetry.counts import FamilySpec
 from tests.fakes.flow_stages import Apply, Collect, Numbers, Pass, Silent
 from tests.fakes.laws import check_end
 from tests.fakes.stepping import run_of, settled

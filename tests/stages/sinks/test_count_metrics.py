@@ -13,9 +13,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from headrace.ground.counts import Family
-from headrace.ground.exposition import collect
 from headrace.stages.sinks.count_metrics import CountMetrics, CountMetricsOptions
+from headrace.telemetry.counts import Family
+from headrace.telemetry.prometheus import collect
 from tests.stages.runs import Ran, run_events
 
 pytestmark = pytest.mark.asyncio

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from headrace.config.catalogue import Catalogue
 from headrace.config.files import load_text
 from headrace.config.findings import ConfigError, Finding
-from headrace.ground.counts import FamilySpec
 from headrace.stages.sinks.metric_entry import DEFAULT_BUCKETS, MetricEntry
+from headrace.telemetry.counts import FamilySpec
 
 CONFIG = """\
 stages:

@@ -15,7 +15,6 @@ from typing import Final
 from headrace.ground.sqlite_file import SqliteError
 from headrace.ground.sqlite_reader import SqliteReader
 from headrace.ground.sqlite_writer import SqliteWriter
-from headrace.ground.telemetry import LOG
 from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, NewLetter, Replay
 from headrace.pipeline.acknowledgement.dead_letters import (
     PIECE,
@@ -38,6 +37,7 @@ from headrace.pipeline.acknowledgement.sqlite.rows import (
     values_of,
 )
 from headrace.pipeline.acknowledgement.sqlite.takers import BEAT_SECONDS, Takers
+from headrace.telemetry.telemetry import LOG
 
 _ANY_BOUNDS: Final = LetterBounds()
 

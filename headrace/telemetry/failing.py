@@ -1,7 +1,7 @@
 """Says in the log what failed where the work goes on."""
 
 from headrace.errors import HeadraceError
-from headrace.ground.telemetry import LOG
+from headrace.telemetry.telemetry import LOG
 
 
 def log_failure(error: Exception, text: str, *values: object) -> None:

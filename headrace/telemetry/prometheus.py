@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from headrace.ground.counts import Family, FamilySpec, LabelValues
+from headrace.telemetry.counts import Family, FamilySpec, LabelValues
 
 
 def cumulative(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str, float]]:

@@ -1,0 +1,1 @@
+"""Telemetry: events, counts, and Prometheus."""
