@@ -32,7 +32,7 @@ from headrace.config.source import START, Report, Source, merged
 from headrace.config.validation import Subject, validate
 from headrace.config.variables import Surroundings
 from headrace.errors.origin import is_ours, origin
-from headrace.ground.patterns import Regex
+from headrace.expressions.patterns import Regex
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.topology.output_names import side_names

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from headrace.ground.expressions import Expression
+from headrace.expressions import Expression
 from headrace.pipeline.dispatchers.hashing import stable_hash
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer

@@ -19,7 +19,7 @@ from headrace.config.dead_letters import DeadLettersField
 from headrace.config.dispatch import DispatcherKeys, long_form
 from headrace.config.handling import HandlingKeys
 from headrace.config.keys import Keys
-from headrace.ground.patterns import Regex
+from headrace.expressions.patterns import Regex
 from headrace.ground.units import UnitError, parse_duration
 from headrace.pipeline.stage.subscription import CancelMode
 from headrace.pipeline.topology.stall import STALL_SECONDS

@@ -16,7 +16,7 @@ from headrace.config.places import Located, label, locate, owner
 from headrace.config.sentences import Told
 from headrace.config.source import Report, Span
 from headrace.errors.validation import KINDS
-from headrace.ground.patterns import Regex
+from headrace.expressions.patterns import Regex
 
 M = TypeVar("M", bound=BaseModel)
 

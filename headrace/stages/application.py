@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import TypeVar
 
-from headrace.ground.expressions import Expression
+from headrace.expressions import Expression
 from headrace.stages.errors import BadEvent
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from headrace.ground.expressions import Expression, compile_template
+from headrace.expressions import Expression, compile_template
 from headrace.jobs.job import STATE_GROUPS, StateGroup, Unique, UniqueField
 from headrace.stages.options import DurationField, compiled, refused
 

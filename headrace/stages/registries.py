@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import cast
 
-from headrace.ground.expressions import Expression
+from headrace.expressions import Expression
 from headrace.jobs.errors import BadArguments, BadWorker
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.results import Answer, FailedResult, Found, JobRegistry, Pending

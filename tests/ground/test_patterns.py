@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from headrace.ground.patterns import PatternError, compile_search
+from headrace.expressions.patterns import PatternError, compile_search
 
 LETTERS = "aAbB1_ -]{}^$.|é٣ßÄä中\n\t\x85\u2028\U0001f600"
 ESCAPES = [

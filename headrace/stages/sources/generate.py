@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from headrace.ground.expressions import Expression
+from headrace.expressions import Expression
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.application import evaluate_each
 from headrace.stages.options import CountField, RateField, TemplateField

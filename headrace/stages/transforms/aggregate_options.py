@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from headrace.ground.expressions import Expression
+from headrace.expressions import Expression
 from headrace.stages.options import CountField, DurationField, ExpressionField, refused
 from headrace.stages.windows.moments import SECOND
 from headrace.stages.windows.plan import OWN_KEYS, Kind

@@ -6,10 +6,10 @@ from typing import Annotated, cast
 
 from pydantic import PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
-from headrace.ground.expressions import Expression, ExpressionError, compile_template
-from headrace.ground.expressions.expression import Part, assemble, prepare
-from headrace.ground.expressions.quick import new_names
-from headrace.ground.patterns import Regex
+from headrace.expressions import Expression, ExpressionError, compile_template
+from headrace.expressions.expression import Part, assemble, prepare
+from headrace.expressions.fast_code import new_names
+from headrace.expressions.patterns import Regex
 from headrace.stages.errors import BadEvent
 from headrace.stages.options import compiled, refused
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Final
 
-from headrace.ground.expressions import Expression
+from headrace.expressions import Expression
 from headrace.ground.value_key import key_of
 from headrace.stages.errors import BadEvent
 from headrace.stages.windows.moments import SECOND, Moments, moment_text, read_moments

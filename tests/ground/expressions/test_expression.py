@@ -11,14 +11,14 @@ from typing import NamedTuple, cast
 
 import pytest
 
-from headrace.ground.expressions import (
+from headrace.expressions import (
     EvaluationError,
     Expression,
     ExpressionError,
     MissingFieldError,
     compile_expression,
 )
-from headrace.ground.expressions.functions import BUILTINS
+from headrace.expressions.functions import BUILTINS
 
 EVENT = {
     "kind": "purchase",

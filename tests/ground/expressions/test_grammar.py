@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from headrace.ground.expressions import EvaluationError, ExpressionError, compile_expression
+from headrace.expressions import EvaluationError, ExpressionError, compile_expression
 
 REFUSED = [
     ("event.name.lower()", 1, "methods are not called", "write lower(event.name) instead of event.name.lower()"),

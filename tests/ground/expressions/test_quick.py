@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.ground.expressions import EvaluationError, compile_expression
+from headrace.expressions import EvaluationError, compile_expression
 
 NUMBERS = st.integers(-50, 50) | st.sampled_from([0, 1, 0.5, -0.0, 2.5, 1e300, float("inf"), True])
 TEXTS = st.text("abAB 1é", max_size=4)

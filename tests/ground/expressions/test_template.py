@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.ground.expressions import EvaluationError, ExpressionError, MissingFieldError, compile_template
+from headrace.expressions import EvaluationError, ExpressionError, MissingFieldError, compile_template
 
 EVENT = {"country": "fr", "total": 4, "tags": ["a", "b"]}
 

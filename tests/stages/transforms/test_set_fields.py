@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.ground.expressions import EvaluationError, Expression, ExpressionError, compile_template
+from headrace.expressions import EvaluationError, Expression, ExpressionError, compile_template
 from headrace.stages.errors import BadEvent
 from headrace.stages.transforms.set_fields import compile_merge
 

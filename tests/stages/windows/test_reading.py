@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.ground.expressions import EvaluationError, compile_expression
+from headrace.expressions import EvaluationError, compile_expression
 from headrace.stages.errors import BadEvent
 from headrace.stages.windows.reading import Column, Reader
 

@@ -7,9 +7,9 @@ never do is succeed with another value than the careful code.
 import ast
 from functools import reduce
 
-from headrace.ground.expressions.functions import BUILTINS, PLAIN_FUNCTIONS
-from headrace.ground.expressions.grammar import path_steps
-from headrace.ground.patterns import Regex, compile_search
+from headrace.expressions.functions import BUILTINS, PLAIN_FUNCTIONS
+from headrace.expressions.grammar import path_steps
+from headrace.expressions.patterns import Regex, compile_search
 
 
 def new_names() -> dict[str, object]:

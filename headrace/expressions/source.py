@@ -4,9 +4,9 @@ import ast
 import re
 from dataclasses import dataclass
 
-from headrace.ground.expressions import refusals
-from headrace.ground.expressions.errors import ExpressionError
-from headrace.ground.patterns import USE_PYTHON, PatternError, Regex, compile_search
+from headrace.expressions import refusals
+from headrace.expressions.errors import ExpressionError
+from headrace.expressions.patterns import USE_PYTHON, PatternError, Regex, compile_search
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 

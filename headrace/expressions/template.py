@@ -4,10 +4,10 @@ import ast
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from headrace.ground.expressions.errors import ExpressionError
-from headrace.ground.expressions.expression import Expression, Part, assemble, prepare
-from headrace.ground.expressions.quick import new_names
-from headrace.ground.patterns import Regex
+from headrace.expressions.errors import ExpressionError
+from headrace.expressions.expression import Expression, Part, assemble, prepare
+from headrace.expressions.fast_code import new_names
+from headrace.expressions.patterns import Regex
 
 MAX_DEPTH = 16
 MAX_PARTS = 1000  # a YAML alias can stand for many

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, cast
 
 from headrace.errors import message_of
-from headrace.ground.expressions.careful import CAREFUL_NAMES, make_careful
-from headrace.ground.expressions.errors import EvaluationError, ExpressionError
-from headrace.ground.expressions.grammar import parse_expression, read_fields
-from headrace.ground.expressions.quick import new_names, quicken
-from headrace.ground.expressions.reading import Missing
-from headrace.ground.expressions.refusals import USE_A_FUNCTION
-from headrace.ground.patterns import Regex
+from headrace.expressions.careful import CAREFUL_NAMES, make_careful
+from headrace.expressions.errors import EvaluationError, ExpressionError
+from headrace.expressions.fast_code import new_names, quicken
+from headrace.expressions.grammar import parse_expression, read_fields
+from headrace.expressions.patterns import Regex
+from headrace.expressions.reading import Missing
+from headrace.expressions.refusals import USE_A_FUNCTION
 
 E = TypeVar("E")
 
@@ -77,7 +77,7 @@ def compile_expression(text: str, regex: Regex = "re2") -> Expression:
     >>> compile_expression("event.name.lower()")
     Traceback (most recent call last):
     ...
-    headrace.ground.expressions.errors.ExpressionError: methods are not called here in 'event.name.lower()', column 1: \
+    headrace.expressions.errors.ExpressionError: methods are not called here in 'event.name.lower()', column 1: \
 write lower(event.name) instead of event.name.lower()
     """
     names = new_names()

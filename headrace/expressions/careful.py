@@ -4,9 +4,9 @@ import ast
 import operator
 from collections.abc import Callable, Sequence
 
-from headrace.ground.expressions import reading
-from headrace.ground.expressions.functions import BUILTINS, PLAIN_FUNCTIONS
-from headrace.ground.patterns import compile_search
+from headrace.expressions import reading
+from headrace.expressions.functions import BUILTINS, PLAIN_FUNCTIONS
+from headrace.expressions.patterns import compile_search
 
 
 def make_careful(tree: ast.expr) -> ast.expr:

@@ -3,10 +3,10 @@
 import ast
 from collections.abc import Iterator
 
-from headrace.ground.expressions import refusals
-from headrace.ground.expressions.functions import SIGNATURES
-from headrace.ground.expressions.source import Source
-from headrace.ground.patterns import Regex
+from headrace.expressions import refusals
+from headrace.expressions.functions import SIGNATURES
+from headrace.expressions.patterns import Regex
+from headrace.expressions.source import Source
 
 MAX_CHARACTERS = 4096
 MAX_NODES = 1000

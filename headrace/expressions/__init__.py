@@ -1,8 +1,8 @@
 """Expressions: an allow-listed subset of Python, compiled once and applied to whole batches."""
 
-from headrace.ground.expressions.errors import EvaluationError, ExpressionError, MissingFieldError
-from headrace.ground.expressions.expression import Expression, Select, compile_expression
-from headrace.ground.expressions.template import compile_template
+from headrace.expressions.errors import EvaluationError, ExpressionError, MissingFieldError
+from headrace.expressions.expression import Expression, Select, compile_expression
+from headrace.expressions.template import compile_template
 
 __all__ = [
     "EvaluationError",

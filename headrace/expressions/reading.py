@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from types import BuiltinMethodType, FunctionType, MethodType, MethodWrapperType
 from typing import Protocol, cast
 
-from headrace.ground.expressions.errors import MissingFieldError
-from headrace.ground.expressions.functions import SIGNATURES
-from headrace.ground.expressions.refusals import did_you_mean
+from headrace.expressions.errors import MissingFieldError
+from headrace.expressions.functions import SIGNATURES
+from headrace.expressions.refusals import did_you_mean
 
 _ABSENT = object()
 _METHODS = (BuiltinMethodType, FunctionType, MethodType, MethodWrapperType)

@@ -4,7 +4,7 @@ import ast
 import difflib
 from collections.abc import Iterable
 
-from headrace.ground.expressions.functions import SIGNATURES
+from headrace.expressions.functions import SIGNATURES
 
 USE_A_FUNCTION = "write a Python function and name it with call:"
 NO_TEXT = ("a character that is no text", r"write it as an escape in quotes, such as '\x00'")
