@@ -7,7 +7,7 @@ HEAVY = ("aiostream", "starlette", "uvicorn", "rich", "typer", "prometheus_clien
 
 RUNNING = (
     "sqlite3",
-    "headrace.ground.sqlite_writer",
+    "headrace.database.sqlite_writer",
     "headrace.pipeline.executor",
     "headrace.pipeline.stage.settings",
     "headrace.pipeline.topology.link",

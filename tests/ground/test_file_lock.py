@@ -10,14 +10,14 @@ from typing import Final
 
 import pytest
 
-from headrace.ground.file_lock import FileLock
+from headrace.database.file_lock import FileLock
 from tests.fakes.forking import in_fork
 from tests.fakes.os_processes import descriptors
 
 HOLDS: Final = """
 import sys
 from pathlib import Path
-from headrace.ground.file_lock import FileLock
+from headrace.database.file_lock import FileLock
 
 lock = FileLock(Path(sys.argv[1]))
 print(lock.take(), flush=True)

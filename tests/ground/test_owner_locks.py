@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.ground.owner_locks import OwnerLocks
+from headrace.database.owner_locks import OwnerLocks
 from tests.fakes.forking import in_fork
 from tests.fakes.os_processes import descriptors
 

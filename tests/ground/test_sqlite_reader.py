@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from headrace.ground.sqlite_file import SqliteError
-from headrace.ground.sqlite_reader import SqliteReader
-from headrace.ground.sqlite_writer import SqliteWriter
+from headrace.database.sqlite_file import SqliteError
+from headrace.database.sqlite_reader import SqliteReader
+from headrace.database.sqlite_writer import SqliteWriter
 
 pytestmark = pytest.mark.asyncio
 

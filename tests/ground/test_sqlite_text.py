@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.ground.sqlite_text import migrate, sql_condition, sql_text, statements
-from headrace.ground.sqlite_url import parse_sqlite_url
+from headrace.database.queries import migrate, sql_condition, sql_text, statements
+from headrace.database.sqlite_url import parse_sqlite_url
 from headrace.pipeline.acknowledgement.sqlite.queries import MIGRATIONS
 
 PACKAGE = "headrace.pipeline.acknowledgement.sqlite"

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from headrace.ground.sqlite_file import DiskFull, SqliteError
-from headrace.ground.sqlite_writer import SqliteWriter
+from headrace.database.sqlite_file import DiskFull, SqliteError
+from headrace.database.sqlite_writer import SqliteWriter
 from tests.fakes.forking import in_fork
 from tests.fakes.no_room import no_room
 
@@ -149,7 +149,7 @@ async def test_normal_waits_for_no_disk_at_all(path: Path) -> None:
 async def test_a_file_that_another_program_locks_is_waited_for(
     writer: SqliteWriter, path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headrace.ground.sqlite_file.BUSY_SECONDS", 0.02)
+    monkeypatch.setattr("headrace.database.sqlite_file.BUSY_SECONDS", 0.02)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     heard = _Heard()
@@ -167,7 +167,7 @@ async def test_a_file_that_another_program_locks_is_waited_for(
 async def test_a_file_that_stays_locked_keeps_nobody_from_closing(
     writer: SqliteWriter, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headrace.ground.sqlite_file.BUSY_SECONDS", 0.02)
+    monkeypatch.setattr("headrace.database.sqlite_file.BUSY_SECONDS", 0.02)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     adding = asyncio.ensure_future(_adding(writer, 3))
@@ -293,7 +293,7 @@ async def test_a_forked_child_writes_with_a_thread_of_its_own(writer: SqliteWrit
 async def test_a_fork_in_the_middle_of_a_write_is_told_to_the_child_and_hurts_no_write(
     writer: SqliteWriter, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headrace.ground.sqlite_orders.FORK_SECONDS", 0.01)
+    monkeypatch.setattr("headrace.database.sqlite_orders.FORK_SECONDS", 0.01)
     is_writing, may_end = threading.Event(), threading.Event()
 
     def work(connection: sqlite3.Connection) -> int:

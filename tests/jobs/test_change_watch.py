@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.ground.sqlite_changes import FileChanges
+from headrace.database.sqlite_changes import FileChanges
 from headrace.jobs import endings
 from headrace.jobs import queue as engine
 from headrace.jobs.catalogue import Catalogue

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from headrace.ground.sqlite_file import SqliteError
+from headrace.database.sqlite_file import SqliteError
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.errors import AlreadyOpen, JobGivenUp, NotBound
 from headrace.jobs.job import Job, NewJob

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from headrace.console.web.job_metrics import JobsProbe
-from headrace.ground.sqlite_file import SqliteError
+from headrace.database.sqlite_file import SqliteError
 from headrace.jobs import queue as queues
 from headrace.jobs import runners
 from headrace.jobs.errors import JobGivenUp, NewerSchema, NotBound

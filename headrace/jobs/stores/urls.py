@@ -4,8 +4,8 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Final, cast
 
+from headrace.database.sqlite_url import NUL, has_nul
 from headrace.errors import describe
-from headrace.ground.sqlite_url import NUL, has_nul
 from headrace.jobs.errors import BadJobs, BadStore
 from headrace.jobs.stores.store import JobStore
 

@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from headrace.ground.sqlite_file import DiskFull
-from headrace.ground.sqlite_text import sql_text
-from headrace.ground.sqlite_writer import SqliteWriter
+from headrace.database.queries import sql_text
+from headrace.database.sqlite_file import DiskFull
+from headrace.database.sqlite_writer import SqliteWriter
 from headrace.stages.disk_buffer.full_disk import LONGEST_PAUSE_SECONDS, FullDisk
 from headrace.telemetry.telemetry import LOG
 

@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from headrace.ground.file_lock import FileLock
-from headrace.ground.sqlite_file import DiskFull, SqliteError
-from headrace.ground.sqlite_text import migrate, sql_text
-from headrace.ground.sqlite_writer import SqliteWriter
+from headrace.database.file_lock import FileLock
+from headrace.database.queries import migrate, sql_text
+from headrace.database.sqlite_file import DiskFull, SqliteError
+from headrace.database.sqlite_writer import SqliteWriter
 from headrace.pipeline.stage.event_size import text_size
 from headrace.stages.disk_buffer.bounds import LogBounds
 from headrace.stages.disk_buffer.departures import PACKAGE, Departures, delete

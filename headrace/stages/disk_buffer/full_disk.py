@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal
 
-from headrace.ground.sqlite_file import DiskFull
+from headrace.database.sqlite_file import DiskFull
 from headrace.telemetry.telemetry import LOG
 
 Write = Literal["append", "drop", "delete"]

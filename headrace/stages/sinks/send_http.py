@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
+from headrace.database.sqlite_url import NUL, has_nul
 from headrace.errors import Unrecoverable
 from headrace.ground.event_json import to_json
-from headrace.ground.sqlite_url import NUL, has_nul
 from headrace.pipeline.stage.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import BadEvent

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from headrace.ground.sqlite_url import NUL, has_nul, parse_sqlite_url
+from headrace.database.postgres_url import SCHEMES, is_postgres_url
+from headrace.database.sqlite_url import NUL, has_nul, parse_sqlite_url
 from headrace.stages.sql.database import Database
 from headrace.stages.sql.errors import BadDatabase
-from headrace.stages.sql.postgres_url import SCHEMES, is_postgres_url
 from headrace.stages.sql.sqlite_database import SqliteDatabase
 
 SHAPE: Final = "a database is written sqlite:///var/shop.db or postgresql://user:password@host:5432/shop"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from headrace.ground.sqlite_file import SqliteError
+from headrace.database.sqlite_file import SqliteError
 from headrace.jobs.errors import NewerSchema
 from headrace.jobs.job import NewJob
 from headrace.jobs.stores.sqlite.inserting import insert_in

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headrace.ground.sqlite_file import SqliteError
+from headrace.database.sqlite_file import SqliteError
 from headrace.pipeline.stage.event_size import text_size
 from headrace.stages.disk_buffer.bounds import LogBounds
 from headrace.stages.disk_buffer.errors import NewerBuffer

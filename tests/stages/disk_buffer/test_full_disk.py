@@ -18,7 +18,7 @@ import pytest
 import pytest_asyncio
 
 from headrace.config.pipeline import Pipeline
-from headrace.ground.sqlite_file import DiskFull
+from headrace.database.sqlite_file import DiskFull
 from headrace.stages.disk_buffer import full_disk
 from headrace.stages.disk_buffer.bounds import LogBounds
 from headrace.stages.disk_buffer.event_log import EventLog

@@ -3,7 +3,7 @@
 import sqlite3
 from typing import Final
 
-from headrace.ground.sqlite_text import migrate
+from headrace.database.queries import migrate
 from headrace.jobs.errors import NewerSchema
 from headrace.jobs.stores.sqlite.rows import list_text, merged_text, object_text
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from headrace.ground.owner_locks import OwnerLocks
+from headrace.database.owner_locks import OwnerLocks
 from headrace.jobs.job import after, to_text
 from headrace.jobs.stores.sqlite.queries import query
 from headrace.jobs.stores.store import BEAT_SECONDS, CRASH_LIMIT, CRASH_REASON, MISSED_BEATS, Claimant, Rescued

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from headrace.ground.sqlite_text import sql_condition, sql_text
+from headrace.database.queries import sql_condition, sql_text
 
 
 @cache

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from headrace.ground.owner_locks import OwnerLocks
-from headrace.ground.sqlite_changes import FileChanges
-from headrace.ground.sqlite_file import SqliteError
-from headrace.ground.sqlite_orders import R, Work
-from headrace.ground.sqlite_reader import SqliteReader
-from headrace.ground.sqlite_writer import SqliteWriter, Synchronous
+from headrace.database.owner_locks import OwnerLocks
+from headrace.database.sqlite_changes import FileChanges
+from headrace.database.sqlite_file import SqliteError
+from headrace.database.sqlite_orders import R, Work
+from headrace.database.sqlite_reader import SqliteReader
+from headrace.database.sqlite_writer import SqliteWriter, Synchronous
 from headrace.jobs.job import Acknowledgement, Inserted, Job, MetaChange, NewJob, Returned, after, from_text, to_text
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.queue_rules import is_limit

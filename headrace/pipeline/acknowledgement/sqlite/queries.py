@@ -4,7 +4,7 @@ import sqlite3
 from functools import cache
 from typing import Final
 
-from headrace.ground.sqlite_text import migrate, sql_condition, sql_text
+from headrace.database.queries import migrate, sql_condition, sql_text
 from headrace.pipeline.acknowledgement.errors import NewerDeadLetters
 
 MIGRATIONS: Final = ("1_schema",)

@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from headrace.ground.sqlite_file import SqliteError
-from headrace.ground.sqlite_reader import SqliteReader
-from headrace.ground.sqlite_writer import SqliteWriter
+from headrace.database.sqlite_file import SqliteError
+from headrace.database.sqlite_reader import SqliteReader
+from headrace.database.sqlite_writer import SqliteWriter
 from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, NewLetter, Replay
 from headrace.pipeline.acknowledgement.dead_letters import (
     PIECE,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.ground.sqlite_file import SqliteError
+from headrace.database.sqlite_file import SqliteError
 from headrace.pipeline.acknowledgement.dead_letter import Form, NewLetter
 from headrace.pipeline.acknowledgement.dead_letters import LetterFilter
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.ground.sqlite_file import SqliteError
+from headrace.database.sqlite_file import SqliteError
 from headrace.pipeline.acknowledgement.errors import NewerDeadLetters
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
 from tests.fakes.letters import events_in, put_events, small_store

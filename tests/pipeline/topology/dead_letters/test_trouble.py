@@ -70,7 +70,7 @@ async def test_a_store_that_cannot_be_used_for_a_while_loses_nothing_and_is_said
 async def test_a_file_that_stays_locked_keeps_no_run_from_its_end(
     shop: Shop, aside: SqliteDeadLetters, quiet: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headrace.ground.sqlite_file.BUSY_SECONDS", 0.02)
+    monkeypatch.setattr("headrace.database.sqlite_file.BUSY_SECONDS", 0.02)
     monkeypatch.setattr("headrace.pipeline.acknowledgement.sqlite.store.CLOSE_SECONDS", 0.02)
     monkeypatch.setattr("headrace.pipeline.topology.office.WRITE_SECONDS", 0.02)
     topology = shop.topology(quiet, SingleLater)

@@ -5,7 +5,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from headrace.ground.forking import add_fork_hooks
+from headrace.database.forking import add_fork_hooks
 from headrace.telemetry.telemetry import LOG
 
 

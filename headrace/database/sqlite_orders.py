@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
-from headrace.ground.forking import add_fork_hooks
-from headrace.ground.sqlite_file import SqliteError
+from headrace.database.forking import add_fork_hooks
+from headrace.database.sqlite_file import SqliteError
 from headrace.telemetry.telemetry import LOG
 
 R = TypeVar("R")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from headrace.ground.sqlite_file import DiskFull, SqliteFile, patiently, translated
-from headrace.ground.sqlite_orders import Order, Orders, R, Work, tell
+from headrace.database.sqlite_file import DiskFull, SqliteFile, patiently, translated
+from headrace.database.sqlite_orders import Order, Orders, R, Work, tell
 from headrace.telemetry.telemetry import LOG
 
 Synchronous = Literal["normal", "full"]

@@ -8,8 +8,8 @@ from importlib.resources import files
 
 @cache
 def sql_text(package: str, name: str) -> str:
-    """Return the text of `sql/NAME.sql` in a package."""
-    return (files(package) / "sql" / f"{name}.sql").read_text(encoding="utf-8")
+    """Return the text of `sqlite/NAME.sql` in a package."""
+    return (files(package) / "sqlite" / f"{name}.sql").read_text(encoding="utf-8")
 
 
 @cache

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from headrace.ground.forking import add_fork_hooks
+from headrace.database.forking import add_fork_hooks
 from headrace.telemetry.telemetry import LOG
 
 _FLOCK: Final = "hhqqi4x"

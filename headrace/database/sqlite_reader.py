@@ -3,8 +3,8 @@
 import sqlite3
 from pathlib import Path
 
-from headrace.ground.sqlite_file import SqliteFile, patiently, translated
-from headrace.ground.sqlite_orders import Order, Orders, R, Work, tell
+from headrace.database.sqlite_file import SqliteFile, patiently, translated
+from headrace.database.sqlite_orders import Order, Orders, R, Work, tell
 
 
 class SqliteReader:

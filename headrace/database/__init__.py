@@ -1,0 +1,1 @@
+"""What the stores share: SQLite in threads of its own, file locks, SQL files, and URLs."""
