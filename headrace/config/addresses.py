@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from headrace.config.findings import Fault, Finding
 from headrace.config.nodes import Found, child
 from headrace.config.source import Source, Span
-from headrace.stages.address import Address
+from headrace.http.address import Address
 
 _UDP: Final = frozenset({"receive_statsd"})
 """Stage types that listen by UDP, where TCP's ports are none of theirs."""

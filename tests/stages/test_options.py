@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from headrace.ground.units import Rate
-from headrace.stages.address import Address
+from headrace.http.address import Address
 from headrace.stages.functions import LazyFunction
 from headrace.stages.options import (
     AddressField,

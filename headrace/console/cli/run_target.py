@@ -13,7 +13,7 @@ from headrace.config.model import ListenKeys
 from headrace.console.cli.config_part import read_part
 from headrace.console.cli.job_target import CommandFailed, UsageError
 from headrace.database.sqlite_url import has_nul
-from headrace.stages.address import Address
+from headrace.http.address import Address
 
 TOKEN_VARIABLE: Final = "HEADRACE_TOKEN"  # noqa: S105 - the name of a variable, and no token
 """Where the token is looked for with --url: an argument could be read by everybody on the machine."""

@@ -11,8 +11,8 @@ from headrace.console.cli.ending import Ending
 from headrace.console.cli.progress import Progress
 from headrace.console.cli.signals import Signals, signals
 from headrace.console.web.app import listener_app
-from headrace.console.web.listener import Listener
 from headrace.errors import HeadraceError
+from headrace.http.listener import Listener
 from headrace.pipeline.process.chore import every
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.run import DRAIN_SECONDS

@@ -11,12 +11,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from headrace.database.sqlite_url import NUL, has_nul
 from headrace.errors import Unrecoverable
 from headrace.ground.event_json import to_json
+from headrace.http.answered import Sends
+from headrace.http.errors import SERVER_ERRORS, PeerSilent, failure
+from headrace.http.retry_after import parse_retry_after
 from headrace.pipeline.stage.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import BadEvent
-from headrace.stages.http_client.answered import Sends
-from headrace.stages.http_client.errors import SERVER_ERRORS, PeerSilent, failure
-from headrace.stages.http_client.retry_after import parse_retry_after
 from headrace.stages.options import CountField, DurationField, ExpressionField, refused
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -115,7 +115,7 @@ class SendHttp(Consumer[object]):
         """Make the pool. Raises `MissingClient`."""
         self._status = self.connection("peer")
         try:
-            from headrace.stages.http_client.client import Client  # noqa: PLC0415 - an optional driver
+            from headrace.http.client import Client  # noqa: PLC0415 - an optional driver
         except ModuleNotFoundError:
             raise MissingClient from None
         headers = {name: value.get_secret_value() for name, value in self._options.headers.items()}

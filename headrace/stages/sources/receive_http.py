@@ -7,15 +7,15 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from headrace.http.address import Address
+from headrace.http.answer import Answer, later
+from headrace.http.callers import own_hosts
+from headrace.http.connection import NO_MORE, Patience, Reply
+from headrace.http.guard import Guard
+from headrace.http.server import Limits, Server
 from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.stage.producer import PUSH_BUFFER_BYTES, Producer
-from headrace.stages.address import Address
-from headrace.stages.http_server.answer import Answer, later
-from headrace.stages.http_server.callers import own_hosts
-from headrace.stages.http_server.connection import NO_MORE, Patience, Reply
-from headrace.stages.http_server.guard import Guard
-from headrace.stages.http_server.server import Limits, Server
 from headrace.stages.json_bounds import MAX_VALUES
 from headrace.stages.options import (
     AddressField,

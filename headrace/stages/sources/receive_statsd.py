@@ -8,8 +8,8 @@ from typing import ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from headrace.http.address import Address
 from headrace.pipeline.stage.producer import PUSH_BUFFER_BYTES, Producer
-from headrace.stages.address import Address
 from headrace.stages.options import AddressField
 from headrace.stages.sources.gauges import GAUGES_LIMIT, Gauges
 from headrace.stages.sources.statsd_packet import GAUGE, BadSample, Sample, parse_packet

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
-from headrace.stages.address import Address
+from headrace.http.address import Address
 from headrace.stages.errors import CannotOpen
 
 RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024

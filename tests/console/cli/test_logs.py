@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from headrace.console.cli.logs import JsonFormatter, LevelName, LineFormatter, logging_to
+from headrace.http.address import parse_address
 from headrace.pipeline.topology.topology import Topology
-from headrace.stages.address import parse_address
 from tests.console.cli.raised import raised
 from tests.fakes.console_stages import Crashing, Failing, Numbers
 

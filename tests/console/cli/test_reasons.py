@@ -10,7 +10,7 @@ import pytest
 
 from headrace.console.cli.reasons import full_text, is_our_fault, sentence
 from headrace.errors import MailboxFull
-from headrace.stages.address import parse_address
+from headrace.http.address import parse_address
 from headrace.stages.application import apply_each
 from tests.console.cli.raised import raised
 

@@ -9,11 +9,11 @@ import httpx2
 from headrace import __version__
 from headrace.config.model import ListenKeys
 from headrace.console.web.app import listener_app
-from headrace.console.web.connection import Deadlines
-from headrace.console.web.listener import Listener
 from headrace.console.web.openapi import document
+from headrace.http.listener import Listener
+from headrace.http.listener_connection import Deadlines
+from headrace.http.sockets import bind, port_of
 from headrace.pipeline.topology.topology import Topology
-from headrace.stages.http_server.sockets import bind, port_of
 from tests.console.web.documented import Documented
 
 TOKEN = "sesame"  # noqa: S105 - it opens nothing but these tests

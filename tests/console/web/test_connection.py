@@ -10,11 +10,11 @@ import pytest
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from headrace.console.web.connection import CONNECTIONS, Deadlines
-from headrace.console.web.listener import Listener
+from headrace.http.address import Address
+from headrace.http.listener import Listener
+from headrace.http.listener_connection import CONNECTIONS, Deadlines
+from headrace.http.sockets import bind
 from headrace.pipeline.topology.topology import Topology
-from headrace.stages.address import Address
-from headrace.stages.http_server.sockets import bind
 from tests.console.web.serving import served
 from tests.fakes.console_stages import Numbers, Shelf
 from tests.fakes.stepping import until

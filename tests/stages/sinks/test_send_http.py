@@ -8,9 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from headrace.errors import StartFailed
+from headrace.http.errors import PeerBusy, PeerRefused, PeerSilent, RequestFailed
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.stage.counts import StageCounts
-from headrace.stages.http_client.errors import PeerBusy, PeerRefused, PeerSilent, RequestFailed
 from headrace.stages.sinks.send_http import SendHttp, SendHttpOptions
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.flaky_peer import Peer, serving
@@ -107,7 +107,7 @@ async def test_what_is_no_json_fails_and_is_not_sent() -> None:
 
 async def test_without_a_client_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "httpx2", None)
-    monkeypatch.delitem(sys.modules, "headrace.stages.http_client.client", raising=False)
+    monkeypatch.delitem(sys.modules, "headrace.http.client", raising=False)
     topology, _ = chain(Told(1), send("http://127.0.0.1:1/"))
     with pytest.raises(StartFailed, match=r"needs httpx2, which is not installed: pip install 'headrace\[http\]'"):
         await topology.start()

@@ -16,10 +16,10 @@ from pydantic import ValidationError
 
 from headrace.config.pipeline import Pipeline
 from headrace.errors import StartFailed
+from headrace.http.server import Server
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.topology.topology import Topology
-from headrace.stages.http_server.server import Server
 from headrace.stages.sources.receive_http import ReceiveHttp, ReceiveHttpOptions
 from tests.fakes.flow_stages import Collect
 from tests.fakes.free_port import free_port

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from headrace.stages.http_server.answer import CLOSE, Answer
-from headrace.stages.http_server.guard import Head
+from headrace.http.answer import CLOSE, Answer
+from headrace.http.guard import Head
 
 HEAD_BYTES: Final = 16 * 1024
 """The longest head of a request."""

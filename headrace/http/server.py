@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from headrace.ground.units import format_size
-from headrace.stages.address import Address
-from headrace.stages.http_server.answer import Answer, later
-from headrace.stages.http_server.connection import Connection, Patience, Reply
-from headrace.stages.http_server.framing import framing_refusal
-from headrace.stages.http_server.guard import Guard, Head
-from headrace.stages.http_server.sockets import bind, port_of
+from headrace.http.address import Address
+from headrace.http.answer import Answer, later
+from headrace.http.connection import Connection, Patience, Reply
+from headrace.http.framing import framing_refusal
+from headrace.http.guard import Guard, Head
+from headrace.http.sockets import bind, port_of
 from headrace.telemetry.counts import Families, FamilySpec
 
 REQUESTS: Final = FamilySpec("counter", "headrace_http_requests_total", "Answers to requests, by status.", ("status",))

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from headrace.stages.http_client.answered import Answered
-from headrace.stages.http_client.errors import PeerSilent
+from headrace.http.answered import Answered
+from headrace.http.errors import PeerSilent
 
 ANSWER_BYTES = 64 * 1024
 """So much of an answer is read to keep its connection; a longer one costs the connection."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from headrace.ground.units import format_size
-from headrace.stages.http_server.answer import Answer
-from headrace.stages.http_server.callers import host_name, shows_token
+from headrace.http.answer import Answer
+from headrace.http.callers import host_name, shows_token
 
 TYPES: Final[dict[str, frozenset[str]]] = {
     "json": frozenset({"application/json", "text/json"}),

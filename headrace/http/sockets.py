@@ -5,7 +5,7 @@ import socket
 from typing import Final
 
 from headrace.errors import HeadraceError
-from headrace.stages.address import Address
+from headrace.http.address import Address
 
 _BACKLOG: Final = 128
 

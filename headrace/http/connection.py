@@ -7,9 +7,9 @@ from typing import Final, Protocol, cast
 
 import h11
 
-from headrace.stages.http_server.answer import CLOSE, Answer
-from headrace.stages.http_server.framing import HEAD_BYTES
-from headrace.stages.http_server.guard import Head
+from headrace.http.answer import CLOSE, Answer
+from headrace.http.framing import HEAD_BYTES
+from headrace.http.guard import Head
 
 LINGER_SECONDS: Final = 5.0
 """So long is read and thrown away what still comes behind a refusal, so that its sender reads the refusal."""

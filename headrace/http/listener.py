@@ -10,7 +10,7 @@ from typing import Final, cast
 import uvicorn
 from starlette.types import ASGIApp
 
-from headrace.console.web.connection import BACKLOG, Deadlines, TimedConnection
+from headrace.http.listener_connection import BACKLOG, Deadlines, TimedConnection
 
 _FAREWELL_SECONDS: Final = 2  # for answers that are under way when the run ends
 

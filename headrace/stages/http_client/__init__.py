@@ -1,1 +1,0 @@
-"""Sends requests, and says what became of each in words that a retry understands."""
