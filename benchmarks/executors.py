@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.compute import compute
 from benchmarks.measure import all_arrived
 from benchmarks.stages import Sum
-from headrace.pipeline.executor.process_executor import ProcessExecutor
+from headrace.executors.process_executor import ProcessExecutor
 from headrace.pipeline.stage.concurrency import PLAIN_CONCURRENCY, Concurrency
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer

@@ -9,6 +9,9 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
+from headrace.executors.errors import RemoteError, WorkerDied
+from headrace.executors.process_executor import ProcessExecutor
+from headrace.executors.thread_executor import ThreadExecutor
 from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.child import Brought, run_job
 from headrace.jobs.errors import JobTimeout, torn_args
@@ -28,9 +31,6 @@ from headrace.jobs.running_job import RUNNING_JOB, RunningJob, Tell
 from headrace.jobs.thread_attempt import ThreadAttempt
 from headrace.jobs.worker import AnyWorker
 from headrace.jobs.workflow_rules import DEPS
-from headrace.pipeline.executor.errors import RemoteError, WorkerDied
-from headrace.pipeline.executor.process_executor import ProcessExecutor
-from headrace.pipeline.executor.thread_executor import ThreadExecutor
 from headrace.telemetry.telemetry import LOG
 
 _FROM_INSIDE: Final = "nobody cancelled the job itself: a task that its worker awaited was cancelled"

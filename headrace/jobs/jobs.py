@@ -11,6 +11,8 @@ from functools import partial
 from types import TracebackType
 from typing import ClassVar, Final, Self
 
+from headrace.executors.process_executor import ProcessExecutor
+from headrace.executors.thread_executor import ThreadExecutor
 from headrace.jobs.admission import Admission, kept, told
 from headrace.jobs.blocked_loop import BlockedLoop
 from headrace.jobs.catalogue import Catalogue, Modules
@@ -45,8 +47,6 @@ from headrace.jobs.upkeep.rescue import Rescue
 from headrace.jobs.upkeep.upkeep import Chore, Upkeep
 from headrace.jobs.watch import Watch
 from headrace.jobs.worker import AnyWorker
-from headrace.pipeline.executor.process_executor import ProcessExecutor
-from headrace.pipeline.executor.thread_executor import ThreadExecutor
 from headrace.pipeline.process.scheduler import Scheduler
 from headrace.telemetry.telemetry import LOG
 

@@ -5,8 +5,8 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+from headrace.executors.call import Call
 from headrace.jobs.running_job import RunningJob
-from headrace.pipeline.executor.call import Call
 
 Late = Callable[[object, BaseException | None], None]
 """Gets what a function returned, or what it raised, in its own thread."""

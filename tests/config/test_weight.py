@@ -8,7 +8,7 @@ HEAVY = ("aiostream", "starlette", "uvicorn", "rich", "typer", "prometheus_clien
 RUNNING = (
     "sqlite3",
     "headrace.database.sqlite_writer",
-    "headrace.pipeline.executor",
+    "headrace.executors",
     "headrace.pipeline.stage.settings",
     "headrace.pipeline.topology.link",
 )

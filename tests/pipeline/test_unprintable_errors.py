@@ -16,9 +16,9 @@ from headrace.errors import (
     describe,
     short_repr,
 )
+from headrace.executors.errors import RemoteError
+from headrace.executors.thread_executor import ThreadExecutor
 from headrace.jobs.outcomes import error_text
-from headrace.pipeline.executor.errors import RemoteError
-from headrace.pipeline.executor.thread_executor import ThreadExecutor
 from headrace.pipeline.process.gen_server import GenServer
 from headrace.pipeline.process.supervisor import Supervisor
 from headrace.pipeline.process.task_supervisor import TaskSupervisor

@@ -7,9 +7,9 @@ from functools import partial
 from itertools import islice, takewhile
 
 from headrace.errors import BadReturn, PoisonEvent
+from headrace.executors.errors import ExecutorError
 from headrace.pipeline.acknowledgement.message import Message, as_messages
 from headrace.pipeline.acknowledgement.retry import retry_after
-from headrace.pipeline.executor.errors import ExecutorError
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.elsewhere import Elsewhere
 from headrace.pipeline.stage.failure import Failure

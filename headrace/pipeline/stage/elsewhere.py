@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from headrace.errors import HandlerTimeout
-from headrace.pipeline.executor.call import function_name
-from headrace.pipeline.executor.child import run_each
-from headrace.pipeline.executor.errors import CallOverdue
-from headrace.pipeline.executor.executor import Executor
-from headrace.pipeline.executor.packing import unpacked_error
-from headrace.pipeline.executor.process_executor import ProcessExecutor
-from headrace.pipeline.executor.thread_executor import ThreadExecutor
+from headrace.executors.call import function_name
+from headrace.executors.errors import CallOverdue
+from headrace.executors.executor import Executor
+from headrace.executors.process_executor import ProcessExecutor
+from headrace.executors.protocol import unpacked_error
+from headrace.executors.thread_executor import ThreadExecutor
+from headrace.executors.worker_main import run_each
 from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.stage import Stage
 

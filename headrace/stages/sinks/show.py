@@ -10,12 +10,12 @@ from typing import Annotated, ClassVar, Final, TextIO
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from headrace.executors.side_thread import SideThread
 from headrace.ground.event_json import json_or_repr
 from headrace.pipeline.stage.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import CannotWrite, ReaderGone
 from headrace.stages.options import CountField
-from headrace.stages.side_thread import SideThread
 
 OUTPUT: Final = "the output"
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from headrace.database.file_lock import FileLock
+from headrace.executors.side_thread import SideThread
 from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.stages.errors import CannotOpen
-from headrace.stages.side_thread import SideThread
 from headrace.stages.sources.checkpoint import Checkpoint
 from headrace.stages.sources.progress import BEGINNING, Piece, Position, Progress
 from headrace.telemetry.telemetry import LOG

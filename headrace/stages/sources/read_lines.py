@@ -6,10 +6,10 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from headrace.executors.side_thread import SideThread
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.errors import BadLine
 from headrace.stages.options import PathField, SizeField, refused
-from headrace.stages.side_thread import SideThread
 from headrace.stages.sources.chunk_decoder import ChunkDecoder, DecodeName, line_decoder
 from headrace.stages.sources.chunks import STANDARD_INPUT, Chunk, ChunkReader, is_pattern
 from headrace.stages.sources.decoded import Decoded, LineDecoder

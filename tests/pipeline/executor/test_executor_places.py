@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from headrace.errors import ForeignLoop
-from headrace.pipeline.executor import Executor, ProcessExecutor, ThreadExecutor, WorkerSettings
-from headrace.pipeline.executor.errors import WorkerDied
+from headrace.executors import Executor, ProcessExecutor, ThreadExecutor, WorkerSettings
+from headrace.executors.errors import WorkerDied
 from tests.fakes import outside
 from tests.fakes.os_processes import children
 
@@ -50,7 +50,7 @@ def test_os_processes_end_as_they_should_where_their_end_can_only_be_waited_for(
 def test_os_processes_run_with_the_options_of_the_one_that_starts_them() -> None:
     program = (
         "import asyncio, sys\n"
-        "from headrace.pipeline.executor import ProcessExecutor\n"
+        "from headrace.executors import ProcessExecutor\n"
         "async def main():\n"
         "    async with ProcessExecutor(1) as executor:\n"
         "        print(await executor.run(eval, \"tuple(__import__('sys').flags)\") == tuple(sys.flags))\n"

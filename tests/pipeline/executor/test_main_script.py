@@ -10,7 +10,7 @@ from tests.house.tree import ROOT
 
 GUARDED = """
 import asyncio
-from headrace.pipeline.executor.process_executor import ProcessExecutor
+from headrace.executors.process_executor import ProcessExecutor
 
 class Price:
     def __init__(self, cents):
@@ -46,7 +46,7 @@ GUARDED_SAID = "loaded as __main__\nloaded as __mp_main__\nTrue 100\nsold out\ns
 
 UNGUARDED = """
 import asyncio
-from headrace.pipeline.executor.process_executor import ProcessExecutor
+from headrace.executors.process_executor import ProcessExecutor
 
 def twice(number):
     return 2 * number

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from headrace.pipeline.executor import child
+from headrace.executors import worker_main as child
 from tests.fakes.os_processes import is_gone
 from tests.house.tree import ROOT
 
 PARENT = """
 import asyncio, os, sys
 sys.path.append(sys.argv[1])
-from headrace.pipeline.executor.process_executor import ProcessExecutor
+from headrace.executors.process_executor import ProcessExecutor
 
 async def main():
     executor = ProcessExecutor(2)

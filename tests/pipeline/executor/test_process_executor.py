@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from headrace.pipeline.executor.call import Raised
-from headrace.pipeline.executor.child import run_each
-from headrace.pipeline.executor.errors import (
+from headrace.executors.call import Raised
+from headrace.executors.errors import (
     BadFunction,
     CallOverdue,
     CallStopped,
@@ -24,9 +23,10 @@ from headrace.pipeline.executor.errors import (
     WorkerDied,
     WorkerNotStarted,
 )
-from headrace.pipeline.executor.packing import RemoteTraceback, unpacked_error
-from headrace.pipeline.executor.process_executor import ProcessExecutor
-from headrace.pipeline.executor.worker import WorkerSettings
+from headrace.executors.process_executor import ProcessExecutor
+from headrace.executors.protocol import RemoteTraceback, unpacked_error
+from headrace.executors.worker import WorkerSettings
+from headrace.executors.worker_main import run_each
 from tests.fakes import outside
 from tests.fakes.os_processes import children, descriptors, is_gone
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headrace.pipeline.executor.call import Raised, Returned
-from headrace.pipeline.executor.errors import CallStopped, NotReachable, RemoteError, Unpicklable, WorkerDied
-from headrace.pipeline.executor.process_executor import ProcessExecutor
+from headrace.executors.call import Raised, Returned
+from headrace.executors.errors import CallStopped, NotReachable, RemoteError, Unpicklable, WorkerDied
+from headrace.executors.process_executor import ProcessExecutor
 from tests.fakes import outside
 from tests.fakes.os_processes import children, descriptors
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from headrace.pipeline.executor.call import Raised, Returned
-from headrace.pipeline.executor.errors import BadFunction, BadLimit, CallOverdue, ExecutorClosed, RemoteError
-from headrace.pipeline.executor.thread_executor import ThreadExecutor
+from headrace.executors.call import Raised, Returned
+from headrace.executors.errors import BadFunction, BadLimit, CallOverdue, ExecutorClosed, RemoteError
+from headrace.executors.thread_executor import ThreadExecutor
 from tests.fakes import outside
 
 pytestmark = pytest.mark.asyncio
@@ -233,7 +233,7 @@ async def test_an_executor_that_could_run_nothing_is_refused() -> None:
 async def test_a_thread_that_hangs_does_not_hold_up_the_end_of_the_os_process() -> None:
     program = (
         "import asyncio, threading\n"
-        "from headrace.pipeline.executor.thread_executor import ThreadExecutor\n"
+        "from headrace.executors.thread_executor import ThreadExecutor\n"
         "async def main():\n"
         "    async with ThreadExecutor(1) as executor:\n"
         "        await executor.start(threading.Event().wait)\n"

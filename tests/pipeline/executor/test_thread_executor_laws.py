@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.pipeline.executor.call import Call, Raised, Returned
-from headrace.pipeline.executor.thread_executor import ThreadExecutor
+from headrace.executors.call import Call, Raised, Returned
+from headrace.executors.thread_executor import ThreadExecutor
 
 
 @dataclass(frozen=True)

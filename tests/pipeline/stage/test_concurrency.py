@@ -12,9 +12,9 @@ from typing import Any, Final, cast
 import pytest
 
 from headrace.errors import DemandError, GraphError, HandlerTimeout, RestartsExhausted
+from headrace.executors.errors import WorkerDied
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.retry import Retry
-from headrace.pipeline.executor.errors import WorkerDied
 from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.consumer import Consumer

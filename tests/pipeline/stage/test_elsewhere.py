@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import pytest
 
-from headrace.pipeline.executor.errors import RemoteError
-from headrace.pipeline.executor.packing import RemoteTraceback
+from headrace.executors.errors import RemoteError
+from headrace.executors.protocol import RemoteTraceback
 from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.elsewhere import Elsewhere
 from tests.fakes import outside

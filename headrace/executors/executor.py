@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import ParamSpec, Self, TypeVar, overload
 
 from headrace.errors import ForeignLoop
-from headrace.pipeline.executor.call import Call, Raised, Returned, function_name
-from headrace.pipeline.executor.errors import BadLimit, CallStopped, ExecutorClosed
-from headrace.pipeline.executor.slots import Slots
+from headrace.executors.call import Call, Raised, Returned, function_name
+from headrace.executors.errors import BadLimit, CallStopped, ExecutorClosed
+from headrace.executors.slots import Slots
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
-from headrace.pipeline.executor import child
-from headrace.pipeline.executor.call import Call, Raised, Returned
-from headrace.pipeline.executor.errors import CallStopped, ExecutorError, WorkerDied, WorkerNotStarted
-from headrace.pipeline.executor.packing import packed_settings, unpacked
-from headrace.pipeline.executor.pipe import Pipe
+from headrace.executors import worker_main as child
+from headrace.executors.call import Call, Raised, Returned
+from headrace.executors.errors import CallStopped, ExecutorError, WorkerDied, WorkerNotStarted
+from headrace.executors.pipe import Pipe
+from headrace.executors.protocol import packed_settings, unpacked
 
 
 @dataclass(frozen=True, slots=True)

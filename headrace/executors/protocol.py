@@ -7,8 +7,16 @@ from pathlib import Path
 from typing import Final
 
 from headrace.errors import class_and_message
-from headrace.pipeline.executor.call import Raised, Returned
-from headrace.pipeline.executor.child import (
+from headrace.executors.call import Raised, Returned
+from headrace.executors.errors import (
+    BadFunction,
+    NotReachable,
+    RemoteError,
+    ResultTooLarge,
+    UnguardedMain,
+    Unpicklable,
+)
+from headrace.executors.worker_main import (
     CALL,
     ERROR,
     HEADER,
@@ -18,14 +26,6 @@ from headrace.pipeline.executor.child import (
     UNREACHABLE,
     Settings,
     Unpickler,
-)
-from headrace.pipeline.executor.errors import (
-    BadFunction,
-    NotReachable,
-    RemoteError,
-    ResultTooLarge,
-    UnguardedMain,
-    Unpicklable,
 )
 
 PROTOCOL: Final = 5

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar, cast
 
 from headrace.errors import message_of, short_repr
-from headrace.pipeline.executor.errors import CallOverdue, RemoteError
+from headrace.executors.errors import CallOverdue, RemoteError
 from headrace.telemetry.telemetry import LOG
 
 R = TypeVar("R")
@@ -147,7 +147,7 @@ def function_name(function: object) -> str:
     """Return how a function is called in sentences: `module:qualname`, or what was given as text.
 
     >>> function_name(function_name)
-    'headrace.pipeline.executor.call:function_name'
+    'headrace.executors.call:function_name'
     """
     if isinstance(function, str):
         return function

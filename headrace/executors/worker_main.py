@@ -35,7 +35,7 @@ TOO_LARGE: Final = b"l"  # the length of the result
 TEXT_LIMIT: Final = 100_000
 """Characters of a message or a traceback that are told at most."""
 
-PROGRAM: Final = "headrace.pipeline.executor.child"
+PROGRAM: Final = "headrace.executors.worker_main"
 """What this file is called where it is a module: its functions are here, and need no import."""
 
 MAIN: Final = "__mp_main__"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from headrace.pipeline.executor.child import HEADER
+from headrace.executors.worker_main import HEADER
 
 READ_BYTES: Final = 1 << 18
 """Bytes that are read at a time: about what a socket holds, so that one large result does not hold up the loop."""

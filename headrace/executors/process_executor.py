@@ -6,11 +6,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from headrace.pipeline.executor.call import Call, Raised, Returned
-from headrace.pipeline.executor.errors import ExecutorError, UnguardedMain, WorkerDied, WorkerNotStarted
-from headrace.pipeline.executor.executor import Executor
-from headrace.pipeline.executor.packing import packed_call
-from headrace.pipeline.executor.worker import Worker, WorkerSettings
+from headrace.executors.call import Call, Raised, Returned
+from headrace.executors.errors import ExecutorError, UnguardedMain, WorkerDied, WorkerNotStarted
+from headrace.executors.executor import Executor
+from headrace.executors.protocol import packed_call
+from headrace.executors.worker import Worker, WorkerSettings
 from headrace.telemetry.telemetry import LOG
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from headrace.pipeline.executor.call import Call, Raised, Returned, raised
-from headrace.pipeline.executor.errors import BadFunction
-from headrace.pipeline.executor.executor import Executor
+from headrace.executors.call import Call, Raised, Returned, raised
+from headrace.executors.errors import BadFunction
+from headrace.executors.executor import Executor
 
 
 @dataclass(frozen=True, slots=True)
