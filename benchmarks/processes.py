@@ -7,11 +7,11 @@ from typing import Final
 
 from benchmarks.measure import all_arrived
 from benchmarks.stages import Ints
-from headrace.pipeline.process.gen_server import GenServer
-from headrace.pipeline.process.ref import CALL_SECONDS
-from headrace.pipeline.process.settings import MAILBOX_LIMIT
-from headrace.pipeline.process.supervisor import Supervisor
-from headrace.pipeline.process.task import Task
+from headrace.otp.gen_server import GenServer
+from headrace.otp.process.settings import MAILBOX_LIMIT
+from headrace.otp.ref import CALL_SECONDS
+from headrace.otp.supervision.supervisor import Supervisor
+from headrace.otp.task import Task
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology

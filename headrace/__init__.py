@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from headrace.config.findings import ConfigError
     from headrace.config.pipeline import Pipeline
     from headrace.errors import HeadraceError, Unrecoverable
+    from headrace.otp.gen_server import GenServer
+    from headrace.otp.ref import Ref
+    from headrace.otp.registry import Registry
+    from headrace.otp.scheduler import Scheduler
+    from headrace.otp.supervision.child_spec import ChildSpec
+    from headrace.otp.supervision.supervisor import Supervisor
+    from headrace.otp.task import Task
+    from headrace.otp.task_supervisor import TaskSupervisor
     from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
     from headrace.pipeline.acknowledgement.message import Message
-    from headrace.pipeline.process.child_spec import ChildSpec
-    from headrace.pipeline.process.gen_server import GenServer
-    from headrace.pipeline.process.ref import Ref
-    from headrace.pipeline.process.registry import Registry
-    from headrace.pipeline.process.scheduler import Scheduler
-    from headrace.pipeline.process.supervisor import Supervisor
-    from headrace.pipeline.process.task import Task
-    from headrace.pipeline.process.task_supervisor import TaskSupervisor
     from headrace.pipeline.stage.consumer import Consumer
     from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
     from headrace.pipeline.stage.producer import Inbox, Producer
@@ -61,11 +61,11 @@ __all__ = [
 
 _ROOMS = {
     "Acknowledgement": "pipeline.acknowledgement.acknowledgement",
-    "ChildSpec": "pipeline.process.child_spec",
+    "ChildSpec": "otp.supervision.child_spec",
     "ConfigError": "config.findings",
     "Consumer": "pipeline.stage.consumer",
     "ConsumerSupervisor": "pipeline.stage.consumer_supervisor",
-    "GenServer": "pipeline.process.gen_server",
+    "GenServer": "otp.gen_server",
     "HeadraceError": "errors",
     "Inbox": "pipeline.stage.producer",
     "Message": "pipeline.acknowledgement.message",
@@ -73,15 +73,15 @@ _ROOMS = {
     "Pipeline": "config.pipeline",
     "Producer": "pipeline.stage.producer",
     "ProducerConsumer": "pipeline.stage.producer_consumer",
-    "Ref": "pipeline.process.ref",
-    "Registry": "pipeline.process.registry",
+    "Ref": "otp.ref",
+    "Registry": "otp.registry",
     "RunOutcome": "pipeline.topology.outcome",
-    "Scheduler": "pipeline.process.scheduler",
+    "Scheduler": "otp.scheduler",
     "StageSettings": "pipeline.stage.settings",
     "SubscribeTo": "pipeline.stage.subscription",
-    "Supervisor": "pipeline.process.supervisor",
-    "Task": "pipeline.process.task",
-    "TaskSupervisor": "pipeline.process.task_supervisor",
+    "Supervisor": "otp.supervision.supervisor",
+    "Task": "otp.task",
+    "TaskSupervisor": "otp.task_supervisor",
     "TopologySnapshot": "pipeline.topology.snapshot",
     "Unrecoverable": "errors",
 }

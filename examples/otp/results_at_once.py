@@ -7,7 +7,7 @@ import asyncio
 from functools import partial
 
 from headrace import GenServer, Ref, Supervisor, TaskSupervisor
-from headrace.pipeline.process.monitor import Down, Monitor
+from headrace.otp.monitor import Down, Monitor
 
 
 async def long_running(key: str) -> str:

@@ -17,7 +17,7 @@ from headrace.jobs.errors import BadAnswer, BadWorker
 from headrace.jobs.running_job import current_job
 from headrace.jobs.worker import AnyWorker, Worker, worker
 from headrace.jobs.worker_options import WorkerWords
-from headrace.pipeline.process.scheduler import Scheduler
+from headrace.otp.scheduler import Scheduler
 
 I = TypeVar("I")  # noqa: E741 - an item
 R = TypeVar("R")

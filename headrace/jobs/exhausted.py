@@ -12,7 +12,7 @@ from headrace.jobs.closing import end_within, go_through
 from headrace.jobs.failures import FailureReport
 from headrace.jobs.job import Failed, Job
 from headrace.jobs.worker import AnyWorker
-from headrace.pipeline.process.scheduler import Scheduler
+from headrace.otp.scheduler import Scheduler
 from headrace.telemetry.telemetry import LOG
 
 _UNKNOWN: Final = "it was discarded"

@@ -47,7 +47,7 @@ from headrace.jobs.upkeep.rescue import Rescue
 from headrace.jobs.upkeep.upkeep import Chore, Upkeep
 from headrace.jobs.watch import Watch
 from headrace.jobs.worker import AnyWorker
-from headrace.pipeline.process.scheduler import Scheduler
+from headrace.otp.scheduler import Scheduler
 from headrace.telemetry.telemetry import LOG
 
 _AT_WORK: Final[frozenset[State]] = frozenset({"available", "executing"})

@@ -14,7 +14,7 @@ from headrace.jobs.job import Acknowledgement, CalledOff, Failed, Job, Outcome, 
 from headrace.jobs.late_ends import LateEnds
 from headrace.jobs.runners import Attempts, Runners, Slot
 from headrace.jobs.stores.store import Claimant
-from headrace.pipeline.process.scheduler import Scheduler
+from headrace.otp.scheduler import Scheduler
 from headrace.telemetry.failing import log_failure
 from headrace.telemetry.telemetry import LOG
 

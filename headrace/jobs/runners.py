@@ -10,8 +10,8 @@ from typing import Final, Protocol
 
 from headrace.errors import describe
 from headrace.jobs.job import Failed, Job, Outcome, Returned
-from headrace.pipeline.process.report import report_held_loop
-from headrace.pipeline.process.scheduler import HELD_SECONDS, SLICE_SECONDS, Scheduler
+from headrace.otp.report import report_held_loop
+from headrace.otp.scheduler import HELD_SECONDS, SLICE_SECONDS, Scheduler
 
 Execute = Callable[[Job], Coroutine[object, object, Outcome]]
 """Runs one attempt of a job and returns its outcome."""

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable
 from contextvars import copy_context
 
-from headrace.pipeline.process.driver import Driver
-from headrace.pipeline.process.scheduler import Scheduler
+from headrace.otp.process.driver import Driver
+from headrace.otp.scheduler import Scheduler
 from tests.fakes.processes import Clock, hops
 from tests.fakes.stepping import until
 

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from headrace.pipeline.process.child_spec import ChildSpec
-from headrace.pipeline.process.gen_server import GenServer
-from headrace.pipeline.process.restart import Restart
-from headrace.pipeline.process.settings import ProcessSettings
-from headrace.pipeline.process.supervisor import Supervisor
+from headrace.otp.gen_server import GenServer
+from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.supervision.child_spec import ChildSpec
+from headrace.otp.supervision.restart import Restart
+from headrace.otp.supervision.supervisor import Supervisor
 from tests.fakes.processes import hops, raising
 
 

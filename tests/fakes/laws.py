@@ -1,6 +1,6 @@
 """The laws of demand and conservation, checked on a run between any two turns."""
 
-from headrace.pipeline.process.process import State
+from headrace.otp.process.process import State
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from headrace.pipeline.stage.inlet import Inlet
 from headrace.pipeline.stage.outlet import Outlet

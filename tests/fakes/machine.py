@@ -12,9 +12,9 @@ import pytest
 from hypothesis.stateful import RuleBasedStateMachine
 
 from headrace.errors import BufferFull, NoProcess, ProcessDown, RestartsExhausted
+from headrace.otp.process.process import State
+from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
-from headrace.pipeline.process.process import State
-from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.stage.accumulating import Accumulating
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from headrace.pipeline.stage.consumer_supervisor_process import ConsumerSupervisorProcess

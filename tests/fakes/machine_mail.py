@@ -1,7 +1,7 @@
 """What the random machine sends its stages by mail."""
 
-from headrace.pipeline.process.process import ExitReason
-from headrace.pipeline.process.ref import Ref
+from headrace.otp.process.process import ExitReason
+from headrace.otp.ref import Ref
 from headrace.pipeline.stage.stage import Stage
 from tests.fakes.machine_stages import Middle, Source
 

@@ -8,10 +8,10 @@ from typing import Final, Literal
 from hypothesis import strategies as st
 from hypothesis.vendor.pretty import RepresentationPrinter
 
+from headrace.otp.supervision.restart import Restart
 from headrace.pipeline.acknowledgement.retry import Retry
 from headrace.pipeline.demand.buffer import Keep
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
-from headrace.pipeline.process.restart import Restart
 from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.outlet import DemandMode
 from headrace.pipeline.stage.settings import DispatcherName, StageSettings

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from headrace.errors import DemandError, GraphError, NoProcess, SubscriptionError
-from headrace.pipeline.process.process import State
+from headrace.otp.process.process import State
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
 from headrace.pipeline.topology.handle import StageHandle

@@ -8,13 +8,13 @@ from typing import Final
 
 import pytest
 
-from headrace.pipeline.process.gen_server import GenServer
-from headrace.pipeline.process.process import Process
-from headrace.pipeline.process.ref import Ref
-from headrace.pipeline.process.restart import MAX_RESTARTS, MAX_SECONDS
-from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler
-from headrace.pipeline.process.settings import ProcessSettings
-from headrace.pipeline.process.supervisor import Supervisor
+from headrace.otp.gen_server import GenServer
+from headrace.otp.process.process import Process
+from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.ref import Ref
+from headrace.otp.scheduler import IDLE, MORE, Scheduler
+from headrace.otp.supervision.restart import MAX_RESTARTS, MAX_SECONDS
+from headrace.otp.supervision.supervisor import Supervisor
 from headrace.telemetry.telemetry import EventName, Measurements, Metadata
 
 

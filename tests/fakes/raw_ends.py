@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
+from headrace.otp.process.process import ExitReason
+from headrace.otp.scheduler import IDLE, Scheduler, Turns
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.process.process import ExitReason
-from headrace.pipeline.process.scheduler import IDLE, Scheduler, Turns
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from headrace.pipeline.stage.producer_consumer_process import ProducerConsumerProcess
 from headrace.pipeline.stage.producer_process import ProducerProcess

@@ -3,9 +3,9 @@
 import asyncio
 from functools import partial
 
-from headrace.pipeline.process.child_spec import ChildSpec
-from headrace.pipeline.process.gen_server import GenServer
-from headrace.pipeline.process.restart import Restart
+from headrace.otp.gen_server import GenServer
+from headrace.otp.supervision.child_spec import ChildSpec
+from headrace.otp.supervision.restart import Restart
 
 
 class Lifeline:

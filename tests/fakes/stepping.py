@@ -4,8 +4,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from headrace.pipeline.process.process import State
-from headrace.pipeline.process.scheduler import Scheduler
+from headrace.otp.process.process import State
+from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer

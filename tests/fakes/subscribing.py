@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable
 
-from headrace.pipeline.process.process import ExitReason
+from headrace.otp.process.process import ExitReason
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.stage.subscription_handle import CancelKind, Side, SubscriptionHandle
 from tests.fakes.flow_stages import Collect, Pass, Silent

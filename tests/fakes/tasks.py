@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
-from headrace.pipeline.process.scheduler import Scheduler
-from headrace.pipeline.process.task_process import FAILED
+from headrace.otp.process.task_process import FAILED
+from headrace.otp.scheduler import Scheduler
 from headrace.telemetry.telemetry import EventName, Measurements, Metadata
 from tests.fakes.processes import hops
 

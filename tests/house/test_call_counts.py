@@ -10,10 +10,10 @@ import pytest
 
 from headrace.jobs import Catalogue, Jobs, worker
 from headrace.jobs.stores.memory.store import MemoryStore
+from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.acknowledgement.retry import Retry
-from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
 from headrace.pipeline.stage.producer import Producer

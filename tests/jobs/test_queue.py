@@ -12,7 +12,7 @@ from headrace.jobs.job import Acknowledgement, CalledOff, Completed, Failed, Job
 from headrace.jobs.queue import JobQueue
 from headrace.jobs.runners import Execute, PlainAttempts
 from headrace.jobs.stores.store import Claimant
-from headrace.pipeline.process.scheduler import Scheduler
+from headrace.otp.scheduler import Scheduler
 from tests.fakes.job_stores import ListStore, a_job
 from tests.fakes.stepping import until
 

@@ -12,7 +12,7 @@ from headrace.jobs.rate import RateLimit
 from headrace.jobs.runners import PlainAttempts
 from headrace.jobs.stores.memory.store import MemoryStore
 from headrace.jobs.stores.store import Claimant
-from headrace.pipeline.process.scheduler import Scheduler
+from headrace.otp.scheduler import Scheduler
 
 pytestmark = pytest.mark.asyncio
 

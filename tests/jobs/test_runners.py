@@ -10,7 +10,7 @@ import pytest
 from headrace.jobs import runners as room
 from headrace.jobs.job import CalledOff, Completed, Failed, Job, Outcome, Returned
 from headrace.jobs.runners import PlainAttempts, Runners, Slot
-from headrace.pipeline.process.scheduler import Scheduler
+from headrace.otp.scheduler import Scheduler
 from tests.fakes.job_stores import a_job
 from tests.fakes.stepping import until
 

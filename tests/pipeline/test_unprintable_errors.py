@@ -19,9 +19,9 @@ from headrace.errors import (
 from headrace.executors.errors import RemoteError
 from headrace.executors.thread_executor import ThreadExecutor
 from headrace.jobs.outcomes import error_text
-from headrace.pipeline.process.gen_server import GenServer
-from headrace.pipeline.process.supervisor import Supervisor
-from headrace.pipeline.process.task_supervisor import TaskSupervisor
+from headrace.otp.gen_server import GenServer
+from headrace.otp.supervision.supervisor import Supervisor
+from headrace.otp.task_supervisor import TaskSupervisor
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.subscription import SubscribeTo

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from headrace.console.cli.reasons import full_text, is_our_fault, sentence
 from headrace.errors import class_and_message
-from headrace.pipeline.process.process import CURRENT
+from headrace.otp.process.process import CURRENT
 
 LevelName = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]

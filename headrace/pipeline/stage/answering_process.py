@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from functools import partial
 
-from headrace.pipeline.process.scheduler import HANDLED_MORE, IDLE, Scheduler
+from headrace.otp.scheduler import HANDLED_MORE, IDLE, Scheduler
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.outlet import Outlet
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer

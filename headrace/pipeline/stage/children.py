@@ -7,13 +7,13 @@ from functools import partial
 from typing import Protocol
 
 from headrace.errors import NameTaken, PermanentChild, RestartsExhausted, Unrecoverable, describe
-from headrace.pipeline.process.child import Child
-from headrace.pipeline.process.child_spec import Kind
-from headrace.pipeline.process.process import ExitReason, State
-from headrace.pipeline.process.restart import Restart, RestartWindow, wants_restart
-from headrace.pipeline.process.scheduler import Scheduler, Turns
-from headrace.pipeline.process.settings import ProcessSettings
-from headrace.pipeline.process.task_process import TaskProcess
+from headrace.otp.process.process import ExitReason, State
+from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.process.task_process import TaskProcess
+from headrace.otp.scheduler import Scheduler, Turns
+from headrace.otp.supervision.child import Child
+from headrace.otp.supervision.child_spec import Kind
+from headrace.otp.supervision.restart import Restart, RestartWindow, wants_restart
 from headrace.pipeline.stage.subscription import Subscription
 from headrace.telemetry.telemetry import LOG
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from headrace.pipeline.process.scheduler import HANDLED, HANDLED_MORE, IDLE, Scheduler
+from headrace.otp.scheduler import HANDLED, HANDLED_MORE, IDLE, Scheduler
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.inlet import Inlet

@@ -4,11 +4,11 @@ from collections.abc import Awaitable
 from typing import ClassVar, Generic, TypeVar
 
 from headrace.errors import MissingCallback, PermanentChild
-from headrace.pipeline.process.child_spec import ChildCount, ChildInfo, ChildSpec
-from headrace.pipeline.process.process import CURRENT
-from headrace.pipeline.process.ref import Ref
-from headrace.pipeline.process.reply import Reply
-from headrace.pipeline.process.restart import MAX_RESTARTS, MAX_SECONDS, Restart
+from headrace.otp.process.process import CURRENT
+from headrace.otp.process.reply import Reply
+from headrace.otp.ref import Ref
+from headrace.otp.supervision.child_spec import ChildCount, ChildInfo, ChildSpec
+from headrace.otp.supervision.restart import MAX_RESTARTS, MAX_SECONDS, Restart
 from headrace.pipeline.stage.children import EventProcess
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.supervision import Supervision

@@ -5,14 +5,14 @@ from functools import partial
 from typing import cast
 
 from headrace.errors import BadReturn, NameTaken
+from headrace.otp.process.process import ExitReason, Process, State
+from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.scheduler import IDLE, MORE, Scheduler
+from headrace.otp.supervision.child_spec import ChildSpec
+from headrace.otp.supervision.restart import RestartWindow
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.demand.children_window import ChildrenWindow
-from headrace.pipeline.process.child_spec import ChildSpec
-from headrace.pipeline.process.process import ExitReason, Process, State
-from headrace.pipeline.process.restart import RestartWindow
-from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler
-from headrace.pipeline.process.settings import ProcessSettings
 from headrace.pipeline.stage.children import Children, EventProcess, Slot
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_process import ConsumerProcess

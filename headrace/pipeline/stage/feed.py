@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import ClassVar, Protocol
 
+from headrace.otp.process.process import State
+from headrace.otp.scheduler import IDLE, Scheduler, Turns
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.process.process import State
-from headrace.pipeline.process.scheduler import IDLE, Scheduler, Turns
 from headrace.pipeline.stage.subscription import End, Mark, MarkKind, SubscribeTo, Subscription
 
 

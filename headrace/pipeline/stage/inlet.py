@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final, cast
 
+from headrace.otp.process.process import ExitReason
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message, settle
-from headrace.pipeline.process.process import ExitReason
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.outputs import without
 from headrace.pipeline.stage.subscription import CancelMode, Line, Mark, MarkKind, Subscription

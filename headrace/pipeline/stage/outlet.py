@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from headrace.errors import BufferOverflow, SubscriptionError
+from headrace.otp.process.process import ExitReason
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import claim, settle
 from headrace.pipeline.demand.buffer import Buffer, Keep
 from headrace.pipeline.dispatchers.dispatcher import Dispatcher, Wish
-from headrace.pipeline.process.process import ExitReason
 from headrace.pipeline.stage.accumulating import Accumulating
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.dispatch_host import DispatchHost

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import cast
 
+from headrace.otp.process.process import ExitReason, State
+from headrace.otp.scheduler import BLOCKED, HANDLED, HANDLED_MORE, IDLE, MORE, Scheduler
 from headrace.pipeline.acknowledgement.message import as_messages, claim
-from headrace.pipeline.process.process import ExitReason, State
-from headrace.pipeline.process.scheduler import BLOCKED, HANDLED, HANDLED_MORE, IDLE, MORE, Scheduler
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.entrance import Entrance
 from headrace.pipeline.stage.inlet import Inlet

@@ -6,9 +6,8 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
 from functools import partial
 
 from headrace.errors import BufferFull
-from headrace.pipeline.demand.ledger import Ledger
-from headrace.pipeline.process.process import ExitReason, State
-from headrace.pipeline.process.scheduler import (
+from headrace.otp.process.process import ExitReason, State
+from headrace.otp.scheduler import (
     BLOCKED,
     HANDLED,
     HANDLED_BLOCKED,
@@ -18,6 +17,7 @@ from headrace.pipeline.process.scheduler import (
     SLICE_SECONDS,
     Scheduler,
 )
+from headrace.pipeline.demand.ledger import Ledger
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.entrance import Entrance
 from headrace.pipeline.stage.outlet import DemandMode, Outlet

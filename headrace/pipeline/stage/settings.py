@@ -6,12 +6,12 @@ from difflib import get_close_matches
 from typing import Final, Literal, cast, get_args
 
 from headrace.errors import DispatcherError
+from headrace.otp.supervision.restart import Restart
 from headrace.pipeline.acknowledgement.retry import Retry
 from headrace.pipeline.demand.buffer import Buffer, Keep
 from headrace.pipeline.demand.sizes import Sizes
 from headrace.pipeline.dispatchers.catalogue import find_dispatcher
 from headrace.pipeline.dispatchers.dispatcher import Dispatcher
-from headrace.pipeline.process.restart import Restart
 from headrace.pipeline.stage.concurrency import PLAIN_CONCURRENCY, Concurrency, Place
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.event_size import event_size

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Never, Protocol, cast
 
 from headrace.errors import NotStarted
-from headrace.pipeline.process.gen_server import GenServer
-from headrace.pipeline.process.report import HELD_ADVICE
+from headrace.otp.gen_server import GenServer
+from headrace.otp.report import HELD_ADVICE
 from headrace.pipeline.stage.connection_status import IDLE_SECONDS, ConnectionStatus
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.subscription import SubscribeTo

@@ -7,10 +7,10 @@ from functools import partial
 from typing import Final, TypeVar, cast
 
 from headrace.errors import BadReturn, NoProcess
-from headrace.pipeline.process.mail import Mail
-from headrace.pipeline.process.process import ExitReason, Process, State
-from headrace.pipeline.process.report import HELD_ADVICE
-from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler
+from headrace.otp.process.mail import Mail
+from headrace.otp.process.process import ExitReason, Process, State
+from headrace.otp.report import HELD_ADVICE
+from headrace.otp.scheduler import IDLE, MORE, Scheduler
 from headrace.pipeline.stage.care import PlainCare
 from headrace.pipeline.stage.concurrency import PLAIN_CONCURRENCY
 from headrace.pipeline.stage.counts import StageCounts

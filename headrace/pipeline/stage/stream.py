@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine
 from typing import TypeVar
 
 from headrace.errors import ProcessDown, ReaderTooSlow
+from headrace.otp.process.process import ExitReason, State
+from headrace.otp.scheduler import IDLE, Turns
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.process.process import ExitReason, State
-from headrace.pipeline.process.scheduler import IDLE, Turns
 from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.inlet import Inlet
 from headrace.pipeline.stage.producer_consumer_process import ProducerConsumerProcess

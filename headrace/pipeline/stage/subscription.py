@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import ClassVar, Literal, Protocol
 
+from headrace.otp.process.process import ExitReason
+from headrace.otp.scheduler import Scheduler, Turns
 from headrace.pipeline.demand.window import EndedWindow, ManualWindow, Window
-from headrace.pipeline.process.process import ExitReason
-from headrace.pipeline.process.scheduler import Scheduler, Turns
 
 CancelMode = Literal["permanent", "transient", "temporary"]
 """What a producer's end does to its consumer (GenStage): ends it; ends it unless the end was normal; nothing."""

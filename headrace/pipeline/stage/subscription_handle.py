@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from headrace.errors import SubscriptionError
+from headrace.otp.process.options import check_reason
+from headrace.otp.process.process import ExitReason
+from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.demand.window import ManualWindow, checked
-from headrace.pipeline.process.options import check_reason
-from headrace.pipeline.process.process import ExitReason
-from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.stage.subscription import SubscribeTo, Subscription
 
 Side = Literal["producer", "consumer"]

@@ -6,9 +6,9 @@ from functools import partial
 from typing import TypeVar
 
 from headrace.errors import SubscriptionError
+from headrace.otp.process.process import ExitReason, State
+from headrace.otp.scheduler import MORE, Scheduler
 from headrace.pipeline.demand.window import ManualWindow, Window
-from headrace.pipeline.process.process import ExitReason, State
-from headrace.pipeline.process.scheduler import MORE, Scheduler
 from headrace.pipeline.stage.batch_handler import BatchHandler
 from headrace.pipeline.stage.concurrent_batches import ConcurrentBatches, FlyingBatch
 from headrace.pipeline.stage.concurrent_handler import ConcurrentHandler

@@ -4,12 +4,12 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Generic, TypeVar, cast, get_args, overload
 
 from headrace.errors import DemandError, GraphError
+from headrace.otp.process.options import check_seconds
+from headrace.otp.process.process import Process
+from headrace.otp.ref import Ref
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.demand.buffer import Keep
 from headrace.pipeline.demand.window import Window, is_whole
-from headrace.pipeline.process.options import check_seconds
-from headrace.pipeline.process.process import Process
-from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.stage.outlet import DemandMode
 from headrace.pipeline.stage.outputs import events_given
 from headrace.pipeline.stage.producer import Producer

@@ -6,9 +6,9 @@ from contextvars import copy_context
 from functools import partial
 
 from headrace.errors import LeftOver, message_of
+from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.dispatchers.outputs import bare
-from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.stage.counts import KeepLeft, StageCounts
 from headrace.pipeline.stage.failure import FailedEvent, SetAside
 from headrace.telemetry.telemetry import LOG

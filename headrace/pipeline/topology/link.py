@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from headrace.errors import DemandError, GraphError
+from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.stage.answering_process import AnsweringProcess
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_process import ConsumerProcess

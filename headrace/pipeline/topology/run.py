@@ -9,10 +9,10 @@ from functools import partial
 from typing import Final
 
 from headrace.errors import ForeignThread, GraphError, NoProcess, ProcessError, StartFailed
+from headrace.otp.chore import every
+from headrace.otp.process.process import State
+from headrace.otp.supervision.supervisor import Supervisor
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.process.chore import every
-from headrace.pipeline.process.process import State
-from headrace.pipeline.process.supervisor import Supervisor
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from headrace.pipeline.stage.failure import SetAside
 from headrace.pipeline.stage.producer_consumer_process import ProducerConsumerProcess

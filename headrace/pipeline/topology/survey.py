@@ -1,8 +1,8 @@
 """Takes a snapshot of a run: copies plain values from its processes and subscriptions, on the loop, in one step."""
 
 from headrace.errors import class_and_message
-from headrace.pipeline.process.process import ExitReason, State
-from headrace.pipeline.process.scheduler import DURATION_BOUNDS
+from headrace.otp.process.process import ExitReason, State
+from headrace.otp.scheduler import DURATION_BOUNDS
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from headrace.pipeline.stage.inlet import Inlet
 from headrace.pipeline.stage.producer_process import ProducerProcess

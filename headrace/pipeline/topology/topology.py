@@ -8,12 +8,12 @@ from types import TracebackType
 from typing import Final, Self, TypeVar, get_args
 
 from headrace.errors import BadOption, GraphError, NoProcess
+from headrace.otp.process.options import check_count, check_seconds, check_timeout
+from headrace.otp.process.own_end import check_end_of
+from headrace.otp.scheduler import Scheduler
+from headrace.otp.supervision.restart import MAX_RESTARTS, MAX_SECONDS
+from headrace.otp.supervision.supervisor import Supervisor
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetters
-from headrace.pipeline.process.options import check_count, check_seconds, check_timeout
-from headrace.pipeline.process.own_end import check_end_of
-from headrace.pipeline.process.restart import MAX_RESTARTS, MAX_SECONDS
-from headrace.pipeline.process.scheduler import Scheduler
-from headrace.pipeline.process.supervisor import Supervisor
 from headrace.pipeline.stage.callbacks import check_callback
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.failure import Redact, SetAside

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from headrace.ground.event_json import to_json
 from headrace.ground.value_key import value_of
-from headrace.pipeline.process.timers import Timer
+from headrace.otp.timers import Timer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.batches import data_of
 from headrace.stages.errors import BadEvent

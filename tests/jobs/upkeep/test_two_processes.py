@@ -18,7 +18,7 @@ from headrace.jobs.stores.sqlite.store import SqliteStore
 from headrace.jobs.upkeep.leader import Leader
 from headrace.jobs.upkeep.stage import STAGE_SECONDS, Stage
 from headrace.jobs.upkeep.upkeep import Upkeep
-from headrace.pipeline.process.scheduler import Scheduler
+from headrace.otp.scheduler import Scheduler
 from tests.fakes import job_workers as workers
 from tests.fakes.job_clock import NOON, MovedClock
 from tests.fakes.jumping import jumped, when

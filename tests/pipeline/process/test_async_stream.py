@@ -7,8 +7,8 @@ from contextlib import aclosing
 import pytest
 
 from headrace.errors import BadOption, TaskFailed, TaskTimeout, TooManyChildren
-from headrace.pipeline.process.task import Task
-from headrace.pipeline.process.task_supervisor import TaskSupervisor
+from headrace.otp.task import Task
+from headrace.otp.task_supervisor import TaskSupervisor
 from tests.fakes.cancelling import HOWS, How, at_every_step, cancelled_at
 from tests.fakes.processes import Oops, hops
 from tests.fakes.tasks import Crowd, Door, Numbers, double, double_later

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.errors import TaskFailed
-from headrace.pipeline.process.task import Task
+from headrace.otp.task import Task
 from tests.fakes.processes import Oops, hops
 from tests.fakes.tasks import Crowd, Numbers
 

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from headrace.errors import CastCircle, MailboxFull
-from headrace.pipeline.process.gen_server import GenServer
-from headrace.pipeline.process.ref import Ref
+from headrace.otp.gen_server import GenServer
+from headrace.otp.ref import Ref
 from tests.fakes.processes import SMALL, hops, supervising
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("vanished")]

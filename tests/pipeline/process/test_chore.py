@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.pipeline.process.chore import every
+from headrace.otp.chore import every
 
 
 class SlowClock:

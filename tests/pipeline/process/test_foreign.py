@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from headrace.errors import ForeignLoop, ForeignThread, NoProcess, ProcessError
-from headrace.pipeline.process.gen_server import GenServer
-from headrace.pipeline.process.ref import Ref
-from headrace.pipeline.process.scheduler import Scheduler
-from headrace.pipeline.process.supervisor import Supervisor
+from headrace.otp.gen_server import GenServer
+from headrace.otp.ref import Ref
+from headrace.otp.scheduler import Scheduler
+from headrace.otp.supervision.supervisor import Supervisor
 from tests.fakes.processes import supervising
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from headrace.pipeline.process.process import Process
-from headrace.pipeline.process.scheduler import Scheduler
-from headrace.pipeline.process.task_process import TaskProcess
+from headrace.otp.process.process import Process
+from headrace.otp.process.task_process import TaskProcess
+from headrace.otp.scheduler import Scheduler
 from tests.fakes.processes import Script, hops
 
 

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from headrace.errors import ProcessDown, StartFailed
-from headrace.pipeline.process.gen_server import GenServer
+from headrace.otp.gen_server import GenServer
 from tests.fakes.processes import Oops, said, supervising
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("vanished")]

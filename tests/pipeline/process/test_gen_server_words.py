@@ -6,10 +6,10 @@ from typing import assert_type
 import pytest
 
 from headrace.errors import NotStarted, ProcessDown, StartFailed
-from headrace.pipeline.process.gen_server import GenServer
-from headrace.pipeline.process.process import ExitReason
-from headrace.pipeline.process.ref import Ref
-from headrace.pipeline.process.restart import Restart
+from headrace.otp.gen_server import GenServer
+from headrace.otp.process.process import ExitReason
+from headrace.otp.ref import Ref
+from headrace.otp.supervision.restart import Restart
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.topology.topology import Topology

@@ -7,10 +7,10 @@ from typing import ClassVar
 import pytest
 
 from headrace.errors import NoProcess, ProcessDown, StartFailed
-from headrace.pipeline.process.gen_server import GenServer
-from headrace.pipeline.process.links import Exit
-from headrace.pipeline.process.process import ExitReason, State
-from headrace.pipeline.process.ref import Ref
+from headrace.otp.gen_server import GenServer
+from headrace.otp.links import Exit
+from headrace.otp.process.process import ExitReason, State
+from headrace.otp.ref import Ref
 from tests.fakes.processes import Oops, hops, supervising
 from tests.fakes.stepping import until
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.pipeline.process.gen_server import GenServer
-from headrace.pipeline.process.links import Exit
-from headrace.pipeline.process.monitor import Down
-from headrace.pipeline.process.process import ExitReason
-from headrace.pipeline.process.ref import Ref
+from headrace.otp.gen_server import GenServer
+from headrace.otp.links import Exit
+from headrace.otp.monitor import Down
+from headrace.otp.process.process import ExitReason
+from headrace.otp.ref import Ref
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Numbers

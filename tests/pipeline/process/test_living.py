@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from headrace.errors import ForeignThread
-from headrace.pipeline.process import ProcessTree, tree
-from headrace.pipeline.process.living import ProcessInfo
-from headrace.pipeline.process.scheduler import Scheduler
-from headrace.pipeline.process.supervisor import Supervisor
-from headrace.pipeline.process.task import Task
-from headrace.pipeline.process.task_supervisor import TaskSupervisor
+from headrace.otp import ProcessTree, tree
+from headrace.otp.scheduler import Scheduler
+from headrace.otp.supervision.process_tree import ProcessInfo
+from headrace.otp.supervision.supervisor import Supervisor
+from headrace.otp.task import Task
+from headrace.otp.task_supervisor import TaskSupervisor
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Numbers
 from tests.fakes.processes import Gate, Oops, Script, busy, hops, start_gate, supervising

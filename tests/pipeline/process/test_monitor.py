@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from headrace.errors import CallToSelf
-from headrace.pipeline.process.gen_server import GenServer
-from headrace.pipeline.process.monitor import Down, Monitor
-from headrace.pipeline.process.ref import Ref
+from headrace.otp.gen_server import GenServer
+from headrace.otp.monitor import Down, Monitor
+from headrace.otp.ref import Ref
 from tests.fakes.processes import Gate, Oops, busy, start_gate, supervising
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("vanished")]

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from headrace.errors import BadOption
-from headrace.pipeline.process.child_spec import ChildSpec
-from headrace.pipeline.process.gen_server import GenServer
-from headrace.pipeline.process.registry import Registry
-from headrace.pipeline.process.settings import ProcessSettings
-from headrace.pipeline.process.supervisor import Supervisor
-from headrace.pipeline.process.task import Task
-from headrace.pipeline.process.task_supervisor import TaskSupervisor
+from headrace.otp.gen_server import GenServer
+from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.registry import Registry
+from headrace.otp.supervision.child_spec import ChildSpec
+from headrace.otp.supervision.supervisor import Supervisor
+from headrace.otp.task import Task
+from headrace.otp.task_supervisor import TaskSupervisor
 from tests.fakes.processes import Gate, start_gate, supervising
 from tests.fakes.tasks import double
 

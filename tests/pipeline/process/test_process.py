@@ -7,9 +7,9 @@ from functools import partial
 import pytest
 
 from headrace.errors import StartFailed
-from headrace.pipeline.process.process import ExitReason, Process
-from headrace.pipeline.process.ref import Ref
-from headrace.pipeline.process.scheduler import Scheduler
+from headrace.otp.process.process import ExitReason, Process
+from headrace.otp.ref import Ref
+from headrace.otp.scheduler import Scheduler
 from tests.fakes.processes import (
     ANYTHING,
     INTERRUPTS,

@@ -7,9 +7,9 @@ from contextvars import ContextVar
 import pytest
 
 from headrace.errors import ProcessDown
-from headrace.pipeline.process.gen_server import GenServer
-from headrace.pipeline.process.process import CURRENT
-from headrace.pipeline.process.ref import Ref
+from headrace.otp.gen_server import GenServer
+from headrace.otp.process.process import CURRENT
+from headrace.otp.ref import Ref
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.topology.topology import Topology

@@ -7,9 +7,9 @@ from functools import partial
 import pytest
 
 from headrace.errors import HeadraceError, ProcessDown
-from headrace.pipeline.process.process import Process
-from headrace.pipeline.process.ref import Ref
-from headrace.pipeline.process.scheduler import IDLE, Scheduler
+from headrace.otp.process.process import Process
+from headrace.otp.ref import Ref
+from headrace.otp.scheduler import IDLE, Scheduler
 from tests.fakes.processes import (
     Gate,
     Listener,

@@ -6,10 +6,10 @@ import logging
 import pytest
 
 from headrace.errors import ProcessDown, StartFailed
-from headrace.pipeline.process.process import Process
-from headrace.pipeline.process.ref import Ref
-from headrace.pipeline.process.scheduler import Scheduler
-from headrace.pipeline.process.settings import ProcessSettings
+from headrace.otp.process.process import Process
+from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.ref import Ref
+from headrace.otp.scheduler import Scheduler
 from tests.fakes.processes import Gate, Oops, Script, hops, said, supervising
 from tests.fakes.stepping import until
 

@@ -8,10 +8,10 @@ from typing import assert_type
 import pytest
 
 from headrace.errors import CallTimeout, CallToSelf, ForeignThread, MailboxFull, NoProcess, ProcessDown
-from headrace.pipeline.process.gen_server import GenServer
-from headrace.pipeline.process.ref import Ref
-from headrace.pipeline.process.scheduler import Scheduler
-from headrace.pipeline.process.settings import ProcessSettings
+from headrace.otp.gen_server import GenServer
+from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.ref import Ref
+from headrace.otp.scheduler import Scheduler
 from tests.fakes.processes import SMALL, Gate, Oops, Script, busy, hops, start_gate, supervising
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("vanished")]

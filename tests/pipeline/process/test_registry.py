@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.errors import BadOption, ForeignThread, NameTaken, NoProcess, OutsideProcess
-from headrace.pipeline.process.gen_server import GenServer
-from headrace.pipeline.process.ref import Ref
-from headrace.pipeline.process.registry import Entry, Keys, Registry
+from headrace.otp.gen_server import GenServer
+from headrace.otp.ref import Ref
+from headrace.otp.registry import Entry, Keys, Registry
 from tests.fakes.processes import Oops, supervising
 
 pytestmark = [pytest.mark.usefixtures("vanished")]

@@ -6,9 +6,9 @@ from typing import assert_type
 import pytest
 
 from headrace.errors import CallTimeout, ForeignThread, ProcessDown, ReplyGiven
-from headrace.pipeline.process.gen_server import GenServer
-from headrace.pipeline.process.ref import Ref
-from headrace.pipeline.process.reply import Reply
+from headrace.otp.gen_server import GenServer
+from headrace.otp.process.reply import Reply
+from headrace.otp.ref import Ref
 from tests.fakes.cancelling import HOWS, How, cancelled_at
 from tests.fakes.processes import Oops, hops, supervising
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.pipeline.process.restart import Restart, RestartWindow, wants_restart
+from headrace.otp.supervision.restart import Restart, RestartWindow, wants_restart
 
 SECONDS = st.integers(0, 20).map(float)
 

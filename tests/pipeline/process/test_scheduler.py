@@ -8,8 +8,8 @@ from functools import partial
 
 import pytest
 
-from headrace.pipeline.process.process import State
-from headrace.pipeline.process.scheduler import (
+from headrace.otp.process.process import State
+from headrace.otp.scheduler import (
     BLOCKED,
     HANDLED,
     HANDLED_MORE,

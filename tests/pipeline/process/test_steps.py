@@ -6,8 +6,8 @@ from functools import partial
 
 import pytest
 
-from headrace.pipeline.process.scheduler import HELD_SECONDS
-from headrace.pipeline.process.steps import Steps
+from headrace.otp.process.steps import Steps
+from headrace.otp.scheduler import HELD_SECONDS
 from tests.fakes.processes import Clock, Oops
 
 

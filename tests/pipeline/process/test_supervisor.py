@@ -16,11 +16,11 @@ from headrace.errors import (
     StartFailed,
     Unrecoverable,
 )
-from headrace.pipeline.process.process import ExitReason, Process
-from headrace.pipeline.process.restart import Restart
-from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler
-from headrace.pipeline.process.settings import ProcessSettings
-from headrace.pipeline.process.supervisor import Supervisor
+from headrace.otp.process.process import ExitReason, Process
+from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.scheduler import IDLE, MORE, Scheduler
+from headrace.otp.supervision.restart import Restart
+from headrace.otp.supervision.supervisor import Supervisor
 from tests.fakes.processes import (
     SMALL,
     Clock,

@@ -4,9 +4,9 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
-from headrace.pipeline.process.process import State
-from headrace.pipeline.process.scheduler import Scheduler
-from headrace.pipeline.process.supervisor import Supervisor
+from headrace.otp.process.process import State
+from headrace.otp.scheduler import Scheduler
+from headrace.otp.supervision.supervisor import Supervisor
 from tests.fakes.cancelling import HOWS, How, at_every_step, cancelled_at
 from tests.fakes.families import Family, Member
 from tests.fakes.stepping import rest

@@ -5,11 +5,11 @@ import asyncio
 import pytest
 
 from headrace.errors import ChildKept, ChildLives, ForeignThread, NameTaken, NoChild, NoProcess, StartFailed
-from headrace.pipeline.process.child_spec import ChildCount, ChildSpec
-from headrace.pipeline.process.restart import Restart
-from headrace.pipeline.process.supervisor import Supervisor
-from headrace.pipeline.process.task import Task
-from headrace.pipeline.process.task_supervisor import TaskSupervisor
+from headrace.otp.supervision.child_spec import ChildCount, ChildSpec
+from headrace.otp.supervision.restart import Restart
+from headrace.otp.supervision.supervisor import Supervisor
+from headrace.otp.task import Task
+from headrace.otp.task_supervisor import TaskSupervisor
 from tests.fakes.families import Family, Member, crash, finish
 from tests.fakes.processes import Gate, Oops, hops, supervising
 from tests.fakes.stepping import rest, until

@@ -7,10 +7,10 @@ from typing import Literal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.pipeline.process.process import State
-from headrace.pipeline.process.restart import Restart, Strategy
-from headrace.pipeline.process.scheduler import Scheduler
-from headrace.pipeline.process.supervisor import Supervisor
+from headrace.otp.process.process import State
+from headrace.otp.scheduler import Scheduler
+from headrace.otp.supervision.restart import Restart, Strategy
+from headrace.otp.supervision.supervisor import Supervisor
 from tests.fakes.families import Family, crash, finish
 from tests.fakes.processes import Clock, Oops, hops
 from tests.fakes.stepping import rest

@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from headrace.errors import BadOption, NoProcess, RestartsExhausted, StartFailed
-from headrace.pipeline.process.child_spec import ChildSpec
-from headrace.pipeline.process.process import State
-from headrace.pipeline.process.restart import Restart, Strategy
-from headrace.pipeline.process.scheduler import Scheduler
-from headrace.pipeline.process.settings import ProcessSettings
-from headrace.pipeline.process.supervisor import Supervisor
-from headrace.pipeline.process.supervisor_options import SupervisorOptions
+from headrace.otp.process.process import State
+from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.scheduler import Scheduler
+from headrace.otp.supervision.child_spec import ChildSpec
+from headrace.otp.supervision.restart import Restart, Strategy
+from headrace.otp.supervision.supervisor import Supervisor
+from headrace.otp.supervision.supervisor_options import SupervisorOptions
 from tests.fakes.families import Family, Member, crash, finish
 from tests.fakes.processes import Oops, hops, said
 from tests.fakes.stepping import rest, until

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from headrace.pipeline.process.process import State
-from headrace.pipeline.process.supervisor import Supervisor
+from headrace.otp.process.process import State
+from headrace.otp.supervision.supervisor import Supervisor
 from tests.fakes.processes import hops
 from tests.fakes.slow_servers import Lifeline
 

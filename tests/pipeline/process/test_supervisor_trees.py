@@ -5,10 +5,10 @@ from functools import partial
 import pytest
 
 from headrace.errors import NoProcess, RestartsExhausted, StartFailed
-from headrace.pipeline.process.child_spec import ChildSpec
-from headrace.pipeline.process.process import State
-from headrace.pipeline.process.restart import Strategy
-from headrace.pipeline.process.supervisor import Supervisor
+from headrace.otp.process.process import State
+from headrace.otp.supervision.child_spec import ChildSpec
+from headrace.otp.supervision.restart import Strategy
+from headrace.otp.supervision.supervisor import Supervisor
 from tests.fakes.families import Family, crash
 from tests.fakes.processes import Oops, supervising
 from tests.fakes.stepping import rest, until

@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 
 from headrace.errors import CallToSelf, ForeignThread, TaskFailed, TaskTimeout
-from headrace.pipeline.process.gen_server import GenServer
-from headrace.pipeline.process.task import Failed, Finished, Task
+from headrace.otp.gen_server import GenServer
+from headrace.otp.task import Failed, Finished, Task
 from tests.fakes.cancelling import HOWS, How, at_every_step, cancelled_at
 from tests.fakes.processes import Oops, hops, raising, raising_later, said, supervising
 from tests.fakes.tasks import Door, Failures, double, double_later

@@ -8,10 +8,10 @@ from typing import ClassVar
 import pytest
 
 from headrace.errors import ProcessDown
-from headrace.pipeline.process.gen_server import GenServer
-from headrace.pipeline.process.links import Exit
-from headrace.pipeline.process.task import Failed, Finished, Task
-from headrace.pipeline.process.task_supervisor import TaskSupervisor
+from headrace.otp.gen_server import GenServer
+from headrace.otp.links import Exit
+from headrace.otp.task import Failed, Finished, Task
+from headrace.otp.task_supervisor import TaskSupervisor
 from tests.fakes.processes import Oops, hops, raising_later, said, supervising
 from tests.fakes.tasks import Door, double_later
 

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from headrace.errors import BadOption, ForeignThread, NoProcess, TaskFailed, TooManyChildren
-from headrace.pipeline.process.process import State
-from headrace.pipeline.process.scheduler import Scheduler
-from headrace.pipeline.process.task import Failed, Finished
-from headrace.pipeline.process.task_supervisor import TaskSupervisor
+from headrace.otp.process.process import State
+from headrace.otp.scheduler import Scheduler
+from headrace.otp.task import Failed, Finished
+from headrace.otp.task_supervisor import TaskSupervisor
 from tests.fakes.cancelling import HOWS, How, at_every_step, cancelled_at
 from tests.fakes.processes import Oops, hops, raising_later, said
 from tests.fakes.tasks import Door, Failures, double, double_later

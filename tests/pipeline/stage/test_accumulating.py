@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.pipeline.process.scheduler import Scheduler
+from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.stage.producer_process import ProducerProcess
 from headrace.pipeline.stage.settings import DispatcherName, StageSettings
 from tests.fakes.flow_stages import Silent

@@ -13,9 +13,9 @@ import pytest
 
 from headrace.errors import DemandError, GraphError, HandlerTimeout, RestartsExhausted
 from headrace.executors.errors import WorkerDied
+from headrace.otp.ref import Ref
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.retry import Retry
-from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.elsewhere import Elsewhere, Made

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_process import ConsumerProcess

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.pipeline.process.process import State
+from headrace.otp.process.process import State
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Numbers

@@ -3,8 +3,8 @@
 import pytest
 
 from headrace.errors import DemandError
+from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from headrace.pipeline.stage.producer import Producer

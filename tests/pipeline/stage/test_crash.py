@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from headrace.errors import RestartsExhausted, StartFailed, Unrecoverable
+from headrace.otp.process.process import ExitReason, State
+from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.process.process import ExitReason, State
-from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from headrace.pipeline.stage.producer_consumer_process import ProducerConsumerProcess
 from tests.fakes.flow_stages import Collect, Pass

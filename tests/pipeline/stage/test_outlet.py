@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from headrace.pipeline.process.ref import Ref
-from headrace.pipeline.process.scheduler import Scheduler
+from headrace.otp.ref import Ref
+from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_process import ProducerProcess
 from headrace.pipeline.stage.settings import DispatcherName, StageSettings

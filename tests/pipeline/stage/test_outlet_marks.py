@@ -4,8 +4,8 @@ from functools import partial
 
 import pytest
 
+from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
-from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.stage.outlet import Outlet
 from headrace.pipeline.stage.producer_process import ProducerProcess
 from headrace.pipeline.stage.settings import StageSettings

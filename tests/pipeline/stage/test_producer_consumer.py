@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 import pytest
 
 from headrace.errors import BadReturn, RestartsExhausted
-from headrace.pipeline.process.process import State
+from headrace.otp.process.process import State
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.subscription import SubscribeTo

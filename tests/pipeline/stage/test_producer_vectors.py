@@ -10,8 +10,8 @@ from functools import partial
 
 import pytest
 
+from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
-from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.stage.producer_process import ProducerProcess
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo

@@ -8,10 +8,10 @@ from typing import TypeVar
 import pytest
 
 from headrace.errors import NameTaken, NoChild, PermanentChild, RestartsExhausted, StartFailed
+from headrace.otp.gen_server import GenServer
+from headrace.otp.ref import Ref
+from headrace.otp.supervision.child_spec import ChildSpec
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
-from headrace.pipeline.process.child_spec import ChildSpec
-from headrace.pipeline.process.gen_server import GenServer
-from headrace.pipeline.process.ref import Ref
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
 from headrace.pipeline.stage.consumer_supervisor_process import ConsumerSupervisorProcess
 from headrace.pipeline.stage.subscription import SubscribeTo

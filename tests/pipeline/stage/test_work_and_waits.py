@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from headrace.pipeline.process.scheduler import Scheduler
-from headrace.pipeline.process.task_supervisor import TaskSupervisor
+from headrace.otp.scheduler import Scheduler
+from headrace.otp.task_supervisor import TaskSupervisor
 from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from headrace.errors import HeadraceError
-from headrace.pipeline.process.process import State
+from headrace.otp.process.process import State
 from headrace.pipeline.topology.run import Run
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.halting import CALLBACKS, SUSPENSIONS, Halt, halting_chain

@@ -6,10 +6,10 @@ from functools import partial
 import pytest
 
 from headrace.errors import GraphError, SubscriptionError
+from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
-from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.stage.producer_process import ProducerProcess
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo, Subscription

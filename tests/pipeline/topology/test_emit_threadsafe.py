@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from headrace.errors import GraphError, NoProcess
-from headrace.pipeline.process.process import State
+from headrace.otp.process.process import State
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Silent

@@ -6,7 +6,7 @@ from typing import Final, Literal
 import pytest
 
 from headrace.errors import GraphError, NoProcess
-from headrace.pipeline.process.process import ExitReason, State
+from headrace.otp.process.process import ExitReason, State
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo

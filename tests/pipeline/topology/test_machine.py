@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
-from headrace.pipeline.process.process import ExitReason, Process, State
-from headrace.pipeline.process.ref import Ref
+from headrace.otp.process.process import ExitReason, Process, State
+from headrace.otp.ref import Ref
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from tests.fakes.machine import Reader
 from tests.fakes.machine_mail import crash_now, link_now, push_now, stop_now

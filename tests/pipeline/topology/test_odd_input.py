@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from headrace.errors import BadOption, DemandError, GraphError
-from headrace.pipeline.process.gen_server import GenServer
+from headrace.otp.gen_server import GenServer
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Numbers, Pass, Silent

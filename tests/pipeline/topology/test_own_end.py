@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from headrace.errors import CallToSelf, WaitForSelf
-from headrace.pipeline.process.gen_server import GenServer
-from headrace.pipeline.process.supervisor import Supervisor
+from headrace.otp.gen_server import GenServer
+from headrace.otp.supervision.supervisor import Supervisor
 from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from headrace.errors import ForeignThread, GraphError, NoProcess, RestartsExhausted, StartFailed
-from headrace.pipeline.process.process import State
+from headrace.otp.process.process import State
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.subscription import SubscribeTo

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
-from headrace.pipeline.process.scheduler import Scheduler
 from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from headrace.pipeline.topology.replay import StageReplay
 from tests.fakes.failing_stages import (

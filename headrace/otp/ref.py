@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable
 from typing import Concatenate, Final, Generic, ParamSpec, TypeVar, cast, overload
 
 from headrace.errors import BadOption, CallTimeout, CallToSelf, CastCircle, NoProcess, WaitForSelf
-from headrace.pipeline.process.mail import Mail
-from headrace.pipeline.process.options import check_reason, check_timeout
-from headrace.pipeline.process.own_end import OwnEnd, calling_process
-from headrace.pipeline.process.process import CURRENT, ExitReason, Process, State
-from headrace.pipeline.process.reply import Reply
-from headrace.pipeline.process.scheduler import Owner
+from headrace.otp.process.mail import Mail
+from headrace.otp.process.options import check_reason, check_timeout
+from headrace.otp.process.own_end import OwnEnd, calling_process
+from headrace.otp.process.process import CURRENT, ExitReason, Process, State
+from headrace.otp.process.reply import Reply
+from headrace.otp.scheduler import Owner
 
 S = TypeVar("S")
 S_co = TypeVar("S_co", covariant=True)

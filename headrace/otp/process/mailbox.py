@@ -8,8 +8,8 @@ from itertools import takewhile
 from typing import Final
 
 from headrace.errors import MailboxFull, NoProcess
-from headrace.pipeline.process.mail import Continuation, Mail, OwnMail
-from headrace.pipeline.process.settings import MAILBOX_LIMIT
+from headrace.otp.process.mail import Continuation, Mail, OwnMail
+from headrace.otp.process.settings import MAILBOX_LIMIT
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from functools import partial
 from typing import Literal
 
 from headrace.errors import NoProcess
-from headrace.pipeline.process.mail import OwnMail
-from headrace.pipeline.process.process import ExitReason, Process
+from headrace.otp.process.mail import OwnMail
+from headrace.otp.process.process import ExitReason, Process
 from headrace.telemetry.telemetry import LOG
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from headrace.pipeline.process.options import check_count, check_seconds
+from headrace.otp.process.options import check_count, check_seconds
 
 MAILBOX_LIMIT: Final = 10_000
 """How many calls and casts a mailbox holds unless told otherwise."""

@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar, copy_context
 from typing import Final, Generic, TypeVar, cast
 
-from headrace.pipeline.process.driver import NO_CONTEXT, Driver
-from headrace.pipeline.process.life import ExitReason, Life, State
-from headrace.pipeline.process.mail import Mail, fail_mail
-from headrace.pipeline.process.mailbox import Mailbox
-from headrace.pipeline.process.reply import Reply
-from headrace.pipeline.process.report import report_crash, report_failed_end, report_failed_start
-from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler, Turns
-from headrace.pipeline.process.settings import ProcessSettings
+from headrace.otp.process.driver import NO_CONTEXT, Driver
+from headrace.otp.process.life import ExitReason, Life, State
+from headrace.otp.process.mail import Mail, fail_mail
+from headrace.otp.process.mailbox import Mailbox
+from headrace.otp.process.reply import Reply
+from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.report import report_crash, report_failed_end, report_failed_start
+from headrace.otp.scheduler import IDLE, MORE, Scheduler, Turns
 
 __all__ = ["CURRENT", "ExitReason", "Process", "State"]
 

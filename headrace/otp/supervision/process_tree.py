@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from headrace.errors import ForeignThread
-from headrace.pipeline.process.process import Process
-from headrace.pipeline.process.scheduler import schedulers_of
+from headrace.otp.process.process import Process
+from headrace.otp.scheduler import schedulers_of
 
 
 @dataclass(frozen=True, slots=True)

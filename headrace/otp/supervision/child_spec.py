@@ -6,13 +6,13 @@ from functools import partial
 from typing import Final, Generic, Literal, TypeVar, cast
 
 from headrace.errors import BadOption
-from headrace.pipeline.process.gen_server import GenServerProcess
-from headrace.pipeline.process.process import Process
-from headrace.pipeline.process.ref import Ref
-from headrace.pipeline.process.restart import Restart
-from headrace.pipeline.process.scheduler import Scheduler
-from headrace.pipeline.process.settings import ProcessSettings
-from headrace.pipeline.process.task_process import TaskProcess
+from headrace.otp.gen_server import GenServerProcess
+from headrace.otp.process.process import Process
+from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.process.task_process import TaskProcess
+from headrace.otp.ref import Ref
+from headrace.otp.scheduler import Scheduler
+from headrace.otp.supervision.restart import Restart
 
 _ANY_SETTINGS: Final = ProcessSettings()
 

@@ -18,13 +18,15 @@ from headrace.errors import (
     StartFailed,
     Unrecoverable,
 )
-from headrace.pipeline.process.child import Child
-from headrace.pipeline.process.child_spec import ChildCount, ChildInfo, ChildSpec, counted
-from headrace.pipeline.process.lifetime import begin, leave
-from headrace.pipeline.process.own_end import check_end_of
-from headrace.pipeline.process.process import ExitReason, Process, State
-from headrace.pipeline.process.ref import Ref, S
-from headrace.pipeline.process.restart import (
+from headrace.otp.process.own_end import check_end_of
+from headrace.otp.process.process import ExitReason, Process, State
+from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.ref import Ref, S
+from headrace.otp.scheduler import IDLE, MORE, Scheduler
+from headrace.otp.supervision.child import Child
+from headrace.otp.supervision.child_spec import ChildCount, ChildInfo, ChildSpec, counted
+from headrace.otp.supervision.lifetime import begin, leave
+from headrace.otp.supervision.restart import (
     MAX_RESTARTS,
     MAX_SECONDS,
     Restart,
@@ -33,10 +35,8 @@ from headrace.pipeline.process.restart import (
     concerned,
     wants_restart,
 )
-from headrace.pipeline.process.scheduler import IDLE, MORE, Scheduler
-from headrace.pipeline.process.settings import ProcessSettings
-from headrace.pipeline.process.supervised import Group, Place, Supervised
-from headrace.pipeline.process.supervisor_options import SupervisorOptions, check_options
+from headrace.otp.supervision.supervised import Group, Place, Supervised
+from headrace.otp.supervision.supervisor_options import SupervisorOptions, check_options
 from headrace.telemetry.telemetry import LOG
 
 T = TypeVar("T")

@@ -6,8 +6,8 @@ from contextlib import suppress
 from contextvars import Context
 from typing import Final
 
-from headrace.pipeline.process.scheduler import Scheduler
-from headrace.pipeline.process.steps import Steps
+from headrace.otp.process.steps import Steps
+from headrace.otp.scheduler import Scheduler
 from headrace.telemetry.telemetry import LOG
 
 Done = Callable[[object, BaseException | None], None]

@@ -3,9 +3,9 @@
 import asyncio
 from typing import cast
 
-from headrace.pipeline.process.child import Child
-from headrace.pipeline.process.own_end import check_end_of
-from headrace.pipeline.process.process import ExitReason, Process
+from headrace.otp.process.own_end import check_end_of
+from headrace.otp.process.process import ExitReason, Process
+from headrace.otp.supervision.child import Child
 
 
 async def begin(process: Child) -> None:

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
 from headrace.errors import ForeignLoop, ForeignThread, NoProcess
-from headrace.pipeline.process.report import report_held_loop
+from headrace.otp.report import report_held_loop
 from headrace.telemetry.telemetry import Telemetry
 
 IDLE: Final = 0

@@ -7,14 +7,14 @@ from types import TracebackType
 from typing import Final, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
 from headrace.errors import ForeignThread, NoProcess, ProcessError, TooManyChildren
-from headrace.pipeline.process.async_stream import Source, StreamOptions, TaskStream
-from headrace.pipeline.process.lifetime import begin, leave
-from headrace.pipeline.process.options import check_count
-from headrace.pipeline.process.process import ExitReason, Process, State
-from headrace.pipeline.process.scheduler import Scheduler
-from headrace.pipeline.process.settings import SHUTDOWN_SECONDS, ProcessSettings
-from headrace.pipeline.process.task import Task
-from headrace.pipeline.process.task_process import TaskProcess, task_name
+from headrace.otp.process.options import check_count
+from headrace.otp.process.process import ExitReason, Process, State
+from headrace.otp.process.settings import SHUTDOWN_SECONDS, ProcessSettings
+from headrace.otp.process.task_process import TaskProcess, task_name
+from headrace.otp.scheduler import Scheduler
+from headrace.otp.supervision.lifetime import begin, leave
+from headrace.otp.task import Task
+from headrace.otp.task_stream import Source, StreamOptions, TaskStream
 
 P = ParamSpec("P")
 R = TypeVar("R")

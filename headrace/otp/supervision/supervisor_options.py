@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Final, TypedDict
 
 from headrace.errors import BadOption
-from headrace.pipeline.process.child_spec import ChildSpec
-from headrace.pipeline.process.options import check_count, check_seconds
-from headrace.pipeline.process.restart import Strategy
+from headrace.otp.process.options import check_count, check_seconds
+from headrace.otp.supervision.child_spec import ChildSpec
+from headrace.otp.supervision.restart import Strategy
 
 _STRATEGIES: Final = ("one_for_one", "one_for_all", "rest_for_one")
 

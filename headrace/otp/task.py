@@ -7,14 +7,14 @@ from functools import partial
 from typing import Final, Generic, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
 from headrace.errors import CallToSelf, ForeignThread, ProcessError, TaskFailed, TaskTimeout
-from headrace.pipeline.process.async_stream import Source, StreamOptions, TaskStream
-from headrace.pipeline.process.child_spec import ChildSpec
-from headrace.pipeline.process.links import link, unlink
-from headrace.pipeline.process.options import check_timeout
-from headrace.pipeline.process.process import CURRENT, ExitReason, Process
-from headrace.pipeline.process.ref import Ref
-from headrace.pipeline.process.restart import Restart
-from headrace.pipeline.process.task_process import TaskProcess, present_scheduler, task_name
+from headrace.otp.links import link, unlink
+from headrace.otp.process.options import check_timeout
+from headrace.otp.process.process import CURRENT, ExitReason, Process
+from headrace.otp.process.task_process import TaskProcess, present_scheduler, task_name
+from headrace.otp.ref import Ref
+from headrace.otp.supervision.child_spec import ChildSpec
+from headrace.otp.supervision.restart import Restart
+from headrace.otp.task_stream import Source, StreamOptions, TaskStream
 
 P = ParamSpec("P")
 R = TypeVar("R")

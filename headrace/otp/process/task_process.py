@@ -7,9 +7,9 @@ from contextvars import ContextVar
 from typing import Final
 
 from headrace.errors import BadOption, ForeignThread
-from headrace.pipeline.process.process import CURRENT, ExitReason, Process, State
-from headrace.pipeline.process.scheduler import IDLE, Scheduler
-from headrace.pipeline.process.settings import ProcessSettings
+from headrace.otp.process.process import CURRENT, ExitReason, Process, State
+from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.scheduler import IDLE, Scheduler
 from headrace.telemetry.telemetry import LOG
 
 FAILED: Final = ("headrace", "task", "failed")

@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final, cast
 
-from headrace.pipeline.process.child import Child
-from headrace.pipeline.process.child_spec import ChildInfo, ChildSpec, ChildState, Kind
-from headrace.pipeline.process.process import Process, State
-from headrace.pipeline.process.ref import Ref
-from headrace.pipeline.process.restart import Restart
+from headrace.otp.process.process import Process, State
+from headrace.otp.ref import Ref
+from headrace.otp.supervision.child import Child
+from headrace.otp.supervision.child_spec import ChildInfo, ChildSpec, ChildState, Kind
+from headrace.otp.supervision.restart import Restart
 
 
 class Place(enum.Enum):

@@ -5,7 +5,7 @@ from collections.abc import Generator
 from typing import Any
 
 from headrace.errors import WaitForSelf
-from headrace.pipeline.process.process import CURRENT, ExitReason, Process
+from headrace.otp.process.process import CURRENT, ExitReason, Process
 
 
 def calling_process() -> Process[object] | None:

@@ -1,7 +1,7 @@
 """What a process gets when a time has passed: a message, or word that no mail has come. Gone when its life ends."""
 
-from headrace.pipeline.process.mail import OwnMail, Timeout
-from headrace.pipeline.process.process import Process
+from headrace.otp.process.mail import OwnMail, Timeout
+from headrace.otp.process.process import Process
 
 
 class Timer:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Coroutine, Generator
 from types import coroutine
 
-from headrace.pipeline.process.scheduler import HELD_SECONDS
+from headrace.otp.scheduler import HELD_SECONDS
 
 
 class Steps:

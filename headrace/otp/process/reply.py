@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Final, Generic, Protocol, TypeVar
 
 from headrace.errors import ForeignThread, ProcessDown, ReplyGiven
-from headrace.pipeline.process.mail import Mail
-from headrace.pipeline.process.scheduler import Scheduler
+from headrace.otp.process.mail import Mail
+from headrace.otp.scheduler import Scheduler
 
 R = TypeVar("R")
 

@@ -3,13 +3,13 @@
 from typing import ClassVar, Self, TypeVar, cast
 
 from headrace.errors import NoCallback, NotStarted
-from headrace.pipeline.process import links, monitor
-from headrace.pipeline.process.mail import Continuation
-from headrace.pipeline.process.monitor import Monitor
-from headrace.pipeline.process.options import check_reason
-from headrace.pipeline.process.process import ExitReason, Process
-from headrace.pipeline.process.ref import Ref, process_behind
-from headrace.pipeline.process.timers import Timer, await_mail
+from headrace.otp import links, monitor
+from headrace.otp.monitor import Monitor
+from headrace.otp.process.mail import Continuation
+from headrace.otp.process.options import check_reason
+from headrace.otp.process.process import ExitReason, Process
+from headrace.otp.ref import Ref, process_behind
+from headrace.otp.timers import Timer, await_mail
 
 S = TypeVar("S")
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from headrace.pipeline.process.process import ExitReason, State
+from headrace.otp.process.process import ExitReason, State
 
 
 class Child(Protocol):

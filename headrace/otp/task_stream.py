@@ -9,10 +9,10 @@ from functools import partial
 from typing import Final, Generic, Literal, TypedDict, TypeVar, cast
 
 from headrace.errors import BadOption, ProcessError, TaskFailed, TaskTimeout
-from headrace.pipeline.process.options import check_count, check_seconds
-from headrace.pipeline.process.process import ExitReason
-from headrace.pipeline.process.scheduler import Scheduler
-from headrace.pipeline.process.task_process import TaskProcess, task_name
+from headrace.otp.process.options import check_count, check_seconds
+from headrace.otp.process.process import ExitReason
+from headrace.otp.process.task_process import TaskProcess, task_name
+from headrace.otp.scheduler import Scheduler
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -4,9 +4,9 @@ from collections.abc import Callable, Hashable
 from typing import Final, Generic, Literal, NamedTuple, cast
 
 from headrace.errors import BadOption, NameTaken, NoProcess, OutsideProcess
-from headrace.pipeline.process.process import CURRENT, Process
-from headrace.pipeline.process.ref import Ref, S, process_behind
-from headrace.pipeline.process.scheduler import Scheduler
+from headrace.otp.process.process import CURRENT, Process
+from headrace.otp.ref import Ref, S, process_behind
+from headrace.otp.scheduler import Scheduler
 
 Keys = Literal["unique", "duplicate"]
 """Whether a key has one process, or any number of them."""

@@ -1,0 +1,9 @@
+"""Processes: a mailbox and a callback object that do one thing at a time, and those who restart them."""
+
+from headrace.otp.links import Exit
+from headrace.otp.monitor import Down, Monitor
+from headrace.otp.process.reply import Reply
+from headrace.otp.registry import Registry
+from headrace.otp.supervision.process_tree import ProcessInfo, ProcessTree, tree
+
+__all__ = ["Down", "Exit", "Monitor", "ProcessInfo", "ProcessTree", "Registry", "Reply", "tree"]

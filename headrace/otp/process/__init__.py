@@ -1,0 +1,1 @@
+"""A process: a mailbox, callbacks, and an exit."""

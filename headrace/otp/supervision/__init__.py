@@ -1,0 +1,1 @@
+"""Supervisors, their children, and the rules of restarts."""
