@@ -20,11 +20,11 @@ from headrace.config.dispatch import DispatcherKeys, long_form
 from headrace.config.handling import HandlingKeys
 from headrace.config.keys import Keys
 from headrace.expressions.patterns import Regex
-from headrace.ground.units import UnitError, parse_duration
 from headrace.http.address import Address
 from headrace.pipeline.stage.subscription import CancelMode
 from headrace.pipeline.topology.stall import STALL_SECONDS
 from headrace.stages.options import AddressField, CountField, ExpressionField, TokenField, check_token, refused
+from headrace.units import UnitError, parse_duration
 
 DEFAULT_ADDRESS = Address("127.0.0.1", 9470)
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from headrace.ground.units import format_size
 from headrace.http.answer import Answer
 from headrace.http.callers import host_name, shows_token
+from headrace.units import format_size
 
 TYPES: Final[dict[str, frozenset[str]]] = {
     "json": frozenset({"application/json", "text/json"}),

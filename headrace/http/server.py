@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from headrace.ground.units import format_size
 from headrace.http.address import Address
 from headrace.http.answer import Answer, later
 from headrace.http.connection import Connection, Patience, Reply
@@ -13,6 +12,7 @@ from headrace.http.framing import framing_refusal
 from headrace.http.guard import Guard, Head
 from headrace.http.sockets import bind, port_of
 from headrace.telemetry.counts import Families, FamilySpec
+from headrace.units import format_size
 
 REQUESTS: Final = FamilySpec("counter", "headrace_http_requests_total", "Answers to requests, by status.", ("status",))
 CONNECTIONS: Final = FamilySpec("gauge", "headrace_http_connections", "Connections that are open.")

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
+from headrace.event_json import as_plain
 from headrace.expressions import Expression, compile_template
-from headrace.ground.event_json import as_plain
 from headrace.jobs.job import NewJob, Unique, after
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.worker_options import JobWords

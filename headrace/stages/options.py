@@ -23,9 +23,9 @@ from pydantic_core import PydanticCustomError
 
 from headrace.expressions import Expression, ExpressionError, compile_expression, compile_template
 from headrace.expressions.patterns import Regex
-from headrace.ground.units import Rate, UnitError, format_duration, format_size, parse_duration, parse_rate, parse_size
 from headrace.http.address import MAX_PORT, MIN_TOKEN_LENGTH, Address, has_bad_port, parse_address
 from headrace.stages.functions import SHAPE, Function, FunctionError, LazyFunction, import_function, parse_function
+from headrace.units import Rate, UnitError, format_duration, format_size, parse_duration, parse_rate, parse_size
 
 T = TypeVar("T")
 

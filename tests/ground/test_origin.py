@@ -1,7 +1,7 @@
 """Where an error arose, and whose code that was."""
 
 from headrace.errors.origin import is_ours, origin
-from headrace.ground.units import UnitError, parse_duration
+from headrace.units import UnitError, parse_duration
 
 
 def users_own() -> None:

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headrace.errors import HeadraceError
-from headrace.ground.units import (
+from headrace.units import (
     Rate,
     UnitError,
     format_duration,

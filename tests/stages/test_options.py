@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from headrace.ground.units import Rate
 from headrace.http.address import Address
 from headrace.stages.functions import LazyFunction
 from headrace.stages.options import (
@@ -23,6 +22,7 @@ from headrace.stages.options import (
     SizeField,
     TemplateField,
 )
+from headrace.units import Rate
 
 
 class Options(BaseModel):

@@ -13,7 +13,7 @@ from headrace.config.model import SubscriptionKeys
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.findings_output import print_findings
 from headrace.console.cli.output import print_json
-from headrace.ground.units import Rate, format_duration
+from headrace.units import Rate, format_duration
 
 if TYPE_CHECKING:
     from headrace.config.jobs_check import ConfiguredJobs

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from headrace.console.cli.job_target import UsageError
-from headrace.ground.units import Rate, UnitError, parse_duration, parse_rate
 from headrace.pipeline.acknowledgement.dead_letters import LetterFilter
+from headrace.units import Rate, UnitError, parse_duration, parse_rate
 
 
 @dataclass(frozen=True, slots=True)

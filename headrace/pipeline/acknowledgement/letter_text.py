@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from headrace.ground.event_json import is_plain, is_readable, to_json
+from headrace.event_json import is_plain, is_readable, to_json
 from headrace.pipeline.acknowledgement.dead_letter import Form, NewLetter
 
 MOST_EVENT_BYTES: Final = 1024 * 1024

@@ -3,7 +3,7 @@
 import zlib
 from typing import Final
 
-from headrace.ground.value_key import ordered
+from headrace.value_key import ordered
 
 _BITS: Final = 0xFFFFFFFF
 

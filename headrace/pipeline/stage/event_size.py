@@ -4,7 +4,7 @@ import json
 import sys
 from typing import Final
 
-from headrace.ground.event_json import json_or_repr
+from headrace.event_json import json_or_repr
 from headrace.pipeline.acknowledgement.message import Message
 
 EVENT_BYTES: Final = 32

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from headrace.errors import BufferOverflow
-from headrace.ground.event_json import to_json
+from headrace.event_json import to_json
 from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.stage.consumer import Consumer

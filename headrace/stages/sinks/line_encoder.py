@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
-from headrace.ground.event_json import to_json
+from headrace.event_json import to_json
 from headrace.stages.errors import BadEvent
 
 EncodeName = Literal["json", "text"]

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from headrace.database.sqlite_url import NUL, has_nul
 from headrace.errors import Unrecoverable
-from headrace.ground.event_json import to_json
+from headrace.event_json import to_json
 from headrace.http.answered import Sends
 from headrace.http.errors import SERVER_ERRORS, PeerSilent, failure
 from headrace.http.retry_after import parse_retry_after

@@ -10,8 +10,8 @@ from typing import Annotated, ClassVar, Final, TextIO
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from headrace.event_json import json_or_repr
 from headrace.executors.side_thread import SideThread
-from headrace.ground.event_json import json_or_repr
 from headrace.pipeline.stage.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import CannotWrite, ReaderGone

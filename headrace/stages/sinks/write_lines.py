@@ -10,7 +10,6 @@ from typing import Annotated, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
 
 from headrace.executors.side_thread import SideThread
-from headrace.ground.units import UnitError, parse_duration
 from headrace.pipeline.stage.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.application import apply_each
@@ -19,6 +18,7 @@ from headrace.stages.options import CountField, DurationField, PathField, SizeFi
 from headrace.stages.sinks.line_encoder import LINE_ENCODERS, EncodeName
 from headrace.stages.sinks.output_file import STANDARD_OUTPUT, OutputFile
 from headrace.stages.sinks.rotating_file import RotatingFile, Rotation
+from headrace.units import UnitError, parse_duration
 
 
 def _sync(value: object) -> float | None:

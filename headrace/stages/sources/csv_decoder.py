@@ -4,9 +4,9 @@ import csv
 from collections.abc import Sequence
 from typing import Final
 
-from headrace.ground.units import format_size
 from headrace.stages.sources.decoded import Decoded
 from headrace.stages.sources.line_splitter import Line, NoText
+from headrace.units import format_size
 
 OPEN_QUOTE: Final = "unexpected end of data"
 """How csv says that a quote is still open after the last line it was given."""

@@ -10,7 +10,7 @@ from headrace.expressions import Expression
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.application import evaluate_each
 from headrace.stages.options import CountField, RateField, TemplateField
-from headrace.stages.sources.token_bucket import TokenBucket
+from headrace.units import TokenBucket
 
 TICK_SECONDS: Final = 0.001
 """Timers are no finer than this; at higher rates several events come at a tick."""

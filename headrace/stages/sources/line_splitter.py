@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from headrace.ground.units import format_size
+from headrace.units import format_size
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 """What some editors put before the first line of a UTF-8 file; it is no part of the text."""

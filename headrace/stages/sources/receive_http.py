@@ -28,8 +28,8 @@ from headrace.stages.options import (
 )
 from headrace.stages.sources.http_body import Decode, decode_body
 from headrace.stages.sources.recent_sizes import RecentSizes
-from headrace.stages.sources.token_bucket import TokenBucket
 from headrace.telemetry.telemetry import LOG
+from headrace.units import TokenBucket
 
 DEFAULT_ADDRESS: Final = Address("127.0.0.1", 8080)
 DEFAULT_MAX_BODY: Final = 10 * 1024 * 1024

@@ -13,7 +13,7 @@ from psycopg.types.json import JsonDumper
 from typing_extensions import override
 
 from headrace.database.postgres_url import shown
-from headrace.ground.event_json import to_json
+from headrace.event_json import to_json
 from headrace.stages.sql.database import Row
 from headrace.stages.sql.errors import DatabaseFailed, DatabaseUnreachable
 from headrace.stages.sql.statements import Insert, parameters

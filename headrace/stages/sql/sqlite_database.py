@@ -8,7 +8,7 @@ from typing import Final
 
 from headrace.database.sqlite_file import SqliteError
 from headrace.database.sqlite_writer import SqliteWriter
-from headrace.ground.event_json import json_value, to_json
+from headrace.event_json import json_value, to_json
 from headrace.stages.sql.database import Row
 from headrace.stages.sql.errors import DatabaseFailed
 from headrace.stages.sql.statements import Insert

@@ -6,8 +6,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from headrace.ground.event_json import to_json
-from headrace.ground.value_key import value_of
+from headrace.event_json import to_json
 from headrace.otp.timers import Timer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.batches import data_of
@@ -16,6 +15,7 @@ from headrace.stages.options import CountField, DurationField, ExpressionField, 
 from headrace.stages.transforms.gathering import data_of_all, gathered
 from headrace.stages.transforms.keys import hashable
 from headrace.telemetry.counts import Family, FamilySpec
+from headrace.value_key import value_of
 
 Trigger = Literal["count", "bytes", "period", "keys", "end"]
 """Which bound a batch has reached; `keys` is that of how many are open, and the oldest goes."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Hashable
 
-from headrace.ground.value_key import key_of
 from headrace.stages.errors import BadEvent
+from headrace.value_key import key_of
 
 
 def hashable(key: object) -> Hashable:

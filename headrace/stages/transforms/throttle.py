@@ -10,8 +10,8 @@ from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.stage.subscription_handle import Side, SubscriptionHandle
 from headrace.stages.options import RateField
-from headrace.stages.sources.token_bucket import TokenBucket
 from headrace.stages.transforms.asking import Asking
+from headrace.units import TokenBucket
 
 _TOKENS = "tokens"
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal, Protocol, Self, cast
 
-from headrace.ground.value_key import value_of
 from headrace.stages.windows.distinct_values import DistinctValues
 from headrace.stages.windows.exact_sum import ExactSum
 from headrace.stages.windows.extreme import Extreme
 from headrace.stages.windows.moments import moment_text
 from headrace.stages.windows.quantile_sketch import QuantileSketch
+from headrace.value_key import value_of
 
 Kind = Literal["count", "sum", "mean", "min", "max", "quantile", "distinct"]
 

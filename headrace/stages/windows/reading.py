@@ -6,11 +6,11 @@ from math import inf
 from typing import Final
 
 from headrace.expressions import Expression
-from headrace.ground.value_key import key_of
 from headrace.stages.errors import BadEvent
 from headrace.stages.windows.moments import SECOND, Moments, moment_text, read_moments
 from headrace.stages.windows.numbers import numbers
 from headrace.stages.windows.plan import Row
+from headrace.value_key import key_of
 
 _PLAIN: Final = frozenset({str, int, bool, bytes, type(None)})
 """Types of which all values can be hashed."""

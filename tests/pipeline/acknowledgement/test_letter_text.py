@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.ground.event_json import MOST_DEPTH, is_plain
+from headrace.event_json import MOST_DEPTH, is_plain
 from headrace.pipeline.acknowledgement.dead_letter import REPLAYABLE, Form, NewLetter
 from headrace.pipeline.acknowledgement.letter_text import (
     MOST_ERROR_BYTES,

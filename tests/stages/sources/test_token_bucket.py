@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.ground.units import Rate
-from headrace.stages.sources.token_bucket import TokenBucket
+from headrace.units import Rate, TokenBucket
 
 STEPS = st.lists(st.tuples(st.floats(0, 10), st.integers(0, 50)), max_size=30)
 

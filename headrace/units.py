@@ -1,4 +1,4 @@
-"""Units: durations, sizes and rates as they are written in a config, `250ms`, `10MiB`, `100/s`.
+"""Durations, sizes and rates as text and numbers; the token bucket.
 
 Every number has its unit beside it; a bare one is refused, because nobody can see what it counts. Reading and writing
 are exact and know no locale.
@@ -106,7 +106,7 @@ def parse_duration(value: object) -> float:
     >>> parse_duration(30)
     Traceback (most recent call last):
     ...
-    headrace.ground.units.UnitError: 30 has no unit: write 30s for seconds, 30ms for milliseconds or 30m for minutes
+    headrace.units.UnitError: 30 has no unit: write 30s for seconds, 30ms for milliseconds or 30m for minutes
     """
     text = _read_text(value, _DURATION)
     seconds = _iso_seconds(text) if text.startswith("P") else _added_up(text, _DURATION, text)
@@ -247,3 +247,29 @@ def _plain(number: Decimal) -> str:
 def _shown(found: object) -> str:
     shown = repr(found)
     return shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[:_SHOWN_CHARACTERS]}..."
+
+
+class TokenBucket:
+    """Fills evenly and holds at most one period's events (at least one), so that a pause is not made up for at once.
+
+    Guarantees: in any `t` seconds at most `rate * t` events and one bucketful are taken. It begins with one token.
+    """
+
+    def __init__(self, rate: Rate, now: float) -> None:
+        """`now` and all later times are seconds of one clock that never goes back."""
+        self._per_second = rate.per_second
+        self._capacity = max(1.0, rate.events)
+        self._tokens = 1.0
+        self._at = now
+
+    def take(self, wanted: int, now: float) -> int:
+        """Take up to `wanted` whole tokens; return how many there were."""
+        self._tokens = min(self._capacity, self._tokens + (now - self._at) * self._per_second)
+        self._at = now
+        taken = min(wanted, int(self._tokens))
+        self._tokens -= taken
+        return taken
+
+    def wait_seconds(self) -> float:
+        """Return how long after the last `take` the next token comes."""
+        return max(0.0, (1.0 - self._tokens) / self._per_second)

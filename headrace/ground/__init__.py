@@ -1,1 +1,0 @@
-"""The ground: errors, telemetry, counts, clock, units and expressions, which every other floor stands on."""
