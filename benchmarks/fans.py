@@ -5,11 +5,10 @@ from functools import partial
 
 from benchmarks.measure import all_arrived
 from benchmarks.stages import AddOne, Ints, LooseInts, Sum
-from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
-from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 
 TOTAL = 200_000

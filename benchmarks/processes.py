@@ -12,8 +12,8 @@ from headrace.otp.process.settings import MAILBOX_LIMIT
 from headrace.otp.ref import CALL_SECONDS
 from headrace.otp.supervision.supervisor import Supervisor
 from headrace.otp.task import Task
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 
 CHILDREN: Final = 10_000

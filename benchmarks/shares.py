@@ -9,8 +9,8 @@ from typing import Final
 from benchmarks.measure import all_arrived
 from benchmarks.stages import Ints, LooseInts, Sum
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 
 TOTAL: Final = 500_000

@@ -10,9 +10,9 @@ import time
 
 from benchmarks.measure import all_arrived
 from benchmarks.stages import AddOne, Ints, SlowSum
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 
 

@@ -18,14 +18,13 @@ if TYPE_CHECKING:
     from headrace.otp.supervision.supervisor import Supervisor
     from headrace.otp.task import Task
     from headrace.otp.task_supervisor import TaskSupervisor
-    from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
-    from headrace.pipeline.acknowledgement.message import Message
+    from headrace.pipeline.flow.subscription import SubscribeTo
+    from headrace.pipeline.message import Acknowledgement, Message, Outcome
     from headrace.pipeline.stage.consumer import Consumer
     from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
     from headrace.pipeline.stage.producer import Inbox, Producer
     from headrace.pipeline.stage.producer_consumer import ProducerConsumer
     from headrace.pipeline.stage.settings import StageSettings
-    from headrace.pipeline.stage.subscription import SubscribeTo
     from headrace.pipeline.topology.outcome import RunOutcome
     from headrace.pipeline.topology.snapshot import TopologySnapshot
 
@@ -60,7 +59,7 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "Acknowledgement": "pipeline.acknowledgement.acknowledgement",
+    "Acknowledgement": "pipeline.message",
     "ChildSpec": "otp.supervision.child_spec",
     "ConfigError": "config.findings",
     "Consumer": "pipeline.stage.consumer",
@@ -68,8 +67,8 @@ _ROOMS = {
     "GenServer": "otp.gen_server",
     "HeadraceError": "errors",
     "Inbox": "pipeline.stage.producer",
-    "Message": "pipeline.acknowledgement.message",
-    "Outcome": "pipeline.acknowledgement.acknowledgement",
+    "Message": "pipeline.message",
+    "Outcome": "pipeline.message",
     "Pipeline": "config.pipeline",
     "Producer": "pipeline.stage.producer",
     "ProducerConsumer": "pipeline.stage.producer_consumer",
@@ -78,7 +77,7 @@ _ROOMS = {
     "RunOutcome": "pipeline.topology.outcome",
     "Scheduler": "otp.scheduler",
     "StageSettings": "pipeline.stage.settings",
-    "SubscribeTo": "pipeline.stage.subscription",
+    "SubscribeTo": "pipeline.flow.subscription",
     "Supervisor": "otp.supervision.supervisor",
     "Task": "otp.task",
     "TaskSupervisor": "otp.task_supervisor",

@@ -16,8 +16,8 @@ from headrace.pipeline.dispatchers.demand import DemandDispatcher
 from headrace.pipeline.dispatchers.dispatcher import Dispatcher
 from headrace.pipeline.dispatchers.hashing import stable_hash
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
+from headrace.pipeline.flow.subscription import SubscribeTo, Subscription
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo, Subscription
 from headrace.pipeline.topology.topology import Topology
 
 

@@ -7,9 +7,9 @@ from typing import ClassVar
 from headrace.expressions import Expression
 from headrace.pipeline.dispatchers.hashing import stable_hash
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
+from headrace.pipeline.flow.subscription import SubscribeTo, Subscription
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo, Subscription
 
 
 class Split(ProducerConsumer[object, object]):

@@ -9,7 +9,7 @@ from headrace.config.findings import Fault
 from headrace.config.nodes import Found, ListNode, ScalarNode, child, scalars
 from headrace.config.sentences import close, missing_key
 from headrace.config.source import Span
-from headrace.pipeline.dispatchers.catalogue import BUILT_IN, dispatcher_names
+from headrace.pipeline.dispatchers.entry_points import BUILT_IN, dispatcher_names
 from headrace.stages.options import CountField, ExpressionField, refused
 
 DEFAULT_DISPATCHER: Final = "broadcast"

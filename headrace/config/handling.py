@@ -11,7 +11,7 @@ from headrace.config.findings import Fault
 from headrace.config.keys import Keys
 from headrace.config.nodes import Found, child
 from headrace.config.source import Span
-from headrace.pipeline.acknowledgement.retry import Retry
+from headrace.pipeline.retry import Retry
 from headrace.pipeline.stage.concurrency import PLAIN_CONCURRENCY, Concurrency, Place
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.stage import Stage

@@ -21,7 +21,7 @@ from headrace.config.handling import HandlingKeys
 from headrace.config.keys import Keys
 from headrace.expressions.patterns import Regex
 from headrace.http.address import Address
-from headrace.pipeline.stage.subscription import CancelMode
+from headrace.pipeline.flow.subscription import CancelMode
 from headrace.pipeline.topology.stall import STALL_SECONDS
 from headrace.stages.options import AddressField, CountField, ExpressionField, TokenField, check_token, refused
 from headrace.units import UnitError, parse_duration

@@ -12,7 +12,7 @@ from headrace.config.dispatch import DEFAULT_DISPATCHER, DispatcherKeys
 from headrace.config.handling import HANDLING_KEYS
 from headrace.config.jobs_keys import JobsKeys
 from headrace.config.model import PipelineKeys, StageKeys, SubscriptionKeys
-from headrace.pipeline.dispatchers.catalogue import dispatcher_names
+from headrace.pipeline.dispatchers.entry_points import dispatcher_names
 
 Schema = dict[str, object]
 

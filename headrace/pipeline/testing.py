@@ -5,8 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from headrace.errors import GraphError
-from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
-from headrace.pipeline.acknowledgement.message import NO_METADATA, Message
+from headrace.pipeline.message import NO_METADATA, Acknowledgement, Message, Outcome
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.topology.topology import Topology
 

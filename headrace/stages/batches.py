@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.message import Message
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from headrace.config.catalogue import Catalogue
 from headrace.config.files import load_file, load_text
 from headrace.config.findings import ConfigError
 from headrace.config.schema import schema
-from headrace.pipeline.dispatchers.catalogue import BUILT_IN, GROUP
+from headrace.pipeline.dispatchers.entry_points import BUILT_IN, GROUP
 from headrace.pipeline.topology.topology import Topology
 from tests.config.configs import config_of, findings_of
 from tests.fakes.config_stages import catalogue

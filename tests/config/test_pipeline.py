@@ -6,7 +6,7 @@ import pytest
 
 from headrace.config.findings import ConfigError
 from headrace.config.pipeline import Pipeline
-from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.flow.subscription import SubscribeTo
 from tests.config.configs import config_of
 from tests.fakes.config_stages import Tally, Tick
 

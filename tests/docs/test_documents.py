@@ -11,7 +11,7 @@ from headrace.config.files import load_file, load_text
 from headrace.config.findings import ConfigError
 from headrace.console.web.job_metrics import CURRENT, LIMIT, PAUSED, RUNNING
 from headrace.console.web.letter_metrics import LETTERS, LETTERS_BYTES, LETTERS_DROPPED
-from headrace.console.web.metrics import CONNECTION_UP, EDGE_METRICS, STAGE_METRICS
+from headrace.pipeline.metrics import CONNECTION_UP, EDGE_METRICS, STAGE_METRICS
 from tests.fakes.declared_metrics import declared_metrics
 
 ROOT = Path(__file__).parents[2]

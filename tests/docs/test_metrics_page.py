@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import headrace
-from headrace.pipeline.stage.counts import StageCounts
+from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.stage.stage import Stage
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()

@@ -23,13 +23,13 @@ from headrace.otp.task_supervisor import TaskSupervisor
 from headrace.otp.timers import Timer
 from headrace.pipeline.dispatchers.demand import DemandDispatcher
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
-from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
 from headrace.pipeline.topology.handle import StageHandle
 
 ROOT: Final = Path(__file__).parents[2]

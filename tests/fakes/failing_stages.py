@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.failure import FailedEvent
+from headrace.pipeline.message import Message
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.pipeline.stage.failure import FailedEvent
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.application import apply_each, await_each
 from headrace.stages.batches import data_of, derived

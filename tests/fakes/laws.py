@@ -1,11 +1,11 @@
 """The laws of demand and conservation, checked on a run between any two turns."""
 
 from headrace.otp.process.process import State
-from headrace.pipeline.stage.consumer_process import ConsumerProcess
-from headrace.pipeline.stage.inlet import Inlet
-from headrace.pipeline.stage.outlet import Outlet
-from headrace.pipeline.stage.producer_process import ProducerProcess
-from headrace.pipeline.stage.subscription import Subscription
+from headrace.pipeline.engine.consumer_process import ConsumerProcess
+from headrace.pipeline.engine.producer_process import ProducerProcess
+from headrace.pipeline.flow.input import Inlet
+from headrace.pipeline.flow.outlet import Outlet
+from headrace.pipeline.flow.subscription import Subscription
 from headrace.pipeline.topology.link import StageProcess
 from headrace.pipeline.topology.run import Run
 

@@ -7,10 +7,10 @@ from typing import Any
 from headrace.pipeline.acknowledgement.dead_letter import DeadLetter
 from headrace.pipeline.acknowledgement.dead_letters import LetterFilter
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.failing_stages import (

@@ -14,14 +14,14 @@ from hypothesis.stateful import RuleBasedStateMachine
 from headrace.errors import BufferFull, NoProcess, ProcessDown, RestartsExhausted
 from headrace.otp.process.process import State
 from headrace.otp.scheduler import Scheduler
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
-from headrace.pipeline.stage.accumulating import Accumulating
-from headrace.pipeline.stage.consumer_process import ConsumerProcess
-from headrace.pipeline.stage.consumer_supervisor_process import ConsumerSupervisorProcess
-from headrace.pipeline.stage.entrance import Entrance
-from headrace.pipeline.stage.inlet import Inlet
-from headrace.pipeline.stage.outlet import Outlet
-from headrace.pipeline.stage.producer_process import ProducerProcess
+from headrace.pipeline.engine.consumer_process import ConsumerProcess
+from headrace.pipeline.engine.consumer_supervisor_process import ConsumerSupervisorProcess
+from headrace.pipeline.engine.producer_process import ProducerProcess
+from headrace.pipeline.flow.accumulating import Accumulating
+from headrace.pipeline.flow.entrance import Entrance
+from headrace.pipeline.flow.input import Inlet
+from headrace.pipeline.flow.outlet import Outlet
+from headrace.pipeline.message import Outcome
 from headrace.pipeline.topology.link import StageProcess
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.run import Run

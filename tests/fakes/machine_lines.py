@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from headrace.pipeline.acknowledgement.message import Message
-from headrace.pipeline.stage.inlet import Inlet
-from headrace.pipeline.stage.outlet import Outlet
-from headrace.pipeline.stage.subscription import Subscription
+from headrace.pipeline.flow.input import Inlet
+from headrace.pipeline.flow.outlet import Outlet
+from headrace.pipeline.flow.subscription import Subscription
+from headrace.pipeline.message import Message
 from headrace.pipeline.topology.run import Run
 from tests.fakes.laws import check_subscription, inlet_of, outlet_of
 from tests.fakes.machine_notes import Event

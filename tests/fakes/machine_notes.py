@@ -5,11 +5,10 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
-from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.flow.subscription_handle import CancelKind, Side, SubscriptionHandle
+from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.pipeline.stage.stage import Stage
-from headrace.pipeline.stage.subscription import SubscribeTo
-from headrace.pipeline.stage.subscription_handle import CancelKind, Side, SubscriptionHandle
 from tests.fakes.processes import Abort
 
 

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.vendor.pretty import RepresentationPrinter
 
 from headrace.otp.supervision.restart import Restart
-from headrace.pipeline.acknowledgement.retry import Retry
 from headrace.pipeline.demand.buffer import Keep
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
+from headrace.pipeline.flow.outlet import DemandMode
+from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo
+from headrace.pipeline.retry import Retry
 from headrace.pipeline.stage.concurrency import Concurrency
-from headrace.pipeline.stage.outlet import DemandMode
 from headrace.pipeline.stage.settings import DispatcherName, StageSettings
 from headrace.pipeline.stage.stage import Stage
-from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.machine_notes import FORMS, PACES, Event, Form, Notes, Pace
 from tests.fakes.machine_stages import (

@@ -9,8 +9,8 @@ from hypothesis.stateful import precondition, rule
 
 from headrace.errors import ReaderTooSlow
 from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, Wish
-from headrace.pipeline.stage.accumulating import Accumulating
-from headrace.pipeline.stage.subscription import Subscription
+from headrace.pipeline.flow.accumulating import Accumulating
+from headrace.pipeline.flow.subscription import Subscription
 from tests.fakes.laws import outlet_of
 from tests.fakes.machine import Reader
 from tests.fakes.machine_notes import CRASHES, MachineCrash

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import Final
 
-from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.message import Message
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
 from headrace.pipeline.stage.producer import Emitted, Producer

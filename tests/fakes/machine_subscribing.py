@@ -8,8 +8,8 @@ from hypothesis.stateful import precondition, rule
 
 from headrace.errors import DemandError, GraphError, NoProcess, SubscriptionError
 from headrace.otp.process.process import State
+from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
 from headrace.pipeline.stage.stage import Stage
-from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
 from headrace.pipeline.topology.handle import StageHandle
 from tests.fakes.machine import MachineRoom
 from tests.fakes.machine_lines import unwrapped

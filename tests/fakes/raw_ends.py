@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from headrace.otp.process.process import ExitReason
 from headrace.otp.scheduler import IDLE, Scheduler, Turns
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.stage.consumer_process import ConsumerProcess
-from headrace.pipeline.stage.producer_consumer_process import ProducerConsumerProcess
-from headrace.pipeline.stage.producer_process import ProducerProcess
-from headrace.pipeline.stage.subscription import Mark, MarkKind, SubscribeTo, Subscription
+from headrace.pipeline.engine.consumer_process import ConsumerProcess
+from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
+from headrace.pipeline.engine.producer_process import ProducerProcess
+from headrace.pipeline.flow.subscription import Mark, MarkKind, SubscribeTo, Subscription
 
 NO_LIMIT = 1_000_000
 

@@ -3,8 +3,8 @@
 from collections.abc import Awaitable
 
 from headrace.otp.process.process import ExitReason
-from headrace.pipeline.stage.subscription import SubscribeTo
-from headrace.pipeline.stage.subscription_handle import CancelKind, Side, SubscriptionHandle
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.flow.subscription_handle import CancelKind, Side, SubscriptionHandle
 from tests.fakes.flow_stages import Collect, Pass, Silent
 
 

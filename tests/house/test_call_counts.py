@@ -11,15 +11,14 @@ import pytest
 from headrace.jobs import Catalogue, Jobs, worker
 from headrace.jobs.stores.memory.store import MemoryStore
 from headrace.otp.scheduler import Scheduler
-from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
-from headrace.pipeline.acknowledgement.message import Message
-from headrace.pipeline.acknowledgement.retry import Retry
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.message import Acknowledgement, Message, Outcome
+from headrace.pipeline.retry import Retry
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 
 BATCH: Final = 50

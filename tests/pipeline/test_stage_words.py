@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from headrace.otp.process.reply import Reply
-from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Silent
 from tests.fakes.laws import check_over

@@ -6,7 +6,7 @@ import pytest
 
 from headrace.config.pipeline import Pipeline
 from headrace.errors import GraphError, NoProcess
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.pipeline.message import Outcome
 from headrace.pipeline.testing import TestSource, push_test_batch, push_test_message
 from tests.fakes.failing_stages import Kept
 

@@ -22,9 +22,9 @@ from headrace.jobs.outcomes import error_text
 from headrace.otp.gen_server import GenServer
 from headrace.otp.supervision.supervisor import Supervisor
 from headrace.otp.task_supervisor import TaskSupervisor
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Numbers
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.link import StageCallbacks
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.snapshot import StageSnapshot

@@ -14,15 +14,15 @@ from typing import Any, Final
 
 import pytest
 
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
-from headrace.pipeline.acknowledgement.retry import Retry
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.message import Outcome
+from headrace.pipeline.retry import Retry
 from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.batches import data_of
 from tests.fakes.acknowledged_stages import Told

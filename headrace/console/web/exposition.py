@@ -14,8 +14,8 @@ from prometheus_client.openmetrics import exposition as openmetrics
 
 from headrace.console.web.job_metrics import JobsProbe, JobsSnapshot, job_metrics
 from headrace.console.web.letter_metrics import letter_metrics
-from headrace.console.web.metrics import build_metrics, pipeline_metrics
 from headrace.pipeline.acknowledgement.dead_letters import LetterCounts
+from headrace.pipeline.metrics import build_metrics, pipeline_metrics
 from headrace.pipeline.topology.snapshot import TopologySnapshot
 
 OPENMETRICS: Final = "application/openmetrics-text"

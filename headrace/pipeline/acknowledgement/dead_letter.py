@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from headrace.pipeline.acknowledgement.message import NO_METADATA
+from headrace.pipeline.message import NO_METADATA
 
 
 class Form(StrEnum):

@@ -14,7 +14,7 @@ from headrace.otp.scheduler import Scheduler, Turns
 from headrace.otp.supervision.child import Child
 from headrace.otp.supervision.child_spec import Kind
 from headrace.otp.supervision.restart import Restart, RestartWindow, wants_restart
-from headrace.pipeline.stage.subscription import Subscription
+from headrace.pipeline.flow.subscription import Subscription
 from headrace.telemetry.telemetry import LOG
 
 

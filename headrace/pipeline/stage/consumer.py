@@ -4,9 +4,9 @@ from collections.abc import Awaitable
 from typing import Generic, TypeVar, cast
 
 from headrace.errors import MissingCallback
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
 from headrace.pipeline.stage.stage import Stage, Takes, Unbound
-from headrace.pipeline.stage.subscription import SubscribeTo
-from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
 
 In = TypeVar("In")
 

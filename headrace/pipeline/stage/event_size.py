@@ -5,7 +5,7 @@ import sys
 from typing import Final
 
 from headrace.event_json import json_or_repr
-from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.message import Message
 
 EVENT_BYTES: Final = 32
 """What an event takes beside its text."""

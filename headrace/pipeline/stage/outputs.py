@@ -1,7 +1,6 @@
 """What a callback may return as events, and what it surely did not mean."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from headrace.errors import BadOption, BadReturn
@@ -46,15 +45,3 @@ def check_nothing(stage: str, returned: object, callback: str = "handle_events")
     """Raise `BadReturn` when a consumer's callback returned something."""
     if returned is not None:
         raise BadReturn(stage, callback, returned, "None: a consumer emits nothing")
-
-
-def without(events: list[object], gone: Sequence[object]) -> list[object]:
-    """Return the events without those that are gone: the same objects, each as often as it is there."""
-    times = Counter(map(id, gone))
-    rest: list[object] = []
-    for event in events:
-        if times[id(event)] > 0:
-            times[id(event)] -= 1
-        else:
-            rest.append(event)
-    return rest

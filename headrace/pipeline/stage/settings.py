@@ -7,17 +7,17 @@ from typing import Final, Literal, cast, get_args
 
 from headrace.errors import DispatcherError
 from headrace.otp.supervision.restart import Restart
-from headrace.pipeline.acknowledgement.retry import Retry
 from headrace.pipeline.demand.buffer import Buffer, Keep
 from headrace.pipeline.demand.sizes import Sizes
-from headrace.pipeline.dispatchers.catalogue import find_dispatcher
 from headrace.pipeline.dispatchers.dispatcher import Dispatcher
+from headrace.pipeline.dispatchers.entry_points import find_dispatcher
+from headrace.pipeline.failure import Failure, SetAside
+from headrace.pipeline.flow.counts import StageCounts
+from headrace.pipeline.flow.outlet import DemandMode, Outlet
+from headrace.pipeline.flow.subscription import Subscription
+from headrace.pipeline.retry import Retry
 from headrace.pipeline.stage.concurrency import PLAIN_CONCURRENCY, Concurrency, Place
-from headrace.pipeline.stage.counts import StageCounts
 from headrace.pipeline.stage.event_size import event_size
-from headrace.pipeline.stage.failure import Failure, SetAside
-from headrace.pipeline.stage.outlet import DemandMode, Outlet
-from headrace.pipeline.stage.subscription import Subscription
 
 DispatcherName = Literal["demand", "broadcast", "round_robin", "weighted", "partition"]
 """The dispatchers that are built in."""

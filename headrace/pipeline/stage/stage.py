@@ -7,10 +7,10 @@ from typing import ClassVar, Never, Protocol, cast
 from headrace.errors import NotStarted
 from headrace.otp.gen_server import GenServer
 from headrace.otp.report import HELD_ADVICE
-from headrace.pipeline.stage.connection_status import IDLE_SECONDS, ConnectionStatus
-from headrace.pipeline.stage.counts import StageCounts
-from headrace.pipeline.stage.subscription import SubscribeTo
-from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
+from headrace.pipeline.flow.connection_status import IDLE_SECONDS, ConnectionStatus
+from headrace.pipeline.flow.counts import StageCounts
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
 from headrace.telemetry.counts import Families, FamilySpec
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator
 
-from headrace.pipeline.stage.subscription import SubscribeTo, Subscription
+from headrace.pipeline.flow.subscription import SubscribeTo, Subscription
 from headrace.pipeline.topology.snapshot import EdgeSnapshot
 
 

@@ -7,20 +7,20 @@ from headrace.errors import DemandError, GraphError
 from headrace.otp.process.options import check_seconds
 from headrace.otp.process.process import Process
 from headrace.otp.ref import Ref
-from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.demand.buffer import Keep
 from headrace.pipeline.demand.window import Window, is_whole
-from headrace.pipeline.stage.outlet import DemandMode
+from headrace.pipeline.engine.taking_process import TakingProcess
+from headrace.pipeline.flow.outlet import DemandMode
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
+from headrace.pipeline.message import Message
 from headrace.pipeline.stage.outputs import events_given
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.stage import Stage
-from headrace.pipeline.stage.stream import EventStream, read_stage
-from headrace.pipeline.stage.subscription import SubscribeTo
-from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
-from headrace.pipeline.stage.taking_process import TakingProcess
 from headrace.pipeline.topology.link import Emitting, StageProcess, emitting, taking
 from headrace.pipeline.topology.run import Run
+from headrace.pipeline.topology.stream import EventStream, read_stage
 from headrace.pipeline.topology.target import full_target
 
 In = TypeVar("In")

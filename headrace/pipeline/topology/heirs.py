@@ -4,8 +4,8 @@ from typing import Final
 
 from headrace.pipeline.dispatchers.outputs import OutputsDispatcher
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
-from headrace.pipeline.stage.accumulating import Accumulating
-from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.flow.accumulating import Accumulating
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.topology.edges import Edges
 from headrace.pipeline.topology.link import Emitting
 from headrace.pipeline.topology.output_names import output_name

@@ -7,10 +7,10 @@ from functools import partial
 
 from headrace.errors import LeftOver, message_of
 from headrace.otp.scheduler import Scheduler
-from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.dispatchers.outputs import bare
-from headrace.pipeline.stage.counts import KeepLeft, StageCounts
-from headrace.pipeline.stage.failure import FailedEvent, SetAside
+from headrace.pipeline.failure import FailedEvent, SetAside
+from headrace.pipeline.flow.counts import KeepLeft, StageCounts
+from headrace.pipeline.message import Message
 from headrace.telemetry.telemetry import LOG
 
 

@@ -7,21 +7,21 @@ from typing import cast
 from headrace.errors import DemandError, GraphError
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.stage.answering_process import AnsweringProcess
+from headrace.pipeline.engine.answering_process import AnsweringProcess
+from headrace.pipeline.engine.consumer_process import ConsumerProcess
+from headrace.pipeline.engine.consumer_supervisor_process import ConsumerSupervisorProcess
+from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
+from headrace.pipeline.engine.producer_process import ProducerProcess
+from headrace.pipeline.failure import SetAside
+from headrace.pipeline.flow.counts import StageCounts
+from headrace.pipeline.flow.selector import Selector
+from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo, Subscription
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
-from headrace.pipeline.stage.consumer_supervisor_process import ConsumerSupervisorProcess
-from headrace.pipeline.stage.counts import StageCounts
-from headrace.pipeline.stage.failure import SetAside
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.pipeline.stage.producer_consumer_process import ProducerConsumerProcess
-from headrace.pipeline.stage.producer_process import ProducerProcess
-from headrace.pipeline.stage.selector import Selector
 from headrace.pipeline.stage.settings import PRODUCER_BUFFER_SIZE, StageSettings
 from headrace.pipeline.stage.stage import Stage
-from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo, Subscription
 from headrace.pipeline.topology.graph import Kind, Node, circle_errors, graph_errors, in_order
 from headrace.telemetry.counts import MetricNames
 

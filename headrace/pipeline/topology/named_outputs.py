@@ -7,9 +7,9 @@ from functools import partial
 
 from headrace.errors import GraphError
 from headrace.pipeline.dispatchers.outputs import OutputsDispatcher, bare
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.link import StageSpec
 from headrace.pipeline.topology.output_names import ERRORS, output_name, side_names
 

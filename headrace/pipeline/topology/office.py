@@ -9,9 +9,9 @@ from typing import Final
 from headrace.errors import short_repr
 from headrace.pipeline.acknowledgement.dead_letter import NewLetter, Replay
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetters, Settled
-from headrace.pipeline.stage.consumer_supervisor_process import ConsumerSupervisorProcess
-from headrace.pipeline.stage.failure import FailedEvent, Redact
-from headrace.pipeline.stage.producer_process import ProducerProcess
+from headrace.pipeline.engine.consumer_supervisor_process import ConsumerSupervisorProcess
+from headrace.pipeline.engine.producer_process import ProducerProcess
+from headrace.pipeline.failure import FailedEvent, Redact
 from headrace.pipeline.topology.link import Taking
 from headrace.pipeline.topology.replay import Fate, StageReplay, replay_of
 from headrace.pipeline.topology.run import Run

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
 from headrace.pipeline.acknowledgement.dead_letter import Replay
 from headrace.pipeline.acknowledgement.dead_letters import Taken
 from headrace.pipeline.acknowledgement.letter_text import read
-from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.stage.feed import Feed
+from headrace.pipeline.flow.injector import Feed
+from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.pipeline.topology.link import Taking
 
 REPLAY_OF: Final = "dead_letter"

@@ -13,14 +13,14 @@ from headrace.otp.chore import every
 from headrace.otp.process.process import State
 from headrace.otp.supervision.supervisor import Supervisor
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.stage.consumer_process import ConsumerProcess
-from headrace.pipeline.stage.failure import SetAside
-from headrace.pipeline.stage.producer_consumer_process import ProducerConsumerProcess
-from headrace.pipeline.stage.producer_process import ProducerProcess
-from headrace.pipeline.stage.side_outputs import put_aside
-from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo, Subscription
-from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
-from headrace.pipeline.stage.taking_process import TakingProcess
+from headrace.pipeline.engine.consumer_process import ConsumerProcess
+from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
+from headrace.pipeline.engine.producer_process import ProducerProcess
+from headrace.pipeline.engine.side_outputs import put_aside
+from headrace.pipeline.engine.taking_process import TakingProcess
+from headrace.pipeline.failure import SetAside
+from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo, Subscription
+from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
 from headrace.pipeline.topology.edges import Edges
 from headrace.pipeline.topology.ends import Ends
 from headrace.pipeline.topology.graph import Node, circle_errors, hint, node_errors

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from headrace.errors import GraphError
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.graph import hint
 from headrace.pipeline.topology.link import StageSpec
 from headrace.pipeline.topology.output_names import ERRORS, output_name, side_names

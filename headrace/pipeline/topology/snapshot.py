@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from headrace.pipeline.stage.connection_status import ConnectionSnapshot
+from headrace.pipeline.flow.connection_status import ConnectionSnapshot
 from headrace.pipeline.topology.graph import Kind
 from headrace.pipeline.topology.stall import Stall
 from headrace.telemetry.counts import Family

@@ -3,10 +3,10 @@
 from headrace.errors import class_and_message
 from headrace.otp.process.process import ExitReason, State
 from headrace.otp.scheduler import DURATION_BOUNDS
-from headrace.pipeline.stage.consumer_process import ConsumerProcess
-from headrace.pipeline.stage.inlet import Inlet
-from headrace.pipeline.stage.producer_process import ProducerProcess
-from headrace.pipeline.stage.subscription import Subscription
+from headrace.pipeline.engine.consumer_process import ConsumerProcess
+from headrace.pipeline.engine.producer_process import ProducerProcess
+from headrace.pipeline.flow.input import Inlet
+from headrace.pipeline.flow.subscription import Subscription
 from headrace.pipeline.topology.link import StageProcess, kind_of
 from headrace.pipeline.topology.run import Run
 from headrace.pipeline.topology.snapshot import (

@@ -5,7 +5,7 @@ from typing import Final, get_args
 
 from headrace.errors import GraphError
 from headrace.pipeline.demand.window import is_whole
-from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo
+from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo
 
 _MODES: Final = get_args(CancelMode)
 

@@ -4,9 +4,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from headrace.pipeline.stage.consumer_process import ConsumerProcess
-from headrace.pipeline.stage.consumer_supervisor_process import ConsumerSupervisorProcess
-from headrace.pipeline.stage.producer_process import ProducerProcess
+from headrace.pipeline.engine.consumer_process import ConsumerProcess
+from headrace.pipeline.engine.consumer_supervisor_process import ConsumerSupervisorProcess
+from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.topology.link import StageProcess
 from headrace.pipeline.topology.stall import Cause, Stall, StallWatch, Standing
 from headrace.telemetry.telemetry import LOG

@@ -5,8 +5,7 @@ from typing import ClassVar
 
 from headrace.errors import BufferOverflow
 from headrace.event_json import to_json
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
-from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.message import Message, Outcome
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.event_size import text_size
 from headrace.stages.batches import data_of

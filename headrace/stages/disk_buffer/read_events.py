@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Final
 
-from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
-from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.disk_buffer.event_log import Entry, EventLog
 from headrace.telemetry.counts import Family, FamilySpec

@@ -14,7 +14,7 @@ from headrace.event_json import to_json
 from headrace.http.answered import Sends
 from headrace.http.errors import SERVER_ERRORS, PeerSilent, failure
 from headrace.http.retry_after import parse_retry_after
-from headrace.pipeline.stage.connection_status import ConnectionStatus
+from headrace.pipeline.flow.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import BadEvent
 from headrace.stages.options import CountField, DurationField, ExpressionField, refused

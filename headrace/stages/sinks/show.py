@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.event_json import json_or_repr
 from headrace.executors.side_thread import SideThread
-from headrace.pipeline.stage.connection_status import ConnectionStatus
+from headrace.pipeline.flow.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import CannotWrite, ReaderGone
 from headrace.stages.options import CountField

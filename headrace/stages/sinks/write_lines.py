@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
 
 from headrace.executors.side_thread import SideThread
-from headrace.pipeline.stage.connection_status import ConnectionStatus
+from headrace.pipeline.flow.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.application import apply_each
 from headrace.stages.errors import CannotWrite

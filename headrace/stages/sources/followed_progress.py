@@ -11,8 +11,7 @@ from typing import Final
 
 from headrace.database.file_lock import FileLock
 from headrace.executors.side_thread import SideThread
-from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
-from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.stages.errors import CannotOpen
 from headrace.stages.sources.checkpoint import Checkpoint
 from headrace.stages.sources.progress import BEGINNING, Piece, Position, Progress

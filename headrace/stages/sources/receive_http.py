@@ -13,8 +13,7 @@ from headrace.http.callers import own_hosts
 from headrace.http.connection import NO_MORE, Patience, Reply
 from headrace.http.guard import Guard
 from headrace.http.server import Limits, Server
-from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
-from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.pipeline.stage.producer import PUSH_BUFFER_BYTES, Producer
 from headrace.stages.json_bounds import MAX_VALUES
 from headrace.stages.options import (

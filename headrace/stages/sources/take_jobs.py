@@ -13,8 +13,7 @@ from headrace.jobs.job import Outcome as JobOutcome
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.queue import JobQueue
 from headrace.jobs.retry import oban_seconds
-from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
-from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.job_options import QueueField
 

@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 from pydantic import BaseModel
 
 from headrace.otp.timers import Timer
-from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.message import Message
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.batches import data_of, derived
 from headrace.stages.transforms.aggregate_options import LATE, AggregateOptions

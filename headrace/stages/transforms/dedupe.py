@@ -6,8 +6,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from headrace.pipeline.acknowledgement.acknowledgement import Acknowledges, Outcome
-from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.message import Acknowledges, Message, Outcome
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.batches import data_of
 from headrace.stages.options import CountField, DurationField, ExpressionField

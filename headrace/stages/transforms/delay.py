@@ -6,11 +6,11 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from headrace.pipeline.flow.asking import Asking
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.flow.subscription_handle import Side, SubscriptionHandle
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.pipeline.stage.subscription import SubscribeTo
-from headrace.pipeline.stage.subscription_handle import Side, SubscriptionHandle
 from headrace.stages.options import CountField, DurationField
-from headrace.stages.transforms.asking import Asking
 from headrace.telemetry.counts import Family, FamilySpec
 
 HELD: Final = FamilySpec("gauge", "headrace_delay_held_events", "Events that a delay stage holds.")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.message import Message
 from headrace.stages.batches import data_of
 
 

@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar, Final
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from headrace.otp.process.process import ExitReason
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.flow.subscription_handle import Side, SubscriptionHandle
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.pipeline.stage.subscription import SubscribeTo
-from headrace.pipeline.stage.subscription_handle import Side, SubscriptionHandle
 from headrace.stages.batches import data_of
 from headrace.stages.options import CountField, DurationField, ExpressionField, refused
 from headrace.stages.transforms.in_order import InOrder

@@ -6,11 +6,11 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.otp.timers import Timer
+from headrace.pipeline.flow.asking import Asking
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.flow.subscription_handle import Side, SubscriptionHandle
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.pipeline.stage.subscription import SubscribeTo
-from headrace.pipeline.stage.subscription_handle import Side, SubscriptionHandle
 from headrace.stages.options import RateField
-from headrace.stages.transforms.asking import Asking
 from headrace.units import TokenBucket
 
 _TOKENS = "tokens"

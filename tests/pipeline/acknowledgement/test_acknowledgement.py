@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.pipeline.acknowledgement.acknowledgement import (
+from headrace.pipeline.message import (
     NO_ACKNOWLEDGEMENT,
     Acknowledgement,
     JoinedAcknowledgement,

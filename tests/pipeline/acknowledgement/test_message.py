@@ -1,7 +1,6 @@
 """Messages: what is derived, claimed and settled."""
 
-from headrace.pipeline.acknowledgement.acknowledgement import NO_ACKNOWLEDGEMENT, Acknowledgement, Outcome
-from headrace.pipeline.acknowledgement.message import Message, as_messages, claim, settle
+from headrace.pipeline.message import NO_ACKNOWLEDGEMENT, Acknowledgement, Message, Outcome, as_messages, claim, settle
 
 
 def _message(told: list[Outcome], data: str = "parent") -> Message[str]:

@@ -7,11 +7,11 @@ from contextlib import aclosing
 import pytest
 
 from headrace.errors import BadReturn, RestartsExhausted
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.acknowledged_stages import AnyMessage, Derive, Each, EachLater, KeepMessages, Told
 from tests.fakes.flow_stages import Numbers

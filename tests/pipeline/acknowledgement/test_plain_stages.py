@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 
 from headrace.errors import CannotHold
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
-from headrace.pipeline.acknowledgement.message import Message
-from headrace.pipeline.acknowledgement.retry import Retry
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.message import Message, Outcome
+from headrace.pipeline.retry import Retry
 from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.acknowledged_stages import Told

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from headrace.errors import DispatcherError
-from headrace.pipeline.dispatchers.catalogue import BUILT_IN, dispatcher_names, find_dispatcher
+from headrace.pipeline.dispatchers.entry_points import BUILT_IN, dispatcher_names, find_dispatcher
 
 MODULE = """
 from headrace.pipeline.dispatchers.round_robin import RoundRobinDispatcher

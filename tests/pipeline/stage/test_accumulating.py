@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.otp.scheduler import Scheduler
-from headrace.pipeline.stage.producer_process import ProducerProcess
+from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.stage.settings import DispatcherName, StageSettings
 from tests.fakes.flow_stages import Silent
 from tests.fakes.raw_ends import RawConsumer

@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Gated, Silent
 from tests.fakes.laws import check_end

@@ -2,9 +2,9 @@
 
 import pytest
 
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.handle import StageHandle
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Numbers, Pass

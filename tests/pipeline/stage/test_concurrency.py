@@ -14,14 +14,14 @@ import pytest
 from headrace.errors import DemandError, GraphError, HandlerTimeout, RestartsExhausted
 from headrace.executors.errors import WorkerDied
 from headrace.otp.ref import Ref
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
-from headrace.pipeline.acknowledgement.retry import Retry
+from headrace.pipeline.engine.offload import Elsewhere, Made
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.message import Outcome
+from headrace.pipeline.retry import Retry
 from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.pipeline.stage.elsewhere import Elsewhere, Made
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.failing_stages import Aside, Kept, Table

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from headrace.errors import MissingCallback, PermanentChild, RestartsExhausted
 from headrace.otp.process.process import State
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Numbers
 from tests.fakes.processes import Oops, said

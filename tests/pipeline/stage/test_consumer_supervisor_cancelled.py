@@ -3,7 +3,7 @@
 import pytest
 
 from headrace.otp.process.process import State
-from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Numbers
 from tests.fakes.laws import check_end

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.otp import tree
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.flow.subscription_handle import Side, SubscriptionHandle
+from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
-from headrace.pipeline.stage.subscription_handle import Side, SubscriptionHandle
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.flow_stages import Numbers, Silent

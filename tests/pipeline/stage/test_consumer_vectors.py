@@ -5,12 +5,12 @@ import pytest
 from headrace.errors import DemandError
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.demand.window import Window
+from headrace.pipeline.engine.consumer_process import ConsumerProcess
+from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.pipeline.stage.producer_consumer_process import ProducerConsumerProcess
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.raw_ends import RawConsumer, RawProducer
 from tests.fakes.stepping import alone, rest, started

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.pipeline.stage.counts import ERROR_TYPES_LIMIT, StageCounts
+from headrace.pipeline.flow.counts import ERROR_TYPES_LIMIT, StageCounts
 
 
 def test_known_reasons_are_counted_from_nothing_and_others_from_their_first() -> None:

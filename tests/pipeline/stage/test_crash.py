@@ -9,12 +9,12 @@ from headrace.errors import RestartsExhausted, StartFailed, Unrecoverable
 from headrace.otp.process.process import ExitReason, State
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.demand.window import Window
+from headrace.pipeline.engine.consumer_process import ConsumerProcess
+from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.pipeline.stage.consumer_process import ConsumerProcess
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage
-from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Failing, Numbers, Pass, Silent
 from tests.fakes.laws import check_end

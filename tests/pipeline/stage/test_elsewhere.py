@@ -8,8 +8,8 @@ import pytest
 
 from headrace.executors.errors import RemoteError
 from headrace.executors.protocol import RemoteTraceback
+from headrace.pipeline.engine.offload import Elsewhere
 from headrace.pipeline.stage.concurrency import Concurrency
-from headrace.pipeline.stage.elsewhere import Elsewhere
 from tests.fakes import outside
 from tests.fakes.offloading import Offloads
 

@@ -10,8 +10,8 @@ import pytest
 from aiostream import pipe, stream
 
 from headrace.errors import BadOption, RestartsExhausted, Unrecoverable
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.producer import Producer
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Gated

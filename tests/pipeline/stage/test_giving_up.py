@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
-from headrace.pipeline.acknowledgement.message import Message
-from headrace.pipeline.stage.counts import StageCounts
-from headrace.pipeline.stage.failure import Failure
-from headrace.pipeline.stage.giving_up import give_up, given_up
+from headrace.pipeline.engine.giving_up import give_up, given_up
+from headrace.pipeline.failure import Failure
+from headrace.pipeline.flow.counts import StageCounts
+from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from tests.fakes.failing_stages import Aside
 
 

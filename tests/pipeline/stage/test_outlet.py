@@ -7,8 +7,8 @@ import pytest
 
 from headrace.otp.ref import Ref
 from headrace.otp.scheduler import Scheduler
+from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.stage.producer import Producer
-from headrace.pipeline.stage.producer_process import ProducerProcess
 from headrace.pipeline.stage.settings import DispatcherName, StageSettings
 from tests.fakes.flow_stages import Silent
 from tests.fakes.raw_ends import RawConsumer

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
-from headrace.pipeline.stage.producer_process import ProducerProcess
+from headrace.pipeline.engine.producer_process import ProducerProcess
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
 from tests.fakes.raw_ends import RawConsumer
 from tests.fakes.stepping import alone, rest, started
 from tests.pipeline.stage.test_outlet_marks import Informed

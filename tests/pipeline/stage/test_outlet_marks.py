@@ -6,10 +6,10 @@ import pytest
 
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
-from headrace.pipeline.stage.outlet import Outlet
-from headrace.pipeline.stage.producer_process import ProducerProcess
+from headrace.pipeline.engine.producer_process import ProducerProcess
+from headrace.pipeline.flow.outlet import Outlet
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
 from tests.fakes.flow_stages import Silent
 from tests.fakes.raw_ends import RawConsumer
 from tests.fakes.stepping import alone, rest, started

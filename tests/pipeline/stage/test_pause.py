@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Failing, Gated, Numbers, Pass, Silent
 from tests.fakes.laws import check_over

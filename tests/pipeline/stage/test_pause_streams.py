@@ -7,8 +7,8 @@ from typing import TypeVar
 import pytest
 from aiostream import pipe, stream
 
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.producer import Producer
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.handle import StageHandle
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect

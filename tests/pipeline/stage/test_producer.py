@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 
 from headrace.errors import BadReturn, RestartsExhausted
+from headrace.pipeline.engine.producer_process import ProducerProcess
+from headrace.pipeline.flow.pull import SyncPull
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.producer import Producer
-from headrace.pipeline.stage.producer_process import ProducerProcess
-from headrace.pipeline.stage.pull import SyncPull
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Gated, Silent

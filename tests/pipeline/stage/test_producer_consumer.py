@@ -6,9 +6,9 @@ import pytest
 
 from headrace.errors import BadReturn, RestartsExhausted
 from headrace.otp.process.process import State
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from headrace.telemetry.counts import FamilySpec
 from tests.fakes.flow_stages import Apply, Collect, Numbers, Pass, Silent

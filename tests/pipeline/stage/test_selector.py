@@ -2,9 +2,9 @@
 
 import pytest
 
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.acknowledged_stages import Each, KeepMessages, Told
 from tests.fakes.flow_stages import Collect, Numbers

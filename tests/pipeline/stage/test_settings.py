@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from headrace.errors import GraphError
-from headrace.pipeline.dispatchers.catalogue import BUILT_IN, dispatcher_names
+from headrace.pipeline.dispatchers.entry_points import BUILT_IN, dispatcher_names
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.topology.topology import Topology

@@ -10,13 +10,13 @@ import pytest
 from aiostream import pipe, stream
 
 from headrace.errors import DemandError, GraphError, NoProcess, ProcessDown, ReaderTooSlow, RestartsExhausted
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
-from headrace.pipeline.stage.outlet import Outlet
+from headrace.pipeline.engine.producer_process import ProducerProcess
+from headrace.pipeline.flow.outlet import Outlet
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.producer import Producer
-from headrace.pipeline.stage.producer_process import ProducerProcess
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.flow_stages import Collect, Gated, Numbers, Pass, Silent

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.topology import Topology

@@ -6,11 +6,11 @@ from collections.abc import Awaitable
 import pytest
 
 from headrace.errors import DemandError, GraphError, NoProcess, StartFailed, SubscriptionError
+from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo
+from headrace.pipeline.flow.subscription_handle import Side, SubscriptionHandle
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage
-from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo
-from headrace.pipeline.stage.subscription_handle import Side, SubscriptionHandle
 from headrace.pipeline.topology.handle import StageHandle
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Gated, Numbers, Pass, Silent

@@ -11,10 +11,10 @@ from headrace.errors import NameTaken, NoChild, PermanentChild, RestartsExhauste
 from headrace.otp.gen_server import GenServer
 from headrace.otp.ref import Ref
 from headrace.otp.supervision.child_spec import ChildSpec
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.pipeline.engine.consumer_supervisor_process import ConsumerSupervisorProcess
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
-from headrace.pipeline.stage.consumer_supervisor_process import ConsumerSupervisorProcess
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.flow_stages import Numbers

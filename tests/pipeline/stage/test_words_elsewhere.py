@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from headrace.errors import ForeignLoop, ForeignThread, NotStarted, ProcessError
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.stage import Stage
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Pass, Silent
 from tests.fakes.stepping import settled

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.cancelling import HOWS, How, at_every_step, cancelled_at
 from tests.fakes.flow_stages import Collect, Gated, Silent

@@ -6,7 +6,7 @@ from contextlib import aclosing
 import pytest
 
 from headrace.errors import ProcessDown
-from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.message import Message
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.cancelling import HOWS, How, at_every_step, cancelled_at

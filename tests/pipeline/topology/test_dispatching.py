@@ -7,12 +7,12 @@ import pytest
 
 from headrace.errors import GraphError, SubscriptionError
 from headrace.otp.scheduler import Scheduler
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
-from headrace.pipeline.stage.producer_process import ProducerProcess
+from headrace.pipeline.engine.producer_process import ProducerProcess
+from headrace.pipeline.flow.subscription import SubscribeTo, Subscription
+from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo, Subscription
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.acknowledged_stages import KeepMessages, Told
 from tests.fakes.flow_stages import Collect, Numbers, Pass, Silent

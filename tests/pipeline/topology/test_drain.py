@@ -7,10 +7,10 @@ from functools import partial
 
 import pytest
 
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.stage import Stage
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.handle import StageHandle
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Failing, Gated, Numbers, Pass

@@ -9,7 +9,7 @@ import pytest
 
 from headrace.errors import GraphError, NoProcess
 from headrace.otp.process.process import State
-from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Silent
 from tests.fakes.stepping import run_of, until

@@ -6,7 +6,7 @@ from typing import cast
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from headrace.pipeline.stage.subscription import SubscribeTo, Subscription
+from headrace.pipeline.flow.subscription import SubscribeTo, Subscription
 from headrace.pipeline.topology.edges import Edges
 from headrace.pipeline.topology.ends import Ends
 

@@ -7,10 +7,10 @@ import pytest
 
 from headrace.errors import GraphError, NoProcess
 from headrace.otp.process.process import ExitReason, State
+from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo
+from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import CancelMode, SubscribeTo
-from headrace.pipeline.stage.subscription_handle import SubscriptionHandle
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Silent
 from tests.fakes.processes import Oops

@@ -6,11 +6,11 @@ from typing import Final
 
 import pytest
 
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
+from headrace.pipeline.flow.subscription import SubscribeTo, Subscription
+from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo, Subscription
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.acknowledged_stages import KeepMessages, Told
 from tests.fakes.failing_dispatcher import FailingDispatcher, Slip

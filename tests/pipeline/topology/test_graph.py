@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.errors import GraphError, MissingCallback
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.graph import Node, find_circle, graph_errors, in_order
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Numbers, Pass

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from headrace.errors import GraphError
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.snapshot import SubscriptionSnapshot
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Pass, Silent

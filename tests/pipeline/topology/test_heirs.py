@@ -7,11 +7,11 @@ import pytest
 
 from headrace.pipeline.dispatchers.outputs import Output
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
-from headrace.pipeline.stage.outlet import DemandMode
+from headrace.pipeline.flow.outlet import DemandMode
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.failing_stages import Aside, Kept
 from tests.fakes.stepping import settled

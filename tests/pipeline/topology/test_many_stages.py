@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import pytest
 
+from headrace.pipeline.flow.subscription import SubscribeTo, Subscription
 from headrace.pipeline.stage.producer import Inbox, Producer
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo, Subscription
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.counted_lines import lines_run
 from tests.fakes.flow_stages import Collect, Gated, Numbers, Pass

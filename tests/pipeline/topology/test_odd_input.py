@@ -8,7 +8,7 @@ import pytest
 
 from headrace.errors import BadOption, DemandError, GraphError
 from headrace.otp.gen_server import GenServer
-from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Numbers, Pass, Silent
 

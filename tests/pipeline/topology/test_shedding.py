@@ -2,8 +2,8 @@
 
 import pytest
 
-from headrace.pipeline.stage.subscription import SubscribeTo
-from headrace.pipeline.stage.subscription_handle import Side, SubscriptionHandle
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.flow.subscription_handle import Side, SubscriptionHandle
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Pass, Silent
 from tests.fakes.laws import check_over

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.stall import Stall, StallWatch, Standing
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.failing_stages import Kept

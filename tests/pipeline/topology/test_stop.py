@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Gated, GatedPass, Numbers
 from tests.fakes.laws import check_end

@@ -7,9 +7,9 @@ import pytest
 
 from headrace.errors import ForeignThread, GraphError, NoProcess, RestartsExhausted, StartFailed
 from headrace.otp.process.process import State
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Failing, Gated, Numbers, Pass, Silent

@@ -15,7 +15,7 @@ from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.stores.memory.store import MemoryStore
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.sinks.enqueue_jobs import EnqueueJobs, EnqueueJobsOptions
 from tests.fakes import job_workers as workers

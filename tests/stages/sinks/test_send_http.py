@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from headrace.errors import StartFailed
 from headrace.http.errors import PeerBusy, PeerRefused, PeerSilent, RequestFailed
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
-from headrace.pipeline.stage.counts import StageCounts
+from headrace.pipeline.flow.counts import StageCounts
+from headrace.pipeline.message import Outcome
 from headrace.stages.sinks.send_http import SendHttp, SendHttpOptions
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.flaky_peer import Peer, serving

@@ -11,8 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from headrace.errors import RestartsExhausted, StartFailed
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.producer import Producer
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.errors import CannotWrite, ReaderGone
 from headrace.stages.sinks.write_lines import WriteLines, WriteLinesOptions

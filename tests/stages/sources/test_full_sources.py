@@ -15,8 +15,8 @@ from headrace.config.files import load_text
 from headrace.config.findings import ConfigError
 from headrace.config.pipeline import Pipeline
 from headrace.errors import BufferFull
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.snapshot import StageSnapshot
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.sources.generate import Generate, GenerateOptions

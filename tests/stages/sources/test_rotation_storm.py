@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.message import Message
 from headrace.stages.sources import followed_file
 from headrace.stages.sources.read_lines import ReadLines, ReadLinesOptions
 from headrace.stages.transforms.throttle import Throttle, ThrottleOptions

@@ -14,7 +14,7 @@ from headrace.jobs.job import Job, NewJob
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.stores.memory.store import MemoryStore
-from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.message import Message
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.topology.topology import Topology

@@ -13,11 +13,11 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
-from headrace.pipeline.acknowledgement.retry import Retry
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.message import Outcome
+from headrace.pipeline.retry import Retry
 from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.sql.errors import DatabaseFailed
 from headrace.stages.sql.postgres_database import PostgresDatabase

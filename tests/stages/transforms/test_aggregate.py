@@ -11,11 +11,10 @@ import pytest
 from pydantic import ValidationError
 
 from headrace.config.pipeline import Pipeline
-from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
-from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.transforms.aggregate import CLOSED_EARLY, GROUPS, WINDOWS, Aggregate
 from headrace.stages.transforms.aggregate_options import AggregateOptions

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.transforms.batch import Batch, BatchOptions

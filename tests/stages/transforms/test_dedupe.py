@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
-from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.message import Message, Outcome
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.topology.topology import Topology

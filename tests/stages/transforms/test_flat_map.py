@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.pipeline.message import Outcome
 from headrace.stages.batches import data_of
 from headrace.stages.transforms.flat_map import FlatMap, FlatMapOptions
 from tests.fakes.acknowledged_stages import Told

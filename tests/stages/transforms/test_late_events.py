@@ -12,12 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.config.pipeline import Pipeline
-from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
-from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Inbox, Producer
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.transforms.aggregate import Aggregate
 from headrace.stages.transforms.aggregate_options import AggregateOptions

@@ -7,8 +7,7 @@ import logging
 import pytest
 from pydantic import ValidationError
 
-from headrace.pipeline.acknowledgement.acknowledgement import Acknowledgement, Outcome
-from headrace.pipeline.acknowledgement.message import Message
+from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.transforms.map import Map, MapOptions
 from tests.stages.runs import run, run_events

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.producer import Inbox, Producer
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.batches import data_of
 from headrace.stages.transforms.in_order import InOrder

@@ -13,11 +13,11 @@ from headrace.jobs.job import Job
 from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.stores.memory.store import MemoryStore
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.batches import data_of
 from headrace.stages.transforms.run_jobs import RunJobs, RunJobsOptions

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.pipeline.message import Outcome
 from headrace.stages.transforms.sample import Sample, SampleOptions
 from tests.fakes.acknowledged_stages import Told
 from tests.stages.runs import run, run_events

@@ -11,9 +11,9 @@ import pytest
 from pydantic import BaseModel, ValidationError, field_validator
 
 from headrace.config.pipeline import Pipeline
-from headrace.pipeline.acknowledgement.acknowledgement import Outcome
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.producer import Producer
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.errors import BadEvent
 from headrace.stages.transforms.validate import Validate, ValidateOptions

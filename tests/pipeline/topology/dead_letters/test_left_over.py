@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
+from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.failing_stages import (
     Kept,

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from headrace.pipeline.acknowledgement.dead_letters import LetterFilter
-from headrace.pipeline.acknowledgement.message import Message
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.message import Message
 from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.consumer import Consumer
 from tests.fakes.acknowledged_stages import Told

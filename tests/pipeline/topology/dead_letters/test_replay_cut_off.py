@@ -7,7 +7,7 @@ import pytest
 
 from headrace.pipeline.acknowledgement.dead_letters import LetterFilter
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
-from headrace.pipeline.stage.subscription import SubscribeTo
+from headrace.pipeline.flow.subscription import SubscribeTo
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.failing_stages import (
     OneToOne,

@@ -1,0 +1,61 @@
+"""The process around a producer-consumer with a `handle_demand` of its own: it may answer before it takes."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+
+from headrace.otp.scheduler import HANDLED_MORE, IDLE, Scheduler
+from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
+from headrace.pipeline.flow.counts import StageCounts
+from headrace.pipeline.flow.outlet import Outlet
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+
+
+class AnsweringProcess(ProducerConsumerProcess):
+    """Tells `handle_demand` what was never asked for before; what that leaves unmet comes of what is upstream.
+
+    `_told` is how many events, sent and missed together, it has been told of.
+    """
+
+    __slots__ = ("_handle_demand", "_told")
+
+    def __init__(
+        self,
+        name: str,
+        factory: Callable[[], ProducerConsumer[object, object]],
+        scheduler: Scheduler,
+        counts: StageCounts,
+        outlet: Outlet,
+    ) -> None:
+        super().__init__(name, factory, scheduler, counts, outlet)
+        self._told = 0
+        self._handle_demand: Callable[[int], object] = lambda _: []
+
+    def bound(self, callbacks: ProducerConsumer[object, object]) -> None:
+        """Hand the new callback object its words, and tell it all that is unmet."""
+        super().bound(callbacks)
+        self._handle_demand = callbacks.handle_demand  # type: ignore[attr-defined] # this process is made for those
+        self._told = self.outlet.sent()
+
+    def turn(self) -> int:
+        """Answer what is asked for the first time; else what every producer-consumer does."""
+        if not self.needs_attention:
+            unmet = self.outlet.collect()
+            asked = self.outlet.sent() + unmet
+            demand = min(asked - self._told, unmet)
+            if demand > 0:
+                self._told = asked
+                return self._answer(demand)
+        return super().turn()
+
+    def _answer(self, demand: int) -> int:
+        returned = self._handle_demand(demand)
+        if not inspect.isawaitable(returned):
+            self.take_returned("handle_demand", returned)
+            return HANDLED_MORE
+        self.drive(returned, partial(self._answered_later, self.scheduler.clock()))
+        return IDLE
+
+    def _answered_later(self, since: float, returned: object) -> None:
+        self.turns.handled(self.scheduler.clock() - since)
+        self.take_returned("handle_demand", returned)

@@ -1,0 +1,87 @@
+"""Handles batches as a whole, where messages flow or failures are mended."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import cast
+
+from headrace.errors import CannotHold
+from headrace.pipeline.engine.handler import CarefulHandler, Handler
+from headrace.pipeline.failure import Failure
+from headrace.pipeline.flow.counts import StageCounts
+from headrace.pipeline.message import NO_METADATA, Acknowledgement, Message, Outcome, as_messages, claim, settle
+from headrace.pipeline.stage.outputs import as_list, check_nothing
+from headrace.pipeline.stage.stage import Stage
+
+
+class BatchHandler(CarefulHandler):
+    """Hands over a whole batch, its messages or their data; what is tried again is a smaller batch.
+
+    Of what comes of data it is not known of which: each output keeps all messages of its batch waiting.
+    """
+
+    def __init__(
+        self, stage: Stage, counts: StageCounts, failure: Failure, *, is_acknowledged: bool, emits: bool
+    ) -> None:
+        super().__init__(counts, failure, is_acknowledged=is_acknowledged, emits=emits)
+        self._handle = cast("Handler", getattr(stage, "handle_events"))  # noqa: B009 - the two kinds share no base with it
+        self._is_unwrapping = is_acknowledged and not stage.takes_messages
+        self._outputs: list[object] = []
+        self._waiting: Acknowledgement | None = None
+        """What waits for all that comes of the data of the batch in hand."""
+        self._parents: list[object] = []
+
+    def begin(self) -> None:
+        """Prepare for a batch."""
+        self._outputs = []
+        if self._is_unwrapping and self._emits:
+            self._parents = []
+            self._waiting = Acknowledgement(partial(settle, self._parents))
+
+    def call(self, positions: Sequence[int]) -> object:
+        """Hand over the events at `positions`, in a list of their own."""
+        events = [self.events[position] for position in positions]
+        if self._is_unwrapping:
+            return self._handle([message.data for message in cast("list[Message[object]]", events)])
+        return self._handle(events)
+
+    def take(self, positions: Sequence[int], returned: object) -> None:
+        """Keep the outputs."""
+        if self._emits:
+            self._outputs += as_list(self._counts.stage, "handle_events", returned)
+        else:
+            check_nothing(self._counts.stage, returned)
+
+    def owned(self, events: Sequence[object]) -> Sequence[object]:
+        """Return events that are emitted while data are handled as messages for which the batch waits."""
+        waiting = self._waiting
+        if waiting is None:
+            return events
+        metadata = self._message(0).metadata if len(self.events) == 1 else NO_METADATA
+        return [event if isinstance(event, Message) else Message(event, metadata, waiting) for event in events]
+
+    def _message(self, position: int) -> Message[object]:
+        return cast("Message[object]", self.events[position])
+
+    def hold(self, events: Sequence[object]) -> None:
+        """Keep messages beyond the batch in hand. Raises `CannotHold` for data."""
+        if self._is_unwrapping:
+            raise CannotHold(self._counts.stage, has_data_alone=True)
+        super().hold(events)
+
+    def finish(self, outcomes: Mapping[int, Outcome]) -> list[object]:
+        """Claim the outputs, and end the events."""
+        outputs, self._outputs = self._outputs, []
+        if not self._is_acknowledged:
+            return outputs
+        outputs = as_messages(list(self.owned(outputs)))
+        claim(outputs)
+        waiting, self._waiting = self._waiting, None
+        for position in range(len(self.events)):
+            message, outcome = self._message(position), outcomes.get(position, Outcome.DONE)
+            if waiting is not None and outcome is Outcome.DONE:
+                self._parents.append(message)
+            else:
+                message.acknowledgement.end(outcome)
+        if waiting is not None:
+            waiting.end(Outcome.DONE)
+        return outputs

@@ -1,0 +1,151 @@
+"""Handles several batches at a time, each as a whole, and emits what came of one while others go on."""
+
+import asyncio
+import inspect
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Protocol
+
+from headrace.pipeline.engine.batch_handler import BatchHandler
+from headrace.pipeline.engine.several import SOURCE, Hand, Several
+from headrace.pipeline.flow.counts import StageCounts
+from headrace.pipeline.flow.subscription import Subscription
+from headrace.pipeline.message import Message, Outcome
+from headrace.pipeline.stage.concurrency import Concurrency
+
+
+class BatchHand(Hand, Protocol):
+    """What the handler of batches needs of its process."""
+
+    @property
+    def concurrency(self) -> Concurrency:
+        """How many batches are to be under way, and whether their outputs keep the order."""
+
+
+class FlyingBatch(BatchHandler):
+    """One batch that is handled while others are: its events end when it lands, so that a crash before that has all."""
+
+    _outcomes: Mapping[int, Outcome] = {}
+
+    def finish(self, outcomes: Mapping[int, Outcome]) -> list[object]:
+        """Note how the events end."""
+        self._outcomes = outcomes
+        return []
+
+    def land(self) -> list[object]:
+        """Claim the outputs, end the events, and return the outputs."""
+        return super().finish(self._outcomes)
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    source: Subscription
+    places: range
+    batch: FlyingBatch
+    is_over: bool = False
+
+
+_BATCH: Final[ContextVar[FlyingBatch | None]] = ContextVar("batch", default=None)
+"""The batch whose callback runs, in a task of its own."""
+
+
+class ConcurrentBatches(Several):
+    """Has several batches of a stage under way, each mended and settled on its own.
+
+    While some are, more are taken as there is room; what came of one is emitted in the order of the batches, unless
+    that need not be kept: then as it comes. A crash of one takes the others with it: they are in hand still. What is
+    delivered again after one is handled alone, so that the next crash hits no other.
+    """
+
+    def __init__(self, hand: BatchHand, counts: StageCounts, make: Callable[[], FlyingBatch], *, emits: bool) -> None:
+        """`make` makes what handles one batch."""
+        super().__init__(hand, counts, emits=emits)
+        self._hand: BatchHand = hand
+        self._make = make
+        self._waiting: deque[tuple[Subscription, list[object]]] = deque()
+        self._flights: deque[_Flight] = deque()
+        self._places = 0
+
+    def begin(self, events: list[object]) -> None:
+        """Take up the first batch."""
+        self._waiting = deque([(self._hand.taken_from(), list(events))])
+        self._flights.clear()
+        self._places = 0
+
+    def fill(self, group: asyncio.TaskGroup) -> None:
+        """Begin the batches that are next, as long as there is room."""
+        while self._running < self._hand.concurrency.limit:
+            taken = self._next()
+            if taken is None:
+                return
+            source, events = taken
+            flight = _Flight(source, range(self._places, self._places + len(events)), self._make())
+            self._places += len(events)
+            self._flights.append(flight)
+            self.start(group, partial(self._handle, flight, events))
+
+    def _next(self) -> tuple[Subscription, list[object]] | None:
+        """Return the batch that is begun next, and whose it is; None for none now.
+
+        What a crash has delivered again has no neighbour.
+        """
+        if self._is_alone or self.is_ending():
+            return None
+        if not self._waiting:
+            more = self._hand.more()
+            if more is None:
+                return None
+            self._waiting.append((self._hand.taken_from(), more))
+        _, events = self._waiting[0]
+        first = events[0] if events else None
+        if isinstance(first, Message) and first.attempt > 1:
+            if self._running:
+                return None
+            self._is_alone = True
+        return self._waiting.popleft()
+
+    async def _handle(self, flight: _Flight, events: list[object]) -> None:
+        _BATCH.set(flight.batch)
+        SOURCE.set(flight.source)
+        since = self._hand.clock()
+        returned = flight.batch(events)
+        if inspect.isawaitable(returned):
+            await returned
+        self._is_alone = False
+        self._land(flight, self._hand.clock() - since)
+
+    def _land(self, flight: _Flight, seconds: float) -> None:
+        flight.is_over = True
+        landed = [flight]
+        if self._hand.concurrency.is_ordered:
+            landed = []
+            while self._flights and self._flights[0].is_over:
+                landed.append(self._flights.popleft())
+        else:
+            self._flights.remove(flight)
+        outputs = [output for one in landed for output in one.batch.land()]
+        self._hand.over([place for one in landed for place in one.places], outputs, seconds)
+
+    def failed_at(self, position: int, error: BaseException) -> None:
+        """Take note that an event of the batch whose callback runs failed."""
+        batch = _BATCH.get()
+        if batch is None:
+            self._counts.fail(error)
+        else:
+            batch.failed_at(position, error)
+
+    def failed(self, event: object, error: BaseException) -> None:
+        """Take note that an event of the batch whose callback runs failed."""
+        batch = _BATCH.get()
+        if batch is None:
+            self._counts.fail(error)
+        else:
+            batch.failed(event, error)
+
+    def owned(self, events: Sequence[object]) -> Sequence[object]:
+        """Return events that the batch whose callback runs emits beside what it returns."""
+        batch = _BATCH.get()
+        return events if batch is None else batch.owned(events)

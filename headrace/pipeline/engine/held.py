@@ -1,0 +1,50 @@
+"""Messages that a stage keeps beyond the batch in which they came, and those that it lets go."""
+
+from collections.abc import Sequence
+
+from headrace.pipeline.message import Message, Outcome, settle
+
+
+class Held:
+    """Has each held message's source wait for it; what is let go is settled once what was made of it is claimed."""
+
+    __slots__ = ("_let_go", "_messages")
+
+    def __init__(self) -> None:
+        self._messages: dict[int, Message[object]] = {}
+        self._let_go: list[object] = []
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def hold(self, events: Sequence[object]) -> None:
+        """Keep the messages among `events`; one that is held already stays so."""
+        for event in events:
+            if isinstance(event, Message) and id(event) not in self._messages:
+                event.acknowledgement.add(1)
+                self._messages[id(event)] = event
+
+    def release(self, events: Sequence[object]) -> None:
+        """Let go of `events`, as far as they are held."""
+        for event in events:
+            message = self._messages.pop(id(event), None)
+            if message is not None:
+                self._let_go.append(message)
+
+    def returned(self) -> None:
+        """Settle what was let go: all that came of it has been claimed."""
+        if self._let_go:
+            let_go, self._let_go = self._let_go, []
+            settle(let_go, Outcome.DONE)
+
+    def give_back(self, in_hand: Sequence[object]) -> list[object]:
+        """Forget all, and return it, oldest first, to be delivered again; each is still one living descendant.
+
+        What is `in_hand` lives by that, and is not returned.
+        """
+        known = {id(event) for event in in_hand}
+        messages = [*self._let_go, *self._messages.values()]
+        self._let_go = []
+        self._messages = {}
+        settle((message for message in messages if id(message) in known), Outcome.DONE)
+        return [message for message in messages if id(message) not in known]

@@ -1,0 +1,170 @@
+"""Several at a time: the tasks in which events of one stage, or its batches, are handled side by side."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine, Sequence
+from contextvars import ContextVar
+from functools import partial
+from typing import Final, Protocol
+
+from headrace.errors import CannotHold
+from headrace.pipeline.flow.counts import StageCounts
+from headrace.pipeline.flow.subscription import Subscription
+
+SOURCE: Final[ContextVar[Subscription | None]] = ContextVar("source", default=None)
+"""The subscription of which the events are whose callback runs, in a task of its own."""
+
+HANDLER: Final[ContextVar["asyncio.Task[object] | None"]] = ContextVar("handler", default=None)
+"""The task that handles events side by side with others; tasks that a callback begins there have another."""
+
+
+class Interrupted(Exception):
+    """Carries a KeyboardInterrupt or SystemExit out of a task, for asyncio would raise them through the event loop."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+
+class Hand(Protocol):
+    """What the handler needs of its process: more events while it has room, and somebody to take what is over."""
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether what it takes in are messages."""
+
+    def more(self) -> list[object] | None:
+        """Take one more batch in hand, and return it; None when there is none for now, or something else is due."""
+
+    def taken_from(self) -> Subscription:
+        """Return the subscription of the batch that was taken last, or is just being taken."""
+
+    def over(self, places: Sequence[int], outputs: list[object], seconds: float) -> None:
+        """Emit outputs, and account for the events at `places` in hand, the last of which took `seconds`."""
+
+    def measured(self, begin: Callable[[], Coroutine[object, object, None]]) -> Coroutine[object, object, None]:
+        """Return a coroutine for a task of its own whose steps count as work of the stage."""
+
+    def clock(self) -> float:
+        """Return the time in seconds."""
+
+
+class Several(ABC):
+    """Begins what there is, a task each, and takes up what comes while any of them runs.
+
+    A crash of one takes the others with it: they are in hand still. What is delivered again after one is handled alone
+    (`is_alone`), so that the next crash hits no other.
+    """
+
+    def __init__(self, hand: Hand, counts: StageCounts, *, emits: bool) -> None:
+        self._hand = hand
+        self._counts = counts
+        self._emits = emits
+        self._running = 0
+        self._is_alone = False
+        self._group: asyncio.TaskGroup | None = None
+        self._cancelled: asyncio.CancelledError | None = None
+        self._task: asyncio.Task[object] | None = None
+        self._has_crashed = False
+
+    def __call__(self, events: list[object]) -> object:
+        """Return what handles a batch, and what comes meanwhile; outputs are handed on as they come."""
+        self._cancelled = None
+        self._is_alone = False
+        self.begin(events)
+        return self._run()
+
+    @abstractmethod
+    def begin(self, events: list[object]) -> None:
+        """Prepare for the first batch, whose events stand at the places from 0 on."""
+
+    @abstractmethod
+    def fill(self, group: asyncio.TaskGroup) -> None:
+        """Begin tasks, each by `start`, as long as there is room and anything to do."""
+
+    async def _run(self) -> list[object] | None:
+        self._task = asyncio.current_task()
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                self.fill(group)
+        except BaseExceptionGroup as several:
+            for error in several.exceptions:
+                if isinstance(error, Interrupted):
+                    raise error.error from None
+            raise several.exceptions[0] from None
+        finally:
+            self._group = None
+        if self._cancelled is not None:
+            raise self._cancelled
+        return [] if self._emits else None
+
+    def is_ending(self) -> bool:
+        """Whether one has crashed, or all are cancelled: what is begun now would be lost with them."""
+        is_cancelled = self._cancelled is not None or (self._task is not None and self._task.cancelling() > 0)
+        return is_cancelled or self._has_crashed
+
+    def start(self, group: asyncio.TaskGroup, handle: Callable[[], Coroutine[object, object, None]]) -> None:
+        """Begin a task that handles events and then takes up what there is room for."""
+        self._running += 1
+        group.create_task(self._hand.measured(partial(self._guarded, handle)))
+
+    async def _guarded(self, handle: Callable[[], Coroutine[object, object, None]]) -> None:
+        HANDLER.set(asyncio.current_task())
+        try:
+            await handle()
+        except asyncio.CancelledError as error:
+            self._cancelled = error
+            raise
+        except BaseException as error:
+            self._has_crashed = True
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise Interrupted(error) from error
+            raise
+        finally:
+            self._running -= 1
+        self.fill_up()
+
+    def arrived(self) -> None:
+        """Take up what has come meanwhile, as far as there is room."""
+        if self._running:
+            self.fill_up()
+
+    def is_current(self) -> bool:
+        """Whether the present task is one of those in which callbacks run."""
+        return self._group is not None and HANDLER.get() is asyncio.current_task()
+
+    def fill_up(self) -> None:
+        """Begin what there is room for, if it runs."""
+        if self._group is not None:
+            self.fill(self._group)
+
+    @abstractmethod
+    def failed_at(self, position: int, error: BaseException) -> None:
+        """Take note that an event of what the running callback was given failed."""
+
+    @abstractmethod
+    def failed(self, event: object, error: BaseException) -> None:
+        """Take note that an event of what the running callback was given failed."""
+
+    def failed_some(self, error: BaseException, count: int) -> None:
+        """Count some events."""
+        self._counts.fail(error, count)
+
+    def hold(self, events: Sequence[object]) -> None:
+        """Refuse: what is held comes of one batch after another. Raises `CannotHold`."""
+        raise CannotHold(self._counts.stage)
+
+    def owned(self, events: Sequence[object]) -> Sequence[object]:
+        """Return the events: what is emitted beside what is returned is nobody's output."""
+        return events
+
+    def release(self, events: Sequence[object]) -> None:  # noqa: B027 - there is nothing to do, here or below
+        """Do nothing: nothing is held."""
+
+    def returned(self) -> None:  # noqa: B027 - as above
+        """Do nothing: nothing was let go."""
+
+    def give_back(self, *, is_in_hand: bool) -> list[object]:
+        """Return nothing: nothing is held."""
+        return []

@@ -1,0 +1,69 @@
+"""The side outputs of one stage that somebody takes: each lets events in as far as it has room."""
+
+from collections.abc import Sequence
+
+from headrace.errors import NoProcess
+from headrace.pipeline.engine.producer_process import ProducerProcess
+from headrace.pipeline.message import Outcome, as_messages, claim, settle
+
+
+class SideOutputs:
+    """Outputs by name; they outlive the restarts of their stage."""
+
+    def __init__(self) -> None:
+        self._outputs: dict[str, ProducerProcess] = {}
+        self._gone: list[object] = []
+
+    def join(self, name: str, output: ProducerProcess) -> None:
+        """Take in an output."""
+        self._outputs[name] = output
+
+    async def put(self, name: str, events: Sequence[object]) -> int:
+        """Do what `put_aside` does by an output; return 0 where nobody takes it."""
+        output = self._outputs.get(name)
+        if output is None:
+            return 0
+        gone: list[object] = []
+        try:
+            return await put_aside(output, events, gone)
+        except BaseException:
+            self._gone += gone
+            raise
+
+    def take_gone(self) -> list[object]:
+        """Return, once, the events that had gone when `put` was cut off: they are their output's to count by now."""
+        gone, self._gone = self._gone, []
+        return gone
+
+
+async def put_aside(output: ProducerProcess, events: Sequence[object], gone: list[object] | None = None) -> int:
+    """Emit events by a side output as there is room; return how many it took, from the first: less where it has ended.
+
+    Cancelled, the first of them may have gone in, and the others have not: those are in `gone`.
+    """
+    entrance, taken = output.entrance, 0
+    while taken < len(events):
+        given = events[taken : taken + max(1, entrance.room_at_once())]
+        piece = list(given)
+        if output.outlet.is_acknowledged:
+            piece = as_messages(piece)
+            claim(piece)
+        done = entrance.put(piece)
+        try:
+            await done
+        except BaseException as error:
+            if done.done() and not done.cancelled() and done.exception() is None:  # it had gone in right before
+                _note(given, gone)
+                raise
+            settle(piece, Outcome.DONE)  # what was claimed for the output
+            if not isinstance(error, NoProcess):
+                raise
+            break
+        taken += len(piece)
+        _note(given, gone)
+    return taken
+
+
+def _note(events: Sequence[object], gone: list[object] | None) -> None:
+    if gone is not None:
+        gone.extend(events)

@@ -1,0 +1,1 @@
+"""How events and demand flow between stages: subscriptions, inputs, outputs, ingress."""

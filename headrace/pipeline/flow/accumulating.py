@@ -1,0 +1,98 @@
+"""Stands in for a stage's dispatcher while the stage accumulates: nothing is heard, and nothing is delivered."""
+
+from headrace.pipeline.demand.buffer import Buffer
+from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, Wish
+from headrace.pipeline.flow.dispatcher_guard import DispatcherGuard
+from headrace.pipeline.flow.subscription import Subscription
+
+
+class Accumulating(Dispatcher[Subscription]):
+    """Leaves asks with their subscriptions, where they can still be taken back, and notes in which order they came.
+
+    Events wait in the stage's buffer, within its bound; of each ask it is known how many were there before.
+    """
+
+    __slots__ = ("_asks", "_buffer", "_guard", "inner", "queued", "takes_back")
+
+    def __init__(self, inner: Dispatcher[Subscription], buffer: Buffer[object], guard: DispatcherGuard) -> None:
+        self.inner = inner
+        self.takes_back = inner.takes_back
+        self.queued = inner.queued
+        self._buffer = buffer
+        self._guard = guard
+        self._asks: list[tuple[Subscription, int, int]] = []
+
+    def refusal(self, wish: Wish) -> str | None:
+        """Refuse what the dispatcher itself refuses."""
+        return self.inner.refusal(wish)
+
+    def subscribed(self, share: Subscription) -> None:
+        """Let the dispatcher take in a subscriber."""
+        self.inner.subscribed(share)
+
+    def cancelled(self, share: Subscription, unbegun: list[object], born: float) -> list[object]:
+        """Let the dispatcher forget a subscriber."""
+        self._asks = [ask for ask in self._asks if ask[0] is not share]
+        back = self.inner.cancelled(share, unbegun, born)
+        self.queued = self.inner.queued
+        return back
+
+    def asked(self, share: Subscription, demand: int) -> None:
+        """Note what is new in an ask, and leave it where it is; what the dispatcher was told of is taken back there."""
+        if demand < 0:
+            self.inner.asked(share, demand)
+            return
+        share.asked += demand
+        new = demand - sum(known for other, known, _ in self._asks if other is share)
+        if new > 0:
+            self._asks.append((share, new, self._buffer.size))
+
+    def unmet(self) -> int:
+        """Return 0: nothing can be delivered for now."""
+        return 0
+
+    def dispatch(self, events: list[object], born: float) -> tuple[list[Delivery[Subscription]], int]:
+        """Deliver nothing."""
+        return [], 0
+
+    def mark(self, message: object) -> bool:
+        """Put a message behind what the dispatcher holds."""
+        return self.inner.mark(message)
+
+    def unload(self, *, is_unreachable_only: bool = False) -> list[object]:
+        """Return what the dispatcher holds."""
+        unloaded = self.inner.unload(is_unreachable_only=is_unreachable_only)
+        self.queued = self.inner.queued
+        return unloaded
+
+    def replay(self) -> int:
+        """Tell the dispatcher what was asked for, in order.
+
+        Return how many of the events that wait came after asks which the producer was not told of, and meet them: it
+        is to be told of those asks all the same, as if it had been at once (GenStage).
+        """
+        told = missed = self._guard.unmet(self.inner)
+        waiting = seen = untold = 0
+        for share, known, size in self._asks:
+            waiting, seen = waiting + max(0, size - seen), max(size, seen)
+            waiting, missed = _met(waiting, missed)
+            gain = self._tell(share, min(known, share.asked))
+            untold += max(0, gain - waiting)
+            waiting, gain = _met(waiting, gain)
+            missed += gain
+        total = self._buffer.size
+        waiting, missed = _met(waiting + max(0, total - seen), missed)
+        return max(0, untold - missed + max(0, told - total))
+
+    def _tell(self, share: Subscription, demand: int) -> int:
+        """Return by how much more is missed once the dispatcher knows of an ask."""
+        before = self._guard.unmet(self.inner)
+        share.asked -= demand
+        self._guard.asked(self.inner, share, demand)
+        return self._guard.unmet(self.inner) - before
+
+
+def _met(waiting: int, missed: int) -> tuple[int, int]:
+    """Return what is left of both when what waits has gone where it is missed."""
+    met = min(waiting, missed)
+    return waiting - met, missed - met

@@ -1,0 +1,168 @@
+"""What a stage has counted over all its restarts, beside what its queues count themselves."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from headrace.errors import class_and_message, message_of
+from headrace.errors.origin import origin
+from headrace.pipeline.flow.connection_status import DEAD_LETTERS, IDLE_SECONDS, ConnectionStatus
+from headrace.telemetry.counts import Families, MetricNames
+from headrace.telemetry.telemetry import LOG
+
+ERROR_TYPES_LIMIT: Final = 20
+"""How many exception classes a stage counts by name; all further ones are `other`."""
+
+KeepLeft = Callable[[Sequence[object], str], None]
+"""Told of events that were taken in and go no further, and of the reason."""
+
+_LEFT: Final = frozenset({"crash", "cancelled"})
+
+
+class StageCounts:
+    """Plain integers of one stage; `discarded`, `lost` and `errors` begin at 0 for what is known from the start."""
+
+    __slots__ = (
+        "_has_said_overflow",
+        "_has_said_store",
+        "_said",
+        "connections",
+        "discarded",
+        "errors",
+        "failed",
+        "families",
+        "keep_left",
+        "keep_outputs",
+        "lost",
+        "redelivered",
+        "set_aside",
+        "stage",
+    )
+
+    def __init__(
+        self,
+        stage: str,
+        known_discards: tuple[str, ...] = (),
+        metric_names: MetricNames | None = None,
+        known_losses: tuple[str, ...] = (),
+    ) -> None:
+        self.stage = stage
+        self.discarded: dict[str, int] = dict.fromkeys((*known_discards, "overflow", "error", "crash", "cancelled"), 0)
+        self.lost: dict[str, int] = dict.fromkeys(known_losses, 0)
+        self.errors: dict[str, int] = {}
+        self.failed = 0
+        self.redelivered = 0
+        self.set_aside = 0
+        self.families = Families(stage, metric_names)
+        self.connections: dict[str, ConnectionStatus] = {}
+        self.keep_left: KeepLeft | None = None
+        self.keep_outputs: KeepLeft | None = None
+        self._said: dict[int, set[str]] = {logging.WARNING: set(), logging.ERROR: set()}
+        self._has_said_overflow = False
+        self._has_said_store = False
+
+    def connection(self, kind: str, idle_seconds: float) -> ConnectionStatus:
+        """Return the status of the stage's connection of that kind; it survives restarts."""
+        return self.connections.setdefault(kind, ConnectionStatus(kind, idle_seconds))
+
+    def discard(self, count: int, reason: str, *, is_silent: bool = False) -> None:
+        """Count `count` events that go no further; the first overflow is said, unless `is_silent`."""
+        if count:
+            self.discarded[reason] = self.discarded.get(reason, 0) + count
+            if reason == "overflow" and not is_silent:
+                self.say_overflow()
+
+    def leave(self, events: Sequence[object], reason: str, count: int | None = None) -> None:
+        """Count events that go no further, and hand those on that a crash or the end of the run has left over.
+
+        `count` says how many they were, where callbacks may have changed their list since.
+        """
+        self.discard(len(events) if count is None else count, reason)
+        if self.keep_left is not None and events and reason in _LEFT:
+            self.keep_left(events, reason)
+
+    def leave_outputs(self, events: Sequence[object], reason: str) -> None:
+        """Count outputs that go no further, and hand those on that a crash or the end of the run has left over."""
+        self.discard(len(events), reason)
+        if self.keep_outputs is not None and events and reason in _LEFT:
+            self.keep_outputs(events, reason)
+
+    def say_overflow(self) -> None:
+        """Say that the buffer is full, once."""
+        if not self._has_said_overflow:
+            self._has_said_overflow = True
+            LOG.warning(
+                "stage %r discards events: its buffer is full (later ones are counted, not logged); "
+                "let its consumers ask for more, or give it a larger buffer",
+                self.stage,
+            )
+
+    def error(self, error: BaseException) -> str:
+        """Count an error by its class; return the name under which it is counted."""
+        name = type(error).__name__
+        if name not in self.errors and len(self.errors) >= ERROR_TYPES_LIMIT:
+            name = "other"
+        self.errors[name] = self.errors.get(name, 0) + 1
+        return name
+
+    def fail(self, error: BaseException, count: int = 1) -> None:
+        """Count `count` events that failed with `error`, and say so once per class of error."""
+        self.failed += count
+        self.discard(count, "error")
+        self._say(error, self.error(error), "discards an event")
+
+    def fail_at_source(self) -> None:
+        """Count one event that a source raised over instead of yielding it; the crash of the stage names the error."""
+        self.failed += 1
+        self.discard(1, "error")
+
+    def try_again(self, errors: Sequence[BaseException]) -> None:
+        """Count events that are tried again, each with what it failed with, and say so once per class of error."""
+        self.redelivered += len(errors)
+        for error in errors:
+            self._say(error, type(error).__name__, "tries an event again", logging.WARNING)
+
+    def set_events_aside(self, errors: Sequence[BaseException]) -> None:
+        """Count events that failed for good and are kept as dead letters, each with its error."""
+        self.connection(DEAD_LETTERS, IDLE_SECONDS).up()
+        if self._has_said_store:
+            self._has_said_store = False
+            LOG.info("stage %r can set events aside again", self.stage)
+        self.set_aside += len(errors)
+        self.discard(len(errors), "dead_lettered")
+        for error in errors:
+            self._say(error, self.error(error), "sets an event aside as a dead letter")
+
+    def cannot_set_aside(self, count: int, error: Exception) -> None:
+        """Say that the store takes no dead letters, once until it takes some again."""
+        self.connection(DEAD_LETTERS, IDLE_SECONDS).down(error)
+        if not self._has_said_store:
+            self._has_said_store = True
+            LOG.error(
+                "stage %r cannot set %d events aside (later ones are counted as failed, not logged): %s",
+                self.stage,
+                count,
+                message_of(error),
+            )
+
+    def pass_on(self, errors: Sequence[BaseException]) -> None:
+        """Count events that failed for good and go to the `errors` output, each with its error."""
+        self.discard(len(errors), "errors_output")
+        for error in errors:
+            self._say(error, self.error(error), "passes an event to its errors output")
+
+    def _say(self, error: BaseException, name: str, fate: str, level: int = logging.ERROR) -> None:
+        """Say what becomes of an event, unless one that failed alike was said to, at the same level."""
+        if name in self._said[level] or len(self._said[level]) > ERROR_TYPES_LIMIT:
+            return
+        self._said[level].add(name)
+        place = origin(error)
+        LOG.log(
+            level,
+            "stage %r %s (later ones that fail alike are counted, not logged): %s%s",
+            self.stage,
+            fate,
+            class_and_message(error),
+            "" if place is None else f" ({place})",
+            exc_info=error if LOG.isEnabledFor(logging.DEBUG) else None,
+        )

@@ -1,0 +1,83 @@
+"""Asks a stage's dispatcher, and keeps the books right when it raises."""
+
+from collections.abc import Callable, Sequence
+
+from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher
+from headrace.pipeline.flow.subscription import Subscription, without
+
+
+class DispatcherGuard:
+    """A dispatcher that raises is a crash of its stage, which `failed` brings about in a turn of the stage's own.
+
+    The caller may be another stage, in whose turn nothing is raised. Until the stage's next life (`is_failing`) the
+    dispatcher is not asked. `accounted` are the events that it has discarded or failed during the last `dispatch`.
+    """
+
+    __slots__ = ("accounted", "failed", "is_failing")
+
+    def __init__(self, accounted: list[object]) -> None:
+        self.accounted = accounted
+        self.is_failing = False
+        self.failed: Callable[[BaseException], None] = lambda _: None
+
+    def _fail(self, error: BaseException) -> None:
+        if not self.is_failing:
+            self.is_failing = True
+            self.failed(error)
+
+    def asked(self, dispatcher: Dispatcher[Subscription], subscription: Subscription, demand: int) -> None:
+        """Tell of an ask, or of demand that is withdrawn; an ask that raises stays with the subscription."""
+        before = subscription.pending
+        try:
+            dispatcher.asked(subscription, demand)
+        except BaseException as error:  # noqa: BLE001 - whatever a user's dispatcher raises is a crash of its stage
+            subscription.pending = before + min(0, demand)
+            subscription.asked += max(0, demand)
+            self._fail(error)
+
+    def cancelled(
+        self, dispatcher: Dispatcher[Subscription], subscription: Subscription, unbegun: list[object], born: float
+    ) -> list[object]:
+        """Have a subscription forgotten; return the events that go before all that is buffered."""
+        try:
+            return dispatcher.cancelled(subscription, unbegun, born)
+        except BaseException as error:  # noqa: BLE001 - whatever a user's dispatcher raises is a crash of its stage
+            self._fail(error)
+            return unbegun
+
+    def unmet(self, dispatcher: Dispatcher[Subscription]) -> int:
+        """Return how many events the producer should be working on."""
+        if self.is_failing:
+            return 0
+        try:
+            return dispatcher.unmet()
+        except BaseException as error:  # noqa: BLE001 - whatever a user's dispatcher raises is a crash of its stage
+            self._fail(error)
+            return 0
+
+    def dispatch(
+        self,
+        dispatcher: Dispatcher[Subscription],
+        subscriptions: Sequence[Subscription],
+        events: list[object],
+        born: float,
+    ) -> tuple[Sequence[Delivery[Subscription]], int, list[object] | None]:
+        """Return the deliveries, how many events were used up, and, if the dispatcher raised, those that are lost.
+
+        All demand is as before then. While the dispatcher is failing, no event is used.
+        """
+        if self.is_failing:
+            return (), 0, None
+        self.accounted.clear()
+        pending = [one.pending for one in subscriptions]
+        try:
+            deliveries, used = dispatcher.dispatch(events, born)
+        except BaseException as error:  # noqa: BLE001 - whatever a user's dispatcher raises is a crash of its stage
+            for one, before in zip(subscriptions, pending, strict=True):
+                one.pending = before
+            self._fail(error)
+            return (), len(events), without(events, self.accounted)
+        else:
+            return deliveries, used, None
+        finally:
+            self.accounted.clear()

@@ -1,0 +1,188 @@
+"""Events from outside of a stage that wait for room: first come, first served, and nothing of them is lost."""
+
+import asyncio
+import concurrent.futures
+import sys
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from headrace.errors import BufferFull, NoProcess
+from headrace.pipeline.flow.outlet import Outlet
+
+ROOM_WITHOUT_LIMIT: Final = 10_000
+"""Events from outside that a stage buffers whose own buffer has no limit (a producer-consumer's)."""
+
+_BOUNDLESS: Final = sys.maxsize
+"""Room, where what finds none is taken all the same, and discarded."""
+
+
+def _always() -> bool:
+    return True
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """A list of events whose first `taken` have gone in; `done` is told when all have."""
+
+    events: list[object]
+    done: asyncio.Future[None]
+    may_begin: Callable[[], bool]
+    taken: int = 0
+
+
+class Entrance:
+    """Lets events into a stage as far as its subscribers' demand and its buffer have room.
+
+    A list no longer than the buffer goes in as a whole; a longer one piece by piece. Where the stage is to discard what
+    finds no room there is always some, and where that is to fail nobody waits.
+    """
+
+    def __init__(
+        self,
+        outlet: Outlet,
+        emit: Callable[[list[object]], None],
+        owed: Callable[[], int],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        """`owed` says how much of the demand is kept for what the stage emits by itself."""
+        self._outlet = outlet
+        self._emit = emit
+        self._owed = owed
+        self._loop = loop
+        self._waiting: deque[Waiting] = deque()
+        self._is_closed = False
+        self._is_at_it = False
+        self._own: Callable[[], None] | None = None
+
+    @property
+    def _limit(self) -> int:
+        limit = self._outlet.buffer.limit
+        return ROOM_WITHOUT_LIMIT if limit is None else limit
+
+    def room(self) -> int:
+        """Return how many events would go in now: asked for and not owed, or buffered."""
+        unmet = self._outlet.collect()
+        return self._free() + max(0, unmet - self._owed())
+
+    def room_at_once(self) -> int:
+        """Return how many events `put` would let in before it returns: none while others wait."""
+        return 0 if self._waiting else self.room()
+
+    def own_room(self) -> int:
+        """Return how many events the stage itself could emit now, and none would be discarded unless that was said."""
+        unmet = self._outlet.collect()
+        return self._free() + unmet
+
+    def own_waits(self, room_made: Callable[[], None]) -> None:
+        """Have `room_made` called once there is room for an event of the stage's own."""
+        self._own = room_made
+        self._outlet.wait_for_room(self.let_in)
+
+    def _free(self) -> int:
+        if self._outlet.is_lossy:
+            return _BOUNDLESS
+        return max(0, self._outlet.buffer.room(ROOM_WITHOUT_LIMIT) - self._outlet.dispatcher.queued)
+
+    def put_nowait(self, events: list[object]) -> None:
+        """Emit all of the events, or none. Raises `BufferFull` without room, `NoProcess` once closed."""
+        if self._is_closed or self._outlet.is_closed:
+            raise NoProcess(self._outlet.counts.stage)
+        if self._waiting or len(events) > self.room():
+            raise BufferFull(self._outlet.counts.stage, self._limit)
+        self._emit(events)
+
+    def put(self, events: list[object], may_begin: Callable[[], bool] = _always) -> asyncio.Future[None]:
+        """Emit the events as there is room; return what is done when all are in. Cancel it to take the rest back.
+
+        `may_begin` is asked once, right before the first of them goes in; if it says no, none does.
+        """
+        done: asyncio.Future[None] = self._loop.create_future()
+        if self._is_closed or self._outlet.is_closed:
+            done.set_exception(NoProcess(self._outlet.counts.stage))
+            return done
+        if self._outlet.overflow_fails and len(events) > self.room():
+            done.set_exception(BufferFull(self._outlet.counts.stage, self._limit))
+            return done
+        self._waiting.append(Waiting(events, done, may_begin))
+        self.let_in()
+        if self._waiting:
+            self._outlet.wait_for_room(self.let_in)
+            done.add_done_callback(self._no_longer_waits)
+        return done
+
+    def _no_longer_waits(self, done: asyncio.Future[None]) -> None:
+        """Let in those behind one that was cancelled, if they need less room."""
+        if done.cancelled():
+            self.let_in()
+
+    def put_threadsafe(self, events: list[object]) -> "concurrent.futures.Future[None]":
+        """Emit the events from any thread, as there is room. Raises RuntimeError when the loop is closed."""
+        taken: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+        def put() -> None:
+            done = self.put(events, taken.set_running_or_notify_cancel)
+            done.add_done_callback(partial(_tell, taken))
+
+        self._loop.call_soon_threadsafe(put)
+        return taken
+
+    def let_in(self) -> None:
+        """Let in what has room by now."""
+        if self._is_at_it:
+            return
+        self._is_at_it = True
+        try:
+            while self._waiting and self._let_first_in():
+                pass
+            own = self._own
+            if own is not None and self.own_room() > 0:
+                self._own = None
+                own()
+        finally:
+            self._is_at_it = False
+        if not self._waiting and self._own is None:
+            self._outlet.wait_for_room(None)
+
+    def _let_first_in(self) -> bool:
+        """Let in the first list, or a piece of it; return whether there may be room for more."""
+        first = self._waiting[0]
+        if first.done.done():  # nobody waits for it any more
+            self._waiting.popleft()
+            return True
+        rest = len(first.events) - first.taken
+        room = min(rest, self.room())
+        if room < min(rest, max(1, self._limit)):
+            return False
+        if not (first.taken or first.may_begin()):
+            self._waiting.popleft()
+            first.done.cancel()
+            return True
+        begin, first.taken = first.taken, first.taken + room
+        if room == rest:
+            self._waiting.popleft()
+            first.done.set_result(None)
+        self._emit(first.events[begin : first.taken])
+        return True
+
+    def close(self) -> None:
+        """Let nothing more in: those who wait hear `NoProcess`."""
+        self._is_closed = True
+        self._own = None
+        self._outlet.wait_for_room(None)
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done.done():
+                waiting.done.set_exception(NoProcess(self._outlet.counts.stage))
+
+
+def _tell(taken: "concurrent.futures.Future[None]", done: asyncio.Future[None]) -> None:
+    """Tell another thread how it went."""
+    error = None if done.cancelled() else done.exception()
+    if error is None:
+        if not taken.cancelled():
+            taken.set_result(None)
+    elif taken.running() or taken.set_running_or_notify_cancel():
+        taken.set_exception(error)

@@ -1,0 +1,109 @@
+"""Feeds a consumer from outside of the graph: the producer's side of a subscription without a process behind it."""
+
+from collections.abc import Callable
+from typing import ClassVar, Protocol
+
+from headrace.otp.process.process import State
+from headrace.otp.scheduler import IDLE, Scheduler, Turns
+from headrace.pipeline.demand.window import Window
+from headrace.pipeline.flow.subscription import End, Mark, MarkKind, SubscribeTo, Subscription
+
+
+class Fed(End, Protocol):
+    """What a feed needs of its consumer."""
+
+    state: State
+    scheduler: Scheduler
+
+    def subscribed(self, subscription: Subscription) -> None:
+        """Take in a subscription."""
+
+
+class Feeder(Protocol):
+    """Who has events for a feed, and hears what became of them."""
+
+    def asked(self) -> None:
+        """Take note that more is wanted, or that the feed has ended."""
+
+    def handled(self, count: int, *, is_crash: bool) -> None:
+        """Take note that the next `count` plain events in line were handled, or lost in a crash of the consumer."""
+
+    def taken_back(self, events: list[object]) -> None:
+        """Take back what was sent last and not begun: the consumer has left."""
+
+
+class _FedSubscription(Subscription):
+    """A subscription that tells its feed of each batch that was done with."""
+
+    __slots__ = ("told",)
+
+    is_kept: ClassVar[bool] = True
+
+    told: Callable[[int], None]
+
+    def handled(self, size: int) -> None:
+        """Tell, then ask for more."""
+        self.told(size)
+        super().handled(size)
+
+
+class Feed:
+    """One consumer's subscription to a feeder, which is no stage: it may be made before the start or while it runs.
+
+    The consumer's callbacks hear of it as of any other subscription. It keeps the consumer from completing, until it is
+    completed itself.
+    """
+
+    def __init__(self, name: str, consumer: Fed, window: Window, feeder: Feeder) -> None:
+        self.name = name
+        self._consumer = consumer
+        self._feeder = feeder
+        self._scheduler = consumer.scheduler
+        self.turns = Turns(self, self._turn)
+        to = SubscribeTo(name, window.max_demand, window.min_demand, "temporary")
+        self._subscription = subscription = _FedSubscription(self, consumer, window, to, consumer.scheduler)
+        subscription.told = self._told
+        subscription.is_sole = True
+        consumer.subscribed(subscription)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more may be sent: it was completed, or the consumer has left."""
+        return self._subscription.ended is not None
+
+    @property
+    def wanted(self) -> int:
+        """How many events the consumer asks for."""
+        return 0 if self.is_over else max(0, self._subscription.pending)
+
+    def send(self, events: list[object]) -> None:
+        """Send events, at most as many as are wanted."""
+        self._subscription.send(events, self._scheduler.time(), len(events))
+
+    def complete(self) -> None:
+        """Send nothing more; what was sent is handled first. A second time, do nothing."""
+        if not self.is_over:
+            self._subscription.mark(Mark(MarkKind.COMPLETED))
+
+    def left(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
+        """Let the consumer go, and take back what it had not begun."""
+        if unbegun:
+            self._feeder.taken_back(unbegun)
+        self._feeder.asked()
+        return []
+
+    def forgone(self, subscription: Subscription, demand: int) -> None:
+        """Do nothing: what the consumer takes back is taken out of what is wanted."""
+
+    def _told(self, size: int) -> None:
+        self._feeder.handled(size, is_crash=self._consumer.state is not State.RUNNING)
+
+    def _turn(self) -> int:
+        self._feeder.asked()
+        return IDLE
+
+    def fail_turn(self, error: BaseException) -> None:
+        """Do nothing: this turn raises nothing."""
+
+    def held_the_loop(self, seconds: float) -> None:
+        """Do nothing: this turn takes no time."""

@@ -1,0 +1,365 @@
+"""A consumer's side of all its subscriptions: batches in turn, what is in hand, and asking again."""
+
+from bisect import bisect_right
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Final, cast
+
+from headrace.otp.process.process import ExitReason
+from headrace.pipeline.flow.counts import StageCounts
+from headrace.pipeline.flow.subscription import CancelMode, Line, Mark, MarkKind, Subscription, without
+from headrace.pipeline.message import Message, Outcome, settle
+
+
+def exit_reason(cancel: CancelMode, reason: ExitReason) -> ExitReason | None:
+    """Return the reason with which a consumer ends when a producer of it ended with `reason`; None when it lives on.
+
+    >>> exit_reason("permanent", "normal"), exit_reason("transient", "normal"), exit_reason("temporary", KeyError("k"))
+    ('normal', None, None)
+    """
+    if cancel == "temporary" or (cancel == "transient" and isinstance(reason, str)):
+        return None
+    return reason
+
+
+class _Nothing:
+    """Stands where a stage that subscribes to nothing yet looks for its first subscription."""
+
+    queue: Final[deque[object]] = deque(maxlen=0)
+
+
+_NOTHING: Final = _Nothing()
+
+_GONE: Final = object()
+"""Stands in the hand where an event was that is settled, while others before it are not."""
+
+
+_END: Final = attrgetter("end")
+
+
+@dataclass(slots=True)
+class Portion:
+    """A batch in hand beside others: whose it is, when it was born, and the place behind its last event."""
+
+    subscription: Subscription
+    born: float
+    end: int
+
+
+class Inlet:
+    """The subscriptions of one consumer, served in turn.
+
+    What is taken is *in hand* until it is settled (handled), abandoned or put back; so a crash knows what it hit. The
+    last of it is of `source`; what else is there may be of others. It `is_over` when the last subscription has ended
+    by its producer: none is to follow.
+    """
+
+    __slots__ = (
+        "_line",
+        "_portions",
+        "_received",
+        "_trimmed",
+        "born",
+        "counts",
+        "first",
+        "hand",
+        "hand_size",
+        "is_acknowledged",
+        "is_by_delivery",
+        "is_over",
+        "is_single",
+        "source",
+        "subscriptions",
+    )
+
+    def __init__(self, counts: StageCounts, *, is_by_delivery: bool) -> None:
+        """With `is_by_delivery` a subscription keeps its turn for a whole delivery (a producer-consumer's rule)."""
+        self.counts = counts
+        self.is_acknowledged = False
+        self.is_by_delivery = is_by_delivery
+        self.subscriptions: dict[Subscription, None] = {}
+        self._line = Line()
+        self.hand: list[object] | None = None
+        self.hand_size = 0
+        self._trimmed = 0
+        self._portions: list[Portion] = []
+        self.born = 0.0
+        self.is_single = False
+        self.is_over = False
+        self.source = self.first = cast("Subscription", _NOTHING)
+        self._received = 0
+
+    def subscribe(self, subscription: Subscription) -> None:
+        """Take in a new subscription, not asked on yet."""
+        self.subscriptions[subscription] = None
+        self.is_over = False
+        if len(self.subscriptions) == 1:
+            self.is_single = True
+            self.first = subscription
+            return
+        if self.is_single:
+            self.is_single = False
+            self._line.join(next(iter(self.subscriptions)))
+        self._line.join(subscription)
+
+    def open(self, subscription: Subscription) -> None:
+        """Ask for the first events on a subscription, unless it has been asked on, or has ended."""
+        demand = 0 if subscription.ended is not None else subscription.window.open()
+        if demand:
+            subscription.ask(demand)
+
+    def waiting(self) -> Subscription | None:
+        """Return the subscription whose turn it is among those with something in the queue; None when nothing waits."""
+        if self.is_single:
+            return self.first if self.first.queue else None
+        subscription = self._line.first()
+        if subscription is not None:
+            self.first = subscription
+        return subscription
+
+    def to_back(self, subscription: Subscription) -> None:
+        """Put a subscription behind all others where they are not served by their line."""
+        del self.subscriptions[subscription]
+        self.subscriptions[subscription] = None
+
+    def take(self) -> "list[object] | Mark | None":
+        """Return the next batch, now in hand; or a mark, which is removed; or None when nothing waits."""
+        subscription = self.waiting()
+        if subscription is None:
+            return None
+        events, born = subscription.queue.popleft()
+        if events is None:
+            self.source = subscription
+            return subscription.marks.popleft()
+        if subscription.offset or len(events) > subscription.window.batch_size:
+            events = subscription.cut(events, born)
+        self.take_in_hand(subscription, events, born, len(events))
+        return events
+
+    def take_in_hand(self, subscription: Subscription, events: list[object], born: float, size: int) -> None:
+        """Hold a batch of `size` events (its list may have been changed since) until it is settled or abandoned."""
+        self.source = subscription
+        self.hand = events
+        self.born = born
+        self.hand_size = size
+        self._trimmed = 0
+        self._portions.clear()
+
+    def rotate(self, subscription: Subscription) -> None:
+        """Give the next subscription its turn, once this one has had its batch (or its whole delivery)."""
+        if not (self.is_single or (self.is_by_delivery and subscription.offset)):
+            self._line.serve(subscription)
+            self.first = self._line.first() or cast("Subscription", _NOTHING)
+
+    def settle_hand(self) -> None:
+        """Account for the batch in hand, or what is left of several: it was handled."""
+        self.hand = None
+        self.source.handled(self.hand_size)
+        self.rotate(self.source)
+
+    def add_to_hand(self) -> list[object] | None:
+        """Take one more batch in hand, of the subscription whose turn it is, and return it.
+
+        None when nothing waits, and where a mark is due, until nothing is in hand: it is never passed over.
+        """
+        if self.hand is None:
+            return None
+        self.rotate(self.source)
+        subscription = self.waiting()
+        if subscription is None or subscription.queue[0][0] is None:
+            return None
+        events, born = cast("tuple[list[object], float]", subscription.queue.popleft())
+        if subscription.offset or len(events) > subscription.window.batch_size:
+            events = subscription.cut(events, born)
+        self._join(self.hand, subscription, events, born)
+        return list(events)
+
+    def _join(self, hand: list[object], subscription: Subscription, events: list[object], born: float) -> None:
+        """Put a batch in hand, behind what is there."""
+        portions, place = self._portions, self._trimmed + len(hand)
+        if not portions:
+            portions.append(Portion(self.source, self.born, place))
+        hand.extend(events)
+        portions.append(Portion(subscription, born, place + len(events)))
+        self.source = subscription
+        self.born = born
+        self.hand_size += len(events)
+
+    def births(self, places: Sequence[int]) -> Iterable[float]:
+        """Return when the batches were born, each once, of which the events at these places in hand are."""
+        if not self._portions:
+            return (self.born,) if places else ()
+        return {at: self._portions[at].born for at in map(self._portion_at, places)}.values()
+
+    def _portion_at(self, place: int) -> int:
+        return bisect_right(self._portions, place, key=_END)
+
+    def settle_places(self, places: Sequence[int]) -> None:
+        """Account for events of those in hand, by their places: they were handled, in whatever order."""
+        hand = self.hand
+        if hand is None:
+            return
+        for place in places:
+            hand[place - self._trimmed] = _GONE
+        ahead = next((at for at, event in enumerate(hand) if event is not _GONE), len(hand))
+        del hand[:ahead]
+        self._trimmed += ahead
+        self.hand_size -= len(places)
+        if self.is_single or not self._portions:
+            self.source.handled(len(places))
+        else:
+            for at, count in Counter(map(self._portion_at, places)).items():
+                self._portions[at].subscription.handled(count)
+        del self._portions[: self._portion_at(self._trimmed)]
+
+    def in_parts(self) -> list[tuple[Portion, list[object]]]:
+        """Return what is in hand and not settled, batch by batch, oldest first."""
+        begin, rest = self._trimmed, self.hand or []
+        portions = self._portions or [Portion(self.source, self.born, begin + len(rest))]
+        parts: list[tuple[Portion, list[object]]] = []
+        for portion in portions:
+            events = rest[begin - self._trimmed : portion.end - self._trimmed]
+            parts.append((portion, [event for event in events if event is not _GONE]))
+            begin = portion.end
+        return parts
+
+    def in_flight(self) -> int:
+        """Return how many events wait in the queues or are in hand."""
+        return sum(subscription.unfinished() for subscription in self.subscriptions)
+
+    def received(self) -> int:
+        """Return how many events were taken and settled or abandoned, ever."""
+        return self._received + sum(
+            subscription.delivered - subscription.unfinished() for subscription in self.subscriptions
+        )
+
+    def end(self, subscription: Subscription, mark: Mark) -> ExitReason | None:
+        """Close a subscription whose end was reached.
+
+        Return the reason with which the consumer must end, if it must.
+        """
+        self._close(subscription)
+        for info in subscription.marks:  # sent behind the end, before it was reached
+            if info.reached is not None:
+                info.reached()
+        if mark.is_own:
+            return None
+        self.is_over = not self.subscriptions
+        return None if mark.kind is MarkKind.COMPLETED else exit_reason(subscription.cancel, mark.reason)
+
+    def unsubscribe(self, subscription: Subscription, reason: ExitReason) -> None:
+        """End a subscription from here, once the batch in hand is settled: a mark says so, and nothing else waits."""
+        unbegun = subscription.unbegun()
+        subscription.window.coming -= len(unbegun)
+        subscription.ended = Mark(MarkKind.CANCEL, reason)
+        self._give_back(subscription, unbegun)
+        subscription.forgo()
+        infos = [mark for mark in subscription.marks if mark.kind is MarkKind.INFO]
+        subscription.queue.clear()
+        subscription.marks.clear()
+        for info in infos:
+            subscription.mark(info)
+        subscription.mark(Mark(MarkKind.CANCEL, reason, is_own=True))
+
+    def info(self, reached: Callable[[], None]) -> None:
+        """Call `reached` once all that waits in the queues now has been taken: at once, when nothing does."""
+        waiting = [subscription for subscription in self.subscriptions if subscription.queue]
+        left = len(waiting)
+
+        def one_reached() -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                reached()
+
+        for subscription in waiting:
+            subscription.mark(Mark(MarkKind.INFO, reached=one_reached))
+        if not waiting:
+            reached()
+
+    def change(self, subscription: Subscription, max_demand: int, min_demand: int | None) -> None:
+        """Go on with other bounds: ask for more where they say so, take back what goes beyond them and was not sent."""
+        former = subscription.window
+        window = subscription.window = type(former)(max_demand, min_demand).moved_to(former.coming)
+        excess = min(window.coming - max_demand, subscription.asked + subscription.pending)
+        if excess > 0:
+            window.coming -= excess
+            told = subscription.forgo_some(excess)
+            if told:
+                subscription.producer.forgone(subscription, told)
+        elif demand := window.missing():
+            subscription.ask(demand)
+
+    def abandon(self, *, is_crash: bool, gone: Sequence[object] = ()) -> None:
+        """Give up what is in hand.
+
+        Messages go back to be delivered again, plain events are discarded and asked for anew; those among `gone` have
+        left by a side output, and are counted there.
+        """
+        if self.hand is None:
+            return
+        parts, size = self.in_parts(), self.hand_size
+        self.hand = None
+        if self.is_acknowledged:
+            for portion, events in reversed(parts):
+                self._again(events, portion.subscription, portion.born)
+            return
+        reason = "crash" if is_crash else "cancelled"
+        for portion, events in parts:
+            count = len(events) if self._portions else size  # one that is alone may have been changed by callbacks
+            rest = without(events, gone)
+            lost = max(0, count - (len(events) - len(rest)))
+            self.counts.leave([] if portion.subscription.is_kept else rest, reason, lost)
+            portion.subscription.handled(count)
+
+    def redeliver(self, messages: list[object]) -> None:
+        """Have messages that a crash took out of the callbacks' hands delivered again, before all that waits.
+
+        Where no subscription is left that could do it, they have failed.
+        """
+        if not messages:
+            return
+        if not self.subscriptions:
+            self.counts.discard(len(messages), "crash")
+            settle(messages, Outcome.FAILED)
+            return
+        subscription = next(iter(self.subscriptions))
+        subscription.window.coming += len(messages)  # they were accounted for as handled
+        self._again(messages, subscription, self.born)
+
+    def _again(self, events: list[object], subscription: Subscription, born: float) -> None:
+        """Put events back, each alone: so the one that brings the stage down does so to no other."""
+        again = [event.again() if isinstance(event, Message) else event for event in events]
+        subscription.put_back_singly(again, born)
+        self.counts.redelivered += len(again)
+
+    def leave(self, reason: ExitReason = "normal") -> None:
+        """End all subscriptions: what was not begun goes back to its producer, or is discarded."""
+        for subscription in list(self.subscriptions):
+            if subscription.ended is None:
+                subscription.ended = Mark(MarkKind.DOWN, reason)
+            self._give_back(subscription, subscription.unbegun())
+            self._close(subscription)
+
+    def _give_back(self, subscription: Subscription, unbegun: list[object]) -> None:
+        left = subscription.producer.left(subscription, unbegun)
+        subscription.delivered += len(left)
+        subscription.taken_back -= len(left)
+        self.counts.leave(left, "cancelled")
+        if self.is_acknowledged:
+            settle(left, Outcome.FAILED)
+
+    def _close(self, subscription: Subscription) -> None:
+        """Let a subscription go; nothing of it waits or is in hand any more."""
+        self._received += subscription.delivered
+        del self.subscriptions[subscription]
+        subscription.is_closed = True
+        self._line.leave(subscription)
+        self.is_single = len(self.subscriptions) == 1
+        if self.is_single:
+            self.first = next(iter(self.subscriptions))
+            self._line.leave(self.first)
+        elif self.subscriptions and self.first is subscription:
+            self.first = cast("Subscription", _NOTHING)

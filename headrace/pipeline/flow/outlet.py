@@ -1,0 +1,373 @@
+"""A producer's side of all its subscriptions: asks come in, the buffer is served first, events go out."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from headrace.errors import BufferOverflow, SubscriptionError
+from headrace.otp.process.process import ExitReason
+from headrace.pipeline.demand.buffer import Buffer, Keep
+from headrace.pipeline.dispatchers.dispatcher import Dispatcher, Wish
+from headrace.pipeline.flow.accumulating import Accumulating
+from headrace.pipeline.flow.counts import StageCounts
+from headrace.pipeline.flow.dispatch_host import DispatchHost
+from headrace.pipeline.flow.dispatcher_guard import DispatcherGuard
+from headrace.pipeline.flow.subscription import End, Mark, MarkKind, Subscription
+from headrace.pipeline.message import Outcome, claim, settle
+
+DemandMode = Literal["forward", "accumulate"]
+"""Whether a stage hears what is asked of it, or holds asks and events for later (GenStage's `demand`)."""
+
+
+class Outlet:
+    """What a producer or producer-consumer has emitted and where it went.
+
+    With one plain subscriber there is nothing to choose, and the dispatcher is not asked: `sole` is that subscriber.
+    While the stage accumulates, another dispatcher stands in for it, and there is no `sole`.
+
+    The stage's process gives `informed`, to which messages go whose mark was reached, and `format_discarded`, which is
+    told how many events the buffer could not keep, and returns whether the log may say so.
+
+    What the buffer cannot keep is discarded; with `overflow_fails` it fails. `is_lossy` says that it was asked for, so
+    that nobody is to be turned away instead.
+    """
+
+    __slots__ = (
+        "_consumers",
+        "_sent",
+        "_sole_before",
+        "buffer",
+        "counts",
+        "dispatcher",
+        "format_discarded",
+        "guard",
+        "informed",
+        "is_acknowledged",
+        "is_closed",
+        "is_lossy",
+        "overflow_fails",
+        "room_made",
+        "sole",
+        "subscriptions",
+        "waiting_messages",
+    )
+
+    def __init__(self, dispatcher: Dispatcher[Subscription], buffer: Buffer[object], counts: StageCounts) -> None:
+        self.counts = counts
+        self.dispatcher = dispatcher
+        self.buffer = buffer
+        self.subscriptions: list[Subscription] = []
+        self._consumers: set[End] = set()
+        self.sole: Subscription | None = None
+        self._sent = 0
+        self._sole_before = 0
+        self.is_acknowledged = False
+        self.is_closed = False
+        self.is_lossy = False
+        self.overflow_fails = False
+        self.room_made: Callable[[], None] | None = None
+        self.informed: Callable[[object], None] = lambda _: None
+        self.waiting_messages = 0
+        self.format_discarded: Callable[[int], bool] = lambda _: True
+        host = DispatchHost(self)
+        self.guard = DispatcherGuard(host.accounted)
+        dispatcher.begin(host)
+
+    def check(self, consumer: End, wish: Wish, replaced: Subscription | None = None) -> None:
+        """Raise `SubscriptionError` if a consumer that says this cannot subscribe, once `replaced` has ended."""
+        why = self.dispatcher.refusal(wish)
+        is_there = consumer in self._consumers and (replaced is None or replaced not in self.subscriptions)
+        if why is None and is_there and not self.dispatcher.takes_back:
+            why = "what is broadcast goes to each consumer once, and it is subscribed already"
+        if why is not None:
+            raise SubscriptionError(consumer.name, self.counts.stage, "is refused", why)
+
+    def subscribe(self, subscription: Subscription) -> None:
+        """Take in a new subscription. Raises `SubscriptionError` if the dispatcher has no place for it."""
+        self.check(subscription.consumer, subscription)
+        self.dispatcher.subscribed(subscription)
+        self.subscriptions.append(subscription)
+        self._consumers.add(subscription.consumer)
+        self._choose_sole()
+
+    def leave(self, subscription: Subscription, unbegun: list[object], born: float) -> list[object]:
+        """Let a subscription go, and its demand with it; return of `unbegun` what cannot go to others.
+
+        The rest is as if it had never been sent: it goes before all that is buffered, and is served at once.
+        Once closed, nothing can go to others.
+        """
+        if self.is_closed or subscription not in self.subscriptions:
+            return unbegun
+        is_sole, takes_back = subscription is self.sole, self.dispatcher.takes_back
+        self.subscriptions.remove(subscription)
+        self._consumers.discard(subscription.consumer)
+        back = self.guard.cancelled(self.dispatcher, subscription, unbegun if takes_back else [], born)
+        self._choose_sole()
+        if not takes_back:
+            if is_sole:
+                self._sent += len(unbegun)
+            return unbegun
+        if not is_sole:
+            self._sent -= len(unbegun)
+        self.buffer.put_back(back, born)
+        self._serve()
+        return []
+
+    def let_go(self, subscription: Subscription, mark: Mark) -> None:
+        """Send a subscriber nothing more; the mark tells it so, behind all that was delivered."""
+        self.subscriptions.remove(subscription)
+        self._consumers.discard(subscription.consumer)
+        self.guard.cancelled(self.dispatcher, subscription, [], 0.0)
+        self._choose_sole()
+        subscription.forgo()
+        subscription.mark(mark)
+        self._serve()
+
+    def askers(self) -> dict[str, int]:
+        """Return who misses events, and how many."""
+        missing = ((subscription, subscription.asked + subscription.pending) for subscription in self.subscriptions)
+        return {subscription.consumer.name: demand for subscription, demand in missing if demand}
+
+    def sent(self) -> int:
+        """Return how many events have been sent, each counted once, however many subscribers got it."""
+        return self._sent if self.sole is None else self._sent + self.sole.delivered - self._sole_before
+
+    def _choose_sole(self) -> None:
+        self._sent = self.sent()
+        subscriptions = self.subscriptions
+        is_plain = self.room_made is None and self.dispatcher.is_plain_with_one
+        is_sole = is_plain and len(subscriptions) == 1 and subscriptions[0].selector is None
+        if self.sole is not None:
+            self.sole.is_sole = False
+        self.sole = subscriptions[0] if is_sole else None
+        if self.sole is not None:
+            self.sole.is_sole = True
+            self.sole.pending += self.sole.asked
+            self.sole.asked = 0
+        self._sole_before = 0 if self.sole is None else self.sole.delivered
+
+    def collect(self) -> int:
+        """Take in what has been asked, serve it from the buffer, and return what subscribers still miss."""
+        self._hear()
+        if self.room_made is not None:
+            self.room_made()
+        return self._unmet()
+
+    def wait_for_room(self, room_made: Callable[[], None] | None) -> None:
+        """Have `room_made` called when asks were heard, and after a resize; None for nobody waits any more."""
+        self.room_made = room_made
+        self._choose_sole()
+
+    def _hear(self) -> None:
+        for subscription in self.subscriptions:
+            if subscription.asked and not self.guard.is_failing:
+                demand, subscription.asked = subscription.asked, 0
+                self.guard.asked(self.dispatcher, subscription, demand)
+        if self.buffer.size or self.dispatcher.queued:
+            self._serve()
+
+    def withdraw(self, subscription: Subscription, demand: int) -> None:
+        """Take back demand of which the dispatcher was told."""
+        self.guard.asked(self.dispatcher, subscription, -demand)
+
+    def _unmet(self) -> int:
+        return self.guard.unmet(self.dispatcher)
+
+    def emit(self, events: list[object], born: float, asked: int = 0) -> None:
+        """Deliver what has been asked for by now and buffer the rest; what the buffer cannot keep is discarded.
+
+        Consumers had asked for the first `asked` of the events, also where some have left since: those are kept.
+        """
+        sole = self.sole
+        size = len(events)
+        if sole is not None and size <= sole.pending and not self.buffer.size:
+            if size:
+                sole.send(events, born, size)
+            return
+        if not self.buffer.size:
+            used = self._dispatch(events, born)
+            if used == size:
+                return
+            events = events[used:]
+        self._hear()
+        if not self.buffer.size:
+            events = events[self._dispatch(events, born) :]
+        dropped = self.buffer.put(events, born, asked - (size - len(events)))
+        if dropped:
+            self._overflow(dropped)
+
+    def buffered(self) -> int:
+        """Return how many events wait, for an ask or in the dispatcher's own queues."""
+        return self.buffer.size + self.dispatcher.queued
+
+    def unhandled(self) -> int:
+        """Return how many events its consumers have not handled, each counted once; those that wait are among them."""
+        sent = [subscription.unfinished() for subscription in self.subscriptions]
+        return self.buffered() + (sum(sent) if self.dispatcher.takes_back else max(sent, default=0))
+
+    def info(self, message: object) -> None:
+        """Hand a message to `informed` once all events that wait now have gone: at once, when none does.
+
+        A delivery is cut in two at the message, which counts as no event and is kept when events are discarded.
+        """
+        self.waiting_messages += 1
+        if self.buffer.size:
+            self.buffer.mark(message)
+        elif self.dispatcher.mark(message):
+            self.reached(message)
+
+    def reached(self, message: object) -> None:
+        """Hand on a message whose time has come."""
+        self.waiting_messages -= 1
+        self.informed(message)
+
+    def resize(self, buffer_size: int | None, keep: Keep | None) -> None:
+        """Buffer at most `buffer_size` events from now on; what no longer fits is discarded, as `keep` says."""
+        if keep is not None:
+            self.is_lossy = keep != "all" and not self.overflow_fails
+        dropped = self.buffer.resize(buffer_size, keep or self.buffer.keep)
+        if dropped:
+            self._overflow(dropped)
+        if self.room_made is not None:
+            self.room_made()
+
+    def accumulate(self) -> None:
+        """Hold asks and events from now on, until `forward`; what was asked for before is not forgotten."""
+        if not isinstance(self.dispatcher, Accumulating):
+            self.dispatcher = Accumulating(self.dispatcher, self.buffer, self.guard)
+            self._choose_sole()
+
+    def forward(self) -> int:
+        """Go on: hear the asks and serve them from what was buffered, in the order in which both came.
+
+        Return how many of the events came after asks that the producer was not told of: what it is told next is as if
+        these came after it.
+        """
+        stand_in = self.dispatcher
+        if not isinstance(stand_in, Accumulating):
+            return 0
+        self._hear()
+        ahead = stand_in.replay()
+        self.dispatcher = stand_in.inner
+        self._serve()
+        self._choose_sole()
+        return ahead
+
+    def drain(self) -> None:
+        """Discard what nobody is left to take, now and from now on; accumulate no more."""
+        self.forward()
+        self.discard(self.dispatcher.unload(is_unreachable_only=True), "cancelled")
+
+    def _overflow(self, dropped: list[object]) -> None:
+        if self.overflow_fails:
+            self.counts.fail(BufferOverflow(self.counts.stage), len(dropped))
+        else:
+            self.counts.discard(len(dropped), "overflow", is_silent=True)
+        if self.is_acknowledged:
+            settle(dropped, Outcome.FAILED)
+        if self.format_discarded(len(dropped)) and not self.overflow_fails:
+            self.counts.say_overflow()
+        self._reach()
+
+    def discard(self, events: list[object], reason: str) -> None:
+        """Count events that go no further, and tell their sources where they are messages."""
+        self.counts.leave_outputs(events, reason)
+        if self.is_acknowledged:
+            settle(events, Outcome.FAILED)
+
+    def lose_unread(self, events: Sequence[object], reason: str) -> None:
+        """Count events that a reader has left unread and no consumer can get any more, unless others got them, too."""
+        if self.dispatcher.takes_back:
+            self._sent -= len(events)
+            self.counts.leave_outputs(events, reason)
+
+    def complete(self, *, is_draining: bool) -> bool:
+        """Serve the buffer, and tell the subscribers of the end once it is empty; return whether it is.
+
+        In a drain, what nobody is left to take is discarded. Messages that were reached have their turn first.
+        """
+        messages = self.waiting_messages
+        self.collect()
+        if is_draining:
+            self.drain()
+            if not self.subscriptions:
+                self._unload("cancelled")
+        if self.buffered() or messages:
+            return False
+        self._close(Mark(MarkKind.COMPLETED))
+        return True
+
+    def go_down(self, reason: ExitReason) -> None:
+        """Discard what is buffered, and tell the subscribers that the stage ended with `reason`."""
+        self.informed = lambda _: None
+        self._unload("crash" if isinstance(reason, BaseException) else "cancelled")
+        self._close(Mark(MarkKind.DOWN, reason))
+
+    def _unload(self, reason: str) -> None:
+        """Discard all that waits; marks are reached as it goes."""
+        self.discard(self.dispatcher.unload(), reason)
+        while self.buffer.size:
+            left, _ = self.buffer.take(self.buffer.size)
+            self.discard(left, reason)
+            self._reach()
+
+    def _close(self, mark: Mark) -> None:
+        """Put a mark behind all that was delivered to each subscriber, and let all of them go: no more is sent."""
+        self._sent = self.sent()
+        self.sole = None
+        self.is_closed = True
+        for subscription in self.subscriptions:
+            subscription.mark(mark)
+        self.subscriptions.clear()
+        self._consumers.clear()
+
+    def _serve(self) -> None:
+        if self.dispatcher.queued:
+            self._dispatch([], 0.0)
+        while self.buffer.size:
+            unmet = self._unmet()
+            if unmet <= 0:
+                return
+            events, born = self.buffer.take(unmet)
+            used = self._dispatch(events, born)
+            if used < len(events):
+                self.buffer.undo_take(events[used:])
+                if not used:
+                    return
+            self._reach()
+
+    def _reach(self) -> None:
+        """Hand on the messages that no buffered event is before any more."""
+        if self.buffer.marks:
+            for message in self.buffer.reached():
+                if self.dispatcher.mark(message):
+                    self.reached(message)
+
+    def _dispatch(self, events: list[object], born: float) -> int:
+        dispatcher = self.dispatcher
+        deliveries, used, lost = self.guard.dispatch(dispatcher, self.subscriptions, events, born)
+        if lost is not None:
+            self.discard(lost, "crash")
+            return used
+        receivers = 1 if dispatcher.takes_back else len(self.subscriptions)
+        if self.is_acknowledged and not dispatcher.takes_back:
+            for _, portion, _ in deliveries:
+                claim(portion)
+            settle(events[:used], Outcome.DONE)
+        delivered = 0
+        for subscription, portion, since in deliveries:
+            if subscription.ended is not None:  # the dispatcher failed when it was to forget it
+                self.discard(portion, "crash")
+                continue
+            delivered += len(portion)
+            subscription.deliver(portion, since)
+        if self.sole is None:
+            self._sent += delivered if dispatcher.takes_back else used
+        if used and (delivered != used * receivers or not dispatcher.is_plain_with_one):
+            self._ask_for_more()
+        return used
+
+    def _ask_for_more(self) -> None:
+        """Let the stage take another turn if as many are missed as before: what was used up met no demand."""
+        if self.subscriptions and self._unmet() > 0:
+            subscription = self.subscriptions[0]
+            subscription.wake(subscription.producer_turns)

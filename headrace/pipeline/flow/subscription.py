@@ -1,0 +1,346 @@
+"""A subscription: the bounded queue between two stages, which both of them hold, with both sides' counts."""
+
+import enum
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush, heapreplace
+from typing import ClassVar, Literal, Protocol
+
+from headrace.otp.process.process import ExitReason
+from headrace.otp.scheduler import Scheduler, Turns
+from headrace.pipeline.demand.window import EndedWindow, ManualWindow, Window
+
+CancelMode = Literal["permanent", "transient", "temporary"]
+"""What a producer's end does to its consumer (GenStage): ends it; ends it unless the end was normal; nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeTo:
+    """What a consumer says when it subscribes: to whom, how much it takes, and what the other's end means to it.
+
+    `min_demand` is half of `max_demand` when it is None; `cancel` is the topology's when it is None.
+    The rest is for the producer's dispatcher: `selector` is asked by a broadcasting one, once for each event;
+    `partition` names the consumer's own at a partitioning one; a weighted one gives a consumer `weight` times as much
+    as one of weight 1. `options` mean nothing to headrace: `handle_subscribe` of both sides sees them, and so does the
+    dispatcher.
+    `output` names one of several outputs of the producer, or one of its side outputs, where somebody subscribes to that
+    before the start; any stage that takes events has one that is called "errors": what it gives up, described.
+    """
+
+    producer: str
+    max_demand: int = 1000
+    min_demand: int | None = None
+    cancel: CancelMode | None = None
+    selector: Callable[[object], bool] | None = None
+    partition: Hashable | None = None
+    weight: int = 1
+    options: Mapping[str, object] = field(default_factory=dict)
+    output: str | None = None
+
+
+class MarkKind(enum.Enum):
+    """What a mark in the queue says."""
+
+    INFO = "info"
+    COMPLETED = "completed"
+    CANCEL = "cancel"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An end or an info, acted on when it is reached and never before: behind all that was delivered before it."""
+
+    kind: MarkKind
+    reason: ExitReason = "normal"
+    is_own: bool = False
+    """Whether the consumer itself has ended the subscription, so that it lives on whatever its cancel mode says."""
+    reached: Callable[[], None] | None = None
+    """What an info, which is no end, has waited for."""
+
+
+class Line:
+    """The subscriptions of one consumer with something in the queue, the one first that was served longest ago.
+
+    One that was served, or whose queue was emptied, is moved or dropped when it comes to the head.
+    """
+
+    __slots__ = ("_count", "_heap")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, Subscription]] = []
+        self._count = 0
+
+    def join(self, subscription: "Subscription") -> None:
+        """Take in a subscription, as if it had been served just now."""
+        subscription.line = self
+        self.serve(subscription)
+        if subscription.queue and not subscription.is_listed:
+            self.add(subscription)
+
+    def add(self, subscription: "Subscription") -> None:
+        """Called when something waits in the queue of one that is not listed."""
+        subscription.is_listed = True
+        heappush(self._heap, (subscription.served, subscription))
+
+    def serve(self, subscription: "Subscription") -> None:
+        """Put a subscription behind all others: it has had its turn."""
+        self._count += 1
+        subscription.served = self._count
+
+    def first(self) -> "Subscription | None":
+        """Return the subscription whose turn it is; None when nothing waits."""
+        heap = self._heap
+        while heap:
+            since, subscription = heap[0]
+            if not subscription.queue:
+                heappop(heap)
+                subscription.is_listed = False
+            elif since != subscription.served:
+                heapreplace(heap, (subscription.served, subscription))
+            else:
+                return subscription
+        return None
+
+    def leave(self, subscription: "Subscription") -> None:
+        """Let a subscription go that is the last one, or has ended."""
+        subscription.line = None
+        if subscription.is_listed:
+            subscription.is_listed = False
+            self._heap = [entry for entry in self._heap if entry[1] is not subscription]
+            heapify(self._heap)
+
+
+class End(Protocol):
+    """What a subscription needs of either of its ends."""
+
+    name: str
+    turns: Turns
+
+
+class ProducerEnd(End, Protocol):
+    """What a subscription needs of its producer."""
+
+    def left(self, subscription: "Subscription", unbegun: list[object]) -> list[object]:
+        """Take note that a consumer has gone; take back what it had not begun, or return it."""
+
+    def forgone(self, subscription: "Subscription", demand: int) -> None:
+        """Take note that a consumer does without `demand` of what the dispatcher was told of."""
+
+
+class Subscription:
+    """One object, two ends. Asking is an addition, delivering is an append, and either wakes the other side.
+
+    Always: `asked + pending + queued + in hand = window.coming <= max_demand`, and order is kept.
+    `ended` says how it ended, from the moment on when either side has decided so; once the consumer has handled all of
+    it, it `is_closed`, and none of its counts changes any more.
+    `early` is what the consumer asks by hand while its `handle_subscribe` runs, which may be about to say "manual", and
+    `kept` what was asked for before that; each is None at other times.
+    `pending` is what the producer may still send; `asked` is what its dispatcher has not been told yet, which a sole
+    subscriber, among whom there is nothing to choose, has no need of. Of a consumer with several, those whose queue is
+    not empty stand in a `line`. The queue holds deliveries `(events, when the
+    first was born at its source)`, and `(None, 0.0)` where the next of `marks` stands.
+    """
+
+    __slots__ = (
+        "asked",
+        "cancel",
+        "consumer",
+        "consumer_turns",
+        "delivered",
+        "early",
+        "ended",
+        "forgone",
+        "is_closed",
+        "is_listed",
+        "is_sole",
+        "kept",
+        "line",
+        "marks",
+        "offset",
+        "options",
+        "partition",
+        "pending",
+        "producer",
+        "producer_turns",
+        "queue",
+        "selector",
+        "served",
+        "taken_back",
+        "to",
+        "wake",
+        "weight",
+        "window",
+    )
+
+    is_kept: ClassVar[bool] = False
+    """Whether its producer still has what it has sent, until it is told that it was handled."""
+
+    def __init__(
+        self,
+        producer: ProducerEnd,
+        consumer: End,
+        window: Window,
+        to: SubscribeTo,
+        scheduler: Scheduler,
+    ) -> None:
+        self.producer = producer
+        self.consumer = consumer
+        self.wake = scheduler.wake
+        self.producer_turns = producer.turns
+        self.consumer_turns = consumer.turns
+        self.window = window
+        self.to = to
+        self.ended: Mark | None = None
+        self.cancel: CancelMode = "permanent" if to.cancel is None else to.cancel
+        self.selector = to.selector
+        self.partition = to.partition
+        self.weight = to.weight
+        self.options = to.options
+        self.queue: deque[tuple[list[object] | None, float]] = deque()
+        self.marks: deque[Mark] = deque()
+        self.offset = 0
+        self.is_closed = False
+        self.is_sole = False
+        self.line: Line | None = None
+        self.is_listed = False
+        self.served = 0
+        self.asked = 0
+        self.pending = 0
+        self.delivered = 0
+        self.taken_back = 0
+        self.early: int | None = None
+        self.kept: int | None = None
+        self.forgone = 0
+
+    def ask(self, demand: int) -> None:
+        """Ask for `demand` more events; asks that meet before the producer's turn are one sum."""
+        if self.is_sole:
+            self.pending += demand
+        else:
+            self.asked += demand
+        self.wake(self.producer_turns)
+
+    def handled(self, size: int) -> None:
+        """Account for a batch of `size` events that the consumer has done with, and ask for more when it is time."""
+        demand = self.window.handled(size)
+        if demand:
+            if self.is_sole:
+                self.pending += demand
+            else:
+                self.asked += demand
+            self.wake(self.producer_turns)
+
+    def send(self, events: list[object], born: float, size: int) -> None:
+        """Send `size` events, at most `pending`."""
+        self.pending -= size
+        self.delivered += size
+        self.queue.append((events, born))
+        if self.line is not None and not self.is_listed:
+            self.line.add(self)
+        self.wake(self.consumer_turns)
+
+    def deliver(self, events: list[object], born: float) -> None:
+        """Put events in the queue that the dispatcher has taken out of `pending`."""
+        self.delivered += len(events)
+        self.queue.append((events, born))
+        if self.line is not None and not self.is_listed:
+            self.line.add(self)
+        self.wake(self.consumer_turns)
+
+    def mark(self, mark: Mark) -> None:
+        """Put a mark in the queue, behind all that was delivered."""
+        if mark.kind is not MarkKind.INFO:
+            self.ended = mark
+        self.marks.append(mark)
+        self.queue.append((None, 0.0))
+        if self.line is not None and not self.is_listed:
+            self.line.add(self)
+        self.wake(self.consumer_turns)
+
+    def forgo(self) -> None:
+        """Ask for nothing more, and take back what was asked for and not sent; what is in hand is still accounted for.
+
+        Both ends have let go of it, or are about to.
+        """
+        unfinished = self.unfinished()
+        if not isinstance(self.window, ManualWindow):
+            self.window = EndedWindow(self.window)
+        self.window.coming = unfinished
+        self.forgone += self.asked + self.pending
+        self.asked = self.pending = 0
+
+    def forgo_some(self, demand: int) -> int:
+        """Take back up to `demand` of what the producer has not been told yet; return what is still to be forgone."""
+        untold = min(demand, self.asked)
+        self.asked -= untold
+        self.forgone += demand
+        if self.is_sole:
+            self.pending -= demand
+            return 0
+        return demand - untold
+
+    def unfinished(self) -> int:
+        """Return how many events wait in the queue or are in hand."""
+        return self.window.coming - self.asked - self.pending
+
+    def cut(self, events: list[object], born: float) -> list[object]:
+        """Return the next batch of a delivery that is longer than the window's batch size.
+
+        The rest stays at the head.
+        """
+        offset = self.offset
+        end = offset + self.window.batch_size
+        if end < len(events):
+            self.queue.appendleft((events, born))
+            self.offset = end
+        else:
+            self.offset = 0
+        return events[offset:end]
+
+    def put_back(self, events: list[object], born: float) -> None:
+        """Put a batch that was taken and not handled back at the head."""
+        if self.offset:
+            head, _ = self.queue.popleft()
+            events = events if head is None else [*events, *head[self.offset :]]
+            self.offset = 0
+        self.queue.appendleft((events, born))
+        if self.line is not None and not self.is_listed:
+            self.line.add(self)
+
+    def put_back_singly(self, events: list[object], born: float) -> None:
+        """Put events back at the head, each as a delivery of its own: what one of them does, it does alone."""
+        if self.offset:
+            head, since = self.queue.popleft()
+            self.queue.appendleft((head and head[self.offset :], since))
+            self.offset = 0
+        self.queue.extendleft(([event], born) for event in reversed(events))
+        if self.line is not None and not self.is_listed:
+            self.line.add(self)
+        self.wake(self.consumer_turns)
+
+    def unbegun(self) -> list[object]:
+        """Remove and return all events that wait in the queue, oldest first; marks stay."""
+        events: list[object] = []
+        for delivery, _ in self.queue:
+            if delivery is not None:
+                events.extend(delivery[self.offset :])
+                self.offset = 0
+        self.queue.clear()
+        self.queue.extend((None, 0.0) for _ in self.marks)
+        self.delivered -= len(events)
+        self.taken_back += len(events)
+        return events
+
+
+def without(events: list[object], gone: Sequence[object]) -> list[object]:
+    """Return the events without those that are gone: the same objects, each as often as it is there."""
+    times = Counter(map(id, gone))
+    rest: list[object] = []
+    for event in events:
+        if times[id(event)] > 0:
+            times[id(event)] -= 1
+        else:
+            rest.append(event)
+    return rest

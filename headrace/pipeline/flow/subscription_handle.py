@@ -1,0 +1,147 @@
+"""What a stage, or whoever subscribed it, holds of a subscription: the words for asking, changing and ending it."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from headrace.errors import SubscriptionError
+from headrace.otp.process.options import check_reason
+from headrace.otp.process.process import ExitReason
+from headrace.otp.scheduler import Scheduler
+from headrace.pipeline.demand.window import ManualWindow, checked
+from headrace.pipeline.flow.subscription import SubscribeTo, Subscription
+
+Side = Literal["producer", "consumer"]
+"""What the other one is to the stage that is told of a subscription (the first argument of `handle_subscribe`)."""
+
+CancelKind = Literal["cancel", "completed", "down"]
+"""How a subscription ended: one side cancelled it; the producer completed; the other side's process ended."""
+
+
+class Holder(Protocol):
+    """The process on whose side a handle is."""
+
+    name: str
+    scheduler: Scheduler
+
+    def end_subscription(self, subscription: Subscription, reason: ExitReason) -> None:
+        """Cancel it from this side."""
+
+    def change_demand(self, subscription: Subscription, max_demand: int, min_demand: int | None) -> None:
+        """Go on with other bounds."""
+
+    def resubscribe(self, replaced: Subscription, to: SubscribeTo | str) -> "SubscriptionHandle":
+        """Subscribe to another stage, or anew to the same one, and end the subscription that is replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionHandle:
+    """One subscription, seen from one side; equal handles are of the same subscription.
+
+    What changes it is for the loop's own thread, and raises `ForeignThread` or `ForeignLoop` elsewhere.
+    """
+
+    _subscription: Subscription
+    _holder: Holder
+
+    def __repr__(self) -> str:
+        return f"<subscription of {self.consumer!r} to {self.producer!r}>"
+
+    @property
+    def producer(self) -> str:
+        """The name of the stage that sends."""
+        return self._subscription.producer.name
+
+    @property
+    def consumer(self) -> str:
+        """The name of the stage that receives."""
+        return self._subscription.consumer.name
+
+    @property
+    def to(self) -> SubscribeTo:
+        """What was said when it was made, its options among it."""
+        return self._subscription.to
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether more may come: neither side has ended it."""
+        return self._subscription.ended is None
+
+    @property
+    def is_manual(self) -> bool:
+        """Whether the consumer asks by hand."""
+        return isinstance(self._subscription.window, ManualWindow)
+
+    @property
+    def coming(self) -> int:
+        """Events that were asked for and are not handled yet, at most `max_demand`."""
+        return self._subscription.window.coming
+
+    def ask(self, demand: int) -> None:
+        """Ask the producer for `demand` more events; 0 does nothing.
+
+        For a consumer whose `handle_subscribe` returned "manual", or is about to: what is asked for before, or in
+        there, goes out when it has returned. Raises `SubscriptionError` in automatic mode and on the producer's side,
+        `DemandError` below 0 or when more would be coming than `max_demand`. On a subscription that has ended it does
+        nothing.
+        """
+        subscription = self._subscription
+        self._check_loop("ask")
+        if subscription.ended is not None:
+            return
+        self._check_consumer("ask")
+        window = subscription.window
+        if subscription.early is not None:
+            subscription.early += checked(demand)
+            return
+        if subscription.kept is not None:
+            subscription.kept += window.check_room(demand, window.coming + subscription.kept)
+            return
+        if not isinstance(window, ManualWindow):
+            raise SubscriptionError(
+                self.consumer, self.producer, "asks by itself", 'return "manual" from handle_subscribe to ask by hand'
+            )
+        window.ask(demand)
+        if demand:
+            subscription.ask(demand)
+
+    def change(self, max_demand: int, min_demand: int | None = None) -> None:
+        """Go on with another `max_demand` and `min_demand`; half of it when None.
+
+        More is asked for at once where the new bounds say so; what goes beyond them and was not sent yet is taken back.
+        Raises `DemandError` for bounds that do not fit, `SubscriptionError` on the producer's side. A subscription that
+        has ended takes no notice.
+        """
+        self._check_loop("change")
+        self._check_consumer("change")
+        self._holder.change_demand(self._subscription, max_demand, min_demand)
+
+    def cancel(self, reason: ExitReason = "normal") -> None:
+        """End the subscription; a second time does nothing.
+
+        From the consumer's side what it has not begun goes back to the producer, as far as another consumer may get it,
+        and the consumer lives on, whatever its cancel mode. From the producer's side what was delivered is handled
+        first, and then the cancel mode decides, as when the producer ends with `reason`. Both sides hear of it in
+        `handle_cancel`. Raises `BadOption` for what is no reason.
+        """
+        check_reason(reason)
+        self._check_loop("cancel")
+        if self._subscription.ended is None:
+            self._holder.end_subscription(self._subscription, reason)
+
+    def resubscribe(self, to: SubscribeTo | str | None = None) -> "SubscriptionHandle":
+        """Cancel, and subscribe again, in one step: as `to` says, or as before. Return the new handle.
+
+        Raises what subscribing raises; the old subscription then goes on as it was.
+        """
+        self._check_loop("resubscribe")
+        self._check_consumer("resubscribe")
+        return self._holder.resubscribe(self._subscription, self.to if to is None else to)
+
+    def _check_loop(self, word: str) -> None:
+        self._holder.scheduler.check_loop(f"{word} of a subscription of", self._holder.name)
+
+    def _check_consumer(self, word: str) -> None:
+        if self._holder.name != self.consumer:
+            raise SubscriptionError(
+                self.consumer, self.producer, "belongs to its consumer", f"{word} is for the side that receives"
+            )

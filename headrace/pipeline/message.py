@@ -1,0 +1,169 @@
+"""`Message`, `Acknowledgement`, `Outcome`."""
+
+import enum
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, Generic, Protocol, TypeVar
+
+from headrace.telemetry.telemetry import LOG
+
+
+class Outcome(enum.IntEnum):
+    """What became of a message; the higher one is the worse one, and wins."""
+
+    DONE = 0
+    SET_ASIDE = 1
+    """It failed, and is kept as a dead letter: its source need not send it again."""
+    FAILED = 2
+
+
+class Acknowledges(Protocol):
+    """Counts the living descendants of an event at its source."""
+
+    def add(self, count: int) -> None:
+        """Take note of `count` more descendants, before the first of them is delivered."""
+
+    def end(self, outcome: Outcome) -> None:
+        """Take note that one descendant ended with `outcome`."""
+
+
+class Acknowledgement:
+    """Counts one event's descendants; when the last has ended, tells the source the worst outcome, once.
+
+    It is born with one descendant: the event itself.
+    """
+
+    __slots__ = ("_living", "_tell", "_worst")
+
+    def __init__(self, tell: Callable[[Outcome], None]) -> None:
+        """`tell` is called in the event loop's thread; what it raises is logged and ends nothing."""
+        self._tell: Callable[[Outcome], None] | None = tell
+        self._living = 1
+        self._worst = Outcome.DONE
+
+    def add(self, count: int) -> None:
+        """Take note of `count` more descendants, before the first of them is delivered."""
+        self._living += count
+
+    def end(self, outcome: Outcome) -> None:
+        """Take note that one descendant ended; tell the source when it was the last, and never again."""
+        if outcome > self._worst:  # noqa: PLR1730 - a call to max would take as long as all the rest
+            self._worst = outcome
+        self._living -= 1
+        if not self._living and self._tell is not None:
+            tell, self._tell = self._tell, None
+            try:
+                tell(self._worst)
+            except Exception:  # noqa: BLE001 - a source's own trouble must not end the stage that told it
+                LOG.exception("telling a source the outcome of an event failed")
+
+
+class JoinedAcknowledgement:
+    """The acknowledgement of an event that has several parents: each of them hears of it."""
+
+    __slots__ = ("_parents",)
+
+    def __init__(self, parents: Sequence[Acknowledges]) -> None:
+        self._parents = tuple(parents)
+
+    def add(self, count: int) -> None:
+        """Tell every parent of `count` more descendants."""
+        for parent in self._parents:
+            parent.add(count)
+
+    def end(self, outcome: Outcome) -> None:
+        """Tell every parent that one descendant ended."""
+        for parent in self._parents:
+            parent.end(outcome)
+
+
+class NoAcknowledgement:
+    """The acknowledgement of a plain event among messages: nobody waits for it."""
+
+    __slots__ = ()
+
+    def add(self, count: int) -> None:
+        """Do nothing."""
+
+    def end(self, outcome: Outcome) -> None:
+        """Do nothing."""
+
+
+NO_ACKNOWLEDGEMENT: Final = NoAcknowledgement()
+
+
+D_co = TypeVar("D_co", covariant=True)
+N = TypeVar("N")
+
+
+NO_METADATA: Final[Mapping[str, object]] = MappingProxyType({})
+
+
+class Message(Generic[D_co]):
+    """`data` is what a per-event function sees; `attempt` counts deliveries of it to one stage, from 1.
+
+    Treat it as frozen: it is no frozen dataclass only because one of those takes 1 us to make, and this a fifth of it.
+    """
+
+    __slots__ = ("acknowledgement", "attempt", "data", "metadata")
+
+    def __init__(
+        self,
+        data: D_co,
+        metadata: Mapping[str, object] = NO_METADATA,
+        acknowledgement: Acknowledges = NO_ACKNOWLEDGEMENT,
+        attempt: int = 1,
+    ) -> None:
+        self.data = data
+        self.metadata = metadata
+        self.acknowledgement = acknowledgement
+        self.attempt = attempt
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Message) and self._parts() == other._parts()
+
+    __hash__ = None  # type: ignore[assignment] # as what it carries may be
+
+    def _parts(self) -> tuple[object, ...]:
+        return self.data, self.metadata, self.acknowledgement, self.attempt
+
+    def __repr__(self) -> str:
+        return f"Message({self.data!r}, {dict(self.metadata)!r}, attempt={self.attempt})"
+
+    def derive(self, data: N, *others: "Message[object]") -> "Message[N]":
+        """Return a message that comes of this one, and of the `others` too; all of them wait for it.
+
+        A batch handler returns what it derived; what it derived and does not return counts for nothing.
+        """
+        if not others:
+            return Message(data, self.metadata, self.acknowledgement)
+        parents = {id(one): one for one in (self.acknowledgement, *(other.acknowledgement for other in others))}
+        return Message(data, self.metadata, JoinedAcknowledgement(tuple(parents.values())))
+
+    def again(self) -> "Message[D_co]":
+        """Return this message for one more delivery."""
+        return Message(self.data, self.metadata, self.acknowledgement, self.attempt + 1)
+
+
+_MESSAGE: Final = frozenset({Message})
+
+
+def as_messages(events: list[object]) -> list[object]:
+    """Return `events` with plain ones wrapped: nobody waits for those. A list of messages alone is returned itself."""
+    if set(map(type, events)) <= _MESSAGE:
+        return events
+    return [event if isinstance(event, Message) else Message(event) for event in events]
+
+
+def claim(messages: Iterable[object]) -> None:
+    """Add one living descendant for each of `messages`, to each of its sources."""
+    for message in messages:
+        if isinstance(message, Message):
+            message.acknowledgement.add(1)
+
+
+def settle(messages: Iterable[object], outcome: Outcome) -> None:
+    """End one descendant for each of `messages` with `outcome`."""
+    for message in messages:
+        if isinstance(message, Message):
+            message.acknowledgement.end(outcome)
