@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.measure import Line, at_most
-from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.worker import worker
 
 IDLE_SECONDS: Final = 5.0

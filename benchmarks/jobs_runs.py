@@ -8,10 +8,10 @@ from typing import Final
 
 from benchmarks.jobs_limit import Mode
 from benchmarks.measure import all_arrived
-from headrace.jobs.catalogue import Catalogue
-from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.worker import worker
 
 CALLERS: Final = 100

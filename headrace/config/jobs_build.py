@@ -5,18 +5,18 @@ from dataclasses import replace
 
 from headrace.config.jobs_check import ConfiguredJobs
 from headrace.config.jobs_keys import CronKeys, JobsKeys, KeepKeys, KeptKeys, QueueKeys
-from headrace.jobs.catalogue import Catalogue
-from headrace.jobs.encryption import ArgsCipher
 from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.jobs_settings import JobsSettings, QueueOptions
-from headrace.jobs.limits import GlobalLimit, QueueLimits
-from headrace.jobs.rate import RateLimit
+from headrace.jobs.maintenance.crontab import CronEntry, Crontab, plain_job
+from headrace.jobs.maintenance.prune import KEPT, Keep
 from headrace.jobs.results import JobRegistry
+from headrace.jobs.rules.limits import GlobalLimit, QueueLimits
+from headrace.jobs.rules.rate import RateLimit
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.encryption import ArgsCipher
 from headrace.jobs.stores.store import JobStore
 from headrace.jobs.stores.urls import store_of
-from headrace.jobs.upkeep.crontab import CronEntry, Crontab, plain_job
-from headrace.jobs.upkeep.prune import KEPT, Keep
 from headrace.stages.registries import registry_over
 
 

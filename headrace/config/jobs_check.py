@@ -14,9 +14,9 @@ from headrace.config.places import locate
 from headrace.config.sentences import close
 from headrace.config.source import Report
 from headrace.config.validation import Subject, validate
-from headrace.jobs.catalogue import Catalogue
-from headrace.jobs.encryption import ArgsCipher
 from headrace.jobs.errors import BadArguments, EncryptionError, JobsError
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.encryption import ArgsCipher
 from headrace.jobs.worker import AnyWorker
 from headrace.stages.job_options import QueueName, RecordingWorkerName, WorkerName
 

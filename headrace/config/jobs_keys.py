@@ -5,12 +5,12 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator, model_validator
 
 from headrace.config.keys import Keys
-from headrace.jobs.cron import ANY_ZONE, Cron
-from headrace.jobs.encryption import ArgsCipher
 from headrace.jobs.errors import BadCron, BadLimit, BadStore
-from headrace.jobs.rate import check_partition
+from headrace.jobs.maintenance.crontab import CatchUp
+from headrace.jobs.rules.cron import ANY_ZONE, Cron
+from headrace.jobs.rules.rate import check_partition
+from headrace.jobs.running.encryption import ArgsCipher
 from headrace.jobs.stores.urls import store_of
-from headrace.jobs.upkeep.crontab import CatchUp
 from headrace.stages.job_options import RecordingWorkerField, WorkerField
 from headrace.stages.options import CountField, DurationField, RateField, refused
 

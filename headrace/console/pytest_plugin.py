@@ -40,7 +40,7 @@ def headrace_jobs(request: pytest.FixtureRequest) -> "Iterator[JobsTester]":
     Which workers, and what is done with their jobs, the marker `headrace_jobs` says, the nearest one first, and then
     the options `headrace_jobs_modules` and `headrace_jobs_mode`.
     """
-    from headrace.jobs.testing.marked import marked_tester
+    from headrace.jobs.testing.markers import marked_tester
 
     of_project = {"modules": request.config.getini(MODULES), "mode": request.config.getini(MODE)}
     markers = [(marker.args, marker.kwargs) for marker in request.node.iter_markers(MARKER)]

@@ -11,21 +11,21 @@ from headrace.jobs.worker import worker
 
 if TYPE_CHECKING:
     from headrace.jobs.answers import Cancel, Discard, Snooze
-    from headrace.jobs.batch import Batch
-    from headrace.jobs.catalogue import Catalogue
-    from headrace.jobs.chunk import chunk_worker
-    from headrace.jobs.enqueues import Handle
     from headrace.jobs.errors import JobsError
+    from headrace.jobs.flows.batch import Batch
+    from headrace.jobs.flows.chunk import chunk_worker
+    from headrace.jobs.flows.workflow import Workflow
+    from headrace.jobs.handle import Handle
     from headrace.jobs.job import Job, NewJob, Unique
-    from headrace.jobs.job_filter import JobFilter
     from headrace.jobs.jobs import Jobs
     from headrace.jobs.jobs_settings import JobsSettings, QueueOptions
-    from headrace.jobs.limits import GlobalLimit, QueueLimits
-    from headrace.jobs.rate import RateLimit
     from headrace.jobs.results import JobRegistry
+    from headrace.jobs.rules.job_filter import JobFilter
+    from headrace.jobs.rules.limits import GlobalLimit, QueueLimits
+    from headrace.jobs.rules.rate import RateLimit
+    from headrace.jobs.running.catalogue import Catalogue
     from headrace.jobs.running_job import RunningJob, current_job
     from headrace.jobs.stores.urls import store_of
-    from headrace.jobs.workflow import Workflow
 
 __all__ = [
     "Batch",
@@ -55,27 +55,27 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "Batch": "batch",
+    "Batch": "flows.batch",
     "Cancel": "answers",
-    "Catalogue": "catalogue",
+    "Catalogue": "running.catalogue",
     "Discard": "answers",
-    "GlobalLimit": "limits",
-    "Handle": "enqueues",
+    "GlobalLimit": "rules.limits",
+    "Handle": "handle",
     "Job": "job",
-    "JobFilter": "job_filter",
+    "JobFilter": "rules.job_filter",
     "JobRegistry": "results",
     "Jobs": "jobs",
     "JobsError": "errors",
     "JobsSettings": "jobs_settings",
     "NewJob": "job",
-    "QueueLimits": "limits",
+    "QueueLimits": "rules.limits",
     "QueueOptions": "jobs_settings",
-    "RateLimit": "rate",
+    "RateLimit": "rules.rate",
     "RunningJob": "running_job",
     "Snooze": "answers",
     "Unique": "job",
-    "Workflow": "workflow",
-    "chunk_worker": "chunk",
+    "Workflow": "flows.workflow",
+    "chunk_worker": "flows.chunk",
     "current_job": "running_job",
     "store_of": "stores.urls",
 }

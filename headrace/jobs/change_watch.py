@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from headrace.errors import HeadraceError
 from headrace.jobs.endings import Endings
-from headrace.jobs.queue import JobQueue
+from headrace.jobs.running.queue import JobQueue
 from headrace.telemetry.failing import log_failure
 from headrace.telemetry.telemetry import LOG
 

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
-from headrace.jobs.exhausted import Exhausted
 from headrace.jobs.jobs_settings import JobsSettings
+from headrace.jobs.maintenance.discard import Discard
+from headrace.jobs.maintenance.prune import Prune
+from headrace.jobs.maintenance.settle import Settle
+from headrace.jobs.maintenance.stage import Stage
+from headrace.jobs.maintenance.upkeep import Chore
+from headrace.jobs.running.exhausted import Exhausted
+from headrace.jobs.running.rescue import Rescue
 from headrace.jobs.stores.store import JobStore
-from headrace.jobs.upkeep.discard import Discard
-from headrace.jobs.upkeep.prune import Prune
-from headrace.jobs.upkeep.rescue import Rescue
-from headrace.jobs.upkeep.settle import Settle
-from headrace.jobs.upkeep.stage import Stage
-from headrace.jobs.upkeep.upkeep import Chore
 
 
 def chores_of(

@@ -6,9 +6,9 @@ from typing import Final, Protocol
 
 from headrace.jobs.errors import JobCalledOff, JobExpired, JobGivenUp, NoJob, NotRecorded, ResultTimeout
 from headrace.jobs.job import ENDED, INCOMPLETE, Acknowledgement, Job
-from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.outcomes import EXPIRED, RECORDED, RESULT
-from headrace.jobs.spans import check_timeout
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.rules.spans import check_timeout
+from headrace.jobs.running.outcomes import EXPIRED, RECORDED, RESULT
 
 LOOK_SECONDS: Final = 1.0
 """How often each caller asks for its job, where nothing else tells that it has ended."""

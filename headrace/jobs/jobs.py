@@ -13,39 +13,39 @@ from typing import ClassVar, Final, Self
 
 from headrace.executors.process_executor import ProcessExecutor
 from headrace.executors.thread_executor import ThreadExecutor
-from headrace.jobs.admission import Admission, kept, told
-from headrace.jobs.blocked_loop import BlockedLoop
-from headrace.jobs.catalogue import Catalogue, Modules
 from headrace.jobs.change_watch import ChangeWatch
 from headrace.jobs.chores import chores_of
-from headrace.jobs.closing import end_within, go_through
 from headrace.jobs.endings import Endings
 from headrace.jobs.errors import AlreadyOpen, NoQueue, NotSqlite, QueueTaken
-from headrace.jobs.executor import Executor, Surroundings
-from headrace.jobs.exhausted import Exhausted
-from headrace.jobs.failures import FailureReport
-from headrace.jobs.groups import groups_of
-from headrace.jobs.handing_on import hand_on
-from headrace.jobs.heeding import Heeding
+from headrace.jobs.flows.advance import Settling, held_groups
+from headrace.jobs.flows.handing_on import hand_on
+from headrace.jobs.flows.rerun import rerun
 from headrace.jobs.job import Acknowledgement, Inserted, Job, NewJob, State
-from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs_settings import JobsSettings, QueueOptions, checked_queues
-from headrace.jobs.late_ends import LateEnds
-from headrace.jobs.meter import Meter
-from headrace.jobs.queue import IDLE_POLL_SECONDS, TELL_SECONDS, JobQueue, QueueStatistics
-from headrace.jobs.queue_rules import check_limit
-from headrace.jobs.rerun import rerun
-from headrace.jobs.runners import Attempts, Execute, PlainAttempts
-from headrace.jobs.settling import Settling, held_groups
-from headrace.jobs.stand_in import by_stand_in
-from headrace.jobs.stores.sqlite.inserting import insert_in
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.maintenance.leader import Leader
+from headrace.jobs.maintenance.upkeep import Chore, Upkeep
+from headrace.jobs.metrics import Meter
+from headrace.jobs.rules.groups import groups_of
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.rules.queue_rules import check_limit
+from headrace.jobs.running.admission import Admission, kept, told
+from headrace.jobs.running.blocked_loop import BlockedLoop
+from headrace.jobs.running.catalogue import Catalogue, Modules
+from headrace.jobs.running.closing import end_within, go_through
+from headrace.jobs.running.executor import Executor, Surroundings
+from headrace.jobs.running.exhausted import Exhausted
+from headrace.jobs.running.failures import FailureReport
+from headrace.jobs.running.heeding import Heeding
+from headrace.jobs.running.late_ends import LateEnds
+from headrace.jobs.running.queue import IDLE_POLL_SECONDS, TELL_SECONDS, JobQueue, QueueStatistics
+from headrace.jobs.running.rescue import Rescue
+from headrace.jobs.running.runners import Attempts, Execute, PlainAttempts
+from headrace.jobs.running.stand_in import by_stand_in
+from headrace.jobs.running.watch import Watch
+from headrace.jobs.stores.sql.insert import insert_in
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import PIECE, Claimant, JobStore
 from headrace.jobs.stores.urls import store_or_of
-from headrace.jobs.upkeep.leader import Leader
-from headrace.jobs.upkeep.rescue import Rescue
-from headrace.jobs.upkeep.upkeep import Chore, Upkeep
-from headrace.jobs.watch import Watch
 from headrace.jobs.worker import AnyWorker
 from headrace.otp.scheduler import Scheduler
 from headrace.telemetry.telemetry import LOG

@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from headrace.jobs.encryption import ArgsCipher
 from headrace.jobs.errors import BadQueue
-from headrace.jobs.failures import OnError
-from headrace.jobs.limits import QueueLimits
-from headrace.jobs.middleware import EnqueueMiddleware, RunMiddleware
-from headrace.jobs.queue_rules import check_limit, check_queue
+from headrace.jobs.maintenance.prune import KEPT, Keep
+from headrace.jobs.maintenance.upkeep import Chore
+from headrace.jobs.rules.limits import QueueLimits
+from headrace.jobs.rules.queue_rules import check_limit, check_queue
+from headrace.jobs.running.encryption import ArgsCipher
+from headrace.jobs.running.failures import OnError
+from headrace.jobs.running.middleware import EnqueueMiddleware, RunMiddleware
 from headrace.jobs.stores.store import JobStore
-from headrace.jobs.upkeep.prune import KEPT, Keep
-from headrace.jobs.upkeep.upkeep import Chore
 
 
 def _utc_now() -> datetime:

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Generic, ParamSpec, TypeAlias, TypeVar, cast
 
-from headrace.jobs.enqueues import Handle
 from headrace.jobs.errors import BadWorker
+from headrace.jobs.handle import Handle
 from headrace.jobs.job import INCOMPLETE, SUCCESSFUL, Job, NewJob, Unique
-from headrace.jobs.outcomes import RECORDED, RESULT
+from headrace.jobs.rules.spans import LONGEST_SECONDS, is_span
+from headrace.jobs.running.outcomes import RECORDED, RESULT
 from headrace.jobs.running_job import PROGRESS
-from headrace.jobs.spans import LONGEST_SECONDS, is_span
 from headrace.jobs.worker import Worker
 
 P = ParamSpec("P")

@@ -24,13 +24,13 @@ from typing import (
 )
 
 from headrace.jobs.arguments import Arguments
-from headrace.jobs.chain import chained
 from headrace.jobs.codec import Codec, Unfit
-from headrace.jobs.enqueues import Enqueues, Handle
 from headrace.jobs.errors import BadAnswer, BadArguments, NotBound
+from headrace.jobs.handle import Enqueues, Handle
 from headrace.jobs.job import KEEP_SECONDS, Inserted, Job, NewJob, after, to_text
+from headrace.jobs.rules.chain import chained
+from headrace.jobs.rules.spans import time_at, time_in
 from headrace.jobs.running_job import DEADLINE, RunningJob
-from headrace.jobs.spans import time_at, time_in
 from headrace.jobs.transaction import inside
 from headrace.jobs.worker_options import JobWords, WorkerOptions, WorkerWords, options_of, variant_of
 

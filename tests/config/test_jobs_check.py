@@ -10,8 +10,8 @@ from headrace.config.files import load_text
 from headrace.config.findings import ConfigError, Finding
 from headrace.config.jobs_build import build_jobs
 from headrace.jobs.jobs_settings import QueueOptions
-from headrace.jobs.limits import GlobalLimit, QueueLimits
-from headrace.jobs.rate import RateLimit
+from headrace.jobs.rules.limits import GlobalLimit, QueueLimits
+from headrace.jobs.rules.rate import RateLimit
 from tests.fakes.config_stages import catalogue
 
 MODULE = "tests.fakes.job_workers"

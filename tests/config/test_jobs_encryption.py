@@ -9,10 +9,10 @@ from headrace.config.config import Config
 from headrace.config.files import load_text
 from headrace.config.findings import ConfigError
 from headrace.config.jobs_build import build_jobs, crontab
-from headrace.jobs.encryption import ArgsCipher, new_key
-from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.stores.memory.store import MemoryStore
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.running.encryption import ArgsCipher, new_key
+from headrace.jobs.stores.memory_store import MemoryStore
 from tests.fakes import job_results as workers
 
 MODULE = workers.__name__

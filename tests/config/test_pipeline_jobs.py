@@ -7,14 +7,14 @@ import pytest
 
 from headrace.config.pipeline import Pipeline
 from headrace.errors import HeadraceError
-from headrace.jobs.catalogue import Catalogue
+from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.job import NewJob, State
-from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.stores.memory.store import MemoryStore
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.store import JobCount
 from headrace.jobs.stores.urls import store_of
-from headrace.jobs.workflow import Workflow
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.transforms.run_jobs import RunJobs, RunJobsOptions
 from tests.fakes import job_workers as workers

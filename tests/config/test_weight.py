@@ -14,7 +14,7 @@ RUNNING = (
 )
 """What only a run needs."""
 
-JOBS = ("cronsim", "headrace.jobs", "headrace.jobs.cron", "headrace.jobs.worker", "headrace.jobs.stores.store")
+JOBS = ("cronsim", "headrace.jobs", "headrace.jobs.rules.cron", "headrace.jobs.worker", "headrace.jobs.stores.store")
 """What only a file with the block `jobs:` needs."""
 
 STAGES = "stages: {numbers: {type: generate, count: 1}, out: {type: discard, subscribe_to: numbers}}"

@@ -9,8 +9,8 @@ import pytest
 
 from headrace.config.jobs_build import registries_of
 from headrace.config.pipeline import Pipeline
-from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.results import Found
+from headrace.jobs.rules.job_filter import JobFilter
 from tests.house.tree import ROOT
 
 pytestmark = pytest.mark.asyncio

@@ -1,6 +1,6 @@
 """Lets a store die as the kernel sees the death of its OS process."""
 
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.stores.sqlite_store import SqliteStore
 
 
 def die(store: SqliteStore) -> None:

@@ -10,8 +10,8 @@ import sys
 from uuid import uuid4
 
 from headrace.jobs.job import INCOMPLETE, Acknowledgement, Completed, NewJob
-from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.stores.sqlite import store as sqlite
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.stores import sqlite_store as sqlite
 from headrace.jobs.stores.store import Claimant
 
 BEAT_SECONDS = 0.2

@@ -3,7 +3,7 @@
 import asyncio
 
 from headrace.jobs.answers import Cancel
-from headrace.jobs.chunk import chunk_worker
+from headrace.jobs.flows.chunk import chunk_worker
 
 
 class Calls:

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.jobs_settings import JobsSettings
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.worker import AnyWorker, worker
 from tests.fakes.job_clock import MovedClock
 

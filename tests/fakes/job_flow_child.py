@@ -7,16 +7,16 @@ is left to be done by anybody, then ends by itself.
 import asyncio
 import sys
 
-from headrace.jobs.batch import Batch
-from headrace.jobs.catalogue import Catalogue
+from headrace.jobs.flows.batch import Batch
+from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.job import INCOMPLETE
-from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.jobs_settings import JobsSettings
-from headrace.jobs.stores.sqlite import store as sqlite
-from headrace.jobs.upkeep.settle import Settle
+from headrace.jobs.maintenance.settle import Settle
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.stores import sqlite_store as sqlite
 from headrace.jobs.worker import worker
-from headrace.jobs.workflow import Workflow
 
 BEAT_SECONDS = 0.2
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
-from headrace.jobs.groups import groups_of
+from headrace.jobs.flows.advance import Settling, settle_all
 from headrace.jobs.job import Acknowledgement, CalledOff, Completed, Failed, Inserted, Job, NewJob, Outcome
-from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.settling import Settling, settle_all
+from headrace.jobs.rules.groups import groups_of
+from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.store import JobStore
 from tests.fakes.kept_jobs import ME
 

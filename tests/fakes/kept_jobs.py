@@ -1,7 +1,7 @@
 """Short words for tests of stores: who claims, and how what was claimed ends."""
 
 from headrace.jobs.job import Acknowledgement, CalledOff, Completed, Failed, Job, NewJob, Outcome, State
-from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.store import Claimant, JobStore
 
 ME = Claimant("here", "u-1", "default")

@@ -3,9 +3,9 @@
 import asyncio
 import sys
 
-from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.worker import worker
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from headrace.jobs import Catalogue, Jobs, worker
-from headrace.jobs.stores.memory.store import MemoryStore
+from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Acknowledgement, Message, Outcome

@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.jobs.admission import Admission, kept, told
-from headrace.jobs.catalogue import Catalogue
-from headrace.jobs.encryption import ArgsCipher, new_key
 from headrace.jobs.errors import EncryptionError
 from headrace.jobs.job import Inserted, NewJob
+from headrace.jobs.running.admission import Admission, kept, told
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.encryption import ArgsCipher, new_key
 from headrace.jobs.worker import worker
 from tests.fakes.job_records import a_job
 

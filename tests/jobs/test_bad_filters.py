@@ -7,7 +7,7 @@ import pytest
 
 from headrace.jobs.errors import BadFilter, JobCalledOff, JobDropped, NoJob
 from headrace.jobs.job import STATES
-from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.worker import worker
 from tests.fakes.enqueueing import ListService
 from tests.fakes.job_desk import Desk

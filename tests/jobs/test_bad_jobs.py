@@ -7,10 +7,10 @@ from types import ModuleType
 
 import pytest
 
-from headrace.jobs.catalogue import Modules
 from headrace.jobs.errors import BadJobs, BadModule
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.stores.memory.store import MemoryStore
+from headrace.jobs.running.catalogue import Modules
+from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.store import JobStore
 from tests.fakes import job_workers
 

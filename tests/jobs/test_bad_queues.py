@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.errors import BadQueue
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.jobs_settings import QueueOptions
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from tests.fakes.elixir_rows import raw
 from tests.fakes.job_desk import Desk
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from headrace.jobs.batch import Batch, BatchRun
 from headrace.jobs.errors import BadBatch
+from headrace.jobs.flows.batch import Batch, BatchRun
 from headrace.jobs.job import Failed, NewJob, Outcome, Unique
-from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.upkeep.settle import Settle
+from headrace.jobs.maintenance.settle import Settle
+from headrace.jobs.rules.job_filter import JobFilter
 from tests.fakes.job_groups import CALLED_OFF, DONE, GIVEN_UP, StoreService
 
 pytestmark = pytest.mark.asyncio

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.errors import BadModule, BadWorker, NotBound, WorkerNameTaken
+from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.worker import AnyWorker, worker
 from tests.fakes.enqueueing import ListService
 

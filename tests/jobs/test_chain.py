@@ -9,15 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headrace.jobs.chain import chained
-from headrace.jobs.groups import groups_of
+from headrace.jobs.flows.advance import settle_all
 from headrace.jobs.job import Failed, NewJob, Outcome, Returned
-from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.settling import settle_all
-from headrace.jobs.stores.memory.store import MemoryStore
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.maintenance.settle import Settle
+from headrace.jobs.rules.chain import chained
+from headrace.jobs.rules.groups import groups_of
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.stores.memory_store import MemoryStore
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import JobStore
-from headrace.jobs.upkeep.settle import Settle
 from tests.fakes.job_groups import CALLED_OFF, DONE, GIVEN_UP, StoreService, cleared
 
 

@@ -8,14 +8,14 @@ import pytest
 
 from headrace.database.sqlite_changes import FileChanges
 from headrace.jobs import endings
-from headrace.jobs import queue as engine
-from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.jobs_settings import QueueOptions
-from headrace.jobs.limits import QueueLimits
-from headrace.jobs.rate import RateLimit
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.rules.limits import QueueLimits
+from headrace.jobs.rules.rate import RateLimit
+from headrace.jobs.running import queue as engine
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.worker import worker
 from tests.fakes import job_workers as workers
 from tests.fakes.elixir_rows import raw

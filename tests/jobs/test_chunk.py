@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from headrace.jobs.catalogue import Catalogue
-from headrace.jobs.chunk import chunk_worker
 from headrace.jobs.errors import BadWorker, JobCalledOff, JobGivenUp
+from headrace.jobs.flows.chunk import chunk_worker
 from headrace.jobs.job import INCOMPLETE
-from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.jobs_settings import JobsSettings
-from headrace.jobs.stores.memory.store import MemoryStore
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.stores.memory_store import MemoryStore
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import JobStore
 from tests.fakes import job_chunks as workers
 from tests.fakes.job_chunks import Calls, square

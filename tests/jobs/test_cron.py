@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.jobs.cron import NICKNAMES, Cron
 from headrace.jobs.errors import BadCron
+from headrace.jobs.rules.cron import NICKNAMES, Cron
 
 EXPRESSIONS = st.sampled_from(
     [

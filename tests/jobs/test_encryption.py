@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.jobs.encryption import ArgsCipher, new_key
 from headrace.jobs.errors import EncryptionError
 from headrace.jobs.job import NewJob, Unique
-from headrace.jobs.unique import key_of
+from headrace.jobs.rules.unique import key_of
+from headrace.jobs.running.encryption import ArgsCipher, new_key
 
 KEY, OTHER = new_key(), new_key()
 CIPHER = ArgsCipher([KEY])

@@ -15,20 +15,20 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from headrace.jobs.answers import Cancel, Discard, Snooze
-from headrace.jobs.batch import Batch
-from headrace.jobs.catalogue import Catalogue
-from headrace.jobs.chain import chained
-from headrace.jobs.groups import groups_of
+from headrace.jobs.flows.advance import settle_all
+from headrace.jobs.flows.batch import Batch
+from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.job import NewJob
-from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.jobs_settings import JobsSettings
-from headrace.jobs.settling import settle_all
-from headrace.jobs.stores.memory.store import MemoryStore
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.rules.chain import chained
+from headrace.jobs.rules.groups import groups_of
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.stores.memory_store import MemoryStore
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import JobStore
 from headrace.jobs.worker import worker
-from headrace.jobs.workflow import Workflow
 from tests.fakes.job_clock import MovedClock
 from tests.fakes.stepping import until
 

@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from headrace.jobs.batch import Batch
-from headrace.jobs.catalogue import Catalogue
-from headrace.jobs.chunk import chunk_worker
 from headrace.jobs.errors import JobGivenUp
+from headrace.jobs.flows.batch import Batch
+from headrace.jobs.flows.chunk import chunk_worker
+from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.job import Job, NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.jobs_settings import JobsSettings
-from headrace.jobs.stores.memory.store import MemoryStore
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.maintenance.upkeep import Chore
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.stores.memory_store import MemoryStore
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import CRASH_LIMIT, CRASH_REASON, EXHAUSTED_REASON, MISSED_BEATS, Claimant, JobStore
-from headrace.jobs.upkeep.upkeep import Chore
 from headrace.jobs.worker import worker
-from headrace.jobs.workflow import Workflow
 from tests.fakes.job_clock import MovedClock
 from tests.fakes.stepping import until
 

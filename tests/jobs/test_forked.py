@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from headrace.jobs.catalogue import Catalogue
-from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from tests.fakes import job_workers as workers
 from tests.fakes.forking import in_fork
 from tests.fakes.stepping import until

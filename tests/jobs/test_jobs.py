@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from headrace.jobs import watch as service
-from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.errors import JobCalledOff, JobExpired, JobGivenUp, NoJob, NoQueue, NotBound, NotRecorded
+from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.job import Job, NewJob, State
-from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.jobs_settings import JobsSettings
-from headrace.jobs.stores.memory.store import MemoryStore
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.running import watch as service
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.stores.memory_store import MemoryStore
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import JobStore
-from headrace.jobs.workflow import Workflow
 from tests.fakes import job_workers as workers
 from tests.fakes.job_clock import MovedClock
 from tests.fakes.stepping import until

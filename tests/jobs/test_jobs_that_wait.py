@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from headrace.jobs.batch import Batch
-from headrace.jobs.catalogue import Catalogue
-from headrace.jobs.chain import chain_id_of
 from headrace.jobs.errors import BadWorker, JobCalledOff
+from headrace.jobs.flows.batch import Batch
+from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.job import INCOMPLETE, Completed, Job, NewJob, Outcome
-from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.jobs_settings import JobsSettings
-from headrace.jobs.stores.memory.store import MemoryStore
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.rules.chain import chain_id_of
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.stores.memory_store import MemoryStore
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import JobStore
 from headrace.jobs.worker import worker
-from headrace.jobs.workflow import Workflow
 from tests.fakes import job_steps as workers
 from tests.fakes.job_clock import MovedClock
 from tests.fakes.job_steps import Steps

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.jobs.limits import GlobalLimit, QueueLimits, Room, partition_key, partition_of, within
-from headrace.jobs.rate import RateLimit
+from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, Room, partition_key, partition_of, within
+from headrace.jobs.rules.rate import RateLimit
 from tests.fakes.job_records import a_job
 
 PARTITIONS = st.sampled_from(["a", "b", "c", "d"])

@@ -1,8 +1,8 @@
 """What is counted of jobs."""
 
-from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.job import Acknowledgement, CalledOff, Completed, Failed, Outcome, Returned, Snoozed
-from headrace.jobs.meter import OUTCOMES, Meter, outcome_name
+from headrace.jobs.metrics import OUTCOMES, Meter, outcome_name
+from headrace.jobs.running.catalogue import Catalogue
 from tests.fakes import job_workers as workers
 from tests.fakes.job_clock import MovedClock
 from tests.fakes.job_stores import a_job

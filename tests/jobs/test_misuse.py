@@ -8,13 +8,13 @@ import pytest
 import pytest_asyncio
 
 from headrace.database.sqlite_file import SqliteError
-from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.errors import AlreadyOpen, JobGivenUp, NotBound
 from headrace.jobs.job import Job, NewJob
-from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.stores.memory.store import MemoryStore
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.stores.memory_store import MemoryStore
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import JobStore
 from headrace.jobs.worker import worker
 from tests.fakes.elixir_rows import raw

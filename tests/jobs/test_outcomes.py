@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from headrace.jobs.answers import Cancel, Discard, Snooze
 from headrace.jobs.errors import JobTimeout
 from headrace.jobs.job import CalledOff, Completed, Failed, Snoozed, to_text
-from headrace.jobs.outcomes import (
+from headrace.jobs.running.outcomes import (
     ERROR_LIMIT,
     error_text,
     is_given_up,

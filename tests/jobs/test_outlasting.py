@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from headrace.jobs import queue as queues
-from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.job import Job
-from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.jobs_settings import JobsSettings
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.running import queue as queues
+from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.running_job import RunningJob
-from headrace.jobs.stores.memory.store import MemoryStore
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.stores.memory_store import MemoryStore
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.worker import worker
 from tests.fakes.elixir_rows import raw
 from tests.fakes.stepping import until

@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from headrace.jobs import queue as engine
 from headrace.jobs.job import Completed, Job, NewJob, Outcome
-from headrace.jobs.limits import GlobalLimit, QueueLimits
-from headrace.jobs.queue import JobQueue
-from headrace.jobs.rate import RateLimit
-from headrace.jobs.runners import PlainAttempts
-from headrace.jobs.stores.memory.store import MemoryStore
+from headrace.jobs.rules.limits import GlobalLimit, QueueLimits
+from headrace.jobs.rules.rate import RateLimit
+from headrace.jobs.running import queue as engine
+from headrace.jobs.running.queue import JobQueue
+from headrace.jobs.running.runners import PlainAttempts
+from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.store import Claimant
 from headrace.otp.scheduler import Scheduler
 

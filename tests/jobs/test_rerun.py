@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from headrace.jobs.batch import Batch
-from headrace.jobs.chain import chained
-from headrace.jobs.groups import groups_of
+from headrace.jobs.flows.advance import settle_all
+from headrace.jobs.flows.batch import Batch
+from headrace.jobs.flows.rerun import rerun
+from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.job import Failed, NewJob
-from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.rerun import rerun
-from headrace.jobs.settling import settle_all
-from headrace.jobs.stores.memory.store import MemoryStore
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.rules.chain import chained
+from headrace.jobs.rules.groups import groups_of
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.stores.memory_store import MemoryStore
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import Claimant
-from headrace.jobs.workflow import Workflow
 from tests.fakes.job_groups import CALLED_OFF, GIVEN_UP, StoreService
 
 pytestmark = pytest.mark.asyncio

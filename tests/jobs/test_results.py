@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from headrace.jobs import watch as service
-from headrace.jobs.catalogue import Catalogue
-from headrace.jobs.encryption import ArgsCipher, new_key
 from headrace.jobs.errors import BadArguments, BadWorker, JobGivenUp, NotBound
-from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.results import FailedResult, Found, JobRegistry, NotFound, Pending, Progress
-from headrace.jobs.stores.memory.store import MemoryStore
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.running import watch as service
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.encryption import ArgsCipher, new_key
+from headrace.jobs.stores.memory_store import MemoryStore
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import JobStore, PruneRule
 from tests.fakes import job_results as workers
 from tests.fakes.job_clock import NOON, MovedClock

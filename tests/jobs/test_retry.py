@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from headrace.jobs.answers import LONGEST_SECONDS, Discard, Snooze
 from headrace.jobs.errors import BadAnswer
 from headrace.jobs.job import Job
-from headrace.jobs.retry import oban_seconds, retry_seconds, sidekiq_seconds
+from headrace.jobs.rules.retry import oban_seconds, retry_seconds, sidekiq_seconds
 from tests.fakes.job_records import a_job
 
 ATTEMPTS = st.integers(1, 10_000)

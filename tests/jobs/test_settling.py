@@ -2,11 +2,11 @@
 
 import pytest
 
+from headrace.jobs.flows.workflow import Workflow, WorkflowRun
 from headrace.jobs.job import Job, NewJob
-from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.step_graph import graph_of
-from headrace.jobs.stores.memory.store import MemoryStore
-from headrace.jobs.workflow import Workflow, WorkflowRun
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.rules.step_graph import graph_of
+from headrace.jobs.stores.memory_store import MemoryStore
 from tests.fakes.job_groups import CALLED_OFF, DONE, GIVEN_UP, StoreService
 from tests.fakes.job_stores import StoreDown
 from tests.fakes.kept_jobs import ME
@@ -126,7 +126,7 @@ async def test_what_a_store_could_not_settle_is_settled_the_next_time() -> None:
 
 
 async def test_workflows_that_were_forgotten_for_others_go_on_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headrace.jobs.settling.KEPT_STEPS", 3)
+    monkeypatch.setattr("headrace.jobs.flows.advance.KEPT_STEPS", 3)
     service = StoreService(MemoryStore())
     runs = [await line(3).start(service) for _ in range(5)]
     for _ in range(3):

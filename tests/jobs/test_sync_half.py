@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
+from headrace.jobs.rules.job_filter import JobFilter
 from tests.fakes import job_workers as workers
 
 pytestmark = pytest.mark.asyncio

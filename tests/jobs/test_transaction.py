@@ -8,8 +8,8 @@ import pytest_asyncio
 
 from headrace.jobs.errors import BadTransaction
 from headrace.jobs.job import Inserted, NewJob
-from headrace.jobs.stores.sqlite.inserting import insert_in
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.stores.sql.insert import insert_in
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.worker import worker
 from tests.fakes.enqueueing import ListService
 from tests.fakes.job_records import NOON

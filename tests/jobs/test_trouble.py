@@ -11,13 +11,13 @@ import pytest_asyncio
 
 from headrace.console.web.job_metrics import JobsProbe
 from headrace.database.sqlite_file import SqliteError
-from headrace.jobs import queue as queues
-from headrace.jobs import runners
 from headrace.jobs.errors import JobGivenUp, NewerSchema, NotBound
 from headrace.jobs.job import INCOMPLETE, Job, NewJob
-from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.running import queue as queues
+from headrace.jobs.running import runners
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.worker import worker
 from tests.fakes.elixir_rows import raw
 from tests.fakes.job_desk import Desk

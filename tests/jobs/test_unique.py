@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from headrace.jobs.errors import BadUnique
 from headrace.jobs.job import NewJob, Unique
-from headrace.jobs.unique import Holder, is_held, key_of
+from headrace.jobs.rules.unique import Holder, is_held, key_of
 from tests.fakes.job_clock import NOON
 
 JSON = st.recursive(

@@ -9,8 +9,8 @@ import pytest
 
 from headrace.jobs.answers import Discard, Snooze
 from headrace.jobs.codec import Unfit
-from headrace.jobs.enqueues import Handle
 from headrace.jobs.errors import BadAnswer, BadArguments, BadTime, BadWorker, JobDropped, NoRunningJob, NotBound
+from headrace.jobs.handle import Handle
 from headrace.jobs.job import NewJob, Unique
 from headrace.jobs.running_job import RUNNING_JOB, RunningJob
 from headrace.jobs.worker import worker

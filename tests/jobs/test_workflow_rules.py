@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from headrace.jobs.flows.workflow import OnFailure, Workflow
 from headrace.jobs.job import INCOMPLETE, NewJob, Outcome
-from headrace.jobs.stores.memory.store import MemoryStore
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.maintenance.settle import Settle
+from headrace.jobs.stores.memory_store import MemoryStore
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import JobStore
-from headrace.jobs.upkeep.settle import Settle
-from headrace.jobs.workflow import OnFailure, Workflow
 from tests.fakes.job_groups import CALLED_OFF, DONE, GIVEN_UP, StoreService, cleared
 
 OUTCOMES: list[Outcome] = [DONE, DONE, DONE, GIVEN_UP, CALLED_OFF]

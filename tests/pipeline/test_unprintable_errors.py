@@ -18,7 +18,7 @@ from headrace.errors import (
 )
 from headrace.executors.errors import RemoteError
 from headrace.executors.thread_executor import ThreadExecutor
-from headrace.jobs.outcomes import error_text
+from headrace.jobs.running.outcomes import error_text
 from headrace.otp.gen_server import GenServer
 from headrace.otp.supervision.supervisor import Supervisor
 from headrace.otp.task_supervisor import TaskSupervisor

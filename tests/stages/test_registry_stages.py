@@ -7,10 +7,10 @@ import pytest_asyncio
 from pydantic import ValidationError
 
 from headrace.errors import StartFailed
-from headrace.jobs.catalogue import Catalogue
-from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.stores.memory.store import MemoryStore
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.stages.registry_options import RegistryOptions
 from headrace.stages.sinks.registry_add import RegistryAdd
 from headrace.stages.transforms.registry_find import RegistryFind, RegistryFindOptions

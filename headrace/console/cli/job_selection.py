@@ -8,7 +8,7 @@ from typing import Final
 
 from headrace.console.cli.job_target import UsageError
 from headrace.jobs.job import STATES, State
-from headrace.jobs.job_filter import JobFilter, Scalar
+from headrace.jobs.rules.job_filter import JobFilter, Scalar
 
 _ARGUMENT: Final = "args."
 """With what a word begins that asks for an argument of jobs, as in args.region=eu."""

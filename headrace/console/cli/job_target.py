@@ -18,11 +18,11 @@ from headrace.console.cli.findings_output import print_findings
 from headrace.console.cli.foreign_file import JOBS, is_foreign
 from headrace.console.cli.output import print_json
 from headrace.errors import HeadraceError
-from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.errors import BadStore
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.stores.memory.store import MemoryStore
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.stores.memory_store import MemoryStore
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.urls import store_of
 
 _READ: Final = ("name", "python_path", "jobs")

@@ -11,11 +11,11 @@ from headrace.console.cli.job_view import job_lines, job_table, job_values
 from headrace.console.cli.output import print_json
 from headrace.console.cli.terminal import show
 from headrace.jobs.errors import NoJob
+from headrace.jobs.flows.rerun import rerun
 from headrace.jobs.job import STATES, NewJob, State, after
-from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.queue_rules import NAME, is_name
-from headrace.jobs.rerun import rerun
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.rules.queue_rules import NAME, is_name
 from headrace.jobs.stores.store import JobStore
 from headrace.units import UnitError, parse_duration
 

@@ -9,7 +9,7 @@ from headrace.console.cli.job_target import Target, UsageError
 from headrace.console.cli.job_view import table_of
 from headrace.console.cli.output import print_json
 from headrace.console.cli.terminal import show
-from headrace.jobs.queue_rules import LARGEST_LIMIT, is_limit
+from headrace.jobs.rules.queue_rules import LARGEST_LIMIT, is_limit
 from headrace.jobs.stores.store import JobCount, JobStore, QueueSettings
 
 _SHOWN: Final = ("available", "executing", "scheduled", "retryable", "discarded")

@@ -10,10 +10,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from headrace.errors import HeadraceError
 from headrace.jobs.job import STATES
-from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.meter import OTHER
-from headrace.jobs.queue import QueueStatistics
+from headrace.jobs.metrics import OTHER
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.running.queue import QueueStatistics
 from headrace.jobs.stores.store import JobCount
 from headrace.telemetry.counts import Family
 from headrace.telemetry.prometheus import collect

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from headrace.jobs.queue import QueueStatistics
+from headrace.jobs.running.queue import QueueStatistics
 from headrace.pipeline.topology.snapshot import StageSnapshot, TopologySnapshot
 
 _AT_WORK: Final = frozenset({"running", "completed"})

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Final, Literal, Protocol
 
 from headrace.jobs.job import Acknowledgement, Inserted, Job, MetaChange, NewJob, State
-from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.limits import QueueLimits
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.rules.limits import QueueLimits
 
 PIECE: Final = 500
 """Jobs that one transaction changes or deletes at most, so that a claim never waits for long."""

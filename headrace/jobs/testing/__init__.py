@@ -3,7 +3,7 @@
 from headrace.jobs.testing.clock import JobsClock
 from headrace.jobs.testing.drained import Drained
 from headrace.jobs.testing.errors import BadJobsTest, JobFailed, JobNotRun, JobsTestError
-from headrace.jobs.testing.marked import marked_tester
+from headrace.jobs.testing.markers import marked_tester
 from headrace.jobs.testing.tester import JobsTester, Mode
 
 __all__ = [

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 
 from headrace.jobs.answers import Discard
-from headrace.jobs.catalogue import Catalogue
-from headrace.jobs.chunk import PARTY, Party
-from headrace.jobs.executor import Executor, Surroundings
+from headrace.jobs.flows.chunk import PARTY, Party
 from headrace.jobs.job import Failed, Job, Outcome
-from headrace.jobs.middleware import Call
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.executor import Executor, Surroundings
+from headrace.jobs.running.middleware import Call
 from headrace.jobs.running_job import RUNNING_JOB, RunningJob
 from headrace.jobs.testing.errors import JobFailed
 

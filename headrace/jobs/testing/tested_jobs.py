@@ -3,11 +3,11 @@
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 
-from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.job import INCOMPLETE, Inserted, NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.jobs_settings import JobsSettings
-from headrace.jobs.stores.memory.store import MemoryStore
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.testing.driving import apart
 from headrace.jobs.testing.errors import JobNotRun
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast, get_args
 
-from headrace.jobs.admission import Admission
-from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.job import Completed, Inserted, Job, NewJob, Outcome
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.jobs_settings import JobsSettings
-from headrace.jobs.outcomes import RESULT
-from headrace.jobs.stores.memory.store import MemoryStore
+from headrace.jobs.running.admission import Admission
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.outcomes import RESULT
+from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.testing.clock import JobsClock
 from headrace.jobs.testing.drained import Drained
 from headrace.jobs.testing.driving import apart, at_once

@@ -11,8 +11,8 @@ from headrace.jobs.errors import torn_args
 from headrace.jobs.job import Completed, Failed, Job, Returned, TornArgs
 from headrace.jobs.job import Outcome as JobOutcome
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.queue import JobQueue
-from headrace.jobs.retry import oban_seconds
+from headrace.jobs.rules.retry import oban_seconds
+from headrace.jobs.running.queue import JobQueue
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.job_options import QueueField

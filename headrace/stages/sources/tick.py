@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from headrace.jobs.cron import ANY_ZONE, Cron
 from headrace.jobs.errors import BadCron
+from headrace.jobs.rules.cron import ANY_ZONE, Cron
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.options import DurationField, refused
 

@@ -15,9 +15,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from headrace.console.cli.main import make_app
+from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.workflow import Workflow
 from tests.console.cli.command import HEADRACE
 from tests.console.cli.job_files import write_files
 from tests.fakes.elixir_rows import raw

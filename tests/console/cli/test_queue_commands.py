@@ -11,8 +11,8 @@ from typer.testing import CliRunner, Result
 
 from headrace.console.cli.main import make_app
 from headrace.jobs.jobs_settings import JobsSettings
-from headrace.jobs.stores.sqlite.store import SqliteStore
-from headrace.jobs.upkeep.crontab import CronEntry, Crontab
+from headrace.jobs.maintenance.crontab import CronEntry, Crontab
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from tests.console.cli.command import run
 from tests.console.cli.job_files import write_files
 

@@ -137,7 +137,7 @@ def test_a_running_job_is_cancelled_from_another_process(tmp_path: Path) -> None
 BLOCKING = """
 import asyncio, time
 from headrace.console.cli import exit_bound
-from headrace.jobs import queue
+from headrace.jobs.running import queue
 from headrace.jobs.worker import worker
 
 exit_bound.EXIT_SECONDS = queue.LEFT_SECONDS = 0.05

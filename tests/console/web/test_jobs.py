@@ -11,10 +11,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from headrace.config.pipeline import Pipeline
 from headrace.console.web.job_metrics import COUNT_SECONDS, JobsProbe
-from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.stores.memory.store import MemoryStore
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.stores.memory_store import MemoryStore
 from tests.console.web.serving import TOKEN, served
 from tests.fakes import job_workers as workers
 from tests.fakes.stepping import until

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from headrace.jobs.job import INCOMPLETE, STATES, Failed, NewJob, State
-from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.store import PIECE, JobStore
 from tests.fakes.job_clock import NOON, MovedClock
 from tests.fakes.kept_jobs import ALL, ME, ended, got, in_state, inserted

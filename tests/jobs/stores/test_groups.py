@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from headrace.jobs.job import DOUBLES, KEEP_SECONDS, Completed, NewJob, Unique
-from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.store import JobStore, PruneRule
 from tests.fakes.job_clock import NOON, MovedClock
 from tests.fakes.kept_jobs import ALL, ME, ended, got, in_state, inserted

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from headrace.jobs.errors import BadLimit
 from headrace.jobs.job import Completed, Job, NewJob
-from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.limits import GlobalLimit, QueueLimits, partition_of
-from headrace.jobs.rate import RateLimit
-from headrace.jobs.stores.memory.store import MemoryStore
-from headrace.jobs.stores.sqlite.limits import PARTITIONS, WALKED
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, partition_of
+from headrace.jobs.rules.rate import RateLimit
+from headrace.jobs.stores.memory_store import MemoryStore
+from headrace.jobs.stores.sql.limits import PARTITIONS, WALKED
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import Claimant, JobStore
 from tests.fakes.job_clock import MovedClock
 from tests.fakes.kept_jobs import ME, OTHER, ended, inserted

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from headrace.jobs.groups import GROUP_KEYS
-from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.stores.sqlite.migrations import prepare
-from headrace.jobs.stores.sqlite.queries import condition
-from headrace.jobs.stores.sqlite.searching import find
+from headrace.jobs.rules.groups import GROUP_KEYS
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.stores.migrations import prepare
+from headrace.jobs.stores.sql.searching import find
+from headrace.jobs.stores.sql.sql_store import condition
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 
 from headrace.jobs.job import CalledOff, Failed, JobError, NewJob
-from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import MISSED_BEATS
 from tests.fakes.elixir_rows import FAILED, elixir_file, raw
 from tests.fakes.job_clock import MovedClock

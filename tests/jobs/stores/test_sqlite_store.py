@@ -15,9 +15,9 @@ import pytest_asyncio
 from headrace.database.sqlite_file import SqliteError
 from headrace.jobs.errors import NewerSchema
 from headrace.jobs.job import NewJob
-from headrace.jobs.stores.sqlite.inserting import insert_in
-from headrace.jobs.stores.sqlite.migrations import MIGRATIONS
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.stores.migrations import MIGRATIONS
+from headrace.jobs.stores.sql.insert import insert_in
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import MISSED_BEATS
 from tests.fakes.elixir_rows import raw
 from tests.fakes.job_clock import NOON, MovedClock
@@ -91,7 +91,7 @@ async def test_what_another_store_claimed_is_rescued_once_it_has_missed_its_beat
 
 
 async def test_a_loop_that_is_blocked_loses_none_of_its_jobs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headrace.jobs.stores.sqlite.store.BEAT_SECONDS", 0.005)
+    monkeypatch.setattr("headrace.jobs.stores.sqlite_store.BEAT_SECONDS", 0.005)
     one, two = SqliteStore(path), SqliteStore(path)
     for store in (one, two):
         await store.open()
@@ -228,7 +228,7 @@ READ_ONLY = """
 import asyncio, os, sys
 from headrace.errors import HeadraceError
 from headrace.jobs.job import NewJob
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.stores.sqlite_store import SqliteStore
 
 async def main(path, other):
     store = SqliteStore(other)  # so that all is read of headrace that another user might not be able to

@@ -18,7 +18,7 @@ from headrace.jobs.job import (
     Returned,
     Snoozed,
 )
-from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.store import Claimant, JobStore
 from tests.fakes.job_clock import NOON, MovedClock
 from tests.fakes.kept_jobs import ME, OTHER, ended, got, in_state, inserted

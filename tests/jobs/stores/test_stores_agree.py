@@ -23,9 +23,9 @@ from headrace.jobs.job import (
     Snoozed,
     Unique,
 )
-from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.stores.memory.store import MemoryStore
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.stores.memory_store import MemoryStore
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import MISSED_BEATS, Claimant, JobStore, PruneRule
 from tests.fakes.job_clock import NOON, MovedClock
 from tests.fakes.kept_jobs import ALL

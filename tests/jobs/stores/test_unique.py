@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from headrace.jobs.job import INCOMPLETE, STATES, NewJob, State, Unique
-from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.store import JobStore, PruneRule
 from tests.fakes.job_clock import NOON, MovedClock
 from tests.fakes.kept_jobs import ALL, ME, got, in_state, inserted

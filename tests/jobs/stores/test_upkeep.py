@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from headrace.jobs.job import Completed, JobError, MetaChange, NewJob, State, after
-from headrace.jobs.job_filter import JobFilter
+from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.store import CRASH_LIMIT, MISSED_BEATS, Claimant, JobStore, PruneRule, QueueSettings, Rescued
 from tests.fakes.job_clock import NOON, MovedClock
 from tests.fakes.kept_jobs import ALL, ME, OTHER, ended, got, in_state, inserted

@@ -9,10 +9,10 @@ import pytest
 from fastapi import FastAPI, Request
 from starlette.testclient import TestClient
 
-from headrace.jobs.catalogue import Catalogue
+from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.jobs import Jobs
+from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.testing import JobsTester
-from headrace.jobs.workflow import Workflow
 from tests.fakes.shop_workers import SAID, mail, pack
 
 

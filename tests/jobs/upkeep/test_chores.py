@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from headrace.jobs.job import Completed, Failed, NewJob, after
-from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.maintenance.discard import DISCARD_SECONDS, Discard
+from headrace.jobs.maintenance.prune import KEPT, PAUSE_SECONDS, PRUNE_SECONDS, Keep, Prune
+from headrace.jobs.maintenance.stage import STAGE_LIMIT, STAGE_SECONDS, Stage
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.running.rescue import RESCUE_SECONDS, Rescue
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import CRASH_LIMIT, EXHAUSTED_REASON, MISSED_BEATS, PIECE, JobStore
-from headrace.jobs.upkeep.discard import DISCARD_SECONDS, Discard
-from headrace.jobs.upkeep.prune import KEPT, PAUSE_SECONDS, PRUNE_SECONDS, Keep, Prune
-from headrace.jobs.upkeep.rescue import RESCUE_SECONDS, Rescue
-from headrace.jobs.upkeep.stage import STAGE_LIMIT, STAGE_SECONDS, Stage
 from tests.fakes.elixir_rows import raw
 from tests.fakes.job_clock import MovedClock
 from tests.fakes.kept_jobs import ALL, ME, OTHER, ended, in_state, inserted

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from headrace.jobs.errors import BadCron, BadCrontab
 from headrace.jobs.job import NewJob, from_text
-from headrace.jobs.job_filter import JobFilter
-from headrace.jobs.stores.memory.store import MemoryStore
-from headrace.jobs.stores.sqlite.store import SqliteStore
+from headrace.jobs.maintenance.crontab import CatchUp, CronEntry, Crontab, plain_job
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.stores.memory_store import MemoryStore
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import JobStore
-from headrace.jobs.upkeep.crontab import CatchUp, CronEntry, Crontab, plain_job
 from tests.fakes.job_clock import MovedClock
 from tests.fakes.upkeep import StoreDown
 

@@ -11,10 +11,10 @@ import httpx2
 import pytest
 
 from headrace.config.pipeline import Pipeline
-from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.stores.memory.store import MemoryStore
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.topology.handle import StageHandle
 from headrace.pipeline.topology.topology import Topology

@@ -8,12 +8,12 @@ import pytest
 import pytest_asyncio
 from pydantic import ValidationError
 
-from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.errors import QueueTaken
 from headrace.jobs.job import Job, NewJob
-from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.stores.memory.store import MemoryStore
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.pipeline.message import Message
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer

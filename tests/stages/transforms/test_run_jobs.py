@@ -7,12 +7,12 @@ import pytest
 import pytest_asyncio
 from pydantic import ValidationError
 
-from headrace.jobs.catalogue import Catalogue
 from headrace.jobs.errors import NotRecorded
 from headrace.jobs.job import Job
-from headrace.jobs.job_filter import JobFilter
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.stores.memory.store import MemoryStore
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.concurrency import Concurrency

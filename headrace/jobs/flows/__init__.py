@@ -1,0 +1,1 @@
+"""Workflows, batches, chains and chunks."""

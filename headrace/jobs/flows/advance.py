@@ -1,0 +1,279 @@
+"""Lets go of jobs that were held back: the next ones of workflows, of chains, and the callbacks of batches.
+
+All of it is decided anew from what the store has, so that it may be done by several at once, twice, or late: whoever is
+killed in between has lost nothing, and the next look finds what is left to do.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from functools import partial
+from itertools import islice
+from typing import Final, Protocol
+
+from headrace.errors import HeadraceError
+from headrace.jobs.job import INCOMPLETE, Acknowledgement, CalledOff, Completed, Job, NewJob, State
+from headrace.jobs.rules.batch_rules import CALLBACK_META, MEMBER_META, Standing, verdict_on_callbacks
+from headrace.jobs.rules.groups import Group, groups_of
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.rules.step_graph import StepGraph, graph_of
+from headrace.jobs.rules.verdict import Verdict, doubles_of
+from headrace.jobs.rules.workflow_rules import verdict_on_next, verdict_on_steps
+from headrace.jobs.running.outcomes import is_given_up
+from headrace.telemetry.failing import log_failure
+
+MEMBER_LIMIT: Final = 100_000
+"""Jobs of one workflow that are looked at."""
+
+CALLBACK_LIMIT: Final = 10
+"""Callbacks of one batch that are looked at; there are at most three."""
+
+AT_ONCE: Final = 100
+"""Groups that are settled at a time: their questions reach the store together."""
+
+AGAIN_SECONDS: Final = 1.0
+"""How long it waits after a store that failed, before it tries again."""
+
+FEW: Final = 8
+"""So many steps before another are read at each look; of more it is first asked whether any has not ended yet."""
+
+KEPT_STEPS: Final = 20_000
+"""Steps of workflows of which it is kept what comes after them, about 300 bytes each; of one workflow all are."""
+
+_SUSPENDED: Final[frozenset[State]] = frozenset({"suspended"})
+_FAILED: Final[frozenset[State]] = frozenset({"cancelled", "discarded"})
+
+
+class Settles(Protocol):
+    """What settling needs of a store; see `JobStore`."""
+
+    async def find(self, which: JobFilter, limit: int, *, is_newest_first: bool = True) -> list[Job]:
+        """Return at most `limit` jobs that fit, by id."""
+
+    async def has(self, which: JobFilter) -> bool:
+        """Return whether any job fits."""
+
+    async def release(self, which: JobFilter) -> list[int]:
+        """Let go of what is suspended."""
+
+    async def release_next(self, chain_id: str) -> list[int]:
+        """Release the oldest suspended member of a chain unless another one may run; in one step."""
+
+    async def cancel(self, which: JobFilter) -> list[int]:
+        """Call off what has not ended."""
+
+
+def held_groups(jobs: Iterable[NewJob | None]) -> list[Group]:
+    """Return the groups of those jobs that are inserted suspended."""
+    held = (job for job in jobs if job is not None and job.state == "suspended")
+    return [group for job in held for group in groups_of(job.meta)]
+
+
+async def settle(store: Settles, group: Group) -> set[Group]:
+    """Let go of what of a group need wait no longer, and call off what can no longer run.
+
+    Return the other groups that this has changed. On cancellation a part of it may be done.
+    """
+    if group.key == "chain_id":
+        await _settle_chain(store, group)
+        return set()
+    if not await store.has(JobFilter(states=_SUSPENDED, meta=group.meta)):
+        return set()
+    return await (_settle_workflow if group.key == "workflow_id" else _settle_batch)(store, group)
+
+
+async def settle_all(store: Settles, groups: Iterable[Group]) -> None:
+    """Settle groups, many at a time, and all that are changed by that. Raises the store's first error."""
+    await _look_at_all(groups, partial(settle, store))
+
+
+async def _look_at_all(groups: Iterable[Group], look: Callable[[Group], Coroutine[None, None, set[Group]]]) -> None:
+    waiting = set(groups)
+    while waiting:
+        some = list(islice(waiting, AT_ONCE))
+        waiting.difference_update(some)
+        if len(some) == 1:
+            waiting |= await look(some[0])
+            continue
+        failed: HeadraceError | None = None
+        tasks: list[asyncio.Task[set[Group]]] = []
+        try:
+            async with asyncio.TaskGroup() as together:
+                tasks += [together.create_task(look(group)) for group in some]
+        except* HeadraceError as errors:
+            failed = next(error for error in errors.exceptions if isinstance(error, HeadraceError))
+        if failed is not None:
+            raise failed
+        waiting.update(*(task.result() for task in tasks))
+
+
+async def _settle_workflow(store: Settles, group: Group) -> set[Group]:
+    return await _settle_steps(store, group, await _steps_of(store, group))
+
+
+async def _steps_of(store: Settles, group: Group) -> list[Job]:
+    return await store.find(JobFilter(meta=group.meta), MEMBER_LIMIT, is_newest_first=False)
+
+
+async def _settle_steps(store: Settles, group: Group, steps: Sequence[Job]) -> set[Group]:
+    verdict = verdict_on_steps(steps, await _doubles(store, steps))
+    await _apply(store, verdict)
+    cancelled = set(verdict.cancel)
+    return {other for step in steps if step.id in cancelled for other in groups_of(step.meta)} - {group}
+
+
+async def _settle_batch(store: Settles, group: Group) -> set[Group]:
+    which = JobFilter(states=_SUSPENDED, meta={**group.meta, **CALLBACK_META})
+    callbacks = await store.find(which, CALLBACK_LIMIT)
+    doubles = set((await _doubles(store, callbacks)).values())
+    members = {**group.meta, **MEMBER_META}
+    standing = Standing(
+        is_over=doubles.isdisjoint(INCOMPLETE) and not await store.has(JobFilter(states=INCOMPLETE, meta=members)),
+        has_failed=not doubles.isdisjoint(_FAILED) or await store.has(JobFilter(states=_FAILED, meta=members)),
+    )
+    await _apply(store, verdict_on_callbacks(callbacks, standing))
+    return set()
+
+
+async def _settle_chain(store: Settles, group: Group) -> None:
+    """Let go of the oldest, unless one of them may run already; no write where there is nothing to do."""
+    if not await store.has(JobFilter(states=_SUSPENDED, meta=group.meta)):
+        return
+    if not await store.has(JobFilter(states=INCOMPLETE - _SUSPENDED, meta=group.meta)):
+        await store.release_next(group.id)
+
+
+async def _doubles(store: Settles, jobs: Sequence[Job]) -> dict[int, State]:
+    """Return the states of what jobs await that was there before them, by id."""
+    ids = frozenset(job_id for job in jobs for job_id in doubles_of(job).values())
+    found = await store.find(JobFilter(ids=ids), len(ids)) if ids else []
+    return {job.id: job.state for job in found}
+
+
+async def _apply(store: Settles, verdict: Verdict) -> None:
+    """Do it, in as far as it is still called for: what is no longer suspended is left alone."""
+    for ids, change in ((verdict.cancel, store.cancel), (verdict.release, store.release)):
+        if ids:
+            await change(JobFilter(ids=frozenset(ids), states=_SUSPENDED))
+
+
+class _Graphs:
+    """The graphs of workflows whose steps end here, those that were used last, and looks along them."""
+
+    def __init__(self, store: Settles) -> None:
+        self._store = store
+        self._graphs: dict[Group, StepGraph] = {}
+        self._size = 0
+
+    async def look(self, group: Group, ended: AbstractSet[int] | None) -> set[Group]:
+        """Settle a group in which no more has changed than that these jobs have completed; None is whatever else."""
+        graph = self._graphs.pop(group, None)
+        self._size -= 0 if graph is None else graph.size
+        if ended is None or group.key != "workflow_id":
+            return await settle(self._store, group)
+        if graph is not None:
+            self._keep(group, graph)
+            return set() if await self._follow(graph, ended) else await settle(self._store, group)
+        if not await self._store.has(JobFilter(states=_SUSPENDED, meta=group.meta)):
+            return set()
+        steps = await _steps_of(self._store, group)
+        graph = graph_of(steps)
+        if graph is not None:
+            self._keep(group, graph)
+        return await _settle_steps(self._store, group, steps)
+
+    def _keep(self, group: Group, graph: StepGraph) -> None:
+        self._graphs[group] = graph
+        self._size += graph.size
+        while self._size > KEPT_STEPS and len(self._graphs) > 1:
+            self._size -= self._graphs.pop(next(iter(self._graphs))).size
+
+    async def _follow(self, graph: StepGraph, ended: AbstractSet[int]) -> bool:
+        """Let go of those right after the completed steps; return whether nothing else follows from them."""
+        ids = frozenset(graph.followers(ended))
+        held = await self._store.find(JobFilter(ids=ids, states=_SUSPENDED), len(ids)) if ids else []
+        needs = {graph.before.get(step.id, frozenset()) for step in held}
+        going = {
+            one for one in needs if len(one) > FEW and await self._store.has(JobFilter(ids=one, states=INCOMPLETE))
+        }
+        held = [step for step in held if graph.before.get(step.id, frozenset()) not in going]
+        if not held:
+            return True
+        before = frozenset().union(*(graph.before.get(step.id, frozenset()) for step in held))
+        verdict = verdict_on_next(held, await self._store.find(JobFilter(ids=before), len(before)))
+        if verdict is not None:
+            await _apply(self._store, verdict)
+        return verdict is not None
+
+
+class Settling:
+    """Settles the groups of jobs that end in this process, as soon as they have."""
+
+    def __init__(self, store: Settles) -> None:
+        self._graphs = _Graphs(store)
+        self._running: dict[int, list[Group]] = {}
+        self._changed: dict[Group, set[int] | None] = {}
+        """The groups that have, and their jobs that completed; None is all that may have changed."""
+        self._is_at_work = False
+        self._wake = asyncio.Event()
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether all is settled that it has heard of."""
+        return not (self._changed or self._is_at_work)
+
+    def began(self, jobs: Sequence[Job]) -> None:
+        """Hear of jobs that are claimed here."""
+        for job in jobs:
+            if job.meta and (groups := groups_of(job.meta)):
+                self._running[job.id] = groups
+
+    def told(self, acknowledgements: Sequence[Acknowledgement]) -> None:
+        """Hear of attempts whose ends the store has."""
+        if not self._running:
+            return
+        for one in acknowledgements:
+            groups = self._running.pop(one.id, None)
+            if groups and isinstance(one.outcome, Completed):
+                self._completed(groups, one.id)
+            elif groups and (isinstance(one.outcome, CalledOff) or is_given_up(one.outcome)):
+                self.changed(groups)
+
+    def changed(self, groups: Iterable[Group]) -> None:
+        """Settle groups: some of their jobs were inserted, or have ended. Call it on the loop."""
+        for group in groups:
+            self._changed[group] = None
+            self._wake.set()
+
+    def _completed(self, groups: Iterable[Group], job_id: int) -> None:
+        for group in groups:
+            ended = self._changed.setdefault(group, set())
+            if ended is not None:
+                ended.add(job_id)
+        self._wake.set()
+
+    async def _look(self, changed: dict[Group, set[int] | None], group: Group) -> set[Group]:
+        """Settle a group; what is looked at a second time has been changed by another one."""
+        return await self._graphs.look(group, changed.pop(group, None))
+
+    async def run(self) -> None:
+        """Settle what has changed, all of it at a time, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            self._is_at_work = True
+            try:
+                await self.settle()
+            except Exception as error:  # noqa: BLE001 - without it no workflow would go on any more
+                log_failure(error, "workflows, batches and chains of jobs cannot go on, and are tried again")
+                await asyncio.sleep(AGAIN_SECONDS)
+            self._is_at_work = False
+
+    async def settle(self) -> None:
+        """Settle what has changed by now, all of it at a time; what fails has changed as before."""
+        changed, self._changed = self._changed, {}
+        try:
+            await _look_at_all(changed, partial(self._look, dict(changed)))
+        except BaseException:
+            self.changed(changed)
+            raise

@@ -1,0 +1,187 @@
+"""Workflows: jobs that wait for each other, and get the results of those that they waited for."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from graphlib import CycleError, TopologicalSorter
+from typing import Final, Literal, Protocol
+from uuid import uuid4
+
+from headrace.jobs.errors import BadWorkflow
+from headrace.jobs.flows.advance import MEMBER_LIMIT, settle_all
+from headrace.jobs.job import Inserted, Job, NewJob, State
+from headrace.jobs.rules.groups import Group
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.rules.workflow_rules import DEPS, IGNORES, NAME, followers, name_of
+from headrace.jobs.stores.store import JobStore
+
+OnFailure = Literal["cancel", "ignore"]
+"""What becomes of a step when one before it was called off, given up, or deleted: so is it; or it runs all the same."""
+
+WORKFLOW_NAME: Final = "workflow_name"
+
+
+class KeepsJobs(Protocol):
+    """What workflows and batches need of a service (`Jobs` is one)."""
+
+    @property
+    def store(self) -> JobStore:
+        """Where its jobs are kept."""
+
+    async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
+        """Insert jobs in one transaction."""
+
+    async def cancel(self, which: JobFilter) -> list[int]:
+        """Call off jobs that have not ended, also those that run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A job of a workflow that is not started yet, and the names of those before it."""
+
+    name: str
+    job: NewJob
+    after: tuple[str, ...]
+    on_failure: OnFailure
+
+
+class Workflow:
+    """A plan of jobs, each of which runs when all those have ended well that it comes after.
+
+    It knows no store until it is started. A step finds the results of those that it came after, by their names, in
+    `current_job().results`.
+    """
+
+    def __init__(self, name: str = "workflow", *, on_failure: OnFailure = "cancel") -> None:
+        """`on_failure` is for all steps that say nothing else."""
+        self.name = name
+        self.id = str(uuid4())
+        self._on_failure = on_failure
+        self._steps: dict[str, Step] = {}
+
+    def add(
+        self,
+        job: NewJob,
+        name: str | None = None,
+        *,
+        after: Iterable[Step | str] = (),
+        on_failure: OnFailure | None = None,
+    ) -> Step:
+        """Add a step; `after` are steps, or names of steps that may be yet to come.
+
+        Its name is that of its worker's function unless given. Raises `BadWorkflow` for a name that is taken.
+        """
+        if name is not None and name in self._steps:
+            raise BadWorkflow(self.name, f"has two steps of the name {name!r}: give each its own")
+        names = tuple(dict.fromkeys(one if isinstance(one, str) else one.name for one in after))
+        step = Step(name or self._free_name(job), job, names, on_failure or self._on_failure)
+        self._steps[step.name] = step
+        return step
+
+    def jobs(self) -> list[NewJob]:
+        """Return the jobs as they are to be inserted, those before others first.
+
+        Raises `BadWorkflow` for steps that wait for each other in a circle, for none at all, and for unknown names.
+        """
+        if not self._steps:
+            raise BadWorkflow(self.name, "has no steps: add at least one")
+        for step in self._steps.values():
+            for name in step.after:
+                self._check_known(step, name)
+        graph = {step.name: step.after for step in self._steps.values()}
+        try:
+            order = list(TopologicalSorter(graph).static_order())
+        except CycleError as error:
+            circle = " after ".join(map(repr, reversed(error.args[1])))
+            why = f"goes in a circle: {circle}; take one of these away"
+        else:
+            return [self._job(self._steps[name]) for name in order]
+        raise BadWorkflow(self.name, why)
+
+    async def start(self, service: KeepsJobs) -> "WorkflowRun":
+        """Insert all of it in one transaction; return what to follow and change it by. Raises `BadWorkflow`."""
+        await service.insert(self.jobs())
+        run = WorkflowRun(self.id, service)
+        await run.settle()
+        return run
+
+    def _free_name(self, job: NewJob) -> str:
+        name = stem = job.worker.rpartition(".")[2]
+        number = 2
+        while name in self._steps:
+            name = f"{stem}_{number}"
+            number += 1
+        return name
+
+    def _check_known(self, step: Step, name: str) -> None:
+        if name not in self._steps:
+            like = get_close_matches(name, self._steps, 1)
+            advice = f"did you mean {like[0]!r}?" if like else f"it has {', '.join(self._steps)}"
+            raise BadWorkflow(self.name, f"has no step {name!r} for {step.name!r} to come after: {advice}")
+
+    def _job(self, step: Step) -> NewJob:
+        meta: dict[str, object] = {
+            **step.job.meta,
+            "workflow_id": self.id,
+            WORKFLOW_NAME: self.name,
+            NAME: step.name,
+            DEPS: list(step.after),
+        }
+        if step.on_failure == "ignore":
+            meta.update(dict.fromkeys(IGNORES.values(), True))
+        state: State | None = "suspended" if step.after else step.job.state
+        return replace(step.job, meta=meta, state=state, label=step.name, awaits=step.after)
+
+
+class WorkflowRun:
+    """A workflow that was started: in this process or another, now or long ago."""
+
+    def __init__(self, workflow_id: str, service: KeepsJobs) -> None:
+        self.id = workflow_id
+        self._service = service
+        self._group = Group("workflow_id", workflow_id)
+
+    async def jobs(self) -> dict[str, Job]:
+        """Return its jobs by the names of their steps, in the order in which they were inserted."""
+        return {name_of(job): job for job in await self._steps()}
+
+    async def states(self) -> Mapping[str, State]:
+        """Return the states of its steps by their names."""
+        return {name: job.state for name, job in (await self.jobs()).items()}
+
+    async def cancel(self, name: str | None = None) -> list[int]:
+        """Call off a step and all that comes after it, or all steps; return the ids of those that had not ended.
+
+        Raises `BadWorkflow` for a step that it has not.
+        """
+        steps = await self._steps()
+        branch = steps if name is None else [self._step(steps, name), *followers(steps, name)]
+        return await self._service.cancel(JobFilter(ids=frozenset(step.id for step in branch)))
+
+    async def retry(self, name: str) -> list[int]:
+        """Run a step once more, and all that comes after it once it is done; return the ids of those.
+
+        What runs at this moment goes on. Raises `BadWorkflow` for a step that it has not.
+        """
+        steps, store = await self._steps(), self._service.store
+        first = self._step(steps, name)
+        held = frozenset(step.id for step in followers(steps, name))
+        # In this order: were the others held back first, they could be called off again before it has begun.
+        changed = await store.retry(JobFilter(ids=frozenset({first.id})))
+        changed += await store.suspend(JobFilter(ids=held)) if held else []
+        await self.settle()
+        return changed
+
+    async def settle(self) -> None:
+        """Let go of what need wait no longer. It is done by itself, too; to do it again changes nothing."""
+        await settle_all(self._service.store, [self._group])
+
+    async def _steps(self) -> list[Job]:
+        which = JobFilter(meta=self._group.meta)
+        return await self._service.store.find(which, MEMBER_LIMIT, is_newest_first=False)
+
+    def _step(self, steps: Sequence[Job], name: str) -> Job:
+        for step in steps:
+            if name_of(step) == name:
+                return step
+        raise BadWorkflow(self.id, f"has no step {name!r}: it has {', '.join(map(name_of, steps)) or 'none'}")

@@ -1,0 +1,242 @@
+"""The crontab: the leader enqueues what has become due, each time once, however many processes there are."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final, Literal, Protocol, get_args
+
+from headrace.errors import HeadraceError
+from headrace.jobs.errors import BadCrontab
+from headrace.jobs.job import Inserted, NewJob, to_text
+from headrace.jobs.maintenance.leader import LEASE_SECONDS, RENEW_SECONDS
+from headrace.jobs.rules.cron import ANY_ZONE, Cron
+from headrace.telemetry.telemetry import LOG
+
+CatchUp = Literal["none", "last", "all"]
+"""What becomes of the times that passed while nobody led: nothing, the last of them is made up for, or all are."""
+
+LOOK_SECONDS: Final = 1.0
+"""How long the crontab is not looked at, at most: the clock may be set meanwhile."""
+
+LATE: Final = timedelta(seconds=60)
+"""What is no later than that was not missed: processes were exchanged, or a leader was waited for."""
+
+BOOT: Final = timedelta(seconds=LEASE_SECONDS + 2 * RENEW_SECONDS)
+"""Who leads so soon after its start took over from nobody that goes on: all has been started anew."""
+
+_FIRST_SEEN: Final = "first seen: "
+"""With what the mark of an entry begins that says where its own began: while both are the same, it never ran."""
+
+CORRECTION: Final = timedelta(hours=3)
+"""A clock that is set back by so much was wrong before: all entries go on by the new time (as in Debian's cron)."""
+
+OFTEN: Final = timedelta(hours=1)
+"""What is due more often than that goes on by the new time at once, however little the clock was set back."""
+
+
+@dataclass(frozen=True, slots=True)
+class CronEntry:
+    """One line of the crontab: when which worker runs, and with what.
+
+    Its `name` is what is kept of it over restarts: without one, its worker and schedule. `queue` None is the worker's.
+    `catch_up` "all" makes up for the last `catch_up_limit` missed times at most.
+    """
+
+    schedule: str
+    worker: str
+    args: Mapping[str, object] = field(default_factory=dict)
+    queue: str | None = None
+    timezone: str = ANY_ZONE
+    name: str = ""
+    catch_up: CatchUp = "none"
+    catch_up_limit: int = 100
+
+    def __post_init__(self) -> None:
+        """Raises BadCrontab."""
+        if not self.name:
+            object.__setattr__(self, "name", f"{self.worker} {self.schedule}")
+        if self.catch_up not in get_args(CatchUp):
+            raise BadCrontab(self.name, f"has the catch_up {self.catch_up!r}: write none, last or all")
+        if self.catch_up_limit < 1:
+            raise BadCrontab(self.name, f"has the catch_up_limit {self.catch_up_limit}: write at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class CronStatus:
+    """How an entry stands: when it was last enqueued and when it is next, both aware UTC; None is never."""
+
+    entry: CronEntry
+    last_at: datetime | None
+    next_at: datetime | None
+
+
+class EnqueuesOnce(Protocol):
+    """What a crontab needs of a store; see `JobStore`."""
+
+    async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
+        """Insert jobs."""
+
+    async def insert_once(self, mark: str, at: datetime, job: NewJob) -> Inserted | None:
+        """Insert a job, unless `mark` stands at `at` or later already."""
+
+    async def mark(self, mark: str, at: datetime) -> None:
+        """Let a mark stand at `at`, unless it stands there or later already."""
+
+    async def set_mark_back(self, mark: str, seen: datetime, at: datetime) -> bool:
+        """Let a mark stand at `at` that stands at `seen`; return whether it did."""
+
+    async def marks(self) -> Mapping[str, datetime]:
+        """Return at what time each mark stands."""
+
+
+def plain_job(entry: CronEntry) -> NewJob:
+    """Return the job of an entry whose worker says nothing more about it."""
+    return NewJob(entry.worker, entry.args, entry.queue or "default")
+
+
+@dataclass(slots=True, eq=False)
+class _Watched:
+    """An entry, and until when it has been looked after: None before the first look."""
+
+    entry: CronEntry
+    cron: Cron
+    done_until: datetime | None = None
+    next_at: datetime | None = None
+    is_said: bool = False
+
+
+class Crontab:
+    """Enqueues the jobs of entries when they are due: a chore of the upkeep.
+
+    What was enqueued is marked in the same transaction, so that two processes enqueue no time twice. An entry that is
+    seen for the first time begins there: it has missed nothing yet.
+
+    A clock that is set back is logged. By less than 3 hours, entries that are due each hour or less often enqueue no
+    time again; all others go on by the new time, for an entry that stood still until the old one would be missed more.
+    """
+
+    name = "crontab"
+
+    def __init__(
+        self,
+        store: EnqueuesOnce,
+        entries: Sequence[CronEntry],
+        now: Callable[[], datetime],
+        new_job: Callable[[CronEntry], NewJob] = plain_job,
+    ) -> None:
+        """Raises BadCron, and BadCrontab for two entries of one name."""
+        self._store = store
+        self._now = now
+        self._new_job = new_job
+        self._started_at = self._latest = now()
+        self._watched: dict[str, _Watched] = {}
+        for entry in entries:
+            if entry.name in self._watched:
+                raise BadCrontab(entry.name, "is there twice: give one of them another name")
+            self._watched[entry.name] = _Watched(entry, Cron(entry.schedule, entry.timezone))
+
+    async def run(self) -> float:
+        """Enqueue what is due; return in how many seconds to look again.
+
+        An entry that fails keeps no other from its turn; the first failure is raised at the end.
+        """
+        now = self._now()
+        if self._latest - now > LATE:  # it was set back: what was known of next times no longer holds
+            for one in self._watched.values():
+                one.done_until = one.next_at = None
+        self._latest = now
+        failure: HeadraceError | None = None
+        if due := [one for one in self._watched.values() if _is_due(one, now)]:
+            marks = await self._store.marks()
+            for one in due:
+                try:
+                    await self._look_after(one, marks.get(one.entry.name), now)
+                except HeadraceError as error:
+                    failure = failure or error
+        if failure is not None:
+            raise failure
+        return self._seconds_to_next(now)
+
+    async def run_now(self, name: str) -> Inserted:
+        """Enqueue a job of an entry beside its times. Raises BadCrontab when there is none of that name."""
+        if name not in self._watched:
+            raise BadCrontab(name, f"is not there: write one of {', '.join(sorted(self._watched)) or 'none at all'}")
+        (inserted,) = await self._store.insert([self._job(self._watched[name].entry, self._now())])
+        return inserted
+
+    async def status(self) -> list[CronStatus]:
+        """Return how each entry stands, in their order."""
+        now, marks = self._now(), await self._store.marks()
+        return [
+            CronStatus(one.entry, _last_at(name, marks), one.cron.next_after(max(now, marks.get(name, now))))
+            for name, one in self._watched.items()
+        ]
+
+    async def _look_after(self, one: _Watched, mark: datetime | None, now: datetime) -> None:
+        """Enqueue what is due of an entry."""
+        if one.cron.is_reboot:
+            if now - self._started_at <= BOOT:
+                await self._store.insert_once(one.entry.name, self._started_at, self._job(one.entry, self._started_at))
+        elif mark is None and one.done_until is None:
+            await self._store.mark(_FIRST_SEEN + one.entry.name, now)  # first, so that the other is never alone
+            await self._store.mark(one.entry.name, now)
+        else:
+            if mark is not None and mark - now > LATE:
+                mark = await self._set_back(one, mark, now)
+            for time in _missed(one, max(filter(None, (mark, one.done_until))), now):
+                await self._store.insert_once(one.entry.name, time, self._job(one.entry, time))
+        one.done_until = max(filter(None, (mark, one.done_until, now)))
+        one.next_at = one.cron.next_after(one.done_until)
+
+    async def _set_back(self, one: _Watched, mark: datetime, now: datetime) -> datetime:
+        """Log that the clock was set back; return where the mark of the entry stands from now on."""
+        goes_on = mark - now >= CORRECTION or _is_often(one.cron, now)
+        if not one.is_said or goes_on:
+            one.is_said = True
+            does = "goes on by the new time" if goes_on else "enqueues nothing until then"
+            text = "the clock was set back: the entry %r of the crontab was last enqueued at %s, and %s"
+            LOG.warning(text, one.entry.name, mark.isoformat(), does)
+        if goes_on and await self._store.set_mark_back(one.entry.name, mark, now):
+            return now
+        return mark
+
+    def _job(self, entry: CronEntry, at: datetime) -> NewJob:
+        """Return the job of one time; beside Oban's keys its meta says which time that is."""
+        job = self._new_job(entry)
+        cron = {
+            "cron": True,
+            "cron_expr": entry.schedule,
+            "cron_name": entry.name,
+            "cron_tz": entry.timezone,
+            "cron_at": to_text(at),
+        }
+        return replace(job, meta={**job.meta, **cron})
+
+    def _seconds_to_next(self, now: datetime) -> float:
+        times = [one.next_at for one in self._watched.values() if one.next_at is not None]
+        return min([LOOK_SECONDS, *(max((time - now).total_seconds(), 0.0) for time in times)])
+
+
+def _is_due(one: _Watched, now: datetime) -> bool:
+    """Return whether an entry has to be looked after: it never was, or its time has come."""
+    return one.done_until is None or (one.next_at is not None and one.next_at <= now)
+
+
+def _last_at(name: str, marks: Mapping[str, datetime]) -> datetime | None:
+    """Return for which time an entry was enqueued last; where it was first seen is none."""
+    mark = marks.get(name)
+    return None if mark == marks.get(_FIRST_SEEN + name) else mark
+
+
+def _missed(one: _Watched, after: datetime, now: datetime) -> list[datetime]:
+    """Return the times since `after` that are to be enqueued by now, oldest first."""
+    if one.entry.catch_up == "none":
+        after = max(after, now - LATE)
+    return one.cron.latest_between(after, now, one.entry.catch_up_limit if one.entry.catch_up == "all" else 1)
+
+
+def _is_often(cron: Cron, now: datetime) -> bool:
+    """Return whether it is due more often than each hour, as seen from `now`."""
+    first = cron.next_after(now)
+    second = first and cron.next_after(first)
+    return first is not None and second is not None and second - first < OFTEN

@@ -1,0 +1,114 @@
+"""What is counted of the jobs that end here: how, how long they ran, and how long they had waited."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+from headrace.jobs.job import Acknowledgement, CalledOff, Completed, Failed, Job, Outcome, Snoozed
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.telemetry.counts import Families, FamilySpec
+
+OTHER: Final = "other"
+"""How a worker is called that no listed module has: its name may be anything, and there may be any number."""
+
+OUTCOMES: Final = ("completed", "failed", "discarded", "cancelled", "snoozed", "returned")
+"""How an attempt ends: `failed` is tried again, `discarded` is given up, `returned` was broken off by a stop."""
+
+SECONDS: Final = (0.001, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0)
+"""Bounds of the histograms."""
+
+FINISHED: Final = FamilySpec(
+    "counter",
+    "headrace_jobs_finished_total",
+    "Attempts of jobs that have ended here, by how they did.",
+    ("queue", "worker", "outcome"),
+    has_stage_labels=False,
+)
+DURATION: Final = FamilySpec(
+    "histogram",
+    "headrace_job_duration_seconds",
+    "Time that an attempt of a job ran.",
+    ("queue", "worker"),
+    SECONDS,
+    has_stage_labels=False,
+)
+WAIT: Final = FamilySpec(
+    "histogram",
+    "headrace_job_queue_wait_seconds",
+    "Time from when a job could first be run, or be tried again, until it was.",
+    ("queue",),
+    SECONDS,
+    has_stage_labels=False,
+)
+
+
+class Meter:
+    """Counts, in plain numbers."""
+
+    def __init__(self, catalogue: Catalogue, now: Callable[[], datetime]) -> None:
+        self.families = Families()
+        self._finished = self.families.declare(FINISHED)
+        self._duration = self.families.declare(DURATION)
+        self._wait = self.families.declare(WAIT)
+        self._names = {name: worker.name for name in catalogue.names if (worker := catalogue.get(name)) is not None}
+        self._now = now
+        self._running: dict[int, str] = {}
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """How workers are called: those that are listed, and one word for all others."""
+        return (*dict.fromkeys(self._names.values()), OTHER)
+
+    def begin(self, queue: str) -> None:
+        """Count from 0 what may come of a queue."""
+        for worker in self.workers:
+            for outcome in OUTCOMES:
+                self._finished.add((queue, worker, outcome), 0)
+
+    def began(self, queue: str) -> Callable[[Sequence[Job]], None]:
+        """Return what measures how long jobs of a queue have waited that are about to run."""
+        running, name_of, now = self._running, self._names.get, self._now
+        wait = self._wait.tally((queue,))
+
+        def began(jobs: Sequence[Job]) -> None:
+            for job in jobs:
+                running[job.id] = name_of(job.worker, OTHER)
+                seconds = ((job.attempted_at or now()) - job.scheduled_at).total_seconds()
+                wait.observe(seconds if seconds > 0 else 0.0)  # below 0 the clock was set back
+
+        return began
+
+    def ran(self, queue: str) -> Callable[[Job, float], None]:
+        """Return what measures how long an attempt of a queue ran; it is on the way of every job."""
+        durations = {worker: self._duration.tally((queue, worker)) for worker in self.workers}
+        running = self._running
+
+        def ran(job: Job, seconds: float) -> None:
+            durations[running.get(job.id, OTHER)].observe(seconds)
+
+        return ran
+
+    def told(self, queue: str, acknowledgements: Sequence[Acknowledgement]) -> None:
+        """Count how attempts ended, once the store has it."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for one in acknowledgements:
+            counts[self._running.pop(one.id, OTHER), outcome_name(one.outcome)] += 1
+        for (worker, outcome), count in counts.items():
+            self._finished.add((queue, worker, outcome), count)
+
+    def finished(self, outcomes: Iterable[str] = OUTCOMES) -> int:
+        """Return how many attempts have ended in one of these ways."""
+        wanted = frozenset(outcomes)
+        return int(sum(count for (_, _, outcome), count in self._finished.samples.items() if outcome in wanted))
+
+
+def outcome_name(outcome: Outcome) -> str:
+    """Return how a metric calls an outcome."""
+    if isinstance(outcome, Completed):
+        return "completed"
+    if isinstance(outcome, Failed):
+        return "discarded" if outcome.retry_seconds is None else "failed"
+    if isinstance(outcome, CalledOff):
+        return "cancelled"
+    return "snoozed" if isinstance(outcome, Snoozed) else "returned"

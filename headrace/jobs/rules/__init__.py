@@ -1,0 +1,1 @@
+"""Pure rules of jobs: schedules, limits, unique keys, retries, flows."""

@@ -1,0 +1,1 @@
+"""How a queue claims jobs, runs them, and writes their outcomes."""

@@ -1,0 +1,254 @@
+"""Runs one attempt of a job: finds its worker, gives back its arguments, ends it in time, says what became of it."""
+
+import asyncio
+import inspect
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+from headrace.executors.errors import RemoteError, WorkerDied
+from headrace.executors.process_executor import ProcessExecutor
+from headrace.executors.thread_executor import ThreadExecutor
+from headrace.jobs.errors import JobTimeout, torn_args
+from headrace.jobs.job import Completed, Failed, Job, Outcome, Returned, TornArgs, final
+from headrace.jobs.rules.retry import Random
+from headrace.jobs.rules.workflow_rules import DEPS
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.child_attempt import Brought, run_job
+from headrace.jobs.running.exhausted import call_on_exhausted
+from headrace.jobs.running.middleware import RunMiddleware, around
+from headrace.jobs.running.outcomes import (
+    error_text,
+    is_given_up,
+    outcome_of_answer,
+    outcome_of_error,
+    outcome_of_expiry,
+    with_notes,
+)
+from headrace.jobs.running.thread_attempt import ThreadAttempt
+from headrace.jobs.running_job import RUNNING_JOB, RunningJob, Tell
+from headrace.jobs.worker import AnyWorker
+from headrace.telemetry.telemetry import LOG
+
+_FROM_INSIDE: Final = "nobody cancelled the job itself: a task that its worker awaited was cancelled"
+
+OVERDUE_SECONDS: Final = 5.0
+"""How long after its timeout an attempt is named in the log that still runs."""
+
+STRANGER_SECONDS: Final = 60.0
+"""How long a job waits whose worker this process has lost since it claimed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What attempts run in: the time, what goes around each run, where functions run that would hold the loop.
+
+    `tell` hears of what a running job notes down.
+    """
+
+    now: Callable[[], datetime]
+    middleware: Sequence[RunMiddleware] = ()
+    threads: ThreadExecutor | None = None
+    processes: ProcessExecutor | None = None
+    tell: Tell | None = None
+    opened: Callable[[Job], None] = lambda _: None
+    """Puts the args of a claimed job in clear, in place."""
+    random: Random = random.random
+    hand_on: Callable[[Job], Awaitable[None]] | None = None
+    """Gives a step of a workflow the results of those that it came after."""
+    redact: Callable[[str], str] = str
+    """Hides in the text of an error what the store must not hold."""
+
+
+class Executor:
+    """Runs jobs by the workers of a catalogue."""
+
+    def __init__(self, catalogue: Catalogue, surroundings: Surroundings) -> None:
+        self._catalogue = catalogue
+        self._in = surroundings
+        self._left: dict[int, Mapping[str, object]] = {}
+        self._threaded: dict[int, tuple[AnyWorker, ThreadAttempt]] = {}
+        """Jobs whose functions run in threads, by their ids."""
+
+    def notes_of(self, job_id: int) -> Mapping[str, object] | None:
+        """Return, once, what a job had noted down when its attempt was cancelled."""
+        return self._left.pop(job_id, None) or None
+
+    async def __call__(self, job: Job) -> Outcome:
+        """Run one attempt to its end; cancelled, it raises that, once the worker has ended."""
+        worker = self._catalogue.get(job.worker)
+        if worker is None:
+            return _without_worker(job)
+        outcome = outcome_of_expiry(job, self._in.now()) if job.meta else None
+        if outcome is None:
+            running = RunningJob(job, self._in.tell)
+            RUNNING_JOB.set(running)
+            outcome = _or_returned(with_notes(await self._attempt(worker, running), running), running)
+        if type(outcome) is Failed:
+            await self._tell_exhausted(worker, job, outcome)
+        return outcome
+
+    async def failed(self, job: Job, error: BaseException) -> Outcome:
+        """Return the outcome of an attempt that `error` ended: SystemExit, CancelledError from inside, and their like.
+
+        They fail the attempt as an Exception does.
+        """
+        worker, notes = self._catalogue.get(job.worker), self.notes_of(job.id)
+        if worker is None:
+            return _without_worker(job)
+        outcome = outcome_of_error(worker, job, error, self._in.random, self._in.redact)
+        if isinstance(error, asyncio.CancelledError):
+            outcome = replace(outcome, error=f"{outcome.error}\n{_FROM_INSIDE}")
+        if notes is not None:
+            outcome = replace(outcome, meta=notes)
+        await self._tell_exhausted(worker, job, outcome)
+        return outcome
+
+    async def _attempt(self, worker: AnyWorker, running: RunningJob) -> Outcome:
+        job = running.job
+        try:
+            if type(job.args) is TornArgs:
+                raise torn_args(job.worker)  # noqa: TRY301 - as all that fails an attempt
+            self._in.opened(job)
+            if DEPS in job.meta and self._in.hand_on is not None:
+                await self._in.hand_on(job)
+            if worker.is_plain and not self._in.middleware:  # most are: what lies between costs more than they do
+                args, kwargs = worker.arguments.restored(job.args, running)
+                answer = await worker.function(*args, **kwargs)  # type: ignore[misc] # an async function
+            else:
+                answer = await self._answer(worker, running)
+        except Exception as error:  # noqa: BLE001 - whatever the worker raises, it fails this attempt alone
+            return outcome_of_error(worker, job, error, self._in.random, self._in.redact)
+        except BaseException:
+            self._left[running.id] = running.take_changes()
+            raise
+        return outcome_of_answer(worker, answer, self._in.redact)
+
+    async def _answer(self, worker: AnyWorker, running: RunningJob) -> object:
+        seconds = worker.options.timeout_seconds
+        if seconds is None and not self._in.middleware:
+            return await self._call(worker, running)
+        call: Callable[[], Awaitable[object]] = partial(self._call, worker, running)
+        if self._in.middleware:
+            call = around(self._in.middleware, running, call)
+        if seconds is None:
+            return await call()
+        late = asyncio.get_running_loop().call_later(seconds + OVERDUE_SECONDS, _name_overdue, worker, running)
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                return await call()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise JobTimeout(worker.name, seconds) from None
+        finally:
+            late.cancel()
+
+    async def _call(self, worker: AnyWorker, running: RunningJob) -> object:
+        """Run the function where its worker says.
+
+        An OS process is ended by a cancellation. A thread cannot be: the job is marked, and keeps its slot until the
+        function returns.
+        """
+        place = worker.options.executor
+        if place == "subprocess" and self._in.processes is not None:
+            brought = await _brought(self._in.processes, worker, running.job)
+            running.take_in(brought.notes)
+            if brought.error is not None:
+                raise brought.error
+            return brought.answer
+        args, kwargs = worker.arguments.restored(running.args, running)
+        if place == "thread" and self._in.threads is not None:
+            return await self._in_thread(self._in.threads, worker, partial(worker.function, *args, **kwargs), running)
+        result = worker.function(*args, **kwargs)
+        return await result if worker.is_async or inspect.isawaitable(result) else result  # type: ignore[misc] # it is
+
+    async def _in_thread(
+        self, threads: ThreadExecutor, worker: AnyWorker, work: Callable[[], object], running: RunningJob
+    ) -> object:
+        attempt = ThreadAttempt(worker.function, work, running)
+        call = await threads.start(attempt)
+        self._threaded[running.id] = (worker, attempt)
+        try:
+            return await attempt.result(call)
+        finally:
+            del self._threaded[running.id]
+
+    def ask_to_end(self, job_id: int) -> bool:
+        """Ask a job in a thread to end, since the process stops; return False where a cancellation ends it."""
+        if job_id not in self._threaded:
+            return False
+        _, attempt = self._threaded[job_id]
+        attempt.running.cancel("its process stops", is_stop=True)
+        return True
+
+    def leave(self, job_id: int, tell: Callable[[Outcome], None]) -> bool:
+        """Leave a job behind that runs in a thread: `tell` gets its outcome there, and its task may be cancelled.
+
+        Return False where it runs in none, or has ended by now.
+        """
+        if job_id not in self._threaded:
+            return False
+        worker, attempt = self._threaded[job_id]
+
+        def late(answer: object, error: BaseException | None) -> None:
+            try:
+                outcome = self._late_outcome(worker, attempt.running, answer, error)
+            except BaseException as bug:  # noqa: BLE001 - without an outcome its store would stay open
+                outcome = Failed(error_text(bug, self._in.redact), STRANGER_SECONDS, cause=bug)
+            tell(outcome)
+
+        return attempt.leave(late)
+
+    def _late_outcome(
+        self, worker: AnyWorker, running: RunningJob, answer: object, error: BaseException | None
+    ) -> Outcome:
+        """Return the outcome of an attempt that outlasted the drain.
+
+        No loop runs that could call `on_exhausted`: a job that needs it runs once more, where one does.
+        """
+        if error is None:
+            outcome = outcome_of_answer(worker, answer, self._in.redact)
+        else:
+            outcome = outcome_of_error(worker, running.job, error, self._in.random, self._in.redact)
+        outcome = _or_returned(with_notes(outcome, running), running)
+        is_told = worker.options.on_exhausted is not None and is_given_up(final(running.job, outcome))
+        return Returned(outcome.meta) if is_told else outcome
+
+    async def _tell_exhausted(self, worker: AnyWorker, job: Job, outcome: Failed) -> None:
+        """Call the worker's `on_exhausted` if the job is discarded."""
+        if worker.options.on_exhausted is not None and is_given_up(final(job, outcome)):
+            await call_on_exhausted(worker, job, outcome.error)
+
+
+async def _brought(processes: ProcessExecutor, worker: AnyWorker, job: Job) -> Brought:
+    """Run an attempt in an OS process. An error that names what runs there names the worker, not our own function."""
+    try:
+        return await processes.run(run_job, worker.reference, job)
+    except WorkerDied as error:
+        raise WorkerDied(worker.reference, error.exit_code, error.pid) from None
+    except RemoteError as error:
+        named = RemoteError(worker.reference, error.class_name, error.message, error.traceback_text)
+        raise named from error.__cause__
+
+
+def _name_overdue(worker: AnyWorker, running: RunningJob) -> None:
+    """Name an attempt in the log that goes on after its timeout: nothing else would."""
+    if worker.options.executor == "thread":
+        why = "a thread cannot be ended: have it ask current_job().is_cancelled, or say executor='subprocess'"
+    else:
+        why = "it goes on after the CancelledError that was raised in it: let that pass"
+    text = "job %d of worker %r still runs %g s after its timeout_seconds of %g, and keeps its slot: %s"
+    LOG.warning(text, running.id, worker.name, OVERDUE_SECONDS, worker.options.timeout_seconds, why)
+
+
+def _without_worker(job: Job) -> Failed:
+    return Failed(f"this process has no worker of the name {job.worker!r}", STRANGER_SECONDS)
+
+
+def _or_returned(outcome: Outcome, running: RunningJob) -> Outcome:
+    """Return the outcome; a job that gave way to the stop of its process may not be done, and runs again."""
+    return Returned(outcome.meta) if running.gives_way and isinstance(outcome, Completed | Failed) else outcome

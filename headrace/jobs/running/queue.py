@@ -1,0 +1,350 @@
+"""A queue: claims jobs as slots come free, has them run, and tells the store how they ended."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final, Protocol
+
+from headrace.errors import class_and_message
+from headrace.jobs.job import Acknowledgement, CalledOff, Failed, Job, Outcome, Returned
+from headrace.jobs.running.closing import end_within
+from headrace.jobs.running.failures import FailureReport
+from headrace.jobs.running.late_ends import LateEnds
+from headrace.jobs.running.runners import Attempts, Runners, Slot
+from headrace.jobs.stores.store import Claimant
+from headrace.otp.scheduler import Scheduler
+from headrace.telemetry.failing import log_failure
+from headrace.telemetry.telemetry import LOG
+
+
+class Source(Protocol):
+    """What a queue needs of a store; see `JobStore`."""
+
+    async def claim(self, claimant: Claimant, count: int) -> list[Job]:
+        """Take at most `count` available jobs of the claimant's queue."""
+
+    async def acknowledge(self, claimant: Claimant, acknowledgements: Sequence[Acknowledgement]) -> None:
+        """Write how attempts ended."""
+
+    async def lost(self, claimant: Claimant, job_ids: Sequence[int]) -> list[int]:
+        """Return which jobs are no longer the claimant's."""
+
+
+POLL_SECONDS: Final = 1.0
+"""How long a job that another OS process has inserted waits at most before it is seen."""
+
+IDLE_POLL_SECONDS: Final = 5.0
+"""The same, as a second line, where the store shows what others commit: 200 idle queues cost 0.8 % of a core less."""
+
+LEFT_SECONDS: Final = 5.0
+"""How long a stop waits for jobs that were told to end, before it leaves them behind."""
+
+TELL_SECONDS: Final = 5.0
+"""How long a stop waits for a store to take in how jobs ended, before it leaves that to the end of their lease."""
+
+RETRY_SECONDS: Final = 1.0
+"""How long the queue waits after a store that failed, before it tries again."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStatistics:
+    """How a queue stands: slots, of them those in use, and whether it claims at all."""
+
+    limit: int
+    running: int
+    is_paused: bool
+    unacknowledged: int
+    store_error: str | None = None
+    """Why the store could not give or take jobs at the last try; None where it could."""
+
+
+class JobQueue:
+    """Runs at most `limit` jobs at a time.
+
+    It asks its store whenever a slot is free and there may be work. What comes free while it asks is asked for the
+    next time, so that claims grow with the load; and a claim never asks for more than is free. How attempts ended goes
+    to the store in batches, and is kept until the store has it; then `told` hears of it. `began` hears of jobs as they
+    are about to run, `ran` of each that has, and for how many seconds; `failed` of each attempt that failed.
+    """
+
+    def __init__(self, claimant: Claimant, limit: int, store: Source, attempts: Attempts, scheduler: Scheduler) -> None:
+        self.claimant = claimant
+        self.limit = limit
+        self.poll_seconds = POLL_SECONDS
+        self.is_paused = False
+        self._store_errors: dict[str, str] = {}
+        self._store = store
+        self._scheduler = scheduler
+        self._attempts = attempts
+        self._runners = Runners(scheduler, f"jobs of {claimant.queue}", attempts, self._slot_ended)
+        self._running: dict[int, Slot] = {}
+        self._after: dict[int, Job] = {}
+        """Jobs that were called off, retried and claimed again while their former attempt still runs here."""
+        self._ended: list[Acknowledgement] = []
+        self._telling: list[Acknowledgement] = []
+        self._may_have_work = True
+        self._is_stopping = False
+        self._may_be_last = False
+        """Whether nothing ends any more but what has: no claim is under way, and no job runs."""
+        self._look = asyncio.Event()
+        self._look_at = 0.0
+        self._tell = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._goes_on = asyncio.Event()
+        """Set when a stop need wait no longer: no job runs any more, or its grace is cut short."""
+        self._is_cut_short = False
+        self.late: LateEnds | None = None
+        """Writes the ends of what runs in threads and outlasts the stop."""
+        self.told: Callable[[Sequence[Acknowledgement]], None] = lambda _: None
+        self.began: Callable[[Sequence[Job]], None] = lambda _: None
+        self.ran: Callable[[Job, float], None] = lambda _, __: None
+        self.failed: Callable[[Job, Failed], None] = FailureReport()
+
+    def statistics(self) -> QueueStatistics:
+        """Return how it stands."""
+        unacknowledged = len(self._ended) + len(self._telling)
+        store_error = next(iter(self._store_errors.values()), None)
+        return QueueStatistics(self.limit, len(self._running), self.is_paused, unacknowledged, store_error)
+
+    def start(self) -> None:
+        """Begin to claim, on the running loop."""
+        self._look_in(self.poll_seconds)
+        name = f"queue {self.claimant.queue}"
+        for work in (self._claim_on(), self._acknowledge_on()):
+            self._tasks.append(self._scheduler.start_task(work, copy_context(), name))
+
+    def has_work(self) -> None:
+        """Look for jobs: some may have become available."""
+        self._may_have_work = True
+        self._look.set()
+
+    def pause(self) -> None:
+        """Claim nothing more; what runs goes on."""
+        self.is_paused = True
+
+    def resume(self) -> None:
+        """Claim again."""
+        self.is_paused = False
+        self.has_work()
+
+    def scale(self, limit: int) -> None:
+        """Run at most `limit` jobs from now on; of those that run none is ended."""
+        self.limit = limit
+        self.has_work()
+
+    def cancel(self, job_id: int, reason: str) -> bool:
+        """End a job that runs here, for good; return whether one does."""
+        self._after.pop(job_id, None)
+        return self._end(job_id, CalledOff(reason))
+
+    async def look_after(self) -> None:
+        """End the jobs that were cancelled, deleted or rescued elsewhere while they run here. Call it now and then."""
+        for job_id in await self._store.lost(self.claimant, list(self._running)) if self._running else ():
+            self._end(job_id, CalledOff("it was cancelled while it ran"))
+
+    def cut_short(self) -> None:
+        """End what runs now, and put it back; an attempt that was put back does not count. A grace ends, too.
+
+        What runs in a thread is asked to end, and is put back if it heard that before it returned.
+        """
+        for job_id in list(self._running):
+            if not self._attempts.ask_to_end(job_id):
+                self._end(job_id, Returned())
+        self._put_back(list(self._after.values()))
+        self._after.clear()
+        self._is_cut_short = True
+        self._goes_on.set()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Claim nothing more, and give what runs `grace_seconds`; what is not done then is put back.
+
+        An attempt that was put back does not count. Return when the store knows how all of them ended, or has failed
+        to take it in for `TELL_SECONDS`: then the log says of which jobs, and they run again when their lease is out.
+        What does not end within `LEFT_SECONDS` more is left behind: `late` writes the ends of what runs in threads.
+        """
+        self._is_stopping = True
+        self._look.set()
+        claiming, acknowledging = self._tasks
+        await end_within(TELL_SECONDS, claiming)
+        await self._wait_for_slots(grace_seconds, is_grace=True)
+        self.cut_short()
+        await self._wait_for_slots(LEFT_SECONDS)
+        self._leave_behind()
+        self._may_be_last = True
+        self._tell.set()
+        await end_within(TELL_SECONDS, acknowledging)
+        self._name_untold()
+
+    def _name_untold(self) -> None:
+        """Say of which jobs the store has not taken in how they ended, also those of a write that hangs."""
+        untold = ", ".join(str(one.id) for one in (*self._telling, *self._ended))
+        if untold:
+            text = "queue %r could not write how jobs ended; they run again when their lease is out: %s"
+            LOG.error(text, self.claimant.queue, untold)
+
+    async def _wait_for_slots(self, seconds: float, *, is_grace: bool = False) -> None:
+        """Wait until no job runs, for so long at most; a grace ends when it is cut short."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self._running and not (is_grace and self._is_cut_short):
+                    self._goes_on.clear()
+                    await self._goes_on.wait()
+        except TimeoutError:
+            pass
+
+    def _leave_behind(self) -> None:
+        """Let go of the jobs that do not end: those in threads keep their lease."""
+        threaded, others = list[str](), list[str]()
+        for job_id, slot in list(self._running.items()):
+            is_left = self.late is not None and self.late.expect(
+                self.claimant, slot.job, partial(self._attempts.leave, job_id)
+            )
+            (threaded if is_left else others).append(f"{job_id} ({slot.job.worker})")
+            slot.ending = slot.ending or Returned()
+            if slot.task is not None and is_left:
+                slot.task.cancel()
+        self._running.clear()
+        if threaded:
+            text = "queue %r leaves jobs behind in threads, which cannot be ended; they keep their lease: %s"
+            LOG.error(text, self.claimant.queue, ", ".join(threaded))
+        if others:
+            text = "queue %r leaves jobs behind that do not end when told to: %s"
+            LOG.error(text, self.claimant.queue, ", ".join(others))
+
+    def _end(self, job_id: int, ending: Outcome) -> bool:
+        slot = self._running.get(job_id)
+        if slot is None:
+            return False
+        if slot.ending is None:
+            slot.ending = ending
+            if slot.task is not None:
+                slot.task.cancel()
+        return True
+
+    def _free(self) -> int:
+        return 0 if self.is_paused else self.limit - len(self._running) - len(self._after)
+
+    async def _claim_on(self) -> None:
+        """Claim whenever there is a free slot and there may be work, until it is stopped."""
+        while not self._is_stopping:
+            count = self._free()
+            if count > 0 and self._may_have_work:
+                await self._claim(count)
+            else:
+                await self._wait_to_look()
+
+    async def _wait_to_look(self) -> None:
+        self._look.clear()
+        try:  # jobs that end meanwhile do not put it off
+            async with asyncio.timeout_at(self._look_at):
+                await self._look.wait()
+        except TimeoutError:
+            self._may_have_work = True
+            self._look_in(self.poll_seconds)
+
+    def _look_in(self, seconds: float) -> None:
+        self._look_at = self._scheduler.loop.time() + seconds
+
+    async def _claim(self, count: int) -> None:
+        self._may_have_work = False
+        try:
+            jobs = await self._store.claim(self.claimant, count)
+        except Exception as error:  # noqa: BLE001 - a queue that ended here would run nothing any more
+            self._store_errors["claim"] = class_and_message(error)
+            log_failure(error, "queue %r cannot claim jobs, and tries again", self.claimant.queue)
+            await self._wait_to_look()
+            return
+        self._store_errors.pop("claim", None)
+        if len(jobs) == count:
+            self._may_have_work = True
+        elif jobs and self.claimant.limits is not None:
+            self._look_in(min(self.claimant.limits.look_seconds, self.poll_seconds))
+        if self._is_stopping:
+            self._put_back(jobs)
+        elif jobs:
+            self._begin(jobs if self._running.keys().isdisjoint(job.id for job in jobs) else self._parted(jobs))
+
+    def _begin(self, jobs: Sequence[Job]) -> None:
+        self.began(jobs)
+        slots = [Slot(job) for job in jobs]
+        self._running.update((slot.job.id, slot) for slot in slots)
+        self._runners.begin(slots)
+
+    def _parted(self, jobs: Sequence[Job]) -> list[Job]:
+        """Return those that may begin; the others wait for the end of their former attempt, which is called off."""
+        for job in jobs:
+            if job.id in self._running:
+                self._after[job.id] = job
+                self._end(job.id, CalledOff("it was cancelled while it ran"))
+        return [job for job in jobs if job.id not in self._after]
+
+    def _put_back(self, jobs: Sequence[Job]) -> None:
+        self._ended += [Acknowledgement(job.id, job.attempt, Returned()) for job in jobs]
+        if jobs:
+            self._tell.set()
+
+    def _slot_ended(self, slot: Slot, outcome: Outcome | None, seconds: float | None) -> None:
+        """Free the slot, and keep how its job ended for the store."""
+        job = slot.job
+        if self._running.pop(job.id, None) is None:  # it was left behind
+            return
+        if outcome is None:
+            outcome = self._outcome_of_interrupted(slot)
+        if seconds is not None:
+            self.ran(job, seconds)
+        self._keep(job, outcome)
+        if self._after and (again := self._after.pop(job.id, None)) is not None:
+            if self._is_stopping:
+                self._put_back([again])
+            else:
+                self._begin([again])
+        if not self._tell.is_set():
+            self._tell.set()
+        if not self._look.is_set():
+            self._look.set()
+        if self._is_stopping and not self._running:
+            self._goes_on.set()
+
+    def _outcome_of_interrupted(self, slot: Slot) -> Outcome:
+        outcome = slot.ending or Failed("the attempt was interrupted before its outcome was known", RETRY_SECONDS)
+        notes = self._attempts.notes_of(slot.job.id)
+        return outcome if notes is None else replace(outcome, meta=notes)
+
+    def _keep(self, job: Job, outcome: Outcome) -> None:
+        """Keep how an attempt ended until the store has it."""
+        ended = Acknowledgement.of(job, outcome)
+        if type(ended.outcome) is Failed:
+            self.failed(job, ended.outcome)
+        self._ended.append(ended)
+
+    async def _acknowledge_on(self) -> None:
+        """Tell the store how attempts ended, all that have by now at a time, until it is stopped and all are told."""
+        while self._ended or not self._may_be_last:
+            if not self._ended:
+                self._tell.clear()
+                await self._tell.wait()
+            elif not await self._acknowledge():
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _acknowledge(self) -> bool:
+        ended, self._ended = self._ended, []
+        self._telling = ended
+        try:
+            await self._store.acknowledge(self.claimant, ended)
+        except BaseException as error:
+            self._ended = ended + self._ended
+            if not isinstance(error, Exception):
+                raise
+            self._store_errors["acknowledge"] = class_and_message(error)
+            text = "queue %r cannot write how %d jobs ended, and tries again"
+            log_failure(error, text, self.claimant.queue, len(ended))
+            return False
+        finally:
+            self._telling = []
+        self._store_errors.pop("acknowledge", None)
+        self.told(ended)
+        if self.claimant.limits is not None:  # what ended has made room
+            self.has_work()
+        return True

@@ -1,0 +1,1 @@
+"""Method bodies and SQL that the SQL stores share."""

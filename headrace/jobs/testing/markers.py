@@ -1,0 +1,74 @@
+"""Makes the tester that the markers of a test describe."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from types import ModuleType
+from typing import Final, cast
+
+from headrace.jobs.jobs_settings import JobsSettings
+from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.testing.errors import BadJobsTest
+from headrace.jobs.testing.tester import JobsTester, Mode
+from headrace.jobs.worker import AnyWorker, Worker
+
+_MARKER: Final = "the marker headrace_jobs"
+
+_WORDS: Final = ("mode", "modules", "workers", "settings")
+
+_WHOSE: Final = frozenset({"modules", "workers"})
+"""The words that say whose jobs a test has."""
+
+
+def marked_tester(markers: Iterable[tuple[Sequence[object], Mapping[str, object]]]) -> JobsTester:
+    """Return a tester as the markers have it: what they were called with, the nearest one first.
+
+    A marker that says modules or workers says all of them. Raises `BadJobsTest`, and `BadModule`.
+    """
+    said: dict[str, object] = {}
+    for places, words in markers:
+        _check(places, words)
+        taken = said.keys() | (_WHOSE if said.keys() & _WHOSE else frozenset())
+        said.update({word: value for word, value in words.items() if word not in taken})
+    settings = said.get("settings")
+    if settings is not None and not isinstance(settings, JobsSettings):
+        what = f"{_MARKER} has the settings {settings!r:.100}"
+        raise BadJobsTest(what, "hand in a JobsSettings")
+    return JobsTester(_catalogue(said), cast("Mode", said.get("mode", "manual")), settings)
+
+
+def _check(places: Sequence[object], words: Mapping[str, object]) -> None:
+    if places:
+        what = f"{_MARKER} says {places[0]!r:.100}, and not what that is"
+        raise BadJobsTest(what, f"it may say {', '.join(f'{word}=' for word in _WORDS)}")
+    for word in words:
+        if word not in _WORDS:
+            like = get_close_matches(word, _WORDS, 1)
+            advice = f"did you mean {like[0]}=?" if like else f"it may say {', '.join(f'{word}=' for word in _WORDS)}"
+            what = f"{_MARKER} says {word}="
+            raise BadJobsTest(what, advice)
+
+
+def _catalogue(said: Mapping[str, object]) -> Catalogue:
+    modules = [one.__name__ if isinstance(one, ModuleType) else one for one in _list(said, "modules")]
+    workers = _list(said, "workers")
+    for word, value, is_one in [
+        *(("modules", one, isinstance(one, str)) for one in modules),
+        *(("workers", one, isinstance(one, Worker)) for one in workers),
+    ]:
+        if not is_one:
+            what = f"{_MARKER} has {value!r:.100} among its {word}"
+            raise BadJobsTest(what, "name modules as text; list workers themselves, the decorated functions")
+    if not modules and not workers:
+        what = "no worker is listed whose jobs the test could have"
+        raise BadJobsTest(
+            what, "set headrace_jobs_modules in pytest's settings, or say modules= or workers= in the marker"
+        )
+    return Catalogue([*Catalogue.of_modules(cast("list[str]", modules)), *cast("list[AnyWorker]", workers)])
+
+
+def _list(said: Mapping[str, object], word: str) -> Sequence[object]:
+    found = said.get(word, ())
+    if isinstance(found, str) or not isinstance(found, Sequence):
+        what = f"{_MARKER} has the {word} {found!r:.100}"
+        raise BadJobsTest(what, "hand in a list")
+    return found
