@@ -6,11 +6,11 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, model_validator
 
 from headrace.config.findings import Fault
-from headrace.config.keys import Keys
 from headrace.config.nodes import Found, child
 from headrace.config.source import Span
 from headrace.pipeline.demand.buffer import Keep
-from headrace.stages.disk_buffer.bounds import LogBounds, WhenFull
+from headrace.stages.edges.bounds import LogBounds, WhenFull
+from headrace.stages.keys import Keys
 from headrace.stages.options import CountField, PathField, SizeField, refused
 
 DISK_EVENTS: Final = 10_000_000

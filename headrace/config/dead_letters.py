@@ -4,10 +4,10 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from headrace.config.keys import Keys
 from headrace.pipeline.acknowledgement.errors import BadDeadLetters
 from headrace.pipeline.acknowledgement.letter_bounds import LEAST_SIZE_BYTES, LetterBounds
 from headrace.pipeline.acknowledgement.sqlite.location import path_of
+from headrace.stages.keys import Keys
 from headrace.stages.options import CountField, DurationField, SizeField, refused
 
 _BOUNDS: Final = LetterBounds()

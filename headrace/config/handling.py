@@ -8,7 +8,6 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
 from headrace.config.findings import Fault
-from headrace.config.keys import Keys
 from headrace.config.nodes import Found, child
 from headrace.config.source import Span
 from headrace.pipeline.retry import Retry
@@ -16,6 +15,7 @@ from headrace.pipeline.stage.concurrency import PLAIN_CONCURRENCY, Concurrency, 
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.stage import Stage
 from headrace.stages.functions import FunctionError, import_function, parse_function
+from headrace.stages.keys import Keys
 from headrace.stages.options import CountField, DurationField, ExpressionField, refused
 
 _BUILT_IN: Final = {

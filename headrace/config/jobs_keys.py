@@ -4,7 +4,6 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator, model_validator
 
-from headrace.config.keys import Keys
 from headrace.jobs.errors import BadCron, BadLimit, BadStore
 from headrace.jobs.maintenance.crontab import CatchUp
 from headrace.jobs.rules.cron import ANY_ZONE, Cron
@@ -12,6 +11,7 @@ from headrace.jobs.rules.rate import check_partition
 from headrace.jobs.running.encryption import ArgsCipher
 from headrace.jobs.stores.urls import store_of
 from headrace.stages.job_options import RecordingWorkerField, WorkerField
+from headrace.stages.keys import Keys
 from headrace.stages.options import CountField, DurationField, RateField, refused
 
 GRACE_SECONDS: Final = 15.0

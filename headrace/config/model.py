@@ -18,11 +18,11 @@ from headrace.config.buffer_keys import BufferKeys
 from headrace.config.dead_letters import DeadLettersField
 from headrace.config.dispatch import DispatcherKeys, long_form
 from headrace.config.handling import HandlingKeys
-from headrace.config.keys import Keys
 from headrace.expressions.patterns import Regex
 from headrace.http.address import Address
 from headrace.pipeline.flow.subscription import CancelMode
 from headrace.pipeline.topology.stall import STALL_SECONDS
+from headrace.stages.keys import Keys
 from headrace.stages.options import AddressField, CountField, ExpressionField, TokenField, check_token, refused
 from headrace.units import UnitError, parse_duration
 

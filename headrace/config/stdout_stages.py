@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from headrace.config.config import Config
-from headrace.stages.sinks.output_file import STANDARD_OUTPUT
+from headrace.stages.files.output_file import STANDARD_OUTPUT
 from headrace.stages.sinks.show import Show
 from headrace.stages.sinks.write_lines import WriteLinesOptions
 

@@ -14,10 +14,10 @@ from headrace.pipeline.flow.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.application import apply_each
 from headrace.stages.errors import CannotWrite
+from headrace.stages.files.line_encoder import LINE_ENCODERS, EncodeName
+from headrace.stages.files.output_file import STANDARD_OUTPUT, OutputFile
+from headrace.stages.files.rotating_file import RotatingFile, Rotation
 from headrace.stages.options import CountField, DurationField, PathField, SizeField, refused
-from headrace.stages.sinks.line_encoder import LINE_ENCODERS, EncodeName
-from headrace.stages.sinks.output_file import STANDARD_OUTPUT, OutputFile
-from headrace.stages.sinks.rotating_file import RotatingFile, Rotation
 from headrace.units import UnitError, parse_duration
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from headrace.http.answer import Answer
-from headrace.stages.json_bounds import MAX_DEPTH, MAX_VALUES, VALUE_BYTES, count_values, is_too_deep
-from headrace.stages.sources.json_decoder import JsonDecoder, refuse_constant
-from headrace.stages.sources.line_splitter import BYTE_ORDER_MARK, LineSplitter
+from headrace.stages.files.json_bounds import MAX_DEPTH, MAX_VALUES, VALUE_BYTES, count_values, is_too_deep
+from headrace.stages.files.json_decoder import JsonDecoder, refuse_constant
+from headrace.stages.files.line_splitter import BYTE_ORDER_MARK, LineSplitter
 
 Decode = Literal["json", "ndjson"]
 

@@ -9,13 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from headrace.executors.side_thread import SideThread
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.errors import BadLine
+from headrace.stages.files.chunk_decoder import ChunkDecoder, DecodeName, line_decoder
+from headrace.stages.files.chunks import STANDARD_INPUT, Chunk, ChunkReader, is_pattern
+from headrace.stages.files.decoded import Decoded, LineDecoder
+from headrace.stages.files.files_reader import FilesReader
+from headrace.stages.files.followed_file import FollowedFile
+from headrace.stages.files.followed_progress import PIECE_BYTES, FollowedProgress
 from headrace.stages.options import PathField, SizeField, refused
-from headrace.stages.sources.chunk_decoder import ChunkDecoder, DecodeName, line_decoder
-from headrace.stages.sources.chunks import STANDARD_INPUT, Chunk, ChunkReader, is_pattern
-from headrace.stages.sources.decoded import Decoded, LineDecoder
-from headrace.stages.sources.files_reader import FilesReader
-from headrace.stages.sources.followed_file import FollowedFile
-from headrace.stages.sources.followed_progress import PIECE_BYTES, FollowedProgress
 from headrace.telemetry.telemetry import LOG
 
 MAX_LINE_BYTES: Final = 1024 * 1024

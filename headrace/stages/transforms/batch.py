@@ -11,9 +11,9 @@ from headrace.otp.timers import Timer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.batches import data_of
 from headrace.stages.errors import BadEvent
+from headrace.stages.gathering import data_of_all, gathered
 from headrace.stages.options import CountField, DurationField, ExpressionField, SizeField, refused
-from headrace.stages.transforms.gathering import data_of_all, gathered
-from headrace.stages.transforms.keys import hashable
+from headrace.stages.unhashable_keys import hashable
 from headrace.telemetry.counts import Family, FamilySpec
 from headrace.value_key import value_of
 

@@ -10,8 +10,8 @@ from headrace.pipeline.message import Acknowledges, Message, Outcome
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.batches import data_of
 from headrace.stages.options import CountField, DurationField, ExpressionField
-from headrace.stages.transforms.keys import hashable
 from headrace.stages.transforms.seen import Seen
+from headrace.stages.unhashable_keys import hashable
 from headrace.telemetry.counts import Family, FamilySpec
 
 KEYS: Final = FamilySpec("gauge", "headrace_dedupe_keys", "Keys that a dedupe stage remembers.")

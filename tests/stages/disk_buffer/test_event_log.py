@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from headrace.database.sqlite_file import SqliteError
 from headrace.pipeline.stage.event_size import text_size
-from headrace.stages.disk_buffer.bounds import LogBounds
-from headrace.stages.disk_buffer.errors import NewerBuffer
-from headrace.stages.disk_buffer.event_log import EventLog
+from headrace.stages.edges.bounds import LogBounds
+from headrace.stages.edges.errors import NewerBuffer
+from headrace.stages.edges.event_log import EventLog
 from tests.fakes.elixir_rows import raw
 
 FILES = itertools.count()

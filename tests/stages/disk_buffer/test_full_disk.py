@@ -19,10 +19,10 @@ import pytest_asyncio
 
 from headrace.config.pipeline import Pipeline
 from headrace.database.sqlite_file import DiskFull
-from headrace.stages.disk_buffer import full_disk
-from headrace.stages.disk_buffer.bounds import LogBounds
-from headrace.stages.disk_buffer.event_log import EventLog
-from headrace.stages.disk_buffer.full_disk import FullDisk
+from headrace.stages.edges import full_disk
+from headrace.stages.edges.bounds import LogBounds
+from headrace.stages.edges.event_log import EventLog
+from headrace.stages.edges.full_disk import FullDisk
 from tests.fakes.free_port import free_port
 from tests.fakes.jumping import jumped
 from tests.fakes.no_room import no_room

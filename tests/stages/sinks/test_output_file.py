@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from headrace.stages.errors import CannotOpen, CannotWrite
-from headrace.stages.sinks.output_file import OutputFile
+from headrace.stages.files.output_file import OutputFile
 from tests.fakes.no_room import no_room
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from headrace.stages.errors import CannotOpen, CannotRead
-from headrace.stages.sources import followed_file
-from headrace.stages.sources.chunks import Chunk
-from headrace.stages.sources.followed_file import FollowedFile
+from headrace.stages.files import followed_file
+from headrace.stages.files.chunks import Chunk
+from headrace.stages.files.followed_file import FollowedFile
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from headrace.stages.sources.line_splitter import BYTE_ORDER_MARK, Line, LineSplitter, NoText
+from headrace.stages.files.line_splitter import BYTE_ORDER_MARK, Line, LineSplitter, NoText
 
 PIECES = st.lists(st.binary(max_size=12) | st.sampled_from([b"\n", b"a\nb", b"\r\n", "é\n".encode(), b"\xff\n"]))
 

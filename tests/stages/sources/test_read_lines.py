@@ -17,9 +17,9 @@ from pydantic import ValidationError
 from headrace.errors import StartFailed
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.errors import BadLine, CannotRead
-from headrace.stages.sources import followed_file
-from headrace.stages.sources.chunks import CHUNK_BYTES
-from headrace.stages.sources.files_reader import FilesReader
+from headrace.stages.files import followed_file
+from headrace.stages.files.chunks import CHUNK_BYTES
+from headrace.stages.files.files_reader import FilesReader
 from headrace.stages.sources.read_lines import ReadLines, ReadLinesOptions
 from tests.fakes.flow_stages import Gated
 from tests.fakes.stepping import until

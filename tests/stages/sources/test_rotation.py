@@ -12,11 +12,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from headrace.stages.sources import followed_file, rotation
-from headrace.stages.sources.chunk_decoder import ChunkDecoder
-from headrace.stages.sources.followed_file import FollowedFile
-from headrace.stages.sources.json_decoder import JsonDecoder
-from headrace.stages.sources.progress import BEGINNING, Position
+from headrace.stages.files import followed_file, rotation
+from headrace.stages.files.chunk_decoder import ChunkDecoder
+from headrace.stages.files.followed_file import FollowedFile
+from headrace.stages.files.json_decoder import JsonDecoder
+from headrace.stages.files.progress import BEGINNING, Position
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from headrace.pipeline.message import Message
-from headrace.stages.sources import followed_file
+from headrace.stages.files import followed_file
 from headrace.stages.sources.read_lines import ReadLines, ReadLinesOptions
 from headrace.stages.transforms.throttle import Throttle, ThrottleOptions
 from tests.fakes.flow_stages import Gated

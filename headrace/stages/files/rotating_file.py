@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.stages.errors import CannotWrite
-from headrace.stages.sinks.output_file import OutputFile
+from headrace.stages.files.output_file import OutputFile
 
 
 @dataclass(frozen=True, slots=True)

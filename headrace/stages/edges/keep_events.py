@@ -9,9 +9,9 @@ from headrace.pipeline.message import Message, Outcome
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.event_size import text_size
 from headrace.stages.batches import data_of
-from headrace.stages.disk_buffer.bounds import WhenFull
-from headrace.stages.disk_buffer.errors import NotKeepable
-from headrace.stages.disk_buffer.event_log import EventLog
+from headrace.stages.edges.bounds import WhenFull
+from headrace.stages.edges.errors import NotKeepable
+from headrace.stages.edges.event_log import EventLog
 
 
 class KeepEvents(Consumer[object]):

@@ -13,8 +13,8 @@ from headrace.database.file_lock import FileLock
 from headrace.executors.side_thread import SideThread
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.stages.errors import CannotOpen
-from headrace.stages.sources.checkpoint import Checkpoint
-from headrace.stages.sources.progress import BEGINNING, Piece, Position, Progress
+from headrace.stages.files.checkpoint import Checkpoint
+from headrace.stages.files.progress import BEGINNING, Piece, Position, Progress
 from headrace.telemetry.telemetry import LOG
 
 SAVE_SECONDS: Final = 0.1

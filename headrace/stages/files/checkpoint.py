@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from headrace.stages.errors import CannotOpen
-from headrace.stages.sources.progress import BEGINNING, Position
+from headrace.stages.files.progress import BEGINNING, Position
 
 
 class Checkpoint:

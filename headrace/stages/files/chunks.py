@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from headrace.stages.errors import CannotOpen, MissingFile
-from headrace.stages.sources.progress import BEGINNING, Position
+from headrace.stages.files.progress import BEGINNING, Position
 
 CHUNK_BYTES: Final = 64 * 1024
 """Some hundred lines, decoded in about a millisecond. At most two chunks are read and not asked for yet."""

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 from headrace.stages.errors import CannotOpen
-from headrace.stages.sources.chunks import is_lasting, open_file
-from headrace.stages.sources.file_head import HEAD_BYTES, digest, read_head
-from headrace.stages.sources.progress import Position
+from headrace.stages.files.chunks import is_lasting, open_file
+from headrace.stages.files.file_head import HEAD_BYTES, digest, read_head
+from headrace.stages.files.progress import Position
 
 Identity = tuple[int, int]
 """The device of a file, and its number there."""

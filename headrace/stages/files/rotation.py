@@ -8,9 +8,9 @@ from contextlib import suppress
 from typing import Final
 
 from headrace.stages.errors import CannotOpen, MissingFile
-from headrace.stages.sources.progress import Position
-from headrace.stages.sources.rotated_folder import Found, RotatedFolder
-from headrace.stages.sources.tracked_file import TrackedFile
+from headrace.stages.files.progress import Position
+from headrace.stages.files.rotated_folder import Found, RotatedFolder
+from headrace.stages.files.tracked_file import TrackedFile
 from headrace.telemetry.telemetry import LOG
 
 OPEN_FILES: Final = 100

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from headrace.stages.errors import CannotOpen
-from headrace.stages.sources.file_head import are_alike, head_of
-from headrace.stages.sources.progress import Position
-from headrace.stages.sources.rotated_names import Age, RotatedNames, is_compressed
-from headrace.stages.sources.tracked_file import Identity, TrackedFile
+from headrace.stages.files.file_head import are_alike, head_of
+from headrace.stages.files.progress import Position
+from headrace.stages.files.rotated_names import Age, RotatedNames, is_compressed
+from headrace.stages.files.tracked_file import Identity, TrackedFile
 
 HEADS: Final = 250
 """Of so many files that were read the first bytes are remembered, a megabyte at most: a copy of one is not read."""

@@ -15,10 +15,10 @@ from headrace.database.queries import migrate, sql_text
 from headrace.database.sqlite_file import DiskFull, SqliteError
 from headrace.database.sqlite_writer import SqliteWriter
 from headrace.pipeline.stage.event_size import text_size
-from headrace.stages.disk_buffer.bounds import LogBounds
-from headrace.stages.disk_buffer.departures import PACKAGE, Departures, delete
-from headrace.stages.disk_buffer.errors import BufferInUse, NewerBuffer
-from headrace.stages.disk_buffer.full_disk import FullDisk, Write
+from headrace.stages.edges.bounds import LogBounds
+from headrace.stages.edges.departures import PACKAGE, Departures, delete
+from headrace.stages.edges.errors import BufferInUse, NewerBuffer
+from headrace.stages.edges.full_disk import FullDisk, Write
 
 MIGRATIONS: Final = ("1_events",)
 

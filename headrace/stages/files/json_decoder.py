@@ -4,9 +4,9 @@ import json
 import secrets
 from typing import Final, NoReturn, cast
 
-from headrace.stages.json_bounds import MAX_VALUES, count_values
-from headrace.stages.sources.decoded import Decoded, NotDecodable, decode_each
-from headrace.stages.sources.line_splitter import Line
+from headrace.stages.files.decoded import Decoded, NotDecodable, decode_each
+from headrace.stages.files.json_bounds import MAX_VALUES, count_values
+from headrace.stages.files.line_splitter import Line
 
 MARK_BYTES: Final = 16
 """Bytes of the random mark: nobody guesses it, and so no line holds it."""

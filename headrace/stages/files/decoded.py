@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from headrace.stages.sources.line_splitter import Line, NoText
+from headrace.stages.files.line_splitter import Line, NoText
 
 
 @dataclass(frozen=True, slots=True)

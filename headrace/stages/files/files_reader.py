@@ -6,7 +6,7 @@ import select
 from pathlib import Path
 
 from headrace.stages.errors import CannotOpen, CannotRead, MissingFile
-from headrace.stages.sources.chunks import CHUNK_BYTES, Chunk, called, is_lasting, is_pattern, open_file
+from headrace.stages.files.chunks import CHUNK_BYTES, Chunk, called, is_lasting, is_pattern, open_file
 
 
 class FilesReader:

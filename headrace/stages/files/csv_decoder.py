@@ -4,8 +4,8 @@ import csv
 from collections.abc import Sequence
 from typing import Final
 
-from headrace.stages.sources.decoded import Decoded
-from headrace.stages.sources.line_splitter import Line, NoText
+from headrace.stages.files.decoded import Decoded
+from headrace.stages.files.line_splitter import Line, NoText
 from headrace.units import format_size
 
 OPEN_QUOTE: Final = "unexpected end of data"

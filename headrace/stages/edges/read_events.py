@@ -7,7 +7,7 @@ from typing import Final
 
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.pipeline.stage.producer import Producer
-from headrace.stages.disk_buffer.event_log import Entry, EventLog
+from headrace.stages.edges.event_log import Entry, EventLog
 from headrace.telemetry.counts import Family, FamilySpec
 
 READ_EVENTS: Final = 500

@@ -8,10 +8,10 @@ from contextlib import suppress
 from typing import Final
 
 from headrace.stages.errors import CannotOpen, CannotRead
-from headrace.stages.sources.chunks import CHUNK_BYTES, Chunk
-from headrace.stages.sources.progress import BEGINNING, Position
-from headrace.stages.sources.rotation import Rotation
-from headrace.stages.sources.tracked_file import TrackedFile
+from headrace.stages.files.chunks import CHUNK_BYTES, Chunk
+from headrace.stages.files.progress import BEGINNING, Position
+from headrace.stages.files.rotation import Rotation
+from headrace.stages.files.tracked_file import TrackedFile
 from headrace.telemetry.telemetry import LOG
 
 POLL_SECONDS: Final = 0.1

@@ -2,8 +2,8 @@
 
 from typing import cast
 
-from headrace.stages.sources.decoded import Decoded, decode_each
-from headrace.stages.sources.line_splitter import Line
+from headrace.stages.files.decoded import Decoded, decode_each
+from headrace.stages.files.line_splitter import Line
 
 
 class TextDecoder:

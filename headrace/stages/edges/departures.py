@@ -11,10 +11,10 @@ from typing import Final
 from headrace.database.queries import sql_text
 from headrace.database.sqlite_file import DiskFull
 from headrace.database.sqlite_writer import SqliteWriter
-from headrace.stages.disk_buffer.full_disk import LONGEST_PAUSE_SECONDS, FullDisk
+from headrace.stages.edges.full_disk import LONGEST_PAUSE_SECONDS, FullDisk
 from headrace.telemetry.telemetry import LOG
 
-PACKAGE: Final = "headrace.stages.disk_buffer"
+PACKAGE: Final = "headrace.stages.edges"
 
 
 class Departures:

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from headrace.stages.sources.chunks import Chunk
-from headrace.stages.sources.csv_decoder import CsvDecoder
-from headrace.stages.sources.decoded import Decoded, LineDecoder
-from headrace.stages.sources.json_decoder import JsonDecoder
-from headrace.stages.sources.line_splitter import Line, LineSplitter
-from headrace.stages.sources.text_decoder import TextDecoder
+from headrace.stages.files.chunks import Chunk
+from headrace.stages.files.csv_decoder import CsvDecoder
+from headrace.stages.files.decoded import Decoded, LineDecoder
+from headrace.stages.files.json_decoder import JsonDecoder
+from headrace.stages.files.line_splitter import Line, LineSplitter
+from headrace.stages.files.text_decoder import TextDecoder
 
 DecodeName = Literal["json", "csv", "text"]
 

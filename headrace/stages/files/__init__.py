@@ -1,0 +1,1 @@
+"""Files as sources and sinks: chunks, lines, decoders, rotation."""
