@@ -7,8 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from headrace.config.findings import ConfigError
     from headrace.config.pipeline import Pipeline
+    from headrace.config.text.findings import ConfigError
     from headrace.errors import HeadraceError, Unrecoverable
     from headrace.otp.gen_server import GenServer
     from headrace.otp.ref import Ref
@@ -61,7 +61,7 @@ __all__ = [
 _ROOMS = {
     "Acknowledgement": "pipeline.message",
     "ChildSpec": "otp.supervision.child_spec",
-    "ConfigError": "config.findings",
+    "ConfigError": "config.text.findings",
     "Consumer": "pipeline.stage.consumer",
     "ConsumerSupervisor": "pipeline.stage.consumer_supervisor",
     "GenServer": "otp.gen_server",

@@ -5,8 +5,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from headrace.config.config import ConfiguredStage
-from headrace.config.disk_buffers import keep_name, read_name
+from headrace.config.check.config import ConfiguredStage
+from headrace.config.check.disk_buffers import keep_name, read_name
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.topology.topology import Topology

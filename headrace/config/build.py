@@ -3,14 +3,14 @@
 from collections.abc import Callable, Hashable
 from functools import partial
 
-from headrace.config.buffer_keys import BufferKeys
 from headrace.config.buffered import add_buffered
-from headrace.config.config import Config, ConfiguredStage
+from headrace.config.check.config import Config, ConfiguredStage
+from headrace.config.check.disk_buffers import has_disk_buffer
+from headrace.config.check.emitters import copy_names
 from headrace.config.copies import Split, share_of, split_settings, to_all_copies
-from headrace.config.disk_buffers import has_disk_buffer
-from headrace.config.dispatch import DispatcherKeys
-from headrace.config.emitters import copy_names
-from headrace.config.model import SubscriptionKeys
+from headrace.config.keys.buffer_keys import BufferKeys
+from headrace.config.keys.dispatch import DispatcherKeys
+from headrace.config.keys.model import SubscriptionKeys
 from headrace.jobs.jobs import Jobs
 from headrace.pipeline.dispatchers.demand import DemandDispatcher
 from headrace.pipeline.dispatchers.dispatcher import Dispatcher

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Final, cast
 
-from headrace.config.catalogue import NO_STAGE, AnyStage, BrokenType, StageType, kind_of, options_of
+from headrace.config.stage_types import NO_STAGE, AnyStage, BrokenType, StageType, kind_of, options_of
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.functions import FunctionError, FunctionName, import_function, parse_function
 from headrace.stages.keys import Keys

@@ -1,6 +1,6 @@
 """The checked key `dead_letters:` becomes the store that keeps them."""
 
-from headrace.config.dead_letters import DeadLettersKeys
+from headrace.config.keys.dead_letters import DeadLettersKeys
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetters
 from headrace.pipeline.acknowledgement.letter_bounds import LetterBounds
 from headrace.pipeline.acknowledgement.sqlite.url import dead_letters_of

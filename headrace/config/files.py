@@ -4,14 +4,14 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from headrace.config.addresses import clashes
-from headrace.config.catalogue import Catalogue
-from headrace.config.check import Conditions, check
-from headrace.config.config import Config
-from headrace.config.exports import duplicates
-from headrace.config.findings import ConfigError, Fault, Finding
-from headrace.config.source import Source, merged, read
-from headrace.config.variables import Surroundings
+from headrace.config.check.addresses import clashes
+from headrace.config.check.check import Conditions, check
+from headrace.config.check.config import Config
+from headrace.config.check.exports import duplicates
+from headrace.config.stage_types import Catalogue
+from headrace.config.text.findings import ConfigError, Fault, Finding
+from headrace.config.text.source import Source, merged, read
+from headrace.config.text.variables import Surroundings
 
 TEXT = "<text>"
 """What findings call a config that came from no file."""

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from headrace.config.jobs_check import ConfiguredJobs
-from headrace.config.jobs_keys import CronKeys, JobsKeys, KeepKeys, KeptKeys, QueueKeys
+from headrace.config.check.jobs import ConfiguredJobs
+from headrace.config.keys.jobs import CronKeys, JobsKeys, KeepKeys, KeptKeys, QueueKeys
 from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.jobs_settings import JobsSettings, QueueOptions

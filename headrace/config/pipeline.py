@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Self
 
 from headrace.config.build import build
-from headrace.config.config import Config
+from headrace.config.check.config import Config
 from headrace.config.dead_letters_build import build_dead_letters
 from headrace.config.files import load_file, load_text
 from headrace.config.jobs_build import build_jobs
 from headrace.config.jobs_run import JobsRun
-from headrace.config.model import ListenKeys
+from headrace.config.keys.model import ListenKeys
 from headrace.jobs.jobs import Jobs
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.topology import Topology

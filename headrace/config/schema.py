@@ -7,11 +7,11 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import WithDefaultSchema
 
-from headrace.config.catalogue import BrokenType, Catalogue, StageType
-from headrace.config.dispatch import DEFAULT_DISPATCHER, DispatcherKeys
-from headrace.config.handling import HANDLING_KEYS
-from headrace.config.jobs_keys import JobsKeys
-from headrace.config.model import PipelineKeys, StageKeys, SubscriptionKeys
+from headrace.config.keys.dispatch import DEFAULT_DISPATCHER, DispatcherKeys
+from headrace.config.keys.handling import HANDLING_KEYS
+from headrace.config.keys.jobs import JobsKeys
+from headrace.config.keys.model import PipelineKeys, StageKeys, SubscriptionKeys
+from headrace.config.stage_types import BrokenType, Catalogue, StageType
 from headrace.pipeline.dispatchers.entry_points import dispatcher_names
 
 Schema = dict[str, object]

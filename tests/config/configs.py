@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from headrace.config.config import Config
+from headrace.config.check.config import Config
 from headrace.config.files import load_text
-from headrace.config.findings import ConfigError, Finding
+from headrace.config.text.findings import ConfigError, Finding
 from tests.fakes.config_stages import catalogue
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from headrace.config.files import load_files, load_text
-from headrace.config.findings import ConfigError, Finding
+from headrace.config.text.findings import ConfigError, Finding
 
 STAGES = "stages: {a: {type: tick, every: 1s}, b: {type: discard, subscribe_to: a}}\n"
 HTTP = "listen: off\nstages: {a: {type: receive_http, listen: 'ADDRESS'}, b: {type: discard, subscribe_to: a}}\n"

@@ -4,7 +4,7 @@ import importlib
 
 import pytest
 
-from headrace.config.catalogue import BrokenType, Catalogue
+from headrace.config.stage_types import BrokenType, Catalogue
 from tests.fakes.config_stages import Tick, TickOptions, catalogue
 
 

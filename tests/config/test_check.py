@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.config.config import Config
+from headrace.config.check.config import Config
 from headrace.config.files import load_text
-from headrace.config.findings import CODES, ConfigError, Finding
-from headrace.config.model import DEFAULT_ADDRESS
+from headrace.config.keys.model import DEFAULT_ADDRESS
+from headrace.config.text.findings import CODES, ConfigError, Finding
 from tests.config.configs import config_of, findings_of
 
 GOOD = """\

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from headrace.config.config import Config
+from headrace.config.check.config import Config
+from headrace.config.check.guarantees import guarantees
 from headrace.config.files import load_file
-from headrace.config.findings import ConfigError, Finding
-from headrace.config.guarantees import guarantees
 from headrace.config.pipeline import Pipeline
 from headrace.config.schema import schema
+from headrace.config.text.findings import ConfigError, Finding
 
 CLASSES = """\
 import sys

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from headrace.config.catalogue import Catalogue
-from headrace.config.config import Config
+from headrace.config.check.config import Config
 from headrace.config.dead_letters_build import build_dead_letters
 from headrace.config.files import load_text
-from headrace.config.findings import ConfigError
 from headrace.config.pipeline import Pipeline
 from headrace.config.schema import schema
+from headrace.config.stage_types import Catalogue
+from headrace.config.text.findings import ConfigError
 from headrace.pipeline.acknowledgement.dead_letters import LetterFilter
 from headrace.pipeline.acknowledgement.letter_bounds import LetterBounds
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from headrace.config.build import build
-from headrace.config.catalogue import Catalogue
 from headrace.config.files import load_file, load_text
-from headrace.config.findings import ConfigError
 from headrace.config.schema import schema
+from headrace.config.stage_types import Catalogue
+from headrace.config.text.findings import ConfigError
 from headrace.pipeline.dispatchers.entry_points import BUILT_IN, GROUP
 from headrace.pipeline.topology.topology import Topology
 from tests.config.configs import config_of, findings_of

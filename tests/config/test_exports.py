@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from headrace.config.files import load_files, load_text
-from headrace.config.findings import ConfigError
+from headrace.config.text.findings import ConfigError
 from tests.config.configs import config_of, findings_of
 from tests.fakes.config_stages import catalogue
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.config.files import load_file, load_files, load_text
-from headrace.config.findings import ConfigError
+from headrace.config.text.findings import ConfigError
 from tests.fakes.config_stages import Change, catalogue
 
 GOOD = "stages: {a: {type: tick, count: 3}, b: {type: tally, subscribe_to: a}}\n"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.config.files import load_file, load_text
-from headrace.config.findings import ConfigError, Finding
+from headrace.config.text.findings import ConfigError, Finding
 from tests.config.configs import config_of, findings_of
 from tests.fakes.config_stages import catalogue
 

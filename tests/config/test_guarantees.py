@@ -1,7 +1,7 @@
 """What a path guarantees is told for each source and sink, with why."""
 
+from headrace.config.check.guarantees import guarantees
 from headrace.config.files import load_text
-from headrace.config.guarantees import guarantees
 
 CONFIG = """\
 listen: off

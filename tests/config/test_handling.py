@@ -8,9 +8,9 @@ from typing import Final
 import pytest
 
 from headrace.config.files import load_files, load_text
-from headrace.config.findings import ConfigError, Finding
 from headrace.config.pipeline import Pipeline
 from headrace.config.schema import schema
+from headrace.config.text.findings import ConfigError, Finding
 from headrace.pipeline.retry import Retry
 from headrace.pipeline.stage.concurrency import Concurrency
 from tests.fakes.config_stages import catalogue

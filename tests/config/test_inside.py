@@ -7,11 +7,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.config.inside import point
-from headrace.config.interpolate import interpolate
-from headrace.config.nodes import ScalarNode
-from headrace.config.source import Report, Source
-from headrace.config.variables import Surroundings
+from headrace.config.text.inside import point
+from headrace.config.text.interpolate import interpolate
+from headrace.config.text.nodes import ScalarNode
+from headrace.config.text.source import Report, Source
+from headrace.config.text.variables import Surroundings
 from tests.config.trees import READERS, good_tree
 
 WORDS = st.lists(st.text(st.sampled_from("abc'\"\\é😀#:&*!%$+-("), min_size=1), min_size=1).map(" ".join)

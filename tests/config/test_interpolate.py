@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.config.findings import Finding
-from headrace.config.interpolate import interpolate
-from headrace.config.nodes import scalars, values
-from headrace.config.source import Report, Source
-from headrace.config.variables import MAX_FILE_BYTES, BadVariable, Surroundings, fill
+from headrace.config.text.findings import Finding
+from headrace.config.text.interpolate import interpolate
+from headrace.config.text.nodes import scalars, values
+from headrace.config.text.source import Report, Source
+from headrace.config.text.variables import MAX_FILE_BYTES, BadVariable, Surroundings, fill
 from tests.config.trees import good_tree
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)

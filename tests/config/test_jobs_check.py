@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from headrace.config.config import Config
+from headrace.config.check.config import Config
 from headrace.config.files import load_text
-from headrace.config.findings import ConfigError, Finding
 from headrace.config.jobs_build import build_jobs
+from headrace.config.text.findings import ConfigError, Finding
 from headrace.jobs.jobs_settings import QueueOptions
 from headrace.jobs.rules.limits import GlobalLimit, QueueLimits
 from headrace.jobs.rules.rate import RateLimit

@@ -3,7 +3,7 @@
 import pytest
 
 from headrace.config.files import load_text
-from headrace.config.findings import ConfigError, Finding
+from headrace.config.text.findings import ConfigError, Finding
 
 
 def findings(stages: str) -> list[Finding]:

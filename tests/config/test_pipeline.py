@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.config.findings import ConfigError
 from headrace.config.pipeline import Pipeline
+from headrace.config.text.findings import ConfigError
 from headrace.pipeline.flow.subscription import SubscribeTo
 from tests.config.configs import config_of
 from tests.fakes.config_stages import Tally, Tick

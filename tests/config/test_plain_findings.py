@@ -3,8 +3,8 @@
 import pytest
 
 from headrace.config.files import load_text
-from headrace.config.findings import ConfigError, Finding
 from headrace.config.schema import schema
+from headrace.config.text.findings import ConfigError, Finding
 from tests.config.configs import config_of, findings_of
 
 TICKS = "stages:\n  a: {type: tick}\n"

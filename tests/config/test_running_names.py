@@ -1,7 +1,7 @@
 """The names of the stages of a run, made ones among them."""
 
+from headrace.config.check.running_names import running_names
 from headrace.config.files import load_text
-from headrace.config.running_names import running_names
 
 CONFIG = """
 listen: off

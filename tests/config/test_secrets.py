@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from headrace.config.files import load_text
-from headrace.config.findings import ConfigError
 from headrace.config.pipeline import Pipeline
+from headrace.config.text.findings import ConfigError
 from tests.fakes.config_stages import catalogue
 
 CANARY = "zq81canary"

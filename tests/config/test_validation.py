@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
-from headrace.config.findings import Finding
-from headrace.config.interpolate import interpolate
-from headrace.config.nodes import Found
-from headrace.config.source import Report, Source
-from headrace.config.validation import Subject, validate
-from headrace.config.variables import Surroundings
+from headrace.config.check.validation import Subject, validate
+from headrace.config.text.findings import Finding
+from headrace.config.text.interpolate import interpolate
+from headrace.config.text.nodes import Found
+from headrace.config.text.source import Report, Source
+from headrace.config.text.variables import Surroundings
 from tests.config.trees import good_tree
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import fastjsonschema
 import pytest
 
-from headrace.config.model import ListenKeys
+from headrace.config.keys.model import ListenKeys
 from headrace.console.web.app import listener_app
 from headrace.console.web.openapi import document
 from headrace.pipeline.topology.topology import Topology

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headrace.config.files import load_file, load_text
-from headrace.config.findings import ConfigError
+from headrace.config.text.findings import ConfigError
 from headrace.console.web.job_metrics import CURRENT, LIMIT, PAUSED, RUNNING
 from headrace.console.web.letter_metrics import LETTERS, LETTERS_BYTES, LETTERS_DROPPED
 from headrace.pipeline.metrics import CONNECTION_UP, EDGE_METRICS, STAGE_METRICS

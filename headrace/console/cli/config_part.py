@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from headrace.config.config import Config
+from headrace.config.check.config import Config
 from headrace.config.files import load_parts
-from headrace.config.findings import ConfigError
+from headrace.config.text.findings import ConfigError
 
 _UNSET: Final = frozenset({"missing-variable", "unreadable-file"})
 

@@ -4,20 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from headrace.config.config import Config, ConfiguredStage
-from headrace.config.dead_letters import DeadLettersKeys
+from headrace.config.check.config import Config, ConfiguredStage
+from headrace.config.check.guarantees import guarantees
 from headrace.config.files import load_files
-from headrace.config.findings import ConfigError
-from headrace.config.guarantees import guarantees
-from headrace.config.model import SubscriptionKeys
+from headrace.config.keys.dead_letters import DeadLettersKeys
+from headrace.config.keys.model import SubscriptionKeys
+from headrace.config.text.findings import ConfigError
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.findings_output import print_findings
 from headrace.console.cli.output import print_json
 from headrace.units import Rate, format_duration
 
 if TYPE_CHECKING:
-    from headrace.config.jobs_check import ConfiguredJobs
-    from headrace.config.jobs_keys import QueueKeys
+    from headrace.config.check.jobs import ConfiguredJobs
+    from headrace.config.keys.jobs import QueueKeys
 
 _DEFAULT_DEMAND = SubscriptionKeys(stage="").max_demand
 

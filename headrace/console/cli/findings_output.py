@@ -5,7 +5,7 @@ import re
 import sys
 from typing import Final
 
-from headrace.config.findings import ConfigError
+from headrace.config.text.findings import ConfigError
 
 _BOLD: Final = "\x1b[1m"
 _RED: Final = "\x1b[31m"

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from headrace.config.config import Config
+from headrace.config.check.config import Config
+from headrace.config.check.stdout_stages import stdout_stages
 from headrace.config.files import load_file
-from headrace.config.findings import ConfigError
 from headrace.config.pipeline import Pipeline
-from headrace.config.stdout_stages import stdout_stages
+from headrace.config.text.findings import ConfigError
 from headrace.console.cli.ending import Ending, JobsEnded
 from headrace.console.cli.exit_bound import ExitBound, end_process, name_running
 from headrace.console.cli.exit_code import ExitCode

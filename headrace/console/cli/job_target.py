@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from headrace.config.findings import ConfigError
+from headrace.config.check.jobs import ConfiguredJobs
 from headrace.config.jobs_build import build_jobs
-from headrace.config.jobs_check import ConfiguredJobs
-from headrace.config.jobs_keys import JobsKeys
+from headrace.config.keys.jobs import JobsKeys
+from headrace.config.text.findings import ConfigError
 from headrace.console.cli.config_part import read_part
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.findings_output import print_findings

@@ -11,9 +11,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from headrace import __version__
-from headrace.config.emitters import copy_names
+from headrace.config.check.emitters import copy_names
 from headrace.config.jobs_build import registries_of
-from headrace.config.model import ListenKeys
+from headrace.config.keys.model import ListenKeys
 from headrace.config.pipeline import Pipeline
 from headrace.console.web.answer_values import OpenApiDocument
 from headrace.console.web.dead_letter_api import DeadLetterApi

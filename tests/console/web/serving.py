@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import httpx2
 
 from headrace import __version__
-from headrace.config.model import ListenKeys
+from headrace.config.keys.model import ListenKeys
 from headrace.console.web.app import listener_app
 from headrace.console.web.openapi import document
 from headrace.http.listener import Listener

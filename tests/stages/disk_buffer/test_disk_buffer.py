@@ -13,10 +13,10 @@ from typing import Any, Final
 import httpx2
 import pytest
 
+from headrace.config.check.guarantees import guarantees
 from headrace.config.files import load_text
-from headrace.config.findings import ConfigError
-from headrace.config.guarantees import guarantees
 from headrace.config.pipeline import Pipeline
+from headrace.config.text.findings import ConfigError
 from headrace.errors import StartFailed
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Inbox

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from headrace.config.catalogue import Catalogue
 from headrace.config.files import load_text
-from headrace.config.findings import ConfigError, Finding
+from headrace.config.stage_types import Catalogue
+from headrace.config.text.findings import ConfigError, Finding
 from headrace.stages.sinks.metric_entry import DEFAULT_BUCKETS, MetricEntry
 from headrace.telemetry.counts import FamilySpec
 

@@ -12,8 +12,8 @@ import httpx2
 import pytest
 
 from headrace.config.files import load_text
-from headrace.config.findings import ConfigError
 from headrace.config.pipeline import Pipeline
+from headrace.config.text.findings import ConfigError
 from headrace.errors import BufferFull
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.settings import StageSettings

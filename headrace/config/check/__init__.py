@@ -1,0 +1,1 @@
+"""Checks a config as a whole."""

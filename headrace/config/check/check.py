@@ -1,0 +1,324 @@
+"""Checks the config of one text as a whole, and says all that is wrong with it at once."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Final
+
+from pydantic import BaseModel
+
+from headrace.config.check.addresses import Claim, clashes, run_claim, stage_claims
+from headrace.config.check.config import Config, ConfiguredStage
+from headrace.config.check.exports import Export, duplicates, exports
+from headrace.config.check.fields import keys_of
+from headrace.config.check.graph import Vertex, graph_faults, unheard_faults
+from headrace.config.check.jobs_block import jobs_check, needed_fault
+from headrace.config.check.made_stages import made_faults
+from headrace.config.check.pruning import pruned, without_extras
+from headrace.config.check.search import put_first
+from headrace.config.check.validation import Subject, validate
+from headrace.config.custom_types import NoOptions, NotAStage, custom_type, dotted, unread_type
+from headrace.config.keys.buffer_keys import buffer_faults
+from headrace.config.keys.handling import handling_faults
+from headrace.config.keys.model import NAME_RULE, PipelineKeys, StageKeys, is_name
+from headrace.config.stage_types import GROUP, BrokenType, Catalogue, StageType, example_of, raised
+from headrace.config.text.findings import Fault
+from headrace.config.text.inside import point
+from headrace.config.text.interpolate import interpolate
+from headrace.config.text.load import load
+from headrace.config.text.mask import Mask
+from headrace.config.text.messages import MERGE, close, missing_key, unknown_key, with_article
+from headrace.config.text.nodes import Found, MapNode, Node, ScalarNode, child, scalars
+from headrace.config.text.source import START, Report, Source, merged
+from headrace.config.text.variables import Surroundings
+from headrace.errors.origin import is_ours, origin
+from headrace.expressions.patterns import Regex
+from headrace.pipeline.stage.producer import Producer
+from headrace.pipeline.stage.stage import Stage
+from headrace.pipeline.topology.output_names import side_names
+from headrace.stages.functions import FunctionError
+
+if TYPE_CHECKING:
+    from headrace.config.check.jobs import ConfiguredJobs, JobsCheck
+
+_OWN: Final = f"write a class of your own as module:Class, or install it as an entry point in the group {GROUP}"
+COMMON_KEYS: Final = keys_of(StageKeys)
+DEFAULT_NAME: Final = "pipeline"
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a config is checked with: the variables and folder, the stage types, and whether functions are imported.
+
+    `runs_alone` says that no Python around it will read or subscribe to a stage. With `reads` only these keys at the
+    top are checked, and of each stage only the keys that name it; the others may be wrong.
+    """
+
+    surroundings: Surroundings
+    catalogue: Catalogue
+    imports: bool = True
+    runs_alone: bool = False
+    reads: frozenset[str] | None = None
+
+
+def check(source: Source, conditions: Conditions) -> Config:
+    """Return the checked config of a text; raises ConfigError with everything that is wrong in it."""
+    return _Check(source, conditions).run()
+
+
+class _Check:
+    def __init__(self, source: Source, conditions: Conditions) -> None:
+        self.source = source
+        self.conditions = conditions
+        self.report = Report(source)
+        self.is_whole = conditions.reads is None
+        self.name_span = START
+        self.jobs: JobsCheck | None = None
+        self.regex: Regex = "re2"
+
+    def run(self) -> Config:
+        loaded = without_extras(load(self.report))
+        read = loaded if self.is_whole else pruned(loaded, self.conditions.reads or ())
+        tree = interpolate(read, self.conditions.surroundings, self.report)
+        named = child(Found(tree), "name")
+        self.name_span = named.node.span if named else START
+        keys = validate(PipelineKeys, Subject(Found(tree), "a config"), self.report, imports=self.conditions.imports)
+        self.regex = _regex(child(Found(tree), "regex"))
+        if self.is_whole and child(Found(tree), "stages") is None and child(Found(tree), "jobs") is None:
+            self.report.add(tree.span, missing_key("stages", "a config"))
+        if self.conditions.imports:
+            put_first(self._folders(child(Found(tree), "python_path")))
+        block = child(Found(tree), "jobs")
+        if block is not None:
+            self.jobs = jobs_check(block, self.report, imports=self.conditions.imports)
+        jobs = self.jobs.run() if self.jobs else None
+        checked = [self._stage(name, found) for name, found in self._stages(tree)]
+        if self.is_whole:
+            self._graph({vertex.name: vertex for vertex, _ in checked})
+        return self._config(keys, jobs, checked, Found(tree))
+
+    def _graph(self, vertices: Mapping[str, Vertex]) -> None:
+        """Report what is wrong between the stages."""
+        faults = [*graph_faults(vertices), *(unheard_faults(vertices) if self.conditions.runs_alone else ())]
+        for span, fault in faults:
+            self.report.add(span, fault)
+
+    def _folders(self, told: Found | None) -> Iterator[Path]:
+        """Yield the config's folder and those of its `python_path`, even where other keys at the top are wrong."""
+        folder = self.conditions.surroundings.folder.absolute()
+        yield folder
+        for node in scalars(told.node) if told else ():
+            if not node.refused and "\0" not in node.text:
+                yield folder / node.text
+
+    def _stages(self, tree: Node) -> Iterator[tuple[str, Found]]:
+        """Yield the stages, each under its name; those that are no mappings become findings, too."""
+        stages = child(Found(tree), "stages")
+        if stages is None or not isinstance(stages.node, MapNode):
+            return
+        for name, entry in stages.node.entries.items():
+            yield name, Found(entry.node, entry.key)
+            if not is_name(name):
+                self.report.add(entry.key, Fault("bad-value", f"this is no name for a stage: {NAME_RULE}", name))
+            if not isinstance(entry.node, MapNode) and not (isinstance(entry.node, ScalarNode) and entry.node.refused):
+                message = "a stage is a mapping: write its `type:` and its options below its name"
+                self.report.add(entry.key, Fault("bad-value", message, self.source.written(entry.node.span)))
+
+    def _stage(self, name: str, found: Found) -> tuple[Vertex, ConfiguredStage | None]:
+        """Check one stage: its common keys, and its type's options when the type is known."""
+        node = found.node
+        if not isinstance(node, MapNode):
+            return Vertex(name, found), None
+        if MERGE in node.entries:
+            self.report.add(node.entries[MERGE].key, unknown_key(MERGE, f"the stage {name}", ()))
+            return Vertex(name, found), None
+        common = Subject(_part(found, common=True), f"the stage {name}")
+        keys = validate(StageKeys, common, self.report, imports=self.conditions.imports, regex=self.regex)
+        stage_type = self._type(child(found, "type")) if self.is_whole else unread_type(keys.type if keys else "")
+        if stage_type is None:
+            return Vertex(name, found), None
+        if stage_type.kind is None:
+            return Vertex(name, found), ConfiguredStage(name, stage_type, keys, NoOptions()) if keys else None
+        own = Subject(_part(found, common=False), with_article(f"{stage_type.name} stage"), COMMON_KEYS)
+        self._unread(stage_type, own)
+        told = child(found, "type") or found
+        options = self._options(stage_type, own, told)
+        example = None if options is None else self._example(stage_type, options, told)
+        waits = getattr(stage_type.stage, "is_waited_for", None)
+        vertex = Vertex(
+            name,
+            found,
+            stage_type.kind,
+            stage_type.name,
+            _outputs(example),
+            () if example is None else side_names(example),
+            stage_type.stage.outputs_with,
+            holds=0 if example is None else example.holds,
+            is_waited_for=waits is not None and options is not None and waits(options),
+        )
+        if stage_type.needs_jobs and self.jobs is None:
+            self._needs_jobs(stage_type.name, told)
+        if options is not None and self.jobs is not None:
+            self.jobs.stage(options, found)
+        if keys is None or options is None or example is None:
+            return vertex, None
+        for span, fault in handling_faults(keys, example, found):
+            self.report.add(span, fault)
+        is_partitioned = keys.dispatcher.partitions is not None
+        for span, fault in buffer_faults(stage_type.kind, keys.buffer, found, is_partitioned=is_partitioned):
+            self.report.add(span, fault)
+        return vertex, ConfiguredStage(name, stage_type, keys, options)
+
+    def _needs_jobs(self, type_name: str, told: Found) -> None:
+        """Say that there are no jobs for a stage; what a variable holds is not shown."""
+        node = told.node
+        is_filled = isinstance(node, ScalarNode) and node.filled
+        self.report.add(node.span, needed_fault(self.source.written(node.span) if is_filled else type_name))
+
+    def _options(self, stage_type: StageType, own: Subject, told: Found) -> BaseModel | None:
+        """Return the checked options; None, and findings, where they are wrong or their model cannot be used."""
+        taken = next((key for key in keys_of(stage_type.options) if key in COMMON_KEYS and key != "type"), None)
+        if taken is not None:
+            why = f"its `Options` has a field `{taken}`, a key that headrace reads itself: give the field another name"
+            self._broken(told.node, why)
+            return None
+        try:
+            return validate(stage_type.options, own, self.report, imports=self.conditions.imports, regex=self.regex)
+        except (Exception, SystemExit) as error:
+            if origin(error) is None and is_ours(error):
+                raise
+            self._broken(told.node, f"its `Options` raises {raised(error)}")
+        return None
+
+    def _broken(self, node: Node, why: str) -> None:
+        """Report why the stage type that a node names cannot be used."""
+        written = self.source.written(node.span)
+        self.report.add(node.span, Fault("broken-type", f"the stage type {written} cannot be used: {why}"))
+
+    def _example(self, stage_type: StageType, options: BaseModel, told: Found) -> type[Stage] | Stage | None:
+        """Return a stage as the options make it; its class where that is a source, or cannot be made here.
+
+        None, and a finding, where making one fails.
+        """
+        is_installed = stage_type.name in self.conditions.catalogue.names
+        if not self.conditions.imports or (stage_type.kind == "producer" and is_installed):
+            return stage_type.stage
+        made = example_of(stage_type, options)
+        if isinstance(made, str):
+            self._broken(told.node, made)
+            return None
+        return stage_type.stage if stage_type.kind == "producer" else made
+
+    def _unread(self, stage_type: StageType, own: Subject) -> None:
+        """Refuse unknown keys for a guest whose model forgets to: pydantic's default is to read over them."""
+        if stage_type.options.model_config.get("extra", "ignore") != "ignore":
+            return
+        node, known = own.found.node, keys_of(stage_type.options)
+        for key, entry in node.entries.items() if isinstance(node, MapNode) else ():
+            if key not in known:
+                self.report.add(entry.key, unknown_key(key, own.called, (*COMMON_KEYS, *known)))
+
+    def _type(self, told: Found | None) -> StageType | None:
+        """Return the stage's type; None, and a finding, when it is not one of the catalogue's."""
+        node = told.node if told else None
+        if not isinstance(node, ScalarNode) or node.refused or not (node.filled or isinstance(node.value, str)):
+            return None
+        known = self.conditions.catalogue.names
+        if node.text in known:
+            return self._loaded(node)
+        if ":" in node.text:
+            return self._custom(node)
+        written = self.source.written(node.span)
+        suggestion = None if node.filled else close(node.text, known) or dotted(node.text)
+        self.report.add(
+            node.span, Fault("unknown-type", f"there is no stage type {written}: {_OWN}", written, known, suggestion)
+        )
+        return None
+
+    def _custom(self, node: ScalarNode) -> StageType | None:
+        """Return the type of a class that the config names; None, and a finding, where there is no such class."""
+        written = self.source.written(node.span)
+        try:
+            found = custom_type(node.text, imports=self.conditions.imports)
+            return replace(found, name=written.strip("'\"")) if node.filled else found
+        except FunctionError as error:
+            span = point(node, self.source.text, error.column - 1)
+            fault = Fault("bad-import", error.why, written, suggestion=error.suggestion)
+        except NotAStage as error:
+            span = node.span
+            fault = Fault(
+                "broken-type", f"the stage type {written} cannot be used: {error.why}", written, error.allowed
+            )
+        if node.filled:
+            why = "why is not shown, because it may tell what a variable holds"
+            fault = Fault(fault.code, f"the stage type {written} cannot be used; {why}", written)
+        self.report.add(span, fault)
+        return None
+
+    def _loaded(self, node: ScalarNode) -> StageType | None:
+        try:
+            return self.conditions.catalogue.find(node.text)
+        except BrokenType as broken:
+            self._broken(node, broken.why)
+        return None
+
+    def _exports(self, stages: Sequence[ConfiguredStage], places: Mapping[str, Found]) -> Iterator[Export]:
+        for stage in stages:
+            families = stage.type.stage.metric_families
+            yield from exports(stage.name, stage.options, families, places[stage.name], self.source)
+
+    def _config(
+        self,
+        keys: PipelineKeys | None,
+        jobs: "ConfiguredJobs | None",
+        checked: list[tuple[Vertex, ConfiguredStage | None]],
+        root: Found,
+    ) -> Config:
+        """Return the config if nothing is wrong in it."""
+        stages = tuple(stage for _, stage in checked if stage is not None)
+        places = {vertex.name: vertex.found for vertex, _ in checked}
+        metrics = tuple(self._exports(stages, places))
+        for span, fault in made_faults(stages, places):
+            self.report.add(span, fault)
+        self.report.findings.extend(duplicates(metrics))
+        claims = tuple(self._claims(keys, stages, places, root)) if self.is_whole else ()
+        self.report.findings.extend(clashes(claims))
+        if keys is None or self.report.findings:
+            raise merged(self.report.findings)
+        stem = PurePath(self.source.file).stem
+        name = keys.name or (stem if is_name(stem) else DEFAULT_NAME)
+        mask = Mask(self.conditions.surroundings.given)
+        kept, stall_seconds = keys.dead_letters, keys.stall_after
+        return Config(
+            name, keys.listen, stages, metrics, self.source, self.name_span, mask, jobs, kept, stall_seconds, claims
+        )
+
+    def _claims(
+        self, keys: PipelineKeys | None, stages: Sequence[ConfiguredStage], places: Mapping[str, Found], root: Found
+    ) -> Iterator[Claim]:
+        """Yield the addresses on which the run and its stages listen."""
+        if keys is not None and keys.listen is not None:
+            yield run_claim(keys.listen.address, root, self.name_span, self.source)
+        yield from stage_claims({stage.name: (stage.type.name, stage.options) for stage in stages}, places, self.source)
+
+
+def _outputs(stage: type[Stage] | Stage | None) -> tuple[str, ...] | None:
+    """Return the names of a stage's outputs; None where its options may say them, and they are wrong or not used."""
+    if stage is None:
+        return None
+    names = tuple(stage.outputs)
+    return names if names or isinstance(stage, Stage) or issubclass(stage, Producer) else None
+
+
+def _regex(told: Found | None) -> Regex:
+    """Return what runs the patterns of the config, even where other keys at the top are wrong."""
+    is_python = told is not None and isinstance(told.node, ScalarNode) and told.node.text == "python"
+    return "python" if is_python else "re2"
+
+
+def _part(found: Found, *, common: bool) -> Found:
+    """Return a stage with only its common keys, or only with those of its type."""
+    node = found.node
+    entries = node.entries if isinstance(node, MapNode) else {}
+    kept = {key: entry for key, entry in entries.items() if (key in COMMON_KEYS) is common}
+    return Found(MapNode(node.span, kept), found.key)

@@ -1,0 +1,244 @@
+"""What is wrong with the edges between the stages of a config, each fault at the word that says it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from headrace.config.keys.dispatch import side_faults, subscription_faults, unheard_partitions
+from headrace.config.text.findings import Fault
+from headrace.config.text.messages import close, missing_key
+from headrace.config.text.nodes import Found, ListNode, ScalarNode, child
+from headrace.config.text.source import Span
+from headrace.pipeline.topology.graph import KIND_WORDS, Kind, find_circle
+from headrace.pipeline.topology.output_names import ERRORS
+
+Placed = tuple[Span, Fault]
+
+_EMITTING_KEYS = ("dispatcher", "buffer")
+
+
+@dataclass(frozen=True, slots=True)
+class Vertex:
+    """A stage as far as the graph goes: its place, and its kind where its type could be made out."""
+
+    name: str
+    found: Found
+    kind: Kind | None = None
+    type_name: str = ""
+    outputs: tuple[str, ...] | None = None
+    """The names of its outputs, where it has several; None where they could not be made out."""
+    side_outputs: tuple[str, ...] = ()
+    """The names of those that it has beside them, or beside its plain one; `errors` is not among them."""
+    outputs_with: Mapping[str, str] = field(default_factory=dict)
+    """By the names of outputs that stages of its type have not always, the option with which they have."""
+    holds: int = 0
+    """How many events may wait in it for others, where nothing lets them go after a time."""
+    is_waited_for: bool = False
+    """Of a source: whether somebody waits for what becomes of an event before the next is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    """A subscription: to whom, and where the file says so; `written` is None when a variable gave the name."""
+
+    producer: str
+    span: Span
+    written: str | None
+    said: Found
+    output: str | None = None
+    """Which output it names, as far as the file says it."""
+
+    @property
+    def is_errors(self) -> bool:
+        """Whether it is about what the stage gives up, rather than what it emits."""
+        return self.output == ERRORS
+
+    def is_side(self, producer: Vertex) -> bool:
+        """Whether it is about an output that nobody need take."""
+        return self.is_errors or self.output in producer.side_outputs
+
+
+def graph_faults(vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
+    """Yield all that is wrong with the edges; it does not matter whether the stages' other keys are right."""
+    edges = {name: tuple(_edges(vertex)) for name, vertex in vertices.items()}
+    for name, vertex in vertices.items():
+        yield from _kind_faults(vertex)
+        yield from _edge_faults(edges[name], vertices)
+    yield from _circles(edges)
+    yield from _waiting(edges, vertices)
+
+
+def _waiting(edges: Mapping[str, tuple[_Edge, ...]], vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
+    """Yield the stages that gather events of which somebody waits for each, and may send no other meanwhile."""
+    for name, vertex in vertices.items():
+        if vertex.holds <= 1:
+            continue
+        for source in _above(name, edges):
+            if source in vertices and vertices[source].is_waited_for:
+                message = (
+                    f"{name} may hold {vertex.holds} events until others come, and whoever sends to {source} waits for "
+                    "what becomes of each: give it a `period`, or have the source answer at once"
+                )
+                yield vertex.found.name, Fault("waits-for-ever", message)
+                break
+
+
+def _above(name: str, edges: Mapping[str, tuple[_Edge, ...]]) -> set[str]:
+    """Return all stages from which events come to one, itself not."""
+    found: set[str] = set()
+    rest = [name]
+    while rest:
+        for edge in edges.get(rest.pop(), ()):
+            if edge.producer not in found:
+                found.add(edge.producer)
+                rest.append(edge.producer)
+    return found
+
+
+def unheard_faults(vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
+    """Yield every stage that emits to nobody, or a partition of it: it would wait for ever, and the run with it.
+
+    Where a subscription cannot be read, or names no stage, nothing is said: it may be the one that is missing.
+    """
+    heard: dict[str, list[_Edge]] = {}
+    for vertex in vertices.values():
+        own = list(_edges(vertex))
+        if len(own) < _subscriptions(vertex) or not vertices.keys() >= {edge.producer for edge in own}:
+            return
+        for edge in own:
+            if not edge.is_side(vertices[edge.producer]):
+                heard.setdefault(edge.producer, []).append(edge)
+    for name, edges in heard.items():
+        dispatcher = child(vertices[name].found, "dispatcher")
+        for fault in unheard_partitions(name, dispatcher, [edge.said for edge in edges]):
+            yield (dispatcher or vertices[name].found).name, fault
+        yield from _unheard_outputs(vertices[name], edges)
+    for name, vertex in vertices.items():
+        if vertex.kind not in (None, "consumer") and name not in heard:
+            message = (
+                f"no stage subscribes to {name}, so it would wait for ever: subscribe one to it, "
+                "a `discard` stage where its events are of no use"
+            )
+            yield vertex.found.name, Fault("nobody-subscribes", message)
+
+
+def _subscriptions(vertex: Vertex) -> int:
+    """Return how many subscriptions stand there, whether they can be read or not."""
+    told = child(vertex.found, "subscribe_to")
+    if told is None:
+        return 0
+    return len(told.node.items) if isinstance(told.node, ListNode) else 1
+
+
+def _edges(vertex: Vertex) -> Iterator[_Edge]:
+    """Yield the subscriptions that name a stage; what names none is a finding of the stage's own keys."""
+    told = child(vertex.found, "subscribe_to")
+    if told is None:
+        return
+    for item in told.node.items if isinstance(told.node, ListNode) else (told.node,):
+        named = child(Found(item), "stage")
+        node = named.node if named else item
+        if isinstance(node, ScalarNode) and not node.refused and (node.filled or isinstance(node.value, str)):
+            output = child(Found(item), "output")
+            said = output.node.text if output is not None and isinstance(output.node, ScalarNode) else None
+            yield _Edge(node.text, node.span, None if node.filled else node.text, Found(item), said)
+
+
+def _kind_faults(vertex: Vertex) -> Iterator[Placed]:
+    if vertex.kind is None:
+        return
+    what = f"{KIND_WORDS[vertex.kind]}, as every stage of type {vertex.type_name} is"
+    subscribe_to = child(vertex.found, "subscribe_to")
+    if vertex.kind == "producer" and subscribe_to is not None:
+        message = f"{vertex.name} is {what}: it has no input, so remove `subscribe_to`"
+        yield subscribe_to.name, Fault("misplaced-key", message, "subscribe_to")
+    if vertex.kind != "producer" and (subscribe_to is None or _is_empty(subscribe_to)):
+        place = (subscribe_to or vertex.found).name
+        yield place, missing_key("subscribe_to", f"{vertex.name} is {what}: it")
+    for key in _EMITTING_KEYS if vertex.kind == "consumer" else ():
+        found = child(vertex.found, key)
+        if found is not None:
+            message = f"{vertex.name} is {what}: it emits nothing, so remove `{key}`"
+            yield found.name, Fault("misplaced-key", message, key)
+
+
+def _is_empty(found: Found) -> bool:
+    return isinstance(found.node, ListNode) and not found.node.items
+
+
+def _edge_faults(edges: Iterable[_Edge], vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
+    seen: set[tuple[str, str | None]] = set()
+    for edge in edges:
+        fault = _edge_fault(edge, vertices)
+        if fault is None and (edge.producer, edge.output) in seen:
+            fault = Fault("duplicate-subscription", f"this stage subscribes to {edge.producer} twice: once is enough")
+        if fault is not None:
+            yield edge.span, fault
+        else:
+            producer = vertices[edge.producer]
+            dispatcher = child(producer.found, "dispatcher")
+            if edge.is_side(producer):
+                yield from side_faults(f"{edge.producer}.{edge.output}", dispatcher, edge.said)
+            elif edge.output is None or producer.outputs is not None:
+                yield from _output_faults(edge, producer)
+                yield from subscription_faults(edge.producer, dispatcher, edge.said)
+        seen.add((edge.producer, edge.output))
+
+
+def _output_faults(edge: _Edge, producer: Vertex) -> Iterator[Placed]:
+    """Yield that a subscription names no output of a stage that has several, or one that is none."""
+    told, names = child(edge.said, "output"), producer.outputs
+    if names is None or edge.output in names:
+        return
+    if told is None and names:
+        message = f"{edge.producer} has several outputs: say which, {{stage: {edge.producer}, output: {names[0]}}}"
+        yield edge.span, Fault("missing-key", f"{message}; it has {', '.join(names)}", None, names)
+    elif told is not None:
+        filled = isinstance(told.node, ScalarNode) and told.node.filled
+        shown, allowed = None if filled else edge.output, (*names, *producer.side_outputs, ERRORS)
+        which = "no such output" if shown is None else f"no output `{shown}`"
+        message = f"{edge.producer} has {which}: it has {', '.join([*allowed[:-1], f'{ERRORS}, what it gives up'])}"
+        option = producer.outputs_with.get(shown or "")
+        if option is not None:
+            message = f"{edge.producer} has {which}: it has with `{option}`"
+        yield told.node.span, Fault("bad-value", message, shown, allowed, close(shown, allowed) if shown else None)
+
+
+def _unheard_outputs(vertex: Vertex, edges: Iterable[_Edge]) -> Iterator[Placed]:
+    """Yield that nobody takes some output of a stage: it would fill, and then stop the stage."""
+    heard = {edge.output for edge in edges}
+    unheard = [name for name in vertex.outputs or () if name not in heard]
+    if unheard and heard:
+        several = f"outputs {', '.join(unheard)}" if len(unheard) > 1 else f"output {unheard[0]}"
+        message = (
+            f"no stage takes {several} of {vertex.name}, which would stop once it is full: subscribe one to it, "
+            "a `discard` stage where its events are of no use"
+        )
+        yield vertex.found.name, Fault("nobody-subscribes", message)
+
+
+def _edge_fault(edge: _Edge, vertices: Mapping[str, Vertex]) -> Fault | None:
+    producer = vertices.get(edge.producer)
+    if producer is None:
+        said = f"there is no stage `{edge.written}`" if edge.written is not None else "there is no stage of this name"
+        suggestion = close(edge.written, list(vertices)) if edge.written else None
+        return Fault("unknown-stage", said, edge.written, tuple(vertices), suggestion)
+    if edge.is_errors and producer.kind == "producer":
+        message = f"{producer.name} is a source and handles no events, so it has no errors output"
+        return Fault("not-a-producer", message, edge.written)
+    if producer.kind == "consumer" and not edge.is_errors:
+        message = f"{producer.name} is a consumer and emits nothing: subscribe to what feeds it"
+        return Fault("not-a-producer", message, edge.written)
+    return None
+
+
+def _circles(edges: Mapping[str, tuple[_Edge, ...]]) -> Iterator[Placed]:
+    """Yield one fault a circle; circles that share a stage are one until it is mended."""
+    rest = {name: [edge.producer for edge in many] for name, many in edges.items()}
+    while circle := find_circle(rest):
+        first, following = circle[0], circle[1]
+        place = next(edge.span for edge in edges[first] if edge.producer == following)
+        way = " -> ".join(circle)
+        message = f"these stages subscribe to each other in a circle, {way}: take one of the subscriptions out"
+        yield place, Fault("circle", message)
+        for name in circle[1:]:
+            rest.pop(name)

@@ -1,0 +1,99 @@
+"""What the paths of a config guarantee: whether an event that a source took in can be lost on its way to a sink."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from headrace.config.check.config import Config, ConfiguredStage
+from headrace.config.check.disk_buffers import has_disk_buffer
+from headrace.config.text.messages import with_article
+from headrace.pipeline.topology.output_names import ERRORS, side_names
+
+Delivery = Literal["at-least-once", "at-most-once"]
+"""Whether each event arrives, perhaps more than once, or at most once, perhaps never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guarantee:
+    """What holds for all ways from a source to a sink, and why."""
+
+    source: str
+    sink: str
+    delivery: Delivery
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.source} -> {self.sink}: {self.delivery}, because {self.why}"
+
+
+def guarantees(config: Config) -> list[Guarantee]:
+    """Return one for each source and sink that are linked, in the order of the file.
+
+    Paths through a stage whose class was not imported have none: nothing is known of it.
+    """
+    stages = {stage.name: stage for stage in config.stages}
+    return [
+        _guarantee(stages[source], sink, stages)
+        for source in stages
+        if stages[source].type.kind == "producer"
+        for sink in stages
+        if stages[sink].type.kind == "consumer" and source in _upstream(sink, stages)
+        if all(stages[name].type.kind is not None for name in _between(source, sink, stages))
+    ]
+
+
+def _between(source: str, sink: str, stages: Mapping[str, ConfiguredStage]) -> list[str]:
+    """Return the stages that events of a source pass on their way to a sink, both included."""
+    return [name for name in _upstream(sink, stages) if source in _upstream(name, stages)]
+
+
+def _upstream(name: str, stages: Mapping[str, ConfiguredStage]) -> dict[str, None]:
+    """Return a stage and all those that events come through to it."""
+    found = {name: None}
+    rest = [name]
+    while rest:
+        for keys in stages[rest.pop()].keys.subscribe_to:
+            if keys.stage not in found:
+                found[keys.stage] = None
+                rest.append(keys.stage)
+    return found
+
+
+def _guarantee(source: ConfiguredStage, sink: str, stages: Mapping[str, ConfiguredStage]) -> Guarantee:
+    if not (takes_back(source) or has_disk_buffer(source)):
+        why = f"{with_article(source.type.name)} stage cannot send an event again"
+        return Guarantee(source.name, sink, "at-most-once", why)
+    for name, why in _losses(_between(source.name, sink, stages), sink, stages):
+        return Guarantee(source.name, sink, "at-most-once", f"of {name}: {why}")
+    if has_disk_buffer(source):
+        why = f"events in the buffer of {source.name} stay on the disk until they are handled"
+        return Guarantee(source.name, sink, "at-least-once", why)
+    why = f"{source.name} learns the outcome of each event, and sends failed ones again"
+    return Guarantee(source.name, sink, "at-least-once", why)
+
+
+def _losses(names: Collection[str], sink: str, stages: Mapping[str, ConfiguredStage]) -> Iterator[tuple[str, str]]:
+    """Yield the stages that let go of events before they are through, each with why.
+
+    What goes by a side output is not kept: a stage counts where others of `names` take what it makes of events.
+    """
+    subscriptions = [keys for name in names for keys in stages[name].keys.subscribe_to]
+    for name in names:
+        stage = stages[name]
+        why = stage.type.stage.at_most_once
+        taken = (keys.output for keys in subscriptions if keys.stage == name)
+        if why and (name == sink or any(output not in _sides(stage) for output in taken)):
+            yield name, why
+
+
+def _sides(stage: ConfiguredStage) -> tuple[str, ...]:
+    """Return the names of a stage's side outputs."""
+    made = stage.type.stage if stage.type.needs_jobs else stage.type.make(stage.options)
+    return (ERRORS, *side_names(made))
+
+
+def takes_back(source: ConfiguredStage) -> bool:
+    """Tell whether a source can take an event back, as its options may say."""
+    kind = source.type
+    stage = kind.stage if kind.needs_jobs else kind.make(source.options)
+    return bool(getattr(stage, "emits_messages", False))

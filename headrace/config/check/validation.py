@@ -1,0 +1,208 @@
+"""A part of the tree against a pydantic model: every error becomes a finding at its own place."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar, cast
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from headrace.config.check.fields import keys_at
+from headrace.config.check.places import Located, label, locate, owner
+from headrace.config.text import messages as sentences
+from headrace.config.text.findings import Fault
+from headrace.config.text.inside import point
+from headrace.config.text.messages import Told
+from headrace.config.text.nodes import Found, ListNode, MapNode, Node, Path, ScalarNode, Step, child, scalars, values
+from headrace.config.text.source import Report, Span
+from headrace.errors.validation import KINDS
+from headrace.expressions.patterns import Regex
+
+M = TypeVar("M", bound=BaseModel)
+
+_COMMA = "a comma ends a value inside brackets: put the whole expression in quotes"
+_AS_TEXT = frozenset({"string_type", "path_type"})
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A mapping to be checked: where it is, what a sentence calls it, and keys that others read from it."""
+
+    found: Found
+    called: str
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    detail: ErrorDetails
+    located: Located
+
+
+def validate(model: type[M], subject: Subject, report: Report, *, imports: bool, regex: Regex = "re2") -> M | None:
+    """Return the model's object, or None after every error went to `report`.
+
+    Text is asked for and a variable gave digits: then the digits are the text. Without `imports` nothing that the
+    config names is imported. `regex` runs the patterns of expressions.
+    """
+    context = {"import": imports, "regex": regex}
+    given = values(subject.found.node)
+    result = _attempt(model, given, context)
+    if isinstance(result, list) and _put_texts(given, result, subject.found):
+        result = _attempt(model, given, context)
+    if not isinstance(result, list):
+        return result
+    problems = [_Problem(detail, _located(detail, subject.found)) for detail in result]
+    for span, fault in _Judge(model, subject, report).faults(_one_branch(problems)):
+        report.add(span, fault)
+    return None
+
+
+def _attempt(model: type[M], given: object, context: Mapping[str, object]) -> M | list[ErrorDetails]:
+    try:
+        return model.model_validate(given, context=context)
+    except ValidationError as error:
+        return error.errors(include_url=False, include_input=False)
+
+
+def _put_texts(given: object, details: Iterable[ErrorDetails], root: Found) -> bool:
+    """Where text is missing and a variable was read as something else, put its text; return whether any was put."""
+    done = False
+    for detail in details:
+        located = locate(root, detail["loc"])
+        node = located.found.node
+        if detail["type"] in _AS_TEXT and isinstance(node, ScalarNode) and node.filled and located.path:
+            holder = given
+            for step in located.path[:-1]:
+                holder = cast("dict[Step, object]", holder)[step]
+            cast("dict[Step, object]", holder)[located.path[-1]] = node.text
+            done = True
+    return done
+
+
+def _located(detail: ErrorDetails, root: Found) -> Located:
+    located = owner(root, detail["loc"]) if detail["type"] == "missing" else locate(root, detail["loc"])
+    found, path = located.found, located.path
+    for step in _further(detail):
+        below = child(found, step)
+        if below is None:
+            break
+        found, path = below, (*path, step)
+    return Located(found, path, located.branches)
+
+
+def _further(detail: ErrorDetails) -> Sequence[Step]:
+    """Return the steps from an error's loc to what it is about."""
+    context = detail.get("ctx", {})
+    if detail["type"] == "union_tag_invalid":
+        return (str(context["discriminator"]).strip("'"),)
+    path: Sequence[Step] = context.get("path", ())
+    return path
+
+
+def _missing_tag(detail: ErrorDetails) -> str:
+    """Return the key that tells a union's branches apart, if that is what is missing."""
+    tag = str(detail.get("ctx", {}).get("discriminator", "")) if detail["type"] == "union_tag_not_found" else ""
+    return tag.strip("'") if tag.startswith("'") else ""
+
+
+def _one_branch(problems: list[_Problem]) -> list[_Problem]:
+    """Where a value fits no branch of a union, keep the branch that it nearly fits; all of them when it fits none."""
+    places = dict.fromkeys(path for problem in problems for path, _ in problem.located.branches)
+    for path in places:
+        branches: dict[str, list[_Problem]] = {}
+        for problem in problems:
+            for at, name in problem.located.branches:
+                if at == path:
+                    branches.setdefault(name, []).append(problem)
+        near = [found for found in branches.values() if not _is_kind_alone(found, path)]
+        if len(branches) > 1 and near:
+            best = min(near, key=len)
+            dropped = {id(one) for found in branches.values() if found is not best for one in found}
+            problems = [problem for problem in problems if id(problem) not in dropped]
+    return problems
+
+
+def _is_kind_alone(problems: list[_Problem], path: Path) -> bool:
+    return all(problem.detail["type"] in KINDS and problem.located.path == path for problem in problems)
+
+
+class _Judge:
+    """Turns located errors into faults."""
+
+    def __init__(self, model: type[BaseModel], subject: Subject, report: Report) -> None:
+        self.model = model
+        self.subject = subject
+        self.source = report.source
+
+    def faults(self, problems: Iterable[_Problem]) -> Iterator[tuple[Span, Fault]]:
+        kinds: dict[Path, list[_Problem]] = {}
+        for problem in problems:
+            if problem.detail["type"] in KINDS:
+                kinds.setdefault(problem.located.path, []).append(problem)
+            elif problem.detail["type"] == "missing":
+                yield self._missing(problem)
+            elif problem.detail["type"] == "extra_forbidden":
+                yield self._unknown(problem)
+            elif tag := _missing_tag(problem.detail):
+                where = self._called(problem.located.path)
+                yield problem.located.found.name, sentences.missing_key(tag, where)
+            elif not _is_refused(problem.located.found.node):
+                yield self._other(problem)
+        for same in kinds.values():
+            located = same[0].located
+            if not _is_refused(located.found.node):
+                yield _span(located.found), sentences.kind_fault([one.detail for one in same], self._told(located))
+
+    def _missing(self, problem: _Problem) -> tuple[Span, Fault]:
+        located = problem.located
+        return located.found.name, sentences.missing_key(str(problem.detail["loc"][-1]), self._called(located.path))
+
+    def _unknown(self, problem: _Problem) -> tuple[Span, Fault]:
+        loc, located = problem.detail["loc"], problem.located
+        others = () if located.path[1:] else self.subject.others
+        known = (*others, *keys_at(self.model, loc[:-1]))
+        return located.found.name, sentences.unknown_key(str(loc[-1]), self._called(located.path[:-1]), known)
+
+    def _called(self, path: Path) -> str:
+        return f"`{label(path)}`" if path else self.subject.called
+
+    def _other(self, problem: _Problem) -> tuple[Span, Fault]:
+        detail, found = problem.detail, problem.located.found
+        context = detail.get("ctx", {})
+        fault = sentences.fault(detail, self._told(problem.located))
+        if fault.code == "bad-expression" and self._ends_at_comma(found.node):
+            return _span(found), replace(fault, message=_COMMA)
+        if detail["loc"][-1:] == ("[key]",):
+            return found.name, fault
+        column = context.get("column")
+        if isinstance(column, int) and isinstance(found.node, ScalarNode):
+            return point(found.node, self.source.text, column - 1), fault
+        return _span(found), fault
+
+    def _ends_at_comma(self, node: Node) -> bool:
+        """Whether an unquoted value ends at a comma inside a parenthesis: there YAML ends it, and not its author."""
+        if not (isinstance(node, ScalarNode) and node.plain and node.text.count("(") > node.text.count(")")):
+            return False
+        return self.source.text[node.span.end :].lstrip().startswith(",")
+
+    def _told(self, located: Located) -> Told:
+        """Return what may be told of a place."""
+        node = located.found.node
+        if isinstance(node, MapNode | ListNode):
+            written = "a mapping" if isinstance(node, MapNode) else "a list"
+        else:
+            written = self.source.written(node.span)
+        is_filled = isinstance(node, ScalarNode) and node.filled
+        secrets = tuple(scalar.text for scalar in scalars(self.subject.found.node) if scalar.filled)
+        return Told(label(located.path), written, is_filled, secrets)
+
+
+def _span(found: Found) -> Span:
+    """Point at a value; at its key where the value is empty or more than one."""
+    node = found.node
+    return node.span if isinstance(node, ScalarNode) and node.text else found.name
+
+
+def _is_refused(node: Node) -> bool:
+    return any(scalar.refused for scalar in scalars(node))

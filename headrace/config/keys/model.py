@@ -1,0 +1,151 @@
+"""The keys of a config: what stands at its top, and what every stage may say whatever its type."""
+
+import re
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from headrace.config.keys.buffer_keys import BufferKeys
+from headrace.config.keys.dead_letters import DeadLettersField
+from headrace.config.keys.dispatch import DispatcherKeys, long_form
+from headrace.config.keys.handling import HandlingKeys
+from headrace.expressions.patterns import Regex
+from headrace.http.address import Address
+from headrace.pipeline.flow.subscription import CancelMode
+from headrace.pipeline.topology.stall import STALL_SECONDS
+from headrace.stages.keys import Keys
+from headrace.stages.options import AddressField, CountField, ExpressionField, TokenField, check_token, refused
+from headrace.units import UnitError, parse_duration
+
+DEFAULT_ADDRESS = Address("127.0.0.1", 9470)
+
+_NAME = re.compile(r"\w[\w.-]*")
+_NAME_LENGTH = 100  # it becomes a label of every metric
+
+
+def is_name(text: str) -> bool:
+    """Whether a pipeline or a stage may be called that: letters, digits, `_`, `-` and `.`, at most 100 of them."""
+    return len(text) <= _NAME_LENGTH and _NAME.fullmatch(text) is not None
+
+
+NAME_RULE = (
+    f"a name has letters, digits, _, - and . only, begins with none of the last two, and is {_NAME_LENGTH} long at most"
+)
+
+
+def _name(value: str) -> str:
+    if not is_name(value):
+        raise PydanticCustomError("bad_value", "{why}", {"why": NAME_RULE})
+    return value
+
+
+def _subscriptions(value: object) -> object:
+    """Bring the short spellings of `subscribe_to` to the long one, a list of mappings."""
+    items = value if isinstance(value, list) else [value]
+    if not all(isinstance(item, str | dict) for item in items):
+        why = "it must be a stage's name, a mapping with `stage:`, or a list of those"
+        raise PydanticCustomError("bad_value", "{why}", {"why": why})
+    return [{"stage": item} if isinstance(item, str) else item for item in items]
+
+
+_OFF = frozenset({"no", "none", "never", "disabled"})
+
+
+def _listener(value: object) -> object:
+    """Bring the short spellings of `listen` to the long one: an address alone, or `off`."""
+    if value == "off":
+        return None
+    if value is False or (isinstance(value, str) and value in _OFF):
+        raise refused("bad_value", "the word for a run that does not listen is off", suggestion="off")
+    if isinstance(value, str):
+        return {"address": value}
+    if not isinstance(value, dict):
+        why = "it must be host:port, a mapping with `address:`, or the word off"
+        raise PydanticCustomError("bad_value", "{why}", {"why": why})
+    return value
+
+
+def _stall_after(value: object) -> float | None:
+    """Return seconds; None for the word off."""
+    if value == "off":
+        return None
+    try:
+        seconds = parse_duration(value)
+    except UnitError as error:
+        refusal = refused("bad_value", error.why, hint=error.hint, is_predicate=True)
+    else:
+        if seconds > 0:
+            return seconds
+        refusal = refused("bad_value", "must be above 0s, or the word off", is_predicate=True)
+    raise refusal
+
+
+def _folders(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class ListenKeys(Keys):
+    """Where the listener binds: metrics, health, API and dashboard."""
+
+    address: AddressField
+    token: TokenField | None = None
+    metrics_public: bool = False
+
+    @model_validator(mode="after")
+    def _needs_a_token(self) -> "ListenKeys":
+        hint = 'write {address: ..., token: "${file:token}"}, or listen on 127.0.0.1'
+        check_token(self.address, self.token, "address", hint)
+        return self
+
+
+class SubscriptionKeys(Keys):
+    """One producer that a stage subscribes to, and how much it asks of it."""
+
+    stage: str
+    max_demand: Annotated[CountField, Field(ge=1)] = 1000
+    min_demand: Annotated[CountField, Field(ge=0)] | None = None
+    cancel: CancelMode = "temporary"
+    selector: ExpressionField | None = None
+    partition: int | str | None = None
+    weight: Annotated[CountField, Field(ge=1)] = 1
+    output: str | None = Field(default=None, min_length=1)
+
+    @field_validator("min_demand")
+    @classmethod
+    def _below_max(cls, value: int | None, info: ValidationInfo) -> int | None:
+        most = info.data.get("max_demand")
+        if value is not None and most is not None and value >= most:
+            why = f"it must be less than max_demand, which is {most}"
+            raise PydanticCustomError("bad_value", "{why}", {"why": why})
+        return value
+
+
+class StageKeys(HandlingKeys):
+    """The keys that all stages have in common; the rest are its type's own options."""
+
+    type: str
+    subscribe_to: Annotated[tuple[SubscriptionKeys, ...], BeforeValidator(_subscriptions)] = ()
+    dispatcher: Annotated[DispatcherKeys, BeforeValidator(long_form)] = DispatcherKeys()
+    buffer: BufferKeys = BufferKeys()
+
+
+class PipelineKeys(Keys):
+    """The keys at the top of a config; `jobs` is checked by itself, and so is each stage."""
+
+    name: Annotated[str, AfterValidator(_name)] | None = None
+    listen: Annotated[ListenKeys | None, BeforeValidator(_listener)] = ListenKeys(address=DEFAULT_ADDRESS)
+    python_path: Annotated[tuple[str, ...], BeforeValidator(_folders)] = ()
+    jobs: object = None
+    stall_after: Annotated[float | None, PlainValidator(_stall_after, json_schema_input_type=str)] = STALL_SECONDS
+    dead_letters: DeadLettersField = None
+    regex: Regex = "re2"
+    stages: dict[str, object] = Field(default={}, min_length=1)

@@ -1,0 +1,1 @@
+"""From text to a tree with locations, and from problems to findings."""

@@ -1,0 +1,152 @@
+"""The `${...}` of one text: what stands for what, and what is wrong with it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+
+from headrace.config.text.findings import Fault
+
+MAX_FILE_BYTES = 1024 * 1024  # a secret or a short text; more than this is the wrong file
+MAX_DEPTH = 8  # of defaults inside defaults
+
+SPELLINGS = ("${VAR}", "${VAR:-default}", "${VAR:?why}", "${file:path}", "$$ for a dollar")
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FILE = "file:"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where values come from: the environment's variables, and the folder that `${file:...}` is relative to.
+
+    `given` gathers each value that was put in, and how it is written in the file.
+    """
+
+    environ: Mapping[str, str]
+    folder: Path
+    given: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A text with its variables filled in; `is_whole` when it was one `${...}` and nothing else."""
+
+    text: str
+    is_filled: bool
+    is_whole: bool
+
+
+class BadVariable(Exception):
+    """A `${...}` that cannot be filled in; `at` is where in the text it begins."""
+
+    def __init__(self, at: int, fault: Fault) -> None:
+        self.at = at
+        self.fault = fault
+        super().__init__(fault.message)
+
+
+def fill(text: str, surroundings: Surroundings) -> Filled:
+    """Return the text with every `${...}` replaced and every `$$` one dollar; raises BadVariable."""
+    filler = _Filler(text, surroundings)
+    filled, _ = filler.run(0, 0, live=True)
+    return Filled(filled, bool(filler.ends), text.startswith("${") and filler.ends[:1] == [len(text)])
+
+
+class _Filler:
+    def __init__(self, text: str, surroundings: Surroundings) -> None:
+        self.text = text
+        self.surroundings = surroundings
+        self.ends: list[int] = []
+
+    def run(self, at: int, depth: int, *, live: bool) -> tuple[str, int]:
+        """Fill from `at` to the end of the text, or inside a `${...}` to its brace; what is not `live` is only read."""
+        parts: list[str] = []
+        while at < len(self.text):
+            sign = self.text[at]
+            if sign == "}" and depth:
+                return "".join(parts), at
+            if self.text.startswith("$$", at):
+                parts.append("$")
+                at += 2
+            elif self.text.startswith("${", at):
+                part, at = self._variable(at, depth, live=live)
+                parts.append(part)
+                if not depth:
+                    self.ends.append(at)
+            else:
+                parts.append(sign)
+                at += 1
+        return "".join(parts), at
+
+    def _variable(self, start: int, depth: int, *, live: bool) -> tuple[str, int]:
+        """Return what the `${...}` at `start` stands for, and where it ends."""
+        if depth >= MAX_DEPTH:
+            raise BadVariable(start, Fault("bad-variable", f"defaults nest deeper than {MAX_DEPTH} levels"))
+        if self.text.startswith(_FILE, start + 2):
+            path, end = self.run(start + 2 + len(_FILE), depth + 1, live=live)
+            end = self._closed(start, end)
+            return (self._gave(self._file(start, path), self.text[start:end]) if live else ""), end
+        name = _NAME.match(self.text, start + 2)
+        if name is None:
+            raise self._misspelt(start)
+        value = self.surroundings.environ.get(name[0])
+        if live and value:
+            self._gave(value, f"${{{name[0]}}}")
+        operator = self.text[name.end() : name.end() + 2]
+        if operator == ":-":
+            default, end = self.run(name.end() + 2, depth + 1, live=live and not value)
+            return value or default, self._closed(start, end)
+        if operator == ":?":
+            why, end = self.run(name.end() + 2, depth + 1, live=False)
+            end = self._closed(start, end)
+            why = self.text[name.end() + 2 : end - 1]
+            if live and not value:
+                raise self._missing(start, name[0], why)
+            return value or "", end
+        if operator[:1] != "}":
+            raise self._misspelt(start)
+        if live and value is None:
+            raise self._missing(start, name[0], "")
+        return value or "", name.end() + 1
+
+    def _gave(self, value: str, written: str) -> str:
+        self.surroundings.given[value] = written
+        return value
+
+    def _closed(self, start: int, end: int) -> int:
+        if end >= len(self.text):
+            raise self._misspelt(start)
+        return end + 1
+
+    def _misspelt(self, start: int) -> BadVariable:
+        end = self.text.find("}", start)
+        found = self.text[start : end + 1] if end > 0 else self.text[start:]
+        message = "the `${` is not written right" if end > 0 else "the `${` is never closed"
+        return BadVariable(start, Fault("bad-variable", f"{message}; `$${{` writes it as text", found, SPELLINGS))
+
+    def _missing(self, start: int, name: str, why: str) -> BadVariable:
+        """Say that a variable is not set; the names of other variables are no secret, their values are."""
+        close = get_close_matches(name, self.surroundings.environ, n=1, cutoff=0.8)
+        said = (
+            f"the variable {name} is not set: {why}" if why else f"the variable {name} is not set, and has no default"
+        )
+        suggestion = f"${{{close[0]}}}" if close and close[0] != name else None
+        return BadVariable(start, Fault("missing-variable", said, f"${{{name}}}", suggestion=suggestion))
+
+    def _file(self, start: int, path: str) -> str:
+        """Return the text of a file without its last line break; a finding names the path only as it is written."""
+        try:
+            with (self.surroundings.folder / path).open("rb") as file:
+                data = file.read(MAX_FILE_BYTES + 1)
+            if len(data) <= MAX_FILE_BYTES:
+                return data.decode("utf-8-sig").removesuffix("\n").removesuffix("\r")
+            why = f"it is larger than {MAX_FILE_BYTES // 1024**2} MiB"
+        except UnicodeDecodeError:
+            why = "it is not UTF-8"
+        except OSError as error:
+            why = (error.strerror or "it cannot be read").lower()
+        except ValueError:
+            why = "its path is not valid"
+        raise BadVariable(start, Fault("unreadable-file", f"the file of this `${{file:...}}` cannot be used: {why}"))
