@@ -10,8 +10,8 @@ import fastjsonschema
 import pytest
 
 from headrace.config.keys.model import ListenKeys
+from headrace.console.web.api.openapi import document
 from headrace.console.web.app import listener_app
-from headrace.console.web.openapi import document
 from headrace.pipeline.topology.topology import Topology
 from tests.console.web.documented import Documented
 

@@ -9,14 +9,14 @@ import typer
 from typer.completion import get_completion_inspect_parameters, install_callback, show_callback
 
 from headrace import __version__
-from headrace.console.cli import cron, dead_letters, jobs, queues, registry, stages
 from headrace.console.cli.color import Color, ColorOption
+from headrace.console.cli.commands import cron, dead_letters, jobs, queues, registry, stages
+from headrace.console.cli.commands.run import run
+from headrace.console.cli.commands.schema import schema
+from headrace.console.cli.commands.validate import validate
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.plain_help import with_plain_help
-from headrace.console.cli.run import run
-from headrace.console.cli.schema import schema
 from headrace.console.cli.streams import escape_unencodable, reopen_closed
-from headrace.console.cli.validate import validate
 
 _GROUPS: Final = {
     "jobs": jobs,

@@ -15,16 +15,16 @@ from headrace.config.check.emitters import copy_names
 from headrace.config.jobs_build import registries_of
 from headrace.config.keys.model import ListenKeys
 from headrace.config.pipeline import Pipeline
-from headrace.console.web.answer_values import OpenApiDocument
-from headrace.console.web.dead_letter_api import DeadLetterApi
-from headrace.console.web.door import TRUSTED, Door, rules
-from headrace.console.web.endpoint import Answer, Endpoint
-from headrace.console.web.exposition import Exposer
+from headrace.console.web.api.answer_values import OpenApiDocument
+from headrace.console.web.api.dead_letters import DeadLetterApi
+from headrace.console.web.api.endpoint import Answer, Endpoint
+from headrace.console.web.api.openapi import document
+from headrace.console.web.api.registries import Registries, RegistryApi
+from headrace.console.web.api.stages import StageApi
+from headrace.console.web.auth import TRUSTED, Door, rules
 from headrace.console.web.job_metrics import JobsProbe
-from headrace.console.web.openapi import document
+from headrace.console.web.metrics_endpoint import Exposer
 from headrace.console.web.readiness import readiness, with_jobs, with_letters
-from headrace.console.web.registry_api import Registries, RegistryApi
-from headrace.console.web.stage_api import StageApi
 from headrace.pipeline.topology.snapshot import TopologySnapshot
 from headrace.pipeline.topology.topology import Topology
 

@@ -62,13 +62,14 @@ def test_help_loads_no_more_than_it_shows(tmp_path: Path) -> None:
     loaded = modules_after("import headrace.console.cli.main", tmp_path)
     heavy = {"asyncio", "pydantic", "yaml", "starlette", "uvicorn", "prometheus_client"}
     assert not heavy & loaded
-    assert "headrace.console.cli.run" in loaded
+    assert "headrace.console.cli.commands.run" in loaded
 
 
 def test_validating_loads_no_server(tmp_path: Path) -> None:
     write(tmp_path, a_yaml=NUMBERS)
     code = (
-        "from headrace.console.cli.description import check_files\ncheck_files(['a.yaml'], imports=True, as_json=False)"
+        "from headrace.console.cli.commands.description import check_files\n"
+        "check_files(['a.yaml'], imports=True, as_json=False)"
     )
     loaded = modules_after(code, tmp_path)
     assert not {"starlette", "uvicorn", "prometheus_client", "rich"} & loaded

@@ -8,8 +8,8 @@ import httpx2
 
 from headrace import __version__
 from headrace.config.keys.model import ListenKeys
+from headrace.console.web.api.openapi import document
 from headrace.console.web.app import listener_app
-from headrace.console.web.openapi import document
 from headrace.http.listener import Listener
 from headrace.http.listener_connection import Deadlines
 from headrace.http.sockets import bind, port_of

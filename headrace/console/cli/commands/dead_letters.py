@@ -50,9 +50,9 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
     as_json: AsJson = False,
 ) -> None:
     """List letters, the newest first: headrace dead-letters list FILE."""
+    from headrace.console.cli.commands.letter_work import Page, list_letters
     from headrace.console.cli.job_target import run_command
     from headrace.console.cli.letter_target import LetterTarget
-    from headrace.console.cli.letter_work import Page, list_letters
 
     selection = _selection(stage, error, older)
     page = Page(limit, before, only_marked=marked)
@@ -67,9 +67,9 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
 @app.command()
 def show(words: Shown = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """Show all there is about letters, the traceback too: headrace dead-letters show FILE NUMBER..."""
+    from headrace.console.cli.commands.letter_work import show_letters
     from headrace.console.cli.job_target import run_command
     from headrace.console.cli.letter_target import LetterTarget
-    from headrace.console.cli.letter_work import show_letters
 
     raise typer.Exit(
         run_command(lambda: show_letters(LetterTarget.of(words or [], store), as_json=as_json), as_json=as_json)
@@ -94,9 +94,9 @@ def replay(  # noqa: PLR0913 - to typer each option is a parameter
 
     A filter may take the place of the numbers. A running pipeline replays them at once, any other in its next run.
     """
+    from headrace.console.cli.commands.letter_work import change_letters, replaying, unmarking
     from headrace.console.cli.job_target import run_command
     from headrace.console.cli.letter_target import LetterTarget
-    from headrace.console.cli.letter_work import change_letters, replaying, unmarking
 
     selection = _selection(stage, error, older, every=every)
     raise typer.Exit(
@@ -126,9 +126,9 @@ def drop(  # noqa: PLR0913 - to typer each option is a parameter
     as_json: AsJson = False,
 ) -> None:
     """Delete letters for good: headrace dead-letters drop FILE NUMBER..., or by a filter."""
+    from headrace.console.cli.commands.letter_work import DROPPING, change_letters
     from headrace.console.cli.job_target import run_command
     from headrace.console.cli.letter_target import LetterTarget
-    from headrace.console.cli.letter_work import DROPPING, change_letters
 
     selection = _selection(stage, error, older, every=every)
     raise typer.Exit(

@@ -14,8 +14,8 @@ from headrace.config.check.stdout_stages import stdout_stages
 from headrace.config.files import load_file
 from headrace.config.pipeline import Pipeline
 from headrace.config.text.findings import ConfigError
+from headrace.console.cli.commands.exit_bound import ExitBound, end_process, name_running
 from headrace.console.cli.ending import Ending, JobsEnded
-from headrace.console.cli.exit_bound import ExitBound, end_process, name_running
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.findings_output import print_findings
 from headrace.console.cli.job_target import UsageError

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from headrace.console.web.answer_values import Values
+from headrace.console.web.api.answer_values import Values
 from headrace.pipeline.topology.graph import Kind
 from headrace.pipeline.topology.snapshot import StageSnapshot
 

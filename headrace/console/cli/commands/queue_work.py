@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from headrace.console.cli.commands.job_view import table_of
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.job_target import Target, UsageError
-from headrace.console.cli.job_view import table_of
 from headrace.console.cli.output import print_json
 from headrace.console.cli.terminal import show
 from headrace.jobs.rules.queue_rules import LARGEST_LIMIT, is_limit

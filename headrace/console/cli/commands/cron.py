@@ -13,7 +13,7 @@ app = typer.Typer(no_args_is_help=True, help="List what is enqueued by the clock
 @app.command("list")
 def list_(file: File, *, as_json: AsJson = False) -> None:
     """List the entries: headrace cron list FILE."""
-    from headrace.console.cli.cron_work import list_cron
+    from headrace.console.cli.commands.cron_work import list_cron
     from headrace.console.cli.job_target import Target, run_command
 
     raise typer.Exit(run_command(lambda: list_cron(Target(file, None), as_json=as_json), as_json=as_json))
@@ -27,7 +27,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Enqueue the job of an entry now: headrace cron run FILE NAME."""
-    from headrace.console.cli.cron_work import run_cron
+    from headrace.console.cli.commands.cron_work import run_cron
     from headrace.console.cli.job_target import Target, run_command
 
     raise typer.Exit(run_command(lambda: run_cron(Target(file, None, (name,)), as_json=as_json), as_json=as_json))

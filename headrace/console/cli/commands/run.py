@@ -105,7 +105,7 @@ def run(  # noqa: PLR0913 - to typer each option is a parameter
         raise typer.BadParameter(_ONE_FILE.format(len(file)), param_hint="FILE")
     if verbose and quiet:
         raise typer.BadParameter(_ONE_LEVEL, param_hint="--quiet")
-    from headrace.console.cli.invocation import RunOptions, run_file
+    from headrace.console.cli.commands.invocation import RunOptions, run_file
 
     level = log_level or (LogLevel.DEBUG if verbose else LogLevel.WARNING if quiet else LogLevel.INFO)
     options = RunOptions(

@@ -24,8 +24,8 @@ app = typer.Typer(no_args_is_help=True, help="List, pause, resume and scale queu
 @app.command("list")
 def list_(words: File = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """List queues with their limits and jobs: headrace queues list FILE."""
+    from headrace.console.cli.commands.queue_work import list_queues
     from headrace.console.cli.job_target import Target, run_command
-    from headrace.console.cli.queue_work import list_queues
 
     raise typer.Exit(
         run_command(
@@ -37,8 +37,8 @@ def list_(words: File = None, *, store: Store = None, as_json: AsJson = False) -
 @app.command()
 def pause(words: Named = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """Claim nothing more of queues, in all processes: headrace queues pause FILE NAME..."""
+    from headrace.console.cli.commands.queue_work import pause_queues
     from headrace.console.cli.job_target import Target, run_command
-    from headrace.console.cli.queue_work import pause_queues
 
     raise typer.Exit(
         run_command(
@@ -50,8 +50,8 @@ def pause(words: Named = None, *, store: Store = None, as_json: AsJson = False) 
 @app.command()
 def resume(words: Named = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """Claim again: headrace queues resume FILE NAME..."""
+    from headrace.console.cli.commands.queue_work import pause_queues
     from headrace.console.cli.job_target import Target, run_command
-    from headrace.console.cli.queue_work import pause_queues
 
     raise typer.Exit(
         run_command(
@@ -63,7 +63,7 @@ def resume(words: Named = None, *, store: Store = None, as_json: AsJson = False)
 @app.command()
 def scale(words: Scaled = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """Run so many at a time in each process: headrace queues scale FILE NAME LIMIT; without one, as the config says."""
+    from headrace.console.cli.commands.queue_work import scale_queue
     from headrace.console.cli.job_target import Target, run_command
-    from headrace.console.cli.queue_work import scale_queue
 
     raise typer.Exit(run_command(lambda: scale_queue(Target.of(words or [], store), as_json=as_json), as_json=as_json))

@@ -63,9 +63,9 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
     as_json: AsJson = False,
 ) -> None:
     """List jobs, the newest first: headrace jobs list FILE."""
+    from headrace.console.cli.commands.job_work import list_jobs
     from headrace.console.cli.job_selection import Selection
     from headrace.console.cli.job_target import Target, run_command
-    from headrace.console.cli.job_work import list_jobs
 
     selection = Selection(state or (), queue or (), worker or (), tag or (), args or ())
     raise typer.Exit(
@@ -79,8 +79,8 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
 @app.command()
 def show(words: Shown = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """Show all there is about jobs: headrace jobs show FILE NUMBER..."""
+    from headrace.console.cli.commands.job_work import show_jobs
     from headrace.console.cli.job_target import Target, run_command
-    from headrace.console.cli.job_work import show_jobs
 
     raise typer.Exit(run_command(lambda: show_jobs(Target.of(words or [], store), as_json=as_json), as_json=as_json))
 
@@ -100,8 +100,8 @@ def enqueue(  # noqa: PLR0913 - to typer each option is a parameter
 
     With a FILE the worker and its arguments are checked first.
     """
+    from headrace.console.cli.commands.job_work import NewWords, enqueue_job
     from headrace.console.cli.job_target import Target, run_command
-    from headrace.console.cli.job_work import NewWords, enqueue_job
 
     new = NewWords(queue, delay, priority, tuple(tag or ()))
     raise typer.Exit(
@@ -124,9 +124,9 @@ def _change(name: str, text: str) -> None:
         yes: Yes = False,
         as_json: AsJson = False,
     ) -> None:
+        from headrace.console.cli.commands.job_work import VERBS, change_jobs
         from headrace.console.cli.job_selection import Selection
         from headrace.console.cli.job_target import Target, run_command
-        from headrace.console.cli.job_work import VERBS, change_jobs
 
         selection = Selection(state or (), queue or (), worker or (), tag or (), args or ())
         raise typer.Exit(

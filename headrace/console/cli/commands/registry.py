@@ -16,8 +16,8 @@ app = typer.Typer(no_args_is_help=True, help="Start the work of a key, and find 
 @app.command()
 def add(file: File, name: Name, key: Key, *, as_json: AsJson = False) -> None:
     """Start the work of a key, once: headrace registry add FILE NAME KEY."""
+    from headrace.console.cli.commands.registry_work import add_key
     from headrace.console.cli.job_target import Target, run_command
-    from headrace.console.cli.registry_work import add_key
 
     raise typer.Exit(run_command(lambda: add_key(Target(file, None), name, key, as_json=as_json), as_json=as_json))
 
@@ -28,7 +28,7 @@ def find(file: File, name: Name, key: Key, *, as_json: AsJson = False) -> None:
 
     Exit codes: 0 it is found; 1 it is pending, failed or not found.
     """
+    from headrace.console.cli.commands.registry_work import find_key
     from headrace.console.cli.job_target import Target, run_command
-    from headrace.console.cli.registry_work import find_key
 
     raise typer.Exit(run_command(lambda: find_key(Target(file, None), name, key, as_json=as_json), as_json=as_json))

@@ -22,6 +22,6 @@ def validate(
     Names every stage and edge when all is fine; otherwise says everything
     that is wrong, and exits with 78.
     """
-    from headrace.console.cli.description import check_files
+    from headrace.console.cli.commands.description import check_files
 
     raise typer.Exit(check_files(files, imports=imports, as_json=as_json, is_quiet=quiet))

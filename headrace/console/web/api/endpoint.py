@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from headrace.console.web.answers import Refusal
+from headrace.console.web.api.answers import Refusal
 
 Method = Literal["GET", "POST", "PUT", "PATCH"]
 

@@ -6,8 +6,8 @@ from typing import Final, Literal, cast
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from headrace.console.web.answer_values import ErrorAnswer
-from headrace.console.web.endpoint import Endpoint, Models
+from headrace.console.web.api.answer_values import ErrorAnswer
+from headrace.console.web.api.endpoint import Endpoint, Models
 
 Schema = dict[str, object]
 

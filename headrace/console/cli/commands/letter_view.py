@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from headrace.console.cli.job_view import table_of
+from headrace.console.cli.commands.job_view import table_of
 from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, Form
 
 _SHORT = 60  # characters of an event or an error in a line of a list

@@ -27,9 +27,9 @@ app = typer.Typer(no_args_is_help=True, help="List, pause, resume and change the
 @app.command("list")
 def list_(words: File = None, *, url: Url = None, as_json: AsJson = False) -> None:
     """List stages, how they stand and what they ask for: headrace stages list FILE."""
+    from headrace.console.cli.commands.stage_work import list_stages
     from headrace.console.cli.job_target import run_command
     from headrace.console.cli.run_target import RunTarget
-    from headrace.console.cli.stage_work import list_stages
 
     raise typer.Exit(
         run_command(
@@ -68,9 +68,9 @@ def change(  # noqa: PLR0913 - to typer each option is a parameter
     as_json: AsJson = False,
 ) -> None:
     """Change a stage while it runs, until the run ends: headrace stages change FILE NAME --concurrency 8."""
+    from headrace.console.cli.commands.stage_work import change_stage, change_words
     from headrace.console.cli.job_target import run_command
     from headrace.console.cli.run_target import RunTarget
-    from headrace.console.cli.stage_work import change_stage, change_words
 
     raise typer.Exit(
         run_command(
@@ -85,9 +85,9 @@ def change(  # noqa: PLR0913 - to typer each option is a parameter
 
 
 def _pause(words: list[str] | None, url: str | None, *, is_paused: bool, as_json: bool) -> None:
+    from headrace.console.cli.commands.stage_work import pause_stages
     from headrace.console.cli.job_target import run_command
     from headrace.console.cli.run_target import RunTarget
-    from headrace.console.cli.stage_work import pause_stages
 
     raise typer.Exit(
         run_command(
