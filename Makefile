@@ -35,9 +35,9 @@ check: $(HOUSE) $(DEV) ## format, lint, types and contracts
 	.venv/bin/python -P .venv/bin/lint-imports --no-logo
 
 chaos: $(HOUSE) $(DEV) ## kill services of jobs and pipelines at 50 random moments (HEADRACE_KILLS=200 for more), rotate a log in a storm, flood StatsD, stop a database for 30 s
-	@HEADRACE_KILLS=$${HEADRACE_KILLS:-50} HEADRACE_OUTAGE_SECONDS=$${HEADRACE_OUTAGE_SECONDS:-30} $(TOOL) pytest -q -s tests/jobs/test_killed.py tests/stages/test_killed.py \
+	@HEADRACE_KILLS=$${HEADRACE_KILLS:-50} HEADRACE_OUTAGE_SECONDS=$${HEADRACE_OUTAGE_SECONDS:-30} $(TOOL) pytest -q -s tests/jobs/running/test_killed.py tests/stages/test_killed.py \
 		tests/stages/sources/test_rotation_storm.py tests/stages/sources/test_statsd_flood.py \
-		tests/stages/sql/test_outage_storm.py tests/console/web/test_connection_storm.py $(ARGS)
+		tests/stages/sql/test_outage_storm.py tests/console/web/api/test_connection_storm.py $(ARGS)
 
 bench: $(HOUSE) $(DEV) ## print the budgets as ratios
 	@.venv/bin/python -m benchmarks $(ARGS)

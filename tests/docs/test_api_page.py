@@ -13,7 +13,7 @@ from headrace.config.keys.model import ListenKeys
 from headrace.console.web.api.openapi import document
 from headrace.console.web.app import listener_app
 from headrace.pipeline.topology.topology import Topology
-from tests.console.web.documented import Documented
+from tests.console.web.api.documented import Documented
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 ORIGIN = "http://127.0.0.1:9470"

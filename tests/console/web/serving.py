@@ -14,7 +14,7 @@ from headrace.http.listener import Listener
 from headrace.http.listener_connection import Deadlines
 from headrace.http.sockets import bind, port_of
 from headrace.pipeline.topology.topology import Topology
-from tests.console.web.documented import Documented
+from tests.console.web.api.documented import Documented
 
 TOKEN = "sesame"  # noqa: S105 - it opens nothing but these tests
 

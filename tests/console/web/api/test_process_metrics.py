@@ -11,8 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from headrace.telemetry.counts import PROCESS_NAMES
 from tests.console.web.serving import served
-from tests.console.web.test_metrics import OPENMETRICS, chain
 from tests.fakes.console_stages import Shelf
+from tests.pipeline.test_metrics import OPENMETRICS, chain
 
 pytestmark = pytest.mark.asyncio
 

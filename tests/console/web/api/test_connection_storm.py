@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from tests.console.web.serving import served
-from tests.console.web.test_connection import any_topology, peer_of
+from tests.http.test_connection import any_topology, peer_of
 
 IDLE = 1000 if "HEADRACE_KILLS" in os.environ else 300
 

@@ -97,7 +97,7 @@ def test_two_workers_of_one_name_are_refused(other: AnyWorker) -> None:
         Catalogue([named("shop.build", "shop.old"), other])
 
 
-def test_a_worker_whose_annotations_cannot_be_kept_is_refused_before_anything_runs() -> None:
+def test_annotations_that_cannot_be_kept_are_refused_at_once() -> None:
     class Socket: ...
 
     @worker
