@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from typing import Final
 
-_SCALARS: Final = frozenset({str, int, float, bool, bytes, type(None)})
+_KEY_SCALARS: Final = frozenset({str, int, float, bool, bytes, type(None)})
 
 
 class ValueKey:
@@ -33,7 +33,7 @@ def key_of(value: object) -> Hashable:
     >>> key_of("a"), key_of({"b": [1], "a": 2}) == key_of({"a": 2, "b": [1.0]})
     ('a', True)
     """
-    if type(value) in _SCALARS:
+    if type(value) in _KEY_SCALARS:
         return value
     try:
         hash(value)

@@ -7,7 +7,7 @@ from typing import Any, Final, Generic, ParamSpec, TypeAlias, TypeVar, cast
 from headrace.jobs.errors import BadWorker
 from headrace.jobs.handle import Handle
 from headrace.jobs.job import INCOMPLETE, SUCCESSFUL, Job, NewJob, Unique
-from headrace.jobs.rules.spans import LONGEST_SECONDS, is_span
+from headrace.jobs.rules.spans import LONGEST_DURATION_SECONDS, is_span
 from headrace.jobs.running.outcomes import RECORDED, RESULT
 from headrace.jobs.running_job import PROGRESS
 from headrace.jobs.worker import Worker
@@ -15,7 +15,7 @@ from headrace.jobs.worker import Worker
 P = ParamSpec("P")
 T = TypeVar("T")
 
-FOR_EVER_SECONDS: Final = LONGEST_SECONDS
+FOR_EVER_SECONDS: Final = LONGEST_DURATION_SECONDS
 """How long a result is kept that does not expire."""
 
 

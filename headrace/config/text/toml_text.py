@@ -26,7 +26,7 @@ def toml_tokens(report: Report) -> Iterator[Token]:
         raise report.refusal(*values)
     scanner = _Scanner(text)
     scanner.scan()
-    yield from _tokens(values, (), scanner, report)
+    yield from _toml_tokens(values, (), scanner, report)
 
 
 def _parsed(text: str, starts: tuple[int, ...]) -> dict[str, object] | tuple[Span, Fault]:
@@ -43,7 +43,7 @@ def _parsed(text: str, starts: tuple[int, ...]) -> dict[str, object] | tuple[Spa
         return Span(offset, offset + 1), Fault("syntax", f"the text is not TOML: {message[:1].lower()}{message[1:]}")
 
 
-def _tokens(value: object, path: Path, scanner: "_Scanner", report: Report) -> Iterator[Token]:
+def _toml_tokens(value: object, path: Path, scanner: "_Scanner", report: Report) -> Iterator[Token]:
     span = scanner.values.get(path) or scanner.keys.get(path) or START
     if len(path) > MAX_DEPTH:
         raise report.refusal(span, Fault("too-large", f"the config nests deeper than {MAX_DEPTH} levels"))
@@ -52,12 +52,12 @@ def _tokens(value: object, path: Path, scanner: "_Scanner", report: Report) -> I
         for key, below in value.items():
             place = scanner.keys.get((*path, key), span)
             yield Leaf(ScalarNode(place, key, plain=False, value=key))
-            yield from _tokens(below, (*path, key), scanner, report)
+            yield from _toml_tokens(below, (*path, key), scanner, report)
         yield Closing(span.end)
     elif isinstance(value, list):
         yield Opening(span.start, is_map=False)
         for index, below in enumerate(value):
-            yield from _tokens(below, (*path, index), scanner, report)
+            yield from _toml_tokens(below, (*path, index), scanner, report)
         yield Closing(span.end)
     else:
         plain = value if isinstance(value, str | int | float) else str(value)

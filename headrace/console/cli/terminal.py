@@ -10,7 +10,7 @@ _UNCUT: Final = 100_000  # columns: no table is as wide
 _USUAL: Final = 80  # columns of a terminal that does not say how many it has
 
 
-def show(*parts: RenderableType) -> None:
+def print_tables(*parts: RenderableType) -> None:
     """Print to stdout."""
     console = stdout_console()
     for part in parts:

@@ -9,7 +9,7 @@ from headrace.jobs.stores.store import PIECE
 DISCARD_SECONDS: Final = 30.0
 """How often at most. No attempt of this headrace leaves such a job: a hand or another program inserted it."""
 
-REST: Final = 20
+DISCARD_REST: Final = 20
 """The rest between two looks is at least so many times as long as a look: it takes 5 % of a core at most."""
 
 
@@ -41,4 +41,4 @@ class Discard:
         ids = await self._store.discard_exhausted(PIECE)
         seconds = self._clock() - began
         await self._exhausted(ids)
-        return 0.0 if len(ids) == PIECE else max(DISCARD_SECONDS, REST * seconds)
+        return 0.0 if len(ids) == PIECE else max(DISCARD_SECONDS, DISCARD_REST * seconds)

@@ -7,7 +7,7 @@ from typing import Final, TypeGuard
 from headrace.jobs.errors import BadTime
 from headrace.jobs.job import after
 
-LONGEST_SECONDS: Final = timedelta(days=36500).total_seconds()
+LONGEST_DURATION_SECONDS: Final = timedelta(days=36500).total_seconds()
 """A hundred years: longer than any job waits or is kept, and short enough that no date overflows."""
 
 
@@ -17,7 +17,7 @@ def is_span(value: object) -> TypeGuard[float]:
     >>> is_span(0), is_span(1.5), is_span(-1), is_span(float("nan")), is_span("soon"), is_span(True), is_span(1e18)
     (True, True, False, False, False, False, False)
     """
-    return _is_number(value) and 0 <= value <= LONGEST_SECONDS
+    return _is_number(value) and 0 <= value <= LONGEST_DURATION_SECONDS
 
 
 def check_timeout(seconds: object) -> None:
@@ -31,7 +31,7 @@ def time_in(worker: str, seconds: object, now: datetime) -> datetime:
     """Return the time that is `seconds`, or a timedelta, after `now`; now for less than none. Raises `BadTime`."""
     if isinstance(seconds, timedelta):
         seconds = seconds.total_seconds()
-    if not _is_number(seconds) or seconds > LONGEST_SECONDS:
+    if not _is_number(seconds) or seconds > LONGEST_DURATION_SECONDS:
         why = "and must be a number of seconds, or a timedelta, at most a hundred years"
         raise BadTime(seconds, f"the delay of a job of worker {worker!r}", why)
     return after(now, max(seconds, 0))

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from headrace import __version__
 from headrace.console.cli.commands.job_view import table_of
 from headrace.console.cli.main import make_app
-from headrace.console.cli.terminal import show
+from headrace.console.cli.terminal import print_tables
 from tests.console.cli.command import HEADRACE, run, write
 
 ONCE = "listen: off\nstages: {a: {type: generate, count: 1}, b: {type: discard, subscribe_to: a}}\n"
@@ -127,7 +127,7 @@ def test_a_strange_width_of_the_terminal_leaves_tables_whole(
     columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", columns)
-    show(LONG)
+    print_tables(LONG)
     assert "some words of an event " * 19 in capsys.readouterr().out
 
 
@@ -173,13 +173,13 @@ LONG = table_of(("name", "event"), [("z" * 30, "some words of an event " * 20)])
 
 def test_a_table_in_a_pipe_is_not_cut(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
-    show(LONG)
+    print_tables(LONG)
     assert "some words of an event " * 19 in capsys.readouterr().out
 
 
 def test_a_narrow_table_wraps_its_cells(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
-    show(LONG)
+    print_tables(LONG)
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= 40
     assert "…" not in out

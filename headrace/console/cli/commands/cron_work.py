@@ -7,7 +7,7 @@ from headrace.console.cli.commands.job_view import table_of
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.job_target import Target, UsageError
 from headrace.console.cli.output import print_json
-from headrace.console.cli.terminal import show
+from headrace.console.cli.terminal import print_tables
 
 
 async def list_cron(target: Target, *, as_json: bool) -> ExitCode:
@@ -40,7 +40,7 @@ async def list_cron(target: Target, *, as_json: bool) -> ExitCode:
             )
             for one in entries
         ]
-        show(table_of(("entry", "schedule", "timezone", "worker", "last (UTC)", "next (UTC)"), rows))
+        print_tables(table_of(("entry", "schedule", "timezone", "worker", "last (UTC)", "next (UTC)"), rows))
     return ExitCode.FINE
 
 
@@ -56,7 +56,7 @@ async def run_cron(target: Target, *, as_json: bool) -> ExitCode:
     if as_json:
         print_json({"exit_code": 0, "id": inserted.id, "is_conflict": inserted.is_conflict})
     else:
-        show(
+        print_tables(
             f"job {inserted.id} is there already, and the same"
             if inserted.is_conflict
             else f"job {inserted.id} is enqueued"

@@ -9,7 +9,7 @@ from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.job_selection import Selection, is_confirmed, named_values, numbers_of
 from headrace.console.cli.job_target import EXAMPLE, Target, UsageError
 from headrace.console.cli.output import print_json
-from headrace.console.cli.terminal import show
+from headrace.console.cli.terminal import print_tables
 from headrace.jobs.errors import NoJob
 from headrace.jobs.flows.rerun import rerun
 from headrace.jobs.job import STATES, NewJob, State, after
@@ -65,9 +65,9 @@ async def list_jobs(
     if as_json:
         print_json({"exit_code": 0, "total": total, "jobs": [job_values(job) for job in found]})
     else:
-        show(job_table(found), f"{len(found):,} of {_jobs(total)}")
+        print_tables(job_table(found), f"{len(found):,} of {_jobs(total)}")
         if len(found) < total and found:
-            show(f"the next ones: --before {found[-1].id}")
+            print_tables(f"the next ones: --before {found[-1].id}")
     return ExitCode.FINE
 
 
@@ -85,7 +85,7 @@ async def show_jobs(target: Target, *, as_json: bool) -> ExitCode:
     if as_json:
         print_json({"exit_code": 0, "jobs": [job_values(job) for job in there]})
     else:
-        show(*(job_lines(job) for job in there))
+        print_tables(*(job_lines(job) for job in there))
     return ExitCode.FINE
 
 
@@ -113,9 +113,9 @@ async def change_jobs(target: Target, verb: Verb, selection: Selection, *, is_ye
     if as_json:
         print_json({"exit_code": int(bool(missed)), "changed": changed, "unchanged": missed})
     else:
-        show(f"{_jobs(len(changed))} {verb.past}")
+        print_tables(f"{_jobs(len(changed))} {verb.past}")
         if missed:
-            show(f"left as they are, or not there: {', '.join(map(str, missed))}")
+            print_tables(f"left as they are, or not there: {', '.join(map(str, missed))}")
     return ExitCode.FAILED if missed else ExitCode.FINE
 
 
@@ -139,9 +139,9 @@ async def enqueue_job(target: Target, words: NewWords, *, as_json: bool) -> Exit
         doubt = {} if warning is None else {"warning": warning}
         print_json({"exit_code": 0, "id": number, "is_conflict": is_double, **doubt})
     elif number is None:
-        show("a middleware dropped the job")
+        print_tables("a middleware dropped the job")
     else:
-        show(f"job {number} is there already, and the same" if is_double else f"job {number} is enqueued")
+        print_tables(f"job {number} is there already, and the same" if is_double else f"job {number} is enqueued")
     return ExitCode.FINE
 
 

@@ -10,7 +10,7 @@ from headrace.console.cli.job_target import CommandFailed, UsageError
 from headrace.console.cli.letter_selection import LetterSelection, rate_of
 from headrace.console.cli.letter_target import LetterTarget, OpenLetters
 from headrace.console.cli.output import print_json
-from headrace.console.cli.terminal import show
+from headrace.console.cli.terminal import print_tables
 from headrace.console.letter_values import LIST_CHARACTERS, letter_values
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetters, LetterFilter
 
@@ -82,9 +82,9 @@ async def list_letters(target: LetterTarget, selection: LetterSelection, page: P
         values = [letter_values(letter, is_whole=False) for letter in found]
         print_json({"exit_code": 0, "total": total, "letters": values})
     else:
-        show(letter_table(found, with_pipeline=target.file is None), f"{len(found):,} of {_letters(total)}")
+        print_tables(letter_table(found, with_pipeline=target.file is None), f"{len(found):,} of {_letters(total)}")
         if len(found) == page.limit < total:
-            show(f"the next ones: --before {found[-1].id}")
+            print_tables(f"the next ones: --before {found[-1].id}")
     return ExitCode.FINE
 
 
@@ -102,7 +102,7 @@ async def show_letters(target: LetterTarget, *, as_json: bool) -> ExitCode:
     if as_json:
         print_json({"exit_code": 0, "letters": [letter_values(letter, is_whole=True) for letter in found]})
     else:
-        show(*(letter_lines(letter) for letter in found))
+        print_tables(*(letter_lines(letter) for letter in found))
     return ExitCode.FINE
 
 
@@ -128,7 +128,7 @@ async def change_letters(
     if as_json:
         print_json({"exit_code": int(bool(missed)), "changed": changed, "unchanged": missed, "no_stage": strangers})
     else:
-        show(_said(changed, verb), *_remarks(missed, strangers))
+        print_tables(_said(changed, verb), *_remarks(missed, strangers))
     return ExitCode.FAILED if missed else ExitCode.FINE
 
 

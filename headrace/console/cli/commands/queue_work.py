@@ -8,7 +8,7 @@ from headrace.console.cli.commands.job_view import table_of
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.job_target import Target, UsageError
 from headrace.console.cli.output import print_json
-from headrace.console.cli.terminal import show
+from headrace.console.cli.terminal import print_tables
 from headrace.jobs.rules.queue_rules import LARGEST_LIMIT, is_limit
 from headrace.jobs.stores.store import JobCount, JobStore, QueueSettings
 
@@ -37,7 +37,7 @@ async def list_queues(target: Target, *, as_json: bool) -> ExitCode:
             )
             for one in queues
         ]
-        show(table_of(("queue", "limit", "", *_SHOWN), rows, ("limit", *_SHOWN)))
+        print_tables(table_of(("queue", "limit", "", *_SHOWN), rows, ("limit", *_SHOWN)))
     return ExitCode.FINE
 
 
@@ -107,5 +107,5 @@ def _said(sentence: str, names: Sequence[str], *, as_json: bool) -> ExitCode:
     if as_json:
         print_json({"exit_code": 0, "queues": list(names)})
     else:
-        show(sentence)
+        print_tables(sentence)
     return ExitCode.FINE

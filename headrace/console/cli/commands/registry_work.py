@@ -4,7 +4,7 @@ from headrace.config.jobs_build import registries_of
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.job_target import Target, UsageError
 from headrace.console.cli.output import print_json
-from headrace.console.cli.terminal import show
+from headrace.console.cli.terminal import print_tables
 from headrace.jobs.results import JobRegistry
 from headrace.stages.registries import called_with, encoded
 
@@ -20,7 +20,7 @@ async def find_key(target: Target, name: str, key: str, *, as_json: bool) -> Exi
         print_json({"exit_code": int(code), **values})
     else:
         told = values.get("value", values.get("error"))
-        show(f"{values['state']}: {told}" if told is not None else str(values["state"]))
+        print_tables(f"{values['state']}: {told}" if told is not None else str(values["state"]))
     return code
 
 
@@ -33,7 +33,7 @@ async def add_key(target: Target, name: str, key: str, *, as_json: bool) -> Exit
     if as_json:
         print_json({"exit_code": 0, "id": handle.id, "is_conflict": handle.is_conflict})
     else:
-        show("the work was started before" if handle.is_conflict else f"job {handle.id} is enqueued")
+        print_tables("the work was started before" if handle.is_conflict else f"job {handle.id} is enqueued")
     return ExitCode.FINE
 
 

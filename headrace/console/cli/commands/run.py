@@ -14,7 +14,7 @@ _ONE_FILE: Final = (
 _ONE_LEVEL: Final = "--verbose and --quiet exclude each other"
 
 
-class LogFormat(StrEnum):
+class LogFormatOption(StrEnum):
     """How log records are written."""
 
     TEXT = "text"
@@ -75,7 +75,7 @@ def run(  # noqa: PLR0913 - to typer each option is a parameter
         ),
     ] = None,
     log_format: Annotated[
-        LogFormat | None,
+        LogFormatOption | None,
         typer.Option(
             help="Write logs as short lines or as JSON.",
             metavar="text|json",

@@ -11,7 +11,7 @@ from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.job_target import UsageError
 from headrace.console.cli.output import print_json
 from headrace.console.cli.run_target import RunClient, RunTarget, StrangeAnswer
-from headrace.console.cli.terminal import show
+from headrace.console.cli.terminal import print_tables
 from headrace.console.web.api.stage_values import StageList, StageValues
 
 _NUMBERS: Final = ("received", "sent", "failed", "buffered", "in flight", "at a time")
@@ -25,11 +25,11 @@ async def list_stages(target: RunTarget, *, as_json: bool) -> ExitCode:
         print_json({"exit_code": 0, **found})
     else:
         listed = _listed(client, found)
-        show(
+        print_tables(
             f"the pipeline {listed.pipeline} is {listed.state}",
             table_of(_HEADINGS, list(map(_row, listed.stages)), _NUMBERS),
         )
-        show(*(stage.stall for stage in listed.stages if stage.stall is not None))
+        print_tables(*(stage.stall for stage in listed.stages if stage.stall is not None))
     return ExitCode.FINE
 
 
@@ -111,5 +111,5 @@ def _said(sentence: str, stages: Sequence[dict[str, object]], *, as_json: bool) 
     if as_json:
         print_json({"exit_code": 0, "stages": stages})
     else:
-        show(sentence)
+        print_tables(sentence)
     return ExitCode.FINE
