@@ -1,6 +1,6 @@
 """Where an error arose, and whose code that was."""
 
-from headrace.errors.origin import is_ours, origin
+from headrace.errors.root import is_ours, origin
 from headrace.units import UnitError, parse_duration
 
 

@@ -31,7 +31,7 @@ from headrace.config.text.messages import MERGE, close, missing_key, unknown_key
 from headrace.config.text.nodes import Found, MapNode, Node, ScalarNode, child, scalars
 from headrace.config.text.source import START, Report, Source, merged
 from headrace.config.text.variables import Surroundings
-from headrace.errors.origin import is_ours, origin
+from headrace.errors.root import is_ours, origin
 from headrace.expressions.patterns import Regex
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.stage import Stage

@@ -5,7 +5,7 @@ import traceback
 from typing import Final
 
 from headrace.errors import HeadraceError, class_and_message, message_of
-from headrace.errors.origin import is_ours, origin
+from headrace.errors.root import is_ours, origin
 
 _SENTENCES: Final = (HeadraceError, OSError, asyncio.CancelledError)
 """Errors that say what happened outside of any code."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from headrace.errors import class_and_message, message_of
-from headrace.errors.origin import origin
+from headrace.errors.root import origin
 from headrace.pipeline.flow.connection_status import DEAD_LETTERS, IDLE_SECONDS, ConnectionStatus
 from headrace.telemetry.counts import Families, MetricNames
 from headrace.telemetry.telemetry import LOG
