@@ -5,7 +5,7 @@ from typing import Final
 
 from headrace.errors import HeadraceError
 from headrace.jobs.jobs import Jobs
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 LOOK_SECONDS: Final = 0.05
 """How often it is looked whether any job is left, once all stages have completed."""

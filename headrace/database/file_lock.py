@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from headrace.database.forking import add_fork_hooks
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 
 class FileLock:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from headrace.database.forking import add_fork_hooks
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 _FLOCK: Final = "hhqqi4x"
 """The C struct flock of Linux: type, whence, start, length, pid."""

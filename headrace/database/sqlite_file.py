@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from headrace.errors import HeadraceError
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 R = TypeVar("R")
 

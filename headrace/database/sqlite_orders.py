@@ -13,7 +13,7 @@ from typing import Final, Generic, TypeVar
 
 from headrace.database.forking import add_fork_hooks
 from headrace.database.sqlite_file import SqliteError
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 R = TypeVar("R")
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from headrace.database.sqlite_file import DiskFull, SqliteFile, patiently, translated
 from headrace.database.sqlite_orders import Order, Orders, R, Work, tell
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 Synchronous = Literal["normal", "full"]
 """What the commit of durable works waits for (SQLite's words).

@@ -8,7 +8,7 @@ from typing import Final, Generic, TypeVar, cast
 
 from headrace.errors import message_of, short_repr
 from headrace.executors.errors import CallOverdue, RemoteError
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)

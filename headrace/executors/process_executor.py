@@ -11,7 +11,7 @@ from headrace.executors.errors import ExecutorError, UnguardedMain, WorkerDied, 
 from headrace.executors.executor import Executor
 from headrace.executors.protocol import packed_call
 from headrace.executors.worker import Worker, WorkerSettings
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 
 @dataclass(frozen=True, slots=True)

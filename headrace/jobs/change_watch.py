@@ -8,8 +8,7 @@ from typing import Final, Protocol
 from headrace.errors import HeadraceError
 from headrace.jobs.endings import Endings
 from headrace.jobs.running.queue import JobQueue
-from headrace.telemetry.failing import log_failure
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG, log_failure
 
 REST: Final = 4
 """So many times as long as a look took there is none, so that a file that always changes leaves time for the rest."""

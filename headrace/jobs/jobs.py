@@ -48,7 +48,7 @@ from headrace.jobs.stores.store import PIECE, Claimant, JobStore
 from headrace.jobs.stores.urls import store_or_of
 from headrace.jobs.worker import AnyWorker
 from headrace.otp.scheduler import Scheduler
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 _AT_WORK: Final[frozenset[State]] = frozenset({"available", "executing"})
 

@@ -7,7 +7,7 @@ from typing import Literal
 from headrace.errors import NoProcess
 from headrace.otp.process.mail import OwnMail
 from headrace.otp.process.process import ExitReason, Process
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from headrace.errors import HeadraceError, describe
-from headrace.telemetry.telemetry import LOG, Telemetry
+from headrace.telemetry.events import LOG, Telemetry
 
 
 def report_crash(telemetry: Telemetry, name: str, reason: BaseException, restarts: int) -> None:

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from headrace.errors import ForeignLoop, ForeignThread, NoProcess
 from headrace.otp.report import report_held_loop
-from headrace.telemetry.telemetry import Telemetry
+from headrace.telemetry.events import Telemetry
 
 IDLE: Final = 0
 """The turn found nothing to do, or did it all."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Generic, Protocol, TypeVar
 
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 
 class Outcome(enum.IntEnum):

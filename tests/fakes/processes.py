@@ -15,7 +15,7 @@ from headrace.otp.ref import Ref
 from headrace.otp.scheduler import IDLE, MORE, Scheduler
 from headrace.otp.supervision.restart import MAX_RESTARTS, MAX_SECONDS
 from headrace.otp.supervision.supervisor import Supervisor
-from headrace.telemetry.telemetry import EventName, Measurements, Metadata
+from headrace.telemetry.events import EventName, Measurements, Metadata
 
 
 class Oops(Exception):

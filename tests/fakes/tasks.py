@@ -6,7 +6,7 @@ from typing import Final
 
 from headrace.otp.process.task_process import FAILED
 from headrace.otp.scheduler import Scheduler
-from headrace.telemetry.telemetry import EventName, Measurements, Metadata
+from headrace.telemetry.events import EventName, Measurements, Metadata
 from tests.fakes.processes import hops
 
 

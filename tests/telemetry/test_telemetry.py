@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from headrace.telemetry.telemetry import EventName, Measurements, Metadata, Telemetry
+from headrace.telemetry.events import EventName, Measurements, Metadata, Telemetry
 from tests.fakes.processes import Abort, Clock, Oops, said
 
 Told = list[tuple[EventName, Measurements, Metadata]]

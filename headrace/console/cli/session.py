@@ -17,7 +17,7 @@ from headrace.otp.chore import every
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.run import DRAIN_SECONDS
 from headrace.pipeline.topology.topology import Topology
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Final
 
 from headrace.console.cli.streams import has_terminal, leave_lost_terminal
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 HANDLED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """SIGHUP comes when the terminal goes: a run that has one drains. Without one it is sent to have files read anew."""

@@ -20,7 +20,7 @@ from headrace.jobs.rules.step_graph import StepGraph, graph_of
 from headrace.jobs.rules.verdict import Verdict, doubles_of
 from headrace.jobs.rules.workflow_rules import verdict_on_next, verdict_on_steps
 from headrace.jobs.running.outcomes import is_given_up
-from headrace.telemetry.failing import log_failure
+from headrace.telemetry.events import log_failure
 
 MEMBER_LIMIT: Final = 100_000
 """Jobs of one workflow that are looked at."""

@@ -10,7 +10,7 @@ from headrace.jobs.errors import BadCrontab
 from headrace.jobs.job import Inserted, NewJob, to_text
 from headrace.jobs.maintenance.leader import LEASE_SECONDS, RENEW_SECONDS
 from headrace.jobs.rules.cron import ANY_ZONE, Cron
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 CatchUp = Literal["none", "last", "all"]
 """What becomes of the times that passed while nobody led: nothing, the last of them is made up for, or all are."""

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from headrace.errors import HeadraceError, short_repr
 from headrace.jobs.maintenance.leader import RENEW_SECONDS, Leader
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 AGAIN_SECONDS: Final = 1.0
 """How long a chore waits after the store failed it, before it tries again."""

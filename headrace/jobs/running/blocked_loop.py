@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from headrace.jobs.job import NewJob
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 
 class BlockedLoop:

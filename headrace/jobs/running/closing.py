@@ -3,8 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 
-from headrace.telemetry.failing import log_failure
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG, log_failure
 
 
 async def end_within(seconds: float, *tasks: asyncio.Task[None]) -> None:

@@ -31,7 +31,7 @@ from headrace.jobs.running.outcomes import (
 from headrace.jobs.running.thread_attempt import ThreadAttempt
 from headrace.jobs.running_job import RUNNING_JOB, RunningJob, Tell
 from headrace.jobs.worker import AnyWorker
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 _FROM_INSIDE: Final = "nobody cancelled the job itself: a task that its worker awaited was cancelled"
 

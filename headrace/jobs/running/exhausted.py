@@ -13,7 +13,7 @@ from headrace.jobs.running.closing import end_within, go_through
 from headrace.jobs.running.failures import FailureReport
 from headrace.jobs.worker import AnyWorker
 from headrace.otp.scheduler import Scheduler
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 _UNKNOWN: Final = "it was discarded"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from headrace.errors import HeadraceError, describe
 from headrace.jobs.job import Failed, Job
 from headrace.jobs.running.outcomes import EXPIRED
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ from typing import Protocol
 from headrace.jobs.job import Acknowledgement, Failed, Job, Outcome
 from headrace.jobs.running.failures import FailureReport
 from headrace.jobs.stores.store import Claimant
-from headrace.telemetry.failing import log_failure
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG, log_failure
 
 Tell = Callable[[Outcome], None]
 """Gets the outcome of an attempt, in whatever thread it ended."""

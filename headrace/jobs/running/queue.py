@@ -15,8 +15,7 @@ from headrace.jobs.running.late_ends import LateEnds
 from headrace.jobs.running.runners import Attempts, Runners, Slot
 from headrace.jobs.stores.store import Claimant
 from headrace.otp.scheduler import Scheduler
-from headrace.telemetry.failing import log_failure
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG, log_failure
 
 
 class Source(Protocol):

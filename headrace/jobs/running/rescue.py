@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
 from headrace.jobs.stores.store import Rescued
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 RESCUE_SECONDS: Final = 5.0
 """How often the leader does it: with the 15 s after which a silent claimant is dead, its jobs are back within 30 s.

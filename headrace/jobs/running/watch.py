@@ -13,8 +13,7 @@ from headrace.jobs.running.queue import JobQueue
 from headrace.jobs.running.rescue import Rescue
 from headrace.jobs.running_job import RunningJob
 from headrace.jobs.stores.store import JobStore
-from headrace.telemetry.failing import log_failure
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG, log_failure
 
 WATCH_SECONDS: Final = 1.0
 """How often it is seen what was cancelled elsewhere while it runs here, and written what running jobs noted down."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from headrace.otp.process.steps import Steps
 from headrace.otp.scheduler import Scheduler
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 Done = Callable[[object, BaseException | None], None]
 """Told once how a callback ended: with its result, or with the error that it raised. It must not raise."""

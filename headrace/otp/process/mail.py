@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from headrace.errors import NoCallback, ProcessDown, short_repr
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 
 @dataclass(slots=True, eq=False)

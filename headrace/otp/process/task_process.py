@@ -10,7 +10,7 @@ from headrace.errors import BadOption, ForeignThread
 from headrace.otp.process.process import CURRENT, ExitReason, Process, State
 from headrace.otp.process.settings import ProcessSettings
 from headrace.otp.scheduler import IDLE, Scheduler
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 FAILED: Final = ("headrace", "task", "failed")
 """What telemetry is told of a task that failed, with its name and the reason."""

@@ -37,7 +37,7 @@ from headrace.otp.supervision.restart import (
 )
 from headrace.otp.supervision.supervised import Group, Place, Supervised
 from headrace.otp.supervision.supervisor_options import SupervisorOptions, check_options
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 T = TypeVar("T")
 

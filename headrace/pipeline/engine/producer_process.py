@@ -26,7 +26,7 @@ from headrace.pipeline.flow.pull import AsyncPull, SyncPull, iterated
 from headrace.pipeline.flow.subscription import Mark, MarkKind, Subscription
 from headrace.pipeline.stage.outputs import as_list
 from headrace.pipeline.stage.producer import Inbox, Producer
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 
 class ProducerProcess(StageProcess[Producer[object]]):

@@ -20,7 +20,7 @@ from headrace.pipeline.flow.subscription import Mark, SubscribeTo, Subscription
 from headrace.pipeline.flow.subscription_handle import Side, SubscriptionHandle
 from headrace.pipeline.stage.concurrency import PLAIN_CONCURRENCY
 from headrace.pipeline.stage.stage import Stage
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 S = TypeVar("S", bound=Stage)
 

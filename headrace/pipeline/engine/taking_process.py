@@ -22,7 +22,7 @@ from headrace.pipeline.flow.input import Inlet
 from headrace.pipeline.flow.subscription import Subscription
 from headrace.pipeline.flow.subscription_handle import Side, SubscriptionHandle
 from headrace.pipeline.stage.stage import Stage
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 S = TypeVar("S", bound=Stage)
 

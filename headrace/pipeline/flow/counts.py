@@ -8,7 +8,7 @@ from headrace.errors import class_and_message, message_of
 from headrace.errors.root import origin
 from headrace.pipeline.flow.connection_status import DEAD_LETTERS, IDLE_SECONDS, ConnectionStatus
 from headrace.telemetry.counts import Families, MetricNames
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 ERROR_TYPES_LIMIT: Final = 20
 """How many exception classes a stage counts by name; all further ones are `other`."""

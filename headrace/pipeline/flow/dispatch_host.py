@@ -5,7 +5,7 @@ from typing import Protocol
 from headrace.pipeline.dispatchers.dispatcher import UNROUTED
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.message import Message, Outcome, settle
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 
 class Outgoing(Protocol):

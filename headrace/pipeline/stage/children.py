@@ -15,7 +15,7 @@ from headrace.otp.supervision.child import Child
 from headrace.otp.supervision.child_spec import Kind
 from headrace.otp.supervision.restart import Restart, RestartWindow, wants_restart
 from headrace.pipeline.flow.subscription import Subscription
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 
 class EventProcess(TaskProcess):

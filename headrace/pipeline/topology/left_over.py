@@ -11,7 +11,7 @@ from headrace.pipeline.dispatchers.outputs import bare
 from headrace.pipeline.failure import FailedEvent, SetAside
 from headrace.pipeline.flow.counts import KeepLeft, StageCounts
 from headrace.pipeline.message import Message
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 
 class LeftOvers:

@@ -15,7 +15,7 @@ from headrace.pipeline.failure import FailedEvent, Redact
 from headrace.pipeline.topology.link import Taking
 from headrace.pipeline.topology.replay import Fate, StageReplay, replay_of
 from headrace.pipeline.topology.run import Run
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 LOOK_SECONDS: Final = 1.0
 """How often it is looked whether anybody, in another OS process as well, wants letters replayed."""

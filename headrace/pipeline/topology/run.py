@@ -45,7 +45,7 @@ from headrace.pipeline.topology.stall import STALL_SECONDS
 from headrace.pipeline.topology.target import full_target
 from headrace.pipeline.topology.watch import LAG_SECONDS, Watch
 from headrace.telemetry.counts import MetricNames
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 DRAIN_SECONDS: Final = 30.0
 """How long a drain may take unless told otherwise."""

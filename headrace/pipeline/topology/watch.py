@@ -9,7 +9,7 @@ from headrace.pipeline.engine.consumer_supervisor_process import ConsumerSupervi
 from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.topology.link import StageProcess
 from headrace.pipeline.topology.stall import Cause, Stall, StallWatch, Standing
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 LAG_SECONDS: Final = 0.25
 """How often it looks, and so measures the loop's lag."""

@@ -12,7 +12,7 @@ from headrace.database.queries import sql_text
 from headrace.database.sqlite_file import DiskFull
 from headrace.database.sqlite_writer import SqliteWriter
 from headrace.stages.edges.full_disk import LONGEST_PAUSE_SECONDS, FullDisk
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 PACKAGE: Final = "headrace.stages.edges"
 

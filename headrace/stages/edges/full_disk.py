@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from headrace.database.sqlite_file import DiskFull
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 Write = Literal["append", "drop", "delete"]
 """What is written to the file of a buffer."""

@@ -12,7 +12,7 @@ from headrace.stages.files.chunks import CHUNK_BYTES, Chunk
 from headrace.stages.files.progress import BEGINNING, Position
 from headrace.stages.files.rotation import Rotation
 from headrace.stages.files.tracked_file import TrackedFile
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 POLL_SECONDS: Final = 0.1
 """How often the name is looked at: what a person takes for at once, and costs some system calls."""

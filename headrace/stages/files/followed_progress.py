@@ -15,7 +15,7 @@ from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.stages.errors import CannotOpen
 from headrace.stages.files.checkpoint import Checkpoint
 from headrace.stages.files.progress import BEGINNING, Piece, Position, Progress
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 SAVE_SECONDS: Final = 0.1
 """How long what is over may wait to be written: so much is read again after a crash."""

@@ -11,7 +11,7 @@ from headrace.stages.errors import CannotOpen, MissingFile
 from headrace.stages.files.progress import Position
 from headrace.stages.files.rotated_folder import Found, RotatedFolder
 from headrace.stages.files.tracked_file import TrackedFile
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 OPEN_FILES: Final = 100
 """How many files are kept open; a further one is opened again when it is read, if it is still in the folder."""

@@ -9,7 +9,7 @@ from typing import Final, SupportsFloat, cast
 from headrace.stages.errors import BadValue
 from headrace.stages.sinks.metric_entry import MetricEntry
 from headrace.telemetry.counts import Family, Kind, LabelValues
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 NUMBERS: Final = frozenset({int, float})
 PLAIN: Final = NUMBERS | {str}

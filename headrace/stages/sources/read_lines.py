@@ -16,7 +16,7 @@ from headrace.stages.files.files_reader import FilesReader
 from headrace.stages.files.followed_file import FollowedFile
 from headrace.stages.files.followed_progress import PIECE_BYTES, FollowedProgress
 from headrace.stages.options import PathField, SizeField, refused
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 MAX_LINE_BYTES: Final = 1024 * 1024
 """A line of more bytes is more likely a wrong file than an event."""

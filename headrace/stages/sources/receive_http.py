@@ -27,7 +27,7 @@ from headrace.stages.options import (
 )
 from headrace.stages.sources.http_body import Decode, decode_body
 from headrace.stages.sources.recent_sizes import RecentSizes
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 from headrace.units import TokenBucket
 
 DEFAULT_ADDRESS: Final = Address("127.0.0.1", 8080)

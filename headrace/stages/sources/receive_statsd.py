@@ -14,7 +14,7 @@ from headrace.stages.gauges import GAUGES_LIMIT, Gauges
 from headrace.stages.options import AddressField
 from headrace.stages.sources.udp_socket import bind_udp, close_to_others, count_dropped
 from headrace.stages.statsd_packet import GAUGE, BadSample, Sample, parse_packet
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 DEFAULT_ADDRESS: Final = Address("127.0.0.1", 8125)
 """Where StatsD's clients send unless told otherwise."""

@@ -11,7 +11,7 @@ from headrace.pipeline.retry import Retry
 from headrace.stages.sql.database import Database, Row
 from headrace.stages.sql.errors import DatabaseFailed, DatabaseUnreachable
 from headrace.stages.sql.statements import Insert
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 BACKOFF: Final = Retry(backoff_seconds=0.1, max_backoff_seconds=5.0)
 """How long to wait between attempts to reach a database."""

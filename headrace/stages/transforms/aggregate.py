@@ -18,7 +18,7 @@ from headrace.stages.windows.pace import ArrivalPace, EventPace, Pace
 from headrace.stages.windows.reading import Reading
 from headrace.stages.windows.steady_clock import SteadyClock
 from headrace.telemetry.counts import FamilySpec
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 GROUPS: Final = FamilySpec("gauge", "headrace_aggregate_groups", "Groups kept, in all windows together.")
 WINDOWS: Final = FamilySpec("gauge", "headrace_aggregate_windows", "Windows kept.")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from headrace.jobs.job import Job
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 EXIT_SECONDS: Final = 5.0
 """How long the event loop may take to close after a run has ended: it waits for what `asyncio.to_thread` runs."""

@@ -27,7 +27,7 @@ from headrace.console.cli.summary import print_summary, summary_json
 from headrace.http.address import Address
 from headrace.http.sockets import ListenFailed, bind, port_of
 from headrace.pipeline.topology.run import DRAIN_SECONDS
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Final, cast
 
 from headrace.jobs.job import Job, JobError, NewJob, State, TornArgs, from_text, to_text
 from headrace.jobs.stores.json_text import from_json, merged, texts_of, tidy, to_json
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 COLUMNS: Final = (
     "id, state, queue, worker, args, meta, tags, errors, attempt, max_attempts, priority, "

@@ -37,7 +37,7 @@ from headrace.pipeline.acknowledgement.sqlite.rows import (
     values_of,
 )
 from headrace.pipeline.acknowledgement.sqlite.takers import BEAT_SECONDS, Takers
-from headrace.telemetry.telemetry import LOG
+from headrace.telemetry.events import LOG
 
 _ANY_BOUNDS: Final = LetterBounds()
 

@@ -1,9 +1,11 @@
-"""Tells those who listen what happened: named events with numbers and facts, in the manner of Erlang's telemetry."""
+"""`LOG` and `Telemetry`: attach, execute, span."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
+
+from headrace.errors import HeadraceError
 
 LOG: Final = logging.getLogger("headrace")
 
@@ -54,3 +56,11 @@ class Telemetry:
             self.execute((*name, outcome), {"duration_seconds": clock() - start}, {**metadata, "reason": error})
             raise
         self.execute((*name, "stop"), {"duration_seconds": clock() - start}, metadata)
+
+
+def log_failure(error: Exception, text: str, *values: object) -> None:
+    """Say what failed: our own errors are a sentence, and of any other the traceback is wanted."""
+    if isinstance(error, HeadraceError):
+        LOG.error(f"{text}: %s", *values, error)  # noqa: G004 - the text is a format itself
+    else:
+        LOG.error(text, *values, exc_info=error)
