@@ -1,8 +1,7 @@
 """Expressions: an allow-listed subset of Python, compiled once and applied to whole batches."""
 
-from headrace.expressions.errors import EvaluationError, ExpressionError, MissingFieldError
-from headrace.expressions.expression import Expression, Select, compile_expression
-from headrace.expressions.template import compile_template
+from headrace.expressions.explanations import EvaluationError, ExpressionError, MissingFieldError
+from headrace.expressions.expression import Expression, Select, compile_expression, compile_template
 
 __all__ = [
     "EvaluationError",

@@ -7,7 +7,7 @@ never do is succeed with another value than the careful code.
 import ast
 from functools import reduce
 
-from headrace.expressions.functions import BUILTINS, PLAIN_FUNCTIONS
+from headrace.expressions.explanations import BUILTINS, PLAIN_FUNCTIONS
 from headrace.expressions.grammar import path_steps
 from headrace.expressions.patterns import Regex, compile_search
 

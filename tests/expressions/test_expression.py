@@ -18,7 +18,7 @@ from headrace.expressions import (
     MissingFieldError,
     compile_expression,
 )
-from headrace.expressions.functions import BUILTINS
+from headrace.expressions.explanations import BUILTINS
 
 EVENT = {
     "kind": "purchase",

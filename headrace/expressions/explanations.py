@@ -1,10 +1,144 @@
-"""What is said of everything that the expression language leaves out: why, and what to write instead."""
+"""Errors, function signatures and hints for expressions.
+
+::
+
+    HeadraceError
+    ├── ExpressionError          the text is not in the language
+    └── EvaluationError          an event does not fit the expression
+        └── MissingFieldError    it lacks a field or an item
+"""
 
 import ast
 import difflib
-from collections.abc import Iterable
+import operator
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from headrace.expressions.functions import SIGNATURES
+from headrace.errors import HeadraceError
+
+_SHOWN_CHARACTERS = 120  # one line of a log
+
+
+class ExpressionError(HeadraceError):
+    """A text is not in the expression language.
+
+    `column` counts the characters of `text` from 1, line breaks included. `why` says what was found, `hint` what to
+    write instead (or is empty). `path` leads to the text inside a template and is empty outside one.
+    """
+
+    def __init__(self, text: str, column: int, why: str, hint: str = "", *, path: tuple[str | int, ...] = ()) -> None:
+        super().__init__(text, column, why, hint)
+        self.text = text
+        self.column = column
+        self.why = why
+        self.hint = hint
+        self.path = path
+
+    def __str__(self) -> str:
+        where = f" at {'.'.join(map(str, self.path))}" if self.path else ""
+        return _sentence(f"{self.why} in {_shown(self.text, self.column)}, column {self.column}{where}", self.hint)
+
+    def within(self, *outer: str | int) -> "ExpressionError":
+        """The same finding, with the steps that lead to it from further out."""
+        return ExpressionError(self.text, self.column, self.why, self.hint, path=(*outer, *self.path))
+
+
+class EvaluationError(HeadraceError):
+    """An event does not fit the expression `text`; `why` and `hint` are as in `ExpressionError`."""
+
+    def __init__(self, text: str, why: str, hint: str = "") -> None:
+        super().__init__(text, why, hint)
+        self.text = text
+        self.why = why
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return _sentence(f"{self.why} in {self.text!r}", self.hint)  # uncut: half a secret could not be redacted
+
+
+class MissingFieldError(EvaluationError):
+    """An event lacks the field, attribute or item that the expression reads."""
+
+
+def _sentence(what: str, hint: str) -> str:
+    return f"{what}: {hint}" if hint else what
+
+
+def _shown(text: str, column: int = 1) -> str:
+    if len(text) <= _SHOWN_CHARACTERS:
+        return repr(text)
+    start = max(column - _SHOWN_CHARACTERS // 2, 0)
+    part = text[start : start + _SHOWN_CHARACTERS]
+    return repr(f"{'...' if start else ''}{part}{'' if text.endswith(part) else '...'}")
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """How a function is called; `most` is None where any number of arguments will do."""
+
+    usage: str
+    least: int
+    most: int | None
+
+    def takes(self, count: int) -> bool:
+        """Whether that many arguments are right."""
+        return self.least <= count and (self.most is None or count <= self.most)
+
+
+SIGNATURES = {
+    "len": Signature("len(event.name)", 1, 1),
+    "lower": Signature("lower(event.name)", 1, 1),
+    "upper": Signature("upper(event.name)", 1, 1),
+    "strip": Signature('strip(event.name) or strip(event.name, "/")', 1, 2),
+    "startswith": Signature('startswith(event.name, "a")', 2, 2),
+    "endswith": Signature('endswith(event.name, "z")', 2, 2),
+    "contains": Signature('contains(event.tags, "new")', 2, 2),
+    "matches": Signature('matches(event.name, "^[a-z]+$")', 2, 2),
+    "int": Signature("int(event.count)", 1, 1),
+    "float": Signature("float(event.price)", 1, 1),
+    "str": Signature("str(event.id)", 1, 1),
+    "bool": Signature("bool(event.tags)", 1, 1),
+    "abs": Signature("abs(event.change)", 1, 1),
+    "min": Signature("min(event.a, event.b)", 1, None),
+    "max": Signature("max(event.a, event.b)", 1, None),
+    "round": Signature("round(event.price) or round(event.price, 2)", 1, 2),
+    "coalesce": Signature('coalesce(event.nick, event.name, "nobody")', 1, None),
+    "has": Signature("has(event.user.name)", 1, 1),
+    "default": Signature("default(event.count, 0)", 2, 2),
+    "get": Signature('get(event.prices, event.sku) or get(event.prices, "a", 0)', 2, 3),
+}
+
+# Methods stand here unbound: str.lower(5) is a TypeError, where a call through the object would run whatever it has.
+PLAIN_FUNCTIONS: dict[str, Callable[..., object]] = {
+    "len": len,
+    "lower": str.lower,
+    "upper": str.upper,
+    "strip": str.strip,
+    "startswith": str.startswith,
+    "endswith": str.endswith,
+    "contains": operator.contains,
+    "int": int,
+    "float": float,
+    "str": str,
+    "bool": bool,
+    "abs": abs,
+    "min": min,
+    "max": max,
+    "round": round,
+}
+
+
+def _import_time(name: str, *_: object) -> object:
+    """Import `time`: the one module that Python itself asks for in the code of an expression, to format a date."""
+    if name != "time":
+        raise ImportError(name)
+    return time
+
+
+BUILTINS: dict[str, object] = {"__import__": _import_time}
+"""The builtins of an expression's code: none that its text can name, for the grammar knows its functions alone."""
+
 
 USE_A_FUNCTION = "write a Python function and name it with call:"
 NO_TEXT = ("a character that is no text", r"write it as an escape in quotes, such as '\x00'")
