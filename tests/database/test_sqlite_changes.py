@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.database.sqlite_changes import FileChanges
+from headrace.database.sqlite_file import FileChanges
 
 
 @pytest.fixture

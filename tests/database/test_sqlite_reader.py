@@ -9,8 +9,7 @@ import pytest
 import pytest_asyncio
 
 from headrace.database.sqlite_file import SqliteError
-from headrace.database.sqlite_reader import SqliteReader
-from headrace.database.sqlite_writer import SqliteWriter
+from headrace.database.sqlite_threads import SqliteReader, SqliteWriter
 
 pytestmark = pytest.mark.asyncio
 

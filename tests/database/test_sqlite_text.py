@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from headrace.database.queries import migrate, sql_condition, sql_text, statements
-from headrace.database.sqlite_url import parse_sqlite_url
+from headrace.database.urls import parse_sqlite_url
 from headrace.pipeline.acknowledgement.sqlite.queries import MIGRATIONS
 
 PACKAGE = "headrace.pipeline.acknowledgement.sqlite"

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from headrace.config.keys.model import ListenKeys
 from headrace.console.cli.config_part import read_part
 from headrace.console.cli.job_target import CommandFailed, UsageError
-from headrace.database.sqlite_url import has_nul
+from headrace.database.urls import has_nul
 from headrace.http.address import Address
 
 TOKEN_VARIABLE: Final = "HEADRACE_TOKEN"  # noqa: S105 - the name of a variable, and no token

@@ -9,11 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from headrace.database.owner_locks import OwnerLocks
-from headrace.database.sqlite_changes import FileChanges
-from headrace.database.sqlite_file import SqliteError
-from headrace.database.sqlite_orders import R, Work
-from headrace.database.sqlite_reader import SqliteReader
-from headrace.database.sqlite_writer import SqliteWriter, Synchronous
+from headrace.database.sqlite_file import FileChanges, R, SqliteError, Work
+from headrace.database.sqlite_threads import SqliteReader, SqliteWriter, Synchronous
 from headrace.jobs.job import Acknowledgement, Inserted, Job, MetaChange, NewJob, Returned, after, from_text, to_text
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.rules.queue_rules import is_limit

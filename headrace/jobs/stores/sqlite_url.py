@@ -2,8 +2,8 @@
 
 from typing import Final, get_args
 
-from headrace.database.sqlite_url import parse_sqlite_url
-from headrace.database.sqlite_writer import Synchronous
+from headrace.database.sqlite_threads import Synchronous
+from headrace.database.urls import parse_sqlite_url
 from headrace.jobs.errors import BadStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Final, cast
 
-from headrace.database.sqlite_url import NUL, has_nul
+from headrace.database.urls import NUL, has_nul
 from headrace.errors import describe
 from headrace.jobs.errors import BadJobs, BadStore
 from headrace.jobs.stores.store import JobStore

@@ -10,7 +10,7 @@ from typing import Final
 
 from headrace.database.queries import sql_text
 from headrace.database.sqlite_file import DiskFull
-from headrace.database.sqlite_writer import SqliteWriter
+from headrace.database.sqlite_threads import SqliteWriter
 from headrace.stages.edges.full_disk import LONGEST_PAUSE_SECONDS, FullDisk
 from headrace.telemetry.events import LOG
 

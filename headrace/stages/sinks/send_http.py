@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
-from headrace.database.sqlite_url import NUL, has_nul
+from headrace.database.urls import NUL, has_nul
 from headrace.errors import Unrecoverable
 from headrace.event_json import to_json
 from headrace.http.answered import Sends

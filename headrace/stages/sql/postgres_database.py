@@ -12,7 +12,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import JsonDumper
 from typing_extensions import override
 
-from headrace.database.postgres_url import shown
+from headrace.database.urls import shown
 from headrace.event_json import to_json
 from headrace.stages.sql.database import Row
 from headrace.stages.sql.errors import DatabaseFailed, DatabaseUnreachable

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from headrace.database.sqlite_file import SqliteError
-from headrace.database.sqlite_writer import SqliteWriter
+from headrace.database.sqlite_threads import SqliteWriter
 from headrace.event_json import json_value, to_json
 from headrace.stages.sql.database import Row
 from headrace.stages.sql.errors import DatabaseFailed

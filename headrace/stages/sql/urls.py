@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from headrace.database.postgres_url import SCHEMES, is_postgres_url
-from headrace.database.sqlite_url import NUL, has_nul, parse_sqlite_url
+from headrace.database.urls import NUL, SCHEMES, has_nul, is_postgres_url, parse_sqlite_url
 from headrace.stages.sql.database import Database
 from headrace.stages.sql.errors import BadDatabase
 from headrace.stages.sql.sqlite_database import SqliteDatabase

@@ -7,7 +7,7 @@ HEAVY = ("aiostream", "starlette", "uvicorn", "rich", "typer", "prometheus_clien
 
 RUNNING = (
     "sqlite3",
-    "headrace.database.sqlite_writer",
+    "headrace.database.sqlite_threads",
     "headrace.executors",
     "headrace.pipeline.stage.settings",
     "headrace.pipeline.topology.link",

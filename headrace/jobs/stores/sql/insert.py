@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from headrace.database.sqlite_orders import Work
+from headrace.database.sqlite_file import Work
 from headrace.jobs.job import DOUBLES, Inserted, NewJob, Unique, from_text, to_text
 from headrace.jobs.rules.unique import Holder, is_held, key_of
 from headrace.jobs.stores.json_text import from_json, to_json

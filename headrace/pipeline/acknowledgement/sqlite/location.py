@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from headrace.database.sqlite_url import NUL, has_nul, parse_sqlite_url
+from headrace.database.urls import NUL, has_nul, parse_sqlite_url
 from headrace.pipeline.acknowledgement.errors import BadDeadLetters
 
 _SHAPE: Final = "is no SQLite file: write sqlite:///var/dead.db, or sqlite:////var/lib/dead.db from the root"

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from headrace.database.sqlite_file import SqliteError
-from headrace.database.sqlite_reader import SqliteReader
-from headrace.database.sqlite_writer import SqliteWriter
+from headrace.database.sqlite_threads import SqliteReader, SqliteWriter
 from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, NewLetter, Replay
 from headrace.pipeline.acknowledgement.dead_letters import (
     PIECE,
