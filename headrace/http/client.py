@@ -1,13 +1,84 @@
-"""A pool of connections to one peer, on httpx2: the only file that knows it."""
+"""A connection pool on httpx2, its errors, and `Retry-After`.
+
+::
+
+    StageError
+    └── RequestFailed        an event did not reach its peer, as far as one can tell
+        ├── PeerSilent       no connection, or no answer in time
+        ├── PeerBusy         an answer that may be another one later: 408, 425, 429 and 5xx
+        └── PeerRefused      any other answer that is no success: to send it again would not help
+"""
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import httpx2
 
-from headrace.http.answered import Answered
-from headrace.http.errors import PeerSilent
+from headrace.errors import StageError
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What the peer answered: its status, and the header Retry-After, empty without one."""
+
+    status: int
+    retry_after: str
+
+
+class Sends(Protocol):
+    """A pool of connections to one peer."""
+
+    async def send(self, body: bytes, headers: Mapping[str, str], timeout_seconds: float) -> Answered:
+        """Send a body; raises `PeerSilent` when there is no answer in time."""
+
+    async def close(self) -> None:
+        """Close all connections."""
+
+
+PASSING = frozenset({408, 425, 429})
+SERVER_ERRORS = 500
+
+
+class RequestFailed(StageError):
+    """An event did not reach its peer; `host` is all that is said of the URL, which may hold a secret."""
+
+    def __init__(self, host: str, why: str) -> None:
+        self.host = host
+        super().__init__(f"{host} {why}")
+
+
+class PeerSilent(RequestFailed):
+    """No connection, or no answer in time; the event may have come there all the same."""
+
+
+class PeerBusy(RequestFailed):
+    """An answer that may be another one later; `retry_after_seconds` is what the peer asks for, if it does."""
+
+    def __init__(self, host: str, status: int, retry_after_seconds: float | None) -> None:
+        self.status = status
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(host, f"answered {status}: try it again later, with `retry`")
+
+
+class PeerRefused(RequestFailed):
+    """An answer that is no success, and would be the same again."""
+
+    def __init__(self, host: str, status: int) -> None:
+        self.status = status
+        super().__init__(host, f"answered {status}: mend the event, or the options of the stage")
+
+
+def failure(host: str, status: int, retry_after_seconds: float | None) -> RequestFailed:
+    """Return the error that an answer stands for."""
+    if status in PASSING or status >= SERVER_ERRORS:
+        return PeerBusy(host, status, retry_after_seconds)
+    return PeerRefused(host, status)
+
 
 ANSWER_BYTES = 64 * 1024
 """So much of an answer is read to keep its connection; a longer one costs the connection."""
@@ -45,3 +116,28 @@ class Client:
     async def close(self) -> None:
         """Close all connections."""
         await self._client.aclose()
+
+
+LONGEST_DIGITS = 9
+"""More digits are no time that anybody would wait."""
+
+
+def parse_retry_after(text: str, now: datetime) -> float | None:
+    """Return for how many seconds, 0 or more, a header asks to wait; None when it says nothing that can be read.
+
+    >>> now = datetime(2026, 1, 1, tzinfo=UTC)
+    >>> parse_retry_after("120", now)
+    120.0
+    >>> parse_retry_after("Thu, 01 Jan 2026 00:00:30 GMT", now)
+    30.0
+    >>> parse_retry_after("soon", now)
+    """
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return float(text) if len(text) <= LONGEST_DIGITS else None
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    aware = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return max(0.0, (aware - now).total_seconds())

@@ -7,9 +7,8 @@ from typing import Final, Protocol, cast
 
 import h11
 
-from headrace.http.answer import CLOSE, Answer
+from headrace.http.access import CLOSE, Answer, Head
 from headrace.http.framing import HEAD_BYTES
-from headrace.http.guard import Head
 
 LINGER_SECONDS: Final = 5.0
 """So long is read and thrown away what still comes behind a refusal, so that its sender reads the refusal."""

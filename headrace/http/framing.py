@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from headrace.http.answer import CLOSE, Answer
-from headrace.http.guard import Head
+from headrace.http.access import CLOSE, Answer, Head
 
 HEAD_BYTES: Final = 16 * 1024
 """The longest head of a request."""

@@ -5,12 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from headrace.http.address import Address
-from headrace.http.answer import Answer, later
+from headrace.http.access import Answer, Guard, Head, later
+from headrace.http.address import Address, bind, port_of
 from headrace.http.connection import Connection, Patience, Reply
 from headrace.http.framing import framing_refusal
-from headrace.http.guard import Guard, Head
-from headrace.http.sockets import bind, port_of
 from headrace.telemetry.counts import Families, FamilySpec
 from headrace.units import format_size
 

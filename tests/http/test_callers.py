@@ -3,7 +3,7 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from headrace.http.callers import shows_token
+from headrace.http.access import shows_token
 
 
 @given(st.text(min_size=1).map(str.strip).filter(bool))

@@ -10,10 +10,9 @@ import pytest
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from headrace.http.address import Address
+from headrace.http.address import Address, bind
 from headrace.http.listener import Listener
 from headrace.http.listener_connection import CONNECTIONS, Deadlines
-from headrace.http.sockets import bind
 from headrace.pipeline.topology.topology import Topology
 from tests.console.web.serving import served
 from tests.fakes.console_stages import Numbers, Shelf

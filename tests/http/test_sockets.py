@@ -5,8 +5,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from headrace.http.address import parse_address
-from headrace.http.sockets import ListenFailed, bind, port_of
+from headrace.http.address import ListenFailed, bind, parse_address, port_of
 
 
 def bound_to(text: str, *, asks_token: bool = False) -> list[socket.socket]:

@@ -10,9 +10,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headrace.config.keys.model import ListenKeys
-from headrace.http.callers import host_name, own_hosts, plain_host, shows_token
+from headrace.http.access import Head, host_name, own_hosts, plain_host, shows_token
 from headrace.http.framing import framing_refusal
-from headrace.http.guard import Head
 
 TRUSTED: Final = "headrace.trusted"
 """The scope's key that says whether the asker has shown the token, or none is asked for."""

@@ -11,9 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from headrace.database.urls import NUL, has_nul
 from headrace.errors import Unrecoverable
 from headrace.event_json import to_json
-from headrace.http.answered import Sends
-from headrace.http.errors import SERVER_ERRORS, PeerSilent, failure
-from headrace.http.retry_after import parse_retry_after
+from headrace.http.client import SERVER_ERRORS, PeerSilent, Sends, failure, parse_retry_after
 from headrace.pipeline.flow.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import BadEvent

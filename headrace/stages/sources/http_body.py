@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from headrace.http.answer import Answer
+from headrace.http.access import Answer
 from headrace.stages.files.json_bounds import MAX_DEPTH, MAX_VALUES, VALUE_BYTES, count_values, is_too_deep
 from headrace.stages.files.json_decoder import JsonDecoder, refuse_constant
 from headrace.stages.files.line_splitter import BYTE_ORDER_MARK, LineSplitter

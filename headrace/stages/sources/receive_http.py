@@ -7,11 +7,9 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from headrace.http.access import Answer, Guard, later, own_hosts
 from headrace.http.address import Address
-from headrace.http.answer import Answer, later
-from headrace.http.callers import own_hosts
 from headrace.http.connection import NO_MORE, Patience, Reply
-from headrace.http.guard import Guard
 from headrace.http.server import Limits, Server
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.pipeline.stage.producer import PUSH_BUFFER_BYTES, Producer

@@ -10,9 +10,9 @@ from headrace import __version__
 from headrace.config.keys.model import ListenKeys
 from headrace.console.web.api.openapi import document
 from headrace.console.web.app import listener_app
+from headrace.http.address import bind, port_of
 from headrace.http.listener import Listener
 from headrace.http.listener_connection import Deadlines
-from headrace.http.sockets import bind, port_of
 from headrace.pipeline.topology.topology import Topology
 from tests.console.web.api.documented import Documented
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.http.callers import host_name
+from headrace.http.access import host_name
 from headrace.pipeline.topology.topology import Topology
 from tests.console.web.serving import TOKEN, served
 from tests.fakes.console_stages import Numbers, Shelf

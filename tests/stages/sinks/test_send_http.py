@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from headrace.errors import StartFailed
-from headrace.http.errors import PeerBusy, PeerRefused, PeerSilent, RequestFailed
+from headrace.http.client import PeerBusy, PeerRefused, PeerSilent, RequestFailed
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.message import Outcome
 from headrace.stages.sinks.send_http import SendHttp, SendHttpOptions

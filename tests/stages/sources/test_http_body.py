@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.http.answer import Answer
+from headrace.http.access import Answer
 from headrace.stages.sources.http_body import BodyEvents, Decode, decode_body
 
 

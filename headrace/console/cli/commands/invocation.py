@@ -24,8 +24,7 @@ from headrace.console.cli.output import print_json, write_json
 from headrace.console.cli.progress import Progress, in_lines, on_terminal
 from headrace.console.cli.session import Listening, Plan, attend
 from headrace.console.cli.summary import print_summary, summary_json
-from headrace.http.address import Address
-from headrace.http.sockets import ListenFailed, bind, port_of
+from headrace.http.address import Address, ListenFailed, bind, port_of
 from headrace.pipeline.topology.run import DRAIN_SECONDS
 from headrace.telemetry.events import LOG
 

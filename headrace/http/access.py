@@ -1,12 +1,85 @@
-"""What is told from the head of a request alone: who asks, for what, and whether it may go on."""
+"""Host header, bearer token, request head checks, and the answer to a refused request."""
 
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hmac import compare_digest
+from http import HTTPStatus
+from ipaddress import ip_address
 from typing import Final
+from urllib.parse import urlsplit
 
-from headrace.http.answer import Answer
-from headrace.http.callers import host_name, shows_token
+from headrace.http.address import Address
 from headrace.units import format_size
+
+_LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def own_hosts(address: Address) -> frozenset[str]:
+    """Return the names by which a listener at `address` may be called."""
+    return _LOCAL_NAMES | {plain_host(address.host), socket.gethostname().lower()}
+
+
+def shows_token(authorization: str, token: bytes) -> bool:
+    """Tell whether an Authorization header, empty where there is none, shows the token as a bearer's."""
+    scheme, _, shown = authorization.partition(" ")
+    return scheme.lower() == "bearer" and compare_digest(shown.strip(" \t").encode("latin-1"), token)
+
+
+def host_name(headers: Iterable[str]) -> str | None:
+    """Return the name in a request's one Host header, without its port; None when it is none.
+
+    >>> host_name(["[::1]:9470"])
+    '::1'
+    >>> host_name(["Shop.example"])
+    'shop.example'
+    >>> host_name(["a@b"])
+    """
+    found = list(headers)
+    if len(found) != 1 or any(sign.isspace() or sign in "/?#@" for sign in found[0]):
+        return None
+    try:
+        name = urlsplit(f"//{found[0]}").hostname
+    except ValueError:
+        return None
+    return plain_host(name) if name else None
+
+
+def plain_host(name: str) -> str:
+    """Write one address one way: small letters, IPv6 in its short form."""
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        return name.lower()
+
+
+CLOSE: Final = ("connection", "close")
+"""The header that says that the connection closes behind an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status, the sentence under it, and headers beside those that every answer has; names in small letters."""
+
+    status: int
+    text: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """The status' own words."""
+        return HTTPStatus(self.status).phrase
+
+    @property
+    def body(self) -> bytes:
+        """The sentence, or else the status' own words, as a line of text."""
+        return f"{self.text or self.reason}\n".encode()
+
+
+def later(status: int, text: str, seconds: int = 1) -> Answer:
+    """Return an answer that asks to be tried again in some seconds."""
+    return Answer(status, text, (("retry-after", str(seconds)),))
+
 
 TYPES: Final[dict[str, frozenset[str]]] = {
     "json": frozenset({"application/json", "text/json"}),
