@@ -4,6 +4,6 @@ from headrace.executors.call import Call, Raised, Returned
 from headrace.executors.executor import Executor
 from headrace.executors.process_executor import ProcessExecutor
 from headrace.executors.thread_executor import ThreadExecutor
-from headrace.executors.worker import WorkerSettings
+from headrace.executors.worker_process import WorkerSettings
 
 __all__ = ["Call", "Executor", "ProcessExecutor", "Raised", "Returned", "ThreadExecutor", "WorkerSettings"]

@@ -10,7 +10,7 @@ from headrace.executors.call import Call, Raised, Returned
 from headrace.executors.errors import ExecutorError, UnguardedMain, WorkerDied, WorkerNotStarted
 from headrace.executors.executor import Executor
 from headrace.executors.protocol import packed_call
-from headrace.executors.worker import Worker, WorkerSettings
+from headrace.executors.worker_process import Worker, WorkerSettings
 from headrace.telemetry.events import LOG
 
 

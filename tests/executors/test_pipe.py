@@ -6,8 +6,8 @@ import socket
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.executors.pipe import Pipe
 from headrace.executors.worker_main import HEADER
+from headrace.executors.worker_process import Pipe
 
 Frame = tuple[bytes, bytes]
 FRAMES = st.lists(st.tuples(st.sampled_from([b"a", b"b"]), st.binary(max_size=40)), max_size=6)

@@ -25,8 +25,8 @@ from headrace.executors.errors import (
 )
 from headrace.executors.process_executor import ProcessExecutor
 from headrace.executors.protocol import RemoteTraceback, unpacked_error
-from headrace.executors.worker import WorkerSettings
 from headrace.executors.worker_main import run_each
+from headrace.executors.worker_process import WorkerSettings
 from tests.fakes import outside
 from tests.fakes.os_processes import children, descriptors, is_gone
 

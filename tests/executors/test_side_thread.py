@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from headrace.executors.side_thread import SideThread
+from headrace.executors.thread_executor import SideThread
 
 
 @pytest.mark.asyncio

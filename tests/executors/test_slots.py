@@ -6,7 +6,7 @@ from typing import Literal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.executors.slots import Slots
+from headrace.executors.executor import Slots
 
 Word = Literal["take", "give back", "cancel oldest", "cancel newest", "run"]
 Step = Word | int

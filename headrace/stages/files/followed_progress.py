@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from headrace.database.file_lock import FileLock
-from headrace.executors.side_thread import SideThread
+from headrace.executors.thread_executor import SideThread
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.stages.errors import CannotOpen
 from headrace.stages.files.checkpoint import Checkpoint

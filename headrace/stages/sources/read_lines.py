@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from headrace.executors.side_thread import SideThread
+from headrace.executors.thread_executor import SideThread
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.errors import BadLine
 from headrace.stages.files.chunk_decoder import ChunkDecoder, DecodeName, line_decoder
