@@ -1,15 +1,51 @@
-"""GenServer: a plain class whose methods are its messages, one at a time."""
+"""`GenServer`, its process, and its timers."""
 
 from typing import ClassVar, Self, TypeVar, cast
 
 from headrace.errors import NoCallback, NotStarted
-from headrace.otp import links, monitor
-from headrace.otp.monitor import Monitor
-from headrace.otp.process.mail import Continuation
+from headrace.otp import links
+from headrace.otp import links as monitor
+from headrace.otp.links import Monitor
+from headrace.otp.process.mail import Continuation, OwnMail, Timeout
 from headrace.otp.process.options import check_reason
 from headrace.otp.process.process import ExitReason, Process
 from headrace.otp.ref import Ref, process_behind
-from headrace.otp.timers import Timer, await_mail
+
+
+class Timer:
+    """A message that is on its way to its process until its time has come."""
+
+    __slots__ = ("_handle", "_message", "_process")
+
+    def __init__(self, process: Process[object], seconds: float, message: object) -> None:
+        """Start. A time that is not above 0 has passed at once."""
+        self._process = process
+        self._message = message
+        self._handle = process.scheduler.loop.call_later(seconds, self._fire, context=process.context)
+        process.at_end(self, lambda _: self._handle.cancel())
+
+    def cancel(self) -> None:
+        """Take the message back, unless it is in the mailbox already; more than once is fine."""
+        self._handle.cancel()
+        self._process.forget_at_end(self)
+
+    def _fire(self) -> None:
+        self._process.forget_at_end(self)
+        self._process.put_nowait(OwnMail(None, (self._message,)))
+
+
+def await_mail(process: Process[object], seconds: float) -> None:
+    """Have `handle_timeout` run if no mail has come in `seconds`; the next mail that is taken takes it back."""
+    process.mailbox.forget_timeout()
+    timeout = process.scheduler.loop.call_later(seconds, _timed_out, process, context=process.context)
+    process.mailbox.timeout = timeout
+
+
+def _timed_out(process: Process[object]) -> None:
+    process.mailbox.timeout = None
+    if not process.mailbox:
+        process.put_nowait(Timeout(None))
+
 
 S = TypeVar("S")
 

@@ -1,18 +1,70 @@
-"""Gives turns: one scheduler per event loop runs the processes that have something to do, one after another."""
+"""Runs slices, starts tasks, reports slow callbacks; `every(seconds, …)`."""
 
 import asyncio
 import threading
 import time
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context, copy_context
-from typing import Final, Protocol
+from typing import Final, Never, Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
-from headrace.errors import ForeignLoop, ForeignThread, NoProcess
-from headrace.otp.report import report_held_loop
-from headrace.telemetry.events import Telemetry
+from headrace.errors import ForeignLoop, ForeignThread, HeadraceError, NoProcess, describe
+from headrace.telemetry.events import LOG, Telemetry
+
+
+async def every(
+    seconds: float,
+    chore: Callable[[float], None],
+    *,
+    clock: Callable[[], float] | None = None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> Never:
+    """Call `chore` every `seconds`, first after one such time, until cancelled or until it raises.
+
+    It is told by how many seconds its turn came late: a chore on a busy loop learns how busy it is. Turns that were
+    missed are not made up for. Owners run this in their TaskGroup, or as a task of their scheduler, and cancel it with
+    themselves.
+    """
+    now = asyncio.get_running_loop().time if clock is None else clock
+    while True:
+        due = now() + seconds
+        await sleep(seconds)
+        chore(max(0.0, now() - due))
+
+
+def report_crash(telemetry: Telemetry, name: str, reason: BaseException, restarts: int) -> None:
+    """Tell of a crash; `restarts` is how often the process had been restarted before."""
+    if isinstance(reason, HeadraceError):
+        LOG.error("process %r ended: %s", name, describe(reason))
+    else:
+        LOG.error("process %r crashed", name, exc_info=reason)
+    _tell(telemetry, name, reason, restarts)
+
+
+def report_failed_start(telemetry: Telemetry, name: str, reason: BaseException) -> None:
+    """Tell of a crash before the process ever ran: whoever started it hears `StartFailed`, so the log need not say."""
+    LOG.debug("process %r could not start", name, exc_info=reason)
+    _tell(telemetry, name, reason, 0)
+
+
+def _tell(telemetry: Telemetry, name: str, reason: BaseException, restarts: int) -> None:
+    telemetry.execute(("headrace", "process", "crash"), {"restarts": restarts}, {"process": name, "reason": reason})
+
+
+def report_failed_end(name: str, error: BaseException) -> None:
+    """Tell of what a step of an end raised: the end goes on."""
+    LOG.error("process %r raised while it ended", name, exc_info=error)
+
+
+HELD_ADVICE: Final = "make its callback async, or give it less to do at a time"
+
+
+def report_held_loop(name: str, seconds: float, advice: str = HELD_ADVICE) -> None:
+    """Name a process whose callback held the loop for long, and say what its user can do."""
+    LOG.warning("%r held the event loop for %.0f ms: %s", name, seconds * 1000, advice)
+
 
 IDLE: Final = 0
 """The turn found nothing to do, or did it all."""

@@ -11,7 +11,7 @@ import pytest
 import headrace
 from headrace import errors
 from headrace.config.pipeline import Pipeline
-from headrace.otp.gen_server import GenServer
+from headrace.otp.gen_server import GenServer, Timer
 from headrace.otp.process.reply import Reply
 from headrace.otp.ref import Ref
 from headrace.otp.registry import Registry
@@ -20,7 +20,6 @@ from headrace.otp.supervision.supervisor import Supervisor
 from headrace.otp.supervision.supervisor_options import SupervisorOptions
 from headrace.otp.task import Task
 from headrace.otp.task_supervisor import TaskSupervisor
-from headrace.otp.timers import Timer
 from headrace.pipeline.dispatchers.demand import DemandDispatcher
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
 from headrace.pipeline.flow.subscription import SubscribeTo

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.otp.chore import every
+from headrace.otp.scheduler import every
 
 
 class SlowClock:

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.otp.gen_server import GenServer
-from headrace.otp.links import Exit
-from headrace.otp.monitor import Down
+from headrace.otp.links import Down, Exit
 from headrace.otp.process.process import ExitReason
 from headrace.otp.ref import Ref
 from headrace.pipeline.stage.consumer import Consumer

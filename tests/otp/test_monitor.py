@@ -6,7 +6,7 @@ import pytest
 
 from headrace.errors import CallToSelf
 from headrace.otp.gen_server import GenServer
-from headrace.otp.monitor import Down, Monitor
+from headrace.otp.links import Down, Monitor
 from headrace.otp.ref import Ref
 from tests.fakes.processes import Gate, Oops, busy, start_gate, supervising
 

@@ -5,8 +5,7 @@ import asyncio
 import pytest
 
 from headrace.errors import NoCallback, ProcessDown
-from headrace.otp.gen_server import GenServer
-from headrace.otp.timers import Timer
+from headrace.otp.gen_server import GenServer, Timer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.processes import Oops, supervising

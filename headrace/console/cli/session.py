@@ -13,7 +13,7 @@ from headrace.console.cli.signals import Signals, signals
 from headrace.console.web.app import listener_app
 from headrace.errors import HeadraceError
 from headrace.http.listener import Listener
-from headrace.otp.chore import every
+from headrace.otp.scheduler import every
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.run import DRAIN_SECONDS
 from headrace.pipeline.topology.topology import Topology

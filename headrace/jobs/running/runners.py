@@ -10,8 +10,7 @@ from typing import Final, Protocol
 
 from headrace.errors import describe
 from headrace.jobs.job import Failed, Job, Outcome, Returned
-from headrace.otp.report import report_held_loop
-from headrace.otp.scheduler import HELD_SECONDS, SLICE_SECONDS, Scheduler
+from headrace.otp.scheduler import HELD_SECONDS, SLICE_SECONDS, Scheduler, report_held_loop
 
 Execute = Callable[[Job], Coroutine[object, object, Outcome]]
 """Runs one attempt of a job and returns its outcome."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from headrace.errors import StartFailed
-from headrace.otp.report import HELD_ADVICE, report_held_loop
+from headrace.otp.scheduler import HELD_ADVICE, report_held_loop
 
 ExitReason = Literal["normal", "shutdown"] | BaseException
 """Why a process ended: it was done, it was told to stop, or what it raised."""

@@ -13,8 +13,7 @@ from headrace.otp.process.mail import Mail, fail_mail
 from headrace.otp.process.mailbox import Mailbox
 from headrace.otp.process.reply import Reply
 from headrace.otp.process.settings import ProcessSettings
-from headrace.otp.report import report_crash, report_failed_end, report_failed_start
-from headrace.otp.scheduler import IDLE, MORE, Scheduler, Turns
+from headrace.otp.scheduler import IDLE, MORE, Scheduler, Turns, report_crash, report_failed_end, report_failed_start
 
 __all__ = ["CURRENT", "ExitReason", "Process", "State"]
 

@@ -9,8 +9,7 @@ from typing import Final, TypeVar, cast
 from headrace.errors import BadReturn, NoProcess
 from headrace.otp.process.mail import Mail
 from headrace.otp.process.process import ExitReason, Process, State
-from headrace.otp.report import HELD_ADVICE
-from headrace.otp.scheduler import IDLE, MORE, Scheduler
+from headrace.otp.scheduler import HELD_ADVICE, IDLE, MORE, Scheduler
 from headrace.pipeline.engine.care import PlainCare
 from headrace.pipeline.engine.handler import CarefulHandler
 from headrace.pipeline.engine.several import Several

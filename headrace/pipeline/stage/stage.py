@@ -6,7 +6,7 @@ from typing import ClassVar, Never, Protocol, cast
 
 from headrace.errors import NotStarted
 from headrace.otp.gen_server import GenServer
-from headrace.otp.report import HELD_ADVICE
+from headrace.otp.scheduler import HELD_ADVICE
 from headrace.pipeline.flow.connection_status import IDLE_SECONDS, ConnectionStatus
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.subscription import SubscribeTo

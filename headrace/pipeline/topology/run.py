@@ -9,8 +9,8 @@ from functools import partial
 from typing import Final
 
 from headrace.errors import ForeignThread, GraphError, NoProcess, ProcessError, StartFailed
-from headrace.otp.chore import every
 from headrace.otp.process.process import State
+from headrace.otp.scheduler import every
 from headrace.otp.supervision.supervisor import Supervisor
 from headrace.pipeline.demand.window import Window
 from headrace.pipeline.engine.consumer_process import ConsumerProcess

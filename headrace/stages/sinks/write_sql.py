@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from headrace.otp.timers import Timer
+from headrace.otp.gen_server import Timer
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.batches import Each
 from headrace.stages.options import ExpressionField, refused

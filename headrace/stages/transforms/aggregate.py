@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 from pydantic import BaseModel
 
-from headrace.otp.timers import Timer
+from headrace.otp.gen_server import Timer
 from headrace.pipeline.message import Message
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.batches import data_of, derived

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from headrace.event_json import to_json
-from headrace.otp.timers import Timer
+from headrace.otp.gen_server import Timer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.batches import data_of
 from headrace.stages.errors import BadEvent

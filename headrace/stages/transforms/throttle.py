@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from headrace.otp.timers import Timer
+from headrace.otp.gen_server import Timer
 from headrace.pipeline.flow.asking import Asking
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.flow.subscription_handle import Side, SubscriptionHandle
