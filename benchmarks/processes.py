@@ -8,7 +8,7 @@ from typing import Final
 from benchmarks.measure import all_arrived
 from benchmarks.stages import Ints
 from headrace.otp.gen_server import GenServer
-from headrace.otp.process.settings import MAILBOX_LIMIT
+from headrace.otp.process.state import MAILBOX_LIMIT
 from headrace.otp.ref import CALL_SECONDS
 from headrace.otp.supervision.supervisor import Supervisor
 from headrace.otp.task import Task

@@ -1,7 +1,7 @@
 """Processes: a mailbox and a callback object that do one thing at a time, and those who restart them."""
 
 from headrace.otp.links import Down, Exit, Monitor
-from headrace.otp.process.reply import Reply
+from headrace.otp.process.mailbox import Reply
 from headrace.otp.registry import Registry
 from headrace.otp.supervision.process_tree import ProcessInfo, ProcessTree, tree
 

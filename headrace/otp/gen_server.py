@@ -6,9 +6,9 @@ from headrace.errors import NoCallback, NotStarted
 from headrace.otp import links
 from headrace.otp import links as monitor
 from headrace.otp.links import Monitor
-from headrace.otp.process.mail import Continuation, OwnMail, Timeout
-from headrace.otp.process.options import check_reason
+from headrace.otp.process.mailbox import Continuation, OwnMail, Timeout
 from headrace.otp.process.process import ExitReason, Process
+from headrace.otp.process.state import check_reason
 from headrace.otp.ref import Ref, process_behind
 
 

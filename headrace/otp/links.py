@@ -5,7 +5,7 @@ from functools import partial
 from typing import Literal
 
 from headrace.errors import BadOption, NoProcess
-from headrace.otp.process.mail import OwnMail
+from headrace.otp.process.mailbox import OwnMail
 from headrace.otp.process.process import ExitReason, Process
 from headrace.telemetry.events import LOG
 

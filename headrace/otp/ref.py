@@ -5,11 +5,10 @@ from collections.abc import Awaitable, Callable
 from typing import Concatenate, Final, Generic, ParamSpec, TypeVar, cast, overload
 
 from headrace.errors import BadOption, CallTimeout, CallToSelf, CastCircle, NoProcess, WaitForSelf
-from headrace.otp.process.mail import Mail
-from headrace.otp.process.options import check_reason, check_timeout
+from headrace.otp.process.mailbox import Mail, Reply
 from headrace.otp.process.own_end import OwnEnd, calling_process
 from headrace.otp.process.process import CURRENT, ExitReason, Process, State
-from headrace.otp.process.reply import Reply
+from headrace.otp.process.state import check_reason, check_timeout
 from headrace.otp.scheduler import Owner
 
 S = TypeVar("S")

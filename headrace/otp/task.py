@@ -8,8 +8,8 @@ from typing import Final, Generic, Literal, ParamSpec, TypeVar, Unpack, cast, ov
 
 from headrace.errors import CallToSelf, ForeignThread, ProcessError, TaskFailed, TaskTimeout
 from headrace.otp.links import link, unlink
-from headrace.otp.process.options import check_timeout
 from headrace.otp.process.process import CURRENT, ExitReason, Process
+from headrace.otp.process.state import check_timeout
 from headrace.otp.process.task_process import TaskProcess, present_scheduler, task_name
 from headrace.otp.ref import Ref
 from headrace.otp.supervision.child_spec import ChildSpec

@@ -9,8 +9,8 @@ from functools import partial
 from typing import Final, Generic, Literal, TypedDict, TypeVar, cast
 
 from headrace.errors import BadOption, ProcessError, TaskFailed, TaskTimeout
-from headrace.otp.process.options import check_count, check_seconds
 from headrace.otp.process.process import ExitReason
+from headrace.otp.process.state import check_count, check_seconds
 from headrace.otp.process.task_process import TaskProcess, task_name
 from headrace.otp.scheduler import Scheduler
 

@@ -7,9 +7,8 @@ from types import TracebackType
 from typing import Final, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
 from headrace.errors import ForeignThread, NoProcess, ProcessError, TooManyChildren
-from headrace.otp.process.options import check_count
 from headrace.otp.process.process import ExitReason, Process, State
-from headrace.otp.process.settings import SHUTDOWN_SECONDS, ProcessSettings
+from headrace.otp.process.state import SHUTDOWN_SECONDS, ProcessSettings, check_count
 from headrace.otp.process.task_process import TaskProcess, task_name
 from headrace.otp.scheduler import Scheduler
 from headrace.otp.supervision.lifetime import begin, leave

@@ -12,7 +12,7 @@ import headrace
 from headrace import errors
 from headrace.config.pipeline import Pipeline
 from headrace.otp.gen_server import GenServer, Timer
-from headrace.otp.process.reply import Reply
+from headrace.otp.process.mailbox import Reply
 from headrace.otp.ref import Ref
 from headrace.otp.registry import Registry
 from headrace.otp.supervision.child_spec import ChildSpec

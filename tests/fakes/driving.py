@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 from contextvars import copy_context
 
-from headrace.otp.process.driver import Driver
+from headrace.otp.process.task_runner import Driver
 from headrace.otp.scheduler import Scheduler
 from tests.fakes.processes import Clock, hops
 from tests.fakes.stepping import until

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from headrace.otp.gen_server import GenServer
-from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.process.state import ProcessSettings
 from headrace.otp.supervision.child_spec import ChildSpec
 from headrace.otp.supervision.restart import Restart
 from headrace.otp.supervision.supervisor import Supervisor

@@ -10,7 +10,7 @@ import pytest
 
 from headrace.otp.gen_server import GenServer
 from headrace.otp.process.process import Process
-from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.process.state import ProcessSettings
 from headrace.otp.ref import Ref
 from headrace.otp.scheduler import IDLE, MORE, Scheduler
 from headrace.otp.supervision.restart import MAX_RESTARTS, MAX_SECONDS

@@ -7,7 +7,7 @@ import pytest
 
 from headrace.errors import ProcessDown, StartFailed
 from headrace.otp.process.process import Process
-from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.process.state import ProcessSettings
 from headrace.otp.ref import Ref
 from headrace.otp.scheduler import Scheduler
 from tests.fakes.processes import Gate, Oops, Script, hops, said, supervising

@@ -9,7 +9,7 @@ import pytest
 
 from headrace.errors import CallTimeout, CallToSelf, ForeignThread, MailboxFull, NoProcess, ProcessDown
 from headrace.otp.gen_server import GenServer
-from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.process.state import ProcessSettings
 from headrace.otp.ref import Ref
 from headrace.otp.scheduler import Scheduler
 from tests.fakes.processes import SMALL, Gate, Oops, Script, busy, hops, start_gate, supervising

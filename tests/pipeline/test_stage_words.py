@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from headrace.otp.process.reply import Reply
+from headrace.otp.process.mailbox import Reply
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Silent

@@ -1,15 +1,108 @@
-"""Where a process's mail waits, in the order in which it came."""
+"""The mailbox, its envelopes, and replies."""
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import Final
+from typing import Final, Generic, Protocol, TypeVar, cast
 
-from headrace.errors import MailboxFull, NoProcess
-from headrace.otp.process.mail import Continuation, Mail, OwnMail
-from headrace.otp.process.settings import MAILBOX_LIMIT
+from headrace.errors import ForeignThread, MailboxFull, NoCallback, NoProcess, ProcessDown, ReplyGiven, short_repr
+from headrace.otp.process.state import MAILBOX_LIMIT
+from headrace.otp.scheduler import Scheduler
+from headrace.telemetry.events import LOG
+
+
+@dataclass(slots=True, eq=False)
+class Mail:
+    """One call (it has a `reply`), cast (it has a `method` only) or info (it has neither)."""
+
+    method: Callable[..., object] | None
+    args: tuple[object, ...] = ()
+    kwargs: Mapping[str, object] = field(default_factory=dict)
+    reply: asyncio.Future[object] | None = None
+
+    @property
+    def is_cast(self) -> bool:
+        """Whether nobody hears when it is lost."""
+        return self.method is not None and self.reply is None
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the caller no longer waits, so that nothing need be done."""
+        return self.reply is not None and self.reply.done()
+
+    def open(self, callbacks: object, owner: str) -> object:
+        """Do what it wants of `callbacks`, and return what that returns, which may be awaitable.
+
+        A method is looked up by its name, so that a subclass's own is the one that runs; a function that belongs to no
+        class is called as it is.
+        """
+        if self.method is None:
+            handle_info = getattr(callbacks, "handle_info", None)
+            if handle_info is None:
+                LOG.warning("process %r has no handle_info and drops %s", owner, short_repr(self.args[0]))
+                return None
+            return cast("object", handle_info(*self.args))
+        method = self.method
+        own = getattr(callbacks, getattr(method, "__name__", ""), None)
+        if own is not None and (getattr(own, "__func__", None) is method or _is_method(method)):
+            return cast("object", own(*self.args, **self.kwargs))
+        return method(callbacks, *self.args, **self.kwargs)
+
+    def answer(self, result: object) -> None:
+        """Give the caller, if there is one who still waits, its reply."""
+        if self.reply is not None and not self.reply.done():
+            self.reply.set_result(result)
+
+    def fail(self, owner: str, reason: object) -> None:
+        """Tell the caller, if there is one who still waits, that the process ended with `reason`."""
+        if self.reply is not None and not self.reply.done():
+            self.reply.set_exception(ProcessDown(owner, reason))
+
+
+@dataclass(slots=True, eq=False)
+class OwnMail(Mail):
+    """Info that concerns one life of a process, and is gone with it: timers, downs and exits."""
+
+
+@dataclass(slots=True, eq=False)
+class Continuation(OwnMail):
+    """What a callback wants done before any other mail (OTP's continue)."""
+
+    def open(self, callbacks: object, owner: str) -> object:
+        """Call `handle_continue`."""
+        handle_continue = getattr(callbacks, "handle_continue", None)
+        if handle_continue is None:
+            raise NoCallback(owner, "handle_continue(self, argument)")
+        return cast("object", handle_continue(*self.args))
+
+
+@dataclass(slots=True, eq=False)
+class Timeout(OwnMail):
+    """What a process gets that has waited for mail in vain (OTP's timeout)."""
+
+    def open(self, callbacks: object, owner: str) -> object:
+        """Call `handle_timeout`."""
+        handle_timeout = getattr(callbacks, "handle_timeout", None)
+        if handle_timeout is None:
+            raise NoCallback(owner, "handle_timeout(self)")
+        return cast("object", handle_timeout())
+
+
+def fail_mail(owner: str, mails: Sequence[Mail], reason: object) -> None:
+    """Tell all who sent it that their mail was not handled, and the log of casts: nobody else hears of those."""
+    for mail in mails:
+        mail.fail(owner, reason)
+    casts = sum(mail.is_cast for mail in mails)
+    if casts:
+        LOG.warning("process %r ended with %d casts in its mailbox, which are lost", owner, casts)
+
+
+def _is_method(function: Callable[..., object]) -> bool:
+    """Tell whether a function was written in the body of a class."""
+    above = getattr(function, "__qualname__", "").rpartition(".")[0]
+    return above != "" and not above.endswith("<locals>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,3 +237,102 @@ class Mailbox:
             if not room.done():
                 self.put_nowait(mail)
                 room.set_result(True)
+
+
+R = TypeVar("R")
+
+_NOTHING: Final = object()
+
+
+class Answerer(Protocol):
+    """The process that owes a reply."""
+
+    name: str
+    scheduler: Scheduler
+
+    def at_end(self, key: object, hook: Callable[[object], None]) -> None:
+        """Have `hook` told why the process ended."""
+
+    def forget_at_end(self, key: object) -> None:
+        """Take that back."""
+
+
+class Reply(Generic[R]):
+    """What a method returns that was called, and answers later: the caller waits, and the process goes on.
+
+    Keep it, and say `set(result)` or `fail(error)` once, in any callback or task on the loop. When the process ends
+    before that, its callers hear `ProcessDown`. One reply may be returned to several callers, who all get the answer.
+    """
+
+    __slots__ = ("_callers", "_error", "_owner", "_result")
+
+    def __init__(self) -> None:
+        self._callers: list[asyncio.Future[object]] = []
+        self._owner: Answerer | None = None
+        self._result: object = _NOTHING
+        self._error: BaseException | None = None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether there is an answer."""
+        return self._result is not _NOTHING or self._error is not None
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for the answer now: a caller who has given up does not."""
+        return any(not caller.done() for caller in self._callers)
+
+    def set(self, result: R) -> None:
+        """Give the callers what `call` is to return. Raises `ReplyGiven` when there is an answer already."""
+        self._give(result, None)
+
+    def fail(self, error: BaseException) -> None:
+        """Give the callers an error, which `call` is to raise; the process goes on. Raises `ReplyGiven` as `set`."""
+        self._give(_NOTHING, error)
+
+    def promise(self, mail: Mail, owner: Answerer) -> None:
+        """Answer `mail` with this, now or later: its method has returned it. What nobody waits for is dropped."""
+        caller = mail.reply
+        if caller is None or caller.done():
+            return
+        self._owner = owner
+        self._callers.append(caller)
+        if self.is_given:
+            self._tell()
+        else:
+            owner.at_end(self, self._owner_ended)
+            caller.add_done_callback(self._caller_left)
+
+    def _give(self, result: object, error: BaseException | None) -> None:
+        owner = self._owner
+        if owner is not None and not owner.scheduler.is_own_thread():
+            what = f"reply of {owner.name!r}"
+            raise ForeignThread(what, "loop.call_soon_threadsafe")
+        if self.is_given:
+            raise ReplyGiven(owner.name if owner is not None else "it")
+        self._result, self._error = result, error
+        self._tell()
+
+    def _tell(self) -> None:
+        callers, self._callers = self._callers, []
+        for caller in callers:
+            if caller.done():
+                continue
+            if self._error is None:
+                caller.set_result(self._result)
+            else:
+                caller.set_exception(self._error)
+        if self._owner is not None:
+            self._owner.forget_at_end(self)
+
+    def _caller_left(self, caller: asyncio.Future[object]) -> None:
+        if caller in self._callers:
+            self._callers.remove(caller)
+            if not self._callers and self._owner is not None:
+                self._owner.forget_at_end(self)
+
+    def _owner_ended(self, reason: object) -> None:
+        callers, self._callers = self._callers, []
+        for caller in callers:
+            if self._owner is not None and not caller.done():
+                caller.set_exception(ProcessDown(self._owner.name, reason))

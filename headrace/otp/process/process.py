@@ -7,12 +7,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar, copy_context
 from typing import Final, Generic, TypeVar, cast
 
-from headrace.otp.process.driver import NO_CONTEXT, Driver
-from headrace.otp.process.life import ExitReason, Life, State
-from headrace.otp.process.mail import Mail, fail_mail
-from headrace.otp.process.mailbox import Mailbox
-from headrace.otp.process.reply import Reply
-from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.process.mailbox import Mail, Mailbox, Reply, fail_mail
+from headrace.otp.process.state import ExitReason, Life, ProcessSettings, State
+from headrace.otp.process.task_runner import NO_CONTEXT, Driver
 from headrace.otp.scheduler import IDLE, MORE, Scheduler, Turns, report_crash, report_failed_end, report_failed_start
 
 __all__ = ["CURRENT", "ExitReason", "Process", "State"]

@@ -8,7 +8,7 @@ from typing import Final
 
 from headrace.errors import BadOption, ForeignThread
 from headrace.otp.process.process import CURRENT, ExitReason, Process, State
-from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.process.state import ProcessSettings
 from headrace.otp.scheduler import IDLE, Scheduler
 from headrace.telemetry.events import LOG
 

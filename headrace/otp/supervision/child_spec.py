@@ -8,7 +8,7 @@ from typing import Final, Generic, Literal, TypeVar, cast
 from headrace.errors import BadOption
 from headrace.otp.gen_server import GenServerProcess
 from headrace.otp.process.process import Process
-from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.process.state import ProcessSettings
 from headrace.otp.process.task_process import TaskProcess
 from headrace.otp.ref import Ref
 from headrace.otp.scheduler import Scheduler

@@ -20,7 +20,7 @@ from headrace.errors import (
 )
 from headrace.otp.process.own_end import check_end_of
 from headrace.otp.process.process import ExitReason, Process, State
-from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.process.state import ProcessSettings
 from headrace.otp.ref import Ref, S
 from headrace.otp.scheduler import IDLE, MORE, Scheduler
 from headrace.otp.supervision.child import Child

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final, TypedDict
 
 from headrace.errors import BadOption
-from headrace.otp.process.options import check_count, check_seconds
+from headrace.otp.process.state import check_count, check_seconds
 from headrace.otp.supervision.child_spec import ChildSpec
 from headrace.otp.supervision.restart import Strategy
 

@@ -6,7 +6,7 @@ from typing import cast
 
 from headrace.errors import BadReturn, NameTaken
 from headrace.otp.process.process import ExitReason, Process, State
-from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.process.state import ProcessSettings
 from headrace.otp.scheduler import IDLE, MORE, Scheduler
 from headrace.otp.supervision.child_spec import ChildSpec
 from headrace.otp.supervision.restart import RestartWindow

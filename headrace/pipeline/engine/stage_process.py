@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final, TypeVar, cast
 
 from headrace.errors import BadReturn, NoProcess
-from headrace.otp.process.mail import Mail
+from headrace.otp.process.mailbox import Mail
 from headrace.otp.process.process import ExitReason, Process, State
 from headrace.otp.scheduler import HELD_ADVICE, IDLE, MORE, Scheduler
 from headrace.pipeline.engine.care import PlainCare

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from headrace.errors import SubscriptionError
-from headrace.otp.process.options import check_reason
 from headrace.otp.process.process import ExitReason
+from headrace.otp.process.state import check_reason
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.demand.window import ManualWindow, checked
 from headrace.pipeline.flow.subscription import SubscribeTo, Subscription

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from headrace.errors import NameTaken, PermanentChild, RestartsExhausted, Unrecoverable, describe
 from headrace.otp.process.process import ExitReason, State
-from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.process.state import ProcessSettings
 from headrace.otp.process.task_process import TaskProcess
 from headrace.otp.scheduler import Scheduler, Turns
 from headrace.otp.supervision.child import Child

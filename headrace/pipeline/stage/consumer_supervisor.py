@@ -4,8 +4,8 @@ from collections.abc import Awaitable
 from typing import ClassVar, Generic, TypeVar
 
 from headrace.errors import MissingCallback, PermanentChild
+from headrace.otp.process.mailbox import Reply
 from headrace.otp.process.process import CURRENT
-from headrace.otp.process.reply import Reply
 from headrace.otp.ref import Ref
 from headrace.otp.supervision.child_spec import ChildCount, ChildInfo, ChildSpec
 from headrace.otp.supervision.restart import MAX_RESTARTS, MAX_SECONDS, Restart

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Final, TypeVar, cast
 
 from headrace.errors import NameTaken, NoChild, PermanentChild
+from headrace.otp.process.mailbox import Reply
 from headrace.otp.process.process import Process, State
-from headrace.otp.process.reply import Reply
 from headrace.otp.ref import Ref
 from headrace.otp.supervision.child_spec import ChildCount, ChildInfo, ChildSpec, ChildState
 from headrace.pipeline.stage.children import Children, Owner, Slot

@@ -4,8 +4,8 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Generic, TypeVar, cast, get_args, overload
 
 from headrace.errors import DemandError, GraphError
-from headrace.otp.process.options import check_seconds
 from headrace.otp.process.process import Process
+from headrace.otp.process.state import check_seconds
 from headrace.otp.ref import Ref
 from headrace.pipeline.demand.buffer import Keep
 from headrace.pipeline.demand.window import Window, is_whole

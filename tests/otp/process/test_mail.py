@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from headrace.errors import ProcessDown
-from headrace.otp.process.mail import Mail
+from headrace.otp.process.mailbox import Mail
 from tests.fakes.processes import Oops, said
 
 

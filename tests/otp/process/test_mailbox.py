@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.errors import MailboxFull, NoProcess
-from headrace.otp.process.mail import Mail
-from headrace.otp.process.mailbox import Mailbox, MailboxStatistics
+from headrace.otp.process.mailbox import Mail, Mailbox, MailboxStatistics
 from tests.fakes.cancelling import HOWS, How, at_every_step, cancelled_at
 from tests.fakes.processes import hops
 

@@ -3,8 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.otp.process.mail import Continuation, Mail, OwnMail
-from headrace.otp.process.mailbox import Mailbox
+from headrace.otp.process.mailbox import Continuation, Mail, Mailbox, OwnMail
 
 STEPS = st.lists(st.sampled_from(["cast", "info", "own", "first", "take", "drop_own", "drop_odd"]), max_size=40)
 

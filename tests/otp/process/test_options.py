@@ -8,7 +8,7 @@ import pytest
 
 from headrace.errors import BadOption
 from headrace.otp.gen_server import GenServer
-from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.process.state import ProcessSettings
 from headrace.otp.registry import Registry
 from headrace.otp.supervision.child_spec import ChildSpec
 from headrace.otp.supervision.supervisor import Supervisor

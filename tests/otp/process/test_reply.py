@@ -7,7 +7,7 @@ import pytest
 
 from headrace.errors import CallTimeout, ForeignThread, ProcessDown, ReplyGiven
 from headrace.otp.gen_server import GenServer
-from headrace.otp.process.reply import Reply
+from headrace.otp.process.mailbox import Reply
 from headrace.otp.ref import Ref
 from tests.fakes.cancelling import HOWS, How, cancelled_at
 from tests.fakes.processes import Oops, hops, supervising

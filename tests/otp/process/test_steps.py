@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from headrace.otp.process.steps import Steps
+from headrace.otp.process.task_runner import Steps
 from headrace.otp.scheduler import HELD_SECONDS
 from tests.fakes.processes import Clock, Oops
 

@@ -17,7 +17,7 @@ from headrace.errors import (
     Unrecoverable,
 )
 from headrace.otp.process.process import ExitReason, Process
-from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.process.state import ProcessSettings
 from headrace.otp.scheduler import IDLE, MORE, Scheduler
 from headrace.otp.supervision.restart import Restart
 from headrace.otp.supervision.supervisor import Supervisor

@@ -9,7 +9,7 @@ import pytest
 
 from headrace.errors import BadOption, NoProcess, RestartsExhausted, StartFailed
 from headrace.otp.process.process import State
-from headrace.otp.process.settings import ProcessSettings
+from headrace.otp.process.state import ProcessSettings
 from headrace.otp.scheduler import Scheduler
 from headrace.otp.supervision.child_spec import ChildSpec
 from headrace.otp.supervision.restart import Restart, Strategy

@@ -1,11 +1,12 @@
-"""Where a process is in its life, why it ended, and who is told of that."""
+"""`ProcessState`: status, exit reason, exit hooks, settings and option checks."""
 
 import asyncio
 import enum
 from collections.abc import Callable
-from typing import Literal
+from dataclasses import dataclass
+from typing import Final, Literal
 
-from headrace.errors import StartFailed
+from headrace.errors import BadOption, StartFailed
 from headrace.otp.scheduler import HELD_ADVICE, report_held_loop
 
 ExitReason = Literal["normal", "shutdown"] | BaseException
@@ -106,3 +107,48 @@ class Life:
             self.started.exception()  # whoever started the process may not wait for it
         if not self.buried.done():
             self.buried.set_result(reason)
+
+
+def check_count(option: str, found: object, least: int, otherwise: str = "") -> None:
+    """Raise `BadOption` unless `found` is a whole number, `least` or more; `otherwise` says what else is allowed."""
+    if not isinstance(found, int) or isinstance(found, bool) or found < least:
+        raise BadOption(option, found, f"a whole number, {least} or more{otherwise}")
+
+
+def check_seconds(option: str, found: object, otherwise: str = "") -> None:
+    """Raise `BadOption` unless `found` is a number of seconds, 0 or more; `otherwise` says what else is allowed."""
+    if not isinstance(found, int | float) or isinstance(found, bool) or not found >= 0:
+        raise BadOption(option, found, f"a number of seconds, 0 or more{otherwise}")
+
+
+def check_timeout(option: str, found: object) -> None:
+    """Raise `BadOption` unless `found` is a number of seconds or None; one below 0 is over already."""
+    if found is not None and (not isinstance(found, int | float) or isinstance(found, bool)):
+        raise BadOption(option, found, "a number of seconds, or None for ever")
+
+
+def check_reason(found: object) -> None:
+    """Raise `BadOption` unless `found` is a reason with which a process may be told to end."""
+    if found not in ("normal", "shutdown") and not isinstance(found, BaseException):
+        raise BadOption("reason", found, "'normal', 'shutdown' or an exception")
+
+
+MAILBOX_LIMIT: Final = 10_000
+"""How many calls and casts a mailbox holds unless told otherwise."""
+
+SHUTDOWN_SECONDS: Final = 5.0
+"""How long a callback may go on when its process is told to stop (OTP's default)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSettings:
+    """The bound of the mailbox, in calls and casts; and how long each callback may go on in a stop, None for ever."""
+
+    mailbox_limit: int = MAILBOX_LIMIT
+    shutdown_seconds: float | None = SHUTDOWN_SECONDS
+
+    def __post_init__(self) -> None:
+        """Refuse what would leave a caller waiting. Raises `BadOption`."""
+        check_count("mailbox_limit", self.mailbox_limit, 1)
+        if self.shutdown_seconds is not None:
+            check_seconds("shutdown_seconds", self.shutdown_seconds, ", or None for ever")

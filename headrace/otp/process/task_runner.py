@@ -1,14 +1,64 @@
-"""The one long-lived task of a process, which runs all its async callbacks, one after another."""
+"""The one task that runs all async callbacks of a process."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
 from contextvars import Context
+from types import coroutine
 from typing import Final
 
-from headrace.otp.process.steps import Steps
-from headrace.otp.scheduler import Scheduler
+from headrace.otp.scheduler import HELD_SECONDS, Scheduler
 from headrace.telemetry.events import LOG
+
+
+class Steps:
+    """What coroutines do from one suspension to the next.
+
+    `worked` is told how many seconds each step took, and `held` of those that took longer than 50 ms.
+    """
+
+    __slots__ = ("_clock", "_held", "_worked")
+
+    def __init__(
+        self, clock: Callable[[], float], held: Callable[[float], None], worked: Callable[[float], None]
+    ) -> None:
+        self._clock = clock
+        self._held = held
+        self._worked = worked
+
+    def retire(self) -> None:
+        """Name nobody any more, from the step on that comes next."""
+        self._held = _tell_nobody
+
+    async def run(self, begin: Callable[[], Coroutine[object, object, None]]) -> None:
+        """Run the coroutine that `begin` makes to its end."""
+        await self._run(begin())
+
+    @coroutine
+    def _run(self, work: Coroutine[object, object, None]) -> Generator[object, object, None]:
+        clock, worked = self._clock, self._worked
+        error: BaseException | None = None
+        while True:
+            held, begun = self._held, clock()
+            try:
+                awaited = work.send(None) if error is None else work.throw(error)
+            except StopIteration:
+                return
+            finally:
+                spent = clock() - begun
+                worked(spent)
+                if spent > HELD_SECONDS:
+                    held(spent)
+            error, held = None, _tell_nobody  # a waiting frame must not keep the process from being freed
+            try:
+                yield awaited  # a task answers with None, always
+            except BaseException as thrown:  # noqa: BLE001 - whatever is thrown in is passed on
+                error = thrown
+
+
+def _tell_nobody(_: float) -> None:
+    """Do nothing."""
+
 
 Done = Callable[[object, BaseException | None], None]
 """Told once how a callback ended: with its result, or with the error that it raised. It must not raise."""
