@@ -11,7 +11,7 @@ from headrace.otp.process.process import ExitReason, Process, State
 from headrace.otp.process.state import SHUTDOWN_SECONDS, ProcessSettings, check_count
 from headrace.otp.process.task_process import TaskProcess, task_name
 from headrace.otp.scheduler import Scheduler
-from headrace.otp.supervision.lifetime import begin, leave
+from headrace.otp.supervision.child_table import begin, leave
 from headrace.otp.task import Task
 from headrace.otp.task_stream import Source, StreamOptions, TaskStream
 

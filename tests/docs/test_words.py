@@ -15,9 +15,8 @@ from headrace.otp.gen_server import GenServer, Timer
 from headrace.otp.process.mailbox import Reply
 from headrace.otp.ref import Ref
 from headrace.otp.registry import Registry
-from headrace.otp.supervision.child_spec import ChildSpec
+from headrace.otp.supervision.child_spec import ChildSpec, SupervisorOptions
 from headrace.otp.supervision.supervisor import Supervisor
-from headrace.otp.supervision.supervisor_options import SupervisorOptions
 from headrace.otp.task import Task
 from headrace.otp.task_supervisor import TaskSupervisor
 from headrace.pipeline.dispatchers.demand import DemandDispatcher

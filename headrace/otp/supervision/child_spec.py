@@ -1,18 +1,19 @@
-"""What a supervisor is told of a child: how it is made, when it is restarted; and what the supervisor tells of it."""
+"""Specs, infos and options of children, and the `Child` protocol."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Generic, Literal, TypeVar, cast
+from typing import Final, Generic, Literal, Protocol, TypedDict, TypeVar, cast
 
 from headrace.errors import BadOption
 from headrace.otp.gen_server import GenServerProcess
-from headrace.otp.process.process import Process
-from headrace.otp.process.state import ProcessSettings
+from headrace.otp.process.process import ExitReason, Process, State
+from headrace.otp.process.state import ProcessSettings, check_count, check_seconds
 from headrace.otp.process.task_process import TaskProcess
 from headrace.otp.ref import Ref
 from headrace.otp.scheduler import Scheduler
-from headrace.otp.supervision.restart import Restart
+from headrace.otp.supervision.restart import Restart, Strategy
 
 _ANY_SETTINGS: Final = ProcessSettings()
 
@@ -102,3 +103,70 @@ def counted(infos: Sequence[ChildInfo]) -> ChildCount:
     supervisors = sum(info.kind == "supervisor" for info in infos)
     active = sum(info.ref is not None for info in infos)
     return ChildCount(len(infos), active, supervisors, len(infos) - supervisors)
+
+
+class Child(Protocol):
+    """A process that can be watched over, started again, and let go."""
+
+    name: str
+    state: State
+    has_run: bool
+    is_final: bool
+    is_busy: bool
+    reason: ExitReason | None
+    started: asyncio.Future[None]
+    buried: asyncio.Future[ExitReason]
+    observer: Callable[[ExitReason], None] | None
+
+    def start(self) -> None:
+        """Begin."""
+
+    def restart(self) -> None:
+        """Begin again after a crash."""
+
+    def stop(self, reason: ExitReason = "shutdown") -> None:
+        """End soon."""
+
+    def kill(self) -> None:
+        """End now: what runs is cancelled."""
+
+    def stop_after_callback(self, reason: ExitReason) -> None:
+        """End when the running callback has returned; a supervisor decides what follows."""
+
+    def cancel_later(self) -> None:
+        """Cancel the running callback if it has not returned within the shutdown time."""
+
+    def conclude(self, reason: ExitReason) -> None:
+        """Be ended for good."""
+
+
+_STRATEGIES: Final = ("one_for_one", "one_for_all", "rest_for_one")
+
+
+class SupervisorOptions(TypedDict, total=False):
+    """How a supervisor looks after its children.
+
+    `strategy` says who is restarted with a child: `"one_for_one"` it alone (the default), `"one_for_all"` all,
+    `"rest_for_one"` it and those that were started after it. `children` are started in order at its start. It gives
+    up at more than `max_restarts` (3) within `max_seconds` (5).
+    """
+
+    strategy: Strategy
+    children: tuple[ChildSpec[object], ...]
+    max_restarts: int
+    max_seconds: float
+
+
+def check_options(options: SupervisorOptions) -> None:
+    """Raise `BadOption` for what no supervisor can do."""
+    strategy = options.get("strategy", "one_for_one")
+    if strategy not in _STRATEGIES:
+        raise BadOption("strategy", strategy, "'one_for_one', 'one_for_all' or 'rest_for_one'")
+    children: object = options.get("children", ())
+    if not isinstance(children, Sequence) or not all(isinstance(child, ChildSpec) for child in children):
+        raise BadOption("children", children, "a tuple of ChildSpecs")
+    names = [spec.id for spec in options.get("children", ())]
+    if len(set(names)) < len(names):
+        raise BadOption("children", names, "each of another name: give their specs one")
+    check_count("max_restarts", options.get("max_restarts", 0), 0)
+    check_seconds("max_seconds", options.get("max_seconds", 0))

@@ -23,9 +23,16 @@ from headrace.otp.process.process import ExitReason, Process, State
 from headrace.otp.process.state import ProcessSettings
 from headrace.otp.ref import Ref, S
 from headrace.otp.scheduler import IDLE, MORE, Scheduler
-from headrace.otp.supervision.child import Child
-from headrace.otp.supervision.child_spec import ChildCount, ChildInfo, ChildSpec, counted
-from headrace.otp.supervision.lifetime import begin, leave
+from headrace.otp.supervision.child_spec import (
+    Child,
+    ChildCount,
+    ChildInfo,
+    ChildSpec,
+    SupervisorOptions,
+    check_options,
+    counted,
+)
+from headrace.otp.supervision.child_table import Group, Place, Supervised, begin, leave
 from headrace.otp.supervision.restart import (
     MAX_RESTARTS,
     MAX_SECONDS,
@@ -35,8 +42,6 @@ from headrace.otp.supervision.restart import (
     concerned,
     wants_restart,
 )
-from headrace.otp.supervision.supervised import Group, Place, Supervised
-from headrace.otp.supervision.supervisor_options import SupervisorOptions, check_options
 from headrace.telemetry.events import LOG
 
 T = TypeVar("T")

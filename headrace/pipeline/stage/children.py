@@ -11,8 +11,7 @@ from headrace.otp.process.process import ExitReason, State
 from headrace.otp.process.state import ProcessSettings
 from headrace.otp.process.task_process import TaskProcess
 from headrace.otp.scheduler import Scheduler, Turns
-from headrace.otp.supervision.child import Child
-from headrace.otp.supervision.child_spec import Kind
+from headrace.otp.supervision.child_spec import Child, Kind
 from headrace.otp.supervision.restart import Restart, RestartWindow, wants_restart
 from headrace.pipeline.flow.subscription import Subscription
 from headrace.telemetry.events import LOG

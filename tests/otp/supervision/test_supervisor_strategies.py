@@ -11,10 +11,9 @@ from headrace.errors import BadOption, NoProcess, RestartsExhausted, StartFailed
 from headrace.otp.process.process import State
 from headrace.otp.process.state import ProcessSettings
 from headrace.otp.scheduler import Scheduler
-from headrace.otp.supervision.child_spec import ChildSpec
+from headrace.otp.supervision.child_spec import ChildSpec, SupervisorOptions
 from headrace.otp.supervision.restart import Restart, Strategy
 from headrace.otp.supervision.supervisor import Supervisor
-from headrace.otp.supervision.supervisor_options import SupervisorOptions
 from tests.fakes.families import Family, Member, crash, finish
 from tests.fakes.processes import Oops, hops, said
 from tests.fakes.stepping import rest, until

@@ -1,15 +1,16 @@
-"""A child as its supervisor sees it, and a group of children that is stopped and started again in order."""
+"""`ChildTable`: entries, restart window, start and stop in order. The only one."""
 
+import asyncio
 import enum
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final, cast
 
-from headrace.otp.process.process import Process, State
+from headrace.otp.process.own_end import check_end_of
+from headrace.otp.process.process import ExitReason, Process, State
 from headrace.otp.ref import Ref
-from headrace.otp.supervision.child import Child
-from headrace.otp.supervision.child_spec import ChildInfo, ChildSpec, ChildState, Kind
+from headrace.otp.supervision.child_spec import Child, ChildInfo, ChildSpec, ChildState, Kind
 from headrace.otp.supervision.restart import Restart
 
 
@@ -146,3 +147,39 @@ class Group:
                 self._awaited = child
             return True
         return False
+
+
+async def begin(process: Child) -> None:
+    """Start a process and wait until it runs. On cancellation it is stopped, and waited for."""
+    process.start()
+    try:
+        await asyncio.shield(process.started)
+    except asyncio.CancelledError:
+        process.stop()
+        await asyncio.shield(process.buried)
+        raise
+
+
+async def end(process: Child) -> ExitReason:
+    """Stop a process, wait until it has ended, and return why it has.
+
+    On cancellation it is waited for all the same; a second one leaves it to end by itself. Raises `WaitForSelf` in a
+    callback of one that it supervises.
+    """
+    check_end_of(cast("Process[object]", process), f"the end of {process.name!r}")
+    process.stop()
+    try:
+        return await asyncio.shield(process.buried)
+    except asyncio.CancelledError:
+        await asyncio.shield(process.buried)
+        raise
+
+
+async def leave(process: Child, error: BaseException | None) -> None:
+    """End a process at the end of an `async with` that raised `error`, if anything; raise what the process ended with.
+
+    The block's own error goes before it.
+    """
+    reason = await end(process)
+    if error is None and isinstance(reason, BaseException):
+        raise reason
