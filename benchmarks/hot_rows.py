@@ -14,8 +14,8 @@ from benchmarks.fans import AddOneEach, SumEach, acknowledged
 from benchmarks.measure import all_arrived
 from benchmarks.processes import calls, casts, children, started_tasks
 from benchmarks.stages import AddOne, AddOneLater, Count, Ints, LooseInts, LoosePurchases, Purchases, SetField, Sum
+from headrace.pipeline.failure import Retry
 from headrace.pipeline.flow.subscription import SubscribeTo
-from headrace.pipeline.retry import Retry
 from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings

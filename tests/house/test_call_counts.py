@@ -11,9 +11,9 @@ import pytest
 from headrace.jobs import Catalogue, Jobs, worker
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.otp.scheduler import Scheduler
+from headrace.pipeline.failure import Retry
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
-from headrace.pipeline.retry import Retry
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
 from headrace.pipeline.stage.producer import Producer

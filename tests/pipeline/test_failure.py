@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from headrace.errors import GraphError, HandlerTimeout, PoisonEvent, RestartsExhausted
+from headrace.pipeline.failure import Retry
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Outcome
-from headrace.pipeline.retry import Retry
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer

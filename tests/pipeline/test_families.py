@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.pipeline.families import combined
+from headrace.pipeline.metrics import combined
 from headrace.telemetry.counts import Family, FamilySpec
 
 COUNTS = st.dictionaries(st.tuples(st.sampled_from("abc")), st.integers(0, 100))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.pipeline.retry import Retry, retry_after
+from headrace.pipeline.failure import Retry, retry_after
 
 SECONDS = st.floats(0, 1e6, allow_nan=False)
 CHANCE = st.floats(0, 1, exclude_max=True)

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, Va
 from headrace.config.text.findings import Fault
 from headrace.config.text.nodes import Found, child
 from headrace.config.text.source import Span
-from headrace.pipeline.retry import Retry
+from headrace.pipeline.failure import Retry
 from headrace.pipeline.stage.concurrency import PLAIN_CONCURRENCY, Concurrency, Place
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.stage import Stage

@@ -12,10 +12,9 @@ from headrace.pipeline.engine.flight import FLIGHT, Flight
 from headrace.pipeline.engine.giving_up import give_up, given_up
 from headrace.pipeline.engine.offload import Elsewhere
 from headrace.pipeline.engine.several import SOURCE, Hand, Several
-from headrace.pipeline.failure import Failure
+from headrace.pipeline.failure import Failure, retry_after
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.message import Message, as_messages
-from headrace.pipeline.retry import retry_after
 from headrace.pipeline.stage.outputs import as_list, check_nothing
 
 

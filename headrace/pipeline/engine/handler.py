@@ -9,10 +9,9 @@ from typing import ClassVar
 from headrace.errors import BadReturn, HandlerTimeout, PoisonEvent
 from headrace.pipeline.engine.giving_up import GivenUp, give_up, given_up
 from headrace.pipeline.engine.held import Held
-from headrace.pipeline.failure import Failure
+from headrace.pipeline.failure import Failure, retry_after
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.message import Message, Outcome, as_messages
-from headrace.pipeline.retry import retry_after
 
 Handler = Callable[[list[object]], object]
 """`handle_events` as the runtime calls it: a batch in; outputs, None, or an awaitable of either out."""

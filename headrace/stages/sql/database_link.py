@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
+from headrace.pipeline.failure import Retry
 from headrace.pipeline.flow.connection_status import ConnectionStatus
-from headrace.pipeline.retry import Retry
 from headrace.stages.sql.database import Database, Row
 from headrace.stages.sql.errors import DatabaseFailed, DatabaseUnreachable
 from headrace.stages.sql.statements import Insert

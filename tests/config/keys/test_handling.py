@@ -11,7 +11,7 @@ from headrace.config.files import load_files, load_text
 from headrace.config.pipeline import Pipeline
 from headrace.config.schema import schema
 from headrace.config.text.findings import ConfigError, Finding
-from headrace.pipeline.retry import Retry
+from headrace.pipeline.failure import Retry
 from headrace.pipeline.stage.concurrency import Concurrency
 from tests.fakes.config_stages import catalogue
 from tests.fakes.flaky_functions import TRIES

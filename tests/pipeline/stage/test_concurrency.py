@@ -15,9 +15,9 @@ from headrace.errors import DemandError, GraphError, HandlerTimeout, RestartsExh
 from headrace.executors.errors import WorkerDied
 from headrace.otp.ref import Ref
 from headrace.pipeline.engine.offload import Elsewhere, Made
+from headrace.pipeline.failure import Retry
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Outcome
-from headrace.pipeline.retry import Retry
 from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer

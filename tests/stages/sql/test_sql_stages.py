@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from headrace.errors import StartFailed
+from headrace.pipeline.failure import Retry
 from headrace.pipeline.message import Outcome
-from headrace.pipeline.retry import Retry
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.sinks.write_lines import WriteLines, WriteLinesOptions

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from headrace.config.pipeline import Pipeline
-from headrace.pipeline.retry import Retry
+from headrace.pipeline.failure import Retry
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.topology.topology import Topology
