@@ -10,7 +10,7 @@ from headrace.otp.process.state import ProcessSettings
 from headrace.otp.scheduler import IDLE, MORE, Scheduler
 from headrace.otp.supervision.child_spec import ChildSpec
 from headrace.otp.supervision.restart import RestartWindow
-from headrace.pipeline.demand.children_window import ChildrenWindow
+from headrace.pipeline.demand.window import ChildrenWindow
 from headrace.pipeline.engine.consumer_process import ConsumerProcess
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.input import exit_reason

@@ -7,8 +7,7 @@ from typing import Final, Literal, cast, get_args
 
 from headrace.errors import DispatcherError
 from headrace.otp.supervision.restart import Restart
-from headrace.pipeline.demand.buffer import Buffer, Keep
-from headrace.pipeline.demand.sizes import Sizes
+from headrace.pipeline.demand.buffer import Buffer, Keep, Sizes
 from headrace.pipeline.dispatchers.dispatcher import Dispatcher
 from headrace.pipeline.dispatchers.entry_points import find_dispatcher
 from headrace.pipeline.failure import Failure, Retry, SetAside

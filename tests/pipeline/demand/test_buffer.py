@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from headrace.pipeline.demand.buffer import Buffer, Keep
-from headrace.pipeline.demand.sizes import Sizes
+from headrace.pipeline.demand.buffer import Buffer, Keep, Sizes
 
 LIMITS = st.one_of(st.none(), st.integers(0, 12))
 KEEPS: st.SearchStrategy[Keep] = st.sampled_from(["first", "last", "all"])

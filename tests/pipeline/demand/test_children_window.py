@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.pipeline.demand.children_window import ChildrenWindow
+from headrace.pipeline.demand.window import ChildrenWindow
 
 bounds = st.integers(1, 50).flatmap(lambda most: st.tuples(st.just(most), st.integers(0, most - 1)))
 
