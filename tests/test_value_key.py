@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.pipeline.dispatchers.hashing import stable_hash
+from headrace.pipeline.dispatchers.partition import stable_hash
 from headrace.value_key import key_of, ordered, value_of
 
 values = st.recursive(

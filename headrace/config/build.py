@@ -14,8 +14,7 @@ from headrace.config.keys.model import SubscriptionKeys
 from headrace.jobs.jobs import Jobs
 from headrace.pipeline.dispatchers.demand import DemandDispatcher
 from headrace.pipeline.dispatchers.dispatcher import Dispatcher
-from headrace.pipeline.dispatchers.hashing import stable_hash
-from headrace.pipeline.dispatchers.partition import PartitionDispatcher
+from headrace.pipeline.dispatchers.partition import PartitionDispatcher, stable_hash
 from headrace.pipeline.flow.subscription import SubscribeTo, Subscription
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.topology.topology import Topology

@@ -5,8 +5,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from headrace.expressions import Expression
-from headrace.pipeline.dispatchers.hashing import stable_hash
-from headrace.pipeline.dispatchers.partition import PartitionDispatcher
+from headrace.pipeline.dispatchers.partition import PartitionDispatcher, stable_hash
 from headrace.pipeline.flow.subscription import SubscribeTo, Subscription
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings

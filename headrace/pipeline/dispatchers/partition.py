@@ -1,13 +1,36 @@
-"""Partition dispatcher: each event goes to the partition that a function names, and waits there within a bound."""
+"""A hash that is the same in every OS process, so that an event's partition survives a restart; Python's own is not."""
 
-from collections.abc import Callable, Hashable, Iterable
-from typing import ClassVar, Generic
+import zlib
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final, Generic
 
-from headrace.errors import DispatcherError, UnknownPartition
+from headrace.errors import DispatcherError, UnknownOutput, UnknownPartition
 from headrace.pipeline.demand.buffer import Buffer
 from headrace.pipeline.dispatchers.demand import DemandDispatcher
 from headrace.pipeline.dispatchers.dispatcher import UNROUTED, Delivery, Dispatcher, Host, S, Wish, spoken_in_vain
-from headrace.pipeline.dispatchers.hashing import stable_hash
+from headrace.value_key import ordered
+
+_BITS: Final = 0xFFFFFFFF
+
+
+def stable_hash(key: object) -> int:
+    """Return a whole number, 0 or more, that depends on the key alone.
+
+    A whole number is its own (below 0 too: its 32 bits are taken); of text it is the CRC-32 of its UTF-8 bytes, of
+    bytes theirs, and of anything else that of its `repr`, which is stable only where that says all and nothing more.
+    The order of a dict's keys does not count.
+
+    >>> stable_hash(7), stable_hash("eu"), stable_hash(b"eu"), stable_hash(("eu", 7))
+    (7, 2033977518, 2033977518, 3708763456)
+    """
+    if isinstance(key, int):
+        return int(key) if key >= 0 else int(key) & _BITS
+    if isinstance(key, str):
+        return zlib.crc32(key.encode("utf-8", "surrogatepass"))
+    if isinstance(key, bytes | bytearray | memoryview):
+        return zlib.crc32(key)
+    return zlib.crc32(repr(ordered(key)).encode("utf-8", "surrogatepass"))
 
 
 class _Waiting:
@@ -263,3 +286,49 @@ def _check(names: tuple[Hashable, ...], max_queue: object) -> None:
         raise DispatcherError("partition", "needs a name of its own for each partition, and None is none")
     if not isinstance(max_queue, int) or max_queue < 1:
         raise DispatcherError("partition", f"has a max_queue of {max_queue!r}: it must be a whole number, 1 or more")
+
+
+MAX_QUEUE: Final = 1000
+"""Events of one output that wait for it, at most; then the stage waits, too."""
+
+
+@dataclass(slots=True)
+class Output:
+    """An event, and the output of its stage by which it goes; subscribers of that output get the bare event.
+
+    Treat it as frozen: it is no frozen dataclass only because one of those takes three times as long to make.
+    """
+
+    name: str
+    event: object
+
+
+def bare(event: object) -> object:
+    """Return an event without the name of its output.
+
+    >>> bare(Output("eu", 7)), bare(8)
+    (7, 8)
+    """
+    return event.event if isinstance(event, Output) else event
+
+
+class OutputsDispatcher(PartitionDispatcher[S]):
+    """Each output is a partition: bounded, so that a slow one stops the stage for all once it is full, and is named.
+
+    An event without an output, or with one that the stage does not have, fails alone.
+    """
+
+    __slots__ = ()
+
+    called = "output"
+
+    def __init__(self, names: Sequence[str], max_queue: int = MAX_QUEUE) -> None:
+        """Raises `DispatcherError` when two have one name."""
+        known = frozenset(names)
+
+        def output_of(event: object) -> Hashable:
+            if isinstance(event, Output) and event.name in known:
+                return event.name
+            raise UnknownOutput(event.name if isinstance(event, Output) else None, names)
+
+        super().__init__(names, hash=output_of, max_queue=max_queue)

@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from headrace.pipeline.dispatchers.outputs import OutputsDispatcher
-from headrace.pipeline.dispatchers.partition import PartitionDispatcher
+from headrace.pipeline.dispatchers.partition import OutputsDispatcher, PartitionDispatcher
 from headrace.pipeline.flow.accumulating import Accumulating
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.topology.edges import Edges

@@ -7,7 +7,7 @@ from functools import partial
 
 from headrace.errors import LeftOver, message_of
 from headrace.otp.scheduler import Scheduler
-from headrace.pipeline.dispatchers.outputs import bare
+from headrace.pipeline.dispatchers.partition import bare
 from headrace.pipeline.failure import FailedEvent, SetAside
 from headrace.pipeline.flow.counts import KeepLeft, StageCounts
 from headrace.pipeline.message import Message

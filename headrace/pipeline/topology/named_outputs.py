@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from functools import partial
 
 from headrace.errors import GraphError
-from headrace.pipeline.dispatchers.outputs import OutputsDispatcher, bare
+from headrace.pipeline.dispatchers.partition import OutputsDispatcher, bare
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings

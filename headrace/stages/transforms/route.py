@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Final
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from headrace.pipeline.dispatchers.dispatcher import UNROUTED
-from headrace.pipeline.dispatchers.outputs import Output
+from headrace.pipeline.dispatchers.partition import Output
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.errors import BadEvent
 from headrace.stages.options import ExpressionField, refused

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from headrace.pipeline.dispatchers.hashing import stable_hash
+from headrace.pipeline.dispatchers.partition import stable_hash
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.options import CountField, ExpressionField, PartField, refused
 from headrace.value_key import ordered

@@ -22,7 +22,7 @@ from pydantic import (
 
 from headrace.errors.validation import sentence
 from headrace.expressions.patterns import USE_PYTHON, PatternError, Regex, Search, compile_search
-from headrace.pipeline.dispatchers.outputs import Output
+from headrace.pipeline.dispatchers.partition import Output
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.errors import BadEvent
 from headrace.stages.functions import LazyFunction

@@ -6,13 +6,13 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.pipeline.dispatchers.hashing import stable_hash
+from headrace.pipeline.dispatchers.partition import stable_hash
 
 KEYS = ["", "eu", "\ud800", b"eu", 7, -7, True, None, 1.5, ("eu", 7)]
 
 
 def test_another_os_process_hashes_alike() -> None:
-    code = f"from headrace.pipeline.dispatchers.hashing import stable_hash; print([stable_hash(k) for k in {KEYS!a}])"
+    code = f"from headrace.pipeline.dispatchers.partition import stable_hash; print([stable_hash(k) for k in {KEYS!a}])"
     run = subprocess.run(
         [sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True, env={"PYTHONHASHSEED": "42"}
     )

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.errors import DispatcherError, UnknownOutput
-from headrace.pipeline.dispatchers.outputs import Output, OutputsDispatcher
+from headrace.pipeline.dispatchers.partition import Output, OutputsDispatcher
 from tests.fakes.hosts import Notes
 from tests.fakes.shares import Share
 

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from headrace.pipeline.dispatchers.outputs import Output
-from headrace.pipeline.dispatchers.partition import PartitionDispatcher
+from headrace.pipeline.dispatchers.partition import Output, PartitionDispatcher
 from headrace.pipeline.flow.outlet import DemandMode
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.producer import Inbox

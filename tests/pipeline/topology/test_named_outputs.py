@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from headrace.errors import GraphError
-from headrace.pipeline.dispatchers.outputs import MAX_QUEUE, Output
+from headrace.pipeline.dispatchers.partition import MAX_QUEUE, Output
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.consumer import Consumer

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from headrace.errors import GraphError
-from headrace.pipeline.dispatchers.outputs import Output
-from headrace.pipeline.dispatchers.partition import PartitionDispatcher
+from headrace.pipeline.dispatchers.partition import Output, PartitionDispatcher
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.concurrency import Concurrency
