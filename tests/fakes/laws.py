@@ -4,7 +4,7 @@ from headrace.otp.process.process import State
 from headrace.pipeline.engine.consumer_process import ConsumerProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.flow.input import Inlet
-from headrace.pipeline.flow.outlet import Outlet
+from headrace.pipeline.flow.output import Outlet
 from headrace.pipeline.flow.subscription import Subscription
 from headrace.pipeline.topology.link import StageProcess
 from headrace.pipeline.topology.run import Run

@@ -17,10 +17,10 @@ from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.engine.consumer_process import ConsumerProcess
 from headrace.pipeline.engine.consumer_supervisor_process import ConsumerSupervisorProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
-from headrace.pipeline.flow.accumulating import Accumulating
-from headrace.pipeline.flow.entrance import Entrance
+from headrace.pipeline.flow.accumulator import Accumulating
+from headrace.pipeline.flow.ingress import Entrance
 from headrace.pipeline.flow.input import Inlet
-from headrace.pipeline.flow.outlet import Outlet
+from headrace.pipeline.flow.output import Outlet
 from headrace.pipeline.message import Outcome
 from headrace.pipeline.topology.link import StageProcess
 from headrace.pipeline.topology.outcome import RunOutcome

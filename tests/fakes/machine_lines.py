@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from headrace.pipeline.flow.input import Inlet
-from headrace.pipeline.flow.outlet import Outlet
+from headrace.pipeline.flow.output import Outlet
 from headrace.pipeline.flow.subscription import Subscription
 from headrace.pipeline.message import Message
 from headrace.pipeline.topology.run import Run

@@ -12,7 +12,7 @@ from headrace.otp.supervision.restart import Restart
 from headrace.pipeline.demand.buffer import Keep
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
 from headrace.pipeline.failure import Retry
-from headrace.pipeline.flow.outlet import DemandMode
+from headrace.pipeline.flow.output import DemandMode
 from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo
 from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.settings import DispatcherName, StageSettings

@@ -9,7 +9,7 @@ from hypothesis.stateful import precondition, rule
 
 from headrace.errors import ReaderTooSlow
 from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, Wish
-from headrace.pipeline.flow.accumulating import Accumulating
+from headrace.pipeline.flow.accumulator import Accumulating
 from headrace.pipeline.flow.subscription import Subscription
 from tests.fakes.laws import outlet_of
 from tests.fakes.machine import Reader

@@ -7,7 +7,7 @@ from functools import partial
 from headrace.otp.scheduler import HANDLED_MORE, IDLE, Scheduler
 from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
 from headrace.pipeline.flow.counts import StageCounts
-from headrace.pipeline.flow.outlet import Outlet
+from headrace.pipeline.flow.output import Outlet
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 
 

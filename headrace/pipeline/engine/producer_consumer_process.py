@@ -10,9 +10,9 @@ from headrace.otp.scheduler import BLOCKED, HANDLED, HANDLED_MORE, IDLE, MORE, S
 from headrace.pipeline.engine.side_outputs import SideOutputs
 from headrace.pipeline.engine.taking_process import TakingProcess
 from headrace.pipeline.flow.counts import StageCounts
-from headrace.pipeline.flow.entrance import Entrance
+from headrace.pipeline.flow.ingress import Entrance
 from headrace.pipeline.flow.input import Inlet
-from headrace.pipeline.flow.outlet import DemandMode, Outlet
+from headrace.pipeline.flow.output import DemandMode, Outlet
 from headrace.pipeline.flow.subscription import Mark, MarkKind, Subscription
 from headrace.pipeline.message import as_messages, claim
 from headrace.pipeline.stage.outputs import as_list

@@ -20,9 +20,8 @@ from headrace.otp.scheduler import (
 from headrace.pipeline.demand.ledger import Ledger
 from headrace.pipeline.engine.stage_process import StageProcess
 from headrace.pipeline.flow.counts import StageCounts
-from headrace.pipeline.flow.entrance import Entrance
-from headrace.pipeline.flow.outlet import DemandMode, Outlet
-from headrace.pipeline.flow.pull import AsyncPull, SyncPull, iterated
+from headrace.pipeline.flow.ingress import AsyncPull, Entrance, SyncPull, iterated
+from headrace.pipeline.flow.output import DemandMode, Outlet
 from headrace.pipeline.flow.subscription import Mark, MarkKind, Subscription
 from headrace.pipeline.stage.outputs import as_list
 from headrace.pipeline.stage.producer import Inbox, Producer

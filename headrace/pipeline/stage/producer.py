@@ -18,7 +18,7 @@ from typing import Final, Generic, Literal, Protocol, TypeVar, cast
 from headrace.errors import BadOption, MissingCallback, Unrecoverable, class_and_message
 from headrace.otp.process.process import State
 from headrace.pipeline.demand.buffer import Keep
-from headrace.pipeline.flow.pull import iterated
+from headrace.pipeline.flow.ingress import iterated
 from headrace.pipeline.stage.outputs import events_given
 from headrace.pipeline.stage.stage import Emits, Stage, Unbound
 

@@ -12,7 +12,7 @@ from headrace.pipeline.dispatchers.dispatcher import Dispatcher
 from headrace.pipeline.dispatchers.entry_points import find_dispatcher
 from headrace.pipeline.failure import Failure, Retry, SetAside
 from headrace.pipeline.flow.counts import StageCounts
-from headrace.pipeline.flow.outlet import DemandMode, Outlet
+from headrace.pipeline.flow.output import DemandMode, Outlet
 from headrace.pipeline.flow.subscription import Subscription
 from headrace.pipeline.stage.concurrency import PLAIN_CONCURRENCY, Concurrency, Place
 from headrace.pipeline.stage.event_size import event_size

@@ -10,7 +10,7 @@ from headrace.otp.ref import Ref
 from headrace.pipeline.demand.buffer import Keep
 from headrace.pipeline.demand.window import Window, is_whole
 from headrace.pipeline.engine.taking_process import TakingProcess
-from headrace.pipeline.flow.outlet import DemandMode
+from headrace.pipeline.flow.output import DemandMode
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
 from headrace.pipeline.message import Message

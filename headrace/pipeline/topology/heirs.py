@@ -3,7 +3,7 @@
 from typing import Final
 
 from headrace.pipeline.dispatchers.partition import OutputsDispatcher, PartitionDispatcher
-from headrace.pipeline.flow.accumulating import Accumulating
+from headrace.pipeline.flow.accumulator import Accumulating
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.topology.edges import Edges
 from headrace.pipeline.topology.link import Emitting

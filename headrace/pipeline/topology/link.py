@@ -13,8 +13,8 @@ from headrace.pipeline.engine.consumer_supervisor_process import ConsumerSupervi
 from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.failure import SetAside
+from headrace.pipeline.flow.accumulator import Selector
 from headrace.pipeline.flow.counts import StageCounts
-from headrace.pipeline.flow.selector import Selector
 from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo, Subscription
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor

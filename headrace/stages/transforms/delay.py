@@ -6,9 +6,8 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from headrace.pipeline.flow.asking import Asking
 from headrace.pipeline.flow.subscription import SubscribeTo
-from headrace.pipeline.flow.subscription_handle import Side, SubscriptionHandle
+from headrace.pipeline.flow.subscription_handle import Asking, Side, SubscriptionHandle
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.options import CountField, DurationField
 from headrace.telemetry.counts import Family, FamilySpec

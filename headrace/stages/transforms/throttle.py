@@ -6,9 +6,8 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.otp.gen_server import Timer
-from headrace.pipeline.flow.asking import Asking
 from headrace.pipeline.flow.subscription import SubscribeTo
-from headrace.pipeline.flow.subscription_handle import Side, SubscriptionHandle
+from headrace.pipeline.flow.subscription_handle import Asking, Side, SubscriptionHandle
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.options import RateField
 from headrace.units import TokenBucket

@@ -7,7 +7,7 @@ import pytest
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
 from headrace.pipeline.engine.producer_process import ProducerProcess
-from headrace.pipeline.flow.outlet import Outlet
+from headrace.pipeline.flow.output import Outlet
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.settings import StageSettings
 from tests.fakes.flow_stages import Silent

@@ -7,7 +7,7 @@ import pytest
 
 from headrace.errors import BadReturn, RestartsExhausted
 from headrace.pipeline.engine.producer_process import ProducerProcess
-from headrace.pipeline.flow.pull import SyncPull
+from headrace.pipeline.flow.ingress import SyncPull
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import StageSettings

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from headrace.pipeline.dispatchers.partition import Output, PartitionDispatcher
-from headrace.pipeline.flow.outlet import DemandMode
+from headrace.pipeline.flow.output import DemandMode
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer

@@ -12,7 +12,7 @@ from aiostream import pipe, stream
 from headrace.errors import DemandError, GraphError, NoProcess, ProcessDown, ReaderTooSlow, RestartsExhausted
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
 from headrace.pipeline.engine.producer_process import ProducerProcess
-from headrace.pipeline.flow.outlet import Outlet
+from headrace.pipeline.flow.output import Outlet
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.producer import Producer

@@ -1,9 +1,13 @@
-"""Stands in for a stage's dispatcher while the stage accumulates: nothing is heard, and nothing is delivered."""
+"""GenStage's `demand: :accumulate` as a dispatcher wrapper; selectors."""
+
+from collections.abc import Callable
 
 from headrace.pipeline.demand.buffer import Buffer
 from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, Wish
+from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.dispatcher_guard import DispatcherGuard
 from headrace.pipeline.flow.subscription import Subscription
+from headrace.pipeline.message import Message, Outcome
 
 
 class Accumulating(Dispatcher[Subscription]):
@@ -96,3 +100,29 @@ def _met(waiting: int, missed: int) -> tuple[int, int]:
     """Return what is left of both when what waits has gone where it is missed."""
     met = min(waiting, missed)
     return waiting - met, missed - met
+
+
+class Selector:
+    """A selector that sees data, and that fails one event alone when it raises: the producer and all others go on.
+
+    The event counts as failed at the consumer whose subscription it is.
+    """
+
+    __slots__ = ("_counts", "_is_acknowledged", "selects")
+
+    def __init__(self, selects: Callable[[object], bool], counts: StageCounts, *, is_acknowledged: bool) -> None:
+        self.selects = selects
+        self._counts = counts
+        self._is_acknowledged = is_acknowledged
+
+    def __call__(self, event: object) -> bool:
+        """Tell whether the event is for this consumer."""
+        message = event if self._is_acknowledged and isinstance(event, Message) else None
+        try:
+            return self.selects(event if message is None else message.data)
+        except Exception as error:  # noqa: BLE001 - whatever a user's function raises, it fails this event alone
+            self._counts.fail(error)
+            if message is not None:
+                message.acknowledgement.add(1)
+                message.acknowledgement.end(Outcome.FAILED)
+            return False
