@@ -29,7 +29,7 @@ from benchmarks.processes import (
 from benchmarks.shares import BY_DEMAND, BY_PARTITION, IN_TURN, one_queue, queues_by_partition, queues_in_turn, shared
 from benchmarks.single import command_seconds, latencies, slow_consumer
 from benchmarks.stages import AddOne, AddOneLater, Count, Ints, LooseInts, LoosePurchases, Purchases, SetField, Sum
-from headrace.pipeline.stage.concurrency import Concurrency
+from headrace.pipeline.stage.settings import Concurrency
 
 WINDOWS = ((1000, 500, 2_000_000), (100, 50, 500_000), (10, 5, 100_000), (1, 0, 20_000))
 

@@ -12,10 +12,9 @@ from benchmarks.measure import all_arrived
 from benchmarks.stages import Sum
 from headrace.executors.process_executor import ProcessExecutor
 from headrace.pipeline.flow.subscription import SubscribeTo
-from headrace.pipeline.stage.concurrency import PLAIN_CONCURRENCY, Concurrency
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.pipeline.stage.settings import StageSettings
+from headrace.pipeline.stage.settings import PLAIN_CONCURRENCY, Concurrency, StageSettings
 from headrace.pipeline.topology.topology import Topology
 
 CALLS = 400

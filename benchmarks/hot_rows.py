@@ -16,9 +16,8 @@ from benchmarks.processes import calls, casts, children, started_tasks
 from benchmarks.stages import AddOne, AddOneLater, Count, Ints, LooseInts, LoosePurchases, Purchases, SetField, Sum
 from headrace.pipeline.failure import Retry
 from headrace.pipeline.flow.subscription import SubscribeTo
-from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.pipeline.stage.settings import StageSettings
+from headrace.pipeline.stage.settings import Concurrency, StageSettings
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.sources.receive_http import ReceiveHttp, ReceiveHttpOptions
 

@@ -14,8 +14,7 @@ from headrace.pipeline.dispatchers.partition import PartitionDispatcher
 from headrace.pipeline.failure import Retry
 from headrace.pipeline.flow.output import DemandMode
 from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo
-from headrace.pipeline.stage.concurrency import Concurrency
-from headrace.pipeline.stage.settings import DispatcherName, StageSettings
+from headrace.pipeline.stage.settings import Concurrency, DispatcherName, StageSettings
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.machine_notes import FORMS, PACES, Event, Form, Notes, Pace

@@ -10,10 +10,9 @@ from headrace.errors import CannotHold
 from headrace.pipeline.failure import Retry
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Message, Outcome
-from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.pipeline.stage.settings import StageSettings
+from headrace.pipeline.stage.settings import Concurrency, StageSettings
 from headrace.pipeline.topology.outcome import RunOutcome
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.acknowledged_stages import Told

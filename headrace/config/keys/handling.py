@@ -11,8 +11,8 @@ from headrace.config.text.findings import Fault
 from headrace.config.text.nodes import Found, child
 from headrace.config.text.source import Span
 from headrace.pipeline.failure import Retry
-from headrace.pipeline.stage.concurrency import PLAIN_CONCURRENCY, Concurrency, Place
 from headrace.pipeline.stage.producer import Producer
+from headrace.pipeline.stage.settings import PLAIN_CONCURRENCY, Concurrency, Place
 from headrace.pipeline.stage.stage import Stage
 from headrace.stages.functions import FunctionError, import_function, parse_function
 from headrace.stages.keys import Keys

@@ -9,8 +9,7 @@ from headrace.pipeline.engine.handler import CarefulHandler, Handler
 from headrace.pipeline.failure import Failure
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.message import NO_METADATA, Acknowledgement, Message, Outcome, as_messages, claim, settle
-from headrace.pipeline.stage.outputs import as_list, check_nothing
-from headrace.pipeline.stage.stage import Stage
+from headrace.pipeline.stage.stage import Stage, as_list, check_nothing
 
 
 class BatchHandler(CarefulHandler):

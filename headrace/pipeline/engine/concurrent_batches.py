@@ -14,7 +14,7 @@ from headrace.pipeline.engine.several import SOURCE, Hand, Several
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.subscription import Subscription
 from headrace.pipeline.message import Message, Outcome
-from headrace.pipeline.stage.concurrency import Concurrency
+from headrace.pipeline.stage.settings import Concurrency
 
 
 class BatchHand(Hand, Protocol):

@@ -15,7 +15,7 @@ from headrace.pipeline.engine.several import SOURCE, Hand, Several
 from headrace.pipeline.failure import Failure, retry_after
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.message import Message, as_messages
-from headrace.pipeline.stage.outputs import as_list, check_nothing
+from headrace.pipeline.stage.stage import as_list, check_nothing
 
 
 class ConcurrentHandler(Several):

@@ -10,7 +10,7 @@ from headrace.pipeline.engine.taking_process import TakingProcess
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.input import Inlet
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.pipeline.stage.outputs import check_nothing
+from headrace.pipeline.stage.stage import check_nothing
 from headrace.telemetry.counts import Tally
 
 LATENCY_BOUNDS: Final = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 600.0)

@@ -17,10 +17,9 @@ from headrace.pipeline.flow.input import exit_reason
 from headrace.pipeline.flow.subscription import MarkKind, Subscription
 from headrace.pipeline.flow.subscription_handle import Side
 from headrace.pipeline.message import Message, Outcome
-from headrace.pipeline.stage.children import Children, EventProcess, Slot
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor, gives_specs
-from headrace.pipeline.stage.supervision import Supervision
+from headrace.pipeline.stage.event_children import Children, EventProcess, Slot, Supervision
 
 
 class ConsumerSupervisorProcess(ConsumerProcess):

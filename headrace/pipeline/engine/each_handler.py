@@ -10,8 +10,7 @@ from headrace.pipeline.engine.handler import CarefulHandler, Handler, Later
 from headrace.pipeline.failure import Failure
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.message import Message, Outcome
-from headrace.pipeline.stage.outputs import as_list, check_nothing
-from headrace.pipeline.stage.stage import Stage
+from headrace.pipeline.stage.stage import Stage, as_list, check_nothing
 
 _DATA: Final = attrgetter("data")
 

@@ -15,7 +15,7 @@ from headrace.executors.process_executor import ProcessExecutor
 from headrace.executors.protocol import unpacked_error
 from headrace.executors.thread_executor import ThreadExecutor
 from headrace.executors.worker_main import run_each
-from headrace.pipeline.stage.concurrency import Concurrency
+from headrace.pipeline.stage.settings import Concurrency
 from headrace.pipeline.stage.stage import Stage
 
 CALL_SECONDS: Final = 0.01

@@ -15,8 +15,8 @@ from headrace.pipeline.flow.input import Inlet
 from headrace.pipeline.flow.output import DemandMode, Outlet
 from headrace.pipeline.flow.subscription import Mark, MarkKind, Subscription
 from headrace.pipeline.message import as_messages, claim
-from headrace.pipeline.stage.outputs import as_list
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.pipeline.stage.stage import as_list
 
 
 class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):

@@ -23,8 +23,8 @@ from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.ingress import AsyncPull, Entrance, SyncPull, iterated
 from headrace.pipeline.flow.output import DemandMode, Outlet
 from headrace.pipeline.flow.subscription import Mark, MarkKind, Subscription
-from headrace.pipeline.stage.outputs import as_list
 from headrace.pipeline.stage.producer import Inbox, Producer
+from headrace.pipeline.stage.stage import as_list
 from headrace.telemetry.events import LOG
 
 

@@ -17,7 +17,7 @@ from headrace.pipeline.failure import PLAIN_FAILURE
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.subscription import Mark, SubscribeTo, Subscription
 from headrace.pipeline.flow.subscription_handle import Side, SubscriptionHandle
-from headrace.pipeline.stage.concurrency import PLAIN_CONCURRENCY
+from headrace.pipeline.stage.settings import PLAIN_CONCURRENCY
 from headrace.pipeline.stage.stage import Stage
 from headrace.telemetry.events import LOG
 

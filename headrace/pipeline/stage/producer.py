@@ -19,8 +19,7 @@ from headrace.errors import BadOption, MissingCallback, Unrecoverable, class_and
 from headrace.otp.process.process import State
 from headrace.pipeline.demand.buffer import Keep
 from headrace.pipeline.flow.ingress import iterated
-from headrace.pipeline.stage.outputs import events_given
-from headrace.pipeline.stage.stage import Emits, Stage, Unbound
+from headrace.pipeline.stage.stage import Emits, Stage, Unbound, events_given
 
 Out = TypeVar("Out")
 

@@ -6,8 +6,7 @@ from typing import Generic, Protocol, TypeVar, cast
 from headrace.errors import BadOption, MissingCallback
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
-from headrace.pipeline.stage.outputs import events_given
-from headrace.pipeline.stage.stage import Emits, Stage, Takes, Unbound
+from headrace.pipeline.stage.stage import Emits, Stage, Takes, Unbound, events_given
 
 In = TypeVar("In")
 Out = TypeVar("Out")

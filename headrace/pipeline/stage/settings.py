@@ -1,11 +1,14 @@
-"""What is said about a stage beside its class: how it dispatches and how much it buffers."""
+"""`StageSettings`, `Concurrency`, event sizes."""
 
+import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, Literal, cast, get_args
 
 from headrace.errors import DispatcherError
+from headrace.event_json import json_or_repr
 from headrace.otp.supervision.restart import Restart
 from headrace.pipeline.demand.buffer import Buffer, Keep, Sizes
 from headrace.pipeline.dispatchers.dispatcher import Dispatcher
@@ -14,8 +17,76 @@ from headrace.pipeline.failure import Failure, Retry, SetAside
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.output import DemandMode, Outlet
 from headrace.pipeline.flow.subscription import Subscription
-from headrace.pipeline.stage.concurrency import PLAIN_CONCURRENCY, Concurrency, Place
-from headrace.pipeline.stage.event_size import event_size
+from headrace.pipeline.message import Message
+from headrace.pipeline.stage.stage import Stage
+
+_BATCH_BLOCKS: Final = "a `def` on the loop holds it until it returns; leave it out, or make that an `async def`"
+_BLOCKS: Final = "a `def` on the loop holds it until it returns; make it an `async def`, or use executor thread"
+
+Place = Literal["inline", "thread", "subprocess"]
+"""On the event loop, in a thread, or in an OS process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """How many events of a stage are handled at a time, where, and whether outputs keep the order of their events.
+
+    Of a stage that handles batches as a whole: how many batches.
+    """
+
+    limit: int = 1
+    place: Place = "inline"
+    is_ordered: bool = True
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether batches are handled one after another on the loop."""
+        return self.limit == 1 and self.place == "inline"
+
+    def fault(self, stage: Stage, *, has_timeout: bool) -> str | None:
+        """Return why a stage cannot be handled so, in words that follow its name; None if it can."""
+        if self.is_plain:
+            is_kept = not has_timeout or stage.awaits()
+            return None if is_kept else f"has a timeout that cannot be kept: {_BLOCKS}"
+        if not stage.per_event and self.place != "inline":
+            return "handles batches as a whole, so no executor is for it: leave that out"
+        if self.place == "subprocess" and stage.offload() is None:
+            return "has no function that OS processes could run: use executor thread, or a map with `call`"
+        if self.place == "inline" and not stage.awaits():
+            remedy = _BLOCKS if stage.per_event else _BATCH_BLOCKS
+            return f"has a concurrency of {self.limit}, which would change nothing: {remedy}"
+        return None
+
+
+PLAIN_CONCURRENCY: Final = Concurrency()
+"""One batch after another, on the loop."""
+
+
+EVENT_BYTES: Final = 32
+"""What an event takes beside its text."""
+
+
+def text_size(text: str) -> int:
+    """Return what an event takes whose text as JSON this is.
+
+    >>> text_size("[1]")
+    35
+    """
+    return len(text.encode(errors="surrogatepass")) + EVENT_BYTES
+
+
+def event_size(event: object) -> int:
+    """Return what an event takes; of a message, its data. Where it is no JSON, Python's text for it is measured.
+
+    >>> event_size([1]), event_size({1, 2})
+    (35, 38)
+    """
+    data = event.data if isinstance(event, Message) else event
+    try:
+        return text_size(json.dumps(data, ensure_ascii=False, default=json_or_repr))
+    except (TypeError, ValueError, RecursionError):  # keys that are no text, or an event that holds itself
+        return sys.getsizeof(data) + EVENT_BYTES
+
 
 DispatcherName = Literal["demand", "broadcast", "round_robin", "weighted", "partition"]
 """The dispatchers that are built in."""

@@ -1,10 +1,10 @@
-"""What every stage is given: its name, its counts, and the words with which it says what became of an event."""
+"""`Stage`: every callback declared with an empty body, `Traits`, `Runtime`."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, Never, Protocol, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import ClassVar, Final, Never, Protocol, cast
 
-from headrace.errors import NotStarted
+from headrace.errors import BadOption, BadReturn, NotStarted
 from headrace.otp.gen_server import GenServer
 from headrace.otp.scheduler import HELD_ADVICE
 from headrace.pipeline.flow.connection_status import IDLE_SECONDS, ConnectionStatus
@@ -229,3 +229,45 @@ class Stage(GenServer):
         Call it in the callback that returns what was made of them (`message.derive`), or where nothing is made of them.
         """
         self._care.release(events)
+
+
+NOT_EVENTS: Final = (str, bytes, bytearray, dict)
+"""Iterable, but surely one event rather than many."""
+
+
+GENSTAGE_WORDS: Final = ("noreply", "reply", "stop")
+"""With these a tuple is an answer of GenStage's, and surely not three events."""
+
+
+def _is_genstage(returned: tuple[object, ...]) -> bool:
+    return bool(returned) and isinstance(returned[0], str) and returned[0] in GENSTAGE_WORDS
+
+
+def as_list(stage: str, callback: str, returned: object) -> list[object]:
+    """Return what a callback returned as a list of events, or raise `BadReturn`."""
+    if isinstance(returned, list):
+        return returned
+    if isinstance(returned, tuple) and _is_genstage(returned):
+        raise BadReturn(stage, callback, returned, "the events alone: state is kept on self, and there is no reply")
+    if isinstance(returned, Iterable) and not isinstance(returned, NOT_EVENTS):
+        return list(returned)
+    raise BadReturn(
+        stage, callback, returned, "a list of events (empty when there are none), or another iterable of them"
+    )
+
+
+def events_given(events: object) -> list[object]:
+    """Return a list of its own of the events that somebody hands in. Raises `BadOption` for what is surely one event.
+
+    >>> events_given(range(3))
+    [0, 1, 2]
+    """
+    if not isinstance(events, Iterable) or isinstance(events, NOT_EVENTS):
+        raise BadOption("events", events, "a list of events, or another iterable of them: put a single one in a list")
+    return list(events)
+
+
+def check_nothing(stage: str, returned: object, callback: str = "handle_events") -> None:
+    """Raise `BadReturn` when a consumer's callback returned something."""
+    if returned is not None:
+        raise BadReturn(stage, callback, returned, "None: a consumer emits nothing")

@@ -14,10 +14,9 @@ from headrace.pipeline.flow.output import DemandMode
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
 from headrace.pipeline.message import Message
-from headrace.pipeline.stage.outputs import events_given
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.pipeline.stage.stage import Stage
+from headrace.pipeline.stage.stage import Stage, events_given
 from headrace.pipeline.topology.link import Emitting, StageProcess, emitting, taking
 from headrace.pipeline.topology.run import Run
 from headrace.pipeline.topology.stream import EventStream, read_stage

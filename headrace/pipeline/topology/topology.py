@@ -18,11 +18,10 @@ from headrace.pipeline.failure import Redact, SetAside
 from headrace.pipeline.flow.subscription import CancelMode
 from headrace.pipeline.stage.callbacks import check_callback
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.pipeline.stage.outputs import events_given
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.stage import Stage
+from headrace.pipeline.stage.stage import Stage, events_given
 from headrace.pipeline.topology.graph import KIND_WORDS, hint
 from headrace.pipeline.topology.handle import StageHandle, Target, target
 from headrace.pipeline.topology.link import StageSpec, emitting, ordered

@@ -14,7 +14,7 @@ from headrace.database.file_lock import FileLock
 from headrace.database.queries import migrate, sql_text
 from headrace.database.sqlite_file import DiskFull, SqliteError
 from headrace.database.sqlite_threads import SqliteWriter
-from headrace.pipeline.stage.event_size import text_size
+from headrace.pipeline.stage.settings import text_size
 from headrace.stages.edges.bounds import LogBounds
 from headrace.stages.edges.departures import PACKAGE, Departures, delete
 from headrace.stages.edges.errors import BufferInUse, NewerBuffer

@@ -7,7 +7,7 @@ from headrace.errors import BufferOverflow
 from headrace.event_json import to_json
 from headrace.pipeline.message import Message, Outcome
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.pipeline.stage.event_size import text_size
+from headrace.pipeline.stage.settings import text_size
 from headrace.stages.batches import data_of
 from headrace.stages.edges.bounds import WhenFull
 from headrace.stages.edges.errors import NotKeepable

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from headrace.pipeline.stage.outputs import NOT_EVENTS
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.pipeline.stage.stage import NOT_EVENTS
 from headrace.stages.errors import BadEvent
 from headrace.stages.functions import Function
 from headrace.stages.options import ExpressionField, FunctionField, refused

@@ -12,7 +12,7 @@ from headrace.config.pipeline import Pipeline
 from headrace.config.schema import schema
 from headrace.config.text.findings import ConfigError, Finding
 from headrace.pipeline.failure import Retry
-from headrace.pipeline.stage.concurrency import Concurrency
+from headrace.pipeline.stage.settings import Concurrency
 from tests.fakes.config_stages import catalogue
 from tests.fakes.flaky_functions import TRIES
 

@@ -12,10 +12,9 @@ from headrace.errors import RestartsExhausted
 from headrace.pipeline.failure import Retry
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Outcome
-from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.pipeline.stage.settings import StageSettings
+from headrace.pipeline.stage.settings import Concurrency, StageSettings
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.batches import data_of, derived
 from tests.fakes.acknowledged_stages import Told

@@ -9,7 +9,7 @@ import pytest
 from headrace.executors.errors import RemoteError
 from headrace.executors.protocol import RemoteTraceback
 from headrace.pipeline.engine.offload import Elsewhere
-from headrace.pipeline.stage.concurrency import Concurrency
+from headrace.pipeline.stage.settings import Concurrency
 from tests.fakes import outside
 from tests.fakes.offloading import Offloads
 

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from headrace.pipeline.failure import Retry
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Outcome
-from headrace.pipeline.stage.concurrency import Concurrency
-from headrace.pipeline.stage.settings import StageSettings
+from headrace.pipeline.stage.settings import Concurrency, StageSettings
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.batches import data_of
 from tests.fakes.acknowledged_stages import Told

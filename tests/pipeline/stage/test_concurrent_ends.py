@@ -6,10 +6,9 @@ from typing import Any, Final
 import pytest
 
 from headrace.pipeline.flow.subscription import SubscribeTo
-from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Inbox
-from headrace.pipeline.stage.settings import StageSettings
+from headrace.pipeline.stage.settings import Concurrency, StageSettings
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.stepping import run_of, settled, until
 

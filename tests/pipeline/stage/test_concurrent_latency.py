@@ -9,10 +9,9 @@ from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.demand.window import Window
 from headrace.pipeline.engine.consumer_process import ConsumerProcess
 from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
-from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.pipeline.stage.settings import StageSettings
+from headrace.pipeline.stage.settings import Concurrency, StageSettings
 from tests.fakes.processes import Clock
 from tests.fakes.raw_ends import RawConsumer, RawProducer
 from tests.fakes.stepping import alone, rest, started

@@ -11,9 +11,8 @@ from headrace.errors import BufferFull
 from headrace.pipeline.demand.buffer import Keep
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
-from headrace.pipeline.stage.event_size import event_size
 from headrace.pipeline.stage.producer import Inbox, Producer
-from headrace.pipeline.stage.settings import StageSettings
+from headrace.pipeline.stage.settings import StageSettings, event_size
 from headrace.pipeline.testing import TestSource
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Gated, Silent

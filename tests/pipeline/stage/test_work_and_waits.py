@@ -12,11 +12,10 @@ import pytest
 from headrace.otp.scheduler import Scheduler
 from headrace.otp.task_supervisor import TaskSupervisor
 from headrace.pipeline.flow.subscription import SubscribeTo
-from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
 from headrace.pipeline.stage.producer import Producer
-from headrace.pipeline.stage.settings import StageSettings
+from headrace.pipeline.stage.settings import Concurrency, StageSettings
 from headrace.pipeline.topology.snapshot import StageSnapshot
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.sources.generate import Generate, GenerateOptions

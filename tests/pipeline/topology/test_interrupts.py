@@ -5,9 +5,8 @@ from typing import ClassVar
 import pytest
 
 from headrace.pipeline.flow.subscription import SubscribeTo
-from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.pipeline.stage.settings import StageSettings
+from headrace.pipeline.stage.settings import Concurrency, StageSettings
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Numbers
 from tests.fakes.laws import check_end

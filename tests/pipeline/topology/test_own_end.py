@@ -9,10 +9,9 @@ import pytest
 from headrace.errors import CallToSelf, WaitForSelf
 from headrace.otp.gen_server import GenServer
 from headrace.otp.supervision.supervisor import Supervisor
-from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
-from headrace.pipeline.stage.settings import StageSettings
+from headrace.pipeline.stage.settings import Concurrency, StageSettings
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Numbers
 

@@ -10,10 +10,9 @@ from headrace.errors import GraphError
 from headrace.pipeline.dispatchers.partition import Output, PartitionDispatcher
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Outcome
-from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.pipeline.stage.settings import PRODUCER_BUFFER_SIZE, StageSettings
+from headrace.pipeline.stage.settings import PRODUCER_BUFFER_SIZE, Concurrency, StageSettings
 from headrace.pipeline.topology.snapshot import StageSnapshot
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.batches import data_of, derived

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.database.sqlite_file import SqliteError
-from headrace.pipeline.stage.event_size import text_size
+from headrace.pipeline.stage.settings import text_size
 from headrace.stages.edges.bounds import LogBounds
 from headrace.stages.edges.errors import NewerBuffer
 from headrace.stages.edges.event_log import EventLog

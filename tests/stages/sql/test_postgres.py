@@ -16,8 +16,7 @@ import pytest_asyncio
 from headrace.pipeline.failure import Retry
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Outcome
-from headrace.pipeline.stage.concurrency import Concurrency
-from headrace.pipeline.stage.settings import StageSettings
+from headrace.pipeline.stage.settings import Concurrency, StageSettings
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.sql.errors import DatabaseFailed
 from headrace.stages.sql.postgres_database import PostgresDatabase

@@ -15,9 +15,8 @@ from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Outcome
-from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.producer import Producer
-from headrace.pipeline.stage.settings import StageSettings
+from headrace.pipeline.stage.settings import Concurrency, StageSettings
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.batches import data_of
 from headrace.stages.transforms.run_jobs import RunJobs, RunJobsOptions

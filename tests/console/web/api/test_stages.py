@@ -11,9 +11,8 @@ import pytest
 
 from headrace.config.pipeline import Pipeline
 from headrace.pipeline.flow.subscription import SubscribeTo
-from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.pipeline.stage.settings import StageSettings
+from headrace.pipeline.stage.settings import Concurrency, StageSettings
 from headrace.pipeline.topology.topology import Topology
 from tests.console.web.serving import TOKEN, served
 from tests.fakes.console_stages import Crashing, Numbers, Shelf, Stuck

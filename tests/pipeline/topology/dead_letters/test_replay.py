@@ -9,8 +9,8 @@ import pytest
 from headrace.pipeline.acknowledgement.dead_letters import LetterFilter
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
 from headrace.pipeline.message import Message
-from headrace.pipeline.stage.concurrency import Concurrency
 from headrace.pipeline.stage.consumer import Consumer
+from headrace.pipeline.stage.settings import Concurrency
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.failing_stages import (
     Kept,
