@@ -1,7 +1,7 @@
 """The laws of demand and conservation, checked on a run between any two turns."""
 
 from headrace.otp.process.process import State
-from headrace.pipeline.engine.consumer_process import ConsumerProcess
+from headrace.pipeline.engine.consuming import ConsumerProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.flow.input import Inlet
 from headrace.pipeline.flow.output import Outlet

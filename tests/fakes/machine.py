@@ -14,8 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 from headrace.errors import BufferFull, NoProcess, ProcessDown, RestartsExhausted
 from headrace.otp.process.process import State
 from headrace.otp.scheduler import Scheduler
-from headrace.pipeline.engine.consumer_process import ConsumerProcess
-from headrace.pipeline.engine.consumer_supervisor_process import ConsumerSupervisorProcess
+from headrace.pipeline.engine.consuming import ConsumerProcess, ConsumerSupervisorProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.flow.accumulator import Accumulating
 from headrace.pipeline.flow.ingress import Entrance

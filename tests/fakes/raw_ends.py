@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from headrace.otp.process.process import ExitReason
 from headrace.otp.scheduler import IDLE, Scheduler, Turns
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.engine.consumer_process import ConsumerProcess
+from headrace.pipeline.engine.consuming import ConsumerProcess
 from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.flow.subscription import Mark, MarkKind, SubscribeTo, Subscription

@@ -4,7 +4,7 @@ import asyncio
 
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.engine.consumer_supervisor_process import ConsumerSupervisorProcess
+from headrace.pipeline.engine.consuming import ConsumerSupervisorProcess
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
 from headrace.pipeline.stage.settings import StageSettings
 from tests.fakes.raw_ends import RawProducer

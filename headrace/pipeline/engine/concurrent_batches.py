@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from headrace.pipeline.engine.batch_handler import BatchHandler
-from headrace.pipeline.engine.several import SOURCE, Hand, Several
+from headrace.pipeline.engine.in_flight import SOURCE, Hand, Several
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.subscription import Subscription
 from headrace.pipeline.message import Message, Outcome

@@ -8,10 +8,9 @@ from itertools import islice, takewhile
 
 from headrace.errors import BadReturn, PoisonEvent
 from headrace.executors.errors import ExecutorError
-from headrace.pipeline.engine.flight import FLIGHT, Flight
 from headrace.pipeline.engine.giving_up import give_up, given_up
+from headrace.pipeline.engine.in_flight import FLIGHT, SOURCE, Flight, Hand, Several
 from headrace.pipeline.engine.offload import Elsewhere
-from headrace.pipeline.engine.several import SOURCE, Hand, Several
 from headrace.pipeline.failure import Failure, retry_after
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.message import Message, as_messages

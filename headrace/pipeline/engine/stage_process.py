@@ -1,20 +1,28 @@
-"""What the processes of all kinds of stages share: being told of subscriptions and their ends, and being paused."""
+"""`StageProcess(input, output)`: subscriptions, pause, drain, restart."""
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar, cast
 
-from headrace.errors import BadReturn, NoProcess
+from headrace.errors import BadReturn, NoProcess, SubscriptionError
 from headrace.otp.process.mailbox import Mail
 from headrace.otp.process.process import ExitReason, Process, State
 from headrace.otp.scheduler import HELD_ADVICE, IDLE, MORE, Scheduler
+from headrace.pipeline.demand.window import ManualWindow, Window
+from headrace.pipeline.engine.batch_handler import BatchHandler
 from headrace.pipeline.engine.care import PlainCare
-from headrace.pipeline.engine.handler import CarefulHandler
-from headrace.pipeline.engine.several import Several
+from headrace.pipeline.engine.concurrent_batches import ConcurrentBatches, FlyingBatch
+from headrace.pipeline.engine.concurrent_handler import ConcurrentHandler
+from headrace.pipeline.engine.each_handler import EachHandler
+from headrace.pipeline.engine.handler import CarefulHandler, Handler
+from headrace.pipeline.engine.in_flight import SOURCE, Several
+from headrace.pipeline.engine.offload import Elsewhere
 from headrace.pipeline.failure import PLAIN_FAILURE
 from headrace.pipeline.flow.counts import StageCounts
+from headrace.pipeline.flow.input import Inlet
 from headrace.pipeline.flow.subscription import Mark, SubscribeTo, Subscription
 from headrace.pipeline.flow.subscription_handle import Side, SubscriptionHandle
 from headrace.pipeline.stage.settings import PLAIN_CONCURRENCY
@@ -246,3 +254,242 @@ class StageProcess(Process[S]):
             self.serve()
             return IDLE
         return outcome
+
+
+class TakingProcess(StageProcess[S]):
+    """A process with subscriptions to others. It completes when the last of them has ended by its producer.
+
+    Where it cancelled the last one itself it waits, for it may subscribe again.
+    """
+
+    __slots__ = ("_is_told_of_end", "_may_wait", "elsewhere", "handle_events", "inlet", "several", "unfed")
+
+    def __init__(
+        self, name: str, factory: Callable[[], S], scheduler: Scheduler, counts: StageCounts, inlet: Inlet
+    ) -> None:
+        super().__init__(name, factory, scheduler, counts)
+        self.inlet = inlet
+        self.several: Several | None = None
+        self.elsewhere: Elsewhere | None = None
+        self._may_wait = True
+        self._is_told_of_end = False
+        self.handle_events: Handler = lambda _: []
+        self.unfed: set[str] = set()
+        """Where it enters its name when it subscribes to nothing any more, and may do so yet."""
+
+    def handling(self, callbacks: S, handle: Handler, *, emits: bool) -> Handler:
+        """Return what takes batches: `handle_events` itself, where nobody need know what came of which event."""
+        is_acknowledged, failure = self.inlet.is_acknowledged, self.failure
+        how = {"is_acknowledged": is_acknowledged, "emits": emits}
+        if not self.concurrency.is_plain and not callbacks.per_event:
+            make = partial(FlyingBatch, callbacks, self.counts, failure, **how)
+            self.care = self.several = ConcurrentBatches(self, self.counts, make, emits=emits)
+            return self.several
+        if not self.concurrency.is_plain:
+            self.elsewhere = Elsewhere(callbacks, self.concurrency, self.turns.worked, emits=emits)
+            self.care = self.several = ConcurrentHandler(self, self.counts, failure, self.elsewhere)
+            return self.several
+        if not is_acknowledged and failure.is_plain:
+            return handle
+        if callbacks.per_event:
+            self.care = each = EachHandler(callbacks, self.counts, failure, **how)
+            return each
+        self.care = batch = BatchHandler(callbacks, self.counts, failure, **how)
+        return batch
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether what it takes in are messages."""
+        return self.inlet.is_acknowledged
+
+    def is_in_callback(self) -> bool:
+        """Whether the present task runs a callback, be it one of several."""
+        return super().is_in_callback() or (self.several is not None and self.several.is_current())
+
+    def measured(self, begin: Callable[[], Coroutine[object, object, None]]) -> Coroutine[object, object, None]:
+        """Return a coroutine for a task of its own whose steps count as work of this stage."""
+        return self.driver.steps.run(begin)
+
+    def clock(self) -> float:
+        """Return the time in seconds."""
+        return self.scheduler.clock()
+
+    def more(self) -> list[object] | None:
+        """Take one more batch in hand beside what is there, and return it; None while something else is due."""
+        is_due = self.mailbox or self.notices or self._stop_reason is not None or self.is_paused
+        return None if is_due or not self.has_room() else self.inlet.add_to_hand()
+
+    def taken_from(self) -> Subscription:
+        """Return the subscription of the batch that was taken last, or is just being taken."""
+        inlet = self.inlet
+        return inlet.first if inlet.hand is None else inlet.source
+
+    def has_room(self) -> bool:
+        """Tell whether outputs of more events would find somebody who asks."""
+        return True
+
+    def over(self, places: Sequence[int], outputs: list[object], seconds: float) -> None:
+        """Account for events in hand that were handled while others are; what came of them goes out."""
+        self.turns.handled(seconds)
+        if outputs:
+            self.send_outputs(outputs, min(self.inlet.births(places)))
+        if places:
+            self.inlet.settle_places(places)
+
+    def scale(self, limit: int) -> None:
+        """Handle so many events, or batches, at a time from now on, in this life and the next ones."""
+        self.concurrency = replace(self.concurrency, limit=limit)
+        if self.elsewhere is not None:
+            self.elsewhere.resize(limit)
+        if self.several is not None:
+            self.several.arrived()
+
+    def send_outputs(self, outputs: list[object], born: float) -> None:
+        """Send what came of events in hand, the first of which was born then."""
+
+    def serve(self) -> None:
+        """Take up what has come while other events are handled."""
+        if self.several is not None:
+            self.several.arrived()
+
+    def release(self) -> object:
+        """End the threads and OS processes of this life."""
+        elsewhere, self.elsewhere = self.elsewhere, None
+        return None if elsewhere is None else elsewhere.close()
+
+    def running(self) -> None:
+        """Tell the callbacks of all subscriptions; after a restart, go on with what waits, were it but the end."""
+        for subscription in list(self.inlet.subscriptions):
+            if subscription.ended is None:
+                self.greet(subscription, "producer")
+        if self.inlet.is_over:
+            self.complete_input()
+        elif not self._may_wait:
+            self.give_up_waiting()
+
+    def subscribed(self, subscription: Subscription) -> None:
+        """Take in a subscription."""
+        self.inlet.subscribe(subscription)
+        subscription.kept = 0
+        if self.state is State.RUNNING:
+            self.greet(subscription, "producer")
+
+    def greeted(self, subscription: Subscription, side: Side, mode: object) -> None:
+        """Ask for the first events, unless the callbacks will do so by hand."""
+        if side != "producer" or subscription.ended is not None:
+            return
+        former = subscription.window
+        early, subscription.early = subscription.early, None
+        kept, subscription.kept = subscription.kept, None
+        if mode is not None and (mode == "manual") is not isinstance(former, ManualWindow):
+            kind = ManualWindow if mode == "manual" else Window
+            subscription.window = kind(former.max_demand, former.min_demand).moved_to(former.coming)
+        if early and not isinstance(subscription.window, ManualWindow):
+            raise SubscriptionError(
+                self.name, subscription.producer.name, "was asked on by hand", 'return "manual" from handle_subscribe'
+            )
+        self.inlet.open(subscription)
+        if early:
+            SubscriptionHandle(subscription, self).ask(early)
+        if kept:
+            self._ask_kept(subscription, kept)
+
+    def _ask_kept(self, subscription: Subscription, demand: int) -> None:
+        """Ask for what somebody else has asked for before the callbacks knew of the subscription."""
+        window = subscription.window
+        if isinstance(window, ManualWindow):
+            SubscriptionHandle(subscription, self).ask(min(demand, window.max_demand - window.coming))
+        else:
+            LOG.warning(
+                'stage %r was asked for %d events of %r by hand, and asks by itself: return "manual" from '
+                "handle_subscribe to ask by hand",
+                self.name,
+                demand,
+                subscription.producer.name,
+            )
+
+    def source(self) -> SubscriptionHandle:
+        """Return the subscription whose batch is being handled; of several, the one whose callback asks."""
+        source = SOURCE.get()
+        is_of_task = source is not None and source.consumer is self
+        return SubscriptionHandle(source if source is not None and is_of_task else self.taken_from(), self)
+
+    def end_subscription(self, subscription: Subscription, reason: ExitReason) -> None:
+        """Cancel one of the subscriptions."""
+        if self.state is not State.ENDED:
+            self.inlet.unsubscribe(subscription, reason)
+
+    def change_demand(self, subscription: Subscription, max_demand: int, min_demand: int | None) -> None:
+        """Go on with other bounds."""
+        if subscription.ended is None:
+            self.inlet.change(subscription, max_demand, min_demand)
+
+    def abandon(self, reason: ExitReason) -> None:
+        """Count the crash, and give up the batch in hand."""
+        self.forget_notices()
+        self._is_told_of_end = False
+        if isinstance(reason, BaseException) and not self.is_final:
+            self.counts.error(reason)
+        held = self.care.give_back(is_in_hand=self.inlet.hand is not None)
+        self.inlet.abandon(is_crash=isinstance(reason, BaseException), gone=self.gone_aside())
+        self.inlet.redeliver(held)
+
+    def gone_aside(self) -> Sequence[object]:
+        """Return the events that a side output had taken when the callback was cut off: they are counted there."""
+        return ()
+
+    def bury(self, reason: ExitReason) -> None:
+        """Give back what was not begun."""
+        self.inlet.leave(reason)
+
+    def end_of(self, subscription: Subscription) -> int:
+        """Act on an end that was reached, or pass an info on."""
+        mark = subscription.marks.popleft()
+        if mark.reached is not None:
+            mark.reached()
+            return MORE
+        reason = self.inlet.end(subscription, mark)
+        if self.is_waiting():
+            self.unfed.add(self.name)
+        self._is_told_of_end = True
+        self.tell_of_end(subscription, mark, partial(self._go_on_after_end, reason))
+        return MORE
+
+    def _go_on_after_end(self, reason: ExitReason | None, returned: object) -> None:
+        self._is_told_of_end = False
+        self.take_returned("handle_cancel", returned)
+        if reason is not None:
+            self.is_final = True
+            self.exit(reason)
+        elif self.inlet.is_over:
+            self.complete_input()
+        elif not self._may_wait:
+            self.give_up_waiting()
+
+    def may_subscribe(self) -> bool:
+        """Tell whether more may come: until the last subscription has ended, and `handle_cancel` has returned."""
+        return self.state is not State.ENDED and (self._is_told_of_end or not self.inlet.is_over)
+
+    def is_waiting(self) -> bool:
+        """Tell whether it subscribes to nothing for now, and may do so yet."""
+        return self._may_wait and self.state is not State.ENDED and not (self.inlet.subscriptions or self.inlet.is_over)
+
+    def give_up_waiting(self) -> None:
+        """Complete as soon as it subscribes to nothing: nobody is left who could feed it."""
+        self._may_wait = False
+        if not (self.inlet.subscriptions or self.inlet.is_over):
+            self.inlet.is_over = True
+            if self.state is State.RUNNING:
+                self.notify(self.complete_input)
+
+    def complete_input(self) -> None:
+        """Let the callbacks say their last words: all that was to come has been handled."""
+        self.needs_attention = True
+        handle_complete = getattr(self.callbacks, "handle_complete", None)
+        if handle_complete is None:
+            self.input_completed(None)
+        else:
+            self.call_back(handle_complete, self.input_completed)
+
+    def input_completed(self, returned: object) -> None:
+        """Go on after the last words."""

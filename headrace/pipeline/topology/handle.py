@@ -9,7 +9,7 @@ from headrace.otp.process.state import check_seconds
 from headrace.otp.ref import Ref
 from headrace.pipeline.demand.buffer import Keep
 from headrace.pipeline.demand.window import Window, is_whole
-from headrace.pipeline.engine.taking_process import TakingProcess
+from headrace.pipeline.engine.stage_process import TakingProcess
 from headrace.pipeline.flow.output import DemandMode
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.flow.subscription_handle import SubscriptionHandle

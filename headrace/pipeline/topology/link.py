@@ -8,8 +8,7 @@ from headrace.errors import DemandError, GraphError
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.demand.window import Window
 from headrace.pipeline.engine.answering_process import AnsweringProcess
-from headrace.pipeline.engine.consumer_process import ConsumerProcess
-from headrace.pipeline.engine.consumer_supervisor_process import ConsumerSupervisorProcess
+from headrace.pipeline.engine.consuming import ConsumerProcess, ConsumerSupervisorProcess
 from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.failure import SetAside

@@ -9,7 +9,7 @@ from typing import Final
 from headrace.errors import short_repr
 from headrace.pipeline.acknowledgement.dead_letter import NewLetter, Replay
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetters, Settled
-from headrace.pipeline.engine.consumer_supervisor_process import ConsumerSupervisorProcess
+from headrace.pipeline.engine.consuming import ConsumerSupervisorProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.failure import FailedEvent, Redact
 from headrace.pipeline.topology.link import Taking

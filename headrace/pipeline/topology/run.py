@@ -13,11 +13,11 @@ from headrace.otp.process.process import State
 from headrace.otp.scheduler import every
 from headrace.otp.supervision.supervisor import Supervisor
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.engine.consumer_process import ConsumerProcess
+from headrace.pipeline.engine.consuming import ConsumerProcess
 from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.engine.side_outputs import put_aside
-from headrace.pipeline.engine.taking_process import TakingProcess
+from headrace.pipeline.engine.stage_process import TakingProcess
 from headrace.pipeline.failure import SetAside
 from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo, Subscription
 from headrace.pipeline.flow.subscription_handle import SubscriptionHandle

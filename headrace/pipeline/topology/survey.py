@@ -3,7 +3,7 @@
 from headrace.errors import class_and_message
 from headrace.otp.process.process import ExitReason, State
 from headrace.otp.scheduler import DURATION_BOUNDS
-from headrace.pipeline.engine.consumer_process import ConsumerProcess
+from headrace.pipeline.engine.consuming import ConsumerProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.flow.input import Inlet
 from headrace.pipeline.flow.subscription import Subscription

@@ -4,8 +4,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from headrace.pipeline.engine.consumer_process import ConsumerProcess
-from headrace.pipeline.engine.consumer_supervisor_process import ConsumerSupervisorProcess
+from headrace.pipeline.engine.consuming import ConsumerProcess, ConsumerSupervisorProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.topology.link import StageProcess
 from headrace.pipeline.topology.stall import Cause, Stall, StallWatch, Standing

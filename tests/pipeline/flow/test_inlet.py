@@ -6,7 +6,7 @@ import pytest
 
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.engine.consumer_process import ConsumerProcess
+from headrace.pipeline.engine.consuming import ConsumerProcess
 from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
 from tests.fakes.flow_stages import Collect, Pass
 from tests.fakes.raw_ends import RawConsumer, RawProducer

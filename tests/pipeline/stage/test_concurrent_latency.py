@@ -7,7 +7,7 @@ import pytest
 
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.engine.consumer_process import ConsumerProcess
+from headrace.pipeline.engine.consuming import ConsumerProcess
 from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer

@@ -5,7 +5,7 @@ import pytest
 from headrace.errors import DemandError
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.engine.consumer_process import ConsumerProcess
+from headrace.pipeline.engine.consuming import ConsumerProcess
 from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer

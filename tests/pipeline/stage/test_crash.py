@@ -9,7 +9,7 @@ from headrace.errors import RestartsExhausted, StartFailed, Unrecoverable
 from headrace.otp.process.process import ExitReason, State
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.engine.consumer_process import ConsumerProcess
+from headrace.pipeline.engine.consuming import ConsumerProcess
 from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer

@@ -11,7 +11,7 @@ from headrace.errors import NameTaken, NoChild, PermanentChild, RestartsExhauste
 from headrace.otp.gen_server import GenServer
 from headrace.otp.ref import Ref
 from headrace.otp.supervision.child_spec import ChildSpec
-from headrace.pipeline.engine.consumer_supervisor_process import ConsumerSupervisorProcess
+from headrace.pipeline.engine.consuming import ConsumerSupervisorProcess
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor

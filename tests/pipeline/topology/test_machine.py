@@ -16,7 +16,7 @@ from hypothesis.stateful import initialize, precondition, rule
 
 from headrace.otp.process.process import ExitReason, Process, State
 from headrace.otp.ref import Ref
-from headrace.pipeline.engine.consumer_process import ConsumerProcess
+from headrace.pipeline.engine.consuming import ConsumerProcess
 from tests.fakes.machine import Reader
 from tests.fakes.machine_mail import crash_now, link_now, push_now, stop_now
 from tests.fakes.machine_notes import CRASHES, MachineCrash

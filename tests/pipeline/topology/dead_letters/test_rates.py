@@ -6,7 +6,7 @@ import pytest
 
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
-from headrace.pipeline.engine.consumer_process import ConsumerProcess
+from headrace.pipeline.engine.consuming import ConsumerProcess
 from headrace.pipeline.topology.replay import StageReplay
 from tests.fakes.failing_stages import (
     Kept,
