@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from headrace.pipeline.stage.producer import Inbox, Producer
     from headrace.pipeline.stage.producer_consumer import ProducerConsumer
     from headrace.pipeline.stage.settings import StageSettings
-    from headrace.pipeline.topology.outcome import RunOutcome
+    from headrace.pipeline.topology.run import RunOutcome
     from headrace.pipeline.topology.snapshot import TopologySnapshot
 
 __version__ = "0.1.0"
@@ -74,7 +74,7 @@ _ROOMS = {
     "ProducerConsumer": "pipeline.stage.producer_consumer",
     "Ref": "otp.ref",
     "Registry": "otp.registry",
-    "RunOutcome": "pipeline.topology.outcome",
+    "RunOutcome": "pipeline.topology.run",
     "Scheduler": "otp.scheduler",
     "StageSettings": "pipeline.stage.settings",
     "SubscribeTo": "pipeline.flow.subscription",

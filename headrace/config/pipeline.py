@@ -15,7 +15,7 @@ from headrace.config.jobs_build import build_jobs
 from headrace.config.jobs_run import JobsRun
 from headrace.config.keys.model import ListenKeys
 from headrace.jobs.jobs import Jobs
-from headrace.pipeline.topology.outcome import RunOutcome
+from headrace.pipeline.topology.run import RunOutcome
 from headrace.pipeline.topology.topology import Topology
 
 

@@ -15,7 +15,8 @@ from prometheus_client.core import (
     Metric,
 )
 
-from headrace.pipeline.topology.snapshot import EdgeSnapshot, HistogramSnapshot, StageSnapshot, TopologySnapshot
+from headrace.pipeline.topology.edges import EdgeSnapshot
+from headrace.pipeline.topology.snapshot import HistogramSnapshot, StageSnapshot, TopologySnapshot
 from headrace.telemetry.counts import Family, LabelValues
 from headrace.telemetry.prometheus import cumulative, exported
 

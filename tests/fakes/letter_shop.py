@@ -11,7 +11,7 @@ from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.topology.outcome import RunOutcome
+from headrace.pipeline.topology.run import RunOutcome
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.failing_stages import (
     Kept,

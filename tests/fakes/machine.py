@@ -22,8 +22,7 @@ from headrace.pipeline.flow.input import Inlet
 from headrace.pipeline.flow.output import Outlet
 from headrace.pipeline.message import Outcome
 from headrace.pipeline.topology.link import StageProcess
-from headrace.pipeline.topology.outcome import RunOutcome
-from headrace.pipeline.topology.run import Run
+from headrace.pipeline.topology.run import Run, RunOutcome
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.laws import check_over, discarded, inlet_of, outlet_of, queued
 from tests.fakes.machine_lines import Lines, unwrapped

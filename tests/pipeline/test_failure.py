@@ -15,7 +15,7 @@ from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.topology.outcome import RunOutcome
+from headrace.pipeline.topology.run import RunOutcome
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.failing_stages import (

@@ -13,7 +13,7 @@ from headrace.pipeline.message import Message, Outcome
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import Concurrency, StageSettings
-from headrace.pipeline.topology.outcome import RunOutcome
+from headrace.pipeline.topology.run import RunOutcome
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.failing_stages import Kept

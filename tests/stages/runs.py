@@ -8,7 +8,7 @@ from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.topology.link import StageCallbacks
-from headrace.pipeline.topology.outcome import RunOutcome
+from headrace.pipeline.topology.run import RunOutcome
 from headrace.pipeline.topology.snapshot import StageSnapshot
 from headrace.pipeline.topology.topology import Topology
 from headrace.telemetry.counts import Family

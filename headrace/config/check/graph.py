@@ -9,7 +9,7 @@ from headrace.config.text.messages import close, missing_key
 from headrace.config.text.nodes import Found, ListNode, ScalarNode, child
 from headrace.config.text.source import Span
 from headrace.pipeline.topology.graph import KIND_WORDS, Kind, find_circle
-from headrace.pipeline.topology.output_names import ERRORS
+from headrace.pipeline.topology.outputs import ERRORS
 
 Placed = tuple[Span, Fault]
 

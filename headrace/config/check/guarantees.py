@@ -7,7 +7,7 @@ from typing import Literal
 from headrace.config.check.config import Config, ConfiguredStage
 from headrace.config.check.disk_buffers import has_disk_buffer
 from headrace.config.text.messages import with_article
-from headrace.pipeline.topology.output_names import ERRORS, side_names
+from headrace.pipeline.topology.outputs import ERRORS, side_names
 
 Delivery = Literal["at-least-once", "at-most-once"]
 """Whether each event arrives, perhaps more than once, or at most once, perhaps never."""

@@ -9,7 +9,7 @@ from headrace.config.check.emitters import copy_names
 from headrace.config.text.findings import Fault
 from headrace.config.text.nodes import Found, child
 from headrace.config.text.source import Span
-from headrace.pipeline.topology.output_names import output_name
+from headrace.pipeline.topology.outputs import output_name
 
 
 def made_faults(stages: Sequence[ConfiguredStage], places: Mapping[str, Found]) -> Iterator[tuple[Span, Fault]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from headrace.config.check.config import ConfiguredStage
 from headrace.config.check.disk_buffers import has_disk_buffer, keep_name
 from headrace.config.check.emitters import copy_names
-from headrace.pipeline.topology.output_names import output_name
+from headrace.pipeline.topology.outputs import output_name
 
 
 def running_names(stages: Sequence[ConfiguredStage]) -> frozenset[str]:

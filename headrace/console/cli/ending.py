@@ -8,7 +8,7 @@ from typing import Final
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.reasons import sentence
 from headrace.errors import HeadraceError
-from headrace.pipeline.topology.outcome import RunOutcome
+from headrace.pipeline.topology.run import RunOutcome
 from headrace.pipeline.topology.snapshot import TopologySnapshot
 from headrace.telemetry.counts import Family
 

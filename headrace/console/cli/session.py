@@ -14,8 +14,7 @@ from headrace.console.web.app import listener_app
 from headrace.errors import HeadraceError
 from headrace.http.listener import Listener
 from headrace.otp.scheduler import every
-from headrace.pipeline.topology.outcome import RunOutcome
-from headrace.pipeline.topology.run import DRAIN_SECONDS
+from headrace.pipeline.topology.run import DRAIN_SECONDS, RunOutcome
 from headrace.pipeline.topology.topology import Topology
 from headrace.telemetry.events import LOG
 

@@ -1,10 +1,10 @@
-"""One run of a graph: the only room that knows in which order stages start, drain and stop."""
+"""One run: the only place that knows start and drain order; `RunOutcome`."""
 
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from contextvars import copy_context
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -21,10 +21,8 @@ from headrace.pipeline.engine.stage_process import TakingProcess
 from headrace.pipeline.failure import SetAside
 from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo, Subscription
 from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
-from headrace.pipeline.topology.edges import Edges
-from headrace.pipeline.topology.ends import Ends
+from headrace.pipeline.topology.edges import Edges, Ends
 from headrace.pipeline.topology.graph import Node, circle_errors, hint, node_errors
-from headrace.pipeline.topology.heirs import heirs
 from headrace.pipeline.topology.left_over import LeftOvers
 from headrace.pipeline.topology.link import (
     Emitting,
@@ -32,20 +30,43 @@ from headrace.pipeline.topology.link import (
     StageSpec,
     Taking,
     emitting,
+    full_target,
     kind_of,
     make_process,
     ordered,
     subscribe,
     taking,
 )
-from headrace.pipeline.topology.named_outputs import source_of
-from headrace.pipeline.topology.outcome import RunOutcome
-from headrace.pipeline.topology.output_names import ERRORS
-from headrace.pipeline.topology.stall import STALL_SECONDS
-from headrace.pipeline.topology.target import full_target
-from headrace.pipeline.topology.watch import LAG_SECONDS, Watch
+from headrace.pipeline.topology.outputs import ERRORS, heirs, source_of
+from headrace.pipeline.topology.stall import LAG_SECONDS, STALL_SECONDS, Watch
 from headrace.telemetry.counts import MetricNames
 from headrace.telemetry.events import LOG
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """`reason` is what ended the run before its time, if anything did.
+
+    `events_failed` counts events whose handling failed, `events_lost` those that crashes, full buffers and the end of
+    the run discarded; of these `events_kept` are in the dead letters. `input_lost` is what sources
+    lost before it became events, by what it was (files, bytes, datagrams). `is_drained` tells whether a drain was asked
+    for and all that was taken in went through.
+    """
+
+    is_completed: bool
+    reason: BaseException | None
+    events_failed: int
+    events_lost: int
+    is_drained: bool
+    events_kept: int = 0
+    input_lost: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether all went through: the run completed or was drained, and no event failed, and nothing was lost."""
+        is_whole = not (self.events_failed or self.events_lost or any(self.input_lost.values()))
+        return (self.is_completed or self.is_drained) and not self.reason and is_whole
+
 
 DRAIN_SECONDS: Final = 30.0
 """How long a drain may take unless told otherwise."""

@@ -25,14 +25,11 @@ from headrace.pipeline.stage.stage import Stage, events_given
 from headrace.pipeline.topology.graph import KIND_WORDS, hint
 from headrace.pipeline.topology.handle import StageHandle, Target, target
 from headrace.pipeline.topology.link import StageSpec, emitting, ordered
-from headrace.pipeline.topology.named_outputs import with_named_outputs
 from headrace.pipeline.topology.office import DeadLetterOffice
-from headrace.pipeline.topology.outcome import RunOutcome
-from headrace.pipeline.topology.run import DRAIN_SECONDS, Run
-from headrace.pipeline.topology.side_outputs import with_side_outputs
-from headrace.pipeline.topology.snapshot import TopologySnapshot
+from headrace.pipeline.topology.outputs import with_named_outputs, with_side_outputs
+from headrace.pipeline.topology.run import DRAIN_SECONDS, Run, RunOutcome
+from headrace.pipeline.topology.snapshot import TopologySnapshot, survey
 from headrace.pipeline.topology.stall import STALL_SECONDS
-from headrace.pipeline.topology.survey import survey
 
 _ANY_SETTINGS: Final = StageSettings()
 

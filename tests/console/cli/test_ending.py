@@ -7,7 +7,7 @@ import pytest
 from headrace.console.cli.ending import Ending
 from headrace.console.cli.exit_code import ExitCode
 from headrace.errors import StartFailed
-from headrace.pipeline.topology.outcome import RunOutcome
+from headrace.pipeline.topology.run import RunOutcome
 from headrace.pipeline.topology.snapshot import StageSnapshot
 from headrace.telemetry.counts import Family, FamilySpec
 from tests.console.cli.snapshots import snapshot, stage

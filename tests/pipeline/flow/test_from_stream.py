@@ -12,7 +12,7 @@ from aiostream import pipe, stream
 from headrace.errors import BadOption, RestartsExhausted, Unrecoverable
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.producer import Producer
-from headrace.pipeline.topology.outcome import RunOutcome
+from headrace.pipeline.topology.run import RunOutcome
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Gated
 from tests.fakes.laws import check_end

@@ -7,7 +7,7 @@ import pytest
 
 from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.topology.outcome import RunOutcome
+from headrace.pipeline.topology.run import RunOutcome
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.flow_stages import Numbers

@@ -10,7 +10,7 @@ from headrace.otp.process.process import State
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.topology.outcome import RunOutcome
+from headrace.pipeline.topology.run import RunOutcome
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Failing, Gated, Numbers, Pass, Silent
 from tests.fakes.laws import check_end

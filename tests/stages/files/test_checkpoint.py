@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from headrace.errors import StartFailed
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.pipeline.topology.outcome import RunOutcome
+from headrace.pipeline.topology.run import RunOutcome
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.errors import CannotOpen
 from headrace.stages.files import followed_file, followed_progress

@@ -16,7 +16,7 @@ from headrace.config.pipeline import Pipeline
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.producer import Producer
-from headrace.pipeline.topology.outcome import RunOutcome
+from headrace.pipeline.topology.run import RunOutcome
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.transforms.route import Route, RouteOptions
 from tests.fakes.acknowledged_stages import Told

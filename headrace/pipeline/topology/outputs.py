@@ -1,0 +1,197 @@
+"""Named outputs and side outputs become stages; intended consumers.
+
+Every stage that takes events has one, `errors`, for what it gives up; `ProducerConsumer.side_outputs` names others.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from functools import partial
+from typing import Final
+
+from headrace.errors import GraphError
+from headrace.pipeline.dispatchers.partition import OutputsDispatcher, PartitionDispatcher, bare
+from headrace.pipeline.flow.accumulator import Accumulating
+from headrace.pipeline.flow.subscription import SubscribeTo
+from headrace.pipeline.stage.producer import Inbox
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.pipeline.stage.settings import StageSettings
+from headrace.pipeline.stage.stage import Stage
+from headrace.pipeline.topology.edges import Edges
+from headrace.pipeline.topology.graph import hint
+from headrace.pipeline.topology.link import Emitting, StageSpec
+
+ERRORS: Final = "errors"
+"""What the output is called by which a stage passes on what it gives up."""
+
+
+def side_names(stage: type[Stage] | Stage) -> tuple[str, ...]:
+    """Return what the side outputs are called that a stage has beside `errors`."""
+    names: Sequence[str] = getattr(stage, "side_outputs", ())  # producer-consumers have them
+    return tuple(names)
+
+
+def output_name(stage: str, output: str) -> str:
+    """Return what an output of a stage is called as a stage of its own.
+
+    >>> output_name("priced", "errors")
+    'priced.errors'
+    """
+    return f"{stage}.{output}"
+
+
+class OneOutput(ProducerConsumer[object, object]):
+    """Passes on what goes by one output of another stage, without its name."""
+
+    per_event = True
+    one_to_one = True
+
+    def handle_events(self, events: list[object]) -> list[object]:
+        """Return the bare events."""
+        return list(map(bare, events))
+
+
+def with_named_outputs(specs: Mapping[str, StageSpec]) -> dict[str, StageSpec]:
+    """Return the stages, and one more for each named output to which a stage subscribes.
+
+    The dispatcher that was said of a stage with several outputs is that of each of them. Raises `GraphError` for an
+    output that does not exist, or that is not said, and for names that cannot be.
+    """
+    found: dict[str, StageSpec] = {}
+    taken: dict[tuple[str, str], list[SubscribeTo]] = {}
+    for spec in specs.values():
+        for to in spec.subscribe_to:
+            output = _output(spec.name, to, specs)
+            if output is not None:
+                taken.setdefault((to.producer, output), []).append(to)
+        found[spec.name] = replace(spec, subscribe_to=tuple(map(source_of, spec.subscribe_to)))
+    for spec in specs.values():
+        _check(spec, specs)
+        if spec.first.outputs:
+            dispatcher = partial(OutputsDispatcher, tuple(spec.first.outputs))
+            found[spec.name].settings = replace(spec.settings, dispatcher=dispatcher)
+    for (stage, output), targets in taken.items():
+        found[output_name(stage, output)] = _output_spec(specs[stage], output, targets)
+    return found
+
+
+def source_of(to: SubscribeTo) -> SubscribeTo:
+    """Return a subscription to an output as one to the stage that the output is."""
+    return to if to.output is None else replace(to, producer=output_name(to.producer, to.output), output=None)
+
+
+def _output(consumer: str, to: SubscribeTo, specs: Mapping[str, StageSpec]) -> str | None:
+    """Return which output a subscription is about; None where the stage does not exist, or has no names for its own."""
+    producer = specs.get(to.producer)
+    if producer is None:
+        return None
+    why = output_fault(to.output, producer.first.outputs, side_names(producer.first))
+    if why is not None:
+        raise GraphError(consumer, f"cannot subscribe to {to.producer!r}: {why}")
+    return to.output
+
+
+def output_fault(output: str | None, names: Sequence[str], sides: Sequence[str] = ()) -> str | None:
+    """Return what is wrong with the output that a subscription names; the stage has `names`, and beside them `sides`.
+
+    >>> output_fault("europ", ["europe", "us"])
+    "it has no output 'europ'; did you mean 'europe'?"
+    """
+    if output is None:
+        return f"it has several outputs: say which, one of {', '.join(names)}" if names else None
+    if output in names:
+        return None
+    near = get_close_matches(output, [*names, *sides], 1)
+    if near:
+        return f"it has no output {output!r}; did you mean {near[0]!r}?"
+    return f"it has no output {output!r}: it has {', '.join([*names, *sides, f'{ERRORS} (what it gives up)'])}"
+
+
+def _check(spec: StageSpec, specs: Mapping[str, StageSpec]) -> None:
+    names: Sequence[object] = [*spec.first.outputs, *side_names(spec.first)]
+    for name in names:
+        if not isinstance(name, str) or name in ("", ERRORS) or names.count(name) > 1:
+            raise GraphError(spec.name, f"has an output {name!r}: each needs a name of its own, and not {ERRORS!r}")
+        taken = output_name(spec.name, name)
+        if taken in specs and specs[taken].side_of is None:
+            raise GraphError(spec.name, f"has an output {name!r}, and there is a stage {taken!r}: rename one of them")
+
+
+def _output_spec(of: StageSpec, output: str, targets: Sequence[SubscribeTo]) -> StageSpec:
+    """Return the stage for an output: it asks for as much as the greediest of those who take it, and passes it on."""
+    most = max(to.max_demand for to in targets)
+    source = SubscribeTo(of.name, max_demand=max(1, most), partition=output)
+    settings = StageSettings(of.settings.dispatcher, dead_letters=of.settings.dead_letters)
+    return StageSpec(output_name(of.name, output), OneOutput, OneOutput(), (source,), settings)
+
+
+def with_side_outputs(specs: Mapping[str, StageSpec]) -> dict[str, StageSpec]:
+    """Return the stages, and one more for each side output to which a stage subscribes.
+
+    Raises `GraphError` for the errors of a stage that does not exist, or that takes no events, and for a taken name.
+    """
+    found: dict[str, StageSpec] = {}
+    for spec in specs.values():
+        found[spec.name] = replace(spec, subscribe_to=tuple(_source(to, specs) for to in spec.subscribe_to))
+    for spec in specs.values():
+        for to in spec.subscribe_to:
+            if _is_side(to, specs):
+                side = _side_spec(spec.name, to, specs)
+                found.setdefault(side.name, side)
+    return found
+
+
+def _is_side(to: SubscribeTo, specs: Mapping[str, StageSpec]) -> bool:
+    producer = specs.get(to.producer)
+    return to.output == ERRORS or (producer is not None and to.output in side_names(producer.first))
+
+
+def _source(to: SubscribeTo, specs: Mapping[str, StageSpec]) -> SubscribeTo:
+    if to.output is None or not _is_side(to, specs):
+        return to
+    return replace(to, producer=output_name(to.producer, to.output), output=None)
+
+
+def _side_spec(consumer: str, to: SubscribeTo, specs: Mapping[str, StageSpec]) -> StageSpec:
+    stage, output = to.producer, to.output or ""
+    of, name = specs.get(stage), output_name(stage, output)
+    if of is None:
+        raise GraphError(consumer, f"subscribes to {stage!r}, which does not exist; {hint(stage, specs)}")
+    if of.kind == "producer":
+        raise GraphError(consumer, f"subscribes to the errors of {stage!r}, which is a source and handles no events")
+    if name in specs:
+        raise GraphError(stage, f"has an output {output!r}, and there is a stage {name!r}: rename one of them")
+    dispatcher = "broadcast" if of.settings.dispatcher == "broadcast" else "demand"
+    settings = StageSettings(dispatcher, dead_letters=of.settings.dead_letters)
+    return StageSpec(name, Inbox, Inbox(), (), settings, side_of=stage, side=output)
+
+
+NOBODY: Final = "{}:out"
+"""What the place of such an event is called when nobody would have got it; no stage of a config has such a name."""
+
+
+def heirs(process: Emitting, edges: Edges, event: object) -> list[str]:
+    """Return the consumers that would have got the event: one of them, or where it is broadcast, each that selects it.
+
+    That of an output is the stage that the output is, or would be if anybody took it. `edges` are all that the run has
+    ever had.
+    """
+    wishes = {edge.consumer: edge.to for edge in edges.from_producer(process.name)}
+    dispatcher, nobody = process.outlet.dispatcher, NOBODY.format(process.name)
+    if isinstance(dispatcher, Accumulating):
+        dispatcher = dispatcher.inner
+    if isinstance(dispatcher, PartitionDispatcher):
+        partition = dispatcher.partition_of(event)
+        found = [name for name, to in wishes.items() if to.partition == partition]
+        if isinstance(dispatcher, OutputsDispatcher) and partition is not None:
+            nobody = output_name(process.name, str(partition))
+    else:
+        found = [name for name, to in wishes.items() if _selects(to, event)]
+    return (found[:1] if dispatcher.takes_back else found) or [nobody]
+
+
+def _selects(to: SubscribeTo, event: object) -> bool:
+    try:
+        return to.selector is None or to.selector(event)
+    except BaseException:  # noqa: BLE001 - whatever a user's function raises, the event is kept for this consumer
+        return True
