@@ -7,7 +7,6 @@ from headrace.config.check.jobs import ConfiguredJobs
 from headrace.config.keys.jobs import CronKeys, JobsKeys, KeepKeys, KeptKeys, QueueKeys
 from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.jobs_settings import JobsSettings, QueueOptions
 from headrace.jobs.maintenance.crontab import CronEntry, Crontab, plain_job
 from headrace.jobs.maintenance.prune import KEPT, Keep
 from headrace.jobs.results import JobRegistry
@@ -15,6 +14,7 @@ from headrace.jobs.rules.limits import GlobalLimit, QueueLimits
 from headrace.jobs.rules.rate import RateLimit
 from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.running.encryption import ArgsCipher
+from headrace.jobs.settings import JobsSettings, QueueOptions
 from headrace.jobs.stores.store import JobStore
 from headrace.jobs.stores.urls import store_of
 from headrace.stages.registries import registry_over

@@ -10,21 +10,20 @@ from typing import TYPE_CHECKING
 from headrace.jobs.worker import worker
 
 if TYPE_CHECKING:
-    from headrace.jobs.answers import Cancel, Discard, Snooze
     from headrace.jobs.errors import JobsError
     from headrace.jobs.flows.batch import Batch
     from headrace.jobs.flows.chunk import chunk_worker
     from headrace.jobs.flows.workflow import Workflow
     from headrace.jobs.handle import Handle
-    from headrace.jobs.job import Job, NewJob, Unique
+    from headrace.jobs.job import Cancel, Discard, Job, NewJob, Snooze, Unique
     from headrace.jobs.jobs import Jobs
-    from headrace.jobs.jobs_settings import JobsSettings, QueueOptions
     from headrace.jobs.results import JobRegistry
     from headrace.jobs.rules.job_filter import JobFilter
     from headrace.jobs.rules.limits import GlobalLimit, QueueLimits
     from headrace.jobs.rules.rate import RateLimit
     from headrace.jobs.running.catalogue import Catalogue
     from headrace.jobs.running_job import RunningJob, current_job
+    from headrace.jobs.settings import JobsSettings, QueueOptions
     from headrace.jobs.stores.urls import store_of
 
 __all__ = [
@@ -56,9 +55,9 @@ __all__ = [
 
 _ROOMS = {
     "Batch": "flows.batch",
-    "Cancel": "answers",
+    "Cancel": "job",
     "Catalogue": "running.catalogue",
-    "Discard": "answers",
+    "Discard": "job",
     "GlobalLimit": "rules.limits",
     "Handle": "handle",
     "Job": "job",
@@ -66,13 +65,13 @@ _ROOMS = {
     "JobRegistry": "results",
     "Jobs": "jobs",
     "JobsError": "errors",
-    "JobsSettings": "jobs_settings",
+    "JobsSettings": "settings",
     "NewJob": "job",
     "QueueLimits": "rules.limits",
-    "QueueOptions": "jobs_settings",
+    "QueueOptions": "settings",
     "RateLimit": "rules.rate",
     "RunningJob": "running_job",
-    "Snooze": "answers",
+    "Snooze": "job",
     "Unique": "job",
     "Workflow": "flows.workflow",
     "chunk_worker": "flows.chunk",

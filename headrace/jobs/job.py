@@ -1,11 +1,11 @@
-"""A job: one durable unit of work, with the columns and the states of Oban's."""
+"""`Job`, `NewJob`, `JobState`, `JobAck` and the attempt outcomes, `Snooze`, `Cancel`, `Discard`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, get_args
 
-from headrace.jobs.errors import BadUnique
+from headrace.jobs.errors import BadAnswer, BadUnique
 
 State = Literal["available", "suspended", "scheduled", "executing", "retryable", "completed", "discarded", "cancelled"]
 """Where a job stands (Oban's states).
@@ -283,3 +283,34 @@ def after(now: datetime, seconds: float) -> datetime:
         return now + timedelta(seconds=seconds)
     except OverflowError:
         return datetime.max.replace(tzinfo=UTC) if seconds > 0 else datetime.min.replace(tzinfo=UTC)
+
+
+LONGEST_SECONDS: Final = timedelta(days=3650).total_seconds()
+"""How far off the next run of a job may be: ten years, so that no date overflows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snooze:
+    """Run the job again after `seconds`; this attempt does not count."""
+
+    seconds: float
+
+    def __post_init__(self) -> None:
+        """Refuse what is no span of time, where the worker still sees it."""
+        if not 0 <= self.seconds <= LONGEST_SECONDS:
+            allowed = "is no time to wait for: give seconds from 0 to ten years"
+            raise BadAnswer(f"Snooze({self.seconds!r})", allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Call the job off: it ends as cancelled, for this reason, and is not tried again."""
+
+    reason: str = "the worker called it off"
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Give the job up: it ends as discarded, for this reason, whatever attempts it has left."""
+
+    reason: str = "the worker gave it up"

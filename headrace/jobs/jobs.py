@@ -13,18 +13,15 @@ from typing import ClassVar, Final, Self
 
 from headrace.executors.process_executor import ProcessExecutor
 from headrace.executors.thread_executor import ThreadExecutor
-from headrace.jobs.change_watch import ChangeWatch
-from headrace.jobs.chores import chores_of
-from headrace.jobs.endings import Endings
 from headrace.jobs.errors import AlreadyOpen, NoQueue, NotSqlite, QueueTaken
 from headrace.jobs.flows.advance import Settling, held_groups
 from headrace.jobs.flows.handing_on import hand_on
 from headrace.jobs.flows.rerun import rerun
 from headrace.jobs.job import Acknowledgement, Inserted, Job, NewJob, State
-from headrace.jobs.jobs_settings import JobsSettings, QueueOptions, checked_queues
 from headrace.jobs.maintenance.leader import Leader
 from headrace.jobs.maintenance.upkeep import Chore, Upkeep
 from headrace.jobs.metrics import Meter
+from headrace.jobs.results import ChangeWatch, Endings
 from headrace.jobs.rules.groups import groups_of
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.rules.queue_rules import check_limit
@@ -42,6 +39,7 @@ from headrace.jobs.running.rescue import Rescue
 from headrace.jobs.running.runners import Attempts, Execute, PlainAttempts
 from headrace.jobs.running.stand_in import by_stand_in
 from headrace.jobs.running.watch import Watch
+from headrace.jobs.settings import JobsSettings, QueueOptions, checked_queues, chores_of
 from headrace.jobs.stores.sql.insert import insert_in
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import PIECE, Claimant, JobStore

@@ -1,16 +1,23 @@
-"""The registry of results: `add` starts the work of a key once, `find` answers with what came of it."""
+"""`ResultWaiter`, `JobRegistry`."""
 
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Generic, ParamSpec, TypeAlias, TypeVar, cast
+from time import perf_counter
+from typing import Any, Final, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, cast
 
-from headrace.jobs.errors import BadWorker
+from headrace.errors import HeadraceError
+from headrace.jobs.errors import BadWorker, JobCalledOff, JobExpired, JobGivenUp, NoJob, NotRecorded, ResultTimeout
 from headrace.jobs.handle import Handle
-from headrace.jobs.job import INCOMPLETE, SUCCESSFUL, Job, NewJob, Unique
-from headrace.jobs.rules.spans import LONGEST_DURATION_SECONDS, is_span
-from headrace.jobs.running.outcomes import RECORDED, RESULT
+from headrace.jobs.job import ENDED, INCOMPLETE, SUCCESSFUL, Acknowledgement, Job, NewJob, Unique
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.rules.spans import LONGEST_DURATION_SECONDS, check_timeout, is_span
+from headrace.jobs.running.outcomes import EXPIRED, RECORDED, RESULT
+from headrace.jobs.running.queue import JobQueue
 from headrace.jobs.running_job import PROGRESS
 from headrace.jobs.worker import Worker
+from headrace.telemetry.events import LOG, log_failure
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -129,3 +136,180 @@ def progress_of(job: Job) -> Progress | None:
     values = cast("dict[str, object]", found)
     fraction = values.get("fraction")
     return Progress(float(fraction), str(values.get("note", ""))) if isinstance(fraction, int | float) else None
+
+
+LOOK_SECONDS: Final = 1.0
+"""How often each caller asks for its job, where nothing else tells that it has ended."""
+
+
+class Gets(Protocol):
+    """What waiting needs of a store; see `JobStore`."""
+
+    async def find(self, which: JobFilter, limit: int) -> list[Job]:
+        """Return at most `limit` jobs that fit."""
+
+    async def get(self, job_id: int) -> Job | None:
+        """Return a job, or None when there is none of that id."""
+
+
+class Endings:
+    """Those who wait for jobs, by the jobs' ids."""
+
+    def __init__(self, store: Gets) -> None:
+        self._store = store
+        self._waiting: dict[int, set[asyncio.Future[None]]] = {}
+        self.awaited: Callable[[], None] = lambda: None
+        """Called when a caller begins to wait."""
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether any caller waits."""
+        return bool(self._waiting)
+
+    def told(self, acknowledgements: Sequence[Acknowledgement]) -> None:
+        """Wake those who wait for jobs whose attempts ended here."""
+        if self._waiting:
+            for one in acknowledgements:
+                self._wake(one.id)
+
+    async def look(self) -> None:
+        """Wake those who wait for jobs that have ended, wherever they ran. Raises what the store raises."""
+        if ids := frozenset(self._waiting):
+            for job in await self._store.find(JobFilter(ids=ids, states=ENDED), len(ids)):
+                self._wake(job.id)
+
+    def _wake(self, job_id: int) -> None:
+        for waiter in self._waiting.get(job_id, ()):
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def result(self, job_id: int, timeout_seconds: float | None) -> object:
+        """Wait until a job has ended; return its recorded result as JSON.
+
+        Raises `ResultTimeout`, `NoJob` when it is gone, `JobGivenUp`, `JobCalledOff`, `NotRecorded`, and `BadTime` for
+        what is no timeout. On cancellation nothing but the waiting ends.
+        """
+        check_timeout(timeout_seconds)
+        seen: list[Job] = []
+        try:
+            async with asyncio.timeout(timeout_seconds) as limit:
+                return result_of(job_id, await self._ended(job_id, seen))
+        except TimeoutError:
+            if timeout_seconds is None or not limit.expired():
+                raise
+            worker, state = (seen[-1].worker, seen[-1].state) if seen else (None, None)
+            late = ResultTimeout(job_id, timeout_seconds, worker, state)
+        raise late
+
+    async def _ended(self, job_id: int, seen: list[Job]) -> Job | None:
+        """Return a job once it has ended, or None when it is gone; `seen` holds it as it was last found before."""
+        while True:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.setdefault(job_id, set()).add(waiter)
+            self.awaited()
+            try:
+                job = await self._store.get(job_id)
+                if job is None or job.state not in INCOMPLETE:
+                    return job
+                seen[:] = [job]
+                await asyncio.wait({waiter}, timeout=LOOK_SECONDS)
+            finally:
+                self._leave(job_id, waiter)
+
+    def _leave(self, job_id: int, waiter: "asyncio.Future[None]") -> None:
+        waiters = self._waiting[job_id]
+        waiters.discard(waiter)
+        if not waiters:
+            del self._waiting[job_id]
+
+
+def result_of(job_id: int, job: Job | None) -> object:
+    """Return the recorded result of a job that has ended. Raises what it ended with."""
+    if job is None:
+        raise NoJob(job_id)
+    error = job.errors[-1].error if job.errors else ""
+    if job.state == "discarded":
+        raise (JobExpired if job.meta.get(EXPIRED) else JobGivenUp)(job_id, job.worker, error)
+    if job.state == "cancelled":
+        raise JobCalledOff(job_id, job.worker, error)
+    if not job.meta.get(RECORDED):
+        raise NotRecorded(job_id, job.worker)
+    return job.meta.get(RESULT)
+
+
+REST: Final = 4
+"""So many times as long as a look took there is none, so that a file that always changes leaves time for the rest."""
+
+
+class ShowsChanges(Protocol):
+    """What it needs of a store; see `JobStore`."""
+
+    change_seconds: float | None
+
+    def has_changed(self) -> bool:
+        """Return whether anything may have been committed since it was asked before."""
+
+    async def available_queues(self) -> list[str]:
+        """Return the queues in which jobs are available."""
+
+
+class ChangeWatch:
+    """Asks the store 25 times a second whether it has changed, and only then for what.
+
+    Where no queue runs and no result is waited for, it asks nothing.
+    """
+
+    def __init__(self, store: ShowsChanges, queues: Mapping[str, JobQueue], endings: Endings) -> None:
+        self._store = store
+        self._queues = queues
+        self._endings = endings
+        self._wanted = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        endings.awaited = self.wake
+
+    def wake(self) -> None:
+        """Go on asking: a queue runs, or a result is waited for."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Go on until cancelled; at once, where a store has no changes but its own."""
+        seconds = self._store.change_seconds
+        while seconds is not None:
+            if not self._queues and not self._endings.is_awaited:
+                self._wanted.clear()
+                await self._wanted.wait()
+            await self._change(seconds)
+            await asyncio.sleep(await self._look())
+
+    async def _change(self, seconds: float) -> None:
+        """Wait until the store has changed; a timer asks, for half the price of a coroutine that sleeps."""
+        changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ask_in(seconds, changed)
+        try:
+            await changed
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def _ask_in(self, seconds: float, changed: "asyncio.Future[None]") -> None:
+        self._timer = changed.get_loop().call_later(seconds, self._ask, seconds, changed)
+
+    def _ask(self, seconds: float, changed: "asyncio.Future[None]") -> None:
+        if self._store.has_changed():
+            changed.set_result(None)
+        else:
+            self._ask_in(seconds, changed)
+
+    async def _look(self) -> float:
+        """Wake those for whom there is something; return how many seconds to rest."""
+        began = perf_counter()
+        try:
+            for name in await self._store.available_queues() if self._queues else ():
+                if name in self._queues:
+                    self._queues[name].has_work()
+            await self._endings.look()
+        except HeadraceError as error:  # queues and waiting callers ask the store themselves, and say what is wrong
+            LOG.debug("the store cannot be asked what has changed: %s", error)
+        except Exception as error:  # noqa: BLE001 - without it jobs of other processes would start late for good
+            log_failure(error, "the store cannot be asked what has changed")
+        return REST * (perf_counter() - began)

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from headrace.jobs.answers import Cancel
 from headrace.jobs.flows.chunk import chunk_worker
+from headrace.jobs.job import Cancel
 
 
 class Calls:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.worker import AnyWorker, worker
 from tests.fakes.job_clock import MovedClock

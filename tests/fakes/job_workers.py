@@ -4,8 +4,7 @@ import asyncio
 import threading
 from collections import defaultdict
 
-from headrace.jobs.answers import Cancel, Discard, Snooze
-from headrace.jobs.job import Job
+from headrace.jobs.job import Cancel, Discard, Job, Snooze
 from headrace.jobs.running_job import RunningJob, current_job
 from headrace.jobs.worker import worker
 

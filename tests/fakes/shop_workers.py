@@ -4,8 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import date
 
-from headrace.jobs.answers import Cancel, Discard, Snooze
-from headrace.jobs.job import Unique
+from headrace.jobs.job import Cancel, Discard, Snooze, Unique
 from headrace.jobs.running_job import RunningJob, current_job
 from headrace.jobs.worker import worker
 

@@ -6,8 +6,8 @@ import pytest
 
 from headrace.jobs.errors import BadQueue
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.jobs_settings import QueueOptions
 from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.settings import QueueOptions
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from tests.fakes.elixir_rows import raw
 from tests.fakes.job_desk import Desk

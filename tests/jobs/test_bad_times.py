@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from headrace.jobs.endings import Endings
 from headrace.jobs.errors import BadTime, BadWorker, JobsError, ResultTimeout
 from headrace.jobs.job import Job
-from headrace.jobs.results import JobRegistry
+from headrace.jobs.results import Endings, JobRegistry
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.worker import AnyWorker, worker
 from tests.fakes.job_clock import NOON

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from headrace.database.sqlite_file import FileChanges
-from headrace.jobs import endings
+from headrace.jobs import results as endings
 from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.jobs_settings import QueueOptions
 from headrace.jobs.rules.limits import QueueLimits
 from headrace.jobs.rules.rate import RateLimit
 from headrace.jobs.running import queue as engine
 from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.settings import QueueOptions
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.worker import worker
 from tests.fakes import job_workers as workers

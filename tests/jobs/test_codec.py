@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.jobs.codec import Codec, Unfit, is_json, shown
+from headrace.jobs.arguments import Codec, Unfit, is_json, shown
 
 
 class Colour(Enum):

@@ -14,17 +14,16 @@ from typing import Final, Literal
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from headrace.jobs.answers import Cancel, Discard, Snooze
 from headrace.jobs.flows.advance import settle_all
 from headrace.jobs.flows.batch import Batch
 from headrace.jobs.flows.workflow import Workflow
-from headrace.jobs.job import NewJob
+from headrace.jobs.job import Cancel, Discard, NewJob, Snooze
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.rules.chain import chained
 from headrace.jobs.rules.groups import groups_of
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import JobStore

@@ -14,9 +14,9 @@ from headrace.jobs.flows.chunk import chunk_worker
 from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.job import Job, NewJob
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.maintenance.upkeep import Chore
 from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import CRASH_LIMIT, CRASH_REASON, EXHAUSTED_REASON, MISSED_BEATS, Claimant, JobStore

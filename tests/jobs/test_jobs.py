@@ -14,10 +14,10 @@ from headrace.jobs.errors import JobCalledOff, JobExpired, JobGivenUp, NoJob, No
 from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.job import Job, NewJob, State
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running import watch as service
 from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import JobStore

@@ -11,11 +11,11 @@ import pytest
 
 from headrace.jobs.job import Job
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running import queue as queues
 from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.running_job import RunningJob
+from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.worker import worker

@@ -7,11 +7,10 @@ from typing import Any, assert_type
 
 import pytest
 
-from headrace.jobs.answers import Discard, Snooze
-from headrace.jobs.codec import Unfit
+from headrace.jobs.arguments import Unfit
 from headrace.jobs.errors import BadAnswer, BadArguments, BadTime, BadWorker, JobDropped, NoRunningJob, NotBound
 from headrace.jobs.handle import Handle
-from headrace.jobs.job import NewJob, Unique
+from headrace.jobs.job import Discard, NewJob, Snooze, Unique
 from headrace.jobs.running_job import RUNNING_JOB, RunningJob
 from headrace.jobs.worker import worker
 from tests.fakes.enqueueing import ListService

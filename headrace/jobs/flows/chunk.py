@@ -12,8 +12,8 @@ from types import UnionType
 from typing import Any, Final, Generic, TypeVar, Union, Unpack, get_args, get_origin, get_type_hints
 
 from headrace.errors import describe
-from headrace.jobs.answers import Cancel, Discard, Snooze
 from headrace.jobs.errors import BadAnswer, BadWorker
+from headrace.jobs.job import Cancel, Discard, Snooze
 from headrace.jobs.running_job import current_job
 from headrace.jobs.worker import AnyWorker, Worker, worker
 from headrace.jobs.worker_options import WorkerWords

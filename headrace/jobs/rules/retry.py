@@ -7,9 +7,8 @@ import math
 from collections.abc import Callable
 from typing import Final, Literal
 
-from headrace.jobs.answers import LONGEST_SECONDS, Discard
 from headrace.jobs.errors import BadAnswer
-from headrace.jobs.job import Job
+from headrace.jobs.job import LONGEST_SECONDS, Discard, Job
 
 Random = Callable[[], float]
 """Returns a number from 0 up to but not including 1, as `random.random` does."""

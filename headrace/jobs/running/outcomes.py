@@ -11,10 +11,9 @@ from datetime import datetime
 from typing import Final
 
 from headrace.errors import HeadraceError, class_and_message, describe
-from headrace.jobs.answers import Cancel, Discard, Snooze
-from headrace.jobs.codec import Unfit, shown
+from headrace.jobs.arguments import Unfit, shown
 from headrace.jobs.errors import BadAnswer
-from headrace.jobs.job import CalledOff, Completed, Failed, Job, Outcome, Snoozed
+from headrace.jobs.job import CalledOff, Cancel, Completed, Discard, Failed, Job, Outcome, Snooze, Snoozed
 from headrace.jobs.rules.retry import Random, oban_seconds, retry_seconds
 from headrace.jobs.running_job import RunningJob, deadline_of
 from headrace.jobs.worker import AnyWorker

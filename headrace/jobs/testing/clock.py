@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from headrace.jobs.testing.errors import BadJobsTest
+from headrace.jobs.errors import BadJobsTest
 
 
 class JobsClock:

@@ -5,14 +5,13 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Final
 
-from headrace.jobs.errors import BadArguments
+from headrace.jobs.errors import BadArguments, BadJobsTest
 from headrace.jobs.job import Job, State
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.admission import Admission
 from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.testing.driving import at_once
-from headrace.jobs.testing.errors import BadJobsTest
 from headrace.jobs.testing.wanted import JobWants, Kept, Wanted
 from headrace.jobs.worker import AnyWorker
 

@@ -5,9 +5,9 @@ from difflib import get_close_matches
 from types import ModuleType
 from typing import Final, cast
 
-from headrace.jobs.jobs_settings import JobsSettings
+from headrace.jobs.errors import BadJobsTest
 from headrace.jobs.running.catalogue import Catalogue
-from headrace.jobs.testing.errors import BadJobsTest
+from headrace.jobs.settings import JobsSettings
 from headrace.jobs.testing.tester import JobsTester, Mode
 from headrace.jobs.worker import AnyWorker, Worker
 

@@ -13,12 +13,12 @@ from headrace.jobs.flows.advance import settle_all
 from headrace.jobs.flows.chunk import Party, chunk_size
 from headrace.jobs.flows.handing_on import hand_on
 from headrace.jobs.job import Acknowledgement, Job, NewJob, Returned, State
-from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.rules.groups import Group, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.admission import Admission
 from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.running.executor import Surroundings
+from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.store import Claimant
 from headrace.jobs.testing.attempts import Attempt, Attempts

@@ -3,13 +3,13 @@
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 
+from headrace.jobs.errors import JobNotRun
 from headrace.jobs.job import INCOMPLETE, Inserted, NewJob
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.testing.driving import apart
-from headrace.jobs.testing.errors import JobNotRun
 
 After = Callable[[Sequence[Inserted | None]], Awaitable[None]]
 """Told what was inserted, where it was; in the mode inline it runs that before the enqueuer goes on."""

@@ -6,17 +6,17 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast, get_args
 
+from headrace.jobs.errors import BadJobsTest
 from headrace.jobs.job import Completed, Inserted, Job, NewJob, Outcome
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.running.admission import Admission
 from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.running.outcomes import RESULT
+from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.testing.clock import JobsClock
 from headrace.jobs.testing.drained import Drained
 from headrace.jobs.testing.driving import apart, at_once
-from headrace.jobs.testing.errors import BadJobsTest
 from headrace.jobs.testing.looking import ALL, Looking
 from headrace.jobs.testing.report import missing, surplus
 from headrace.jobs.testing.runs import DrainOptions, DrainWords, Runs

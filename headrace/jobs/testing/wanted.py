@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Final, TypedDict, cast
 
+from headrace.jobs.errors import BadJobsTest
 from headrace.jobs.job import Job, State
-from headrace.jobs.testing.errors import BadJobsTest
 
 TOLERANCE_SECONDS: Final = 1.0
 """How far from the time that is said a job's own may be, unless a test says otherwise."""

@@ -6,7 +6,7 @@ from tests.console.cli.command import write
 
 WORKERS = """
 import asyncio
-from headrace.jobs.answers import Discard
+from headrace.jobs.job import Discard
 from headrace.jobs.worker import worker
 
 @worker(name="double", record=True)

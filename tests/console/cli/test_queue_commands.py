@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from headrace.console.cli.main import make_app
-from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.maintenance.crontab import CronEntry, Crontab
+from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from tests.console.cli.command import run
 from tests.console.cli.job_files import write_files

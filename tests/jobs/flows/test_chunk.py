@@ -12,9 +12,9 @@ from headrace.jobs.errors import BadWorker, JobCalledOff, JobGivenUp
 from headrace.jobs.flows.chunk import chunk_worker
 from headrace.jobs.job import INCOMPLETE
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import JobStore

@@ -9,13 +9,13 @@ import pytest
 
 from headrace.jobs.job import Completed, Job, NewJob, Outcome, after
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.maintenance.leader import Leader
 from headrace.jobs.maintenance.stage import STAGE_SECONDS, Stage
 from headrace.jobs.maintenance.upkeep import Upkeep
 from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.running.queue import POLL_SECONDS, JobQueue
 from headrace.jobs.running.runners import PlainAttempts
+from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.otp.scheduler import Scheduler

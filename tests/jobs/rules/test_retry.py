@@ -2,9 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.jobs.answers import LONGEST_SECONDS, Discard, Snooze
 from headrace.jobs.errors import BadAnswer
-from headrace.jobs.job import Job
+from headrace.jobs.job import LONGEST_SECONDS, Discard, Job, Snooze
 from headrace.jobs.rules.retry import oban_seconds, retry_seconds, sidekiq_seconds
 from tests.fakes.job_records import a_job
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.jobs.answers import Discard
 from headrace.jobs.errors import JobExpired, JobGivenUp
+from headrace.jobs.job import Discard
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.running.failures import JobFailure
+from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.worker import AnyWorker, worker
 from tests.fakes.job_clock import MovedClock

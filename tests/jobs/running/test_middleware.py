@@ -3,9 +3,8 @@ from typing import Any
 
 import pytest
 
-from headrace.jobs.answers import Snooze
 from headrace.jobs.errors import BadAnswer
-from headrace.jobs.job import NewJob
+from headrace.jobs.job import NewJob, Snooze
 from headrace.jobs.running.middleware import Call, around, passed
 from headrace.jobs.running_job import RunningJob
 from tests.fakes.job_records import a_job

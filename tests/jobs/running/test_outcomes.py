@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.jobs.answers import Cancel, Discard, Snooze
 from headrace.jobs.errors import JobTimeout
-from headrace.jobs.job import CalledOff, Completed, Failed, Snoozed, to_text
+from headrace.jobs.job import CalledOff, Cancel, Completed, Discard, Failed, Snooze, Snoozed, to_text
 from headrace.jobs.running.outcomes import (
     ERROR_LIMIT,
     error_text,

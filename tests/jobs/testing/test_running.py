@@ -10,12 +10,12 @@ from headrace.jobs.errors import BadArguments, JobDropped, JobGivenUp, NoRunning
 from headrace.jobs.flows.batch import Batch
 from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.job import Completed, Failed, NewJob
-from headrace.jobs.jobs_settings import JobsSettings
 from headrace.jobs.results import Found, JobRegistry, NotFound, Pending
 from headrace.jobs.rules.chain import chained
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.running_job import current_job
+from headrace.jobs.settings import JobsSettings
 from headrace.jobs.testing import BadJobsTest, Drained, JobFailed, JobNotRun, JobsTester
 from tests.fakes.shop_workers import Parcel, answer, hang, mail, order, pack, price, refuse
 

@@ -1,4 +1,4 @@
-"""How a process runs jobs, said beside its store, its workers and its queues."""
+"""`JobsSettings`, `QueueOptions`."""
 
 import os
 import socket
@@ -7,13 +7,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from headrace.jobs.errors import BadQueue
-from headrace.jobs.maintenance.prune import KEPT, Keep
+from headrace.jobs.maintenance.discard import Discard
+from headrace.jobs.maintenance.prune import KEPT, Keep, Prune
+from headrace.jobs.maintenance.settle import Settle
+from headrace.jobs.maintenance.stage import Stage
 from headrace.jobs.maintenance.upkeep import Chore
 from headrace.jobs.rules.limits import QueueLimits
 from headrace.jobs.rules.queue_rules import check_limit, check_queue
 from headrace.jobs.running.encryption import ArgsCipher
+from headrace.jobs.running.exhausted import Exhausted
 from headrace.jobs.running.failures import OnError
 from headrace.jobs.running.middleware import EnqueueMiddleware, RunMiddleware
+from headrace.jobs.running.rescue import Rescue
 from headrace.jobs.stores.store import JobStore
 
 
@@ -70,3 +75,17 @@ class JobsSettings:
     """Whether each failed attempt leaves a line in the log: WARNING where it is tried again, ERROR where not."""
     redact: Callable[[str], str] = str
     """Hides in the text of an error what the store must not hold."""
+
+
+def chores_of(
+    store: JobStore, settings: JobsSettings, available: Callable[[str], None], exhausted: Exhausted
+) -> list[Chore]:
+    """Return the periodic tasks, made anew; `available` gets the name of each queue that has got due jobs."""
+    return [
+        Stage(store, settings.now, available),
+        Rescue(store, exhausted.follow_up),
+        Discard(store, exhausted.follow_up),
+        Prune(store, settings.kept, settings.now),
+        Settle(store),
+        *(make(store) for make in settings.chores),
+    ]
