@@ -10,8 +10,7 @@ from headrace.jobs.jobs import Jobs
 from headrace.jobs.maintenance.crontab import CronEntry, Crontab, plain_job
 from headrace.jobs.maintenance.prune import KEPT, Keep
 from headrace.jobs.results import JobRegistry
-from headrace.jobs.rules.limits import GlobalLimit, QueueLimits
-from headrace.jobs.rules.rate import RateLimit
+from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, RateLimit
 from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.running.encryption import ArgsCipher
 from headrace.jobs.settings import JobsSettings, QueueOptions

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from headrace.jobs.jobs import Jobs
     from headrace.jobs.results import JobRegistry
     from headrace.jobs.rules.job_filter import JobFilter
-    from headrace.jobs.rules.limits import GlobalLimit, QueueLimits
-    from headrace.jobs.rules.rate import RateLimit
+    from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, RateLimit
     from headrace.jobs.running.catalogue import Catalogue
     from headrace.jobs.running_job import RunningJob, current_job
     from headrace.jobs.settings import JobsSettings, QueueOptions
@@ -69,7 +68,7 @@ _ROOMS = {
     "NewJob": "job",
     "QueueLimits": "rules.limits",
     "QueueOptions": "settings",
-    "RateLimit": "rules.rate",
+    "RateLimit": "rules.limits",
     "RunningJob": "running_job",
     "Snooze": "job",
     "Unique": "job",

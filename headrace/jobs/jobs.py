@@ -22,9 +22,9 @@ from headrace.jobs.maintenance.leader import Leader
 from headrace.jobs.maintenance.upkeep import Chore, Upkeep
 from headrace.jobs.metrics import Meter
 from headrace.jobs.results import ChangeWatch, Endings
-from headrace.jobs.rules.groups import groups_of
+from headrace.jobs.rules.flows import groups_of
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.rules.queue_rules import check_limit
+from headrace.jobs.rules.limits import check_limit
 from headrace.jobs.running.admission import Admission, kept, told
 from headrace.jobs.running.blocked_loop import BlockedLoop
 from headrace.jobs.running.catalogue import Catalogue, Modules

@@ -12,7 +12,7 @@ from headrace.jobs.errors import BadWorker, JobCalledOff, JobExpired, JobGivenUp
 from headrace.jobs.handle import Handle
 from headrace.jobs.job import ENDED, INCOMPLETE, SUCCESSFUL, Acknowledgement, Job, NewJob, Unique
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.rules.spans import LONGEST_DURATION_SECONDS, check_timeout, is_span
+from headrace.jobs.rules.retry import LONGEST_DURATION_SECONDS, check_timeout, is_span
 from headrace.jobs.running.outcomes import EXPIRED, RECORDED, RESULT
 from headrace.jobs.running.queue import JobQueue
 from headrace.jobs.running_job import PROGRESS

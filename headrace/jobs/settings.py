@@ -12,8 +12,7 @@ from headrace.jobs.maintenance.prune import KEPT, Keep, Prune
 from headrace.jobs.maintenance.settle import Settle
 from headrace.jobs.maintenance.stage import Stage
 from headrace.jobs.maintenance.upkeep import Chore
-from headrace.jobs.rules.limits import QueueLimits
-from headrace.jobs.rules.queue_rules import check_limit, check_queue
+from headrace.jobs.rules.limits import QueueLimits, check_limit, check_queue
 from headrace.jobs.running.encryption import ArgsCipher
 from headrace.jobs.running.exhausted import Exhausted
 from headrace.jobs.running.failures import OnError

@@ -28,8 +28,8 @@ from headrace.jobs.arguments import Arguments, Codec, Unfit
 from headrace.jobs.errors import BadAnswer, BadArguments, BadTransaction, NotBound
 from headrace.jobs.handle import Enqueues, Handle
 from headrace.jobs.job import KEEP_SECONDS, Inserted, Job, NewJob, after, to_text
-from headrace.jobs.rules.chain import chained
-from headrace.jobs.rules.spans import time_at, time_in
+from headrace.jobs.rules.flows import chained
+from headrace.jobs.rules.retry import time_at, time_in
 from headrace.jobs.running_job import DEADLINE, RunningJob
 from headrace.jobs.worker_options import JobWords, WorkerOptions, WorkerWords, options_of, variant_of
 

@@ -9,9 +9,8 @@ from typing import Any, Final, Literal, TypedDict, cast
 
 from headrace.jobs.errors import BadWorker
 from headrace.jobs.job import MAX_ATTEMPTS, PRIORITIES, Job, Unique
-from headrace.jobs.rules.queue_rules import NAME, is_name
-from headrace.jobs.rules.retry import Backoff
-from headrace.jobs.rules.spans import is_span
+from headrace.jobs.rules.limits import NAME, is_name
+from headrace.jobs.rules.retry import Backoff, is_span
 
 Executor = Literal["inline", "thread", "subprocess"]
 """Where a worker runs: on the loop, in a thread, or in an OS process of a pool."""

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from headrace.jobs.flows.advance import Settling, settle_all
 from headrace.jobs.job import Acknowledgement, CalledOff, Completed, Failed, Inserted, Job, NewJob, Outcome
-from headrace.jobs.rules.groups import groups_of
+from headrace.jobs.rules.flows import groups_of
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.store import JobStore
 from tests.fakes.kept_jobs import ME

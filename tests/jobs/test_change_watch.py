@@ -10,8 +10,7 @@ from headrace.database.sqlite_file import FileChanges
 from headrace.jobs import results as endings
 from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.rules.limits import QueueLimits
-from headrace.jobs.rules.rate import RateLimit
+from headrace.jobs.rules.limits import QueueLimits, RateLimit
 from headrace.jobs.running import queue as engine
 from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.settings import QueueOptions

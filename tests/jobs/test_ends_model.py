@@ -19,8 +19,7 @@ from headrace.jobs.flows.batch import Batch
 from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.job import Cancel, Discard, NewJob, Snooze
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.rules.chain import chained
-from headrace.jobs.rules.groups import groups_of
+from headrace.jobs.rules.flows import chained, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.settings import JobsSettings

@@ -12,7 +12,7 @@ from headrace.jobs.flows.batch import Batch
 from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.job import INCOMPLETE, Completed, Job, NewJob, Outcome
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.rules.chain import chain_id_of
+from headrace.jobs.rules.flows import chain_id_of
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.settings import JobsSettings

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_va
 from headrace.jobs.errors import BadCron, BadLimit, BadStore
 from headrace.jobs.maintenance.crontab import CatchUp
 from headrace.jobs.rules.cron import ANY_ZONE, Cron
-from headrace.jobs.rules.rate import check_partition
+from headrace.jobs.rules.limits import check_partition
 from headrace.jobs.running.encryption import ArgsCipher
 from headrace.jobs.stores.urls import store_of
 from headrace.stages.job_options import RecordingWorkerField, WorkerField

@@ -13,12 +13,21 @@ from typing import Final, Protocol
 
 from headrace.errors import HeadraceError
 from headrace.jobs.job import INCOMPLETE, Acknowledgement, CalledOff, Completed, Job, NewJob, State
-from headrace.jobs.rules.batch_rules import CALLBACK_META, MEMBER_META, Standing, verdict_on_callbacks
-from headrace.jobs.rules.groups import Group, groups_of
+from headrace.jobs.rules.flows import (
+    CALLBACK_META,
+    MEMBER_META,
+    Group,
+    Standing,
+    StepGraph,
+    Verdict,
+    doubles_of,
+    graph_of,
+    groups_of,
+    verdict_on_callbacks,
+    verdict_on_next,
+    verdict_on_steps,
+)
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.rules.step_graph import StepGraph, graph_of
-from headrace.jobs.rules.verdict import Verdict, doubles_of
-from headrace.jobs.rules.workflow_rules import verdict_on_next, verdict_on_steps
 from headrace.jobs.running.outcomes import is_given_up
 from headrace.telemetry.events import log_failure
 

@@ -9,8 +9,7 @@ from headrace.jobs.errors import BadBatch
 from headrace.jobs.flows.advance import settle_all
 from headrace.jobs.flows.workflow import KeepsJobs
 from headrace.jobs.job import INCOMPLETE, STATES, NewJob, State
-from headrace.jobs.rules.batch_rules import CALLBACK, CALLBACK_META, MEMBER_META, Callback
-from headrace.jobs.rules.groups import Group
+from headrace.jobs.rules.flows import CALLBACK, CALLBACK_META, MEMBER_META, Callback, Group
 from headrace.jobs.rules.job_filter import JobFilter
 
 BATCH_NAME: Final = "batch_name"

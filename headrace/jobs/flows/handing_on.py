@@ -3,10 +3,8 @@
 from typing import Final, Protocol
 
 from headrace.jobs.job import Job, State
-from headrace.jobs.rules.groups import Group
+from headrace.jobs.rules.flows import NAME, Group, deps_of, doubles_of, name_of
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.rules.verdict import doubles_of
-from headrace.jobs.rules.workflow_rules import NAME, deps_of, name_of
 from headrace.jobs.running.outcomes import RECORDED, RESULT
 from headrace.jobs.running_job import RESULTS
 

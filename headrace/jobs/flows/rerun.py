@@ -6,10 +6,8 @@ from typing import Final, Protocol
 
 from headrace.jobs.flows.advance import MEMBER_LIMIT, Settles, settle_all
 from headrace.jobs.job import INCOMPLETE, STATES, Job, State
-from headrace.jobs.rules.batch_rules import CALLBACK_META
-from headrace.jobs.rules.groups import Group, groups_of
+from headrace.jobs.rules.flows import CALLBACK_META, Group, groups_of, held_again
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.rules.workflow_rules import held_again
 from headrace.jobs.stores.store import PIECE
 
 _RERUN: Final[frozenset[State]] = frozenset(STATES) - {"available", "executing"}

@@ -10,9 +10,8 @@ from uuid import uuid4
 from headrace.jobs.errors import BadWorkflow
 from headrace.jobs.flows.advance import MEMBER_LIMIT, settle_all
 from headrace.jobs.job import Inserted, Job, NewJob, State
-from headrace.jobs.rules.groups import Group
+from headrace.jobs.rules.flows import DEPS, IGNORES, NAME, Group, followers, name_of
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.rules.workflow_rules import DEPS, IGNORES, NAME, followers, name_of
 from headrace.jobs.stores.store import JobStore
 
 OnFailure = Literal["cancel", "ignore"]

@@ -6,7 +6,7 @@ from typing import Final
 
 from headrace.jobs.flows.advance import Settles, settle_all
 from headrace.jobs.job import Job
-from headrace.jobs.rules.groups import Group, groups_of
+from headrace.jobs.rules.flows import Group, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
 
 SETTLE_SECONDS: Final = 1.0

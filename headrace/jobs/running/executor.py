@@ -14,8 +14,8 @@ from headrace.executors.process_executor import ProcessExecutor
 from headrace.executors.thread_executor import ThreadExecutor
 from headrace.jobs.errors import JobTimeout, torn_args
 from headrace.jobs.job import Completed, Failed, Job, Outcome, Returned, TornArgs, final
+from headrace.jobs.rules.flows import DEPS
 from headrace.jobs.rules.retry import Random
-from headrace.jobs.rules.workflow_rules import DEPS
 from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.running.child_attempt import Brought, run_job
 from headrace.jobs.running.exhausted import call_on_exhausted

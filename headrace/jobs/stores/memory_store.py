@@ -22,7 +22,7 @@ from headrace.jobs.job import (
     Returned,
     after,
 )
-from headrace.jobs.rules.groups import Group, groups_of
+from headrace.jobs.rules.flows import Group, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.rules.limits import QueueLimits, Room, partition_of, within
 from headrace.jobs.rules.unique import Holder, is_held, key_of

@@ -13,7 +13,7 @@ from headrace.database.sqlite_file import FileChanges, R, SqliteError, Work
 from headrace.database.sqlite_threads import SqliteReader, SqliteWriter, Synchronous
 from headrace.jobs.job import Acknowledgement, Inserted, Job, MetaChange, NewJob, Returned, after, from_text, to_text
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.rules.queue_rules import is_limit
+from headrace.jobs.rules.limits import is_limit
 from headrace.jobs.stores import changing
 from headrace.jobs.stores.json_text import to_json
 from headrace.jobs.stores.migrations import prepare

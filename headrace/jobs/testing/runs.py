@@ -13,7 +13,7 @@ from headrace.jobs.flows.advance import settle_all
 from headrace.jobs.flows.chunk import Party, chunk_size
 from headrace.jobs.flows.handing_on import hand_on
 from headrace.jobs.job import Acknowledgement, Job, NewJob, Returned, State
-from headrace.jobs.rules.groups import Group, groups_of
+from headrace.jobs.rules.flows import Group, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.admission import Admission
 from headrace.jobs.running.catalogue import Catalogue

@@ -9,8 +9,7 @@ from headrace.config.check.config import Config
 from headrace.config.files import load_text
 from headrace.config.jobs_build import build_jobs
 from headrace.config.text.findings import ConfigError, Finding
-from headrace.jobs.rules.limits import GlobalLimit, QueueLimits
-from headrace.jobs.rules.rate import RateLimit
+from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, RateLimit
 from headrace.jobs.settings import QueueOptions
 from tests.fakes.config_stages import catalogue
 

@@ -9,8 +9,7 @@ from headrace.jobs.flows.batch import Batch
 from headrace.jobs.flows.rerun import rerun
 from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.job import Failed, NewJob
-from headrace.jobs.rules.chain import chained
-from headrace.jobs.rules.groups import groups_of
+from headrace.jobs.rules.flows import chained, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore

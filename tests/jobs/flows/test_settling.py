@@ -4,8 +4,8 @@ import pytest
 
 from headrace.jobs.flows.workflow import Workflow, WorkflowRun
 from headrace.jobs.job import Job, NewJob
+from headrace.jobs.rules.flows import graph_of
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.rules.step_graph import graph_of
 from headrace.jobs.stores.memory_store import MemoryStore
 from tests.fakes.job_groups import CALLED_OFF, DONE, GIVEN_UP, StoreService
 from tests.fakes.job_stores import StoreDown

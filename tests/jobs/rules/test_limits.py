@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, Room, partition_key, partition_of, within
-from headrace.jobs.rules.rate import RateLimit
+from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, RateLimit, Room, partition_key, partition_of, within
 from tests.fakes.job_records import a_job
 
 PARTITIONS = st.sampled_from(["a", "b", "c", "d"])

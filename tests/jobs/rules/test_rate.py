@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.jobs.errors import BadLimit
-from headrace.jobs.rules.rate import RateLimit
+from headrace.jobs.rules.limits import RateLimit
 
 LIMITS = st.builds(
     RateLimit,

@@ -5,8 +5,7 @@ import asyncio
 import pytest
 
 from headrace.jobs.job import Completed, Job, NewJob, Outcome
-from headrace.jobs.rules.limits import GlobalLimit, QueueLimits
-from headrace.jobs.rules.rate import RateLimit
+from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, RateLimit
 from headrace.jobs.running import queue as engine
 from headrace.jobs.running.queue import JobQueue
 from headrace.jobs.running.runners import PlainAttempts

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from headrace.jobs.errors import BadLimit
 from headrace.jobs.job import Completed, Job, NewJob
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, partition_of
-from headrace.jobs.rules.rate import RateLimit
+from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, RateLimit, partition_of
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sql.limits import PARTITIONS, WALKED
 from headrace.jobs.stores.sqlite_store import SqliteStore

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.jobs.rules.groups import GROUP_KEYS
+from headrace.jobs.rules.flows import GROUP_KEYS
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.migrations import prepare
 from headrace.jobs.stores.sql.searching import find

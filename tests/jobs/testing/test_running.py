@@ -11,7 +11,7 @@ from headrace.jobs.flows.batch import Batch
 from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.job import Completed, Failed, NewJob
 from headrace.jobs.results import Found, JobRegistry, NotFound, Pending
-from headrace.jobs.rules.chain import chained
+from headrace.jobs.rules.flows import chained
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.running_job import current_job

@@ -15,7 +15,7 @@ from headrace.jobs.flows.rerun import rerun
 from headrace.jobs.job import STATES, NewJob, State, after
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.rules.queue_rules import NAME, is_name
+from headrace.jobs.rules.limits import NAME, is_name
 from headrace.jobs.stores.store import JobStore
 from headrace.units import UnitError, parse_duration
 

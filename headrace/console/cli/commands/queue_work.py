@@ -9,7 +9,7 @@ from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.job_target import Target, UsageError
 from headrace.console.cli.output import print_json
 from headrace.console.cli.terminal import print_tables
-from headrace.jobs.rules.queue_rules import LARGEST_LIMIT, is_limit
+from headrace.jobs.rules.limits import LARGEST_LIMIT, is_limit
 from headrace.jobs.stores.store import JobCount, JobStore, QueueSettings
 
 _SHOWN: Final = ("available", "executing", "scheduled", "retryable", "discarded")

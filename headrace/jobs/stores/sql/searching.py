@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from headrace.jobs.job import Job, NewJob
-from headrace.jobs.rules.groups import GROUP_KEYS
+from headrace.jobs.rules.flows import GROUP_KEYS
 from headrace.jobs.rules.job_filter import JobFilter, Scalar
 from headrace.jobs.rules.unique import key_of
 from headrace.jobs.stores.json_text import to_json

@@ -1,0 +1,243 @@
+"""Decides which suspended steps, callbacks and chains become available.
+
+The meta of a step has Oban Pro's keys: its `workflow_id`, its `name`, in `deps` the names of the steps before it, and
+`ignore_cancelled`, `ignore_discarded`, `ignore_deleted` when it runs all the same after such an end of one of them.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, cast, get_args
+
+from headrace.jobs.job import DOUBLES, Job, NewJob, State
+
+GroupKey = Literal["workflow_id", "batch_id", "chain_id"]
+"""The keys of a job's meta that say which groups it is of; stores find the members of one fast."""
+
+GROUP_KEYS: Final[tuple[GroupKey, ...]] = get_args(GroupKey)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A workflow, a batch or a chain: the key of the meta, and the text that stands there in all its members."""
+
+    key: GroupKey
+    id: str
+
+    @property
+    def meta(self) -> Mapping[str, str]:
+        """What a filter says to find its members."""
+        return {self.key: self.id}
+
+
+def groups_of(meta: Mapping[str, object]) -> list[Group]:
+    """Return the groups that a job with this meta is of."""
+    return [Group(key, cast("str", meta[key])) for key in GROUP_KEYS if isinstance(meta.get(key), str)]
+
+
+def chain_id_of(name: str, args: Mapping[str, object], keys: Sequence[str]) -> str:
+    """Return what all jobs of a chain have in common: 32 hexadecimal digits.
+
+    >>> keys = ["customer"]
+    >>> chain_id_of("bill", {"customer": 7, "sum": 1}, keys) == chain_id_of("bill", {"customer": 7}, keys)
+    True
+    """
+    values = [name, {key: args[key] for key in keys if key in args}]
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def chained(job: NewJob, keys: Sequence[str] = (), name: str | None = None) -> NewJob:
+    """Return the job as one of a chain: of those of that name, its worker's unless given, with equal `keys` of args.
+
+    It is held back until those before it have ended, well or not; one that waits to be tried again holds up the rest.
+    """
+    chain_id = chain_id_of(name or job.worker, job.args, keys)
+    return replace(job, meta={**job.meta, "chain_id": chain_id}, state="suspended")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Ids of jobs that may run now, and of those that never will."""
+
+    release: Sequence[int] = field(default_factory=list)
+    cancel: Sequence[int] = field(default_factory=list)
+
+
+def doubles_of(job: Job) -> dict[str, int]:
+    """Return the ids of what a job awaits that was there before it, by their labels."""
+    found = job.meta.get(DOUBLES)
+    if not isinstance(found, dict):
+        return {}
+    return {label: job_id for label, job_id in cast("Mapping[str, object]", found).items() if isinstance(job_id, int)}
+
+
+ROLE: Final = "batch_role"
+MEMBER_META: Final[Mapping[str, str]] = {ROLE: "member"}
+CALLBACK_META: Final[Mapping[str, str]] = {ROLE: "callback"}
+"""What stands in the meta of members and of callbacks beside the `batch_id` that they share."""
+
+CALLBACK: Final = "callback"
+"""The key of a callback's meta that says when it is due."""
+
+Callback = Literal["ended", "completed", "failed"]
+"""When all members have ended; when all have done so well; as soon as one of them has not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the members of a batch stand: whether all have ended, and whether any was given up or called off."""
+
+    is_over: bool
+    has_failed: bool
+
+
+def verdict_on_callbacks(callbacks: Sequence[Job], standing: Standing) -> Verdict:
+    """Return which suspended callbacks of one batch are due, and which will never be."""
+    release, cancel = [], []
+    for callback in callbacks:
+        if _is_due(callback, standing):
+            release.append(callback.id)
+        elif standing.is_over:
+            cancel.append(callback.id)
+    return Verdict(release, cancel)
+
+
+def _is_due(callback: Job, standing: Standing) -> bool:
+    when = callback.meta.get(CALLBACK)
+    if when == "failed":
+        return standing.has_failed
+    return standing.is_over and not (when == "completed" and standing.has_failed)
+
+
+NAME: Final = "name"
+DEPS: Final = "deps"
+IGNORES: Final[Mapping[State | None, str]] = {
+    "cancelled": "ignore_cancelled",
+    "discarded": "ignore_discarded",
+    None: "ignore_deleted",
+}
+"""The key of the meta that lets a step run after one that ended so; None is one that is gone."""
+
+_Outlook = Literal["ready", "waits", "lost"]
+
+
+def verdict_on_steps(steps: Sequence[Job], doubles: Mapping[int, State]) -> Verdict:
+    """Return which suspended steps of one workflow may run, and which are called off, with all that follows from that.
+
+    `doubles` are the states of jobs outside of it that were there before its steps; one that is gone has been done.
+    """
+    states = {name_of(step): step.state for step in steps}
+    held = [step for step in steps if step.state == "suspended"]
+    cancel: list[int] = []
+    is_changed = True
+    while is_changed:
+        lost = [step for step in held if step.id not in cancel and _outlook(step, states, doubles) == "lost"]
+        cancel += [step.id for step in lost]
+        states.update((name_of(step), "cancelled") for step in lost)
+        is_changed = bool(lost)
+    release = [step.id for step in held if step.id not in cancel and _outlook(step, states, doubles) == "ready"]
+    return Verdict(release, cancel)
+
+
+def verdict_on_next(held: Sequence[Job], before: Sequence[Job]) -> Verdict | None:
+    """Return which of these suspended steps may run, where `before` are the steps that they come right after.
+
+    None is that one of them never will: what follows from that, only a look at all steps says.
+    """
+    states = {name_of(step): step.state for step in before}
+    outlooks = [(_outlook(step, states, {}), step.id) for step in held]
+    if any(outlook == "lost" for outlook, _ in outlooks):
+        return None
+    return Verdict([step_id for outlook, step_id in outlooks if outlook == "ready"])
+
+
+def name_of(step: Job) -> str:
+    """Return the name of a step within its workflow."""
+    return str(step.meta.get(NAME))
+
+
+def deps_of(step: Job) -> list[str]:
+    """Return the names of the steps that it comes after."""
+    found = step.meta.get(DEPS)
+    return [str(name) for name in found] if isinstance(found, list) else []
+
+
+def followers(steps: Sequence[Job], name: str) -> list[Job]:
+    """Return all steps that come after the one of that name, or after one of those."""
+    return _reached(steps, [name], lambda _: True)
+
+
+def held_again(steps: Sequence[Job], rerun: frozenset[int]) -> list[Job]:
+    """Return the steps that wait once more when those of the ids `rerun` are run once more.
+
+    They are those of `rerun` themselves, and those that were called off, which come after one of `rerun`, or after
+    another that waits for one of them.
+    """
+    names = [name_of(step) for step in steps if step.id in rerun]
+    return _reached(steps, names, lambda step: step.id in rerun or step.state == "cancelled")
+
+
+def _reached(steps: Sequence[Job], names: Iterable[str], is_meant: Callable[[Job], bool]) -> list[Job]:
+    """Return the steps that come after these names by way of such as are meant, each once."""
+    after: dict[str, list[Job]] = {}
+    for step in steps:
+        for name in deps_of(step):
+            after.setdefault(name, []).append(step)
+    found: dict[int, Job] = {}
+    waiting = list(names)
+    while waiting:
+        new = [step for step in after.get(waiting.pop(), ()) if step.id not in found and is_meant(step)]
+        found.update((step.id, step) for step in new)
+        waiting += map(name_of, new)
+    return [step for step in steps if step.id in found]
+
+
+def _outlook(step: Job, states: Mapping[str, State], doubles: Mapping[int, State]) -> _Outlook:
+    before = doubles_of(step)
+    outlook: _Outlook = "ready"
+    for name in deps_of(step):
+        state = doubles.get(before[name], "completed") if name in before else states.get(name)
+        if state == "completed" or (state in IGNORES and step.meta.get(IGNORES[state])):
+            continue
+        if state in IGNORES:
+            return "lost"
+        outlook = "waits"
+    return outlook
+
+
+@dataclass(frozen=True, slots=True)
+class StepGraph:
+    """The steps after each, and the steps before each that has any."""
+
+    after: Mapping[int, Sequence[int]]
+    before: Mapping[int, frozenset[int]]
+
+    @property
+    def size(self) -> int:
+        """Return how many steps come after others."""
+        return len(self.before)
+
+    def followers(self, ids: Iterable[int]) -> set[int]:
+        """Return the ids of all steps that come right after one of these."""
+        return {follower for one in ids for follower in self.after.get(one, ())}
+
+
+def graph_of(steps: Sequence[Job]) -> StepGraph | None:
+    """Return the graph of all steps of one workflow.
+
+    It is None where a step comes after something that is none of them: it was there before, or was deleted.
+    """
+    ids = {name_of(step): step.id for step in steps}
+    after: dict[int, list[int]] = {}
+    before: dict[int, frozenset[int]] = {}
+    for step in steps:
+        names = deps_of(step)
+        if doubles_of(step) or not ids.keys() >= set(names):
+            return None
+        if names:
+            before[step.id] = frozenset(ids[name] for name in names)
+        for name in names:
+            after.setdefault(ids[name], []).append(step.id)
+    return StepGraph(after, before)
