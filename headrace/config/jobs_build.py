@@ -14,8 +14,7 @@ from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, RateLimit
 from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.running.encryption import ArgsCipher
 from headrace.jobs.settings import JobsSettings, QueueOptions
-from headrace.jobs.stores.store import JobStore
-from headrace.jobs.stores.urls import store_of
+from headrace.jobs.stores.store import JobStore, store_of
 from headrace.stages.registries import registry_over
 
 

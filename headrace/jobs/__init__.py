@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from headrace.jobs.running.catalogue import Catalogue
     from headrace.jobs.running_job import RunningJob, current_job
     from headrace.jobs.settings import JobsSettings, QueueOptions
-    from headrace.jobs.stores.urls import store_of
+    from headrace.jobs.stores.store import store_of
 
 __all__ = [
     "Batch",
@@ -75,7 +75,7 @@ _ROOMS = {
     "Workflow": "flows.workflow",
     "chunk_worker": "flows.chunk",
     "current_job": "running_job",
-    "store_of": "stores.urls",
+    "store_of": "stores.store",
 }
 
 

@@ -42,8 +42,7 @@ from headrace.jobs.running.watch import Watch
 from headrace.jobs.settings import JobsSettings, QueueOptions, checked_queues, chores_of
 from headrace.jobs.stores.sql.insert import insert_in
 from headrace.jobs.stores.sqlite_store import SqliteStore
-from headrace.jobs.stores.store import PIECE, Claimant, JobStore
-from headrace.jobs.stores.urls import store_or_of
+from headrace.jobs.stores.store import PIECE, Claimant, JobStore, store_or_of
 from headrace.jobs.worker import AnyWorker
 from headrace.otp.scheduler import Scheduler
 from headrace.telemetry.events import LOG

@@ -13,8 +13,7 @@ from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.stores.memory_store import MemoryStore
-from headrace.jobs.stores.store import JobCount
-from headrace.jobs.stores.urls import store_of
+from headrace.jobs.stores.store import JobCount, store_of
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.transforms.run_jobs import RunJobs, RunJobsOptions
 from tests.fakes import job_workers as workers

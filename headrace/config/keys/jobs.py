@@ -9,7 +9,7 @@ from headrace.jobs.maintenance.crontab import CatchUp
 from headrace.jobs.rules.cron import ANY_ZONE, Cron
 from headrace.jobs.rules.limits import check_partition
 from headrace.jobs.running.encryption import ArgsCipher
-from headrace.jobs.stores.urls import store_of
+from headrace.jobs.stores.store import store_of
 from headrace.stages.job_options import RecordingWorkerField, WorkerField
 from headrace.stages.keys import Keys
 from headrace.stages.options import CountField, DurationField, RateField, refused

@@ -23,7 +23,7 @@ from headrace.jobs.jobs import Jobs
 from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
-from headrace.jobs.stores.urls import store_of
+from headrace.jobs.stores.store import store_of
 
 _READ: Final = ("name", "python_path", "jobs")
 EXAMPLE: Final = "headrace jobs list shop.yaml, or --store sqlite:///shop.db"

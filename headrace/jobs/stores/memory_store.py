@@ -1,4 +1,4 @@
-"""Jobs in memory: every law of a store but that anything is there after the OS process has ended."""
+"""`MemoryStore`."""
 
 import json
 import threading
@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from heapq import nsmallest
 from typing import cast
 
+from headrace.jobs.errors import BadStore
 from headrace.jobs.job import (
     DOUBLES,
     INCOMPLETE,
@@ -27,8 +28,8 @@ from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.rules.limits import QueueLimits, Room, partition_of, within
 from headrace.jobs.rules.unique import Holder, is_held, key_of
 from headrace.jobs.stores import transitions
-from headrace.jobs.stores.json_text import merged, texts_of, tidy, to_json
 from headrace.jobs.stores.store import PIECE, Claimant, JobCount, PruneRule, QueueSettings, Rescued
+from headrace.jobs.stores.transitions import merged, texts_of, tidy, to_json
 
 
 def _utc_now() -> datetime:
@@ -432,3 +433,10 @@ def _is_prunable(job: Job, going: set[Group], now: datetime) -> bool:
 def _ended_at(job: Job) -> datetime:
     times = {"completed": job.completed_at, "cancelled": job.cancelled_at, "discarded": job.discarded_at}
     return cast("datetime", times[job.state])
+
+
+def make(url: str) -> MemoryStore:
+    """Return a store in memory. Raises `BadStore`."""
+    if url.removeprefix("memory:").strip("/"):
+        raise BadStore("memory", "has neither a path nor options: write memory: alone")
+    return MemoryStore()

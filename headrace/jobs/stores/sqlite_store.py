@@ -1,28 +1,224 @@
-"""Jobs in a SQLite file: one thread writes, in groups; another one reads beside it."""
+"""`SqliteStore(SqlStore)`: connection, dialect, migrations.
 
+No clock judges whether a claimant lives. On the same machine the lock of its OS process tells at once that it is dead.
+Elsewhere a claimant is dead that says nothing new over MISSED_BEATS beats of *ours*: a clock that is set, a machine
+that slept, and a file that was locked for long kill none.
+"""
+
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, get_args
 
 from headrace.database.owner_locks import OwnerLocks
+from headrace.database.queries import migrate
 from headrace.database.sqlite_file import FileChanges, R, SqliteError, Work
 from headrace.database.sqlite_threads import SqliteReader, SqliteWriter, Synchronous
-from headrace.jobs.job import Acknowledgement, Inserted, Job, MetaChange, NewJob, Returned, after, from_text, to_text
+from headrace.database.urls import parse_sqlite_url
+from headrace.jobs.errors import BadStore, NewerSchema
+from headrace.jobs.job import (
+    Acknowledgement,
+    Inserted,
+    Job,
+    MetaChange,
+    NewJob,
+    Returned,
+    State,
+    after,
+    from_text,
+    to_text,
+)
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.rules.limits import is_limit
-from headrace.jobs.stores import changing
-from headrace.jobs.stores.json_text import to_json
-from headrace.jobs.stores.migrations import prepare
-from headrace.jobs.stores.producers import Producers
+from headrace.jobs.stores import sqlite_store as changing
 from headrace.jobs.stores.sql import running, searching
 from headrace.jobs.stores.sql.insert import prepared
 from headrace.jobs.stores.sql.limits import Limited
+from headrace.jobs.stores.sql.rows import list_text, merged_text, object_text
 from headrace.jobs.stores.sql.sql_store import query
-from headrace.jobs.stores.store import BEAT_SECONDS, PIECE, Claimant, JobCount, PruneRule, QueueSettings, Rescued
+from headrace.jobs.stores.store import (
+    BEAT_SECONDS,
+    CRASH_LIMIT,
+    CRASH_REASON,
+    EXHAUSTED_REASON,
+    MISSED_BEATS,
+    PIECE,
+    Claimant,
+    JobCount,
+    PruneRule,
+    QueueSettings,
+    Rescued,
+)
+from headrace.jobs.stores.transitions import to_json
+
+BURIED_SECONDS: Final = 86_400.0
+"""How long a row of a dead claimant stays that runs nothing more: for whoever wants to know what there was."""
+
+
+@dataclass(slots=True, eq=False)
+class _Seen:
+    """What another claimant said last, and over how many beats of ours."""
+
+    said: int
+    beats: int = 0
+
+
+class Producers:
+    """The claimants of this OS process, and those that it sees beside them."""
+
+    def __init__(self, now: Callable[[], datetime], locks: OwnerLocks) -> None:
+        self._now = now
+        self._locks = locks
+        self._pid = os.getpid()
+        self._ours: dict[str, tuple[Claimant, str]] = {}
+        self._seen: dict[str, _Seen] = {}
+
+    def is_known(self, claimant: Claimant) -> bool:
+        """Return whether it is kept alive."""
+        return claimant.uuid in self._ours
+
+    def join(self, claimant: Claimant, started_at: datetime) -> None:
+        """Keep it alive from the next beat on."""
+        self._ours[claimant.uuid] = (claimant, to_text(started_at))
+
+    def say(self, connection: sqlite3.Connection, claimant: Claimant, started_at: str) -> None:
+        """Say that it lives: in the transaction of its first claim, and at each beat.
+
+        Its lock is held before its row says so, and until the row no longer does: who holds none then is dead.
+        """
+        self._locks.hold(claimant.uuid)
+        until = to_text(after(self._now(), BEAT_SECONDS * MISSED_BEATS))
+        values = (claimant.uuid, claimant.node, claimant.queue, started_at, until, self._locks.file_id)
+        connection.execute(query("beat"), values)
+
+    def beat(self, connection: sqlite3.Connection) -> None:
+        """Say that all of ours live, and see what the others have said."""
+        for claimant, started_at in list(self._ours.values()):
+            self.say(connection, claimant, started_at)
+        seen: dict[str, _Seen] = {}
+        for uuid, said in connection.execute(query("beats")):
+            before = self._seen.get(uuid)
+            is_silent = before is not None and before.said == said
+            seen[uuid] = _Seen(said, before.beats + 1 if before is not None and is_silent else 0)
+        self._seen = seen
+
+    def orphans(self, connection: sqlite3.Connection) -> list[str]:
+        """Return the claimants whose OS process is known to be dead, and whose jobs were not taken back since."""
+        rows = connection.execute(query("owners")).fetchall()
+        return [uuid for uuid, file_id in rows if self._locks.is_alive(uuid, file_id) is False]
+
+    def rescue(self, connection: sqlite3.Connection) -> list[Rescued]:
+        """Take back what dead claimants ran."""
+        rescued: list[Rescued] = []
+        for uuid in self.orphans(connection):
+            rescued += self._rescue(connection, uuid)
+            connection.execute(query("depose"), (uuid,))
+            connection.execute(query("forget_lock"), (uuid,))
+        said = dict(connection.execute(query("beats")))
+        for uuid, seen in self._seen.items():
+            if seen.beats >= MISSED_BEATS and uuid not in self._ours and said.get(uuid) == seen.said:
+                rescued += self._rescue(connection, uuid)
+        connection.execute(query("bury"), (to_text(after(self._now(), -BURIED_SECONDS)),))
+        return rescued
+
+    def leave(self, connection: sqlite3.Connection, uuids: Sequence[str]) -> None:
+        """Forget claimants. What one of them still runs is rescued in time, by its silence: its OS process lives on."""
+        for uuid in uuids:
+            self._ours.pop(uuid, None)
+            connection.execute(query("leave"), (uuid,))
+            connection.execute(query("forget_lock"), (uuid,))
+
+    def left(self, uuids: Sequence[str]) -> None:
+        """Let go of the locks of claimants that have left: call it once that is committed."""
+        for uuid in uuids:
+            self._locks.release(uuid)
+
+    def ours(self) -> list[str]:
+        """Return the claimants of this OS process: in a forked child none, since they are the parent's."""
+        return list(self._ours) if os.getpid() == self._pid else []
+
+    def _rescue(self, connection: sqlite3.Connection, uuid: str) -> list[Rescued]:
+        """Take back the jobs of a dead claimant: it crashed, unless it was asked to stop."""
+        stopping = connection.execute(query("is_stopping"), (uuid,)).fetchone()
+        is_crash = stopping is None or not stopping[0]
+        values = {"uuid": uuid, "is_crash": is_crash, "now": to_text(self._now())}
+        limits = {"limit": CRASH_LIMIT, "reason": CRASH_REASON} if is_crash else {}
+        names = ("set_aside", "rescue") if is_crash else ("rescue",)
+        rows = [row for name in names for row in connection.execute(query(name), values | limits).fetchall()]
+        return [Rescued(*row) for row in rows]
+
+
+QUERIES: Final = "headrace.jobs.stores.sql"
+"""The package that holds the SQL files."""
+
+MIGRATIONS: Final = ("1_schema", "2_groups", "3_prunable", "4_limits", "5_owners", "6_stopping")
+"""Files that bring the tables to the version of their number, in order."""
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Make the tables, or what is missing of them, in the transaction that has begun.
+
+    Of two OS processes that do so at once one waits, and then finds it done. Raises NewerSchema when it cannot know the
+    tables; then nothing was changed.
+    """
+    connection.create_function("headrace_merge", 2, merged_text, deterministic=True)
+    connection.create_function("headrace_object", 1, object_text, deterministic=True)
+    connection.create_function("headrace_list", 1, list_text, deterministic=True)
+    newer = migrate(connection, QUERIES, MIGRATIONS)
+    if newer is not None:
+        (_, _, path) = connection.execute("PRAGMA database_list").fetchone()
+        raise NewerSchema(path, newer, len(MIGRATIONS))
+
+
+Change = Literal["cancel", "retry", "run_now", "release", "suspend", "delete"]
+"""What may be done to jobs; each is a query of that name."""
+
+Changed = tuple[int, str, State]
+"""A job's id and queue, and the state it has now."""
+
+
+def change(
+    connection: sqlite3.Connection, what: Change, ids: Sequence[int], which: JobFilter, now: datetime
+) -> list[Changed]:
+    """Change those of the jobs that are still in a state which fits."""
+    states = None if which.states is None else to_json(sorted(which.states))
+    values = {"now": to_text(now), "ids": to_json(list(ids)), "states": states}
+    changed = connection.execute(query(what), values).fetchall()
+    if what == "delete" and changed:
+        connection.execute(query("delete_unique"), (to_json([job_id for job_id, _, _ in changed]),))
+    return changed
+
+
+def discard_exhausted(connection: sqlite3.Connection, ids: Sequence[int], now: datetime) -> list[int]:
+    """Discard those of the jobs that are still available without an attempt left."""
+    values = {"ids": to_json(list(ids)), "now": to_text(now), "reason": EXHAUSTED_REASON}
+    return [row[0] for row in connection.execute(query("discard_exhausted"), values)]
+
+
+def prunable(connection: sqlite3.Connection, rule: PruneRule, limit: int, now: datetime) -> list[int]:
+    """Return the ids of what the rule deletes, at most `limit`. It may read for long: let the reader do it."""
+    ids: list[int] = []
+    values: dict[str, object] = {"now": to_text(now), "state": rule.state, "keep": rule.keep, "limit": limit}
+    if rule.ended_before is not None:
+        values["before"] = to_text(rule.ended_before)
+        ids += [row[0] for row in connection.execute(query(f"prune_{rule.state}"), values)]
+    if rule.keep is not None and len(ids) < limit:
+        ids += [row[0] for row in connection.execute(query("prune_many"), values)]
+    return list(dict.fromkeys(ids))[:limit]
+
+
+def prune(connection: sqlite3.Connection, rule: PruneRule, ids: Sequence[int]) -> int:
+    """Delete those of the jobs that are still in the rule's state, and what they kept unique."""
+    text = to_json(list(ids))
+    pruned = connection.execute(query("prune"), {"ids": text, "state": rule.state}).fetchall()
+    connection.execute(query("delete_unique"), (to_json([row[0] for row in pruned]),))
+    return len(pruned)
+
 
 _AVAILABLE: Final = (None, "available")
 """What a job says of its state that may run at once, when it has no time."""
@@ -381,3 +577,22 @@ class SqliteStore:
         await self._reader.aclose()
         await self.writer.aclose()
         self._locks.close()
+
+
+_SHAPE: Final = "write sqlite:///var/shop.db, or sqlite:////var/lib/shop.db for a path that begins at the root"
+_MODES: Final[tuple[Synchronous, ...]] = get_args(Synchronous)
+
+
+def make(url: str) -> SqliteStore:
+    """Return a store in the file that the URL names, with `?synchronous=normal` if it says so. Raises `BadStore`."""
+    found = parse_sqlite_url(url)
+    if found is None:
+        raise BadStore("sqlite", f"needs the path of a file, and no host: {_SHAPE}")
+    options = dict(found.options)
+    said = options.pop("synchronous", "full")
+    if options or found.has_fragment:
+        raise BadStore("sqlite", "has the one option ?synchronous=full|normal: take the others away")
+    mode = next((mode for mode in _MODES if mode == said), None)
+    if mode is None:
+        raise BadStore("sqlite", f"has a synchronous that it does not know: write {' or '.join(_MODES)}")
+    return SqliteStore(found.path, synchronous=mode)

@@ -1,10 +1,14 @@
-"""What a store of jobs is: no more than those who call it need."""
+"""The six roles, `JobStore`, and stores by URL."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal, Protocol
+from importlib.metadata import entry_points
+from typing import Final, Literal, Protocol, cast
 
+from headrace.database.urls import NUL, has_nul
+from headrace.errors import describe
+from headrace.jobs.errors import BadJobs, BadStore
 from headrace.jobs.job import Acknowledgement, Inserted, Job, MetaChange, NewJob, State
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.rules.limits import QueueLimits
@@ -251,3 +255,42 @@ class JobStore(Protocol):
 
     async def forget_queue(self, queue: str) -> None:
         """Go back to what the config says."""
+
+
+GROUP: Final = "headrace.stores"
+"""The entry-point group of stores, ours and guests' alike: the scheme of a URL, and a function that takes the URL.
+
+The function makes a store that is not open yet, and touches neither file nor network; it raises `BadStore`.
+"""
+
+MakeStore = Callable[[str], JobStore]
+
+
+def store_names() -> tuple[str, ...]:
+    """Return the schemes that are installed, sorted."""
+    return tuple(sorted({point.name for point in entry_points(group=GROUP)}))
+
+
+def store_of(url: str) -> JobStore:
+    """Return the store of a URL such as `sqlite:///var/shop.db` or `memory:`, not open yet. Raises `BadStore`."""
+    scheme, colon, _ = url.partition(":")
+    if colon and has_nul(url):
+        raise BadStore(scheme, NUL)
+    found = tuple(entry_points(group=GROUP, name=scheme)) if colon else ()
+    if not found:
+        known = ", ".join(f"{name}:" for name in store_names())
+        raise BadStore(scheme if colon else url, f"is no store: begin with one of {known}")
+    try:
+        make = cast("MakeStore", found[0].load())
+    except Exception as error:
+        raise BadStore(scheme, f"is installed, and cannot be loaded: {describe(error)}") from error
+    return make(url)
+
+
+def store_or_of(store: JobStore | str) -> JobStore:
+    """Return a store that was handed in by itself or by its URL. Raises `BadStore`, or `BadJobs` for neither."""
+    if isinstance(store, str):
+        return store_of(store)
+    if isinstance(store, type) or not hasattr(store, "claim"):
+        raise BadJobs(store, "store", "a store or its URL, as in 'sqlite:///shop.db'")
+    return store

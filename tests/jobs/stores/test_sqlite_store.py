@@ -15,9 +15,8 @@ import pytest_asyncio
 from headrace.database.sqlite_file import SqliteError
 from headrace.jobs.errors import NewerSchema
 from headrace.jobs.job import NewJob
-from headrace.jobs.stores.migrations import MIGRATIONS
 from headrace.jobs.stores.sql.insert import insert_in
-from headrace.jobs.stores.sqlite_store import SqliteStore
+from headrace.jobs.stores.sqlite_store import MIGRATIONS, SqliteStore
 from headrace.jobs.stores.store import MISSED_BEATS
 from tests.fakes.elixir_rows import raw
 from tests.fakes.job_clock import NOON, MovedClock

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from headrace.jobs.errors import BadStore
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
-from headrace.jobs.stores.urls import store_names, store_of
+from headrace.jobs.stores.store import store_names, store_of
 
 
 def test_memory_and_sqlite_are_installed() -> None:

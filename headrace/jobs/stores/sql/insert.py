@@ -10,9 +10,9 @@ from typing import Final
 from headrace.database.sqlite_file import Work
 from headrace.jobs.job import DOUBLES, Inserted, NewJob, Unique, from_text, to_text
 from headrace.jobs.rules.unique import Holder, is_held, key_of
-from headrace.jobs.stores.json_text import from_json, to_json
 from headrace.jobs.stores.sql.rows import LARGE_ARGS, from_new, warn_of_large_args
 from headrace.jobs.stores.sql.sql_store import query
+from headrace.jobs.stores.transitions import from_json, to_json
 
 _COLUMNS: Final = ("queue", "worker", "args", "meta", "tags", "max_attempts", "priority", "inserted_at", "scheduled_at")
 """What the values of `insert` are, after the state."""

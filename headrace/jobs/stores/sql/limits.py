@@ -9,9 +9,9 @@ from itertools import chain, islice
 from typing import Final, cast
 
 from headrace.jobs.rules.limits import NO_PARTITION, QueueLimits, Room, partition_key, within
-from headrace.jobs.stores.json_text import to_json
 from headrace.jobs.stores.sql.sql_store import query
 from headrace.jobs.stores.store import Claimant
+from headrace.jobs.stores.transitions import to_json
 
 WALKED: Final = 1000
 """Jobs that are looked at in order, before it is looked for partitions that have room: mostly they are enough."""

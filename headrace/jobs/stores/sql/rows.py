@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final, cast
 
 from headrace.jobs.job import Job, JobError, NewJob, State, TornArgs, from_text, to_text
-from headrace.jobs.stores.json_text import from_json, merged, texts_of, tidy, to_json
+from headrace.jobs.stores.transitions import from_json, merged, texts_of, tidy, to_json
 from headrace.telemetry.events import LOG
 
 COLUMNS: Final = (

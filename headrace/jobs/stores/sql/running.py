@@ -17,11 +17,11 @@ from headrace.jobs.job import (
     to_text,
 )
 from headrace.jobs.rules.limits import NO_PARTITION
-from headrace.jobs.stores.json_text import to_json
 from headrace.jobs.stores.sql.limits import Limited
 from headrace.jobs.stores.sql.rows import error_text, to_claimed, to_job
 from headrace.jobs.stores.sql.sql_store import query
 from headrace.jobs.stores.store import Claimant
+from headrace.jobs.stores.transitions import to_json
 
 
 def signature(claimant: Claimant) -> str:

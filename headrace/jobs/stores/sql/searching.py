@@ -8,9 +8,9 @@ from headrace.jobs.job import Job, NewJob
 from headrace.jobs.rules.flows import GROUP_KEYS
 from headrace.jobs.rules.job_filter import JobFilter, Scalar
 from headrace.jobs.rules.unique import key_of
-from headrace.jobs.stores.json_text import to_json
 from headrace.jobs.stores.sql.rows import COLUMNS, to_job
 from headrace.jobs.stores.sql.sql_store import condition, query
+from headrace.jobs.stores.transitions import to_json
 
 Condition = tuple[str, list[object]]
 
