@@ -35,10 +35,10 @@ from headrace.jobs.job import (
 )
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.rules.limits import is_limit
-from headrace.jobs.stores import sqlite_store as changing
-from headrace.jobs.stores.sql import running, searching
+from headrace.jobs.stores.sql import claim as running
+from headrace.jobs.stores.sql import rows as searching
+from headrace.jobs.stores.sql.claim import Limited
 from headrace.jobs.stores.sql.insert import prepared
-from headrace.jobs.stores.sql.limits import Limited
 from headrace.jobs.stores.sql.rows import list_text, merged_text, object_text
 from headrace.jobs.stores.sql.sql_store import query
 from headrace.jobs.stores.store import (
@@ -496,13 +496,13 @@ class SqliteStore:
         """Discard available jobs without an attempt left, at most `limit`; return their ids."""
         now = self.now()
         ids = await self._reader.run(lambda c: [row[0] for row in c.execute(query("exhausted"), (limit,))])
-        return await self._note(lambda connection: changing.discard_exhausted(connection, ids, now)) if ids else []
+        return await self._note(lambda connection: discard_exhausted(connection, ids, now)) if ids else []
 
     async def prune(self, rule: PruneRule, limit: int = PIECE) -> int:
         """Delete what the rule says, at most `limit`; return how many. As many as the limit: there may be more."""
         now = self.now()
-        ids = await self._reader.run(lambda connection: changing.prunable(connection, rule, limit, now))
-        return await self._note(lambda connection: changing.prune(connection, rule, ids)) if ids else 0
+        ids = await self._reader.run(lambda connection: prunable(connection, rule, limit, now))
+        return await self._note(lambda connection: prune(connection, rule, ids)) if ids else 0
 
     async def lead(self, name: str, node: str, seconds: float) -> bool:
         """Make `node` the leader for so long, or for so long again, unless another one is; return whether it is.
@@ -549,14 +549,14 @@ class SqliteStore:
     async def _rows(self, name: str) -> list[tuple[object, ...]]:
         return await self._reader.run(lambda connection: connection.execute(query(name)).fetchall())
 
-    async def _change(self, what: changing.Change, which: JobFilter) -> list[int]:
+    async def _change(self, what: Change, which: JobFilter) -> list[int]:
         """Find what fits, then change it piece by piece, so that no claim waits for all of it."""
         now = self.now()
         found = await self._reader.run(lambda connection: searching.find_ids(connection, which))
-        changed: list[changing.Changed] = []
+        changed: list[Changed] = []
         for begin in range(0, len(found), PIECE):
             ids = found[begin : begin + PIECE]
-            changed += await self.writer.run(partial(changing.change, what=what, ids=ids, which=which, now=now))
+            changed += await self.writer.run(partial(change, what=what, ids=ids, which=which, now=now))
         self._tell({queue for _, queue, state in changed if state == "available"} if what != "delete" else ())
         return [job_id for job_id, _, _ in changed]
 

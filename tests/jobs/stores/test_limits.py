@@ -16,7 +16,7 @@ from headrace.jobs.job import Completed, Job, NewJob
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, RateLimit, partition_of
 from headrace.jobs.stores.memory_store import MemoryStore
-from headrace.jobs.stores.sql.limits import PARTITIONS, WALKED
+from headrace.jobs.stores.sql.claim import PARTITIONS, WALKED
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import Claimant, JobStore
 from tests.fakes.job_clock import MovedClock

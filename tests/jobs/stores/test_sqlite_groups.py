@@ -7,7 +7,7 @@ import pytest
 
 from headrace.jobs.rules.flows import GROUP_KEYS
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.stores.sql.searching import find
+from headrace.jobs.stores.sql.rows import find
 from headrace.jobs.stores.sql.sql_store import condition
 from headrace.jobs.stores.sqlite_store import prepare
 
