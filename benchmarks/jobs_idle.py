@@ -12,7 +12,7 @@ from typing import Final
 
 from benchmarks.measure import Line, at_most
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.worker import worker
 

@@ -11,8 +11,8 @@ from headrace.jobs.maintenance.crontab import CronEntry, Crontab, plain_job
 from headrace.jobs.maintenance.prune import KEPT, Keep
 from headrace.jobs.results import JobRegistry
 from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, RateLimit
-from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.running.encryption import ArgsCipher
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.settings import JobsSettings, QueueOptions
 from headrace.jobs.stores.store import JobStore, store_of
 from headrace.stages.registries import registry_over

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from headrace.jobs.results import JobRegistry
     from headrace.jobs.rules.job_filter import JobFilter
     from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, RateLimit
-    from headrace.jobs.running.catalogue import Catalogue
+    from headrace.jobs.running.worker_catalogue import Catalogue
     from headrace.jobs.running_job import RunningJob, current_job
     from headrace.jobs.settings import JobsSettings, QueueOptions
     from headrace.jobs.stores.store import store_of
@@ -55,7 +55,7 @@ __all__ = [
 _ROOMS = {
     "Batch": "flows.batch",
     "Cancel": "job",
-    "Catalogue": "running.catalogue",
+    "Catalogue": "running.worker_catalogue",
     "Discard": "job",
     "GlobalLimit": "rules.limits",
     "Handle": "handle",

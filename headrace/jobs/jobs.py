@@ -25,20 +25,13 @@ from headrace.jobs.results import ChangeWatch, Endings
 from headrace.jobs.rules.flows import groups_of
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.rules.limits import check_limit
-from headrace.jobs.running.admission import Admission, kept, told
-from headrace.jobs.running.blocked_loop import BlockedLoop
-from headrace.jobs.running.catalogue import Catalogue, Modules
-from headrace.jobs.running.closing import end_within, go_through
-from headrace.jobs.running.executor import Executor, Surroundings
-from headrace.jobs.running.exhausted import Exhausted
-from headrace.jobs.running.failures import FailureReport
-from headrace.jobs.running.heeding import Heeding
-from headrace.jobs.running.late_ends import LateEnds
+from headrace.jobs.running.attempt import Executor, Surroundings
+from headrace.jobs.running.enqueue import Admission, BlockedLoop, kept, told
+from headrace.jobs.running.failures import Exhausted, FailureReport, LateEnds
 from headrace.jobs.running.queue import IDLE_POLL_SECONDS, TELL_SECONDS, JobQueue, QueueStatistics
-from headrace.jobs.running.rescue import Rescue
-from headrace.jobs.running.runners import Attempts, Execute, PlainAttempts
-from headrace.jobs.running.stand_in import by_stand_in
-from headrace.jobs.running.watch import Watch
+from headrace.jobs.running.sync import Heeding, Rescue, Watch
+from headrace.jobs.running.task_pool import Attempts, Execute, PlainAttempts, end_within, go_through
+from headrace.jobs.running.worker_catalogue import Catalogue, Modules, by_stand_in
 from headrace.jobs.settings import JobsSettings, QueueOptions, checked_queues, chores_of
 from headrace.jobs.stores.sql.insert import insert_in
 from headrace.jobs.stores.sqlite_store import SqliteStore

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from headrace.jobs.job import Acknowledgement, CalledOff, Completed, Failed, Job, Outcome, Snoozed
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.telemetry.counts import Families, FamilySpec
 
 OTHER: Final = "other"

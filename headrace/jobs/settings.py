@@ -14,10 +14,9 @@ from headrace.jobs.maintenance.stage import Stage
 from headrace.jobs.maintenance.upkeep import Chore
 from headrace.jobs.rules.limits import QueueLimits, check_limit, check_queue
 from headrace.jobs.running.encryption import ArgsCipher
-from headrace.jobs.running.exhausted import Exhausted
-from headrace.jobs.running.failures import OnError
-from headrace.jobs.running.middleware import EnqueueMiddleware, RunMiddleware
-from headrace.jobs.running.rescue import Rescue
+from headrace.jobs.running.enqueue import EnqueueMiddleware, RunMiddleware
+from headrace.jobs.running.failures import Exhausted, OnError
+from headrace.jobs.running.sync import Rescue
 from headrace.jobs.stores.store import JobStore
 
 

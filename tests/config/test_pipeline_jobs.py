@@ -11,7 +11,7 @@ from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.job import NewJob, State
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.store import JobCount, store_of
 from headrace.pipeline.stage.producer import Producer

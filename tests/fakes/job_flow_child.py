@@ -13,7 +13,7 @@ from headrace.jobs.job import INCOMPLETE
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.maintenance.settle import Settle
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores import sqlite_store as sqlite
 from headrace.jobs.worker import worker

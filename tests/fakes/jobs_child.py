@@ -13,8 +13,8 @@ from headrace.jobs.job import INCOMPLETE
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.maintenance import leader, upkeep
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running import rescue
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running import sync as rescue
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.running_job import RunningJob
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores import sqlite_store as sqlite

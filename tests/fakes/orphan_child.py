@@ -4,7 +4,7 @@ import asyncio
 import sys
 
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.worker import worker
 

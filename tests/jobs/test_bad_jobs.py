@@ -9,7 +9,7 @@ import pytest
 
 from headrace.jobs.errors import BadJobs, BadModule
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.running.catalogue import Modules
+from headrace.jobs.running.worker_catalogue import Modules
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.store import JobStore
 from tests.fakes import job_workers

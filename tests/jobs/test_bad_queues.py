@@ -6,7 +6,7 @@ import pytest
 
 from headrace.jobs.errors import BadQueue
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.settings import QueueOptions
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from tests.fakes.elixir_rows import raw

@@ -12,7 +12,7 @@ from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.limits import QueueLimits, RateLimit
 from headrace.jobs.running import queue as engine
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.settings import QueueOptions
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.worker import worker

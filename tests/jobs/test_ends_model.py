@@ -21,7 +21,7 @@ from headrace.jobs.job import Cancel, Discard, NewJob, Snooze
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.flows import chained, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore

@@ -7,7 +7,7 @@ import pytest
 
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from tests.fakes import job_workers as workers
 from tests.fakes.forking import in_fork

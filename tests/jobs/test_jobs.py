@@ -15,8 +15,8 @@ from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.job import Job, NewJob, State
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running import watch as service
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running import sync as service
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore

@@ -2,7 +2,7 @@
 
 from headrace.jobs.job import Acknowledgement, CalledOff, Completed, Failed, Outcome, Returned, Snoozed
 from headrace.jobs.metrics import OUTCOMES, Meter, outcome_name
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import Catalogue
 from tests.fakes import job_workers as workers
 from tests.fakes.job_clock import MovedClock
 from tests.fakes.job_stores import a_job

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from headrace.jobs.job import Completed, Job, NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import Claimant
 from headrace.jobs.worker import worker

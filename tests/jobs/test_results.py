@@ -12,9 +12,9 @@ from headrace.jobs.errors import BadArguments, BadWorker, JobGivenUp, NotBound
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.results import FailedResult, Found, JobRegistry, NotFound, Pending, Progress
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running import watch as service
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running import sync as service
 from headrace.jobs.running.encryption import ArgsCipher, new_key
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore

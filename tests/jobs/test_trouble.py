@@ -16,7 +16,7 @@ from headrace.jobs.job import INCOMPLETE, Job, NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running import queue as queues
-from headrace.jobs.running import runners
+from headrace.jobs.running import task_pool as runners
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.worker import worker
 from tests.fakes.elixir_rows import raw

@@ -10,7 +10,7 @@ import pytest_asyncio
 from headrace.jobs.errors import JobCalledOff, JobGivenUp
 from headrace.jobs.job import Job
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running import executor
+from headrace.jobs.running import attempt as executor
 from headrace.jobs.worker import worker
 from tests.fakes.elixir_rows import raw
 from tests.fakes.job_desk import Desk

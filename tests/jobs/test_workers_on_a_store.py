@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.running.encryption import ArgsCipher, new_key
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.running_job import RunningJob, current_job
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.sqlite_store import SqliteStore

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from headrace.errors import StartFailed
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.stages.registry_options import RegistryOptions
 from headrace.stages.sinks.registry_add import RegistryAdd

@@ -15,8 +15,8 @@ from headrace.config.text.messages import close
 from headrace.config.text.nodes import Found, ListNode, ScalarNode, child, scalars
 from headrace.config.text.source import Report
 from headrace.jobs.errors import BadArguments, EncryptionError, JobsError
-from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.running.encryption import ArgsCipher
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.worker import AnyWorker
 from headrace.stages.job_options import QueueName, RecordingWorkerName, WorkerName
 

@@ -20,7 +20,7 @@ from headrace.console.cli.output import print_json
 from headrace.errors import HeadraceError
 from headrace.jobs.errors import BadStore
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import store_of

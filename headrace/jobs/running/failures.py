@@ -1,12 +1,22 @@
 """Reports failed attempts of jobs: in the log, and to the function that `on_error` names."""
 
-from collections.abc import Callable
+import asyncio
+import inspect
+import threading
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
+from typing import Final, Protocol
 
 from headrace.errors import HeadraceError, describe
-from headrace.jobs.job import Failed, Job
+from headrace.jobs.job import Acknowledgement, Failed, Job, Outcome
 from headrace.jobs.running.outcomes import EXPIRED
-from headrace.telemetry.events import LOG
+from headrace.jobs.running.task_pool import end_within, go_through
+from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.stores.store import Claimant
+from headrace.jobs.worker import AnyWorker
+from headrace.otp.scheduler import Scheduler
+from headrace.telemetry.events import LOG, log_failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +81,149 @@ def _log(job: Job, outcome: Failed) -> None:
         text = "job %d of worker %r is discarded after attempt %s of %s: %s"
         values = (job.id, job.worker, job.attempt, job.max_attempts, why)
         LOG.error(text, *values, exc_info=None if is_sentence else cause)
+
+
+_UNKNOWN: Final = "it was discarded"
+
+
+class Gets(Protocol):
+    """What following up needs of a store; see `JobStore`."""
+
+    async def get(self, job_id: int) -> Job | None:
+        """Return a job, or None when there is none of that id."""
+
+
+class Exhausted:
+    """Follows up jobs that maintenance discarded: no attempt of theirs could."""
+
+    def __init__(
+        self, store: Gets, catalogue: Catalogue, decrypt: Callable[[Job], None], report: FailureReport
+    ) -> None:
+        """`decrypt` puts the args of a job in clear, in place."""
+        self._store = store
+        self._catalogue = catalogue
+        self._decrypt = decrypt
+        self._report = report
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def follow_up(self, job_ids: Sequence[int]) -> None:
+        """Report discarded jobs and call `on_exhausted` for each, in a task: one that hangs holds up no maintenance."""
+        if job_ids:
+            work = go_through("the follow-up of discarded jobs", self._follow_up_all(job_ids))
+            task = Scheduler().start_task(work, copy_context(), "on_exhausted of discarded jobs")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def end_within(self, seconds: float) -> None:
+        """Wait for what is being followed up; cancel what takes longer, and log that."""
+        tasks = list(self._tasks)
+        await end_within(seconds, *tasks)
+        if any(task.cancelled() or not task.done() for task in tasks):
+            LOG.error("on_exhausted of discarded jobs took longer than %g s, and was cancelled", seconds)
+
+    async def _follow_up_all(self, job_ids: Sequence[int]) -> None:
+        for job_id in job_ids:
+            job = await self._store.get(job_id)
+            if job is not None:
+                await self._follow_up(job, job.errors[-1].error if job.errors else _UNKNOWN)
+
+    async def _follow_up(self, job: Job, error: str) -> None:
+        self._report(job, Failed(error, None))
+        worker = self._catalogue.get(job.worker)
+        if worker is None:
+            text = "no on_exhausted is called for job %d: this process does not list the module of its worker %r"
+            LOG.warning(text, job.id, job.worker)
+        elif worker.options.on_exhausted is not None:
+            try:
+                self._decrypt(job)
+            except HeadraceError as refusal:
+                LOG.error("on_exhausted of worker %r gets job %d as it is stored: %s", worker.name, job.id, refusal)
+            await call_on_exhausted(worker, job, error)
+
+
+async def call_on_exhausted(worker: AnyWorker, job: Job, error: str) -> None:
+    """Call the `on_exhausted` of a worker for a discarded job, with the error of its last attempt.
+
+    What it raises is logged: the job is discarded all the same. On cancellation it is cancelled.
+    """
+    on_exhausted = worker.options.on_exhausted
+    try:
+        answer = None if on_exhausted is None else on_exhausted(job, error)
+        if inspect.isawaitable(answer):
+            await answer
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as raised:
+        task = asyncio.current_task()
+        if isinstance(raised, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise
+        LOG.exception("on_exhausted of worker %r raised for job %d, which is discarded", worker.name, job.id)
+
+
+Tell = Callable[[Outcome], None]
+"""Gets the outcome of an attempt, in whatever thread it ended."""
+
+
+class WritesLate(Protocol):
+    """What late ends need of a store; see `JobStore`."""
+
+    def acknowledge_sync(self, claimant: Claimant, acknowledgements: Sequence[Acknowledgement]) -> None:
+        """Write how attempts ended, from any thread, and wait."""
+
+
+class LateEnds:
+    """The jobs of one service that were left behind in threads; the store stays open until the last has ended."""
+
+    def __init__(self, store: WritesLate, report: FailureReport) -> None:
+        self._store = store
+        self._report = report
+        self._lock = threading.Lock()
+        self._left: dict[int, tuple[Claimant, Job]] = {}
+        self._close: Callable[[], None] | None = None
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The jobs that still run in threads."""
+        with self._lock:
+            return [job for _, job in self._left.values()]
+
+    def has(self, claimant: Claimant) -> bool:
+        """Return whether the claimant has left a job behind that still runs: its lease is needed."""
+        with self._lock:
+            return any(owner == claimant for owner, _ in self._left.values())
+
+    def expect(self, claimant: Claimant, job: Job, leave: Callable[[Tell], bool]) -> bool:
+        """Leave a job behind by `leave`, which gets what to tell its outcome; return whether it still runs."""
+        with self._lock:
+            self._left[job.id] = (claimant, job)
+        if leave(lambda outcome: self._ended(claimant, job, outcome)):
+            return True
+        self._forget(job)
+        return False
+
+    def close_later(self, close: Callable[[], None]) -> bool:
+        """Have the last end call `close`, in its thread; return False where no job is left behind."""
+        with self._lock:
+            self._close = close if self._left else None
+            return bool(self._left)
+
+    def _ended(self, claimant: Claimant, job: Job, outcome: Outcome) -> None:
+        """Write the end of a job, in the thread in which it ran."""
+        ended = Acknowledgement.of(job, outcome)
+        try:
+            if type(ended.outcome) is Failed:
+                self._report(job, ended.outcome)
+            self._store.acknowledge_sync(claimant, [ended])
+            LOG.info("job %d of worker %r, which outlasted the drain, has ended", job.id, job.worker)
+        except Exception as error:  # noqa: BLE001 - the other jobs that were left behind need the store
+            text = "the end of job %d of worker %r could not be written; it runs again when its lease is out"
+            log_failure(error, text, job.id, job.worker)
+        close = self._forget(job)
+        if close is not None:
+            close()
+
+    def _forget(self, job: Job) -> Callable[[], None] | None:
+        """Return what is to be called where it was the last one."""
+        with self._lock:
+            del self._left[job.id]
+            return None if self._left else self._close

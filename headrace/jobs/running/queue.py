@@ -9,10 +9,8 @@ from typing import Final, Protocol
 
 from headrace.errors import class_and_message
 from headrace.jobs.job import Acknowledgement, CalledOff, Failed, Job, Outcome, Returned
-from headrace.jobs.running.closing import end_within
-from headrace.jobs.running.failures import FailureReport
-from headrace.jobs.running.late_ends import LateEnds
-from headrace.jobs.running.runners import Attempts, Runners, Slot
+from headrace.jobs.running.failures import FailureReport, LateEnds
+from headrace.jobs.running.task_pool import Attempts, Runners, Slot, end_within
 from headrace.jobs.stores.store import Claimant
 from headrace.otp.scheduler import Scheduler
 from headrace.telemetry.events import LOG, log_failure

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from headrace.jobs.errors import JobFailed
 from headrace.jobs.flows.chunk import PARTY, Party
 from headrace.jobs.job import Discard, Failed, Job, Outcome
-from headrace.jobs.running.catalogue import Catalogue
-from headrace.jobs.running.executor import Executor, Surroundings
-from headrace.jobs.running.middleware import Call
+from headrace.jobs.running.attempt import Executor, Surroundings
+from headrace.jobs.running.enqueue import Call
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.running_job import RUNNING_JOB, RunningJob
 
 

@@ -8,8 +8,8 @@ from typing import Final
 from headrace.jobs.errors import BadArguments, BadJobsTest
 from headrace.jobs.job import Job, State
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.admission import Admission
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.enqueue import Admission
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.testing.driving import at_once
 from headrace.jobs.testing.wanted import JobWants, Kept, Wanted

@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Final, cast
 
 from headrace.jobs.errors import BadJobsTest
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.testing.tester import JobsTester, Mode
 from headrace.jobs.worker import AnyWorker, Worker

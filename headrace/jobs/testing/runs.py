@@ -15,9 +15,9 @@ from headrace.jobs.flows.handing_on import hand_on
 from headrace.jobs.job import Acknowledgement, Job, NewJob, Returned, State
 from headrace.jobs.rules.flows import Group, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.admission import Admission
-from headrace.jobs.running.catalogue import Catalogue
-from headrace.jobs.running.executor import Surroundings
+from headrace.jobs.running.attempt import Surroundings
+from headrace.jobs.running.enqueue import Admission
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.store import Claimant

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from headrace.jobs.errors import JobNotRun
 from headrace.jobs.job import INCOMPLETE, Inserted, NewJob
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.testing.driving import apart

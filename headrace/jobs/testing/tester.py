@@ -9,9 +9,9 @@ from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast, get_arg
 from headrace.jobs.errors import BadJobsTest
 from headrace.jobs.job import Completed, Inserted, Job, NewJob, Outcome
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.running.admission import Admission
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.enqueue import Admission
 from headrace.jobs.running.outcomes import RESULT
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.testing.clock import JobsClock

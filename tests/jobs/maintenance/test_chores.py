@@ -11,7 +11,7 @@ from headrace.jobs.maintenance.discard import DISCARD_SECONDS, Discard
 from headrace.jobs.maintenance.prune import KEPT, PAUSE_SECONDS, PRUNE_SECONDS, Keep, Prune
 from headrace.jobs.maintenance.stage import STAGE_LIMIT, STAGE_SECONDS, Stage
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.rescue import RESCUE_SECONDS, Rescue
+from headrace.jobs.running.sync import RESCUE_SECONDS, Rescue
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import CRASH_LIMIT, EXHAUSTED_REASON, MISSED_BEATS, PIECE, JobStore
 from tests.fakes.elixir_rows import raw

@@ -12,9 +12,9 @@ from headrace.jobs.jobs import Jobs
 from headrace.jobs.maintenance.leader import Leader
 from headrace.jobs.maintenance.stage import STAGE_SECONDS, Stage
 from headrace.jobs.maintenance.upkeep import Upkeep
-from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.running.queue import POLL_SECONDS, JobQueue
-from headrace.jobs.running.runners import PlainAttempts
+from headrace.jobs.running.task_pool import PlainAttempts
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore

@@ -4,9 +4,9 @@ import pytest
 
 from headrace.jobs.errors import EncryptionError
 from headrace.jobs.job import Inserted, NewJob
-from headrace.jobs.running.admission import Admission, kept, told
-from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.running.encryption import ArgsCipher, new_key
+from headrace.jobs.running.enqueue import Admission, kept, told
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.worker import worker
 from tests.fakes.job_records import a_job
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from headrace.jobs.errors import BadModule, BadWorker, NotBound, WorkerNameTaken
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.worker import AnyWorker, worker
 from tests.fakes.enqueueing import ListService
 

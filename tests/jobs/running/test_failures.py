@@ -10,8 +10,8 @@ import pytest
 from headrace.jobs.errors import JobExpired, JobGivenUp
 from headrace.jobs.job import Discard
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.running.failures import JobFailure
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.worker import AnyWorker, worker

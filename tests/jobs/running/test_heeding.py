@@ -3,9 +3,9 @@
 import pytest
 
 from headrace.jobs.job import Completed, Job, Outcome
-from headrace.jobs.running.heeding import Heeding
 from headrace.jobs.running.queue import JobQueue
-from headrace.jobs.running.runners import PlainAttempts
+from headrace.jobs.running.sync import Heeding
+from headrace.jobs.running.task_pool import PlainAttempts
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.store import Claimant
 from headrace.otp.scheduler import Scheduler

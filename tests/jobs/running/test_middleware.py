@@ -5,7 +5,7 @@ import pytest
 
 from headrace.jobs.errors import BadAnswer
 from headrace.jobs.job import NewJob, Snooze
-from headrace.jobs.running.middleware import Call, around, passed
+from headrace.jobs.running.enqueue import Call, around, passed
 from headrace.jobs.running_job import RunningJob
 from tests.fakes.job_records import a_job
 

@@ -10,7 +10,7 @@ from headrace.errors import HeadraceError
 from headrace.jobs.job import Acknowledgement, CalledOff, Completed, Failed, Job, Outcome, Returned
 from headrace.jobs.running import queue as engine
 from headrace.jobs.running.queue import JobQueue
-from headrace.jobs.running.runners import Execute, PlainAttempts
+from headrace.jobs.running.task_pool import Execute, PlainAttempts
 from headrace.jobs.stores.store import Claimant
 from headrace.otp.scheduler import Scheduler
 from tests.fakes.job_stores import ListStore, a_job

@@ -8,7 +8,7 @@ from headrace.jobs.job import Completed, Job, NewJob, Outcome
 from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, RateLimit
 from headrace.jobs.running import queue as engine
 from headrace.jobs.running.queue import JobQueue
-from headrace.jobs.running.runners import PlainAttempts
+from headrace.jobs.running.task_pool import PlainAttempts
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.store import Claimant
 from headrace.otp.scheduler import Scheduler

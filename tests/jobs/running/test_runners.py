@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from headrace.jobs.job import CalledOff, Completed, Failed, Job, Outcome, Returned
-from headrace.jobs.running import runners as room
-from headrace.jobs.running.runners import PlainAttempts, Runners, Slot
+from headrace.jobs.running import task_pool as room
+from headrace.jobs.running.task_pool import PlainAttempts, Runners, Slot
 from headrace.otp.scheduler import Scheduler
 from tests.fakes.job_stores import a_job
 from tests.fakes.stepping import until

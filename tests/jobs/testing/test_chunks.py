@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from headrace.jobs.job import Completed
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.testing import Drained, JobsTester
 from tests.fakes import job_chunks
 from tests.fakes.job_chunks import Calls, nothing, square

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.testing import JobsTester
 from tests.fakes.shop_workers import SAID, mail, pack
 

@@ -13,7 +13,7 @@ from headrace.jobs.job import Completed, Failed, NewJob
 from headrace.jobs.results import Found, JobRegistry, NotFound, Pending
 from headrace.jobs.rules.flows import chained
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.running_job import current_job
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.testing import BadJobsTest, Drained, JobFailed, JobNotRun, JobsTester

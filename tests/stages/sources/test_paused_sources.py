@@ -13,7 +13,7 @@ import pytest
 from headrace.config.pipeline import Pipeline
 from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.topology.handle import StageHandle

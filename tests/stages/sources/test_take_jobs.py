@@ -12,7 +12,7 @@ from headrace.jobs.errors import QueueTaken
 from headrace.jobs.job import Job, NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.pipeline.message import Message
 from headrace.pipeline.stage.consumer import Consumer

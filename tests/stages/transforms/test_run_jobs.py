@@ -11,7 +11,7 @@ from headrace.jobs.errors import NotRecorded
 from headrace.jobs.job import Job
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Outcome

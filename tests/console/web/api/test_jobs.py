@@ -13,7 +13,7 @@ from headrace.config.pipeline import Pipeline
 from headrace.console.web.job_metrics import COUNT_SECONDS, JobsProbe
 from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.running.catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.stores.memory_store import MemoryStore
 from tests.console.web.serving import TOKEN, served
 from tests.fakes import job_workers as workers

@@ -1,4 +1,4 @@
-"""The tasks in which the jobs of a queue run: those that never wait share one, and each other one has its own."""
+"""The tasks in which jobs run; closing with deadlines."""
 
 import asyncio
 from collections import deque
@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from headrace.errors import describe
 from headrace.jobs.job import Failed, Job, Outcome, Returned
 from headrace.otp.scheduler import HELD_SECONDS, SLICE_SECONDS, Scheduler, report_held_loop
+from headrace.telemetry.events import LOG, log_failure
 
 Execute = Callable[[Job], Coroutine[object, object, Outcome]]
 """Runs one attempt of a job and returns its outcome."""
@@ -240,3 +241,24 @@ def _is_current(task: asyncio.Task[None] | None) -> bool:
         return asyncio.current_task() is task
     except RuntimeError:
         return False
+
+
+async def end_within(seconds: float, *tasks: asyncio.Task[None]) -> None:
+    """Wait for tasks that are about to end; cancel those that have not in time, and give them as long again."""
+    waiting = set(tasks)
+    for _ in range(2):
+        if waiting:
+            _, waiting = await asyncio.wait(waiting, timeout=seconds)
+        for task in waiting:
+            task.cancel()
+
+
+async def go_through(what: str, step: Coroutine[object, object, None], seconds: float | None = None) -> None:
+    """Take a step of an end, in `seconds` at most; one that fails is logged, for those behind it are taken too."""
+    try:
+        async with asyncio.timeout(seconds):
+            await step
+    except TimeoutError:
+        LOG.error("%s takes longer than %g s, and is not waited for", what, seconds or 0.0)
+    except Exception as error:  # noqa: BLE001 - the rest of the end is still to be done
+        log_failure(error, "%s failed", what)

@@ -1,19 +1,96 @@
-"""Watches over the jobs that run in this process: what was said elsewhere comes in, what they noted down goes out."""
+"""Applies cancellations and queue settings of other OS processes; writes progress."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
-from typing import Final
+from typing import Final, Protocol
 
 from headrace.jobs.job import MetaChange
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.catalogue import Catalogue
-from headrace.jobs.running.heeding import Heeding
 from headrace.jobs.running.queue import JobQueue
-from headrace.jobs.running.rescue import Rescue
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.running_job import RunningJob
-from headrace.jobs.stores.store import JobStore
+from headrace.jobs.stores.store import JobStore, QueueSettings, Rescued
 from headrace.telemetry.events import LOG, log_failure
+
+
+class KeepsSettings(Protocol):
+    """What heeding needs of a store; see `JobStore`."""
+
+    async def queue_settings(self) -> list[QueueSettings]:
+        """Return what is kept about queues."""
+
+
+class Heeding:
+    """Applies what is kept about queues when it has changed, and only then: what was said here stands until it is."""
+
+    def __init__(self, store: KeepsSettings, limits: Mapping[str, int]) -> None:
+        """`limits` are those of the config, for queues of which nothing else is kept."""
+        self._store = store
+        self._limits = dict(limits)
+        self._heard: dict[str, QueueSettings] = {}
+
+    def hear(self, said: Sequence[QueueSettings]) -> None:
+        """Take note of what the queues begin with."""
+        self._heard = {one.queue: one for one in said}
+
+    async def look(self, queues: Mapping[str, JobQueue]) -> None:
+        """Apply what has changed. Raises what the store raises."""
+        said = {one.queue: one for one in await self._store.queue_settings()}
+        for name, limit in self._limits.items():
+            queue, before, now = queues.get(name), self._heard.get(name), said.get(name)
+            if queue is not None and before != now:
+                self._apply(queue, now or QueueSettings(name), limit)
+        self._heard = said
+
+    def _apply(self, queue: JobQueue, said: QueueSettings, limit: int) -> None:
+        queue.scale(said.limit or limit)
+        if said.is_paused:
+            queue.pause()
+        else:
+            queue.resume()
+
+
+RESCUE_SECONDS: Final = 5.0
+"""How often the leader does it: with the 15 s after which a silent claimant is dead, its jobs are back within 30 s.
+
+Each process does it within a second where the store knows that the claimant's OS process is dead."""
+
+
+class Rescues(Protocol):
+    """What the rescue needs of a store; see `JobStore`."""
+
+    async def rescue(self) -> list[Rescued]:
+        """Take back what dead claimants ran."""
+
+
+class Rescue:
+    """Takes back what dead processes ran. The store decides who is dead, and tells the queues.
+
+    `exhausted` gets the ids of jobs that are discarded because each process that ran them died.
+    """
+
+    name = "rescue"
+
+    def __init__(self, store: Rescues, exhausted: Callable[[Sequence[int]], Awaitable[None]]) -> None:
+        self._store = store
+        self._exhausted = exhausted
+        self.rescued = 0
+        self.set_aside = 0
+
+    async def run(self) -> float:
+        """Do it; return in how many seconds it is due again."""
+        rescued = await self._store.rescue()
+        for job in rescued:
+            if job.state == "available":
+                self.rescued += 1
+                LOG.warning("job %d of queue %r is run again: the process that ran it has died", job.id, job.queue)
+            else:
+                self.set_aside += 1
+                LOG.error("job %d of queue %r is set aside: each process that ran it has died", job.id, job.queue)
+        await self._exhausted([job.id for job in rescued if job.state == "discarded"])
+        return RESCUE_SECONDS
+
 
 WATCH_SECONDS: Final = 1.0
 """How often it is seen what was cancelled elsewhere while it runs here, and written what running jobs noted down."""

@@ -1,10 +1,11 @@
-"""The workers that may run: those of the modules that were listed, and no others, whatever a job calls for."""
+"""The workers that this process may run."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import wraps
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
-from typing import cast
+from typing import Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 from headrace.errors import describe
 from headrace.jobs.errors import BadJobs, BadModule, WorkerNameTaken
@@ -117,3 +118,30 @@ def _imported(module: str) -> object:
         return import_module(module)
     except (Exception, SystemExit) as error:  # a module that is imported can raise anything
         raise BadModule(module, f"cannot be imported: {describe(error)}") from error
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class HasStandIn(Protocol):
+    """A service that another one may stand in for."""
+
+    @property
+    def stand_in(self) -> object | None:
+        """Who stands in for it now."""
+
+
+S = TypeVar("S", bound=HasStandIn)
+
+
+def by_stand_in(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+    """Have the method of the stand-in called, while there is one."""
+
+    @wraps(method)
+    def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if self.stand_in is None:
+            return method(self, *args, **kwargs)
+        return cast("R", getattr(self.stand_in, method.__name__)(*args, **kwargs))
+
+    return call

@@ -1,14 +1,17 @@
-"""Runs one attempt of a job: finds its worker, gives back its arguments, ends it in time, says what became of it."""
+"""`AttemptRunner`: finds the worker, runs it in time, names the outcome."""
 
 import asyncio
 import inspect
 import random
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Final
 
+from headrace.executors.call import Call
 from headrace.executors.errors import RemoteError, WorkerDied
 from headrace.executors.process_executor import ProcessExecutor
 from headrace.executors.thread_executor import ThreadExecutor
@@ -16,10 +19,9 @@ from headrace.jobs.errors import JobTimeout, torn_args
 from headrace.jobs.job import Completed, Failed, Job, Outcome, Returned, TornArgs, final
 from headrace.jobs.rules.flows import DEPS
 from headrace.jobs.rules.retry import Random
-from headrace.jobs.running.catalogue import Catalogue
 from headrace.jobs.running.child_attempt import Brought, run_job
-from headrace.jobs.running.exhausted import call_on_exhausted
-from headrace.jobs.running.middleware import RunMiddleware, around
+from headrace.jobs.running.enqueue import RunMiddleware, around
+from headrace.jobs.running.failures import call_on_exhausted
 from headrace.jobs.running.outcomes import (
     error_text,
     is_given_up,
@@ -28,10 +30,65 @@ from headrace.jobs.running.outcomes import (
     outcome_of_expiry,
     with_notes,
 )
-from headrace.jobs.running.thread_attempt import ThreadAttempt
+from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.running_job import RUNNING_JOB, RunningJob, Tell
 from headrace.jobs.worker import AnyWorker
 from headrace.telemetry.events import LOG
+
+Late = Callable[[object, BaseException | None], None]
+"""Gets what a function returned, or what it raised, in its own thread."""
+
+
+class ThreadAttempt:
+    """Runs the function; it may be left behind, and `late` then gets how it ended.
+
+    For the event loop, but for `__call__`, which is the body of the thread.
+    """
+
+    def __init__(self, function: Callable[..., object], call: Callable[[], object], running: RunningJob) -> None:
+        """`call` calls the `function`, by which the attempt is named, with its arguments."""
+        self.func = function
+        self.running = running
+        self._call = call
+        self._lock = threading.Lock()
+        self._has_ended = False
+        self._late: Late | None = None
+
+    def __call__(self) -> object:
+        """Call the function; return what it returns, and raise what it raises."""
+        try:
+            answer = self._call()
+        except BaseException as error:
+            self._end(None, error)
+            raise
+        self._end(answer, None)
+        return answer
+
+    def leave(self, late: Late) -> bool:
+        """Have `late` get how the function ends; return False where it has ended by now."""
+        with self._lock:
+            if not self._has_ended:
+                self._late = late
+            return not self._has_ended
+
+    async def result(self, call: Call[object]) -> object:
+        """Return what the function returned; cancelled, wait for its end and raise that, unless it was left behind."""
+        try:
+            return await call.result()
+        except asyncio.CancelledError:
+            self.running.cancel("its time is over")
+            while call.outcome is None and self._late is None:
+                with suppress(asyncio.CancelledError):
+                    await call.ended()
+            raise
+
+    def _end(self, answer: object, error: BaseException | None) -> None:
+        with self._lock:
+            self._has_ended = True
+            late = self._late
+        if late is not None:
+            late(answer, error)
+
 
 _FROM_INSIDE: Final = "nobody cancelled the job itself: a task that its worker awaited was cancelled"
 

@@ -1,0 +1,149 @@
+"""The enqueue pipeline: middleware, encryption, alignment of results."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from headrace.jobs.errors import BadAnswer, EncryptionError
+from headrace.jobs.job import Inserted, Job, NewJob
+from headrace.jobs.running.encryption import ArgsCipher
+from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running_job import RunningJob
+from headrace.telemetry.events import LOG
+
+EnqueueMiddleware = Callable[[NewJob], NewJob | None]
+"""Gets each new job, in clear, and returns it, another one in its place, or None to drop it.
+
+It is a plain function, for jobs are enqueued from threads, too. What it raises reaches whoever enqueues, and nothing
+is inserted.
+"""
+
+Call = Callable[[], Awaitable[object]]
+"""Runs the rest: the next middleware, or the worker itself. What it returns is the worker's answer."""
+
+RunMiddleware = Callable[[RunningJob, Call], Awaitable[object]]
+"""Runs around the worker: it awaits the call, or answers itself.
+
+What it returns is the answer; None leaves the answer as it was. What it raises fails the attempt.
+"""
+
+
+def passed(job: NewJob, middleware: Sequence[EnqueueMiddleware]) -> NewJob | None:
+    """Return what the functions make of a new job, each of what the one before returned; None when one drops it."""
+    for one in middleware:
+        found: object = one(job)
+        if found is None:
+            return None
+        if not isinstance(found, NewJob):
+            what = f"the middleware {_name(one)}"
+            why = f"returned {type(found).__name__} for a new job, and must return a NewJob, or None to drop it"
+            raise BadAnswer(what, why)
+        job = found
+    return job
+
+
+def around(middleware: Sequence[RunMiddleware], running: RunningJob, call: Call) -> Call:
+    """Return a call with the functions around it, the first of them outermost."""
+    for one in reversed(middleware):
+        call = _Around(one, running, call)
+    return call
+
+
+class _Around:
+    """One middleware around a call. Raises `BadAnswer` when it neither calls nor answers, so that no job seems done."""
+
+    __slots__ = ("_answer", "_call", "_is_called", "_middleware", "_running")
+
+    def __init__(self, middleware: RunMiddleware, running: RunningJob, call: Call) -> None:
+        self._middleware = middleware
+        self._running = running
+        self._call = call
+        self._is_called = False
+        self._answer: object = None
+
+    async def __call__(self) -> object:
+        answer = await self._middleware(self._running, self._inner)
+        if answer is not None:
+            return answer
+        if not self._is_called:
+            what = f"the middleware {_name(self._middleware)}"
+            why = f"neither ran job {self._running.id} nor answered for it: await the call, or return an answer"
+            raise BadAnswer(what, why)
+        return self._answer
+
+    async def _inner(self) -> object:
+        self._answer = await self._call()
+        self._is_called = True
+        return self._answer
+
+
+def _name(function: object) -> str:
+    return repr(getattr(function, "__qualname__", type(function).__qualname__))
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Of one service: its workers, its middleware in order, and its key, if it has one."""
+
+    catalogue: Catalogue
+    middleware: Sequence[EnqueueMiddleware] = ()
+    cipher: ArgsCipher | None = None
+
+    def admitted(self, jobs: Sequence[NewJob]) -> list[NewJob | None]:
+        """Return each new job as it is to be inserted, in order; None is what a middleware dropped.
+
+        Raises what a middleware raises, and `EncryptionError` for a worker with encrypted args where there is no key.
+        """
+        encrypted = self.catalogue.encrypted
+        if not self.middleware and (not encrypted or encrypted.isdisjoint([job.worker for job in jobs])):
+            return list(jobs)
+        return [self._admitted(job) for job in jobs]
+
+    def open(self, job: Job) -> None:
+        """Put the args of a claimed job in clear, in place. Raises `EncryptionError` when no key fits."""
+        if job.args and self.cipher is not None:
+            job.args = self.cipher.opened(job.args)
+
+    def _admitted(self, job: NewJob) -> NewJob | None:
+        admitted = passed(job, self.middleware) if self.middleware else job
+        if admitted is None:
+            return None
+        if admitted.worker not in self.catalogue.encrypted:
+            return admitted
+        if self.cipher is None:
+            missing = f"worker {admitted.worker!r} keeps its args encrypted, and there is no key"
+            raise EncryptionError(missing, "give one, or take encrypted=True away")
+        return self.cipher.sealed(admitted)
+
+
+def kept(admitted: Sequence[NewJob | None]) -> list[NewJob]:
+    """Return what is to be inserted of what was admitted."""
+    return [job for job in admitted if job is not None]
+
+
+def told(admitted: Sequence[NewJob | None], inserted: Sequence[Inserted]) -> list[Inserted | None]:
+    """Return what became of each admitted job, in order, given what became of those that were inserted."""
+    if len(inserted) == len(admitted):
+        return list(inserted)
+    each = iter(inserted)
+    return [None if job is None else next(each) for job in admitted]
+
+
+class BlockedLoop:
+    """Logs, once for each worker, that its `enqueue_sync` is called on an event loop."""
+
+    def __init__(self) -> None:
+        self._named: set[str] = set()
+
+    def check(self, jobs: Sequence[NewJob]) -> None:
+        """Call it before a wait for the disk."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        for worker in {job.worker for job in jobs} - self._named:
+            self._named.add(worker)
+            text = (
+                "enqueue_sync of worker %r holds up the event loop until the disk has the job: await its enqueue there"
+            )
+            LOG.warning(text, worker)
