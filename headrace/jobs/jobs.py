@@ -15,8 +15,7 @@ from headrace.executors.process_executor import ProcessExecutor
 from headrace.executors.thread_executor import ThreadExecutor
 from headrace.jobs.errors import AlreadyOpen, NoQueue, NotSqlite, QueueTaken
 from headrace.jobs.flows.advance import Settling, held_groups
-from headrace.jobs.flows.handing_on import hand_on
-from headrace.jobs.flows.rerun import rerun
+from headrace.jobs.flows.workflow import hand_on, rerun
 from headrace.jobs.job import Acknowledgement, Inserted, Job, NewJob, State
 from headrace.jobs.maintenance.leader import Leader
 from headrace.jobs.maintenance.upkeep import Chore, Upkeep

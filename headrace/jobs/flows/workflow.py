@@ -1,18 +1,33 @@
-"""Workflows: jobs that wait for each other, and get the results of those that they waited for."""
+"""`Workflow`; passing results on; retrying steps."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from typing import Final, Literal, Protocol
 from uuid import uuid4
 
 from headrace.jobs.errors import BadWorkflow
-from headrace.jobs.flows.advance import MEMBER_LIMIT, settle_all
-from headrace.jobs.job import Inserted, Job, NewJob, State
-from headrace.jobs.rules.flows import DEPS, IGNORES, NAME, Group, followers, name_of
+from headrace.jobs.flows.advance import MEMBER_LIMIT, Settles, settle_all
+from headrace.jobs.job import INCOMPLETE, STATES, Inserted, Job, NewJob, State
+from headrace.jobs.rules.flows import (
+    CALLBACK_META,
+    DEPS,
+    IGNORES,
+    NAME,
+    Group,
+    deps_of,
+    doubles_of,
+    followers,
+    groups_of,
+    held_again,
+    name_of,
+)
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.stores.store import JobStore
+from headrace.jobs.running.outcomes import RECORDED, RESULT
+from headrace.jobs.running_job import RESULTS
+from headrace.jobs.stores.store import PIECE, JobStore
 
 OnFailure = Literal["cancel", "ignore"]
 """What becomes of a step when one before it was called off, given up, or deleted: so is it; or it runs all the same."""
@@ -184,3 +199,138 @@ class WorkflowRun:
             if name_of(step) == name:
                 return step
         raise BadWorkflow(self.id, f"has no step {name!r}: it has {', '.join(map(name_of, steps)) or 'none'}")
+
+
+FEW: Final = 8
+"""So many steps are looked for one by one; for more, all steps of the workflow are read at once."""
+
+_ALL: Final = 100_000
+"""Steps that are read."""
+
+
+_DONE: Final[frozenset[State]] = frozenset({"completed"})
+
+
+class Finds(Protocol):
+    """What handing on needs of a store; see `JobStore`."""
+
+    async def find(self, which: JobFilter, limit: int, *, is_newest_first: bool = True) -> list[Job]:
+        """Return at most `limit` jobs that fit, by id."""
+
+
+async def hand_on(store: Finds, job: Job) -> None:
+    """Put the recorded results of what a claimed step came after into its meta, here and not in the store.
+
+    Each is under the name of its step; steps that recorded nothing are left out.
+    """
+    workflow, doubles = job.meta.get("workflow_id"), doubles_of(job)
+    names = [name for name in deps_of(job) if name not in doubles]
+    steps = await _steps(store, Group("workflow_id", str(workflow)), names) if names and workflow else {}
+    ids = frozenset(doubles.values())
+    there = {one.id: one for one in await store.find(JobFilter(ids=ids), len(ids))} if ids else {}
+    steps.update((label, there[job_id]) for label, job_id in doubles.items() if job_id in there)
+    job.meta[RESULTS] = {name: step.meta.get(RESULT) for name, step in steps.items() if step.meta.get(RECORDED)}
+
+
+async def _steps(store: Finds, group: Group, names: list[str]) -> dict[str, Job]:
+    if len(names) > FEW:
+        wanted = frozenset(names)
+        found = await store.find(JobFilter(states=_DONE, meta=group.meta), _ALL)
+        return {name_of(step): step for step in found if name_of(step) in wanted}
+    which = [JobFilter(states=_DONE, meta={**group.meta, NAME: name}) for name in names]
+    steps = [step for one in which for step in await store.find(one, 1)]
+    return {name_of(step): step for step in steps}
+
+
+_RERUN: Final[frozenset[State]] = frozenset(STATES) - {"available", "executing"}
+"""The states of what a retry changes at all."""
+
+_ENDED: Final[frozenset[State]] = frozenset(STATES) - INCOMPLETE
+
+_CANCELLED: Final[frozenset[State]] = frozenset({"cancelled"})
+
+_SUSPENDED: Final[frozenset[State]] = frozenset({"suspended"})
+
+
+class Reruns(Settles, Protocol):
+    """What it needs of a store; see `JobStore`."""
+
+    async def retry(self, which: JobFilter) -> list[int]:
+        """Make available what neither is so nor executes."""
+
+    async def suspend(self, which: JobFilter) -> list[int]:
+        """Hold back what does not execute."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """The jobs that are run once more, by how."""
+
+    plain: set[int] = field(default_factory=set)
+    in_chains: set[int] = field(default_factory=set)
+    """Members of chains that wait to be tried again; one that ends meanwhile is left alone, for the next may run."""
+    steps: dict[Group, set[int]] = field(default_factory=lambda: defaultdict(set))
+    in_turn: dict[Group, set[int]] = field(default_factory=lambda: defaultdict(set))
+    """Ended members of chains and ended callbacks of batches: each waits for its turn once more."""
+
+    def add(self, job: Job) -> None:
+        """Add a job, unless it is suspended in a group: the jobs before it have not ended."""
+        groups = groups_of(job.meta) if job.meta else []
+        workflow = next((group for group in groups if group.key == "workflow_id"), None)
+        turn = next((group for group in groups if _has_turns(group, job)), None)
+        if groups and job.state == "suspended":
+            return
+        if workflow is not None:
+            self.steps[workflow].add(job.id)
+        elif turn is not None and job.state in _ENDED:
+            self.in_turn[turn].add(job.id)
+        elif turn is not None:
+            self.in_chains.add(job.id)
+        else:
+            self.plain.add(job.id)
+
+
+async def rerun(store: Reruns, which: JobFilter) -> list[int]:
+    """Make available what neither is so nor executes, with one more attempt if it has none left; return its ids.
+
+    Suspended jobs of workflows, chains and batches are left alone. Of the steps of a workflow those begin that come
+    after none of the others; these are held back until it is their turn, and so are steps that were called off after
+    one of them; their ids are returned, too. Ended members of a chain wait for their turn in it, ended callbacks for
+    the end of their batch. It is done in pieces, as all changes of many are.
+    """
+    states = _RERUN if which.states is None else _RERUN & which.states
+    changed: list[int] = []
+    selection = _Selection()
+    before_id = which.before_id
+    while jobs := await store.find(replace(which, states=states, before_id=before_id), PIECE):
+        before_id = jobs[-1].id
+        selection.plain.clear()
+        selection.in_chains.clear()
+        for job in jobs:
+            selection.add(job)
+        for ids, wanted in ((selection.plain, states), (selection.in_chains, states - _ENDED)):
+            changed += await store.retry(JobFilter(ids=frozenset(ids), states=wanted)) if ids else []
+    for group, steps in selection.steps.items():
+        changed += await _rerun_steps(store, group, frozenset(steps), states - _SUSPENDED)
+    for members in selection.in_turn.values():
+        changed += await store.suspend(JobFilter(ids=frozenset(members), states=states & _ENDED))
+    await settle_all(store, selection.in_turn)
+    return sorted(changed)
+
+
+async def _rerun_steps(store: Reruns, group: Group, ids: frozenset[int], states: frozenset[State]) -> list[int]:
+    steps = await store.find(JobFilter(meta=group.meta), MEMBER_LIMIT, is_newest_first=False)
+    held = frozenset(step.id for step in held_again(steps, ids))
+    first = JobFilter(ids=ids - held, states=states)
+    # In this order: were the others held back first, they could be called off again before these have begun.
+    changed = await store.retry(first)
+    changed += await store.suspend(JobFilter(ids=held, states=states | _CANCELLED)) if held else []
+    await settle_all(store, [group])
+    return changed
+
+
+def _has_turns(group: Group, job: Job) -> bool:
+    """Return whether the members of a group, such as the job, wait for each other."""
+    if group.key == "batch_id":
+        return all(job.meta.get(key) == value for key, value in CALLBACK_META.items())
+    return group.key == "chain_id"

@@ -11,7 +11,7 @@ from typing import Final, TypedDict
 from headrace.jobs.errors import JobDropped
 from headrace.jobs.flows.advance import settle_all
 from headrace.jobs.flows.chunk import Party, chunk_size
-from headrace.jobs.flows.handing_on import hand_on
+from headrace.jobs.flows.workflow import hand_on
 from headrace.jobs.job import Acknowledgement, Job, NewJob, Returned, State
 from headrace.jobs.rules.flows import Group, groups_of
 from headrace.jobs.rules.job_filter import JobFilter

@@ -6,8 +6,7 @@ import pytest
 
 from headrace.jobs.flows.advance import settle_all
 from headrace.jobs.flows.batch import Batch
-from headrace.jobs.flows.rerun import rerun
-from headrace.jobs.flows.workflow import Workflow
+from headrace.jobs.flows.workflow import Workflow, rerun
 from headrace.jobs.job import Failed, NewJob
 from headrace.jobs.rules.flows import chained, groups_of
 from headrace.jobs.rules.job_filter import JobFilter

@@ -5,8 +5,7 @@ import re
 import pytest
 
 from headrace.jobs.errors import BadWorkflow
-from headrace.jobs.flows.rerun import rerun
-from headrace.jobs.flows.workflow import Workflow, WorkflowRun
+from headrace.jobs.flows.workflow import Workflow, WorkflowRun, rerun
 from headrace.jobs.job import NewJob, Outcome, Unique
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.maintenance.settle import Settle

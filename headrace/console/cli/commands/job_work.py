@@ -11,7 +11,7 @@ from headrace.console.cli.job_target import EXAMPLE, Target, UsageError
 from headrace.console.cli.output import print_json
 from headrace.console.cli.terminal import print_tables
 from headrace.jobs.errors import NoJob
-from headrace.jobs.flows.rerun import rerun
+from headrace.jobs.flows.workflow import rerun
 from headrace.jobs.job import STATES, NewJob, State, after
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
