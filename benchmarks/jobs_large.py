@@ -11,7 +11,7 @@ from typing import Final
 
 from benchmarks.measure import Line, all_arrived, at_least, at_most, ratio
 from headrace.jobs.job import Acknowledgement, Completed, to_text
-from headrace.jobs.maintenance.prune import Keep, Prune
+from headrace.jobs.maintenance.maintenance import Keep, Prune
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import Claimant

@@ -8,7 +8,7 @@ from headrace.config.keys.jobs import CronKeys, JobsKeys, KeepKeys, KeptKeys, Qu
 from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.maintenance.crontab import CronEntry, Crontab, plain_job
-from headrace.jobs.maintenance.prune import KEPT, Keep
+from headrace.jobs.maintenance.maintenance import KEPT, Keep
 from headrace.jobs.results import JobRegistry
 from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, RateLimit
 from headrace.jobs.running.encryption import ArgsCipher

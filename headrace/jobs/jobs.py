@@ -17,8 +17,7 @@ from headrace.jobs.errors import AlreadyOpen, NoQueue, NotSqlite, QueueTaken
 from headrace.jobs.flows.advance import Settling, held_groups
 from headrace.jobs.flows.workflow import hand_on, rerun
 from headrace.jobs.job import Acknowledgement, Inserted, Job, NewJob, State
-from headrace.jobs.maintenance.leader import Leader
-from headrace.jobs.maintenance.upkeep import Chore, Upkeep
+from headrace.jobs.maintenance.maintenance import Chore, Leader, Upkeep
 from headrace.jobs.metrics import Meter
 from headrace.jobs.results import ChangeWatch, Endings
 from headrace.jobs.rules.flows import groups_of

@@ -7,11 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from headrace.jobs.errors import BadQueue
-from headrace.jobs.maintenance.discard import Discard
-from headrace.jobs.maintenance.prune import KEPT, Keep, Prune
-from headrace.jobs.maintenance.settle import Settle
-from headrace.jobs.maintenance.stage import Stage
-from headrace.jobs.maintenance.upkeep import Chore
+from headrace.jobs.maintenance.maintenance import KEPT, Chore, Discard, Keep, Prune, Settle, Stage
 from headrace.jobs.rules.limits import QueueLimits, check_limit, check_queue
 from headrace.jobs.running.encryption import ArgsCipher
 from headrace.jobs.running.enqueue import EnqueueMiddleware, RunMiddleware

@@ -11,7 +11,7 @@ from headrace.jobs.flows.batch import Batch
 from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.job import INCOMPLETE
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.maintenance.settle import Settle
+from headrace.jobs.maintenance.maintenance import Settle
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.settings import JobsSettings

@@ -11,7 +11,8 @@ from typing import Final
 
 from headrace.jobs.job import INCOMPLETE
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.maintenance import leader, upkeep
+from headrace.jobs.maintenance import maintenance as leader
+from headrace.jobs.maintenance import maintenance as upkeep
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running import sync as rescue
 from headrace.jobs.running.worker_catalogue import Catalogue

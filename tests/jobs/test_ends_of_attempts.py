@@ -14,7 +14,7 @@ from headrace.jobs.flows.chunk import chunk_worker
 from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.job import Job, NewJob
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.maintenance.upkeep import Chore
+from headrace.jobs.maintenance.maintenance import Chore
 from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore

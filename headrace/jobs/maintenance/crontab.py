@@ -8,7 +8,7 @@ from typing import Final, Literal, Protocol, get_args
 from headrace.errors import HeadraceError
 from headrace.jobs.errors import BadCrontab
 from headrace.jobs.job import Inserted, NewJob, to_text
-from headrace.jobs.maintenance.leader import LEASE_SECONDS, RENEW_SECONDS
+from headrace.jobs.maintenance.maintenance import LEASE_SECONDS, RENEW_SECONDS
 from headrace.jobs.rules.cron import ANY_ZONE, Cron
 from headrace.telemetry.events import LOG
 

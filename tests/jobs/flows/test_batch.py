@@ -5,7 +5,7 @@ import pytest
 from headrace.jobs.errors import BadBatch
 from headrace.jobs.flows.batch import Batch, BatchRun
 from headrace.jobs.job import Failed, NewJob, Outcome, Unique
-from headrace.jobs.maintenance.settle import Settle
+from headrace.jobs.maintenance.maintenance import Settle
 from headrace.jobs.rules.job_filter import JobFilter
 from tests.fakes.job_groups import CALLED_OFF, DONE, GIVEN_UP, StoreService
 

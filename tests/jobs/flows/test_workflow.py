@@ -8,7 +8,7 @@ from headrace.jobs.errors import BadWorkflow
 from headrace.jobs.flows.workflow import Workflow, WorkflowRun, rerun
 from headrace.jobs.job import NewJob, Outcome, Unique
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.maintenance.settle import Settle
+from headrace.jobs.maintenance.maintenance import Settle
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.memory_store import MemoryStore
 from tests.fakes.job_clock import MovedClock
@@ -253,7 +253,7 @@ async def test_the_upkeep_rests_the_longer_the_more_it_has_to_look_at(service: S
 
 @pytest.mark.asyncio
 async def test_the_upkeep_comes_to_all_that_wait(service: StoreService, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headrace.jobs.maintenance.settle.SETTLE_LIMIT", 3)
+    monkeypatch.setattr("headrace.jobs.maintenance.maintenance.SETTLE_LIMIT", 3)
     chore = Settle(service.store)
     for number in range(10):
         flow = Workflow()

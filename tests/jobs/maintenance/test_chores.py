@@ -7,9 +7,18 @@ from pathlib import Path
 import pytest
 
 from headrace.jobs.job import Completed, Failed, NewJob, after
-from headrace.jobs.maintenance.discard import DISCARD_SECONDS, Discard
-from headrace.jobs.maintenance.prune import KEPT, PAUSE_SECONDS, PRUNE_SECONDS, Keep, Prune
-from headrace.jobs.maintenance.stage import STAGE_LIMIT, STAGE_SECONDS, Stage
+from headrace.jobs.maintenance.maintenance import (
+    DISCARD_SECONDS,
+    KEPT,
+    PAUSE_SECONDS,
+    PRUNE_SECONDS,
+    STAGE_LIMIT,
+    STAGE_SECONDS,
+    Discard,
+    Keep,
+    Prune,
+    Stage,
+)
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.sync import RESCUE_SECONDS, Rescue
 from headrace.jobs.stores.sqlite_store import SqliteStore

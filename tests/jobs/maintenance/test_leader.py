@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.jobs.maintenance.leader import LEASE_SECONDS, RENEW_SECONDS, Leader
+from headrace.jobs.maintenance.maintenance import LEASE_SECONDS, RENEW_SECONDS, Leader
 from tests.fakes.upkeep import LentLease, StoreDown, TurnedTime
 
 

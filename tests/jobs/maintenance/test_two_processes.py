@@ -9,9 +9,7 @@ import pytest
 
 from headrace.jobs.job import Completed, Job, NewJob, Outcome, after
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.maintenance.leader import Leader
-from headrace.jobs.maintenance.stage import STAGE_SECONDS, Stage
-from headrace.jobs.maintenance.upkeep import Upkeep
+from headrace.jobs.maintenance.maintenance import STAGE_SECONDS, Leader, Stage, Upkeep
 from headrace.jobs.running.queue import POLL_SECONDS, JobQueue
 from headrace.jobs.running.task_pool import PlainAttempts
 from headrace.jobs.running.worker_catalogue import Catalogue

@@ -7,8 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from headrace.jobs.maintenance.leader import LEASE_SECONDS, RENEW_SECONDS, Leader
-from headrace.jobs.maintenance.upkeep import AGAIN_SECONDS, Upkeep
+from headrace.jobs.maintenance.maintenance import AGAIN_SECONDS, LEASE_SECONDS, RENEW_SECONDS, Leader, Upkeep
 from tests.fakes.upkeep import LentLease, NotedChore, StoreDown, TurnedTime
 
 

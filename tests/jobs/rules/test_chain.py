@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from headrace.jobs.flows.advance import settle_all
 from headrace.jobs.job import Failed, NewJob, Outcome, Returned
-from headrace.jobs.maintenance.settle import Settle
+from headrace.jobs.maintenance.maintenance import Settle
 from headrace.jobs.rules.flows import chained, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.memory_store import MemoryStore

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from headrace.jobs.flows.workflow import OnFailure, Workflow
 from headrace.jobs.job import INCOMPLETE, NewJob, Outcome
-from headrace.jobs.maintenance.settle import Settle
+from headrace.jobs.maintenance.maintenance import Settle
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import JobStore

@@ -1,0 +1,330 @@
+"""`Maintenance`, leader, stager, lifeline, pruner, advance sweep."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from time import perf_counter
+from typing import Final, Literal, Protocol
+
+from headrace.errors import HeadraceError, short_repr
+from headrace.jobs.flows.advance import Settles, settle_all
+from headrace.jobs.job import Job, after
+from headrace.jobs.rules.flows import Group, groups_of
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.stores.store import PIECE, PruneRule
+from headrace.telemetry.events import LOG
+
+LEASE_SECONDS: Final = 10.0
+"""How long a leader that died is waited for. Jobs that are due wait as long then, so it is less than Oban's 30 s."""
+
+RENEW_SECONDS: Final = 3.0
+"""How often the leader renews its lease, and the others ask for it."""
+
+
+class Leads(Protocol):
+    """What a leader needs of a store; see `JobStore`."""
+
+    async def lead(self, name: str, node: str, seconds: float) -> bool:
+        """Make `node` the leader, unless another one is; return whether it is."""
+
+    async def resign(self, name: str, node: str) -> None:
+        """Let another one lead."""
+
+
+class Leader:
+    """The lease as one OS process has it. `node` names the process, among all that use the store."""
+
+    def __init__(
+        self, store: Leads, node: str, *, name: str = "headrace", clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`clock` counts seconds and is never set: a lease is not made longer by who sets the time of day."""
+        self.node = node
+        self.name = name
+        self._store = store
+        self._clock = clock
+        self._leads_until: float | None = None
+
+    @property
+    def is_leading(self) -> bool:
+        """Whether the lease is ours and has not run out: it does so by itself when nobody renews it."""
+        return self._leads_until is not None and self._clock() < self._leads_until
+
+    async def hold(self) -> bool:
+        """Take the lease or renew it; return whether it is ours.
+
+        An answer that came too late, say behind a long write, proves nothing: then it asks again. On cancellation, and
+        when the store raises, what we have runs out in its time.
+        """
+        while True:
+            asked_at = self._clock()
+            is_ours = await self._store.lead(self.name, self.node, LEASE_SECONDS)
+            self._leads_until = asked_at + LEASE_SECONDS if is_ours else None
+            if self.is_leading or not is_ours:
+                return is_ours
+
+    async def resign(self) -> None:
+        """Let another one lead, at once."""
+        if self._leads_until is not None:
+            self._leads_until = None
+            await self._store.resign(self.name, self.node)
+
+
+AGAIN_SECONDS: Final = 1.0
+"""How long a chore waits after the store failed it, before it tries again."""
+
+
+class Chore(Protocol):
+    """One thing that is done again and again."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the log."""
+
+    async def run(self) -> float:
+        """Do it; return in how many seconds it is due again. May be cancelled at any await."""
+
+
+class Upkeep:
+    """The chores of one OS process, each on its own: a long one makes no other one late.
+
+    Run it as a task, and cancel that to stop: the lease is given back, and another process leads at once.
+    """
+
+    def __init__(
+        self, leader: Leader, chores: Sequence[Chore], *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._leader = leader
+        self._chores = chores
+        self._sleep = sleep
+
+    async def run(self) -> None:
+        """Lead whenever nobody else does, until cancelled."""
+        try:
+            while True:
+                if await self._holds():
+                    await self._lead()
+                await self._sleep(RENEW_SECONDS)
+        finally:
+            await self._resign()
+
+    async def _lead(self) -> None:
+        """Do the chores until the lease is lost; then none of them goes on."""
+        LOG.info("%s does the upkeep of the jobs from now on", self._leader.node)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._go_on(chore), name=f"{chore.name} of jobs") for chore in self._chores]
+            await self._sleep(RENEW_SECONDS)
+            while await self._holds():
+                await self._sleep(RENEW_SECONDS)
+            for task in tasks:
+                task.cancel()
+        LOG.warning("%s no longer does the upkeep of the jobs: its lease is another one's", self._leader.node)
+
+    async def _go_on(self, chore: Chore) -> None:
+        """Do a chore whenever it is due, whatever becomes of it: without it no job would be staged or rescued any more.
+
+        What the store cannot do is said once, until it can again.
+        """
+        said: str | None = None
+        while True:
+            seconds = AGAIN_SECONDS
+            if self._leader.is_leading:
+                try:
+                    seconds = await chore.run()
+                    said = None
+                except HeadraceError as error:
+                    if str(error) != said:
+                        said = str(error)
+                        LOG.error("the chore %r of the jobs failed, and is tried again: %s", chore.name, error)
+                except Exception as error:  # noqa: BLE001 - the upkeep goes on
+                    if short_repr(error) != said:
+                        said = short_repr(error)
+                        LOG.exception("the chore %r of the jobs broke, and is tried again", chore.name)
+            await self._sleep(seconds)
+
+    async def _holds(self) -> bool:
+        """Renew the lease; while the store cannot be asked, it is ours until it runs out."""
+        try:
+            return await self._leader.hold()
+        except HeadraceError as error:
+            LOG.error("%s cannot ask who does the upkeep of the jobs: %s", self._leader.node, error)
+            return self._leader.is_leading
+
+    async def _resign(self) -> None:
+        try:
+            await self._leader.resign()
+        except HeadraceError as error:
+            LOG.warning("%s could not give back the upkeep of the jobs: %s", self._leader.node, error)
+
+
+PRUNE_SECONDS: Final = 30.0
+"""How often it is looked for what is too old (Oban's)."""
+
+PAUSE_SECONDS: Final = 0.05
+"""Between two pieces, so that claims come first, also those of other OS processes."""
+
+_DAY: Final = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What is kept of the jobs that ended in `state`: for so many seconds, and so many at most; None is without end."""
+
+    state: Literal["completed", "cancelled", "discarded"]
+    seconds: float | None = None
+    count: int | None = None
+
+
+KEPT: Final = (
+    Keep("completed", _DAY, 1_000_000),
+    Keep("cancelled", 7 * _DAY, 100_000),
+    Keep("discarded", 180 * _DAY, 100_000),
+)
+"""What is kept unless it is said otherwise: what failed for good as long as Sidekiq keeps its dead jobs."""
+
+
+class Prunes(Protocol):
+    """What pruning needs of a store; see `JobStore`."""
+
+    async def prune(self, rule: PruneRule, limit: int = PIECE) -> int:
+        """Delete what the rule says, at most `limit`; return how many."""
+
+
+class Prune:
+    """Deletes what is no longer kept, one piece a turn."""
+
+    name = "prune"
+
+    def __init__(self, store: Prunes, keep: Sequence[Keep], now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._keep = [one for one in keep if one.seconds is not None or one.count is not None]
+        self._now = now
+        self.pruned = 0
+
+    async def run(self) -> float:
+        """Do a piece of each rule; return in how many seconds the next is due: soon, where there may be more."""
+        is_done = True
+        for keep in self._keep:
+            before = None if keep.seconds is None else after(self._now(), -keep.seconds)
+            count = await self._store.prune(PruneRule(keep.state, before, keep.count), PIECE)
+            self.pruned += count
+            is_done = is_done and count < PIECE
+        return PRUNE_SECONDS if is_done else PAUSE_SECONDS
+
+
+STAGE_LIMIT: Final = 500
+"""Jobs that one transaction makes available at most, so that no claim waits for long."""
+
+STAGE_SECONDS: Final = 0.9
+"""How long it is not looked at most: what another OS process schedules, a clock that was set.
+
+Jobs of this process start at most so late, those of others one look of their queues later.
+"""
+
+
+class Stages(Protocol):
+    """What staging needs of a store; see `JobStore`."""
+
+    async def stage(self, limit: int) -> set[str]:
+        """Make available what is due, at most `limit`; return the queues that have got any."""
+
+    async def due_at(self) -> datetime | None:
+        """Return when the next job that waits for its time is due, be it past already; None when none waits."""
+
+
+class Stage:
+    """Makes available what is due, and tells the queue of each: `available` gets its name."""
+
+    name = "stage"
+
+    def __init__(self, store: Stages, now: Callable[[], datetime], available: Callable[[str], None]) -> None:
+        self._store = store
+        self._now = now
+        self._available = available
+
+    async def run(self) -> float:
+        """Do it; return in how many seconds it is due again: when the next job is, or after a while."""
+        for queue in await self._store.stage(STAGE_LIMIT):
+            self._available(queue)
+        due_at = await self._store.due_at()
+        if due_at is None:
+            return STAGE_SECONDS
+        return min(max((due_at - self._now()).total_seconds(), 0.0), STAGE_SECONDS)
+
+
+SETTLE_SECONDS: Final = 1.0
+"""How often it is looked for them at most."""
+
+REST: Final = 20
+"""So many times as long as a look took there is none: with very many groups that wait, it takes 5 % of a core."""
+
+SETTLE_LIMIT: Final = 500
+"""Suspended jobs that are looked at each time: so many of the newest, and as many of the others in turn."""
+
+
+class Settle:
+    """Looks at suspended jobs, and lets go of those that need wait no longer."""
+
+    name = "settle"
+
+    def __init__(self, store: Settles, clock: Callable[[], float] = perf_counter) -> None:
+        """`clock` tells seconds, from whenever it likes."""
+        self._store = store
+        self._clock = clock
+        self._before: int | None = None
+
+    async def run(self) -> float:
+        """Do it; return in how many seconds it is due again."""
+        began = self._clock()
+        newest = await self._page(None)
+        older = await self._page(self._before or min((job.id for job in newest), default=None)) if newest else []
+        self._before = older[-1].id if older else None
+        await settle_all(self._store, dict.fromkeys(_groups([*newest, *older])))
+        return max(SETTLE_SECONDS, REST * (self._clock() - began))
+
+    async def _page(self, before_id: int | None) -> list[Job]:
+        which = JobFilter(states=frozenset({"suspended"}), before_id=before_id)
+        return await self._store.find(which, SETTLE_LIMIT)
+
+
+def _groups(jobs: list[Job]) -> list[Group]:
+    return [group for job in jobs for group in groups_of(job.meta)]
+
+
+DISCARD_SECONDS: Final = 30.0
+"""How often at most. No attempt of this headrace leaves such a job: a hand or another program inserted it."""
+
+DISCARD_REST: Final = 20
+"""The rest between two looks is at least so many times as long as a look: it takes 5 % of a core at most."""
+
+
+class Discards(Protocol):
+    """What it needs of a store; see `JobStore`."""
+
+    async def discard_exhausted(self, limit: int) -> list[int]:
+        """Discard available jobs without an attempt left, at most `limit`; return their ids."""
+
+
+class Discard:
+    """Discards available jobs without an attempt left; `exhausted` gets their ids."""
+
+    name = "discard"
+
+    def __init__(
+        self,
+        store: Discards,
+        exhausted: Callable[[Sequence[int]], Awaitable[None]],
+        clock: Callable[[], float] = perf_counter,
+    ) -> None:
+        self._store = store
+        self._exhausted = exhausted
+        self._clock = clock
+
+    async def run(self) -> float:
+        """Do it; return in how many seconds it is due again."""
+        began = self._clock()
+        ids = await self._store.discard_exhausted(PIECE)
+        seconds = self._clock() - began
+        await self._exhausted(ids)
+        return 0.0 if len(ids) == PIECE else max(DISCARD_SECONDS, DISCARD_REST * seconds)
