@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 if TYPE_CHECKING:
-    from headrace.jobs.testing.clock import JobsClock
+    from headrace.jobs.testing.runs import JobsClock
     from headrace.jobs.testing.tester import JobsTester
 
 MARKER: Final = "headrace_jobs"

@@ -1,9 +1,8 @@
 """What tests of a user's workers stand on; the pytest plugin hands it out as the fixture `headrace_jobs`."""
 
 from headrace.jobs.errors import BadJobsTest, JobFailed, JobNotRun, JobsTestError
-from headrace.jobs.testing.clock import JobsClock
-from headrace.jobs.testing.drained import Drained
 from headrace.jobs.testing.markers import marked_tester
+from headrace.jobs.testing.runs import Drained, JobsClock
 from headrace.jobs.testing.tester import JobsTester, Mode
 
 __all__ = [

@@ -1,29 +1,129 @@
-"""Runs the jobs of a test: those that are kept, and those that are run without being kept."""
+"""Attempts, drain, and the clock of a test."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, TypedDict
 
-from headrace.jobs.errors import JobDropped
+from headrace.jobs.errors import BadJobsTest, JobDropped, JobFailed
 from headrace.jobs.flows.advance import settle_all
-from headrace.jobs.flows.chunk import Party, chunk_size
+from headrace.jobs.flows.chunk import PARTY, Party, chunk_size
 from headrace.jobs.flows.workflow import hand_on
-from headrace.jobs.job import Acknowledgement, Job, NewJob, Returned, State
+from headrace.jobs.job import (
+    Acknowledgement,
+    CalledOff,
+    Completed,
+    Discard,
+    Failed,
+    Job,
+    NewJob,
+    Outcome,
+    Returned,
+    Snoozed,
+    State,
+)
 from headrace.jobs.rules.flows import Group, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.attempt import Surroundings
-from headrace.jobs.running.enqueue import Admission
+from headrace.jobs.running.attempt import Executor, Surroundings
+from headrace.jobs.running.enqueue import Admission, Call
 from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running_job import RUNNING_JOB, RunningJob
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.store import Claimant
-from headrace.jobs.testing.attempts import Attempt, Attempts
-from headrace.jobs.testing.drained import Drained, became
-from headrace.jobs.testing.looking import ALL
+from headrace.jobs.testing.assertions import ALL
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One attempt that has ended: what became of it, and what the worker answered or raised."""
+
+    outcome: Outcome
+    answer: object = None
+    error: Exception | None = None
+
+    def check(self, worker: str) -> None:
+        """Raise what the worker raised, or `JobFailed` for what failed otherwise; an answer is no failure."""
+        if self.error is not None:
+            raise self.error
+        if isinstance(self.outcome, Failed) and not isinstance(self.answer, Discard):
+            raise JobFailed(worker, self.outcome.error)
+
+
+@dataclass(slots=True)
+class _Seen:
+    answer: object = None
+    error: Exception | None = None
+
+
+class Attempts:
+    """Runs jobs as a queue does, but for the place: every function runs in the thread and the task of the test."""
+
+    def __init__(self, catalogue: Catalogue, surroundings: Surroundings) -> None:
+        """`surroundings` are those without threads and OS processes."""
+        self._seen: dict[int, _Seen] = {}
+        middleware = (self._see, *surroundings.middleware)
+        self._execute = Executor(catalogue, replace(surroundings, middleware=middleware))
+
+    async def run(self, job: Job, party: Party | None = None) -> Attempt:
+        """Run one attempt to its end; whoever enqueued it, itself a job perhaps, is the running one again after it.
+
+        A chunk worker is called once all jobs of the `party` have begun, and at once for a single one.
+        """
+        seen = self._seen[id(job)] = _Seen()
+        party = Party([job.id]) if party is None else party
+        before, with_whom = RUNNING_JOB.set(RunningJob(job)), PARTY.set(party)
+        try:
+            outcome = await self._execute(job)
+        finally:
+            party.came(job.id)
+            PARTY.reset(with_whom)
+            RUNNING_JOB.reset(before)
+            del self._seen[id(job)]
+        return Attempt(outcome, seen.answer, seen.error)
+
+    async def _see(self, running: RunningJob, call: Call) -> object:
+        seen = self._seen[id(running.job)]
+        try:
+            seen.answer = await call()
+        except Exception as error:
+            seen.error = error
+            raise
+        return seen.answer
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """How many jobs were run, by what became of each.
+
+    They are done, to be tried again, given up, called off, or told to come back later.
+    """
+
+    completed: int = 0
+    retryable: int = 0
+    discarded: int = 0
+    cancelled: int = 0
+    snoozed: int = 0
+
+    @property
+    def total(self) -> int:
+        """Return how many were run."""
+        return sum(getattr(self, each.name) for each in fields(self))
+
+
+def became(outcome: Outcome) -> str:
+    """Return which number of `Drained` counts an outcome."""
+    if isinstance(outcome, Completed):
+        return "completed"
+    if isinstance(outcome, CalledOff):
+        return "cancelled"
+    if isinstance(outcome, Failed):
+        return "discarded" if outcome.retry_seconds is None else "retryable"
+    return "snoozed" if isinstance(outcome, Snoozed) else "retryable"
+
 
 _CLAIMANT: Final = Claimant("test", "test", "test")
 
@@ -169,3 +269,31 @@ class Runs:
             which = JobFilter(states=frozenset({"available"}), meta=group.meta)
             found.update(job.id for job in await self._store.find(which, ALL))
         return sorted(found - {after_id})
+
+
+class JobsClock:
+    """Called, it says what time it is (aware UTC): when it was made, until it is moved.
+
+    Jobs that are due by a move are available after it, as they would be within a second.
+    """
+
+    def __init__(self, now: datetime | None = None) -> None:
+        self._now = datetime.now(UTC) if now is None else now
+        self.moved: Callable[[], None] = lambda: None
+        """Told of each move, when it has happened."""
+
+    def __call__(self) -> datetime:
+        """Return the time."""
+        return self._now
+
+    def move(self, seconds: float) -> None:
+        """Go on by `seconds`, or back when they are below 0."""
+        self.move_to(self._now + timedelta(seconds=seconds))
+
+    def move_to(self, time: datetime) -> None:
+        """Go to a time. Raises `BadJobsTest` for one that has no time zone."""
+        if time.tzinfo is None:
+            what = f"the clock cannot go to {time}, which has no time zone"
+            raise BadJobsTest(what, "add one, as in datetime.now(UTC)")
+        self._now = time.astimezone(UTC)
+        self.moved()
