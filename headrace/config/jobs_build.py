@@ -15,7 +15,7 @@ from headrace.jobs.running.encryption import ArgsCipher
 from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.settings import JobsSettings, QueueOptions
 from headrace.jobs.stores.store import JobStore, store_of
-from headrace.stages.registries import registry_over
+from headrace.stages.jobs import registry_over
 
 
 def build_jobs(configured: ConfiguredJobs, *, is_running: bool = True, redact: Callable[[str], str] = str) -> Jobs:

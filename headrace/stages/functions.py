@@ -1,13 +1,19 @@
-"""Python functions named in a config, as `module:function`: found, or refused with one clear sentence."""
+"""Functions named in a config; applying them to batches."""
 
 import importlib
+import inspect
 import pkgutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import ModuleType, TracebackType
+from typing import Generic, TypeVar
 
 from headrace.errors import HeadraceError
+from headrace.expressions import Expression
+from headrace.pipeline.message import Message
+from headrace.stages.errors import BadEvent
+from headrace.value_key import key_of
 
 SHAPE = "a function is written module:function, as in examples.shop:price"
 
@@ -140,3 +146,102 @@ def _where(module: str, error: BaseException) -> str:
             found = f" in {frame.f_code.co_filename}, line {step.tb_lineno}"
         step = step.tb_next
     return found
+
+
+T = TypeVar("T")
+
+Fail = Callable[[int, BaseException], None]
+"""Told of each event that failed: at which position of the batch, and with what."""
+
+
+def apply_each(function: Callable[[object], T], events: list[object], fail: Fail) -> list[T]:
+    """Return what `function` makes of the events, in their order, without those that failed.
+
+    No event is tried twice: one iterator runs through the batch, and goes on behind an event that failed.
+    """
+    outputs: list[T] = []
+    rest = iter(events)
+    failed = 0
+    while True:
+        try:
+            outputs.extend(map(function, rest))
+        except Exception as error:  # noqa: BLE001 - it fails this event alone
+            fail(len(outputs) + failed, error)
+        else:
+            if len(outputs) + failed == len(events):
+                return outputs
+            why = "the function raised StopIteration, which ends a loop and says nothing of an event"
+            fail(len(outputs) + failed, BadEvent(why))
+        failed += 1
+
+
+def evaluate_each(expression: Expression, events: list[object], fail: Fail) -> list[object]:
+    """As `apply_each`, in one step for the whole batch where no event fails."""
+    try:
+        return expression.column(events)
+    except Exception:  # noqa: BLE001 - one at a time, each event that fails is told
+        return apply_each(expression, events, fail)
+
+
+async def await_each(function: Callable[[object], object], events: list[object], fail: Fail) -> list[object]:
+    """As `apply_each`, and wait for each event's output, if it is to be awaited, before the next event is begun."""
+    outputs: list[object] = []
+    for position, event in enumerate(events):
+        try:
+            output = function(event)
+            outputs.append(await output if inspect.isawaitable(output) else output)
+        except Exception as error:  # noqa: BLE001 - it fails this event alone
+            fail(position, error)
+    return outputs
+
+
+FailEvent = Callable[[object, BaseException], None]
+"""Told of each event, a message where those flow, that failed, and with what."""
+
+
+def data_of(event: object) -> object:
+    """Return an event itself, of a message what it carries."""
+    return event.data if isinstance(event, Message) else event
+
+
+def derived(event: object, data: object) -> object:
+    """Return `data` as what came of an event: a message of a message."""
+    return event.derive(data) if isinstance(event, Message) else data
+
+
+class Each(Generic[T]):
+    """What a function made of the events of a batch, in their order, without those that failed."""
+
+    def __init__(self, function: Callable[[object], T], events: Sequence[object], fail: FailEvent) -> None:
+        self.events: list[object] = []
+        self.outputs: list[T] = []
+        for event in events:
+            try:
+                output = function(data_of(event))
+            except Exception as error:  # noqa: BLE001 - it fails this event alone
+                fail(event, error)
+            else:
+                self.events.append(event)
+                self.outputs.append(output)
+
+
+def gathered(events: Sequence[object], data: object) -> object:
+    """Return `data` as what came of all of `events`, of which there is one at least: a message of messages."""
+    first, *others = events
+    if not isinstance(first, Message):
+        return data
+    return first.derive(data, *(other for other in others if isinstance(other, Message)))
+
+
+def data_of_all(events: Sequence[object]) -> list[object]:
+    """Return what the events carry."""
+    return list(map(data_of, events))
+
+
+def hashable(key: object) -> Hashable:
+    """Return a key that can be told from others; `value_of` gives back what it was. Raises `BadEvent`."""
+    try:
+        return key_of(key)
+    except (TypeError, RecursionError):
+        why = f"a key is text, a number, a list, a dict or the like, and this one is of type {type(key).__name__}"
+        raise BadEvent(why) from None

@@ -1,4 +1,4 @@
-"""The words that stage options are written in: pydantic types whose errors say what is wrong, where, and what to write.
+"""`Options` (forbid, frozen), field types, `StageType`: the contract of a stage class with the config.
 
 A stage's `Options` model uses them as its field types. Each raises `PydanticCustomError`, whose context the config
 floor reads: `why` (the sentence, or what follows the key in it where `is_predicate`), `hint` (what to do), `suggestion`
@@ -11,7 +11,9 @@ from typing import Annotated, TypeVar
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     PlainSerializer,
     PlainValidator,
@@ -241,3 +243,9 @@ PartField = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=1)]
 
 CountField = Annotated[int, BeforeValidator(_no_bool)]
 """A whole number, which `true` is not; narrow it with `Field(ge=1)`."""
+
+
+class Keys(BaseModel):
+    """Keys that are read, and no others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -8,8 +8,7 @@ from headrace.pipeline.failure import FailedEvent
 from headrace.pipeline.message import Message
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.stages.application import apply_each, await_each
-from headrace.stages.batches import data_of, derived
+from headrace.stages.functions import apply_each, await_each, data_of, derived
 
 
 class Table:

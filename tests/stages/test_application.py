@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.stages.application import apply_each, await_each
+from headrace.stages.functions import apply_each, await_each
 
 
 class Odd:

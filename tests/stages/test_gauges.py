@@ -1,6 +1,6 @@
 """Changes of gauges become values, and no more gauges are remembered than allowed."""
 
-from headrace.stages.gauges import Gauges
+from headrace.stages.statsd import Gauges
 
 
 def test_a_gauge_changes_from_where_it_stands() -> None:

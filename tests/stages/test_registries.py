@@ -8,7 +8,7 @@ from headrace.jobs.errors import BadArguments
 from headrace.jobs.results import JobRegistry
 from headrace.jobs.running_job import RunningJob
 from headrace.jobs.worker import worker
-from headrace.stages.registries import Called, called_with
+from headrace.stages.jobs import Called, called_with
 
 
 @worker(record=True)

@@ -11,7 +11,7 @@ from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.stores.memory_store import MemoryStore
-from headrace.stages.registry_options import RegistryOptions
+from headrace.stages.jobs import RegistryOptions
 from headrace.stages.sinks.registry_add import RegistryAdd
 from headrace.stages.transforms.registry_find import RegistryFind, RegistryFindOptions
 from tests.fakes import job_workers as workers

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.stages.statsd_packet import BadSample, Sample, parse_packet
+from headrace.stages.statsd import BadSample, Sample, parse_packet
 
 NAMES = st.text(st.characters(exclude_characters="\n\r:", exclude_categories=["Cs"]), min_size=1).filter(str.strip)
 WORDS = st.text(st.characters(exclude_characters="\n\r:|,#", exclude_categories=["Cs"]))

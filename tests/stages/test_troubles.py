@@ -23,7 +23,7 @@ from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import Concurrency, StageSettings
 from headrace.pipeline.topology.topology import Topology
-from headrace.stages.batches import data_of
+from headrace.stages.functions import data_of
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.failing_stages import Kept
 from tests.fakes.flow_stages import Numbers

@@ -18,7 +18,7 @@ from headrace.jobs.errors import BadArguments, EncryptionError, JobsError
 from headrace.jobs.running.encryption import ArgsCipher
 from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.worker import AnyWorker
-from headrace.stages.job_options import QueueName, RecordingWorkerName, WorkerName
+from headrace.stages.jobs import QueueName, RecordingWorkerName, WorkerName
 
 CALLED: Final = "the block `jobs`"
 

@@ -10,8 +10,7 @@ from headrace.config.text.nodes import Found, child
 from headrace.config.text.source import Span
 from headrace.pipeline.demand.buffer import Keep
 from headrace.stages.edges.bounds import LogBounds, WhenFull
-from headrace.stages.keys import Keys
-from headrace.stages.options import CountField, PathField, SizeField, refused
+from headrace.stages.options import CountField, Keys, PathField, SizeField, refused
 
 DISK_EVENTS: Final = 10_000_000
 DISK_BYTES: Final = 1024 * 1024 * 1024

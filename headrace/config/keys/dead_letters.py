@@ -7,8 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from headrace.pipeline.acknowledgement.errors import BadDeadLetters
 from headrace.pipeline.acknowledgement.letter_bounds import LEAST_SIZE_BYTES, LetterBounds
 from headrace.pipeline.acknowledgement.sqlite.location import path_of
-from headrace.stages.keys import Keys
-from headrace.stages.options import CountField, DurationField, SizeField, refused
+from headrace.stages.options import CountField, DurationField, Keys, SizeField, refused
 
 _BOUNDS: Final = LetterBounds()
 

@@ -15,8 +15,7 @@ from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import PLAIN_CONCURRENCY, Concurrency, Place
 from headrace.pipeline.stage.stage import Stage
 from headrace.stages.functions import FunctionError, import_function, parse_function
-from headrace.stages.keys import Keys
-from headrace.stages.options import CountField, DurationField, ExpressionField, refused
+from headrace.stages.options import CountField, DurationField, ExpressionField, Keys, refused
 
 _BUILT_IN: Final = {
     name: error for name, error in vars(builtins).items() if isinstance(error, type) and issubclass(error, Exception)

@@ -10,9 +10,8 @@ from headrace.jobs.rules.cron import ANY_ZONE, Cron
 from headrace.jobs.rules.limits import check_partition
 from headrace.jobs.running.encryption import ArgsCipher
 from headrace.jobs.stores.store import store_of
-from headrace.stages.job_options import RecordingWorkerField, WorkerField
-from headrace.stages.keys import Keys
-from headrace.stages.options import CountField, DurationField, RateField, refused
+from headrace.stages.jobs import RecordingWorkerField, WorkerField
+from headrace.stages.options import CountField, DurationField, Keys, RateField, refused
 
 GRACE_SECONDS: Final = 15.0
 """What running jobs are given at the end unless the file says otherwise."""

@@ -22,8 +22,7 @@ from headrace.expressions.patterns import Regex
 from headrace.http.address import Address
 from headrace.pipeline.flow.subscription import CancelMode
 from headrace.pipeline.topology.stall import STALL_SECONDS
-from headrace.stages.keys import Keys
-from headrace.stages.options import AddressField, CountField, ExpressionField, TokenField, check_token, refused
+from headrace.stages.options import AddressField, CountField, ExpressionField, Keys, TokenField, check_token, refused
 from headrace.units import UnitError, parse_duration
 
 DEFAULT_ADDRESS = Address("127.0.0.1", 9470)

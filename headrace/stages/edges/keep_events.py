@@ -8,10 +8,10 @@ from headrace.event_json import to_json
 from headrace.pipeline.message import Message, Outcome
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.settings import text_size
-from headrace.stages.batches import data_of
 from headrace.stages.edges.bounds import WhenFull
 from headrace.stages.edges.errors import NotKeepable
 from headrace.stages.edges.event_log import EventLog
+from headrace.stages.functions import data_of
 
 
 class KeepEvents(Consumer[object]):

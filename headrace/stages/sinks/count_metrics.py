@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.stages.application import apply_each
+from headrace.stages.functions import apply_each
 from headrace.stages.sinks.meter import Meter, Samples
 from headrace.stages.sinks.metric_entry import MetricEntry
 

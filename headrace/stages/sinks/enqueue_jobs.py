@@ -8,9 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.stages.batches import Each
-from headrace.stages.job_options import ArgsField, UniqueOptions, WorkerField
-from headrace.stages.new_jobs import JobMaker, Words, no_args
+from headrace.stages.functions import Each
+from headrace.stages.jobs import ArgsField, JobMaker, UniqueOptions, Words, WorkerField, no_args
 from headrace.stages.options import CountField, DurationField
 
 

@@ -8,9 +8,8 @@ from pydantic import BaseModel
 from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.stages.batches import Each
-from headrace.stages.registries import Key, registry_of
-from headrace.stages.registry_options import RegistryOptions
+from headrace.stages.functions import Each
+from headrace.stages.jobs import Key, RegistryOptions, registry_of
 
 
 class RegistryAdd(Consumer[object]):

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from headrace.otp.gen_server import Timer
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.stages.batches import Each
+from headrace.stages.functions import Each
 from headrace.stages.options import ExpressionField, refused
 from headrace.stages.sql.database import Database
 from headrace.stages.sql.database_link import DatabaseLink

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.expressions import Expression
 from headrace.pipeline.stage.producer import Producer
-from headrace.stages.application import evaluate_each
+from headrace.stages.functions import evaluate_each
 from headrace.stages.options import CountField, RateField, TemplateField
 from headrace.units import TokenBucket
 

@@ -10,10 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.http.address import Address
 from headrace.pipeline.stage.producer import PUSH_BUFFER_BYTES, Producer
-from headrace.stages.gauges import GAUGES_LIMIT, Gauges
 from headrace.stages.options import AddressField
 from headrace.stages.sources.udp_socket import bind_udp, close_to_others, count_dropped
-from headrace.stages.statsd_packet import GAUGE, BadSample, Sample, parse_packet
+from headrace.stages.statsd import GAUGE, GAUGES_LIMIT, BadSample, Gauges, Sample, parse_packet
 from headrace.telemetry.events import LOG
 
 DEFAULT_ADDRESS: Final = Address("127.0.0.1", 8125)

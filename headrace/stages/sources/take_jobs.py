@@ -15,7 +15,7 @@ from headrace.jobs.rules.retry import oban_seconds
 from headrace.jobs.running.queue import JobQueue
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.pipeline.stage.producer import Producer
-from headrace.stages.job_options import QueueField
+from headrace.stages.jobs import QueueField
 
 
 class TakeJobsOptions(BaseModel):

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from headrace.otp.gen_server import Timer
 from headrace.pipeline.message import Message
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.stages.batches import data_of, derived
+from headrace.stages.functions import data_of, derived
 from headrace.stages.transforms.aggregate_options import LATE, AggregateOptions
 from headrace.stages.transforms.aggregate_parts import make_reader, make_windows
 from headrace.stages.windows.moments import Moments

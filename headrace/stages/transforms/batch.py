@@ -9,11 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from headrace.event_json import to_json
 from headrace.otp.gen_server import Timer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.stages.batches import data_of
 from headrace.stages.errors import BadEvent
-from headrace.stages.gathering import data_of_all, gathered
+from headrace.stages.functions import data_of, data_of_all, gathered, hashable
 from headrace.stages.options import CountField, DurationField, ExpressionField, SizeField, refused
-from headrace.stages.unhashable_keys import hashable
 from headrace.telemetry.counts import Family, FamilySpec
 from headrace.value_key import value_of
 

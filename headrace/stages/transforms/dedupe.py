@@ -8,10 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.pipeline.message import Acknowledges, Message, Outcome
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.stages.batches import data_of
+from headrace.stages.functions import data_of, hashable
 from headrace.stages.options import CountField, DurationField, ExpressionField
 from headrace.stages.transforms.seen import Seen
-from headrace.stages.unhashable_keys import hashable
 from headrace.telemetry.counts import Family, FamilySpec
 
 KEYS: Final = FamilySpec("gauge", "headrace_dedupe_keys", "Keys that a dedupe stage remembers.")

@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.stages.application import apply_each
+from headrace.stages.functions import apply_each
 from headrace.stages.options import ExpressionField
 
 

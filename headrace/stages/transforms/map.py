@@ -7,8 +7,7 @@ from typing import ClassVar, cast
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.stages.application import apply_each, await_each, evaluate_each
-from headrace.stages.functions import Function
+from headrace.stages.functions import Function, apply_each, await_each, evaluate_each
 from headrace.stages.options import FunctionField, refused
 from headrace.stages.transforms.set_fields import MergeField
 

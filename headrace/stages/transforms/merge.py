@@ -9,7 +9,7 @@ from headrace.otp.process.process import ExitReason
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.flow.subscription_handle import Side, SubscriptionHandle
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.stages.batches import data_of
+from headrace.stages.functions import data_of
 from headrace.stages.options import CountField, DurationField, ExpressionField, refused
 from headrace.stages.transforms.in_order import InOrder
 from headrace.telemetry.counts import Family, FamilySpec

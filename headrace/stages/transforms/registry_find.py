@@ -8,10 +8,9 @@ from pydantic import BaseModel, Field
 
 from headrace.jobs.jobs import Jobs
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.stages.batches import data_of, derived
 from headrace.stages.errors import BadEvent
-from headrace.stages.registries import Key, as_values, registry_of
-from headrace.stages.registry_options import RegistryOptions
+from headrace.stages.functions import data_of, derived
+from headrace.stages.jobs import Key, RegistryOptions, as_values, registry_of
 
 
 class RegistryFindOptions(RegistryOptions):

@@ -9,9 +9,8 @@ from headrace.jobs.errors import NotRecorded
 from headrace.jobs.job import Inserted, NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.stages.batches import Each, derived
-from headrace.stages.job_options import ArgsField, WorkerField
-from headrace.stages.new_jobs import JobMaker, Words, no_args
+from headrace.stages.functions import Each, derived
+from headrace.stages.jobs import ArgsField, JobMaker, Words, WorkerField, no_args
 
 
 class RunJobsOptions(BaseModel):

@@ -11,7 +11,7 @@ import pytest
 from headrace.console.cli.reasons import full_text, is_our_fault, sentence
 from headrace.errors import MailboxFull
 from headrace.http.address import parse_address
-from headrace.stages.application import apply_each
+from headrace.stages.functions import apply_each
 from tests.console.cli.raised import raised
 
 BAD_ADDRESS: Final[Any] = 9470

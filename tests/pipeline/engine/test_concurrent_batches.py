@@ -16,7 +16,7 @@ from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import Concurrency, StageSettings
 from headrace.pipeline.topology.topology import Topology
-from headrace.stages.batches import data_of, derived
+from headrace.stages.functions import data_of, derived
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.failing_stages import Aside, Kept
 from tests.fakes.flow_stages import Numbers

@@ -11,7 +11,7 @@ from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.settings import Concurrency, StageSettings
 from headrace.pipeline.topology.topology import Topology
-from headrace.stages.batches import data_of
+from headrace.stages.functions import data_of
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.failing_stages import (
     Aside,

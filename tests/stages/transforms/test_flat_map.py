@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from headrace.pipeline.message import Outcome
-from headrace.stages.batches import data_of
+from headrace.stages.functions import data_of
 from headrace.stages.transforms.flat_map import FlatMap, FlatMapOptions
 from tests.fakes.acknowledged_stages import Told
 from tests.stages.runs import run, run_events

@@ -12,7 +12,7 @@ from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.producer import Inbox, Producer
 from headrace.pipeline.topology.topology import Topology
-from headrace.stages.batches import data_of
+from headrace.stages.functions import data_of
 from headrace.stages.transforms.in_order import InOrder
 from headrace.stages.transforms.merge import Merge, MergeOptions
 from tests.fakes.acknowledged_stages import Told

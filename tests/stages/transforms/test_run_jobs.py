@@ -18,7 +18,7 @@ from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import Concurrency, StageSettings
 from headrace.pipeline.topology.topology import Topology
-from headrace.stages.batches import data_of
+from headrace.stages.functions import data_of
 from headrace.stages.transforms.run_jobs import RunJobs, RunJobsOptions
 from tests.fakes import job_workers as workers
 from tests.fakes.acknowledged_stages import Told

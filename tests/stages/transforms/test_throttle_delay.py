@@ -11,7 +11,7 @@ from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.topology.topology import Topology
-from headrace.stages.batches import data_of
+from headrace.stages.functions import data_of
 from headrace.stages.transforms.delay import Delay, DelayOptions
 from headrace.stages.transforms.throttle import Throttle, ThrottleOptions
 from tests.fakes.acknowledged_stages import Told

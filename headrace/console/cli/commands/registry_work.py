@@ -6,7 +6,7 @@ from headrace.console.cli.job_target import Target, UsageError
 from headrace.console.cli.output import print_json
 from headrace.console.cli.terminal import print_tables
 from headrace.jobs.results import JobRegistry
-from headrace.stages.registries import called_with, encoded
+from headrace.stages.jobs import called_with, encoded
 
 
 async def find_key(target: Target, name: str, key: str, *, as_json: bool) -> ExitCode:

@@ -13,7 +13,7 @@ from headrace.console.web.api.endpoint import Answer, Endpoint
 from headrace.errors import HeadraceError
 from headrace.jobs.errors import BadArguments, NotBound
 from headrace.jobs.results import JobRegistry
-from headrace.stages.registries import Called, called_with, encoded
+from headrace.stages.jobs import Called, called_with, encoded
 
 PATH: Final = "/api/registry/{name}/{key:path}"
 

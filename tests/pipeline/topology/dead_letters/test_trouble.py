@@ -14,7 +14,7 @@ import pytest
 from headrace.pipeline.acknowledgement.dead_letters import LetterFilter
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
-from headrace.stages.batches import data_of
+from headrace.stages.functions import data_of
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.failing_stages import (
     Many,
