@@ -1,13 +1,69 @@
-"""Where the bytes of lines come from, in chunks: what every reader of files does."""
+"""Bytes of files in chunks, one file after another, and the position reached."""
 
+import glob
 import os
+import select
 import stat
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Protocol
 
-from headrace.stages.errors import CannotOpen, MissingFile
-from headrace.stages.files.progress import BEGINNING, Position
+from headrace.stages.errors import CannotOpen, CannotRead, MissingFile
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a file: which one (its device and number there), and how many bytes come before.
+
+    `modified_ns` is when the file had changed last. `head_digest` stands for its first `head_bytes` bytes, which tell
+    it from another file that got its number.
+    """
+
+    device: int
+    inode: int
+    offset: int
+    modified_ns: int = 0
+    head_bytes: int = 0
+    head_digest: str = ""
+
+
+BEGINNING: Final = Position(0, 0, 0)
+"""Before the first byte of whatever file is there."""
+
+
+@dataclass(slots=True, eq=False)
+class Piece:
+    """Some events that were read in one go; `end` is where the next piece begins."""
+
+    end: Position
+    is_over: bool = False
+
+
+class Progress:
+    """The pieces that are not over, oldest first. What is before the first of them need not be read again."""
+
+    def __init__(self) -> None:
+        self._pieces: deque[Piece] = deque()
+
+    def begin(self, end: Position) -> Piece:
+        """Take note of a piece that is emitted now."""
+        piece = Piece(end)
+        self._pieces.append(piece)
+        return piece
+
+    def over(self, piece: Piece) -> Position | None:
+        """Take note that a piece is over; return how far it is now, if that is further than before."""
+        piece.is_over = True
+        position = None
+        while self._pieces and self._pieces[0].is_over:
+            position = self._pieces.popleft().end
+        return position
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
 
 CHUNK_BYTES: Final = 64 * 1024
 """Some hundred lines, decoded in about a millisecond. At most two chunks are read and not asked for yet."""
@@ -105,3 +161,94 @@ def is_lasting(file: int) -> bool:
 def is_pattern(path: str) -> bool:
     """Whether a path may stand for several files: `*`, `?`, `[...]`, and `**` for folders at any depth."""
     return any(sign in path for sign in "*?[")
+
+
+class FilesReader:
+    """Reads one file, or all that match a pattern, in the order of their names.
+
+    Any of them may be a pipe, a terminal, or `-`, standard input: who waits for one of those is woken by another pipe.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._pattern = path
+        self._paths: list[str] = []
+        self._path = ""
+        self._file = -1
+        self._is_lasting = True
+        self._is_woken = False
+        self._wakeup, self._waker = -1, -1
+
+    def open(self) -> None:
+        """Open the first file."""
+        self._wakeup, self._waker = os.pipe()
+        self._paths = _find(self._pattern)
+        self._open_next()
+
+    def read(self) -> Chunk | None:
+        """Read on in the file, or begin with the next one."""
+        if self._file < 0:
+            if not self._paths or self._is_woken:
+                return None
+            try:
+                self._open_next()
+            except CannotOpen as error:
+                raise CannotRead(error.what, error.why) from error
+        data = self._read()
+        if data is None:
+            return None
+        if not data:
+            os.close(self._file)
+            self._file = -1
+        return Chunk(called(self._path), data, is_last=not data, is_lasting=self._is_lasting)
+
+    def wake(self) -> None:
+        """Let `read` return None from now on."""
+        self._is_woken = True
+        if self._waker >= 0:
+            os.write(self._waker, b"!")
+
+    def take_losses(self) -> tuple[int, ...]:
+        """Return nothing: what is read once does not go away."""
+        return ()
+
+    def close(self) -> None:
+        """Close everything."""
+        for opened in (self._file, self._wakeup, self._waker):
+            if opened >= 0:
+                os.close(opened)
+        self._file = self._wakeup = self._waker = -1
+
+    def _open_next(self) -> None:
+        self._path = self._paths.pop()
+        self._file = open_file(self._path)
+        self._is_lasting = is_lasting(self._file)
+
+    def _read(self) -> bytes | None:
+        """Return some bytes, none at the end of the file, or None when woken."""
+        while not self._is_woken:
+            try:
+                if self._is_lasting or self._has_come():
+                    return os.read(self._file, CHUNK_BYTES)
+            except BlockingIOError:  # another reader of the pipe was quicker
+                continue
+            except OSError as error:
+                raise CannotRead(called(self._path), error.strerror or str(error)) from error
+        return None
+
+    def _has_come(self) -> bool:
+        """Wait for the pipe, or to be woken; return whether it was the pipe."""
+        poll = select.poll()
+        poll.register(self._file, select.POLLIN)
+        poll.register(self._wakeup, select.POLLIN)
+        return any(file == self._file for file, _ in poll.poll())
+
+
+def _find(pattern: str) -> list[str]:
+    """Return the paths, last first. A name with `*` in it that is there is that name."""
+    if not is_pattern(pattern) or Path(pattern).exists():
+        return [pattern]
+    matching = glob.iglob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no pattern that begins with /
+    found = [path for path in matching if not Path(path).is_dir()]
+    if not found:
+        raise MissingFile(pattern, "matches no file")
+    return sorted(found, reverse=True)

@@ -8,8 +8,8 @@ from contextlib import suppress
 from typing import Final
 
 from headrace.stages.errors import CannotOpen, MissingFile
-from headrace.stages.files.progress import Position
-from headrace.stages.files.rotated_folder import Found, RotatedFolder
+from headrace.stages.files.chunks import Position
+from headrace.stages.files.rotated_files import Found, RotatedFolder
 from headrace.stages.files.tracked_file import TrackedFile
 from headrace.telemetry.events import LOG
 

@@ -13,9 +13,14 @@ from headrace.executors.thread_executor import SideThread
 from headrace.pipeline.flow.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import CannotWrite
-from headrace.stages.files.line_encoder import LINE_ENCODERS, EncodeName
-from headrace.stages.files.output_file import STANDARD_OUTPUT, OutputFile
-from headrace.stages.files.rotating_file import RotatingFile, Rotation
+from headrace.stages.files.output_file import (
+    LINE_ENCODERS,
+    STANDARD_OUTPUT,
+    EncodeName,
+    OutputFile,
+    RotatingFile,
+    Rotation,
+)
 from headrace.stages.functions import apply_each
 from headrace.stages.options import CountField, DurationField, PathField, SizeField, refused
 from headrace.units import UnitError, parse_duration

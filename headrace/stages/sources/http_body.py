@@ -5,8 +5,15 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from headrace.http.access import Answer
-from headrace.stages.files.json_bounds import MAX_DEPTH, MAX_VALUES, VALUE_BYTES, count_values, is_too_deep
-from headrace.stages.files.json_decoder import JsonDecoder, refuse_constant
+from headrace.stages.files.decoders import (
+    MAX_DEPTH,
+    MAX_VALUES,
+    VALUE_BYTES,
+    JsonDecoder,
+    count_values,
+    is_too_deep,
+    refuse_constant,
+)
 from headrace.stages.files.line_splitter import BYTE_ORDER_MARK, LineSplitter
 
 Decode = Literal["json", "ndjson"]

@@ -9,12 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from headrace.executors.thread_executor import SideThread
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.errors import BadLine
-from headrace.stages.files.chunk_decoder import ChunkDecoder, DecodeName, line_decoder
-from headrace.stages.files.chunks import STANDARD_INPUT, Chunk, ChunkReader, is_pattern
-from headrace.stages.files.decoded import Decoded, LineDecoder
-from headrace.stages.files.files_reader import FilesReader
-from headrace.stages.files.followed_file import FollowedFile
-from headrace.stages.files.followed_progress import PIECE_BYTES, FollowedProgress
+from headrace.stages.files.chunks import STANDARD_INPUT, Chunk, ChunkReader, FilesReader, is_pattern
+from headrace.stages.files.decoders import ChunkDecoder, Decoded, DecodeName, LineDecoder, line_decoder
+from headrace.stages.files.followed_file import PIECE_BYTES, FollowedFile, FollowedProgress
 from headrace.stages.options import PathField, SizeField, refused
 from headrace.telemetry.events import LOG
 

@@ -13,7 +13,7 @@ from headrace.http.connection import NO_MORE, Patience, Reply
 from headrace.http.server import Limits, Server
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.pipeline.stage.producer import PUSH_BUFFER_BYTES, Producer
-from headrace.stages.files.json_bounds import MAX_VALUES
+from headrace.stages.files.decoders import MAX_VALUES
 from headrace.stages.options import (
     AddressField,
     CountField,

@@ -15,9 +15,10 @@ from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.topology.run import RunOutcome
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.errors import CannotOpen
-from headrace.stages.files import followed_file, followed_progress
-from headrace.stages.files.checkpoint import Checkpoint
-from headrace.stages.files.progress import BEGINNING, Position, Progress
+from headrace.stages.files import followed_file
+from headrace.stages.files import followed_file as followed_progress
+from headrace.stages.files.chunks import BEGINNING, Position, Progress
+from headrace.stages.files.followed_file import Checkpoint
 from headrace.stages.sources.read_lines import ReadLines, ReadLinesOptions
 from tests.fakes.stepping import until
 

@@ -9,12 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.stages.files.csv_decoder import CsvDecoder
-from headrace.stages.files.decoded import Decoded, LineDecoder, Refused
-from headrace.stages.files.json_bounds import MAX_VALUES
-from headrace.stages.files.json_decoder import JsonDecoder
+from headrace.stages.files.decoders import (
+    MAX_VALUES,
+    CsvDecoder,
+    Decoded,
+    JsonDecoder,
+    LineDecoder,
+    Refused,
+    TextDecoder,
+)
 from headrace.stages.files.line_splitter import Line, NoText
-from headrace.stages.files.text_decoder import TextDecoder
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

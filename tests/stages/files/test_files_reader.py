@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from headrace.stages.errors import CannotOpen, CannotRead, MissingFile
-from headrace.stages.files.chunks import CHUNK_BYTES, Chunk
-from headrace.stages.files.files_reader import FilesReader
+from headrace.stages.files.chunks import CHUNK_BYTES, Chunk, FilesReader
 
 
 def read_all(reader: FilesReader) -> list[Chunk]:

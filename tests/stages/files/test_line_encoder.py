@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.stages.errors import BadEvent
-from headrace.stages.files.line_encoder import LINE_ENCODERS
+from headrace.stages.files.output_file import LINE_ENCODERS
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

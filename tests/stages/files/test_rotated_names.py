@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.stages.files.rotated_names import RotatedNames
+from headrace.stages.files.rotated_files import RotatedNames
 
 
 @pytest.mark.parametrize(

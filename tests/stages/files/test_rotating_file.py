@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from headrace.stages.files.rotating_file import RotatingFile, Rotation
+from headrace.stages.files.output_file import RotatingFile, Rotation
 from headrace.stages.sinks.write_lines import WriteLines, WriteLinesOptions
 from tests.stages.runs import run_events
 

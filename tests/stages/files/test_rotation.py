@@ -13,10 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from headrace.stages.files import followed_file, rotation
-from headrace.stages.files.chunk_decoder import ChunkDecoder
+from headrace.stages.files.chunks import BEGINNING, Position
+from headrace.stages.files.decoders import ChunkDecoder, JsonDecoder
 from headrace.stages.files.followed_file import FollowedFile
-from headrace.stages.files.json_decoder import JsonDecoder
-from headrace.stages.files.progress import BEGINNING, Position
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -18,8 +18,7 @@ from headrace.errors import StartFailed
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.errors import BadLine, CannotRead
 from headrace.stages.files import followed_file
-from headrace.stages.files.chunks import CHUNK_BYTES
-from headrace.stages.files.files_reader import FilesReader
+from headrace.stages.files.chunks import CHUNK_BYTES, FilesReader
 from headrace.stages.sources.read_lines import ReadLines, ReadLinesOptions
 from tests.fakes.flow_stages import Gated
 from tests.fakes.stepping import until
