@@ -9,12 +9,9 @@ from headrace.otp.gen_server import Timer
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.functions import Each
 from headrace.stages.options import ExpressionField, refused
-from headrace.stages.sql.database import Database
+from headrace.stages.sql.database import Database, Insert, OnConflict, RowRefused
 from headrace.stages.sql.database_link import DatabaseLink
-from headrace.stages.sql.errors import RowRefused
-from headrace.stages.sql.options import DatabaseField, NameField
-from headrace.stages.sql.statements import Insert, OnConflict
-from headrace.stages.sql.urls import database_of
+from headrace.stages.sql.urls import DatabaseField, NameField, database_of
 
 
 class WriteSqlOptions(BaseModel):

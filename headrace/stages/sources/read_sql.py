@@ -8,12 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.options import DurationField, refused
-from headrace.stages.sql.database import Database
+from headrace.stages.sql.database import Database, DatabaseFailed, parameters
 from headrace.stages.sql.database_link import DatabaseLink
-from headrace.stages.sql.errors import DatabaseFailed
-from headrace.stages.sql.options import DatabaseField
-from headrace.stages.sql.statements import parameters
-from headrace.stages.sql.urls import database_of
+from headrace.stages.sql.urls import DatabaseField, database_of
 
 CURSOR = "after"
 """The parameter that stands for the last value of the cursor's column."""

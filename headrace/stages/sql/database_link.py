@@ -8,9 +8,7 @@ from typing import Final
 
 from headrace.pipeline.failure import Retry
 from headrace.pipeline.flow.connection_status import ConnectionStatus
-from headrace.stages.sql.database import Database, Row
-from headrace.stages.sql.errors import DatabaseFailed, DatabaseUnreachable
-from headrace.stages.sql.statements import Insert
+from headrace.stages.sql.database import Database, DatabaseFailed, DatabaseUnreachable, Insert, Row
 from headrace.telemetry.events import LOG
 
 BACKOFF: Final = Retry(backoff_seconds=0.1, max_backoff_seconds=5.0)

@@ -14,9 +14,7 @@ from typing_extensions import override
 
 from headrace.database.urls import shown
 from headrace.event_json import to_json
-from headrace.stages.sql.database import Row
-from headrace.stages.sql.errors import DatabaseFailed, DatabaseUnreachable
-from headrace.stages.sql.statements import Insert, parameters
+from headrace.stages.sql.database import DatabaseFailed, DatabaseUnreachable, Insert, Row, parameters
 
 _OPTIONS: Final[Mapping[str, int]] = {
     "connect_timeout": 10,

@@ -9,9 +9,7 @@ from typing import Final
 from headrace.database.sqlite_file import SqliteError
 from headrace.database.sqlite_threads import SqliteWriter
 from headrace.event_json import json_value, to_json
-from headrace.stages.sql.database import Row
-from headrace.stages.sql.errors import DatabaseFailed
-from headrace.stages.sql.statements import Insert
+from headrace.stages.sql.database import DatabaseFailed, Insert, Row
 
 _LIMITS = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.DataError, OverflowError, TypeError, ValueError)
 """What is wrong with a row, rather than with the file; a type that SQLite has none for is a ProgrammingError."""

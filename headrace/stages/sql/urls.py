@@ -1,13 +1,15 @@
-"""Databases by their URL."""
+"""Opens a database by URL; option types."""
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
+from pydantic import AfterValidator
+
 from headrace.database.urls import NUL, SCHEMES, has_nul, is_postgres_url, parse_sqlite_url
-from headrace.stages.sql.database import Database
-from headrace.stages.sql.errors import BadDatabase
+from headrace.stages.options import refused
+from headrace.stages.sql.database import BadDatabase, Database, is_name
 from headrace.stages.sql.sqlite_database import SqliteDatabase
 
 SHAPE: Final = "a database is written sqlite:///var/shop.db or postgresql://user:password@host:5432/shop"
@@ -67,3 +69,26 @@ def _postgres(url: str, setup: str | None) -> Database:
     except ImportError:  # psycopg is there, and finds no libpq
         raise BadDatabase(NO_DRIVER) from None
     return PostgresDatabase(url, setup)
+
+
+def _url(value: str) -> str:
+    try:
+        check_url(value)
+    except BadDatabase as error:
+        refusal = refused("bad_value", error.why)
+    else:
+        return value
+    raise refusal
+
+
+def _name(value: str) -> str:
+    if not is_name(value):
+        raise refused("bad_value", "a table or column has letters, digits and _ in its name, and no digit first")
+    return value
+
+
+DatabaseField = Annotated[str, AfterValidator(_url)]
+"""The URL of a database."""
+
+NameField = Annotated[str, AfterValidator(_name)]
+"""A table or a column."""

@@ -18,9 +18,8 @@ from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.settings import Concurrency, StageSettings
 from headrace.pipeline.topology.topology import Topology
-from headrace.stages.sql.errors import DatabaseFailed
+from headrace.stages.sql.database import DatabaseFailed, Insert
 from headrace.stages.sql.postgres_database import PostgresDatabase
-from headrace.stages.sql.statements import Insert
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.postgres_server import PostgresServer
 from tests.fakes.shops import TABLE, PostgresShop, sink, source

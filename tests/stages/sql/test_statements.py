@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.stages.sql.statements import Insert, OnConflict, is_name, parameters, quoted
+from headrace.stages.sql.database import Insert, OnConflict, is_name, parameters, quoted
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,10}", fullmatch=True)
 

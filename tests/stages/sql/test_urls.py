@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from headrace.stages.sql.errors import BadDatabase
+from headrace.stages.sql.database import BadDatabase
 from headrace.stages.sql.postgres_database import PostgresDatabase
 from headrace.stages.sql.sqlite_database import SqliteDatabase
 from headrace.stages.sql.urls import NO_DRIVER, check_url, database_of
