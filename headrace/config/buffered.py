@@ -10,9 +10,8 @@ from headrace.config.check.disk_buffers import keep_name, read_name
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.topology.topology import Topology
-from headrace.stages.edges.event_log import EventLog
-from headrace.stages.edges.keep_events import KeepEvents
-from headrace.stages.edges.read_events import ReadEvents
+from headrace.stages.edges.edge_stages import KeepEvents, ReadEvents
+from headrace.stages.edges.sqlite_log import EventLog
 from headrace.stages.sources.receive_http import ReceiveHttp
 
 MOST_AHEAD: Final = 10_000

@@ -18,7 +18,7 @@ from typing import Final
 import httpx2
 
 from headrace.config.pipeline import Pipeline
-from headrace.stages.edges import full_disk
+from headrace.stages.edges import sqlite_log as full_disk
 from tests.fakes.free_port import free_port
 from tests.fakes.stepping import until
 

@@ -9,7 +9,7 @@ from headrace.config.text.findings import Fault
 from headrace.config.text.nodes import Found, child
 from headrace.config.text.source import Span
 from headrace.pipeline.demand.buffer import Keep
-from headrace.stages.edges.bounds import LogBounds, WhenFull
+from headrace.stages.edges.edge import LogBounds, WhenFull
 from headrace.stages.options import CountField, Keys, PathField, SizeField, refused
 
 DISK_EVENTS: Final = 10_000_000

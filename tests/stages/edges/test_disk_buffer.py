@@ -22,11 +22,9 @@ from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.topology.topology import Topology
-from headrace.stages.edges.bounds import LogBounds
-from headrace.stages.edges.errors import BufferInUse
-from headrace.stages.edges.event_log import EventLog
-from headrace.stages.edges.keep_events import KeepEvents
-from headrace.stages.edges.read_events import ReadEvents
+from headrace.stages.edges.edge import BufferInUse, LogBounds
+from headrace.stages.edges.edge_stages import KeepEvents, ReadEvents
+from headrace.stages.edges.sqlite_log import EventLog
 from tests.fakes.failing_stages import Kept
 from tests.fakes.free_port import free_port
 from tests.fakes.stepping import until

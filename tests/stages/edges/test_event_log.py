@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from headrace.database.sqlite_file import SqliteError
 from headrace.pipeline.stage.settings import text_size
-from headrace.stages.edges.bounds import LogBounds
-from headrace.stages.edges.errors import NewerBuffer
-from headrace.stages.edges.event_log import EventLog
+from headrace.stages.edges.edge import LogBounds, NewerBuffer
+from headrace.stages.edges.sqlite_log import EventLog
 from tests.fakes.elixir_rows import raw
 
 FILES = itertools.count()

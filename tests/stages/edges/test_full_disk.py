@@ -19,10 +19,9 @@ import pytest_asyncio
 
 from headrace.config.pipeline import Pipeline
 from headrace.database.sqlite_file import DiskFull
-from headrace.stages.edges import full_disk
-from headrace.stages.edges.bounds import LogBounds
-from headrace.stages.edges.event_log import EventLog
-from headrace.stages.edges.full_disk import FullDisk
+from headrace.stages.edges import sqlite_log as full_disk
+from headrace.stages.edges.edge import LogBounds
+from headrace.stages.edges.sqlite_log import EventLog, FullDisk
 from tests.fakes.free_port import free_port
 from tests.fakes.jumping import jumped
 from tests.fakes.no_room import no_room

@@ -1,8 +1,21 @@
-"""What goes wrong with a buffer on disk."""
+"""The `Edge` roles (append, read, remove), limits, errors."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from headrace.errors import StageError
+
+WhenFull = Literal["block", "drop_newest", "drop_oldest", "error"]
+"""What becomes of events for which there is no room."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogBounds:
+    """How much a buffer holds at most; one event always finds room in an empty one."""
+
+    max_events: int
+    max_bytes: int
 
 
 class NewerBuffer(StageError):

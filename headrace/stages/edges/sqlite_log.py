@@ -1,6 +1,7 @@
-"""The file of a buffer on disk: events go in at its end, are read in order, and leave once they are through."""
+"""The edge in a SQLite file."""
 
 import asyncio
+import json
 import sqlite3
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -8,17 +9,148 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from headrace.database.file_lock import FileLock
 from headrace.database.queries import migrate, sql_text
 from headrace.database.sqlite_file import DiskFull, SqliteError
 from headrace.database.sqlite_threads import SqliteWriter
 from headrace.pipeline.stage.settings import text_size
-from headrace.stages.edges.bounds import LogBounds
-from headrace.stages.edges.departures import PACKAGE, Departures, delete
-from headrace.stages.edges.errors import BufferInUse, NewerBuffer
-from headrace.stages.edges.full_disk import FullDisk, Write
+from headrace.stages.edges.edge import BufferInUse, LogBounds, NewerBuffer
+from headrace.telemetry.events import LOG
+
+Write = Literal["append", "drop", "delete"]
+"""What is written to the file of a buffer."""
+
+PAUSE_SECONDS: Final = 0.1
+"""Before a write that was refused is tried again; each further time twice as long."""
+
+LONGEST_PAUSE_SECONDS: Final = 5.0
+"""What a person who has just made room takes for soon."""
+
+SAY_SECONDS: Final = 60.0
+"""A disk that is full again within so long of the last time that this was said is not said to be."""
+
+
+class FullDisk:
+    """Counts the writes that a full disk refused, and says when that begins and when it is over. Loop's thread only."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._refused: set[Write] = set()
+        self._in_a_row = 0
+        self._since = 0.0
+        self._said_at = float("-inf")
+        self._is_said = False
+        self.counted: Callable[[], object] = lambda: None
+
+    def refused(self, write: Write, error: DiskFull) -> float:
+        """Take note that a write found no room; return after how many seconds to try it again."""
+        now = asyncio.get_running_loop().time()
+        if not self._refused:
+            self._since = now
+        self._refused.add(write)
+        self.counted()
+        if not self._is_said and now - self._said_at >= SAY_SECONDS:
+            self._is_said, self._said_at = True, now
+            LOG.warning(
+                "the disk under the buffer %s is full (%s): nothing more is taken in until there is room",
+                self._path,
+                error.why,
+            )
+        pause = min(LONGEST_PAUSE_SECONDS, PAUSE_SECONDS * 2.0 ** min(self._in_a_row, 16))
+        self._in_a_row += 1
+        return pause
+
+    def took(self, write: Write) -> None:
+        """Take note that a write went through."""
+        if write not in self._refused:
+            return
+        self._refused.discard(write)
+        if self._refused:
+            return
+        self._in_a_row = 0
+        if self._is_said:
+            self._is_said = False
+            seconds = asyncio.get_running_loop().time() - self._since
+            LOG.warning("the disk under the buffer %s has room again after %.1f s: going on", self._path, seconds)
+
+
+PACKAGE: Final = "headrace.stages.edges"
+
+
+class Departures:
+    """Knows which events are through and still in the file, and deletes them, soon and many at once.
+
+    What could not be deleted is tried again until the file is closed. Loop's thread only.
+    """
+
+    def __init__(self, path: Path, disk: FullDisk) -> None:
+        self._path = path
+        self._disk = disk
+        self._ids: set[int] = set()
+        self._writer: SqliteWriter | None = None
+        self._next: asyncio.Handle | None = None
+        self._is_deleting = False
+
+    def open(self, writer: SqliteWriter) -> None:
+        """Delete with `writer` from now on."""
+        self._writer = writer
+        self._ids.clear()
+
+    def add(self, number: int) -> None:
+        """Have an event leave."""
+        self._ids.add(number)
+        if self._next is None and not self._is_deleting:
+            self._next = asyncio.get_running_loop().call_soon(self._delete)
+
+    def left(self) -> tuple[int, ...]:
+        """Return those of which it is not known yet that they are gone."""
+        return tuple(self._ids)
+
+    def gone(self, ids: Sequence[int]) -> None:
+        """Take note that events are deleted."""
+        self._ids.difference_update(ids)
+
+    def close(self) -> None:
+        """Try a last time, before the writer is closed; say what stays."""
+        writer, self._writer = self._writer, None
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+        if writer is not None and self._ids:
+            writer.begin(partial(delete, self.left())).add_done_callback(partial(self._tell_last, len(self._ids)))
+
+    def _delete(self) -> None:
+        self._next = None
+        if self._writer is not None and self._ids:
+            self._is_deleting = True
+            ids = self.left()
+            self._writer.begin(partial(delete, ids)).add_done_callback(partial(self._tell, ids))
+
+    def _tell(self, ids: Sequence[int], deleting: "asyncio.Future[None]") -> None:
+        self._is_deleting = False
+        error = deleting.exception()
+        pause = 0.0 if error is None else LONGEST_PAUSE_SECONDS
+        if error is None:
+            self.gone(ids)
+            self._disk.took("delete")
+        elif isinstance(error, DiskFull):
+            pause = self._disk.refused("delete", error)
+        if self._writer is not None and self._ids:
+            self._next = asyncio.get_running_loop().call_later(pause, self._delete)
+
+    def _tell_last(self, count: int, deleting: "asyncio.Future[None]") -> None:
+        error = deleting.exception()
+        if error is not None:
+            why = "%d events that are through stay in the buffer %s, and come again in the next run: %s"
+            LOG.warning(why, count, self._path, error)
+
+
+def delete(ids: Sequence[int], connection: sqlite3.Connection) -> None:
+    """Delete events; those that are gone already are no mistake."""
+    connection.execute(sql_text(PACKAGE, "delete"), (json.dumps(ids),))
+
 
 MIGRATIONS: Final = ("1_events",)
 

@@ -1,0 +1,154 @@
+"""`WriteEdge` and `ReadEdge`: the two stages around any edge."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from typing import ClassVar, Final
+
+from headrace.errors import BufferOverflow
+from headrace.event_json import to_json
+from headrace.pipeline.message import Acknowledgement, Message, Outcome
+from headrace.pipeline.stage.consumer import Consumer
+from headrace.pipeline.stage.producer import Producer
+from headrace.pipeline.stage.settings import text_size
+from headrace.stages.edges.edge import NotKeepable, WhenFull
+from headrace.stages.edges.sqlite_log import Entry, EventLog
+from headrace.stages.functions import data_of
+from headrace.telemetry.counts import Family, FamilySpec
+
+
+class KeepEvents(Consumer[object]):
+    """Writes each batch in as few transactions as there is room for; an event is done once the disk has it.
+
+    An event that is no JSON fails alone. A full disk is waited for, whatever `when_full` says, until the stage is
+    stopped; a file that cannot be written for another reason is a crash.
+    """
+
+    takes_messages: ClassVar[bool] = True
+    known_discards: ClassVar[tuple[str, ...]] = ("overflow",)
+
+    def __init__(self, log: EventLog, when_full: WhenFull) -> None:
+        self._log = log
+        self._when_full = when_full
+        self._is_open = False
+
+    async def init(self) -> None:
+        """Open the file. Raises what `EventLog.open` raises."""
+        await self._log.open()
+        self._is_open = True
+
+    async def handle_events(self, events: list[object]) -> None:
+        """Keep the events; raises SqliteError."""
+        kept: list[object] = []
+        texts: list[str] = []
+        for event in events:
+            try:
+                texts.append(to_json(data_of(event)))
+            except (TypeError, ValueError, RecursionError) as error:
+                self.fail_event(event, NotKeepable(str(error)))
+            else:
+                kept.append(event)
+        await self._keep(kept, texts)
+
+    async def _keep(self, events: Sequence[object], texts: Sequence[str]) -> None:
+        at = 0
+        while at < len(texts):
+            sizes = [text_size(text) for text in texts[at:]]
+            room = self._log.room(sizes)
+            if room:
+                at += await self._log.append(texts[at : at + room])
+            elif self._when_full == "block":
+                self._log.room_made.clear()
+                await self._log.room_made.wait()
+            elif self._when_full == "drop_oldest" and (dropped := await self._log.drop_oldest(sizes[:1])):
+                self.discard(dropped, "overflow")
+            else:
+                self._refuse(events[at:])
+                return
+
+    def _refuse(self, events: Sequence[object]) -> None:
+        if self._when_full == "error":
+            for event in events:
+                self.fail_event(event, BufferOverflow(self.name))
+            return
+        self.discard(len(events), "overflow")
+        for event in events:
+            if isinstance(event, Message):
+                event.acknowledgement.add(1)
+                event.acknowledgement.end(Outcome.FAILED)
+
+    def handle_complete(self) -> None:
+        """Say that no more will come."""
+        self._log.is_complete = True
+        self._log.arrived.set()
+
+    async def terminate(self, reason: object) -> None:
+        """Let go of the file, unless it could not be opened."""
+        if self._is_open:
+            await self._log.release()
+
+
+READ_EVENTS: Final = 500
+"""Read by one statement; fewer, where fewer are there."""
+
+
+EVENTS: Final = FamilySpec("gauge", "headrace_disk_buffer_events", "Events in a source's buffer on disk.")
+BYTES: Final = FamilySpec("gauge", "headrace_disk_buffer_bytes", "What the events take in a source's buffer on disk.")
+REFUSED: Final = FamilySpec(
+    "counter",
+    "headrace_disk_buffer_write_failures_total",
+    "Writes to a source's buffer that a full disk refused; each is tried again.",
+)
+
+
+class ReadEvents(Producer[Message[object]]):
+    """Emits events in the order in which they came in. One that fails stays in the file, and comes again next run."""
+
+    emits_messages = True
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._is_open = False
+        self._gauges: list[Family] = []
+
+    async def init(self) -> None:
+        """Open the file. Raises what `EventLog.open` raises."""
+        await self._log.open()
+        self._is_open = True
+        self._log.changed = self._measure
+        self._gauges = [self.metrics.declare(EVENTS), self.metrics.declare(BYTES)]
+        self._log.disk.counted = partial(self.metrics.declare(REFUSED).add, ())
+        self._measure()
+
+    def _measure(self) -> None:
+        for gauge, held in zip(self._gauges, (self._log.events, self._log.size_bytes), strict=True):
+            gauge.set((), held)
+
+    def handle_demand(self, demand: int) -> AsyncIterator[Message[object]]:
+        """Return all that is there and that comes, to be pulled as it is asked for."""
+        return self._events()
+
+    async def _events(self) -> AsyncIterator[Message[object]]:
+        while True:
+            entries = await self._log.take(READ_EVENTS)
+            for entry in entries:
+                yield self._message(entry)
+            if not entries:
+                if self._log.is_complete:
+                    self.complete()
+                    return
+                await self._log.arrived.wait()
+
+    def _message(self, entry: Entry) -> Message[object]:
+        self._log.hold()
+        return Message(json.loads(entry.event), acknowledgement=Acknowledgement(partial(self._told, entry.id)))
+
+    def _told(self, number: int, outcome: Outcome) -> None:
+        if outcome is not Outcome.FAILED:
+            self._log.done(number)
+        self._log.let_go()
+
+    async def terminate(self, reason: object) -> None:
+        """Let go of the file, unless it could not be opened; what is under way still holds it."""
+        if self._is_open:
+            await self._log.release()
