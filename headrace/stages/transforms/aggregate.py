@@ -13,10 +13,9 @@ from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.functions import data_of, derived
 from headrace.stages.transforms.aggregate_options import LATE, AggregateOptions
 from headrace.stages.transforms.aggregate_parts import make_reader, make_windows
-from headrace.stages.windows.moments import Moments
-from headrace.stages.windows.pace import ArrivalPace, EventPace, Pace
-from headrace.stages.windows.reading import Reading
-from headrace.stages.windows.steady_clock import SteadyClock
+from headrace.stages.windows.event_time import Moments, SteadyClock
+from headrace.stages.windows.measures import Reading
+from headrace.stages.windows.windows import ArrivalPace, EventPace, Pace
 from headrace.telemetry.counts import FamilySpec
 from headrace.telemetry.events import LOG
 

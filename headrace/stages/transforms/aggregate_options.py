@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from headrace.expressions import Expression
 from headrace.stages.options import CountField, DurationField, ExpressionField, refused
-from headrace.stages.windows.moments import SECOND
-from headrace.stages.windows.plan import OWN_KEYS, Kind
+from headrace.stages.windows.event_time import SECOND
+from headrace.stages.windows.measures import OWN_KEYS, Kind
 
 LONGEST_SECONDS: Final = 100 * 366 * 86_400
 """Of a window; its bounds must be dates."""

@@ -5,11 +5,9 @@ from math import inf
 
 from headrace.stages.transforms.aggregate_options import AggregateOptions, ValueKeys
 from headrace.stages.windows.aligned_windows import AlignedWindows, Grid, Patience
-from headrace.stages.windows.count_windows import CountWindows
-from headrace.stages.windows.moments import SECOND
-from headrace.stages.windows.plan import Measure, Plan
-from headrace.stages.windows.reading import Column, Reader
-from headrace.stages.windows.session_windows import SessionWindows
+from headrace.stages.windows.event_time import SECOND
+from headrace.stages.windows.group_windows import CountWindows, SessionWindows
+from headrace.stages.windows.measures import Column, Measure, Plan, Reader
 from headrace.stages.windows.windows import Bounds, Windows
 
 

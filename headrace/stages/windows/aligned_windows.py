@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from headrace.stages.windows.moments import DAWN, Moments
-from headrace.stages.windows.plan import Cell, Plan, Row
+from headrace.stages.windows.event_time import DAWN, Moments
+from headrace.stages.windows.measures import Cell, Plan, Row
 from headrace.stages.windows.windows import NEVER, Bounds, Statistics, Windows
 
 

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from headrace.stages.transforms.aggregate_options import AggregateOptions
 from headrace.stages.transforms.aggregate_parts import make_reader, make_windows
 from headrace.stages.windows.aligned_windows import AlignedWindows
-from headrace.stages.windows.count_windows import CountWindows
-from headrace.stages.windows.session_windows import SessionWindows
+from headrace.stages.windows.group_windows import CountWindows, SessionWindows
 
 VALUES: dict[str, object] = {
     "n": "count",

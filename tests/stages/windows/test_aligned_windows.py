@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.stages.windows.aligned_windows import AlignedWindows, Grid, Patience
-from headrace.stages.windows.moments import Moments, moment_text
-from headrace.stages.windows.plan import Measure, Plan
+from headrace.stages.windows.event_time import Moments, moment_text
+from headrace.stages.windows.measures import Measure, Plan
 from headrace.stages.windows.windows import NEVER, Bounds
 from tests.stages.windows.windowing import BY_TEAM, Event, aligned, found, take
 

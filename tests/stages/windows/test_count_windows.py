@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.stages.windows.count_windows import CountWindows
-from headrace.stages.windows.moments import moment_text
+from headrace.stages.windows.event_time import moment_text
+from headrace.stages.windows.group_windows import CountWindows
 from headrace.stages.windows.windows import NEVER, Bounds
 from tests.stages.windows.windowing import BY_TEAM, Event, found, take
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.stages.windows.distinct_values import EXACT_VALUES, STANDARD_ERROR, DistinctValues
+from headrace.stages.windows.accumulators import EXACT_VALUES, STANDARD_ERROR, DistinctValues
 
 VALUES = st.lists(st.text(max_size=3) | st.integers(-50, 50) | st.none() | st.booleans() | st.binary(max_size=1))
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.stages.windows.exact_sum import ExactSum
+from headrace.stages.windows.accumulators import ExactSum
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 CENTS = st.integers(-(10**9), 10**9).map(lambda cents: round(cents / 100, 2))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.stages.errors import BadEvent
-from headrace.stages.windows.moments import moment_text, read_moments
+from headrace.stages.windows.event_time import moment_text, read_moments
 
 NOON = 1483272000_000000
 ZONES = st.timezones() | st.sampled_from([UTC, timezone(timedelta(hours=-5, minutes=-30))])

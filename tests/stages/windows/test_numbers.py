@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from headrace.stages.errors import BadEvent
-from headrace.stages.windows.numbers import numbers
+from headrace.stages.windows.accumulators import numbers
 
 
 def test_numbers_pass_as_they_are() -> None:

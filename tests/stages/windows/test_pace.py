@@ -6,10 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.stages.windows.aligned_windows import AlignedWindows, Grid, Patience
-from headrace.stages.windows.moments import SECOND
-from headrace.stages.windows.pace import ArrivalPace, EventPace
-from headrace.stages.windows.steady_clock import SteadyClock
-from headrace.stages.windows.windows import Bounds
+from headrace.stages.windows.event_time import SECOND, SteadyClock
+from headrace.stages.windows.windows import ArrivalPace, Bounds, EventPace
 from tests.stages.windows.windowing import BY_TEAM, found, take
 
 JUMPS = st.lists(st.tuples(st.floats(0, 100), st.floats(-1000, 1000)))

@@ -1,6 +1,6 @@
 """A result has its bounds, its groups, its values and its revision."""
 
-from headrace.stages.windows.plan import Cell, Measure, Plan
+from headrace.stages.windows.measures import Cell, Measure, Plan
 
 ALL = {
     "n": Measure("count"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.stages.windows.quantile_sketch import MOST_BINS, RELATIVE_ERROR, QuantileSketch
+from headrace.stages.windows.accumulators import MOST_BINS, RELATIVE_ERROR, QuantileSketch
 
 NEAR = st.floats(1e-6, 1e9) | st.floats(-1e9, -1e-6) | st.just(0.0) | st.integers(-(10**6), 10**6)
 ANY = st.floats(allow_nan=False, allow_infinity=False)

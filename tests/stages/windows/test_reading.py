@@ -4,7 +4,7 @@ import pytest
 
 from headrace.expressions import EvaluationError, compile_expression
 from headrace.stages.errors import BadEvent
-from headrace.stages.windows.reading import Column, Reader
+from headrace.stages.windows.measures import Column, Reader
 
 TEAM = Column("team", compile_expression("event.team"), is_number=False)
 N = Column("n", compile_expression("event.n"), is_number=True)

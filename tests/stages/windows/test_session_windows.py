@@ -5,9 +5,9 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.stages.windows.moments import moment_text
-from headrace.stages.windows.plan import Cell
-from headrace.stages.windows.session_windows import SessionWindows
+from headrace.stages.windows.event_time import moment_text
+from headrace.stages.windows.group_windows import SessionWindows
+from headrace.stages.windows.measures import Cell
 from headrace.stages.windows.windows import NEVER, Bounds
 from tests.stages.windows.windowing import BY_TEAM, Event, found, sessions, take
 

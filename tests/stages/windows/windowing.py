@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from headrace.stages.windows.aligned_windows import Grid, Patience
-from headrace.stages.windows.moments import Moments
-from headrace.stages.windows.plan import Measure, Plan
+from headrace.stages.windows.event_time import Moments
+from headrace.stages.windows.measures import Measure, Plan
 from headrace.stages.windows.windows import Windows
 
 BY_TEAM = Plan(["team"], {"n": Measure("count"), "sum": Measure("sum", 0)})

@@ -1,4 +1,4 @@
-"""Times as whole microseconds since 1970, so that windows' bounds are exact: read from events, and written as text."""
+"""Timestamps in microseconds; the steady clock."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -123,3 +123,24 @@ def _refuse(moment: int) -> None:
     hint = "; divide milliseconds by 1000" if moment > 0 else ""
     why = f"the event's time, {moment // SECOND} seconds since 1970, is not within the years 1000 to 9000{hint}"
     raise BadEvent(why)
+
+
+class SteadyClock:
+    """Follows the wall clock forward; when that falls behind, goes on by the time that passes.
+
+    Where the wall clock was put forward, and back again, it stays ahead.
+    """
+
+    def __init__(self, wall: Callable[[], float], passed: Callable[[], float]) -> None:
+        """`wall` tells seconds since 1970, `passed` seconds of a clock that never goes back."""
+        self._wall = wall
+        self._passed = passed
+        self._at = passed()
+        self._now = wall()
+
+    def now(self) -> int:
+        """Return the microseconds since 1970."""
+        at = self._passed()
+        self._now = max(self._now + at - self._at, self._wall())
+        self._at = at
+        return int(self._now * SECOND)
