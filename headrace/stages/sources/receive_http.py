@@ -1,8 +1,11 @@
-"""Receives events by HTTP, and turns away what there is no room for."""
+"""Events of the body of a request: all of them, or a sentence that says what is wrong."""
 
+import json
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -13,7 +16,16 @@ from headrace.http.connection import NO_MORE, Patience, Reply
 from headrace.http.server import Limits, Server
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.pipeline.stage.producer import PUSH_BUFFER_BYTES, Producer
-from headrace.stages.files.decoders import MAX_VALUES
+from headrace.stages.files.decoders import (
+    MAX_DEPTH,
+    MAX_VALUES,
+    VALUE_BYTES,
+    JsonDecoder,
+    count_values,
+    is_too_deep,
+    refuse_constant,
+)
+from headrace.stages.files.line_splitter import BYTE_ORDER_MARK, LineSplitter
 from headrace.stages.options import (
     AddressField,
     CountField,
@@ -23,10 +35,101 @@ from headrace.stages.options import (
     TokenField,
     check_token,
 )
-from headrace.stages.sources.http_body import Decode, decode_body
-from headrace.stages.sources.recent_sizes import RecentSizes
 from headrace.telemetry.events import LOG
 from headrace.units import TokenBucket
+
+Decode = Literal["json", "ndjson"]
+
+_JSON: Final = json.JSONDecoder(parse_constant=refuse_constant)
+_TOO_DEEP: Final = Answer(413, f"The body nests lists and objects more than {MAX_DEPTH} deep: send flatter events.")
+
+
+@dataclass(frozen=True, slots=True)
+class BodyEvents:
+    """The events of a body, and an estimate of the memory that they take."""
+
+    events: list[object]
+    size_bytes: int
+
+
+def decode_body(body: bytes, decode: Decode, max_events: int, max_values: int = MAX_VALUES) -> BodyEvents | Answer:
+    """Return the events in a body, or why it is refused as a whole.
+
+    JSON is one event, or a list of events; of NDJSON each line that is not blank is one. Nothing is decoded of a body
+    with more than `max_values` values and keys.
+    """
+    values = count_values(body, max_values)
+    if values is None:
+        return _too_many("values and keys", "max_values", max_values)
+    if is_too_deep(body):
+        return _TOO_DEEP
+    events = _json_events(body, max_events) if decode == "json" else _line_events(body, max_events)
+    return events if isinstance(events, Answer) else BodyEvents(events, len(body) + VALUE_BYTES * values)
+
+
+def _json_events(body: bytes, max_events: int) -> list[object] | Answer:
+    try:
+        value = _JSON.decode(body.removeprefix(BYTE_ORDER_MARK).decode())
+    except UnicodeDecodeError as error:
+        return Answer(400, f"The body is not UTF-8 (byte {error.start + 1}).")
+    except json.JSONDecodeError as error:
+        return Answer(400, f"The body is not JSON ({error.msg}, line {error.lineno}, column {error.colno}).")
+    except RecursionError:
+        return _TOO_DEEP
+    except ValueError as error:
+        return Answer(400, f"The body is not JSON that can be read ({error}).")
+    events = value if isinstance(value, list) else [value]
+    return _too_many("events", "max_events", max_events) if len(events) > max_events else events
+
+
+def _line_events(body: bytes, max_events: int) -> list[object] | Answer:
+    # Counted before they are made: millions of short lines would take much more memory than the body.
+    if body.removesuffix(b"\n").count(b"\n") >= max_events:
+        return _too_many("lines", "max_events", max_events)
+    splitter = LineSplitter(max(1, len(body)))
+    decoded = JsonDecoder().decode([*splitter.split(body), *splitter.end()], 1)
+    if decoded.refused:
+        first = decoded.refused[0]
+        others = len(decoded.refused) - 1
+        more = f" (and {others} more lines)" if others else ""
+        return Answer(400, f"Line {first.number}: {first.why}{more}; none of the lines was taken.")
+    return decoded.events
+
+
+def _too_many(what: str, option: str, most: int) -> Answer:
+    return Answer(413, f"The body has more than {most} {what} ({option}): send it in pieces.")
+
+
+class RecentSizes:
+    """The sizes of the lists that a source emitted, as long as any of their events may wait."""
+
+    def __init__(self) -> None:
+        self._lists: deque[tuple[int, int]] = deque()
+        self._events = 0
+        self._bytes = 0
+
+    def add(self, events: int, size_bytes: int) -> None:
+        """Add a list of events and its size."""
+        self._lists.append((events, size_bytes))
+        self._events += events
+        self._bytes += size_bytes
+
+    def total(self, newest: int) -> int:
+        """Return the size of the lists that hold the `newest` events, and forget all older lists.
+
+        >>> sizes = RecentSizes()
+        >>> sizes.add(2, 100)
+        >>> sizes.add(3, 10)
+        >>> sizes.total(4), sizes.total(3), sizes.total(0)
+        (110, 10, 0)
+        """
+        lists = self._lists
+        while lists and self._events - lists[0][0] >= newest:
+            events, size_bytes = lists.popleft()
+            self._events -= events
+            self._bytes -= size_bytes
+        return self._bytes
+
 
 DEFAULT_ADDRESS: Final = Address("127.0.0.1", 8080)
 DEFAULT_MAX_BODY: Final = 10 * 1024 * 1024

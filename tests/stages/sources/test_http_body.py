@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.http.access import Answer
-from headrace.stages.sources.http_body import BodyEvents, Decode, decode_body
+from headrace.stages.sources.receive_http import BodyEvents, Decode, decode_body
 
 
 def events_of(body: bytes, decode: Decode, max_events: int) -> list[object]:

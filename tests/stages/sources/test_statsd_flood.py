@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.stages.sources import udp_socket
+from headrace.stages.sources import receive_statsd as udp_socket
 from headrace.stages.sources.receive_statsd import ReceiveStatsd, ReceiveStatsdOptions
 from tests.fakes.stepping import until
 from tests.stages.runs import chain
