@@ -1,6 +1,7 @@
-"""Passes on the first event of each key, and none of those that follow it within a time or a number of keys."""
+"""Which keys were seen of late: bounded by number and by time. Pure: times are handed in."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Annotated, ClassVar, Final
 
@@ -10,8 +11,36 @@ from headrace.pipeline.message import Acknowledges, Message, Outcome
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.functions import data_of, hashable
 from headrace.stages.options import CountField, DurationField, ExpressionField
-from headrace.stages.transforms.seen import Seen
 from headrace.telemetry.counts import Family, FamilySpec
+
+
+class Seen:
+    """Remembers at most `most` keys, each for `seconds` after it was first seen, or for ever with None."""
+
+    def __init__(self, most: int, seconds: float | None) -> None:
+        self._most = most
+        self._seconds = seconds
+        self._at: OrderedDict[Hashable, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+    def is_new(self, key: Hashable, now: float) -> bool:
+        """Tell whether a key was not seen of late; from now on it was."""
+        seconds = self._seconds
+        while seconds is not None and self._at and now - next(iter(self._at.values())) >= seconds:
+            self._at.popitem(last=False)
+        if key in self._at:
+            return False
+        self._at[key] = now
+        if len(self._at) > self._most:
+            self._at.popitem(last=False)
+        return True
+
+    def forget(self, key: Hashable) -> None:
+        """Take a key for one that was not seen."""
+        self._at.pop(key, None)
+
 
 KEYS: Final = FamilySpec("gauge", "headrace_dedupe_keys", "Keys that a dedupe stage remembers.")
 

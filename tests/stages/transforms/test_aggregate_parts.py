@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headrace.stages.transforms.aggregate import make_reader, make_windows
 from headrace.stages.transforms.aggregate_options import AggregateOptions
-from headrace.stages.transforms.aggregate_parts import make_reader, make_windows
 from headrace.stages.windows.aligned_windows import AlignedWindows
 from headrace.stages.windows.group_windows import CountWindows, SessionWindows
 

@@ -11,8 +11,7 @@ from headrace.pipeline.message import Message, Outcome
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.topology.topology import Topology
-from headrace.stages.transforms.dedupe import Dedupe, DedupeOptions
-from headrace.stages.transforms.seen import Seen
+from headrace.stages.transforms.dedupe import Dedupe, DedupeOptions, Seen
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.failing_stages import Kept
 from tests.fakes.jumping import jumped, when

@@ -13,8 +13,7 @@ from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.producer import Inbox, Producer
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.functions import data_of
-from headrace.stages.transforms.in_order import InOrder
-from headrace.stages.transforms.merge import Merge, MergeOptions
+from headrace.stages.transforms.merge import InOrder, Merge, MergeOptions
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.failing_stages import Kept
 from tests.fakes.jumping import jumped, when

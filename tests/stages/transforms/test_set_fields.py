@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from headrace.expressions import EvaluationError, Expression, ExpressionError, compile_template
 from headrace.stages.errors import BadEvent
-from headrace.stages.transforms.set_fields import compile_merge
+from headrace.stages.transforms.map import compile_merge
 
 EVENTS = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.integers(-5, 5))
 SPECS = st.dictionaries(
