@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from headrace.config.files import load_text
 from headrace.config.stage_types import Catalogue
 from headrace.config.text.findings import ConfigError, Finding
-from headrace.stages.sinks.metric_entry import DEFAULT_BUCKETS, MetricEntry
+from headrace.stages.sinks.count_metrics import DEFAULT_BUCKETS, MetricEntry
 from headrace.telemetry.counts import FamilySpec
 
 CONFIG = """\
