@@ -1,23 +1,99 @@
-"""A checked config becomes stages of a topology."""
+"""A checked config becomes stages, jobs and dead letters."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import ClassVar, Final
 
-from headrace.config.buffered import add_buffered
 from headrace.config.check.config import Config, ConfiguredStage
-from headrace.config.check.disk_buffers import has_disk_buffer
+from headrace.config.check.disk_buffers import has_disk_buffer, keep_name, read_name
 from headrace.config.check.emitters import copy_names
-from headrace.config.copies import Split, share_of, split_settings, to_all_copies
+from headrace.config.check.jobs import ConfiguredJobs
 from headrace.config.keys.buffer_keys import BufferKeys
+from headrace.config.keys.dead_letters import DeadLettersKeys
 from headrace.config.keys.dispatch import DispatcherKeys
+from headrace.config.keys.jobs import CronKeys, JobsKeys, KeepKeys, KeptKeys, QueueKeys
 from headrace.config.keys.model import SubscriptionKeys
+from headrace.expressions import Expression
+from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
+from headrace.jobs.maintenance.crontab import CronEntry, Crontab, plain_job
+from headrace.jobs.maintenance.maintenance import KEPT, Keep
+from headrace.jobs.results import JobRegistry
+from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, RateLimit
+from headrace.jobs.running.encryption import ArgsCipher
+from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.settings import JobsSettings, QueueOptions
+from headrace.jobs.stores.store import JobStore, store_of
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetters
+from headrace.pipeline.acknowledgement.letter_bounds import LetterBounds
+from headrace.pipeline.acknowledgement.sqlite.url import dead_letters_of
 from headrace.pipeline.dispatchers.demand import DemandDispatcher
 from headrace.pipeline.dispatchers.dispatcher import Dispatcher
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher, stable_hash
 from headrace.pipeline.flow.subscription import SubscribeTo, Subscription
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
+from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.topology.topology import Topology
+from headrace.stages.edges.edge_stages import KeepEvents, ReadEvents
+from headrace.stages.edges.sqlite_log import EventLog
+from headrace.stages.jobs import registry_over
+from headrace.stages.sources.receive_http import ReceiveHttp
+
+MOST_AHEAD: Final = 10_000
+"""Events that a source holds in memory at most while its buffer takes no more: of those a crash loses all."""
+
+
+def add_buffered(
+    topology: Topology, stage: ConfiguredStage, make: Callable[[], Stage], settings: StageSettings
+) -> None:
+    """Add a source, the stage that writes its buffer, and the one that reads it, which has the source's dispatcher."""
+    buffer = stage.keys.buffer
+    log = EventLog(buffer.path or "", buffer.bounds())
+    ahead = min(buffer.max_events or MOST_AHEAD, MOST_AHEAD)
+    topology.add(stage.name, partial(_source, make), settings=replace(settings, dispatcher="demand", buffer_size=ahead))
+    topology.add(keep_name(stage.name), partial(KeepEvents, log, buffer.when_full or "block"), subscribe_to=stage.name)
+    topology.add(read_name(stage.name), partial(ReadEvents, log), settings=StageSettings(settings.dispatcher))
+
+
+def _source(make: Callable[[], Stage]) -> Stage:
+    source = make()
+    if isinstance(source, ReceiveHttp):
+        source.answer_when_kept()
+    return source
+
+
+class Split(ProducerConsumer[object, object]):
+    """Passes on what it gets; its dispatcher deals it out by key."""
+
+    takes_messages: ClassVar[bool] = True
+
+    def handle_events(self, events: list[object]) -> list[object]:
+        """Return them as they are."""
+        return events
+
+
+def split_settings(by: Expression, count: int) -> StageSettings:
+    """Return the settings of what deals events out to `count` copies."""
+
+    def share(event: object) -> int:
+        return stable_hash(by(event)) % count
+
+    def dispatcher() -> PartitionDispatcher[Subscription]:
+        return PartitionDispatcher(count, hash=share)
+
+    return StageSettings(dispatcher)
+
+
+def share_of(name: str, position: int) -> SubscribeTo:
+    """Return the subscription of the copy at `position`, from 0, to what deals events out."""
+    return SubscribeTo(name, partition=position, cancel="temporary")
+
+
+def to_all_copies(to: SubscribeTo, copies: Mapping[str, Sequence[str]]) -> list[SubscribeTo]:
+    """Return the same subscription to each copy of its producer."""
+    return [replace(to, producer=name) for name in copies[to.producer]]
 
 
 def build(config: Config, topology: Topology, jobs: Jobs | None = None) -> None:
@@ -88,3 +164,84 @@ def _hash(keys: DispatcherKeys) -> Callable[[object], Hashable | None] | None:
     if isinstance(count, int):
         return lambda event: stable_hash(by(event)) % count
     return by
+
+
+def build_jobs(configured: ConfiguredJobs, *, is_running: bool = True, redact: Callable[[str], str] = str) -> Jobs:
+    """Return the service, not open yet; unless `is_running` it runs no queue and no crontab, and only enqueues.
+
+    `redact` hides in the errors of jobs what the store must not hold.
+    """
+    keys, workers = configured.keys, configured.workers
+    settings = JobsSettings(
+        grace_seconds=keys.grace,
+        kept=_kept(keys.keep),
+        cipher=keys.cipher(),
+        logs_failures=keys.log_failures,
+        redact=redact,
+    )
+    if keys.cron and is_running:
+        settings = replace(settings, chores=[lambda store: crontab(keys, workers, store, settings)])
+    queues = {name: _queue(queue) for name, queue in keys.queues.items()} if is_running else {}
+    return Jobs(store_of(keys.store), workers, queues, settings)
+
+
+def registries_of(configured: ConfiguredJobs) -> dict[str, JobRegistry[..., object]]:
+    """Return registries by name: those that the file names, and of every worker that records, by its own name."""
+    found = {one.name: registry_over(one) for one in configured.workers if one.options.record}
+    for name, keys in configured.keys.registries.items():
+        worker = configured.workers.get(keys.worker)
+        if worker is not None:
+            found[name] = registry_over(worker, keys.expires_in)
+    return found
+
+
+def _queue(keys: QueueKeys) -> QueueOptions:
+    rate, at_once = keys.rate_limit, keys.global_limit
+    if rate is None and at_once is None:
+        return QueueOptions(keys.limit)
+    limits = QueueLimits(
+        None if at_once is None else GlobalLimit(at_once.count, at_once.partition),
+        None if rate is None else RateLimit(rate.rate.events, rate.rate.period_seconds, rate.burst, rate.partition),
+    )
+    return QueueOptions(keys.limit, limits)
+
+
+def crontab(keys: JobsKeys, workers: Catalogue, store: JobStore, settings: JobsSettings) -> Crontab:
+    """Return the crontab of a config."""
+    entries = [_entry(entry) for entry in keys.cron]
+    return Crontab(store, entries, settings.now, lambda entry: _job(entry, workers, settings.cipher))
+
+
+def _entry(keys: CronKeys) -> CronEntry:
+    return CronEntry(
+        schedule=keys.schedule,
+        worker=keys.worker,
+        args=keys.args,
+        queue=keys.queue,
+        timezone=keys.timezone,
+        name=keys.known_as,
+        catch_up=keys.catch_up,
+        catch_up_limit=keys.catch_up_limit,
+    )
+
+
+def _job(entry: CronEntry, workers: Catalogue, cipher: ArgsCipher | None) -> NewJob:
+    """Return the job of an entry as its worker would keep it, in the queue that the entry names."""
+    worker = workers.get(entry.worker)
+    if worker is None:
+        return plain_job(entry)
+    job = worker.new(**entry.args)
+    if cipher is not None and worker.options.encrypted:
+        job = cipher.sealed(job)
+    return job if entry.queue is None else replace(job, queue=entry.queue)
+
+
+def _kept(keys: KeepKeys) -> list[Keep]:
+    """Return how long ended jobs stay; what the file does not speak of stays as it always does."""
+    own: Mapping[str, KeptKeys | None] = dict(keys)
+    return [one if (said := own[one.state]) is None else Keep(one.state, said.age, said.count) for one in KEPT]
+
+
+def build_dead_letters(keys: DeadLettersKeys) -> DeadLetters:
+    """Return the store, not open yet."""
+    return dead_letters_of(keys.store, LetterBounds(keys.max_age, keys.max_size, keys.max_events))

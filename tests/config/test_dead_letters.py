@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from headrace.config.build import build_dead_letters
 from headrace.config.check.config import Config
-from headrace.config.dead_letters_build import build_dead_letters
 from headrace.config.files import load_text
 from headrace.config.pipeline import Pipeline
 from headrace.config.schema import schema

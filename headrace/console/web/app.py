@@ -11,8 +11,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from headrace import __version__
+from headrace.config.build import registries_of
 from headrace.config.check.emitters import copy_names
-from headrace.config.jobs_build import registries_of
 from headrace.config.keys.model import ListenKeys
 from headrace.config.pipeline import Pipeline
 from headrace.console.web.api.answer_values import OpenApiDocument

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from headrace.config.jobs_build import crontab
+from headrace.config.build import crontab
 from headrace.console.cli.commands.job_view import table_of
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.job_target import Target, UsageError

@@ -1,6 +1,6 @@
 """What the commands about registries do."""
 
-from headrace.config.jobs_build import registries_of
+from headrace.config.build import registries_of
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.job_target import Target, UsageError
 from headrace.console.cli.output import print_json
