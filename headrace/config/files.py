@@ -9,8 +9,7 @@ from headrace.config.check.check import Conditions, check
 from headrace.config.check.config import Config
 from headrace.config.check.exports import duplicates
 from headrace.config.stage_types import Catalogue
-from headrace.config.text.findings import ConfigError, Fault, Finding
-from headrace.config.text.source import Source, merged, read
+from headrace.config.text.findings import ConfigError, Fault, Finding, Source, merged, read
 from headrace.config.text.variables import Surroundings
 
 TEXT = "<text>"

@@ -2,13 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
-from headrace.config.text.assembly import Token, assemble
-from headrace.config.text.findings import ConfigError, Finding
-from headrace.config.text.json_text import json_tokens
-from headrace.config.text.nodes import Node
-from headrace.config.text.source import Report, Source
-from headrace.config.text.toml_text import toml_tokens
-from headrace.config.text.yaml_text import yaml_tokens
+from headrace.config.text.findings import ConfigError, Finding, Report, Source
+from headrace.config.text.parse import json_tokens, toml_tokens, yaml_tokens
+from headrace.config.text.tree import Node, Token, assemble
 
 Reader = Callable[[Report], Iterator[Token]]
 

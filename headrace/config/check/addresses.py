@@ -6,9 +6,8 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from headrace.config.text.findings import Fault, Finding
-from headrace.config.text.nodes import Found, child
-from headrace.config.text.source import Source, Span
+from headrace.config.text.findings import Fault, Finding, Source, Span
+from headrace.config.text.tree import Found, child
 from headrace.http.address import Address
 
 _UDP: Final = frozenset({"receive_statsd"})

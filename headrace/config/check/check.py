@@ -22,15 +22,11 @@ from headrace.config.keys.buffer_keys import buffer_faults
 from headrace.config.keys.handling import handling_faults
 from headrace.config.keys.model import NAME_RULE, PipelineKeys, StageKeys, is_name
 from headrace.config.stage_types import GROUP, BrokenType, Catalogue, StageType, example_of, raised
-from headrace.config.text.findings import Fault
-from headrace.config.text.inside import point
-from headrace.config.text.interpolate import interpolate
-from headrace.config.text.load import load
-from headrace.config.text.mask import Mask
+from headrace.config.text.findings import START, Fault, Report, Source, merged
 from headrace.config.text.messages import MERGE, close, missing_key, unknown_key, with_article
-from headrace.config.text.nodes import Found, MapNode, Node, ScalarNode, child, scalars
-from headrace.config.text.source import START, Report, Source, merged
-from headrace.config.text.variables import Surroundings
+from headrace.config.text.parse import load
+from headrace.config.text.tree import Found, MapNode, Node, ScalarNode, child, point, scalars
+from headrace.config.text.variables import Mask, Surroundings, interpolate
 from headrace.errors.root import is_ours, origin
 from headrace.expressions.patterns import Regex
 from headrace.pipeline.stage.producer import Producer

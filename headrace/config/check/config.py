@@ -10,8 +10,8 @@ from headrace.config.check.exports import Export
 from headrace.config.keys.dead_letters import DeadLettersKeys
 from headrace.config.keys.model import ListenKeys, StageKeys
 from headrace.config.stage_types import StageType
-from headrace.config.text.mask import Mask
-from headrace.config.text.source import Source, Span
+from headrace.config.text.findings import Source, Span
+from headrace.config.text.variables import Mask
 
 if TYPE_CHECKING:
     from headrace.config.check.jobs import ConfiguredJobs

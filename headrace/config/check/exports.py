@@ -7,9 +7,8 @@ from pydantic import BaseModel
 
 from headrace.config.check.marked import marked
 from headrace.config.check.places import locate
-from headrace.config.text.findings import Fault, Finding
-from headrace.config.text.nodes import Found
-from headrace.config.text.source import Source
+from headrace.config.text.findings import Fault, Finding, Source
+from headrace.config.text.tree import Found
 from headrace.stages.options import MetricName
 from headrace.telemetry.counts import FamilySpec, exported_names, is_reserved
 

@@ -5,7 +5,7 @@ from typing import get_args
 
 from pydantic import BaseModel
 
-from headrace.config.text.nodes import Step
+from headrace.config.text.tree import Step
 
 Model = type[BaseModel]
 

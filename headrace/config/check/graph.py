@@ -4,10 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from headrace.config.keys.dispatch import side_faults, subscription_faults, unheard_partitions
-from headrace.config.text.findings import Fault
+from headrace.config.text.findings import Fault, Span
 from headrace.config.text.messages import close, missing_key
-from headrace.config.text.nodes import Found, ListNode, ScalarNode, child
-from headrace.config.text.source import Span
+from headrace.config.text.tree import Found, ListNode, ScalarNode, child
 from headrace.pipeline.topology.graph import KIND_WORDS, Kind, find_circle
 from headrace.pipeline.topology.outputs import ERRORS
 

@@ -10,10 +10,9 @@ from headrace.config.check.marked import marked
 from headrace.config.check.places import locate
 from headrace.config.check.validation import Subject, validate
 from headrace.config.keys.jobs import JobsKeys
-from headrace.config.text.findings import Fault
+from headrace.config.text.findings import Fault, Report
 from headrace.config.text.messages import close
-from headrace.config.text.nodes import Found, ListNode, ScalarNode, child, scalars
-from headrace.config.text.source import Report
+from headrace.config.text.tree import Found, ListNode, ScalarNode, child, scalars
 from headrace.jobs.errors import BadArguments, EncryptionError, JobsError
 from headrace.jobs.running.encryption import ArgsCipher
 from headrace.jobs.running.worker_catalogue import Catalogue

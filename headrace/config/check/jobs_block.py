@@ -6,10 +6,9 @@ Most files have no jobs, and workers, crontabs and stores take longer to load th
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from headrace.config.text.findings import Fault
+from headrace.config.text.findings import Fault, Report
 from headrace.config.text.messages import with_article
-from headrace.config.text.nodes import Found
-from headrace.config.text.source import Report
+from headrace.config.text.tree import Found
 
 if TYPE_CHECKING:
     from headrace.config.check.jobs import JobsCheck

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from headrace.config.check.config import ConfiguredStage
 from headrace.config.check.disk_buffers import has_disk_buffer, keep_name
 from headrace.config.check.emitters import copy_names
-from headrace.config.text.findings import Fault
-from headrace.config.text.nodes import Found, child
-from headrace.config.text.source import Span
+from headrace.config.text.findings import Fault, Span
+from headrace.config.text.tree import Found, child
 from headrace.pipeline.topology.outputs import output_name
 
 

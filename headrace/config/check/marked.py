@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from headrace.config.text.nodes import Path
+from headrace.config.text.tree import Path
 
 T = TypeVar("T", bound=str)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headrace.config.text.nodes import Found, MapNode, Path, Step, child
+from headrace.config.text.tree import Found, MapNode, Path, Step, child
 
 _LONGEST = 12  # steps looked at; our models are about four deep, and each step may double the work
 

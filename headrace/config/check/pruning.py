@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
-from headrace.config.text.nodes import Entry, MapNode
+from headrace.config.text.tree import Entry, MapNode
 
 _NAMING: Final = frozenset({"type", "subscribe_to", "concurrency", "partition_by", "buffer"})
 """The keys of a stage that decide which stages a run has, and how they are called."""

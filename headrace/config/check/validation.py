@@ -10,11 +10,21 @@ from pydantic_core import ErrorDetails
 from headrace.config.check.fields import keys_at
 from headrace.config.check.places import Located, label, locate, owner
 from headrace.config.text import messages as sentences
-from headrace.config.text.findings import Fault
-from headrace.config.text.inside import point
+from headrace.config.text.findings import Fault, Report, Span
 from headrace.config.text.messages import Told
-from headrace.config.text.nodes import Found, ListNode, MapNode, Node, Path, ScalarNode, Step, child, scalars, values
-from headrace.config.text.source import Report, Span
+from headrace.config.text.tree import (
+    Found,
+    ListNode,
+    MapNode,
+    Node,
+    Path,
+    ScalarNode,
+    Step,
+    child,
+    point,
+    scalars,
+    values,
+)
 from headrace.errors.validation import KINDS
 from headrace.expressions.patterns import Regex
 

@@ -5,9 +5,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
-from headrace.config.text.findings import Fault
-from headrace.config.text.nodes import Found, child
-from headrace.config.text.source import Span
+from headrace.config.text.findings import Fault, Span
+from headrace.config.text.tree import Found, child
 from headrace.pipeline.demand.buffer import Keep
 from headrace.stages.edges.edge import LogBounds, WhenFull
 from headrace.stages.options import CountField, Keys, PathField, SizeField, refused

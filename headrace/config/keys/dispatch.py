@@ -5,10 +5,9 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from headrace.config.text.findings import Fault
+from headrace.config.text.findings import Fault, Span
 from headrace.config.text.messages import close, missing_key
-from headrace.config.text.nodes import Found, ListNode, ScalarNode, child, scalars
-from headrace.config.text.source import Span
+from headrace.config.text.tree import Found, ListNode, ScalarNode, child, scalars
 from headrace.pipeline.dispatchers.entry_points import BUILT_IN, dispatcher_names
 from headrace.stages.options import CountField, ExpressionField, refused
 

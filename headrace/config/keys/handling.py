@@ -7,9 +7,8 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
-from headrace.config.text.findings import Fault
-from headrace.config.text.nodes import Found, child
-from headrace.config.text.source import Span
+from headrace.config.text.findings import Fault, Span
+from headrace.config.text.tree import Found, child
 from headrace.pipeline.failure import Retry
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import PLAIN_CONCURRENCY, Concurrency, Place

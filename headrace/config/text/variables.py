@@ -1,12 +1,21 @@
-"""The `${...}` of one text: what stands for what, and what is wrong with it."""
+"""`${…}` and the one redaction.
 
+`${VAR}` · `${VAR:-default}` when it is unset or empty · `${VAR:?why}` refuses then, with a reason · `${file:path}` is a
+file's text without its last line break · `$$` is a dollar. A scalar without quotes that is one `${...}` as a whole gets
+its type anew from the core schema; with quotes, and inside longer text, it stays text.
+"""
+
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Final
+from urllib.parse import quote, quote_plus, unquote
 
-from headrace.config.text.findings import Fault
+from headrace.config.text.findings import Fault, Report
+from headrace.config.text.tree import Entry, ListNode, MapNode, Node, ScalarNode, point, resolve
 
 MAX_FILE_BYTES = 1024 * 1024  # a secret or a short text; more than this is the wrong file
 MAX_DEPTH = 8  # of defaults inside defaults
@@ -150,3 +159,58 @@ class _Filler:
         except ValueError:
             why = "its path is not valid"
         raise BadVariable(start, Fault("unreadable-file", f"the file of this `${{file:...}}` cannot be used: {why}"))
+
+
+def interpolate(node: Node, surroundings: Surroundings, report: Report) -> Node:
+    """Return the tree with variables filled in; what cannot be filled in is reported and left as it is written."""
+    if isinstance(node, ListNode):
+        return ListNode(node.span, tuple(interpolate(item, surroundings, report) for item in node.items))
+    if isinstance(node, MapNode):
+        entries = {
+            key: Entry(entry.key, interpolate(entry.node, surroundings, report)) for key, entry in node.entries.items()
+        }
+        return MapNode(node.span, entries)
+    return _scalar(node, surroundings, report)
+
+
+def _scalar(node: ScalarNode, surroundings: Surroundings, report: Report) -> ScalarNode:
+    if "$" not in node.text:
+        return node
+    try:
+        filled = fill(node.text, surroundings)
+    except BadVariable as bad:
+        report.add(point(node, report.source.text, bad.at), bad.fault)
+        return replace(node, refused=True)
+    value = resolve(filled.text) if filled.is_whole and node.plain else filled.text
+    return replace(node, text=filled.text, value=value, filled=filled.is_filled)
+
+
+SHORTEST: Final = 6
+"""Shorter values (a port, `eu`, `true`) are words of any sentence; hiding them would hide the sentence."""
+
+
+class Mask:
+    """Hides the values that variables gave a config, `given`: each value, and how it is written in the file.
+
+    >>> Mask({"s3cr3tvalue": "${KEY}"})("/tmp/s3cr3tvalue/x does not exist")
+    '/tmp/${KEY}/x does not exist'
+    """
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        hidden = {form: written for value, written in given.items() for form in _forms(value) if len(form) >= SHORTEST}
+        self._hidden = sorted(hidden.items(), key=lambda pair: len(pair[0]), reverse=True)
+
+    def __call__(self, text: str) -> str:
+        """Return the text without any of the values; of two that overlap, the longer one is looked for first."""
+        for value, written in self._hidden:
+            text = text.replace(value, written)
+        return text
+
+
+def _forms(value: str) -> set[str]:
+    """Return the spellings of a value in sentences: as it is, without outer blanks, quoted, in JSON, in a URL."""
+    plain = {value, value.strip(), unquote(value)}
+    quoted = {repr(one)[1:-1] for one in plain} | {repr(one + "'\"")[1:-4] for one in plain}
+    written = {json.dumps(one, ensure_ascii=is_ascii)[1:-1] for one in plain for is_ascii in (True, False)}
+    in_urls = {how(one, safe, errors="replace") for one in plain for how in (quote, quote_plus) for safe in ("", "/")}
+    return plain | quoted | written | in_urls

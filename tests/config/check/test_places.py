@@ -3,7 +3,7 @@
 import pytest
 
 from headrace.config.check.places import label, locate, owner
-from headrace.config.text.nodes import Found, Path, Step
+from headrace.config.text.tree import Found, Path, Step
 from tests.config.trees import good_tree
 
 TEXT = "{a: {b: [{c: 1, counter: x, value: 2}, {c: 3}]}, s: {stage: y, max: 5}}"

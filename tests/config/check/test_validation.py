@@ -7,11 +7,9 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from headrace.config.check.validation import Subject, validate
-from headrace.config.text.findings import Finding
-from headrace.config.text.interpolate import interpolate
-from headrace.config.text.nodes import Found
-from headrace.config.text.source import Report, Source
-from headrace.config.text.variables import Surroundings
+from headrace.config.text.findings import Finding, Report, Source
+from headrace.config.text.tree import Found
+from headrace.config.text.variables import Surroundings, interpolate
 from tests.config.trees import good_tree
 
 

@@ -2,8 +2,7 @@
 
 import json
 
-from headrace.config.text.findings import CODES, ConfigError, Fault, Finding
-from headrace.config.text.source import Source, Span, merged
+from headrace.config.text.findings import CODES, ConfigError, Fault, Finding, Source, Span, merged
 from headrace.errors import HeadraceError
 
 TEXT = "name: shop\nstages:\n\ta: {type: tick, cuont: 5}\n"

@@ -7,11 +7,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.config.text.inside import point
-from headrace.config.text.interpolate import interpolate
-from headrace.config.text.nodes import ScalarNode
-from headrace.config.text.source import Report, Source
-from headrace.config.text.variables import Surroundings
+from headrace.config.text.findings import Report, Source
+from headrace.config.text.tree import ScalarNode, point
+from headrace.config.text.variables import Surroundings, interpolate
 from tests.config.trees import READERS, good_tree
 
 WORDS = st.lists(st.text(st.sampled_from("abc'\"\\é😀#:&*!%$+-("), min_size=1), min_size=1).map(" ".join)

@@ -7,11 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.config.text.findings import Finding
-from headrace.config.text.interpolate import interpolate
-from headrace.config.text.nodes import scalars, values
-from headrace.config.text.source import Report, Source
-from headrace.config.text.variables import MAX_FILE_BYTES, BadVariable, Surroundings, fill
+from headrace.config.text.findings import Finding, Report, Source
+from headrace.config.text.tree import scalars, values
+from headrace.config.text.variables import MAX_FILE_BYTES, BadVariable, Surroundings, fill, interpolate
 from tests.config.trees import good_tree
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)

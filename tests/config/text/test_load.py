@@ -8,12 +8,9 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from headrace.config.text.assembly import MAX_DEPTH, MAX_NODES
-from headrace.config.text.findings import CODES, ConfigError, Finding
-from headrace.config.text.load import load
-from headrace.config.text.nodes import MapNode, scalars, values
-from headrace.config.text.source import Report, Source
-from headrace.config.text.yaml_text import FAST_LOADER, yaml_tokens
+from headrace.config.text.findings import CODES, ConfigError, Finding, Report, Source
+from headrace.config.text.parse import FAST_LOADER, load, yaml_tokens
+from headrace.config.text.tree import MAX_DEPTH, MAX_NODES, MapNode, scalars, values
 from tests.config.trees import READERS, Reader, good_tree, pure_yaml_tokens, tree
 
 CLEAN = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn", "Zl", "Zp"]))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.config.text.mask import SHORTEST, Mask
+from headrace.config.text.variables import SHORTEST, Mask
 
 
 @given(st.text(), st.text("abc", min_size=SHORTEST), st.text())

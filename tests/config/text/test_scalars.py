@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.config.text.scalars import MAX_DIGITS, resolve
+from headrace.config.text.tree import MAX_DIGITS, resolve
 
 
 @pytest.mark.parametrize(

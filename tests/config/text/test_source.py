@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.config.text.findings import ConfigError, Fault
-from headrace.config.text.source import MAX_BYTES, Source, Span, read
+from headrace.config.text.findings import MAX_BYTES, ConfigError, Fault, Source, Span, read
 
 
 @given(st.text(st.sampled_from("ab\n\r\u2028é")), st.integers(0, 30))

@@ -1,12 +1,195 @@
-"""Puts the tokens of a text together into one tree, within bounds, and says what is wrong with its keys and aliases."""
+"""Nodes with locations; tokens into nodes; scalars of YAML 1.2."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from headrace.config.text.findings import Fault
-from headrace.config.text.nodes import Entry, ListNode, MapNode, Node, ScalarNode
-from headrace.config.text.source import Report, Span
+from headrace.config.text.findings import Fault, Report, Span
+
+MAX_DIGITS = 400  # more than any number of a config; Python itself refuses 4300
+
+_NULL = frozenset({"", "~", "null", "Null", "NULL"})
+_TRUE = frozenset({"true", "True", "TRUE"})
+_FALSE = frozenset({"false", "False", "FALSE"})
+_INT = re.compile(r"[-+]?[0-9]+", re.ASCII)
+_OCTAL = re.compile(r"0o[0-7]+", re.ASCII)
+_HEX = re.compile(r"0x[0-9a-fA-F]+", re.ASCII)
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
+_INFINITY = re.compile(r"[-+]?\.(inf|Inf|INF)")
+_NAN = frozenset({".nan", ".NaN", ".NAN"})
+
+Plain = str | int | float | bool | None
+"""What a scalar can be."""
+
+
+def resolve(text: str) -> Plain:
+    """Return what an unquoted scalar means; a number of more than 400 digits stays text."""
+    if text in _NULL:
+        return None
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE
+    if len(text) > MAX_DIGITS:
+        return text
+    return _number(text)
+
+
+def _number(text: str) -> str | int | float:
+    if _INT.fullmatch(text):
+        return int(text)
+    if _OCTAL.fullmatch(text):
+        return int(text, 0)
+    if _HEX.fullmatch(text):
+        return int(text, 0)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if _INFINITY.fullmatch(text):
+        return float(text.replace(".", "", 1))
+    return float("nan") if text in _NAN else text
+
+
+Step = str | int
+Path = tuple[Step, ...]
+"""The way from the root to a value: keys and positions in lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarNode:
+    """One value. `text` is its characters without quotes; `plain` says that it had none.
+
+    `filled` says that variables were put in: then `text` and `value` may be secret, and only the file's own text is
+    shown. `refused` says that a finding was made of it already, so that nothing more need be said.
+    """
+
+    span: Span
+    text: str
+    plain: bool
+    value: Plain
+    filled: bool = False
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key of a mapping, and what stands under it."""
+
+    key: Span
+    node: "Node"
+
+
+@dataclass(frozen=True, slots=True)
+class MapNode:
+    """A mapping, in the order of the file."""
+
+    span: Span
+    entries: Mapping[str, Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class ListNode:
+    """A list."""
+
+    span: Span
+    items: tuple["Node", ...]
+
+
+Node = ScalarNode | MapNode | ListNode
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A place in the tree: the node, and its key's span where it stands under a key."""
+
+    node: Node
+    key: Span | None = None
+
+    @property
+    def name(self) -> Span:
+        """Where to point when the thing as a whole is meant: its key, or itself."""
+        return self.key or self.node.span
+
+
+def values(node: Node) -> object:
+    """Return plain Python values: dicts, lists and scalars, a new one for each place."""
+    if isinstance(node, ScalarNode):
+        return node.value
+    if isinstance(node, ListNode):
+        return [values(item) for item in node.items]
+    return {key: values(entry.node) for key, entry in node.entries.items()}
+
+
+def child(found: Found, step: Step) -> Found | None:
+    """Return what is one step below, or None."""
+    node = found.node
+    if isinstance(node, MapNode):
+        entry = node.entries.get(step) if isinstance(step, str) else None
+        return Found(entry.node, entry.key) if entry else None
+    if isinstance(node, ListNode) and isinstance(step, int) and 0 <= step < len(node.items):
+        return Found(node.items[step])
+    return None
+
+
+def walk(node: Node, path: Path = ()) -> Iterator[tuple[Path, Node]]:
+    """Yield every node with its path, parents first."""
+    yield path, node
+    if isinstance(node, ListNode):
+        for index, item in enumerate(node.items):
+            yield from walk(item, (*path, index))
+    elif isinstance(node, MapNode):
+        for key, entry in node.entries.items():
+            yield from walk(entry.node, (*path, key))
+
+
+def scalars(node: Node) -> Iterator[ScalarNode]:
+    """Yield every scalar, in the order of the file."""
+    return (below for _, below in walk(node) if isinstance(below, ScalarNode))
+
+
+_PROPERTIES = re.compile(r"(?:[!&]\S*\s+)*")  # a tag or an anchor before the value
+_DOUBLE = re.compile(
+    r"\\u[dD][89abAB]\w{2}\\u\w{4}|\\x\w{2}|\\u\w{4}|\\U\w{8}|\\.|\$\$|[^\n]",  # one unit is one character of the value
+)
+_SINGLE = re.compile(r"''|\$\$|[^\n]")
+
+
+def point(node: ScalarNode, text: str, index: int) -> Span:
+    """Return where character `index` of the node's text stands; the whole node where nobody can tell.
+
+    Filled nodes are never looked into: a place inside them would tell how long a secret is.
+    """
+    if node.filled or not 0 <= index <= len(node.text):
+        return node.span
+    places = list(_places(node, text))
+    if len(places) != len(node.text):
+        return node.span
+    at = places[index] if index < len(places) else places[-1] + 1 if places else node.span.start
+    return Span(at, at + 1)
+
+
+def _places(node: ScalarNode, text: str) -> Iterator[int]:
+    properties = _PROPERTIES.match(text, node.span.start, node.span.end)
+    start = properties.end() if properties else node.span.start
+    quote = text[start : start + 1]
+    if quote in {'"', "'"}:
+        units = _DOUBLE if quote == '"' else _SINGLE
+        yield from (unit.start() for unit in units.finditer(text, start + 1, node.span.end - 1))
+    else:
+        if quote in {"|", ">"}:
+            start = text.find("\n", start)
+        yield from _unquoted(node.text, text, Span(start, node.span.end))
+
+
+def _unquoted(value: str, text: str, span: Span) -> Iterator[int]:
+    """Folding changes white space alone: the other characters come in the order of the file."""
+    at = span.start
+    for sign in value:
+        if not sign.isspace():
+            while at < span.end and text[at].isspace():
+                at += 1
+            if text[at : at + 1] != sign:
+                return
+        yield at
+        at += 2 if text.startswith("$$", at) else 1
+
 
 MAX_DEPTH = 64  # levels of nesting, aliases followed; a config has about six
 MAX_NODES = 100_000  # values after aliases are expanded: an alias bomb ends here

@@ -1,0 +1,396 @@
+"""YAML, JSON and TOML into a tree."""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    DocumentStartEvent,
+    Event,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceStartEvent,
+)
+
+from headrace.config.text.findings import START, Fault, Report, Span
+from headrace.config.text.tree import (
+    MAX_DEPTH,
+    Alias,
+    Closing,
+    Leaf,
+    MapNode,
+    Opening,
+    Path,
+    Plain,
+    ScalarNode,
+    Token,
+    assemble,
+    resolve,
+)
+
+FAST_LOADER = getattr(yaml, "CSafeLoader", None)
+
+_CORE = "tag:yaml.org,2002:"
+_TAGGED: Mapping[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+    "null": (type(None),),
+}
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_UNPRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # YAML 1.2, production 1
+_VALUE_ADVICE = "a value is missing before this: write one, or put the text in quotes"
+_END_ADVICE = "the config ends before this: check the brackets, the quotes and the indentation"
+_LIST_ADVICE = "a list begins on a line of its own: write each `- ` there, or put the text in quotes"
+_BLOCK_ADVICE = "the text begins on the next line, with nothing but a comment behind `|` or `>`"
+_ESCAPE_ADVICE = "this is no escape of YAML: write a backslash twice, or use single quotes"
+_ANCHOR_ADVICE = "a name is missing here: put a value that begins with & or * in quotes"
+_ADVICE = (
+    ("mapping values are not allowed", "a second `: ` in one line: put a value that holds `: ` in quotes"),
+    ("did not find expected key", "a key is expected here: check the indentation and the quotes"),
+    ("could not find expected ':'", "`:` is missing after this key"),
+    ("found unexpected end of stream", "the quote that opens here is never closed"),
+    ("expected <block end>", "a key is expected here: check the indentation and the quotes"),
+    ("did not find expected '-' indicator", "an entry that begins with `- ` is expected here: check the indentation"),
+    ("did not find expected node content", _VALUE_ADVICE),
+    ("expected the node content", _VALUE_ADVICE),
+    ("did not find expected <document start>", _END_ADVICE),
+    ("expected '<document start>'", _END_ADVICE),
+    ("found character", "no value begins with this character: put it in quotes"),
+    ("block sequence entries are not allowed", _LIST_ADVICE),
+    ("sequence entries are not allowed", _LIST_ADVICE),
+    ("mapping keys are not allowed", "a key cannot begin here: put a value that begins with ? in quotes"),
+    ("did not find expected comment or line break", _BLOCK_ADVICE),
+    ("expected a comment or a line break", _BLOCK_ADVICE),
+    ("expected chomping or indentation indicators", _BLOCK_ADVICE),
+    ("found unknown escape character", _ESCAPE_ADVICE),
+    ("found invalid Unicode character escape code", _ESCAPE_ADVICE),
+    ("did not find expected hexdecimal number", _ESCAPE_ADVICE),
+    ("expected escape sequence of", _ESCAPE_ADVICE),
+    ("did not find expected alphabetic or numeric character", _ANCHOR_ADVICE),
+    ("expected alphabetic or numeric character", _ANCHOR_ADVICE),
+)
+_OTHER_ADVICE = "check the indentation, or put the text in quotes"
+_IN_BRACKETS = ("did not find expected ',' or", "expected ',' or")
+_COMMA_ADVICE = "a comma ends a value inside brackets: put the whole expression in quotes"
+_TAB_ADVICE = "a tab cannot indent YAML: use spaces"
+_VARIABLE_ADVICE = "inside brackets a value with `${` must stand in quotes"
+
+
+def yaml_tokens(report: Report, *, fast: bool = True) -> Iterator[Token]:
+    """Yield the tokens of the report's source; raises ConfigError where the text is not YAML.
+
+    With `fast=False`, or where PyYAML was built without libyaml, its pure Python parser does the same more slowly.
+    """
+    text = report.source.text
+    bad = _UNPRINTABLE.search(text)
+    if bad:
+        fault = Fault(
+            "syntax", f"the character U+{ord(bad[0]):04X} may not stand in YAML: remove it, or write an escape"
+        )
+        raise report.refusal(Span(*bad.span()), fault)
+    loader = FAST_LOADER if fast and FAST_LOADER is not None else yaml.SafeLoader
+    trouble: yaml.YAMLError
+    try:
+        yield from _tokens(yaml.parse(text, Loader=loader), report)
+        return
+    except yaml.YAMLError as error:
+        trouble = error
+    raise report.refusal(*_syntax(trouble, text))
+
+
+def _tokens(events: Iterator[Event], report: Report) -> Iterator[Token]:
+    documents = 0
+    for event in events:
+        span = _span(event)
+        if isinstance(event, DocumentStartEvent):
+            documents += 1
+            if documents > 1:
+                fault = Fault("several-documents", "a second document begins here: one file is one config")
+                raise report.refusal(span, fault)
+        elif isinstance(event, ScalarEvent):
+            yield Leaf(_scalar(event, span, report), event.anchor)
+        elif isinstance(event, MappingStartEvent | SequenceStartEvent):
+            is_map = isinstance(event, MappingStartEvent)
+            if event.tag not in {None, "!", f"{_CORE}{'map' if is_map else 'seq'}"}:
+                report.add(span, _unknown_tag(event.tag))
+            yield Opening(span.start, is_map=is_map, anchor=event.anchor)
+        elif isinstance(event, CollectionEndEvent):
+            yield Closing(span.end)
+        elif isinstance(event, AliasEvent):
+            yield Alias(event.anchor or "", span)
+
+
+def _span(event: Event) -> Span:
+    start, end = event.start_mark, event.end_mark
+    return Span(start.index, end.index) if start and end else START
+
+
+def _scalar(event: ScalarEvent, span: Span, report: Report) -> ScalarNode:
+    text: str = event.value
+    if event.tag is None or event.tag in {"!", f"{_CORE}str"}:
+        plain = event.tag is None and event.style in {None, ""}
+        return ScalarNode(span, text, plain, resolve(text) if plain else text)
+    value: Plain = resolve(text)
+    kind = event.tag.removeprefix(_CORE)
+    if not event.tag.startswith(_CORE) or kind not in _TAGGED:
+        report.add(span, _unknown_tag(event.tag))
+    elif not isinstance(value, _TAGGED[kind]) or (isinstance(value, bool) and kind != "bool"):
+        report.add(span, Fault("bad-value", f"what is tagged !!{kind} must be one", found=text))
+    return ScalarNode(span, text, plain=True, value=value)
+
+
+def _unknown_tag(tag: str) -> Fault:
+    shown = tag.replace(_CORE, "!!")
+    return Fault("unknown-tag", f"the tag {shown} has no meaning here: remove it", found=shown)
+
+
+def _syntax(error: yaml.YAMLError, text: str) -> tuple[Span, Fault]:
+    """Say in our words what PyYAML says, and where."""
+    problem = str(getattr(error, "problem", None) or "the text is not YAML")
+    context = str(getattr(error, "context", None) or "")
+    mark = getattr(error, "problem_mark", None)
+    if mark is None or ("scanning a quoted scalar" in context and "end of stream" in problem):
+        mark = getattr(error, "context_mark", None) or mark
+    at = min(mark.index if mark else 0, len(text.rstrip()))
+    if "cannot start any token" in problem and text[at : at + 1] == "\t":
+        return Span(at, at + 1), Fault("syntax", _TAB_ADVICE)
+    if at and text.startswith("${", at - 1):
+        return Span(at - 1, at + 1), Fault("syntax", _VARIABLE_ADVICE)
+    if problem.startswith(_IN_BRACKETS):
+        return Span(at, at + 1), Fault("syntax", _bracket_advice(error, text, at))
+    advice = next((advice for said, advice in _ADVICE if problem.startswith(said)), f"{problem}: {_OTHER_ADVICE}")
+    return Span(at, at + 1), Fault("syntax", advice)
+
+
+def _bracket_advice(error: yaml.YAMLError, text: str, at: int) -> str:
+    """Say where the brackets open that are not closed; or that an expression in them needs quotes."""
+    mark = getattr(error, "context_mark", None)
+    if mark is None:
+        return "the list or mapping in brackets is not closed, or a comma is missing"
+    inside = _QUOTED.sub("", text[mark.index : at])
+    if inside.count("(") > inside.count(")"):
+        return _COMMA_ADVICE
+    opening = text[mark.index : mark.index + 1]
+    return (
+        f"the `{opening}` opened in line {mark.line + 1}, column {mark.column + 1}, is not closed, "
+        "or a comma is missing before this"
+    )
+
+
+_TOKEN = re.compile(r'[{}\[\]]|"|[-+.\w]+')
+
+
+def json_tokens(report: Report) -> Iterator[Token]:
+    """Yield the tokens of the report's source; raises ConfigError where the text is not JSON."""
+    text = report.source.text
+    if not text.strip():
+        return
+    refused = _judged(text)
+    if refused is not None:
+        raise report.refusal(*refused)
+    decoder = json.JSONDecoder()
+    at = 0
+    while token := _TOKEN.search(text, at):
+        at = token.end()
+        sign = token[0]
+        if sign in "{[":
+            yield Opening(token.start(), is_map=sign == "{")
+        elif sign in "}]":
+            yield Closing(at)
+        elif sign == '"':
+            value, at = decoder.raw_decode(text, token.start())
+            yield Leaf(ScalarNode(Span(token.start(), at), value, plain=False, value=value))
+        else:
+            yield Leaf(ScalarNode(Span(token.start(), at), sign, plain=True, value=resolve(sign)))
+
+
+def _judged(text: str) -> tuple[Span, Fault] | None:
+    """Return what is wrong with the text, if it is not JSON."""
+    try:
+        json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        said = error.msg[0].lower() + error.msg[1:]
+        return Span(error.pos, error.pos + 1), Fault("syntax", f"the text is not JSON: {said}")
+    except RecursionError:
+        return START, Fault("too-large", "the config nests deeper than any config needs to")
+    except _ConstantError as error:
+        return START, Fault("syntax", f"the text is not JSON: {error} is not a number of JSON")
+    return None
+
+
+class _ConstantError(ValueError):
+    """Python reads NaN and Infinity, JSON does not."""
+
+
+def _no_constant(name: str) -> object:
+    raise _ConstantError(name)
+
+
+_AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_SKIP = re.compile(r"(?:[\s,]|#[^\n]*)*")
+_STRING = re.compile(r'"""(?:\\.|[^\\])*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:\\.|[^"\\])*"|\'[^\']*\'', re.DOTALL)
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_BARE_VALUE = re.compile(r"[^,\]}#\n]+")
+
+
+def toml_tokens(report: Report) -> Iterator[Token]:
+    """Yield the tokens of the report's source; raises ConfigError where the text is not TOML."""
+    text = report.source.text
+    if not text.strip():
+        return
+    values = _parsed(text, report.source.starts)
+    if isinstance(values, tuple):
+        raise report.refusal(*values)
+    scanner = _Scanner(text)
+    scanner.scan()
+    yield from _toml_tokens(values, (), scanner, report)
+
+
+def _parsed(text: str, starts: tuple[int, ...]) -> dict[str, object] | tuple[Span, Fault]:
+    """Return the values, or where the text is not TOML and why."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        return START, Fault("too-large", f"the config nests deeper than {MAX_DEPTH} levels")
+    except ValueError as error:
+        said = str(error)
+        at = _AT.search(said)
+        offset = starts[int(at[1]) - 1] + int(at[2]) - 1 if at and at[1] else len(text.rstrip()) if at else 0
+        message = said[: at.start()] if at else said
+        return Span(offset, offset + 1), Fault("syntax", f"the text is not TOML: {message[:1].lower()}{message[1:]}")
+
+
+def _toml_tokens(value: object, path: Path, scanner: "_Scanner", report: Report) -> Iterator[Token]:
+    span = scanner.values.get(path) or scanner.keys.get(path) or START
+    if len(path) > MAX_DEPTH:
+        raise report.refusal(span, Fault("too-large", f"the config nests deeper than {MAX_DEPTH} levels"))
+    if isinstance(value, dict):
+        yield Opening(span.start, is_map=True)
+        for key, below in value.items():
+            place = scanner.keys.get((*path, key), span)
+            yield Leaf(ScalarNode(place, key, plain=False, value=key))
+            yield from _toml_tokens(below, (*path, key), scanner, report)
+        yield Closing(span.end)
+    elif isinstance(value, list):
+        yield Opening(span.start, is_map=False)
+        for index, below in enumerate(value):
+            yield from _toml_tokens(below, (*path, index), scanner, report)
+        yield Closing(span.end)
+    else:
+        plain = value if isinstance(value, str | int | float) else str(value)
+        yield Leaf(ScalarNode(span, str(value), plain=False, value=plain))
+
+
+class _Scanner:
+    """Finds the places in a text that tomllib has read, so it only has to tell the parts apart."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+        self.keys: dict[Path, Span] = {}
+        self.values: dict[Path, Span] = {}
+        self.tables: dict[Path, int] = {}
+
+    def scan(self) -> None:
+        table: Path = ()
+        while self._skip() < len(self.text):
+            if self.text[self.at] == "[":
+                table = self._header()
+            else:
+                self._pair(table)
+
+    def _skip(self) -> int:
+        match = _SKIP.match(self.text, self.at)
+        self.at = match.end() if match else self.at
+        return self.at
+
+    def _header(self) -> Path:
+        """Read `[a.b]` or `[[a.b]]`, and return the path of the table that begins."""
+        start = self.at
+        is_array = self.text.startswith("[[", start)
+        self.at += 2 if is_array else 1
+        path = self._path(())
+        self.at += 2 if is_array else 1
+        if is_array:
+            self.tables[path] = self.tables.get(path, -1) + 1
+            path = (*path, self.tables[path])
+        self.values.setdefault(path, Span(start, self.at))
+        return path
+
+    def _pair(self, table: Path) -> None:
+        path = self._path(table)
+        self._skip()
+        self.at += 1  # the equals sign
+        self._value(path)
+
+    def _path(self, table: Path) -> Path:
+        """Read a dotted key; every part of it gets its place."""
+        path = table
+        while True:
+            self._skip()
+            span, key = self._key()
+            path = (*path, key)
+            self.keys.setdefault(path, span)
+            path = (*path, self.tables[path]) if path in self.tables and self._ahead(".") else path
+            if not self._ahead("."):
+                return path
+            self._skip()
+            self.at += 1
+
+    def _ahead(self, sign: str) -> bool:
+        match = _SKIP.match(self.text, self.at)
+        return self.text.startswith(sign, match.end() if match else self.at)
+
+    def _key(self) -> tuple[Span, str]:
+        start = self.at
+        quoted = _STRING.match(self.text, start)
+        if quoted:
+            self.at = quoted.end()
+            return Span(start, self.at), next(iter(tomllib.loads(f"{quoted[0]} = 1")))
+        bare = _BARE_KEY.match(self.text, start)
+        self.at = bare.end() if bare else start + 1
+        return Span(start, self.at), self.text[start : self.at]
+
+    def _value(self, path: Path) -> None:
+        start = self._skip()
+        sign = self.text[start : start + 1]
+        if sign in {"[", "{"}:
+            self.at += 1
+            self._inside(path, "]" if sign == "[" else "}")
+        else:
+            match = _STRING.match(self.text, start) or _BARE_VALUE.match(self.text, start)
+            written = match[0].rstrip() if match else ""
+            self.at = start + max(1, len(written))
+        self.values[path] = Span(start, self.at)
+
+    def _inside(self, path: Path, end: str) -> None:
+        index = 0
+        while self._skip() < len(self.text) and self.text[self.at] != end:
+            if end == "]":
+                self._value((*path, index))
+                index += 1
+            else:
+                self._pair(path)
+        self.at += 1
+
+
+def load(report: Report) -> MapNode:
+    """Return the tree of the report's source; findings that leave a tree to go on with are only added to the report.
+
+    Raises ConfigError when there is no tree: the text does not parse, is empty, too large, or not a mapping.
+    """
+    suffix = PurePath(report.source.file).suffix.lower()
+    tokens = {".json": json_tokens, ".toml": toml_tokens}.get(suffix, yaml_tokens)
+    root = assemble(tokens(report), report)
+    if isinstance(root, MapNode):
+        return root
+    if root is None or (isinstance(root, ScalarNode) and not root.text):
+        raise report.refusal(START, Fault("empty", "the file holds no config: it needs at least `stages:`"))
+    fault = Fault("bad-value", "a config is a mapping: it begins with keys like `name:` and `stages:`")
+    raise report.refusal(root.span, fault)
