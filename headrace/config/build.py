@@ -9,11 +9,9 @@ from headrace.config.check.config import Config, ConfiguredStage
 from headrace.config.check.disk_buffers import has_disk_buffer, keep_name, read_name
 from headrace.config.check.emitters import copy_names
 from headrace.config.check.jobs import ConfiguredJobs
-from headrace.config.keys.buffer_keys import BufferKeys
-from headrace.config.keys.dead_letters import DeadLettersKeys
-from headrace.config.keys.dispatch import DispatcherKeys
 from headrace.config.keys.jobs import CronKeys, JobsKeys, KeepKeys, KeptKeys, QueueKeys
-from headrace.config.keys.model import SubscriptionKeys
+from headrace.config.keys.pipeline import DeadLettersKeys, SubscriptionKeys
+from headrace.config.keys.stage import BufferKeys, DispatcherKeys
 from headrace.expressions import Expression
 from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs

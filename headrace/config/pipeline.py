@@ -10,7 +10,7 @@ from typing import Final, Self
 from headrace.config.build import build, build_dead_letters, build_jobs
 from headrace.config.check.config import Config
 from headrace.config.files import load_file, load_text
-from headrace.config.keys.model import ListenKeys
+from headrace.config.keys.pipeline import ListenKeys
 from headrace.errors import HeadraceError
 from headrace.jobs.jobs import Jobs
 from headrace.pipeline.topology.run import RunOutcome

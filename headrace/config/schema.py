@@ -7,10 +7,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import WithDefaultSchema
 
-from headrace.config.keys.dispatch import DEFAULT_DISPATCHER, DispatcherKeys
-from headrace.config.keys.handling import HANDLING_KEYS
 from headrace.config.keys.jobs import JobsKeys
-from headrace.config.keys.model import PipelineKeys, StageKeys, SubscriptionKeys
+from headrace.config.keys.pipeline import PipelineKeys, StageKeys, SubscriptionKeys
+from headrace.config.keys.stage import DEFAULT_DISPATCHER, HANDLING_KEYS, DispatcherKeys
 from headrace.config.stage_types import BrokenType, Catalogue, StageType
 from headrace.pipeline.dispatchers.entry_points import dispatcher_names
 

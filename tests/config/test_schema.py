@@ -2,7 +2,7 @@
 
 import json
 
-from headrace.config.keys.handling import HANDLING_KEYS
+from headrace.config.keys.stage import HANDLING_KEYS
 from headrace.config.schema import schema
 from tests.fakes.config_stages import catalogue
 

@@ -9,7 +9,7 @@ from typing import Any
 import fastjsonschema
 import pytest
 
-from headrace.config.keys.model import ListenKeys
+from headrace.config.keys.pipeline import ListenKeys
 from headrace.console.web.api.openapi import document
 from headrace.console.web.app import listener_app
 from headrace.pipeline.topology.topology import Topology

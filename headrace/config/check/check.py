@@ -18,9 +18,8 @@ from headrace.config.check.pruning import pruned, without_extras
 from headrace.config.check.search import put_first
 from headrace.config.check.validation import Subject, validate
 from headrace.config.custom_types import NoOptions, NotAStage, custom_type, dotted, unread_type
-from headrace.config.keys.buffer_keys import buffer_faults
-from headrace.config.keys.handling import handling_faults
-from headrace.config.keys.model import NAME_RULE, PipelineKeys, StageKeys, is_name
+from headrace.config.keys.pipeline import NAME_RULE, PipelineKeys, StageKeys, is_name
+from headrace.config.keys.stage import buffer_faults, handling_faults
 from headrace.config.stage_types import GROUP, BrokenType, Catalogue, StageType, example_of, raised
 from headrace.config.text.findings import START, Fault, Report, Source, merged
 from headrace.config.text.messages import MERGE, close, missing_key, unknown_key, with_article

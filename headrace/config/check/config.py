@@ -7,8 +7,7 @@ from pydantic import BaseModel
 
 from headrace.config.check.addresses import Claim
 from headrace.config.check.exports import Export
-from headrace.config.keys.dead_letters import DeadLettersKeys
-from headrace.config.keys.model import ListenKeys, StageKeys
+from headrace.config.keys.pipeline import DeadLettersKeys, ListenKeys, StageKeys
 from headrace.config.stage_types import StageType
 from headrace.config.text.findings import Source, Span
 from headrace.config.text.variables import Mask

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from headrace.config.keys.dispatch import side_faults, subscription_faults, unheard_partitions
+from headrace.config.keys.stage import side_faults, subscription_faults, unheard_partitions
 from headrace.config.text.findings import Fault, Span
 from headrace.config.text.messages import close, missing_key
 from headrace.config.text.tree import Found, ListNode, ScalarNode, child

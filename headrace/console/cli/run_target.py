@@ -9,7 +9,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Final
 from urllib.parse import urlsplit
 
-from headrace.config.keys.model import ListenKeys
+from headrace.config.keys.pipeline import ListenKeys
 from headrace.console.cli.config_part import read_part
 from headrace.console.cli.job_target import CommandFailed, UsageError
 from headrace.database.urls import has_nul

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from headrace.config.keys.model import ListenKeys
+from headrace.config.keys.pipeline import ListenKeys
 from headrace.console.cli.ending import Ending
 from headrace.console.cli.progress import Progress
 from headrace.console.cli.signals import Signals, signals

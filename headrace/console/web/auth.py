@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from headrace.config.keys.model import ListenKeys
+from headrace.config.keys.pipeline import ListenKeys
 from headrace.http.access import Head, host_name, own_hosts, plain_host, shows_token
 from headrace.http.framing import framing_refusal
 

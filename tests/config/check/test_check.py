@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from headrace.config.check.config import Config
 from headrace.config.files import load_text
-from headrace.config.keys.model import DEFAULT_ADDRESS
+from headrace.config.keys.pipeline import DEFAULT_ADDRESS
 from headrace.config.text.findings import CODES, ConfigError, Finding
 from tests.config.configs import config_of, findings_of
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import httpx2
 
 from headrace import __version__
-from headrace.config.keys.model import ListenKeys
+from headrace.config.keys.pipeline import ListenKeys
 from headrace.console.web.api.openapi import document
 from headrace.console.web.app import listener_app
 from headrace.http.address import bind, port_of

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from headrace.config.check.config import Config, ConfiguredStage
 from headrace.config.check.guarantees import guarantees
 from headrace.config.files import load_files
-from headrace.config.keys.dead_letters import DeadLettersKeys
-from headrace.config.keys.model import SubscriptionKeys
+from headrace.config.keys.pipeline import DeadLettersKeys, SubscriptionKeys
 from headrace.config.text.findings import ConfigError
 from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.findings_output import print_findings

@@ -8,7 +8,7 @@ import fastjsonschema
 import pytest
 from starlette.routing import Route
 
-from headrace.config.keys.model import ListenKeys
+from headrace.config.keys.pipeline import ListenKeys
 from headrace.console.web.app import listener_app
 from headrace.pipeline.topology.topology import Topology
 from tests.console.web.serving import TOKEN, served

@@ -1,0 +1,384 @@
+"""Keys common to all stages: handling, buffer, dispatcher."""
+
+import builtins
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from typing import Annotated, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
+
+from headrace.config.text.findings import Fault, Span
+from headrace.config.text.messages import close, missing_key
+from headrace.config.text.tree import Found, ListNode, ScalarNode, child, scalars
+from headrace.pipeline.demand.buffer import Keep
+from headrace.pipeline.dispatchers.entry_points import BUILT_IN, dispatcher_names
+from headrace.pipeline.failure import Retry
+from headrace.pipeline.stage.producer import Producer
+from headrace.pipeline.stage.settings import PLAIN_CONCURRENCY, Concurrency, Place
+from headrace.pipeline.stage.stage import Stage
+from headrace.stages.edges.edge import LogBounds, WhenFull
+from headrace.stages.functions import FunctionError, import_function, parse_function
+from headrace.stages.options import CountField, DurationField, ExpressionField, Keys, PathField, SizeField, refused
+
+_BUILT_IN: Final = {
+    name: error for name, error in vars(builtins).items() if isinstance(error, type) and issubclass(error, Exception)
+}
+_DEFAULT: Final = Retry()
+_SHAPE: Final = "an error class is written as Python's own name, such as ConnectionError, or as module:Class"
+
+
+def _error_class(value: object, info: ValidationInfo) -> type[Exception]:
+    """Return the class; without imports, any of another module is taken for granted."""
+    if isinstance(value, type) and issubclass(value, Exception):
+        return value
+    if not isinstance(value, str):
+        raise refused("bad_value", _SHAPE)
+    if ":" not in value:
+        if value in _BUILT_IN:
+            return _BUILT_IN[value]
+        close = get_close_matches(value, _BUILT_IN, n=1)
+        raise refused("bad_value", f"Python has no error class of that name: {_SHAPE}", suggestion=close and close[0])
+    try:
+        name = parse_function(value)
+        found: object = import_function(name) if (info.context or {}).get("import", True) else Exception
+    except FunctionError as error:
+        refusal = refused("bad_import", error.why, column=error.column, suggestion=error.suggestion)
+    else:
+        if isinstance(found, type) and issubclass(found, Exception):
+            return found
+        refusal = refused("bad_import", f"{name} is no class of errors")
+    raise refusal
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _some(value: object) -> object:
+    if value == []:
+        raise refused("bad_value", "without any error class nothing would be tried again: leave `retry` out then")
+    return _listed(value)
+
+
+def _named(error: type[Exception]) -> str:
+    return error.__name__ if error.__module__ == "builtins" else f"{error.__module__}:{error.__qualname__}"
+
+
+ErrorClassField = Annotated[
+    type[Exception],
+    PlainValidator(_error_class),
+    PlainSerializer(_named, when_used="json"),
+    WithJsonSchema({"type": "string"}),
+]
+"""A class of errors, by its name."""
+
+ErrorClasses = Annotated[tuple[ErrorClassField, ...], BeforeValidator(_listed)]
+
+
+MOST_COPIES: Final = 1000
+"""Of a stage with `partition_by`; a hundred times as many had not started after 25 s."""
+
+
+class RetryKeys(Keys):
+    """How often events that fail are tried, and how long between."""
+
+    attempts: Annotated[CountField, Field(ge=1)] = _DEFAULT.attempts
+    backoff: DurationField = _DEFAULT.backoff_seconds
+    max_backoff: DurationField = _DEFAULT.max_backoff_seconds
+    on: Annotated[tuple[ErrorClassField, ...], BeforeValidator(_some)] = (Exception,)
+    not_on: ErrorClasses = ()
+
+    def retry(self) -> Retry:
+        """Return what the machine takes."""
+        return Retry(self.attempts, self.backoff, self.max_backoff, self.on, self.not_on)
+
+
+def long_retry(value: object) -> object:
+    """Bring the short spelling of `retry`, a number of attempts, to the long one."""
+    if isinstance(value, bool) or not isinstance(value, int | dict):
+        raise refused("bad_value", "it must be a number of attempts, or a mapping with `attempts:`")
+    return {"attempts": value} if isinstance(value, int) else value
+
+
+class HandlingKeys(Keys):
+    """How a stage handles its events, whatever its type."""
+
+    retry: Annotated[RetryKeys, BeforeValidator(long_retry)] | None = None
+    timeout: Annotated[DurationField, Field(gt=0)] | None = None
+    concurrency: Annotated[CountField, Field(ge=1)] = 1
+    partition_by: ExpressionField | None = None
+    ordered: bool = True
+    executor: Place = "inline"
+    dead_letters: bool = True
+
+    def how(self) -> Concurrency:
+        """Return how many events are handled at a time, and where."""
+        return PLAIN_CONCURRENCY if self.partition_by else Concurrency(self.concurrency, self.executor, self.ordered)
+
+
+HANDLING_KEYS: Final = tuple(HandlingKeys.model_fields)
+"""The keys that say it."""
+
+
+def handling_faults(keys: HandlingKeys, stage: type[Stage] | Stage, found: Found) -> Iterator[tuple[Span, Fault]]:
+    """Yield what a stage cannot do of what its keys say, at the key that says it; a class stands for all its stages."""
+    if isinstance(stage, type) and issubclass(stage, Producer):
+        for key in HANDLING_KEYS:
+            told = child(found, key)
+            if told is not None:
+                yield told.name, Fault("misplaced-key", f"a source handles no events: remove `{key}`", key)
+    elif keys.partition_by is not None and (keys.concurrency == 1 or keys.executor != "inline"):
+        place = child(found, "executor" if keys.executor != "inline" else "partition_by") or found
+        copies = "with `partition_by` a stage has several copies: give their number, `concurrency`, and no `executor`"
+        yield place.name, Fault("misplaced-key", copies)
+    elif keys.partition_by is not None and keys.concurrency > MOST_COPIES:
+        place = child(found, "concurrency") or found
+        many = f"a stage has {MOST_COPIES} copies at most, each a stage of its own with metrics of its own"
+        yield place.node.span, Fault("bad-value", many, str(keys.concurrency))
+    elif isinstance(stage, Stage):
+        why = keys.how().fault(stage, has_timeout=keys.timeout is not None)
+        places = (child(found, key) for key in ("concurrency", "executor", "timeout"))
+        if why is not None:
+            yield next((place for place in places if place), found).name, Fault("misplaced-key", f"this stage {why}")
+
+
+DISK_EVENTS: Final = 10_000_000
+DISK_BYTES: Final = 1024 * 1024 * 1024
+"""What a buffer on disk holds unless told otherwise: as much as 1 GiB."""
+
+_KEPT: Final[dict[WhenFull, Keep | None]] = {
+    "block": "all",
+    "drop_newest": "first",
+    "drop_oldest": "last",
+    "error": None,
+}
+
+
+class BufferKeys(Keys):
+    """What a stage keeps of events that nobody has asked for; a source may do so on disk."""
+
+    kind: Literal["memory", "sqlite"] = "memory"
+    path: PathField | None = None
+    max_events: Annotated[CountField, Field(ge=0)] | None = None
+    max_bytes: Annotated[SizeField, Field(ge=1)] | None = None
+    when_full: WhenFull | None = None
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> "BufferKeys":
+        if self.kind == "sqlite":
+            if self.path is None:
+                raise refused("missing_key", "a buffer of kind sqlite needs `path:`, its file")
+            if self.max_events == 0:
+                raise refused(
+                    "bad_value", "must be 1 or more for a buffer on disk", is_predicate=True, path=["max_events"]
+                )
+            return self
+        if self.path is not None:
+            raise refused("misplaced_key", "`path` is for a buffer of kind sqlite", path=["path"])
+        return self
+
+    @property
+    def keep(self) -> Keep | None:
+        """What a buffer in memory keeps; None leaves that to the stage."""
+        return None if self.when_full is None else _KEPT[self.when_full]
+
+    def bounds(self) -> LogBounds:
+        """Return how much a buffer on disk holds."""
+        return LogBounds(self.max_events or DISK_EVENTS, self.max_bytes or DISK_BYTES)
+
+
+def buffer_faults(kind: str, buffer: BufferKeys, found: Found, *, is_partitioned: bool) -> Iterator[tuple[Span, Fault]]:
+    """Yield what only the buffer of a source can be told, and not one that deals out to partitions."""
+    place = child(found, "buffer")
+    if place is None:
+        return
+    told = child(place, "max_bytes")
+    if is_partitioned and buffer.kind == "memory" and told is not None:
+        message = "with partitions events wait in those, and `max_queue` of the dispatcher bounds them: leave it out"
+        yield told.name, Fault("misplaced-key", message, "max_bytes")
+    if kind != "producer_consumer":
+        return
+    if buffer.kind == "sqlite":
+        message = "only a source has a buffer on disk: what this stage emits comes again from its source"
+        yield place.name, Fault("misplaced-key", message, "buffer")
+        return
+    for key, is_meant in (("max_bytes", True), ("when_full", buffer.when_full in ("block", "error"))):
+        told = child(place, key)
+        if told is not None and is_meant:
+            message = "only a source is held up or told by its buffer: this stage takes in no more than is asked of it"
+            yield told.name, Fault("misplaced-key", message, key)
+
+
+DEFAULT_DISPATCHER: Final = "broadcast"
+"""What a stage of a config has that says nothing else."""
+
+_MOST_LISTED: Final = 10_000  # partitions; a subscription to one of more is checked at the start only
+
+_OF_TYPE: Final = {
+    "partitions": "partition",
+    "by": "partition",
+    "max_queue": "partition",
+    "shuffle_demands_on_first_dispatch": "demand",
+}
+_HEARD_BY: Final = {
+    "selector": ("broadcast", "picks from what is broadcast"),
+    "partition": ("partition", "is for a partition dispatcher"),
+    "weight": ("weighted", "is for a weighted dispatcher"),
+}
+
+
+def _installed(value: str) -> str:
+    if value in BUILT_IN:
+        return value
+    names = dispatcher_names()
+    if value not in names:
+        why = f"must be an installed dispatcher: {', '.join(names)}"
+        raise refused("bad_value", why, is_predicate=True, suggestion=close(value, names))
+    return value
+
+
+def _distinct(value: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    if len(set(value)) < len(value):
+        raise refused("bad_value", "must give each partition a name of its own", is_predicate=True)
+    return value
+
+
+def long_form(value: object) -> object:
+    """Bring the short spelling of `dispatcher`, a name alone, to the long one.
+
+    The name is checked here, too, so that an error of it leads to `dispatcher`, and not to the stage's own `type`.
+    """
+    if isinstance(value, str):
+        return {"type": _installed(value)}
+    if not isinstance(value, dict):
+        raise refused("bad_value", "it must be the name of a dispatcher, or a mapping with `type:`")
+    return value
+
+
+class DispatcherKeys(BaseModel):
+    """Who gets an event, where a stage has several subscribers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Annotated[str, AfterValidator(_installed)] = DEFAULT_DISPATCHER
+    partitions: (
+        Annotated[CountField, Field(ge=1)]
+        | Annotated[tuple[int | str, ...], Field(min_length=1), AfterValidator(_distinct)]
+        | None
+    ) = None
+    by: ExpressionField | None = None
+    max_queue: Annotated[CountField, Field(ge=1)] = 1000
+    shuffle_demands_on_first_dispatch: bool = False
+
+    @model_validator(mode="after")
+    def _fits_its_type(self) -> "DispatcherKeys":
+        for key, owner in _OF_TYPE.items():
+            if key in self.model_fields_set and self.type != owner:
+                raise refused("misplaced_key", f"only a {owner} dispatcher has this key: remove it", path=[key])
+        if self.type == "partition" and self.partitions is None:
+            why = "a partition dispatcher needs `partitions:`, how many there are or a list of their names"
+            raise refused("missing_key", why)
+        if isinstance(self.partitions, tuple) and self.by is None:
+            raise refused("missing_key", "partitions with names need `by:`, an expression whose value is one of them")
+        return self
+
+
+def subscription_faults(producer: str, told: Found | None, subscription: Found) -> Iterator[tuple[Span, Fault]]:
+    """Yield what is wrong with what a subscription says to the dispatcher of the stage that it names.
+
+    `told` is that stage's `dispatcher:`. Where it cannot be made out, or is a guest's, nothing is said.
+    """
+    kind = _kind(told)
+    if kind is None:
+        return
+    for key, (owner, what) in _HEARD_BY.items():
+        said = child(subscription, key)
+        if said is not None and kind != owner:
+            message = f"a {key} {what}, and {producer} has `dispatcher: {kind}`"
+            yield said.name, Fault("misplaced-key", message, key)
+    if kind == "partition" and told is not None:
+        yield from _partition_faults(producer, child(told, "partitions"), subscription)
+
+
+def side_faults(output: str, told: Found | None, subscription: Found) -> Iterator[tuple[Span, Fault]]:
+    """Yield what is wrong with what a subscription says to a side output.
+
+    Those broadcast where their stages do, as `told` says of one; else each event goes to one of their subscribers.
+    """
+    kind = _kind(told)
+    if kind is None:
+        return
+    for key, (owner, what) in _HEARD_BY.items():
+        said = child(subscription, key)
+        if said is not None and not kind == owner == "broadcast":
+            message = f"a {key} {what}, and {output} has `dispatcher: {kind if kind == 'broadcast' else 'demand'}`"
+            yield said.name, Fault("misplaced-key", message, key)
+
+
+def unheard_partitions(producer: str, told: Found | None, subscriptions: Sequence[Found]) -> Iterator[Fault]:
+    """Yield what is wrong when no subscription takes some partition: it would fill, and then stop the stage.
+
+    Nothing is said where partitions, or what the subscriptions say, cannot be made out.
+    """
+    names = None if told is None else _names(child(told, "partitions"))
+    if names is None or _kind(told) != "partition":
+        return
+    taken = [child(subscription, "partition") for subscription in subscriptions]
+    heard = [one.node.value for one in taken if one is not None and isinstance(one.node, ScalarNode)]
+    unheard = [str(name) for name in names if name not in heard]
+    if unheard and len(heard) == len(subscriptions) and set(heard) <= set(names):
+        several = f"partitions {', '.join(unheard)}" if len(unheard) > 1 else f"partition {unheard[0]}"
+        yield Fault(
+            "nobody-subscribes",
+            f"no stage takes {several} of {producer}, which would stop once it is full: subscribe one to it, "
+            "or let `by` be None for events of no use",
+        )
+
+
+def _partition_faults(producer: str, told: Found | None, subscription: Found) -> Iterator[tuple[Span, Fault]]:
+    said = child(subscription, "partition")
+    names = _names(told)
+    if said is None:
+        where = f"a subscription to {producer}, which has a partition dispatcher,"
+        yield (
+            subscription.node.span if isinstance(subscription.node, ScalarNode) else subscription.name,
+            missing_key("partition", where),
+        )
+    elif names is not None and isinstance(said.node, ScalarNode) and said.node.value not in names:
+        shown = None if said.node.filled else said.node.text
+        allowed = tuple(map(str, names))
+        found = f"no partition `{shown}`" if shown is not None else "no such partition"
+        message = f"{producer} has {found}: it has {', '.join(allowed)}"
+        yield said.node.span, Fault("bad-value", message, shown, allowed, close(shown, allowed) if shown else None)
+
+
+def _kind(told: Found | None) -> str | None:
+    """Return which built-in dispatcher it is; None for a guest's, and where a variable says it or nobody can tell."""
+    if told is None:
+        return DEFAULT_DISPATCHER
+    node = (child(told, "type") or told).node
+    return node.text if isinstance(node, ScalarNode) and not node.filled and node.text in BUILT_IN else None
+
+
+def _names(told: Found | None) -> tuple[object, ...] | None:
+    """Return the partitions' names; None where they cannot be made out, or variables say them: they are not shown."""
+    if told is None or any(scalar.filled for scalar in scalars(told.node)):
+        return None
+    node = told.node
+    if isinstance(node, ListNode):
+        names = [item.value for item in node.items if isinstance(item, ScalarNode)]
+        return tuple(names) if len(names) == len(node.items) else None
+    count = node.value if isinstance(node, ScalarNode) else None
+    is_count = isinstance(count, int) and not isinstance(count, bool) and 0 < count <= _MOST_LISTED
+    return tuple(range(count)) if is_count and isinstance(count, int) else None
