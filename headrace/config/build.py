@@ -6,9 +6,8 @@ from functools import partial
 from typing import ClassVar, Final
 
 from headrace.config.check.config import Config, ConfiguredStage
-from headrace.config.check.disk_buffers import has_disk_buffer, keep_name, read_name
-from headrace.config.check.emitters import copy_names
 from headrace.config.check.jobs import ConfiguredJobs
+from headrace.config.check.stage_names import copy_names, has_disk_buffer, keep_name, read_name
 from headrace.config.keys.jobs import CronKeys, JobsKeys, KeepKeys, KeptKeys, QueueKeys
 from headrace.config.keys.pipeline import DeadLettersKeys, SubscriptionKeys
 from headrace.config.keys.stage import BufferKeys, DispatcherKeys

@@ -4,10 +4,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from headrace.config.check.addresses import clashes
 from headrace.config.check.check import Conditions, check
-from headrace.config.check.config import Config
-from headrace.config.check.exports import duplicates
+from headrace.config.check.config import Config, clashes, duplicates
 from headrace.config.stage_types import Catalogue
 from headrace.config.text.findings import ConfigError, Fault, Finding, Source, merged, read
 from headrace.config.text.variables import Surroundings

@@ -1,22 +1,33 @@
-"""Checks the config of one text as a whole, and says all that is wrong with it at once."""
+"""Checks one text as a whole.
 
-from collections.abc import Iterator, Mapping, Sequence
+Most files have no jobs, and workers, crontabs and stores take longer to load than such a file to check.
+"""
+
+import importlib
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from pydantic import BaseModel
 
-from headrace.config.check.addresses import Claim, clashes, run_claim, stage_claims
-from headrace.config.check.config import Config, ConfiguredStage
-from headrace.config.check.exports import Export, duplicates, exports
-from headrace.config.check.fields import keys_of
+from headrace.config.check.config import (
+    Claim,
+    Config,
+    ConfiguredStage,
+    Export,
+    clashes,
+    duplicates,
+    exports,
+    run_claim,
+    stage_claims,
+)
 from headrace.config.check.graph import Vertex, graph_faults, unheard_faults
-from headrace.config.check.jobs_block import jobs_check, needed_fault
-from headrace.config.check.made_stages import made_faults
 from headrace.config.check.pruning import pruned, without_extras
-from headrace.config.check.search import put_first
-from headrace.config.check.validation import Subject, validate
+from headrace.config.check.stage_names import made_faults
+from headrace.config.check.validation import Subject, keys_of, validate
 from headrace.config.custom_types import NoOptions, NotAStage, custom_type, dotted, unread_type
 from headrace.config.keys.pipeline import NAME_RULE, PipelineKeys, StageKeys, is_name
 from headrace.config.keys.stage import buffer_faults, handling_faults
@@ -35,6 +46,29 @@ from headrace.stages.functions import FunctionError
 
 if TYPE_CHECKING:
     from headrace.config.check.jobs import ConfiguredJobs, JobsCheck
+
+
+def put_first(folders: Iterable[Path]) -> None:
+    """Put folders at the head of `sys.path`, in their order, each once: one that stood further back is moved.
+
+    They stay for the life of the OS process: a function may import more when it is called.
+    """
+    first = [str(folder) for folder in dict.fromkeys(folders)]
+    sys.path[:] = [*first, *(folder for folder in sys.path if folder not in first)]
+    importlib.invalidate_caches()
+
+
+def jobs_check(found: Found, report: Report, *, imports: bool) -> "JobsCheck":
+    """Return what checks the block, and then what stages say of its workers."""
+    check = cast("type[JobsCheck]", import_module("headrace.config.check.jobs").JobsCheck)
+    return check(found, report, imports=imports)
+
+
+def needed_fault(type_name: str) -> Fault:
+    """Return what is wrong with a stage that needs the block, where there is none."""
+    message = f"{with_article(type_name)} stage needs the block `jobs:` at the top of the file, with its `store:`"
+    return Fault("missing-key", message)
+
 
 _OWN: Final = f"write a class of your own as module:Class, or install it as an entry point in the group {GROUP}"
 COMMON_KEYS: Final = keys_of(StageKeys)

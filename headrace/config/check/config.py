@@ -1,19 +1,174 @@
-"""A checked config: what a file describes, once nothing in it is wrong."""
+"""`Config`, the result; the metrics that it exports."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel
 
-from headrace.config.check.addresses import Claim
-from headrace.config.check.exports import Export
+from headrace.config.check.validation import locate, marked
 from headrace.config.keys.pipeline import DeadLettersKeys, ListenKeys, StageKeys
 from headrace.config.stage_types import StageType
-from headrace.config.text.findings import Source, Span
+from headrace.config.text.findings import Fault, Finding, Source, Span
+from headrace.config.text.tree import Found, child
 from headrace.config.text.variables import Mask
+from headrace.http.address import Address
+from headrace.stages.files.output_file import STANDARD_OUTPUT
+from headrace.stages.options import MetricName
+from headrace.stages.sinks.show import Show
+from headrace.stages.sinks.write_lines import WriteLinesOptions
+from headrace.telemetry.counts import FamilySpec, exported_names, is_reserved
 
 if TYPE_CHECKING:
     from headrace.config.check.jobs import ConfiguredJobs
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """One metric: its name, the stage that exports it, and where its file says so."""
+
+    name: str
+    kind: str
+    stage: str
+    source: Source
+    found: Found
+
+    is_shared: bool = False
+    """Whether its series carry the labels of the stage, so that several stages may export it."""
+
+    def claims(self) -> frozenset[str]:
+        """Return every name that stands in the exposition because of it; no two metrics may share one."""
+        return exported_names(self.kind, self.name)
+
+    def may_join(self, other: "Export") -> bool:
+        """Tell whether this is the same metric, of another stage: its series carry the labels of their stages."""
+        return self.is_shared and other.is_shared and (self.name, self.kind) == (other.name, other.kind)
+
+
+def exports(
+    stage: str, options: BaseModel, families: Iterable[FamilySpec], found: Found, source: Source
+) -> list[Export]:
+    """Return the metrics that a stage's options name, wherever they do, and `families`, which its class lists.
+
+    The key that holds a name in the options is its kind.
+    """
+    result = []
+    for path, name in marked(options, MetricName):
+        place = locate(found, path).found
+        result.append(Export(str(name), str(path[-1]) if path else "", stage, source, place))
+    place = locate(found, ("type",)).found
+    result += [Export(spec.name, spec.kind, stage, source, place, spec.has_stage_labels) for spec in families]
+    return result
+
+
+def duplicates(metrics: Iterable[Export]) -> Iterator[Finding]:
+    """Yield a finding for every metric that claims a name which one before it has claimed, in any of the files."""
+    claimed: dict[str, Export] = {}
+    for metric in metrics:
+        claims = metric.claims()
+        if is_reserved(claims):
+            yield _reserved(metric)
+        first = next((claimed[name] for name in sorted(claims) if name in claimed), None)
+        if first is not None and not metric.may_join(first):
+            yield _duplicate(metric, first)
+        for name in claims:
+            claimed.setdefault(name, metric)
+
+
+def _reserved(metric: Export) -> Finding:
+    span = metric.found.node.span
+    message = f"headrace itself exports a metric that needs the name {metric.name}: choose another name"
+    return metric.source.finding(span, Fault("duplicate-metric", message, metric.source.written(span)))
+
+
+def _duplicate(metric: Export, first: Export) -> Finding:
+    span = metric.found.node.span
+    written = metric.source.written(span)
+    line, _ = first.source.place(first.found.node.span)
+    where = f"{first.source.file}, line {line}" if first.source.file != metric.source.file else f"line {line}"
+    if first.name == metric.name:
+        said = f"the stage {first.stage} exports this metric already, in {where}"
+    else:
+        said = f"the stage {first.stage} exports {first.name}, in {where}, and the two need a name in common"
+    message = f"{said}: give each metric a name of its own"
+    return metric.source.finding(span, Fault("duplicate-metric", message, written))
+
+
+_UDP: Final = frozenset({"receive_statsd"})
+"""Stage types that listen by UDP, where TCP's ports are none of theirs."""
+
+_ANY: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - nothing is bound here
+
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An address on which something listens, and where its file says so; `is_default` where it does not."""
+
+    owner: str
+    is_udp: bool
+    address: Address
+    source: Source
+    span: Span
+    is_default: bool = False
+
+    def meets(self, other: "Claim") -> bool:
+        """Tell whether the two cannot listen at the same time."""
+        mine, its = self.address, other.address
+        if self.is_udp != other.is_udp or mine.port != its.port or mine.port == 0:
+            return False
+        hosts = {mine.host, its.host}
+        return len(hosts) == 1 or bool(hosts & _ANY) or hosts <= _LOOPBACK
+
+    def written(self) -> str:
+        """Return the address as its file has it: a variable may hold it."""
+        return str(self.address) if self.is_default else self.source.written(self.span)
+
+
+def run_claim(address: Address, root: Found, name: Span, source: Source) -> Claim:
+    """Return the address of a run's own listener; `name` is the place of one that its file does not say."""
+    found = child(root, "listen")
+    if found is None:
+        return Claim("the run", False, address, source, name, is_default=True)
+    place = child(found, "address") or found
+    return Claim("the run", False, address, source, place.node.span)
+
+
+def stage_claims(
+    options: Mapping[str, tuple[str, BaseModel]], places: Mapping[str, Found], source: Source
+) -> Iterator[Claim]:
+    """Yield the addresses of stages, each of which has a type and its options."""
+    for name, (type_name, model) in options.items():
+        address = getattr(model, "listen", None)
+        if isinstance(address, Address):
+            place = child(places[name], "listen")
+            span = places[name].name if place is None else place.node.span
+            yield Claim(f"the stage {name}", type_name in _UDP, address, source, span, is_default=place is None)
+
+
+def clashes(claims: Iterable[Claim]) -> Iterator[Finding]:
+    """Yield a finding for each address that something before it, in any of the files, listens on."""
+    before: list[Claim] = []
+    for claim in claims:
+        first = next((other for other in before if claim.meets(other)), None)
+        if first is not None:
+            yield claim.source.finding(claim.span, _fault(claim, first))
+        before.append(claim)
+
+
+def _fault(claim: Claim, first: Claim) -> Fault:
+    line, _ = first.source.place(first.span)
+    where = f"{first.source.file}, line {line}" if first.source.file != claim.source.file else f"line {line}"
+    default = " (the default: it has no `listen:`)" if first.is_default else ""
+    taken = f"{first.owner} of {where} listens on {first.written()}{default}"
+    if claim.is_default:
+        message = f"{claim.owner} has no `listen:`, and so listens on {claim.address}, but {taken}"
+    else:
+        message = f"two cannot listen on one port: {taken}"
+    off = ", or `listen: off`" if claim.owner == "the run" else ""
+    found = None if claim.is_default else claim.written()
+    return Fault("duplicate-address", f"{message}; choose another port in `listen:`{off}", found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +207,12 @@ class Config:
     def file(self) -> str:
         """What findings call the file."""
         return self.source.file
+
+
+def stdout_stages(config: Config) -> Iterator[str]:
+    """Yield the names of the stages that write events to standard output."""
+    for stage in config.stages:
+        options = stage.options
+        is_file = isinstance(options, WriteLinesOptions) and options.path == STANDARD_OUTPUT
+        if is_file or issubclass(stage.type.stage, Show):
+            yield stage.name

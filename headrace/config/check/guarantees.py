@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from headrace.config.check.config import Config, ConfiguredStage
-from headrace.config.check.disk_buffers import has_disk_buffer
+from headrace.config.check.stage_names import has_disk_buffer
 from headrace.config.text.messages import with_article
 from headrace.pipeline.topology.outputs import ERRORS, side_names
 

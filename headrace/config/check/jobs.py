@@ -6,9 +6,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from headrace.config.check.marked import marked
-from headrace.config.check.places import locate
-from headrace.config.check.validation import Subject, validate
+from headrace.config.check.validation import Subject, locate, marked, validate
 from headrace.config.keys.jobs import JobsKeys
 from headrace.config.text.findings import Fault, Report
 from headrace.config.text.messages import close

@@ -1,14 +1,12 @@
-"""A part of the tree against a pydantic model: every error becomes a finding at its own place."""
+"""A node against a pydantic model, with locations."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar, cast
+from typing import TypeVar, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from headrace.config.check.fields import keys_at
-from headrace.config.check.places import Located, label, locate, owner
 from headrace.config.text import messages as sentences
 from headrace.config.text.findings import Fault, Report, Span
 from headrace.config.text.messages import Told
@@ -27,6 +25,89 @@ from headrace.config.text.tree import (
 )
 from headrace.errors.validation import KINDS
 from headrace.expressions.patterns import Regex
+
+_LONGEST = 12  # steps looked at; our models are about four deep, and each step may double the work
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A place in the tree, the path to it, and the steps of the loc that the tree does not have."""
+
+    found: Found
+    path: Path = ()
+    branches: tuple[tuple[Path, str], ...] = ()
+    """Names of unions' branches, each with the path at which it was met."""
+
+
+def locate(root: Found, loc: Sequence[Step]) -> Located:
+    """Return the place that fits best: where the last step is found, and then as many of the others as may be."""
+    return _best(Located(root), tuple(loc[:_LONGEST]))[1]
+
+
+def owner(root: Found, loc: Sequence[Step]) -> Located:
+    """Return the mapping that the key at the end of `loc` is missing from."""
+    located = locate(root, loc[:-1])
+    while located.path and not isinstance(located.found.node, MapNode):
+        located = locate(root, located.path[:-1])
+    return located
+
+
+def _best(here: Located, rest: Path) -> tuple[tuple[bool, int], Located]:
+    if not rest:
+        return (False, len(here.path)), here
+    step, rest = rest[0], rest[1:]
+    branch = ((here.path, step),) if isinstance(step, str) else ()
+    (was_last, count), best = _best(Located(here.found, here.path, here.branches + branch), rest)
+    below = child(here.found, step)
+    if below is not None:
+        taken = _best(Located(below, (*here.path, step), here.branches), rest)
+        score = (taken[0][0] or not rest, taken[0][1])
+        if score >= (was_last, count):
+            return score, taken[1]
+    return (was_last, count), best
+
+
+def label(path: Path) -> str:
+    """Return how a sentence calls a place: `metrics[0].buckets`."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
+Model = type[BaseModel]
+
+
+def keys_of(model: Model) -> tuple[str, ...]:
+    """Return the keys of one model as they are written in a file."""
+    return tuple(field.alias or name for name, field in model.model_fields.items())
+
+
+def keys_at(model: Model, loc: Sequence[Step]) -> tuple[str, ...]:
+    """Return the keys that are known at `loc`; where several models may stand, those of all of them."""
+    models = [model]
+    for step in loc:
+        models = list(_below(models, step))
+    return tuple(dict.fromkeys(key for one in models for key in keys_of(one)))
+
+
+def _below(models: Sequence[Model], step: Step) -> Iterator[Model]:
+    """Go one step down: into a key's models, or into the branch of a union; any other step leads nowhere."""
+    fields = [field for model in models for name, field in model.model_fields.items() if step == (field.alias or name)]
+    if fields:
+        for field in fields:
+            yield from _models(field.annotation)
+    else:
+        named = [model for model in models if model.__name__ == step]
+        yield from named or models
+
+
+def _models(annotation: object) -> Iterator[Model]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)
+
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -216,3 +297,21 @@ def _span(found: Found) -> Span:
 
 def _is_refused(node: Node) -> bool:
     return any(scalar.refused for scalar in scalars(node))
+
+
+T = TypeVar("T", bound=str)
+
+
+def marked(value: object, kind: type[T], path: Path = ()) -> Iterator[tuple[Path, T]]:
+    """Yield every text of that class in a model, with the keys as they are written in a file."""
+    if isinstance(value, kind):
+        yield path, value
+    elif isinstance(value, BaseModel):
+        for name, field in type(value).model_fields.items():
+            yield from marked(getattr(value, name), kind, (*path, field.alias or name))
+    elif isinstance(value, Mapping):
+        for key, below in value.items():
+            yield from marked(below, kind, (*path, key))
+    elif isinstance(value, list | tuple):
+        for index, below in enumerate(value):
+            yield from marked(below, kind, (*path, index))

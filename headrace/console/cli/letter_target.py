@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from headrace.config.check.config import Config
-from headrace.config.check.running_names import running_names
+from headrace.config.check.stage_names import running_names
 from headrace.console.cli.config_part import read_part
 from headrace.console.cli.foreign_file import LETTERS, is_foreign
 from headrace.console.cli.job_target import CommandFailed, UsageError

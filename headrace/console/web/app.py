@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from headrace import __version__
 from headrace.config.build import registries_of
-from headrace.config.check.emitters import copy_names
+from headrace.config.check.stage_names import copy_names
 from headrace.config.keys.pipeline import ListenKeys
 from headrace.config.pipeline import Pipeline
 from headrace.console.web.api.answer_values import OpenApiDocument

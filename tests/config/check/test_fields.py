@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from headrace.config.check.fields import keys_at, keys_of
+from headrace.config.check.validation import keys_at, keys_of
 
 
 class Leaf(BaseModel):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.config.check.places import label, locate, owner
+from headrace.config.check.validation import label, locate, owner
 from headrace.config.text.tree import Found, Path, Step
 from tests.config.trees import good_tree
 

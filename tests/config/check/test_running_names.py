@@ -1,6 +1,6 @@
 """The names of the stages of a run, made ones among them."""
 
-from headrace.config.check.running_names import running_names
+from headrace.config.check.stage_names import running_names
 from headrace.config.files import load_text
 
 CONFIG = """

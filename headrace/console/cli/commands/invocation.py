@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from headrace.config.check.config import Config
-from headrace.config.check.stdout_stages import stdout_stages
+from headrace.config.check.config import Config, stdout_stages
 from headrace.config.files import load_file
 from headrace.config.pipeline import Pipeline
 from headrace.config.text.findings import ConfigError

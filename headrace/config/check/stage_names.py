@@ -1,14 +1,44 @@
-"""The stages that a config's keys make beside those that it names: none may take the name, or the file, of another."""
+"""Names of the stages that config keys create: copies, edges, outputs."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from headrace.config.check.config import ConfiguredStage
-from headrace.config.check.disk_buffers import has_disk_buffer, keep_name
-from headrace.config.check.emitters import copy_names
 from headrace.config.text.findings import Fault, Span
 from headrace.config.text.tree import Found, child
 from headrace.pipeline.topology.outputs import output_name
+
+
+def has_disk_buffer(stage: ConfiguredStage) -> bool:
+    """Tell whether a stage keeps on disk what it emits."""
+    return stage.keys.buffer.kind == "sqlite"
+
+
+def keep_name(name: str) -> str:
+    """Return what the stage is called that writes the buffer of another.
+
+    >>> keep_name("hits")
+    'hits.kept'
+    """
+    return f"{name}.kept"
+
+
+def read_name(name: str) -> str:
+    """Return what the stage is called that reads the buffer of another.
+
+    >>> read_name("hits")
+    'hits.buffer'
+    """
+    return f"{name}.buffer"
+
+
+def copy_names(stage: ConfiguredStage) -> list[str]:
+    """Return which stages emit what a stage of the config does: itself, its copies, or what reads its buffer."""
+    if has_disk_buffer(stage):
+        return [read_name(stage.name)]
+    if stage.keys.partition_by is None:
+        return [stage.name]
+    return [f"{stage.name}.{number}" for number in range(1, stage.keys.concurrency + 1)]
 
 
 def made_faults(stages: Sequence[ConfiguredStage], places: Mapping[str, Found]) -> Iterator[tuple[Span, Fault]]:
@@ -44,3 +74,19 @@ def _files(stages: Sequence[ConfiguredStage], places: Mapping[str, Found]) -> It
             place = child(places[stage.name], "buffer") or places[stage.name]
             message = f"{other} has its buffer in the same file, and would emit the events of both: name another one"
             yield (child(place, "path") or place).node.span, Fault("bad-value", message, stage.keys.buffer.path)
+
+
+def running_names(stages: Sequence[ConfiguredStage]) -> frozenset[str]:
+    """Return how they are called; of a stage with copies the copies alone: what deals out to them takes no letters."""
+    return frozenset(_running(stages))
+
+
+def _running(stages: Sequence[ConfiguredStage]) -> Iterator[str]:
+    copies = {stage.name: copy_names(stage) for stage in stages}
+    for stage in stages:
+        yield from copies[stage.name]
+        if has_disk_buffer(stage):
+            yield from (stage.name, keep_name(stage.name))
+        for to in stage.keys.subscribe_to:
+            for name in copies.get(to.stage, ()) if to.output is not None else ():
+                yield output_name(name, to.output or "")
