@@ -5,8 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from headrace.console.cli.logs import LineFormatter
-from headrace.console.cli.reasons import sentence
+from headrace.console.cli.output import LineFormatter, sentence
 from headrace.errors import (
     RestartsExhausted,
     StartFailed,

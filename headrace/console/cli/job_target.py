@@ -13,10 +13,8 @@ from headrace.config.check.jobs import ConfiguredJobs
 from headrace.config.keys.jobs import JobsKeys
 from headrace.config.text.findings import ConfigError
 from headrace.console.cli.config_part import read_part
-from headrace.console.cli.exit_code import ExitCode
-from headrace.console.cli.findings_output import print_findings
 from headrace.console.cli.foreign_file import JOBS, is_foreign
-from headrace.console.cli.output import print_json
+from headrace.console.cli.output import ExitCode, print_findings, print_json
 from headrace.errors import HeadraceError
 from headrace.jobs.errors import BadStore
 from headrace.jobs.jobs import Jobs

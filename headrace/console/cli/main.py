@@ -9,14 +9,12 @@ import typer
 from typer.completion import get_completion_inspect_parameters, install_callback, show_callback
 
 from headrace import __version__
-from headrace.console.cli.color import Color, ColorOption
 from headrace.console.cli.commands import cron, dead_letters, jobs, queues, registry, stages
 from headrace.console.cli.commands.run import run
 from headrace.console.cli.commands.schema import schema
 from headrace.console.cli.commands.validate import validate
-from headrace.console.cli.exit_code import ExitCode
+from headrace.console.cli.output import Color, ColorOption, ExitCode, escape_unencodable, reopen_closed
 from headrace.console.cli.plain_help import with_plain_help
-from headrace.console.cli.streams import escape_unencodable, reopen_closed
 
 _GROUPS: Final = {
     "jobs": jobs,
@@ -96,7 +94,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.FAILED)
     except Exception as error:
-        from headrace.console.cli.reasons import is_our_fault, sentence
+        from headrace.console.cli.output import is_our_fault, sentence
 
         if is_our_fault(error):
             raise

@@ -1,13 +1,213 @@
-"""Writes JSON documents to stdout or to a file."""
+"""JSON, logs, error text, exit codes, closed streams."""
 
+import asyncio
 import codecs
 import json
+import logging
 import math
+import os
+import re
+import stat
 import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import IntEnum, StrEnum
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final, Literal, TextIO
 
-from headrace.console.cli.streams import UNENCODABLE
+import typer
+from rich.console import Console, RenderableType
+
+from headrace.config.text.findings import ConfigError
+from headrace.errors import HeadraceError, class_and_message, message_of
+from headrace.errors.root import is_ours, origin
+from headrace.otp.process.process import CURRENT
+
+_SENTENCES: Final = (HeadraceError, OSError, asyncio.CancelledError)
+"""Errors that say what happened outside of any code."""
+
+
+def sentence(error: BaseException) -> str:
+    """Return an error's class and text, and the line of the user's code in which it arose, if it did there."""
+    said = (message_of(error) if isinstance(error, HeadraceError) else "") or class_and_message(error)
+    place = origin(error)
+    return said if place is None else f"{said} ({place})"
+
+
+def is_our_fault(error: BaseException) -> bool:
+    """Whether an error arose in headrace's own code, and no user's code had a part in it: its traceback is of use."""
+    if isinstance(error, (*_SENTENCES, KeyboardInterrupt, SystemExit)) or origin(error) is not None:
+        return False
+    return is_ours(error)
+
+
+def full_text(error: BaseException) -> str:
+    """Return the whole traceback."""
+    return "".join(traceback.format_exception(error)).rstrip()
+
+
+LevelName = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["text", "json"]
+
+_REPORT: Final = "this is a bug of headrace: please report it with the lines below"
+_QUIET: Final = ("uvicorn", "asyncio")
+"""Libraries whose everyday news nobody asked for."""
+
+
+class _Formatter(logging.Formatter):
+    """What both forms share: an exception becomes a sentence, and its traceback is shown for bugs and for debugging."""
+
+    def __init__(self, *, with_tracebacks: bool, mask: Callable[[str], str] = str) -> None:
+        """`mask` hides what must not be shown, in messages and tracebacks."""
+        super().__init__()
+        self._with_tracebacks = with_tracebacks
+        self._mask = mask
+
+    def message(self, record: logging.LogRecord) -> str:
+        """Return what the record says, its exception with it."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None:
+            return self._mask(record.getMessage())
+        said = record.getMessage().removesuffix(f": {class_and_message(error)}")
+        bug = f"; {_REPORT}" if is_our_fault(error) else ""
+        return self._mask(f"{said}: {sentence(error)}{bug}")
+
+    def traceback(self, record: logging.LogRecord) -> str | None:
+        """Return the traceback, if there is one that should be seen."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None or not (self._with_tracebacks or is_our_fault(error)):
+            return None
+        return self._mask(full_text(error))
+
+
+class JsonFormatter(_Formatter):
+    """One JSON object a line: time, level, message, pipeline and stage, as far as they are known."""
+
+    def __init__(
+        self, pipeline: str, stages: Iterable[str], *, with_tracebacks: bool, mask: Callable[[str], str] = str
+    ) -> None:
+        super().__init__(with_tracebacks=with_tracebacks, mask=mask)
+        self._pipeline = pipeline
+        self._stages = frozenset(stages)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line. The stage is the one in whose callback the record was made."""
+        said: dict[str, str] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "message": self.message(record),
+            "pipeline": self._pipeline,
+        }
+        process = CURRENT.get(None)
+        if process is not None and process.name in self._stages:
+            said["stage"] = process.name
+        if record.name != "headrace":
+            said["logger"] = record.name
+        traceback = self.traceback(record)
+        if traceback is not None:
+            said["traceback"] = traceback
+        return json.dumps(said, ensure_ascii=False)
+
+
+class LineFormatter(_Formatter):
+    """A short line for people: the time of day, the level, the message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, and a traceback below it."""
+        at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        line = f"{at} {record.levelname.lower():7} {self.message(record)}"
+        traceback = self.traceback(record)
+        return line if traceback is None else f"{line}\n{traceback}"
+
+
+@contextmanager
+def logging_to(handler: logging.Handler, level: LevelName) -> Iterator[None]:
+    """Send every record from `level` on to `handler` while the block runs, and Python's warnings with them."""
+    root = logging.getLogger()
+    levels = {name: logging.getLogger(name).level for name in _QUIET}
+    before, level_before = root.handlers, root.level
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(capture=False)
+        root.handlers = before
+        root.setLevel(level_before)
+        for name, was in levels.items():
+            logging.getLogger(name).setLevel(was)
+
+
+class ExitCode(IntEnum):
+    """The exit codes of every command; 78 is EX_CONFIG of sysexits.h."""
+
+    FINE = 0
+    FAILED = 1
+    USAGE = 2
+    CONFIG = 78
+
+
+Mode = Literal["r", "w"]
+
+UNENCODABLE: Final = "backslashreplace"
+"""How text is written that has no place in an encoding, such as a file name that is no UTF-8."""
+
+_MODES: Final[dict[str, Mode]] = {"stdin": "r", "stdout": "w", "stderr": "w"}
+"""Their names in the order of their descriptors, 0 to 2."""
+
+
+def reopen_closed() -> None:
+    """Put the null device in the place of every standard stream that is closed, as after `2>&-`.
+
+    Nothing can be read there, and what is written is gone: that is what was asked for. Left closed, the stream's
+    descriptor would go to the next file or socket that is opened, and a stray message into that.
+    """
+    for descriptor, (name, mode) in enumerate(_MODES.items()):
+        if getattr(sys, name) is None:
+            setattr(sys, name, _null(descriptor, mode))
+
+
+def escape_unencodable() -> None:
+    """Have stdout write an escape for a character that its encoding lacks, as stderr does; else printing raises."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors=UNENCODABLE)
+
+
+def has_terminal() -> bool:
+    """Tell whether the OS process has a terminal that can go, whatever its streams are."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
+def leave_lost_terminal() -> None:
+    """Put the null device in the place of standard output and error where they are a terminal that has gone.
+
+    Whatever is written there would raise, and so end what is to be drained.
+    """
+    for descriptor in (1, 2):
+        if stat.S_ISCHR(os.fstat(descriptor).st_mode) and not os.isatty(descriptor):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, descriptor)
+            os.close(null)
+
+
+def _null(descriptor: int, mode: Mode) -> TextIO:
+    opened = os.open(os.devnull, os.O_RDWR)
+    if opened != descriptor:
+        os.dup2(opened, descriptor)
+        os.close(opened)
+    os.set_inheritable(descriptor, True)  # children have them, too
+    return open(descriptor, mode, encoding="utf-8", closefd=False)
+
 
 _INDENT: Final = 2
 
@@ -35,3 +235,92 @@ def _finite(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_finite(below) for below in value]
     return value
+
+
+class Color(StrEnum):
+    """When output has colours."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+def set_color(when: Color, environ: MutableMapping[str, str] = os.environ) -> None:
+    """Write the choice where all printing code, and every child process, looks for it: NO_COLOR and FORCE_COLOR.
+
+    >>> environ = {"NO_COLOR": "1"}
+    >>> set_color(Color.ALWAYS, environ)
+    >>> environ
+    {'FORCE_COLOR': '1'}
+    """
+    if when is Color.AUTO:
+        return
+    setting, other = ("FORCE_COLOR", "NO_COLOR") if when is Color.ALWAYS else ("NO_COLOR", "FORCE_COLOR")
+    environ[setting] = "1"
+    environ.pop(other, None)
+
+
+def _chosen(when: Color) -> Color:
+    set_color(when)
+    return when
+
+
+ColorOption = Annotated[
+    Color,
+    typer.Option(
+        "--color",
+        help="Use colours: auto means on a terminal, unless NO_COLOR is set.",
+        metavar="auto|always|never",
+        callback=_chosen,
+        is_eager=True,
+    ),
+]
+
+
+_BOLD: Final = "\x1b[1m"
+_RED: Final = "\x1b[31m"
+_CYAN: Final = "\x1b[36m"
+_PLAIN: Final = "\x1b[0m"
+_COLOURS: Final = (
+    (re.compile(r"^(\S.*?:\d+:\d+:) ([a-z-]+:)", re.MULTILINE), rf"{_BOLD}\1{_PLAIN} {_RED}\2{_PLAIN}"),
+    (re.compile(r"^( +\|\s+)(\^+)$", re.MULTILINE), rf"\1{_RED}\2{_PLAIN}"),
+    (re.compile(r"^( += )(allowed:)", re.MULTILINE), rf"\1{_CYAN}\2{_PLAIN}"),
+)
+"""What is coloured: the place and the code, the mark under the place, and the word before what is allowed."""
+
+
+def print_findings(error: ConfigError) -> None:
+    """Print findings for people."""
+    text = error.as_text()
+    if _has_colours():
+        for pattern, painted in _COLOURS:
+            text = pattern.sub(painted, text)
+    print(text, file=sys.stderr)
+
+
+def _has_colours() -> bool:
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or (sys.stderr.isatty() and os.environ.get("TERM") != "dumb")
+
+
+_UNCUT: Final = 100_000  # columns: no table is as wide
+_USUAL: Final = 80  # columns of a terminal that does not say how many it has
+
+
+def print_tables(*parts: RenderableType) -> None:
+    """Print to stdout."""
+    console = stdout_console()
+    for part in parts:
+        console.print(part)
+
+
+def stdout_console() -> Console:
+    """Return a console for stdout: as wide as the terminal or as COLUMNS says, and without a limit otherwise."""
+    width = _UNCUT
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        width = min(int(columns), _UNCUT)
+    elif sys.stdout.isatty():
+        width = os.get_terminal_size(sys.stdout.fileno()).columns or _USUAL
+    return Console(highlight=False, width=width)

@@ -1,22 +1,171 @@
-"""One run under the command line: the listener answers first, then start, signals, drain, and how it ended."""
+"""One run under the command line: listener, signals, progress."""
 
 import asyncio
+import logging
+import os
+import signal
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from types import FrameType
+from typing import Final
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
 
 from headrace.config.keys.pipeline import ListenKeys
-from headrace.console.cli.ending import Ending
-from headrace.console.cli.progress import Progress
-from headrace.console.cli.signals import Signals, signals
+from headrace.console.cli.output import has_terminal, leave_lost_terminal
+from headrace.console.cli.summary import Ending
 from headrace.console.web.app import listener_app
 from headrace.errors import HeadraceError
 from headrace.http.listener import Listener
 from headrace.otp.scheduler import every
 from headrace.pipeline.topology.run import DRAIN_SECONDS, RunOutcome
+from headrace.pipeline.topology.snapshot import StageSnapshot, TopologySnapshot
 from headrace.pipeline.topology.topology import Topology
 from headrace.telemetry.events import LOG
+
+HANDLED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""SIGHUP comes when the terminal goes: a run that has one drains. Without one it is sent to have files read anew."""
+
+_PATIENCE: Final = 2
+"""Signals that are left to the run. One more comes from somebody whose callback holds the loop and hears nothing."""
+
+_NO_RELOAD: Final = (
+    "SIGHUP: reload is not supported yet, and the run goes on; to read its config anew, end it and start it again"
+)
+
+
+class Signals:
+    """Counts the signals that ask for an end, and wakes whoever waits for them. One waiter at a time."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._has_terminal = has_terminal()
+        self._loop = asyncio.get_running_loop()
+        self._arrived = asyncio.Event()
+
+    async def at_least(self, count: int) -> None:
+        """Wait until so many have arrived."""
+        while self.count < count:
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            if not self._has_terminal:
+                self._loop.call_soon_threadsafe(LOG.warning, _NO_RELOAD)
+                return
+            leave_lost_terminal()
+        self.count += 1
+        if self.count > _PATIENCE:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        self._loop.call_soon_threadsafe(self._arrived.set)
+
+
+@contextmanager
+def signals() -> Iterator[Signals]:
+    """Take SIGINT, SIGTERM and SIGHUP while the block runs. Main thread only, in a running loop.
+
+    A SIGHUP that is ignored stays so: `nohup` lets a run outlive its terminal. Without a terminal one is logged,
+    and ends nothing.
+    """
+    found = Signals()
+    is_deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    taken = [number for number in HANDLED if not (is_deaf and number == signal.SIGHUP)]
+    before = {number: signal.signal(number, found._handle) for number in taken}  # noqa: SLF001 - one file, one noun
+    try:
+        yield found
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+Clock = Callable[[], float]
+
+TERMINAL_SECONDS: Final = 0.2
+LINE_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Shows a snapshot every so often. `handler` writes log records, so that they do not break what is shown."""
+
+    seconds: float
+    show: Callable[[TopologySnapshot], None]
+    handler: logging.Handler
+
+
+@contextmanager
+def on_terminal(clock: Clock) -> Iterator[Progress]:
+    """Keep one line at the foot of the terminal, which stays as it is last when the block ends."""
+    console = Console(stderr=True)
+    meter = Meter(clock)
+    # What stages print goes above the line, unless it goes elsewhere.
+    with Live(console=console, auto_refresh=False, redirect_stdout=sys.stdout.isatty()) as live:
+
+        def show(snapshot: TopologySnapshot) -> None:
+            text = progress_text(snapshot, meter.read(snapshot))
+            with suppress(OSError):  # the terminal has gone, and SIGHUP says what follows
+                live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
+
+        yield Progress(TERMINAL_SECONDS, show, _AboveTheLine(console))
+
+
+@contextmanager
+def in_lines(clock: Clock) -> Iterator[Progress]:
+    """Write a new line for every snapshot in which something has happened."""
+    meter = Meter(clock)
+    before: list[object] = []
+
+    def show(snapshot: TopologySnapshot) -> None:
+        state = [snapshot.state, [handled(stage) for stage in snapshot.stages]]
+        if state != before:
+            before[:] = state
+            print(progress_text(snapshot, meter.read(snapshot)), file=sys.stderr, flush=True)
+
+    yield Progress(LINE_SECONDS, show, logging.StreamHandler(sys.stderr))
+
+
+class _AboveTheLine(logging.Handler):
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):
+            self._console.print(Text(self.format(record)), soft_wrap=True)
+
+
+class Meter:
+    """Measures how many events per second the producers of a run have sent since it was last read."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._at = clock()
+        self._sent = 0
+
+    def read(self, snapshot: TopologySnapshot) -> float:
+        """Return the rate since the last reading."""
+        now, sent = self._clock(), sum(stage.events_sent for stage in snapshot.stages if stage.kind == "producer")
+        seconds, events = now - self._at, sent - self._sent
+        self._at, self._sent = now, sent
+        return events / seconds if seconds > 0 else 0.0
+
+
+def progress_text(snapshot: TopologySnapshot, rate: float) -> str:
+    """Return how many events every stage has handled, and how fast they come."""
+    counts = ", ".join(f"{stage.name} {handled(stage):,}" for stage in snapshot.stages)
+    return f"{snapshot.name} {snapshot.state}: {counts} ({rate:,.0f} events/s)"
+
+
+def handled(stage: StageSnapshot) -> int:
+    """Return how many events a stage has dealt with: what a producer has sent, what any other is done with."""
+    return stage.events_sent if stage.kind == "producer" else stage.events_received
 
 
 @dataclass(frozen=True, slots=True)

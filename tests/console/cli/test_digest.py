@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.console.cli.digest import ROWS, Row, digest
+from headrace.console.cli.summary import ROWS, Row, digest
 from headrace.telemetry.counts import Family, FamilySpec, Kind
 
 AMOUNTS = st.dictionaries(st.text(), st.integers(0, 10**6), max_size=40)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.console.cli.ending import Ending
-from headrace.console.cli.exit_code import ExitCode
+from headrace.console.cli.output import ExitCode
+from headrace.console.cli.summary import Ending
 from headrace.errors import StartFailed
 from headrace.pipeline.topology.run import RunOutcome
 from headrace.pipeline.topology.snapshot import StageSnapshot

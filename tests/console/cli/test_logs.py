@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from headrace.console.cli.logs import JsonFormatter, LevelName, LineFormatter, logging_to
+from headrace.console.cli.output import JsonFormatter, LevelName, LineFormatter, logging_to
 from headrace.http.address import parse_address
 from headrace.pipeline.topology.topology import Topology
 from tests.console.cli.raised import raised

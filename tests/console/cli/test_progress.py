@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from headrace.console.cli.progress import Meter, in_lines, progress_text
+from headrace.console.cli.session import Meter, in_lines, progress_text
 from tests.console.cli.snapshots import snapshot, stage
 
 

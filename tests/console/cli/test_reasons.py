@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from headrace.console.cli.reasons import full_text, is_our_fault, sentence
+from headrace.console.cli.output import full_text, is_our_fault, sentence
 from headrace.errors import MailboxFull
 from headrace.http.address import parse_address
 from headrace.stages.functions import apply_each

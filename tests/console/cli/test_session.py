@@ -6,10 +6,9 @@ import signal
 
 import pytest
 
-from headrace.console.cli.ending import Ending
-from headrace.console.cli.exit_code import ExitCode
-from headrace.console.cli.session import Plan, attend
-from headrace.console.cli.signals import HANDLED
+from headrace.console.cli.output import ExitCode
+from headrace.console.cli.session import HANDLED, Plan, attend
+from headrace.console.cli.summary import Ending
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.console_stages import Crashing, Failing, Numbers, Opening, Shelf, Stuck, Unopened
 

@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from headrace.console.cli.ending import Ending
 from headrace.console.cli.output import print_json
-from headrace.console.cli.summary import print_summary, summary_json
+from headrace.console.cli.summary import Ending, print_summary, summary_json
 from headrace.pipeline.topology.run import RunOutcome
 from headrace.telemetry.counts import Family, FamilySpec
 from tests.console.cli.snapshots import snapshot, stage

@@ -4,10 +4,8 @@ from datetime import datetime
 
 from headrace.config.build import crontab
 from headrace.console.cli.commands.job_view import table_of
-from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.job_target import Target, UsageError
-from headrace.console.cli.output import print_json
-from headrace.console.cli.terminal import print_tables
+from headrace.console.cli.output import ExitCode, print_json, print_tables
 
 
 async def list_cron(target: Target, *, as_json: bool) -> ExitCode:

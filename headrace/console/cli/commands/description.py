@@ -9,9 +9,7 @@ from headrace.config.check.guarantees import guarantees
 from headrace.config.files import load_files
 from headrace.config.keys.pipeline import DeadLettersKeys, SubscriptionKeys
 from headrace.config.text.findings import ConfigError
-from headrace.console.cli.exit_code import ExitCode
-from headrace.console.cli.findings_output import print_findings
-from headrace.console.cli.output import print_json
+from headrace.console.cli.output import ExitCode, print_findings, print_json
 from headrace.units import Rate, format_duration
 
 if TYPE_CHECKING:

@@ -14,15 +14,20 @@ from headrace.config.files import load_file
 from headrace.config.pipeline import Pipeline
 from headrace.config.text.findings import ConfigError
 from headrace.console.cli.commands.exit_bound import ExitBound, end_process, name_running
-from headrace.console.cli.ending import Ending, JobsEnded
-from headrace.console.cli.exit_code import ExitCode
-from headrace.console.cli.findings_output import print_findings
 from headrace.console.cli.job_target import UsageError
-from headrace.console.cli.logs import JsonFormatter, LevelName, LineFormatter, LogFormat, logging_to
-from headrace.console.cli.output import print_json, write_json
-from headrace.console.cli.progress import Progress, in_lines, on_terminal
-from headrace.console.cli.session import Listening, Plan, attend
-from headrace.console.cli.summary import print_summary, summary_json
+from headrace.console.cli.output import (
+    ExitCode,
+    JsonFormatter,
+    LevelName,
+    LineFormatter,
+    LogFormat,
+    logging_to,
+    print_findings,
+    print_json,
+    write_json,
+)
+from headrace.console.cli.session import Listening, Plan, Progress, attend, in_lines, on_terminal
+from headrace.console.cli.summary import Ending, JobsEnded, print_summary, summary_json
 from headrace.http.address import Address, ListenFailed, bind, port_of
 from headrace.pipeline.topology.run import DRAIN_SECONDS
 from headrace.telemetry.events import LOG

@@ -5,11 +5,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from headrace.console.cli.commands.job_view import job_lines, job_table, job_values
-from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.job_selection import Selection, is_confirmed, named_values, numbers_of
 from headrace.console.cli.job_target import EXAMPLE, Target, UsageError
-from headrace.console.cli.output import print_json
-from headrace.console.cli.terminal import print_tables
+from headrace.console.cli.output import ExitCode, print_json, print_tables
 from headrace.jobs.errors import NoJob
 from headrace.jobs.flows.workflow import rerun
 from headrace.jobs.job import STATES, NewJob, State, after

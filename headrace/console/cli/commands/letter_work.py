@@ -4,13 +4,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from headrace.console.cli.commands.letter_view import letter_lines, letter_table
-from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.job_selection import is_confirmed, numbers_of
 from headrace.console.cli.job_target import CommandFailed, UsageError
 from headrace.console.cli.letter_selection import LetterSelection, rate_of
 from headrace.console.cli.letter_target import LetterTarget, OpenLetters
-from headrace.console.cli.output import print_json
-from headrace.console.cli.terminal import print_tables
+from headrace.console.cli.output import ExitCode, print_json, print_tables
 from headrace.console.letter_values import LIST_CHARACTERS, letter_values
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetters, LetterFilter
 

@@ -5,10 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from headrace.console.cli.commands.job_view import table_of
-from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.job_target import Target, UsageError
-from headrace.console.cli.output import print_json
-from headrace.console.cli.terminal import print_tables
+from headrace.console.cli.output import ExitCode, print_json, print_tables
 from headrace.jobs.rules.limits import LARGEST_LIMIT, is_limit
 from headrace.jobs.stores.store import JobCount, JobStore, QueueSettings
 

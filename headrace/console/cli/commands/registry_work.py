@@ -1,10 +1,8 @@
 """What the commands about registries do."""
 
 from headrace.config.build import registries_of
-from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.job_target import Target, UsageError
-from headrace.console.cli.output import print_json
-from headrace.console.cli.terminal import print_tables
+from headrace.console.cli.output import ExitCode, print_json, print_tables
 from headrace.jobs.results import JobRegistry
 from headrace.stages.jobs import called_with, encoded
 

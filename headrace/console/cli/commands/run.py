@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from headrace.console.cli.color import Color, ColorOption
+from headrace.console.cli.output import Color, ColorOption
 
 _ONE_FILE: Final = (
     "headrace run takes one file, and got {}: start a command for each file, so that each run has its own exit code, "

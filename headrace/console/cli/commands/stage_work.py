@@ -7,11 +7,9 @@ from urllib.parse import quote
 from pydantic import ValidationError
 
 from headrace.console.cli.commands.job_view import table_of
-from headrace.console.cli.exit_code import ExitCode
 from headrace.console.cli.job_target import UsageError
-from headrace.console.cli.output import print_json
+from headrace.console.cli.output import ExitCode, print_json, print_tables
 from headrace.console.cli.run_target import RunClient, RunTarget, StrangeAnswer
-from headrace.console.cli.terminal import print_tables
 from headrace.console.web.api.stage_values import StageList, StageValues
 
 _NUMBERS: Final = ("received", "sent", "failed", "buffered", "in flight", "at a time")

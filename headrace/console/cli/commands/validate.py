@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from headrace.console.cli.color import Color, ColorOption
+from headrace.console.cli.output import Color, ColorOption
 
 
 def validate(
