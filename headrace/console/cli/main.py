@@ -11,8 +11,7 @@ from typer.completion import get_completion_inspect_parameters, install_callback
 from headrace import __version__
 from headrace.console.cli.commands import cron, dead_letters, jobs, queues, registry, stages
 from headrace.console.cli.commands.run import run
-from headrace.console.cli.commands.schema import schema
-from headrace.console.cli.commands.validate import validate
+from headrace.console.cli.commands.validate import schema, validate
 from headrace.console.cli.output import Color, ColorOption, ExitCode, escape_unencodable, reopen_closed
 from headrace.console.cli.plain_help import with_plain_help
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from headrace.console.cli.commands.letter_view import printable
+from headrace.console.cli.commands.dead_letters import printable
 from headrace.console.cli.main import make_app
 from headrace.pipeline.acknowledgement.dead_letter import NewLetter
 from headrace.pipeline.acknowledgement.letter_bounds import UNBOUNDED

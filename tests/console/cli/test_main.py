@@ -68,7 +68,7 @@ def test_help_loads_no_more_than_it_shows(tmp_path: Path) -> None:
 def test_validating_loads_no_server(tmp_path: Path) -> None:
     write(tmp_path, a_yaml=NUMBERS)
     code = (
-        "from headrace.console.cli.commands.description import check_files\n"
+        "from headrace.console.cli.commands.validate import check_files\n"
         "check_files(['a.yaml'], imports=True, as_json=False)"
     )
     loaded = modules_after(code, tmp_path)

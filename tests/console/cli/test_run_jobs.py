@@ -136,7 +136,7 @@ def test_a_running_job_is_cancelled_from_another_process(tmp_path: Path) -> None
 
 BLOCKING = """
 import asyncio, time
-from headrace.console.cli.commands import exit_bound
+from headrace.console.cli.commands import run as exit_bound
 from headrace.jobs.running import queue
 from headrace.jobs.worker import worker
 

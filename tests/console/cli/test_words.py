@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from headrace import __version__
-from headrace.console.cli.commands.job_view import table_of
+from headrace.console.cli.commands.jobs import table_of
 from headrace.console.cli.main import make_app
 from headrace.console.cli.output import print_tables
 from tests.console.cli.command import HEADRACE, run, write

@@ -1,8 +1,115 @@
-"""`headrace queues`: lists, pauses, resumes and scales queues, in the store of a config or of a URL."""
+"""What the commands about queues do."""
 
-from typing import Annotated
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Final
 
 import typer
+
+from headrace.console.cli.commands.jobs import table_of
+from headrace.console.cli.job_target import Target, UsageError
+from headrace.console.cli.output import ExitCode, print_json, print_tables
+from headrace.jobs.rules.limits import LARGEST_LIMIT, is_limit
+from headrace.jobs.stores.store import JobCount, JobStore, QueueSettings
+
+_SHOWN: Final = ("available", "executing", "scheduled", "retryable", "discarded")
+
+_DIGITS: Final = 20  # more are no limit, however they begin; and Python refuses to read thousands
+
+
+async def list_queues(target: Target, *, as_json: bool) -> ExitCode:
+    """Print what is configured, what was said since, and how many jobs there are."""
+    limits = _limits(target)
+    async with target.opened(must_have_jobs=True) as jobs:
+        said = {one.queue: one for one in await jobs.store.queue_settings()}
+        counts = await jobs.store.counts()
+    names = sorted({*limits, *said, *(one.queue for one in counts)})
+    queues = [_values(name, limits.get(name), said.get(name), counts) for name in names]
+    if as_json:
+        print_json({"exit_code": 0, "queues": queues})
+    else:
+        rows = [
+            (
+                one["queue"],
+                one["limit"],
+                "paused" if one["is_paused"] else "",
+                *(_count(one, state) for state in _SHOWN),
+            )
+            for one in queues
+        ]
+        print_tables(table_of(("queue", "limit", "", *_SHOWN), rows, ("limit", *_SHOWN)))
+    return ExitCode.FINE
+
+
+async def pause_queues(target: Target, *, is_paused: bool, as_json: bool) -> ExitCode:
+    """Have queues claim nothing more, or claim again; processes that run them heed it within seconds."""
+    names = target.words
+    if not names:
+        raise UsageError("NAME", "name the queues, as in headrace queues pause shop.yaml default")
+    limits = _limits(target)
+    async with target.opened() as jobs:
+        await _check_known(names, limits, jobs.store)
+        for name in names:
+            await jobs.store.change_queue(name, is_paused=is_paused)
+    return _said(f"{'paused' if is_paused else 'resumed'}: {', '.join(names)}", names, as_json=as_json)
+
+
+async def scale_queue(target: Target, *, as_json: bool) -> ExitCode:
+    """Have each process run so many jobs of a queue at a time, or as many as its config says."""
+    if len(target.words) not in (1, 2):
+        raise UsageError("NAME", "name one queue and its limit, as in headrace queues scale shop.yaml default 20")
+    name, *rest = target.words
+    limits = _limits(target)
+    async with target.opened() as jobs:
+        await _check_known([name], limits, jobs.store)
+        if not rest:
+            await jobs.store.forget_queue(name)
+            return _said(f"{name}: as the config says again", [name], as_json=as_json)
+        limit = int(rest[0]) if rest[0].isascii() and rest[0].isdigit() and len(rest[0]) <= _DIGITS else 0
+        if not is_limit(limit):
+            raise UsageError("LIMIT", f"{rest[0]!r:.100} is no limit: write a whole number from 1 to {LARGEST_LIMIT:,}")
+        await jobs.store.change_queue(name, limit=limit)
+    return _said(f"{name}: {limit} at a time", [name], as_json=as_json)
+
+
+def _limits(target: Target) -> dict[str, int]:
+    return {name: queue.limit for name, queue in target.configured(imports=False).keys.queues.items()}
+
+
+async def _check_known(names: Sequence[str], limits: Iterable[str], store: JobStore) -> None:
+    """Refuse a queue that neither the config nor the store knows: nothing would ever heed what is said of it."""
+    known = {
+        *limits,
+        *(one.queue for one in await store.counts()),
+        *(one.queue for one in await store.queue_settings()),
+    }
+    for name in names:
+        if name not in known:
+            raise UsageError("NAME", f"there is no queue {name!r}: there are {', '.join(sorted(known)) or 'none'}")
+
+
+def _values(name: str, limit: int | None, said: QueueSettings | None, counts: Iterable[JobCount]) -> dict[str, object]:
+    own = Counter({one.state: one.count for one in counts if one.queue == name})
+    return {
+        "queue": name,
+        "limit": said.limit if said is not None and said.limit is not None else limit,
+        "is_paused": said is not None and said.is_paused,
+        "jobs": dict(own),
+    }
+
+
+def _count(values: dict[str, object], state: str) -> str:
+    jobs = values["jobs"]
+    return f"{jobs.get(state, 0):,}" if isinstance(jobs, dict) else ""
+
+
+def _said(sentence: str, names: Sequence[str], *, as_json: bool) -> ExitCode:
+    if as_json:
+        print_json({"exit_code": 0, "queues": list(names)})
+    else:
+        print_tables(sentence)
+    return ExitCode.FINE
+
 
 File = Annotated[list[str] | None, typer.Argument(help="The config file (not with --store).", metavar="[FILE]")]
 Named = Annotated[
@@ -24,7 +131,6 @@ app = typer.Typer(no_args_is_help=True, help="List, pause, resume and scale queu
 @app.command("list")
 def list_(words: File = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """List queues with their limits and jobs: headrace queues list FILE."""
-    from headrace.console.cli.commands.queue_work import list_queues
     from headrace.console.cli.job_target import Target, run_command
 
     raise typer.Exit(
@@ -37,7 +143,6 @@ def list_(words: File = None, *, store: Store = None, as_json: AsJson = False) -
 @app.command()
 def pause(words: Named = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """Claim nothing more of queues, in all processes: headrace queues pause FILE NAME..."""
-    from headrace.console.cli.commands.queue_work import pause_queues
     from headrace.console.cli.job_target import Target, run_command
 
     raise typer.Exit(
@@ -50,7 +155,6 @@ def pause(words: Named = None, *, store: Store = None, as_json: AsJson = False) 
 @app.command()
 def resume(words: Named = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """Claim again: headrace queues resume FILE NAME..."""
-    from headrace.console.cli.commands.queue_work import pause_queues
     from headrace.console.cli.job_target import Target, run_command
 
     raise typer.Exit(
@@ -63,7 +167,6 @@ def resume(words: Named = None, *, store: Store = None, as_json: AsJson = False)
 @app.command()
 def scale(words: Scaled = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """Run so many at a time in each process: headrace queues scale FILE NAME LIMIT; without one, as the config says."""
-    from headrace.console.cli.commands.queue_work import scale_queue
     from headrace.console.cli.job_target import Target, run_command
 
     raise typer.Exit(run_command(lambda: scale_queue(Target.of(words or [], store), as_json=as_json), as_json=as_json))

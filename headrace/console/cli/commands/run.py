@@ -1,11 +1,254 @@
-"""`headrace run`: runs what a config file describes, until it ends or a signal drains it."""
+"""Ends the OS process of a run where threads would keep it up: they cannot be ended by anything else."""
 
+import asyncio
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from headrace.console.cli.output import Color, ColorOption
+from headrace.config.check.config import Config, stdout_stages
+from headrace.config.files import load_file
+from headrace.config.pipeline import Pipeline
+from headrace.config.text.findings import ConfigError
+from headrace.console.cli.job_target import UsageError
+from headrace.console.cli.output import (
+    Color,
+    ColorOption,
+    ExitCode,
+    JsonFormatter,
+    LevelName,
+    LineFormatter,
+    LogFormat,
+    logging_to,
+    print_findings,
+    print_json,
+    write_json,
+)
+from headrace.console.cli.session import Listening, Plan, Progress, attend, in_lines, on_terminal
+from headrace.console.cli.summary import Ending, JobsEnded, print_summary, summary_json
+from headrace.http.address import Address, ListenFailed, bind, port_of
+from headrace.jobs.job import Job
+from headrace.pipeline.topology.run import DRAIN_SECONDS
+from headrace.telemetry.events import LOG
+
+EXIT_SECONDS: Final = 5.0
+"""How long the event loop may take to close after a run has ended: it waits for what `asyncio.to_thread` runs."""
+
+
+class ExitBound:
+    """Bounds how long the event loop of a run that has ended takes to close."""
+
+    def __init__(self) -> None:
+        self._timer: threading.Timer | None = None
+
+    def begin(self, code: int) -> None:
+        """End the process with the exit code `code` in EXIT_SECONDS, unless it is cancelled before."""
+        self._timer = threading.Timer(EXIT_SECONDS, self._end, (code,))
+        self._timer.daemon = True
+        self._timer.start()
+
+    def cancel(self) -> None:
+        """Let the process end by itself."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _end(self, code: int) -> None:
+        others = {threading.main_thread(), threading.current_thread()}
+        names = ", ".join(sorted(thread.name for thread in threading.enumerate() if thread not in others))
+        LOG.error("the run has ended, but threads keep its process up, which is ended now: %s", names)
+        end_process(code)
+
+
+def name_running(jobs: Sequence[Job]) -> bool:
+    """Log the jobs that still run in threads; return whether there are any, so that the process must be ended."""
+    if jobs:
+        names = ", ".join(f"{job.id} ({job.worker})" for job in jobs)
+        LOG.error("the process ends while jobs run in threads; they run again, at the cost of no attempt: %s", names)
+    return bool(jobs)
+
+
+def end_process(code: int) -> None:
+    """End the process with what it has printed and logged written out."""
+    for handler in LOG.handlers + logging.getLogger().handlers:
+        handler.flush()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command line said; what is None depends on whether a terminal is there."""
+
+    file: str
+    drain_seconds: float | None = None
+    progress: bool | None = None
+    summary: bool | None = None
+    as_json: bool = False
+    log_level: LevelName = "info"
+    log_format: LogFormat | None = None
+    is_forever: bool = False
+    is_quiet: bool = False
+    json_file: str | None = None
+
+
+def run_file(options: RunOptions) -> ExitCode:
+    """Run what a config file describes; return the exit code.
+
+    It is 2 where the JSON document would not stay one document, or its file cannot be written.
+    """
+    try:
+        _check_json_file(options.json_file)
+        config = load_file(options.file, runs_alone=True)
+        _check_stdout(options, config)
+        pipeline = Pipeline.from_config(config)
+    except ConfigError as error:
+        return _refuse(options, error)
+    except UsageError as error:
+        print(f"headrace: {error}", file=sys.stderr)
+        return ExitCode.USAGE
+    pipeline.is_forever = options.is_forever
+    with _reporting(options, pipeline) as progress:
+        try:
+            listening = _listening(pipeline)
+        except ListenFailed as error:
+            LOG.error("%s", error)
+            return _end(options, pipeline, None, Ending(None, None, 0.0, error, mask=_mask(pipeline)))
+        drain_seconds = DRAIN_SECONDS if options.drain_seconds is None else options.drain_seconds
+        bound = ExitBound()
+        ending = asyncio.run(_attend(pipeline, Plan(listening, progress, drain_seconds), bound))
+        bound.cancel()
+        LOG.log(_level(ending), "pipeline %r ended: %s", pipeline.name, ending.verdict())
+        is_held_up = pipeline.jobs is not None and name_running(pipeline.jobs.late.jobs)
+    code = _end(options, pipeline, listening, ending)
+    if is_held_up:
+        end_process(code)
+    return code
+
+
+async def _attend(pipeline: Pipeline, plan: Plan, bound: ExitBound) -> Ending:
+    ending = replace(await attend(pipeline, plan), mask=_mask(pipeline), jobs=_jobs_ended(pipeline))
+    bound.begin(ending.exit_code)
+    return ending
+
+
+def _level(ending: Ending) -> int:
+    if ending.exit_code is not ExitCode.FINE:
+        return logging.ERROR
+    return logging.WARNING if ending.omissions() else logging.INFO
+
+
+@contextmanager
+def _reporting(options: RunOptions, pipeline: Pipeline) -> Iterator[Progress | None]:
+    """Write logs while the block runs, and show progress if it is wanted.
+
+    Unless it was chosen, the format is text where people read it: with progress, and with --quiet on a terminal.
+    """
+    is_terminal = sys.stderr.isatty()
+    is_for_people = is_terminal and not options.as_json
+    is_shown = (is_for_people and not options.is_quiet) if options.progress is None else options.progress
+    is_text = is_shown or (is_for_people and options.is_quiet)
+    formatter = _formatter(options, pipeline, options.log_format or ("text" if is_text else "json"))
+    if is_shown:
+        with (on_terminal if is_terminal else in_lines)(time.monotonic) as progress:
+            progress.handler.setFormatter(formatter)
+            with logging_to(progress.handler, options.log_level):
+                yield progress
+    else:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(formatter)
+        with logging_to(handler, options.log_level):
+            yield None
+
+
+def _formatter(options: RunOptions, pipeline: Pipeline, log_format: LogFormat) -> logging.Formatter:
+    with_tracebacks = options.log_level == "debug"
+    if log_format == "text":
+        return LineFormatter(with_tracebacks=with_tracebacks, mask=_mask(pipeline))
+    names = [stage.name for stage in pipeline.config.stages] if pipeline.config else []
+    return JsonFormatter(pipeline.name, names, with_tracebacks=with_tracebacks, mask=_mask(pipeline))
+
+
+def _jobs_ended(pipeline: Pipeline) -> JobsEnded | None:
+    meter = pipeline.jobs.meter if pipeline.jobs else None
+    if meter is None:
+        return None
+    return JobsEnded(*(meter.finished([outcome]) for outcome in ("completed", "failed", "discarded", "cancelled")))
+
+
+def _mask(pipeline: Pipeline) -> Callable[[str], str]:
+    return pipeline.config.mask if pipeline.config else str
+
+
+def _listening(pipeline: Pipeline) -> Listening | None:
+    """Bind the listener; raises ListenFailed."""
+    keys = pipeline.listen
+    if keys is None:
+        return None
+    sockets = tuple(bind(keys.address, asks_token=keys.token is not None))
+    bound, is_any = keys.address.host, keys.address.host in ("0.0.0.0", "::")  # noqa: S104 - it is not bound here
+    url, configured = (
+        f"http://{Address(host, port_of(sockets[0]))}" for host in ("127.0.0.1" if is_any else bound, bound)
+    )
+    where = f"{configured} (each address of this machine; from here {url})" if is_any else configured
+    return Listening(keys, sockets, url, where, _mask(pipeline))
+
+
+def _check_json_file(path: str | None) -> None:
+    """Refuse a file for the JSON document that cannot be written. Raises `UsageError`."""
+    if path is None:
+        return
+    try:
+        with Path(path).open("a"):
+            pass
+    except OSError as error:
+        raise UsageError("--json-file", f"{path} cannot be written ({error.strerror})") from None
+
+
+def _check_stdout(options: RunOptions, config: Config) -> None:
+    """Refuse a JSON document on stdout beside events. Raises `UsageError`."""
+    writing = next(stdout_stages(config), None) if options.as_json else None
+    if writing is not None:
+        why = f"the stage {writing} writes events to stdout, where the document would be in their midst"
+        raise UsageError("--json", f"{why}: write it to a file with --json-file FILE")
+
+
+def _refuse(options: RunOptions, error: ConfigError) -> ExitCode:
+    document = {"file": options.file, "exit_code": int(ExitCode.CONFIG), "findings": error.as_json()}
+    if options.json_file is not None:
+        write_json(options.json_file, document)
+    if options.as_json:
+        print_json(document)
+    else:
+        print_findings(error)
+    return ExitCode.CONFIG
+
+
+def _end(options: RunOptions, pipeline: Pipeline, listening: Listening | None, ending: Ending) -> ExitCode:
+    """Print the summary, if one is wanted."""
+    url = listening.url if listening else None
+    code = ending.exit_code
+    if options.json_file is not None:
+        try:
+            write_json(options.json_file, summary_json(pipeline.name, options.file, url, ending))
+        except OSError as error:
+            print(f"headrace: {options.json_file} cannot be written: {error.strerror}", file=sys.stderr)
+            code = ExitCode.FAILED
+    if options.as_json:
+        print_json(summary_json(pipeline.name, options.file, url, ending))
+    elif (sys.stdout.isatty() and not options.is_quiet) if options.summary is None else options.summary:
+        print_summary(pipeline.name, options.file, url, ending)
+    return code
+
 
 _ONE_FILE: Final = (
     "headrace run takes one file, and got {}: start a command for each file, so that each run has its own exit code, "
@@ -105,7 +348,6 @@ def run(  # noqa: PLR0913 - to typer each option is a parameter
         raise typer.BadParameter(_ONE_FILE.format(len(file)), param_hint="FILE")
     if verbose and quiet:
         raise typer.BadParameter(_ONE_LEVEL, param_hint="--quiet")
-    from headrace.console.cli.commands.invocation import RunOptions, run_file
 
     level = log_level or (LogLevel.DEBUG if verbose else LogLevel.WARNING if quiet else LogLevel.INFO)
     options = RunOptions(

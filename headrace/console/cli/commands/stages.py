@@ -1,8 +1,118 @@
-"""`headrace stages`: lists, pauses, resumes and changes the stages of a run, over its HTTP API."""
+"""What the commands about stages do."""
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Final
+from urllib.parse import quote
 
 import typer
+from pydantic import ValidationError
+
+from headrace.console.cli.commands.jobs import table_of
+from headrace.console.cli.job_target import UsageError
+from headrace.console.cli.output import ExitCode, print_json, print_tables
+from headrace.console.cli.run_target import RunClient, RunTarget, StrangeAnswer
+from headrace.console.web.api.stage_values import StageList, StageValues
+
+_NUMBERS: Final = ("received", "sent", "failed", "buffered", "in flight", "at a time")
+
+
+async def list_stages(target: RunTarget, *, as_json: bool) -> ExitCode:
+    """Print the stages of a run."""
+    client = target.client()
+    found = await client.ask("GET", "/api/stages")
+    if as_json:
+        print_json({"exit_code": 0, **found})
+    else:
+        listed = _listed(client, found)
+        print_tables(
+            f"the pipeline {listed.pipeline} is {listed.state}",
+            table_of(_HEADINGS, list(map(_row, listed.stages)), _NUMBERS),
+        )
+        print_tables(*(stage.stall for stage in listed.stages if stage.stall is not None))
+    return ExitCode.FINE
+
+
+async def pause_stages(target: RunTarget, *, is_paused: bool, as_json: bool) -> ExitCode:
+    """Pause stages, or have them go on; those before one that cannot have heard it already."""
+    names = target.words
+    verb = "pause" if is_paused else "resume"
+    if not names:
+        raise UsageError("NAME", f"name the stages, as in headrace stages {verb} shop.yaml priced")
+    client = target.client()
+    stages = [await client.ask("POST", f"{_path(name)}/{verb}", {}) for name in names]
+    return _said(f"{verb}d: {', '.join(names)}", stages, as_json=as_json)
+
+
+async def change_stage(target: RunTarget, words: Mapping[str, object], *, as_json: bool) -> ExitCode:
+    """Change one stage, all of it or nothing."""
+    if len(target.words) != 1:
+        raise UsageError("NAME", "name one stage, as in headrace stages change shop.yaml priced --concurrency 8")
+    if not words:
+        raise UsageError("NAME", "say what to change: --concurrency, --buffer-size or --demand")
+    (name,) = target.words
+    stage = await target.client().ask("PATCH", _path(name), words)
+    return _said(f"changed: {name}", [stage], as_json=as_json)
+
+
+def change_words(concurrency: int | None, buffer_size: str | None, demands: Sequence[str]) -> dict[str, object]:
+    """Return a change as the API has it. Raises `UsageError`.
+
+    >>> change_words(None, "none", ["visits=100:20"])
+    {'buffer_size': None, 'demand': {'visits': {'max_demand': 100, 'min_demand': 20}}}
+    """
+    words: dict[str, object] = {} if concurrency is None else {"concurrency": concurrency}
+    if buffer_size is not None:
+        words["buffer_size"] = None if buffer_size == "none" else _whole("--buffer-size", buffer_size)
+    if demands:
+        words["demand"] = dict(map(_demand, demands))
+    return words
+
+
+def _demand(text: str) -> tuple[str, dict[str, int]]:
+    producer, sign, bounds = text.rpartition("=")
+    if not sign or not producer:
+        raise UsageError("--demand", f"{text!r:.100} is none: write it as in visits=1000, or visits=1000:500")
+    most, sign, least = bounds.partition(":")
+    said = {"max_demand": _whole("--demand", most)}
+    return producer, {**said, "min_demand": _whole("--demand", least)} if sign else said
+
+
+def _whole(option: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+        raise UsageError(option, f"{text!r:.100} is no number: write a whole one, 0 or more")
+    return int(text)
+
+
+_DIGITS: Final = 10  # more are beyond any bound
+_HEADINGS: Final = ("stage", "type", "state", *_NUMBERS, "asks for")
+
+
+def _listed(client: RunClient, found: object) -> StageList:
+    """Return what a run has told. Raises `StrangeAnswer`."""
+    try:
+        return StageList.model_validate(found)
+    except ValidationError as error:
+        raise StrangeAnswer(client.url) from error
+
+
+def _path(name: str) -> str:
+    return f"/api/stages/{quote(name, safe='')}"
+
+
+def _row(stage: StageValues) -> Sequence[object]:
+    asks = ", ".join(f"{one.producer} {one.max_demand}:{one.min_demand}" for one in stage.subscriptions)
+    state = f"{stage.state}, paused" if stage.is_paused else stage.state
+    counts = stage.events_received, stage.events_sent, stage.events_failed, stage.buffer_events, stage.in_flight_events
+    return (stage.name, stage.type or stage.kind, state, *(f"{count:,}" for count in counts), stage.concurrency, asks)
+
+
+def _said(sentence: str, stages: Sequence[dict[str, object]], *, as_json: bool) -> ExitCode:
+    if as_json:
+        print_json({"exit_code": 0, "stages": stages})
+    else:
+        print_tables(sentence)
+    return ExitCode.FINE
+
 
 File = Annotated[
     list[str] | None, typer.Argument(help="The config file of the run (not with --url).", metavar="[FILE]")
@@ -27,7 +137,6 @@ app = typer.Typer(no_args_is_help=True, help="List, pause, resume and change the
 @app.command("list")
 def list_(words: File = None, *, url: Url = None, as_json: AsJson = False) -> None:
     """List stages, how they stand and what they ask for: headrace stages list FILE."""
-    from headrace.console.cli.commands.stage_work import list_stages
     from headrace.console.cli.job_target import run_command
     from headrace.console.cli.run_target import RunTarget
 
@@ -68,7 +177,6 @@ def change(  # noqa: PLR0913 - to typer each option is a parameter
     as_json: AsJson = False,
 ) -> None:
     """Change a stage while it runs, until the run ends: headrace stages change FILE NAME --concurrency 8."""
-    from headrace.console.cli.commands.stage_work import change_stage, change_words
     from headrace.console.cli.job_target import run_command
     from headrace.console.cli.run_target import RunTarget
 
@@ -85,7 +193,6 @@ def change(  # noqa: PLR0913 - to typer each option is a parameter
 
 
 def _pause(words: list[str] | None, url: str | None, *, is_paused: bool, as_json: bool) -> None:
-    from headrace.console.cli.commands.stage_work import pause_stages
     from headrace.console.cli.job_target import run_command
     from headrace.console.cli.run_target import RunTarget
 

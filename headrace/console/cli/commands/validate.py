@@ -1,10 +1,188 @@
-"""`headrace validate`: says what config files describe, or all that is wrong in them."""
+"""`headrace schema`: prints the JSON Schema of config files, for editors."""
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headrace.console.cli.output import Color, ColorOption
+from headrace.config.check.config import Config, ConfiguredStage
+from headrace.config.check.guarantees import guarantees
+from headrace.config.files import load_files
+from headrace.config.keys.pipeline import DeadLettersKeys, SubscriptionKeys
+from headrace.config.text.findings import ConfigError
+from headrace.console.cli.output import Color, ColorOption, ExitCode, print_findings, print_json
+from headrace.units import Rate, format_duration
+
+if TYPE_CHECKING:
+    from headrace.config.check.jobs import ConfiguredJobs
+    from headrace.config.keys.jobs import QueueKeys
+
+
+def schema(
+    *,
+    as_json: Annotated[  # noqa: ARG001 - all commands take it, and this one has no other form
+        bool, typer.Option("--json", help="Accepted, as everywhere: the schema is JSON anyway.")
+    ] = False,
+) -> None:
+    """Print the JSON Schema of config files, with every installed stage type.
+
+    An editor completes and checks a config that names the file it was written to:
+    # yaml-language-server: $schema=headrace.schema.json
+    """
+    from headrace.config.schema import schema as make_schema
+    from headrace.console.cli.output import print_json
+
+    print_json(make_schema())
+
+
+_DEFAULT_DEMAND = SubscriptionKeys(stage="").max_demand
+
+
+def check_files(files: Sequence[str], *, imports: bool, as_json: bool, is_quiet: bool = False) -> ExitCode:
+    """Check files and print what they describe, or everything that is wrong; return the exit code."""
+    try:
+        configs = load_files(files, imports=imports, runs_alone=True)
+    except ConfigError as error:
+        if as_json:
+            print_json({"exit_code": int(ExitCode.CONFIG), "findings": error.as_json(), "files": []})
+        else:
+            print_findings(error)
+        return ExitCode.CONFIG
+    if as_json:
+        described = [as_values(config) for config in configs]
+        print_json({"exit_code": int(ExitCode.FINE), "findings": [], "files": described})
+    elif not is_quiet:
+        print("\n\n".join(as_text(config) for config in configs))
+        if not imports:
+            print("\nNo Python function or class was imported: run without --no-import to have them checked, too.")
+    return ExitCode.FINE
+
+
+def as_text(config: Config) -> str:
+    """Return a line for the file, one for each stage with its edges, each metric, and what each path guarantees."""
+    where = "does not listen" if config.listen is None else f"listens on {config.listen.address}"
+    lines = [f"{config.file}: fine. The pipeline {config.name} {where} and has {len(config.stages)} stages:"]
+    names = max((len(stage.name) for stage in config.stages), default=0)
+    types = max((len(stage.type.name) for stage in config.stages), default=0)
+    for stage in config.stages:
+        edges = f"  <- {', '.join(map(_edge, stage.keys.subscribe_to))}" if stage.keys.subscribe_to else ""
+        lines.append(f"  {stage.name:{names}}  {stage.type.name:{types}}{edges}".rstrip())
+        lines += [f"  {'':{names}}  exports {export.name}" for export in config.exports if export.stage == stage.name]
+    lines += [f"  {guarantee}" for guarantee in guarantees(config)]
+    if config.dead_letters is not None:
+        lines.append(f"  dead letters are kept in {scheme_of(config.dead_letters.store)}")
+    return "\n".join([*lines, *(jobs_text(config.jobs) if config.jobs else ())])
+
+
+def jobs_text(jobs: "ConfiguredJobs") -> list[str]:
+    """Return a line for each queue, worker and entry of the crontab; the store's URL may hold secrets."""
+    lines = [f"  jobs are kept in {scheme_of(jobs.keys.store)}"]
+    lines += [f"  queue {name}: {_queue(queue)}" for name, queue in jobs.keys.queues.items()]
+    lines += [f"  worker {worker.name}: queue {worker.options.queue}" for worker in jobs.workers]
+    lines += [f"  cron {entry.known_as}: {entry.schedule}, {entry.worker}" for entry in jobs.keys.cron]
+    return lines
+
+
+def _queue(keys: "QueueKeys") -> str:
+    """Return how many jobs run here at a time, and what holds for all processes together."""
+    rate, at_once = keys.rate_limit, keys.global_limit
+    shared = [] if at_once is None else [f"{at_once.count} at a time{_for_each(at_once.partition)}"]
+    if rate is not None:
+        burst = "" if rate.burst is None else f" (burst {rate.burst})"
+        shared.append(f"{_rate(rate.rate)}{_for_each(rate.partition)}{burst}")
+    over_all = f"; over all processes {', '.join(shared)}" if shared else ""
+    return f"{keys.limit} at a time{over_all}"
+
+
+def _rate(rate: Rate) -> str:
+    """Return a rate as it is written in a config."""
+    period = format_duration(rate.period_seconds)
+    unit = period.removeprefix("1")
+    return f"{rate.events:.15g}/{unit if unit.isalpha() else period}"
+
+
+def _for_each(partition: str | None) -> str:
+    return "" if partition is None else f" for each {partition}"
+
+
+def scheme_of(url: str) -> str:
+    """Return which store a URL is of."""
+    return url.partition(":")[0]
+
+
+def as_values(config: Config) -> dict[str, object]:
+    """Return the same as plain values. Options are left out: they may hold secrets."""
+    return {
+        "file": config.file,
+        "pipeline": config.name,
+        "listen": None if config.listen is None else str(config.listen.address),
+        "stages": [_stage(stage) for stage in config.stages],
+        "guarantees": [asdict(guarantee) for guarantee in guarantees(config)],
+        "dead_letters": None if config.dead_letters is None else _dead_letters(config.dead_letters),
+        "jobs": None if config.jobs is None else _jobs(config.jobs),
+        "metrics": [{"metric": found.name, "kind": found.kind, "stage": found.stage} for found in config.exports],
+    }
+
+
+def _jobs(jobs: "ConfiguredJobs") -> dict[str, object]:
+    return {
+        "store": scheme_of(jobs.keys.store),
+        "queues": {name: queue.limit for name, queue in jobs.keys.queues.items()},
+        **_shared_limits(jobs.keys.queues),
+        "workers": [{"worker": worker.name, "queue": worker.options.queue} for worker in jobs.workers],
+        "cron": [
+            {"name": entry.known_as, "schedule": entry.schedule, "timezone": entry.timezone, "worker": entry.worker}
+            for entry in jobs.keys.cron
+        ],
+    }
+
+
+def _shared_limits(queues: "Mapping[str, QueueKeys]") -> dict[str, object]:
+    """Return what holds for all processes together, of the queues that have such a limit."""
+    return {
+        "rate_limits": {
+            name: {
+                "count": rate.rate.events,
+                "period_seconds": rate.rate.period_seconds,
+                "burst": rate.burst,
+                "partition": rate.partition,
+            }
+            for name, queue in queues.items()
+            if (rate := queue.rate_limit) is not None
+        },
+        "global_limits": {
+            name: {"count": at_once.count, "partition": at_once.partition}
+            for name, queue in queues.items()
+            if (at_once := queue.global_limit) is not None
+        },
+    }
+
+
+def _dead_letters(keys: DeadLettersKeys) -> dict[str, object]:
+    bounds = {"max_age_seconds": keys.max_age, "max_size_bytes": keys.max_size, "max_events": keys.max_events}
+    return {"store": scheme_of(keys.store), **bounds}
+
+
+def _stage(stage: ConfiguredStage) -> dict[str, object]:
+    edges = [
+        {
+            "stage": keys.stage,
+            "max_demand": keys.max_demand,
+            "min_demand": keys.max_demand // 2 if keys.min_demand is None else keys.min_demand,
+            "cancel": keys.cancel,
+        }
+        for keys in stage.keys.subscribe_to
+    ]
+    return {"stage": stage.name, "type": stage.type.name, "kind": stage.type.kind, "subscribe_to": edges}
+
+
+def _edge(keys: SubscriptionKeys) -> str:
+    """Return the producer, and of the options those that are not as they always are."""
+    said = [] if keys.max_demand == _DEFAULT_DEMAND else [f"max_demand {keys.max_demand}"]
+    if keys.min_demand is not None:
+        said.append(f"min_demand {keys.min_demand}")
+    return f"{keys.stage} ({', '.join(said)})" if said else keys.stage
 
 
 def validate(
@@ -22,6 +200,4 @@ def validate(
     Names every stage and edge when all is fine; otherwise says everything
     that is wrong, and exits with 78.
     """
-    from headrace.console.cli.commands.description import check_files
-
     raise typer.Exit(check_files(files, imports=imports, as_json=as_json, is_quiet=quiet))
