@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.console.web.readiness import readiness
+from headrace.console.web.app import readiness
 from headrace.pipeline.topology.snapshot import TopologySnapshot
 from headrace.pipeline.topology.stall import Stall
 from tests.console.cli.snapshots import stage

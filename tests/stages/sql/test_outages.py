@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from headrace.config.pipeline import Pipeline
-from headrace.console.web.readiness import Readiness, readiness
+from headrace.console.web.app import Readiness, readiness
 from headrace.errors import StartFailed
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.settings import StageSettings
