@@ -10,7 +10,7 @@ import fastjsonschema
 import pytest
 
 from headrace.config.keys.pipeline import ListenKeys
-from headrace.console.web.api.openapi import document
+from headrace.console.web.api.endpoint import document
 from headrace.console.web.app import listener_app
 from headrace.pipeline.topology.topology import Topology
 from tests.console.web.api.documented import Documented

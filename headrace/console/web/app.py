@@ -16,10 +16,9 @@ from headrace.config.build import registries_of
 from headrace.config.check.stage_names import copy_names
 from headrace.config.keys.pipeline import ListenKeys
 from headrace.config.pipeline import Pipeline
-from headrace.console.web.api.answer_values import OpenApiDocument
 from headrace.console.web.api.dead_letters import DeadLetterApi
-from headrace.console.web.api.endpoint import Answer, Endpoint
-from headrace.console.web.api.openapi import document
+from headrace.console.web.api.endpoint import Answer, Endpoint, document
+from headrace.console.web.api.models import OpenApiDocument
 from headrace.console.web.api.registries import Registries, RegistryApi
 from headrace.console.web.api.stages import StageApi
 from headrace.console.web.auth import TRUSTED, Door, rules

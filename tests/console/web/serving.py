@@ -8,7 +8,7 @@ import httpx2
 
 from headrace import __version__
 from headrace.config.keys.pipeline import ListenKeys
-from headrace.console.web.api.openapi import document
+from headrace.console.web.api.endpoint import document
 from headrace.console.web.app import listener_app
 from headrace.http.address import bind, port_of
 from headrace.http.listener import Listener

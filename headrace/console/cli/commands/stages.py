@@ -11,7 +11,7 @@ from headrace.console.cli.commands.jobs import table_of
 from headrace.console.cli.job_target import UsageError
 from headrace.console.cli.output import ExitCode, print_json, print_tables
 from headrace.console.cli.run_target import RunClient, RunTarget, StrangeAnswer
-from headrace.console.web.api.stage_values import StageList, StageValues
+from headrace.console.web.api.models import StageList, StageValues
 
 _NUMBERS: Final = ("received", "sent", "failed", "buffered", "in flight", "at a time")
 

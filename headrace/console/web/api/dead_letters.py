@@ -10,9 +10,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from headrace.console.letter_values import LIST_CHARACTERS, letter_values
-from headrace.console.web.api.answer_values import Changed, Letter, Letters
-from headrace.console.web.api.answers import Refusal, check_json, checked, json_body, told
-from headrace.console.web.api.endpoint import Answer, Endpoint
+from headrace.console.web.api.endpoint import Answer, Endpoint, Refusal, check_json, checked, json_body, told
+from headrace.console.web.api.models import Changed, Letter, Letters
 from headrace.errors import HeadraceError
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetters, LetterCounts, LetterFilter
 from headrace.pipeline.topology.topology import Topology

@@ -7,9 +7,8 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from headrace.console.web.api.answer_values import Enqueued, FailedWork, FoundValue, Nothing, NoWork, PendingWork
-from headrace.console.web.api.answers import told
-from headrace.console.web.api.endpoint import Answer, Endpoint
+from headrace.console.web.api.endpoint import Answer, Endpoint, told
+from headrace.console.web.api.models import Enqueued, FailedWork, FoundValue, Nothing, NoWork, PendingWork
 from headrace.errors import HeadraceError
 from headrace.jobs.errors import BadArguments, NotBound
 from headrace.jobs.results import JobRegistry

@@ -6,10 +6,8 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from headrace.console.web.api.answer_values import Nothing
-from headrace.console.web.api.answers import Refusal, check_json, checked, json_body
-from headrace.console.web.api.endpoint import Answer, Endpoint
-from headrace.console.web.api.stage_values import StageList, StageValues, StageWords
+from headrace.console.web.api.endpoint import Answer, Endpoint, Refusal, check_json, checked, json_body
+from headrace.console.web.api.models import Nothing, StageList, StageValues, StageWords
 from headrace.errors import HeadraceError
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.topology.handle import StageHandle
