@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.event_json import as_plain, is_plain, is_readable, to_json
+from headrace.values import as_plain, is_plain, is_readable, to_json
 
 UUID_1 = UUID(int=1)
 

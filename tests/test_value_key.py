@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.pipeline.dispatchers.partition import stable_hash
-from headrace.value_key import key_of, ordered, value_of
+from headrace.values import key_of, ordered, value_of
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from(["a", "b", 1.0, 0.5]),

@@ -13,7 +13,7 @@ from headrace.errors import HeadraceError
 from headrace.expressions import Expression
 from headrace.pipeline.message import Message
 from headrace.stages.errors import BadEvent
-from headrace.value_key import key_of
+from headrace.values import key_of
 
 SHAPE = "a function is written module:function, as in examples.shop:price"
 

@@ -17,7 +17,6 @@ from pydantic import (
     model_validator,
 )
 
-from headrace.event_json import as_plain
 from headrace.expressions import Expression, compile_template
 from headrace.jobs.errors import BadArguments, BadWorker
 from headrace.jobs.job import STATE_GROUPS, NewJob, StateGroup, Unique, UniqueField, after
@@ -26,6 +25,7 @@ from headrace.jobs.results import Answer, FailedResult, Found, JobRegistry, Pend
 from headrace.jobs.worker import AnyWorker
 from headrace.jobs.worker_options import JobWords
 from headrace.stages.options import DurationField, ExpressionField, compiled, refused
+from headrace.values import as_plain
 
 _NAME_LENGTH: Final = 127  # Oban's check
 

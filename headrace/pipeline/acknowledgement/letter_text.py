@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from headrace.event_json import is_plain, is_readable, to_json
 from headrace.pipeline.acknowledgement.dead_letter import Form, NewLetter
+from headrace.values import is_plain, is_readable, to_json
 
 MOST_EVENT_BYTES: Final = 1024 * 1024
 """A longer event is cut, so that one letter does not push a hundred others out."""

@@ -9,7 +9,7 @@ from headrace.errors import DispatcherError, UnknownOutput, UnknownPartition
 from headrace.pipeline.demand.buffer import Buffer
 from headrace.pipeline.dispatchers.demand import DemandDispatcher
 from headrace.pipeline.dispatchers.dispatcher import UNROUTED, Delivery, Dispatcher, Host, S, Wish, spoken_in_vain
-from headrace.value_key import ordered
+from headrace.values import ordered
 
 _BITS: Final = 0xFFFFFFFF
 

@@ -8,7 +8,6 @@ from difflib import get_close_matches
 from typing import Final, Literal, cast, get_args
 
 from headrace.errors import DispatcherError
-from headrace.event_json import json_or_repr
 from headrace.otp.supervision.restart import Restart
 from headrace.pipeline.demand.buffer import Buffer, Keep, Sizes
 from headrace.pipeline.dispatchers.dispatcher import Dispatcher
@@ -19,6 +18,7 @@ from headrace.pipeline.flow.output import DemandMode, Outlet
 from headrace.pipeline.flow.subscription import Subscription
 from headrace.pipeline.message import Message
 from headrace.pipeline.stage.stage import Stage
+from headrace.values import json_or_repr
 
 _BATCH_BLOCKS: Final = "a `def` on the loop holds it until it returns; leave it out, or make that an `async def`"
 _BLOCKS: Final = "a `def` on the loop holds it until it returns; make it an `async def`, or use executor thread"

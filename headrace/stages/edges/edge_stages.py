@@ -6,7 +6,6 @@ from functools import partial
 from typing import ClassVar, Final
 
 from headrace.errors import BufferOverflow
-from headrace.event_json import to_json
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
@@ -15,6 +14,7 @@ from headrace.stages.edges.edge import NotKeepable, WhenFull
 from headrace.stages.edges.sqlite_log import Entry, EventLog
 from headrace.stages.functions import data_of
 from headrace.telemetry.counts import Family, FamilySpec
+from headrace.values import to_json
 
 
 class KeepEvents(Consumer[object]):

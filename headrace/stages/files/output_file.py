@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from headrace.event_json import to_json
 from headrace.stages.errors import BadEvent, CannotOpen, CannotWrite, ReaderGone
+from headrace.values import to_json
 
 STANDARD_OUTPUT: Final = "-"
 

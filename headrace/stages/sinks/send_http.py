@@ -10,12 +10,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from headrace.database.urls import NUL, has_nul
 from headrace.errors import Unrecoverable
-from headrace.event_json import to_json
 from headrace.http.client import SERVER_ERRORS, PeerSilent, Sends, failure, parse_retry_after
 from headrace.pipeline.flow.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import BadEvent
 from headrace.stages.options import CountField, DurationField, ExpressionField, refused
+from headrace.values import to_json
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _STATUS = re.compile(r"[1-5](xx|[0-9]{2})")

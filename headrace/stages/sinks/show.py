@@ -10,12 +10,12 @@ from typing import Annotated, ClassVar, Final, TextIO
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from headrace.event_json import json_or_repr
 from headrace.executors.thread_executor import SideThread
 from headrace.pipeline.flow.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import CannotWrite, ReaderGone
 from headrace.stages.options import CountField
+from headrace.values import json_or_repr
 
 OUTPUT: Final = "the output"
 

@@ -13,8 +13,8 @@ from psycopg.types.json import JsonDumper
 from typing_extensions import override
 
 from headrace.database.urls import shown
-from headrace.event_json import to_json
 from headrace.stages.sql.database import DatabaseFailed, DatabaseUnreachable, Insert, Row, parameters
+from headrace.values import to_json
 
 _OPTIONS: Final[Mapping[str, int]] = {
     "connect_timeout": 10,

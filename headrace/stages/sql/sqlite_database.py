@@ -8,8 +8,8 @@ from typing import Final
 
 from headrace.database.sqlite_file import SqliteError
 from headrace.database.sqlite_threads import SqliteWriter
-from headrace.event_json import json_value, to_json
 from headrace.stages.sql.database import DatabaseFailed, Insert, Row
+from headrace.values import json_value, to_json
 
 _LIMITS = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.DataError, OverflowError, TypeError, ValueError)
 """What is wrong with a row, rather than with the file; a type that SQLite has none for is a ProgrammingError."""

@@ -6,14 +6,13 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from headrace.event_json import to_json
 from headrace.otp.gen_server import Timer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.errors import BadEvent
 from headrace.stages.functions import data_of, data_of_all, gathered, hashable
 from headrace.stages.options import CountField, DurationField, ExpressionField, SizeField, refused
 from headrace.telemetry.counts import Family, FamilySpec
-from headrace.value_key import value_of
+from headrace.values import to_json, value_of
 
 Trigger = Literal["count", "bytes", "period", "keys", "end"]
 """Which bound a batch has reached; `keys` is that of how many are open, and the oldest goes."""

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from headrace.pipeline.dispatchers.partition import stable_hash
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.options import CountField, ExpressionField, PartField, refused
-from headrace.value_key import ordered
+from headrace.values import ordered
 
 _STEPS: Final = 1 << 32
 

@@ -10,7 +10,7 @@ from headrace.expressions import Expression
 from headrace.stages.errors import BadEvent
 from headrace.stages.windows.accumulators import DistinctValues, ExactSum, Extreme, QuantileSketch, numbers
 from headrace.stages.windows.event_time import SECOND, Moments, moment_text, read_moments
-from headrace.value_key import key_of, value_of
+from headrace.values import key_of, value_of
 
 Kind = Literal["count", "sum", "mean", "min", "max", "quantile", "distinct"]
 

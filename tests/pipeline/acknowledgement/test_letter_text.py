@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.event_json import MOST_DEPTH, is_plain
 from headrace.pipeline.acknowledgement.dead_letter import REPLAYABLE, Form, NewLetter
 from headrace.pipeline.acknowledgement.letter_text import (
     MOST_ERROR_BYTES,
@@ -24,6 +23,7 @@ from headrace.pipeline.acknowledgement.letter_text import (
     read,
     written,
 )
+from headrace.values import MOST_DEPTH, is_plain
 from tests.fakes.letters import failed, letter
 
 SCALARS = (
