@@ -6,7 +6,7 @@ from headrace.errors import NoCallback, NotStarted
 from headrace.otp import links
 from headrace.otp import links as monitor
 from headrace.otp.links import Monitor
-from headrace.otp.process.mailbox import Continuation, OwnMail, Timeout
+from headrace.otp.process.mailbox import Continuation, OwnEnvelope, Timeout
 from headrace.otp.process.process import ExitReason, Process
 from headrace.otp.process.state import check_reason
 from headrace.otp.ref import Ref, process_behind
@@ -31,7 +31,7 @@ class Timer:
 
     def _fire(self) -> None:
         self._process.forget_at_end(self)
-        self._process.put_nowait(OwnMail(None, (self._message,)))
+        self._process.put_nowait(OwnEnvelope(None, (self._message,)))
 
 
 def await_mail(process: Process[object], seconds: float) -> None:

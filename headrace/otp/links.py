@@ -5,7 +5,7 @@ from functools import partial
 from typing import Literal
 
 from headrace.errors import BadOption, NoProcess
-from headrace.otp.process.mailbox import OwnMail
+from headrace.otp.process.mailbox import OwnEnvelope
 from headrace.otp.process.process import ExitReason, Process
 from headrace.telemetry.events import LOG
 
@@ -51,7 +51,7 @@ def _ended(one: Process[object], other: Process[object], reason: ExitReason) -> 
 def _signal(process: Process[object], name: str, reason: ExitReason | Literal["noproc"]) -> None:
     """Tell a process of an exit: as a message if it traps exits, else by an end of its own, unless it is normal."""
     if getattr(process.callbacks, "trap_exits", False):
-        process.put_nowait(OwnMail(None, (Exit(name, reason),)))
+        process.put_nowait(OwnEnvelope(None, (Exit(name, reason),)))
     elif reason == "noproc":
         process.take_exit_signal(NoProcess(name))
     elif reason != "normal":
@@ -102,4 +102,4 @@ def _went_down(watcher: Process[object], watch: Monitor, reason: ExitReason) -> 
 
 
 def _tell(watcher: Process[object], watch: Monitor, reason: ExitReason | Literal["noproc"]) -> None:
-    watcher.put_nowait(OwnMail(None, (Down(watch, watch.name, reason),)))
+    watcher.put_nowait(OwnEnvelope(None, (Down(watch, watch.name, reason),)))

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from typing import Concatenate, Final, Generic, ParamSpec, TypeVar, cast, overload
 
 from headrace.errors import BadOption, CallTimeout, CallToSelf, CastCircle, NoProcess, WaitForSelf
-from headrace.otp.process.mailbox import Mail, Reply
+from headrace.otp.process.mailbox import Envelope, Reply
 from headrace.otp.process.own_end import OwnEnd, calling_process
-from headrace.otp.process.process import CURRENT, ExitReason, Process, State
+from headrace.otp.process.process import CURRENT, ExitReason, Process, ProcessStatus
 from headrace.otp.process.state import check_reason, check_timeout
 from headrace.otp.scheduler import Owner
 
@@ -46,7 +46,7 @@ class Ref(Generic[S_co]):
     @property
     def is_alive(self) -> bool:
         """Whether the process runs, or is about to."""
-        return self._process.state in (State.STARTING, State.RUNNING)
+        return self._process.state in (ProcessStatus.STARTING, ProcessStatus.RUNNING)
 
     def within(self, seconds: float | None) -> "Ref[S_co]":
         """Return a reference whose calls wait that long, None for ever. Raises `BadOption` for what is no time."""
@@ -83,8 +83,8 @@ class Ref(Generic[S_co]):
         loop, seconds = process.scheduler.loop, self._timeout_seconds
         reply: asyncio.Future[object] = loop.create_future()
         if process.mailbox.is_full:
-            return await self._call_when_there_is_room(Mail(method, args, kwargs, reply), reply)
-        process.put_nowait(Mail(method, args, kwargs, reply))
+            return await self._call_when_there_is_room(Envelope(method, args, kwargs, reply), reply)
+        process.put_nowait(Envelope(method, args, kwargs, reply))
         timer = None if seconds is None else loop.call_later(seconds, _time_out, reply, process.name, seconds)
         try:
             return await reply
@@ -93,7 +93,7 @@ class Ref(Generic[S_co]):
                 timer.cancel()
             reply.cancel()  # one that has come, and is not read any more, counts as seen
 
-    async def _call_when_there_is_room(self, mail: Mail, reply: asyncio.Future[object]) -> object:
+    async def _call_when_there_is_room(self, mail: Envelope, reply: asyncio.Future[object]) -> object:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 await self._send(mail)
@@ -118,21 +118,21 @@ class Ref(Generic[S_co]):
             raise _no_method(method)
         self._check("cast to", _HAND_OVER)
         if CURRENT.get(None) is self._process:
-            self._process.put_nowait(Mail(method, args, kwargs))
+            self._process.put_nowait(Envelope(method, args, kwargs))
         else:
-            await self._send(Mail(method, args, kwargs))
+            await self._send(Envelope(method, args, kwargs))
 
     def cast_nowait(self, method: Callable[Concatenate[S_co, P], object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Have `method` run in the process, later; raise `MailboxFull` when there is no room."""
         if not callable(method):
             raise _no_method(method)
         self._check("cast to")
-        self._process.put_nowait(Mail(method, args, kwargs))
+        self._process.put_nowait(Envelope(method, args, kwargs))
 
     def info(self, message: object) -> None:
         """Send anything at all; `handle_info` of the process gets it. Never waits, never full."""
         self._check("info to")
-        self._process.put_nowait(Mail(None, (message,)))
+        self._process.put_nowait(Envelope(None, (message,)))
 
     def stop(self, reason: ExitReason = "shutdown") -> Awaitable[object]:
         """Stop the process for good; await the result to wait until it has ended, which gives the reason.
@@ -162,10 +162,10 @@ class Ref(Generic[S_co]):
     def _check(self, doing: str, instead: str = "loop.call_soon_threadsafe") -> None:
         process = self._process
         process.scheduler.check_loop(doing, process.name, instead)
-        if process.state is State.ENDED:
+        if process.state is ProcessStatus.ENDED:
             raise NoProcess(process.name)
 
-    async def _send(self, mail: Mail) -> None:
+    async def _send(self, mail: Envelope) -> None:
         process = self._process
         if not process.mailbox.is_full:
             process.put_nowait(mail)

@@ -8,7 +8,7 @@ from headrace.otp.process.process import CURRENT, Process
 from headrace.otp.ref import Ref, S, process_behind
 from headrace.otp.scheduler import Scheduler
 
-Keys = Literal["unique", "duplicate"]
+KeyMode = Literal["unique", "duplicate"]
 """Whether a key has one process, or any number of them."""
 
 _KEYS: Final = ("unique", "duplicate")
@@ -30,7 +30,7 @@ class Registry(Generic[S]):
     live.
     """
 
-    def __init__(self, keys: Keys = "unique") -> None:
+    def __init__(self, keys: KeyMode = "unique") -> None:
         """Be empty. Raises `BadOption` for another kind of keys."""
         if keys not in _KEYS:
             raise BadOption("keys", keys, "'unique' or 'duplicate'")

@@ -108,7 +108,7 @@ class Owner(Protocol):
         """Take note that a turn held the loop for a long time."""
 
 
-class _Nobody:
+class _NoProcess:
     """What turns belong to that are taken no more."""
 
     def turn(self) -> int:
@@ -122,10 +122,10 @@ class _Nobody:
         """Tell nobody."""
 
 
-_NOBODY: Final = _Nobody()
+_NOBODY: Final = _NoProcess()
 
 
-class Turns:
+class TurnTimes:
     """A process's place in the ready queue, and what its turns cost, in seconds.
 
     `run` is one turn. A process is blocked from one turn that ends so to the next
@@ -260,13 +260,13 @@ class Scheduler:
         _SCHEDULERS.setdefault(self.loop, WeakSet()).add(self)
         self._named_holders: set[str] = set()
         self._slice_seconds = slice_seconds
-        self._ready: deque[Turns] = deque()
+        self._ready: deque[TurnTimes] = deque()
         self._is_scheduled = False
         self._is_in_slice = not measure
         self._run = self._run_measured if measure else self._run_unmeasured
         self._context = copy_context()
 
-    def wake(self, turns: Turns) -> None:
+    def wake(self, turns: TurnTimes) -> None:
         """Give a process a turn soon; once, however often it is woken before. Loop's thread only."""
         if not turns.is_ready:
             turns.is_ready = True
@@ -349,7 +349,7 @@ class Scheduler:
             self._is_in_slice = False
             self._go_on()
 
-    def _held(self, turns: Turns, seconds: float) -> None:
+    def _held(self, turns: TurnTimes, seconds: float) -> None:
         if turns.last_holder is None:
             turns.owner.held_the_loop(seconds)
         else:
@@ -387,7 +387,7 @@ class Scheduler:
         else:
             self._is_scheduled = False
 
-    def _failed(self, turns: Turns, error: BaseException) -> int:
+    def _failed(self, turns: TurnTimes, error: BaseException) -> int:
         try:
             turns.owner.fail_turn(error)
         finally:

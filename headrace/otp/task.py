@@ -14,7 +14,7 @@ from headrace.otp.process.task_process import TaskProcess, present_scheduler, ta
 from headrace.otp.ref import Ref
 from headrace.otp.supervision.child_spec import ChildSpec
 from headrace.otp.supervision.restart import Restart
-from headrace.otp.task_stream import Source, StreamOptions, TaskStream
+from headrace.otp.task_stream import StreamOptions, TaskSource, TaskStream
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -109,7 +109,7 @@ class Task(Generic[R_co]):
     @staticmethod
     def async_stream(
         function: Callable[[T], Awaitable[R]],
-        source: Source[T],
+        source: TaskSource[T],
         *,
         return_exceptions: Literal[False] = False,
         **options: Unpack[StreamOptions],
@@ -118,7 +118,7 @@ class Task(Generic[R_co]):
     @staticmethod
     def async_stream(
         function: Callable[[T], Awaitable[R]],
-        source: Source[T],
+        source: TaskSource[T],
         *,
         return_exceptions: bool,
         **options: Unpack[StreamOptions],
@@ -127,7 +127,7 @@ class Task(Generic[R_co]):
     @staticmethod
     def async_stream(
         function: Callable[[T], R],
-        source: Source[T],
+        source: TaskSource[T],
         *,
         return_exceptions: Literal[False] = False,
         **options: Unpack[StreamOptions],
@@ -135,13 +135,13 @@ class Task(Generic[R_co]):
     @overload
     @staticmethod
     def async_stream(
-        function: Callable[[T], R], source: Source[T], *, return_exceptions: bool, **options: Unpack[StreamOptions]
+        function: Callable[[T], R], source: TaskSource[T], *, return_exceptions: bool, **options: Unpack[StreamOptions]
     ) -> AsyncGenerator[R | ProcessError, None]: ...
 
     @staticmethod
     def async_stream(
         function: Callable[[T], object],
-        source: Source[T],
+        source: TaskSource[T],
         *,
         return_exceptions: bool = False,
         **options: Unpack[StreamOptions],

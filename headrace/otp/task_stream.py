@@ -23,7 +23,7 @@ MAX_CONCURRENCY: Final = 10
 ELEMENT_SECONDS: Final = 5.0
 """How long an element may take unless told otherwise (OTP's default)."""
 
-Source = AsyncIterable[T] | Iterable[T]
+TaskSource = AsyncIterable[T] | Iterable[T]
 Start = Callable[[str, Callable[[], object]], TaskProcess]
 """Starts a task of a name."""
 
@@ -59,7 +59,7 @@ class TaskStream(Generic[T, R]):
     """
 
     def __init__(
-        self, function: Callable[[T], Awaitable[R] | R], source: Source[T], options: StreamOptions, start: Start
+        self, function: Callable[[T], Awaitable[R] | R], source: TaskSource[T], options: StreamOptions, start: Start
     ) -> None:
         self._function = function
         self._start = start
@@ -196,7 +196,7 @@ class TaskStream(Generic[T, R]):
             await asyncio.shield(process.buried)
 
 
-async def _elements(source: Source[T]) -> AsyncGenerator[T, None]:
+async def _elements(source: TaskSource[T]) -> AsyncGenerator[T, None]:
     """Give the elements of a source, and close it if it can be closed."""
     if isinstance(source, AsyncIterable):
         iterator = aiter(source)

@@ -7,13 +7,13 @@ from types import TracebackType
 from typing import Final, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
 from headrace.errors import ForeignThread, NoProcess, ProcessError, TooManyChildren
-from headrace.otp.process.process import ExitReason, Process, State
+from headrace.otp.process.process import ExitReason, Process, ProcessStatus
 from headrace.otp.process.state import SHUTDOWN_SECONDS, ProcessSettings, check_count
 from headrace.otp.process.task_process import TaskProcess, task_name
 from headrace.otp.scheduler import Scheduler
 from headrace.otp.supervision.child_table import begin, leave
 from headrace.otp.task import Task
-from headrace.otp.task_stream import Source, StreamOptions, TaskStream
+from headrace.otp.task_stream import StreamOptions, TaskSource, TaskStream
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -89,7 +89,7 @@ class TaskSupervisor(Process[object]):
     def async_stream(
         self,
         function: Callable[[T], Awaitable[R]],
-        source: Source[T],
+        source: TaskSource[T],
         *,
         return_exceptions: Literal[False] = False,
         **options: Unpack[StreamOptions],
@@ -98,7 +98,7 @@ class TaskSupervisor(Process[object]):
     def async_stream(
         self,
         function: Callable[[T], Awaitable[R]],
-        source: Source[T],
+        source: TaskSource[T],
         *,
         return_exceptions: bool,
         **options: Unpack[StreamOptions],
@@ -107,7 +107,7 @@ class TaskSupervisor(Process[object]):
     def async_stream(
         self,
         function: Callable[[T], R],
-        source: Source[T],
+        source: TaskSource[T],
         *,
         return_exceptions: Literal[False] = False,
         **options: Unpack[StreamOptions],
@@ -116,7 +116,7 @@ class TaskSupervisor(Process[object]):
     def async_stream(
         self,
         function: Callable[[T], R],
-        source: Source[T],
+        source: TaskSource[T],
         *,
         return_exceptions: bool,
         **options: Unpack[StreamOptions],
@@ -125,7 +125,7 @@ class TaskSupervisor(Process[object]):
     def async_stream(
         self,
         function: Callable[[T], object],
-        source: Source[T],
+        source: TaskSource[T],
         *,
         return_exceptions: bool = False,
         **options: Unpack[StreamOptions],
@@ -142,7 +142,7 @@ class TaskSupervisor(Process[object]):
         if not self.scheduler.is_own_thread():
             what = f"start of task {name!r}"
             raise ForeignThread(what, "loop.call_soon_threadsafe")
-        if self.state is not State.RUNNING or self._stop_reason is not None:
+        if self.state is not ProcessStatus.RUNNING or self._stop_reason is not None:
             raise NoProcess(self.name)
         if self.max_children is not None and len(self._tasks) >= self.max_children:
             raise TooManyChildren(self.name, self.max_children)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 from contextvars import copy_context
 
-from headrace.otp.process.task_runner import Driver
+from headrace.otp.process.task_runner import TaskRunner
 from headrace.otp.scheduler import Scheduler
 from tests.fakes.processes import Clock, hops
 from tests.fakes.stepping import until
@@ -18,7 +18,7 @@ class Runs:
         self.worked: list[float] = []
         self.context = copy_context()
         scheduler = Scheduler() if clock is None else Scheduler(clock=clock)
-        self.driver = Driver(scheduler, self.context, "owner", self.held.append, self.worked.append)
+        self.driver = TaskRunner(scheduler, self.context, "owner", self.held.append, self.worked.append)
         self.ends: list[object] = []
         self.tasks: list[object] = []
 

@@ -1,6 +1,6 @@
 """The laws of demand and conservation, checked on a run between any two turns."""
 
-from headrace.otp.process.process import State
+from headrace.otp.process.process import ProcessStatus
 from headrace.pipeline.engine.consuming import ConsumerProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.flow.input import Inlet
@@ -74,7 +74,7 @@ def check_over(run: Run) -> None:
     """Assert that a run that is over holds no event any more."""
     for process in run.processes.values():
         outlet, inlet = outlet_of(process), inlet_of(process)
-        assert process.state is State.ENDED
+        assert process.state is ProcessStatus.ENDED
         assert outlet is None or outlet.buffer.size == 0
         assert inlet is None or inlet.in_flight() == 0
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis.stateful import RuleBasedStateMachine
 
 from headrace.errors import BufferFull, NoProcess, ProcessDown, RestartsExhausted
-from headrace.otp.process.process import State
+from headrace.otp.process.process import ProcessStatus
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.engine.consuming import ConsumerProcess, ConsumerSupervisorProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
@@ -190,7 +190,7 @@ class MachineRoom(RuleBasedStateMachine):
 
         One that goes on though its subscription has been closed has not handled, nor discarded, what was received.
         """
-        if process.state is State.ENDED:
+        if process.state is ProcessStatus.ENDED:
             return fate
         assert isinstance(process, ConsumerSupervisorProcess)
         assert -len(process.children) - len(process._cut_off) <= fate <= inlet.in_flight()
@@ -210,7 +210,7 @@ class MachineRoom(RuleBasedStateMachine):
     def check_rest(self) -> None:
         """Assert that at rest every ask was heard, and nothing stays in a buffer that could be delivered."""
         for process in self.machine.processes.values():
-            if process.state is not State.RUNNING:
+            if process.state is not ProcessStatus.RUNNING:
                 continue
             outlet = outlet_of(process)
             is_failing = outlet is not None and outlet.guard.is_failing  # it crashes once its callback has returned
@@ -259,7 +259,7 @@ class MachineRoom(RuleBasedStateMachine):
                 await self._come_to_an_end()
         except TimeoutError:
             pytest.fail(f"the machine comes to no end:\n{described(self.machine)}")
-        assert all(process.state is State.ENDED for process in self.machine.processes.values())
+        assert all(process.state is ProcessStatus.ENDED for process in self.machine.processes.values())
         check_over(self.machine)
         self.check()
         self._check_receivers()

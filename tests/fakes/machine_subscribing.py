@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from headrace.errors import DemandError, GraphError, NoProcess, SubscriptionError
-from headrace.otp.process.process import State
+from headrace.otp.process.process import ProcessStatus
 from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.topology.handle import StageHandle
@@ -112,7 +112,7 @@ class SubscribingRoom(MachineRoom):
     @rule(data=st.data(), limit=st.integers(1, 4))
     def scale(self, data: st.DataObject, limit: int) -> None:
         stage = self.one_of(data, "middle", "sink")
-        if stage.is_concurrent and self.machine.processes[stage.notes.name].state is State.RUNNING:
+        if stage.is_concurrent and self.machine.processes[stage.notes.name].state is ProcessStatus.RUNNING:
             self.handle(stage).scale(limit)
             self.check()
 
@@ -130,7 +130,7 @@ class SubscribingRoom(MachineRoom):
     @rule(data=st.data())
     def info(self, data: st.DataObject) -> None:
         stage = self.one_of(data)
-        if self.machine.processes[stage.notes.name].state is State.RUNNING:
+        if self.machine.processes[stage.notes.name].state is ProcessStatus.RUNNING:
             stage.notes.told_infos += 1
             self.handle(stage).info(stage.notes.told_infos)
             self.check()

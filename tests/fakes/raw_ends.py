@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from headrace.otp.process.process import ExitReason
-from headrace.otp.scheduler import IDLE, Scheduler, Turns
+from headrace.otp.scheduler import IDLE, Scheduler, TurnTimes
 from headrace.pipeline.demand.window import Window
 from headrace.pipeline.engine.consuming import ConsumerProcess
 from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
@@ -17,7 +17,7 @@ class _Raw:
     def __init__(self, name: str, scheduler: Scheduler) -> None:
         self.name = name
         self.scheduler = scheduler
-        self.turns = Turns(self, self.turn)
+        self.turns = TurnTimes(self, self.turn)
 
     def turn(self) -> int:
         return IDLE

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from headrace.otp.process.process import State
+from headrace.otp.process.process import ProcessStatus
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
@@ -57,5 +57,5 @@ async def started(process: StageProcess) -> None:
     """Start a process and let it run to rest."""
     process.start()
     await process.started
-    assert process.state is State.RUNNING
+    assert process.state is ProcessStatus.RUNNING
     await rest(process.scheduler)

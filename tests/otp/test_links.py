@@ -9,7 +9,7 @@ import pytest
 from headrace.errors import NoProcess, ProcessDown, StartFailed
 from headrace.otp.gen_server import GenServer
 from headrace.otp.links import Exit
-from headrace.otp.process.process import ExitReason, State
+from headrace.otp.process.process import ExitReason, ProcessStatus
 from headrace.otp.ref import Ref
 from tests.fakes.processes import Oops, hops, supervising
 from tests.fakes.stepping import until
@@ -183,7 +183,7 @@ async def test_linked_processes_end_with_their_supervisor_as_all_do() -> None:
         two = await supervisor.start_child(Linked, name="two")
         await one.call(Linked.link_to, two)
         supervisor.stop()
-        await until(lambda: two._process.state is State.ENDED)
+        await until(lambda: two._process.state is ProcessStatus.ENDED)
         assert await one.ended() == "shutdown"
 
 

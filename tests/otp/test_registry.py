@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from headrace.errors import BadOption, ForeignThread, NameTaken, NoProcess, OutsideProcess
 from headrace.otp.gen_server import GenServer
 from headrace.otp.ref import Ref
-from headrace.otp.registry import Entry, Keys, Registry
+from headrace.otp.registry import Entry, KeyMode, Registry
 from tests.fakes.processes import Oops, supervising
 
 pytestmark = [pytest.mark.usefixtures("vanished")]
@@ -168,7 +168,7 @@ STEPS = st.lists(
 class Model:
     """What a registry is to hold: how often each process is under each key."""
 
-    def __init__(self, keys: Keys, refs: dict[str, Ref[GenServer]]) -> None:
+    def __init__(self, keys: KeyMode, refs: dict[str, Ref[GenServer]]) -> None:
         self.registry: Registry[GenServer] = Registry(keys)
         self.is_unique = keys == "unique"
         self.refs = refs
@@ -209,7 +209,9 @@ class Model:
 
 
 @given(steps=STEPS, keys=st.sampled_from(["unique", "duplicate"]))
-def test_it_holds_what_the_living_have_entered_and_nothing_else(steps: list[tuple[str, str, str]], keys: Keys) -> None:
+def test_it_holds_what_the_living_have_entered_and_nothing_else(
+    steps: list[tuple[str, str, str]], keys: KeyMode
+) -> None:
     async def run() -> None:
         async with supervising(max_restarts=100) as supervisor:
             model = Model(keys, {name: await supervisor.start_child(GenServer, name=name) for name in "abc"})

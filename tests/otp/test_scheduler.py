@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from headrace.otp.process.process import State
+from headrace.otp.process.process import ProcessStatus
 from headrace.otp.scheduler import (
     BLOCKED,
     HANDLED,
@@ -19,7 +19,7 @@ from headrace.otp.scheduler import (
     SLICE_SECONDS,
     UNMEASURED_TURNS,
     Scheduler,
-    Turns,
+    TurnTimes,
 )
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Numbers
@@ -38,7 +38,7 @@ class Player:
         self.act = act
         self.outcomes = list(outcomes)
         self.held: list[float] = []
-        self.turns = Turns(self, self._turn)
+        self.turns = TurnTimes(self, self._turn)
         self.scheduler = scheduler
 
     def _turn(self) -> int:
@@ -261,4 +261,4 @@ if sys.version_info >= (3, 12):  # older loops have no eager tasks
         process = Script("eager", Scheduler(), partial(asyncio.sleep, 0))
         process.start()
         assert await process.buried == "normal"
-        assert process.state is State.ENDED
+        assert process.state is ProcessStatus.ENDED

@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
-from headrace.otp.process.process import State
+from headrace.otp.process.process import ProcessStatus
 from headrace.otp.scheduler import Scheduler
 from headrace.otp.supervision.supervisor import Supervisor
 from tests.fakes.cancelling import HOWS, How, at_every_step, cancelled_at
@@ -28,7 +28,7 @@ def running(supervisor: Supervisor) -> list[str]:
     for name, child in supervisor.children.items():
         if isinstance(child.process, Supervisor):
             names += running(child.process)
-        elif child.process.state is State.RUNNING:
+        elif child.process.state is ProcessStatus.RUNNING:
             names.append(name)
     return names
 
@@ -45,7 +45,7 @@ async def each_step(attempt: Attempt, how: How, after: Callable[[Supervisor, Fam
             await rest(supervisor.scheduler)
             assert sorted(alive(family)) == sorted(running(supervisor))
         assert alive(family) == []
-        assert supervisor.state is State.ENDED
+        assert supervisor.state is ProcessStatus.ENDED
         return was_cancelled
 
     return await at_every_step(one)
@@ -100,7 +100,7 @@ async def test_a_block_that_is_cancelled_on_its_way_in_or_out_leaves_nothing(how
                 await supervisor.whereis("a", Member).call(lambda member: member.name)
 
         was_cancelled = await cancelled_at(block(), step, how)
-        assert supervisor.state is State.ENDED
+        assert supervisor.state is ProcessStatus.ENDED
         assert alive(family) == []
         return was_cancelled
 

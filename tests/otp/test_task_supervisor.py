@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from headrace.errors import BadOption, ForeignThread, NoProcess, TaskFailed, TooManyChildren
-from headrace.otp.process.process import State
+from headrace.otp.process.process import ProcessStatus
 from headrace.otp.scheduler import Scheduler
 from headrace.otp.task import Failed, Finished
 from headrace.otp.task_supervisor import TaskSupervisor
@@ -114,7 +114,7 @@ async def test_a_block_that_is_cancelled_anywhere_leaves_no_task_behind(how: How
                 await tasks.start_child(double_later, 1).result()
 
         was_cancelled = await cancelled_at(block(), step, how)
-        assert tasks.state is State.ENDED
+        assert tasks.state is ProcessStatus.ENDED
         assert door.waiting == set()
         return was_cancelled
 

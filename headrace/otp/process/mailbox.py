@@ -14,7 +14,7 @@ from headrace.telemetry.events import LOG
 
 
 @dataclass(slots=True, eq=False)
-class Mail:
+class Envelope:
     """One call (it has a `reply`), cast (it has a `method` only) or info (it has neither)."""
 
     method: Callable[..., object] | None
@@ -62,12 +62,12 @@ class Mail:
 
 
 @dataclass(slots=True, eq=False)
-class OwnMail(Mail):
+class OwnEnvelope(Envelope):
     """Info that concerns one life of a process, and is gone with it: timers, downs and exits."""
 
 
 @dataclass(slots=True, eq=False)
-class Continuation(OwnMail):
+class Continuation(OwnEnvelope):
     """What a callback wants done before any other mail (OTP's continue)."""
 
     def open(self, callbacks: object, owner: str) -> object:
@@ -79,7 +79,7 @@ class Continuation(OwnMail):
 
 
 @dataclass(slots=True, eq=False)
-class Timeout(OwnMail):
+class Timeout(OwnEnvelope):
     """What a process gets that has waited for mail in vain (OTP's timeout)."""
 
     def open(self, callbacks: object, owner: str) -> object:
@@ -90,7 +90,7 @@ class Timeout(OwnMail):
         return cast("object", handle_timeout())
 
 
-def fail_mail(owner: str, mails: Sequence[Mail], reason: object) -> None:
+def fail_mail(owner: str, mails: Sequence[Envelope], reason: object) -> None:
     """Tell all who sent it that their mail was not handled, and the log of casts: nobody else hears of those."""
     for mail in mails:
         mail.fail(owner, reason)
@@ -115,7 +115,7 @@ class MailboxStatistics:
     senders: int
 
 
-_NO_MAIL: Final[deque[Mail]] = deque(maxlen=0)
+_NO_MAIL: Final[deque[Envelope]] = deque(maxlen=0)
 """What all empty mailboxes share, for a deque takes 760 bytes: most of an idle process."""
 
 
@@ -133,7 +133,7 @@ class Mailbox:
         self._limit = limit
         self._mail = _NO_MAIL
         self._counted = 0
-        self._senders: dict[asyncio.Future[bool], Mail] | None = None
+        self._senders: dict[asyncio.Future[bool], Envelope] | None = None
         self._is_closed = False
         self.timeout: asyncio.TimerHandle | None = None
         """What waits for mail, and is taken back by the next one."""
@@ -150,7 +150,7 @@ class Mailbox:
         """Return how full it is now."""
         return MailboxStatistics(len(self._mail), self._counted, self._limit, len(self._senders or ()))
 
-    def put_nowait(self, mail: Mail) -> None:
+    def put_nowait(self, mail: Envelope) -> None:
         """Take mail in. Raises `MailboxFull` (never for info), and `NoProcess` once closed."""
         if self._is_closed:
             raise NoProcess(self._owner)
@@ -160,7 +160,7 @@ class Mailbox:
             self._counted += 1
         self._fill().append(mail)
 
-    async def put(self, mail: Mail, loop: asyncio.AbstractEventLoop) -> None:
+    async def put(self, mail: Envelope, loop: asyncio.AbstractEventLoop) -> None:
         """Take mail in, waiting while the mailbox is full. Raises `NoProcess` once closed.
 
         On cancellation either nothing has changed or, if there was room already, the mail was taken in.
@@ -179,7 +179,7 @@ class Mailbox:
         if not was_taken:
             raise NoProcess(self._owner)
 
-    def take(self) -> Mail:
+    def take(self) -> Envelope:
         """Remove and return the oldest mail; let a waiting sender's in. Raises IndexError when there is none."""
         mail = self._mail.popleft()
         if not self._mail:
@@ -192,7 +192,7 @@ class Mailbox:
                 self._let_in(self._senders)
         return mail
 
-    def close(self) -> list[Mail]:
+    def close(self) -> list[Envelope]:
         """Remove and return all mail; take in no more: those who wait for room and those who come hear `NoProcess`."""
         self._is_closed = True
         self.forget_timeout()
@@ -219,18 +219,18 @@ class Mailbox:
         self.forget_timeout()
         self.drop(lambda _: True)
 
-    def drop(self, is_dropped: Callable[[OwnMail], bool]) -> None:
+    def drop(self, is_dropped: Callable[[OwnEnvelope], bool]) -> None:
         """Remove those that are to be dropped, of the mail that concerns one life of its process."""
-        if any(isinstance(mail, OwnMail) for mail in self._mail):
-            kept = [mail for mail in self._mail if not (isinstance(mail, OwnMail) and is_dropped(mail))]
+        if any(isinstance(mail, OwnEnvelope) for mail in self._mail):
+            kept = [mail for mail in self._mail if not (isinstance(mail, OwnEnvelope) and is_dropped(mail))]
             self._mail = deque(kept) if kept else _NO_MAIL
 
-    def _fill(self) -> deque[Mail]:
+    def _fill(self) -> deque[Envelope]:
         if self._mail is _NO_MAIL:
             self._mail = deque()
         return self._mail
 
-    def _let_in(self, senders: dict[asyncio.Future[bool], Mail]) -> None:
+    def _let_in(self, senders: dict[asyncio.Future[bool], Envelope]) -> None:
         while senders and not self.is_full:
             room = next(iter(senders))
             mail = senders.pop(room)
@@ -290,7 +290,7 @@ class Reply(Generic[R]):
         """Give the callers an error, which `call` is to raise; the process goes on. Raises `ReplyGiven` as `set`."""
         self._give(_NOTHING, error)
 
-    def promise(self, mail: Mail, owner: Answerer) -> None:
+    def promise(self, mail: Envelope, owner: Answerer) -> None:
         """Answer `mail` with this, now or later: its method has returned it. What nobody waits for is dropped."""
         caller = mail.reply
         if caller is None or caller.done():

@@ -7,12 +7,20 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar, copy_context
 from typing import Final, Generic, TypeVar, cast
 
-from headrace.otp.process.mailbox import Mail, Mailbox, Reply, fail_mail
-from headrace.otp.process.state import ExitReason, Life, ProcessSettings, State
-from headrace.otp.process.task_runner import NO_CONTEXT, Driver
-from headrace.otp.scheduler import IDLE, MORE, Scheduler, Turns, report_crash, report_failed_end, report_failed_start
+from headrace.otp.process.mailbox import Envelope, Mailbox, Reply, fail_mail
+from headrace.otp.process.state import ExitReason, ProcessSettings, ProcessState, ProcessStatus
+from headrace.otp.process.task_runner import NO_CONTEXT, TaskRunner
+from headrace.otp.scheduler import (
+    IDLE,
+    MORE,
+    Scheduler,
+    TurnTimes,
+    report_crash,
+    report_failed_end,
+    report_failed_start,
+)
 
-__all__ = ["CURRENT", "ExitReason", "Process", "State"]
+__all__ = ["CURRENT", "ExitReason", "Process", "ProcessStatus"]
 
 C = TypeVar("C")
 
@@ -22,7 +30,7 @@ CURRENT: Final[ContextVar["Process[object]"]] = ContextVar("headrace_current_pro
 """The process whose callback runs: each process has a context of its own, which tasks begun in it inherit."""
 
 
-class Process(Life, Generic[C]):
+class Process(ProcessState, Generic[C]):
     """The runtime around one callback object, which it makes with `factory`, and makes anew at each restart.
 
     The process, its mail and its name outlive a crash. Each of its lives begins with a copy of the context in which it
@@ -60,10 +68,10 @@ class Process(Life, Generic[C]):
         self.needs_attention = True
         self.mailbox = Mailbox(name, settings.mailbox_limit)
         self.shutdown_seconds = settings.shutdown_seconds
-        self.turns = Turns(self, self.turn)
-        self._driver: Driver | None = None
+        self.turns = TurnTimes(self, self.turn)
+        self._driver: TaskRunner | None = None
         self._stop_reason: ExitReason | None = None
-        self._in_hand: Mail | None = None
+        self._in_hand: Envelope | None = None
         self._steps: list[Callable[[], object]] | None = None
         self._origin = self.context = copy_context()
 
@@ -74,10 +82,10 @@ class Process(Life, Generic[C]):
         self._driver = None
 
     @property
-    def driver(self) -> Driver:
+    def driver(self) -> TaskRunner:
         """What runs the async callbacks of this life: made when the first one is to run."""
         if self._driver is None:
-            self._driver = Driver(self.scheduler, self.context, self.name, self.held_the_loop, self.turns.worked)
+            self._driver = TaskRunner(self.scheduler, self.context, self.name, self.held_the_loop, self.turns.worked)
         return self._driver
 
     def is_awaiting(self) -> bool:
@@ -118,10 +126,10 @@ class Process(Life, Generic[C]):
 
     def start(self) -> None:
         """Begin: the callback object is made and its `init` runs in the first turn; `started` tells how it went."""
-        if self.state is State.NEW:
+        if self.state is ProcessStatus.NEW:
             self._origin = copy_context()
         self._take_context()
-        self.state = State.STARTING
+        self.state = ProcessStatus.STARTING
         if self.observer is None:
             self.scheduler.roots.add(self)
         self.look()
@@ -144,7 +152,7 @@ class Process(Life, Generic[C]):
         when it has not returned after as long again.
         """
         was_final, self.is_final = self.is_final, True
-        if self.state in (State.NEW, State.CRASHED):
+        if self.state in (ProcessStatus.NEW, ProcessStatus.CRASHED):
             self.conclude(reason if self.reason is None else self.reason)
         elif self.is_living:
             self.stop_after_callback(reason)
@@ -172,15 +180,15 @@ class Process(Life, Generic[C]):
     def kill(self) -> None:
         """Stop without waiting for the running callback: it is cancelled now. One that ends already has its time."""
         self.stop()
-        if self.is_busy and self.state is not State.STOPPING:
+        if self.is_busy and self.state is not ProcessStatus.STOPPING:
             self.driver.cancel()
 
     def conclude(self, reason: ExitReason) -> None:
         """Be ended for good: no restart follows."""
-        if self.state is State.ENDED:
+        if self.state is ProcessStatus.ENDED:
             return
-        has_lived = self.state is not State.NEW
-        self.state = State.ENDED
+        has_lived = self.state is not ProcessStatus.NEW
+        self.state = ProcessStatus.ENDED
         self.reason = reason
         self._end_life(reason)
         self._attempt(functools.partial(self.bury, reason))
@@ -210,13 +218,13 @@ class Process(Life, Generic[C]):
             return IDLE
         if self._stop_reason is not None:
             self.exit(self._stop_reason)
-        elif self.state is State.RUNNING:
+        elif self.state is ProcessStatus.RUNNING:
             if self.mailbox:
                 self.take_mail()
             else:
                 self.needs_attention = False
             return MORE
-        elif self.state is State.STARTING:
+        elif self.state is ProcessStatus.STARTING:
             self._initialise()
         return IDLE
 
@@ -235,7 +243,7 @@ class Process(Life, Generic[C]):
         """
         self.is_busy = True
         self.needs_attention = True
-        if self.state is State.STOPPING:
+        if self.state is ProcessStatus.STOPPING:
             self.cancel_later()
         self.driver.run(work, functools.partial(self._driven, then))
 
@@ -274,7 +282,7 @@ class Process(Life, Generic[C]):
         else:
             mail.answer(result)
 
-    def put_nowait(self, mail: Mail) -> None:
+    def put_nowait(self, mail: Envelope) -> None:
         """Put mail in the mailbox, and see to it that it is handled. Raises as `Mailbox.put_nowait`."""
         self.mailbox.put_nowait(mail)
         self.look()
@@ -290,7 +298,7 @@ class Process(Life, Generic[C]):
         if self._stop_reason is not None:
             self.exit(self._stop_reason)
             return
-        self.state = State.RUNNING
+        self.state = ProcessStatus.RUNNING
         self.has_started()
         self.running()
         self.look()
@@ -312,7 +320,7 @@ class Process(Life, Generic[C]):
             return
         if not self._is_asked_for(error):
             self._complain(error)
-        if self.state is State.STOPPING and not self.is_busy:
+        if self.state is ProcessStatus.STOPPING and not self.is_busy:
             self._next_step()
 
     def _is_asked_for(self, error: BaseException) -> bool:
@@ -325,7 +333,7 @@ class Process(Life, Generic[C]):
         """
         if not self.is_living:
             return
-        self.state = State.STOPPING
+        self.state = ProcessStatus.STOPPING
         self.reason = reason
         self.needs_attention = True
         mail, self._in_hand = self._in_hand, None
@@ -364,7 +372,7 @@ class Process(Life, Generic[C]):
         self.callbacks = None
         self._end_life(reason)
         if isinstance(reason, BaseException):
-            self.state = State.CRASHED
+            self.state = ProcessStatus.CRASHED
             self._attempt(functools.partial(self._report, reason))
         if observer is None:
             self.conclude(reason)
@@ -374,8 +382,8 @@ class Process(Life, Generic[C]):
     @property
     def has_life(self) -> bool:
         """Whether it lives or is to, rather than having ended, or waiting for its restart."""
-        is_over = self.state is State.STOPPING and self.callbacks is None
-        return not is_over and self.state not in (State.CRASHED, State.ENDED)
+        is_over = self.state is ProcessStatus.STOPPING and self.callbacks is None
+        return not is_over and self.state not in (ProcessStatus.CRASHED, ProcessStatus.ENDED)
 
     def _end_life(self, reason: ExitReason) -> None:
         """Tell all who wait for the end of this life, and drop the mail that concerned it alone."""

@@ -16,7 +16,7 @@ Hook = Callable[[ExitReason], None]
 """Told once why a life ended. It must not wait."""
 
 
-class State(enum.Enum):
+class ProcessStatus(enum.Enum):
     """Where a process is in its life."""
 
     NEW = "new"
@@ -27,7 +27,7 @@ class State(enum.Enum):
     ENDED = "ended"
 
 
-class Life:
+class ProcessState:
     """What is known of a process from outside.
 
     It has one life after the other while it is restarted, each of which ends; and it ends for good, once.
@@ -50,7 +50,7 @@ class Life:
 
     def __init__(self, name: str, loop: asyncio.AbstractEventLoop) -> None:
         self.name = name
-        self.state = State.NEW
+        self.state = ProcessStatus.NEW
         self.reason: ExitReason | None = None
         self.restarts = 0
         self.has_run = False
@@ -76,7 +76,7 @@ class Life:
     @property
     def is_living(self) -> bool:
         """Whether it is about to run, or runs, and has not begun to end."""
-        return self.state in (State.STARTING, State.RUNNING)
+        return self.state in (ProcessStatus.STARTING, ProcessStatus.RUNNING)
 
     def at_end(self, key: object, hook: Hook) -> None:
         """Have `hook` told why this life ended, when it has; `key` takes it back."""

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from typing import Final
 
 from headrace.errors import BadOption, ForeignThread
-from headrace.otp.process.process import CURRENT, ExitReason, Process, State
+from headrace.otp.process.process import CURRENT, ExitReason, Process, ProcessStatus
 from headrace.otp.process.state import ProcessSettings
 from headrace.otp.scheduler import IDLE, Scheduler
 from headrace.telemetry.events import LOG
@@ -48,8 +48,8 @@ class TaskProcess(Process[object]):
             return IDLE
         if self._stop_reason is not None:
             self.exit(self._stop_reason)
-        elif self.state is State.STARTING:
-            self.state = State.RUNNING
+        elif self.state is ProcessStatus.STARTING:
+            self.state = ProcessStatus.RUNNING
             self.has_run = True
             if not self.started.done():
                 self.started.set_result(None)
@@ -66,8 +66,8 @@ class TaskProcess(Process[object]):
 
     def exit(self, reason: ExitReason) -> None:
         """End now: a task has nothing to close but what its function closes itself."""
-        if self.state in (State.STARTING, State.RUNNING):
-            self.state = State.STOPPING
+        if self.state in (ProcessStatus.STARTING, ProcessStatus.RUNNING):
+            self.state = ProcessStatus.STOPPING
             self.reason = reason
             self._ended()
             self.owner = None

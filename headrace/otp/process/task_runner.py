@@ -11,7 +11,7 @@ from headrace.otp.scheduler import HELD_SECONDS, Scheduler
 from headrace.telemetry.events import LOG
 
 
-class Steps:
+class CoroutineSteps:
     """What coroutines do from one suspension to the next.
 
     `worked` is told how many seconds each step took, and `held` of those that took longer than 50 ms.
@@ -67,7 +67,7 @@ NO_CONTEXT: Final = Context()
 """The context of what runs no more."""
 
 
-class Driver:
+class TaskRunner:
     """Runs awaitables in a task that lives as long as its process, in the process's own context.
 
     So `asyncio.timeout`, `TaskGroup` and async generators behave: what one callback entered, the same task leaves.
@@ -100,7 +100,7 @@ class Driver:
         self._scheduler = scheduler
         self._context = context
         self._name = name
-        self.steps = Steps(scheduler.clock, held, worked)
+        self.steps = CoroutineSteps(scheduler.clock, held, worked)
         self._task: asyncio.Task[None] | None = None
         self._wakeup: asyncio.Future[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None

@@ -8,7 +8,7 @@ from typing import Final, Generic, Literal, Protocol, TypedDict, TypeVar, cast
 
 from headrace.errors import BadOption
 from headrace.otp.gen_server import GenServerProcess
-from headrace.otp.process.process import ExitReason, Process, State
+from headrace.otp.process.process import ExitReason, Process, ProcessStatus
 from headrace.otp.process.state import ProcessSettings, check_count, check_seconds
 from headrace.otp.process.task_process import TaskProcess
 from headrace.otp.ref import Ref
@@ -109,7 +109,7 @@ class Child(Protocol):
     """A process that can be watched over, started again, and let go."""
 
     name: str
-    state: State
+    state: ProcessStatus
     has_run: bool
     is_final: bool
     is_busy: bool

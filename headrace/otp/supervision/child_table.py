@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from headrace.otp.process.own_end import check_end_of
-from headrace.otp.process.process import ExitReason, Process, State
+from headrace.otp.process.process import ExitReason, Process, ProcessStatus
 from headrace.otp.ref import Ref
 from headrace.otp.supervision.child_spec import Child, ChildInfo, ChildSpec, ChildState, Kind
 from headrace.otp.supervision.restart import Restart
 
 
-class Place(enum.Enum):
+class ChildStatus(enum.Enum):
     """Where a child is, as far as its supervisor has decided about it."""
 
     UP = "up"
@@ -29,38 +29,38 @@ class Place(enum.Enum):
     """It has ended for good, and its spec is kept."""
 
 
-STATES: Final[dict[State, ChildState]] = {
-    State.NEW: "starting",
-    State.STARTING: "starting",
-    State.RUNNING: "running",
-    State.STOPPING: "stopping",
-    State.CRASHED: "restarting",
-    State.ENDED: "ended",
+STATES: Final[dict[ProcessStatus, ChildState]] = {
+    ProcessStatus.NEW: "starting",
+    ProcessStatus.STARTING: "starting",
+    ProcessStatus.RUNNING: "running",
+    ProcessStatus.STOPPING: "stopping",
+    ProcessStatus.CRASHED: "restarting",
+    ProcessStatus.ENDED: "ended",
 }
 """What is told of a process by the state that it is in."""
 
 
 @dataclass(slots=True, eq=False)
-class Supervised:
+class ChildEntry:
     """A child: its process, its spec where that is kept when it has ended, and where it is."""
 
     process: Child
     restart: Restart
     kind: Kind = "worker"
     spec: ChildSpec[object] | None = None
-    place: Place = Place.UP
+    place: ChildStatus = ChildStatus.UP
 
     @property
     def has_ended(self) -> bool:
         """Whether it has ended for good."""
-        return self.process.state is State.ENDED
+        return self.process.state is ProcessStatus.ENDED
 
     @property
     def may_start_with_its_group(self) -> bool:
         """Whether it is started again when others are: what was told to stop is not, and no temporary child."""
         if self.restart == "temporary":
             return False
-        return not self.has_ended or (self.place in (Place.ENDED, Place.DOWN) and not self.process.is_final)
+        return not self.has_ended or (self.place in (ChildStatus.ENDED, ChildStatus.DOWN) and not self.process.is_final)
 
     @property
     def is_kept(self) -> bool:
@@ -71,48 +71,50 @@ class Supervised:
         """Have it end within its shutdown time; what follows is its supervisor's to decide."""
         process = self.process
         process.stop_after_callback("shutdown")
-        if process.is_busy and process.state in (State.STARTING, State.RUNNING):
+        if process.is_busy and process.state in (ProcessStatus.STARTING, ProcessStatus.RUNNING):
             process.cancel_later()
 
     def info(self) -> ChildInfo:
         """Return what is told of it."""
-        state = "restarting" if self.place is Place.DOWN else STATES[self.process.state]
+        state = "restarting" if self.place is ChildStatus.DOWN else STATES[self.process.state]
         is_there = state not in ("restarting", "ended")
         ref = Ref(cast("Process[object]", self.process)) if is_there else None
         return ChildInfo(self.process.name, ref, self.kind, self.restart, state)
 
 
-class Group:
+class GroupRestart:
     """Children that are to be stopped, last started first, and then started, each when the one before it runs."""
 
     def __init__(self) -> None:
-        self._to_stop: list[Supervised] = []
-        self._to_start: deque[Supervised] = deque()
-        self._awaited: Supervised | None = None
+        self._to_stop: list[ChildEntry] = []
+        self._to_start: deque[ChildEntry] = deque()
+        self._awaited: ChildEntry | None = None
 
     @property
     def is_through(self) -> bool:
         """Whether nobody is to be stopped or started any more."""
         return not self._to_stop and not self._to_start and self._awaited is None
 
-    def start(self, children: Iterable[Supervised]) -> None:
+    def start(self, children: Iterable[ChildEntry]) -> None:
         """Have children started, one after the other."""
         self._to_start = deque(children)
 
-    def gather(self, children: Iterable[Supervised], concerned: Collection[str]) -> None:
+    def gather(self, children: Iterable[ChildEntry], concerned: Collection[str]) -> None:
         """Take in those `concerned`, beside those that are not through yet; `children` are all, in their order."""
-        under_way = (Place.LEAVING, Place.DOWN, Place.COMING)
+        under_way = (ChildStatus.LEAVING, ChildStatus.DOWN, ChildStatus.COMING)
         members = [child for child in children if child.process.name in concerned or child.place in under_way]
-        if self._awaited is not None and self._awaited.place is Place.COMING:
+        if self._awaited is not None and self._awaited.place is ChildStatus.COMING:
             self._awaited = None
         self._to_start = deque(child for child in members if child.may_start_with_its_group)
         for child in members:
-            if child.place in (Place.UP, Place.COMING) and not child.has_ended:
-                child.place = Place.LEAVING
+            if child.place in (ChildStatus.UP, ChildStatus.COMING) and not child.has_ended:
+                child.place = ChildStatus.LEAVING
         for child in self._to_start:
-            if child.place is Place.ENDED:
-                child.place = Place.DOWN
-        self._to_stop = [child for child in members if child.place is Place.LEAVING and child is not self._awaited]
+            if child.place is ChildStatus.ENDED:
+                child.place = ChildStatus.DOWN
+        self._to_stop = [
+            child for child in members if child.place is ChildStatus.LEAVING and child is not self._awaited
+        ]
 
     def clear(self) -> None:
         """Have nobody stopped or started any more."""
@@ -120,30 +122,30 @@ class Group:
         self._to_start.clear()
         self._awaited = None
 
-    def left(self, child: Supervised) -> None:
+    def left(self, child: ChildEntry) -> None:
         """Take note that a child has ended: nobody waits for it any more."""
         if self._awaited is child:
             self._awaited = None
 
-    def step(self, start: Callable[[Supervised], None]) -> bool:
+    def step(self, start: Callable[[ChildEntry], None]) -> bool:
         """Stop the next child or `start` it; return False while the one before it is still awaited, or at the end."""
         awaited = self._awaited
-        if awaited is not None and awaited.place is Place.COMING and awaited.process.started.done():
-            awaited.place = Place.UP
+        if awaited is not None and awaited.place is ChildStatus.COMING and awaited.process.started.done():
+            awaited.place = ChildStatus.UP
             self._awaited = None
         if self._awaited is not None:
             return False
         if self._to_stop:
             child = self._to_stop.pop()
-            if child.place is Place.LEAVING:
+            if child.place is ChildStatus.LEAVING:
                 self._awaited = child
                 child.stop_for_now()
             return True
         if self._to_start:
             child = self._to_start.popleft()
-            if child.place is Place.DOWN:
+            if child.place is ChildStatus.DOWN:
                 start(child)
-            if child.place is Place.COMING:
+            if child.place is ChildStatus.COMING:
                 self._awaited = child
             return True
         return False

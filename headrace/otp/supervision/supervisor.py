@@ -19,7 +19,7 @@ from headrace.errors import (
     Unrecoverable,
 )
 from headrace.otp.process.own_end import check_end_of
-from headrace.otp.process.process import ExitReason, Process, State
+from headrace.otp.process.process import ExitReason, Process, ProcessStatus
 from headrace.otp.process.state import ProcessSettings
 from headrace.otp.ref import Ref, S
 from headrace.otp.scheduler import IDLE, MORE, Scheduler
@@ -32,7 +32,7 @@ from headrace.otp.supervision.child_spec import (
     check_options,
     counted,
 )
-from headrace.otp.supervision.child_table import Group, Place, Supervised, begin, leave
+from headrace.otp.supervision.child_table import ChildEntry, ChildStatus, GroupRestart, begin, leave
 from headrace.otp.supervision.restart import (
     MAX_RESTARTS,
     MAX_SECONDS,
@@ -50,7 +50,7 @@ _ANY_SETTINGS: Final = ProcessSettings()
 _OWN_SETTINGS: Final = ProcessSettings(shutdown_seconds=None)
 """A supervisor has all the time that its children need to stop; each of them has a bound of its own (OTP's rule)."""
 
-_LIVING: Final = (State.STARTING, State.RUNNING)
+_LIVING: Final = (ProcessStatus.STARTING, ProcessStatus.RUNNING)
 
 
 class Supervisor(Process[object]):
@@ -72,9 +72,9 @@ class Supervisor(Process[object]):
         self.window = RestartWindow(options.get("max_restarts", MAX_RESTARTS), options.get("max_seconds", MAX_SECONDS))
         self.strategy: Strategy = options.get("strategy", "one_for_one")
         self._specs = tuple(options.get("children", ()))
-        self.children: dict[str, Supervised] = {}
-        self._exits: deque[tuple[Supervised, ExitReason]] = deque()
-        self._group = Group()
+        self.children: dict[str, ChildEntry] = {}
+        self._exits: deque[tuple[ChildEntry, ExitReason]] = deque()
+        self._group = GroupRestart()
         self._is_opening = False
 
     async def __aenter__(self) -> Self:
@@ -96,7 +96,7 @@ class Supervisor(Process[object]):
 
         Raises `NameTaken` when a child of that name lives, and `NoProcess` when the supervisor itself does not run.
         """
-        self._take(Supervised(child, restart))
+        self._take(ChildEntry(child, restart))
 
     @overload
     async def start_child(self, child: ChildSpec[S]) -> Ref[S]: ...
@@ -125,7 +125,7 @@ class Supervisor(Process[object]):
         """
         spec = child if isinstance(child, ChildSpec) else ChildSpec(child, name, restart, settings)
         process = spec.make(self.scheduler)
-        self._take(Supervised(process, spec.restart, spec.kind))
+        self._take(ChildEntry(process, spec.restart, spec.kind))
         await self._until_started(process)
         return Ref(process)
 
@@ -137,7 +137,7 @@ class Supervisor(Process[object]):
         It stays good when it is restarted: the children given here come back then, and any other is gone.
         """
         supervisor = Supervisor(name, self.scheduler, **options)
-        self._take(Supervised(supervisor, restart, "supervisor"))
+        self._take(ChildEntry(supervisor, restart, "supervisor"))
         await self._until_started(supervisor)
         return supervisor
 
@@ -149,7 +149,7 @@ class Supervisor(Process[object]):
         child = self._child(name)
         check_end_of(cast("Process[object]", child.process), f"the end of {name!r}")
         child.process.stop()
-        if child.place is Place.DOWN:
+        if child.place is ChildStatus.DOWN:
             self._put_away(child, "shutdown")
         await asyncio.shield(child.process.buried)
 
@@ -159,11 +159,11 @@ class Supervisor(Process[object]):
         Raises `NoChild`, `ChildLives`, and else what `start_child` raises.
         """
         child = self._child(name)
-        if child.spec is None or child.place is not Place.ENDED:
+        if child.spec is None or child.place is not ChildStatus.ENDED:
             raise ChildLives(self.name, name)
         self._check(name)
         process = self._make_anew(child, child.spec)
-        child.place = Place.UP
+        child.place = ChildStatus.UP
         process.start()
         await self._until_started(process)
         return Ref(process)
@@ -171,7 +171,7 @@ class Supervisor(Process[object]):
     def delete_child(self, name: str) -> None:
         """Forget the spec of a child that has ended. Raises `NoChild` and `ChildLives`."""
         child = self._child(name)
-        if not child.has_ended or child.place is Place.DOWN:
+        if not child.has_ended or child.place is ChildStatus.DOWN:
             raise ChildLives(self.name, name)
         del self.children[name]
 
@@ -212,7 +212,7 @@ class Supervisor(Process[object]):
             raise NoProcess(name)
         return child.process
 
-    def _child(self, name: str) -> Supervised:
+    def _child(self, name: str) -> ChildEntry:
         if not self.scheduler.is_own_thread():
             what = f"question about child {name!r}"
             raise ForeignThread(what, "loop.call_soon_threadsafe")
@@ -228,12 +228,12 @@ class Supervisor(Process[object]):
         if self.state not in _LIVING or self._stop_reason is not None:
             raise NoProcess(self.name)
 
-    def _take(self, child: Supervised) -> None:
+    def _take(self, child: ChildEntry) -> None:
         process = child.process
         self._check(process.name)
         other = self.children.get(process.name)
         if other is not None:
-            if other.place is Place.ENDED:
+            if other.place is ChildStatus.ENDED:
                 raise ChildKept(self.name, process.name)
             if not other.has_ended:
                 raise NameTaken(process.name)
@@ -250,14 +250,14 @@ class Supervisor(Process[object]):
             await asyncio.shield(process.buried)
             raise
 
-    def _make_anew(self, child: Supervised, spec: ChildSpec[object]) -> Process[object]:
+    def _make_anew(self, child: ChildEntry, spec: ChildSpec[object]) -> Process[object]:
         process = spec.make(self.scheduler)
         process.observer = partial(self._child_ended, child)
         child.process = process
         return process
 
-    def _child_ended(self, child: Supervised, reason: ExitReason) -> None:
-        if self.state is State.ENDED:
+    def _child_ended(self, child: ChildEntry, reason: ExitReason) -> None:
+        if self.state is ProcessStatus.ENDED:
             self._put_away(child, reason)
             return
         self._exits.append((child, reason))
@@ -294,39 +294,39 @@ class Supervisor(Process[object]):
         self.children.clear()
         self._group.clear()
         for spec in self._specs:
-            child = Supervised(spec.make(self.scheduler), spec.restart, spec.kind, spec, Place.DOWN)
+            child = ChildEntry(spec.make(self.scheduler), spec.restart, spec.kind, spec, ChildStatus.DOWN)
             child.process.observer = partial(self._child_ended, child)
             self.children[spec.id] = child
         self._group.start(self.children.values())
         self._is_opening = True
         self.scheduler.wake(self.turns)
 
-    def _start_down(self, child: Supervised) -> None:
+    def _start_down(self, child: ChildEntry) -> None:
         """Start a child with its group, unless it was told to stop meanwhile."""
         if child.process.is_final:
             self._put_away(child, "shutdown")
             return
         if child.has_ended and child.spec is not None:
             self._make_anew(child, child.spec)
-        child.place = Place.COMING
+        child.place = ChildStatus.COMING
         process = child.process
         if process.started.done():
             process.started = self.scheduler.loop.create_future()
         process.started.add_done_callback(lambda _: self.scheduler.wake(self.turns))
-        if process.state is State.NEW:
+        if process.state is ProcessStatus.NEW:
             process.start()
         else:
             process.restart()
 
-    def _decide(self, child: Supervised, reason: ExitReason) -> None:
+    def _decide(self, child: ChildEntry, reason: ExitReason) -> None:
         self._group.left(child)
         if not self._is_to_restart(child, reason):
             has_run = child.process.has_run
             self._put_away(child, reason)
             if self._is_living:
                 self._look_for_the_end(child, reason, has_run=has_run)
-        elif child.place is Place.LEAVING:
-            child.place = Place.DOWN
+        elif child.place is ChildStatus.LEAVING:
+            child.place = ChildStatus.DOWN
         elif not self.window.allows(self.scheduler.clock()):
             window = self.window
             self._put_away(child, reason)
@@ -334,40 +334,40 @@ class Supervisor(Process[object]):
         else:
             self._restart(child)
 
-    def _is_to_restart(self, child: Supervised, reason: ExitReason) -> bool:
+    def _is_to_restart(self, child: ChildEntry, reason: ExitReason) -> bool:
         process = child.process
         if not self._is_living or child.has_ended or process.is_final or isinstance(reason, Unrecoverable):
             return False
-        if not process.has_run and (child.place is not Place.COMING or self.state is State.STARTING):
+        if not process.has_run and (child.place is not ChildStatus.COMING or self.state is ProcessStatus.STARTING):
             return False
         is_normal = not isinstance(reason, BaseException)
-        return wants_restart(child.restart, is_normal=is_normal and child.place is not Place.LEAVING)
+        return wants_restart(child.restart, is_normal=is_normal and child.place is not ChildStatus.LEAVING)
 
-    def _look_for_the_end(self, child: Supervised, reason: ExitReason, *, has_run: bool) -> None:
+    def _look_for_the_end(self, child: ChildEntry, reason: ExitReason, *, has_run: bool) -> None:
         """Give up at once with what no restart would mend, and when one of the first children does not start."""
         if has_run and isinstance(reason, Unrecoverable):
             self.exit(reason)
-        elif not has_run and child.spec is not None and self.state is State.STARTING:
+        elif not has_run and child.spec is not None and self.state is ProcessStatus.STARTING:
             self.exit(StartFailed(child.process.name, reason))
 
-    def _restart(self, child: Supervised) -> None:
+    def _restart(self, child: ChildEntry) -> None:
         name = child.process.name
         if self.strategy == "one_for_one":
             LOG.warning("restarting %r", name)
-            child.place = Place.UP
+            child.place = ChildStatus.UP
             child.process.restart()
             return
         names = concerned(self.strategy, list(self.children), name)
         others = ", ".join(each for each in names if each != name) or "nobody"
         LOG.warning("restarting %r, and with it %s", name, others)
-        child.place = Place.DOWN
+        child.place = ChildStatus.DOWN
         self._group.gather(self.children.values(), set(names))
 
-    def _put_away(self, child: Supervised, reason: ExitReason) -> None:
+    def _put_away(self, child: ChildEntry, reason: ExitReason) -> None:
         """Let a child be ended for good: keep its spec, or forget it."""
         child.process.conclude(reason)
         name = child.process.name
-        child.place = Place.ENDED
+        child.place = ChildStatus.ENDED
         if not child.is_kept and self.children.get(name) is child:
             del self.children[name]
 
@@ -400,7 +400,7 @@ class Supervisor(Process[object]):
 
     async def _stop_children(self) -> None:
         for child in reversed(list(self.children.values())):
-            if child.place is Place.DOWN:
+            if child.place is ChildStatus.DOWN:
                 self._put_away(child, child.process.reason or "shutdown")
             elif not child.has_ended:
                 child.process.stop()

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final, cast
 
 from headrace.errors import BadReturn, NameTaken
-from headrace.otp.process.process import ExitReason, Process, State
+from headrace.otp.process.process import ExitReason, Process, ProcessStatus
 from headrace.otp.process.state import ProcessSettings
 from headrace.otp.scheduler import HANDLED, HANDLED_MORE, IDLE, MORE, Scheduler
 from headrace.otp.supervision.child_spec import ChildSpec
@@ -178,7 +178,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
 
     def turn(self) -> int:
         """Decide about a child that crashed, start children for a batch, or act on an end of a subscription."""
-        if self.children.is_to_decide and self.state is State.RUNNING:
+        if self.children.is_to_decide and self.state is ProcessStatus.RUNNING:
             self.children.decide()
         if self.needs_attention:
             return self.attend()
@@ -249,7 +249,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         elif reason == "normal":
             has_failed = isinstance(slot.process, EventProcess) and slot.process.has_failed
             self._finished(slot, slot.subscription, Outcome.FAILED if has_failed else Outcome.DONE)
-        elif self.state is State.STOPPING:
+        elif self.state is ProcessStatus.STOPPING:
             self._cut_off.append(slot)
         else:
             self.counts.discard(1, "cancelled")
@@ -274,7 +274,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
             self.turns.worked(before.process.turns.busy_seconds())
 
     def _look_for_the_end(self) -> None:
-        if self._is_completing and not self.children.slots and self.state is State.RUNNING:
+        if self._is_completing and not self.children.slots and self.state is ProcessStatus.RUNNING:
             self.notify(self.complete_input)
 
     def complete_input(self) -> None:
@@ -290,7 +290,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
 
     def kill(self) -> None:
         """Stop without waiting for the children: they are cancelled now, unless they end already."""
-        is_stopping = self.state is State.STOPPING
+        is_stopping = self.state is ProcessStatus.STOPPING
         super().kill()
         if not is_stopping:
             self.children.kill()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import cast
 
-from headrace.otp.process.process import ExitReason, State
+from headrace.otp.process.process import ExitReason, ProcessStatus
 from headrace.otp.scheduler import BLOCKED, HANDLED, HANDLED_MORE, IDLE, MORE, Scheduler
 from headrace.pipeline.engine.side_outputs import SideOutputs
 from headrace.pipeline.engine.stage_process import TakingProcess
@@ -67,7 +67,7 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
     def joined(self, subscription: Subscription) -> None:
         """Take in a consumer's subscription."""
         self.outlet.subscribe(subscription)
-        if self.state is State.RUNNING:
+        if self.state is ProcessStatus.RUNNING:
             self.greet(subscription, "consumer")
 
     def left(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
@@ -213,7 +213,7 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
     def attend(self) -> int:
         """Finish when completing; else what every stage attends to."""
         is_free = not (self.is_busy or self.notices or self.mailbox) and self._stop_reason is None
-        if self.is_completing and is_free and self.state is State.RUNNING:
+        if self.is_completing and is_free and self.state is ProcessStatus.RUNNING:
             return self._finish()
         return super().attend()
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
 from functools import partial
 
 from headrace.errors import BufferFull
-from headrace.otp.process.process import ExitReason, State
+from headrace.otp.process.process import ExitReason, ProcessStatus
 from headrace.otp.scheduler import (
     BLOCKED,
     HANDLED,
@@ -93,7 +93,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
 
     def turn_failed(self, error: BaseException) -> None:
         """Take the cancellation that comes with a drain for an empty return; all else is a crash."""
-        if self.is_draining and self.state is State.RUNNING and isinstance(error, asyncio.CancelledError):
+        if self.is_draining and self.state is ProcessStatus.RUNNING and isinstance(error, asyncio.CancelledError):
             self.outlet.guard.is_failing = False
             self.scheduler.wake(self.turns)
             return
@@ -102,7 +102,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
     def joined(self, subscription: Subscription) -> None:
         """Take in a consumer's subscription."""
         self.outlet.subscribe(subscription)
-        if self.state is State.RUNNING:
+        if self.state is ProcessStatus.RUNNING:
             self.greet(subscription, "consumer")
 
     def left(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
@@ -175,7 +175,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
         """Go on, and tell the callbacks that they may emit again."""
         was_paused = self.is_paused
         super().resume()
-        if was_paused and self.state is State.RUNNING and hasattr(self.callbacks, "handle_room"):
+        if was_paused and self.state is ProcessStatus.RUNNING and hasattr(self.callbacks, "handle_room"):
             self.notify(self._tell_of_room)
 
     def _tell_of_room(self) -> None:
@@ -235,7 +235,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
         self.is_draining = True
         self.entrance.close()
         self.outlet.drain()
-        if self.state is not State.RUNNING:
+        if self.state is not ProcessStatus.RUNNING:
             return
         handle_drain = getattr(self.callbacks, "handle_drain", None)
         if handle_drain is not None:
@@ -296,7 +296,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
 
     def attend(self) -> int:
         """Finish when completing, pull on; else what every stage attends to."""
-        if self.is_busy or self.notices or self.state is not State.RUNNING or self._stop_reason is not None:
+        if self.is_busy or self.notices or self.state is not ProcessStatus.RUNNING or self._stop_reason is not None:
             return super().attend()
         if isinstance(self.pull, AsyncPull) and self.pull.is_running:
             return self._attend_pulling(self.pull)
@@ -377,7 +377,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
     def _pulled(self, pull: AsyncPull, _: object, error: BaseException | None) -> None:
         pull.is_running = False
         is_asked_for = isinstance(error, asyncio.CancelledError) and self.is_draining
-        if error is not None and not is_asked_for and self.state is State.RUNNING:
+        if error is not None and not is_asked_for and self.state is ProcessStatus.RUNNING:
             self.turn_failed(error)
             self.scheduler.interrupt(error)
         self.needs_attention = True

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Final, TypeVar, cast
 
 from headrace.errors import BadReturn, NoProcess, SubscriptionError
-from headrace.otp.process.mailbox import Mail
-from headrace.otp.process.process import ExitReason, Process, State
+from headrace.otp.process.mailbox import Envelope
+from headrace.otp.process.process import ExitReason, Process, ProcessStatus
 from headrace.otp.scheduler import HELD_ADVICE, IDLE, MORE, Scheduler
 from headrace.pipeline.demand.window import ManualWindow, Window
 from headrace.pipeline.engine.batch_handler import BatchHandler
@@ -129,7 +129,7 @@ class StageProcess(Process[S]):
 
     async def resumed(self) -> None:
         """Return once the stage is not paused, or has ended for good."""
-        while self.is_paused and self.state is not State.ENDED:
+        while self.is_paused and self.state is not ProcessStatus.ENDED:
             if self._resumption is None:
                 self._resumption = asyncio.Event()
             await self._resumption.wait()
@@ -158,12 +158,12 @@ class StageProcess(Process[S]):
         self.notify(_Message(self._open_message, message))
 
     def _open_message(self, message: object) -> None:
-        mail, then = Mail(None, (message,)), partial(self.take_returned, "handle_info")
+        mail, then = Envelope(None, (message,)), partial(self.take_returned, "handle_info")
         self.call_back(partial(mail.open, self.callbacks, self.name), then)
 
     def dispatcher_failed(self, error: BaseException) -> None:
         """Crash with what the dispatcher raised, in a turn of its own; where the stage ends anyway, log it."""
-        if self.state is State.RUNNING and self._stop_reason is None:
+        if self.state is ProcessStatus.RUNNING and self._stop_reason is None:
             self.notify(partial(_raise, error))
         else:
             self.counts.error(error)
@@ -233,7 +233,11 @@ class StageProcess(Process[S]):
     def tell_of_leaving(self, subscription: Subscription) -> None:
         """Tell the callbacks, in a turn to come, that a consumer has gone, or was let go."""
         self.scheduler.wake(self.turns)
-        if self.state is State.RUNNING and subscription.ended is not None and hasattr(self.callbacks, "handle_cancel"):
+        if (
+            self.state is ProcessStatus.RUNNING
+            and subscription.ended is not None
+            and hasattr(self.callbacks, "handle_cancel")
+        ):
             then = partial(self.take_returned, "handle_cancel")
             self.notify(partial(self.tell_of_end, subscription, subscription.ended, then))
 
@@ -245,11 +249,11 @@ class StageProcess(Process[S]):
         if self.is_busy:
             self.serve()
             return IDLE
-        if self.notices and self.state is State.RUNNING and self._stop_reason is None:
+        if self.notices and self.state is ProcessStatus.RUNNING and self._stop_reason is None:
             self.notices.popleft()()
             return MORE
         outcome = super().attend()
-        if self.is_paused and not self.needs_attention and self.state is State.RUNNING:
+        if self.is_paused and not self.needs_attention and self.state is ProcessStatus.RUNNING:
             self.needs_attention = True
             self.serve()
             return IDLE
@@ -371,7 +375,7 @@ class TakingProcess(StageProcess[S]):
         """Take in a subscription."""
         self.inlet.subscribe(subscription)
         subscription.kept = 0
-        if self.state is State.RUNNING:
+        if self.state is ProcessStatus.RUNNING:
             self.greet(subscription, "producer")
 
     def greeted(self, subscription: Subscription, side: Side, mode: object) -> None:
@@ -416,7 +420,7 @@ class TakingProcess(StageProcess[S]):
 
     def end_subscription(self, subscription: Subscription, reason: ExitReason) -> None:
         """Cancel one of the subscriptions."""
-        if self.state is not State.ENDED:
+        if self.state is not ProcessStatus.ENDED:
             self.inlet.unsubscribe(subscription, reason)
 
     def change_demand(self, subscription: Subscription, max_demand: int, min_demand: int | None) -> None:
@@ -468,18 +472,22 @@ class TakingProcess(StageProcess[S]):
 
     def may_subscribe(self) -> bool:
         """Tell whether more may come: until the last subscription has ended, and `handle_cancel` has returned."""
-        return self.state is not State.ENDED and (self._is_told_of_end or not self.inlet.is_over)
+        return self.state is not ProcessStatus.ENDED and (self._is_told_of_end or not self.inlet.is_over)
 
     def is_waiting(self) -> bool:
         """Tell whether it subscribes to nothing for now, and may do so yet."""
-        return self._may_wait and self.state is not State.ENDED and not (self.inlet.subscriptions or self.inlet.is_over)
+        return (
+            self._may_wait
+            and self.state is not ProcessStatus.ENDED
+            and not (self.inlet.subscriptions or self.inlet.is_over)
+        )
 
     def give_up_waiting(self) -> None:
         """Complete as soon as it subscribes to nothing: nobody is left who could feed it."""
         self._may_wait = False
         if not (self.inlet.subscriptions or self.inlet.is_over):
             self.inlet.is_over = True
-            if self.state is State.RUNNING:
+            if self.state is ProcessStatus.RUNNING:
                 self.notify(self.complete_input)
 
     def complete_input(self) -> None:

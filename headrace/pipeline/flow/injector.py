@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import ClassVar, Protocol
 
-from headrace.otp.process.process import State
-from headrace.otp.scheduler import IDLE, Scheduler, Turns
+from headrace.otp.process.process import ProcessStatus
+from headrace.otp.scheduler import IDLE, Scheduler, TurnTimes
 from headrace.pipeline.demand.window import Window
 from headrace.pipeline.flow.subscription import End, Mark, MarkKind, SubscribeTo, Subscription
 
@@ -12,7 +12,7 @@ from headrace.pipeline.flow.subscription import End, Mark, MarkKind, SubscribeTo
 class Fed(End, Protocol):
     """What a feed needs of its consumer."""
 
-    state: State
+    state: ProcessStatus
     scheduler: Scheduler
 
     def subscribed(self, subscription: Subscription) -> None:
@@ -59,7 +59,7 @@ class Feed:
         self._consumer = consumer
         self._feeder = feeder
         self._scheduler = consumer.scheduler
-        self.turns = Turns(self, self._turn)
+        self.turns = TurnTimes(self, self._turn)
         to = SubscribeTo(name, window.max_demand, window.min_demand, "temporary")
         self._subscription = subscription = _FedSubscription(self, consumer, window, to, consumer.scheduler)
         subscription.told = self._told
@@ -96,7 +96,7 @@ class Feed:
         """Do nothing: what the consumer takes back is taken out of what is wanted."""
 
     def _told(self, size: int) -> None:
-        self._feeder.handled(size, is_crash=self._consumer.state is not State.RUNNING)
+        self._feeder.handled(size, is_crash=self._consumer.state is not ProcessStatus.RUNNING)
 
     def _turn(self) -> int:
         self._feeder.asked()

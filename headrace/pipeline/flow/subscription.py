@@ -8,7 +8,7 @@ from heapq import heapify, heappop, heappush, heapreplace
 from typing import ClassVar, Literal, Protocol
 
 from headrace.otp.process.process import ExitReason
-from headrace.otp.scheduler import Scheduler, Turns
+from headrace.otp.scheduler import Scheduler, TurnTimes
 from headrace.pipeline.demand.window import EndedWindow, ManualWindow, Window
 
 CancelMode = Literal["permanent", "transient", "temporary"]
@@ -116,7 +116,7 @@ class End(Protocol):
     """What a subscription needs of either of its ends."""
 
     name: str
-    turns: Turns
+    turns: TurnTimes
 
 
 class ProducerEnd(End, Protocol):

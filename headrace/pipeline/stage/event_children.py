@@ -9,11 +9,11 @@ from typing import Final, Protocol, TypeVar, cast
 
 from headrace.errors import NameTaken, NoChild, PermanentChild, RestartsExhausted, Unrecoverable, describe
 from headrace.otp.process.mailbox import Reply
-from headrace.otp.process.process import ExitReason, Process, State
+from headrace.otp.process.process import ExitReason, Process, ProcessStatus
 from headrace.otp.process.state import ProcessSettings
 from headrace.otp.process.task_process import TaskProcess
 from headrace.otp.ref import Ref
-from headrace.otp.scheduler import Scheduler, Turns
+from headrace.otp.scheduler import Scheduler, TurnTimes
 from headrace.otp.supervision.child_spec import Child, ChildCount, ChildInfo, ChildSpec, ChildState, Kind
 from headrace.otp.supervision.restart import Restart, RestartWindow, wants_restart
 from headrace.pipeline.flow.subscription import Subscription
@@ -47,9 +47,9 @@ class Owner(Protocol):
     """Whose children they are."""
 
     name: str
-    state: State
+    state: ProcessStatus
     scheduler: Scheduler
-    turns: Turns
+    turns: TurnTimes
 
 
 class Slot:
@@ -115,7 +115,7 @@ class Children:
         if self.slots.get(slot.process.name) is not slot:
             slot.process.conclude(reason)
             return
-        if isinstance(reason, BaseException) and owner.state is State.RUNNING:
+        if isinstance(reason, BaseException) and owner.state is ProcessStatus.RUNNING:
             process = slot.process
             if isinstance(reason, Unrecoverable):
                 self._gave_up = self._gave_up or reason
@@ -155,7 +155,7 @@ class Children:
 
     def stop(self, slot: Slot) -> None:
         """Have a child end within its shutdown time; one that waits for its restart ends at once."""
-        if slot.process.state is State.CRASHED:
+        if slot.process.state is ProcessStatus.CRASHED:
             self._crashed = deque(pair for pair in self._crashed if pair[0] is not slot)
             self._let_go(slot, "shutdown")
         else:
@@ -164,13 +164,13 @@ class Children:
     def kill(self) -> None:
         """Cancel what runs, and wait for none of it."""
         for slot in list(self.slots.values()):
-            if slot.process.state is not State.CRASHED:
+            if slot.process.state is not ProcessStatus.CRASHED:
                 slot.process.kill()
 
     def abandon(self) -> None:
         """Kill those that still run, and account for them at once: nobody waits for their end any more."""
         for slot in list(self.slots.values()):
-            if slot.process.state is not State.CRASHED:
+            if slot.process.state is not ProcessStatus.CRASHED:
                 slot.process.kill()
             if self.slots.get(slot.process.name) is slot:
                 del self.slots[slot.process.name]
@@ -199,13 +199,13 @@ class Children:
 
 S = TypeVar("S")
 
-_STATES: Final[dict[State, ChildState]] = {
-    State.NEW: "starting",
-    State.STARTING: "starting",
-    State.RUNNING: "running",
-    State.STOPPING: "stopping",
-    State.CRASHED: "restarting",
-    State.ENDED: "ended",
+_STATES: Final[dict[ProcessStatus, ChildState]] = {
+    ProcessStatus.NEW: "starting",
+    ProcessStatus.STARTING: "starting",
+    ProcessStatus.RUNNING: "running",
+    ProcessStatus.STOPPING: "stopping",
+    ProcessStatus.CRASHED: "restarting",
+    ProcessStatus.ENDED: "ended",
 }
 
 
@@ -262,7 +262,7 @@ class Supervision:
     def count(self) -> ChildCount:
         """Return how many children there are."""
         slots = self._children.slots.values()
-        active = sum(slot.process.state in (State.STARTING, State.RUNNING) for slot in slots)
+        active = sum(slot.process.state in (ProcessStatus.STARTING, ProcessStatus.RUNNING) for slot in slots)
         supervisors = sum(slot.kind == "supervisor" for slot in slots)
         return ChildCount(len(slots), active, supervisors, len(slots) - supervisors)
 

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Final, Generic, Literal, Protocol, TypeVar, cast
 
 from headrace.errors import BadOption, MissingCallback, Unrecoverable, class_and_message
-from headrace.otp.process.process import State
+from headrace.otp.process.process import ProcessStatus
 from headrace.pipeline.demand.buffer import Keep
 from headrace.pipeline.flow.ingress import iterated
 from headrace.pipeline.stage.stage import Emits, Stage, Unbound, events_given
@@ -273,7 +273,9 @@ class StreamProducer(Producer[Out]):
         """
         if isinstance(error, Unrecoverable):
             return
-        if isinstance(error, GeneratorExit) and (self._process is None or self._process.state is not State.RUNNING):
+        if isinstance(error, GeneratorExit) and (
+            self._process is None or self._process.state is not ProcessStatus.RUNNING
+        ):
             reason = None if self._process is None else self._process.reason
             if is_closed and isinstance(reason, BaseException):
                 self._source.error = reason

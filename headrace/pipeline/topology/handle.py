@@ -5,10 +5,10 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, 
 from typing import Any, Generic, TypeVar, cast, get_args, overload
 
 from headrace.errors import DemandError, GraphError, ProcessDown, ReaderTooSlow
-from headrace.otp.process.process import ExitReason, Process, State
+from headrace.otp.process.process import ExitReason, Process, ProcessStatus
 from headrace.otp.process.state import check_seconds
 from headrace.otp.ref import Ref
-from headrace.otp.scheduler import IDLE, Turns
+from headrace.otp.scheduler import IDLE, TurnTimes
 from headrace.pipeline.demand.buffer import Keep
 from headrace.pipeline.demand.window import Window, is_whole
 from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
@@ -72,7 +72,7 @@ class Reader:
         self._timer: asyncio.TimerHandle | None = None
         self._arrival: asyncio.Future[None] | None = None
         self._loop = producer.scheduler.loop
-        self.turns = Turns(self, self._turn)
+        self.turns = TurnTimes(self, self._turn)
         subscription = Subscription(producer, self, window, to, producer.scheduler)
         self.inlet.subscribe(subscription)
         producer.outlet.subscribe(subscription)
@@ -165,7 +165,7 @@ async def read_stage(
     A reader that asks for the next event only after `patience_seconds` has lost its place, and gets `ReaderTooSlow`.
     Raises the crash of a stage that has ended by one, or ends by one.
     """
-    if producer.state is State.ENDED:
+    if producer.state is ProcessStatus.ENDED:
         _raise_crash(producer.name, producer.reason)
         return
     reader = Reader(producer, window, to)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from headrace.errors import ForeignThread, GraphError, NoProcess, ProcessError, StartFailed
-from headrace.otp.process.process import State
+from headrace.otp.process.process import ProcessStatus
 from headrace.otp.scheduler import every
 from headrace.otp.supervision.supervisor import Supervisor
 from headrace.pipeline.demand.window import Window
@@ -212,7 +212,7 @@ class Run:
         producer = emitting(self.processes[to.producer], "subscribe to what feeds it")
         if self.is_stopping or not consumer.may_subscribe():
             raise NoProcess(consumer.name)
-        if producer.state is State.ENDED or producer.outlet.is_closed:
+        if producer.state is ProcessStatus.ENDED or producer.outlet.is_closed:
             raise NoProcess(to.producer)
         if producer.outlet.is_acknowledged and not consumer.inlet.is_acknowledged:
             raise GraphError(
@@ -266,16 +266,16 @@ class Run:
 
     def _one_ended(self) -> None:
         for side in self._ending_sides:
-            if side.output.state is State.RUNNING:
+            if side.output.state is ProcessStatus.RUNNING:
                 side.output.complete()  # nothing more can go by it
-        self._ending_sides = [side for side in self._ending_sides if side.output.state is not State.ENDED]
+        self._ending_sides = [side for side in self._ending_sides if side.output.state is not ProcessStatus.ENDED]
         self._let_rest_go()
-        if (self._ends.is_all or self.supervisor.state is State.ENDED) and not self.over.done():
+        if (self._ends.is_all or self.supervisor.state is ProcessStatus.ENDED) and not self.over.done():
             self.over.set_result(None)
 
     def _let_rest_go(self) -> None:
         """Let those stages end that would wait for ever, because nobody is left to read them, or to feed them."""
-        if self.is_draining or self.is_stopping or self.supervisor.state is not State.RUNNING:
+        if self.is_draining or self.is_stopping or self.supervisor.state is not ProcessStatus.RUNNING:
             return
         for name in self._ends.unread:
             process = self.processes[name]
@@ -352,7 +352,7 @@ class Run:
             is_cut_off = any(process.reason == "shutdown" for process in self.processes.values())
             self.is_drained = self.reason() is None and not is_cut_off
         except TimeoutError:
-            late = [name for name, process in self.processes.items() if process.state is not State.ENDED]
+            late = [name for name, process in self.processes.items() if process.state is not ProcessStatus.ENDED]
             keeping = "" if self._left_overs is not None else ", or set `dead_letters:`"
             LOG.error(
                 "pipeline %r was not drained after %g s: %s did not end; for longer drains raise --drain-seconds%s",
@@ -383,7 +383,7 @@ class Run:
         counts = [process.counts for process in self.processes.values()]
         lost = sum(count.discarded[reason] for count in counts for reason in ("overflow", "crash", "cancelled"))
         is_completed = all(
-            process.state is State.ENDED and process.reason == "normal" for process in self.processes.values()
+            process.state is ProcessStatus.ENDED and process.reason == "normal" for process in self.processes.values()
         )
         failed = sum(count.failed for count in counts)
         kept = 0 if self._left_overs is None else self._left_overs.kept_events

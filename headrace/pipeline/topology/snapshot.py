@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from headrace.errors import class_and_message
-from headrace.otp.process.process import ExitReason, State
+from headrace.otp.process.process import ExitReason, ProcessStatus
 from headrace.otp.scheduler import DURATION_BOUNDS
 from headrace.pipeline.engine.consuming import ConsumerProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
@@ -148,7 +148,7 @@ def _subscription(one: Subscription) -> SubscriptionSnapshot:
 
 
 def _state(process: StageProcess, run: Run) -> str:
-    if process.state is State.ENDED:
+    if process.state is ProcessStatus.ENDED:
         return "completed" if process.reason == "normal" else "stopped"
     return "draining" if run.is_draining else process.state.value
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.jobs.errors import torn_args
 from headrace.jobs.job import Completed, Failed, Job, Returned, TornArgs
-from headrace.jobs.job import Outcome as JobOutcome
+from headrace.jobs.job import Outcome as JobResult
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.retry import oban_seconds
 from headrace.jobs.running.queue import JobQueue
@@ -66,7 +66,7 @@ class TakeJobs(Producer[Message[object]]):
         self._is_stopped = reason != "normal"
         self._queue.pause()
 
-    async def _pass_on(self, job: Job) -> JobOutcome:
+    async def _pass_on(self, job: Job) -> JobResult:
         """Emit a job, and wait for what becomes of it."""
         if type(job.args) is TornArgs:
             raise torn_args(job.worker)

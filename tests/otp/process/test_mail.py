@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from headrace.errors import ProcessDown
-from headrace.otp.process.mailbox import Mail
+from headrace.otp.process.mailbox import Envelope
 from tests.fakes.processes import Oops, said
 
 
@@ -43,7 +43,7 @@ def label(clerk: Clerk) -> str:
 
 
 def test_a_method_is_the_subclass_s_own() -> None:
-    assert Mail(Clerk.name, ("dear",), {"suffix": "!"}).open(HeadClerk(), "owner") == "head dear clerk!"
+    assert Envelope(Clerk.name, ("dear",), {"suffix": "!"}).open(HeadClerk(), "owner") == "head dear clerk!"
 
 
 @pytest.mark.parametrize(
@@ -58,15 +58,15 @@ def test_a_method_is_the_subclass_s_own() -> None:
 def test_a_function_that_belongs_to_no_class_is_called_as_it_is(
     function: Callable[[Clerk], str], expected: str
 ) -> None:
-    assert Mail(function).open(HeadClerk(), "owner") == expected
+    assert Envelope(function).open(HeadClerk(), "owner") == expected
 
 
 def test_info_goes_to_handle_info() -> None:
-    assert Mail(None, ("news",)).open(Reader(), "owner") == ("read", "news")
+    assert Envelope(None, ("news",)).open(Reader(), "owner") == ("read", "news")
 
 
 def test_info_that_nobody_handles_is_named_in_the_log_and_dropped(caplog: pytest.LogCaptureFixture) -> None:
-    assert Mail(None, ("x" * 1000,)).open(Clerk(), "owner") is None
+    assert Envelope(None, ("x" * 1000,)).open(Clerk(), "owner") is None
     [message] = said(caplog, level=30)
     assert message.startswith("process 'owner' has no handle_info and drops 'xxx")
     assert len(message) < 300
@@ -75,7 +75,7 @@ def test_info_that_nobody_handles_is_named_in_the_log_and_dropped(caplog: pytest
 @pytest.mark.asyncio
 async def test_a_caller_gets_the_first_thing_that_it_is_told() -> None:
     reply = asyncio.get_running_loop().create_future()
-    mail = Mail(Clerk.name, reply=reply)
+    mail = Envelope(Clerk.name, reply=reply)
     assert not mail.is_given_up
     mail.answer("clerk")
     mail.fail("owner", "shutdown")
@@ -86,7 +86,7 @@ async def test_a_caller_gets_the_first_thing_that_it_is_told() -> None:
 async def test_a_caller_who_waits_hears_why_the_process_ended() -> None:
     reply = asyncio.get_running_loop().create_future()
     reason = Oops("ink")
-    Mail(Clerk.name, reply=reply).fail("owner", reason)
+    Envelope(Clerk.name, reply=reply).fail("owner", reason)
     with pytest.raises(ProcessDown, match=r"'owner' ended before it answered \(Oops: ink\)") as caught:
         await reply
     assert caught.value.reason is caught.value.__cause__ is reason
@@ -95,7 +95,7 @@ async def test_a_caller_who_waits_hears_why_the_process_ended() -> None:
 @pytest.mark.asyncio
 async def test_nobody_is_told_who_has_given_up() -> None:
     reply = asyncio.get_running_loop().create_future()
-    mail = Mail(Clerk.name, reply=reply)
+    mail = Envelope(Clerk.name, reply=reply)
     reply.cancel()
     assert mail.is_given_up
     mail.answer("clerk")

@@ -8,20 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.errors import MailboxFull, NoProcess
-from headrace.otp.process.mailbox import Mail, Mailbox, MailboxStatistics
+from headrace.otp.process.mailbox import Envelope, Mailbox, MailboxStatistics
 from tests.fakes.cancelling import HOWS, How, at_every_step, cancelled_at
 from tests.fakes.processes import hops
 
 
-def _cast(number: int = 0) -> Mail:
-    return Mail(int, (number,))
+def _cast(number: int = 0) -> Envelope:
+    return Envelope(int, (number,))
 
 
-def _info(number: int = 0) -> Mail:
-    return Mail(None, (number,))
+def _info(number: int = 0) -> Envelope:
+    return Envelope(None, (number,))
 
 
-def _numbers(mail: list[Mail]) -> list[object]:
+def _numbers(mail: list[Envelope]) -> list[object]:
     return [one.args[0] for one in mail]
 
 

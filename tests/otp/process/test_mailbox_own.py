@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.otp.process.mailbox import Continuation, Mail, Mailbox, OwnMail
+from headrace.otp.process.mailbox import Continuation, Envelope, Mailbox, OwnEnvelope
 
 STEPS = st.lists(st.sampled_from(["cast", "info", "own", "first", "take", "drop_own", "drop_odd"]), max_size=40)
 
@@ -26,13 +26,13 @@ class Model:
         ]
 
 
-def _mail(kind: str, number: int) -> Mail:
+def _mail(kind: str, number: int) -> Envelope:
     if kind == "cast":
-        return Mail(print, (number,))
-    return (OwnMail if kind == "own" else Mail)(None, (number,))
+        return Envelope(print, (number,))
+    return (OwnEnvelope if kind == "own" else Envelope)(None, (number,))
 
 
-def _is_odd(mail: OwnMail) -> bool:
+def _is_odd(mail: OwnEnvelope) -> bool:
     (number,) = mail.args
     assert isinstance(number, int)
     return number % 2 == 1

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from headrace.otp.process.task_runner import Steps
+from headrace.otp.process.task_runner import CoroutineSteps
 from headrace.otp.scheduler import HELD_SECONDS
 from tests.fakes.processes import Clock, Oops
 
@@ -28,7 +28,7 @@ async def test_each_step_that_holds_the_loop_is_told() -> None:
         raise Oops
 
     with pytest.raises(Oops):
-        await Steps(clock, held.append, worked.append).run(work)
+        await CoroutineSteps(clock, held.append, worked.append).run(work)
     assert held == [pytest.approx(0.07), pytest.approx(0.08)]
     assert sum(worked) == pytest.approx(0.15 + HELD_SECONDS)
 
@@ -39,7 +39,7 @@ async def test_time_spent_waiting_is_not_held() -> None:
     held: list[float] = []
     worked: list[float] = []
     asyncio.get_running_loop().call_soon(partial(clock.advance, 60.0))
-    await Steps(clock, held.append, worked.append).run(partial(asyncio.sleep, 0))
+    await CoroutineSteps(clock, held.append, worked.append).run(partial(asyncio.sleep, 0))
     assert clock() == 160.0
     assert held == []
     assert sum(worked) == 0.0
@@ -56,7 +56,7 @@ async def test_a_cancellation_arrives_and_a_coroutine_may_go_on_after_it() -> No
             except asyncio.CancelledError:
                 seen.append(what)
 
-    task = asyncio.create_task(Steps(Clock(), seen.append, list[object]().append).run(work))
+    task = asyncio.create_task(CoroutineSteps(Clock(), seen.append, list[object]().append).run(work))
     for _ in range(2):
         await asyncio.sleep(0)
         task.cancel()
@@ -76,7 +76,7 @@ def test_a_loop_that_goes_away_unwinds_the_coroutine() -> None:
             seen.append(type(error))
             raise
 
-    task = loop.create_task(Steps(Clock(), seen.append, list[object]().append).run(work))
+    task = loop.create_task(CoroutineSteps(Clock(), seen.append, list[object]().append).run(work))
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
     del task
@@ -91,7 +91,7 @@ async def test_a_task_cancelled_before_its_first_step_begins_nothing() -> None:
     async def work() -> None:
         begun.append("begun")
 
-    task = asyncio.create_task(Steps(Clock(), begun.append, list[object]().append).run(work))
+    task = asyncio.create_task(CoroutineSteps(Clock(), begun.append, list[object]().append).run(work))
     task.cancel()
     await asyncio.wait([task])
     gc.collect()

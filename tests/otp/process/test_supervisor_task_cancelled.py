@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from headrace.otp.process.process import State
+from headrace.otp.process.process import ProcessStatus
 from headrace.otp.supervision.supervisor import Supervisor
 from tests.fakes.processes import hops
 from tests.fakes.slow_servers import Lifeline
@@ -23,7 +23,7 @@ async def test_a_supervisor_that_is_cancelled_as_it_stops_its_children_still_sto
         if task is not None:
             task.cancel()
     await hops(30)
-    assert supervisor.state is State.ENDED
+    assert supervisor.state is ProcessStatus.ENDED
     assert lifeline.alive() == []
     assert {info.state for info in supervisor.which_children()} <= {"ended"}
     assert asyncio.all_tasks() == {asyncio.current_task()}

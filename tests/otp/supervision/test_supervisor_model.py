@@ -7,7 +7,7 @@ from typing import Literal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.otp.process.process import State
+from headrace.otp.process.process import ProcessStatus
 from headrace.otp.scheduler import Scheduler
 from headrace.otp.supervision.restart import Restart, Strategy
 from headrace.otp.supervision.supervisor import Supervisor
@@ -93,7 +93,7 @@ def test_children_are_stopped_and_started_as_otp_says(
             await (crash(supervisor, name, Oops(name)) if how == "crash" else finish(supervisor, name))
             await rest(supervisor.scheduler)
             assert family.log == model.log
-            assert (supervisor.state is State.ENDED) is model.has_given_up
+            assert (supervisor.state is ProcessStatus.ENDED) is model.has_given_up
             clock.advance(seconds)
         supervisor.stop()
         await supervisor.buried

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from headrace.errors import BadOption, NoProcess, RestartsExhausted, StartFailed
-from headrace.otp.process.process import State
+from headrace.otp.process.process import ProcessStatus
 from headrace.otp.process.state import ProcessSettings
 from headrace.otp.scheduler import Scheduler
 from headrace.otp.supervision.child_spec import ChildSpec, SupervisorOptions
@@ -158,7 +158,7 @@ async def test_a_child_that_never_ends_is_left_behind_and_holds_nobody_up() -> N
         await until(lambda: "+c" in family.log)
         assert [entry for entry in family.taken() if entry[0] == "+"] == ["+a", "+b", "+c"]
         await supervisor.whereis("b", Member).cast(Member.hang)
-    assert supervisor.state is State.ENDED
+    assert supervisor.state is ProcessStatus.ENDED
     freed.set()
     await hops()
 
@@ -170,7 +170,7 @@ async def test_a_group_counts_as_one_restart() -> None:
         async with raising_up(family, strategy="one_for_all", max_restarts=2) as supervisor:
             for _ in range(3):
                 await crash(supervisor, "b", Oops("x"))
-                await until(lambda: "+d" in family.log or supervisor.state is State.ENDED)
+                await until(lambda: "+d" in family.log or supervisor.state is ProcessStatus.ENDED)
                 assert family.taken()[:4] == ["-b", "-d", "-c", "-a"]
 
     with pytest.raises(RestartsExhausted, match="'b' failed again after 2 restarts within 5 s"):
@@ -195,7 +195,7 @@ async def test_a_sibling_that_crashes_while_its_group_is_stopped_is_not_counted_
             await crash(supervisor, name, Oops(name))
         await until(lambda: "+d" in family.log)
         assert family.taken()[4:] == ["+a", "+b", "+c", "+d"]
-        assert supervisor.state is State.RUNNING
+        assert supervisor.state is ProcessStatus.RUNNING
 
 
 async def test_a_temporary_child_that_crashes_as_its_group_is_stopped_does_not_hold_the_group_up() -> None:
@@ -242,8 +242,8 @@ async def test_a_stop_in_the_middle_of_a_group_s_restart_ends_it_wherever_it_is(
             await crash(supervisor, "b", Oops("x"))
             processes = [child.process for child in supervisor.children.values()]
             await hops(moment)
-        assert supervisor.state is State.ENDED
-        assert all(process.state is State.ENDED for process in processes)
+        assert supervisor.state is ProcessStatus.ENDED
+        assert all(process.state is ProcessStatus.ENDED for process in processes)
         for name in "abc":
             assert family.log.count(f"+{name}") + 1 <= family.log.count(f"-{name}")
 

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from headrace.errors import NoProcess, RestartsExhausted, StartFailed
-from headrace.otp.process.process import State
+from headrace.otp.process.process import ProcessStatus
 from headrace.otp.supervision.child_spec import ChildSpec
 from headrace.otp.supervision.restart import Strategy
 from headrace.otp.supervision.supervisor import Supervisor
@@ -47,7 +47,7 @@ async def test_a_supervisor_that_gives_up_is_restarted_with_the_children_given_a
         await rest(outer.scheduler)
         assert family.taken() == ["-a", "-late", "-b", "+a", "+b"]
         assert list(inner.children) == ["a", "b"]
-        assert inner.state is State.RUNNING
+        assert inner.state is ProcessStatus.RUNNING
         await inner.start_child(family.spec("later"))
 
 
@@ -91,7 +91,7 @@ async def test_a_tree_gives_up_when_its_branches_give_up_too_often() -> None:
             family.taken()
             for _ in range(3):
                 await crash(supervisor_in(outer, "inner"), "a", Oops("x"))
-                await until(lambda: "+a" in family.taken() or outer.state is State.ENDED)
+                await until(lambda: "+a" in family.taken() or outer.state is ProcessStatus.ENDED)
 
     with pytest.raises(RestartsExhausted, match="'inner' failed again after 2 restarts within 5 s") as caught:
         await crash_again_and_again()

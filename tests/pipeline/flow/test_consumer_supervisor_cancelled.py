@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.otp.process.process import State
+from headrace.otp.process.process import ProcessStatus
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Numbers
@@ -25,7 +25,7 @@ async def test_a_supervisor_that_is_cancelled_as_it_ends_its_children_accounts_f
         topology.stage("children").ref.info(Oops("x"))
     else:
         process.stop()
-    await until(lambda: process.state is State.STOPPING and process.is_busy)
+    await until(lambda: process.state is ProcessStatus.STOPPING and process.is_busy)
     await settled(topology)
     task = process.driver._task
     assert task is not None

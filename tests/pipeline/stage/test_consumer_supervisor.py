@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.errors import MissingCallback, PermanentChild, RestartsExhausted
-from headrace.otp.process.process import State
+from headrace.otp.process.process import ProcessStatus
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
 from headrace.pipeline.stage.settings import StageSettings
@@ -163,7 +163,7 @@ async def test_a_child_of_a_stopped_supervisor_may_end_in_its_time(begin: Begin)
     await bench.send("a")
     bench.process.stop()
     await bench.rest()
-    assert bench.process.state is State.STOPPING
+    assert bench.process.state is ProcessStatus.STOPPING
     held.open("a")
     assert await bench.process.buried == "shutdown"
     assert (held.done, bench.discarded()) == (["a"], {})
@@ -196,7 +196,7 @@ async def test_a_subscription_that_the_supervisor_cancels_ends_when_its_children
     await bench.rest()
     assert held.done == ["a", "b"]
     assert not bench.process.inlet.subscriptions
-    assert bench.process.state is State.RUNNING
+    assert bench.process.state is ProcessStatus.RUNNING
     bench.process.kill()
     await bench.process.buried
 

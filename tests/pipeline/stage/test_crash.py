@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from headrace.errors import RestartsExhausted, StartFailed, Unrecoverable
-from headrace.otp.process.process import ExitReason, State
+from headrace.otp.process.process import ExitReason, ProcessStatus
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.demand.window import Window
 from headrace.pipeline.engine.consuming import ConsumerProcess
@@ -230,7 +230,7 @@ async def test_an_init_that_fails_at_the_start_is_said_and_nothing_runs() -> Non
         await topology.start()
     assert str(caught.value) == "'consumer' could not start: [Errno 98] port 80 is taken"
     assert (consumer.calls, numbers.emitted) == (1, 0)
-    assert all(process.state is State.ENDED for process in run_of(topology).processes.values())
+    assert all(process.state is ProcessStatus.ENDED for process in run_of(topology).processes.values())
     assert not (await topology.join()).is_fine
 
 
@@ -302,7 +302,7 @@ async def test_what_a_producers_end_does_to_its_consumer(cancel: CancelMode, rea
     ends.end(reason)
     await rest(process.scheduler)
     assert collect.events == [1]
-    assert process.state is (State.RUNNING if lives else State.ENDED)
+    assert process.state is (ProcessStatus.RUNNING if lives else ProcessStatus.ENDED)
     if lives:
         goes_on.send([2])
         goes_on.complete()
@@ -325,7 +325,7 @@ async def test_a_consumer_that_its_producer_ended_gives_back_what_others_can_tak
     run.processes["silent"].stop()
     other.emit_nowait([1, 2, 3, 4, 5, 6])
     await settled(topology)
-    assert run.processes["ends"].state is State.ENDED
+    assert run.processes["ends"].state is ProcessStatus.ENDED
     assert topology.outcome().events_lost == 0
     assert run.processes["ends"].counts.discarded["crash"] == 0
     outcome = await topology.drain()

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 import pytest
 
 from headrace.errors import BadReturn, RestartsExhausted
-from headrace.otp.process.process import State
+from headrace.otp.process.process import ProcessStatus
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
@@ -129,7 +129,7 @@ async def test_one_in_the_middle_that_its_producer_ended_ends_its_own_consumers(
     await settled(topology)
     assert collect.reasons == ["shutdown"]
     assert collect.events == [1, 2]
-    assert all(process.state is State.ENDED for process in run_of(topology).processes.values())
+    assert all(process.state is ProcessStatus.ENDED for process in run_of(topology).processes.values())
     outcome = await topology.join()
     assert (outcome.is_completed, outcome.events_lost) == (False, 0)
 

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from headrace.errors import HeadraceError
-from headrace.otp.process.process import State
+from headrace.otp.process.process import ProcessStatus
 from headrace.pipeline.topology.run import Run
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.halting import CALLBACKS, SUSPENSIONS, Halt, halting_chain
@@ -87,7 +87,7 @@ async def _end(topology: Topology, starting: asyncio.Task[None]) -> None:
 def _check(run: Run, halt: Halt) -> None:
     check_end(run)
     for name, process in run.processes.items():
-        assert process.state is State.ENDED
+        assert process.state is ProcessStatus.ENDED
         assert halt.ended.count(name) >= halt.begun.count(name)
         inlet, outlet = inlet_of(process), outlet_of(process)
         taken = 0 if inlet is None else inlet.received()

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from headrace.errors import GraphError, NoProcess
-from headrace.otp.process.process import State
+from headrace.otp.process.process import ProcessStatus
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Silent
@@ -73,7 +73,7 @@ async def test_who_emits_into_a_stage_that_has_said_its_last_word_is_told_so() -
     topology.add("collect", lambda: collect, subscribe_to="silent")
     await topology.start()
     slow.complete()
-    await until(lambda: run_of(topology).processes["silent"].state is State.STOPPING)
+    await until(lambda: run_of(topology).processes["silent"].state is ProcessStatus.STOPPING)
     with pytest.raises(NoProcess):
         await asyncio.wrap_future(topology.emit_threadsafe("silent", [1]))
     gate.set()

@@ -6,7 +6,7 @@ from typing import Final, Literal
 import pytest
 
 from headrace.errors import GraphError, NoProcess
-from headrace.otp.process.process import ExitReason, State
+from headrace.otp.process.process import ExitReason, ProcessStatus
 from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo
 from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
 from headrace.pipeline.stage.producer import Producer
@@ -97,7 +97,7 @@ async def test_a_consumer_ends_with_its_producer_as_its_cancel_mode_says(how: En
         await settled(topology)
         expected = TABLE[how][MODES.index(mode)]
         process = run_of(topology).processes["collect"]
-        assert process.state is (State.RUNNING if expected is LIVES else State.ENDED)
+        assert process.state is (ProcessStatus.RUNNING if expected is LIVES else ProcessStatus.ENDED)
         assert process.reason == expected
         assert process.restarts == 0
         other.emit_nowait([1])

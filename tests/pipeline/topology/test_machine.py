@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
-from headrace.otp.process.process import ExitReason, Process, State
+from headrace.otp.process.process import ExitReason, Process, ProcessStatus
 from headrace.otp.ref import Ref
 from headrace.pipeline.engine.consuming import ConsumerProcess
 from tests.fakes.machine import Reader
@@ -132,7 +132,7 @@ class Machine(SlippingRoom):
 
     def _mail(self, stage: StagePlan, function: Callable[[object], None]) -> None:
         process = self.machine.processes[stage.notes.name]
-        if process.state is not State.ENDED:
+        if process.state is not ProcessStatus.ENDED:
             Ref(cast("Process[object]", process)).cast_nowait(function)
 
     def _crashes(self, stage: StagePlan) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from headrace.errors import ForeignThread, GraphError, NoProcess, RestartsExhausted, StartFailed
-from headrace.otp.process.process import State
+from headrace.otp.process.process import ProcessStatus
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import StageSettings
@@ -107,7 +107,7 @@ async def test_a_start_that_is_given_up_leaves_nothing_running() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await topology.start()
-    assert all(process.state is State.ENDED for process in run_of(topology).processes.values())
+    assert all(process.state is ProcessStatus.ENDED for process in run_of(topology).processes.values())
 
 
 @pytest.mark.asyncio
