@@ -29,7 +29,7 @@ class ExecutorError(HeadraceError):
     """Something about a function that is run in a thread or in an OS process."""
 
 
-class BadLimit(ExecutorError):
+class BadPoolSize(ExecutorError):
     """An executor could run nothing."""
 
     def __init__(self, limit: int) -> None:
@@ -95,11 +95,11 @@ class RemoteError(ExecutorError):
         super().__init__(f"{name!r} raised {text}{where}, which cannot be raised here: let it raise another error")
 
 
-class OutsideError(ExecutorError):
+class ForeignError(ExecutorError):
     """Something that only a function in another OS process can come to."""
 
 
-class WorkerDied(OutsideError):
+class WorkerDied(ForeignError):
     """The OS process ended while it ran the function; below 0, `exit_code` is the number of the signal."""
 
     def __init__(self, name: str, exit_code: int, pid: int) -> None:
@@ -113,7 +113,7 @@ class WorkerDied(OutsideError):
         )
 
 
-class WorkerNotStarted(OutsideError):
+class WorkerNotStarted(ForeignError):
     """An OS process could not be started, or could not import what it should."""
 
     def __init__(self, why: str) -> None:
@@ -121,7 +121,7 @@ class WorkerNotStarted(OutsideError):
         super().__init__(f"no OS process could be started to run functions ({why}): mend that, then call again")
 
 
-class NotReachable(OutsideError):
+class NotReachable(ForeignError):
     """The OS process cannot find the function, or the class of an argument, or cannot unpickle it."""
 
     def __init__(self, name: str, why: str) -> None:
@@ -133,7 +133,7 @@ class NotReachable(OutsideError):
         )
 
 
-class Unpicklable(OutsideError):
+class Unpicklable(ForeignError):
     """The function, an argument or the result cannot be pickled, or a result cannot be unpickled."""
 
     def __init__(self, name: str, what: str, why: str) -> None:
@@ -146,7 +146,7 @@ class Unpicklable(OutsideError):
         )
 
 
-class ResultTooLarge(OutsideError):
+class ResultTooLarge(ForeignError):
     """The result, pickled, is larger than the executor allows."""
 
     def __init__(self, name: str, size_bytes: int, limit_bytes: int) -> None:
@@ -159,7 +159,7 @@ class ResultTooLarge(OutsideError):
         )
 
 
-class UnguardedMain(OutsideError):
+class UnguardedMain(ForeignError):
     """The main script, loaded in another OS process for a function or class of it, would do there what it does here."""
 
     def __init__(self, name: str) -> None:

@@ -11,7 +11,7 @@ from typing import ParamSpec, Self, TypeVar, overload
 
 from headrace.errors import ForeignLoop
 from headrace.executors.call import Call, Raised, Returned, function_name
-from headrace.executors.errors import BadLimit, CallStopped, ExecutorClosed
+from headrace.executors.errors import BadPoolSize, CallStopped, ExecutorClosed
 
 
 class Slots:
@@ -90,7 +90,7 @@ class Executor(ABC):
 
     def __init__(self, limit: int) -> None:
         if limit < 1:
-            raise BadLimit(limit)
+            raise BadPoolSize(limit)
         self._slots = Slots(limit)
         self._calls: set[Call[object]] = set()
         self._counts = CallCounts()
@@ -118,12 +118,12 @@ class Executor(ABC):
     def resize(self, limit: int) -> None:
         """Change how many functions may run at a time; what runs goes on."""
         if limit < 1:
-            raise BadLimit(limit)
+            raise BadPoolSize(limit)
         self._slots.resize(limit)
 
-    def within(self, seconds: float) -> "Bounded":
+    def within(self, seconds: float) -> "BoundedExecutor":
         """Return the same executor, but with CallOverdue for functions that run longer; a wait for a slot is free."""
-        return Bounded(self, seconds)
+        return BoundedExecutor(self, seconds)
 
     @overload
     async def run(self, function: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R: ...
@@ -209,7 +209,7 @@ class Executor(ABC):
         call.settle(outcome)
 
 
-class Bounded:
+class BoundedExecutor:
     """An executor whose functions have to return in time."""
 
     def __init__(self, executor: Executor, seconds: float) -> None:

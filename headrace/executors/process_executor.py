@@ -10,7 +10,7 @@ from headrace.executors.call import Call, Raised, Returned
 from headrace.executors.errors import ExecutorError, UnguardedMain, WorkerDied, WorkerNotStarted
 from headrace.executors.executor import Executor
 from headrace.executors.protocol import packed_call
-from headrace.executors.worker_process import Worker, WorkerSettings
+from headrace.executors.worker_process import WorkerProcess, WorkerSettings
 from headrace.telemetry.events import LOG
 
 
@@ -52,8 +52,8 @@ class ProcessExecutor(Executor):
     def __init__(self, limit: int, settings: WorkerSettings | None = None) -> None:
         super().__init__(limit)
         self._settings = settings or WorkerSettings()
-        self._workers: set[Worker] = set()
-        self._idle: list[Worker] = []
+        self._workers: set[WorkerProcess] = set()
+        self._idle: list[WorkerProcess] = []
         self._sweep: asyncio.TimerHandle | None = None
         self._gone = asyncio.Event()
         self._started = 0
@@ -113,14 +113,14 @@ class ProcessExecutor(Executor):
         worker.give(call, frame)
         return call
 
-    def replied(self, worker: Worker, call: Call[object], outcome: Returned[object] | Raised) -> None:
+    def replied(self, worker: WorkerProcess, call: Call[object], outcome: Returned[object] | Raised) -> None:
         """Take how a call ended: for its worker, which keeps the slot until it is gone if it is about to end."""
         if not worker.is_ending:
             self._free(worker)
             self._rest(worker)
         self._settle(call, outcome)
 
-    def ended(self, worker: Worker, call: Call[object] | None, error: ExecutorError) -> None:
+    def ended(self, worker: WorkerProcess, call: Call[object] | None, error: ExecutorError) -> None:
         """Take that a worker is gone, and with what error its call failed, if it had one: for that worker."""
         self._workers.discard(worker)
         if worker in self._idle:
@@ -139,11 +139,11 @@ class ProcessExecutor(Executor):
             self._settle(call, Raised(error))
         self._gone.set()
 
-    def _free(self, worker: Worker) -> None:
+    def _free(self, worker: WorkerProcess) -> None:
         worker.has_slot = False
         self._slots.give_back()
 
-    def _free_worker(self) -> Worker | None:
+    def _free_worker(self) -> WorkerProcess | None:
         """Return the one that worked last, so that those who are not needed grow idle."""
         while self._idle:
             worker = self._idle.pop()
@@ -152,16 +152,16 @@ class ProcessExecutor(Executor):
             self._count_death(worker)
         return None
 
-    def _count_death(self, worker: Worker) -> None:
+    def _count_death(self, worker: WorkerProcess) -> None:
         """Count it once, by whichever way we hear of it first."""
         if not worker.is_counted_dead:
             worker.is_counted_dead = True
             self._deaths += 1
             self._unreplaced += 1
 
-    def _new_worker(self) -> Worker:
+    def _new_worker(self) -> WorkerProcess:
         try:
-            worker = Worker(self._settings, self)
+            worker = WorkerProcess(self._settings, self)
         except (OSError, RuntimeError) as error:  # no more files or threads are to be had
             raise WorkerNotStarted(str(error)) from error
         self._workers.add(worker)
@@ -169,7 +169,7 @@ class ProcessExecutor(Executor):
         self._unreplaced -= self._unreplaced > 0
         return worker
 
-    def _rest(self, worker: Worker) -> None:
+    def _rest(self, worker: WorkerProcess) -> None:
         """Keep a worker that has nothing to do, unless there are too many."""
         if self._is_closed or len(self._workers) > self.limit:
             worker.retire()

@@ -132,14 +132,14 @@ def _serve(orders: "queue.SimpleQueue[_Order | None]") -> None:
 
 T = TypeVar("T")
 
-Job = tuple[Callable[[], object], "asyncio.Future[object]"]
+BlockingCall = tuple[Callable[[], object], "asyncio.Future[object]"]
 
 
 def _nothing() -> None:
     """Do nothing."""
 
 
-class SideThread:
+class WorkerThread:
     """Makes calls one after another, in the order in which they were given.
 
     It is a daemon: a call that never returns (a dead disk, a pipe that nobody reads) holds up neither a drain nor the
@@ -149,7 +149,7 @@ class SideThread:
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.get_running_loop()
-        self._jobs: SimpleQueue[Job | Callable[[], None]] = SimpleQueue()
+        self._jobs: SimpleQueue[BlockingCall | Callable[[], None]] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     def start(self) -> None:

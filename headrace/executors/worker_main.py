@@ -123,7 +123,7 @@ def die_with_pipe(pipe: int) -> None:
     _thread.start_new_thread(watch, ())
 
 
-class Main:
+class MainModule:
     """The main script of the executor's OS process, loaded when a function or a class of it is first asked for."""
 
     def __init__(self, source: tuple[str, str] | None) -> None:
@@ -172,7 +172,7 @@ class Main:
 class Unpickler(pickle.Unpickler):
     """Finds what the main script defines under the name that it has here or there."""
 
-    def __init__(self, payload: bytes, main: Main | None) -> None:
+    def __init__(self, payload: bytes, main: MainModule | None) -> None:
         """`main` is loaded for names of the main script; None where that one runs."""
         super().__init__(io.BytesIO(payload))
         self._main = main
@@ -188,7 +188,7 @@ class Unpickler(pickle.Unpickler):
         return super().find_class(module_name, global_name)
 
 
-class Child:
+class WorkerMain:
     """Runs one call after the other, until the pipe ends."""
 
     def __init__(self, pipe: int, termination: Termination) -> None:
@@ -196,7 +196,7 @@ class Child:
         self._termination = termination
         self._reader: BinaryIO = open(pipe, "rb", closefd=False)  # noqa: SIM115 - it is a number, open till the end
         self._settings = Settings(*pickle.loads(self._read()[1]))  # noqa: S301 - our own parent wrote it
-        self._main = Main(self._settings.main)
+        self._main = MainModule(self._settings.main)
 
     def serve(self) -> None:
         """Import what is asked for, then run what comes."""
@@ -349,7 +349,7 @@ def main() -> None:
     os.set_inheritable(pipe, False)
     die_with_parent(parent, pipe)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError, EOFError):  # whoever would read it is gone
-        Child(pipe, termination).serve()
+        WorkerMain(pipe, termination).serve()
 
 
 if __name__ == "__main__":

@@ -138,24 +138,24 @@ class WorkerSettings:
     max_result_bytes: int = 64 * 1024 * 1024
 
 
-class Owner(Protocol):
+class WorkerOwner(Protocol):
     """Whoever started a worker, and is told about it on its loop."""
 
-    def replied(self, worker: "Worker", call: Call[object], outcome: Returned[object] | Raised) -> None:
+    def replied(self, worker: "WorkerProcess", call: Call[object], outcome: Returned[object] | Raised) -> None:
         """Take how a call ended; the worker is free for another, unless it `is_ending`."""
 
-    def ended(self, worker: "Worker", call: Call[object] | None, error: ExecutorError) -> None:
+    def ended(self, worker: "WorkerProcess", call: Call[object] | None, error: ExecutorError) -> None:
         """Take that the OS process is gone, and with what error the call that it had in hand failed."""
 
 
-class Worker:
+class WorkerProcess:
     """Starts an OS process, gives it calls, and says once that it has ended; never waits.
 
     A thread of its own starts the OS process and waits for its end: starting one takes milliseconds, and the system
     may tie its life to that of the very thread that started it.
     """
 
-    def __init__(self, settings: WorkerSettings, owner: Owner) -> None:
+    def __init__(self, settings: WorkerSettings, owner: WorkerOwner) -> None:
         self.call: Call[object] | None = None
         self.has_slot = False
         self.idle_since = 0.0

@@ -6,12 +6,12 @@ from functools import partial
 
 import pytest
 
-from headrace.executors.thread_executor import SideThread
+from headrace.executors.thread_executor import WorkerThread
 
 
 @pytest.mark.asyncio
 async def test_calls_are_made_in_order_in_one_thread_that_is_not_the_loops() -> None:
-    thread = SideThread("side")
+    thread = WorkerThread("side")
     thread.start()
     made: list[int] = []
 
@@ -29,7 +29,7 @@ async def test_calls_are_made_in_order_in_one_thread_that_is_not_the_loops() -> 
 
 @pytest.mark.asyncio
 async def test_what_a_call_raises_is_raised_where_it_is_awaited() -> None:
-    thread = SideThread("side")
+    thread = WorkerThread("side")
     thread.start()
     with pytest.raises(ZeroDivisionError):
         await thread.call(lambda: 1 // 0)
@@ -39,7 +39,7 @@ async def test_what_a_call_raises_is_raised_where_it_is_awaited() -> None:
 
 @pytest.mark.asyncio
 async def test_a_call_that_never_returns_holds_up_nobody() -> None:
-    thread = SideThread("side")
+    thread = WorkerThread("side")
     thread.start()
     may_end, closed = threading.Event(), threading.Event()
     stuck = thread.call(may_end.wait)
@@ -54,7 +54,7 @@ def test_a_call_may_end_after_its_loop() -> None:
     may_end, closed = threading.Event(), threading.Event()
 
     async def leave() -> None:
-        thread = SideThread("side")
+        thread = WorkerThread("side")
         thread.start()
         thread.call(may_end.wait)
         thread.close(closed.set)
@@ -68,7 +68,7 @@ def test_a_call_may_end_after_its_loop() -> None:
 async def test_an_error_that_nobody_waits_for_is_not_reported() -> None:
     reports: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reports.append(context))
-    thread = SideThread("side")
+    thread = WorkerThread("side")
     thread.start()
     thread.call(lambda: 1 // 0)
     await thread.call(lambda: 1)

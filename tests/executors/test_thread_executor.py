@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from headrace.executors.call import Raised, Returned
-from headrace.executors.errors import BadFunction, BadLimit, CallOverdue, ExecutorClosed, RemoteError
+from headrace.executors.errors import BadFunction, BadPoolSize, CallOverdue, ExecutorClosed, RemoteError
 from headrace.executors.thread_executor import ThreadExecutor
 from tests.fakes import outside
 
@@ -223,10 +223,10 @@ async def test_what_cannot_run_in_a_thread_is_refused_and_costs_no_slot(
 
 
 async def test_an_executor_that_could_run_nothing_is_refused() -> None:
-    with pytest.raises(BadLimit):
+    with pytest.raises(BadPoolSize):
         ThreadExecutor(0)
     executor = ThreadExecutor(1)
-    with pytest.raises(BadLimit):
+    with pytest.raises(BadPoolSize):
         executor.resize(0)
 
 

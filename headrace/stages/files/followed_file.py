@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from headrace.database.file_lock import FileLock
-from headrace.executors.thread_executor import SideThread
+from headrace.executors.thread_executor import WorkerThread
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.stages.errors import CannotOpen, CannotRead
 from headrace.stages.files.chunks import BEGINNING, CHUNK_BYTES, Chunk, Piece, Position, Progress
@@ -226,7 +226,7 @@ class FollowedProgress:
         self._is_left = False
         self._stage = stage
         self._progress = Progress()
-        self._thread: SideThread | None = None
+        self._thread: WorkerThread | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._unsaved: Position | None = None
         self._newest: Position | None = None
@@ -249,7 +249,7 @@ class FollowedProgress:
 
     def start(self) -> None:
         """Write in a thread of its own from now on: the one that reads waits for the file to grow."""
-        self._thread = SideThread(f"{self._stage()} checkpoint")
+        self._thread = WorkerThread(f"{self._stage()} checkpoint")
         self._thread.start()
 
     def messages(self, events: Sequence[object], end: Position, rest_bytes: int) -> list[object]:
@@ -291,7 +291,7 @@ class FollowedProgress:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(SAVE_SECONDS, self._save_later, self._thread)
 
-    def _save_later(self, thread: SideThread) -> None:
+    def _save_later(self, thread: WorkerThread) -> None:
         self._timer = None
         thread.call(partial(self._save, *self._take()))
 

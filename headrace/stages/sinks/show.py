@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Final, TextIO
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from headrace.executors.thread_executor import SideThread
+from headrace.executors.thread_executor import WorkerThread
 from headrace.pipeline.flow.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import CannotWrite, ReaderGone
@@ -48,14 +48,14 @@ class Show(Consumer[object]):
         self._given = stream
         self._left = sys.maxsize if options.limit is None else options.limit
         self._stream: TextIO
-        self._thread: SideThread
+        self._thread: WorkerThread
         self._status: ConnectionStatus
 
     def init(self) -> None:
         """Find the stream."""
         self._stream = sys.stdout if self._given is None else self._given
         self._status = self.connection("file")
-        self._thread = SideThread(self.name)
+        self._thread = WorkerThread(self.name)
         self._thread.start()
 
     def handle_events(self, events: list[object]) -> Awaitable[None] | None:

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
 
-from headrace.executors.thread_executor import SideThread
+from headrace.executors.thread_executor import WorkerThread
 from headrace.pipeline.flow.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import CannotWrite
@@ -102,13 +102,13 @@ class WriteLines(Consumer[object]):
         self._sync_seconds = options.fsync
         self._synced_at = -math.inf
         self._encode = LINE_ENCODERS[options.encode]
-        self._thread: SideThread
+        self._thread: WorkerThread
         self._status: ConnectionStatus
 
     async def init(self) -> None:
         """Open the file; raises `CannotOpen`."""
         self._status = self.connection("file")
-        self._thread = SideThread(self.name)
+        self._thread = WorkerThread(self.name)
         self._thread.start()
         await self._thread.call(self._file.open)
 

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from headrace.executors.thread_executor import SideThread
+from headrace.executors.thread_executor import WorkerThread
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.errors import BadLine
 from headrace.stages.files.chunks import STANDARD_INPUT, Chunk, ChunkReader, FilesReader, is_pattern
@@ -103,7 +103,7 @@ class ReadLines(Producer[object]):
         self.emits_messages = self._progress is not None
         self._reader = self._reader_of(options)
         self._decoder = ChunkDecoder(_decoder_of(options), options.max_line_bytes)
-        self._thread: SideThread
+        self._thread: WorkerThread
         self._ahead: asyncio.Future[Chunk | None] | None = None
         self._events: list[object] = []
         self._taken = 0
@@ -119,7 +119,7 @@ class ReadLines(Producer[object]):
 
     async def init(self) -> None:
         """Open the first file; raises `CannotOpen`."""
-        self._thread = SideThread(self.name)
+        self._thread = WorkerThread(self.name)
         self._thread.start()
         if self._progress is not None:
             self._progress.start()
