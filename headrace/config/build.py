@@ -22,8 +22,8 @@ from headrace.jobs.running.encryption import ArgsCipher
 from headrace.jobs.running.worker_catalogue import Catalogue
 from headrace.jobs.settings import JobsSettings, QueueOptions
 from headrace.jobs.stores.store import JobStore, store_of
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetters
-from headrace.pipeline.acknowledgement.letter_bounds import LetterBounds
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetterStore
+from headrace.pipeline.acknowledgement.letter_bounds import DeadLetterLimits
 from headrace.pipeline.acknowledgement.sqlite.url import dead_letters_of
 from headrace.pipeline.dispatchers.demand import DemandDispatcher
 from headrace.pipeline.dispatchers.dispatcher import Dispatcher
@@ -239,6 +239,6 @@ def _kept(keys: KeepKeys) -> list[Keep]:
     return [one if (said := own[one.state]) is None else Keep(one.state, said.age, said.count) for one in KEPT]
 
 
-def build_dead_letters(keys: DeadLettersKeys) -> DeadLetters:
+def build_dead_letters(keys: DeadLettersKeys) -> DeadLetterStore:
     """Return the store, not open yet."""
-    return dead_letters_of(keys.store, LetterBounds(keys.max_age, keys.max_size, keys.max_events))
+    return dead_letters_of(keys.store, DeadLetterLimits(keys.max_age, keys.max_size, keys.max_events))

@@ -14,7 +14,7 @@ from headrace.pipeline.stage.callbacks import check_callback
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.pipeline.topology.graph import Kind
+from headrace.pipeline.topology.graph import StageKind
 
 GROUP = "headrace.stages"
 
@@ -22,7 +22,7 @@ NO_STAGE = "it is not a class made of Producer, ProducerConsumer or Consumer"
 
 AnyStage = Producer[object] | ProducerConsumer[object, object] | Consumer[object]
 
-_KINDS: tuple[tuple[type, Kind], ...] = (
+_KINDS: tuple[tuple[type, StageKind], ...] = (
     (ProducerConsumer, "producer_consumer"),
     (Producer, "producer"),
     (Consumer, "consumer"),
@@ -38,7 +38,7 @@ class StageType:
     """
 
     name: str
-    kind: Kind | None
+    kind: StageKind | None
     options: type[BaseModel]
     stage: type[AnyStage]
     needs_jobs: bool = False
@@ -88,7 +88,7 @@ class Catalogue:
         raise BrokenType(name, why)
 
 
-def kind_of(found: object) -> Kind | None:
+def kind_of(found: object) -> StageKind | None:
     """Return which kind of stage a class is, and None for anything that is no such class."""
     if not isinstance(found, type):
         return None

@@ -3,7 +3,7 @@
 import json
 from typing import Final
 
-from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, Form
+from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, EventForm
 
 LIST_CHARACTERS: Final = 4096
 """What a list shows of one event: a page of the longest ones would not fit in memory else."""
@@ -35,7 +35,7 @@ def letter_values(letter: DeadLetter, *, is_whole: bool) -> dict[str, object]:
 
 
 def _event(letter: DeadLetter) -> object:
-    if letter.form is not Form.JSON or letter.is_shortened:
+    if letter.form is not EventForm.JSON or letter.is_shortened:
         return letter.event
     try:
         return json.loads(letter.event)

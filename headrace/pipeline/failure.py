@@ -88,7 +88,7 @@ class FailedEvent:
         return {"event": self.data, "stage": self.stage, "error": error, "attempts": self.attempts}
 
 
-SetAside = Callable[[Sequence[FailedEvent]], Awaitable[None]]
+DeadLetterHandler = Callable[[Sequence[FailedEvent]], Awaitable[None]]
 """Keeps events that were given up; what it returned for is durable. Raises what its store raises."""
 
 Wait = Callable[[float], Awaitable[None]]
@@ -96,7 +96,7 @@ Wait = Callable[[float], Awaitable[None]]
 
 
 @dataclass(slots=True)
-class Failure:
+class FailurePolicy:
     """How one stage takes failures.
 
     `errors` passes described events to the `errors` output, as there is room, and returns how many went.
@@ -105,7 +105,7 @@ class Failure:
     retry: Retry | None = None
     timeout_seconds: float | None = None
     most_deliveries: int = 3
-    set_aside: SetAside | None = None
+    set_aside: DeadLetterHandler | None = None
     errors: Callable[[Sequence[object]], Awaitable[int]] | None = None
     chance: Callable[[], float] = field(default=random.random)
     redact: Redact = str
@@ -116,4 +116,4 @@ class Failure:
         return (self.retry or self.timeout_seconds or self.set_aside or self.errors) is None
 
 
-PLAIN_FAILURE: Final = Failure()
+PLAIN_FAILURE: Final = FailurePolicy()

@@ -17,7 +17,7 @@ class Outcome(enum.IntEnum):
     FAILED = 2
 
 
-class Acknowledges(Protocol):
+class AcknowledgementLike(Protocol):
     """Counts the living descendants of an event at its source."""
 
     def add(self, count: int) -> None:
@@ -63,7 +63,7 @@ class JoinedAcknowledgement:
 
     __slots__ = ("_parents",)
 
-    def __init__(self, parents: Sequence[Acknowledges]) -> None:
+    def __init__(self, parents: Sequence[AcknowledgementLike]) -> None:
         self._parents = tuple(parents)
 
     def add(self, count: int) -> None:
@@ -111,7 +111,7 @@ class Message(Generic[D_co]):
         self,
         data: D_co,
         metadata: Mapping[str, object] = NO_METADATA,
-        acknowledgement: Acknowledges = NO_ACKNOWLEDGEMENT,
+        acknowledgement: AcknowledgementLike = NO_ACKNOWLEDGEMENT,
         attempt: int = 1,
     ) -> None:
         self.data = data

@@ -11,9 +11,9 @@ from headrace.config.pipeline import Pipeline
 from headrace.config.schema import schema
 from headrace.config.stage_types import Catalogue
 from headrace.config.text.findings import ConfigError
-from headrace.pipeline.acknowledgement.dead_letters import LetterFilter
-from headrace.pipeline.acknowledgement.letter_bounds import LetterBounds
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter
+from headrace.pipeline.acknowledgement.letter_bounds import DeadLetterLimits
+from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from headrace.pipeline.acknowledgement.sqlite.url import dead_letters_of
 
 STAGES = "stages: {a: {type: generate, count: 1}, b: {type: discard, subscribe_to: a}}\n"
@@ -23,11 +23,11 @@ def _checked(said: str) -> Config:
     return load_text(f"{STAGES}dead_letters: {said}", environ={"BIG": "1GiB"})
 
 
-def _store(said: str) -> SqliteDeadLetters:
+def _store(said: str) -> SqliteDeadLetterStore:
     keys = _checked(said).dead_letters
     assert keys is not None
     store = build_dead_letters(keys)
-    assert isinstance(store, SqliteDeadLetters)
+    assert isinstance(store, SqliteDeadLetterStore)
     return store
 
 
@@ -39,13 +39,13 @@ def test_without_the_key_nothing_is_kept_and_off_says_the_same() -> None:
 def test_a_url_alone_keeps_them_within_the_usual_bounds() -> None:
     store = _store("sqlite:///var/dead.db")
     assert store.path == Path("var/dead.db")
-    assert store.bounds == LetterBounds(30 * 86_400.0, 100 * 1024 * 1024, 1_000_000)
+    assert store.bounds == DeadLetterLimits(30 * 86_400.0, 100 * 1024 * 1024, 1_000_000)
 
 
 def test_the_long_form_has_bounds_of_its_own() -> None:
     store = _store("{store: 'sqlite:////var/lib/dead%20letters.db', max_age: 7d, max_size: '${BIG}', max_events: 10}")
     assert store.path == Path("/var/lib/dead letters.db")
-    assert store.bounds == LetterBounds(7 * 86_400.0, 1024**3, 10)
+    assert store.bounds == DeadLetterLimits(7 * 86_400.0, 1024**3, 10)
 
 
 WRONG = [
@@ -97,9 +97,9 @@ stages:
     assert outcome.is_completed
     store = dead_letters_of(f"sqlite:///{tmp_path / 'dead.db'}")
     await store.open()
-    assert await store.mark(LetterFilter()) == 1
+    assert await store.mark(DeadLetterFilter()) == 1
     await Pipeline.from_text(text).run()
-    old, new = await store.find(LetterFilter(), 9, is_newest_first=False)
+    old, new = await store.find(DeadLetterFilter(), 9, is_newest_first=False)
     assert (old.pipeline, old.stage, old.event) == ("shop", "halves", '{"number":1}')
     assert "division by zero" in old.error
     assert (old.attempts, new.attempts) == (2, 1)

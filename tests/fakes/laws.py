@@ -3,18 +3,18 @@
 from headrace.otp.process.process import ProcessStatus
 from headrace.pipeline.engine.consuming import ConsumerProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
-from headrace.pipeline.flow.input import Inlet
-from headrace.pipeline.flow.output import Outlet
+from headrace.pipeline.flow.input import StageInput
+from headrace.pipeline.flow.output import StageOutput
 from headrace.pipeline.flow.subscription import Subscription
 from headrace.pipeline.topology.link import StageProcess
 from headrace.pipeline.topology.run import Run
 
 
-def inlet_of(process: StageProcess) -> Inlet | None:
+def inlet_of(process: StageProcess) -> StageInput | None:
     return None if isinstance(process, ProducerProcess) else process.inlet
 
 
-def outlet_of(process: StageProcess) -> Outlet | None:
+def outlet_of(process: StageProcess) -> StageOutput | None:
     return None if isinstance(process, ConsumerProcess) else process.outlet
 
 
@@ -23,7 +23,7 @@ def queued(subscription: Subscription) -> int:
     return sum(len(events) for events, _ in subscription.queue if events is not None) - subscription.offset
 
 
-def in_hand(subscription: Subscription, inlet: Inlet) -> int:
+def in_hand(subscription: Subscription, inlet: StageInput) -> int:
     """Return how many events of a subscription are in hand; callbacks may have changed a batch that is there alone."""
     if inlet.hand is None:
         return 0
@@ -33,7 +33,7 @@ def in_hand(subscription: Subscription, inlet: Inlet) -> int:
     return inlet.hand_size if parts[0][0].subscription is subscription else 0
 
 
-def check_subscription(subscription: Subscription, inlet: Inlet, most: int | None = None) -> None:
+def check_subscription(subscription: Subscription, inlet: StageInput, most: int | None = None) -> None:
     """Assert what always holds of a subscription that both ends hold; `most` may be coming, by default `max_demand`."""
     window = subscription.window
     most = window.max_demand if most is None else most

@@ -8,15 +8,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from headrace.pipeline.acknowledgement.dead_letters import LetterFilter
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter
+from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.letters import letter
 
-ALL = LetterFilter()
+ALL = DeadLetterFilter()
 BEAT_SECONDS = 0.05
 
 
@@ -62,7 +62,7 @@ def _note(notes: Path, *numbers: int) -> None:
 
 async def put(path: Path, notes: Path) -> None:
     """Put letters for ever, a few at a time; their numbers begin where the notes file's name says."""
-    store = SqliteDeadLetters(path)
+    store = SqliteDeadLetterStore(path)
     await store.open()
     number = int(notes.stem) * 1_000_000
     while True:
@@ -74,7 +74,7 @@ async def put(path: Path, notes: Path) -> None:
 
 async def replay(path: Path, notes: Path, source: type[Quiet]) -> None:
     """Replay all letters, and end once there is none left."""
-    store = SqliteDeadLetters(path, beat_seconds=BEAT_SECONDS)
+    store = SqliteDeadLetterStore(path, beat_seconds=BEAT_SECONDS)
     topology = Topology("shop")
     topology.dead_letters = store
     topology.add("source", source)

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from headrace.pipeline.acknowledgement.dead_letter import DeadLetter
-from headrace.pipeline.acknowledgement.dead_letters import LetterFilter
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter
+from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
@@ -38,8 +38,8 @@ class Shop:
         self.table = Table({})
         self.sink = Kept()
 
-    def store(self) -> SqliteDeadLetters:
-        return SqliteDeadLetters(self.path)
+    def store(self) -> SqliteDeadLetterStore:
+        return SqliteDeadLetterStore(self.path)
 
     def topology(
         self,
@@ -71,7 +71,7 @@ class Shop:
         finally:
             await store.close()
 
-    async def mark(self, which: LetterFilter = ALL, rate: float | None = None) -> int:
+    async def mark(self, which: DeadLetterFilter = ALL, rate: float | None = None) -> int:
         store = self.store()
         await store.open()
         try:

@@ -7,10 +7,10 @@ from typing import Final
 
 import pytest
 
-from headrace.pipeline.acknowledgement.dead_letter import NewLetter, Replay
-from headrace.pipeline.acknowledgement.dead_letters import LetterFilter, Settled
-from headrace.pipeline.acknowledgement.letter_bounds import LetterBounds
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.acknowledgement.dead_letter import NewDeadLetter, Replay
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter, ReplayResult
+from headrace.pipeline.acknowledgement.letter_bounds import DeadLetterLimits
+from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 
 NOON: Final = datetime(2020, 1, 1, 12, tzinfo=UTC)
 
@@ -45,50 +45,50 @@ def failed(error: Exception) -> Exception:
 
 def letter(
     event: object = "visit", *, stage: str = "price", error: Exception | None = None, replay_of: Replay | None = None
-) -> NewLetter:
+) -> NewDeadLetter:
     """Return a letter of the pipeline `shop`."""
-    return NewLetter("shop", stage, event, error or failed(KeyError("total")), replay_of=replay_of)
+    return NewDeadLetter("shop", stage, event, error or failed(KeyError("total")), replay_of=replay_of)
 
 
-def small_store(path: Path, clock: LetterClock | None = None, **bounds: int) -> SqliteDeadLetters:
+def small_store(path: Path, clock: LetterClock | None = None, **bounds: int) -> SqliteDeadLetterStore:
     """Return a store that is not open yet."""
     clock = clock or LetterClock()
-    return SqliteDeadLetters(path, LetterBounds(**bounds), now=clock, clock=clock.seconds)
+    return SqliteDeadLetterStore(path, DeadLetterLimits(**bounds), now=clock, clock=clock.seconds)
 
 
-class FailingLetters(SqliteDeadLetters):
+class FailingLetters(SqliteDeadLetterStore):
     """A store on a disk that comes and goes: it fails to put or to settle as often as it is told."""
 
     puts = 0
     settles = 0
 
-    async def put(self, letters: Sequence[NewLetter]) -> None:
+    async def put(self, letters: Sequence[NewDeadLetter]) -> None:
         if self.puts:
             self.puts -= 1
             raise OSError(28, "No space left on device")
         await super().put(letters)
 
-    async def settle(self, settled: Sequence[Settled]) -> None:
+    async def settle(self, settled: Sequence[ReplayResult]) -> None:
         if self.settles:
             self.settles -= 1
             raise OSError(5, "Input/output error")
         await super().settle(settled)
 
 
-ALL: Final = LetterFilter()
+ALL: Final = DeadLetterFilter()
 
 
-async def events_in(store: SqliteDeadLetters, which: LetterFilter = ALL) -> list[str]:
+async def events_in(store: SqliteDeadLetterStore, which: DeadLetterFilter = ALL) -> list[str]:
     """Return the events of the letters that fit, oldest first."""
     return [one.event for one in await store.find(which, 1000, is_newest_first=False)]
 
 
-async def put_events(store: SqliteDeadLetters, *events: object, stage: str = "price") -> None:
+async def put_events(store: SqliteDeadLetterStore, *events: object, stage: str = "price") -> None:
     """Put a letter for each event."""
     await store.put([letter(event, stage=stage) for event in events])
 
 
-async def beat(store: SqliteDeadLetters, times: int = 1) -> None:
+async def beat(store: SqliteDeadLetterStore, times: int = 1) -> None:
     """Have a store do its chores."""
     for _ in range(times):
         await store.writer.run(store._beat)

@@ -16,10 +16,10 @@ from headrace.otp.process.process import ProcessStatus
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.engine.consuming import ConsumerProcess, ConsumerSupervisorProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
-from headrace.pipeline.flow.accumulator import Accumulating
-from headrace.pipeline.flow.ingress import Entrance
-from headrace.pipeline.flow.input import Inlet
-from headrace.pipeline.flow.output import Outlet
+from headrace.pipeline.flow.accumulator import DemandAccumulator
+from headrace.pipeline.flow.ingress import Ingress
+from headrace.pipeline.flow.input import StageInput
+from headrace.pipeline.flow.output import StageOutput
 from headrace.pipeline.message import Outcome
 from headrace.pipeline.topology.link import StageProcess
 from headrace.pipeline.topology.run import Run, RunOutcome
@@ -185,7 +185,7 @@ class MachineRoom(RuleBasedStateMachine):
             most = MADE_WHILE_PAUSED.get(stage.form)
             assert not self.machine.processes[name].is_paused or most is None or stage.notes.made <= made + most
 
-    def _fate_of_children(self, process: StageProcess, inlet: Inlet, fate: int) -> int:
+    def _fate_of_children(self, process: StageProcess, inlet: StageInput, fate: int) -> int:
         """A child has handled its event some turns before it has ended; at most one of each event in flight.
 
         One that goes on though its subscription has been closed has not handled, nor discarded, what was received.
@@ -198,7 +198,7 @@ class MachineRoom(RuleBasedStateMachine):
             assert 0 <= subscription.window.coming <= MOST_DEMAND
         return 0
 
-    def _buffer_bound(self, name: str, outlet: Outlet) -> int:
+    def _buffer_bound(self, name: str, outlet: StageOutput) -> int:
         """Return how much a stage may buffer: its limit; without one, one delivery's outputs and what was pushed."""
         stage = self.plan.stages[name]
         if outlet.buffer.limit is not None:
@@ -214,7 +214,7 @@ class MachineRoom(RuleBasedStateMachine):
                 continue
             outlet = outlet_of(process)
             is_failing = outlet is not None and outlet.guard.is_failing  # it crashes once its callback has returned
-            if outlet is not None and not is_failing and not isinstance(outlet.dispatcher, Accumulating):
+            if outlet is not None and not is_failing and not isinstance(outlet.dispatcher, DemandAccumulator):
                 assert all(subscription.asked == 0 for subscription in outlet.subscriptions)
                 assert outlet.buffer.size == 0 or outlet.dispatcher.unmet() == 0
             if not isinstance(process, ConsumerProcess):
@@ -224,7 +224,7 @@ class MachineRoom(RuleBasedStateMachine):
                 assert process.inlet.in_flight() == 0
                 assert not any(one.queue for one in process.inlet.subscriptions)
 
-    def _check_entrance(self, entrance: Entrance) -> None:
+    def _check_entrance(self, entrance: Ingress) -> None:
         """Whoever still waits for room has none."""
         if entrance._waiting:
             first = entrance._waiting[0]

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from headrace.pipeline.flow.input import Inlet
-from headrace.pipeline.flow.output import Outlet
+from headrace.pipeline.flow.input import StageInput
+from headrace.pipeline.flow.output import StageOutput
 from headrace.pipeline.flow.subscription import Subscription
 from headrace.pipeline.message import Message
 from headrace.pipeline.topology.run import Run
@@ -19,7 +19,7 @@ def unwrapped(events: Sequence[object]) -> list[Event]:
     return [event for event in found if isinstance(event, Event)]
 
 
-def line_of(subscription: Subscription, inlet: Inlet) -> list[Event]:
+def line_of(subscription: Subscription, inlet: StageInput) -> list[Event]:
     """Return what a consumer has not done with yet: the batch in hand, and what waits behind it."""
     line: list[object] = []
     if inlet.hand is not None and inlet.source is subscription:
@@ -32,7 +32,7 @@ def line_of(subscription: Subscription, inlet: Inlet) -> list[Event]:
     return unwrapped(line)
 
 
-def buffered(outlet: Outlet) -> list[Event]:
+def buffered(outlet: StageOutput) -> list[Event]:
     """Return what waits in a stage's buffer."""
     return unwrapped([event for chunk in outlet.buffer._chunks for event in chunk.events][outlet.buffer._offset :])
 
@@ -92,7 +92,7 @@ class Lines:
         self._buffers[name] = after
         self._taken_back[name] = taken_back
 
-    def _check_windows(self, inlet: Inlet, held: int) -> None:
+    def _check_windows(self, inlet: StageInput, held: int) -> None:
         """No more is coming than was asked for; what was beyond a bound that was lowered only becomes less.
 
         At most `held` events come again beside them, which a stage had held when it crashed.
@@ -104,7 +104,7 @@ class Lines:
             )
             self._coming[subscription] = coming
 
-    def _check_consumer(self, name: str, inlet: Inlet) -> None:
+    def _check_consumer(self, name: str, inlet: StageInput) -> None:
         """What was handled since the last time, and what waits now, is what waited then, and what has come.
 
         Each subscription is a line of its own. Together they are one line of a producer's, but for the time in which

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from headrace.pipeline.flow.subscription import SubscribeTo
-from headrace.pipeline.flow.subscription_handle import CancelKind, Side, SubscriptionHandle
+from headrace.pipeline.flow.subscription_handle import CancelKind, OtherSide, SubscriptionHandle
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.pipeline.stage.stage import Stage
 from tests.fakes.processes import Abort
@@ -125,7 +125,7 @@ class Notes:
         if self.listens is not None:
             stage.__dict__.update(handle_subscribe=self.subscribed, handle_cancel=self.cancelled)
 
-    async def subscribed(self, side: Side, to: SubscribeTo, subscription: SubscriptionHandle) -> str | None:
+    async def subscribed(self, side: OtherSide, to: SubscribeTo, subscription: SubscriptionHandle) -> str | None:
         """Keep the handle of a subscription; say how it is asked on."""
         await self.wait(self.pace_of_life)
         self.crash_if_told()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.vendor.pretty import RepresentationPrinter
 
 from headrace.otp.supervision.restart import Restart
-from headrace.pipeline.demand.buffer import Keep
+from headrace.pipeline.demand.buffer import KeepPolicy
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
 from headrace.pipeline.failure import Retry
 from headrace.pipeline.flow.output import DemandMode
@@ -175,7 +175,7 @@ DISPATCHERS: Final[tuple[DispatcherName, ...]] = ("demand", "broadcast", "partit
 @st.composite
 def _settings(draw: st.DrawFn, kind: DispatcherName, *, can_retry: bool) -> StageSettings:
     size = draw(st.one_of(st.none(), st.integers(0, 20)))
-    keep: Keep | None = draw(st.sampled_from([None, None, "first", "last"]))
+    keep: KeepPolicy | None = draw(st.sampled_from([None, None, "first", "last"]))
     restart: Restart = draw(st.sampled_from(["transient", "transient", "permanent", "temporary"]))
     demand: DemandMode = draw(st.sampled_from(["forward", "forward", "forward", "accumulate"]))
     most = draw(st.integers(1, 10))

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from headrace.errors import ReaderTooSlow
-from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, Wish
-from headrace.pipeline.flow.accumulator import Accumulating
+from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, SubscribeOptions
+from headrace.pipeline.flow.accumulator import DemandAccumulator
 from headrace.pipeline.flow.subscription import Subscription
 from tests.fakes.laws import outlet_of
 from tests.fakes.machine import Reader
@@ -44,7 +44,7 @@ class SlippingDispatcher(Dispatcher[Subscription]):
         if self.slips and self.slips[0][0] == slip:
             raise self.slips.pop(0)[1](slip)
 
-    def refusal(self, wish: Wish) -> str | None:
+    def refusal(self, wish: SubscribeOptions) -> str | None:
         return self.inner.refusal(wish)
 
     def subscribed(self, share: Subscription) -> None:
@@ -97,7 +97,7 @@ class SlippingRoom(SubscribingRoom):
             outlet = outlet_of(process)
             if outlet is None:
                 continue
-            if isinstance(outlet.dispatcher, Accumulating):
+            if isinstance(outlet.dispatcher, DemandAccumulator):
                 self.slipping[name] = outlet.dispatcher.inner = SlippingDispatcher(outlet.dispatcher.inner)
             else:
                 self.slipping[name] = outlet.dispatcher = SlippingDispatcher(outlet.dispatcher)

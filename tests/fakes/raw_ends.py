@@ -8,7 +8,7 @@ from headrace.pipeline.demand.window import Window
 from headrace.pipeline.engine.consuming import ConsumerProcess
 from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
-from headrace.pipeline.flow.subscription import Mark, MarkKind, SubscribeTo, Subscription
+from headrace.pipeline.flow.subscription import Marker, MarkerKind, SubscribeTo, Subscription
 
 NO_LIMIT = 1_000_000
 
@@ -43,7 +43,7 @@ class RawConsumer(_Raw):
         to = SubscribeTo(producer.name, selector=selector) if to is None else to
         self.subscription = Subscription(producer, self, Window(NO_LIMIT), to, producer.scheduler)
         self.deliveries: list[list[object]] = []
-        self.marks: list[Mark] = []
+        self.marks: list[Marker] = []
         self.is_taking = True
         self.asked = 0
         producer.outlet.subscribe(self.subscription)
@@ -94,10 +94,10 @@ class RawProducer(_Raw):
         self.subscription.send(list(events), self.scheduler.now, len(events))
 
     def complete(self) -> None:
-        self.subscription.mark(Mark(MarkKind.COMPLETED))
+        self.subscription.mark(Marker(MarkerKind.COMPLETED))
 
     def end(self, reason: ExitReason) -> None:
-        self.subscription.mark(Mark(MarkKind.DOWN, reason))
+        self.subscription.mark(Marker(MarkerKind.DOWN, reason))
 
     def left(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
         self.taken_back += unbegun

@@ -4,7 +4,7 @@ from collections.abc import Awaitable
 
 from headrace.otp.process.process import ExitReason
 from headrace.pipeline.flow.subscription import SubscribeTo
-from headrace.pipeline.flow.subscription_handle import CancelKind, Side, SubscriptionHandle
+from headrace.pipeline.flow.subscription_handle import CancelKind, OtherSide, SubscriptionHandle
 from tests.fakes.flow_stages import Collect, Pass, Silent
 
 
@@ -16,7 +16,7 @@ class Told:
         self.log: list[tuple[object, ...]] = []
         self.handles: list[SubscriptionHandle] = []
 
-    def subscribed(self, side: Side, handle: SubscriptionHandle) -> object:
+    def subscribed(self, side: OtherSide, handle: SubscriptionHandle) -> object:
         other = handle.producer if side == "producer" else handle.consumer
         self.log.append(("subscribe", side, other))
         self.handles.append(handle)
@@ -33,7 +33,7 @@ class TellingCollect(Collect):
         super().__init__()
         self.told = told
 
-    def handle_subscribe(self, side: Side, to: SubscribeTo, subscription: SubscriptionHandle) -> object:
+    def handle_subscribe(self, side: OtherSide, to: SubscribeTo, subscription: SubscriptionHandle) -> object:
         assert to is subscription.to
         return self.told.subscribed(side, subscription)
 
@@ -48,7 +48,7 @@ class TellingPass(Pass):
         super().__init__()
         self.told = told
 
-    async def handle_subscribe(self, side: Side, to: SubscribeTo, subscription: SubscriptionHandle) -> object:
+    async def handle_subscribe(self, side: OtherSide, to: SubscribeTo, subscription: SubscriptionHandle) -> object:
         return self.told.subscribed(side, subscription)
 
     async def handle_cancel(
@@ -65,7 +65,7 @@ class TellingSilent(Silent):
         super().__init__()
         self.told = told
 
-    def handle_subscribe(self, side: Side, to: SubscribeTo, subscription: SubscriptionHandle) -> object:
+    def handle_subscribe(self, side: OtherSide, to: SubscribeTo, subscription: SubscriptionHandle) -> object:
         return self.told.subscribed(side, subscription)
 
     def handle_cancel(self, kind: CancelKind, reason: ExitReason, subscription: SubscriptionHandle) -> Awaitable[None]:

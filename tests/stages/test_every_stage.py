@@ -15,7 +15,7 @@ from headrace.config.pipeline import Pipeline
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.pipeline.topology.graph import Kind
+from headrace.pipeline.topology.graph import StageKind
 from headrace.pipeline.topology.snapshot import StageSnapshot
 from tests.console.web.serving import served
 from tests.fakes.stepping import until
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.asyncio
 TYPES = {point.name: point for point in entry_points(group="headrace.stages")}
 OPEN_FILES = Path("/proc/self/fd")
 REASONS = {"filtered", "error", "invalid", "overflow", "crash", "cancelled", "late", "duplicate", "sampled", "unrouted"}
-BASES: Mapping[Kind, type] = {
+BASES: Mapping[StageKind, type] = {
     "producer": Producer,
     "producer_consumer": ProducerConsumer,
     "consumer": Consumer,
@@ -131,7 +131,7 @@ def stage_class(point: EntryPoint) -> type:
     return found
 
 
-def kind_of(name: str) -> Kind:
+def kind_of(name: str) -> StageKind:
     found = stage_class(TYPES[name])
     return next(kind for kind, base in BASES.items() if issubclass(found, base))
 

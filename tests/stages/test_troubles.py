@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pytest
 
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from headrace.pipeline.failure import Retry
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Outcome
@@ -212,7 +212,7 @@ async def test_a_handler_that_raises_on_every_third_event_loses_no_other(
 ) -> None:
     topology, origin, sink = Topology("shop", max_restarts=100), source(20), Kept()
     if is_kept:
-        topology.dead_letters = SqliteDeadLetters(tmp_path / "dead.db")
+        topology.dead_letters = SqliteDeadLetterStore(tmp_path / "dead.db")
     topology.add("numbers", lambda: origin)
     settings = StageSettings(**CARES[care])
     topology.add("third", EveryThird, subscribe_to=SubscribeTo("numbers", 2, 1), settings=settings)

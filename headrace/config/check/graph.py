@@ -7,7 +7,7 @@ from headrace.config.keys.stage import side_faults, subscription_faults, unheard
 from headrace.config.text.findings import Fault, Span
 from headrace.config.text.messages import close, missing_key
 from headrace.config.text.tree import Found, ListNode, ScalarNode, child
-from headrace.pipeline.topology.graph import KIND_WORDS, Kind, find_circle
+from headrace.pipeline.topology.graph import KIND_WORDS, StageKind, find_circle
 from headrace.pipeline.topology.outputs import ERRORS
 
 Placed = tuple[Span, Fault]
@@ -21,7 +21,7 @@ class Vertex:
 
     name: str
     found: Found
-    kind: Kind | None = None
+    kind: StageKind | None = None
     type_name: str = ""
     outputs: tuple[str, ...] | None = None
     """The names of its outputs, where it has several; None where they could not be made out."""

@@ -18,7 +18,7 @@ from headrace.config.keys.stage import BufferKeys, DispatcherKeys, HandlingKeys,
 from headrace.expressions.patterns import Regex
 from headrace.http.address import Address
 from headrace.pipeline.acknowledgement.errors import BadDeadLetters
-from headrace.pipeline.acknowledgement.letter_bounds import LEAST_SIZE_BYTES, LetterBounds
+from headrace.pipeline.acknowledgement.letter_bounds import LEAST_SIZE_BYTES, DeadLetterLimits
 from headrace.pipeline.acknowledgement.sqlite.location import path_of
 from headrace.pipeline.flow.subscription import CancelMode
 from headrace.pipeline.topology.stall import STALL_SECONDS
@@ -35,7 +35,7 @@ from headrace.stages.options import (
 )
 from headrace.units import UnitError, parse_duration
 
-_BOUNDS: Final = LetterBounds()
+_BOUNDS: Final = DeadLetterLimits()
 
 
 def _store(url: str) -> str:

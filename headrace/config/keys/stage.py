@@ -21,11 +21,11 @@ from pydantic import (
 from headrace.config.text.findings import Fault, Span
 from headrace.config.text.messages import close, missing_key
 from headrace.config.text.tree import Found, ListNode, ScalarNode, child, scalars
-from headrace.pipeline.demand.buffer import Keep
+from headrace.pipeline.demand.buffer import KeepPolicy
 from headrace.pipeline.dispatchers.entry_points import BUILT_IN, dispatcher_names
 from headrace.pipeline.failure import Retry
 from headrace.pipeline.stage.producer import Producer
-from headrace.pipeline.stage.settings import PLAIN_CONCURRENCY, Concurrency, Place
+from headrace.pipeline.stage.settings import PLAIN_CONCURRENCY, Concurrency, ExecutionMode
 from headrace.pipeline.stage.stage import Stage
 from headrace.stages.edges.edge import LogBounds, WhenFull
 from headrace.stages.functions import FunctionError, import_function, parse_function
@@ -119,7 +119,7 @@ class HandlingKeys(Keys):
     concurrency: Annotated[CountField, Field(ge=1)] = 1
     partition_by: ExpressionField | None = None
     ordered: bool = True
-    executor: Place = "inline"
+    executor: ExecutionMode = "inline"
     dead_letters: bool = True
 
     def how(self) -> Concurrency:
@@ -157,7 +157,7 @@ DISK_EVENTS: Final = 10_000_000
 DISK_BYTES: Final = 1024 * 1024 * 1024
 """What a buffer on disk holds unless told otherwise: as much as 1 GiB."""
 
-_KEPT: Final[dict[WhenFull, Keep | None]] = {
+_KEPT: Final[dict[WhenFull, KeepPolicy | None]] = {
     "block": "all",
     "drop_newest": "first",
     "drop_oldest": "last",
@@ -189,7 +189,7 @@ class BufferKeys(Keys):
         return self
 
     @property
-    def keep(self) -> Keep | None:
+    def keep(self) -> KeepPolicy | None:
         """What a buffer in memory keeps; None leaves that to the stage."""
         return None if self.when_full is None else _KEPT[self.when_full]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from headrace.console.cli.job_target import UsageError
-from headrace.pipeline.acknowledgement.dead_letters import LetterFilter
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter
 from headrace.units import Rate, UnitError, parse_duration, parse_rate
 
 
@@ -23,9 +23,9 @@ class LetterSelection:
         """Whether nothing was said."""
         return not (self.stages or self.errors or self.older or self.is_all)
 
-    def filter(self, pipeline: str | None, ids: Iterable[int] = ()) -> LetterFilter:
+    def filter(self, pipeline: str | None, ids: Iterable[int] = ()) -> DeadLetterFilter:
         """Return the same as a filter, for one pipeline alone if it is named. Raises `UsageError`."""
-        return LetterFilter(
+        return DeadLetterFilter(
             ids=frozenset(ids) or None,
             pipeline=pipeline,
             stages=frozenset(self.stages) or None,

@@ -12,10 +12,10 @@ from headrace.console.cli.config_part import read_part
 from headrace.console.cli.foreign_file import LETTERS, is_foreign
 from headrace.console.cli.job_target import CommandFailed, UsageError
 from headrace.errors import HeadraceError
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetters
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetterStore
 from headrace.pipeline.acknowledgement.errors import BadDeadLetters
 from headrace.pipeline.acknowledgement.letter_bounds import UNBOUNDED
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from headrace.pipeline.acknowledgement.sqlite.url import dead_letters_of
 
 _READ: Final = ("name", "dead_letters", "stages")
@@ -40,7 +40,7 @@ class ForeignFile(CommandFailed):
 class OpenLetters:
     """A store that is open, and the config that names it; without one it is about the letters of all pipelines."""
 
-    store: DeadLetters
+    store: DeadLetterStore
     config: Config | None
 
     @property
@@ -94,7 +94,7 @@ class LetterTarget:
         except HeadraceError as error:
             raise CommandFailed(mask(str(error))) from error
 
-    def _store(self, config: Config | None) -> SqliteDeadLetters:
+    def _store(self, config: Config | None) -> SqliteDeadLetterStore:
         """Return the store that is meant, which drops nothing here: that is for runs, which know its bounds."""
         if config is None:
             try:

@@ -5,14 +5,14 @@ from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from headrace.pipeline.acknowledgement.dead_letters import LetterCounts
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetterCounts
 
 LETTERS: Final = "headrace_dead_letters"
 LETTERS_BYTES: Final = "headrace_dead_letters_bytes"
 LETTERS_DROPPED: Final = "headrace_dead_letters_dropped_total"
 
 
-def letter_metrics(counts: LetterCounts) -> Iterator[Metric]:
+def letter_metrics(counts: DeadLetterCounts) -> Iterator[Metric]:
     """Yield how much the store holds, of all pipelines that share it, and what this run has dropped."""
     yield GaugeMetricFamily(LETTERS, "Dead letters in the store.", counts.letters)
     yield GaugeMetricFamily(LETTERS_BYTES, "What they take of the store's bound.", counts.size_bytes)

@@ -14,7 +14,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 
 from headrace.console.web.job_metrics import JobsProbe, JobsSnapshot, job_metrics
 from headrace.console.web.letter_metrics import letter_metrics
-from headrace.pipeline.acknowledgement.dead_letters import LetterCounts
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetterCounts
 from headrace.pipeline.metrics import build_metrics, pipeline_metrics
 from headrace.pipeline.topology.snapshot import TopologySnapshot
 
@@ -43,7 +43,7 @@ class _Taken:
 
     snapshot: TopologySnapshot | None = None
     jobs: JobsSnapshot | None = None
-    letters: LetterCounts | None = None
+    letters: DeadLetterCounts | None = None
     stores: Mapping[str, bool] = field(default_factory=dict)
 
 
@@ -81,7 +81,7 @@ class Exposer:
         self,
         take: Callable[[], TopologySnapshot | None],
         probe: JobsProbe | None = None,
-        letters: Callable[[], LetterCounts | None] = lambda: None,
+        letters: Callable[[], DeadLetterCounts | None] = lambda: None,
         stores: Callable[[], Awaitable[Mapping[str, bool]]] | None = None,
     ) -> None:
         """`take` copies what is going on, in one step, or returns None when nothing has been started.

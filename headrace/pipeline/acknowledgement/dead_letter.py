@@ -8,7 +8,7 @@ from enum import StrEnum
 from headrace.pipeline.message import NO_METADATA
 
 
-class Form(StrEnum):
+class EventForm(StrEnum):
     """How the event of a letter is written."""
 
     JSON = "json"
@@ -30,7 +30,7 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True)
-class NewLetter:
+class NewDeadLetter:
     """An event that was given up, for a store to keep. `metadata` is that of its message, if it was one.
 
     `replay_of` says of which replay the event came, if of any: when that is of a letter of the same stage, it has
@@ -62,7 +62,7 @@ class DeadLetter:
     pipeline: str
     stage: str
     event: str
-    form: Form
+    form: EventForm
     metadata: Mapping[str, object]
     error_type: str
     error: str
@@ -80,5 +80,5 @@ class DeadLetter:
         return self.form in REPLAYABLE
 
 
-REPLAYABLE = frozenset({Form.JSON, Form.BASE64})
+REPLAYABLE = frozenset({EventForm.JSON, EventForm.BASE64})
 """Forms of which the very event can be made again."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, Protocol
 
-from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, NewLetter, Replay
+from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, NewDeadLetter, Replay
 
 PIECE: Final = 500
 """Letters that are changed in one transaction, so that no event that fails waits for all of them."""
@@ -15,7 +15,7 @@ DropReason = Literal["age", "count", "size"]
 
 
 @dataclass(frozen=True, slots=True)
-class LetterFilter:
+class DeadLetterFilter:
     """Which letters: those for which all holds that is not None.
 
     `errors` are names of classes; what failed `before` a time, and what has an id below `before_id`, fits.
@@ -32,7 +32,7 @@ class LetterFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class LeasedDeadLetter:
     """A letter that was taken to be replayed, with how many of its kind may be so in a second; None: as they come."""
 
     letter: DeadLetter
@@ -41,7 +41,7 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class ReplayResult:
     """How a replay ended: the letter is done with, or else put back with one more attempt."""
 
     replay: Replay
@@ -49,7 +49,7 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
-class LetterCounts:
+class DeadLetterCounts:
     """What a store holds, all pipelines together, and what it has done since it was opened, this OS process alone."""
 
     letters: int = 0
@@ -60,7 +60,7 @@ class LetterCounts:
     dropped_for_size: int = 0
 
 
-class DeadLetters(Protocol):
+class DeadLetterStore(Protocol):
     """A store of dead letters, which several pipelines and OS processes may share.
 
     All of it raises SqliteError, or what else its store says, when it cannot be read or written; nothing is half
@@ -73,46 +73,46 @@ class DeadLetters(Protocol):
     async def close(self) -> None:
         """Write what was accepted, let go of what was taken, and close. A second time, do nothing."""
 
-    async def put(self, letters: Sequence[NewLetter]) -> None:
+    async def put(self, letters: Sequence[NewDeadLetter]) -> None:
         """Keep letters; durable at return. When it raises, or is cancelled, some may be kept all the same.
 
         What is beyond the bounds then goes, oldest first.
         """
 
     async def find(
-        self, which: LetterFilter, limit: int, *, is_newest_first: bool = True, most_characters: int | None = None
+        self, which: DeadLetterFilter, limit: int, *, is_newest_first: bool = True, most_characters: int | None = None
     ) -> list[DeadLetter]:
         """Return at most `limit` letters that fit, by id; of longer events at most so many characters."""
 
-    async def count(self, which: LetterFilter) -> int:
+    async def count(self, which: DeadLetterFilter) -> int:
         """Return how many fit."""
 
-    async def drop(self, which: LetterFilter) -> int:
+    async def drop(self, which: DeadLetterFilter) -> int:
         """Delete letters, whoever replays them; return how many."""
 
-    async def mark(self, which: LetterFilter, rate: float | None = None) -> int:
+    async def mark(self, which: DeadLetterFilter, rate: float | None = None) -> int:
         """Have letters replayed into the stages where they failed, at most `rate` a second; return how many.
 
         The pipeline that runs takes them, or the next run. What cannot be replayed, and what is marked, is left alone.
         """
 
-    async def unmark(self, which: LetterFilter) -> int:
+    async def unmark(self, which: DeadLetterFilter) -> int:
         """Have letters not replayed that wait for it; return how many. What a run is at goes on."""
 
     async def waiting(self, pipeline: str) -> list[str]:
         """Return the stages of the pipeline whose letters wait to be replayed, and that nobody has taken."""
 
-    async def take(self, pipeline: str, stage: str, count: int) -> list[Taken]:
+    async def take(self, pipeline: str, stage: str, count: int) -> list[LeasedDeadLetter]:
         """Take at most `count` letters of the stage that wait, oldest first.
 
         They are this store's until they are settled, put again, or given back. On cancellation they are given back.
         """
 
-    async def settle(self, settled: Sequence[Settled]) -> None:
+    async def settle(self, settled: Sequence[ReplayResult]) -> None:
         """Write how replays ended; what is no longer this store's is ignored."""
 
     async def give_back(self, replays: Sequence[Replay]) -> None:
         """Let letters wait again that were taken and not begun; what is no longer this store's is ignored."""
 
-    def counts(self) -> LetterCounts:
+    def counts(self) -> DeadLetterCounts:
         """Return what it holds and has done, as it was known last; without a look at the file."""

@@ -8,7 +8,7 @@ LEAST_SIZE_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class LetterBounds:
+class DeadLetterLimits:
     """How much is kept: what is older goes, and the oldest go first when there are too many or they are too large."""
 
     max_age_seconds: float = 30 * 86_400.0
@@ -16,5 +16,5 @@ class LetterBounds:
     max_events: int = 1_000_000
 
 
-UNBOUNDED: Final = LetterBounds(100 * 366 * 86_400.0, 2**62, 2**62)
+UNBOUNDED: Final = DeadLetterLimits(100 * 366 * 86_400.0, 2**62, 2**62)
 """For who only looks: whatever there is stays."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from headrace.pipeline.acknowledgement.dead_letter import Form, NewLetter
+from headrace.pipeline.acknowledgement.dead_letter import EventForm, NewDeadLetter
 from headrace.values import is_plain, is_readable, to_json
 
 MOST_EVENT_BYTES: Final = 1024 * 1024
@@ -27,11 +27,11 @@ _CUT: Final = "… (cut: {} bytes in all)"
 
 
 @dataclass(frozen=True, slots=True)
-class LetterText:
+class EventText:
     """What is kept of a letter, all of it text and within bounds."""
 
     event: str
-    form: Form
+    form: EventForm
     metadata: str
     error_type: str
     error: str
@@ -44,12 +44,12 @@ class LetterText:
         return OVERHEAD_BYTES + sum(len(text.encode()) for text in texts)
 
 
-def letter_text(letter: NewLetter, most_event_bytes: int = MOST_EVENT_BYTES) -> LetterText:
+def letter_text(letter: NewDeadLetter, most_event_bytes: int = MOST_EVENT_BYTES) -> EventText:
     """Return what is kept of a letter; an event longer than `most_event_bytes` is cut, with a mark at its end."""
     event, form = written(letter.event)
     if _size(event) > most_event_bytes:
-        event, form = cut(event, most_event_bytes), Form.CUT
-    return LetterText(
+        event, form = cut(event, most_event_bytes), EventForm.CUT
+    return EventText(
         event,
         form,
         _metadata_text(letter.metadata),
@@ -59,7 +59,7 @@ def letter_text(letter: NewLetter, most_event_bytes: int = MOST_EVENT_BYTES) -> 
     )
 
 
-def written(event: object) -> tuple[str, Form]:
+def written(event: object) -> tuple[str, EventForm]:
     """Return an event as text, and how it is written.
 
     Where JSON has no word for a value, what stands for it is written, if a stage can use that as well: a date comes
@@ -72,7 +72,7 @@ def written(event: object) -> tuple[str, Form]:
     ("{'body': b'a'}", <Form.REPR: 'repr'>)
     """
     if type(event) is bytes:
-        return base64.b64encode(event).decode("ascii"), Form.BASE64
+        return base64.b64encode(event).decode("ascii"), EventForm.BASE64
     if is_readable(event):
         try:
             text = to_json(event)
@@ -80,15 +80,15 @@ def written(event: object) -> tuple[str, Form]:
         except (TypeError, ValueError, RecursionError):
             pass
         else:
-            return text, Form.JSON
-    return _described(event, repr), Form.REPR
+            return text, EventForm.JSON
+    return _described(event, repr), EventForm.REPR
 
 
-def read(text: str, form: Form) -> object:
+def read(text: str, form: EventForm) -> object:
     """Return the event of its text. Raises ValueError for a form of which none can be made, and for broken text."""
-    if form is Form.BASE64:
+    if form is EventForm.BASE64:
         return base64.b64decode(text, validate=True)
-    if form is Form.JSON:
+    if form is EventForm.JSON:
         return json.loads(text)
     raise ValueError(f"of the form {form.value!r} no event can be made")  # noqa: TRY003 - as json itself says it
 

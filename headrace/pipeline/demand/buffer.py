@@ -63,7 +63,7 @@ class Sizes(Generic[E]):
         return count
 
 
-Keep = Literal["first", "last", "all"]
+KeepPolicy = Literal["first", "last", "all"]
 """Which end survives when a buffer overflows (GenStage's `buffer_keep`); all of it, where whoever emits has to wait."""
 
 
@@ -86,9 +86,9 @@ class Buffer(Generic[E]):
 
     __slots__ = ("_chunks", "_gone", "_offset", "_taken", "asked", "keep", "limit", "marks", "size", "sizes")
 
-    def __init__(self, limit: int | None = 10_000, keep: Keep = "last", sizes: Sizes[E] | None = None) -> None:
+    def __init__(self, limit: int | None = 10_000, keep: KeepPolicy = "last", sizes: Sizes[E] | None = None) -> None:
         self.limit = limit
-        self.keep: Keep = keep
+        self.keep: KeepPolicy = keep
         self.sizes = sizes
         self.size = 0
         self.asked = 0
@@ -127,7 +127,7 @@ class Buffer(Generic[E]):
             return 0
         return max(0, (without_limit if self.limit is None else self.limit) - self.size + self.asked)
 
-    def resize(self, limit: int | None, keep: Keep) -> list[E]:
+    def resize(self, limit: int | None, keep: KeepPolicy) -> list[E]:
         """Hold at most `limit` events from now on; return those that had to go, from either end as `keep` says."""
         self.limit = limit
         self.keep = keep

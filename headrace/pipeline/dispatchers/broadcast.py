@@ -1,6 +1,6 @@
 """Broadcast dispatcher: every event goes to every subscriber, at the pace of the slowest."""
 
-from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, Wish, spoken_in_vain
+from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, SubscribeOptions, spoken_in_vain
 
 
 class BroadcastDispatcher(Dispatcher[S]):
@@ -18,7 +18,7 @@ class BroadcastDispatcher(Dispatcher[S]):
     def __init__(self) -> None:
         self._shares: list[S] = []
 
-    def refusal(self, wish: Wish) -> str | None:
+    def refusal(self, wish: SubscribeOptions) -> str | None:
         """Refuse what means nothing here."""
         return spoken_in_vain(wish, "selector")
 

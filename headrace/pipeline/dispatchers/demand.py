@@ -3,10 +3,17 @@
 from bisect import bisect_left, bisect_right
 from random import Random
 
-from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, Share, Wish, spoken_in_vain
+from headrace.pipeline.dispatchers.dispatcher import (
+    Delivery,
+    Dispatcher,
+    S,
+    SubscribeOptions,
+    Subscriber,
+    spoken_in_vain,
+)
 
 
-def _least(share: Share) -> int:
+def _least(share: Subscriber) -> int:
     """Return what the line is sorted by: a subscriber that misses more comes first."""
     return -share.pending
 
@@ -29,7 +36,7 @@ class DemandDispatcher(Dispatcher[S]):
         if shuffle_demands_on_first_dispatch:
             self._shuffle = Random() if random is None else random  # noqa: S311 - it spreads load, and guards nothing
 
-    def refusal(self, wish: Wish) -> str | None:
+    def refusal(self, wish: SubscribeOptions) -> str | None:
         """Refuse what means nothing here."""
         return spoken_in_vain(wish)
 

@@ -7,7 +7,7 @@ UNROUTED: Final = "unrouted"
 """Why a dispatcher drops events that nobody is to get, by a rule of its own."""
 
 
-class Wish(Protocol):
+class SubscribeOptions(Protocol):
     """What a consumer says to its producer's dispatcher when it subscribes; None and 1 say nothing."""
 
     @property
@@ -23,20 +23,20 @@ class Wish(Protocol):
         """How many times as much it gets as one of weight 1."""
 
 
-class Share(Wish, Protocol):
+class Subscriber(SubscribeOptions, Protocol):
     """One subscriber's part: what it has asked for and not yet been sent."""
 
     pending: int
 
 
-S = TypeVar("S", bound=Share)
+S = TypeVar("S", bound=Subscriber)
 
 Delivery = tuple[S, list[object], float]
 """A subscriber, the events for it (a list of its own, in order, at most what it has pending), and when the first of
 them was born at its source."""
 
 
-class Host(Protocol):
+class DispatchContext(Protocol):
     """The stage behind a dispatcher: it is told what becomes of events that are not delivered."""
 
     def data(self, events: list[object]) -> list[object]:
@@ -75,14 +75,14 @@ class Dispatcher(Protocol[S]):
     queued: int = 0
     """How many events the dispatcher holds. Those that hold some have one receiver for each event."""
 
-    host: Host
+    host: DispatchContext
     """The stage behind, from `begin` on."""
 
-    def begin(self, host: Host) -> None:
+    def begin(self, host: DispatchContext) -> None:
         """Take note of the stage behind; called once, before all else."""
         self.host = host
 
-    def refusal(self, wish: Wish) -> str | None:
+    def refusal(self, wish: SubscribeOptions) -> str | None:
         """Return in words why a consumer that says this cannot subscribe, and what to do; None when it can."""
         return None
 
@@ -121,7 +121,7 @@ class Dispatcher(Protocol[S]):
         return []
 
 
-def spoken_in_vain(wish: Wish, *heard: str) -> str | None:
+def spoken_in_vain(wish: SubscribeOptions, *heard: str) -> str | None:
     """Return why a dispatcher refuses a consumer that says something of which only `heard` means anything to it.
 
     >>> from types import SimpleNamespace

@@ -8,7 +8,15 @@ from typing import ClassVar, Final, Generic
 from headrace.errors import DispatcherError, UnknownOutput, UnknownPartition
 from headrace.pipeline.demand.buffer import Buffer
 from headrace.pipeline.dispatchers.demand import DemandDispatcher
-from headrace.pipeline.dispatchers.dispatcher import UNROUTED, Delivery, Dispatcher, Host, S, Wish, spoken_in_vain
+from headrace.pipeline.dispatchers.dispatcher import (
+    UNROUTED,
+    Delivery,
+    DispatchContext,
+    Dispatcher,
+    S,
+    SubscribeOptions,
+    spoken_in_vain,
+)
 from headrace.values import ordered
 
 _BITS: Final = 0xFFFFFFFF
@@ -98,12 +106,12 @@ class PartitionDispatcher(Dispatcher[S]):
         self._drops_unreachable = False
         self.queued = 0
 
-    def begin(self, host: Host) -> None:
+    def begin(self, host: DispatchContext) -> None:
         """Take note of the stage behind, and let it count what is unrouted from 0."""
         super().begin(host)
         host.discard([], UNROUTED)
 
-    def refusal(self, wish: Wish) -> str | None:
+    def refusal(self, wish: SubscribeOptions) -> str | None:
         """Refuse a consumer that does not say which partition is its own."""
         names = ", ".join(map(repr, self._partitions))
         if wish.partition is None:

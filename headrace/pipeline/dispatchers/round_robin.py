@@ -1,6 +1,6 @@
 """Round-robin dispatcher: events are dealt one by one, in turn, to those who still miss some."""
 
-from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, Wish, spoken_in_vain
+from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, SubscribeOptions, spoken_in_vain
 
 
 class RoundRobinDispatcher(Dispatcher[S]):
@@ -17,7 +17,7 @@ class RoundRobinDispatcher(Dispatcher[S]):
     def __init__(self) -> None:
         self._line: list[S] = []
 
-    def refusal(self, wish: Wish) -> str | None:
+    def refusal(self, wish: SubscribeOptions) -> str | None:
         """Refuse what means nothing here."""
         return spoken_in_vain(wish)
 

@@ -1,6 +1,6 @@
 """Weighted dispatcher: subscribers take turns, and a turn is as many events as a subscriber's weight says."""
 
-from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, Wish, spoken_in_vain
+from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, SubscribeOptions, spoken_in_vain
 
 
 class WeightedDispatcher(Dispatcher[S]):
@@ -20,7 +20,7 @@ class WeightedDispatcher(Dispatcher[S]):
         self._left = 0
         """What the first in line has left of its turn."""
 
-    def refusal(self, wish: Wish) -> str | None:
+    def refusal(self, wish: SubscribeOptions) -> str | None:
         """Refuse what means nothing here."""
         return spoken_in_vain(wish, "weight")
 

@@ -7,7 +7,7 @@ from functools import partial
 from headrace.otp.scheduler import HANDLED_MORE, IDLE, Scheduler
 from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
 from headrace.pipeline.flow.counts import StageCounts
-from headrace.pipeline.flow.output import Outlet
+from headrace.pipeline.flow.output import StageOutput
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 
 
@@ -25,7 +25,7 @@ class AnsweringProcess(ProducerConsumerProcess):
         factory: Callable[[], ProducerConsumer[object, object]],
         scheduler: Scheduler,
         counts: StageCounts,
-        outlet: Outlet,
+        outlet: StageOutput,
     ) -> None:
         super().__init__(name, factory, scheduler, counts, outlet)
         self._told = 0

@@ -5,8 +5,8 @@ from functools import partial
 from typing import cast
 
 from headrace.errors import CannotHold
-from headrace.pipeline.engine.handler import CarefulHandler, Handler
-from headrace.pipeline.failure import Failure
+from headrace.pipeline.engine.handler import CarefulHandler, EventHandler
+from headrace.pipeline.failure import FailurePolicy
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.message import NO_METADATA, Acknowledgement, Message, Outcome, as_messages, claim, settle
 from headrace.pipeline.stage.stage import Stage, as_list, check_nothing
@@ -19,10 +19,10 @@ class BatchHandler(CarefulHandler):
     """
 
     def __init__(
-        self, stage: Stage, counts: StageCounts, failure: Failure, *, is_acknowledged: bool, emits: bool
+        self, stage: Stage, counts: StageCounts, failure: FailurePolicy, *, is_acknowledged: bool, emits: bool
     ) -> None:
         super().__init__(counts, failure, is_acknowledged=is_acknowledged, emits=emits)
-        self._handle = cast("Handler", getattr(stage, "handle_events"))  # noqa: B009 - the two kinds share no base with it
+        self._handle = cast("EventHandler", getattr(stage, "handle_events"))  # noqa: B009 - the two kinds share no base with it
         self._is_unwrapping = is_acknowledged and not stage.takes_messages
         self._outputs: list[object] = []
         self._waiting: Acknowledgement | None = None

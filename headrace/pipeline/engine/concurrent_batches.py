@@ -10,14 +10,14 @@ from functools import partial
 from typing import Final, Protocol
 
 from headrace.pipeline.engine.batch_handler import BatchHandler
-from headrace.pipeline.engine.in_flight import SOURCE, Hand, Several
+from headrace.pipeline.engine.in_flight import SOURCE, InFlight, InFlightOwner
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.subscription import Subscription
 from headrace.pipeline.message import Message, Outcome
 from headrace.pipeline.stage.settings import Concurrency
 
 
-class BatchHand(Hand, Protocol):
+class BatchOwner(InFlightOwner, Protocol):
     """What the handler of batches needs of its process."""
 
     @property
@@ -25,7 +25,7 @@ class BatchHand(Hand, Protocol):
         """How many batches are to be under way, and whether their outputs keep the order."""
 
 
-class FlyingBatch(BatchHandler):
+class InFlightBatch(BatchHandler):
     """One batch that is handled while others are: its events end when it lands, so that a crash before that has all."""
 
     _outcomes: Mapping[int, Outcome] = {}
@@ -44,15 +44,15 @@ class FlyingBatch(BatchHandler):
 class _Flight:
     source: Subscription
     places: range
-    batch: FlyingBatch
+    batch: InFlightBatch
     is_over: bool = False
 
 
-_BATCH: Final[ContextVar[FlyingBatch | None]] = ContextVar("batch", default=None)
+_BATCH: Final[ContextVar[InFlightBatch | None]] = ContextVar("batch", default=None)
 """The batch whose callback runs, in a task of its own."""
 
 
-class ConcurrentBatches(Several):
+class ConcurrentBatches(InFlight):
     """Has several batches of a stage under way, each mended and settled on its own.
 
     While some are, more are taken as there is room; what came of one is emitted in the order of the batches, unless
@@ -60,10 +60,12 @@ class ConcurrentBatches(Several):
     delivered again after one is handled alone, so that the next crash hits no other.
     """
 
-    def __init__(self, hand: BatchHand, counts: StageCounts, make: Callable[[], FlyingBatch], *, emits: bool) -> None:
+    def __init__(
+        self, hand: BatchOwner, counts: StageCounts, make: Callable[[], InFlightBatch], *, emits: bool
+    ) -> None:
         """`make` makes what handles one batch."""
         super().__init__(hand, counts, emits=emits)
-        self._hand: BatchHand = hand
+        self._hand: BatchOwner = hand
         self._make = make
         self._waiting: deque[tuple[Subscription, list[object]]] = deque()
         self._flights: deque[_Flight] = deque()

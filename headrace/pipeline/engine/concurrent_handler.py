@@ -9,15 +9,15 @@ from itertools import islice, takewhile
 from headrace.errors import BadReturn, PoisonEvent
 from headrace.executors.errors import ExecutorError
 from headrace.pipeline.engine.giving_up import give_up, given_up
-from headrace.pipeline.engine.in_flight import FLIGHT, SOURCE, Flight, Hand, Several
-from headrace.pipeline.engine.offload import Elsewhere
-from headrace.pipeline.failure import Failure, retry_after
+from headrace.pipeline.engine.in_flight import FLIGHT, SOURCE, InFlight, InFlightEvent, InFlightOwner
+from headrace.pipeline.engine.offload import Offload
+from headrace.pipeline.failure import FailurePolicy, retry_after
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.message import Message, as_messages
 from headrace.pipeline.stage.stage import as_list, check_nothing
 
 
-class ConcurrentHandler(Several):
+class ConcurrentHandler(InFlight):
     """Has at most `limit` events of a stage in flight, each retried, given up and settled on its own.
 
     While some are, more are taken as there is room; what is over is emitted in the order of the events, unless
@@ -25,12 +25,12 @@ class ConcurrentHandler(Several):
     delivered again after one is handled alone, so that the next crash hits no other.
     """
 
-    def __init__(self, hand: Hand, counts: StageCounts, failure: Failure, work: Elsewhere) -> None:
+    def __init__(self, hand: InFlightOwner, counts: StageCounts, failure: FailurePolicy, work: Offload) -> None:
         super().__init__(hand, counts, emits=work.emits)
         self._failure = failure
         self._work = work
-        self._waiting: deque[Flight] = deque()
-        self._flights: deque[Flight] = deque()
+        self._waiting: deque[InFlightEvent] = deque()
+        self._flights: deque[InFlightEvent] = deque()
         self._places = 0
 
     def begin(self, events: list[object]) -> None:
@@ -48,7 +48,7 @@ class ConcurrentHandler(Several):
                 return
             self.start(group, partial(self._handle, flights))
 
-    def _next(self, others: int) -> list[Flight]:
+    def _next(self, others: int) -> list[InFlightEvent]:
         """Return what is handled next while `others` are: one event, or several by one call; nothing for now.
 
         What a crash has delivered again waits until no other is handled, and no other is taken beside it.
@@ -70,12 +70,12 @@ class ConcurrentHandler(Several):
     def _take(self, events: list[object]) -> None:
         source = self._hand.taken_from()
         for event in as_messages(events) if self._hand.is_acknowledged else events:
-            flight = Flight(source, self._places, event)
+            flight = InFlightEvent(source, self._places, event)
             self._places += 1
             self._waiting.append(flight)
             self._flights.append(flight)
 
-    async def _handle(self, flights: list[Flight]) -> None:
+    async def _handle(self, flights: list[InFlightEvent]) -> None:
         """Handle what is next, again and again, as long as there is anything."""
         while flights:
             since = self._hand.clock()
@@ -89,7 +89,7 @@ class ConcurrentHandler(Several):
             if was_alone and flights:
                 self.fill_up()
 
-    def _land(self, flights: Sequence[Flight], seconds: float) -> None:
+    def _land(self, flights: Sequence[InFlightEvent], seconds: float) -> None:
         for flight in flights:
             flight.is_over = True
         landed = list(flights)
@@ -100,7 +100,7 @@ class ConcurrentHandler(Several):
         outputs = [output for one in landed for output in one.land()]
         self._hand.over([one.place for one in landed], outputs, seconds)
 
-    async def _fly(self, flight: Flight) -> None:
+    async def _fly(self, flight: InFlightEvent) -> None:
         """Try an event until it goes through or is given up."""
         FLIGHT.set(flight)
         SOURCE.set(flight.source)
@@ -108,7 +108,7 @@ class ConcurrentHandler(Several):
         if error is not None:
             await self._mend(flight, error)
 
-    async def _fly_together(self, flights: Sequence[Flight]) -> None:
+    async def _fly_together(self, flights: Sequence[InFlightEvent]) -> None:
         """Try several events by one call; each that fails is mended by itself.
 
         Where the OS process dies, or cannot do it, each is tried by itself: so the one that is to blame fails alone.
@@ -127,7 +127,7 @@ class ConcurrentHandler(Several):
             else:
                 await self._mend(flight, failed)
 
-    async def _mend(self, flight: Flight, error: BaseException) -> None:
+    async def _mend(self, flight: InFlightEvent, error: BaseException) -> None:
         """Try an event again that failed once, until it goes through or is given up."""
         FLIGHT.set(flight)
         SOURCE.set(flight.source)
@@ -142,7 +142,7 @@ class ConcurrentHandler(Several):
             one = given_up(self._counts.stage, flight.event, failed, attempt)
             flight.outcome = await give_up([one], self._failure, self._counts)
 
-    async def _try(self, flight: Flight) -> BaseException | None:
+    async def _try(self, flight: InFlightEvent) -> BaseException | None:
         """Handle an event once; return what it failed with, if it did."""
         try:
             flight.outputs = self._outputs(await self._work(flight.data, self._failure.timeout_seconds))

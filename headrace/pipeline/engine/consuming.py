@@ -14,13 +14,13 @@ from headrace.otp.supervision.restart import RestartWindow
 from headrace.pipeline.demand.window import ChildrenWindow
 from headrace.pipeline.engine.stage_process import TakingProcess
 from headrace.pipeline.flow.counts import StageCounts
-from headrace.pipeline.flow.input import Inlet, exit_reason
-from headrace.pipeline.flow.subscription import MarkKind, Subscription
-from headrace.pipeline.flow.subscription_handle import Side
+from headrace.pipeline.flow.input import StageInput, exit_reason
+from headrace.pipeline.flow.subscription import MarkerKind, Subscription
+from headrace.pipeline.flow.subscription_handle import OtherSide
 from headrace.pipeline.message import Message, Outcome
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor, gives_specs
-from headrace.pipeline.stage.event_children import Children, EventProcess, Slot, Supervision
+from headrace.pipeline.stage.event_children import Children, ChildSlot, EventProcess, Supervision
 from headrace.pipeline.stage.stage import check_nothing
 from headrace.telemetry.counts import Tally
 
@@ -39,7 +39,7 @@ class ConsumerProcess(TakingProcess[Consumer[object]]):
     def __init__(
         self, name: str, factory: Callable[[], Consumer[object]], scheduler: Scheduler, counts: StageCounts
     ) -> None:
-        super().__init__(name, factory, scheduler, counts, Inlet(counts, is_by_delivery=False))
+        super().__init__(name, factory, scheduler, counts, StageInput(counts, is_by_delivery=False))
         self.latency = Tally(LATENCY_BOUNDS)
 
     def bound(self, callbacks: Consumer[object]) -> None:
@@ -147,8 +147,8 @@ class ConsumerSupervisorProcess(ConsumerProcess):
     ) -> None:
         super().__init__(name, factory, scheduler, counts)
         self.children = Children(self, RestartWindow(), self._settle)
-        self._cut_off: list[Slot] = []
-        self._ended_child: Slot | None = None
+        self._cut_off: list[ChildSlot] = []
+        self._ended_child: ChildSlot | None = None
         self._is_completing = False
         self._is_stopping_children = False
 
@@ -169,7 +169,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         """Return the children that have not ended, first started first."""
         return [cast("Process[object]", slot.process) for slot in self.children.slots.values()]
 
-    def greeted(self, subscription: Subscription, side: Side, mode: object) -> None:
+    def greeted(self, subscription: Subscription, side: OtherSide, mode: object) -> None:
         """Let the demand of a subscription follow the children, unless the callbacks ask by hand."""
         window = subscription.window
         if subscription.ended is None and mode != "manual" and not isinstance(window, ChildrenWindow):
@@ -212,12 +212,12 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         mark = subscription.marks[0]
         if not subscription.unfinished():
             return True
-        is_waiting = mark.kind is MarkKind.COMPLETED or mark.is_own
+        is_waiting = mark.kind is MarkerKind.COMPLETED or mark.is_own
         return not is_waiting and exit_reason(subscription.cancel, mark.reason) is not None
 
     def _begin(self, event: object, subscription: Subscription, born: float) -> None:
         data = event.data if isinstance(event, Message) else event
-        slot = Slot(self.scheduler.time(), subscription, event)
+        slot = ChildSlot(self.scheduler.time(), subscription, event)
         slot.born = born
         if self._spec_of is None:
             children = self.children
@@ -239,7 +239,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
             subscription.put_back(events[position + 1 :], born)
         self.inlet.take_in_hand(subscription, [events[position]], born, 1)
 
-    def _settle(self, slot: Slot, reason: ExitReason) -> None:
+    def _settle(self, slot: ChildSlot, reason: ExitReason) -> None:
         """Account for a child that has ended for good, and for its event."""
         if slot.subscription is None:
             self._look_for_the_end()
@@ -255,7 +255,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
             self.counts.discard(1, "cancelled")
             self._finished(slot, slot.subscription, Outcome.FAILED)
 
-    def _finished(self, slot: Slot, subscription: Subscription, outcome: Outcome) -> None:
+    def _finished(self, slot: ChildSlot, subscription: Subscription, outcome: Outcome) -> None:
         if isinstance(slot.event, Message):
             slot.event.acknowledgement.end(outcome)
         self._count_work(slot)
@@ -267,7 +267,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
             self.scheduler.wake(self.turns)
         self._look_for_the_end()
 
-    def _count_work(self, slot: Slot | None) -> None:
+    def _count_work(self, slot: ChildSlot | None) -> None:
         """Count the work of the child that ended before this one, whose last turn is over by now."""
         before, self._ended_child = self._ended_child, slot
         if before is not None and isinstance(before.process, Process):
@@ -320,7 +320,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         """Account for the events whose children were cut off: as `abandon` does for a batch."""
         cut_off, self._cut_off = self._cut_off, []
         is_crash = isinstance(self.reason, BaseException) and not self.is_final
-        again: dict[Subscription, list[Slot]] = {}
+        again: dict[Subscription, list[ChildSlot]] = {}
         for slot in cut_off:
             subscription = cast("Subscription", slot.subscription)
             if is_crash and isinstance(slot.event, Message):

@@ -6,8 +6,8 @@ from operator import attrgetter
 from typing import ClassVar, Final, cast
 
 from headrace.errors import BadReturn
-from headrace.pipeline.engine.handler import CarefulHandler, Handler, Later
-from headrace.pipeline.failure import Failure
+from headrace.pipeline.engine.handler import CarefulHandler, EventHandler, PendingResult
+from headrace.pipeline.failure import FailurePolicy
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.message import Message, Outcome
 from headrace.pipeline.stage.stage import Stage, as_list, check_nothing
@@ -24,10 +24,10 @@ class EachHandler(CarefulHandler):
     is_timed_whole: ClassVar[bool] = False
 
     def __init__(
-        self, stage: Stage, counts: StageCounts, failure: Failure, *, is_acknowledged: bool, emits: bool
+        self, stage: Stage, counts: StageCounts, failure: FailurePolicy, *, is_acknowledged: bool, emits: bool
     ) -> None:
         super().__init__(counts, failure, is_acknowledged=is_acknowledged, emits=emits)
-        self._handle = cast("Handler", getattr(stage, "handle_events"))  # noqa: B009 - the two kinds share no base with it
+        self._handle = cast("EventHandler", getattr(stage, "handle_events"))  # noqa: B009 - the two kinds share no base with it
         self._handle_each: Callable[[list[object]], object] | None = getattr(stage, "handle_each", None)
         self._one_to_one = stage.one_to_one
         is_single = failure.timeout_seconds is not None or not (self._one_to_one or self._handle_each)
@@ -113,7 +113,7 @@ class EachHandler(CarefulHandler):
     def _whole(self, data: list[object]) -> object:
         returned = self._handle(data) if self._handle_each is None else self._handle_each(data)
         if inspect.isawaitable(returned):
-            return Later(returned, self._whole_later(returned))
+            return PendingResult(returned, self._whole_later(returned))
         return self._paired(returned)
 
     async def _whole_later(self, returned: Awaitable[object]) -> object:
@@ -157,7 +157,7 @@ class EachHandler(CarefulHandler):
                 outputs.append(())
                 continue
             if inspect.isawaitable(returned):
-                return Later(returned, self._singly_later(data, outputs, returned))
+                return PendingResult(returned, self._singly_later(data, outputs, returned))
             outputs.append(self._made(returned))
         return outputs
 

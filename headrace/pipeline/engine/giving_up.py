@@ -3,27 +3,27 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headrace.pipeline.failure import FailedEvent, Failure, Redact
+from headrace.pipeline.failure import FailedEvent, FailurePolicy, Redact
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.message import Message, Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class GivenUp:
+class FailedUnit:
     """An event, a message where those flow, with what is known of its failure."""
 
     event: object
     failed: FailedEvent
 
 
-def given_up(stage: str, event: object, error: BaseException, attempt: int) -> GivenUp:
+def given_up(stage: str, event: object, error: BaseException, attempt: int) -> FailedUnit:
     """Return an event that failed in its `attempt`-th try of this delivery."""
     if not isinstance(event, Message):
-        return GivenUp(event, FailedEvent(stage, event, error, attempt, {}))
-    return GivenUp(event, FailedEvent(stage, event.data, error, attempt + event.attempt - 1, event.metadata))
+        return FailedUnit(event, FailedEvent(stage, event, error, attempt, {}))
+    return FailedUnit(event, FailedEvent(stage, event.data, error, attempt + event.attempt - 1, event.metadata))
 
 
-async def give_up(many: Sequence[GivenUp], failure: Failure, counts: StageCounts) -> Outcome:
+async def give_up(many: Sequence[FailedUnit], failure: FailurePolicy, counts: StageCounts) -> Outcome:
     """Do with events that failed for good what `failure` says; return how they end, the worst of them.
 
     What goes to the `errors` output is claimed: it is done, as far as this stage goes. Where that ends meanwhile the
@@ -49,7 +49,7 @@ async def give_up(many: Sequence[GivenUp], failure: Failure, counts: StageCounts
     return Outcome.FAILED
 
 
-def _described(one: GivenUp, redact: Redact) -> object:
+def _described(one: FailedUnit, redact: Redact) -> object:
     """Return what the `errors` output emits; of a message it is derived."""
     described = one.failed.described(redact)
     return one.event.derive(described) if isinstance(one.event, Message) else described

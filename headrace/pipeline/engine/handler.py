@@ -7,17 +7,17 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, 
 from typing import ClassVar
 
 from headrace.errors import BadReturn, HandlerTimeout, PoisonEvent
-from headrace.pipeline.engine.giving_up import GivenUp, give_up, given_up
-from headrace.pipeline.engine.held import Held
-from headrace.pipeline.failure import Failure, retry_after
+from headrace.pipeline.engine.giving_up import FailedUnit, give_up, given_up
+from headrace.pipeline.engine.held import Retained
+from headrace.pipeline.failure import FailurePolicy, retry_after
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.message import Message, Outcome, as_messages
 
-Handler = Callable[[list[object]], object]
+EventHandler = Callable[[list[object]], object]
 """`handle_events` as the runtime calls it: a batch in; outputs, None, or an awaitable of either out."""
 
 
-class Later(Coroutine[object, object, object]):
+class PendingResult(Coroutine[object, object, object]):
     """A coroutine that awaits a callback's own; closed before it began, it closes that one, too."""
 
     def __init__(self, awaited: Awaitable[object], work: Coroutine[object, object, object]) -> None:
@@ -50,19 +50,19 @@ def _holds(one: object, data: object) -> bool:
 class CarefulHandler(ABC):
     """Handles one batch at a time: tries, tries again what failed, gives up the rest, and settles what is a message.
 
-    What `handle_events` raises is a crash, and settles nothing: the batch is then still in hand. With a `Failure` that
+    What `handle_events` raises is a crash, and settles nothing: the batch is then still in hand. With a `FailurePolicy` that
     is not plain it fails the events that were handed over instead, and no event brings the stage down.
     """
 
     is_timed_whole: ClassVar[bool] = True
     """Whether the time-out bounds a whole call, rather than each event in it."""
 
-    def __init__(self, counts: StageCounts, failure: Failure, *, is_acknowledged: bool, emits: bool) -> None:
+    def __init__(self, counts: StageCounts, failure: FailurePolicy, *, is_acknowledged: bool, emits: bool) -> None:
         self._counts = counts
         self._failure = failure
         self._is_acknowledged = is_acknowledged
         self._emits = emits
-        self._held = Held()
+        self._held = Retained()
         self.events: list[object] = []
         self.failures: dict[int, BaseException] = {}
 
@@ -80,7 +80,7 @@ class CarefulHandler(ABC):
             self._all_failed(positions, error)
             return self._ended()
         if inspect.isawaitable(returned):
-            return Later(returned, self._later(positions, returned))
+            return PendingResult(returned, self._later(positions, returned))
         self.take(positions, returned)
         return self._ended() if self.failures else self._finish({})
 
@@ -158,7 +158,7 @@ class CarefulHandler(ABC):
     async def _mend(self) -> object:
         """Try again what failed, until it goes through or is given up."""
         retry, attempt = self._failure.retry, 1
-        over: dict[int, GivenUp] = {}
+        over: dict[int, FailedUnit] = {}
         while self.failures:
             failures, self.failures = self.failures, {}
             again = {

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from headrace.pipeline.message import Message, Outcome, settle
 
 
-class Held:
+class Retained:
     """Has each held message's source wait for it; what is let go is settled once what was made of it is claimed."""
 
     __slots__ = ("_let_go", "_messages")

@@ -28,7 +28,7 @@ class Interrupted(Exception):
         self.error = error
 
 
-class Hand(Protocol):
+class InFlightOwner(Protocol):
     """What the handler needs of its process: more events while it has room, and somebody to take what is over."""
 
     @property
@@ -51,14 +51,14 @@ class Hand(Protocol):
         """Return the time in seconds."""
 
 
-class Several(ABC):
+class InFlight(ABC):
     """Begins what there is, a task each, and takes up what comes while any of them runs.
 
     A crash of one takes the others with it: they are in hand still. What is delivered again after one is handled alone
     (`is_alone`), so that the next crash hits no other.
     """
 
-    def __init__(self, hand: Hand, counts: StageCounts, *, emits: bool) -> None:
+    def __init__(self, hand: InFlightOwner, counts: StageCounts, *, emits: bool) -> None:
         self._hand = hand
         self._counts = counts
         self._emits = emits
@@ -173,7 +173,7 @@ class Several(ABC):
 
 
 @dataclass(slots=True, eq=False)
-class Flight:
+class InFlightEvent:
     """An event in hand at `place`, of the subscription `source`, what came of it, and how it ends once it `is_over`."""
 
     source: Subscription
@@ -212,5 +212,5 @@ class Flight:
         return outputs
 
 
-FLIGHT: Final[ContextVar[Flight]] = ContextVar("flight")
+FLIGHT: Final[ContextVar[InFlightEvent]] = ContextVar("flight")
 """The event whose callback runs: in a task of its own, or in a thread that has a copy of its context."""

@@ -37,7 +37,7 @@ class Made:
     error: Exception | None = None
 
 
-class Elsewhere:
+class Offload:
     """Handles one event of a stage where `how` says. Close it, so that its threads and OS processes end."""
 
     def __init__(self, stage: Stage, how: Concurrency, worked: Callable[[float], None], *, emits: bool) -> None:

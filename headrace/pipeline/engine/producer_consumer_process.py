@@ -10,10 +10,10 @@ from headrace.otp.scheduler import BLOCKED, HANDLED, HANDLED_MORE, IDLE, MORE, S
 from headrace.pipeline.engine.side_outputs import SideOutputs
 from headrace.pipeline.engine.stage_process import TakingProcess
 from headrace.pipeline.flow.counts import StageCounts
-from headrace.pipeline.flow.ingress import Entrance
-from headrace.pipeline.flow.input import Inlet
-from headrace.pipeline.flow.output import DemandMode, Outlet
-from headrace.pipeline.flow.subscription import Mark, MarkKind, Subscription
+from headrace.pipeline.flow.ingress import Ingress
+from headrace.pipeline.flow.input import StageInput
+from headrace.pipeline.flow.output import DemandMode, StageOutput
+from headrace.pipeline.flow.subscription import Marker, MarkerKind, Subscription
 from headrace.pipeline.message import as_messages, claim
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.stage import as_list
@@ -30,11 +30,11 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         factory: Callable[[], ProducerConsumer[object, object]],
         scheduler: Scheduler,
         counts: StageCounts,
-        outlet: Outlet,
+        outlet: StageOutput,
     ) -> None:
-        super().__init__(name, factory, scheduler, counts, Inlet(counts, is_by_delivery=True))
+        super().__init__(name, factory, scheduler, counts, StageInput(counts, is_by_delivery=True))
         self.outlet = outlet
-        self.entrance = Entrance(outlet, self.let_in, self.owed, scheduler.loop)
+        self.entrance = Ingress(outlet, self.let_in, self.owed, scheduler.loop)
         self.is_completing = False
         self.is_draining = False
         self.side_outputs = SideOutputs()
@@ -84,7 +84,7 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         if subscription.producer is not self:
             super().end_subscription(subscription, reason)
         elif not self.outlet.is_closed:
-            self.outlet.let_go(subscription, Mark(MarkKind.CANCEL, reason))
+            self.outlet.let_go(subscription, Marker(MarkerKind.CANCEL, reason))
             self.tell_of_leaving(subscription)
 
     def emit_nowait(self, events: list[object]) -> None:

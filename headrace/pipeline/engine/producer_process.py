@@ -20,9 +20,9 @@ from headrace.otp.scheduler import (
 from headrace.pipeline.demand.ledger import Ledger
 from headrace.pipeline.engine.stage_process import StageProcess
 from headrace.pipeline.flow.counts import StageCounts
-from headrace.pipeline.flow.ingress import AsyncPull, Entrance, SyncPull, iterated
-from headrace.pipeline.flow.output import DemandMode, Outlet
-from headrace.pipeline.flow.subscription import Mark, MarkKind, Subscription
+from headrace.pipeline.flow.ingress import AsyncGenerator, Ingress, SyncGenerator, iterated
+from headrace.pipeline.flow.output import DemandMode, StageOutput
+from headrace.pipeline.flow.subscription import Marker, MarkerKind, Subscription
 from headrace.pipeline.stage.producer import Inbox, Producer
 from headrace.pipeline.stage.stage import as_list
 from headrace.telemetry.events import LOG
@@ -39,13 +39,13 @@ class ProducerProcess(StageProcess[Producer[object]]):
         factory: Callable[[], Producer[object]],
         scheduler: Scheduler,
         counts: StageCounts,
-        outlet: Outlet,
+        outlet: StageOutput,
     ) -> None:
         super().__init__(name, factory, scheduler, counts)
         self.outlet = outlet
-        self.entrance = Entrance(outlet, self.let_in, self.owed, scheduler.loop)
+        self.entrance = Ingress(outlet, self.let_in, self.owed, scheduler.loop)
         self.ledger = Ledger()
-        self.pull: SyncPull | AsyncPull | None = None
+        self.pull: SyncGenerator | AsyncGenerator | None = None
         self.handle_demand: Callable[[int], object] = lambda _: []
         self.is_completing = False
         self.is_draining = False
@@ -82,7 +82,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
         pull, self.pull = self.pull, None
         if pull is None:
             return None
-        if isinstance(pull, AsyncPull) and pull.is_running:
+        if isinstance(pull, AsyncGenerator) and pull.is_running:
             self.driver.cancel()
         return pull.close()
 
@@ -117,7 +117,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
     def end_subscription(self, subscription: Subscription, reason: ExitReason) -> None:
         """Send a consumer nothing more; it is told behind all that was delivered."""
         if not self.outlet.is_closed:
-            self.outlet.let_go(subscription, Mark(MarkKind.CANCEL, reason))
+            self.outlet.let_go(subscription, Marker(MarkerKind.CANCEL, reason))
             self.tell_of_leaving(subscription)
 
     def emit_nowait(self, events: list[object]) -> None:
@@ -167,7 +167,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
 
     def pause(self) -> None:
         """Hand the callbacks no more demand; a stream is pulled no further than the event that it waits for."""
-        if isinstance(self.pull, AsyncPull):
+        if isinstance(self.pull, AsyncGenerator):
             self.pull.gives_way = True
         super().pause()
 
@@ -285,12 +285,12 @@ class ProducerProcess(StageProcess[Producer[object]]):
         self.outlet.collect()
 
     def _emit_pulled(self) -> None:
-        if isinstance(self.pull, AsyncPull) and (events := self.pull.take()):
+        if isinstance(self.pull, AsyncGenerator) and (events := self.pull.take()):
             self.emit_nowait(events)
 
     def drive(self, work: Awaitable[object], then: Callable[[object], None]) -> None:
         """Run an async callback in the process's task; a stream that is pulled there gives way after its next event."""
-        if isinstance(self.pull, AsyncPull):
+        if isinstance(self.pull, AsyncGenerator):
             self.pull.gives_way = True
         super().drive(work, then)
 
@@ -298,13 +298,13 @@ class ProducerProcess(StageProcess[Producer[object]]):
         """Finish when completing, pull on; else what every stage attends to."""
         if self.is_busy or self.notices or self.state is not ProcessStatus.RUNNING or self._stop_reason is not None:
             return super().attend()
-        if isinstance(self.pull, AsyncPull) and self.pull.is_running:
+        if isinstance(self.pull, AsyncGenerator) and self.pull.is_running:
             return self._attend_pulling(self.pull)
         if self.is_completing and not self.mailbox:
             return self._finish()
         return super().attend()
 
-    def _attend_pulling(self, pull: AsyncPull) -> int:
+    def _attend_pulling(self, pull: AsyncGenerator) -> int:
         """End the pull when draining; else handle mail while the stream waits, and pull on unless paused."""
         if self.is_completing and self.is_draining:
             self.outlet.collect()
@@ -343,11 +343,11 @@ class ProducerProcess(StageProcess[Producer[object]]):
             self.emit_nowait(events)
         elif isinstance(events, AsyncIterable):
             wake = partial(self.scheduler.wake, self.turns)
-            self.pull = AsyncPull(iterated(events), demand, wake, self.scheduler.clock, SLICE_SECONDS)
+            self.pull = AsyncGenerator(iterated(events), demand, wake, self.scheduler.clock, SLICE_SECONDS)
         elif inspect.isawaitable(events):
             self.drive(events, partial(self._taken_later, demand, self.scheduler.clock()))
         elif isinstance(events, Iterator):
-            self.pull = SyncPull(events, demand, self.scheduler.clock, SLICE_SECONDS)
+            self.pull = SyncGenerator(events, demand, self.scheduler.clock, SLICE_SECONDS)
         else:
             self.emit_nowait(as_list(self.name, "handle_demand", events))
 
@@ -355,7 +355,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
         self.turns.handled(self.scheduler.clock() - since)
         self._take(demand, events)
 
-    def _go_on(self, pull: SyncPull | AsyncPull) -> int:
+    def _go_on(self, pull: SyncGenerator | AsyncGenerator) -> int:
         """Emit what the stream has yielded, and see to it that it is pulled further."""
         events = pull.take()
         if events:
@@ -366,7 +366,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
             return HANDLED_MORE
         if not pull.wanted:
             return HANDLED_BLOCKED if events else BLOCKED
-        if isinstance(pull, SyncPull):
+        if isinstance(pull, SyncGenerator):
             return HANDLED_MORE
         pull.gives_way = False
         if not pull.is_running:
@@ -374,7 +374,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
             self.driver.run(pull.run(), partial(self._pulled, pull))
         return HANDLED if events else IDLE
 
-    def _pulled(self, pull: AsyncPull, _: object, error: BaseException | None) -> None:
+    def _pulled(self, pull: AsyncGenerator, _: object, error: BaseException | None) -> None:
         pull.is_running = False
         is_asked_for = isinstance(error, asyncio.CancelledError) and self.is_draining
         if error is not None and not is_asked_for and self.state is ProcessStatus.RUNNING:

@@ -14,17 +14,17 @@ from headrace.otp.scheduler import HELD_ADVICE, IDLE, MORE, Scheduler
 from headrace.pipeline.demand.window import ManualWindow, Window
 from headrace.pipeline.engine.batch_handler import BatchHandler
 from headrace.pipeline.engine.care import PlainCare
-from headrace.pipeline.engine.concurrent_batches import ConcurrentBatches, FlyingBatch
+from headrace.pipeline.engine.concurrent_batches import ConcurrentBatches, InFlightBatch
 from headrace.pipeline.engine.concurrent_handler import ConcurrentHandler
 from headrace.pipeline.engine.each_handler import EachHandler
-from headrace.pipeline.engine.handler import CarefulHandler, Handler
-from headrace.pipeline.engine.in_flight import SOURCE, Several
-from headrace.pipeline.engine.offload import Elsewhere
+from headrace.pipeline.engine.handler import CarefulHandler, EventHandler
+from headrace.pipeline.engine.in_flight import SOURCE, InFlight
+from headrace.pipeline.engine.offload import Offload
 from headrace.pipeline.failure import PLAIN_FAILURE
 from headrace.pipeline.flow.counts import StageCounts
-from headrace.pipeline.flow.input import Inlet
-from headrace.pipeline.flow.subscription import Mark, SubscribeTo, Subscription
-from headrace.pipeline.flow.subscription_handle import Side, SubscriptionHandle
+from headrace.pipeline.flow.input import StageInput
+from headrace.pipeline.flow.subscription import Marker, SubscribeTo, Subscription
+from headrace.pipeline.flow.subscription_handle import OtherSide, SubscriptionHandle
 from headrace.pipeline.stage.settings import PLAIN_CONCURRENCY
 from headrace.pipeline.stage.stage import Stage
 from headrace.telemetry.events import LOG
@@ -36,9 +36,9 @@ _BUILT_IN_ADVICE: Final = (
     "subscribe with a lower max_demand, so that there is less to do at a time, or give the machine less to do"
 )
 
-Care = PlainCare | CarefulHandler | Several
+Care = PlainCare | CarefulHandler | InFlight
 
-SubscribeCallback = Callable[[Side, SubscribeTo, SubscriptionHandle], object]
+SubscribeCallback = Callable[[OtherSide, SubscribeTo, SubscriptionHandle], object]
 CancelCallback = Callable[[str, ExitReason, SubscriptionHandle], object]
 
 
@@ -190,7 +190,7 @@ class StageProcess(Process[S]):
     def serve(self) -> None:
         """Send what waits and may go, while the callbacks are busy or paused."""
 
-    def greet(self, subscription: Subscription, side: Side) -> None:
+    def greet(self, subscription: Subscription, side: OtherSide) -> None:
         """Tell the callbacks of a subscription, at once where they do not want to know."""
         handle_subscribe: SubscribeCallback | None = getattr(self.callbacks, "handle_subscribe", None)
         if handle_subscribe is None:
@@ -200,19 +200,19 @@ class StageProcess(Process[S]):
             tell = partial(handle_subscribe, side, subscription.to, handle)
             self.notify(partial(self._ask_callbacks, subscription, side, tell))
 
-    def _ask_callbacks(self, subscription: Subscription, side: Side, tell: Callable[[], object]) -> None:
+    def _ask_callbacks(self, subscription: Subscription, side: OtherSide, tell: Callable[[], object]) -> None:
         if side == "producer":
             subscription.early = 0
         self.call_back(tell, partial(self._answered, subscription, side))
 
-    def _answered(self, subscription: Subscription, side: Side, mode: object) -> None:
+    def _answered(self, subscription: Subscription, side: OtherSide, mode: object) -> None:
         allowed = ("automatic", "manual") if side == "producer" else ("automatic",)
         if mode is not None and mode not in allowed:
             words = " or ".join(f'"{word}"' for word in allowed)
             raise BadReturn(self.name, "handle_subscribe", mode, f"None or {words}")
         self.greeted(subscription, side, "automatic" if mode is None else mode)
 
-    def greeted(self, subscription: Subscription, side: Side, mode: object) -> None:
+    def greeted(self, subscription: Subscription, side: OtherSide, mode: object) -> None:
         """Go on with a subscription that the callbacks know of; `mode` is None where they were not asked."""
 
     def change_demand(self, subscription: Subscription, max_demand: int, min_demand: int | None) -> None:
@@ -221,7 +221,7 @@ class StageProcess(Process[S]):
     def end_subscription(self, subscription: Subscription, reason: ExitReason) -> None:
         """Cancel one of the subscriptions."""
 
-    def tell_of_end(self, subscription: Subscription, mark: Mark, then: Callable[[object], None]) -> None:
+    def tell_of_end(self, subscription: Subscription, mark: Marker, then: Callable[[object], None]) -> None:
         """Tell the callbacks that a subscription has ended, and go on with `then`, at once where they do not care."""
         handle_cancel: CancelCallback | None = getattr(self.callbacks, "handle_cancel", None)
         if handle_cancel is None:
@@ -269,28 +269,28 @@ class TakingProcess(StageProcess[S]):
     __slots__ = ("_is_told_of_end", "_may_wait", "elsewhere", "handle_events", "inlet", "several", "unfed")
 
     def __init__(
-        self, name: str, factory: Callable[[], S], scheduler: Scheduler, counts: StageCounts, inlet: Inlet
+        self, name: str, factory: Callable[[], S], scheduler: Scheduler, counts: StageCounts, inlet: StageInput
     ) -> None:
         super().__init__(name, factory, scheduler, counts)
         self.inlet = inlet
-        self.several: Several | None = None
-        self.elsewhere: Elsewhere | None = None
+        self.several: InFlight | None = None
+        self.elsewhere: Offload | None = None
         self._may_wait = True
         self._is_told_of_end = False
-        self.handle_events: Handler = lambda _: []
+        self.handle_events: EventHandler = lambda _: []
         self.unfed: set[str] = set()
         """Where it enters its name when it subscribes to nothing any more, and may do so yet."""
 
-    def handling(self, callbacks: S, handle: Handler, *, emits: bool) -> Handler:
+    def handling(self, callbacks: S, handle: EventHandler, *, emits: bool) -> EventHandler:
         """Return what takes batches: `handle_events` itself, where nobody need know what came of which event."""
         is_acknowledged, failure = self.inlet.is_acknowledged, self.failure
         how = {"is_acknowledged": is_acknowledged, "emits": emits}
         if not self.concurrency.is_plain and not callbacks.per_event:
-            make = partial(FlyingBatch, callbacks, self.counts, failure, **how)
+            make = partial(InFlightBatch, callbacks, self.counts, failure, **how)
             self.care = self.several = ConcurrentBatches(self, self.counts, make, emits=emits)
             return self.several
         if not self.concurrency.is_plain:
-            self.elsewhere = Elsewhere(callbacks, self.concurrency, self.turns.worked, emits=emits)
+            self.elsewhere = Offload(callbacks, self.concurrency, self.turns.worked, emits=emits)
             self.care = self.several = ConcurrentHandler(self, self.counts, failure, self.elsewhere)
             return self.several
         if not is_acknowledged and failure.is_plain:
@@ -378,7 +378,7 @@ class TakingProcess(StageProcess[S]):
         if self.state is ProcessStatus.RUNNING:
             self.greet(subscription, "producer")
 
-    def greeted(self, subscription: Subscription, side: Side, mode: object) -> None:
+    def greeted(self, subscription: Subscription, side: OtherSide, mode: object) -> None:
         """Ask for the first events, unless the callbacks will do so by hand."""
         if side != "producer" or subscription.ended is not None:
             return

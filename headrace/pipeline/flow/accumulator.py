@@ -3,14 +3,14 @@
 from collections.abc import Callable
 
 from headrace.pipeline.demand.buffer import Buffer
-from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, Wish
+from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, SubscribeOptions
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.dispatcher_guard import DispatcherGuard
 from headrace.pipeline.flow.subscription import Subscription
 from headrace.pipeline.message import Message, Outcome
 
 
-class Accumulating(Dispatcher[Subscription]):
+class DemandAccumulator(Dispatcher[Subscription]):
     """Leaves asks with their subscriptions, where they can still be taken back, and notes in which order they came.
 
     Events wait in the stage's buffer, within its bound; of each ask it is known how many were there before.
@@ -26,7 +26,7 @@ class Accumulating(Dispatcher[Subscription]):
         self._guard = guard
         self._asks: list[tuple[Subscription, int, int]] = []
 
-    def refusal(self, wish: Wish) -> str | None:
+    def refusal(self, wish: SubscribeOptions) -> str | None:
         """Refuse what the dispatcher itself refuses."""
         return self.inner.refusal(wish)
 

@@ -13,7 +13,7 @@ from headrace.telemetry.events import LOG
 ERROR_TYPES_LIMIT: Final = 20
 """How many exception classes a stage counts by name; all further ones are `other`."""
 
-KeepLeft = Callable[[Sequence[object], str], None]
+UndeliveredHandler = Callable[[Sequence[object], str], None]
 """Told of events that were taken in and go no further, and of the reason."""
 
 _LEFT: Final = frozenset({"crash", "cancelled"})
@@ -55,8 +55,8 @@ class StageCounts:
         self.set_aside = 0
         self.families = Families(stage, metric_names)
         self.connections: dict[str, ConnectionStatus] = {}
-        self.keep_left: KeepLeft | None = None
-        self.keep_outputs: KeepLeft | None = None
+        self.keep_left: UndeliveredHandler | None = None
+        self.keep_outputs: UndeliveredHandler | None = None
         self._said: dict[int, set[str]] = {logging.WARNING: set(), logging.ERROR: set()}
         self._has_said_overflow = False
         self._has_said_store = False

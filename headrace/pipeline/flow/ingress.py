@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Final, TypeVar
 
 from headrace.errors import BufferFull, NoProcess
-from headrace.pipeline.flow.output import Outlet
+from headrace.pipeline.flow.output import StageOutput
 
 ROOM_WITHOUT_LIMIT: Final = 10_000
 """Events from outside that a stage buffers whose own buffer has no limit (a producer-consumer's)."""
@@ -26,7 +26,7 @@ def _always() -> bool:
 
 
 @dataclass(slots=True, eq=False)
-class Waiting:
+class PendingPut:
     """A list of events whose first `taken` have gone in; `done` is told when all have."""
 
     events: list[object]
@@ -35,7 +35,7 @@ class Waiting:
     taken: int = 0
 
 
-class Entrance:
+class Ingress:
     """Lets events into a stage as far as its subscribers' demand and its buffer have room.
 
     A list no longer than the buffer goes in as a whole; a longer one piece by piece. Where the stage is to discard what
@@ -44,7 +44,7 @@ class Entrance:
 
     def __init__(
         self,
-        outlet: Outlet,
+        outlet: StageOutput,
         emit: Callable[[list[object]], None],
         owed: Callable[[], int],
         loop: asyncio.AbstractEventLoop,
@@ -54,7 +54,7 @@ class Entrance:
         self._emit = emit
         self._owed = owed
         self._loop = loop
-        self._waiting: deque[Waiting] = deque()
+        self._waiting: deque[PendingPut] = deque()
         self._is_closed = False
         self._is_at_it = False
         self._own: Callable[[], None] | None = None
@@ -108,7 +108,7 @@ class Entrance:
         if self._outlet.overflow_fails and len(events) > self.room():
             done.set_exception(BufferFull(self._outlet.counts.stage, self._limit))
             return done
-        self._waiting.append(Waiting(events, done, may_begin))
+        self._waiting.append(PendingPut(events, done, may_begin))
         self.let_in()
         if self._waiting:
             self._outlet.wait_for_room(self.let_in)
@@ -209,7 +209,7 @@ async def _entered(streamer: AbstractAsyncContextManager[AsyncIterable[E]]) -> A
             yield event
 
 
-class Pull:
+class GeneratorPull:
     """What both kinds of pull keep: how many events are wanted, and those that have come and were not taken.
 
     `wanted_later` is what was asked for beside the `demand` for which the stream was made.
@@ -234,7 +234,7 @@ class Pull:
         return came
 
 
-class SyncPull(Pull):
+class SyncGenerator(GeneratorPull):
     """A generator that is pulled inside the producer's turn, for at most a slice of time."""
 
     def __init__(self, events: Iterator[object], demand: int, clock: Callable[[], float], slice_seconds: float) -> None:
@@ -267,7 +267,7 @@ class SyncPull(Pull):
             close()
 
 
-class AsyncPull(Pull):
+class AsyncGenerator(GeneratorPull):
     """An async stream that the producer's own task pulls, while its turns emit what has come; each event wakes it.
 
     With `gives_way` it stops after the event that it waits for: the stage is paused, or a callback needs the task.

@@ -6,10 +6,10 @@ from typing import ClassVar, Protocol
 from headrace.otp.process.process import ProcessStatus
 from headrace.otp.scheduler import IDLE, Scheduler, TurnTimes
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.flow.subscription import End, Mark, MarkKind, SubscribeTo, Subscription
+from headrace.pipeline.flow.subscription import Marker, MarkerKind, StageEnd, SubscribeTo, Subscription
 
 
-class Fed(End, Protocol):
+class InjectionTarget(StageEnd, Protocol):
     """What a feed needs of its consumer."""
 
     state: ProcessStatus
@@ -19,7 +19,7 @@ class Fed(End, Protocol):
         """Take in a subscription."""
 
 
-class Feeder(Protocol):
+class InjectorOwner(Protocol):
     """Who has events for a feed, and hears what became of them."""
 
     def asked(self) -> None:
@@ -47,14 +47,14 @@ class _FedSubscription(Subscription):
         super().handled(size)
 
 
-class Feed:
+class Injector:
     """One consumer's subscription to a feeder, which is no stage: it may be made before the start or while it runs.
 
     The consumer's callbacks hear of it as of any other subscription. It keeps the consumer from completing, until it is
     completed itself.
     """
 
-    def __init__(self, name: str, consumer: Fed, window: Window, feeder: Feeder) -> None:
+    def __init__(self, name: str, consumer: InjectionTarget, window: Window, feeder: InjectorOwner) -> None:
         self.name = name
         self._consumer = consumer
         self._feeder = feeder
@@ -83,7 +83,7 @@ class Feed:
     def complete(self) -> None:
         """Send nothing more; what was sent is handled first. A second time, do nothing."""
         if not self.is_over:
-            self._subscription.mark(Mark(MarkKind.COMPLETED))
+            self._subscription.mark(Marker(MarkerKind.COMPLETED))
 
     def left(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
         """Let the consumer go, and take back what it had not begun."""

@@ -9,7 +9,7 @@ from typing import Final, cast
 
 from headrace.otp.process.process import ExitReason
 from headrace.pipeline.flow.counts import StageCounts
-from headrace.pipeline.flow.subscription import CancelMode, Line, Mark, MarkKind, Subscription, without
+from headrace.pipeline.flow.subscription import CancelMode, Line, Marker, MarkerKind, Subscription, without
 from headrace.pipeline.message import Message, Outcome, settle
 
 
@@ -40,7 +40,7 @@ _END: Final = attrgetter("end")
 
 
 @dataclass(slots=True)
-class Portion:
+class BatchSlice:
     """A batch in hand beside others: whose it is, when it was born, and the place behind its last event."""
 
     subscription: Subscription
@@ -48,7 +48,7 @@ class Portion:
     end: int
 
 
-class Inlet:
+class StageInput:
     """The subscriptions of one consumer, served in turn.
 
     What is taken is *in hand* until it is settled (handled), abandoned or put back; so a crash knows what it hit. The
@@ -84,7 +84,7 @@ class Inlet:
         self.hand: list[object] | None = None
         self.hand_size = 0
         self._trimmed = 0
-        self._portions: list[Portion] = []
+        self._portions: list[BatchSlice] = []
         self.born = 0.0
         self.is_single = False
         self.is_over = False
@@ -124,7 +124,7 @@ class Inlet:
         del self.subscriptions[subscription]
         self.subscriptions[subscription] = None
 
-    def take(self) -> "list[object] | Mark | None":
+    def take(self) -> "list[object] | Marker | None":
         """Return the next batch, now in hand; or a mark, which is removed; or None when nothing waits."""
         subscription = self.waiting()
         if subscription is None:
@@ -180,9 +180,9 @@ class Inlet:
         """Put a batch in hand, behind what is there."""
         portions, place = self._portions, self._trimmed + len(hand)
         if not portions:
-            portions.append(Portion(self.source, self.born, place))
+            portions.append(BatchSlice(self.source, self.born, place))
         hand.extend(events)
-        portions.append(Portion(subscription, born, place + len(events)))
+        portions.append(BatchSlice(subscription, born, place + len(events)))
         self.source = subscription
         self.born = born
         self.hand_size += len(events)
@@ -214,11 +214,11 @@ class Inlet:
                 self._portions[at].subscription.handled(count)
         del self._portions[: self._portion_at(self._trimmed)]
 
-    def in_parts(self) -> list[tuple[Portion, list[object]]]:
+    def in_parts(self) -> list[tuple[BatchSlice, list[object]]]:
         """Return what is in hand and not settled, batch by batch, oldest first."""
         begin, rest = self._trimmed, self.hand or []
-        portions = self._portions or [Portion(self.source, self.born, begin + len(rest))]
-        parts: list[tuple[Portion, list[object]]] = []
+        portions = self._portions or [BatchSlice(self.source, self.born, begin + len(rest))]
+        parts: list[tuple[BatchSlice, list[object]]] = []
         for portion in portions:
             events = rest[begin - self._trimmed : portion.end - self._trimmed]
             parts.append((portion, [event for event in events if event is not _GONE]))
@@ -235,7 +235,7 @@ class Inlet:
             subscription.delivered - subscription.unfinished() for subscription in self.subscriptions
         )
 
-    def end(self, subscription: Subscription, mark: Mark) -> ExitReason | None:
+    def end(self, subscription: Subscription, mark: Marker) -> ExitReason | None:
         """Close a subscription whose end was reached.
 
         Return the reason with which the consumer must end, if it must.
@@ -247,21 +247,21 @@ class Inlet:
         if mark.is_own:
             return None
         self.is_over = not self.subscriptions
-        return None if mark.kind is MarkKind.COMPLETED else exit_reason(subscription.cancel, mark.reason)
+        return None if mark.kind is MarkerKind.COMPLETED else exit_reason(subscription.cancel, mark.reason)
 
     def unsubscribe(self, subscription: Subscription, reason: ExitReason) -> None:
         """End a subscription from here, once the batch in hand is settled: a mark says so, and nothing else waits."""
         unbegun = subscription.unbegun()
         subscription.window.coming -= len(unbegun)
-        subscription.ended = Mark(MarkKind.CANCEL, reason)
+        subscription.ended = Marker(MarkerKind.CANCEL, reason)
         self._give_back(subscription, unbegun)
         subscription.forgo()
-        infos = [mark for mark in subscription.marks if mark.kind is MarkKind.INFO]
+        infos = [mark for mark in subscription.marks if mark.kind is MarkerKind.INFO]
         subscription.queue.clear()
         subscription.marks.clear()
         for info in infos:
             subscription.mark(info)
-        subscription.mark(Mark(MarkKind.CANCEL, reason, is_own=True))
+        subscription.mark(Marker(MarkerKind.CANCEL, reason, is_own=True))
 
     def info(self, reached: Callable[[], None]) -> None:
         """Call `reached` once all that waits in the queues now has been taken: at once, when nothing does."""
@@ -275,7 +275,7 @@ class Inlet:
                 reached()
 
         for subscription in waiting:
-            subscription.mark(Mark(MarkKind.INFO, reached=one_reached))
+            subscription.mark(Marker(MarkerKind.INFO, reached=one_reached))
         if not waiting:
             reached()
 
@@ -339,7 +339,7 @@ class Inlet:
         """End all subscriptions: what was not begun goes back to its producer, or is discarded."""
         for subscription in list(self.subscriptions):
             if subscription.ended is None:
-                subscription.ended = Mark(MarkKind.DOWN, reason)
+                subscription.ended = Marker(MarkerKind.DOWN, reason)
             self._give_back(subscription, subscription.unbegun())
             self._close(subscription)
 

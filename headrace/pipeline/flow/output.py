@@ -5,17 +5,17 @@ from typing import Literal, Protocol
 
 from headrace.errors import BufferOverflow, SubscriptionError
 from headrace.otp.process.process import ExitReason
-from headrace.pipeline.demand.buffer import Buffer, Keep
-from headrace.pipeline.dispatchers.dispatcher import UNROUTED, Dispatcher, Wish
-from headrace.pipeline.flow.accumulator import Accumulating
+from headrace.pipeline.demand.buffer import Buffer, KeepPolicy
+from headrace.pipeline.dispatchers.dispatcher import UNROUTED, Dispatcher, SubscribeOptions
+from headrace.pipeline.flow.accumulator import DemandAccumulator
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.dispatcher_guard import DispatcherGuard
-from headrace.pipeline.flow.subscription import End, Mark, MarkKind, Subscription
+from headrace.pipeline.flow.subscription import Marker, MarkerKind, StageEnd, Subscription
 from headrace.pipeline.message import Message, Outcome, claim, settle
 from headrace.telemetry.events import LOG
 
 
-class Outgoing(Protocol):
+class OutputView(Protocol):
     """A stage's outlet, as far as its dispatcher is concerned."""
 
     counts: StageCounts
@@ -28,7 +28,7 @@ class Outgoing(Protocol):
         """Count events that go no further as failed."""
 
 
-class DispatchHost:
+class StageDispatchContext:
     """Stands between a dispatcher and an outlet.
 
     `accounted` are the events that the dispatcher has discarded or failed since the list was cleared: should it raise,
@@ -37,7 +37,7 @@ class DispatchHost:
 
     __slots__ = ("_outlet", "accounted")
 
-    def __init__(self, outlet: Outgoing) -> None:
+    def __init__(self, outlet: OutputView) -> None:
         self._outlet = outlet
         self.accounted: list[object] = []
 
@@ -79,7 +79,7 @@ DemandMode = Literal["forward", "accumulate"]
 """Whether a stage hears what is asked of it, or holds asks and events for later (GenStage's `demand`)."""
 
 
-class Outlet:
+class StageOutput:
     """What a producer or producer-consumer has emitted and where it went.
 
     With one plain subscriber there is nothing to choose, and the dispatcher is not asked: `sole` is that subscriber.
@@ -117,7 +117,7 @@ class Outlet:
         self.dispatcher = dispatcher
         self.buffer = buffer
         self.subscriptions: list[Subscription] = []
-        self._consumers: set[End] = set()
+        self._consumers: set[StageEnd] = set()
         self.sole: Subscription | None = None
         self._sent = 0
         self._sole_before = 0
@@ -129,11 +129,11 @@ class Outlet:
         self.informed: Callable[[object], None] = lambda _: None
         self.waiting_messages = 0
         self.format_discarded: Callable[[int], bool] = lambda _: True
-        host = DispatchHost(self)
+        host = StageDispatchContext(self)
         self.guard = DispatcherGuard(host.accounted)
         dispatcher.begin(host)
 
-    def check(self, consumer: End, wish: Wish, replaced: Subscription | None = None) -> None:
+    def check(self, consumer: StageEnd, wish: SubscribeOptions, replaced: Subscription | None = None) -> None:
         """Raise `SubscriptionError` if a consumer that says this cannot subscribe, once `replaced` has ended."""
         why = self.dispatcher.refusal(wish)
         is_there = consumer in self._consumers and (replaced is None or replaced not in self.subscriptions)
@@ -173,7 +173,7 @@ class Outlet:
         self._serve()
         return []
 
-    def let_go(self, subscription: Subscription, mark: Mark) -> None:
+    def let_go(self, subscription: Subscription, mark: Marker) -> None:
         """Send a subscriber nothing more; the mark tells it so, behind all that was delivered."""
         self.subscriptions.remove(subscription)
         self._consumers.discard(subscription.consumer)
@@ -281,7 +281,7 @@ class Outlet:
         self.waiting_messages -= 1
         self.informed(message)
 
-    def resize(self, buffer_size: int | None, keep: Keep | None) -> None:
+    def resize(self, buffer_size: int | None, keep: KeepPolicy | None) -> None:
         """Buffer at most `buffer_size` events from now on; what no longer fits is discarded, as `keep` says."""
         if keep is not None:
             self.is_lossy = keep != "all" and not self.overflow_fails
@@ -293,8 +293,8 @@ class Outlet:
 
     def accumulate(self) -> None:
         """Hold asks and events from now on, until `forward`; what was asked for before is not forgotten."""
-        if not isinstance(self.dispatcher, Accumulating):
-            self.dispatcher = Accumulating(self.dispatcher, self.buffer, self.guard)
+        if not isinstance(self.dispatcher, DemandAccumulator):
+            self.dispatcher = DemandAccumulator(self.dispatcher, self.buffer, self.guard)
             self._choose_sole()
 
     def forward(self) -> int:
@@ -304,7 +304,7 @@ class Outlet:
         these came after it.
         """
         stand_in = self.dispatcher
-        if not isinstance(stand_in, Accumulating):
+        if not isinstance(stand_in, DemandAccumulator):
             return 0
         self._hear()
         ahead = stand_in.replay()
@@ -354,14 +354,14 @@ class Outlet:
                 self._unload("cancelled")
         if self.buffered() or messages:
             return False
-        self._close(Mark(MarkKind.COMPLETED))
+        self._close(Marker(MarkerKind.COMPLETED))
         return True
 
     def go_down(self, reason: ExitReason) -> None:
         """Discard what is buffered, and tell the subscribers that the stage ended with `reason`."""
         self.informed = lambda _: None
         self._unload("crash" if isinstance(reason, BaseException) else "cancelled")
-        self._close(Mark(MarkKind.DOWN, reason))
+        self._close(Marker(MarkerKind.DOWN, reason))
 
     def _unload(self, reason: str) -> None:
         """Discard all that waits; marks are reached as it goes."""
@@ -371,7 +371,7 @@ class Outlet:
             self.discard(left, reason)
             self._reach()
 
-    def _close(self, mark: Mark) -> None:
+    def _close(self, mark: Marker) -> None:
         """Put a mark behind all that was delivered to each subscriber, and let all of them go: no more is sent."""
         self._sent = self.sent()
         self.sole = None

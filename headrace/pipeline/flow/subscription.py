@@ -39,7 +39,7 @@ class SubscribeTo:
     output: str | None = None
 
 
-class MarkKind(enum.Enum):
+class MarkerKind(enum.Enum):
     """What a mark in the queue says."""
 
     INFO = "info"
@@ -49,10 +49,10 @@ class MarkKind(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Marker:
     """An end or an info, acted on when it is reached and never before: behind all that was delivered before it."""
 
-    kind: MarkKind
+    kind: MarkerKind
     reason: ExitReason = "normal"
     is_own: bool = False
     """Whether the consumer itself has ended the subscription, so that it lives on whatever its cancel mode says."""
@@ -112,14 +112,14 @@ class Line:
             heapify(self._heap)
 
 
-class End(Protocol):
+class StageEnd(Protocol):
     """What a subscription needs of either of its ends."""
 
     name: str
     turns: TurnTimes
 
 
-class ProducerEnd(End, Protocol):
+class ProducerEnd(StageEnd, Protocol):
     """What a subscription needs of its producer."""
 
     def left(self, subscription: "Subscription", unbegun: list[object]) -> list[object]:
@@ -180,7 +180,7 @@ class Subscription:
     def __init__(
         self,
         producer: ProducerEnd,
-        consumer: End,
+        consumer: StageEnd,
         window: Window,
         to: SubscribeTo,
         scheduler: Scheduler,
@@ -192,14 +192,14 @@ class Subscription:
         self.consumer_turns = consumer.turns
         self.window = window
         self.to = to
-        self.ended: Mark | None = None
+        self.ended: Marker | None = None
         self.cancel: CancelMode = "permanent" if to.cancel is None else to.cancel
         self.selector = to.selector
         self.partition = to.partition
         self.weight = to.weight
         self.options = to.options
         self.queue: deque[tuple[list[object] | None, float]] = deque()
-        self.marks: deque[Mark] = deque()
+        self.marks: deque[Marker] = deque()
         self.offset = 0
         self.is_closed = False
         self.is_sole = False
@@ -249,9 +249,9 @@ class Subscription:
             self.line.add(self)
         self.wake(self.consumer_turns)
 
-    def mark(self, mark: Mark) -> None:
+    def mark(self, mark: Marker) -> None:
         """Put a mark in the queue, behind all that was delivered."""
-        if mark.kind is not MarkKind.INFO:
+        if mark.kind is not MarkerKind.INFO:
             self.ended = mark
         self.marks.append(mark)
         self.queue.append((None, 0.0))

@@ -10,14 +10,14 @@ from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.demand.window import ManualWindow, checked
 from headrace.pipeline.flow.subscription import SubscribeTo, Subscription
 
-Side = Literal["producer", "consumer"]
+OtherSide = Literal["producer", "consumer"]
 """What the other one is to the stage that is told of a subscription (the first argument of `handle_subscribe`)."""
 
 CancelKind = Literal["cancel", "completed", "down"]
 """How a subscription ended: one side cancelled it; the producer completed; the other side's process ended."""
 
 
-class Holder(Protocol):
+class SubscriptionOwner(Protocol):
     """The process on whose side a handle is."""
 
     name: str
@@ -41,7 +41,7 @@ class SubscriptionHandle:
     """
 
     _subscription: Subscription
-    _holder: Holder
+    _holder: SubscriptionOwner
 
     def __repr__(self) -> str:
         return f"<subscription of {self.consumer!r} to {self.producer!r}>"
@@ -147,13 +147,13 @@ class SubscriptionHandle:
             )
 
 
-class Asking:
+class ManualDemand:
     """The subscriptions of a stage to its producers; what may be asked for is shared out in turn."""
 
     def __init__(self) -> None:
         self._subscriptions: list[SubscriptionHandle] = []
 
-    def subscribed(self, side: Side, subscription: SubscriptionHandle) -> str | None:
+    def subscribed(self, side: OtherSide, subscription: SubscriptionHandle) -> str | None:
         """Return what `handle_subscribe` does: producers are asked by hand."""
         if side != "producer":
             return None

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar, cast
 from headrace.errors import MissingCallback
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
-from headrace.pipeline.stage.stage import Stage, Takes, Unbound
+from headrace.pipeline.stage.stage import NotStartedYet, Receiver, Stage
 
 In = TypeVar("In")
 
@@ -18,7 +18,7 @@ class Consumer(Stage, Generic[In]):
     def`, called once when all producers have completed and every event has been handled.
     """
 
-    _inlet: Takes = cast("Takes", Unbound("source or subscribe()"))
+    _inlet: Receiver = cast("Receiver", NotStartedYet("source or subscribe()"))
 
     def handle_events(self, events: list[In]) -> Awaitable[None] | None:
         """Handle a batch, oldest first, at most `max_demand - min_demand` events.

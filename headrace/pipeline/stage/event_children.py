@@ -36,14 +36,14 @@ class EventProcess(TaskProcess):
         self.scheduler.telemetry.execute(("headrace", "process", "crash"), {"restarts": self.restarts}, found)
 
 
-class Killable(Child, Protocol):
+class KillableChild(Child, Protocol):
     """A child that need not be waited for."""
 
     def kill(self) -> None:
         """Stop without waiting for the running callback."""
 
 
-class Owner(Protocol):
+class ChildrenOwner(Protocol):
     """Whose children they are."""
 
     name: str
@@ -52,7 +52,7 @@ class Owner(Protocol):
     turns: TurnTimes
 
 
-class Slot:
+class ChildSlot:
     """A child and what it was started for: an event of a subscription, or nothing that any demand counts."""
 
     __slots__ = ("born", "event", "kind", "process", "restart", "since", "subscription")
@@ -65,7 +65,7 @@ class Slot:
         self.born = since
         self.kind: Kind = "worker"
         self.restart: Restart = "temporary"
-        self.process: Killable
+        self.process: KillableChild
 
 
 class Children:
@@ -77,15 +77,15 @@ class Children:
 
     def __init__(
         self,
-        owner: Owner,
+        owner: ChildrenOwner,
         window: RestartWindow,
-        settle: Callable[[Slot, ExitReason], None],
+        settle: Callable[[ChildSlot, ExitReason], None],
     ) -> None:
         self._owner = owner
         self._window = window
         self._settle = settle
-        self.slots: dict[str, Slot] = {}
-        self._crashed: deque[tuple[Slot, BaseException]] = deque()
+        self.slots: dict[str, ChildSlot] = {}
+        self._crashed: deque[tuple[ChildSlot, BaseException]] = deque()
         self._gave_up: BaseException | None = None
         self._empty: asyncio.Future[None] | None = None
         self._named = 0
@@ -99,7 +99,7 @@ class Children:
         name = f"{self._owner.name}.{self._named}"
         return name if name not in self.slots else self.new_name()
 
-    def start(self, slot: Slot) -> None:
+    def start(self, slot: ChildSlot) -> None:
         """Start a child. Raises `NameTaken` when one of that name lives, `PermanentChild` for one that never ends."""
         process = slot.process
         if slot.restart == "permanent":
@@ -110,7 +110,7 @@ class Children:
         process.observer = partial(self._ended, slot)
         process.start()
 
-    def _ended(self, slot: Slot, reason: ExitReason) -> None:
+    def _ended(self, slot: ChildSlot, reason: ExitReason) -> None:
         owner = self._owner
         if self.slots.get(slot.process.name) is not slot:
             slot.process.conclude(reason)
@@ -126,7 +126,7 @@ class Children:
             owner.scheduler.wake(owner.turns)
         self._let_go(slot, reason)
 
-    def _let_go(self, slot: Slot, reason: ExitReason) -> None:
+    def _let_go(self, slot: ChildSlot, reason: ExitReason) -> None:
         slot.process.conclude(reason)
         del self.slots[slot.process.name]
         self._settle(slot, reason)
@@ -153,7 +153,7 @@ class Children:
         if error is not None:
             raise error
 
-    def stop(self, slot: Slot) -> None:
+    def stop(self, slot: ChildSlot) -> None:
         """Have a child end within its shutdown time; one that waits for its restart ends at once."""
         if slot.process.state is ProcessStatus.CRASHED:
             self._crashed = deque(pair for pair in self._crashed if pair[0] is not slot)
@@ -212,11 +212,11 @@ _STATES: Final[dict[ProcessStatus, ChildState]] = {
 class Supervision:
     """The words of `ConsumerSupervisor` behind its own. None of them waits: replies come when it is so."""
 
-    def __init__(self, owner: Owner, children: Children) -> None:
+    def __init__(self, owner: ChildrenOwner, children: Children) -> None:
         self._owner = owner
         self._children = children
 
-    def begin(self, spec: ChildSpec[object], slot: Slot) -> None:
+    def begin(self, spec: ChildSpec[object], slot: ChildSlot) -> None:
         """Start a child as a spec says; `slot` says for what. Raises `NameTaken` and `PermanentChild`."""
         children = self._children
         named = spec if spec.name is not None else replace(spec, name=children.new_name())
@@ -226,7 +226,7 @@ class Supervision:
     def start(self, spec: ChildSpec[S]) -> "Reply[Ref[S]]":
         """Start a child that no demand counts."""
         reply: Reply[Ref[S]] = Reply()
-        slot = Slot(self._owner.scheduler.time())
+        slot = ChildSlot(self._owner.scheduler.time())
         try:
             self.begin(cast("ChildSpec[object]", spec), slot)
         except (NameTaken, PermanentChild) as error:
@@ -267,7 +267,7 @@ class Supervision:
         return ChildCount(len(slots), active, supervisors, len(slots) - supervisors)
 
 
-def _info(slot: Slot) -> ChildInfo:
+def _info(slot: ChildSlot) -> ChildInfo:
     state = _STATES[slot.process.state]
     ref = None if state == "restarting" else Ref(cast("Process[object]", slot.process))
     return ChildInfo(slot.process.name, ref, slot.kind, slot.restart, state)

@@ -17,9 +17,9 @@ from typing import Final, Generic, Literal, Protocol, TypeVar, cast
 
 from headrace.errors import BadOption, MissingCallback, Unrecoverable, class_and_message
 from headrace.otp.process.process import ProcessStatus
-from headrace.pipeline.demand.buffer import Keep
+from headrace.pipeline.demand.buffer import KeepPolicy
 from headrace.pipeline.flow.ingress import iterated
-from headrace.pipeline.stage.stage import Emits, Stage, Unbound, events_given
+from headrace.pipeline.stage.stage import Emitter, NotStartedYet, Stage, events_given
 
 Out = TypeVar("Out")
 
@@ -27,7 +27,7 @@ PUSH_BUFFER_BYTES: Final = 64 * 1024 * 1024
 """The bound in bytes of a source to which others send events, whose size the source does not choose."""
 
 
-class Produces(Emits, Protocol):
+class ProducerRuntime(Emitter, Protocol):
     """The runtime's side of a producer."""
 
     is_paused: bool
@@ -71,13 +71,13 @@ class Producer(Stage, Generic[Out]):
     emits_messages: bool = False
     """Whether the events are `Message`s, which are told what became of them."""
 
-    buffer_keep: Keep = "last"
+    buffer_keep: KeepPolicy = "last"
     """What its buffer keeps, unless its settings say otherwise. "all" is for those that look at `room` before."""
 
     buffer_bytes: int | None = None
     """What the events in its buffer may take, unless its settings say otherwise; None is no bound."""
 
-    _runtime: Produces = cast("Produces", Unbound("emit_nowait(), complete() or info()"))
+    _runtime: ProducerRuntime = cast("ProducerRuntime", NotStartedYet("emit_nowait(), complete() or info()"))
 
     def handle_demand(self, demand: int) -> Emitted[Out] | Awaitable[Emitted[Out]]:
         """Return events, at most `demand` of them; or a generator, kept and pulled for as many as are asked for.

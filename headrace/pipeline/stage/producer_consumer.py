@@ -6,13 +6,13 @@ from typing import Generic, Protocol, TypeVar, cast
 from headrace.errors import BadOption, MissingCallback
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
-from headrace.pipeline.stage.stage import Emits, Stage, Takes, Unbound, events_given
+from headrace.pipeline.stage.stage import Emitter, NotStartedYet, Receiver, Stage, events_given
 
 In = TypeVar("In")
 Out = TypeVar("Out")
 
 
-class PassesAside(Protocol):
+class SideEmitter(Protocol):
     """The runtime's side of a stage's side outputs."""
 
     async def put(self, name: str, events: Sequence[object]) -> int:
@@ -37,9 +37,9 @@ class ProducerConsumer(Stage, Generic[In, Out]):
     `__init__` may set it. Consumers subscribe to one of them, `SubscribeTo(stage, output=name)`; none need.
     """
 
-    _runtime: Emits = cast("Emits", Unbound("emit_nowait(), complete() or info()"))
-    _side_outputs: PassesAside = cast("PassesAside", Unbound("emit_aside()"))
-    _inlet: Takes = cast("Takes", Unbound("source or subscribe()"))
+    _runtime: Emitter = cast("Emitter", NotStartedYet("emit_nowait(), complete() or info()"))
+    _side_outputs: SideEmitter = cast("SideEmitter", NotStartedYet("emit_aside()"))
+    _inlet: Receiver = cast("Receiver", NotStartedYet("source or subscribe()"))
 
     def handle_events(self, events: list[In]) -> Iterable[Out] | Awaitable[Iterable[Out]]:
         """Return what comes of a batch, any number of events, in order. The batch is yours; the events are shared.

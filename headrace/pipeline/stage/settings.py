@@ -9,12 +9,12 @@ from typing import Final, Literal, cast, get_args
 
 from headrace.errors import DispatcherError
 from headrace.otp.supervision.restart import Restart
-from headrace.pipeline.demand.buffer import Buffer, Keep, Sizes
+from headrace.pipeline.demand.buffer import Buffer, KeepPolicy, Sizes
 from headrace.pipeline.dispatchers.dispatcher import Dispatcher
 from headrace.pipeline.dispatchers.entry_points import find_dispatcher
-from headrace.pipeline.failure import Failure, Retry, SetAside
+from headrace.pipeline.failure import DeadLetterHandler, FailurePolicy, Retry
 from headrace.pipeline.flow.counts import StageCounts
-from headrace.pipeline.flow.output import DemandMode, Outlet
+from headrace.pipeline.flow.output import DemandMode, StageOutput
 from headrace.pipeline.flow.subscription import Subscription
 from headrace.pipeline.message import Message
 from headrace.pipeline.stage.stage import Stage
@@ -23,7 +23,7 @@ from headrace.values import json_or_repr
 _BATCH_BLOCKS: Final = "a `def` on the loop holds it until it returns; leave it out, or make that an `async def`"
 _BLOCKS: Final = "a `def` on the loop holds it until it returns; make it an `async def`, or use executor thread"
 
-Place = Literal["inline", "thread", "subprocess"]
+ExecutionMode = Literal["inline", "thread", "subprocess"]
 """On the event loop, in a thread, or in an OS process."""
 
 
@@ -35,7 +35,7 @@ class Concurrency:
     """
 
     limit: int = 1
-    place: Place = "inline"
+    place: ExecutionMode = "inline"
     is_ordered: bool = True
 
     @property
@@ -94,7 +94,7 @@ DispatcherName = Literal["demand", "broadcast", "round_robin", "weighted", "part
 PRODUCER_BUFFER_SIZE: Final = 10_000
 """Events that a producer buffers before it discards (GenStage's default)."""
 
-_CHOICES: Final[dict[str, object]] = {"buffer_keep": Keep, "restart": Restart, "demand": DemandMode}
+_CHOICES: Final[dict[str, object]] = {"buffer_keep": KeepPolicy, "restart": Restart, "demand": DemandMode}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class StageSettings:
 
     dispatcher: DispatcherName | str | Callable[[], Dispatcher[Subscription]] = "demand"
     buffer_size: int | None = None
-    buffer_keep: Keep | None = None
+    buffer_keep: KeepPolicy | None = None
     restart: Restart = "transient"
     shutdown_seconds: float = 5.0
     demand: DemandMode = "forward"
@@ -161,8 +161,8 @@ class StageSettings:
         limit: object = self.concurrency.limit
         if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
             yield f"has a concurrency of {limit!r}: it must be a whole number, 1 or more"
-        if self.concurrency.place not in get_args(Place):
-            yield f"has an executor {self.concurrency.place!r}: it must be one of {', '.join(get_args(Place))}"
+        if self.concurrency.place not in get_args(ExecutionMode):
+            yield f"has an executor {self.concurrency.place!r}: it must be one of {', '.join(get_args(ExecutionMode))}"
         retry: object = self.retry
         if isinstance(retry, Retry):
             yield from (f"has a retry {fault}" for fault in retry.faults())
@@ -189,24 +189,26 @@ class StageSettings:
             )
         return cast("Dispatcher[Subscription]", dispatcher)
 
-    def failure(self, set_aside: SetAside | None) -> Failure:
+    def failure(self, set_aside: DeadLetterHandler | None) -> FailurePolicy:
         """Return how the stage takes failures; `set_aside` keeps what it gives up, if it may."""
-        return Failure(self.retry, self.timeout_seconds, self.max_deliveries, set_aside if self.dead_letters else None)
+        return FailurePolicy(
+            self.retry, self.timeout_seconds, self.max_deliveries, set_aside if self.dead_letters else None
+        )
 
     def outlet(
         self,
         default_buffer_size: int | None,
         counts: StageCounts,
-        default_keep: Keep = "last",
+        default_keep: KeepPolicy = "last",
         default_bytes: int | None = None,
-    ) -> Outlet:
+    ) -> StageOutput:
         """Return a new producer's side as the settings say, else as the stage does."""
         limit = default_buffer_size if self.buffer_size is None else self.buffer_size
         if self.overflow_fails and default_keep == "last":
             default_keep = "first"
         size_bytes = default_bytes if self.buffer_bytes is None else self.buffer_bytes
         sizes = None if size_bytes is None else Sizes(size_bytes, event_size)
-        outlet = Outlet(self.make_dispatcher(), Buffer(limit, self.buffer_keep or default_keep, sizes), counts)
+        outlet = StageOutput(self.make_dispatcher(), Buffer(limit, self.buffer_keep or default_keep, sizes), counts)
         outlet.overflow_fails = self.overflow_fails
         outlet.is_lossy = self.buffer_keep in ("first", "last") and not self.overflow_fails
         if self.demand == "accumulate":

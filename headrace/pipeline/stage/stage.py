@@ -14,7 +14,7 @@ from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
 from headrace.telemetry.counts import Families, FamilySpec
 
 
-class Emits(Protocol):
+class Emitter(Protocol):
     """The runtime's side of a stage that emits."""
 
     def check_loop(self, word: str) -> None:
@@ -36,7 +36,7 @@ class Emits(Protocol):
         """Return who misses events, and how many."""
 
 
-class Takes(Protocol):
+class Receiver(Protocol):
     """The runtime's side of a stage that takes events in."""
 
     def check_loop(self, word: str) -> None:
@@ -49,7 +49,7 @@ class Takes(Protocol):
         """Subscribe to another stage."""
 
 
-class Cares(Protocol):
+class FailureReporter(Protocol):
     """The runtime's side of what becomes of single events: whether they failed, or are held."""
 
     def failed_at(self, position: int, error: BaseException) -> None:
@@ -71,7 +71,7 @@ class Cares(Protocol):
         """Return events that are emitted beside those that are returned, so that the batch in hand waits for them."""
 
 
-class Unbound:
+class NotStartedYet:
     """Stands where a stage looks for its runtime, until it has one: it says which words it is too early for."""
 
     def __init__(self, words: str) -> None:
@@ -150,8 +150,10 @@ class Stage(GenServer):
     outputs_with: ClassVar[Mapping[str, str]] = {}
     """By the names of outputs that it has not always, the option with which it has, as a config says that."""
 
-    _counts: StageCounts = cast("StageCounts", Unbound("name, metrics or discard()"))
-    _care: Cares = cast("Cares", Unbound("fail(), fail_at(), fail_event(), hold() or release()"))
+    _counts: StageCounts = cast("StageCounts", NotStartedYet("name, metrics or discard()"))
+    _care: FailureReporter = cast(
+        "FailureReporter", NotStartedYet("fail(), fail_at(), fail_event(), hold() or release()")
+    )
 
     def awaits(self) -> bool:
         """Whether what handles events is to be awaited: it can then be bounded in time, and several can run at once."""

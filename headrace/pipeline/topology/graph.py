@@ -8,9 +8,9 @@ from typing import Final, Literal
 
 from headrace.errors import GraphError
 
-Kind = Literal["producer", "producer_consumer", "consumer"]
+StageKind = Literal["producer", "producer_consumer", "consumer"]
 
-KIND_WORDS: Final[dict[Kind, str]] = {
+KIND_WORDS: Final[dict[StageKind, str]] = {
     "producer": "a producer",
     "producer_consumer": "a producer-consumer",
     "consumer": "a consumer",
@@ -18,18 +18,18 @@ KIND_WORDS: Final[dict[Kind, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class GraphNode:
     """One stage: what it is, and the names of the stages to which it subscribes, in order.
 
     `is_later` tells that it need not subscribe to any: it will while it runs.
     """
 
-    kind: Kind
+    kind: StageKind
     producers: tuple[str, ...] = ()
     is_later: bool = False
 
 
-def graph_errors(nodes: Mapping[str, Node]) -> list[GraphError]:
+def graph_errors(nodes: Mapping[str, GraphNode]) -> list[GraphError]:
     """Return everything that is wrong with a graph, in the order of its stages."""
     errors: list[GraphError] = []
     for name, node in nodes.items():
@@ -37,7 +37,7 @@ def graph_errors(nodes: Mapping[str, Node]) -> list[GraphError]:
     return errors + circle_errors(nodes)
 
 
-def circle_errors(nodes: Mapping[str, Node]) -> list[GraphError]:
+def circle_errors(nodes: Mapping[str, GraphNode]) -> list[GraphError]:
     """Return that there is a circle along the subscriptions, if there is one."""
     circle = find_circle({name: node.producers for name, node in nodes.items()})
     if not circle:
@@ -45,12 +45,12 @@ def circle_errors(nodes: Mapping[str, Node]) -> list[GraphError]:
     return [GraphError(circle[0], f"is part of a circle: {' -> '.join(circle)}; take one of these edges out")]
 
 
-def node_errors(name: str, node: Node, nodes: Mapping[str, Node]) -> list[GraphError]:
+def node_errors(name: str, node: GraphNode, nodes: Mapping[str, GraphNode]) -> list[GraphError]:
     """Return what is wrong with one stage of a graph."""
     return [GraphError(name, why) for why in _faults(node, nodes)]
 
 
-def _faults(node: Node, nodes: Mapping[str, Node]) -> list[str]:
+def _faults(node: GraphNode, nodes: Mapping[str, GraphNode]) -> list[str]:
     if node.kind == "producer" and node.producers:
         return [
             f"is a producer and subscribes to {node.producers[0]!r}: a producer has no input; remove the subscription"

@@ -9,21 +9,21 @@ from headrace.otp.process.process import ExitReason, Process, ProcessStatus
 from headrace.otp.process.state import check_seconds
 from headrace.otp.ref import Ref
 from headrace.otp.scheduler import IDLE, TurnTimes
-from headrace.pipeline.demand.buffer import Keep
+from headrace.pipeline.demand.buffer import KeepPolicy
 from headrace.pipeline.demand.window import Window, is_whole
 from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.engine.stage_process import TakingProcess
 from headrace.pipeline.flow.counts import StageCounts
-from headrace.pipeline.flow.input import Inlet
+from headrace.pipeline.flow.input import StageInput
 from headrace.pipeline.flow.output import DemandMode
-from headrace.pipeline.flow.subscription import Mark, MarkKind, SubscribeTo, Subscription
+from headrace.pipeline.flow.subscription import Marker, MarkerKind, SubscribeTo, Subscription
 from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
 from headrace.pipeline.message import Message, Outcome
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.stage import Stage, events_given
-from headrace.pipeline.topology.link import Emitting, StageProcess, emitting, full_target, taking
+from headrace.pipeline.topology.link import OutputProcess, StageProcess, emitting, full_target, taking
 from headrace.pipeline.topology.run import Run
 
 E_co = TypeVar("E_co", covariant=True)
@@ -59,12 +59,12 @@ class EventStream(AsyncGenerator[E_co, None]):
         await self._events.aclose()
 
 
-class Reader:
+class StageReader:
     """The consumer's side of a subscription that a coroutine reads."""
 
     def __init__(self, producer: ProducerProcess | ProducerConsumerProcess, window: Window, to: SubscribeTo) -> None:
         self.name = f"{producer.name}.stream"
-        self.inlet = Inlet(StageCounts(self.name), is_by_delivery=False)
+        self.inlet = StageInput(StageCounts(self.name), is_by_delivery=False)
         self.inlet.counts.keep_left = producer.outlet.lose_unread
         self.inlet.is_acknowledged = producer.outlet.is_acknowledged
         self.read = 0
@@ -101,9 +101,9 @@ class Reader:
             if isinstance(taken, list):
                 self.read = 0
                 return taken
-            if isinstance(taken, Mark):
+            if isinstance(taken, Marker):
                 self.inlet.end(self.inlet.source, taken)
-                if taken.kind is MarkKind.DOWN:
+                if taken.kind is MarkerKind.DOWN:
                     _raise_crash(self.inlet.source.producer.name, taken.reason)
                 return None
             self._arrival = self._loop.create_future()
@@ -168,7 +168,7 @@ async def read_stage(
     if producer.state is ProcessStatus.ENDED:
         _raise_crash(producer.name, producer.reason)
         return
-    reader = Reader(producer, window, to)
+    reader = StageReader(producer, window, to)
     reader.watch(patience_seconds)
     is_acknowledged = producer.outlet.is_acknowledged
     try:
@@ -347,7 +347,7 @@ class StageHandle(Generic[G_co]):
         if mode == "forward" or not self._started("demand").is_draining:
             process.demand(mode)
 
-    def resize(self, buffer_size: int | None, keep: Keep | None = None) -> None:
+    def resize(self, buffer_size: int | None, keep: KeepPolicy | None = None) -> None:
         """Buffer at most `buffer_size` events from now on, None for no limit; what no longer fits is discarded.
 
         `keep` says which end survives, or that all does; None leaves that as it is. Raises `GraphError` for a consumer,
@@ -355,7 +355,7 @@ class StageHandle(Generic[G_co]):
         """
         if buffer_size is not None and (not is_whole(buffer_size) or buffer_size < 0):
             raise DemandError("buffer_size", buffer_size, "a whole number, 0 or more, or None for no limit")
-        if keep is not None and keep not in get_args(Keep):
+        if keep is not None and keep not in get_args(KeepPolicy):
             raise DemandError("keep", keep, '"first", "last" or "all"')
         self._emitting("resize", "resize").outlet.resize(buffer_size, keep)
 
@@ -380,17 +380,17 @@ class StageHandle(Generic[G_co]):
     def _process(self, word: str) -> StageProcess:
         return self._started(word).processes[self.name]
 
-    def _emitting(self, word: str, verb: str) -> Emitting:
+    def _emitting(self, word: str, verb: str) -> OutputProcess:
         return emitting(self._process(word), f"{verb} the stage that feeds it")
 
     def _started(self, word: str) -> Run:
         return self._run(f"{word} of stage {self.name!r}")
 
 
-Target = SubscribeTo | StageHandle[Stage] | str
+SubscribeTarget = SubscribeTo | StageHandle[Stage] | str
 """What names a stage to subscribe to: its name, its handle, or the full form."""
 
 
-def target(stage: str, to: Target) -> SubscribeTo:
+def target(stage: str, to: SubscribeTarget) -> SubscribeTo:
     """Return the full form of what `stage` subscribes to. Raises `GraphError` for what names no stage."""
     return full_target(stage, to.name if isinstance(to, StageHandle) else to)

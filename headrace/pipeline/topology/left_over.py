@@ -8,27 +8,27 @@ from functools import partial
 from headrace.errors import LeftOver, message_of
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.dispatchers.partition import bare
-from headrace.pipeline.failure import FailedEvent, SetAside
-from headrace.pipeline.flow.counts import KeepLeft, StageCounts
+from headrace.pipeline.failure import DeadLetterHandler, FailedEvent
+from headrace.pipeline.flow.counts import StageCounts, UndeliveredHandler
 from headrace.pipeline.message import Message
 from headrace.telemetry.events import LOG
 
 
-class LeftOvers:
+class UndeliveredEvents:
     """Keeps plain events that would otherwise only be counted. Of messages the sources hear, and send them again."""
 
-    def __init__(self, set_aside: SetAside, scheduler: Scheduler) -> None:
+    def __init__(self, set_aside: DeadLetterHandler, scheduler: Scheduler) -> None:
         self._set_aside = set_aside
         self._scheduler = scheduler
         self._events: list[tuple[StageCounts, FailedEvent, bool]] = []
         self.kept_events = 0
         self._task: asyncio.Task[None] | None = None
 
-    def of(self, counts: StageCounts) -> KeepLeft:
+    def of(self, counts: StageCounts) -> UndeliveredHandler:
         """Return what a stage hands events to that it had taken in."""
         return partial(self._keep, counts, lambda _: [counts.stage])
 
-    def of_outputs(self, counts: StageCounts, heirs: Callable[[object], list[str]]) -> KeepLeft:
+    def of_outputs(self, counts: StageCounts, heirs: Callable[[object], list[str]]) -> UndeliveredHandler:
         """Return what a stage hands events to that it had emitted; they are set aside for their `heirs`."""
         return partial(self._keep, counts, heirs)
 

@@ -11,7 +11,7 @@ from headrace.pipeline.engine.answering_process import AnsweringProcess
 from headrace.pipeline.engine.consuming import ConsumerProcess, ConsumerSupervisorProcess
 from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
-from headrace.pipeline.failure import SetAside
+from headrace.pipeline.failure import DeadLetterHandler
 from headrace.pipeline.flow.accumulator import Selector
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo, Subscription
@@ -21,13 +21,13 @@ from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import PRODUCER_BUFFER_SIZE, StageSettings
 from headrace.pipeline.stage.stage import Stage
-from headrace.pipeline.topology.graph import Kind, Node, circle_errors, graph_errors, in_order
+from headrace.pipeline.topology.graph import GraphNode, StageKind, circle_errors, graph_errors, in_order
 from headrace.telemetry.counts import MetricNames
 
 StageCallbacks = Producer[object] | ProducerConsumer[object, object] | Consumer[object]
 StageProcess = ProducerProcess | ProducerConsumerProcess | ConsumerProcess
-Emitting = ProducerProcess | ProducerConsumerProcess
-Taking = ConsumerProcess | ProducerConsumerProcess
+OutputProcess = ProducerProcess | ProducerConsumerProcess
+InputProcess = ConsumerProcess | ProducerConsumerProcess
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class StageSpec:
     """What it is called there."""
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> StageKind:
         """What the stage is."""
         if isinstance(self.first, Producer):
             return "producer"
@@ -56,7 +56,7 @@ class StageSpec:
 def ordered(specs: Mapping[str, StageSpec]) -> list[StageSpec]:
     """Return the stages, producers before their consumers. Raises `GraphError` for the first thing that is wrong."""
     nodes = {
-        name: Node(spec.kind, tuple(to.producer for to in spec.subscribe_to), spec.is_later)
+        name: GraphNode(spec.kind, tuple(to.producer for to in spec.subscribe_to), spec.is_later)
         for name, spec in specs.items()
     }
     flows = {name: _with_flow(node, specs[name]) for name, node in nodes.items()}
@@ -75,13 +75,16 @@ def ordered(specs: Mapping[str, StageSpec]) -> list[StageSpec]:
     return [specs[name] for name in in_order({name: node.producers for name, node in flows.items()})]
 
 
-def _with_flow(node: Node, spec: StageSpec) -> Node:
+def _with_flow(node: GraphNode, spec: StageSpec) -> GraphNode:
     """Return the node of a stage as events flow: a side output comes after its stage."""
     return node if spec.side_of is None else replace(node, producers=(spec.side_of,))
 
 
 def make_process(
-    spec: StageSpec, scheduler: Scheduler, set_aside: SetAside | None = None, metric_names: MetricNames | None = None
+    spec: StageSpec,
+    scheduler: Scheduler,
+    set_aside: DeadLetterHandler | None = None,
+    metric_names: MetricNames | None = None,
 ) -> StageProcess:
     """Make the process of one stage, not yet started; `set_aside` keeps the events that it gives up.
 
@@ -116,21 +119,21 @@ def make_process(
     return process
 
 
-def kind_of(process: StageProcess) -> Kind:
+def kind_of(process: StageProcess) -> StageKind:
     """Return what the stage of a process is."""
     if isinstance(process, ProducerProcess):
         return "producer"
     return "consumer" if isinstance(process, ConsumerProcess) else "producer_consumer"
 
 
-def emitting(process: StageProcess, instead: str) -> Emitting:
+def emitting(process: StageProcess, instead: str) -> OutputProcess:
     """Return the process if it emits. Raises `GraphError` for a consumer, which says what to do `instead`."""
     if isinstance(process, ConsumerProcess):
         raise GraphError(process.name, f"is a consumer and emits nothing: {instead}")
     return process
 
 
-def taking(process: StageProcess) -> Taking:
+def taking(process: StageProcess) -> InputProcess:
     """Return the process if it takes events in. Raises `GraphError` for a producer."""
     if isinstance(process, ProducerProcess):
         raise GraphError(process.name, "is a producer and has no input")
@@ -138,7 +141,7 @@ def taking(process: StageProcess) -> Taking:
 
 
 def subscribe(
-    consumer: ProducerConsumerProcess | ConsumerProcess, producer: Emitting, to: SubscribeTo, cancel: CancelMode
+    consumer: ProducerConsumerProcess | ConsumerProcess, producer: OutputProcess, to: SubscribeTo, cancel: CancelMode
 ) -> Subscription:
     """Link two stages. If the producer's edges carry messages, the consumer's own edges do, too."""
     window = Window(to.max_demand, to.min_demand)

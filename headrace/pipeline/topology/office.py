@@ -7,13 +7,13 @@ from contextvars import copy_context
 from typing import Final
 
 from headrace.errors import short_repr
-from headrace.pipeline.acknowledgement.dead_letter import NewLetter, Replay
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetters, Settled
+from headrace.pipeline.acknowledgement.dead_letter import NewDeadLetter, Replay
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetterStore, ReplayResult
 from headrace.pipeline.engine.consuming import ConsumerSupervisorProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.failure import FailedEvent, Redact
-from headrace.pipeline.topology.link import Taking
-from headrace.pipeline.topology.replay import Fate, StageReplay, replay_of
+from headrace.pipeline.topology.link import InputProcess
+from headrace.pipeline.topology.replay import ReplayOutcome, StageReplay, replay_of
 from headrace.pipeline.topology.run import Run
 from headrace.telemetry.events import LOG
 
@@ -24,21 +24,21 @@ WRITE_SECONDS: Final = 5.0
 """How long the end of a run waits for the store to write down what became of replays."""
 
 
-class DeadLetterOffice:
+class DeadLetterService:
     """Keeps what stages give up, and replays letters that were marked, while a pipeline runs.
 
     A letter is taken, and what became of its replay written down, so that it is never gone before its event went
     through: it is deleted, or put back, or, where it failed again at its own stage, kept with the new error.
     """
 
-    def __init__(self, store: DeadLetters, pipeline: str, redact: Redact = str) -> None:
+    def __init__(self, store: DeadLetterStore, pipeline: str, redact: Redact = str) -> None:
         """`redact` hides in the texts of errors what the store must not hold."""
         self.store = store
         self._pipeline = pipeline
         self._redact = redact
         self._run: Run | None = None
         self._replays: dict[str, StageReplay] = {}
-        self._settled: list[Settled] = []
+        self._settled: list[ReplayResult] = []
         self._not_begun: list[Replay] = []
         self._woken = asyncio.Event()
         self._door = asyncio.Lock()
@@ -65,9 +65,9 @@ class DeadLetterOffice:
         try:
             await self.store.put(letters)
         except BaseException:
-            self._judge(letters, Fate.LOST)
+            self._judge(letters, ReplayOutcome.LOST)
             raise
-        self._judge(letters, Fate.KEPT)
+        self._judge(letters, ReplayOutcome.KEPT)
 
     def look(self) -> None:
         """Look now whether anything is to be replayed. Loop's thread only."""
@@ -106,7 +106,7 @@ class DeadLetterOffice:
         if not is_done and self._run is not None and self._run.is_stopping:
             self._not_begun.append(replay)
         else:
-            self._settled.append(Settled(replay, is_done))
+            self._settled.append(ReplayResult(replay, is_done))
         self.asked()
 
     def not_begun(self, replay: Replay) -> None:
@@ -172,7 +172,7 @@ class DeadLetterOffice:
         LOG.info("dead letters are replayed into stage %r", stage)
         self._replays[stage] = StageReplay(stage, found, self)
 
-    def _consumer(self, stage: str) -> Taking | str:
+    def _consumer(self, stage: str) -> InputProcess | str:
         """Return the process that takes the letters of a stage, or why it cannot."""
         run = self._run
         process = None if run is None else run.processes.get(stage)
@@ -205,11 +205,11 @@ class DeadLetterOffice:
             del self._replays[replay.stage]
         return wait
 
-    def _letter(self, failed: FailedEvent) -> NewLetter:
+    def _letter(self, failed: FailedEvent) -> NewDeadLetter:
         replay = replay_of(failed.metadata)
         if replay is None and failed.stage in self._replays:
             replay = self._replays[failed.stage].flight(failed.data)
-        return NewLetter(
+        return NewDeadLetter(
             self._pipeline,
             failed.stage,
             failed.data,
@@ -220,7 +220,7 @@ class DeadLetterOffice:
             self._redact,
         )
 
-    def _judge(self, letters: Sequence[NewLetter], fate: Fate) -> None:
+    def _judge(self, letters: Sequence[NewDeadLetter], fate: ReplayOutcome) -> None:
         for letter in letters:
             if letter.replay_of is not None and letter.stage in self._replays:
                 self._replays[letter.stage].judge(letter.replay_of, fate)

@@ -11,7 +11,7 @@ from typing import Final
 
 from headrace.errors import GraphError
 from headrace.pipeline.dispatchers.partition import OutputsDispatcher, PartitionDispatcher, bare
-from headrace.pipeline.flow.accumulator import Accumulating
+from headrace.pipeline.flow.accumulator import DemandAccumulator
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
@@ -19,7 +19,7 @@ from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.topology.edges import Edges
 from headrace.pipeline.topology.graph import hint
-from headrace.pipeline.topology.link import Emitting, StageSpec
+from headrace.pipeline.topology.link import OutputProcess, StageSpec
 
 ERRORS: Final = "errors"
 """What the output is called by which a stage passes on what it gives up."""
@@ -40,7 +40,7 @@ def output_name(stage: str, output: str) -> str:
     return f"{stage}.{output}"
 
 
-class OneOutput(ProducerConsumer[object, object]):
+class NamedOutputStage(ProducerConsumer[object, object]):
     """Passes on what goes by one output of another stage, without its name."""
 
     per_event = True
@@ -122,7 +122,7 @@ def _output_spec(of: StageSpec, output: str, targets: Sequence[SubscribeTo]) -> 
     most = max(to.max_demand for to in targets)
     source = SubscribeTo(of.name, max_demand=max(1, most), partition=output)
     settings = StageSettings(of.settings.dispatcher, dead_letters=of.settings.dead_letters)
-    return StageSpec(output_name(of.name, output), OneOutput, OneOutput(), (source,), settings)
+    return StageSpec(output_name(of.name, output), NamedOutputStage, NamedOutputStage(), (source,), settings)
 
 
 def with_side_outputs(specs: Mapping[str, StageSpec]) -> dict[str, StageSpec]:
@@ -170,7 +170,7 @@ NOBODY: Final = "{}:out"
 """What the place of such an event is called when nobody would have got it; no stage of a config has such a name."""
 
 
-def heirs(process: Emitting, edges: Edges, event: object) -> list[str]:
+def heirs(process: OutputProcess, edges: Edges, event: object) -> list[str]:
     """Return the consumers that would have got the event: one of them, or where it is broadcast, each that selects it.
 
     That of an output is the stage that the output is, or would be if anybody took it. `edges` are all that the run has
@@ -178,7 +178,7 @@ def heirs(process: Emitting, edges: Edges, event: object) -> list[str]:
     """
     wishes = {edge.consumer: edge.to for edge in edges.from_producer(process.name)}
     dispatcher, nobody = process.outlet.dispatcher, NOBODY.format(process.name)
-    if isinstance(dispatcher, Accumulating):
+    if isinstance(dispatcher, DemandAccumulator):
         dispatcher = dispatcher.inner
     if isinstance(dispatcher, PartitionDispatcher):
         partition = dispatcher.partition_of(event)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from headrace.pipeline.acknowledgement.dead_letter import Replay
-from headrace.pipeline.acknowledgement.dead_letters import Taken
+from headrace.pipeline.acknowledgement.dead_letters import LeasedDeadLetter
 from headrace.pipeline.acknowledgement.letter_text import read
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.flow.injector import Feed
+from headrace.pipeline.flow.injector import Injector
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
-from headrace.pipeline.topology.link import Taking
+from headrace.pipeline.topology.link import InputProcess
 
 REPLAY_OF: Final = "dead_letter"
 """The key of a message's metadata under which stands of which `Replay` it came."""
@@ -24,7 +24,7 @@ CATCH_UP_SECONDS: Final = 0.1
 """What a rate makes up for when the loop was busy: so much time's letters go at once, and no more."""
 
 
-class Told(Protocol):
+class ReplayListener(Protocol):
     """Who writes down what becomes of replays."""
 
     def ended(self, replay: Replay, *, is_done: bool) -> None:
@@ -37,7 +37,7 @@ class Told(Protocol):
         """Take note that there may be something to do."""
 
 
-class Fate(enum.Enum):
+class ReplayOutcome(enum.Enum):
     """What is known of a plain event before its batch was done with."""
 
     UNKNOWN = 0
@@ -48,12 +48,12 @@ class Fate(enum.Enum):
 
 
 @dataclass(slots=True, eq=False)
-class _Flight:
+class _ReplayedEvent:
     """A letter that was sent as a plain event."""
 
     replay: Replay
     event: object
-    fate: Fate = Fate.UNKNOWN
+    fate: ReplayOutcome = ReplayOutcome.UNKNOWN
 
 
 class StageReplay:
@@ -63,19 +63,19 @@ class StageReplay:
     it ends when the stage has handled the event, and what becomes of its outputs is as with any other event there.
     """
 
-    def __init__(self, stage: str, consumer: Taking, told: Told) -> None:
+    def __init__(self, stage: str, consumer: InputProcess, told: ReplayListener) -> None:
         self.stage = stage
         self._told = told
         self._is_acknowledged = consumer.inlet.is_acknowledged
         self._counts = consumer.counts
         self._failed = consumer.counts.failed
-        self._held: deque[Taken] = deque()
-        self._flights: deque[_Flight] = deque()
+        self._held: deque[LeasedDeadLetter] = deque()
+        self._flights: deque[_ReplayedEvent] = deque()
         self._due_at = 0.0
         self._has_begun = False
         is_in_order = consumer.concurrency.is_plain and consumer.several is None
         window = Window(AT_ONCE) if self._is_acknowledged or is_in_order else Window(1, 0)  # else nobody knows which
-        self._feed = Feed(f"{stage}.dead_letters", consumer, window, self)
+        self._feed = Injector(f"{stage}.dead_letters", consumer, window, self)
 
     @property
     def is_over(self) -> bool:
@@ -92,7 +92,7 @@ class StageReplay:
         """How many letters may be taken: the stage wants them, and none of those that were taken waits."""
         return 0 if self._held else self._feed.wanted
 
-    def hold(self, taken: list[Taken]) -> None:
+    def hold(self, taken: list[LeasedDeadLetter]) -> None:
         """Have letters sent as soon as their turn comes."""
         self._held.extend(taken)
 
@@ -118,15 +118,17 @@ class StageReplay:
 
     def flight(self, event: object) -> Replay | None:
         """Return of which replay a plain event is that is under way in the stage, if of any."""
-        return next((one.replay for one in self._flights if one.event is event and one.fate is Fate.UNKNOWN), None)
+        return next(
+            (one.replay for one in self._flights if one.event is event and one.fate is ReplayOutcome.UNKNOWN), None
+        )
 
-    def judge(self, replay: Replay, fate: Fate) -> None:
+    def judge(self, replay: Replay, fate: ReplayOutcome) -> None:
         """Take note of what became of a plain event that failed again."""
         for one in self._flights:
             if one.replay == replay:
                 one.fate = fate
 
-    def _event(self, taken: Taken) -> list[object]:
+    def _event(self, taken: LeasedDeadLetter) -> list[object]:
         """Return the event of a letter, ready to be sent; none when its text is broken, which ends the replay."""
         letter, replay = taken.letter, taken.replay
         try:
@@ -137,7 +139,7 @@ class StageReplay:
         if self._is_acknowledged:
             acknowledgement = Acknowledgement(lambda outcome: self._settled(replay, outcome))
             return [Message(event, {**letter.metadata, REPLAY_OF: replay}, acknowledgement)]
-        self._flights.append(_Flight(replay, event))
+        self._flights.append(_ReplayedEvent(replay, event))
         return [event]
 
     def _settled(self, replay: Replay, outcome: Outcome) -> None:
@@ -155,11 +157,11 @@ class StageReplay:
         Where the stage has counted failures and not said whose they were, none of them is taken for done.
         """
         batch = [self._flights.popleft() for _ in range(min(count, len(self._flights)))]
-        known = sum(one.fate is Fate.LOST for one in batch)
+        known = sum(one.fate is ReplayOutcome.LOST for one in batch)
         is_unclear, self._failed = self._counts.failed - self._failed > known, self._counts.failed
         for one in batch:
-            if one.fate is not Fate.KEPT:
-                is_done = one.fate is Fate.UNKNOWN and not (is_crash or is_unclear)
+            if one.fate is not ReplayOutcome.KEPT:
+                is_done = one.fate is ReplayOutcome.UNKNOWN and not (is_crash or is_unclear)
                 self._told.ended(one.replay, is_done=is_done)
 
     def taken_back(self, events: list[object]) -> None:

@@ -18,17 +18,17 @@ from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerP
 from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.engine.side_outputs import put_aside
 from headrace.pipeline.engine.stage_process import TakingProcess
-from headrace.pipeline.failure import SetAside
+from headrace.pipeline.failure import DeadLetterHandler
 from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo, Subscription
 from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
 from headrace.pipeline.topology.edges import Edges, Ends
-from headrace.pipeline.topology.graph import Node, circle_errors, hint, node_errors
-from headrace.pipeline.topology.left_over import LeftOvers
+from headrace.pipeline.topology.graph import GraphNode, circle_errors, hint, node_errors
+from headrace.pipeline.topology.left_over import UndeliveredEvents
 from headrace.pipeline.topology.link import (
-    Emitting,
+    InputProcess,
+    OutputProcess,
     StageProcess,
     StageSpec,
-    Taking,
     emitting,
     full_target,
     kind_of,
@@ -38,7 +38,7 @@ from headrace.pipeline.topology.link import (
     taking,
 )
 from headrace.pipeline.topology.outputs import ERRORS, heirs, source_of
-from headrace.pipeline.topology.stall import LAG_SECONDS, STALL_SECONDS, Watch
+from headrace.pipeline.topology.stall import LAG_SECONDS, STALL_SECONDS, RunMonitor
 from headrace.telemetry.counts import MetricNames
 from headrace.telemetry.events import LOG
 
@@ -73,10 +73,10 @@ DRAIN_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class SideOutputLink:
     """A side output, and the stage whose it is."""
 
-    of: Taking
+    of: InputProcess
     output: ProducerProcess
 
 
@@ -89,7 +89,7 @@ class Run:
         specs: Mapping[str, StageSpec],
         cancel: CancelMode,
         supervisor: Supervisor,
-        set_aside: SetAside | None = None,
+        set_aside: DeadLetterHandler | None = None,
     ) -> None:
         self.name = name
         self.scheduler = scheduler = supervisor.scheduler
@@ -104,13 +104,13 @@ class Run:
         scheduler.interrupted = self.interrupt
         self.over: asyncio.Future[None] = scheduler.loop.create_future()
         self.processes: dict[str, StageProcess] = {}
-        self.watch = Watch(self.processes, scheduler.clock, None)
+        self.watch = RunMonitor(self.processes, scheduler.clock, None)
         self.edges = Edges()
         self._unfed: set[str] = set()
         self._restart_types = {name: spec.settings.restart for name, spec in specs.items()}
-        self.sides: dict[str, Side] = {}
+        self.sides: dict[str, SideOutputLink] = {}
         self._has_given_up = False
-        self._left_overs = None if set_aside is None else LeftOvers(set_aside, scheduler)
+        self._left_overs = None if set_aside is None else UndeliveredEvents(set_aside, scheduler)
         metric_names = MetricNames()
         for spec in ordered(specs):
             process = self.processes[spec.name] = make_process(spec, scheduler, set_aside, metric_names)
@@ -124,15 +124,15 @@ class Run:
                 self._pass_by(spec.side_of, spec.side, process)
             if not isinstance(process, ProducerProcess):
                 self._link(process, spec)
-        self._nodes = {name: Node(kind_of(process), is_later=True) for name, process in self.processes.items()}
+        self._nodes = {name: GraphNode(kind_of(process), is_later=True) for name, process in self.processes.items()}
         sources = [name for name, node in self._nodes.items() if node.kind == "producer"]
         self._ends = Ends(self.processes, sources, self.edges)
-        self._ending_sides: list[Side] = []
-        self._sides_of: dict[str, list[Side]] = {}
+        self._ending_sides: list[SideOutputLink] = []
+        self._sides_of: dict[str, list[SideOutputLink]] = {}
         for side in self.sides.values():
             self._sides_of.setdefault(side.of.name, []).append(side)
 
-    def _link(self, process: Taking, spec: StageSpec) -> None:
+    def _link(self, process: InputProcess, spec: StageSpec) -> None:
         """Subscribe a stage to those that its spec names; one that names none may do so while it runs."""
         for to in spec.subscribe_to:
             producer = self.processes[to.producer]
@@ -150,7 +150,7 @@ class Run:
             giving.failure = replace(giving.failure, errors=partial(put_aside, output))
         elif isinstance(giving, ProducerConsumerProcess):
             giving.side_outputs.join(name, output)
-        self.sides[output.name] = Side(giving, output)
+        self.sides[output.name] = SideOutputLink(giving, output)
 
     async def start(self) -> None:
         """Start the supervisor, then the stages, consumers first, so that whoever emits is heard.
@@ -158,7 +158,7 @@ class Run:
         Raises `StartFailed` when a stage's `init` fails, or the stages that were started first make the run fail; all
         that was started is stopped before.
         """
-        self.watch = Watch(self.processes, self.scheduler.clock, self.stall_seconds)
+        self.watch = RunMonitor(self.processes, self.scheduler.clock, self.stall_seconds)
         looking = every(LAG_SECONDS, self.watch.look)
         self._lag_task = self.scheduler.start_task(looking, copy_context(), f"{self.name} watch")
         self._lag_task.add_done_callback(self._loop_closes)
@@ -205,7 +205,9 @@ class Run:
             self._ends.joined(producer.name, consumer.name)
         return SubscriptionHandle(subscription, consumer)
 
-    def _ends_of(self, stage: StageProcess, to: SubscribeTo, replaced: Subscription | None) -> tuple[Taking, Emitting]:
+    def _ends_of(
+        self, stage: StageProcess, to: SubscribeTo, replaced: Subscription | None
+    ) -> tuple[InputProcess, OutputProcess]:
         """Return the two stages, if one can subscribe to the other."""
         self._check_edge(stage.name, to.producer, replaced)
         consumer = taking(stage)
@@ -301,7 +303,7 @@ class Run:
             self._unfed.remove(name)
         return False
 
-    def _is_read(self, process: Emitting) -> bool:
+    def _is_read(self, process: OutputProcess) -> bool:
         """Tell whether somebody reads a stage who is no stage."""
         return any(one.consumer.name not in self.processes for one in process.outlet.subscriptions)
 

@@ -9,10 +9,10 @@ from headrace.otp.scheduler import DURATION_BOUNDS
 from headrace.pipeline.engine.consuming import ConsumerProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.flow.connection_status import ConnectionSnapshot
-from headrace.pipeline.flow.input import Inlet
+from headrace.pipeline.flow.input import StageInput
 from headrace.pipeline.flow.subscription import Subscription
 from headrace.pipeline.topology.edges import EdgeSnapshot
-from headrace.pipeline.topology.graph import Kind
+from headrace.pipeline.topology.graph import StageKind
 from headrace.pipeline.topology.link import StageProcess, kind_of
 from headrace.pipeline.topology.run import Run
 from headrace.pipeline.topology.stall import Stall
@@ -49,7 +49,7 @@ class StageSnapshot:
     """
 
     name: str
-    kind: Kind
+    kind: StageKind
     state: str
     error: str | None
     events_received: int
@@ -138,7 +138,7 @@ def _stage(process: StageProcess, run: Run) -> StageSnapshot:
     )
 
 
-def _living(inlet: Inlet) -> list[Subscription]:
+def _living(inlet: StageInput) -> list[Subscription]:
     return [one for one in inlet.subscriptions if one.ended is None]
 
 

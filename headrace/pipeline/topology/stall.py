@@ -24,7 +24,7 @@ _BECAUSE: Final[Mapping[Cause, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ProgressSample:
     """How a stage stands: a count that grows when anything goes on there, and how many events wait at it."""
 
     progress: int
@@ -51,14 +51,14 @@ class Stall:
         )
 
 
-class StallWatch:
+class StallDetector:
     """Compares how stages stand with how they stood."""
 
     def __init__(self, after_seconds: float) -> None:
         self._after_seconds = after_seconds
         self._seen: dict[str, tuple[int, float]] = {}
 
-    def look(self, now: float, standings: Mapping[str, Standing]) -> dict[str, Stall]:
+    def look(self, now: float, standings: Mapping[str, ProgressSample]) -> dict[str, Stall]:
         """Return the stages that hold others, by name; `now` in seconds is not before that of the look before."""
         since = {name: self._since(name, one, now) for name, one in standings.items()}
         self._seen = {name: (standings[name].progress, begun) for name, begun in since.items()}
@@ -71,13 +71,13 @@ class StallWatch:
             found[name] = Stall(name, now - since[name], one.waiting, one.cause, held)
         return found
 
-    def _since(self, name: str, one: Standing, now: float) -> float:
+    def _since(self, name: str, one: ProgressSample, now: float) -> float:
         """Return since when nothing has gone on at a stage with something to do."""
         progress, begun = self._seen.get(name, (-1, now))
         return begun if one.waiting and one.progress == progress else now
 
 
-def _behind(name: str, standings: Mapping[str, Standing], still: set[str]) -> Iterator[str]:
+def _behind(name: str, standings: Mapping[str, ProgressSample], still: set[str]) -> Iterator[str]:
     """Yield the stages that stand still behind one, each once."""
     seen: set[str] = set()
     rest = [name]
@@ -96,7 +96,7 @@ LAGS_KEPT: Final = 60
 """Measurements kept: those of the last 15 seconds."""
 
 
-class Watch:
+class RunMonitor:
     """What was seen in the looks so far; `stalls` are the stages that hold others now, by name."""
 
     def __init__(
@@ -105,7 +105,7 @@ class Watch:
         self._processes = processes
         self._clock = clock
         self._lags: deque[float] = deque(maxlen=LAGS_KEPT)
-        self._stall_watch = None if stall_seconds is None else StallWatch(stall_seconds)
+        self._stall_watch = None if stall_seconds is None else StallDetector(stall_seconds)
         self.stalls: Mapping[str, Stall] = {}
         self.looks = 0
 
@@ -129,14 +129,14 @@ class Watch:
         self.stalls = found
 
 
-def _standing(process: StageProcess) -> Standing:
+def _standing(process: StageProcess) -> ProgressSample:
     counts = process.counts
     inlet = None if isinstance(process, ProducerProcess) else process.inlet
     outlet = None if isinstance(process, ConsumerProcess) else process.outlet
     received, in_flight = (0, 0) if inlet is None else (inlet.received(), inlet.in_flight())
     sent, buffered = (0, 0) if outlet is None else (outlet.sent(), outlet.buffered())
     is_by_children = isinstance(process, ConsumerSupervisorProcess)  # which may well live for long
-    return Standing(
+    return ProgressSample(
         progress=received + sent + counts.failed + counts.redelivered + sum(counts.discarded.values()),
         waiting=0 if is_by_children else in_flight + buffered,
         cause=_cause(process),

@@ -13,8 +13,8 @@ from headrace.otp.process.state import check_count, check_seconds, check_timeout
 from headrace.otp.scheduler import Scheduler
 from headrace.otp.supervision.restart import MAX_RESTARTS, MAX_SECONDS
 from headrace.otp.supervision.supervisor import Supervisor
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetters
-from headrace.pipeline.failure import Redact, SetAside
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetterStore
+from headrace.pipeline.failure import DeadLetterHandler, Redact
 from headrace.pipeline.flow.subscription import CancelMode
 from headrace.pipeline.stage.callbacks import check_callback
 from headrace.pipeline.stage.consumer import Consumer
@@ -23,9 +23,9 @@ from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage, events_given
 from headrace.pipeline.topology.graph import KIND_WORDS, hint
-from headrace.pipeline.topology.handle import StageHandle, Target, target
+from headrace.pipeline.topology.handle import StageHandle, SubscribeTarget, target
 from headrace.pipeline.topology.link import StageSpec, emitting, ordered
-from headrace.pipeline.topology.office import DeadLetterOffice
+from headrace.pipeline.topology.office import DeadLetterService
 from headrace.pipeline.topology.outputs import with_named_outputs, with_side_outputs
 from headrace.pipeline.topology.run import DRAIN_SECONDS, Run, RunOutcome
 from headrace.pipeline.topology.snapshot import TopologySnapshot, survey
@@ -47,14 +47,14 @@ class Topology:
     """How long the drain may take that ends `async with`, or that a callback's KeyboardInterrupt begins; set it before
     the start."""
 
-    dead_letters: DeadLetters | None = None
+    dead_letters: DeadLetterStore | None = None
     """Where events are kept that stages give up, until they are replayed; opened and closed by the run, so set it
     before the start."""
 
     redact: Redact = str
     """Hides in the texts of errors what dead letters and `errors` outputs must not hold; set it before the start."""
 
-    set_aside: SetAside | None = None
+    set_aside: DeadLetterHandler | None = None
     """What else is to be done with events that stages give up, where there are no `dead_letters`; set it before the
     start."""
 
@@ -86,7 +86,7 @@ class Topology:
         self._measure = measure
         self._specs: dict[str, StageSpec] = {}
         self._run: Run | None = None
-        self._office: DeadLetterOffice | None = None
+        self._office: DeadLetterService | None = None
         self._has_told = False
 
     def add(
@@ -94,7 +94,7 @@ class Topology:
         name: str,
         factory: Callable[[], G],
         *,
-        subscribe_to: Target | Sequence[Target] | None = (),
+        subscribe_to: SubscribeTarget | Sequence[SubscribeTarget] | None = (),
         settings: StageSettings = _ANY_SETTINGS,
     ) -> StageHandle[G]:
         """Add a stage: `factory` (a class will do) makes its callback object, now, and again after a crash.
@@ -194,7 +194,7 @@ class Topology:
         specs = with_named_outputs(with_side_outputs(self._specs))
         ordered(specs)
         if self.dead_letters is not None:
-            self._office = DeadLetterOffice(self.dead_letters, self.name, self.redact)
+            self._office = DeadLetterService(self.dead_letters, self.name, self.redact)
             await self._office.open()
         try:
             await self._start(specs)

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from headrace.pipeline.message import Acknowledges, Message, Outcome
+from headrace.pipeline.message import AcknowledgementLike, Message, Outcome
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.functions import data_of, hashable
 from headrace.stages.options import CountField, DurationField, ExpressionField
@@ -64,7 +64,7 @@ class _Watched:
 
     __slots__ = ("_inner", "_key", "_seen")
 
-    def __init__(self, inner: Acknowledges, seen: Seen, key: Hashable) -> None:
+    def __init__(self, inner: AcknowledgementLike, seen: Seen, key: Hashable) -> None:
         self._inner = inner
         self._seen = seen
         self._key = key

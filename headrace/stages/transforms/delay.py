@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.pipeline.flow.subscription import SubscribeTo
-from headrace.pipeline.flow.subscription_handle import Asking, Side, SubscriptionHandle
+from headrace.pipeline.flow.subscription_handle import ManualDemand, OtherSide, SubscriptionHandle
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.options import CountField, DurationField
 from headrace.telemetry.counts import Family, FamilySpec
@@ -38,7 +38,7 @@ class Delay(ProducerConsumer[object, object]):
     def __init__(self, options: DelayOptions) -> None:
         self._seconds = options.time
         self._most = options.max_events
-        self._asking = Asking()
+        self._asking = ManualDemand()
         self._held: deque[tuple[float, list[object]]] = deque()
         self._count = 0
         self._gauge: Family
@@ -47,7 +47,7 @@ class Delay(ProducerConsumer[object, object]):
         """Declare the metric."""
         self._gauge = self.metrics.declare(HELD)
 
-    def handle_subscribe(self, side: Side, to: SubscribeTo, subscription: SubscriptionHandle) -> str | None:
+    def handle_subscribe(self, side: OtherSide, to: SubscribeTo, subscription: SubscriptionHandle) -> str | None:
         """Ask by hand."""
         answer = self._asking.subscribed(side, subscription)
         if answer is not None:

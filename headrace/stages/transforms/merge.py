@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from headrace.otp.process.process import ExitReason
 from headrace.pipeline.flow.subscription import SubscribeTo
-from headrace.pipeline.flow.subscription_handle import Side, SubscriptionHandle
+from headrace.pipeline.flow.subscription_handle import OtherSide, SubscriptionHandle
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.functions import data_of
 from headrace.stages.options import CountField, DurationField, ExpressionField, refused
@@ -131,7 +131,7 @@ class Merge(ProducerConsumer[object, object]):
         """Declare the metric."""
         self._held = self.metrics.declare(HELD)
 
-    def handle_subscribe(self, side: Side, to: SubscribeTo, subscription: SubscriptionHandle) -> None:
+    def handle_subscribe(self, side: OtherSide, to: SubscribeTo, subscription: SubscriptionHandle) -> None:
         """Wait for a producer from now on."""
         if side == "producer":
             self._lines.begin(subscription.producer)

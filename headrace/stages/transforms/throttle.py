@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.otp.gen_server import Timer
 from headrace.pipeline.flow.subscription import SubscribeTo
-from headrace.pipeline.flow.subscription_handle import Asking, Side, SubscriptionHandle
+from headrace.pipeline.flow.subscription_handle import ManualDemand, OtherSide, SubscriptionHandle
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.options import RateField
 from headrace.units import TokenBucket
@@ -34,7 +34,7 @@ class Throttle(ProducerConsumer[object, object]):
 
     def __init__(self, options: ThrottleOptions) -> None:
         self._rate = options.rate
-        self._asking = Asking()
+        self._asking = ManualDemand()
         self._bucket: TokenBucket
         self._timer: Timer | None = None
         self._spare = 0
@@ -43,7 +43,7 @@ class Throttle(ProducerConsumer[object, object]):
         """Start the clock."""
         self._bucket = TokenBucket(self._rate, self._now())
 
-    def handle_subscribe(self, side: Side, to: SubscribeTo, subscription: SubscriptionHandle) -> str | None:
+    def handle_subscribe(self, side: OtherSide, to: SubscribeTo, subscription: SubscriptionHandle) -> str | None:
         """Ask by hand."""
         answer = self._asking.subscribed(side, subscription)
         if answer is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from headrace.pipeline.topology.graph import Kind
+from headrace.pipeline.topology.graph import StageKind
 from headrace.pipeline.topology.snapshot import HistogramSnapshot, StageSnapshot, TopologySnapshot
 from headrace.telemetry.counts import Family
 
@@ -11,7 +11,7 @@ NOTHING = HistogramSnapshot((1.0,), (0, 0), 0.0)
 
 def stage(
     name: str,
-    kind: Kind,
+    kind: StageKind,
     handled: tuple[int, int] = (0, 0),
     *,
     discarded: Mapping[str, int] | None = None,

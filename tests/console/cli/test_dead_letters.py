@@ -12,9 +12,9 @@ from typer.testing import CliRunner, Result
 
 from headrace.console.cli.commands.dead_letters import printable
 from headrace.console.cli.main import make_app
-from headrace.pipeline.acknowledgement.dead_letter import NewLetter
+from headrace.pipeline.acknowledgement.dead_letter import NewDeadLetter
 from headrace.pipeline.acknowledgement.letter_bounds import UNBOUNDED
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from tests.console.cli.command import run, started, write
 from tests.fakes.letters import LetterClock, failed
 
@@ -31,16 +31,16 @@ stages:
 
 async def _fill(path: Path) -> None:
     clock = LetterClock()
-    store = SqliteDeadLetters(path, UNBOUNDED, now=clock)
+    store = SqliteDeadLetterStore(path, UNBOUNDED, now=clock)
     await store.open()
     for number, stage, error in (
         (0, "halves", ZeroDivisionError("by 0")),
         (4, "halves", OSError("gone")),
         (5, "old", OSError("gone")),
     ):
-        await store.put([NewLetter("shop", stage, {"number": number}, failed(error), metadata={"offset": number})])
+        await store.put([NewDeadLetter("shop", stage, {"number": number}, failed(error), metadata={"offset": number})])
         clock.move(60)
-    await store.put([NewLetter("other", "halves", ("a", 1), failed(ValueError("red \x1b[31m")))])
+    await store.put([NewDeadLetter("other", "halves", ("a", 1), failed(ValueError("red \x1b[31m")))])
     await store.close()
 
 
@@ -249,9 +249,9 @@ def test_what_a_terminal_would_obey_is_written_as_an_escape() -> None:
 
 
 async def _put(stage: str) -> None:
-    store = SqliteDeadLetters(Path("dead.db"), UNBOUNDED, now=LetterClock())
+    store = SqliteDeadLetterStore(Path("dead.db"), UNBOUNDED, now=LetterClock())
     await store.open()
-    await store.put([NewLetter("shop", stage, 1, failed(OSError("gone")))])
+    await store.put([NewDeadLetter("shop", stage, 1, failed(OSError("gone")))])
     await store.close()
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.pipeline.acknowledgement.dead_letter import REPLAYABLE, Form, NewLetter
+from headrace.pipeline.acknowledgement.dead_letter import REPLAYABLE, EventForm, NewDeadLetter
 from headrace.pipeline.acknowledgement.letter_text import (
     MOST_ERROR_BYTES,
     MOST_METADATA_BYTES,
@@ -78,8 +78,8 @@ def test_what_is_replayable_comes_back_as_the_very_event(event: object) -> None:
 def test_an_event_that_json_gives_back_is_written_as_json(event: object) -> None:
     if is_plain(event):
         text, form = written(event)
-        assert form is Form.JSON or not _is_whole(event)
-        assert json.loads(text) == event if form is Form.JSON else True
+        assert form is EventForm.JSON or not _is_whole(event)
+        assert json.loads(text) == event if form is EventForm.JSON else True
 
 
 def _is_whole(event: object) -> bool:
@@ -93,7 +93,7 @@ def _is_whole(event: object) -> bool:
 def test_an_event_with_dates_and_decimals_comes_back_as_json_has_them() -> None:
     event = {"at": datetime(2026, 1, 1, tzinfo=UTC), "price": Decimal("12.50"), "id": UUID(int=1)}
     text, form = written(event)
-    assert form is Form.JSON
+    assert form is EventForm.JSON
     assert read(text, form) == {
         "at": "2026-01-01T00:00:00+00:00",
         "price": 12.5,
@@ -119,7 +119,7 @@ def test_an_event_with_dates_and_decimals_comes_back_as_json_has_them() -> None:
 )
 def test_what_json_would_change_is_described_and_cannot_be_replayed(event: object) -> None:
     text, form = written(event)
-    assert form is Form.REPR
+    assert form is EventForm.REPR
     assert text == clean(repr(event))
     with pytest.raises(ValueError, match="no event can be made"):
         read(text, form)
@@ -127,7 +127,7 @@ def test_what_json_would_change_is_described_and_cannot_be_replayed(event: objec
 
 def test_bytes_are_kept_as_they_are() -> None:
     text, form = written(b"\x00\xff")
-    assert (text, form) == ("AP8=", Form.BASE64)
+    assert (text, form) == ("AP8=", EventForm.BASE64)
     assert read(text, form) == b"\x00\xff"
 
 
@@ -137,19 +137,19 @@ def test_what_nests_too_deep_or_holds_itself_is_described() -> None:
         deep = [deep]
     circle: list[object] = []
     circle.append(circle)
-    assert written(deep)[1] is Form.REPR
-    assert written(circle) == ("[[...]]", Form.REPR)
+    assert written(deep)[1] is EventForm.REPR
+    assert written(circle) == ("[[...]]", EventForm.REPR)
 
 
 def test_an_event_that_has_no_words_for_itself_loses_no_letter() -> None:
     kept = letter_text(letter(Mute()))
     assert kept.event == "<Mute, which cannot be described: RuntimeError>"
-    assert kept.form is Form.REPR
+    assert kept.form is EventForm.REPR
 
 
 def test_a_long_event_is_cut_with_a_mark_and_not_replayable() -> None:
     kept = letter_text(letter("ä" * 100), most_event_bytes=51)
-    assert kept.form is Form.CUT
+    assert kept.form is EventForm.CUT
     assert kept.event == '"' + "ä" * 25 + "… (cut: 202 bytes in all)"
 
 
@@ -171,7 +171,7 @@ def test_a_letter_names_the_error_and_where_it_was_raised() -> None:
 def test_metadata_is_kept_as_json_and_described_where_it_is_none() -> None:
     error = failed(KeyError("total"))
     kept = letter_text(
-        NewLetter("shop", "price", 1, error, metadata={"offset": 7, "at": datetime(2026, 1, 1, tzinfo=UTC)})
+        NewDeadLetter("shop", "price", 1, error, metadata={"offset": 7, "at": datetime(2026, 1, 1, tzinfo=UTC)})
     )
     assert json.loads(kept.metadata)["offset"] == 7
     assert "2026" in json.loads(kept.metadata)["at"]
@@ -179,7 +179,7 @@ def test_metadata_is_kept_as_json_and_described_where_it_is_none() -> None:
 
 def test_too_much_metadata_is_left_out_and_said_so() -> None:
     error = failed(KeyError("total"))
-    kept = letter_text(NewLetter("shop", "price", 1, error, metadata={"body": "x" * MOST_METADATA_BYTES}))
+    kept = letter_text(NewDeadLetter("shop", "price", 1, error, metadata={"body": "x" * MOST_METADATA_BYTES}))
     assert json.loads(kept.metadata) == {"cut": "the metadata took 16395 bytes"}
 
 

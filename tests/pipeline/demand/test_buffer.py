@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from headrace.pipeline.demand.buffer import Buffer, Keep, Sizes
+from headrace.pipeline.demand.buffer import Buffer, KeepPolicy, Sizes
 
 LIMITS = st.one_of(st.none(), st.integers(0, 12))
-KEEPS: st.SearchStrategy[Keep] = st.sampled_from(["first", "last", "all"])
+KEEPS: st.SearchStrategy[KeepPolicy] = st.sampled_from(["first", "last", "all"])
 
 
 def size_of(event: int) -> int:
@@ -30,7 +30,7 @@ class BufferMachine(RuleBasedStateMachine):
         self.next = 0
 
     @initialize(limit=LIMITS, keep=KEEPS, most=st.one_of(st.none(), st.integers(1, 40)))
-    def begin(self, limit: int | None, keep: Keep, most: int | None) -> None:
+    def begin(self, limit: int | None, keep: KeepPolicy, most: int | None) -> None:
         self.limit, self.keep, self.most = limit, keep, most
         self.buffer: Buffer[int] = Buffer(limit, keep, None if most is None else Sizes(most, size_of))
 
@@ -64,7 +64,7 @@ class BufferMachine(RuleBasedStateMachine):
         assert self.buffer.put(list(events), 1.0, asked) == self._fitted()
 
     @rule(limit=LIMITS, keep=KEEPS)
-    def resize(self, limit: int | None, keep: Keep) -> None:
+    def resize(self, limit: int | None, keep: KeepPolicy) -> None:
         self.limit, self.keep = limit, keep
         assert self.buffer.resize(limit, keep) == self._fitted()
 

@@ -8,7 +8,7 @@ import pytest
 
 from headrace.executors.errors import RemoteError
 from headrace.executors.protocol import RemoteTraceback
-from headrace.pipeline.engine.offload import Elsewhere
+from headrace.pipeline.engine.offload import Offload
 from headrace.pipeline.stage.settings import Concurrency
 from tests.fakes import outside
 from tests.fakes.offloading import Offloads
@@ -29,7 +29,7 @@ class Halves(Offloads):
         return outside.halved_later
 
 
-async def raised(work: Elsewhere, event: object) -> list[Exception]:
+async def raised(work: Offload, event: object) -> list[Exception]:
     """Return what came of an event alone, and beside others."""
     with pytest.raises((RemoteError, outside.Sold)) as alone:
         await work(event, None)
@@ -44,7 +44,7 @@ async def test_an_error_is_of_the_same_class_whether_its_event_went_alone_or_bes
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
-    work = Elsewhere(Halves(), Concurrency(1, "subprocess"), list[object]().append, emits=True)
+    work = Offload(Halves(), Concurrency(1, "subprocess"), list[object]().append, emits=True)
     try:
         awkward, sold = await raised(work, 0), await raised(work, "rope")
     finally:

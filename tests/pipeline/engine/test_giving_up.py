@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.pipeline.engine.giving_up import give_up, given_up
-from headrace.pipeline.failure import Failure
+from headrace.pipeline.failure import FailurePolicy
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from tests.fakes.failing_stages import Aside
@@ -25,7 +25,7 @@ def test_what_an_output_takes_no_more_is_set_aside(count: int, room: int, *, is_
     aside, counts = Aside(), StageCounts("stage")
     messages = [Message(number, acknowledgement=Acknowledgement(lambda _: None)) for number in range(count)]
     many = [given_up("stage", message, ValueError(), 1) for message in messages]
-    failure = Failure(set_aside=aside if is_kept else None, errors=errors)
+    failure = FailurePolicy(set_aside=aside if is_kept else None, errors=errors)
     outcome = asyncio.run(give_up(many, failure, counts))
     left = list(range(room, count))
     assert [one.data["event"] for one in gone if isinstance(one, Message)] == list(range(min(room, count)))
@@ -43,5 +43,5 @@ def test_a_failure_that_is_kept_somewhere_is_not_plain(where: str) -> None:
     async def take(_: Sequence[object]) -> int:
         return 0
 
-    assert Failure().is_plain
-    assert not Failure(**{where: take}).is_plain  # type: ignore[arg-type] # either of the two
+    assert FailurePolicy().is_plain
+    assert not FailurePolicy(**{where: take}).is_plain  # type: ignore[arg-type] # either of the two

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from headrace.otp import tree
 from headrace.pipeline.flow.subscription import SubscribeTo
-from headrace.pipeline.flow.subscription_handle import Side, SubscriptionHandle
+from headrace.pipeline.flow.subscription_handle import OtherSide, SubscriptionHandle
 from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
 from headrace.pipeline.stage.settings import StageSettings
@@ -123,7 +123,7 @@ async def test_a_paused_supervisor_starts_no_children_and_those_it_has_go_on() -
 @pytest.mark.asyncio
 async def test_a_supervisor_may_change_how_many_children_it_has_while_they_run() -> None:
     class Keeping(Held):
-        def handle_subscribe(self, side: Side, to: SubscribeTo, subscription: SubscriptionHandle) -> None:
+        def handle_subscribe(self, side: OtherSide, to: SubscribeTo, subscription: SubscriptionHandle) -> None:
             self.subscription = subscription
 
     held = Keeping()

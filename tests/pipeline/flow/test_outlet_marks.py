@@ -7,7 +7,7 @@ import pytest
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
 from headrace.pipeline.engine.producer_process import ProducerProcess
-from headrace.pipeline.flow.output import Outlet
+from headrace.pipeline.flow.output import StageOutput
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.settings import StageSettings
 from tests.fakes.flow_stages import Silent
@@ -111,7 +111,7 @@ async def test_messages_are_reached_in_a_drain_that_nobody_reads() -> None:
     assert process.counts.discarded["cancelled"] == 2
 
 
-def _sizes(outlet: Outlet) -> tuple[int, int]:
+def _sizes(outlet: StageOutput) -> tuple[int, int]:
     return outlet.buffered(), outlet.counts.discarded["overflow"]
 
 

@@ -14,7 +14,7 @@ import pytest
 from headrace.errors import DemandError, GraphError, HandlerTimeout, RestartsExhausted
 from headrace.executors.errors import WorkerDied
 from headrace.otp.ref import Ref
-from headrace.pipeline.engine.offload import Elsewhere, Made
+from headrace.pipeline.engine.offload import Made, Offload
 from headrace.pipeline.failure import Retry
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Outcome
@@ -287,13 +287,13 @@ async def test_quick_events_go_several_at_a_time_and_who_is_to_blame_fails_alone
 ) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
     calls: list[int] = []
-    many = Elsewhere.many
+    many = Offload.many
 
-    async def counted(work: Elsewhere, data: list[object]) -> list[Made]:
+    async def counted(work: Offload, data: list[object]) -> list[Made]:
         calls.append(len(data))
         return await many(work, data)
 
-    monkeypatch.setattr(Elsewhere, "many", counted)
+    monkeypatch.setattr(Offload, "many", counted)
     aside, origin, sink = Aside(), Told(500), Kept()
     topology = Topology()
     topology.set_aside = aside

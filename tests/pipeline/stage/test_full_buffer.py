@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.errors import BufferFull
-from headrace.pipeline.demand.buffer import Keep
+from headrace.pipeline.demand.buffer import KeepPolicy
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.pipeline.stage.producer import Inbox, Producer
@@ -219,7 +219,7 @@ async def test_what_a_callback_returns_beyond_the_bound_is_a_crash_that_says_so(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("keep", "left"), [("first", [1, 2, 3]), ("last", [5, 6, 7])])
-async def test_a_door_that_is_to_drop_lets_everything_in(keep: Keep, left: list[int]) -> None:
+async def test_a_door_that_is_to_drop_lets_everything_in(keep: KeepPolicy, left: list[int]) -> None:
     topology, collect = Topology(), Collect()
     topology.add("door", Inbox, settings=StageSettings(buffer_size=3, buffer_keep=keep))
     topology.add("collect", lambda: collect, subscribe_to=None)

@@ -7,7 +7,7 @@ import pytest
 
 from headrace.errors import BadReturn, RestartsExhausted
 from headrace.pipeline.engine.producer_process import ProducerProcess
-from headrace.pipeline.flow.ingress import SyncPull
+from headrace.pipeline.flow.ingress import SyncGenerator
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import StageSettings
@@ -317,7 +317,7 @@ async def test_a_generator_is_not_pulled_any_more_once_its_run_drains() -> None:
     run = run_of(topology)
     endless = run.processes["endless"]
     assert isinstance(endless, ProducerProcess)
-    assert isinstance(endless.pull, SyncPull)
+    assert isinstance(endless.pull, SyncGenerator)
     run.scheduler._slice_seconds = endless.pull._slice_seconds = 0.0
     gated.gate.set()
     await until(lambda: 1000 < pulled < 2000)

@@ -7,7 +7,7 @@ import pytest
 
 from headrace.errors import DemandError, GraphError, NoProcess, StartFailed, SubscriptionError
 from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo
-from headrace.pipeline.flow.subscription_handle import Side, SubscriptionHandle
+from headrace.pipeline.flow.subscription_handle import OtherSide, SubscriptionHandle
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage
@@ -361,7 +361,7 @@ async def test_a_smaller_window_holds_at_once_and_for_good(*, by_hand: bool) -> 
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_a_consumer_may_ask_while_it_is_told_of_its_subscription(*, is_async: bool) -> None:
     class Limited(Collect):
-        def handle_subscribe(self, side: Side, to: SubscribeTo, subscription: SubscriptionHandle) -> object:
+        def handle_subscribe(self, side: OtherSide, to: SubscribeTo, subscription: SubscriptionHandle) -> object:
             subscription.ask(2)
             subscription.ask(1)
             return self.later() if is_async else "manual"
@@ -380,7 +380,7 @@ async def test_a_consumer_may_ask_while_it_is_told_of_its_subscription(*, is_asy
 
 async def test_a_consumer_that_asks_there_has_to_answer_manual() -> None:
     class Forgets(Collect):
-        def handle_subscribe(self, side: Side, to: SubscribeTo, subscription: SubscriptionHandle) -> None:
+        def handle_subscribe(self, side: OtherSide, to: SubscribeTo, subscription: SubscriptionHandle) -> None:
             subscription.ask(2)
 
     topology = Topology(max_restarts=0)

@@ -13,47 +13,47 @@ from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage
-from headrace.pipeline.topology.graph import Node, find_circle, graph_errors, in_order
+from headrace.pipeline.topology.graph import GraphNode, find_circle, graph_errors, in_order
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Numbers, Pass
 
-SOURCE, SINK = Node("producer"), Node("consumer", ("source",))
+SOURCE, SINK = GraphNode("producer"), GraphNode("consumer", ("source",))
 
 WRONG = {
     "stage 'sink' subscribes to 'sourec', which does not exist; did you mean 'source'?": {
         "source": SOURCE,
-        "sink": Node("consumer", ("sourec",)),
+        "sink": GraphNode("consumer", ("sourec",)),
     },
     "stage 'sink' subscribes to 'x', which does not exist; there are: source, sink": {
         "source": SOURCE,
-        "sink": Node("consumer", ("x",)),
+        "sink": GraphNode("consumer", ("x",)),
     },
     "stage 'other' subscribes to 'sink', which is a consumer and emits nothing; subscribe to what feeds it": {
         "source": SOURCE,
         "sink": SINK,
-        "other": Node("consumer", ("sink",)),
+        "other": GraphNode("consumer", ("sink",)),
     },
     "stage 'late' is a producer and subscribes to 'source': a producer has no input; remove the subscription": {
         "source": SOURCE,
-        "late": Node("producer", ("source",)),
+        "late": GraphNode("producer", ("source",)),
     },
     "stage 'middle' is a producer-consumer and subscribes to nothing: say to which stage it subscribes": {
-        "middle": Node("producer_consumer"),
+        "middle": GraphNode("producer_consumer"),
     },
     "stage 'sink' is a consumer and subscribes to nothing: say to which stage it subscribes": {
-        "sink": Node("consumer"),
+        "sink": GraphNode("consumer"),
     },
     "stage 'sink' subscribes to 'source' twice; once is enough": {
         "source": SOURCE,
-        "sink": Node("consumer", ("source", "source")),
+        "sink": GraphNode("consumer", ("source", "source")),
     },
     "stage 'a' is part of a circle: a -> c -> b -> a; take one of these edges out": {
-        "a": Node("producer_consumer", ("c",)),
-        "b": Node("producer_consumer", ("a",)),
-        "c": Node("producer_consumer", ("b",)),
+        "a": GraphNode("producer_consumer", ("c",)),
+        "b": GraphNode("producer_consumer", ("a",)),
+        "c": GraphNode("producer_consumer", ("b",)),
     },
     "stage 'a' is part of a circle: a -> a; take one of these edges out": {
-        "a": Node("producer_consumer", ("a",)),
+        "a": GraphNode("producer_consumer", ("a",)),
     },
 }
 
@@ -64,7 +64,11 @@ def test_each_mistake_has_its_sentence(sentence: str) -> None:
 
 
 def test_all_mistakes_are_found_at_once() -> None:
-    nodes = {"sink": Node("consumer"), "late": Node("producer", ("sink",)), "other": Node("consumer", ("nobody",))}
+    nodes = {
+        "sink": GraphNode("consumer"),
+        "late": GraphNode("producer", ("sink",)),
+        "other": GraphNode("consumer", ("nobody",)),
+    }
     assert [error.stage for error in graph_errors(nodes)] == ["sink", "late", "other"]
 
 

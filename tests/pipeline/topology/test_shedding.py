@@ -3,7 +3,7 @@
 import pytest
 
 from headrace.pipeline.flow.subscription import SubscribeTo
-from headrace.pipeline.flow.subscription_handle import Side, SubscriptionHandle
+from headrace.pipeline.flow.subscription_handle import OtherSide, SubscriptionHandle
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Pass, Silent
 from tests.fakes.laws import check_over
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio
 class AsksNothing(Collect):
     """Asks by hand, and never does."""
 
-    def handle_subscribe(self, side: Side, to: SubscribeTo, subscription: SubscriptionHandle) -> str:
+    def handle_subscribe(self, side: OtherSide, to: SubscribeTo, subscription: SubscriptionHandle) -> str:
         return "manual"
 
 

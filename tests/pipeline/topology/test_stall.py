@@ -9,19 +9,19 @@ from hypothesis import strategies as st
 
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.pipeline.topology.stall import Stall, StallWatch, Standing
+from headrace.pipeline.topology.stall import ProgressSample, Stall, StallDetector
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.failing_stages import Kept
 from tests.fakes.flow_stages import Numbers, Pass
 from tests.fakes.stepping import until
 
 
-def standings(*stages: tuple[str, int, int, str | None]) -> dict[str, Standing]:
-    return {name: Standing(done, waiting, "busy", (of,) if of else ()) for name, done, waiting, of in stages}
+def standings(*stages: tuple[str, int, int, str | None]) -> dict[str, ProgressSample]:
+    return {name: ProgressSample(done, waiting, "busy", (of,) if of else ()) for name, done, waiting, of in stages}
 
 
 def test_the_last_stage_that_stands_still_holds_those_before_it() -> None:
-    watch = StallWatch(10.0)
+    watch = StallDetector(10.0)
     now = standings(
         ("source", 5, 3, None), ("middle", 5, 2, "source"), ("sink", 4, 1, "middle"), ("other", 9, 0, "source")
     )
@@ -31,7 +31,7 @@ def test_the_last_stage_that_stands_still_holds_those_before_it() -> None:
 
 
 def test_progress_ends_a_stall_and_so_does_having_nothing_to_do() -> None:
-    watch = StallWatch(10.0)
+    watch = StallDetector(10.0)
     watch.look(0.0, standings(("a", 1, 5, None)))
     assert "a" in watch.look(10.0, standings(("a", 1, 5, None)))
     assert watch.look(11.0, standings(("a", 2, 4, None))) == {}
@@ -50,7 +50,7 @@ def test_the_sentence_names_the_stage_the_time_and_what_to_do() -> None:
 
 @given(st.lists(st.lists(st.integers(0, 2), min_size=3, max_size=3), max_size=30))
 def test_a_stage_that_goes_on_in_time_is_never_a_stall(steps: list[list[int]]) -> None:
-    watch, done = StallWatch(5.0), [0, 0, 0]
+    watch, done = StallDetector(5.0), [0, 0, 0]
     for at, step in enumerate(steps):
         done = [before + more for before, more in zip(done, step, strict=True)]
         found = watch.look(float(at), standings(*((str(n), done[n], 1, None) for n in range(3))))

@@ -15,8 +15,8 @@ from headrace.console.cli.letter_selection import LetterSelection, rate_of
 from headrace.console.cli.letter_target import LetterTarget, OpenLetters
 from headrace.console.cli.output import ExitCode, print_json, print_tables
 from headrace.console.letter_values import LIST_CHARACTERS, letter_values
-from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, Form
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetters, LetterFilter
+from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, EventForm
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter, DeadLetterStore
 
 _SHORT = 60  # characters of an event or an error in a line of a list
 
@@ -67,10 +67,10 @@ def printable(text: str) -> str:
 
 
 _FORMS = {
-    Form.JSON: "JSON",
-    Form.BASE64: "bytes, in base64",
-    Form.REPR: "a description; it cannot be replayed",
-    Form.CUT: "a beginning, for it was too long; it cannot be replayed",
+    EventForm.JSON: "JSON",
+    EventForm.BASE64: "bytes, in base64",
+    EventForm.REPR: "a description; it cannot be replayed",
+    EventForm.CUT: "a beginning, for it was too long; it cannot be replayed",
 }
 
 
@@ -87,7 +87,7 @@ def _short(text: str) -> str:
     return line if len(line) <= _SHORT else f"{line[: _SHORT - 1]}…"
 
 
-Change = Callable[[DeadLetters, LetterFilter], Awaitable[int]]
+Change = Callable[[DeadLetterStore, DeadLetterFilter], Awaitable[int]]
 
 
 class NoLetter(CommandFailed):
@@ -167,7 +167,7 @@ async def show_letters(target: LetterTarget, *, as_json: bool) -> ExitCode:
     if not numbers:
         raise UsageError("NUMBER", "name the letters by their numbers, as in headrace dead-letters show shop.yaml 17")
     async with target.opened() as letters:
-        which = LetterFilter(ids=frozenset(numbers), pipeline=letters.pipeline)
+        which = DeadLetterFilter(ids=frozenset(numbers), pipeline=letters.pipeline)
         found = await letters.store.find(which, len(numbers), is_newest_first=False)
     missing = sorted(set(numbers) - {letter.id for letter in found})
     if missing:
@@ -205,7 +205,7 @@ async def change_letters(
     return ExitCode.FAILED if missed else ExitCode.FINE
 
 
-async def _strangers(letters: OpenLetters, which: LetterFilter) -> list[str]:
+async def _strangers(letters: OpenLetters, which: DeadLetterFilter) -> list[str]:
     """Return stages of letters that wait, of which the config has none."""
     if letters.config is None:
         return []

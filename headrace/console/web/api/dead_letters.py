@@ -13,7 +13,7 @@ from headrace.console.letter_values import LIST_CHARACTERS, letter_values
 from headrace.console.web.api.endpoint import Answer, Endpoint, Refusal, check_json, checked, json_body, told
 from headrace.console.web.api.models import Changed, Letter, Letters
 from headrace.errors import HeadraceError
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetters, LetterCounts, LetterFilter
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetterCounts, DeadLetterFilter, DeadLetterStore
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.options import DurationField, RateField
 
@@ -116,7 +116,7 @@ class DeadLetterApi:
     async def replay(self, request: Request) -> Response:
         """Have letters go again into the stages where they failed: 200 with how many are `changed`."""
 
-        async def change(store: DeadLetters) -> int:
+        async def change(store: DeadLetterStore) -> int:
             words = await _words(request, ReplayWords)
             changed = await store.mark(self._of(words), None if words.rate is None else words.rate.per_second)
             self._topology.replay_soon()
@@ -127,7 +127,7 @@ class DeadLetterApi:
     async def cancel(self, request: Request) -> Response:
         """Have letters not replayed that wait for it: 200 with how many are `changed`."""
 
-        async def change(store: DeadLetters) -> int:
+        async def change(store: DeadLetterStore) -> int:
             return await store.unmark(self._of(await _words(request, LetterWords)))
 
         return await self._answered(lambda store: _changed(change(store)))
@@ -135,12 +135,12 @@ class DeadLetterApi:
     async def drop(self, request: Request) -> Response:
         """Delete letters for good: 200 with how many are `changed`."""
 
-        async def change(store: DeadLetters) -> int:
+        async def change(store: DeadLetterStore) -> int:
             return await store.drop(self._of(await _words(request, LetterWords)))
 
         return await self._answered(lambda store: _changed(change(store)))
 
-    def counts(self) -> LetterCounts | None:
+    def counts(self) -> DeadLetterCounts | None:
         """Return how much there is, as it was known last; None where none are kept."""
         store = self._topology.dead_letters
         return None if store is None else store.counts()
@@ -155,9 +155,9 @@ class DeadLetterApi:
             return str(error)
         return None
 
-    async def _list(self, store: DeadLetters, request: Request) -> Response:
+    async def _list(self, store: DeadLetterStore, request: Request) -> Response:
         words = checked(ListWords, _query(request), 422)
-        which = LetterFilter(
+        which = DeadLetterFilter(
             pipeline=self._topology.name,
             stages=words.stage,
             errors=words.error,
@@ -168,17 +168,17 @@ class DeadLetterApi:
         values = [letter_values(letter, is_whole=False) for letter in found]
         return JSONResponse({"total": await store.count(which), "letters": values})
 
-    async def _show(self, store: DeadLetters, number: int) -> Response:
-        found = await store.find(LetterFilter(ids=frozenset({number}), pipeline=self._topology.name), 1)
+    async def _show(self, store: DeadLetterStore, number: int) -> Response:
+        found = await store.find(DeadLetterFilter(ids=frozenset({number}), pipeline=self._topology.name), 1)
         if not found:
             return told(404, "there is no dead letter of this number: GET /api/dead-letters lists those that there are")
         return JSONResponse(letter_values(found[0], is_whole=True))
 
-    def _of(self, words: LetterWords) -> LetterFilter:
+    def _of(self, words: LetterWords) -> DeadLetterFilter:
         """Return the filter of a change."""
-        return LetterFilter(words.ids, self._topology.name, words.stages, words.errors, _ago(words.older))
+        return DeadLetterFilter(words.ids, self._topology.name, words.stages, words.errors, _ago(words.older))
 
-    async def _answered(self, answer: Callable[[DeadLetters], Awaitable[Response]]) -> Response:
+    async def _answered(self, answer: Callable[[DeadLetterStore], Awaitable[Response]]) -> Response:
         store = self._topology.dead_letters
         if store is None:
             return told(404, "the pipeline keeps no dead letters: its config has no key `dead_letters:`")
@@ -190,7 +190,7 @@ class DeadLetterApi:
             return told(503, self._mask(str(error)))
 
 
-_NO_LETTER: Final = LetterFilter(ids=frozenset({0}))
+_NO_LETTER: Final = DeadLetterFilter(ids=frozenset({0}))
 
 _OPEN: Final = frozenset({"running", "draining"})
 

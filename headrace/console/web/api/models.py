@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from headrace.pipeline.topology.graph import Kind
+from headrace.pipeline.topology.graph import StageKind
 from headrace.pipeline.topology.snapshot import StageSnapshot
 
 
@@ -143,7 +143,7 @@ class StageValues(Values):
 
     name: str
     type: str | None
-    kind: Kind
+    kind: StageKind
     output_of: str | None
     state: str
     is_paused: bool

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from headrace.pipeline.acknowledgement.dead_letters import PIECE
-from headrace.pipeline.acknowledgement.letter_bounds import LetterBounds
+from headrace.pipeline.acknowledgement.letter_bounds import DeadLetterLimits
 from headrace.pipeline.acknowledgement.sqlite.queries import query
 from headrace.pipeline.acknowledgement.sqlite.rows import ids_text, to_text
 
@@ -25,7 +25,7 @@ class Trimmed:
     size_bytes: int
 
 
-def trim(connection: sqlite3.Connection, bounds: LetterBounds, now: datetime) -> Trimmed:
+def trim(connection: sqlite3.Connection, bounds: DeadLetterLimits, now: datetime) -> Trimmed:
     """Delete what is too old, then the oldest ones until the rest is few and small enough."""
     oldest = to_text(now - timedelta(seconds=bounds.max_age_seconds))
     aged = connection.execute(query("expired"), (oldest, GONE_AT_ONCE)).rowcount

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, Form, NewLetter, Replay
-from headrace.pipeline.acknowledgement.dead_letters import LetterFilter, Taken
-from headrace.pipeline.acknowledgement.letter_text import OVERHEAD_BYTES, LetterText
+from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, EventForm, NewDeadLetter, Replay
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter, LeasedDeadLetter
+from headrace.pipeline.acknowledgement.letter_text import OVERHEAD_BYTES, EventText
 from headrace.pipeline.acknowledgement.sqlite.queries import condition
 
 COLUMNS: Final = (
@@ -35,7 +35,7 @@ def ids_text(ids: Iterable[int]) -> str:
     return json.dumps(list(ids))
 
 
-def values_of(letter: NewLetter, text: LetterText, at: datetime, taker: str) -> Mapping[str, object]:
+def values_of(letter: NewDeadLetter, text: EventText, at: datetime, taker: str) -> Mapping[str, object]:
     """Return what `insert` and `again` know of a letter by name."""
     return {
         "pipeline": letter.pipeline,
@@ -80,7 +80,7 @@ def to_letter(row: Sequence[object]) -> DeadLetter:
         pipeline=str(pipeline),
         stage=str(stage),
         event=str(event),
-        form=Form(str(form)),
+        form=EventForm(str(form)),
         metadata=json.loads(str(metadata)),
         error_type=str(error_type),
         error=str(error),
@@ -94,19 +94,19 @@ def to_letter(row: Sequence[object]) -> DeadLetter:
     )
 
 
-def taken(connection: sqlite3.Connection, ids: Sequence[int]) -> list[Taken]:
+def taken(connection: sqlite3.Connection, ids: Sequence[int]) -> list[LeasedDeadLetter]:
     """Return letters that were just taken, oldest first."""
     where = "id in (select value from json_each(:ids))"
     text = f"select {COLUMNS}, takes, rate from headrace_dead_letters where {where} order by id"  # noqa: S608 - all constants
-    found: list[Taken] = []
+    found: list[LeasedDeadLetter] = []
     for *row, take, rate in connection.execute(text, {"most": _ALL, "ids": ids_text(ids)}):
         letter = to_letter(row)
-        found.append(Taken(letter, Replay(letter.id, take), rate))
+        found.append(LeasedDeadLetter(letter, Replay(letter.id, take), rate))
     return found
 
 
 def find(
-    connection: sqlite3.Connection, which: LetterFilter, limit: int, order: str, most_characters: int | None = None
+    connection: sqlite3.Connection, which: DeadLetterFilter, limit: int, order: str, most_characters: int | None = None
 ) -> list[DeadLetter]:
     """Return at most `limit` letters that fit, by id; `order` is "asc" or "desc"."""
     where, values = _where(which)
@@ -115,14 +115,14 @@ def find(
     return [to_letter(row) for row in connection.execute(text, values)]
 
 
-def find_ids(connection: sqlite3.Connection, which: LetterFilter) -> list[int]:
+def find_ids(connection: sqlite3.Connection, which: DeadLetterFilter) -> list[int]:
     """Return the ids of all that fit, oldest first."""
     where, values = _where(which)
     text = f"select id from headrace_dead_letters where {where} order by id"  # noqa: S608 - all constants
     return [row[0] for row in connection.execute(text, values)]
 
 
-def count(connection: sqlite3.Connection, which: LetterFilter) -> int:
+def count(connection: sqlite3.Connection, which: DeadLetterFilter) -> int:
     """Return how many fit."""
     where, values = _where(which)
     text = f"select count(*) from headrace_dead_letters where {where}"  # noqa: S608 - all constants
@@ -130,12 +130,12 @@ def count(connection: sqlite3.Connection, which: LetterFilter) -> int:
     return int(found)
 
 
-def _where(which: LetterFilter) -> tuple[str, dict[str, object]]:
+def _where(which: DeadLetterFilter) -> tuple[str, dict[str, object]]:
     values = dict(_conditions(which))
     return " and ".join(["true", *(f"({condition(name)})" for name in values)]), values
 
 
-def _conditions(which: LetterFilter) -> Iterator[tuple[str, object]]:
+def _conditions(which: DeadLetterFilter) -> Iterator[tuple[str, object]]:
     for name in ("ids", "stages", "errors"):
         among = getattr(which, name)
         if among is not None:

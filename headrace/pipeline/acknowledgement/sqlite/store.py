@@ -14,15 +14,15 @@ from typing import Final
 
 from headrace.database.sqlite_file import SqliteError
 from headrace.database.sqlite_threads import SqliteReader, SqliteWriter
-from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, NewLetter, Replay
+from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, NewDeadLetter, Replay
 from headrace.pipeline.acknowledgement.dead_letters import (
     PIECE,
-    LetterCounts,
-    LetterFilter,
-    Settled,
-    Taken,
+    DeadLetterCounts,
+    DeadLetterFilter,
+    LeasedDeadLetter,
+    ReplayResult,
 )
-from headrace.pipeline.acknowledgement.letter_bounds import LetterBounds
+from headrace.pipeline.acknowledgement.letter_bounds import DeadLetterLimits
 from headrace.pipeline.acknowledgement.letter_text import MOST_EVENT_BYTES, letter_text
 from headrace.pipeline.acknowledgement.sqlite.bounds import Trimmed, trim
 from headrace.pipeline.acknowledgement.sqlite.queries import prepare, query
@@ -35,10 +35,10 @@ from headrace.pipeline.acknowledgement.sqlite.rows import (
     to_text,
     values_of,
 )
-from headrace.pipeline.acknowledgement.sqlite.takers import BEAT_SECONDS, Takers
+from headrace.pipeline.acknowledgement.sqlite.takers import BEAT_SECONDS, ReplayLeases
 from headrace.telemetry.events import LOG
 
-_ANY_BOUNDS: Final = LetterBounds()
+_ANY_BOUNDS: Final = DeadLetterLimits()
 
 CLOSE_SECONDS: Final = 5.0
 """For so long it is tried, where the file is locked, to let go of what was taken."""
@@ -57,7 +57,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class SqliteDeadLetters:
+class SqliteDeadLetterStore:
     """A store of dead letters in one file, which several pipelines and OS processes may share.
 
     What was put survives a power cut: the commit waits for the disk. How replays ended may be forgotten by one, so that
@@ -67,7 +67,7 @@ class SqliteDeadLetters:
     def __init__(
         self,
         path: Path | str,
-        bounds: LetterBounds = _ANY_BOUNDS,
+        bounds: DeadLetterLimits = _ANY_BOUNDS,
         *,
         now: Callable[[], datetime] = _utc_now,
         clock: Callable[[], float] = time.monotonic,
@@ -81,10 +81,10 @@ class SqliteDeadLetters:
         self.bounds = bounds
         self.now = now
         self._most_event_bytes = min(MOST_EVENT_BYTES, bounds.max_size_bytes // MOST_SHARE)
-        self._counts = LetterCounts()
+        self._counts = DeadLetterCounts()
         self._counting = threading.Lock()
         self._said: set[str] = set()
-        self._takers = Takers(uuid.uuid4().hex)
+        self._takers = ReplayLeases(uuid.uuid4().hex)
         self._clock = clock
         self._opened = (now(), clock())
         self._beat_seconds = beat_seconds
@@ -128,7 +128,7 @@ class SqliteDeadLetters:
         finally:
             await self._shut()
 
-    async def put(self, letters: Sequence[NewLetter]) -> None:
+    async def put(self, letters: Sequence[NewDeadLetter]) -> None:
         """Keep letters, and drop what is beyond the bounds, oldest first; durable at return.
 
         Many large ones go in by pieces, so that no more than PUT_BYTES of text wait at a time, and others of the loop
@@ -156,34 +156,34 @@ class SqliteDeadLetters:
     # Looking
 
     async def find(
-        self, which: LetterFilter, limit: int, *, is_newest_first: bool = True, most_characters: int | None = None
+        self, which: DeadLetterFilter, limit: int, *, is_newest_first: bool = True, most_characters: int | None = None
     ) -> list[DeadLetter]:
         """Return at most `limit` letters that fit, by id; of longer events at most so many characters."""
         order = "desc" if is_newest_first else "asc"
         return await self._reader.run(lambda connection: find(connection, which, limit, order, most_characters))
 
-    async def count(self, which: LetterFilter) -> int:
+    async def count(self, which: DeadLetterFilter) -> int:
         """Return how many fit."""
         return await self._reader.run(lambda connection: count(connection, which))
 
-    def counts(self) -> LetterCounts:
+    def counts(self) -> DeadLetterCounts:
         """Return what it holds and has done, as it was known last; without a look at the file."""
         return self._counts
 
     # Changing
 
-    async def drop(self, which: LetterFilter) -> int:
+    async def drop(self, which: DeadLetterFilter) -> int:
         """Delete letters, whoever replays them; return how many."""
         changed = await self._change(which, lambda ids: (query("delete"), (ids_text(ids),)))
         self._trimmed(await self.writer.run(self._trim, is_durable=False))
         return changed
 
-    async def mark(self, which: LetterFilter, rate: float | None = None) -> int:
+    async def mark(self, which: DeadLetterFilter, rate: float | None = None) -> int:
         """Have letters replayed into the stages where they failed, at most `rate` a second; return how many."""
         values = {"at": to_text(self.now()), "rate": rate}
         return await self._change(which, lambda ids: (query("mark"), {**values, "ids": ids_text(ids)}))
 
-    async def unmark(self, which: LetterFilter) -> int:
+    async def unmark(self, which: DeadLetterFilter) -> int:
         """Have letters not replayed that wait for it; return how many. What a run is at goes on."""
         return await self._change(which, lambda ids: (query("unmark"), (ids_text(ids),)))
 
@@ -194,7 +194,7 @@ class SqliteDeadLetters:
         values = {"pipeline": pipeline}
         return await self._reader.run(lambda c: [row[0] for row in c.execute(query("waiting_stages"), values)])
 
-    async def take(self, pipeline: str, stage: str, count: int) -> list[Taken]:
+    async def take(self, pipeline: str, stage: str, count: int) -> list[LeasedDeadLetter]:
         """Take at most `count` letters of the stage that wait, oldest first."""
         return await self.writer.run(
             partial(self._take, values=(pipeline, stage, count)),
@@ -202,7 +202,7 @@ class SqliteDeadLetters:
             unwanted=lambda taken: self.writer.post(partial(self._give_back, replays=[one.replay for one in taken])),
         )
 
-    async def settle(self, settled: Sequence[Settled]) -> None:
+    async def settle(self, settled: Sequence[ReplayResult]) -> None:
         """Write how replays ended; what is no longer this store's is ignored."""
         done = self._values(one.replay for one in settled if one.is_done)
         failed = self._values(one.replay for one in settled if not one.is_done)
@@ -218,7 +218,7 @@ class SqliteDeadLetters:
         """Let letters wait again that were taken and not begun; what is no longer this store's is ignored."""
         await self.writer.run(partial(self._give_back, replays=replays), is_durable=False)
 
-    def _take(self, connection: sqlite3.Connection, values: tuple[str, str, int]) -> list[Taken]:
+    def _take(self, connection: sqlite3.Connection, values: tuple[str, str, int]) -> list[LeasedDeadLetter]:
         ids = [row[0] for row in connection.execute(query("waiting"), values)]
         if not ids:
             return []
@@ -235,7 +235,7 @@ class SqliteDeadLetters:
 
     async def _change(
         self,
-        which: LetterFilter,
+        which: DeadLetterFilter,
         order: Callable[[Sequence[int]], tuple[str, tuple[object, ...] | Mapping[str, object]]],
     ) -> int:
         """Find what fits, then change it piece by piece, so that no event that fails waits for all of it."""
@@ -266,7 +266,7 @@ class SqliteDeadLetters:
                 LOG.warning(_DROPPED[reason], self.path)
         with self._counting:
             was = self._counts
-            self._counts = LetterCounts(
+            self._counts = DeadLetterCounts(
                 trimmed.letters,
                 trimmed.size_bytes,
                 was.put + put,

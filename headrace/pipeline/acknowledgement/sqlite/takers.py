@@ -18,7 +18,7 @@ CRASH_LIMIT: Final = 3
 """What so many stores have died over is replayed no more, until somebody asks for it again."""
 
 
-class Takers:
+class ReplayLeases:
     """This store among those that replay letters of the file."""
 
     def __init__(self, uuid: str) -> None:

@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from headrace.pipeline.acknowledgement.letter_bounds import LetterBounds
+from headrace.pipeline.acknowledgement.letter_bounds import DeadLetterLimits
 from headrace.pipeline.acknowledgement.sqlite.location import path_of
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 
-_ANY_BOUNDS: Final = LetterBounds()
+_ANY_BOUNDS: Final = DeadLetterLimits()
 
 
-def dead_letters_of(url: str, bounds: LetterBounds = _ANY_BOUNDS) -> SqliteDeadLetters:
+def dead_letters_of(url: str, bounds: DeadLetterLimits = _ANY_BOUNDS) -> SqliteDeadLetterStore:
     """Return a store in the file that the URL names, not open yet. Raises BadDeadLetters."""
-    return SqliteDeadLetters(path_of(url), bounds)
+    return SqliteDeadLetterStore(path_of(url), bounds)

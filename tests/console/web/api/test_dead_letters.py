@@ -10,9 +10,9 @@ import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from headrace.pipeline.acknowledgement.dead_letter import NewLetter
+from headrace.pipeline.acknowledgement.dead_letter import NewDeadLetter
 from headrace.pipeline.acknowledgement.letter_bounds import UNBOUNDED
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from headrace.pipeline.topology.topology import Topology
 from tests.console.web.serving import TOKEN, served
 from tests.fakes.failing_stages import Kept, OneToOne, Table
@@ -30,7 +30,7 @@ class Served:
     """A run with three letters of its stage, one of a stage that is gone, and one of another pipeline."""
 
     def __init__(self, path: Path) -> None:
-        self.store = SqliteDeadLetters(path, UNBOUNDED, now=LetterClock())
+        self.store = SqliteDeadLetterStore(path, UNBOUNDED, now=LetterClock())
         self.sink = Kept()
         self.topology = Topology("shop")
         self.topology.dead_letters = self.store
@@ -45,7 +45,7 @@ class Served:
             await self.store.put([letter(number)])
             clock.move(60)
         await self.store.put([letter("x" * 5000, stage="gone", error=failed(OSError("gone")))])
-        await self.store.put([NewLetter("other", "price", 4, failed(OSError("gone")))])
+        await self.store.put([NewDeadLetter("other", "price", 4, failed(OSError("gone")))])
 
     async def ids(self, client: httpx2.AsyncClient, **query: Any) -> list[int]:
         return [one["id"] for one in (await client.get(PATH, params=query)).json()["letters"]]

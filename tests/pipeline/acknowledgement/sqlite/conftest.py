@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from tests.fakes.letters import LetterClock, small_store
 
 
@@ -21,7 +21,7 @@ def clock() -> LetterClock:
 
 
 @pytest_asyncio.fixture
-async def store(path: Path, clock: LetterClock) -> AsyncIterator[SqliteDeadLetters]:
+async def store(path: Path, clock: LetterClock) -> AsyncIterator[SqliteDeadLetterStore]:
     made = small_store(path, clock)
     await made.open()
     yield made
@@ -29,7 +29,7 @@ async def store(path: Path, clock: LetterClock) -> AsyncIterator[SqliteDeadLette
 
 
 @pytest_asyncio.fixture
-async def other(path: Path, clock: LetterClock, store: SqliteDeadLetters) -> AsyncIterator[SqliteDeadLetters]:
+async def other(path: Path, clock: LetterClock, store: SqliteDeadLetterStore) -> AsyncIterator[SqliteDeadLetterStore]:
     """Another store of the same file, as another OS process has it."""
     made = small_store(path, clock)
     await made.open()

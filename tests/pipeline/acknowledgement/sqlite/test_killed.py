@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.pipeline.acknowledgement.dead_letters import LetterFilter
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter
+from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from headrace.pipeline.topology.replay import AT_ONCE
 from tests.fakes.letters import letter
 from tests.fakes.os_processes import lives_on
@@ -70,15 +70,15 @@ class Family:
 
 
 async def _events(path: Path) -> Counter[int]:
-    store = SqliteDeadLetters(path)
+    store = SqliteDeadLetterStore(path)
     await store.open()
-    found = await store.find(LetterFilter(), 10_000_000)
+    found = await store.find(DeadLetterFilter(), 10_000_000)
     await store.close()
     return Counter(int(one.event) for one in found)
 
 
 async def _fill(path: Path) -> None:
-    store = SqliteDeadLetters(path)
+    store = SqliteDeadLetterStore(path)
     await store.open()
     await store.put([letter(number) for number in range(LETTERS)])
     await store.close()

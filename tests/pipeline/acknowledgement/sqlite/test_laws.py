@@ -11,8 +11,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from headrace.pipeline.acknowledgement.dead_letter import Replay
-from headrace.pipeline.acknowledgement.dead_letters import LetterFilter, Settled
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter, ReplayResult
+from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from tests.fakes.letters import letter, small_store
 
 Step = tuple[str, int, int]
@@ -37,7 +37,7 @@ class Known:
 class Model:
     """The letters that must be there, and the replays that each of two stores has begun, ended ones too."""
 
-    def __init__(self, stores: Sequence[SqliteDeadLetters]) -> None:
+    def __init__(self, stores: Sequence[SqliteDeadLetterStore]) -> None:
         self.stores = list(stores)
         self.known: dict[int, Known] = {}
         self.begun: tuple[list[Replay], list[Replay]] = ([], [])
@@ -60,8 +60,8 @@ class Model:
         elif self.begun[who]:
             await self._end(what, store, who, self.begun[who][-1 - which % min(4, len(self.begun[who]))])
 
-    async def _change(self, what: str, store: SqliteDeadLetters, one: int) -> None:
-        found = LetterFilter(ids=frozenset({one}))
+    async def _change(self, what: str, store: SqliteDeadLetterStore, one: int) -> None:
+        found = DeadLetterFilter(ids=frozenset({one}))
         known = self.known.get(one)
         if what == "drop":
             assert await store.drop(found) == (known is not None)
@@ -76,7 +76,7 @@ class Model:
             if known is not None and may:
                 known.is_marked = False
 
-    async def _take(self, store: SqliteDeadLetters, who: int, count: int) -> None:
+    async def _take(self, store: SqliteDeadLetterStore, who: int, count: int) -> None:
         waiting = [id_ for id_, known in sorted(self.known.items()) if known.is_marked and known.taken_by is None]
         taken = await store.take("shop", "price", count)
         assert [one.letter.id for one in taken] == waiting[:count]
@@ -94,7 +94,7 @@ class Model:
             if known.taken_by == who:
                 known.taken_by = None
 
-    async def _end(self, what: str, store: SqliteDeadLetters, who: int, replay: Replay) -> None:
+    async def _end(self, what: str, store: SqliteDeadLetterStore, who: int, replay: Replay) -> None:
         known = self.known.get(replay.id)
         is_own = known is not None and known.taken_by == who and known.take == replay.take
         if what == "again":
@@ -108,7 +108,7 @@ class Model:
         if what == "back":
             await store.give_back([replay])
         else:
-            await store.settle([Settled(replay, is_done=what == "done")])
+            await store.settle([ReplayResult(replay, is_done=what == "done")])
         if known is None or not is_own:
             return
         known.taken_by = None
@@ -118,7 +118,7 @@ class Model:
             known.attempts, known.is_marked = known.attempts + 1, False
 
     async def check(self) -> None:
-        found = await self.stores[0].find(LetterFilter(), 1000, is_newest_first=False)
+        found = await self.stores[0].find(DeadLetterFilter(), 1000, is_newest_first=False)
         there = [(one.id, one.event, one.attempts, one.replay_at is not None, one.is_taken) for one in found]
         assert there == [
             (id_, known.event, known.attempts, known.is_marked, known.taken_by is not None)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from headrace.pipeline.acknowledgement.dead_letter import Form
-from headrace.pipeline.acknowledgement.dead_letters import LetterFilter, Settled
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.acknowledgement.dead_letter import EventForm
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter, ReplayResult
+from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from tests.fakes.letters import ALL, LetterClock, beat, events_in, failed, letter, put_events, small_store
 
 pytestmark = pytest.mark.asyncio
@@ -48,14 +48,14 @@ async def test_no_letter_is_so_large_that_it_pushes_all_others_out(path: Path) -
     await store.open()
     await put_events(store, "small", "x" * 1_000_000)
     small, large = await store.find(ALL, 10, is_newest_first=False)
-    assert (small.event, small.form) == ('"small"', Form.JSON)
-    assert (large.form, large.is_replayable) == (Form.CUT, False)
+    assert (small.event, small.form) == ('"small"', EventForm.JSON)
+    assert (large.form, large.is_replayable) == (EventForm.CUT, False)
     assert large.event.endswith("… (cut: 1000002 bytes in all)")
     await store.close()
 
 
 async def test_what_is_too_old_goes_by_itself(
-    store: SqliteDeadLetters, clock: LetterClock, caplog: pytest.LogCaptureFixture
+    store: SqliteDeadLetterStore, clock: LetterClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     await put_events(store, "old")
     clock.move(20 * 86_400)
@@ -70,7 +70,7 @@ async def test_what_is_too_old_goes_by_itself(
 
 
 async def test_a_calendar_that_is_set_forward_drops_nothing_and_one_that_is_set_back_neither(
-    store: SqliteDeadLetters, clock: LetterClock
+    store: SqliteDeadLetterStore, clock: LetterClock
 ) -> None:
     await put_events(store, "a")
     clock.set(365 * 86_400)
@@ -83,10 +83,10 @@ async def test_a_calendar_that_is_set_forward_drops_nothing_and_one_that_is_set_
 
 
 async def test_a_letter_that_failed_again_is_as_young_as_its_last_failure(
-    store: SqliteDeadLetters, clock: LetterClock
+    store: SqliteDeadLetterStore, clock: LetterClock
 ) -> None:
     await put_events(store, "again", "never")
-    await store.mark(LetterFilter(ids=frozenset({1})))
+    await store.mark(DeadLetterFilter(ids=frozenset({1})))
     clock.move(20 * 86_400)
     (taken,) = await store.take("shop", "price", 1)
     await store.put([letter("again", replay_of=taken.replay)])
@@ -95,13 +95,13 @@ async def test_a_letter_that_failed_again_is_as_young_as_its_last_failure(
     assert await events_in(store) == ['"again"']
 
 
-async def test_totals_are_right_however_letters_come_and_go(path: Path, store: SqliteDeadLetters) -> None:
+async def test_totals_are_right_however_letters_come_and_go(path: Path, store: SqliteDeadLetterStore) -> None:
     await put_events(store, *("x" * size for size in range(50)))
-    await store.mark(LetterFilter(ids=frozenset(range(1, 11))))
+    await store.mark(DeadLetterFilter(ids=frozenset(range(1, 11))))
     taken = await store.take("shop", "price", 10)
     await store.put([letter("y", error=failed(OSError("e" * 500)), replay_of=one.replay) for one in taken[:5]])
-    await store.settle([Settled(one.replay, is_done=True) for one in taken])
-    await store.drop(LetterFilter(ids=frozenset({40})))
+    await store.settle([ReplayResult(one.replay, is_done=True) for one in taken])
+    await store.drop(DeadLetterFilter(ids=frozenset({40})))
     found = await store.find(ALL, 100)
     assert len(found) == 44
     assert (store.counts().letters, store.counts().size_bytes) == (44, sum(one.size for one in found))

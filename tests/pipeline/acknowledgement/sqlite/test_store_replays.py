@@ -5,18 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from headrace.pipeline.acknowledgement.dead_letter import NewLetter, Replay
-from headrace.pipeline.acknowledgement.dead_letters import LetterFilter, Settled
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.acknowledgement.dead_letter import NewDeadLetter, Replay
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter, ReplayResult
+from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from headrace.pipeline.acknowledgement.sqlite.takers import CRASH_LIMIT, MISSED_BEATS
 from tests.fakes.letters import ALL, LetterClock, beat, events_in, failed, letter, put_events
 
 pytestmark = pytest.mark.asyncio
 
 
-async def test_what_is_marked_is_taken_once_oldest_first(store: SqliteDeadLetters, other: SqliteDeadLetters) -> None:
+async def test_what_is_marked_is_taken_once_oldest_first(
+    store: SqliteDeadLetterStore, other: SqliteDeadLetterStore
+) -> None:
     await put_events(store, *range(5))
-    assert await store.mark(LetterFilter(ids=frozenset({1, 2, 3, 4})), rate=10.0) == 4
+    assert await store.mark(DeadLetterFilter(ids=frozenset({1, 2, 3, 4})), rate=10.0) == 4
     assert await store.waiting("shop") == ["price"]
     first = await store.take("shop", "price", 3)
     second = await other.take("shop", "price", 3)
@@ -26,26 +28,26 @@ async def test_what_is_marked_is_taken_once_oldest_first(store: SqliteDeadLetter
     assert await store.waiting("shop") == []
 
 
-async def test_only_letters_of_the_pipeline_and_stage_are_taken(store: SqliteDeadLetters) -> None:
+async def test_only_letters_of_the_pipeline_and_stage_are_taken(store: SqliteDeadLetterStore) -> None:
     await put_events(store, "a")
     await store.mark(ALL)
     assert await store.take("other", "price", 9) == []
     assert await store.take("shop", "parse", 9) == []
 
 
-async def test_the_stages_whose_letters_wait_are_told_each_once(store: SqliteDeadLetters) -> None:
+async def test_the_stages_whose_letters_wait_are_told_each_once(store: SqliteDeadLetterStore) -> None:
     for stage in ("b", "a", "c", "b"):
         await put_events(store, 1, 2, stage=stage)
-    await store.mark(LetterFilter(stages=frozenset({"a", "b"})))
-    await store.put([NewLetter("other", "d", 1, failed(OSError("gone")))])
-    await store.mark(LetterFilter(pipeline="other"))
+    await store.mark(DeadLetterFilter(stages=frozenset({"a", "b"})))
+    await store.put([NewDeadLetter("other", "d", 1, failed(OSError("gone")))])
+    await store.mark(DeadLetterFilter(pipeline="other"))
     assert await store.waiting("shop") == ["a", "b"]
     assert await store.waiting("other") == ["d"]
     await store.take("shop", "a", 2)
     assert await store.waiting("shop") == ["b"]
 
 
-async def test_many_large_letters_go_in_by_pieces(store: SqliteDeadLetters) -> None:
+async def test_many_large_letters_go_in_by_pieces(store: SqliteDeadLetterStore) -> None:
     commits: list[str] = []
     await store.writer.run(
         lambda c: c.set_trace_callback(lambda text: commits.append(text) if text == "COMMIT" else None)
@@ -55,70 +57,72 @@ async def test_many_large_letters_go_in_by_pieces(store: SqliteDeadLetters) -> N
     assert len(commits) == 1 + 4
 
 
-async def test_what_cannot_be_replayed_is_never_marked(store: SqliteDeadLetters) -> None:
+async def test_what_cannot_be_replayed_is_never_marked(store: SqliteDeadLetterStore) -> None:
     await put_events(store, ("a", 1), {"a": 1}, b"a")
     assert await store.mark(ALL) == 2
     assert await store.mark(ALL) == 0
-    assert await store.count(LetterFilter(is_marked=True)) == 2
+    assert await store.count(DeadLetterFilter(is_marked=True)) == 2
 
 
-async def test_a_mark_is_taken_back_until_a_run_is_at_it(store: SqliteDeadLetters) -> None:
+async def test_a_mark_is_taken_back_until_a_run_is_at_it(store: SqliteDeadLetterStore) -> None:
     await put_events(store, "a", "b")
     await store.mark(ALL)
     await store.take("shop", "price", 1)
     assert await store.unmark(ALL) == 1
     assert await store.waiting("shop") == []
-    (first,) = await store.find(LetterFilter(is_marked=True), 9)
+    (first,) = await store.find(DeadLetterFilter(is_marked=True), 9)
     assert (first.event, first.is_taken) == ('"a"', True)
 
 
-async def test_a_replay_that_went_through_deletes_its_letter(store: SqliteDeadLetters) -> None:
+async def test_a_replay_that_went_through_deletes_its_letter(store: SqliteDeadLetterStore) -> None:
     await put_events(store, "a", "b")
     await store.mark(ALL)
     taken = await store.take("shop", "price", 2)
-    await store.settle([Settled(taken[0].replay, is_done=True), Settled(taken[1].replay, is_done=False)])
+    await store.settle([ReplayResult(taken[0].replay, is_done=True), ReplayResult(taken[1].replay, is_done=False)])
     (left,) = await store.find(ALL, 9)
     assert (left.event, left.attempts, left.replay_at, left.is_taken) == ('"b"', 2, None, False)
 
 
 async def test_a_replay_that_failed_at_its_stage_again_is_one_letter_still(
-    store: SqliteDeadLetters, clock: LetterClock
+    store: SqliteDeadLetterStore, clock: LetterClock
 ) -> None:
     await put_events(store, {"sku": "a"})
     await store.mark(ALL)
     (taken,) = await store.take("shop", "price", 1)
     clock.move(5)
     await store.put([letter({"sku": "a"}, error=failed(OSError("still")), replay_of=taken.replay)])
-    await store.settle([Settled(taken.replay, is_done=True)])  # it is set aside, so its source need not keep it
+    await store.settle([ReplayResult(taken.replay, is_done=True)])  # it is set aside, so its source need not keep it
     (left,) = await store.find(ALL, 9)
     assert (left.id, left.event, left.attempts, left.at) == (1, '{"sku":"a"}', 2, clock.now)
     assert (left.error_type, left.error, left.replay_at) == ("OSError", "still", None)
 
 
-async def test_what_came_of_a_replay_and_failed_further_down_is_a_letter_of_its_own(store: SqliteDeadLetters) -> None:
+async def test_what_came_of_a_replay_and_failed_further_down_is_a_letter_of_its_own(
+    store: SqliteDeadLetterStore,
+) -> None:
     await put_events(store, "a")
     await store.mark(ALL)
     (taken,) = await store.take("shop", "price", 1)
     await store.put([letter("derived", stage="write", replay_of=taken.replay)])
-    await store.settle([Settled(taken.replay, is_done=True)])
+    await store.settle([ReplayResult(taken.replay, is_done=True)])
     (left,) = await store.find(ALL, 9)
     assert (left.stage, left.event) == ("write", '"derived"')
 
 
-async def test_the_end_of_a_former_replay_does_nothing_to_the_present_one(store: SqliteDeadLetters) -> None:
+async def test_the_end_of_a_former_replay_does_nothing_to_the_present_one(store: SqliteDeadLetterStore) -> None:
     await put_events(store, "a")
     await store.mark(ALL)
     (first,) = await store.take("shop", "price", 1)
     await store.put([letter("a", replay_of=first.replay)])
     await store.mark(ALL)
     (second,) = await store.take("shop", "price", 1)
-    await store.settle([Settled(first.replay, is_done=True)])
+    await store.settle([ReplayResult(first.replay, is_done=True)])
     assert await events_in(store) == ['"a"']
-    await store.settle([Settled(second.replay, is_done=True)])
+    await store.settle([ReplayResult(second.replay, is_done=True)])
     assert await events_in(store) == []
 
 
-async def test_a_replay_whose_letter_was_dropped_is_a_new_letter_when_it_fails(store: SqliteDeadLetters) -> None:
+async def test_a_replay_whose_letter_was_dropped_is_a_new_letter_when_it_fails(store: SqliteDeadLetterStore) -> None:
     await put_events(store, "a")
     await store.mark(ALL)
     (taken,) = await store.take("shop", "price", 1)
@@ -127,7 +131,7 @@ async def test_a_replay_whose_letter_was_dropped_is_a_new_letter_when_it_fails(s
     assert [one.id for one in await store.find(ALL, 9)] == [2]
 
 
-async def test_what_was_taken_and_not_begun_waits_again(store: SqliteDeadLetters) -> None:
+async def test_what_was_taken_and_not_begun_waits_again(store: SqliteDeadLetterStore) -> None:
     await put_events(store, "a")
     await store.mark(ALL)
     (taken,) = await store.take("shop", "price", 1)
@@ -136,7 +140,9 @@ async def test_what_was_taken_and_not_begun_waits_again(store: SqliteDeadLetters
     assert (again.letter.event, again.letter.attempts, again.replay.take) == ('"a"', 1, 2)
 
 
-async def test_a_store_that_closes_lets_others_go_on(store: SqliteDeadLetters, other: SqliteDeadLetters) -> None:
+async def test_a_store_that_closes_lets_others_go_on(
+    store: SqliteDeadLetterStore, other: SqliteDeadLetterStore
+) -> None:
     await put_events(store, "a", "b")
     await store.mark(ALL)
     await store.take("shop", "price", 2)
@@ -144,7 +150,7 @@ async def test_a_store_that_closes_lets_others_go_on(store: SqliteDeadLetters, o
     assert len(await other.take("shop", "price", 2)) == 2
 
 
-async def test_a_cancelled_take_gives_back_what_it_took(store: SqliteDeadLetters) -> None:
+async def test_a_cancelled_take_gives_back_what_it_took(store: SqliteDeadLetterStore) -> None:
     await put_events(store, "a")
     await store.mark(ALL)
     taking = asyncio.ensure_future(store.take("shop", "price", 1))
@@ -158,7 +164,7 @@ async def test_a_cancelled_take_gives_back_what_it_took(store: SqliteDeadLetters
 
 
 async def test_what_a_dead_store_was_at_waits_again_and_that_costs_an_attempt(
-    store: SqliteDeadLetters, other: SqliteDeadLetters
+    store: SqliteDeadLetterStore, other: SqliteDeadLetterStore
 ) -> None:
     await put_events(store, "a")
     await store.mark(ALL)
@@ -171,7 +177,7 @@ async def test_what_a_dead_store_was_at_waits_again_and_that_costs_an_attempt(
 
 
 async def test_a_store_that_says_that_it_lives_keeps_what_it_has(
-    store: SqliteDeadLetters, other: SqliteDeadLetters
+    store: SqliteDeadLetterStore, other: SqliteDeadLetterStore
 ) -> None:
     await put_events(store, "a")
     await store.mark(ALL)
@@ -183,7 +189,7 @@ async def test_a_store_that_says_that_it_lives_keeps_what_it_has(
 
 
 async def test_what_kills_every_store_that_replays_it_is_not_replayed_for_ever(
-    path: Path, clock: LetterClock, other: SqliteDeadLetters
+    path: Path, clock: LetterClock, other: SqliteDeadLetterStore
 ) -> None:
     await put_events(other, "poison")
     await other.mark(ALL)

@@ -9,13 +9,13 @@ import pytest
 
 from headrace.database.sqlite_file import SqliteError
 from headrace.pipeline.acknowledgement.errors import NewerDeadLetters
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from tests.fakes.letters import events_in, put_events, small_store
 
 pytestmark = pytest.mark.asyncio
 
 
-async def test_tables_of_a_newer_headrace_are_refused_and_left_alone(path: Path, store: SqliteDeadLetters) -> None:
+async def test_tables_of_a_newer_headrace_are_refused_and_left_alone(path: Path, store: SqliteDeadLetterStore) -> None:
     await put_events(store, "a")
     await store.writer.run(lambda c: c.execute("insert into headrace_dead_letter_schema values (7)"))
     await store.close()
@@ -27,7 +27,9 @@ async def test_tables_of_a_newer_headrace_are_refused_and_left_alone(path: Path,
     connection.close()
 
 
-async def test_a_full_disk_refuses_letters_and_takes_them_again_once_there_is_room(store: SqliteDeadLetters) -> None:
+async def test_a_full_disk_refuses_letters_and_takes_them_again_once_there_is_room(
+    store: SqliteDeadLetterStore,
+) -> None:
     await put_events(store, "a")
     pages = await store.writer.run(lambda c: c.execute("pragma page_count").fetchone()[0])
     await store.writer.run(lambda c: c.execute(f"pragma max_page_count = {pages + 2}").fetchall())
@@ -40,7 +42,7 @@ async def test_a_full_disk_refuses_letters_and_takes_them_again_once_there_is_ro
     assert store.counts().put == 2
 
 
-async def test_a_file_that_was_taken_away_refuses_letters(path: Path, store: SqliteDeadLetters) -> None:
+async def test_a_file_that_was_taken_away_refuses_letters(path: Path, store: SqliteDeadLetterStore) -> None:
     _take_away(path)
     with pytest.raises(SqliteError, match="deleted or replaced"):
         await put_events(store, "a")
@@ -54,7 +56,7 @@ async def test_a_folder_that_is_a_file_is_said(tmp_path: Path) -> None:
 
 
 async def test_stores_of_one_file_put_at_once_and_lose_nothing(
-    store: SqliteDeadLetters, other: SqliteDeadLetters
+    store: SqliteDeadLetterStore, other: SqliteDeadLetterStore
 ) -> None:
     async with asyncio.TaskGroup() as group:
         for number in range(50):
@@ -64,7 +66,7 @@ async def test_stores_of_one_file_put_at_once_and_lose_nothing(
     assert other.counts().put == 50
 
 
-async def test_letters_that_wait_together_share_a_commit(store: SqliteDeadLetters) -> None:
+async def test_letters_that_wait_together_share_a_commit(store: SqliteDeadLetterStore) -> None:
     commits: list[str] = []
     gate = threading.Event()
     await store.writer.run(

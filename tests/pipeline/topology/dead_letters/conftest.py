@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from tests.fakes.letter_shop import Shop
 from tests.fakes.letters import letter
 
@@ -17,7 +17,7 @@ def shop(tmp_path: Path) -> Shop:
 
 
 @pytest_asyncio.fixture
-async def aside(shop: Shop) -> AsyncIterator[SqliteDeadLetters]:
+async def aside(shop: Shop) -> AsyncIterator[SqliteDeadLetterStore]:
     """The store as another OS process has it open, with three letters of `price`."""
     store = shop.store()
     await store.open()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from headrace.otp.scheduler import Scheduler
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from headrace.pipeline.engine.consuming import ConsumerProcess
 from headrace.pipeline.topology.replay import StageReplay
 from tests.fakes.failing_stages import (
@@ -33,7 +33,7 @@ class Notes:
         pass
 
 
-async def test_letters_go_no_quicker_than_their_rate_and_make_up_for_little(aside: SqliteDeadLetters) -> None:
+async def test_letters_go_no_quicker_than_their_rate_and_make_up_for_little(aside: SqliteDeadLetterStore) -> None:
     sink, notes = Kept(), Notes()
     process = alone(sink, Scheduler(), name="price")
     await started(process)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from headrace.pipeline.acknowledgement.dead_letters import LetterFilter
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter
+from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from headrace.pipeline.message import Message
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.settings import Concurrency
@@ -73,7 +73,7 @@ async def test_what_fails_again_is_the_same_letter_with_one_more_attempt(
 
 @pytest.mark.parametrize("quiet", [Silent, Quiet])
 async def test_letters_are_replayed_into_a_run_that_is_under_way(
-    shop: Shop, aside: SqliteDeadLetters, quiet: Any
+    shop: Shop, aside: SqliteDeadLetterStore, quiet: Any
 ) -> None:
     topology = shop.topology(quiet)
     await topology.start()
@@ -86,7 +86,9 @@ async def test_letters_are_replayed_into_a_run_that_is_under_way(
     assert await aside.count(ALL) == 0
 
 
-async def test_a_mark_of_another_os_process_is_seen_without_being_told(shop: Shop, aside: SqliteDeadLetters) -> None:
+async def test_a_mark_of_another_os_process_is_seen_without_being_told(
+    shop: Shop, aside: SqliteDeadLetterStore
+) -> None:
     topology = shop.topology(Silent)
     await topology.start()
     await settled(topology)
@@ -95,7 +97,7 @@ async def test_a_mark_of_another_os_process_is_seen_without_being_told(shop: Sho
     await topology.stop()
 
 
-async def test_letters_are_replayed_time_and_again(shop: Shop, aside: SqliteDeadLetters) -> None:
+async def test_letters_are_replayed_time_and_again(shop: Shop, aside: SqliteDeadLetterStore) -> None:
     topology = shop.topology(Silent)
     await topology.start()
     for size in (3, 5, 7):
@@ -108,7 +110,7 @@ async def test_letters_are_replayed_time_and_again(shop: Shop, aside: SqliteDead
 
 
 async def test_the_metadata_of_a_letter_comes_back_and_says_of_what_it_is_the_replay(
-    shop: Shop, aside: SqliteDeadLetters
+    shop: Shop, aside: SqliteDeadLetterStore
 ) -> None:
     seen: list[Message[Any]] = []
 
@@ -118,7 +120,7 @@ async def test_the_metadata_of_a_letter_comes_back_and_says_of_what_it_is_the_re
         def handle_events(self, events: list[Message[Any]]) -> None:
             seen.extend(events)
 
-    await aside.drop(LetterFilter(ids=frozenset({2, 3})))
+    await aside.drop(DeadLetterFilter(ids=frozenset({2, 3})))
     await aside.mark(ALL)
     await shop.run(lambda: Told(0), OneToOne, Look)
     (message,) = seen
@@ -126,7 +128,7 @@ async def test_the_metadata_of_a_letter_comes_back_and_says_of_what_it_is_the_re
     assert str(message.metadata["dead_letter"]) == "Replay(id=1, take=1)"
 
 
-async def test_a_message_waits_for_all_that_comes_of_it(shop: Shop, aside: SqliteDeadLetters) -> None:
+async def test_a_message_waits_for_all_that_comes_of_it(shop: Shop, aside: SqliteDeadLetterStore) -> None:
     gate = asyncio.Event()
 
     class Slow(Consumer[Message[Any]]):
@@ -145,7 +147,7 @@ async def test_a_message_waits_for_all_that_comes_of_it(shop: Shop, aside: Sqlit
     assert await aside.count(ALL) == 0
 
 
-async def test_what_fails_further_down_becomes_a_letter_of_that_stage(shop: Shop, aside: SqliteDeadLetters) -> None:
+async def test_what_fails_further_down_becomes_a_letter_of_that_stage(shop: Shop, aside: SqliteDeadLetterStore) -> None:
     later = Table({})
     later.left["<2>"] = FOR_EVER  # type: ignore[index] # it looks events up, whatever they are
     topology = shop.topology(lambda: Told(0), dispatcher="broadcast")
@@ -159,7 +161,7 @@ async def test_what_fails_further_down_becomes_a_letter_of_that_stage(shop: Shop
 
 @EDGES
 async def test_events_that_are_handled_at_once_are_each_judged_by_their_own_end(
-    shop: Shop, aside: SqliteDeadLetters, source: Any
+    shop: Shop, aside: SqliteDeadLetterStore, source: Any
 ) -> None:
     shop.table.left = {2: FOR_EVER}
     await aside.mark(ALL)
@@ -170,7 +172,7 @@ async def test_events_that_are_handled_at_once_are_each_judged_by_their_own_end(
 
 
 async def test_what_a_stage_counts_as_failed_and_does_not_name_stays_a_letter(
-    shop: Shop, aside: SqliteDeadLetters
+    shop: Shop, aside: SqliteDeadLetterStore
 ) -> None:
     class Vague(Consumer[Any]):
         def handle_events(self, events: list[Any]) -> None:
@@ -185,7 +187,7 @@ async def test_what_a_stage_counts_as_failed_and_does_not_name_stays_a_letter(
     await store.mark(ALL)
     await shop.run(lambda: Numbers(0), OneToOne, Vague)
     assert [one.attempts for one in await store.find(ALL, 9)] == [2, 2]
-    await store.drop(LetterFilter(ids=frozenset({5})))
+    await store.drop(DeadLetterFilter(ids=frozenset({5})))
     await store.mark(ALL)
     await shop.run(lambda: Numbers(0), OneToOne, Vague)
     assert await store.count(ALL) == 0

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from headrace.pipeline.acknowledgement.dead_letters import LetterFilter
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter
+from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from headrace.pipeline.flow.subscription import SubscribeTo
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.failing_stages import (
@@ -35,7 +35,7 @@ class Crash(OneToOne):
 
 
 async def test_a_letter_in_hand_at_a_crash_is_back_where_it_was_on_a_plain_edge(
-    shop: Shop, aside: SqliteDeadLetters
+    shop: Shop, aside: SqliteDeadLetterStore
 ) -> None:
     over = [2]
     await aside.mark(ALL)
@@ -51,7 +51,7 @@ async def test_a_letter_in_hand_at_a_crash_is_back_where_it_was_on_a_plain_edge(
 
 
 async def test_a_letter_in_hand_at_a_crash_is_delivered_again_where_messages_flow(
-    shop: Shop, aside: SqliteDeadLetters
+    shop: Shop, aside: SqliteDeadLetterStore
 ) -> None:
     over = [2]
     await aside.mark(ALL)
@@ -63,7 +63,7 @@ async def test_a_letter_in_hand_at_a_crash_is_delivered_again_where_messages_flo
 
 @pytest.mark.parametrize("quiet", [Silent, Quiet])
 async def test_a_stop_leaves_what_was_under_way_marked_and_costs_no_attempt(
-    shop: Shop, aside: SqliteDeadLetters, quiet: Any
+    shop: Shop, aside: SqliteDeadLetterStore, quiet: Any
 ) -> None:
     class Stuck(OneToOne):
         async def handle_events(self, events: list[Any]) -> Any:
@@ -76,7 +76,7 @@ async def test_a_stop_leaves_what_was_under_way_marked_and_costs_no_attempt(
     topology.replay_soon()
     await until(lambda: shop.table.tried != [])
     await topology.stop()
-    left = await aside.find(LetterFilter(is_marked=True), 9)
+    left = await aside.find(DeadLetterFilter(is_marked=True), 9)
     assert [(one.event, one.attempts, one.is_taken) for one in left] == [
         ("3", 1, False),
         ("2", 1, False),
@@ -86,7 +86,7 @@ async def test_a_stop_leaves_what_was_under_way_marked_and_costs_no_attempt(
 
 @pytest.mark.parametrize("quiet", [Silent, Quiet])
 async def test_a_drain_lets_through_what_is_under_way_and_leaves_the_rest_marked(
-    shop: Shop, aside: SqliteDeadLetters, quiet: Any
+    shop: Shop, aside: SqliteDeadLetterStore, quiet: Any
 ) -> None:
     topology = shop.topology(quiet)
     await topology.start()
@@ -94,13 +94,13 @@ async def test_a_drain_lets_through_what_is_under_way_and_leaves_the_rest_marked
     topology.replay_soon()
     await until(lambda: shop.table.tried == [1])
     assert (await topology.drain()).is_drained
-    left = await aside.find(LetterFilter(is_marked=True), 9)
+    left = await aside.find(DeadLetterFilter(is_marked=True), 9)
     assert [(one.event, one.attempts, one.is_taken) for one in left] == [("3", 1, False), ("2", 1, False)]
     assert await aside.count(ALL) == 2
 
 
 async def test_a_stage_that_cancels_the_replay_leaves_the_letters_marked(
-    shop: Shop, aside: SqliteDeadLetters, caplog: pytest.LogCaptureFixture
+    shop: Shop, aside: SqliteDeadLetterStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Refuse(OneToOne):
         def handle_subscribe(self, side: str, to: SubscribeTo, subscription: Any) -> str | None:
@@ -119,11 +119,13 @@ async def test_a_stage_that_cancels_the_replay_leaves_the_letters_marked(
     await settled(topology)
     next(one for one in handle.subscriptions() if one.producer == "price.dead_letters").cancel()
     await topology.drain()
-    assert await aside.count(LetterFilter(is_marked=True)) == 3
+    assert await aside.count(DeadLetterFilter(is_marked=True)) == 3
     assert shop.table.tried == []
 
 
-async def test_a_stage_may_subscribe_while_letters_are_replayed_into_it(shop: Shop, aside: SqliteDeadLetters) -> None:
+async def test_a_stage_may_subscribe_while_letters_are_replayed_into_it(
+    shop: Shop, aside: SqliteDeadLetterStore
+) -> None:
     topology = shop.topology(Silent)
     topology.add("more", lambda: Numbers(4))
     await topology.start()

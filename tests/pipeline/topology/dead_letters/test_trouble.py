@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from headrace.pipeline.acknowledgement.dead_letters import LetterFilter
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetters
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter
+from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
 from headrace.stages.functions import data_of
 from tests.fakes.acknowledged_stages import Told
@@ -38,7 +38,7 @@ SHAPES = [OneToOne, OneToOneLater, Many, Single, SingleLater, Whole, WholeLater]
 
 
 async def test_what_cannot_be_kept_when_it_fails_again_is_not_lost(
-    shop: Shop, aside: SqliteDeadLetters, caplog: pytest.LogCaptureFixture
+    shop: Shop, aside: SqliteDeadLetterStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     shop.table.left = {2: FOR_EVER}
     topology = shop.topology(lambda: Numbers(0))
@@ -52,7 +52,7 @@ async def test_what_cannot_be_kept_when_it_fails_again_is_not_lost(
 
 
 async def test_a_store_that_cannot_be_used_for_a_while_loses_nothing_and_is_said_once(
-    shop: Shop, aside: SqliteDeadLetters, caplog: pytest.LogCaptureFixture
+    shop: Shop, aside: SqliteDeadLetterStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     topology = shop.topology(Silent)
     topology.dead_letters = store = FailingLetters(shop.path)
@@ -68,7 +68,7 @@ async def test_a_store_that_cannot_be_used_for_a_while_loses_nothing_and_is_said
 
 @pytest.mark.parametrize("quiet", [Silent, Quiet])
 async def test_a_file_that_stays_locked_keeps_no_run_from_its_end(
-    shop: Shop, aside: SqliteDeadLetters, quiet: Any, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, aside: SqliteDeadLetterStore, quiet: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("headrace.database.sqlite_file.BUSY_SECONDS", 0.02)
     monkeypatch.setattr("headrace.pipeline.acknowledgement.sqlite.store.CLOSE_SECONDS", 0.02)
@@ -107,7 +107,7 @@ async def test_letters_that_no_stage_can_take_wait_and_are_said_once(
         assert (await shop.run(lambda: Numbers(5), **settings)).is_fine
     (said,) = [one.getMessage() for one in caplog.records if "wait to be replayed" in one.getMessage()]
     assert said.startswith(f"dead letters of stage {stage!r} wait to be replayed: {why}")
-    assert await store.count(LetterFilter(is_marked=True)) == 2
+    assert await store.count(DeadLetterFilter(is_marked=True)) == 2
     await store.close()
 
 
@@ -123,7 +123,7 @@ async def test_children_on_a_plain_edge_take_no_letters_for_one_that_fails_would
     await store.put([letter(1, stage="sink")])
     await store.mark(ALL)
     await shop.run(lambda: Numbers(0), OneToOne, Children)
-    assert await store.count(LetterFilter(is_marked=True)) == 1
+    assert await store.count(DeadLetterFilter(is_marked=True)) == 1
     await shop.run(lambda: Told(0), OneToOne, Children)
     (left,) = await store.find(ALL, 9)
     assert (left.attempts, left.replay_at) == (2, None)
@@ -134,7 +134,7 @@ async def test_children_on_a_plain_edge_take_no_letters_for_one_that_fails_would
 @pytest.mark.parametrize("seed", range(6))
 @EDGES
 async def test_every_letter_goes_through_in_the_end_whatever_fails_and_crashes_meanwhile(
-    shop: Shop, aside: SqliteDeadLetters, source: Any, seed: int
+    shop: Shop, aside: SqliteDeadLetterStore, source: Any, seed: int
 ) -> None:
     chance = random.Random(seed)
     shape = chance.choice(SHAPES)
@@ -164,7 +164,7 @@ async def test_every_letter_goes_through_in_the_end_whatever_fails_and_crashes_m
     assert all(count >= twice for count in came.values())
 
 
-async def test_a_letter_whose_text_was_broken_is_put_back(shop: Shop, aside: SqliteDeadLetters) -> None:
+async def test_a_letter_whose_text_was_broken_is_put_back(shop: Shop, aside: SqliteDeadLetterStore) -> None:
     await aside.writer.run(lambda c: c.execute("update headrace_dead_letters set event = '{' where id = 2"))
     await aside.mark(ALL)
     await shop.run(lambda: Numbers(0))
