@@ -12,7 +12,7 @@ from typing import Final
 
 from benchmarks.measure import Line, at_most
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.worker import worker
 
@@ -56,7 +56,7 @@ async def tell(at: float) -> None:
 
 def service(path: Path | str, has_queue: bool) -> Jobs:  # noqa: FBT001 - a switch of one benchmark
     """Return the service on a file, which runs the queue or only enqueues."""
-    return Jobs(SqliteStore(path), Catalogue([tell]), {"default": 10} if has_queue else {})
+    return Jobs(SqliteStore(path), WorkerCatalogue([tell]), {"default": 10} if has_queue else {})
 
 
 async def _idle(path: Path) -> float:

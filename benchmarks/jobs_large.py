@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.measure import Line, all_arrived, at_least, at_most, ratio
-from headrace.jobs.job import Acknowledgement, Completed, to_text
-from headrace.jobs.maintenance.maintenance import Keep, Prune
+from headrace.jobs.job import AttemptCompleted, JobAck, to_text
+from headrace.jobs.maintenance.maintenance import Pruner, Retention
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.sqlite_store import SqliteStore
-from headrace.jobs.stores.store import Claimant
+from headrace.jobs.stores.store import LeaseOwner
 
 ENDED: Final = 1_000_000
 WAITING: Final = 100_000
@@ -54,17 +54,17 @@ async def _filled(path: Path, ended: int) -> SqliteStore:
     return store
 
 
-async def _claim(store: SqliteStore, claimant: Claimant) -> float:
+async def _claim(store: SqliteStore, claimant: LeaseOwner) -> float:
     """Claim 100 and end them; return the seconds of the claim."""
     start = time.perf_counter()
     jobs = await store.claim(claimant, AT_ONCE)
     seconds = time.perf_counter() - start
     all_arrived(len(jobs), AT_ONCE)
-    await store.acknowledge(claimant, [Acknowledgement(job.id, job.attempt, Completed()) for job in jobs])
+    await store.acknowledge(claimant, [JobAck(job.id, job.attempt, AttemptCompleted()) for job in jobs])
     return seconds
 
 
-async def _claimed(store: SqliteStore, claimant: Claimant) -> float:
+async def _claimed(store: SqliteStore, claimant: LeaseOwner) -> float:
     """Return the seconds that it takes to claim and end 5,000 jobs."""
     start = time.perf_counter()
     for _ in range(CLAIMED // AT_ONCE):
@@ -72,13 +72,13 @@ async def _claimed(store: SqliteStore, claimant: Claimant) -> float:
     return time.perf_counter() - start
 
 
-async def _pruned(store: SqliteStore, claimant: Claimant) -> tuple[float, float, float]:
+async def _pruned(store: SqliteStore, claimant: LeaseOwner) -> tuple[float, float, float]:
     """Prune all that has ended, piece after piece without a pause, and claim meanwhile.
 
     Return the median and the slowest of the claims, in milliseconds, and the seconds of the whole.
     """
     before = await store.count(JobFilter(states=frozenset({"completed"})))
-    prune = Prune(store, [Keep("completed", 0.0)], _now)
+    prune = Pruner(store, [Retention("completed", 0.0)], _now)
     claims: list[float] = []
     start = time.perf_counter()
 
@@ -98,7 +98,7 @@ async def _pruned(store: SqliteStore, claimant: Claimant) -> tuple[float, float,
 
 def lines() -> Iterator[Line]:
     """Measure, and yield one line after the other."""
-    claimant = Claimant("bench", "bench", "default", ("noop",))
+    claimant = LeaseOwner("bench", "bench", "default", ("noop",))
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
         small = runner.run(_filled(Path(folder) / "small.db", 0))
         large = runner.run(_filled(Path(folder) / "large.db", ENDED))

@@ -10,7 +10,7 @@ from benchmarks.jobs_limit import Mode
 from benchmarks.measure import all_arrived
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.worker import worker
 
@@ -50,7 +50,7 @@ async def noop(number: int) -> None:
 def service(path: Path, mode: Mode, limit: int | None = None) -> Jobs:
     """Return the service on a file; with a limit it runs the queue, too."""
     queues = {} if limit is None else {"default": limit}
-    return Jobs(SqliteStore(path, synchronous=mode), Catalogue([noop]), queues)
+    return Jobs(SqliteStore(path, synchronous=mode), WorkerCatalogue([noop]), queues)
 
 
 def numbers(total: int) -> list[list[dict[str, int]]]:

@@ -6,7 +6,7 @@ Run it twice with `python examples/jobs/results_kept.py results.db`: the second 
 import asyncio
 import sys
 
-from headrace.jobs import Catalogue, JobRegistry, Jobs, store_of, worker
+from headrace.jobs import JobRegistry, Jobs, WorkerCatalogue, store_of, worker
 
 
 @worker(name="results.long_running", record=True, max_attempts=1)
@@ -20,7 +20,7 @@ async def long_running(key: str) -> str:
 
 async def main(path: str) -> None:
     results = JobRegistry(long_running, expires_in_seconds=3600)
-    async with Jobs(store_of(f"sqlite:///{path}"), Catalogue([long_running]), {"default": 10}):
+    async with Jobs(store_of(f"sqlite:///{path}"), WorkerCatalogue([long_running]), {"default": 10}):
         for key in ("one", "bad"):
             await results.add(key)  # starts the work once, in whatever process, and does not wait for it
         print(await results.find("one"))  # at once

@@ -15,11 +15,11 @@ from headrace.expressions import Expression
 from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.maintenance.crontab import CronEntry, Crontab, plain_job
-from headrace.jobs.maintenance.maintenance import KEPT, Keep
+from headrace.jobs.maintenance.maintenance import KEPT, Retention
 from headrace.jobs.results import JobRegistry
 from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, RateLimit
 from headrace.jobs.running.encryption import ArgsCipher
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import JobsSettings, QueueOptions
 from headrace.jobs.stores.store import JobStore, store_of
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetterStore
@@ -203,7 +203,7 @@ def _queue(keys: QueueKeys) -> QueueOptions:
     return QueueOptions(keys.limit, limits)
 
 
-def crontab(keys: JobsKeys, workers: Catalogue, store: JobStore, settings: JobsSettings) -> Crontab:
+def crontab(keys: JobsKeys, workers: WorkerCatalogue, store: JobStore, settings: JobsSettings) -> Crontab:
     """Return the crontab of a config."""
     entries = [_entry(entry) for entry in keys.cron]
     return Crontab(store, entries, settings.now, lambda entry: _job(entry, workers, settings.cipher))
@@ -222,7 +222,7 @@ def _entry(keys: CronKeys) -> CronEntry:
     )
 
 
-def _job(entry: CronEntry, workers: Catalogue, cipher: ArgsCipher | None) -> NewJob:
+def _job(entry: CronEntry, workers: WorkerCatalogue, cipher: ArgsCipher | None) -> NewJob:
     """Return the job of an entry as its worker would keep it, in the queue that the entry names."""
     worker = workers.get(entry.worker)
     if worker is None:
@@ -233,10 +233,10 @@ def _job(entry: CronEntry, workers: Catalogue, cipher: ArgsCipher | None) -> New
     return job if entry.queue is None else replace(job, queue=entry.queue)
 
 
-def _kept(keys: KeepKeys) -> list[Keep]:
+def _kept(keys: KeepKeys) -> list[Retention]:
     """Return how long ended jobs stay; what the file does not speak of stays as it always does."""
     own: Mapping[str, KeptKeys | None] = dict(keys)
-    return [one if (said := own[one.state]) is None else Keep(one.state, said.age, said.count) for one in KEPT]
+    return [one if (said := own[one.state]) is None else Retention(one.state, said.age, said.count) for one in KEPT]
 
 
 def build_dead_letters(keys: DeadLettersKeys) -> DeadLetterStore:

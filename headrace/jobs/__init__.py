@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from headrace.jobs.results import JobRegistry
     from headrace.jobs.rules.job_filter import JobFilter
     from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, RateLimit
-    from headrace.jobs.running.worker_catalogue import Catalogue
+    from headrace.jobs.running.worker_catalogue import WorkerCatalogue
     from headrace.jobs.running_job import RunningJob, current_job
     from headrace.jobs.settings import JobsSettings, QueueOptions
     from headrace.jobs.stores.store import store_of
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Batch",
     "Cancel",
-    "Catalogue",
     "Discard",
     "GlobalLimit",
     "Handle",
@@ -45,6 +44,7 @@ __all__ = [
     "RunningJob",
     "Snooze",
     "Unique",
+    "WorkerCatalogue",
     "Workflow",
     "chunk_worker",
     "current_job",
@@ -55,7 +55,7 @@ __all__ = [
 _ROOMS = {
     "Batch": "flows.batch",
     "Cancel": "job",
-    "Catalogue": "running.worker_catalogue",
+    "WorkerCatalogue": "running.worker_catalogue",
     "Discard": "job",
     "GlobalLimit": "rules.limits",
     "Handle": "handle",

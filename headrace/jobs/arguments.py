@@ -32,7 +32,7 @@ _OPEN: Final = frozenset({"dict", "list", "tuple", "set", "frozenset", "generato
 _ITEMS: Final = frozenset({"items_schema", "values_schema"})
 
 
-class Unfit(Exception):
+class CodecError(Exception):
     """A value does not fit its annotation: the steps to it, what was found, and why not, as the end of a sentence."""
 
     def __init__(self, path: tuple[int | str, ...], found: object, why: str) -> None:
@@ -56,10 +56,10 @@ class Codec:
         self._has_any = _has_any(self._adapter.core_schema)
 
     def encoded(self, value: object) -> object:
-        """Return `value` as JSON. Raises `Unfit` when it does not fit, or would come back as something else."""
+        """Return `value` as JSON. Raises `CodecError` when it does not fit, or would come back as something else."""
         if isinstance(value, str) and not is_json(value):
             broken = ", which is broken text: it cannot be written as UTF-8"
-            raise Unfit((), value, broken)
+            raise CodecError((), value, broken)
         try:
             fitting = self._adapter.validate_python(value)
             found = self._adapter.dump_python(fitting, mode="json", warnings="error")
@@ -68,9 +68,9 @@ class Codec:
         except ValidationError as error:
             unfit = self._unfit(value, error)
         except RecursionError:
-            unfit = Unfit((), value, ", which is nested too deep: make it flatter, or keep it elsewhere")
+            unfit = CodecError((), value, ", which is nested too deep: make it flatter, or keep it elsewhere")
         except (PydanticSerializationError, ValueError, TypeError) as error:
-            unfit = Unfit((), value, f", which no JSON can hold ({error}): give it a type that can be kept")
+            unfit = CodecError((), value, f", which no JSON can hold ({error}): give it a type that can be kept")
         else:
             changed = _first_change(fitting, back) if self._has_any else None
             if changed is None and (type(back) is type(fitting) or isinstance(fitting, _ALIKE) or back == fitting):
@@ -79,17 +79,17 @@ class Codec:
         raise unfit
 
     def decoded(self, value: object) -> object:
-        """Return what a JSON value means. Raises `Unfit` when it does not fit."""
+        """Return what a JSON value means. Raises `CodecError` when it does not fit."""
         try:
             return self._adapter.validate_json(json.dumps(value))
         except ValidationError as error:
             unfit = self._unfit(value, error)
         raise unfit
 
-    def _unfit(self, value: object, error: ValidationError) -> Unfit:
+    def _unfit(self, value: object, error: ValidationError) -> CodecError:
         """Return what is wrong; of several choices pydantic says why each does not fit, which is no sentence."""
         if self._choices:
-            return Unfit((), value, f", and must be one of {', '.join(self._choices)}")
+            return CodecError((), value, f", and must be one of {', '.join(self._choices)}")
         return _first(error)
 
 
@@ -108,7 +108,7 @@ def _has_any(schema: object) -> bool:
     return False
 
 
-def _first_change(before: object, after: object) -> Unfit | None:
+def _first_change(before: object, after: object) -> CodecError | None:
     """Return the first part of a value that came back as another one, or None. A tuple may come back as a list."""
     waiting: list[tuple[tuple[int | str, ...], object, object]] = [((), before, after)]
     while waiting:
@@ -116,7 +116,7 @@ def _first_change(before: object, after: object) -> Unfit | None:
         if isinstance(one, Mapping) and isinstance(back, dict):
             for key in one:
                 if key not in back:
-                    return Unfit(path, one, f", whose key {shown(key)} would come back as text: annotate its keys")
+                    return CodecError(path, one, f", whose key {shown(key)} would come back as text: annotate its keys")
             waiting += [((*path, str(key)), value, back[key]) for key, value in one.items()]
         elif isinstance(one, list | tuple) and isinstance(back, list | tuple) and len(one) == len(back):
             waiting += [((*path, index), *pair) for index, pair in enumerate(zip(one, back, strict=True))]
@@ -125,12 +125,12 @@ def _first_change(before: object, after: object) -> Unfit | None:
     return None
 
 
-def _changed(path: tuple[int | str, ...], before: object, after: object) -> Unfit:
+def _changed(path: tuple[int | str, ...], before: object, after: object) -> CodecError:
     """Return the refusal of a value that would come back as another one."""
     if isinstance(before, float) and not math.isfinite(before):
-        return Unfit(path, before, ", which no JSON can hold: send None or a text in its place")
+        return CodecError(path, before, ", which no JSON can hold: send None or a text in its place")
     why = f", and would come back as {type(after).__name__}: annotate the parameter with its very type"
-    return Unfit(path, before, why)
+    return CodecError(path, before, why)
 
 
 def shown(value: object) -> str:
@@ -162,17 +162,17 @@ def is_json(value: object) -> bool:
     return True
 
 
-def _first(error: ValidationError) -> Unfit:
+def _first(error: ValidationError) -> CodecError:
     """Return the first thing that is wrong; others show when that is mended."""
     first: ErrorDetails = error.errors(include_url=False)[0]
     if first["type"] == "missing":
-        return Unfit(first["loc"][:-1], first["input"], f", and lacks {first['loc'][-1]!r}")
+        return CodecError(first["loc"][:-1], first["input"], f", and lacks {first['loc'][-1]!r}")
     context = first.get("ctx", {})
     said = predicate(first["type"], context)
     if said is not None:
-        return Unfit(first["loc"], first["input"], f", and {said}")
+        return CodecError(first["loc"], first["input"], f", and {said}")
     why = own_sentence(first["msg"], context)
-    return Unfit(first["loc"], first["input"], f": {why[:1].lower()}{why[1:]}")
+    return CodecError(first["loc"], first["input"], f": {why[:1].lower()}{why[1:]}")
 
 
 _PLAIN: Final = frozenset({int, str, bool, float})
@@ -338,7 +338,7 @@ class Arguments:
         codec = self._codec(shape, name)
         try:
             return codec.encoded(value)
-        except Unfit as unfit:
+        except CodecError as unfit:
             refusal = self._unfit(name, unfit)
         raise refusal
 
@@ -346,7 +346,7 @@ class Arguments:
         codec = self._codec(shape, name)
         try:
             return codec.decoded(value)
-        except Unfit as unfit:
+        except CodecError as unfit:
             refusal = self._unfit(name, unfit)
         raise refusal
 
@@ -359,7 +359,7 @@ class Arguments:
             name, f"is missing: it needs {', '.join(each for each in shape.codecs if each in shape.required)}"
         )
 
-    def _unfit(self, name: str, unfit: Unfit) -> BadArguments:
+    def _unfit(self, name: str, unfit: CodecError) -> BadArguments:
         """Return the refusal of a value; it is raised without what pydantic says, for that holds the value too."""
         if self._is_secret:
             return self._refusal(name, "does not fit, and is secret, so that no more is said: check its type")

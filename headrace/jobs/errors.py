@@ -209,7 +209,7 @@ class ResultTimeout(JobsError, TimeoutError):
         )
 
 
-class JobGivenUp(JobsError):
+class JobDiscarded(JobsError):
     """A job whose result somebody waits for failed for good; `error` is its last."""
 
     _became: ClassVar[str] = "was given up"
@@ -220,7 +220,7 @@ class JobGivenUp(JobsError):
         super().__init__(f"job {job_id} of worker {worker!r} {self._became}: {error or 'it says no reason'}")
 
 
-class JobExpired(JobGivenUp):
+class JobExpired(JobDiscarded):
     """A job whose result somebody waits for was not run, for it expired; `error` says when."""
 
     _became: ClassVar[str] = "was not run"
@@ -231,7 +231,7 @@ class JobExpired(JobGivenUp):
         self.error = error
 
 
-class JobCalledOff(JobsError):
+class JobCancelled(JobsError):
     """A job whose result somebody waits for was cancelled; `error` is the reason it gave, if any."""
 
     def __init__(self, job_id: int, worker: str, error: str) -> None:

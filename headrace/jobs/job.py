@@ -7,14 +7,16 @@ from typing import Final, Literal, get_args
 
 from headrace.jobs.errors import BadAnswer, BadUnique
 
-State = Literal["available", "suspended", "scheduled", "executing", "retryable", "completed", "discarded", "cancelled"]
+JobState = Literal[
+    "available", "suspended", "scheduled", "executing", "retryable", "completed", "discarded", "cancelled"
+]
 """Where a job stands (Oban's states).
 
 It may be run; it is held back by a workflow; it waits for its time; it runs; it failed and waits to be tried again; and
 three ends: done, given up, called off.
 """
 
-STATES: Final[tuple[State, ...]] = (
+STATES: Final[tuple[JobState, ...]] = (
     "available",
     "suspended",
     "scheduled",
@@ -25,8 +27,8 @@ STATES: Final[tuple[State, ...]] = (
     "cancelled",
 )
 
-INCOMPLETE: Final[frozenset[State]] = frozenset(STATES[:5])
-ENDED: Final[frozenset[State]] = frozenset(STATES[5:])
+INCOMPLETE: Final[frozenset[JobState]] = frozenset(STATES[:5])
+ENDED: Final[frozenset[JobState]] = frozenset(STATES[5:])
 """The states from which a job may still run."""
 
 MAX_ATTEMPTS: Final = 20
@@ -51,13 +53,13 @@ UniqueField = Literal["args", "meta", "queue", "worker"]
 ReplacedField = Literal["args", "max_attempts", "meta", "priority", "queue", "scheduled_at", "tags", "worker"]
 """What a job that is there may take over from one that would be its double."""
 
-SUCCESSFUL: Final[frozenset[State]] = INCOMPLETE | {"completed"}
+SUCCESSFUL: Final[frozenset[JobState]] = INCOMPLETE | {"completed"}
 """The states of what may still run, or has done so with success."""
 
 StateGroup = Literal["all", "incomplete", "scheduled", "successful"]
 """Oban's names of groups of states."""
 
-STATE_GROUPS: Final[Mapping[StateGroup, frozenset[State]]] = {
+STATE_GROUPS: Final[Mapping[StateGroup, frozenset[JobState]]] = {
     "all": frozenset(STATES),
     "incomplete": INCOMPLETE,
     "scheduled": frozenset({"scheduled"}),
@@ -82,8 +84,8 @@ class Unique:
     keys: frozenset[str] = frozenset()
     period_seconds: float | None = 60.0
     timestamp: Literal["inserted_at", "scheduled_at"] = "inserted_at"
-    states: frozenset[State] = SUCCESSFUL
-    replace: Mapping[State, frozenset[ReplacedField]] = field(default_factory=dict)
+    states: frozenset[JobState] = SUCCESSFUL
+    replace: Mapping[JobState, frozenset[ReplacedField]] = field(default_factory=dict)
     key: str | None = None
     result_seconds: float | None = None
 
@@ -119,7 +121,7 @@ class NewJob:
     tags: Sequence[str] = ()
     meta: Mapping[str, object] = field(default_factory=dict)
     scheduled_at: datetime | None = None
-    state: State | None = None
+    state: JobState | None = None
     """None is `available`, or `scheduled` when it has a time; `suspended` is for what waits for other jobs."""
     unique: Unique | None = None
     label: str | None = None
@@ -155,7 +157,7 @@ class Job:
     """
 
     id: int
-    state: State
+    state: JobState
     queue: str
     worker: str
     args: dict[str, object]
@@ -175,14 +177,14 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Completed:
+class AttemptCompleted:
     """The attempt succeeded; `meta` is merged into the job's (a recorded result, a checkpoint)."""
 
     meta: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class AttemptFailed:
     """The attempt failed with `error`; the job is tried again after `retry_seconds`, or given up when that is None."""
 
     error: str
@@ -193,7 +195,7 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class CalledOff:
+class AttemptCancelled:
     """The job asked to be cancelled, for `error`."""
 
     error: str
@@ -201,7 +203,7 @@ class CalledOff:
 
 
 @dataclass(frozen=True, slots=True)
-class Snoozed:
+class AttemptSnoozed:
     """The attempt does not count, and the job runs again after `seconds`."""
 
     seconds: float
@@ -209,33 +211,33 @@ class Snoozed:
 
 
 @dataclass(frozen=True, slots=True)
-class Returned:
+class AttemptReleased:
     """The attempt was broken off by no fault of the job: it does not count, and the job is available again at once."""
 
     meta: Mapping[str, object] | None = None
 
 
-Outcome = Completed | Failed | CalledOff | Snoozed | Returned
+JobOutcome = AttemptCompleted | AttemptFailed | AttemptCancelled | AttemptSnoozed | AttemptReleased
 """How one attempt ended."""
 
 
 @dataclass(frozen=True, slots=True)
-class Acknowledgement:
+class JobAck:
     """How the attempt numbered `attempt` of job `id` ended; it holds for that attempt alone."""
 
     id: int
     attempt: int
-    outcome: Outcome
+    outcome: JobOutcome
 
     @classmethod
-    def of(cls, job: Job, outcome: Outcome) -> "Acknowledgement":
+    def of(cls, job: Job, outcome: JobOutcome) -> "JobAck":
         """Return how the present attempt of a job ended, by `final`."""
         return cls(job.id, job.attempt, final(job, outcome))
 
 
-def final(job: Job, outcome: Outcome) -> Outcome:
+def final(job: Job, outcome: JobOutcome) -> JobOutcome:
     """Return the outcome of an attempt; one that failed and was the last discards the job: no claim takes it again."""
-    if type(outcome) is Failed and outcome.retry_seconds is not None and job.attempt >= job.max_attempts:
+    if type(outcome) is AttemptFailed and outcome.retry_seconds is not None and job.attempt >= job.max_attempts:
         return replace(outcome, retry_seconds=None)
     return outcome
 

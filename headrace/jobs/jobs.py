@@ -14,31 +14,31 @@ from typing import ClassVar, Final, Self
 from headrace.executors.process_executor import ProcessExecutor
 from headrace.executors.thread_executor import ThreadExecutor
 from headrace.jobs.errors import AlreadyOpen, NoQueue, NotSqlite, QueueTaken
-from headrace.jobs.flows.advance import Settling, held_groups
+from headrace.jobs.flows.advance import Advancer, held_groups
 from headrace.jobs.flows.workflow import hand_on, rerun
-from headrace.jobs.job import Acknowledgement, Inserted, Job, NewJob, State
-from headrace.jobs.maintenance.maintenance import Chore, Leader, Upkeep
-from headrace.jobs.metrics import Meter
-from headrace.jobs.results import ChangeWatch, Endings
+from headrace.jobs.job import Inserted, Job, JobAck, JobState, NewJob
+from headrace.jobs.maintenance.maintenance import Leader, Maintenance, PeriodicTask
+from headrace.jobs.metrics import JobMetrics
+from headrace.jobs.results import ChangeWatch, ResultWaiter
 from headrace.jobs.rules.flows import groups_of
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.rules.limits import check_limit
-from headrace.jobs.running.attempt import Executor, Surroundings
+from headrace.jobs.running.attempt import AttemptRunner, ExecutionContext
 from headrace.jobs.running.enqueue import Admission, BlockedLoop, kept, told
 from headrace.jobs.running.failures import Exhausted, FailureReport, LateEnds
 from headrace.jobs.running.queue import IDLE_POLL_SECONDS, TELL_SECONDS, JobQueue, QueueStatistics
-from headrace.jobs.running.sync import Heeding, Rescue, Watch
+from headrace.jobs.running.sync import Lifeline, QueueSettingsSync, QueueSync
 from headrace.jobs.running.task_pool import Attempts, Execute, PlainAttempts, end_within, go_through
-from headrace.jobs.running.worker_catalogue import Catalogue, Modules, by_stand_in
+from headrace.jobs.running.worker_catalogue import Modules, WorkerCatalogue, by_stand_in
 from headrace.jobs.settings import JobsSettings, QueueOptions, checked_queues, chores_of
 from headrace.jobs.stores.sql.insert import insert_in
 from headrace.jobs.stores.sqlite_store import SqliteStore
-from headrace.jobs.stores.store import PIECE, Claimant, JobStore, store_or_of
+from headrace.jobs.stores.store import PIECE, JobStore, LeaseOwner, store_or_of
 from headrace.jobs.worker import AnyWorker
 from headrace.otp.scheduler import Scheduler
 from headrace.telemetry.events import LOG
 
-_AT_WORK: Final[frozenset[State]] = frozenset({"available", "executing"})
+_AT_WORK: Final[frozenset[JobState]] = frozenset({"available", "executing"})
 
 
 class Jobs:
@@ -57,36 +57,38 @@ class Jobs:
     def __init__(
         self,
         store: JobStore | str,
-        workers: Catalogue | Modules,
+        workers: WorkerCatalogue | Modules,
         queues: Mapping[str, int | QueueOptions] | None = None,
         settings: JobsSettings | None = None,
     ) -> None:
         """`store` may be its URL, such as `sqlite:///shop.db`; `workers` are modules, their names, or workers.
 
         `queues` are how many jobs of each run at a time; none is run when it is None. Raises `BadStore`, `BadJobs`,
-        `BadQueue`, and what `Catalogue.of_modules` raises.
+        `BadQueue`, and what `WorkerCatalogue.of_modules` raises.
         """
         self.store = self._own_store = store = store_or_of(store)
         self.stand_in: Jobs | None = None
         self._lent: list[AnyWorker] = []
-        self.catalogue = catalogue = workers if isinstance(workers, Catalogue) else Catalogue.of_modules(workers)
+        self.catalogue = catalogue = (
+            workers if isinstance(workers, WorkerCatalogue) else WorkerCatalogue.of_modules(workers)
+        )
         self.settings = JobsSettings() if settings is None else settings
         self.queues: dict[str, JobQueue] = {}
         self._options = checked_queues({} if queues is None else queues)
-        self.meter = Meter(catalogue, self.settings.now)
-        self._heeding = heeding = Heeding(store, {name: one.limit for name, one in self._options.items()})
+        self.meter = JobMetrics(catalogue, self.settings.now)
+        self._heeding = heeding = QueueSettingsSync(store, {name: one.limit for name, one in self._options.items()})
         self._taken: set[str] = set()
         self._former: list[JobQueue] = []
         self._scheduler: Scheduler | None = None
         self._admission = Admission(catalogue, self.settings.enqueue_middleware, self.settings.cipher)
         self._blocked_loop = BlockedLoop()
-        self._endings = Endings(store)
+        self._endings = ResultWaiter(store)
         self._report = FailureReport(self.settings.on_error, is_logged=self.settings.logs_failures)
         self.late = LateEnds(store, self._report)
-        self._settling = Settling(store)
+        self._settling = Advancer(store)
         self._exhausted = Exhausted(store, catalogue, self._admission.open, self._report)
         self._changes = ChangeWatch(store, self.queues, self._endings)
-        self._watch = Watch(store, catalogue, self.queues, heeding, Rescue(store, self._exhausted.follow_up))
+        self._watch = QueueSync(store, catalogue, self.queues, heeding, Lifeline(store, self._exhausted.follow_up))
         self._watch.heeded = self._fit_threads
         self._threads: ThreadExecutor | None = None
         self._places: list[ThreadExecutor | ProcessExecutor] = []
@@ -358,7 +360,7 @@ class Jobs:
             self.queues[name].pause()
             self._former.append(self.queues[name])
         self._taken.add(name)
-        queue = self._new_queue(Claimant(self.settings.node, uuid.uuid4().hex, name), 0, PlainAttempts(execute))
+        queue = self._new_queue(LeaseOwner(self.settings.node, uuid.uuid4().hex, name), 0, PlainAttempts(execute))
         queue.start()
         self._look_after()
         return queue
@@ -385,7 +387,7 @@ class Jobs:
         kept = {one.queue: one for one in settings}
         for name, options in self._options.items():
             said = kept.get(name)
-            claimant = Claimant(self.settings.node, uuid.uuid4().hex, name, self.catalogue.names, options.limits)
+            claimant = LeaseOwner(self.settings.node, uuid.uuid4().hex, name, self.catalogue.names, options.limits)
             queue = self._new_queue(claimant, options.limit, execute)
             if said is not None:
                 queue.limit, queue.is_paused = said.limit or options.limit, said.is_paused
@@ -393,7 +395,7 @@ class Jobs:
         self._fit_threads()
         self._look_after()
 
-    def _new_queue(self, claimant: Claimant, limit: int, attempts: Attempts) -> JobQueue:
+    def _new_queue(self, claimant: LeaseOwner, limit: int, attempts: Attempts) -> JobQueue:
         """Make a queue, measured, which is not started yet."""
         name = claimant.queue
         scheduler = Scheduler() if self._scheduler is None else self._scheduler
@@ -411,7 +413,7 @@ class Jobs:
         self._claimed += len(jobs)
         self._settling.began(jobs)
 
-    def _told(self, name: str, acknowledgements: Sequence[Acknowledgement]) -> None:
+    def _told(self, name: str, acknowledgements: Sequence[JobAck]) -> None:
         self._endings.told(acknowledgements)
         self._settling.told(acknowledgements)
         self.meter.told(name, acknowledgements)
@@ -421,16 +423,18 @@ class Jobs:
         if not self._tasks and self._scheduler is not None:
             self._begin(self._scheduler, self._watch.run(frozenset(self._options)), "watch over running jobs")
             self._begin(
-                self._scheduler, Upkeep(Leader(self.store, self.settings.node), self.chores()).run(), "upkeep of jobs"
+                self._scheduler,
+                Maintenance(Leader(self.store, self.settings.node), self.chores()).run(),
+                "upkeep of jobs",
             )
 
-    def _executor(self) -> Executor:
+    def _executor(self) -> AttemptRunner:
         settings, kinds = self.settings, {worker.options.executor for worker in self.catalogue}
         threads = ThreadExecutor(1) if "thread" in kinds else None
         processes = ProcessExecutor(settings.processes or os.cpu_count() or 1) if "subprocess" in kinds else None
         self._threads = threads
         self._places = [place for place in (threads, processes) if place is not None]
-        surroundings = Surroundings(
+        surroundings = ExecutionContext(
             settings.now,
             settings.run_middleware,
             threads,
@@ -440,7 +444,7 @@ class Jobs:
             hand_on=partial(hand_on, self.store),
             redact=settings.redact,
         )
-        return Executor(self.catalogue, surroundings)
+        return AttemptRunner(self.catalogue, surroundings)
 
     def _fit_threads(self) -> None:
         """Have a thread for every slot."""
@@ -450,7 +454,7 @@ class Jobs:
     def _begin(self, scheduler: Scheduler, work: Coroutine[object, object, None], name: str) -> None:
         self._tasks.append(scheduler.start_task(work, copy_context(), name))
 
-    def chores(self) -> list[Chore]:
+    def chores(self) -> list[PeriodicTask]:
         """Return what the leader among the processes does for all jobs, made anew."""
         return chores_of(self.store, self.settings, self._has_work, self._exhausted)
 

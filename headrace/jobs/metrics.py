@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
-from headrace.jobs.job import Acknowledgement, CalledOff, Completed, Failed, Job, Outcome, Snoozed
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.job import AttemptCancelled, AttemptCompleted, AttemptFailed, AttemptSnoozed, Job, JobAck, JobOutcome
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.telemetry.counts import Families, FamilySpec
 
 OTHER: Final = "other"
@@ -43,10 +43,10 @@ WAIT: Final = FamilySpec(
 )
 
 
-class Meter:
+class JobMetrics:
     """Counts, in plain numbers."""
 
-    def __init__(self, catalogue: Catalogue, now: Callable[[], datetime]) -> None:
+    def __init__(self, catalogue: WorkerCatalogue, now: Callable[[], datetime]) -> None:
         self.families = Families()
         self._finished = self.families.declare(FINISHED)
         self._duration = self.families.declare(DURATION)
@@ -89,7 +89,7 @@ class Meter:
 
         return ran
 
-    def told(self, queue: str, acknowledgements: Sequence[Acknowledgement]) -> None:
+    def told(self, queue: str, acknowledgements: Sequence[JobAck]) -> None:
         """Count how attempts ended, once the store has it."""
         counts: Counter[tuple[str, str]] = Counter()
         for one in acknowledgements:
@@ -103,12 +103,12 @@ class Meter:
         return int(sum(count for (_, _, outcome), count in self._finished.samples.items() if outcome in wanted))
 
 
-def outcome_name(outcome: Outcome) -> str:
+def outcome_name(outcome: JobOutcome) -> str:
     """Return how a metric calls an outcome."""
-    if isinstance(outcome, Completed):
+    if isinstance(outcome, AttemptCompleted):
         return "completed"
-    if isinstance(outcome, Failed):
+    if isinstance(outcome, AttemptFailed):
         return "discarded" if outcome.retry_seconds is None else "failed"
-    if isinstance(outcome, CalledOff):
+    if isinstance(outcome, AttemptCancelled):
         return "cancelled"
-    return "snoozed" if isinstance(outcome, Snoozed) else "returned"
+    return "snoozed" if isinstance(outcome, AttemptSnoozed) else "returned"

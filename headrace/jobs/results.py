@@ -8,9 +8,9 @@ from time import perf_counter
 from typing import Any, Final, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, cast
 
 from headrace.errors import HeadraceError
-from headrace.jobs.errors import BadWorker, JobCalledOff, JobExpired, JobGivenUp, NoJob, NotRecorded, ResultTimeout
+from headrace.jobs.errors import BadWorker, JobCancelled, JobDiscarded, JobExpired, NoJob, NotRecorded, ResultTimeout
 from headrace.jobs.handle import Handle
-from headrace.jobs.job import ENDED, INCOMPLETE, SUCCESSFUL, Acknowledgement, Job, NewJob, Unique
+from headrace.jobs.job import ENDED, INCOMPLETE, SUCCESSFUL, Job, JobAck, NewJob, Unique
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.rules.retry import LONGEST_DURATION_SECONDS, check_timeout, is_span
 from headrace.jobs.running.outcomes import EXPIRED, RECORDED, RESULT
@@ -27,7 +27,7 @@ FOR_EVER_SECONDS: Final = LONGEST_DURATION_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class JobProgress:
     """How much of a job is done, from 0 to 1, and what, in a few words."""
 
     fraction: float
@@ -46,7 +46,7 @@ class Found(Generic[T]):
 class Pending:
     """The work was started, and has no result yet; `progress` is what it said last."""
 
-    progress: Progress | None = None
+    progress: JobProgress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class FailedResult:
     error: str
 
 
-Answer: TypeAlias = Found[T] | Pending | NotFound | FailedResult
+KeyedResult: TypeAlias = Found[T] | Pending | NotFound | FailedResult
 """What is known of a key."""
 
 
@@ -104,15 +104,15 @@ class JobRegistry(Generic[P, T]):
         """Do the same from any thread."""
         return self.worker.enqueue_sync(*args, **kwargs)
 
-    async def find(self, /, *args: P.args, **kwargs: P.kwargs) -> Answer[T]:
+    async def find(self, /, *args: P.args, **kwargs: P.kwargs) -> KeyedResult[T]:
         """Return what is known of a key by now."""
         return self._answer(await self.worker.double_of(*args, **kwargs))
 
-    def find_sync(self, /, *args: P.args, **kwargs: P.kwargs) -> Answer[T]:
+    def find_sync(self, /, *args: P.args, **kwargs: P.kwargs) -> KeyedResult[T]:
         """Do the same from any thread."""
         return self._answer(self.worker.double_of_sync(*args, **kwargs))
 
-    def _answer(self, job: Job | None) -> Answer[T]:
+    def _answer(self, job: Job | None) -> KeyedResult[T]:
         if job is None:
             return NotFound()
         if job.state in INCOMPLETE:
@@ -128,14 +128,14 @@ class JobRegistry(Generic[P, T]):
         return seconds is not None and made_at + timedelta(seconds=seconds) < self.worker.now()
 
 
-def progress_of(job: Job) -> Progress | None:
+def progress_of(job: Job) -> JobProgress | None:
     """Return how far a job said it was, if it did."""
     found = job.meta.get(PROGRESS)
     if not isinstance(found, dict):
         return None
     values = cast("dict[str, object]", found)
     fraction = values.get("fraction")
-    return Progress(float(fraction), str(values.get("note", ""))) if isinstance(fraction, int | float) else None
+    return JobProgress(float(fraction), str(values.get("note", ""))) if isinstance(fraction, int | float) else None
 
 
 LOOK_SECONDS: Final = 1.0
@@ -152,7 +152,7 @@ class Gets(Protocol):
         """Return a job, or None when there is none of that id."""
 
 
-class Endings:
+class ResultWaiter:
     """Those who wait for jobs, by the jobs' ids."""
 
     def __init__(self, store: Gets) -> None:
@@ -166,7 +166,7 @@ class Endings:
         """Whether any caller waits."""
         return bool(self._waiting)
 
-    def told(self, acknowledgements: Sequence[Acknowledgement]) -> None:
+    def told(self, acknowledgements: Sequence[JobAck]) -> None:
         """Wake those who wait for jobs whose attempts ended here."""
         if self._waiting:
             for one in acknowledgements:
@@ -186,7 +186,7 @@ class Endings:
     async def result(self, job_id: int, timeout_seconds: float | None) -> object:
         """Wait until a job has ended; return its recorded result as JSON.
 
-        Raises `ResultTimeout`, `NoJob` when it is gone, `JobGivenUp`, `JobCalledOff`, `NotRecorded`, and `BadTime` for
+        Raises `ResultTimeout`, `NoJob` when it is gone, `JobDiscarded`, `JobCancelled`, `NotRecorded`, and `BadTime` for
         what is no timeout. On cancellation nothing but the waiting ends.
         """
         check_timeout(timeout_seconds)
@@ -229,9 +229,9 @@ def result_of(job_id: int, job: Job | None) -> object:
         raise NoJob(job_id)
     error = job.errors[-1].error if job.errors else ""
     if job.state == "discarded":
-        raise (JobExpired if job.meta.get(EXPIRED) else JobGivenUp)(job_id, job.worker, error)
+        raise (JobExpired if job.meta.get(EXPIRED) else JobDiscarded)(job_id, job.worker, error)
     if job.state == "cancelled":
-        raise JobCalledOff(job_id, job.worker, error)
+        raise JobCancelled(job_id, job.worker, error)
     if not job.meta.get(RECORDED):
         raise NotRecorded(job_id, job.worker)
     return job.meta.get(RESULT)
@@ -259,7 +259,7 @@ class ChangeWatch:
     Where no queue runs and no result is waited for, it asks nothing.
     """
 
-    def __init__(self, store: ShowsChanges, queues: Mapping[str, JobQueue], endings: Endings) -> None:
+    def __init__(self, store: ShowsChanges, queues: Mapping[str, JobQueue], endings: ResultWaiter) -> None:
         self._store = store
         self._queues = queues
         self._endings = endings

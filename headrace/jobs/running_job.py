@@ -27,7 +27,7 @@ RESULTS: Final = "dep_results"
 
 _TOO_DEEP: Final = "a value that is nested too deep"
 
-Tell = Callable[["RunningJob"], None]
+ProgressWriter = Callable[["RunningJob"], None]
 """Called, in whatever thread the job runs, when there is something to write and there was nothing before."""
 
 
@@ -40,7 +40,7 @@ class RunningJob:
 
     __slots__ = ("_cancelled", "_changes", "_has_noticed", "_is_stopping", "_job", "_lock", "_tell")
 
-    def __init__(self, job: Job, tell: Tell | None = None) -> None:
+    def __init__(self, job: Job, tell: ProgressWriter | None = None) -> None:
         self._job = job
         self._tell = tell
         self._changes: dict[str, object] = {}

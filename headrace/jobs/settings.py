@@ -7,12 +7,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from headrace.jobs.errors import BadQueue
-from headrace.jobs.maintenance.maintenance import KEPT, Chore, Discard, Keep, Prune, Settle, Stage
+from headrace.jobs.maintenance.maintenance import (
+    KEPT,
+    AdvanceSweep,
+    DiscardExhausted,
+    PeriodicTask,
+    Pruner,
+    Retention,
+    Stager,
+)
 from headrace.jobs.rules.limits import QueueLimits, check_limit, check_queue
 from headrace.jobs.running.encryption import ArgsCipher
 from headrace.jobs.running.enqueue import EnqueueMiddleware, RunMiddleware
 from headrace.jobs.running.failures import Exhausted, OnError
-from headrace.jobs.running.sync import Rescue
+from headrace.jobs.running.sync import Lifeline
 from headrace.jobs.stores.store import JobStore
 
 
@@ -55,11 +63,11 @@ class JobsSettings:
 
     node: str = field(default_factory=_node)
     grace_seconds: float = 15.0
-    kept: Sequence[Keep] = KEPT
+    kept: Sequence[Retention] = KEPT
     enqueue_middleware: Sequence[EnqueueMiddleware] = ()
     run_middleware: Sequence[RunMiddleware] = ()
     processes: int | None = None
-    chores: Sequence[Callable[[JobStore], Chore]] = ()
+    chores: Sequence[Callable[[JobStore], PeriodicTask]] = ()
     now: Callable[[], datetime] = _utc_now
     cipher: ArgsCipher | None = None
     """With it the args of workers with `encrypted=True` are unreadable in the store."""
@@ -73,13 +81,13 @@ class JobsSettings:
 
 def chores_of(
     store: JobStore, settings: JobsSettings, available: Callable[[str], None], exhausted: Exhausted
-) -> list[Chore]:
+) -> list[PeriodicTask]:
     """Return the periodic tasks, made anew; `available` gets the name of each queue that has got due jobs."""
     return [
-        Stage(store, settings.now, available),
-        Rescue(store, exhausted.follow_up),
-        Discard(store, exhausted.follow_up),
-        Prune(store, settings.kept, settings.now),
-        Settle(store),
+        Stager(store, settings.now, available),
+        Lifeline(store, exhausted.follow_up),
+        DiscardExhausted(store, exhausted.follow_up),
+        Pruner(store, settings.kept, settings.now),
+        AdvanceSweep(store),
         *(make(store) for make in settings.chores),
     ]

@@ -24,14 +24,14 @@ from typing import (
     overload,
 )
 
-from headrace.jobs.arguments import Arguments, Codec, Unfit
+from headrace.jobs.arguments import Arguments, Codec, CodecError
 from headrace.jobs.errors import BadAnswer, BadArguments, BadTransaction, NotBound
 from headrace.jobs.handle import Enqueues, Handle
 from headrace.jobs.job import KEEP_SECONDS, Inserted, Job, NewJob, after, to_text
 from headrace.jobs.rules.flows import chained
 from headrace.jobs.rules.retry import time_at, time_in
 from headrace.jobs.running_job import DEADLINE, RunningJob
-from headrace.jobs.worker_options import JobWords, WorkerOptions, WorkerWords, options_of, variant_of
+from headrace.jobs.worker_options import JobOptions, WorkerKeywords, WorkerOptions, options_of, variant_of
 
 _LEGACY: Final = -1
 """What `Connection.autocommit` is unless somebody sets it; the attribute is new in Python 3.12."""
@@ -150,7 +150,7 @@ class Worker(Generic[P, R_co, T_co]):
         if self.options.record:
             self.arguments.result_codec()
 
-    def with_options(self, **words: Unpack[JobWords]) -> "Worker[P, R_co, T_co]":
+    def with_options(self, **words: Unpack[JobOptions]) -> "Worker[P, R_co, T_co]":
         """Return a variant whose jobs differ, say in their priority; what runs them is this worker all the same.
 
         Raises `BadWorker`.
@@ -290,7 +290,7 @@ class Worker(Generic[P, R_co, T_co]):
         """Return a recorded result as its annotation has it."""
         try:
             return cast("T_co", self.results.decoded(result) if self.options.record else result)
-        except Unfit as unfit:
+        except CodecError as unfit:
             why = f"is {unfit.found!r:.100}{unfit.why}: it was recorded when the function returned something else"
             bad = BadAnswer(f"the recorded result of worker {self.name!r}", why)
         raise bad
@@ -357,10 +357,10 @@ def worker(function: Callable[P, Coroutine[Any, Any, T]], /) -> Worker[P, Corout
 @overload
 def worker(function: Callable[P, T], /) -> Worker[P, T, T]: ...
 @overload
-def worker(**words: Unpack[WorkerWords]) -> _Decorates: ...
+def worker(**words: Unpack[WorkerKeywords]) -> _Decorates: ...
 
 
-def worker(function: Callable[..., object] | None = None, /, **words: Unpack[WorkerWords]) -> object:
+def worker(function: Callable[..., object] | None = None, /, **words: Unpack[WorkerKeywords]) -> object:
     """Make a worker of a `def` or an `async def` with named parameters. Raises `BadWorker`.
 
     A parameter annotated as `RunningJob` is no argument: it is given the job that runs. Put it first, or give it a

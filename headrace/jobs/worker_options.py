@@ -12,7 +12,7 @@ from headrace.jobs.job import MAX_ATTEMPTS, PRIORITIES, Job, Unique
 from headrace.jobs.rules.limits import NAME, is_name
 from headrace.jobs.rules.retry import Backoff, is_span
 
-Executor = Literal["inline", "thread", "subprocess"]
+ExecutorName = Literal["inline", "thread", "subprocess"]
 """Where a worker runs: on the loop, in a thread, or in an OS process of a pool."""
 
 OnExhausted = Callable[[Job, str], Awaitable[object] | object]
@@ -27,7 +27,7 @@ RECORD_LIMIT_BYTES: Final = 64 * 1024
 """How large a recorded result may be as JSON unless the worker says otherwise: every look at the job reads it."""
 
 
-class JobWords(TypedDict, total=False):
+class JobOptions(TypedDict, total=False):
     """What is said about the jobs of a worker, and may be said anew for some of them."""
 
     queue: str
@@ -39,14 +39,14 @@ class JobWords(TypedDict, total=False):
     keep_seconds: float | None
 
 
-class WorkerWords(JobWords, total=False):
+class WorkerKeywords(JobOptions, total=False):
     """The options of `worker`, each of which may be left out."""
 
     timeout_seconds: float | None
     backoff: Backoff | None
     name: str | None
     aliases: Sequence[str]
-    executor: Executor | None
+    executor: ExecutorName | None
     record: bool
     record_limit_bytes: int
     on_exhausted: OnExhausted | None
@@ -59,7 +59,7 @@ class WorkerOptions:
     """All that is said about a worker, checked."""
 
     name: str
-    executor: Executor
+    executor: ExecutorName
     aliases: tuple[str, ...] = ()
     queue: str = "default"
     max_attempts: int = MAX_ATTEMPTS
@@ -93,10 +93,10 @@ def options_of(function: Callable[..., object], words: Mapping[str, object]) -> 
     return options
 
 
-def variant_of(options: WorkerOptions, words: JobWords) -> WorkerOptions:
+def variant_of(options: WorkerOptions, words: JobOptions) -> WorkerOptions:
     """Return options that say something else about jobs. Raises `BadWorker` for what is about their worker."""
     for word, value in words.items():
-        if word not in JobWords.__optional_keys__:
+        if word not in JobOptions.__optional_keys__:
             raise BadWorker(options.name, f"{word} is no option of one job: say it where the worker is made")
         _check_word(options.name, word, value)
     return replace(options, **_tidied(words))

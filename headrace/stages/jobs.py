@@ -21,9 +21,9 @@ from headrace.expressions import Expression, compile_template
 from headrace.jobs.errors import BadArguments, BadWorker
 from headrace.jobs.job import STATE_GROUPS, NewJob, StateGroup, Unique, UniqueField, after
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.results import Answer, FailedResult, Found, JobRegistry, Pending
+from headrace.jobs.results import FailedResult, Found, JobRegistry, KeyedResult, Pending
 from headrace.jobs.worker import AnyWorker
-from headrace.jobs.worker_options import JobWords
+from headrace.jobs.worker_options import JobOptions
 from headrace.stages.options import DurationField, ExpressionField, compiled, refused
 from headrace.values import as_plain
 
@@ -167,8 +167,8 @@ class JobMaker:
         return replace(self._plain, args=cast("dict[str, object]", as_plain(dict(named))))
 
 
-def _job_words(words: Words) -> JobWords:
-    said: JobWords = {}
+def _job_words(words: Words) -> JobOptions:
+    said: JobOptions = {}
     if words.queue is not None:
         said["queue"] = words.queue
     if words.priority is not None:
@@ -197,7 +197,7 @@ def registry_over(worker: AnyWorker, expires_in_seconds: float | None = None) ->
     return JobRegistry(worker, expires_in_seconds=expires_in_seconds)
 
 
-def as_values(answer: Answer[object]) -> dict[str, object]:
+def as_values(answer: KeyedResult[object]) -> dict[str, object]:
     """Return an answer as a dict; its `state` is found, pending, failed or "not found"."""
     if isinstance(answer, Found):
         return {"state": "found", "value": answer.value, "at": answer.at.isoformat()}
@@ -258,7 +258,7 @@ def _named(key: str) -> dict[str, object] | None:
     return cast("dict[str, object]", value) if isinstance(value, dict) else None
 
 
-def encoded(registry: JobRegistry[..., object], answer: Answer[object]) -> dict[str, object]:
+def encoded(registry: JobRegistry[..., object], answer: KeyedResult[object]) -> dict[str, object]:
     """Return an answer as JSON values."""
     values = as_values(answer)
     if isinstance(answer, Found):

@@ -8,10 +8,10 @@ import pytest
 from headrace.config.pipeline import Pipeline
 from headrace.errors import HeadraceError
 from headrace.jobs.flows.workflow import Workflow
-from headrace.jobs.job import NewJob, State
+from headrace.jobs.job import JobState, NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.store import JobCount, store_of
 from headrace.pipeline.stage.producer import Producer
@@ -64,7 +64,7 @@ async def counts(folder: Path) -> list[JobCount]:
         await store.close()
 
 
-async def state_of(folder: Path, job_id: int) -> tuple[State, int]:
+async def state_of(folder: Path, job_id: int) -> tuple[JobState, int]:
     store = store_of(f"sqlite:///{folder}/shop.db")
     await store.open()
     try:
@@ -273,7 +273,7 @@ async def test_a_store_that_cannot_be_closed_in_order_makes_the_run_fail(
     tmp_path: Path, bench: workers.Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     pipeline = Pipeline("shop")
-    pipeline.jobs = Jobs(ClosesBadly(), Catalogue([workers.double]), {"default": 1})
+    pipeline.jobs = Jobs(ClosesBadly(), WorkerCatalogue([workers.double]), {"default": 1})
     await pipeline.start()
     outcome = await pipeline.join()
     assert isinstance(outcome.reason, StoreDown)
@@ -284,7 +284,7 @@ async def test_a_store_that_cannot_be_closed_in_order_makes_the_run_fail(
 async def test_a_store_that_fails_for_a_while_keeps_the_run_going(tmp_path: Path, bench: workers.Bench) -> None:
     store = ClosesBadly(looks_that_fail=3, is_closing_badly=False)
     pipeline = Pipeline("shop")
-    pipeline.jobs = Jobs(store, Catalogue([workers.double]), {"default": 1})
+    pipeline.jobs = Jobs(store, WorkerCatalogue([workers.double]), {"default": 1})
     await pipeline.start()
     assert (await pipeline.join()).is_fine
     assert store.looks_that_fail == 0
@@ -328,7 +328,7 @@ class ClosesBadly(MemoryStore):
 
 
 async def test_a_drain_of_a_pipeline_made_in_python_runs_the_jobs_that_stages_wait_for(bench: workers.Bench) -> None:
-    jobs = Jobs(MemoryStore(), Catalogue([workers.double]), {"default": 2})
+    jobs = Jobs(MemoryStore(), WorkerCatalogue([workers.double]), {"default": 2})
     options = RunJobsOptions.model_validate({"worker": workers.double.name, "args": {"number": "event"}})
     collect = Collect()
     pipeline = Pipeline("shop")

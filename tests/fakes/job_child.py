@@ -9,10 +9,10 @@ import os
 import sys
 from uuid import uuid4
 
-from headrace.jobs.job import INCOMPLETE, Acknowledgement, Completed, NewJob
+from headrace.jobs.job import INCOMPLETE, AttemptCompleted, JobAck, NewJob
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores import sqlite_store as sqlite
-from headrace.jobs.stores.store import Claimant
+from headrace.jobs.stores.store import LeaseOwner
 
 BEAT_SECONDS = 0.2
 
@@ -23,7 +23,7 @@ class Child:
     def __init__(self, path: str, notes: str) -> None:
         vars(sqlite)["BEAT_SECONDS"] = BEAT_SECONDS  # with beats of 3 s a test would take minutes
         self.store = sqlite.SqliteStore(path)
-        self.claimant = Claimant("child", uuid4().hex, "default")
+        self.claimant = LeaseOwner("child", uuid4().hex, "default")
         self.notes = os.open(notes, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 
     async def run(self, count: int) -> None:
@@ -45,7 +45,7 @@ class Child:
             ids = [job.id for job in jobs]
             self.note("S", *ids)
             await self.store.acknowledge(
-                self.claimant, [Acknowledgement(job.id, job.attempt, Completed()) for job in jobs]
+                self.claimant, [JobAck(job.id, job.attempt, AttemptCompleted()) for job in jobs]
             )
             self.note("E", *ids)
             await asyncio.sleep(0 if jobs else 0.01)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.worker import AnyWorker, worker
@@ -34,4 +34,4 @@ class Desk:
     ) -> Jobs:
         settings = JobsSettings(node="here", grace_seconds=grace_seconds, now=self.clock)
         store = SqliteStore(self.path, now=self.clock)
-        return Jobs(store, Catalogue(workers or [self.wait]), dict.fromkeys(queues, 3), settings)
+        return Jobs(store, WorkerCatalogue(workers or [self.wait]), dict.fromkeys(queues, 3), settings)

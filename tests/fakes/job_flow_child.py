@@ -11,9 +11,9 @@ from headrace.jobs.flows.batch import Batch
 from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.job import INCOMPLETE
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.maintenance.maintenance import Settle
+from headrace.jobs.maintenance.maintenance import AdvanceSweep
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores import sqlite_store as sqlite
 from headrace.jobs.worker import worker
@@ -53,10 +53,12 @@ async def start(jobs: Jobs, number: int) -> None:
 async def main(path: str, count: int) -> None:
     vars(sqlite)["BEAT_SECONDS"] = BEAT_SECONDS  # with beats of 3 s a test would take minutes
     store = sqlite.SqliteStore(path)
-    async with Jobs(store, Catalogue([step, link, callback]), {"default": 5}, JobsSettings(grace_seconds=0.0)) as jobs:
+    async with Jobs(
+        store, WorkerCatalogue([step, link, callback]), {"default": 5}, JobsSettings(grace_seconds=0.0)
+    ) as jobs:
         for number in range(count):
             await start(jobs, number)
-        chore = Settle(store)  # whoever leads may be dead, and its lease lasts
+        chore = AdvanceSweep(store)  # whoever leads may be dead, and its lease lasts
         while await store.has(JobFilter(states=INCOMPLETE)):
             await chore.run()
             await store.rescue()

@@ -3,16 +3,25 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
-from headrace.jobs.flows.advance import Settling, settle_all
-from headrace.jobs.job import Acknowledgement, CalledOff, Completed, Failed, Inserted, Job, NewJob, Outcome
+from headrace.jobs.flows.advance import Advancer, settle_all
+from headrace.jobs.job import (
+    AttemptCancelled,
+    AttemptCompleted,
+    AttemptFailed,
+    Inserted,
+    Job,
+    JobAck,
+    JobOutcome,
+    NewJob,
+)
 from headrace.jobs.rules.flows import groups_of
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.store import JobStore
 from tests.fakes.kept_jobs import ME
 
-DONE = Completed()
-GIVEN_UP = Failed("no luck", None)
-CALLED_OFF = CalledOff("no longer wanted")
+DONE = AttemptCompleted()
+GIVEN_UP = AttemptFailed("no luck", None)
+CALLED_OFF = AttemptCancelled("no longer wanted")
 
 
 async def cleared(store: JobStore) -> None:
@@ -63,7 +72,7 @@ class StoreService:
 
     def __init__(self, store: JobStore) -> None:
         self.store = store
-        self.settling = Settling(store)
+        self.settling = Advancer(store)
         self.running: dict[str, Job] = {}
         self.ran: list[str] = []
 
@@ -82,10 +91,10 @@ class StoreService:
         self.ran += names
         return names
 
-    async def end(self, name: str, outcome: Outcome = DONE, *, steps: int | None = None) -> None:
+    async def end(self, name: str, outcome: JobOutcome = DONE, *, steps: int | None = None) -> None:
         """End what was claimed, and settle its groups; the process dies after so many `steps` of that."""
         job = self.running.pop(name)
-        told = [Acknowledgement(job.id, job.attempt, outcome)]
+        told = [JobAck(job.id, job.attempt, outcome)]
         await self.store.acknowledge(ME, told)
         if steps is None:
             self.settling.told(told)
@@ -93,5 +102,5 @@ class StoreService:
             return
         with suppress(Died):
             await settle_all(MortalStore(self.store, steps), groups_of(job.meta))
-        self.settling = Settling(self.store)  # another process goes on, and knows of nothing
+        self.settling = Advancer(self.store)  # another process goes on, and knows of nothing
         self.settling.began(list(self.running.values()))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from headrace.errors import HeadraceError
-from headrace.jobs.job import Acknowledgement, Job, Returned
-from headrace.jobs.stores.store import Claimant
+from headrace.jobs.job import AttemptReleased, Job, JobAck
+from headrace.jobs.stores.store import LeaseOwner
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -41,27 +41,27 @@ class ListStore:
     def __init__(self, count: int = 0) -> None:
         self.waiting = deque(a_job(number) for number in range(1, count + 1))
         self.claims: list[int] = []
-        self.told: list[list[Acknowledgement]] = []
+        self.told: list[list[JobAck]] = []
         self.failures: deque[str] = deque()
         self.cancelled: set[int] = set()
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def claim(self, claimant: Claimant, count: int) -> list[Job]:
+    async def claim(self, claimant: LeaseOwner, count: int) -> list[Job]:
         """Hand out what waits, once the gate is open."""
         self.claims.append(count)
         await self._pass()
         return [self.waiting.popleft() for _ in range(min(count, len(self.waiting)))]
 
-    async def lost(self, claimant: Claimant, job_ids: Sequence[int]) -> list[int]:
+    async def lost(self, claimant: LeaseOwner, job_ids: Sequence[int]) -> list[int]:
         """Return those that were cancelled elsewhere."""
         return [job_id for job_id in job_ids if job_id in self.cancelled]
 
-    async def acknowledge(self, claimant: Claimant, acknowledgements: Sequence[Acknowledgement]) -> None:
+    async def acknowledge(self, claimant: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
         """Note how attempts ended; what is put back waits again."""
         await self._pass()
         self.told.append(list(acknowledgements))
-        self.waiting.extend(a_job(one.id) for one in acknowledgements if isinstance(one.outcome, Returned))
+        self.waiting.extend(a_job(one.id) for one in acknowledgements if isinstance(one.outcome, AttemptReleased))
 
     def outcomes(self) -> dict[int, object]:
         """Return how each job ended, by its id."""

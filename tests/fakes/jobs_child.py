@@ -15,7 +15,7 @@ from headrace.jobs.maintenance import maintenance as leader
 from headrace.jobs.maintenance import maintenance as upkeep
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running import sync as rescue
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.running_job import RunningJob
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores import sqlite_store as sqlite
@@ -91,7 +91,7 @@ async def main(path: str, notes: str, what: str) -> None:
     NOTES.open(notes)
     hasten()
     settings = JobsSettings(grace_seconds=0.0)
-    async with Jobs(sqlite.SqliteStore(path), Catalogue([hop, reckon]), {"default": LIMIT}, settings) as jobs:
+    async with Jobs(sqlite.SqliteStore(path), WorkerCatalogue([hop, reckon]), {"default": LIMIT}, settings) as jobs:
         await (finish(jobs) if what == "last" else enqueue(jobs))
 
 

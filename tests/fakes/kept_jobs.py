@@ -1,11 +1,20 @@
 """Short words for tests of stores: who claims, and how what was claimed ends."""
 
-from headrace.jobs.job import Acknowledgement, CalledOff, Completed, Failed, Job, NewJob, Outcome, State
+from headrace.jobs.job import (
+    AttemptCancelled,
+    AttemptCompleted,
+    AttemptFailed,
+    Job,
+    JobAck,
+    JobOutcome,
+    JobState,
+    NewJob,
+)
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.stores.store import Claimant, JobStore
+from headrace.jobs.stores.store import JobStore, LeaseOwner
 
-ME = Claimant("here", "u-1", "default")
-OTHER = Claimant("there", "u-2", "default")
+ME = LeaseOwner("here", "u-1", "default")
+OTHER = LeaseOwner("there", "u-2", "default")
 ALL = JobFilter()
 
 
@@ -14,9 +23,9 @@ async def inserted(store: JobStore, *jobs: NewJob) -> list[int]:
     return [one.id for one in await store.insert(jobs)]
 
 
-async def ended(store: JobStore, job: Job, outcome: Outcome, claimant: Claimant = ME) -> Job:
+async def ended(store: JobStore, job: Job, outcome: JobOutcome, claimant: LeaseOwner = ME) -> Job:
     """Acknowledge an attempt; return the job as it is then."""
-    await store.acknowledge(claimant, [Acknowledgement(job.id, job.attempt, outcome)])
+    await store.acknowledge(claimant, [JobAck(job.id, job.attempt, outcome)])
     return await got(store, job.id)
 
 
@@ -27,7 +36,7 @@ async def got(store: JobStore, job_id: int) -> Job:
     return job
 
 
-async def in_state(store: JobStore, state: State, job: NewJob | None = None) -> Job:
+async def in_state(store: JobStore, state: JobState, job: NewJob | None = None) -> Job:
     """Return a job that has come into a state."""
     new = job or NewJob("build")
     if state in {"suspended", "scheduled"}:
@@ -39,10 +48,10 @@ async def in_state(store: JobStore, state: State, job: NewJob | None = None) -> 
     (claimed,) = [one for one in await store.claim(ME, 1000) if one.id == job_id]
     if state == "executing":
         return claimed
-    outcomes: dict[State, Outcome] = {
-        "completed": Completed(),
-        "retryable": Failed("no luck", 60),
-        "discarded": Failed("no luck", None),
-        "cancelled": CalledOff("no longer wanted"),
+    outcomes: dict[JobState, JobOutcome] = {
+        "completed": AttemptCompleted(),
+        "retryable": AttemptFailed("no luck", 60),
+        "discarded": AttemptFailed("no luck", None),
+        "cancelled": AttemptCancelled("no longer wanted"),
     }
     return await ended(store, claimed, outcomes[state])

@@ -4,7 +4,7 @@ import asyncio
 import sys
 
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.worker import worker
 
@@ -17,7 +17,7 @@ async def linger(number: int) -> None:
 
 
 async def main(path: str) -> None:
-    async with Jobs(SqliteStore(path), Catalogue([linger]), {"default": 5}):
+    async with Jobs(SqliteStore(path), WorkerCatalogue([linger]), {"default": 5}):
         await linger.enqueue(1)
         await asyncio.Event().wait()
 

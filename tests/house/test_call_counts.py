@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from headrace.jobs import Catalogue, Jobs, worker
+from headrace.jobs import Jobs, WorkerCatalogue, worker
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.failure import Retry
@@ -133,7 +133,7 @@ async def _job(count: int) -> None:
         if len(ran) == count:
             is_all.set()
 
-    async with Jobs(MemoryStore(), Catalogue([counted]), {"default": 10}):
+    async with Jobs(MemoryStore(), WorkerCatalogue([counted]), {"default": 10}):
         await counted.enqueue_many([{"number": number} for number in range(count)])
         await is_all.wait()
     assert sorted(ran) == list(range(count))

@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from headrace import Pipeline
-from headrace.jobs import Catalogue, Jobs, worker
+from headrace.jobs import Jobs, WorkerCatalogue, worker
 from tests.fakes.stepping import until
 from tests.house.tree import ROOT
 
@@ -46,7 +46,7 @@ async def test_jobs_of_an_earlier_version_run(tmp_path: Path) -> None:
     async def total(n: int = 0) -> int:
         return n
 
-    async with Jobs(f"sqlite:///{tmp_path}/jobs.db", Catalogue([add, total]), {"default": 2}) as jobs:
+    async with Jobs(f"sqlite:///{tmp_path}/jobs.db", WorkerCatalogue([add, total]), {"default": 2}) as jobs:
 
         async def states() -> dict[str, int]:
             return {str(one.state): one.count for one in await jobs.store.counts()}

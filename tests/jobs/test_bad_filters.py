@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from headrace.jobs.errors import BadFilter, JobCalledOff, JobDropped, NoJob
+from headrace.jobs.errors import BadFilter, JobCancelled, JobDropped, NoJob
 from headrace.jobs.job import STATES
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.worker import worker
@@ -61,7 +61,7 @@ async def test_one_job_is_called_off_by_its_number_or_by_its_handle(tmp_path: Pa
         assert await jobs.cancel(waits.id) == [waits.id]
         await until(lambda: desk.calls == [2])
         assert await runs.cancel() is True
-        with pytest.raises(JobCalledOff):
+        with pytest.raises(JobCancelled):
             await runs.result(5)
         assert await runs.cancel() is False
         assert await jobs.cancel(99) == []

@@ -6,7 +6,7 @@ import pytest
 
 from headrace.jobs.errors import BadQueue
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import QueueOptions
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from tests.fakes.elixir_rows import raw
@@ -22,7 +22,7 @@ def test_a_limit_that_is_none_is_refused_by_jobs(limit: int) -> None:
         with pytest.raises(
             BadQueue, match=r"^the limit of queue 'default' is .*, and must be a whole number from 1 to"
         ):
-            Jobs("memory:", Catalogue(), queues)
+            Jobs("memory:", WorkerCatalogue(), queues)
 
 
 @pytest.mark.parametrize("name", NO_NAMES)
@@ -30,17 +30,17 @@ def test_a_name_that_no_queue_has_is_refused_by_jobs(name: str) -> None:
     with pytest.raises(
         BadQueue, match=r"^the name of a queue is .*, and must be text of 1 to 127 characters$"
     ) as caught:
-        Jobs("memory:", Catalogue(), {name: 1})
+        Jobs("memory:", WorkerCatalogue(), {name: 1})
     assert len(str(caught.value)) < 200
 
 
 def test_queues_that_are_no_dict_are_refused_by_jobs() -> None:
     with pytest.raises(BadQueue, match=r"^queues is \['default'\], and must be a dict of names and limits"):
-        Jobs("memory:", Catalogue(), ["default"])  # type: ignore[arg-type] # that is what is wrong
+        Jobs("memory:", WorkerCatalogue(), ["default"])  # type: ignore[arg-type] # that is what is wrong
 
 
 def test_a_name_and_a_limit_at_the_edge_are_taken() -> None:
-    Jobs("memory:", Catalogue(), {"q" * 127: 1, "default": 2**31 - 1})
+    Jobs("memory:", WorkerCatalogue(), {"q" * 127: 1, "default": 2**31 - 1})
 
 
 @pytest.mark.asyncio

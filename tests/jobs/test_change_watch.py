@@ -12,7 +12,7 @@ from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.limits import QueueLimits, RateLimit
 from headrace.jobs.running import queue as engine
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import QueueOptions
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.worker import worker
@@ -37,8 +37,8 @@ async def test_a_job_and_its_result_pass_between_two_processes_at_once(tmp_path:
 
     path = tmp_path / "jobs.db"
     async with (
-        Jobs(SqliteStore(path), Catalogue([workers.double])) as asks,
-        Jobs(SqliteStore(path), Catalogue([double]), {"default": 2, "other": 1}),
+        Jobs(SqliteStore(path), WorkerCatalogue([workers.double])) as asks,
+        Jobs(SqliteStore(path), WorkerCatalogue([double]), {"default": 2, "other": 1}),
     ):
         (inserted,) = await asks.insert([NewJob("double", {"number": 4})])
         assert inserted is not None
@@ -52,7 +52,7 @@ async def test_a_row_that_no_headrace_inserted_starts_at_once(tmp_path: Path) ->
     async def begin() -> None:
         began.set()
 
-    async with Jobs(SqliteStore(path), Catalogue([begin]), {"default": 2}):
+    async with Jobs(SqliteStore(path), WorkerCatalogue([begin]), {"default": 2}):
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("insert into oban_jobs (worker) values ('begin')")
         other.close()
@@ -64,7 +64,7 @@ async def test_a_queue_that_may_not_start_what_waits_does_not_wake_itself(tmp_pa
     """Each look would be followed by the next one, if a claim that takes nothing changed the file."""
     store = SqliteStore(tmp_path / "jobs.db")
     limited = QueueOptions(2, QueueLimits(rate_limit=RateLimit(1, 3600.0)))
-    async with Jobs(store, Catalogue([workers.triple]), {"default": limited}):
+    async with Jobs(store, WorkerCatalogue([workers.triple]), {"default": limited}):
         first = await workers.triple.enqueue(1)
         await workers.triple.enqueue(2)
         await first.result(10.0)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.jobs.arguments import Codec, Unfit, is_json, shown
+from headrace.jobs.arguments import Codec, CodecError, is_json, shown
 
 
 class Colour(Enum):
@@ -85,7 +85,7 @@ def test_a_value_comes_back_as_it_was_or_is_refused(pair: tuple[Any, object]) ->
     codec = Codec(hint)
     try:
         found = codec.encoded(value)
-    except Unfit as refused:
+    except CodecError as refused:
         unfit = refused
     else:
         assert codec.decoded(found) == value
@@ -132,7 +132,7 @@ def test_a_value_inside_any_comes_back_as_it_was_or_is_refused(value: object, hi
         value = [value] if "list" in str(hint) else {"value": value}
     try:
         found = codec.encoded(value)
-    except Unfit as refused:
+    except CodecError as refused:
         unfit = refused
     else:
         assert codec.decoded(found) == value
@@ -156,7 +156,7 @@ def test_a_value_inside_any_comes_back_as_it_was_or_is_refused(value: object, hi
 def test_what_would_change_inside_a_dict_is_refused_at_its_place(
     value: object, path: tuple[object, ...], why: str, hint: Any
 ) -> None:
-    with pytest.raises(Unfit) as refused:
+    with pytest.raises(CodecError) as refused:
         Codec(hint).encoded(value)
     assert refused.value.path == path
     assert why in refused.value.why
@@ -171,7 +171,7 @@ def test_what_is_nested_too_deep_is_refused_with_a_sentence(hint: Any) -> None:
     deep: Any = []
     for _ in range(100_000):
         deep = [deep]
-    with pytest.raises(Unfit) as refused:
+    with pytest.raises(CodecError) as refused:
         Codec(hint).encoded({"deep": deep} if "dict" in str(hint) else deep)
     assert "\n" not in f"{shown(refused.value.found)}{refused.value.why}"
 
@@ -185,7 +185,7 @@ class Shy:
 
 @pytest.mark.parametrize("value", [10**5000, [10**5000], Shy()], ids=["int", "list", "repr"])
 def test_a_value_whose_repr_raises_is_refused_with_a_sentence(value: object) -> None:
-    with pytest.raises(Unfit) as refused:
+    with pytest.raises(CodecError) as refused:
         Codec(Any).encoded(value)
     assert shown(refused.value.found) == f"a {type(value).__name__}"
 

@@ -21,7 +21,7 @@ from headrace.jobs.job import Cancel, Discard, NewJob, Snooze
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.flows import chained, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
@@ -164,7 +164,7 @@ async def outcome(case: Case, folder: Path) -> tuple[str, str | None, int, int]:
     store: JobStore = SqliteStore(folder / "jobs.db", now=clock) if case.is_sqlite else MemoryStore(now=clock)
     grace = 60.0 if case.drain == "at the end" else 0.0
     options = JobsSettings(node="here", grace_seconds=grace, now=clock, logs_failures=False)
-    jobs = Jobs(store, Catalogue([first, after]), {"default": 1}, options)
+    jobs = Jobs(store, WorkerCatalogue([first, after]), {"default": 1}, options)
     await jobs.open()
     await insert(jobs, case, first.with_options(max_attempts=case.left + 1).new(), after.new())
     await until(lambda: stage.began == [1])

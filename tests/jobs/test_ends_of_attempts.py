@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from headrace.jobs.errors import JobGivenUp
+from headrace.jobs.errors import JobDiscarded
 from headrace.jobs.flows.batch import Batch
 from headrace.jobs.flows.chunk import chunk_worker
 from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.job import Job, NewJob
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.maintenance.maintenance import Chore
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.maintenance.maintenance import PeriodicTask
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
-from headrace.jobs.stores.store import CRASH_LIMIT, CRASH_REASON, EXHAUSTED_REASON, MISSED_BEATS, Claimant, JobStore
+from headrace.jobs.stores.store import CRASH_LIMIT, CRASH_REASON, EXHAUSTED_REASON, MISSED_BEATS, JobStore, LeaseOwner
 from headrace.jobs.worker import worker
 from tests.fakes.job_clock import MovedClock
 from tests.fakes.stepping import until
@@ -92,7 +92,7 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         found.ran.append(name)
 
     settings = JobsSettings(node="here", grace_seconds=0.0, now=clock)
-    found = Bench(Jobs(store, Catalogue([first, second]), {"default": 5}, settings), clock)
+    found = Bench(Jobs(store, WorkerCatalogue([first, second]), {"default": 5}, settings), clock)
     async with found.jobs:
         yield found
 
@@ -114,7 +114,7 @@ async def test_a_job_is_discarded_when_its_last_attempt_ends_by_no_exception(ben
     bench.clock.move(2)
     await bench.jobs.store.stage(10)
     bench.jobs.queues["default"].has_work()
-    with pytest.raises(JobGivenUp, match="cancelled" if end == "cancelled inside" else "own|Exit"):
+    with pytest.raises(JobDiscarded, match="cancelled" if end == "cancelled inside" else "own|Exit"):
         await bench.jobs.result(inserted.id, 5)
     assert await bench.state(inserted.id) == "discarded 2/2"
     assert [job_id for job_id, _ in bench.exhausted] == [inserted.id]
@@ -139,15 +139,15 @@ async def test_each_job_of_a_chunk_ends_when_the_chunk_ends_by_no_exception(tmp_
         await ENDS[end]()  # type: ignore[misc] # an async function
         return items
 
-    async with Jobs(SqliteStore(tmp_path / "jobs.db"), Catalogue([chunk]), {"default": 5}):
+    async with Jobs(SqliteStore(tmp_path / "jobs.db"), WorkerCatalogue([chunk]), {"default": 5}):
         for handle in await chunk.enqueue_many([(1,), (2,), (3,)]):
-            with pytest.raises(JobGivenUp):
+            with pytest.raises(JobDiscarded):
                 await handle.result(5)
 
 
 async def crashed(bench: Bench) -> int:
     """Return the id of a job that ran each time that its OS process died; the last time is not rescued yet."""
-    store, dead = bench.jobs.store, Claimant("there", "dead", "crashing")
+    store, dead = bench.jobs.store, LeaseOwner("there", "dead", "crashing")
     job = replace(new(bench, "first", max_attempts=20), queue="crashing", state="available")
     (inserted,) = await bench.jobs.insert([job])
     assert inserted is not None
@@ -161,7 +161,7 @@ async def crashed(bench: Bench) -> int:
     return inserted.id
 
 
-def chore_of(bench: Bench, name: str) -> Chore:
+def chore_of(bench: Bench, name: str) -> PeriodicTask:
     (chore,) = [chore for chore in bench.jobs.chores() if chore.name == name]
     return chore
 
@@ -208,7 +208,7 @@ async def test_an_on_exhausted_that_hangs_does_not_hold_up_maintenance() -> None
     @worker(name="stuck", on_exhausted=hang)
     async def stuck() -> None: ...
 
-    async with Jobs(MemoryStore(), Catalogue([stuck]), {"default": 1}, JobsSettings(grace_seconds=0.0)) as jobs:
+    async with Jobs(MemoryStore(), WorkerCatalogue([stuck]), {"default": 1}, JobsSettings(grace_seconds=0.0)) as jobs:
         await jobs.insert([NewJob("stuck", max_attempts=0)])
         (chore,) = [chore for chore in jobs.chores() if chore.name == "discard"]
         async with asyncio.timeout(2):

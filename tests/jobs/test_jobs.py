@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from headrace.jobs.errors import JobCalledOff, JobExpired, JobGivenUp, NoJob, NoQueue, NotBound, NotRecorded
+from headrace.jobs.errors import JobCancelled, JobDiscarded, JobExpired, NoJob, NoQueue, NotBound, NotRecorded
 from headrace.jobs.flows.workflow import Workflow
-from headrace.jobs.job import Job, NewJob, State
+from headrace.jobs.job import Job, JobState, NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running import sync as service
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
@@ -50,7 +50,7 @@ async def running(
     store: JobStore, clock: Callable[[], object], limit: int = 3, grace_seconds: float = 0.0
 ) -> AsyncIterator[Jobs]:
     settings = JobsSettings(node="here", grace_seconds=grace_seconds, now=clock)  # type: ignore[arg-type] # a clock
-    async with Jobs(store, Catalogue.of_modules([NAME]), {"default": limit}, settings) as jobs:
+    async with Jobs(store, WorkerCatalogue.of_modules([NAME]), {"default": limit}, settings) as jobs:
         yield jobs
 
 
@@ -63,7 +63,7 @@ async def job_that(jobs: Jobs, job_id: int, fits: Callable[[Job], bool]) -> Job:
         await asyncio.sleep(0)
 
 
-async def reaches(jobs: Jobs, job_id: int, state: State) -> Job:
+async def reaches(jobs: Jobs, job_id: int, state: JobState) -> Job:
     """Return the job once it is in that state."""
     return await job_that(jobs, job_id, lambda job: job.state == state)
 
@@ -153,7 +153,7 @@ async def test_a_job_that_fails_is_tried_again_and_then_given_up(
         handle = await workers.fail.enqueue("no luck")
         await reaches(jobs, handle.id, "retryable")
         clock.move(10.0)
-        with pytest.raises(JobGivenUp, match="no luck"):
+        with pytest.raises(JobDiscarded, match="no luck"):
             await handle.result(5)
         job = await jobs.store.get(handle.id)
         assert job is not None
@@ -167,7 +167,7 @@ async def test_a_job_that_fails_is_tried_again_and_then_given_up(
     ("kind", "state"), [("snooze", "scheduled"), ("cancel", "cancelled"), ("discard", "discarded")]
 )
 async def test_a_worker_may_answer_otherwise_than_by_a_value(
-    store: JobStore, clock: MovedClock, bench: workers.Bench, kind: str, state: State
+    store: JobStore, clock: MovedClock, bench: workers.Bench, kind: str, state: JobState
 ) -> None:
     async with running(store, clock) as jobs:
         handle = await workers.answer.enqueue(kind)
@@ -182,7 +182,7 @@ async def test_a_worker_may_answer_otherwise_than_by_a_value(
 async def test_an_attempt_ends_in_its_time(store: JobStore, clock: MovedClock) -> None:
     async with running(store, clock):
         handle = await workers.hang.enqueue()
-        with pytest.raises(JobGivenUp, match="took longer than the"):
+        with pytest.raises(JobDiscarded, match="took longer than the"):
             await handle.result(5)
 
 
@@ -196,7 +196,7 @@ async def test_jobs_that_wait_and_jobs_that_run_are_cancelled(
             handle.id for handle in handles
         )
         for handle in handles:
-            with pytest.raises(JobCalledOff):
+            with pytest.raises(JobCancelled):
                 await handle.result(5)
         await until(lambda: bench.running == 0)
     assert bench.calls == ["a"]
@@ -226,7 +226,7 @@ async def test_what_has_expired_is_not_run(store: JobStore, clock: MovedClock, b
         ) as caught:
             await handle.result(5)
         assert caught.value.error == (await handle.job()).errors[-1].error
-    assert isinstance(caught.value, JobGivenUp)
+    assert isinstance(caught.value, JobDiscarded)
     assert bench.calls == []
 
 
@@ -293,7 +293,7 @@ async def test_a_thread_that_is_called_off_keeps_its_slot_until_it_returns(
         for gate in (bench.thread_gates["a"], bench.thread_gates["b"]):
             gate.set()
         assert await second.result(5) == "done"
-        with pytest.raises(JobCalledOff):
+        with pytest.raises(JobCancelled):
             await first.result(5)
 
 
@@ -320,15 +320,15 @@ async def test_a_worker_runs_in_an_os_process_of_its_own(
     store: JobStore, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(Path(workers.__file__).parent / "away")
-    catalogue = Catalogue.of_modules(["away_worker"])
+    catalogue = WorkerCatalogue.of_modules(["away_worker"])
     (elsewhere,) = catalogue
     settings = JobsSettings(grace_seconds=0.0, now=clock, processes=1)
     async with Jobs(store, catalogue, {"default": 4}, settings) as jobs:
         well, raises, dies = [await elsewhere.enqueue(what) for what in ("work", "raise", "die")]
         assert await well.result(30) != os.getpid()
-        with pytest.raises(JobGivenUp, match="KeyError: 'raise'"):
+        with pytest.raises(JobDiscarded, match="KeyError: 'raise'"):
             await raises.result(30)
-        with pytest.raises(JobGivenUp, match="ended with exit code 7 while it ran 'away_worker:elsewhere'"):
+        with pytest.raises(JobDiscarded, match="ended with exit code 7 while it ran 'away_worker:elsewhere'"):
             await dies.result(30)
         job = await jobs.store.get(raises.id)
         assert job is not None
@@ -336,7 +336,7 @@ async def test_a_worker_runs_in_an_os_process_of_its_own(
         hangs = await elsewhere.enqueue("hang")
         await reaches(jobs, hangs.id, "executing")
         await jobs.cancel(JobFilter(ids=frozenset({hangs.id})))
-        with pytest.raises(JobCalledOff):
+        with pytest.raises(JobCancelled):
             await hangs.result(30)
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from headrace.jobs.errors import BadWorker, JobCalledOff
+from headrace.jobs.errors import BadWorker, JobCancelled
 from headrace.jobs.flows.batch import Batch
 from headrace.jobs.flows.workflow import Workflow
-from headrace.jobs.job import INCOMPLETE, Completed, Job, NewJob, Outcome
+from headrace.jobs.job import INCOMPLETE, AttemptCompleted, Job, JobOutcome, NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.flows import chain_id_of
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
@@ -40,7 +40,7 @@ async def jobs(
     is_sqlite = request.param == "sqlite"
     store: JobStore = SqliteStore(tmp_path / "jobs.db", now=group_clock) if is_sqlite else MemoryStore(now=group_clock)
     settings = JobsSettings(node="here", grace_seconds=0.0, now=group_clock)
-    async with Jobs(store, Catalogue.of_modules(["tests.fakes.job_steps"]), {"default": 5}, settings) as jobs:
+    async with Jobs(store, WorkerCatalogue.of_modules(["tests.fakes.job_steps"]), {"default": 5}, settings) as jobs:
         yield jobs
         for gate in steps.gates.values():
             gate.set()
@@ -84,7 +84,7 @@ async def test_a_branch_that_runs_is_cancelled(jobs: Jobs, steps: Steps) -> None
     await run.cancel("x")
     await all_end(jobs)
     assert await run.states() == {"x": "cancelled", "y": "cancelled"}
-    with pytest.raises(JobCalledOff):
+    with pytest.raises(JobCancelled):
         await jobs.result((await run.jobs())["y"].id, 5)
 
 
@@ -141,9 +141,9 @@ async def test_the_chain_of_a_worker_names_parameters() -> None:
 
 
 async def test_what_others_run_lets_go_of_the_next_too(jobs: Jobs, steps: Steps) -> None:
-    async def run(job: Job) -> Outcome:
+    async def run(job: Job) -> JobOutcome:
         steps.ran.append(job.meta["name"])
-        return Completed()
+        return AttemptCompleted()
 
     taken = jobs.take("taken", run)
     flow = Workflow()
@@ -159,7 +159,7 @@ async def test_what_comes_after_a_dropped_step_is_called_off(group_clock: MovedC
         return None if job.worker == workers.stand.name else job
 
     settings = JobsSettings(now=group_clock, enqueue_middleware=[drop])
-    catalogue = Catalogue.of_modules(["tests.fakes.job_steps"])
+    catalogue = WorkerCatalogue.of_modules(["tests.fakes.job_steps"])
     async with Jobs(MemoryStore(now=group_clock), catalogue, {"default": 5}, settings) as jobs:
         flow = Workflow()
         flow.add(workers.tell.new(), "y", after=[flow.add(workers.stand.new("x"), "x")])

@@ -1,21 +1,36 @@
 """What is counted of jobs."""
 
-from headrace.jobs.job import Acknowledgement, CalledOff, Completed, Failed, Outcome, Returned, Snoozed
-from headrace.jobs.metrics import OUTCOMES, Meter, outcome_name
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.job import (
+    AttemptCancelled,
+    AttemptCompleted,
+    AttemptFailed,
+    AttemptReleased,
+    AttemptSnoozed,
+    JobAck,
+    JobOutcome,
+)
+from headrace.jobs.metrics import OUTCOMES, JobMetrics, outcome_name
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from tests.fakes import job_workers as workers
 from tests.fakes.job_clock import MovedClock
 from tests.fakes.job_stores import a_job
 
 
-def meter_of(clock: MovedClock) -> Meter:
-    meter = Meter(Catalogue([workers.double]), clock)
+def meter_of(clock: MovedClock) -> JobMetrics:
+    meter = JobMetrics(WorkerCatalogue([workers.double]), clock)
     meter.begin("default")
     return meter
 
 
 def test_every_way_to_end_has_a_name_and_begins_at_0() -> None:
-    ends: list[Outcome] = [Completed(), Failed("a", 1), Failed("a", None), CalledOff("a"), Snoozed(1), Returned()]
+    ends: list[JobOutcome] = [
+        AttemptCompleted(),
+        AttemptFailed("a", 1),
+        AttemptFailed("a", None),
+        AttemptCancelled("a"),
+        AttemptSnoozed(1),
+        AttemptReleased(),
+    ]
     assert [outcome_name(end) for end in ends] == list(OUTCOMES)
     (finished, _, _) = meter_of(MovedClock()).families
     assert set(finished.samples.values()) == {0}
@@ -30,7 +45,7 @@ def test_an_attempt_is_counted_by_its_queue_its_worker_and_its_end() -> None:
     meter.began("default")(jobs)
     for job in jobs:
         meter.ran("default")(job, 0.5)
-    meter.told("default", [Acknowledgement(number, 1, Completed()) for number in (1, 2, 3)])
+    meter.told("default", [JobAck(number, 1, AttemptCompleted()) for number in (1, 2, 3)])
     finished, duration, wait = meter.families
     assert finished.samples["default", workers.double.name, "completed"] == 1
     assert finished.samples["default", "other", "completed"] == 2

@@ -8,11 +8,11 @@ import pytest
 import pytest_asyncio
 
 from headrace.database.sqlite_file import SqliteError
-from headrace.jobs.errors import AlreadyOpen, JobGivenUp, NotBound
+from headrace.jobs.errors import AlreadyOpen, JobDiscarded, NotBound
 from headrace.jobs.job import Job, NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import JobStore
@@ -64,7 +64,7 @@ async def test_workers_that_another_service_has_are_refused_and_stay_with_it(des
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 async def test_a_service_that_is_opened_twice_says_so_and_goes_on(desk: Desk, kind: str) -> None:
     store: JobStore = MemoryStore() if kind == "memory" else SqliteStore(desk.path)
-    async with Jobs(store, Catalogue([desk.wait]), {"default": 3}) as jobs:
+    async with Jobs(store, WorkerCatalogue([desk.wait]), {"default": 3}) as jobs:
         with pytest.raises(AlreadyOpen, match="are open already"):
             await jobs.open()
         assert await (await desk.wait.enqueue(1)).result(5) == 1
@@ -144,7 +144,7 @@ async def test_a_module_that_prints_as_it_is_imported_gives_its_workers(
     text = "from headrace.jobs.worker import worker\nprint('hello')\n\n@worker\ndef loud() -> None: ...\n"
     (tmp_path / "loud_module_of_workers.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    assert Catalogue.of_modules(["loud_module_of_workers"]).names == ("loud_module_of_workers.loud",)
+    assert WorkerCatalogue.of_modules(["loud_module_of_workers"]).names == ("loud_module_of_workers.loud",)
 
 
 WRONG = [
@@ -197,7 +197,7 @@ async def test_a_worker_does_not_run_with_its_defaults_where_its_args_are_torn(d
         pass
     raw(desk.path, "insert into oban_jobs (worker, args, max_attempts) values ('purge', 'garbage', 1)")
     async with desk.service([purge]) as jobs:
-        with pytest.raises(JobGivenUp, match="worker 'purge' is not run: the args of the job are no JSON object"):
+        with pytest.raises(JobDiscarded, match="worker 'purge' is not run: the args of the job are no JSON object"):
             await jobs.result(1, 5)
     assert desk.calls == []
 
@@ -253,6 +253,6 @@ async def test_a_row_whose_args_are_broken_says_so(desk: Desk) -> None:
         pass
     raw(desk.path, "insert into oban_jobs (worker, args, max_attempts) values ('wait', '{broken', 1)")
     async with desk.service() as jobs:
-        with pytest.raises(JobGivenUp, match="worker 'wait' is not run: the args of the job are no JSON object"):
+        with pytest.raises(JobDiscarded, match="worker 'wait' is not run: the args of the job are no JSON object"):
             await jobs.result(1, 5)
     assert desk.calls == []

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.jobs.job import Completed, Job, NewJob
+from headrace.jobs.job import AttemptCompleted, Job, NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.stores.sqlite_store import SqliteStore
-from headrace.jobs.stores.store import Claimant
+from headrace.jobs.stores.store import LeaseOwner
 from headrace.jobs.worker import worker
 from tests.fakes.dying import die
 from tests.fakes.elixir_rows import raw
@@ -44,7 +44,7 @@ async def test_the_job_of_a_killed_process_runs_again_as_soon_as_another_one_sta
 
     path = tmp_path / "jobs.db"
     await asyncio.to_thread(killed_at_work, path)
-    async with Jobs(SqliteStore(path), Catalogue([linger]), {"default": 1}):
+    async with Jobs(SqliteStore(path), WorkerCatalogue([linger]), {"default": 1}):
         async with asyncio.timeout(5):  # by heartbeats it takes 15 s and more
             await is_running.wait()
         assert raw(path, "select json_extract(meta, '$.crashes') from oban_jobs") == [(1,)]
@@ -85,7 +85,7 @@ class Owners:
         self.path = path
         self.observer = SqliteStore(path)
         self.stores = [SqliteStore(path) for _ in range(3)]
-        self.claimants = [Claimant(f"node {number}", f"u-{number}", "default") for number in range(3)]
+        self.claimants = [LeaseOwner(f"node {number}", f"u-{number}", "default") for number in range(3)]
         self.dead_jobs: set[int] = set()
         self.left: set[int] = set()
         """Of these the OS process lives on: only their silence tells that nothing more comes of their jobs."""
@@ -106,7 +106,7 @@ class Owners:
 
     async def end(self, number: int) -> None:
         for job in await self.running(number):
-            await ended(self.stores[number], job, Completed(), self.claimants[number])
+            await ended(self.stores[number], job, AttemptCompleted(), self.claimants[number])
 
     async def leave(self, number: int) -> None:
         await self.stores[number].leave(self.claimants[number])
@@ -121,7 +121,7 @@ class Owners:
         self.left.discard(number)
         die(self.stores[number])
         self.deaths += 1
-        self.claimants[number] = Claimant(f"node {number}", f"u-{number}-{self.deaths}", "default")
+        self.claimants[number] = LeaseOwner(f"node {number}", f"u-{number}-{self.deaths}", "default")
         self.stores[number] = SqliteStore(self.path)
         await self.stores[number].open()
 

@@ -13,7 +13,7 @@ from headrace.jobs.job import Job
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running import queue as queues
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.running_job import RunningJob
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
@@ -59,7 +59,7 @@ class Hall:
         self.yielding = worker(name="yielding")(yielding)
 
     def jobs(self, **queues: int) -> Jobs:
-        workers = Catalogue([self.stay, self.told, self.follow, self.yielding])
+        workers = WorkerCatalogue([self.stay, self.told, self.follow, self.yielding])
         return Jobs(SqliteStore(self.path), workers, queues or {"default": 5}, JobsSettings(grace_seconds=0.0))
 
     def rows(self) -> list[tuple[object, ...]]:
@@ -196,7 +196,7 @@ def test_a_job_in_memory_that_outlasts_the_drain_keeps_its_answer(hall: Hall) ->
     store = MemoryStore()
 
     async def run() -> None:
-        async with Jobs(store, Catalogue([hall.stay]), {"default": 1}, JobsSettings(grace_seconds=0.0)):
+        async with Jobs(store, WorkerCatalogue([hall.stay]), {"default": 1}, JobsSettings(grace_seconds=0.0)):
             await hall.stay.enqueue("a")
             await until(lambda: hall.calls == ["a"])
         assert await store.rescue() == []

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from headrace.jobs.errors import BadArguments, BadWorker, JobGivenUp, NotBound
+from headrace.jobs.errors import BadArguments, BadWorker, JobDiscarded, NotBound
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.results import FailedResult, Found, JobRegistry, NotFound, Pending, Progress
+from headrace.jobs.results import FailedResult, Found, JobProgress, JobRegistry, NotFound, Pending
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running import sync as service
 from headrace.jobs.running.encryption import ArgsCipher, new_key
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
@@ -46,7 +46,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path, clock: MovedClock) ->
     async def open_jobs() -> AsyncIterator[Jobs]:
         store: JobStore = SqliteStore(tmp_path / "jobs.db", now=clock) if request.param == "sqlite" else kept
         settings = JobsSettings(grace_seconds=0.0, now=clock)
-        catalogue = Catalogue([look_up, workers.forgetful])
+        catalogue = WorkerCatalogue([look_up, workers.forgetful])
         async with Jobs(store, catalogue, {"default": 3}, settings) as jobs:
             yield jobs
 
@@ -76,7 +76,7 @@ async def test_what_is_pending_says_how_far_it_is(opened: Open, noted: Noted, mo
         await registry.add("a")
         while await registry.find("a") == Pending():  # noqa: ASYNC110 - the store is asked until it has it
             await asyncio.sleep(0)
-        assert await registry.find("a") == Pending(Progress(0.25, "begun"))
+        assert await registry.find("a") == Pending(JobProgress(0.25, "begun"))
         noted.gates["a"].set()
 
 
@@ -115,7 +115,7 @@ async def test_what_was_given_up_is_said_and_may_be_started_again(opened: Open, 
     noted.failing.add("a")
     noted.gates["a"].set()
     async with opened() as jobs:
-        with pytest.raises(JobGivenUp):
+        with pytest.raises(JobDiscarded):
             await (await registry.add("a")).result(5)
         found = await registry.find("a")
         assert isinstance(found, FailedResult)
@@ -163,7 +163,7 @@ async def test_a_handle_shows_its_job(opened: Open, noted: Noted) -> None:
 async def test_keys_that_are_encrypted_are_found_too(clock: MovedClock) -> None:
     registry = JobRegistry(workers.secret)
     settings = JobsSettings(now=clock, cipher=ArgsCipher([new_key()]))
-    async with Jobs(MemoryStore(now=clock), Catalogue([workers.secret]), {"default": 3}, settings) as jobs:
+    async with Jobs(MemoryStore(now=clock), WorkerCatalogue([workers.secret]), {"default": 3}, settings) as jobs:
         handle = await registry.add("abc")
         await handle.result(5)
         assert "encrypted" in (await handle.job()).args

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from headrace.console.web.job_metrics import JobsProbe
 from headrace.database.sqlite_file import SqliteError
-from headrace.jobs.errors import JobGivenUp, NewerSchema, NotBound
+from headrace.jobs.errors import JobDiscarded, NewerSchema, NotBound
 from headrace.jobs.job import INCOMPLETE, Job, NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
@@ -189,7 +189,7 @@ async def test_args_that_do_not_fit_any_more_fail_the_attempt_and_are_kept(desk:
     async with desk.service([narrowed]) as jobs:
         (left,) = await jobs.insert([NewJob("wait", {"number": 7}, max_attempts=1)])
         assert left is not None
-        with pytest.raises(JobGivenUp, match="'region' of worker 'wait' is missing"):
+        with pytest.raises(JobDiscarded, match="'region' of worker 'wait' is missing"):
             await jobs.result(left.id, 5)
         job = await ended(jobs, left.id)
         assert (job.state, job.args) == ("discarded", {"number": 7})
@@ -215,7 +215,7 @@ async def test_a_result_that_is_too_large_is_said_and_the_work_is_not_done_again
 
     async with desk.service([talk]) as jobs:
         handle = await talk.enqueue(1)
-        with pytest.raises(JobGivenUp, match="takes 1002 bytes as JSON, and at most 100 are recorded"):
+        with pytest.raises(JobDiscarded, match="takes 1002 bytes as JSON, and at most 100 are recorded"):
             await handle.result(5)
         assert (await ended(jobs, handle.id)).state == "discarded"
     assert desk.calls == [1]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from headrace.jobs.errors import JobCalledOff, JobGivenUp
+from headrace.jobs.errors import JobCancelled, JobDiscarded
 from headrace.jobs.job import Job
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running import attempt as executor
@@ -40,7 +40,7 @@ async def test_a_worker_that_swallows_its_cancellation_is_cancelled_and_frees_it
         handle = await stubborn.enqueue()
         await until(lambda: desk.calls == ["began"])
         assert await jobs.cancel(JobFilter(ids=frozenset({handle.id}))) == [handle.id]
-        with pytest.raises(JobCalledOff):
+        with pytest.raises(JobCancelled):
             await handle.result(5)
         await until(lambda: jobs.statistics()["default"].running == 0)
         assert await (await desk.wait.enqueue(1)).result(5) == 1
@@ -73,7 +73,7 @@ async def test_a_thread_that_would_end_the_program_fails_its_attempt_alone(
         return 3
 
     async with desk.service([rude, polite]):
-        with pytest.raises(JobGivenUp, match=f"raised {error.__name__}"):
+        with pytest.raises(JobDiscarded, match=f"raised {error.__name__}"):
             await (await rude.enqueue()).result(5)
         assert await (await polite.enqueue()).result(5) == 3
 
@@ -92,7 +92,7 @@ async def test_on_exhausted_enqueues_what_is_to_come_after(desk: Desk, kind: str
 
     async with desk.service([fail, desk.wait]):
         handle = await fail.enqueue()
-        with pytest.raises(JobGivenUp):
+        with pytest.raises(JobDiscarded):
             await handle.result(5)
         await until(lambda: desk.calls == [handle.id])
 

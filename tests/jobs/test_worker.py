@@ -7,7 +7,7 @@ from typing import Any, assert_type
 
 import pytest
 
-from headrace.jobs.arguments import Unfit
+from headrace.jobs.arguments import CodecError
 from headrace.jobs.errors import BadAnswer, BadArguments, BadTime, BadWorker, JobDropped, NoRunningJob, NotBound
 from headrace.jobs.handle import Handle
 from headrace.jobs.job import Discard, NewJob, Snooze, Unique
@@ -180,7 +180,7 @@ def test_a_result_is_none_of_the_answers() -> None:
     def count() -> int | Snooze | Discard:
         return 7
 
-    with pytest.raises(Unfit, match=", and must be a whole number"):
+    with pytest.raises(CodecError, match=", and must be a whole number"):
         count.results.encoded("many")
     assert count.results.encoded(7) == 7
 

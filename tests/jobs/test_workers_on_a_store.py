@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.running.encryption import ArgsCipher, new_key
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.running_job import RunningJob, current_job
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.sqlite_store import SqliteStore
@@ -62,7 +62,7 @@ def read(folder: Path) -> bytes:
 async def jobs(tmp_path: Path) -> AsyncIterator[Jobs]:
     settings = JobsSettings(cipher=ArgsCipher([new_key()]))
     async with Jobs(
-        SqliteStore(tmp_path / "jobs.db"), Catalogue([later, pages, pay]), {"default": 2}, settings
+        SqliteStore(tmp_path / "jobs.db"), WorkerCatalogue([later, pages, pay]), {"default": 2}, settings
     ) as jobs:
         yield jobs
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from headrace.errors import StartFailed
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.stages.jobs import RegistryOptions
 from headrace.stages.sinks.registry_add import RegistryAdd
@@ -25,7 +25,7 @@ KEY = {"worker": workers.double.name, "key": "event.n"}
 @pytest_asyncio.fixture
 async def jobs() -> AsyncIterator[Jobs]:
     workers.clear_bench()
-    async with Jobs(MemoryStore(), Catalogue([workers.double, workers.wait]), {"default": 10}) as made:
+    async with Jobs(MemoryStore(), WorkerCatalogue([workers.double, workers.wait]), {"default": 10}) as made:
         yield made
 
 

@@ -13,7 +13,7 @@ from headrace.config.text.messages import close
 from headrace.config.text.tree import Found, ListNode, ScalarNode, child, scalars
 from headrace.jobs.errors import BadArguments, EncryptionError, JobsError
 from headrace.jobs.running.encryption import ArgsCipher
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.worker import AnyWorker
 from headrace.stages.jobs import QueueName, RecordingWorkerName, WorkerName
 
@@ -27,7 +27,7 @@ class ConfiguredJobs:
     """The block `jobs:` of a file, and the workers of its modules: none where nothing was imported."""
 
     keys: JobsKeys = field(repr=False)
-    workers: Catalogue = field(repr=False)
+    workers: WorkerCatalogue = field(repr=False)
 
 
 class JobsCheck:
@@ -38,12 +38,12 @@ class JobsCheck:
         self._report = report
         self._imports = imports
         self._keys: JobsKeys | None = None
-        self._workers: Catalogue | None = None
+        self._workers: WorkerCatalogue | None = None
 
     def run(self) -> ConfiguredJobs | None:
         """Check the block by itself; return it if nothing is wrong in it."""
         keys = self._keys = validate(JobsKeys, Subject(self._found, CALLED), self._report, imports=self._imports)
-        self._workers = self._imported(self._found) if self._imports else Catalogue()
+        self._workers = self._imported(self._found) if self._imports else WorkerCatalogue()
         if keys is None or self._workers is None:
             return None
         if keys.queues and not keys.modules:
@@ -69,23 +69,23 @@ class JobsCheck:
                 message = f"the block `jobs` runs the queue {queue} itself: take it out of `queues` there"
                 self._at(locate(found, path).found, Fault("bad-value", message, str(queue)))
 
-    def _imported(self, block: Found) -> Catalogue | None:
+    def _imported(self, block: Found) -> WorkerCatalogue | None:
         """Import the modules and return their workers; None, and findings, where one cannot be used."""
         workers: list[AnyWorker] = []
         is_fine = True
         for name, found in _modules(child(block, "modules")):
             try:
-                workers.extend(Catalogue.of_modules([name]))
+                workers.extend(WorkerCatalogue.of_modules([name]))
             except JobsError as error:
                 is_fine = False
                 self._at(found, Fault("bad-import", str(error), self._written(found)))
         try:
-            return Catalogue(workers) if is_fine else None
+            return WorkerCatalogue(workers) if is_fine else None
         except JobsError as error:
             self._at(child(block, "modules") or block, Fault("bad-import", str(error)))
         return None
 
-    def _cipher(self, keys: JobsKeys, block: Found, workers: Catalogue) -> None:
+    def _cipher(self, keys: JobsKeys, block: Found, workers: WorkerCatalogue) -> None:
         """Check that the keys of encrypted args are some, and there where a worker needs one; none is ever shown."""
         if not keys.encryption_key and workers.encrypted:
             name = min(workers.encrypted)

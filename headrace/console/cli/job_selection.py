@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from headrace.console.cli.job_target import UsageError
-from headrace.jobs.job import STATES, State
+from headrace.jobs.job import STATES, JobState
 from headrace.jobs.rules.job_filter import JobFilter, Scalar
 
 _ARGUMENT: Final = "args."
@@ -87,7 +87,7 @@ def is_confirmed(found: str, verb: str, *, is_yes: bool) -> bool:
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
-def _state(word: str) -> State:
+def _state(word: str) -> JobState:
     for state in STATES:
         if state == word:
             return state

@@ -18,7 +18,7 @@ from headrace.console.cli.output import ExitCode, print_findings, print_json
 from headrace.errors import HeadraceError
 from headrace.jobs.errors import BadStore
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import store_of
@@ -99,7 +99,7 @@ class Target:
             except BadStore as error:
                 refusal = UsageError("--store", str(error))
             else:
-                return ConfiguredJobs(JobsKeys.model_construct(store=self.url or ""), Catalogue()), str
+                return ConfiguredJobs(JobsKeys.model_construct(store=self.url or ""), WorkerCatalogue()), str
             raise refusal
         config = read_part(self.file, _READ, instead="--store" if self.may_have_url else None, imports=imports)
         if config.jobs is None:

@@ -12,14 +12,14 @@ from itertools import islice
 from typing import Final, Protocol
 
 from headrace.errors import HeadraceError
-from headrace.jobs.job import INCOMPLETE, Acknowledgement, CalledOff, Completed, Job, NewJob, State
+from headrace.jobs.job import INCOMPLETE, AttemptCancelled, AttemptCompleted, Job, JobAck, JobState, NewJob
 from headrace.jobs.rules.flows import (
     CALLBACK_META,
     MEMBER_META,
-    Group,
-    Standing,
+    AdvanceDecision,
+    BatchStatus,
+    JobGroups,
     StepGraph,
-    Verdict,
     doubles_of,
     graph_of,
     groups_of,
@@ -49,8 +49,8 @@ FEW: Final = 8
 KEPT_STEPS: Final = 20_000
 """Steps of workflows of which it is kept what comes after them, about 300 bytes each; of one workflow all are."""
 
-_SUSPENDED: Final[frozenset[State]] = frozenset({"suspended"})
-_FAILED: Final[frozenset[State]] = frozenset({"cancelled", "discarded"})
+_SUSPENDED: Final[frozenset[JobState]] = frozenset({"suspended"})
+_FAILED: Final[frozenset[JobState]] = frozenset({"cancelled", "discarded"})
 
 
 class Settles(Protocol):
@@ -72,13 +72,13 @@ class Settles(Protocol):
         """Call off what has not ended."""
 
 
-def held_groups(jobs: Iterable[NewJob | None]) -> list[Group]:
+def held_groups(jobs: Iterable[NewJob | None]) -> list[JobGroups]:
     """Return the groups of those jobs that are inserted suspended."""
     held = (job for job in jobs if job is not None and job.state == "suspended")
     return [group for job in held for group in groups_of(job.meta)]
 
 
-async def settle(store: Settles, group: Group) -> set[Group]:
+async def settle(store: Settles, group: JobGroups) -> set[JobGroups]:
     """Let go of what of a group need wait no longer, and call off what can no longer run.
 
     Return the other groups that this has changed. On cancellation a part of it may be done.
@@ -91,12 +91,14 @@ async def settle(store: Settles, group: Group) -> set[Group]:
     return await (_settle_workflow if group.key == "workflow_id" else _settle_batch)(store, group)
 
 
-async def settle_all(store: Settles, groups: Iterable[Group]) -> None:
+async def settle_all(store: Settles, groups: Iterable[JobGroups]) -> None:
     """Settle groups, many at a time, and all that are changed by that. Raises the store's first error."""
     await _look_at_all(groups, partial(settle, store))
 
 
-async def _look_at_all(groups: Iterable[Group], look: Callable[[Group], Coroutine[None, None, set[Group]]]) -> None:
+async def _look_at_all(
+    groups: Iterable[JobGroups], look: Callable[[JobGroups], Coroutine[None, None, set[JobGroups]]]
+) -> None:
     waiting = set(groups)
     while waiting:
         some = list(islice(waiting, AT_ONCE))
@@ -105,7 +107,7 @@ async def _look_at_all(groups: Iterable[Group], look: Callable[[Group], Coroutin
             waiting |= await look(some[0])
             continue
         failed: HeadraceError | None = None
-        tasks: list[asyncio.Task[set[Group]]] = []
+        tasks: list[asyncio.Task[set[JobGroups]]] = []
         try:
             async with asyncio.TaskGroup() as together:
                 tasks += [together.create_task(look(group)) for group in some]
@@ -116,27 +118,27 @@ async def _look_at_all(groups: Iterable[Group], look: Callable[[Group], Coroutin
         waiting.update(*(task.result() for task in tasks))
 
 
-async def _settle_workflow(store: Settles, group: Group) -> set[Group]:
+async def _settle_workflow(store: Settles, group: JobGroups) -> set[JobGroups]:
     return await _settle_steps(store, group, await _steps_of(store, group))
 
 
-async def _steps_of(store: Settles, group: Group) -> list[Job]:
+async def _steps_of(store: Settles, group: JobGroups) -> list[Job]:
     return await store.find(JobFilter(meta=group.meta), MEMBER_LIMIT, is_newest_first=False)
 
 
-async def _settle_steps(store: Settles, group: Group, steps: Sequence[Job]) -> set[Group]:
+async def _settle_steps(store: Settles, group: JobGroups, steps: Sequence[Job]) -> set[JobGroups]:
     verdict = verdict_on_steps(steps, await _doubles(store, steps))
     await _apply(store, verdict)
     cancelled = set(verdict.cancel)
     return {other for step in steps if step.id in cancelled for other in groups_of(step.meta)} - {group}
 
 
-async def _settle_batch(store: Settles, group: Group) -> set[Group]:
+async def _settle_batch(store: Settles, group: JobGroups) -> set[JobGroups]:
     which = JobFilter(states=_SUSPENDED, meta={**group.meta, **CALLBACK_META})
     callbacks = await store.find(which, CALLBACK_LIMIT)
     doubles = set((await _doubles(store, callbacks)).values())
     members = {**group.meta, **MEMBER_META}
-    standing = Standing(
+    standing = BatchStatus(
         is_over=doubles.isdisjoint(INCOMPLETE) and not await store.has(JobFilter(states=INCOMPLETE, meta=members)),
         has_failed=not doubles.isdisjoint(_FAILED) or await store.has(JobFilter(states=_FAILED, meta=members)),
     )
@@ -144,7 +146,7 @@ async def _settle_batch(store: Settles, group: Group) -> set[Group]:
     return set()
 
 
-async def _settle_chain(store: Settles, group: Group) -> None:
+async def _settle_chain(store: Settles, group: JobGroups) -> None:
     """Let go of the oldest, unless one of them may run already; no write where there is nothing to do."""
     if not await store.has(JobFilter(states=_SUSPENDED, meta=group.meta)):
         return
@@ -152,14 +154,14 @@ async def _settle_chain(store: Settles, group: Group) -> None:
         await store.release_next(group.id)
 
 
-async def _doubles(store: Settles, jobs: Sequence[Job]) -> dict[int, State]:
+async def _doubles(store: Settles, jobs: Sequence[Job]) -> dict[int, JobState]:
     """Return the states of what jobs await that was there before them, by id."""
     ids = frozenset(job_id for job in jobs for job_id in doubles_of(job).values())
     found = await store.find(JobFilter(ids=ids), len(ids)) if ids else []
     return {job.id: job.state for job in found}
 
 
-async def _apply(store: Settles, verdict: Verdict) -> None:
+async def _apply(store: Settles, verdict: AdvanceDecision) -> None:
     """Do it, in as far as it is still called for: what is no longer suspended is left alone."""
     for ids, change in ((verdict.cancel, store.cancel), (verdict.release, store.release)):
         if ids:
@@ -171,10 +173,10 @@ class _Graphs:
 
     def __init__(self, store: Settles) -> None:
         self._store = store
-        self._graphs: dict[Group, StepGraph] = {}
+        self._graphs: dict[JobGroups, StepGraph] = {}
         self._size = 0
 
-    async def look(self, group: Group, ended: AbstractSet[int] | None) -> set[Group]:
+    async def look(self, group: JobGroups, ended: AbstractSet[int] | None) -> set[JobGroups]:
         """Settle a group in which no more has changed than that these jobs have completed; None is whatever else."""
         graph = self._graphs.pop(group, None)
         self._size -= 0 if graph is None else graph.size
@@ -191,7 +193,7 @@ class _Graphs:
             self._keep(group, graph)
         return await _settle_steps(self._store, group, steps)
 
-    def _keep(self, group: Group, graph: StepGraph) -> None:
+    def _keep(self, group: JobGroups, graph: StepGraph) -> None:
         self._graphs[group] = graph
         self._size += graph.size
         while self._size > KEPT_STEPS and len(self._graphs) > 1:
@@ -215,13 +217,13 @@ class _Graphs:
         return verdict is not None
 
 
-class Settling:
+class Advancer:
     """Settles the groups of jobs that end in this process, as soon as they have."""
 
     def __init__(self, store: Settles) -> None:
         self._graphs = _Graphs(store)
-        self._running: dict[int, list[Group]] = {}
-        self._changed: dict[Group, set[int] | None] = {}
+        self._running: dict[int, list[JobGroups]] = {}
+        self._changed: dict[JobGroups, set[int] | None] = {}
         """The groups that have, and their jobs that completed; None is all that may have changed."""
         self._is_at_work = False
         self._wake = asyncio.Event()
@@ -237,31 +239,31 @@ class Settling:
             if job.meta and (groups := groups_of(job.meta)):
                 self._running[job.id] = groups
 
-    def told(self, acknowledgements: Sequence[Acknowledgement]) -> None:
+    def told(self, acknowledgements: Sequence[JobAck]) -> None:
         """Hear of attempts whose ends the store has."""
         if not self._running:
             return
         for one in acknowledgements:
             groups = self._running.pop(one.id, None)
-            if groups and isinstance(one.outcome, Completed):
+            if groups and isinstance(one.outcome, AttemptCompleted):
                 self._completed(groups, one.id)
-            elif groups and (isinstance(one.outcome, CalledOff) or is_given_up(one.outcome)):
+            elif groups and (isinstance(one.outcome, AttemptCancelled) or is_given_up(one.outcome)):
                 self.changed(groups)
 
-    def changed(self, groups: Iterable[Group]) -> None:
+    def changed(self, groups: Iterable[JobGroups]) -> None:
         """Settle groups: some of their jobs were inserted, or have ended. Call it on the loop."""
         for group in groups:
             self._changed[group] = None
             self._wake.set()
 
-    def _completed(self, groups: Iterable[Group], job_id: int) -> None:
+    def _completed(self, groups: Iterable[JobGroups], job_id: int) -> None:
         for group in groups:
             ended = self._changed.setdefault(group, set())
             if ended is not None:
                 ended.add(job_id)
         self._wake.set()
 
-    async def _look(self, changed: dict[Group, set[int] | None], group: Group) -> set[Group]:
+    async def _look(self, changed: dict[JobGroups, set[int] | None], group: JobGroups) -> set[JobGroups]:
         """Settle a group; what is looked at a second time has been changed by another one."""
         return await self._graphs.look(group, changed.pop(group, None))
 

@@ -8,8 +8,8 @@ from uuid import uuid4
 from headrace.jobs.errors import BadBatch
 from headrace.jobs.flows.advance import settle_all
 from headrace.jobs.flows.workflow import KeepsJobs
-from headrace.jobs.job import INCOMPLETE, STATES, NewJob, State
-from headrace.jobs.rules.flows import CALLBACK, CALLBACK_META, MEMBER_META, Callback, Group
+from headrace.jobs.job import INCOMPLETE, STATES, JobState, NewJob
+from headrace.jobs.rules.flows import CALLBACK, CALLBACK_META, MEMBER_META, Callback, JobGroups
 from headrace.jobs.rules.job_filter import JobFilter
 
 BATCH_NAME: Final = "batch_name"
@@ -19,7 +19,7 @@ BATCH_NAME: Final = "batch_name"
 class BatchProgress:
     """How many members of a batch are in each state; of none of 0."""
 
-    states: Mapping[State, int]
+    states: Mapping[JobState, int]
 
     @property
     def total(self) -> int:
@@ -106,7 +106,7 @@ class BatchRun:
     def __init__(self, batch_id: str, service: KeepsJobs) -> None:
         self.id = batch_id
         self._service = service
-        self._group = Group("batch_id", batch_id)
+        self._group = JobGroups("batch_id", batch_id)
 
     async def progress(self) -> BatchProgress:
         """Return how its members stand; those that are doubles of others' jobs are not counted."""
@@ -123,5 +123,5 @@ class BatchRun:
         """Let go of the callbacks that are due. It is done by itself, too; to do it again changes nothing."""
         await settle_all(self._service.store, [self._group])
 
-    def _members(self, *states: State) -> JobFilter:
+    def _members(self, *states: JobState) -> JobFilter:
         return JobFilter(states=frozenset(states), meta={**self._group.meta, **MEMBER_META})

@@ -16,13 +16,13 @@ from headrace.jobs.errors import BadAnswer, BadWorker
 from headrace.jobs.job import Cancel, Discard, Snooze
 from headrace.jobs.running_job import current_job
 from headrace.jobs.worker import AnyWorker, Worker, worker
-from headrace.jobs.worker_options import WorkerWords
+from headrace.jobs.worker_options import WorkerKeywords
 from headrace.otp.scheduler import Scheduler
 
 I = TypeVar("I")  # noqa: E741 - an item
 R = TypeVar("R")
 
-Work = Callable[[list[I]], Coroutine[Any, Any, Sequence[R] | None]]
+ChunkFunction = Callable[[list[I]], Coroutine[Any, Any, Sequence[R] | None]]
 """Gets the items of the jobs of one chunk, and returns a result for each, in order, or None when there are none.
 
 A result may be an exception, which fails that job alone, or an answer such as `Snooze`. What it raises fails them all.
@@ -35,8 +35,8 @@ _NO_RESULTS: Final = (BaseException, Snooze, Cancel, Discard)
 
 
 def chunk_worker(
-    *, size: int, seconds: float = 1.0, **words: Unpack[WorkerWords]
-) -> Callable[[Work[I, R]], Worker[[I], Coroutine[Any, Any, R], R]]:
+    *, size: int, seconds: float = 1.0, **words: Unpack[WorkerKeywords]
+) -> Callable[[ChunkFunction[I, R]], Worker[[I], Coroutine[Any, Any, R], R]]:
     """Make a worker of an `async def` that takes a list of items: each job has one, `enqueue(item)`.
 
     The function is called once `size` of its jobs run in this process, or `seconds` after the first of them; at most as
@@ -44,7 +44,7 @@ def chunk_worker(
     Raises `BadWorker`, also for a list that is not annotated as one.
     """
 
-    def decorate(function: Work[I, R]) -> Worker[[I], Coroutine[Any, Any, R], R]:
+    def decorate(function: ChunkFunction[I, R]) -> Worker[[I], Coroutine[Any, Any, R], R]:
         name = f"{function.__module__}.{function.__qualname__}"
         if not inspect.iscoroutinefunction(function):
             raise BadWorker(
@@ -52,7 +52,7 @@ def chunk_worker(
             )
         if size < 1 or not seconds > 0:
             raise BadWorker(name, f"its chunks are of {size!r} in {seconds!r} s: both must be above 0")
-        gathering = Gathering(name, function, size, seconds)
+        gathering = ChunkWindow(name, function, size, seconds)
 
         async def one(item: I) -> R:
             return await gathering.add(item)
@@ -70,7 +70,7 @@ def chunk_size(worker: AnyWorker) -> int | None:
     return found
 
 
-class Party:
+class ChunkBatch:
     """Jobs that begin together, of which it is known that no others will: their chunk waits for them alone.
 
     It is in the context of each of them, by who runs them.
@@ -90,13 +90,13 @@ class Party:
                 one.set()
 
 
-PARTY: Final[ContextVar[Party]] = ContextVar("headrace party")
+PARTY: Final[ContextVar[ChunkBatch]] = ContextVar("headrace party")
 
 
-class Gathering(Generic[I, R]):
+class ChunkWindow(Generic[I, R]):
     """Gathers the items of one chunk worker, and hands each chunk to its function."""
 
-    def __init__(self, name: str, work: Work[I, R], size: int, seconds: float) -> None:
+    def __init__(self, name: str, work: ChunkFunction[I, R], size: int, seconds: float) -> None:
         self._name = name
         self._work = work
         self._size = size
@@ -118,7 +118,7 @@ class Gathering(Generic[I, R]):
 class _Chunk(Generic[I, R]):
     """One call: it gathers until it is full or its time is up, then runs, and tells all who wait."""
 
-    def __init__(self, name: str, work: Work[I, R], size: int, seconds: float) -> None:
+    def __init__(self, name: str, work: ChunkFunction[I, R], size: int, seconds: float) -> None:
         self._name = name
         self._work = work
         self._size = size

@@ -10,13 +10,13 @@ from uuid import uuid4
 
 from headrace.jobs.errors import BadWorkflow
 from headrace.jobs.flows.advance import MEMBER_LIMIT, Settles, settle_all
-from headrace.jobs.job import INCOMPLETE, STATES, Inserted, Job, NewJob, State
+from headrace.jobs.job import INCOMPLETE, STATES, Inserted, Job, JobState, NewJob
 from headrace.jobs.rules.flows import (
     CALLBACK_META,
     DEPS,
     IGNORES,
     NAME,
-    Group,
+    JobGroups,
     deps_of,
     doubles_of,
     followers,
@@ -50,7 +50,7 @@ class KeepsJobs(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class WorkflowStep:
     """A job of a workflow that is not started yet, and the names of those before it."""
 
     name: str
@@ -71,16 +71,16 @@ class Workflow:
         self.name = name
         self.id = str(uuid4())
         self._on_failure = on_failure
-        self._steps: dict[str, Step] = {}
+        self._steps: dict[str, WorkflowStep] = {}
 
     def add(
         self,
         job: NewJob,
         name: str | None = None,
         *,
-        after: Iterable[Step | str] = (),
+        after: Iterable[WorkflowStep | str] = (),
         on_failure: OnFailure | None = None,
-    ) -> Step:
+    ) -> WorkflowStep:
         """Add a step; `after` are steps, or names of steps that may be yet to come.
 
         Its name is that of its worker's function unless given. Raises `BadWorkflow` for a name that is taken.
@@ -88,7 +88,7 @@ class Workflow:
         if name is not None and name in self._steps:
             raise BadWorkflow(self.name, f"has two steps of the name {name!r}: give each its own")
         names = tuple(dict.fromkeys(one if isinstance(one, str) else one.name for one in after))
-        step = Step(name or self._free_name(job), job, names, on_failure or self._on_failure)
+        step = WorkflowStep(name or self._free_name(job), job, names, on_failure or self._on_failure)
         self._steps[step.name] = step
         return step
 
@@ -127,13 +127,13 @@ class Workflow:
             number += 1
         return name
 
-    def _check_known(self, step: Step, name: str) -> None:
+    def _check_known(self, step: WorkflowStep, name: str) -> None:
         if name not in self._steps:
             like = get_close_matches(name, self._steps, 1)
             advice = f"did you mean {like[0]!r}?" if like else f"it has {', '.join(self._steps)}"
             raise BadWorkflow(self.name, f"has no step {name!r} for {step.name!r} to come after: {advice}")
 
-    def _job(self, step: Step) -> NewJob:
+    def _job(self, step: WorkflowStep) -> NewJob:
         meta: dict[str, object] = {
             **step.job.meta,
             "workflow_id": self.id,
@@ -143,7 +143,7 @@ class Workflow:
         }
         if step.on_failure == "ignore":
             meta.update(dict.fromkeys(IGNORES.values(), True))
-        state: State | None = "suspended" if step.after else step.job.state
+        state: JobState | None = "suspended" if step.after else step.job.state
         return replace(step.job, meta=meta, state=state, label=step.name, awaits=step.after)
 
 
@@ -153,13 +153,13 @@ class WorkflowRun:
     def __init__(self, workflow_id: str, service: KeepsJobs) -> None:
         self.id = workflow_id
         self._service = service
-        self._group = Group("workflow_id", workflow_id)
+        self._group = JobGroups("workflow_id", workflow_id)
 
     async def jobs(self) -> dict[str, Job]:
         """Return its jobs by the names of their steps, in the order in which they were inserted."""
         return {name_of(job): job for job in await self._steps()}
 
-    async def states(self) -> Mapping[str, State]:
+    async def states(self) -> Mapping[str, JobState]:
         """Return the states of its steps by their names."""
         return {name: job.state for name, job in (await self.jobs()).items()}
 
@@ -208,7 +208,7 @@ _ALL: Final = 100_000
 """Steps that are read."""
 
 
-_DONE: Final[frozenset[State]] = frozenset({"completed"})
+_DONE: Final[frozenset[JobState]] = frozenset({"completed"})
 
 
 class Finds(Protocol):
@@ -225,14 +225,14 @@ async def hand_on(store: Finds, job: Job) -> None:
     """
     workflow, doubles = job.meta.get("workflow_id"), doubles_of(job)
     names = [name for name in deps_of(job) if name not in doubles]
-    steps = await _steps(store, Group("workflow_id", str(workflow)), names) if names and workflow else {}
+    steps = await _steps(store, JobGroups("workflow_id", str(workflow)), names) if names and workflow else {}
     ids = frozenset(doubles.values())
     there = {one.id: one for one in await store.find(JobFilter(ids=ids), len(ids))} if ids else {}
     steps.update((label, there[job_id]) for label, job_id in doubles.items() if job_id in there)
     job.meta[RESULTS] = {name: step.meta.get(RESULT) for name, step in steps.items() if step.meta.get(RECORDED)}
 
 
-async def _steps(store: Finds, group: Group, names: list[str]) -> dict[str, Job]:
+async def _steps(store: Finds, group: JobGroups, names: list[str]) -> dict[str, Job]:
     if len(names) > FEW:
         wanted = frozenset(names)
         found = await store.find(JobFilter(states=_DONE, meta=group.meta), _ALL)
@@ -242,14 +242,14 @@ async def _steps(store: Finds, group: Group, names: list[str]) -> dict[str, Job]
     return {name_of(step): step for step in steps}
 
 
-_RERUN: Final[frozenset[State]] = frozenset(STATES) - {"available", "executing"}
+_RERUN: Final[frozenset[JobState]] = frozenset(STATES) - {"available", "executing"}
 """The states of what a retry changes at all."""
 
-_ENDED: Final[frozenset[State]] = frozenset(STATES) - INCOMPLETE
+_ENDED: Final[frozenset[JobState]] = frozenset(STATES) - INCOMPLETE
 
-_CANCELLED: Final[frozenset[State]] = frozenset({"cancelled"})
+_CANCELLED: Final[frozenset[JobState]] = frozenset({"cancelled"})
 
-_SUSPENDED: Final[frozenset[State]] = frozenset({"suspended"})
+_SUSPENDED: Final[frozenset[JobState]] = frozenset({"suspended"})
 
 
 class Reruns(Settles, Protocol):
@@ -269,8 +269,8 @@ class _Selection:
     plain: set[int] = field(default_factory=set)
     in_chains: set[int] = field(default_factory=set)
     """Members of chains that wait to be tried again; one that ends meanwhile is left alone, for the next may run."""
-    steps: dict[Group, set[int]] = field(default_factory=lambda: defaultdict(set))
-    in_turn: dict[Group, set[int]] = field(default_factory=lambda: defaultdict(set))
+    steps: dict[JobGroups, set[int]] = field(default_factory=lambda: defaultdict(set))
+    in_turn: dict[JobGroups, set[int]] = field(default_factory=lambda: defaultdict(set))
     """Ended members of chains and ended callbacks of batches: each waits for its turn once more."""
 
     def add(self, job: Job) -> None:
@@ -318,7 +318,7 @@ async def rerun(store: Reruns, which: JobFilter) -> list[int]:
     return sorted(changed)
 
 
-async def _rerun_steps(store: Reruns, group: Group, ids: frozenset[int], states: frozenset[State]) -> list[int]:
+async def _rerun_steps(store: Reruns, group: JobGroups, ids: frozenset[int], states: frozenset[JobState]) -> list[int]:
     steps = await store.find(JobFilter(meta=group.meta), MEMBER_LIMIT, is_newest_first=False)
     held = frozenset(step.id for step in held_again(steps, ids))
     first = JobFilter(ids=ids - held, states=states)
@@ -329,7 +329,7 @@ async def _rerun_steps(store: Reruns, group: Group, ids: frozenset[int], states:
     return changed
 
 
-def _has_turns(group: Group, job: Job) -> bool:
+def _has_turns(group: JobGroups, job: Job) -> bool:
     """Return whether the members of a group, such as the job, wait for each other."""
     if group.key == "batch_id":
         return all(job.meta.get(key) == value for key, value in CALLBACK_META.items())

@@ -11,7 +11,7 @@ from typing import Final, Literal, Protocol
 from headrace.errors import HeadraceError, short_repr
 from headrace.jobs.flows.advance import Settles, settle_all
 from headrace.jobs.job import Job, after
-from headrace.jobs.rules.flows import Group, groups_of
+from headrace.jobs.rules.flows import JobGroups, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.store import PIECE, PruneRule
 from headrace.telemetry.events import LOG
@@ -75,7 +75,7 @@ AGAIN_SECONDS: Final = 1.0
 """How long a chore waits after the store failed it, before it tries again."""
 
 
-class Chore(Protocol):
+class PeriodicTask(Protocol):
     """One thing that is done again and again."""
 
     @property
@@ -86,14 +86,18 @@ class Chore(Protocol):
         """Do it; return in how many seconds it is due again. May be cancelled at any await."""
 
 
-class Upkeep:
+class Maintenance:
     """The chores of one OS process, each on its own: a long one makes no other one late.
 
     Run it as a task, and cancel that to stop: the lease is given back, and another process leads at once.
     """
 
     def __init__(
-        self, leader: Leader, chores: Sequence[Chore], *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self,
+        leader: Leader,
+        chores: Sequence[PeriodicTask],
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._leader = leader
         self._chores = chores
@@ -121,7 +125,7 @@ class Upkeep:
                 task.cancel()
         LOG.warning("%s no longer does the upkeep of the jobs: its lease is another one's", self._leader.node)
 
-    async def _go_on(self, chore: Chore) -> None:
+    async def _go_on(self, chore: PeriodicTask) -> None:
         """Do a chore whenever it is due, whatever becomes of it: without it no job would be staged or rescued any more.
 
         What the store cannot do is said once, until it can again.
@@ -168,7 +172,7 @@ _DAY: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class Retention:
     """What is kept of the jobs that ended in `state`: for so many seconds, and so many at most; None is without end."""
 
     state: Literal["completed", "cancelled", "discarded"]
@@ -177,9 +181,9 @@ class Keep:
 
 
 KEPT: Final = (
-    Keep("completed", _DAY, 1_000_000),
-    Keep("cancelled", 7 * _DAY, 100_000),
-    Keep("discarded", 180 * _DAY, 100_000),
+    Retention("completed", _DAY, 1_000_000),
+    Retention("cancelled", 7 * _DAY, 100_000),
+    Retention("discarded", 180 * _DAY, 100_000),
 )
 """What is kept unless it is said otherwise: what failed for good as long as Sidekiq keeps its dead jobs."""
 
@@ -191,12 +195,12 @@ class Prunes(Protocol):
         """Delete what the rule says, at most `limit`; return how many."""
 
 
-class Prune:
+class Pruner:
     """Deletes what is no longer kept, one piece a turn."""
 
     name = "prune"
 
-    def __init__(self, store: Prunes, keep: Sequence[Keep], now: Callable[[], datetime]) -> None:
+    def __init__(self, store: Prunes, keep: Sequence[Retention], now: Callable[[], datetime]) -> None:
         self._store = store
         self._keep = [one for one in keep if one.seconds is not None or one.count is not None]
         self._now = now
@@ -223,7 +227,7 @@ Jobs of this process start at most so late, those of others one look of their qu
 """
 
 
-class Stages(Protocol):
+class StagerStore(Protocol):
     """What staging needs of a store; see `JobStore`."""
 
     async def stage(self, limit: int) -> set[str]:
@@ -233,12 +237,12 @@ class Stages(Protocol):
         """Return when the next job that waits for its time is due, be it past already; None when none waits."""
 
 
-class Stage:
+class Stager:
     """Makes available what is due, and tells the queue of each: `available` gets its name."""
 
     name = "stage"
 
-    def __init__(self, store: Stages, now: Callable[[], datetime], available: Callable[[str], None]) -> None:
+    def __init__(self, store: StagerStore, now: Callable[[], datetime], available: Callable[[str], None]) -> None:
         self._store = store
         self._now = now
         self._available = available
@@ -263,7 +267,7 @@ SETTLE_LIMIT: Final = 500
 """Suspended jobs that are looked at each time: so many of the newest, and as many of the others in turn."""
 
 
-class Settle:
+class AdvanceSweep:
     """Looks at suspended jobs, and lets go of those that need wait no longer."""
 
     name = "settle"
@@ -288,7 +292,7 @@ class Settle:
         return await self._store.find(which, SETTLE_LIMIT)
 
 
-def _groups(jobs: list[Job]) -> list[Group]:
+def _groups(jobs: list[Job]) -> list[JobGroups]:
     return [group for job in jobs for group in groups_of(job.meta)]
 
 
@@ -306,7 +310,7 @@ class Discards(Protocol):
         """Discard available jobs without an attempt left, at most `limit`; return their ids."""
 
 
-class Discard:
+class DiscardExhausted:
     """Discards available jobs without an attempt left; `exhausted` gets their ids."""
 
     name = "discard"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, cast, get_args
 
-from headrace.jobs.job import DOUBLES, Job, NewJob, State
+from headrace.jobs.job import DOUBLES, Job, JobState, NewJob
 
 GroupKey = Literal["workflow_id", "batch_id", "chain_id"]
 """The keys of a job's meta that say which groups it is of; stores find the members of one fast."""
@@ -19,7 +19,7 @@ GROUP_KEYS: Final[tuple[GroupKey, ...]] = get_args(GroupKey)
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class JobGroups:
     """A workflow, a batch or a chain: the key of the meta, and the text that stands there in all its members."""
 
     key: GroupKey
@@ -31,9 +31,9 @@ class Group:
         return {self.key: self.id}
 
 
-def groups_of(meta: Mapping[str, object]) -> list[Group]:
+def groups_of(meta: Mapping[str, object]) -> list[JobGroups]:
     """Return the groups that a job with this meta is of."""
-    return [Group(key, cast("str", meta[key])) for key in GROUP_KEYS if isinstance(meta.get(key), str)]
+    return [JobGroups(key, cast("str", meta[key])) for key in GROUP_KEYS if isinstance(meta.get(key), str)]
 
 
 def chain_id_of(name: str, args: Mapping[str, object], keys: Sequence[str]) -> str:
@@ -58,7 +58,7 @@ def chained(job: NewJob, keys: Sequence[str] = (), name: str | None = None) -> N
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class AdvanceDecision:
     """Ids of jobs that may run now, and of those that never will."""
 
     release: Sequence[int] = field(default_factory=list)
@@ -86,14 +86,14 @@ Callback = Literal["ended", "completed", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class BatchStatus:
     """How the members of a batch stand: whether all have ended, and whether any was given up or called off."""
 
     is_over: bool
     has_failed: bool
 
 
-def verdict_on_callbacks(callbacks: Sequence[Job], standing: Standing) -> Verdict:
+def verdict_on_callbacks(callbacks: Sequence[Job], standing: BatchStatus) -> AdvanceDecision:
     """Return which suspended callbacks of one batch are due, and which will never be."""
     release, cancel = [], []
     for callback in callbacks:
@@ -101,10 +101,10 @@ def verdict_on_callbacks(callbacks: Sequence[Job], standing: Standing) -> Verdic
             release.append(callback.id)
         elif standing.is_over:
             cancel.append(callback.id)
-    return Verdict(release, cancel)
+    return AdvanceDecision(release, cancel)
 
 
-def _is_due(callback: Job, standing: Standing) -> bool:
+def _is_due(callback: Job, standing: BatchStatus) -> bool:
     when = callback.meta.get(CALLBACK)
     if when == "failed":
         return standing.has_failed
@@ -113,7 +113,7 @@ def _is_due(callback: Job, standing: Standing) -> bool:
 
 NAME: Final = "name"
 DEPS: Final = "deps"
-IGNORES: Final[Mapping[State | None, str]] = {
+IGNORES: Final[Mapping[JobState | None, str]] = {
     "cancelled": "ignore_cancelled",
     "discarded": "ignore_discarded",
     None: "ignore_deleted",
@@ -123,7 +123,7 @@ IGNORES: Final[Mapping[State | None, str]] = {
 _Outlook = Literal["ready", "waits", "lost"]
 
 
-def verdict_on_steps(steps: Sequence[Job], doubles: Mapping[int, State]) -> Verdict:
+def verdict_on_steps(steps: Sequence[Job], doubles: Mapping[int, JobState]) -> AdvanceDecision:
     """Return which suspended steps of one workflow may run, and which are called off, with all that follows from that.
 
     `doubles` are the states of jobs outside of it that were there before its steps; one that is gone has been done.
@@ -138,10 +138,10 @@ def verdict_on_steps(steps: Sequence[Job], doubles: Mapping[int, State]) -> Verd
         states.update((name_of(step), "cancelled") for step in lost)
         is_changed = bool(lost)
     release = [step.id for step in held if step.id not in cancel and _outlook(step, states, doubles) == "ready"]
-    return Verdict(release, cancel)
+    return AdvanceDecision(release, cancel)
 
 
-def verdict_on_next(held: Sequence[Job], before: Sequence[Job]) -> Verdict | None:
+def verdict_on_next(held: Sequence[Job], before: Sequence[Job]) -> AdvanceDecision | None:
     """Return which of these suspended steps may run, where `before` are the steps that they come right after.
 
     None is that one of them never will: what follows from that, only a look at all steps says.
@@ -150,7 +150,7 @@ def verdict_on_next(held: Sequence[Job], before: Sequence[Job]) -> Verdict | Non
     outlooks = [(_outlook(step, states, {}), step.id) for step in held]
     if any(outlook == "lost" for outlook, _ in outlooks):
         return None
-    return Verdict([step_id for outlook, step_id in outlooks if outlook == "ready"])
+    return AdvanceDecision([step_id for outlook, step_id in outlooks if outlook == "ready"])
 
 
 def name_of(step: Job) -> str:
@@ -194,7 +194,7 @@ def _reached(steps: Sequence[Job], names: Iterable[str], is_meant: Callable[[Job
     return [step for step in steps if step.id in found]
 
 
-def _outlook(step: Job, states: Mapping[str, State], doubles: Mapping[int, State]) -> _Outlook:
+def _outlook(step: Job, states: Mapping[str, JobState], doubles: Mapping[int, JobState]) -> _Outlook:
     before = doubles_of(step)
     outlook: _Outlook = "ready"
     for name in deps_of(step):

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import cast
 
 from headrace.jobs.errors import BadFilter
-from headrace.jobs.job import STATES, Job, State
+from headrace.jobs.job import STATES, Job, JobState
 
 Scalar = str | int | float | bool | None
 """What a value in the args is compared with."""
@@ -21,7 +21,7 @@ class JobFilter:
     """
 
     ids: frozenset[int] | None = None
-    states: frozenset[State] | None = None
+    states: frozenset[JobState] | None = None
     queues: frozenset[str] | None = None
     workers: frozenset[str] | None = None
     tags: frozenset[str] | None = None

@@ -167,7 +167,7 @@ class QueueLimits:
         return list(dict.fromkeys(one.partition for one in limits if one is not None and one.partition is not None))
 
 
-class Room:
+class Capacity:
     """What the limits of a queue leave, while jobs are chosen one by one.
 
     `running` says how many jobs execute, and `full_at` when buckets are full again (one that is missing is full), both
@@ -255,7 +255,7 @@ def partition_key(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def within(room: Room, candidates: Iterable[tuple[str, int]], count: int) -> list[int]:
+def within(room: Capacity, candidates: Iterable[tuple[str, int]], count: int) -> list[int]:
     """Choose at most `count` of what may start, in the order of the candidates: the partition and the id of each.
 
     One whose partition has no room keeps no later one out.

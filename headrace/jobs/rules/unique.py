@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from headrace.jobs.job import NewJob, State, Unique
+from headrace.jobs.job import JobState, NewJob, Unique
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class ExistingJob:
     """The job that has a key: what its key being held depends on."""
 
     id: int
-    state: State
+    state: JobState
     inserted_at: datetime
     scheduled_at: datetime
     completed_at: datetime | None = None
@@ -43,7 +43,7 @@ def key_of(job: NewJob, unique: Unique) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def is_held(unique: Unique, holder: Holder, now: datetime) -> bool:
+def is_held(unique: Unique, holder: ExistingJob, now: datetime) -> bool:
     """Return whether the job that has the key keeps others out."""
     if holder.state not in unique.states:
         return False
@@ -55,7 +55,7 @@ def is_held(unique: Unique, holder: Holder, now: datetime) -> bool:
     return since >= now - timedelta(seconds=unique.period_seconds)
 
 
-def _is_too_old(unique: Unique, holder: Holder, now: datetime) -> bool:
+def _is_too_old(unique: Unique, holder: ExistingJob, now: datetime) -> bool:
     if unique.result_seconds is None or holder.state != "completed" or holder.completed_at is None:
         return False
     return holder.completed_at < now - timedelta(seconds=unique.result_seconds)

@@ -16,10 +16,10 @@ from headrace.executors.errors import RemoteError, WorkerDied
 from headrace.executors.process_executor import ProcessExecutor
 from headrace.executors.thread_executor import ThreadExecutor
 from headrace.jobs.errors import JobTimeout, torn_args
-from headrace.jobs.job import Completed, Failed, Job, Outcome, Returned, TornArgs, final
+from headrace.jobs.job import AttemptCompleted, AttemptFailed, AttemptReleased, Job, JobOutcome, TornArgs, final
 from headrace.jobs.rules.flows import DEPS
 from headrace.jobs.rules.retry import Random
-from headrace.jobs.running.child_attempt import Brought, run_job
+from headrace.jobs.running.child_attempt import ChildResult, run_job
 from headrace.jobs.running.enqueue import RunMiddleware, around
 from headrace.jobs.running.failures import call_on_exhausted
 from headrace.jobs.running.outcomes import (
@@ -30,8 +30,8 @@ from headrace.jobs.running.outcomes import (
     outcome_of_expiry,
     with_notes,
 )
-from headrace.jobs.running.worker_catalogue import Catalogue
-from headrace.jobs.running_job import RUNNING_JOB, RunningJob, Tell
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
+from headrace.jobs.running_job import RUNNING_JOB, ProgressWriter, RunningJob
 from headrace.jobs.worker import AnyWorker
 from headrace.telemetry.events import LOG
 
@@ -100,7 +100,7 @@ STRANGER_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ExecutionContext:
     """What attempts run in: the time, what goes around each run, where functions run that would hold the loop.
 
     `tell` hears of what a running job notes down.
@@ -110,7 +110,7 @@ class Surroundings:
     middleware: Sequence[RunMiddleware] = ()
     threads: ThreadExecutor | None = None
     processes: ProcessExecutor | None = None
-    tell: Tell | None = None
+    tell: ProgressWriter | None = None
     opened: Callable[[Job], None] = lambda _: None
     """Puts the args of a claimed job in clear, in place."""
     random: Random = random.random
@@ -120,10 +120,10 @@ class Surroundings:
     """Hides in the text of an error what the store must not hold."""
 
 
-class Executor:
+class AttemptRunner:
     """Runs jobs by the workers of a catalogue."""
 
-    def __init__(self, catalogue: Catalogue, surroundings: Surroundings) -> None:
+    def __init__(self, catalogue: WorkerCatalogue, surroundings: ExecutionContext) -> None:
         self._catalogue = catalogue
         self._in = surroundings
         self._left: dict[int, Mapping[str, object]] = {}
@@ -134,7 +134,7 @@ class Executor:
         """Return, once, what a job had noted down when its attempt was cancelled."""
         return self._left.pop(job_id, None) or None
 
-    async def __call__(self, job: Job) -> Outcome:
+    async def __call__(self, job: Job) -> JobOutcome:
         """Run one attempt to its end; cancelled, it raises that, once the worker has ended."""
         worker = self._catalogue.get(job.worker)
         if worker is None:
@@ -144,11 +144,11 @@ class Executor:
             running = RunningJob(job, self._in.tell)
             RUNNING_JOB.set(running)
             outcome = _or_returned(with_notes(await self._attempt(worker, running), running), running)
-        if type(outcome) is Failed:
+        if type(outcome) is AttemptFailed:
             await self._tell_exhausted(worker, job, outcome)
         return outcome
 
-    async def failed(self, job: Job, error: BaseException) -> Outcome:
+    async def failed(self, job: Job, error: BaseException) -> JobOutcome:
         """Return the outcome of an attempt that `error` ended: SystemExit, CancelledError from inside, and their like.
 
         They fail the attempt as an Exception does.
@@ -164,7 +164,7 @@ class Executor:
         await self._tell_exhausted(worker, job, outcome)
         return outcome
 
-    async def _attempt(self, worker: AnyWorker, running: RunningJob) -> Outcome:
+    async def _attempt(self, worker: AnyWorker, running: RunningJob) -> JobOutcome:
         job = running.job
         try:
             if type(job.args) is TornArgs:
@@ -242,7 +242,7 @@ class Executor:
         attempt.running.cancel("its process stops", is_stop=True)
         return True
 
-    def leave(self, job_id: int, tell: Callable[[Outcome], None]) -> bool:
+    def leave(self, job_id: int, tell: Callable[[JobOutcome], None]) -> bool:
         """Leave a job behind that runs in a thread: `tell` gets its outcome there, and its task may be cancelled.
 
         Return False where it runs in none, or has ended by now.
@@ -255,14 +255,14 @@ class Executor:
             try:
                 outcome = self._late_outcome(worker, attempt.running, answer, error)
             except BaseException as bug:  # noqa: BLE001 - without an outcome its store would stay open
-                outcome = Failed(error_text(bug, self._in.redact), STRANGER_SECONDS, cause=bug)
+                outcome = AttemptFailed(error_text(bug, self._in.redact), STRANGER_SECONDS, cause=bug)
             tell(outcome)
 
         return attempt.leave(late)
 
     def _late_outcome(
         self, worker: AnyWorker, running: RunningJob, answer: object, error: BaseException | None
-    ) -> Outcome:
+    ) -> JobOutcome:
         """Return the outcome of an attempt that outlasted the drain.
 
         No loop runs that could call `on_exhausted`: a job that needs it runs once more, where one does.
@@ -273,15 +273,15 @@ class Executor:
             outcome = outcome_of_error(worker, running.job, error, self._in.random, self._in.redact)
         outcome = _or_returned(with_notes(outcome, running), running)
         is_told = worker.options.on_exhausted is not None and is_given_up(final(running.job, outcome))
-        return Returned(outcome.meta) if is_told else outcome
+        return AttemptReleased(outcome.meta) if is_told else outcome
 
-    async def _tell_exhausted(self, worker: AnyWorker, job: Job, outcome: Failed) -> None:
+    async def _tell_exhausted(self, worker: AnyWorker, job: Job, outcome: AttemptFailed) -> None:
         """Call the worker's `on_exhausted` if the job is discarded."""
         if worker.options.on_exhausted is not None and is_given_up(final(job, outcome)):
             await call_on_exhausted(worker, job, outcome.error)
 
 
-async def _brought(processes: ProcessExecutor, worker: AnyWorker, job: Job) -> Brought:
+async def _brought(processes: ProcessExecutor, worker: AnyWorker, job: Job) -> ChildResult:
     """Run an attempt in an OS process. An error that names what runs there names the worker, not our own function."""
     try:
         return await processes.run(run_job, worker.reference, job)
@@ -302,10 +302,14 @@ def _name_overdue(worker: AnyWorker, running: RunningJob) -> None:
     LOG.warning(text, running.id, worker.name, OVERDUE_SECONDS, worker.options.timeout_seconds, why)
 
 
-def _without_worker(job: Job) -> Failed:
-    return Failed(f"this process has no worker of the name {job.worker!r}", STRANGER_SECONDS)
+def _without_worker(job: Job) -> AttemptFailed:
+    return AttemptFailed(f"this process has no worker of the name {job.worker!r}", STRANGER_SECONDS)
 
 
-def _or_returned(outcome: Outcome, running: RunningJob) -> Outcome:
+def _or_returned(outcome: JobOutcome, running: RunningJob) -> JobOutcome:
     """Return the outcome; a job that gave way to the stop of its process may not be done, and runs again."""
-    return Returned(outcome.meta) if running.gives_way and isinstance(outcome, Completed | Failed) else outcome
+    return (
+        AttemptReleased(outcome.meta)
+        if running.gives_way and isinstance(outcome, AttemptCompleted | AttemptFailed)
+        else outcome
+    )

@@ -20,7 +20,7 @@ class ChildFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
+class ChildResult:
     """What came of an attempt: its answer, or what it raised; and what it noted down."""
 
     answer: object
@@ -28,7 +28,7 @@ class Brought:
     notes: Mapping[str, object]
 
 
-def run_job(reference: str, job: Job) -> Brought:
+def run_job(reference: str, job: Job) -> ChildResult:
     """Run the worker at `reference`, a `module:name`, on the args of the job.
 
     What it notes down is written when it ends, and not while it runs.
@@ -38,8 +38,8 @@ def run_job(reference: str, job: Job) -> Brought:
     try:
         answer = _call(reference, running)
     except Exception as error:  # noqa: BLE001 - whatever it raises is brought to who asked
-        return Brought(None, _portable(error), running.take_changes())
-    return Brought(answer, None, running.take_changes())
+        return ChildResult(None, _portable(error), running.take_changes())
+    return ChildResult(answer, None, running.take_changes())
 
 
 def _call(reference: str, running: RunningJob) -> object:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from headrace.jobs.errors import BadAnswer, EncryptionError
 from headrace.jobs.job import Inserted, Job, NewJob
 from headrace.jobs.running.encryption import ArgsCipher
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.running_job import RunningJob
 from headrace.telemetry.events import LOG
 
@@ -18,10 +18,10 @@ It is a plain function, for jobs are enqueued from threads, too. What it raises 
 is inserted.
 """
 
-Call = Callable[[], Awaitable[object]]
+NextCall = Callable[[], Awaitable[object]]
 """Runs the rest: the next middleware, or the worker itself. What it returns is the worker's answer."""
 
-RunMiddleware = Callable[[RunningJob, Call], Awaitable[object]]
+RunMiddleware = Callable[[RunningJob, NextCall], Awaitable[object]]
 """Runs around the worker: it awaits the call, or answers itself.
 
 What it returns is the answer; None leaves the answer as it was. What it raises fails the attempt.
@@ -42,7 +42,7 @@ def passed(job: NewJob, middleware: Sequence[EnqueueMiddleware]) -> NewJob | Non
     return job
 
 
-def around(middleware: Sequence[RunMiddleware], running: RunningJob, call: Call) -> Call:
+def around(middleware: Sequence[RunMiddleware], running: RunningJob, call: NextCall) -> NextCall:
     """Return a call with the functions around it, the first of them outermost."""
     for one in reversed(middleware):
         call = _Around(one, running, call)
@@ -54,7 +54,7 @@ class _Around:
 
     __slots__ = ("_answer", "_call", "_is_called", "_middleware", "_running")
 
-    def __init__(self, middleware: RunMiddleware, running: RunningJob, call: Call) -> None:
+    def __init__(self, middleware: RunMiddleware, running: RunningJob, call: NextCall) -> None:
         self._middleware = middleware
         self._running = running
         self._call = call
@@ -85,7 +85,7 @@ def _name(function: object) -> str:
 class Admission:
     """Of one service: its workers, its middleware in order, and its key, if it has one."""
 
-    catalogue: Catalogue
+    catalogue: WorkerCatalogue
     middleware: Sequence[EnqueueMiddleware] = ()
     cipher: ArgsCipher | None = None
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from headrace.errors import HeadraceError, describe
-from headrace.jobs.job import Acknowledgement, Failed, Job, Outcome
+from headrace.jobs.job import AttemptFailed, Job, JobAck, JobOutcome
 from headrace.jobs.running.outcomes import EXPIRED
 from headrace.jobs.running.task_pool import end_within, go_through
-from headrace.jobs.running.worker_catalogue import Catalogue
-from headrace.jobs.stores.store import Claimant
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
+from headrace.jobs.stores.store import LeaseOwner
 from headrace.jobs.worker import AnyWorker
 from headrace.otp.scheduler import Scheduler
 from headrace.telemetry.events import LOG, log_failure
@@ -52,7 +52,7 @@ class FailureReport:
         self._on_error = on_error
         self._is_logged = is_logged
 
-    def __call__(self, job: Job, outcome: Failed) -> None:
+    def __call__(self, job: Job, outcome: AttemptFailed) -> None:
         """Report the failure of the present attempt of a job."""
         if self._is_logged:
             _log(job, outcome)
@@ -66,7 +66,7 @@ class FailureReport:
             LOG.exception("on_error raised for job %d of worker %r", job.id, job.worker)
 
 
-def _log(job: Job, outcome: Failed) -> None:
+def _log(job: Job, outcome: AttemptFailed) -> None:
     """Log a failure; the attempt of a row that a hand wrote may be any text."""
     cause = outcome.cause
     if outcome.retry_seconds is not None:
@@ -86,7 +86,7 @@ def _log(job: Job, outcome: Failed) -> None:
 _UNKNOWN: Final = "it was discarded"
 
 
-class Gets(Protocol):
+class JobReader(Protocol):
     """What following up needs of a store; see `JobStore`."""
 
     async def get(self, job_id: int) -> Job | None:
@@ -97,7 +97,7 @@ class Exhausted:
     """Follows up jobs that maintenance discarded: no attempt of theirs could."""
 
     def __init__(
-        self, store: Gets, catalogue: Catalogue, decrypt: Callable[[Job], None], report: FailureReport
+        self, store: JobReader, catalogue: WorkerCatalogue, decrypt: Callable[[Job], None], report: FailureReport
     ) -> None:
         """`decrypt` puts the args of a job in clear, in place."""
         self._store = store
@@ -128,7 +128,7 @@ class Exhausted:
                 await self._follow_up(job, job.errors[-1].error if job.errors else _UNKNOWN)
 
     async def _follow_up(self, job: Job, error: str) -> None:
-        self._report(job, Failed(error, None))
+        self._report(job, AttemptFailed(error, None))
         worker = self._catalogue.get(job.worker)
         if worker is None:
             text = "no on_exhausted is called for job %d: this process does not list the module of its worker %r"
@@ -160,14 +160,14 @@ async def call_on_exhausted(worker: AnyWorker, job: Job, error: str) -> None:
         LOG.exception("on_exhausted of worker %r raised for job %d, which is discarded", worker.name, job.id)
 
 
-Tell = Callable[[Outcome], None]
+Tell = Callable[[JobOutcome], None]
 """Gets the outcome of an attempt, in whatever thread it ended."""
 
 
 class WritesLate(Protocol):
     """What late ends need of a store; see `JobStore`."""
 
-    def acknowledge_sync(self, claimant: Claimant, acknowledgements: Sequence[Acknowledgement]) -> None:
+    def acknowledge_sync(self, claimant: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
         """Write how attempts ended, from any thread, and wait."""
 
 
@@ -178,7 +178,7 @@ class LateEnds:
         self._store = store
         self._report = report
         self._lock = threading.Lock()
-        self._left: dict[int, tuple[Claimant, Job]] = {}
+        self._left: dict[int, tuple[LeaseOwner, Job]] = {}
         self._close: Callable[[], None] | None = None
 
     @property
@@ -187,12 +187,12 @@ class LateEnds:
         with self._lock:
             return [job for _, job in self._left.values()]
 
-    def has(self, claimant: Claimant) -> bool:
+    def has(self, claimant: LeaseOwner) -> bool:
         """Return whether the claimant has left a job behind that still runs: its lease is needed."""
         with self._lock:
             return any(owner == claimant for owner, _ in self._left.values())
 
-    def expect(self, claimant: Claimant, job: Job, leave: Callable[[Tell], bool]) -> bool:
+    def expect(self, claimant: LeaseOwner, job: Job, leave: Callable[[Tell], bool]) -> bool:
         """Leave a job behind by `leave`, which gets what to tell its outcome; return whether it still runs."""
         with self._lock:
             self._left[job.id] = (claimant, job)
@@ -207,11 +207,11 @@ class LateEnds:
             self._close = close if self._left else None
             return bool(self._left)
 
-    def _ended(self, claimant: Claimant, job: Job, outcome: Outcome) -> None:
+    def _ended(self, claimant: LeaseOwner, job: Job, outcome: JobOutcome) -> None:
         """Write the end of a job, in the thread in which it ran."""
-        ended = Acknowledgement.of(job, outcome)
+        ended = JobAck.of(job, outcome)
         try:
-            if type(ended.outcome) is Failed:
+            if type(ended.outcome) is AttemptFailed:
                 self._report(job, ended.outcome)
             self._store.acknowledge_sync(claimant, [ended])
             LOG.info("job %d of worker %r, which outlasted the drain, has ended", job.id, job.worker)

@@ -8,10 +8,10 @@ from functools import partial
 from typing import Final, Protocol
 
 from headrace.errors import class_and_message
-from headrace.jobs.job import Acknowledgement, CalledOff, Failed, Job, Outcome, Returned
+from headrace.jobs.job import AttemptCancelled, AttemptFailed, AttemptReleased, Job, JobAck, JobOutcome
 from headrace.jobs.running.failures import FailureReport, LateEnds
-from headrace.jobs.running.task_pool import Attempts, Runners, Slot, end_within
-from headrace.jobs.stores.store import Claimant
+from headrace.jobs.running.task_pool import Attempts, QueueSlot, TaskPool, end_within
+from headrace.jobs.stores.store import LeaseOwner
 from headrace.otp.scheduler import Scheduler
 from headrace.telemetry.events import LOG, log_failure
 
@@ -19,13 +19,13 @@ from headrace.telemetry.events import LOG, log_failure
 class Source(Protocol):
     """What a queue needs of a store; see `JobStore`."""
 
-    async def claim(self, claimant: Claimant, count: int) -> list[Job]:
+    async def claim(self, claimant: LeaseOwner, count: int) -> list[Job]:
         """Take at most `count` available jobs of the claimant's queue."""
 
-    async def acknowledge(self, claimant: Claimant, acknowledgements: Sequence[Acknowledgement]) -> None:
+    async def acknowledge(self, claimant: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
         """Write how attempts ended."""
 
-    async def lost(self, claimant: Claimant, job_ids: Sequence[int]) -> list[int]:
+    async def lost(self, claimant: LeaseOwner, job_ids: Sequence[int]) -> list[int]:
         """Return which jobs are no longer the claimant's."""
 
 
@@ -66,7 +66,9 @@ class JobQueue:
     are about to run, `ran` of each that has, and for how many seconds; `failed` of each attempt that failed.
     """
 
-    def __init__(self, claimant: Claimant, limit: int, store: Source, attempts: Attempts, scheduler: Scheduler) -> None:
+    def __init__(
+        self, claimant: LeaseOwner, limit: int, store: Source, attempts: Attempts, scheduler: Scheduler
+    ) -> None:
         self.claimant = claimant
         self.limit = limit
         self.poll_seconds = POLL_SECONDS
@@ -75,12 +77,12 @@ class JobQueue:
         self._store = store
         self._scheduler = scheduler
         self._attempts = attempts
-        self._runners = Runners(scheduler, f"jobs of {claimant.queue}", attempts, self._slot_ended)
-        self._running: dict[int, Slot] = {}
+        self._runners = TaskPool(scheduler, f"jobs of {claimant.queue}", attempts, self._slot_ended)
+        self._running: dict[int, QueueSlot] = {}
         self._after: dict[int, Job] = {}
         """Jobs that were called off, retried and claimed again while their former attempt still runs here."""
-        self._ended: list[Acknowledgement] = []
-        self._telling: list[Acknowledgement] = []
+        self._ended: list[JobAck] = []
+        self._telling: list[JobAck] = []
         self._may_have_work = True
         self._is_stopping = False
         self._may_be_last = False
@@ -94,10 +96,10 @@ class JobQueue:
         self._is_cut_short = False
         self.late: LateEnds | None = None
         """Writes the ends of what runs in threads and outlasts the stop."""
-        self.told: Callable[[Sequence[Acknowledgement]], None] = lambda _: None
+        self.told: Callable[[Sequence[JobAck]], None] = lambda _: None
         self.began: Callable[[Sequence[Job]], None] = lambda _: None
         self.ran: Callable[[Job, float], None] = lambda _, __: None
-        self.failed: Callable[[Job, Failed], None] = FailureReport()
+        self.failed: Callable[[Job, AttemptFailed], None] = FailureReport()
 
     def statistics(self) -> QueueStatistics:
         """Return how it stands."""
@@ -134,12 +136,12 @@ class JobQueue:
     def cancel(self, job_id: int, reason: str) -> bool:
         """End a job that runs here, for good; return whether one does."""
         self._after.pop(job_id, None)
-        return self._end(job_id, CalledOff(reason))
+        return self._end(job_id, AttemptCancelled(reason))
 
     async def look_after(self) -> None:
         """End the jobs that were cancelled, deleted or rescued elsewhere while they run here. Call it now and then."""
         for job_id in await self._store.lost(self.claimant, list(self._running)) if self._running else ():
-            self._end(job_id, CalledOff("it was cancelled while it ran"))
+            self._end(job_id, AttemptCancelled("it was cancelled while it ran"))
 
     def cut_short(self) -> None:
         """End what runs now, and put it back; an attempt that was put back does not count. A grace ends, too.
@@ -148,7 +150,7 @@ class JobQueue:
         """
         for job_id in list(self._running):
             if not self._attempts.ask_to_end(job_id):
-                self._end(job_id, Returned())
+                self._end(job_id, AttemptReleased())
         self._put_back(list(self._after.values()))
         self._after.clear()
         self._is_cut_short = True
@@ -199,7 +201,7 @@ class JobQueue:
                 self.claimant, slot.job, partial(self._attempts.leave, job_id)
             )
             (threaded if is_left else others).append(f"{job_id} ({slot.job.worker})")
-            slot.ending = slot.ending or Returned()
+            slot.ending = slot.ending or AttemptReleased()
             if slot.task is not None and is_left:
                 slot.task.cancel()
         self._running.clear()
@@ -210,7 +212,7 @@ class JobQueue:
             text = "queue %r leaves jobs behind that do not end when told to: %s"
             LOG.error(text, self.claimant.queue, ", ".join(others))
 
-    def _end(self, job_id: int, ending: Outcome) -> bool:
+    def _end(self, job_id: int, ending: JobOutcome) -> bool:
         slot = self._running.get(job_id)
         if slot is None:
             return False
@@ -265,7 +267,7 @@ class JobQueue:
 
     def _begin(self, jobs: Sequence[Job]) -> None:
         self.began(jobs)
-        slots = [Slot(job) for job in jobs]
+        slots = [QueueSlot(job) for job in jobs]
         self._running.update((slot.job.id, slot) for slot in slots)
         self._runners.begin(slots)
 
@@ -274,15 +276,15 @@ class JobQueue:
         for job in jobs:
             if job.id in self._running:
                 self._after[job.id] = job
-                self._end(job.id, CalledOff("it was cancelled while it ran"))
+                self._end(job.id, AttemptCancelled("it was cancelled while it ran"))
         return [job for job in jobs if job.id not in self._after]
 
     def _put_back(self, jobs: Sequence[Job]) -> None:
-        self._ended += [Acknowledgement(job.id, job.attempt, Returned()) for job in jobs]
+        self._ended += [JobAck(job.id, job.attempt, AttemptReleased()) for job in jobs]
         if jobs:
             self._tell.set()
 
-    def _slot_ended(self, slot: Slot, outcome: Outcome | None, seconds: float | None) -> None:
+    def _slot_ended(self, slot: QueueSlot, outcome: JobOutcome | None, seconds: float | None) -> None:
         """Free the slot, and keep how its job ended for the store."""
         job = slot.job
         if self._running.pop(job.id, None) is None:  # it was left behind
@@ -304,15 +306,17 @@ class JobQueue:
         if self._is_stopping and not self._running:
             self._goes_on.set()
 
-    def _outcome_of_interrupted(self, slot: Slot) -> Outcome:
-        outcome = slot.ending or Failed("the attempt was interrupted before its outcome was known", RETRY_SECONDS)
+    def _outcome_of_interrupted(self, slot: QueueSlot) -> JobOutcome:
+        outcome = slot.ending or AttemptFailed(
+            "the attempt was interrupted before its outcome was known", RETRY_SECONDS
+        )
         notes = self._attempts.notes_of(slot.job.id)
         return outcome if notes is None else replace(outcome, meta=notes)
 
-    def _keep(self, job: Job, outcome: Outcome) -> None:
+    def _keep(self, job: Job, outcome: JobOutcome) -> None:
         """Keep how an attempt ended until the store has it."""
-        ended = Acknowledgement.of(job, outcome)
-        if type(ended.outcome) is Failed:
+        ended = JobAck.of(job, outcome)
+        if type(ended.outcome) is AttemptFailed:
             self.failed(job, ended.outcome)
         self._ended.append(ended)
 

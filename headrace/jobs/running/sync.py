@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from headrace.jobs.job import MetaChange
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.queue import JobQueue
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.running_job import RunningJob
 from headrace.jobs.stores.store import JobStore, QueueSettings, Rescued
 from headrace.telemetry.events import LOG, log_failure
@@ -21,7 +21,7 @@ class KeepsSettings(Protocol):
         """Return what is kept about queues."""
 
 
-class Heeding:
+class QueueSettingsSync:
     """Applies what is kept about queues when it has changed, and only then: what was said here stands until it is."""
 
     def __init__(self, store: KeepsSettings, limits: Mapping[str, int]) -> None:
@@ -64,7 +64,7 @@ class Rescues(Protocol):
         """Take back what dead claimants ran."""
 
 
-class Rescue:
+class Lifeline:
     """Takes back what dead processes ran. The store decides who is dead, and tells the queues.
 
     `exhausted` gets the ids of jobs that are discarded because each process that ran them died.
@@ -102,16 +102,16 @@ STRANGER_LIMIT: Final = 100
 """Jobs that are looked at for that."""
 
 
-class Watch:
+class QueueSync:
     """Looks now and then; `heeded` is called when what was said of queues elsewhere has been heard."""
 
     def __init__(
         self,
         store: JobStore,
-        catalogue: Catalogue,
+        catalogue: WorkerCatalogue,
         queues: Mapping[str, JobQueue],
-        heeding: Heeding,
-        rescue: Rescue,
+        heeding: QueueSettingsSync,
+        rescue: Lifeline,
     ) -> None:
         self._store = store
         self._catalogue = catalogue

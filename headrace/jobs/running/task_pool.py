@@ -9,11 +9,11 @@ from types import coroutine
 from typing import Final, Protocol
 
 from headrace.errors import describe
-from headrace.jobs.job import Failed, Job, Outcome, Returned
+from headrace.jobs.job import AttemptFailed, AttemptReleased, Job, JobOutcome
 from headrace.otp.scheduler import HELD_SECONDS, SLICE_SECONDS, Scheduler, report_held_loop
 from headrace.telemetry.events import LOG, log_failure
 
-Execute = Callable[[Job], Coroutine[object, object, Outcome]]
+Execute = Callable[[Job], Coroutine[object, object, JobOutcome]]
 """Runs one attempt of a job and returns its outcome."""
 
 RETRY_SECONDS: Final = 1.0
@@ -23,10 +23,10 @@ RETRY_SECONDS: Final = 1.0
 class Attempts(Protocol):
     """Runs attempts of jobs."""
 
-    def __call__(self, job: Job) -> Coroutine[object, object, Outcome]:
+    def __call__(self, job: Job) -> Coroutine[object, object, JobOutcome]:
         """Run one attempt and return its outcome. A BaseException that it raises goes to `failed`."""
 
-    def failed(self, job: Job, error: BaseException) -> Coroutine[object, object, Outcome]:
+    def failed(self, job: Job, error: BaseException) -> Coroutine[object, object, JobOutcome]:
         """Return the outcome of an attempt that `error` ended."""
 
     def notes_of(self, job_id: int) -> Mapping[str, object] | None:
@@ -35,7 +35,7 @@ class Attempts(Protocol):
     def ask_to_end(self, job_id: int) -> bool:
         """Ask a job in a thread to end, since the process stops; return False where a cancellation ends it."""
 
-    def leave(self, job_id: int, tell: Callable[[Outcome], None]) -> bool:
+    def leave(self, job_id: int, tell: Callable[[JobOutcome], None]) -> bool:
         """Leave a job behind that runs in a thread: `tell` gets its outcome there, and its task may be cancelled.
 
         Return False where it runs in none, or has ended by now.
@@ -48,13 +48,13 @@ class PlainAttempts:
     def __init__(self, execute: Execute) -> None:
         self._execute = execute
 
-    def __call__(self, job: Job) -> Coroutine[object, object, Outcome]:
+    def __call__(self, job: Job) -> Coroutine[object, object, JobOutcome]:
         """Run one attempt."""
         return self._execute(job)
 
-    async def failed(self, _: Job, error: BaseException) -> Outcome:
+    async def failed(self, _: Job, error: BaseException) -> JobOutcome:
         """Return a failure, to be tried again soon."""
-        return Failed(describe(error), RETRY_SECONDS, cause=error)
+        return AttemptFailed(describe(error), RETRY_SECONDS, cause=error)
 
     def notes_of(self, _: int) -> None:
         """Return None: the function notes nothing down."""
@@ -63,19 +63,19 @@ class PlainAttempts:
         """Return False: the function runs on the loop."""
         return False
 
-    def leave(self, _: int, __: Callable[[Outcome], None]) -> bool:
+    def leave(self, _: int, __: Callable[[JobOutcome], None]) -> bool:
         """Return False: the function runs on the loop."""
         return False
 
 
 @dataclass(slots=True, eq=False)
-class Slot:
+class QueueSlot:
     """A job that runs or is about to, since when, in which task, and why it is being ended early, if it is."""
 
     job: Job
     task: asyncio.Task[None] | None = None
     began_at: float = 0.0
-    ending: Outcome | None = None
+    ending: JobOutcome | None = None
     has_failed: bool = False
     """Whether `Attempts.failed` was asked about it."""
 
@@ -83,11 +83,11 @@ class Slot:
 class Ended(Protocol):
     """Hears once of each job that it has ended; of one that was broken off without an outcome."""
 
-    def __call__(self, slot: Slot, outcome: Outcome | None, seconds: float | None) -> None:
+    def __call__(self, slot: QueueSlot, outcome: JobOutcome | None, seconds: float | None) -> None:
         """Free the slot; the attempt took `seconds`, None when it never began."""
 
 
-class Runners:
+class TaskPool:
     """Runs jobs, begun in the order in which they are given.
 
     A job has one task from its first step to its last, and a context of its own, so that `asyncio.timeout`, TaskGroup
@@ -104,12 +104,12 @@ class Runners:
         self._attempts = attempts
         self._ended = ended
         self._context = copy_context()
-        self._waiting: deque[Slot] = deque()
+        self._waiting: deque[QueueSlot] = deque()
         self._free: set[asyncio.Task[None]] = set()
         """Tasks whose present job, if any, has not waited yet: they go on with the next."""
         self._named: set[str] = set()
 
-    def begin(self, slots: Sequence[Slot]) -> None:
+    def begin(self, slots: Sequence[QueueSlot]) -> None:
         """Run these soon, after those that were given before."""
         self._waiting.extend(slots)
         if self._waiting and not self._free:
@@ -125,7 +125,7 @@ class Runners:
         if task in self._free:
             self._free.discard(task)
             while self._waiting and not self._free:
-                self._ended(self._waiting.popleft(), Returned(), None)
+                self._ended(self._waiting.popleft(), AttemptReleased(), None)
 
     def _leave(self, task: asyncio.Task[None]) -> None:
         """Have others go on with what waits; of jobs that wait for something, twice as many begin at each turn."""
@@ -178,7 +178,7 @@ class Runners:
         self._leave(task)
 
     def _accompany(
-        self, slot: Slot, work: Coroutine[object, object, Outcome], context: Context, awaited: object
+        self, slot: QueueSlot, work: Coroutine[object, object, JobOutcome], context: Context, awaited: object
     ) -> Generator[object, object, None]:
         """Run a job that waits for something to its end, step by step; it has the task for itself."""
         clock, began = self._scheduler.clock, slot.began_at
@@ -213,7 +213,7 @@ class Runners:
             self._measure_step(slot, now - began)
             return
 
-    def _broke_off(self, slot: Slot, error: BaseException) -> Coroutine[object, object, Outcome] | None:
+    def _broke_off(self, slot: QueueSlot, error: BaseException) -> Coroutine[object, object, JobOutcome] | None:
         """Return what decides the outcome of an attempt that `error` ended; None where the slot has ended by now.
 
         Raises KeyboardInterrupt on, and nothing else: no SystemExit of a worker ends the program.
@@ -228,7 +228,7 @@ class Runners:
         slot.has_failed = True
         return self._attempts.failed(slot.job, error)
 
-    def _measure_step(self, slot: Slot, seconds: float) -> None:
+    def _measure_step(self, slot: QueueSlot, seconds: float) -> None:
         """Name a worker once whose step held the loop for long: timers, sockets and other jobs waited for it."""
         if seconds > HELD_SECONDS and slot.job.worker not in self._named:
             self._named.add(slot.job.worker)

@@ -16,7 +16,7 @@ Modules = str | ModuleType | AnyWorker | Sequence[str | ModuleType | AnyWorker]
 """Modules of workers by their names, or themselves, or workers; one of them needs no list."""
 
 
-class Catalogue:
+class WorkerCatalogue:
     """Workers by name and by alias."""
 
     def __init__(self, workers: Iterable[AnyWorker] = ()) -> None:
@@ -34,7 +34,7 @@ class Catalogue:
         self.encrypted = frozenset(name for name, one in self._workers.items() if one.options.encrypted)
 
     @classmethod
-    def of_modules(cls, modules: Modules) -> "Catalogue":
+    def of_modules(cls, modules: Modules) -> "WorkerCatalogue":
         """Import the modules, and nothing else; return the workers that stand in them, and those that are listed.
 
         Raises `BadModule` for one that does not exist, raises as it is imported, or has no worker, and `BadJobs` for

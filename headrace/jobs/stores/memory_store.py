@@ -14,21 +14,21 @@ from headrace.jobs.job import (
     DOUBLES,
     INCOMPLETE,
     KEEP_SECONDS,
-    Acknowledgement,
+    AttemptReleased,
     Inserted,
     Job,
+    JobAck,
     MetaChange,
     NewJob,
     ReplacedField,
-    Returned,
     after,
 )
-from headrace.jobs.rules.flows import Group, groups_of
+from headrace.jobs.rules.flows import JobGroups, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.rules.limits import QueueLimits, Room, partition_of, within
-from headrace.jobs.rules.unique import Holder, is_held, key_of
+from headrace.jobs.rules.limits import Capacity, QueueLimits, partition_of, within
+from headrace.jobs.rules.unique import ExistingJob, is_held, key_of
 from headrace.jobs.stores import transitions
-from headrace.jobs.stores.store import PIECE, Claimant, JobCount, PruneRule, QueueSettings, Rescued
+from headrace.jobs.stores.store import PIECE, JobCount, LeaseOwner, PruneRule, QueueSettings, Rescued
 from headrace.jobs.stores.transitions import merged, texts_of, tidy, to_json
 
 
@@ -105,7 +105,7 @@ class MemoryStore:
 
     # Running
 
-    async def claim(self, claimant: Claimant, count: int) -> list[Job]:
+    async def claim(self, claimant: LeaseOwner, count: int) -> list[Job]:
         """Take at most `count` available jobs of the claimant's queue, most urgent and oldest first; they execute."""
         with self._door:
             self._left.discard(claimant.uuid)
@@ -117,7 +117,7 @@ class MemoryStore:
                 transitions.claim(job, claimant, self.now())
             return deepcopy(jobs)
 
-    def take(self, claimant: Claimant, job_id: int) -> Job | None:
+    def take(self, claimant: LeaseOwner, job_id: int) -> Job | None:
         """Take that one job, if it waits for a slot or for its time: for tests, which run jobs in their own order."""
         with self._door:
             job = self._jobs.get(job_id)
@@ -126,11 +126,11 @@ class MemoryStore:
             transitions.claim(job, claimant, self.now())
             return deepcopy(job)
 
-    async def acknowledge(self, claimant: Claimant, acknowledgements: Sequence[Acknowledgement]) -> None:
+    async def acknowledge(self, claimant: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
         """Write how attempts ended; what concerns an attempt that is no longer the claimant's is ignored."""
         self.acknowledge_sync(claimant, acknowledgements)
 
-    def acknowledge_sync(self, claimant: Claimant, acknowledgements: Sequence[Acknowledgement]) -> None:
+    def acknowledge_sync(self, claimant: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
         """Write how attempts ended, from any thread."""
         now, is_returned = self.now(), False
         with self._door:
@@ -138,7 +138,7 @@ class MemoryStore:
                 to_json(one.outcome.meta or {})
                 job = self._jobs.get(one.id)
                 if job is not None and transitions.acknowledge(job, claimant, one, now):
-                    is_returned = is_returned or isinstance(one.outcome, Returned)
+                    is_returned = is_returned or isinstance(one.outcome, AttemptReleased)
         if is_returned:
             self.inserted(claimant.queue)
 
@@ -149,17 +149,17 @@ class MemoryStore:
             if job is not None and transitions.is_of(job, change.attempt, change.by) and job.state == "executing":
                 job.meta = merged(job.meta, meta)
 
-    async def lost(self, claimant: Claimant, job_ids: Sequence[int]) -> list[int]:
+    async def lost(self, claimant: LeaseOwner, job_ids: Sequence[int]) -> list[int]:
         """Return which of these are no longer the claimant's: cancelled, deleted or rescued while they ran."""
         by = [claimant.node, claimant.uuid]
         held = {job.id for job in self._jobs.values() if job.state == "executing" and job.attempted_by == by}
         return [job_id for job_id in job_ids if job_id not in held]
 
-    async def begin_stop(self, claimant: Claimant) -> None:
+    async def begin_stop(self, claimant: LeaseOwner) -> None:
         """Say that the claimant was asked to stop: from now on its death is no crash of its jobs."""
         self._stopping.add(claimant.uuid)
 
-    async def leave(self, claimant: Claimant) -> None:
+    async def leave(self, claimant: LeaseOwner) -> None:
         """Say no longer that the claimant lives. What it has not acknowledged is rescued in time."""
         self._left.add(claimant.uuid)
 
@@ -341,19 +341,19 @@ class MemoryStore:
             self._unique[key] = job.id
         return Inserted(job.id)
 
-    def _going(self) -> set[Group]:
+    def _going(self) -> set[JobGroups]:
         """Return the workflows and batches of which a member has not ended: their other members are needed yet."""
         going = (group for job in self._jobs.values() if job.state in INCOMPLETE for group in groups_of(job.meta))
         return {group for group in going if group.key != "chain_id"}
 
-    def _within(self, claimant: Claimant, fit: Iterable[Job], count: int) -> list[Job]:
+    def _within(self, claimant: LeaseOwner, fit: Iterable[Job], count: int) -> list[Job]:
         """Choose what the limits of the queue let start, and take the tokens for it."""
         limits, queue = claimant.limits or QueueLimits(), claimant.queue
         executing = [job for job in self._jobs.values() if job.state == "executing" and job.queue == queue]
         partition = limits.global_limit.partition if limits.global_limit is not None else None
         running = Counter(partition_of(job, partition) for job in executing)
         now, buckets = self.now().timestamp(), self._buckets.get(queue, {})
-        room = Room(limits, running, buckets, now)
+        room = Capacity(limits, running, buckets, now)
         in_order = [(partition_of(job, limits.partition), job.id) for job in sorted(fit, key=_urgency)]
         chosen = within(room, in_order, count)
         if changed := room.changed():
@@ -400,8 +400,8 @@ def _made(new: NewJob, now: datetime) -> Job:
     )
 
 
-def _holder(job: Job) -> Holder:
-    return Holder(job.id, job.state, job.inserted_at, job.scheduled_at, job.completed_at)
+def _holder(job: Job) -> ExistingJob:
+    return ExistingJob(job.id, job.state, job.inserted_at, job.scheduled_at, job.completed_at)
 
 
 def _take_over(there: Job, job: Job, fields: Iterable[ReplacedField]) -> None:
@@ -413,7 +413,7 @@ def _urgency(job: Job) -> tuple[int, datetime, int]:
     return (job.priority, job.scheduled_at, job.id)
 
 
-def _is_for(job: Job, claimant: Claimant) -> bool:
+def _is_for(job: Job, claimant: LeaseOwner) -> bool:
     return (
         job.state == "available"
         and job.queue == claimant.queue
@@ -422,7 +422,7 @@ def _is_for(job: Job, claimant: Claimant) -> bool:
     )
 
 
-def _is_prunable(job: Job, going: set[Group], now: datetime) -> bool:
+def _is_prunable(job: Job, going: set[JobGroups], now: datetime) -> bool:
     seconds = job.meta.get(KEEP_SECONDS)
     kept = seconds if isinstance(seconds, int | float) else 0.0
     if job.completed_at is not None and after(job.completed_at, kept) > now:

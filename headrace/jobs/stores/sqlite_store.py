@@ -22,13 +22,13 @@ from headrace.database.sqlite_threads import SqliteReader, SqliteWriter, Synchro
 from headrace.database.urls import parse_sqlite_url
 from headrace.jobs.errors import BadStore, NewerSchema
 from headrace.jobs.job import (
-    Acknowledgement,
+    AttemptReleased,
     Inserted,
     Job,
+    JobAck,
+    JobState,
     MetaChange,
     NewJob,
-    Returned,
-    State,
     after,
     from_text,
     to_text,
@@ -48,8 +48,8 @@ from headrace.jobs.stores.store import (
     EXHAUSTED_REASON,
     MISSED_BEATS,
     PIECE,
-    Claimant,
     JobCount,
+    LeaseOwner,
     PruneRule,
     QueueSettings,
     Rescued,
@@ -75,18 +75,18 @@ class Producers:
         self._now = now
         self._locks = locks
         self._pid = os.getpid()
-        self._ours: dict[str, tuple[Claimant, str]] = {}
+        self._ours: dict[str, tuple[LeaseOwner, str]] = {}
         self._seen: dict[str, _Seen] = {}
 
-    def is_known(self, claimant: Claimant) -> bool:
+    def is_known(self, claimant: LeaseOwner) -> bool:
         """Return whether it is kept alive."""
         return claimant.uuid in self._ours
 
-    def join(self, claimant: Claimant, started_at: datetime) -> None:
+    def join(self, claimant: LeaseOwner, started_at: datetime) -> None:
         """Keep it alive from the next beat on."""
         self._ours[claimant.uuid] = (claimant, to_text(started_at))
 
-    def say(self, connection: sqlite3.Connection, claimant: Claimant, started_at: str) -> None:
+    def say(self, connection: sqlite3.Connection, claimant: LeaseOwner, started_at: str) -> None:
         """Say that it lives: in the transaction of its first claim, and at each beat.
 
         Its lock is held before its row says so, and until the row no longer does: who holds none then is dead.
@@ -175,16 +175,16 @@ def prepare(connection: sqlite3.Connection) -> None:
         raise NewerSchema(path, newer, len(MIGRATIONS))
 
 
-Change = Literal["cancel", "retry", "run_now", "release", "suspend", "delete"]
+StoreChange = Literal["cancel", "retry", "run_now", "release", "suspend", "delete"]
 """What may be done to jobs; each is a query of that name."""
 
-Changed = tuple[int, str, State]
+ChangedJob = tuple[int, str, JobState]
 """A job's id and queue, and the state it has now."""
 
 
 def change(
-    connection: sqlite3.Connection, what: Change, ids: Sequence[int], which: JobFilter, now: datetime
-) -> list[Changed]:
+    connection: sqlite3.Connection, what: StoreChange, ids: Sequence[int], which: JobFilter, now: datetime
+) -> list[ChangedJob]:
     """Change those of the jobs that are still in a state which fits."""
     states = None if which.states is None else to_json(sorted(which.states))
     values = {"now": to_text(now), "ids": to_json(list(ids)), "states": states}
@@ -336,7 +336,7 @@ class SqliteStore:
 
     # Running
 
-    async def claim(self, claimant: Claimant, count: int) -> list[Job]:
+    async def claim(self, claimant: LeaseOwner, count: int) -> list[Job]:
         """Take at most `count` available jobs of the claimant's queue, most urgent and oldest first; they execute.
 
         On cancellation what was taken is put back.
@@ -353,7 +353,7 @@ class SqliteStore:
             self._producers.join(claimant, now)
         return jobs
 
-    async def acknowledge(self, claimant: Claimant, acknowledgements: Sequence[Acknowledgement]) -> None:
+    async def acknowledge(self, claimant: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
         """Write how attempts ended; what concerns an attempt that is no longer the claimant's is ignored."""
         now = self.now()
         is_returned = await self._note(
@@ -362,7 +362,7 @@ class SqliteStore:
         if is_returned:
             self.inserted(claimant.queue)
 
-    def acknowledge_sync(self, claimant: Claimant, acknowledgements: Sequence[Acknowledgement]) -> None:
+    def acknowledge_sync(self, claimant: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
         """Write how attempts ended, from any thread, and wait."""
         now = self.now()
         self.writer.run_sync(
@@ -374,16 +374,16 @@ class SqliteStore:
         rows = running.meta_rows(changes)
         await self._note(lambda connection: running.merge(connection, rows))
 
-    async def lost(self, claimant: Claimant, job_ids: Sequence[int]) -> list[int]:
+    async def lost(self, claimant: LeaseOwner, job_ids: Sequence[int]) -> list[int]:
         """Return which of these are no longer the claimant's: cancelled, deleted or rescued while they ran."""
         values = (to_json(list(job_ids)), running.signature(claimant))
         return [row[0] for row in await self._reader.run(lambda c: c.execute(query("lost"), values).fetchall())]
 
-    async def begin_stop(self, claimant: Claimant) -> None:
+    async def begin_stop(self, claimant: LeaseOwner) -> None:
         """Say that the claimant was asked to stop: from now on its death is no crash of its jobs."""
         await self._note(lambda connection: connection.execute(query("begin_stop"), (claimant.uuid,)))
 
-    async def leave(self, claimant: Claimant) -> None:
+    async def leave(self, claimant: LeaseOwner) -> None:
         """Say no longer that the claimant lives. What it has not acknowledged is rescued in time."""
         await self._leave([claimant.uuid])
 
@@ -549,20 +549,20 @@ class SqliteStore:
     async def _rows(self, name: str) -> list[tuple[object, ...]]:
         return await self._reader.run(lambda connection: connection.execute(query(name)).fetchall())
 
-    async def _change(self, what: Change, which: JobFilter) -> list[int]:
+    async def _change(self, what: StoreChange, which: JobFilter) -> list[int]:
         """Find what fits, then change it piece by piece, so that no claim waits for all of it."""
         now = self.now()
         found = await self._reader.run(lambda connection: searching.find_ids(connection, which))
-        changed: list[Changed] = []
+        changed: list[ChangedJob] = []
         for begin in range(0, len(found), PIECE):
             ids = found[begin : begin + PIECE]
             changed += await self.writer.run(partial(change, what=what, ids=ids, which=which, now=now))
         self._tell({queue for _, queue, state in changed if state == "available"} if what != "delete" else ())
         return [job_id for job_id, _, _ in changed]
 
-    def _put_back(self, claimant: Claimant, jobs: Sequence[Job]) -> None:
+    def _put_back(self, claimant: LeaseOwner, jobs: Sequence[Job]) -> None:
         """Put back what nobody runs, since whoever claimed it was cancelled meanwhile."""
-        told, now = [Acknowledgement(job.id, job.attempt, Returned()) for job in jobs], self.now()
+        told, now = [JobAck(job.id, job.attempt, AttemptReleased()) for job in jobs], self.now()
         if told:
             self.writer.post(lambda connection: running.acknowledge(connection, claimant, told, now))
 

@@ -9,7 +9,7 @@ from typing import Final, Literal, Protocol, cast
 from headrace.database.urls import NUL, has_nul
 from headrace.errors import describe
 from headrace.jobs.errors import BadJobs, BadStore
-from headrace.jobs.job import Acknowledgement, Inserted, Job, MetaChange, NewJob, State
+from headrace.jobs.job import Inserted, Job, JobAck, JobState, MetaChange, NewJob
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.rules.limits import QueueLimits
 
@@ -33,7 +33,7 @@ EXHAUSTED_REASON: Final = "it was available without an attempt left: attempt is 
 
 
 @dataclass(frozen=True, slots=True)
-class Claimant:
+class LeaseOwner:
     """Who claims jobs: a queue of one OS process. `uuid` is new at each start, so a name used again is no danger.
 
     `workers` are the names it can run; jobs of others are left alone. None is all. `limits` are those of the queue over
@@ -52,7 +52,7 @@ class JobCount:
     """How many jobs of a queue are in a state."""
 
     queue: str
-    state: State
+    state: JobState
     count: int
 
 
@@ -130,14 +130,14 @@ class JobStore(Protocol):
 
     # Running
 
-    async def claim(self, claimant: Claimant, count: int) -> list[Job]:
+    async def claim(self, claimant: LeaseOwner, count: int) -> list[Job]:
         """Take at most `count` available jobs of the claimant's queue, most urgent and oldest first; they execute.
 
         With limits it takes what they let start: a partition without room keeps no later one out.
         From then on the store says for the claimant, from a thread of its own, that it lives, until it leaves.
         """
 
-    async def acknowledge(self, claimant: Claimant, acknowledgements: Sequence[Acknowledgement]) -> None:
+    async def acknowledge(self, claimant: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
         """Write how attempts ended.
 
         What concerns an attempt that is no longer the claimant's is ignored: the job was cancelled, deleted or rescued.
@@ -145,19 +145,19 @@ class JobStore(Protocol):
         that ended in the last moments may run again.
         """
 
-    def acknowledge_sync(self, claimant: Claimant, acknowledgements: Sequence[Acknowledgement]) -> None:
+    def acknowledge_sync(self, claimant: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
         """Do what `acknowledge` does from any thread, and wait."""
 
     async def merge(self, changes: Sequence[MetaChange]) -> None:
         """Merge into the meta of jobs that run; what concerns an attempt that is no longer whose it was is ignored."""
 
-    async def lost(self, claimant: Claimant, job_ids: Sequence[int]) -> list[int]:
+    async def lost(self, claimant: LeaseOwner, job_ids: Sequence[int]) -> list[int]:
         """Return which of these are no longer the claimant's: cancelled, deleted or rescued while they ran."""
 
-    async def begin_stop(self, claimant: Claimant) -> None:
+    async def begin_stop(self, claimant: LeaseOwner) -> None:
         """Say that the claimant was asked to stop: if it dies from now on, its jobs have not crashed it."""
 
-    async def leave(self, claimant: Claimant) -> None:
+    async def leave(self, claimant: LeaseOwner) -> None:
         """Say no longer that the claimant lives. What it has not acknowledged is rescued in time."""
 
     # Looking

@@ -8,19 +8,19 @@ from typing import Final, TypeVar
 
 from headrace.jobs.errors import NotJson
 from headrace.jobs.job import (
-    Acknowledgement,
-    CalledOff,
-    Completed,
-    Failed,
+    AttemptCancelled,
+    AttemptCompleted,
+    AttemptFailed,
+    AttemptReleased,
+    AttemptSnoozed,
     Job,
+    JobAck,
     JobError,
+    JobOutcome,
     NewJob,
-    Outcome,
-    Returned,
-    Snoozed,
     after,
 )
-from headrace.jobs.stores.store import CRASH_LIMIT, CRASH_REASON, EXHAUSTED_REASON, Claimant
+from headrace.jobs.stores.store import CRASH_LIMIT, CRASH_REASON, EXHAUSTED_REASON, LeaseOwner
 
 T = TypeVar("T", dict[str, object], list[object])
 
@@ -98,7 +98,7 @@ def tidy(tags: Sequence[str]) -> list[str]:
 ENDED: Final = frozenset({"completed", "discarded", "cancelled"})
 
 
-def claim(job: Job, claimant: Claimant, now: datetime) -> None:
+def claim(job: Job, claimant: LeaseOwner, now: datetime) -> None:
     """Let the claimant have it."""
     job.state, job.attempt = "executing", job.attempt + 1
     job.attempted_at, job.attempted_by = now, [claimant.node, claimant.uuid]
@@ -109,9 +109,9 @@ def is_of(job: Job, attempt: int, by: Sequence[str]) -> bool:
     return job.attempt == attempt and job.attempted_by == list(by)
 
 
-def acknowledge(job: Job, claimant: Claimant, one: Acknowledgement, now: datetime) -> bool:
+def acknowledge(job: Job, claimant: LeaseOwner, one: JobAck, now: datetime) -> bool:
     """Write how an attempt ended, if it is still the claimant's; return whether it is."""
-    is_off = isinstance(one.outcome, CalledOff) and job.state == "cancelled"
+    is_off = isinstance(one.outcome, AttemptCancelled) and job.state == "cancelled"
     is_its = is_of(job, one.attempt, [claimant.node, claimant.uuid])
     if not is_its or not (job.state == "executing" or is_off):
         return False
@@ -120,21 +120,21 @@ def acknowledge(job: Job, claimant: Claimant, one: Acknowledgement, now: datetim
     return True
 
 
-def _end(job: Job, outcome: Outcome, now: datetime) -> None:
-    if isinstance(outcome, Completed):
+def _end(job: Job, outcome: JobOutcome, now: datetime) -> None:
+    if isinstance(outcome, AttemptCompleted):
         job.state, job.completed_at = "completed", now
-    elif isinstance(outcome, Returned):
+    elif isinstance(outcome, AttemptReleased):
         job.state, job.attempt = "available", job.attempt - 1
-    elif isinstance(outcome, Snoozed):
+    elif isinstance(outcome, AttemptSnoozed):
         job.state, job.attempt, job.scheduled_at = "scheduled", job.attempt - 1, after(now, outcome.seconds)
         job.meta = {**job.meta, "snoozed": _number(job.meta, "snoozed") + 1}
     else:
         _fail(job, outcome, now)
 
 
-def _fail(job: Job, outcome: Failed | CalledOff, now: datetime) -> None:
+def _fail(job: Job, outcome: AttemptFailed | AttemptCancelled, now: datetime) -> None:
     job.errors = [*job.errors, JobError(job.attempt, now, outcome.error)]
-    if isinstance(outcome, CalledOff):
+    if isinstance(outcome, AttemptCancelled):
         job.state, job.cancelled_at = "cancelled", job.cancelled_at or now
     elif outcome.retry_seconds is None:
         job.state, job.discarded_at = "discarded", now

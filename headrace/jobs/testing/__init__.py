@@ -3,7 +3,7 @@
 from headrace.jobs.errors import BadJobsTest, JobFailed, JobNotRun, JobsTestError
 from headrace.jobs.testing.markers import marked_tester
 from headrace.jobs.testing.runs import Drained, JobsClock
-from headrace.jobs.testing.tester import JobsTester, Mode
+from headrace.jobs.testing.tester import JobsTester, TesterMode
 
 __all__ = [
     "BadJobsTest",
@@ -13,6 +13,6 @@ __all__ = [
     "JobsClock",
     "JobsTestError",
     "JobsTester",
-    "Mode",
+    "TesterMode",
     "marked_tester",
 ]

@@ -11,10 +11,10 @@ from difflib import get_close_matches
 from typing import Final, TypedDict, TypeVar, cast
 
 from headrace.jobs.errors import BadArguments, BadJobsTest
-from headrace.jobs.job import INCOMPLETE, Job, State
+from headrace.jobs.job import INCOMPLETE, Job, JobState
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.enqueue import Admission
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.worker import AnyWorker
 
@@ -34,7 +34,7 @@ class JobWants(TypedDict, total=False):
     queue: str
     tags: Sequence[str]
     priority: int
-    state: State
+    state: JobState
     scheduled_at: datetime
     scheduled_in_seconds: float
     tolerance_seconds: float
@@ -204,7 +204,7 @@ def apart(work: Callable[[], Coroutine[object, object, T]]) -> T:
         return thread.submit(context.run, lambda: asyncio.run(work())).result()
 
 
-ENQUEUED: Final[frozenset[State]] = frozenset({"available", "scheduled", "suspended"})
+ENQUEUED: Final[frozenset[JobState]] = frozenset({"available", "scheduled", "suspended"})
 """The states of what was enqueued and has not run (Oban's, and what waits for other jobs)."""
 
 ALL: Final = 1_000_000_000
@@ -214,7 +214,7 @@ ALL: Final = 1_000_000_000
 class Looking:
     """Of one store, whose workers are those of a catalogue."""
 
-    def __init__(self, store: MemoryStore, catalogue: Catalogue, admission: Admission) -> None:
+    def __init__(self, store: MemoryStore, catalogue: WorkerCatalogue, admission: Admission) -> None:
         self._store = store
         self._catalogue = catalogue
         self._admission = admission

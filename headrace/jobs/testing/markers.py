@@ -6,9 +6,9 @@ from types import ModuleType
 from typing import Final, cast
 
 from headrace.jobs.errors import BadJobsTest
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import JobsSettings
-from headrace.jobs.testing.tester import JobsTester, Mode
+from headrace.jobs.testing.tester import JobsTester, TesterMode
 from headrace.jobs.worker import AnyWorker, Worker
 
 _MARKER: Final = "the marker headrace_jobs"
@@ -33,7 +33,7 @@ def marked_tester(markers: Iterable[tuple[Sequence[object], Mapping[str, object]
     if settings is not None and not isinstance(settings, JobsSettings):
         what = f"{_MARKER} has the settings {settings!r:.100}"
         raise BadJobsTest(what, "hand in a JobsSettings")
-    return JobsTester(_catalogue(said), cast("Mode", said.get("mode", "manual")), settings)
+    return JobsTester(_catalogue(said), cast("TesterMode", said.get("mode", "manual")), settings)
 
 
 def _check(places: Sequence[object], words: Mapping[str, object]) -> None:
@@ -48,7 +48,7 @@ def _check(places: Sequence[object], words: Mapping[str, object]) -> None:
             raise BadJobsTest(what, advice)
 
 
-def _catalogue(said: Mapping[str, object]) -> Catalogue:
+def _catalogue(said: Mapping[str, object]) -> WorkerCatalogue:
     modules = [one.__name__ if isinstance(one, ModuleType) else one for one in _list(said, "modules")]
     workers = _list(said, "workers")
     for word, value, is_one in [
@@ -63,7 +63,7 @@ def _catalogue(said: Mapping[str, object]) -> Catalogue:
         raise BadJobsTest(
             what, "set headrace_jobs_modules in pytest's settings, or say modules= or workers= in the marker"
         )
-    return Catalogue([*Catalogue.of_modules(cast("list[str]", modules)), *cast("list[AnyWorker]", workers)])
+    return WorkerCatalogue([*WorkerCatalogue.of_modules(cast("list[str]", modules)), *cast("list[AnyWorker]", workers)])
 
 
 def _list(said: Mapping[str, object], word: str) -> Sequence[object]:

@@ -10,30 +10,30 @@ from typing import Final, TypedDict
 
 from headrace.jobs.errors import BadJobsTest, JobDropped, JobFailed
 from headrace.jobs.flows.advance import settle_all
-from headrace.jobs.flows.chunk import PARTY, Party, chunk_size
+from headrace.jobs.flows.chunk import PARTY, ChunkBatch, chunk_size
 from headrace.jobs.flows.workflow import hand_on
 from headrace.jobs.job import (
-    Acknowledgement,
-    CalledOff,
-    Completed,
+    AttemptCancelled,
+    AttemptCompleted,
+    AttemptFailed,
+    AttemptReleased,
+    AttemptSnoozed,
     Discard,
-    Failed,
     Job,
+    JobAck,
+    JobOutcome,
+    JobState,
     NewJob,
-    Outcome,
-    Returned,
-    Snoozed,
-    State,
 )
-from headrace.jobs.rules.flows import Group, groups_of
+from headrace.jobs.rules.flows import JobGroups, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.attempt import Executor, Surroundings
-from headrace.jobs.running.enqueue import Admission, Call
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.attempt import AttemptRunner, ExecutionContext
+from headrace.jobs.running.enqueue import Admission, NextCall
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.running_job import RUNNING_JOB, RunningJob
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
-from headrace.jobs.stores.store import Claimant
+from headrace.jobs.stores.store import LeaseOwner
 from headrace.jobs.testing.assertions import ALL
 
 
@@ -41,7 +41,7 @@ from headrace.jobs.testing.assertions import ALL
 class Attempt:
     """One attempt that has ended: what became of it, and what the worker answered or raised."""
 
-    outcome: Outcome
+    outcome: JobOutcome
     answer: object = None
     error: Exception | None = None
 
@@ -49,7 +49,7 @@ class Attempt:
         """Raise what the worker raised, or `JobFailed` for what failed otherwise; an answer is no failure."""
         if self.error is not None:
             raise self.error
-        if isinstance(self.outcome, Failed) and not isinstance(self.answer, Discard):
+        if isinstance(self.outcome, AttemptFailed) and not isinstance(self.answer, Discard):
             raise JobFailed(worker, self.outcome.error)
 
 
@@ -59,22 +59,22 @@ class _Seen:
     error: Exception | None = None
 
 
-class Attempts:
+class TesterAttempts:
     """Runs jobs as a queue does, but for the place: every function runs in the thread and the task of the test."""
 
-    def __init__(self, catalogue: Catalogue, surroundings: Surroundings) -> None:
+    def __init__(self, catalogue: WorkerCatalogue, surroundings: ExecutionContext) -> None:
         """`surroundings` are those without threads and OS processes."""
         self._seen: dict[int, _Seen] = {}
         middleware = (self._see, *surroundings.middleware)
-        self._execute = Executor(catalogue, replace(surroundings, middleware=middleware))
+        self._execute = AttemptRunner(catalogue, replace(surroundings, middleware=middleware))
 
-    async def run(self, job: Job, party: Party | None = None) -> Attempt:
+    async def run(self, job: Job, party: ChunkBatch | None = None) -> Attempt:
         """Run one attempt to its end; whoever enqueued it, itself a job perhaps, is the running one again after it.
 
         A chunk worker is called once all jobs of the `party` have begun, and at once for a single one.
         """
         seen = self._seen[id(job)] = _Seen()
-        party = Party([job.id]) if party is None else party
+        party = ChunkBatch([job.id]) if party is None else party
         before, with_whom = RUNNING_JOB.set(RunningJob(job)), PARTY.set(party)
         try:
             outcome = await self._execute(job)
@@ -85,7 +85,7 @@ class Attempts:
             del self._seen[id(job)]
         return Attempt(outcome, seen.answer, seen.error)
 
-    async def _see(self, running: RunningJob, call: Call) -> object:
+    async def _see(self, running: RunningJob, call: NextCall) -> object:
         seen = self._seen[id(running.job)]
         try:
             seen.answer = await call()
@@ -114,20 +114,20 @@ class Drained:
         return sum(getattr(self, each.name) for each in fields(self))
 
 
-def became(outcome: Outcome) -> str:
+def became(outcome: JobOutcome) -> str:
     """Return which number of `Drained` counts an outcome."""
-    if isinstance(outcome, Completed):
+    if isinstance(outcome, AttemptCompleted):
         return "completed"
-    if isinstance(outcome, CalledOff):
+    if isinstance(outcome, AttemptCancelled):
         return "cancelled"
-    if isinstance(outcome, Failed):
+    if isinstance(outcome, AttemptFailed):
         return "discarded" if outcome.retry_seconds is None else "retryable"
-    return "snoozed" if isinstance(outcome, Snoozed) else "retryable"
+    return "snoozed" if isinstance(outcome, AttemptSnoozed) else "retryable"
 
 
-_CLAIMANT: Final = Claimant("test", "test", "test")
+_CLAIMANT: Final = LeaseOwner("test", "test", "test")
 
-_WAITING: Final[frozenset[State]] = frozenset({"available", "scheduled", "retryable"})
+_WAITING: Final[frozenset[JobState]] = frozenset({"available", "scheduled", "retryable"})
 
 
 class DrainWords(TypedDict, total=False):
@@ -153,14 +153,14 @@ class DrainOptions:
 class Runs:
     """Of one store; jobs run one at a time, in the task that asks for it."""
 
-    def __init__(self, store: MemoryStore, catalogue: Catalogue, settings: JobsSettings) -> None:
+    def __init__(self, store: MemoryStore, catalogue: WorkerCatalogue, settings: JobsSettings) -> None:
         self._store = store
         self._catalogue = catalogue
         self._admission = Admission(catalogue, settings.enqueue_middleware, settings.cipher)
-        surroundings = Surroundings(
+        surroundings = ExecutionContext(
             store.now, settings.run_middleware, opened=self._admission.open, hand_on=partial(hand_on, store)
         )
-        self._attempts = Attempts(catalogue, surroundings)
+        self._attempts = TesterAttempts(catalogue, surroundings)
 
     async def perform(self, new: NewJob, attempt: int) -> Attempt:
         """Run a job without keeping it. Raises what a middleware raises, and `JobDropped` when one drops it."""
@@ -193,9 +193,9 @@ class Runs:
         try:
             attempts = await self._attempts_of(jobs)
         except BaseException:
-            await self._store.acknowledge(_CLAIMANT, [Acknowledgement(job.id, job.attempt, Returned()) for job in jobs])
+            await self._store.acknowledge(_CLAIMANT, [JobAck(job.id, job.attempt, AttemptReleased()) for job in jobs])
             raise
-        ended = [Acknowledgement.of(job, attempts[job.id].outcome) for job in jobs]
+        ended = [JobAck.of(job, attempts[job.id].outcome) for job in jobs]
         await self._store.acknowledge(_CLAIMANT, ended)
         await settle_all(self._store, groups)
         return attempts
@@ -203,7 +203,7 @@ class Runs:
     async def _attempts_of(self, jobs: Sequence[Job]) -> dict[int, Attempt]:
         if len(jobs) == 1:  # in the task of the test itself
             return {jobs[0].id: await self._attempts.run(jobs[0])}
-        party = Party(job.id for job in jobs)
+        party = ChunkBatch(job.id for job in jobs)
         async with asyncio.TaskGroup() as together:
             tasks = {job.id: together.create_task(self._attempts.run(job, party)) for job in jobs}
         return {job_id: task.result() for job_id, task in tasks.items()}
@@ -262,7 +262,7 @@ class Runs:
         later.sort(key=lambda job: (job.scheduled_at, job.priority, job.id))
         return [*due, *later] if until else due
 
-    async def _released(self, groups: Iterable[Group], after_id: int) -> list[int]:
+    async def _released(self, groups: Iterable[JobGroups], after_id: int) -> list[int]:
         """Return the jobs of groups that may run by now, but the one that has just done so."""
         found: set[int] = set()
         for group in groups:

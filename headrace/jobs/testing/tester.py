@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast, get_args
 
 from headrace.jobs.errors import BadJobsTest, JobNotRun
-from headrace.jobs.job import INCOMPLETE, Completed, Inserted, Job, NewJob, Outcome
+from headrace.jobs.job import INCOMPLETE, AttemptCompleted, Inserted, Job, JobOutcome, NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.running.enqueue import Admission
 from headrace.jobs.running.outcomes import RESULT
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.testing.assertions import ALL, JobWants, Looking, apart, at_once, missing, surplus
@@ -29,7 +29,7 @@ class TestedJobs(Jobs):
     __test__ = False
     is_stand_in = True
 
-    def __init__(self, store: MemoryStore, catalogue: Catalogue, settings: JobsSettings, after: After) -> None:
+    def __init__(self, store: MemoryStore, catalogue: WorkerCatalogue, settings: JobsSettings, after: After) -> None:
         super().__init__(store, catalogue, None, settings)
         self._after = after
 
@@ -64,7 +64,7 @@ class TestedJobs(Jobs):
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Mode = Literal["inline", "manual"]
+TesterMode = Literal["inline", "manual"]
 """Whether what is enqueued runs at once, before the enqueuer goes on, or is kept until the test runs it (Oban's)."""
 
 
@@ -78,16 +78,16 @@ class JobsTester:
 
     def __init__(
         self,
-        catalogue: Catalogue,
-        mode: Mode = "manual",
+        catalogue: WorkerCatalogue,
+        mode: TesterMode = "manual",
         settings: JobsSettings | None = None,
         clock: JobsClock | None = None,
     ) -> None:
         """`settings` are those whose middleware and cipher the jobs are to have. Raises `BadJobsTest`."""
-        if mode not in get_args(Mode):
+        if mode not in get_args(TesterMode):
             what = f"the mode of the jobs of a test is {mode!r}"
             raise BadJobsTest(what, "say inline or manual")
-        self.mode: Mode = mode
+        self.mode: TesterMode = mode
         self.clock = JobsClock() if clock is None else clock
         self.store = MemoryStore(now=self.clock)
         settings = replace(settings or JobsSettings(), now=self.clock)
@@ -163,7 +163,7 @@ class JobsTester:
         known = self._looking.known(worker)
         attempt = await self._runs.perform(worker.new(*args, **kwargs), 1)
         attempt.check(known.name)
-        if isinstance(attempt.outcome, Completed) and known.options.record:
+        if isinstance(attempt.outcome, AttemptCompleted) and known.options.record:
             return worker.restored((attempt.outcome.meta or {}).get(RESULT))
         return cast("T", attempt.answer)
 
@@ -171,7 +171,7 @@ class JobsTester:
         """Do the same where no coroutine is."""
         return apart(partial(self.perform_job, worker, *args, **kwargs))
 
-    async def outcome_of(self, job: NewJob, *, attempt: int = 1) -> Outcome:
+    async def outcome_of(self, job: NewJob, *, attempt: int = 1) -> JobOutcome:
         """Run one attempt of a job, as `worker.new(…)` makes it, without keeping it; return what becomes of it.
 
         So is seen when a job is tried again, and what its last attempt leads to. A worker that raises raises nothing.
@@ -202,7 +202,7 @@ class JobsTester:
     def _stage(self) -> None:
         at_once(self.store.stage(ALL))
 
-    def _in(self, mode: Mode) -> Iterator[None]:
+    def _in(self, mode: TesterMode) -> Iterator[None]:
         before, self.mode = self.mode, mode
         try:
             yield

@@ -8,12 +8,12 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.jobs.errors import torn_args
-from headrace.jobs.job import Completed, Failed, Job, Returned, TornArgs
-from headrace.jobs.job import Outcome as JobResult
+from headrace.jobs.job import AttemptCompleted, AttemptFailed, AttemptReleased, Job, TornArgs
+from headrace.jobs.job import JobOutcome as JobResult
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.retry import oban_seconds
 from headrace.jobs.running.queue import JobQueue
-from headrace.pipeline.message import Acknowledgement, Message, Outcome
+from headrace.pipeline.message import Acknowledgement, JobOutcome, Message
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.jobs import QueueField
 
@@ -70,7 +70,7 @@ class TakeJobs(Producer[Message[object]]):
         """Emit a job, and wait for what becomes of it."""
         if type(job.args) is TornArgs:
             raise torn_args(job.worker)
-        told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        told: asyncio.Future[JobOutcome] = asyncio.get_running_loop().create_future()
         self._owed -= 1
         self._out += 1
         try:
@@ -80,13 +80,13 @@ class TakeJobs(Producer[Message[object]]):
         finally:
             self._out -= 1
             self._queue.limit = self._out + self._owed  # before its slot is free: nobody has asked for another job
-        if outcome is Outcome.DONE:
-            return Completed()
-        return Returned() if self._is_stopped else _failed(job)
+        if outcome is JobOutcome.DONE:
+            return AttemptCompleted()
+        return AttemptReleased() if self._is_stopped else _failed(job)
 
 
-def _message(job: Job, told: "asyncio.Future[Outcome]") -> Message[object]:
-    def tell(outcome: Outcome) -> None:
+def _message(job: Job, told: "asyncio.Future[JobOutcome]") -> Message[object]:
+    def tell(outcome: JobOutcome) -> None:
         if not told.done():
             told.set_result(outcome)
 
@@ -94,7 +94,7 @@ def _message(job: Job, told: "asyncio.Future[Outcome]") -> Message[object]:
     return Message(job, metadata, Acknowledgement(tell))
 
 
-def _failed(job: Job) -> Failed:
+def _failed(job: Job) -> AttemptFailed:
     is_last = job.attempt >= job.max_attempts
     seconds = None if is_last else float(oban_seconds(job.attempt, job.max_attempts, random.random))
-    return Failed("a stage of the pipeline that took the job failed what came of it: see its log", seconds)
+    return AttemptFailed("a stage of the pipeline that took the job failed what came of it: see its log", seconds)

@@ -4,8 +4,8 @@ import pytest
 
 from headrace.jobs.errors import BadBatch
 from headrace.jobs.flows.batch import Batch, BatchRun
-from headrace.jobs.job import Failed, NewJob, Outcome, Unique
-from headrace.jobs.maintenance.maintenance import Settle
+from headrace.jobs.job import AttemptFailed, JobOutcome, NewJob, Unique
+from headrace.jobs.maintenance.maintenance import AdvanceSweep
 from headrace.jobs.rules.job_filter import JobFilter
 from tests.fakes.job_groups import CALLED_OFF, DONE, GIVEN_UP, StoreService
 
@@ -32,7 +32,7 @@ async def test_callbacks_run_once_when_all_members_have_ended(service: StoreServ
 
 
 @pytest.mark.parametrize("outcome", [GIVEN_UP, CALLED_OFF])
-async def test_the_first_failure_is_told_at_once(service: StoreService, outcome: Outcome) -> None:
+async def test_the_first_failure_is_told_at_once(service: StoreService, outcome: JobOutcome) -> None:
     await a_batch(2).start(service)
     await service.claim()
     await service.end("m0", outcome)
@@ -44,7 +44,7 @@ async def test_the_first_failure_is_told_at_once(service: StoreService, outcome:
 async def test_a_member_that_is_tried_again_has_not_ended(service: StoreService) -> None:
     await a_batch(1).start(service)
     await service.claim()
-    await service.end("m0", Failed("no luck", 60))
+    await service.end("m0", AttemptFailed("no luck", 60))
     assert await service.claim() == []
     await service.store.run_now(JobFilter())
     assert await service.claim() == ["m0"]
@@ -69,7 +69,7 @@ async def test_a_callback_survives_whoever_ended_the_last_member(service: StoreS
     run = await a_batch(2).start(service)
     for name in await service.claim():
         await service.end(name, DONE, steps=0)
-    chores = [Settle(service.store), Settle(service.store)]
+    chores = [AdvanceSweep(service.store), AdvanceSweep(service.store)]
     for chore in chores:
         await chore.run()
     assert await service.claim() == ["ended", "completed"]

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from headrace.jobs.errors import BadWorker, JobCalledOff, JobGivenUp
+from headrace.jobs.errors import BadWorker, JobCancelled, JobDiscarded
 from headrace.jobs.flows.chunk import chunk_worker
 from headrace.jobs.job import INCOMPLETE
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
@@ -33,7 +33,7 @@ async def calls() -> Calls:
 @pytest_asyncio.fixture(params=["memory", "sqlite"])
 async def jobs(request: pytest.FixtureRequest, tmp_path: Path, calls: Calls) -> AsyncIterator[Jobs]:
     store: JobStore = SqliteStore(tmp_path / "jobs.db") if request.param == "sqlite" else MemoryStore()
-    catalogue = Catalogue.of_modules(["tests.fakes.job_chunks"])
+    catalogue = WorkerCatalogue.of_modules(["tests.fakes.job_chunks"])
     async with Jobs(store, catalogue, {"default": 20}, JobsSettings(grace_seconds=0.0)) as jobs:
         yield jobs
         calls.gate.set()
@@ -52,16 +52,16 @@ async def test_what_is_not_full_is_called_when_its_time_is_up(jobs: Jobs, calls:
 
 async def test_one_job_fails_or_is_called_off_alone(jobs: Jobs, calls: Calls) -> None:
     handles = await square.enqueue_many([(number,) for number in range(5)])
-    with pytest.raises(JobGivenUp, match="ValueError: 0"):
+    with pytest.raises(JobDiscarded, match="ValueError: 0"):
         await handles[0].result(5)
-    with pytest.raises(JobCalledOff, match="one is one"):
+    with pytest.raises(JobCancelled, match="one is one"):
         await handles[1].result(5)
     assert [await handle.result(5) for handle in handles[2:]] == [4, 9, 16]
 
 
 async def test_what_the_function_raises_fails_all(jobs: Jobs, calls: Calls) -> None:
     for handle in await square.enqueue_many([(number,) for number in range(11, 16)]):
-        with pytest.raises(JobGivenUp, match="ValueError: 13"):
+        with pytest.raises(JobDiscarded, match="ValueError: 13"):
             await handle.result(5)
 
 
@@ -72,7 +72,7 @@ async def test_a_job_that_is_cancelled_leaves_the_others_alone(jobs: Jobs, calls
     await jobs.cancel(JobFilter(ids=frozenset({handles[0].id})))
     calls.gate.set()
     assert [await handle.result(5) for handle in handles[1:]] == [9, 16, 25, 36]
-    with pytest.raises(JobCalledOff):
+    with pytest.raises(JobCancelled):
         await handles[0].result(5)
 
 
@@ -95,7 +95,9 @@ async def test_items_are_checked_as_arguments_are(jobs: Jobs, calls: Calls) -> N
 
 async def test_as_many_results_as_jobs_are_returned_or_all_fail(jobs: Jobs, calls: Calls) -> None:
     for handle in await workers.short.enqueue_many([(1,), (2,), (3,)]):
-        with pytest.raises(JobGivenUp, match="returned 2 results for 3 jobs: return a list with one for each, or None"):
+        with pytest.raises(
+            JobDiscarded, match="returned 2 results for 3 jobs: return a list with one for each, or None"
+        ):
             await handle.result(5)
 
 
@@ -131,9 +133,9 @@ async def test_errors_that_no_future_carries_do_not_keep_a_chunk_waiting_for_eve
             raise error
         return [error, *items[1:]]
 
-    async with Jobs(MemoryStore(), Catalogue([odd]), {"default": 2}, JobsSettings(grace_seconds=0.0)):
+    async with Jobs(MemoryStore(), WorkerCatalogue([odd]), {"default": 2}, JobsSettings(grace_seconds=0.0)):
         first, second = await odd.enqueue_many([(1,), (2,)])
-        with pytest.raises(JobGivenUp, match=type(error).__name__):
+        with pytest.raises(JobDiscarded, match=type(error).__name__):
             await first.result(5)
         if not is_raised:
             assert await second.result(5) == 2

@@ -7,12 +7,12 @@ import pytest
 from headrace.jobs.flows.advance import settle_all
 from headrace.jobs.flows.batch import Batch
 from headrace.jobs.flows.workflow import Workflow, rerun
-from headrace.jobs.job import Failed, NewJob
+from headrace.jobs.job import AttemptFailed, NewJob
 from headrace.jobs.rules.flows import chained, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
-from headrace.jobs.stores.store import Claimant
+from headrace.jobs.stores.store import LeaseOwner
 from tests.fakes.job_groups import CALLED_OFF, GIVEN_UP, StoreService
 
 pytestmark = pytest.mark.asyncio
@@ -49,7 +49,7 @@ async def test_ended_jobs_of_a_chain_run_again_one_after_the_other(service: Stor
 async def test_a_job_of_a_chain_that_waits_for_its_next_attempt_runs_now_and_alone(service: StoreService) -> None:
     await chain(service, 2)
     await service.claim()
-    await service.end("link 0", Failed("no luck", 60))
+    await service.end("link 0", AttemptFailed("no luck", 60))
     assert await rerun(service.store, DEFAULT) == [1]
     assert await service.claim() == ["link 0"]
 
@@ -66,7 +66,7 @@ async def test_a_job_of_a_chain_that_ends_while_it_is_retried_does_not_run_besid
     service = StoreService(EndsMeanwhile())
     await chain(service, 2)
     await service.claim()
-    await service.end("link 0", Failed("no luck", 60))
+    await service.end("link 0", AttemptFailed("no luck", 60))
     assert await rerun(service.store, DEFAULT) == []
     (last,) = await service.store.find(JobFilter(), 1)
     await settle_all(service.store, groups_of(last.meta))
@@ -128,7 +128,7 @@ async def test_a_step_does_not_run_before_those_before_it_have_ended_after_a_ret
     flow = Workflow("w")
     flow.add(NewJob("second"), "second", after=[flow.add(NewJob("first", queue="other"), "first")])
     await flow.start(service)
-    assert await service.store.claim(Claimant("there", "other", "other"), 1)
+    assert await service.store.claim(LeaseOwner("there", "other", "other"), 1)
     assert await rerun(service.store, DEFAULT) == []
     assert await service.claim() == []
 

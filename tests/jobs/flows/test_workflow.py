@@ -6,9 +6,9 @@ import pytest
 
 from headrace.jobs.errors import BadWorkflow
 from headrace.jobs.flows.workflow import Workflow, WorkflowRun, rerun
-from headrace.jobs.job import NewJob, Outcome, Unique
+from headrace.jobs.job import JobOutcome, NewJob, Unique
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.maintenance.maintenance import Settle
+from headrace.jobs.maintenance.maintenance import AdvanceSweep
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.memory_store import MemoryStore
 from tests.fakes.job_clock import MovedClock
@@ -143,7 +143,7 @@ async def test_a_branch_is_run_once_more(service: StoreService) -> None:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("outcome", [GIVEN_UP, CALLED_OFF])
 async def test_what_was_called_off_after_a_step_waits_when_that_is_retried(
-    service: StoreService, outcome: Outcome
+    service: StoreService, outcome: JobOutcome
 ) -> None:
     run = await diamond().start(service)
     jobs = await run.jobs()
@@ -225,7 +225,7 @@ async def test_a_step_that_was_there_already_is_waited_for_where_it_is(service: 
     assert await service.claim() == ["stock"]
     assert await run.states() == {"b": "suspended"}
     await service.end("stock")
-    await Settle(service.store).run()  # whoever ended it knew of no workflow
+    await AdvanceSweep(service.store).run()  # whoever ended it knew of no workflow
     assert await service.claim() == ["b"]
     again = Workflow()
     again.add(JOB, "c", after=[again.add(unique, "a")])
@@ -235,7 +235,7 @@ async def test_a_step_that_was_there_already_is_waited_for_where_it_is(service: 
 
 @pytest.mark.asyncio
 async def test_what_was_not_let_go_of_is_found_by_the_upkeep(service: StoreService) -> None:
-    chore = Settle(service.store)
+    chore = AdvanceSweep(service.store)
     run = await diamond().start(service)
     for names in (["a"], ["b", "c"], ["d"]):
         assert await chore.run() > 0
@@ -247,14 +247,14 @@ async def test_what_was_not_let_go_of_is_found_by_the_upkeep(service: StoreServi
 
 @pytest.mark.asyncio
 async def test_the_upkeep_rests_the_longer_the_more_it_has_to_look_at(service: StoreService) -> None:
-    assert await Settle(service.store, iter([0.0, 0.04]).__next__).run() == 1.0
-    assert await Settle(service.store, iter([0.0, 0.5]).__next__).run() == 10.0
+    assert await AdvanceSweep(service.store, iter([0.0, 0.04]).__next__).run() == 1.0
+    assert await AdvanceSweep(service.store, iter([0.0, 0.5]).__next__).run() == 10.0
 
 
 @pytest.mark.asyncio
 async def test_the_upkeep_comes_to_all_that_wait(service: StoreService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("headrace.jobs.maintenance.maintenance.SETTLE_LIMIT", 3)
-    chore = Settle(service.store)
+    chore = AdvanceSweep(service.store)
     for number in range(10):
         flow = Workflow()
         flow.add(JOB, f"b{number}", after=[flow.add(JOB, f"a{number}")])

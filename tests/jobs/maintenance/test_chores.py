@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.jobs.job import Completed, Failed, NewJob, after
+from headrace.jobs.job import AttemptCompleted, AttemptFailed, NewJob, after
 from headrace.jobs.maintenance.maintenance import (
     DISCARD_SECONDS,
     KEPT,
@@ -14,13 +14,13 @@ from headrace.jobs.maintenance.maintenance import (
     PRUNE_SECONDS,
     STAGE_LIMIT,
     STAGE_SECONDS,
-    Discard,
-    Keep,
-    Prune,
-    Stage,
+    DiscardExhausted,
+    Pruner,
+    Retention,
+    Stager,
 )
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.sync import RESCUE_SECONDS, Rescue
+from headrace.jobs.running.sync import RESCUE_SECONDS, Lifeline
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import CRASH_LIMIT, EXHAUSTED_REASON, MISSED_BEATS, PIECE, JobStore
 from tests.fakes.elixir_rows import raw
@@ -39,7 +39,7 @@ def follower(ids: list[int]) -> Callable[[Sequence[int]], Awaitable[None]]:
 
 async def test_what_is_due_is_staged_and_its_queue_told(store: JobStore, clock: MovedClock) -> None:
     told: list[str] = []
-    stage = Stage(store, clock, told.append)
+    stage = Stager(store, clock, told.append)
     later = after(clock(), 0.5)
     await inserted(store, NewJob("build", queue="slow", scheduled_at=later), NewJob("build", scheduled_at=clock()))
     assert await stage.run() == 0.5
@@ -54,15 +54,15 @@ async def test_a_job_that_failed_is_staged_when_it_may_be_tried_again(store: Job
     told: list[str] = []
     await inserted(store, NewJob("build"))
     (job,) = await store.claim(ME, 1)
-    await ended(store, job, Failed("no luck", 0.25))
-    assert await Stage(store, clock, told.append).run() == 0.25
+    await ended(store, job, AttemptFailed("no luck", 0.25))
+    assert await Stager(store, clock, told.append).run() == 0.25
     clock.move(0.25)
-    await Stage(store, clock, told.append).run()
+    await Stager(store, clock, told.append).run()
     assert told == ["default"]
 
 
 async def test_staging_looks_again_within_a_second_whatever_waits(store: JobStore, clock: MovedClock) -> None:
-    stage = Stage(store, clock, lambda _: None)
+    stage = Stager(store, clock, lambda _: None)
     assert await stage.run() == STAGE_SECONDS < 1
     await inserted(store, NewJob("build", scheduled_at=after(clock(), 3600)))
     assert await stage.run() == STAGE_SECONDS
@@ -70,7 +70,7 @@ async def test_staging_looks_again_within_a_second_whatever_waits(store: JobStor
 
 async def test_staging_of_very_many_goes_on_at_once(store: JobStore, clock: MovedClock) -> None:
     await inserted(store, *(NewJob("build", scheduled_at=clock()) for _ in range(STAGE_LIMIT + 1)))
-    stage = Stage(store, clock, lambda _: None)
+    stage = Stager(store, clock, lambda _: None)
     assert await stage.run() == 0
     assert await stage.run() == STAGE_SECONDS
     assert await store.count(JobFilter(states=frozenset({"available"}))) == STAGE_LIMIT + 1
@@ -81,7 +81,7 @@ async def test_what_a_dead_process_ran_is_rescued_in_time(store: JobStore) -> No
     await store.claim(OTHER, 1)
     await store.leave(OTHER)
     discarded: list[int] = []
-    rescue = Rescue(store, follower(discarded))
+    rescue = Lifeline(store, follower(discarded))
     for _ in range(MISSED_BEATS + 1):
         await store.beat()
     assert await rescue.run() == RESCUE_SECONDS
@@ -94,7 +94,7 @@ async def test_what_kills_each_process_that_runs_it_is_set_aside_and_said(
 ) -> None:
     await inserted(store, NewJob("poison"))
     discarded: list[int] = []
-    rescue = Rescue(store, follower(discarded))
+    rescue = Lifeline(store, follower(discarded))
     with caplog.at_level(logging.ERROR):
         for _ in range(CRASH_LIMIT):
             await store.claim(OTHER, 1)
@@ -113,7 +113,7 @@ async def test_a_scheduled_time_that_is_none_makes_staging_neither_fail_nor_spin
     await store.open()
     for time in ("yesterday", "", "9999-99-99", "2460000.5", "12:00"):
         raw(store.path, f"insert into oban_jobs (worker, state, scheduled_at) values ('a', 'scheduled', '{time}')")  # noqa: S608 - our own
-    stage = Stage(store, clock, lambda _: None)
+    stage = Stager(store, clock, lambda _: None)
     assert [await stage.run(), await stage.run()] == [STAGE_SECONDS] * 2
     assert await store.count(JobFilter(states=frozenset({"available"}))) == 3  # "12:00" is of the year 2000
     await store.close()
@@ -125,7 +125,7 @@ async def test_an_available_job_without_an_attempt_left_is_discarded(store: JobS
     )
     await inserted(store, NewJob("d", max_attempts=0, scheduled_at=after(clock(), 60)))
     discarded: list[int] = []
-    assert await Discard(store, follower(discarded)).run() == DISCARD_SECONDS
+    assert await DiscardExhausted(store, follower(discarded)).run() == DISCARD_SECONDS
     assert discarded == [first, third]
     states = {job.id: (job.state, [error.error for error in job.errors]) for job in await store.find(ALL, 10)}
     assert states == {1: ("discarded", [EXHAUSTED_REASON]), 2: ("available", []), 3: states[1], 4: ("scheduled", [])}
@@ -135,7 +135,7 @@ async def test_an_available_job_without_an_attempt_left_is_discarded(store: JobS
 
 async def test_jobs_without_an_attempt_left_are_all_discarded_however_many(store: JobStore) -> None:
     await inserted(store, *(NewJob("a", max_attempts=0) for _ in range(PIECE + 1)))
-    discard = Discard(store, follower([]))
+    discard = DiscardExhausted(store, follower([]))
     assert await discard.run() == 0.0
     await discard.run()
     assert await store.count(JobFilter(states=frozenset({"discarded"}))) == PIECE + 1
@@ -143,11 +143,11 @@ async def test_jobs_without_an_attempt_left_are_all_discarded_however_many(store
 
 async def test_a_long_look_for_jobs_without_an_attempt_left_is_followed_by_a_longer_rest(store: JobStore) -> None:
     times = iter([0.0, 10.0])
-    assert await Discard(store, follower([]), lambda: next(times)).run() == 200.0
+    assert await DiscardExhausted(store, follower([]), lambda: next(times)).run() == 200.0
 
 
 async def test_what_ended_long_ago_is_pruned_and_no_more(store: JobStore, clock: MovedClock) -> None:
-    prune = Prune(store, [Keep("completed", 60), Keep("discarded", None, 1)], clock)
+    prune = Pruner(store, [Retention("completed", 60), Retention("discarded", None, 1)], clock)
     for _ in range(3):
         await in_state(store, "completed")
         await in_state(store, "discarded")
@@ -162,9 +162,9 @@ async def test_what_ended_long_ago_is_pruned_and_no_more(store: JobStore, clock:
 async def test_pruning_of_very_many_goes_on_after_a_pause(store: JobStore, clock: MovedClock) -> None:
     await inserted(store, *(NewJob("build") for _ in range(PIECE + 1)))
     for job in await store.claim(ME, PIECE + 1):
-        await ended(store, job, Completed())
+        await ended(store, job, AttemptCompleted())
     clock.move(61)
-    prune = Prune(store, [Keep("completed", 60)], clock)
+    prune = Pruner(store, [Retention("completed", 60)], clock)
     assert await prune.run() == PAUSE_SECONDS
     assert await prune.run() == PRUNE_SECONDS
     assert await store.count(ALL) == 0
@@ -173,7 +173,7 @@ async def test_pruning_of_very_many_goes_on_after_a_pause(store: JobStore, clock
 async def test_what_is_kept_without_end_is_never_asked_for(store: JobStore, clock: MovedClock) -> None:
     await in_state(store, "completed")
     clock.move(10**9)
-    prune = Prune(store, [Keep("completed")], clock)
+    prune = Pruner(store, [Retention("completed")], clock)
     assert await prune.run() == PRUNE_SECONDS
     assert await store.count(ALL) == 1
 

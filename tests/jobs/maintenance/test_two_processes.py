@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from headrace.jobs.job import Completed, Job, NewJob, Outcome, after
+from headrace.jobs.job import AttemptCompleted, Job, JobOutcome, NewJob, after
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.maintenance.maintenance import STAGE_SECONDS, Leader, Stage, Upkeep
+from headrace.jobs.maintenance.maintenance import STAGE_SECONDS, Leader, Maintenance, Stager
 from headrace.jobs.running.queue import POLL_SECONDS, JobQueue
 from headrace.jobs.running.task_pool import PlainAttempts
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
@@ -35,12 +35,12 @@ async def lateness(insert_at: float, due_at: float) -> float:
     def now() -> datetime:
         return NOON + timedelta(seconds=loop.time())
 
-    async def run(_: Job) -> Outcome:
+    async def run(_: Job) -> JobOutcome:
         began.append(loop.time())
-        return Completed()
+        return AttemptCompleted()
 
     store = MemoryStore(now=now)
-    upkeep = Upkeep(Leader(store, "leads", clock=loop.time), [Stage(store, now, lambda _: None)])
+    upkeep = Maintenance(Leader(store, "leads", clock=loop.time), [Stager(store, now, lambda _: None)])
     queue = JobQueue(
         ME, 1, store, PlainAttempts(run), Scheduler()
     )  # nobody tells it of anything: it is another process'
@@ -76,7 +76,7 @@ async def test_a_service_runs_what_the_leader_of_another_one_stages(
 
     def service(node: str, modules: list[str], queue: str) -> Jobs:
         settings = JobsSettings(node=node, now=clock)
-        return Jobs(SqliteStore(path, now=clock), Catalogue.of_modules(modules), {queue: 1}, settings)
+        return Jobs(SqliteStore(path, now=clock), WorkerCatalogue.of_modules(modules), {queue: 1}, settings)
 
     async with service("leads", [], "other"):
         await until(lambda: "leads does the upkeep" in caplog.text)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from headrace.jobs.maintenance.maintenance import AGAIN_SECONDS, LEASE_SECONDS, RENEW_SECONDS, Leader, Upkeep
+from headrace.jobs.maintenance.maintenance import AGAIN_SECONDS, LEASE_SECONDS, RENEW_SECONDS, Leader, Maintenance
 from tests.fakes.upkeep import LentLease, NotedChore, StoreDown, TurnedTime
 
 
@@ -26,7 +26,7 @@ async def running(
     time: TurnedTime, lease: LentLease, chores: Sequence[NotedChore], node: str = "me"
 ) -> AsyncIterator[asyncio.Task[None]]:
     """Run the upkeep of a process for as long as the block takes."""
-    upkeep = Upkeep(Leader(lease, node, clock=time), chores, sleep=time.sleep)
+    upkeep = Maintenance(Leader(lease, node, clock=time), chores, sleep=time.sleep)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(upkeep.run())
         await time.go_on(0)

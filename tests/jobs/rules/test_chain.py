@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.jobs.flows.advance import settle_all
-from headrace.jobs.job import Failed, NewJob, Outcome, Returned
-from headrace.jobs.maintenance.maintenance import Settle
+from headrace.jobs.job import AttemptFailed, AttemptReleased, JobOutcome, NewJob
+from headrace.jobs.maintenance.maintenance import AdvanceSweep
 from headrace.jobs.rules.flows import chained, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.memory_store import MemoryStore
@@ -42,7 +42,7 @@ async def test_jobs_of_one_key_run_one_after_the_other(service: StoreService) ->
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("outcome", [GIVEN_UP, CALLED_OFF])
-async def test_a_chain_goes_on_after_a_failure(service: StoreService, outcome: Outcome) -> None:
+async def test_a_chain_goes_on_after_a_failure(service: StoreService, outcome: JobOutcome) -> None:
     await insert(service, bill(1), bill(2))
     await service.claim()
     await service.end("a1", outcome)
@@ -53,7 +53,7 @@ async def test_a_chain_goes_on_after_a_failure(service: StoreService, outcome: O
 async def test_a_job_that_is_tried_again_holds_up_the_rest(service: StoreService) -> None:
     await insert(service, bill(1), bill(2))
     await service.claim()
-    await service.end("a1", Failed("no luck", 60))
+    await service.end("a1", AttemptFailed("no luck", 60))
     assert await service.claim() == []
     await service.store.run_now(JobFilter())
     assert await service.claim() == ["a1"]
@@ -82,7 +82,7 @@ def kept(request: pytest.FixtureRequest, runner: asyncio.Runner, tmp_path: Path)
     runner.run(kept.close())
 
 
-OUTCOMES: list[Outcome] = [DONE, GIVEN_UP, CALLED_OFF, Returned()]
+OUTCOMES: list[JobOutcome] = [DONE, GIVEN_UP, CALLED_OFF, AttemptReleased()]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
@@ -91,7 +91,7 @@ def test_one_of_each_chain_runs_at_a_time_in_order_and_all_do(
     runner: asyncio.Runner, kept: JobStore, keys: list[str], seed: int
 ) -> None:
     async def check() -> None:
-        service, chore, random = StoreService(kept), Settle(kept), Random(seed)
+        service, chore, random = StoreService(kept), AdvanceSweep(kept), Random(seed)
         await cleared(kept)
         waiting = [bill(number, key) for number, key in enumerate(keys)]
         began: list[str] = []
@@ -107,7 +107,7 @@ def test_one_of_each_chain_runs_at_a_time_in_order_and_all_do(
                 outcome = random.choice(OUTCOMES)
                 await service.end(name, outcome, steps=random.choice([None, 0, 1, 2, 3]))
             elif what == "settle":
-                await asyncio.gather(chore.run(), Settle(kept).run())
+                await asyncio.gather(chore.run(), AdvanceSweep(kept).run())
         first = list(dict.fromkeys(began))
         for key in "abc":
             assert [name for name in first if name[0] == key] == [f"{k}{n}" for n, k in enumerate(keys) if k == key]

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, RateLimit, Room, partition_key, partition_of, within
+from headrace.jobs.rules.limits import (
+    Capacity,
+    GlobalLimit,
+    QueueLimits,
+    RateLimit,
+    partition_key,
+    partition_of,
+    within,
+)
 from tests.fakes.job_records import a_job
 
 PARTITIONS = st.sampled_from(["a", "b", "c", "d"])
@@ -25,7 +33,7 @@ def test_what_is_chosen_fits_and_what_is_left_has_no_room(
     at_once: int, tokens: int, running: dict[str, int], waiting: list[str], count: int
 ) -> None:
     limits = QueueLimits(GlobalLimit(at_once, BY), RateLimit(tokens, 60, partition=BY))
-    room = Room(limits, running, {}, NOON)
+    room = Capacity(limits, running, {}, NOON)
     chosen = within(room, [(name, number) for number, name in enumerate(waiting)], count)
     started = Counter(waiting[number] for number in chosen)
     assert chosen == sorted(set(chosen))
@@ -38,7 +46,7 @@ def test_what_is_chosen_fits_and_what_is_left_has_no_room(
 
 @given(running=st.integers(0, 9), wanted=st.integers(0, 30))
 def test_limits_without_a_partition_are_known_before_any_job_is_looked_at(running: int, wanted: int) -> None:
-    room = Room(QueueLimits(GlobalLimit(6), RateLimit(3, 60)), {"": running}, {}, NOON)
+    room = Capacity(QueueLimits(GlobalLimit(6), RateLimit(3, 60)), {"": running}, {}, NOON)
     count = room.at_most(wanted)
     assert count == min(wanted, room.of(""))
     room.take("", count)
@@ -48,19 +56,19 @@ def test_limits_without_a_partition_are_known_before_any_job_is_looked_at(runnin
 
 def test_buckets_that_nothing_was_taken_of_are_left_as_they_are() -> None:
     limits = QueueLimits(None, RateLimit(10, 10, partition=BY))
-    room = Room(limits, {}, {"a": NOON + 5, "b": NOON + 5}, NOON)
+    room = Capacity(limits, {}, {"a": NOON + 5, "b": NOON + 5}, NOON)
     room.take("a", 2)
     assert room.changed() == {"a": NOON + 7}
 
 
 def test_a_bucket_from_before_the_clock_was_set_back_is_empty_at_worst() -> None:
-    room = Room(QueueLimits(None, RateLimit(10, 10)), {}, {"": NOON + 3600}, NOON)
+    room = Capacity(QueueLimits(None, RateLimit(10, 10)), {}, {"": NOON + 3600}, NOON)
     assert room.at_most(5) == 0
     assert room.changed() == {"": NOON + 10}
 
 
 def test_a_queue_without_limits_has_endless_room() -> None:
-    room = Room(QueueLimits(), {}, {}, NOON)
+    room = Capacity(QueueLimits(), {}, {}, NOON)
     assert room.at_most(1000) == 1000
     assert room.of("a") > 10**9
     assert room.changed() == {}

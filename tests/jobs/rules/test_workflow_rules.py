@@ -10,19 +10,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.jobs.flows.workflow import OnFailure, Workflow
-from headrace.jobs.job import INCOMPLETE, NewJob, Outcome
-from headrace.jobs.maintenance.maintenance import Settle
+from headrace.jobs.job import INCOMPLETE, JobOutcome, NewJob
+from headrace.jobs.maintenance.maintenance import AdvanceSweep
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import JobStore
 from tests.fakes.job_groups import CALLED_OFF, DONE, GIVEN_UP, StoreService, cleared
 
-OUTCOMES: list[Outcome] = [DONE, DONE, DONE, GIVEN_UP, CALLED_OFF]
+OUTCOMES: list[JobOutcome] = [DONE, DONE, DONE, GIVEN_UP, CALLED_OFF]
 POLICIES: list[OnFailure] = ["cancel", "ignore"]
 
 
 @st.composite
-def plans(draw: st.DrawFn) -> list[tuple[list[int], OnFailure, Outcome, int | None]]:
+def plans(draw: st.DrawFn) -> list[tuple[list[int], OnFailure, JobOutcome, int | None]]:
     """Draw steps: those before it, what becomes of it after a failure, how it ends, and when who saw that dies."""
     count = draw(st.integers(1, 9))
     return [
@@ -55,11 +55,11 @@ def kept(request: pytest.FixtureRequest, runner: asyncio.Runner, tmp_path: Path)
 def test_every_step_ends_and_none_runs_before_its_time(
     runner: asyncio.Runner,
     kept: JobStore,
-    plan: list[tuple[list[int], OnFailure, Outcome, int | None]],
+    plan: list[tuple[list[int], OnFailure, JobOutcome, int | None]],
     seed: int,
 ) -> None:
     async def check() -> None:
-        service, chore, random = StoreService(kept), Settle(kept), Random(seed)
+        service, chore, random = StoreService(kept), AdvanceSweep(kept), Random(seed)
         await cleared(kept)
         flow = Workflow()
         for place, (after, policy, _, _) in enumerate(plan):
@@ -81,7 +81,7 @@ def test_every_step_ends_and_none_runs_before_its_time(
     runner.run(check())
 
 
-def _expected(plan: list[tuple[list[int], OnFailure, Outcome, int | None]]) -> list[int]:
+def _expected(plan: list[tuple[list[int], OnFailure, JobOutcome, int | None]]) -> list[int]:
     """Return which steps run: all whose predecessors end well, but for those that run after a failure, too."""
     is_done: list[bool] = []
     runs: list[int] = []

@@ -6,7 +6,7 @@ from headrace.jobs.errors import EncryptionError
 from headrace.jobs.job import Inserted, NewJob
 from headrace.jobs.running.encryption import ArgsCipher, new_key
 from headrace.jobs.running.enqueue import Admission, kept, told
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.worker import worker
 from tests.fakes.job_records import a_job
 
@@ -19,7 +19,7 @@ async def pay(card: str) -> None: ...
 async def build(sku: int) -> None: ...
 
 
-CATALOGUE = Catalogue([pay, build])
+CATALOGUE = WorkerCatalogue([pay, build])
 CIPHER = ArgsCipher([new_key()])
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from headrace.jobs.errors import BadModule, BadWorker, NotBound, WorkerNameTaken
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.worker import AnyWorker, worker
 from tests.fakes.enqueueing import ListService
 
@@ -43,7 +43,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
 
 
 def test_the_workers_of_the_listed_modules_are_found_each_once(write: Write) -> None:
-    catalogue = Catalogue.of_modules([write("j2_shop", SHOP)])
+    catalogue = WorkerCatalogue.of_modules([write("j2_shop", SHOP)])
     assert [one.name for one in catalogue] == ["j2_shop.build", "j2_shop.pack"]
     assert catalogue.names == ("j2_shop.build", "j2_shop.pack", "shop.old_build")
     assert catalogue.get("shop.old_build") is catalogue.get("j2_shop.build") is not None
@@ -55,12 +55,12 @@ def test_the_workers_of_the_listed_modules_are_found_each_once(write: Write) -> 
 
 def test_a_worker_that_two_modules_show_is_one(write: Write) -> None:
     names = [write("j2_first", SHOP), write("j2_second", "from j2_first import build")]
-    assert len(list(Catalogue.of_modules(names))) == 2
+    assert len(list(WorkerCatalogue.of_modules(names))) == 2
 
 
 def test_nothing_but_the_listed_modules_is_imported(write: Write) -> None:
     write("j2_other", "raise AssertionError")
-    Catalogue.of_modules([write("j2_shop", SHOP)]).get("j2_other.worker")
+    WorkerCatalogue.of_modules([write("j2_shop", SHOP)]).get("j2_other.worker")
     assert "j2_other" not in sys.modules
 
 
@@ -75,13 +75,13 @@ def test_nothing_but_the_listed_modules_is_imported(write: Write) -> None:
 )
 def test_a_module_without_use_is_refused(write: Write, text: str, why: str) -> None:
     with pytest.raises(BadModule, match=f"the module 'j2_bad' of workers {why}"):
-        Catalogue.of_modules([write("j2_bad", text)])
+        WorkerCatalogue.of_modules([write("j2_bad", text)])
 
 
 @pytest.mark.parametrize("name", ["j2_nowhere", "j2_nowhere.shop", "", ".shop"])
 def test_a_module_that_is_not_there_is_refused(name: str) -> None:
     with pytest.raises(BadModule, match="cannot be found: check its name"):
-        Catalogue.of_modules([name])
+        WorkerCatalogue.of_modules([name])
 
 
 def named(name: str, *aliases: str) -> AnyWorker:
@@ -94,7 +94,7 @@ def named(name: str, *aliases: str) -> AnyWorker:
 @pytest.mark.parametrize("other", [named("shop.build"), named("shop.other", "shop.build"), named("x", "shop.old")])
 def test_two_workers_of_one_name_are_refused(other: AnyWorker) -> None:
     with pytest.raises(WorkerNameTaken, match=r"named.<locals>.build both have the name 'shop\.(build|old)': give one"):
-        Catalogue([named("shop.build", "shop.old"), other])
+        WorkerCatalogue([named("shop.build", "shop.old"), other])
 
 
 def test_annotations_that_cannot_be_kept_are_refused_at_once() -> None:
@@ -104,18 +104,18 @@ def test_annotations_that_cannot_be_kept_are_refused_at_once() -> None:
     def send(to: Socket) -> None: ...
 
     with pytest.raises(BadWorker, match="its 'to' cannot be kept as JSON"):
-        Catalogue([send])
+        WorkerCatalogue([send])
 
     @worker(record=True)
     def connect() -> Socket:
         return Socket()
 
     with pytest.raises(BadWorker, match="its 'result' cannot be kept as JSON"):
-        Catalogue([connect])
+        WorkerCatalogue([connect])
 
 
 def test_a_stranger_is_named_once() -> None:
-    catalogue = Catalogue([named("shop.build")])
+    catalogue = WorkerCatalogue([named("shop.build")])
     assert catalogue.strangers(["elixir.Mailer", "shop.build", "a.b", "a.b"]) == ["a.b", "elixir.Mailer"]
     assert catalogue.strangers(["elixir.Mailer", "c.d"]) == ["c.d"]
 
@@ -125,7 +125,7 @@ def test_all_workers_are_bound_or_none() -> None:
     first, second = named("a"), named("b")
     second.bind(other)
     with pytest.raises(NotBound, match="worker 'b' enqueues to another Jobs already"):
-        Catalogue([first, second]).bind(mine)
+        WorkerCatalogue([first, second]).bind(mine)
     first.bind(other)
-    Catalogue([first, second]).unbind(other)
-    Catalogue([first, second]).bind(mine)
+    WorkerCatalogue([first, second]).unbind(other)
+    WorkerCatalogue([first, second]).bind(mine)

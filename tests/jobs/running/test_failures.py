@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.jobs.errors import JobExpired, JobGivenUp
+from headrace.jobs.errors import JobDiscarded, JobExpired
 from headrace.jobs.job import Discard
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.running.failures import JobFailure
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.worker import AnyWorker, worker
@@ -39,7 +39,7 @@ CLOCK = MovedClock()
 @asynccontextmanager
 async def running(settings: JobsSettings) -> AsyncIterator[Jobs]:
     settings = replace(settings, now=CLOCK)
-    async with Jobs(MemoryStore(now=CLOCK), Catalogue([mail, sync_mail]), {"default": 1}, settings) as jobs:
+    async with Jobs(MemoryStore(now=CLOCK), WorkerCatalogue([mail, sync_mail]), {"default": 1}, settings) as jobs:
         yield jobs
 
 
@@ -57,7 +57,7 @@ async def test_a_discarded_job_is_an_error_with_the_traceback(
     caplog: pytest.LogCaptureFixture, kind: AnyWorker
 ) -> None:
     async with running(JobsSettings()):
-        with pytest.raises(JobGivenUp):
+        with pytest.raises(JobDiscarded):
             await (await kind.enqueue("bob")).result(5)
     (record,) = [one for one in caplog.records if one.levelno == logging.ERROR]
     assert f"job 1 of worker '{kind.name}' is discarded after attempt 1 of 1: ValueError: bob" in record.getMessage()
@@ -66,7 +66,7 @@ async def test_a_discarded_job_is_an_error_with_the_traceback(
 
 async def test_failures_leave_no_line_where_that_is_turned_off(caplog: pytest.LogCaptureFixture) -> None:
     async with running(JobsSettings(logs_failures=False)):
-        with pytest.raises(JobGivenUp):
+        with pytest.raises(JobDiscarded):
             await (await sync_mail.enqueue("bob")).result(5)
     assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
 
@@ -81,7 +81,7 @@ async def test_on_error_gets_each_failed_attempt_with_what_was_raised(caplog: py
     async with running(JobsSettings(on_error=keep, logs_failures=False)) as jobs:
         await mail.enqueue("bob")
         await until(lambda: jobs.meter.finished(["failed"]) == 1)
-        with pytest.raises(JobGivenUp):
+        with pytest.raises(JobDiscarded):
             await (await mail.enqueue("")).result(5)
     tried, discarded = failures
     assert isinstance(tried.error, ValueError)
@@ -108,6 +108,6 @@ async def test_an_on_error_that_raises_systemexit_does_not_end_the_service(caplo
 
     async with running(JobsSettings(on_error=on_error)):
         handle = await sync_mail.enqueue("bob")
-        with pytest.raises(JobGivenUp):
+        with pytest.raises(JobDiscarded):
             await handle.result(5)
     assert "on_error raised for job 1 of worker 'sync_mail'" in caplog.text

@@ -2,28 +2,28 @@
 
 import pytest
 
-from headrace.jobs.job import Completed, Job, Outcome
+from headrace.jobs.job import AttemptCompleted, Job, JobOutcome
 from headrace.jobs.running.queue import JobQueue
-from headrace.jobs.running.sync import Heeding
+from headrace.jobs.running.sync import QueueSettingsSync
 from headrace.jobs.running.task_pool import PlainAttempts
 from headrace.jobs.stores.memory_store import MemoryStore
-from headrace.jobs.stores.store import Claimant
+from headrace.jobs.stores.store import LeaseOwner
 from headrace.otp.scheduler import Scheduler
 
 pytestmark = pytest.mark.asyncio
 
 
-async def complete(_: Job) -> Outcome:
-    return Completed()
+async def complete(_: Job) -> JobOutcome:
+    return AttemptCompleted()
 
 
 def queue_of(store: MemoryStore) -> JobQueue:
-    return JobQueue(Claimant("here", "u-1", "default"), 5, store, PlainAttempts(complete), Scheduler())
+    return JobQueue(LeaseOwner("here", "u-1", "default"), 5, store, PlainAttempts(complete), Scheduler())
 
 
 async def test_a_queue_pauses_goes_on_and_scales_as_is_said_elsewhere() -> None:
     store = MemoryStore()
-    queue, heeding = queue_of(store), Heeding(store, {"default": 5})
+    queue, heeding = queue_of(store), QueueSettingsSync(store, {"default": 5})
     await store.change_queue("default", is_paused=True, limit=7)
     await heeding.look({"default": queue})
     assert (queue.is_paused, queue.limit) == (True, 7)
@@ -38,7 +38,7 @@ async def test_a_queue_pauses_goes_on_and_scales_as_is_said_elsewhere() -> None:
 async def test_what_was_said_here_stands_until_something_else_is_said() -> None:
     store = MemoryStore()
     await store.change_queue("default", limit=7)
-    queue, heeding = queue_of(store), Heeding(store, {"default": 5})
+    queue, heeding = queue_of(store), QueueSettingsSync(store, {"default": 5})
     heeding.hear(await store.queue_settings())
     queue.pause()
     await heeding.look({"default": queue})
@@ -49,5 +49,5 @@ async def test_queues_of_others_are_left_alone() -> None:
     store = MemoryStore()
     await store.change_queue("mails", is_paused=True, limit=7)
     queue = queue_of(store)
-    await Heeding(store, {"default": 5, "mails": 3}).look({"default": queue})
+    await QueueSettingsSync(store, {"default": 5, "mails": 3}).look({"default": queue})
     assert (queue.is_paused, queue.limit) == (False, 5)

@@ -5,7 +5,7 @@ import pytest
 
 from headrace.jobs.errors import BadAnswer
 from headrace.jobs.job import NewJob, Snooze
-from headrace.jobs.running.enqueue import Call, around, passed
+from headrace.jobs.running.enqueue import NextCall, around, passed
 from headrace.jobs.running_job import RunningJob
 from tests.fakes.job_records import a_job
 
@@ -47,7 +47,7 @@ async def test_the_first_is_outermost() -> None:
     order: list[str] = []
 
     def named(name: str) -> Any:
-        async def middleware(running: RunningJob, call: Call) -> object:
+        async def middleware(running: RunningJob, call: NextCall) -> object:
             order.append(f"{name} {running.id}")
             answer = await call()
             order.append(name)
@@ -61,7 +61,7 @@ async def test_the_first_is_outermost() -> None:
 
 @pytest.mark.asyncio
 async def test_a_middleware_that_forgets_to_return_loses_no_answer() -> None:
-    async def forgets(running: RunningJob, call: Call) -> None:
+    async def forgets(running: RunningJob, call: NextCall) -> None:
         await call()
 
     assert await answered(forgets, forgets, answer=Snooze(5)) == Snooze(5)
@@ -70,7 +70,7 @@ async def test_a_middleware_that_forgets_to_return_loses_no_answer() -> None:
 
 @pytest.mark.asyncio
 async def test_a_middleware_may_answer_itself() -> None:
-    async def later(running: RunningJob, call: Call) -> Snooze:
+    async def later(running: RunningJob, call: NextCall) -> Snooze:
         return Snooze(60)
 
     assert await answered(later) == Snooze(60)
@@ -78,7 +78,7 @@ async def test_a_middleware_may_answer_itself() -> None:
 
 @pytest.mark.asyncio
 async def test_a_middleware_that_neither_runs_the_job_nor_answers_fails_it() -> None:
-    async def idle(running: RunningJob, call: Call) -> None: ...
+    async def idle(running: RunningJob, call: NextCall) -> None: ...
 
     with pytest.raises(BadAnswer, match=r"idle' neither ran job 7 nor answered for it"):
         await answered(idle)
@@ -86,7 +86,7 @@ async def test_a_middleware_that_neither_runs_the_job_nor_answers_fails_it() -> 
 
 @pytest.mark.asyncio
 async def test_what_a_middleware_raises_fails_the_attempt() -> None:
-    async def broken(running: RunningJob, call: Call) -> None:
+    async def broken(running: RunningJob, call: NextCall) -> None:
         await call()
         raise LookupError
 

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.jobs.errors import JobTimeout
-from headrace.jobs.job import CalledOff, Cancel, Completed, Discard, Failed, Snooze, Snoozed, to_text
+from headrace.jobs.job import (
+    AttemptCancelled,
+    AttemptCompleted,
+    AttemptFailed,
+    AttemptSnoozed,
+    Cancel,
+    Discard,
+    Snooze,
+    to_text,
+)
 from headrace.jobs.running.outcomes import (
     ERROR_LIMIT,
     error_text,
@@ -64,22 +73,22 @@ OUR_CALLER = compile("try:\n    call()\nexcept Exception as caught:\n    error =
 @pytest.mark.parametrize(
     ("answer", "outcome"),
     [
-        (None, Completed()),
-        ({"any": object()}, Completed()),
-        (Snooze(30), Snoozed(30)),
-        (Cancel("sold out"), CalledOff("sold out")),
-        (Discard("hopeless"), Failed("hopeless", None)),
+        (None, AttemptCompleted()),
+        ({"any": object()}, AttemptCompleted()),
+        (Snooze(30), AttemptSnoozed(30)),
+        (Cancel("sold out"), AttemptCancelled("sold out")),
+        (Discard("hopeless"), AttemptFailed("hopeless", None)),
     ],
 )
 def test_each_answer_has_its_outcome(answer: object, outcome: object) -> None:
     assert outcome_of_answer(plain, answer) == outcome
-    if not isinstance(outcome, Completed):
+    if not isinstance(outcome, AttemptCompleted):
         assert outcome_of_answer(recorded, answer) == outcome
 
 
 def test_a_result_is_recorded_where_the_worker_says_so() -> None:
-    assert outcome_of_answer(recorded, {"7": Size.BIG}) == Completed({"recorded": True, "return": {"7": "big"}})
-    assert outcome_of_answer(recorded, {}) == Completed({"recorded": True, "return": {}})
+    assert outcome_of_answer(recorded, {"7": Size.BIG}) == AttemptCompleted({"recorded": True, "return": {"7": "big"}})
+    assert outcome_of_answer(recorded, {}) == AttemptCompleted({"recorded": True, "return": {}})
 
 
 @pytest.mark.parametrize(
@@ -92,14 +101,14 @@ def test_a_result_is_recorded_where_the_worker_says_so() -> None:
 )
 def test_a_result_that_cannot_be_kept_gives_the_job_up_and_says_so(answer: object, why: str) -> None:
     outcome = outcome_of_answer(recorded, answer)
-    assert isinstance(outcome, Failed)
+    assert isinstance(outcome, AttemptFailed)
     assert outcome.retry_seconds is None
     assert outcome.error.startswith(f"the result of worker '{recorded.name}' {why}")
 
 
 def test_a_failure_is_tried_again_after_the_backoff() -> None:
     outcome = outcome_of_error(plain, a_job(attempt=2), raised(), never)
-    assert isinstance(outcome, Failed)
+    assert isinstance(outcome, AttemptFailed)
     assert outcome.retry_seconds == 19
     assert outcome.error.startswith("Traceback (most recent call last):\n")
     assert outcome.error.endswith("\nValueError: no")
@@ -108,7 +117,7 @@ def test_a_failure_is_tried_again_after_the_backoff() -> None:
 
 def test_the_failure_of_the_last_attempt_gives_the_job_up() -> None:
     outcome = outcome_of_error(plain, a_job(attempt=20), raised(), never)
-    assert isinstance(outcome, Failed)
+    assert isinstance(outcome, AttemptFailed)
     assert outcome.retry_seconds is None
     assert is_given_up(outcome)
 
@@ -116,7 +125,7 @@ def test_the_failure_of_the_last_attempt_gives_the_job_up() -> None:
 def test_a_backoff_may_give_the_job_up() -> None:
     hopeless = worker(backoff=lambda *_: Discard("hopeless"))(plain.function)
     outcome = outcome_of_error(hopeless, a_job(), raised(), never)
-    assert isinstance(outcome, Failed)
+    assert isinstance(outcome, AttemptFailed)
     assert outcome.retry_seconds is None
     assert outcome.error.endswith("ValueError: no\nand its backoff gave it up: hopeless")
 
@@ -124,7 +133,7 @@ def test_a_backoff_may_give_the_job_up() -> None:
 def test_a_backoff_that_fails_costs_the_job_no_attempt() -> None:
     broken = worker(backoff=lambda *_: 1 // 0)(plain.function)
     outcome = outcome_of_error(broken, a_job(), raised(), never)
-    assert isinstance(outcome, Failed)
+    assert isinstance(outcome, AttemptFailed)
     assert outcome.retry_seconds == 17
     assert "ValueError: no\nand then its backoff failed" in outcome.error
     assert "ZeroDivisionError" in outcome.error
@@ -132,7 +141,7 @@ def test_a_backoff_that_fails_costs_the_job_no_attempt() -> None:
 
 def test_an_attempt_that_took_too_long_says_how_long_it_may() -> None:
     outcome = outcome_of_error(plain, a_job(), JobTimeout("shop.build", 5), never)
-    assert isinstance(outcome, Failed)
+    assert isinstance(outcome, AttemptFailed)
     assert outcome.error.startswith("JobTimeout: the job took longer than the 5 s that worker 'shop.build' allows")
 
 
@@ -174,13 +183,20 @@ def test_a_job_does_not_begin_after_its_deadline() -> None:
     job.meta["deadline"] = to_text(NOON)
     assert outcome_of_expiry(job, NOON - timedelta(seconds=1)) is None
     outcome = outcome_of_expiry(job, NOON)
-    assert outcome == Failed(
+    assert outcome == AttemptFailed(
         "the job expired at 2026-11-24 12:00:00 UTC, before a slot was free for it", None, {"expired": True}
     )
 
 
 @pytest.mark.parametrize(
-    "outcome", [Completed({"return": 1}), Failed("no", 5), CalledOff("sold out"), Snoozed(5), Completed()]
+    "outcome",
+    [
+        AttemptCompleted({"return": 1}),
+        AttemptFailed("no", 5),
+        AttemptCancelled("sold out"),
+        AttemptSnoozed(5),
+        AttemptCompleted(),
+    ],
 )
 def test_what_a_job_noted_down_is_written_however_it_ended(outcome: Any) -> None:
     running = RunningJob(a_job())

@@ -7,18 +7,26 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from headrace.errors import HeadraceError
-from headrace.jobs.job import Acknowledgement, CalledOff, Completed, Failed, Job, Outcome, Returned
+from headrace.jobs.job import (
+    AttemptCancelled,
+    AttemptCompleted,
+    AttemptFailed,
+    AttemptReleased,
+    Job,
+    JobAck,
+    JobOutcome,
+)
 from headrace.jobs.running import queue as engine
 from headrace.jobs.running.queue import JobQueue
 from headrace.jobs.running.task_pool import Execute, PlainAttempts
-from headrace.jobs.stores.store import Claimant
+from headrace.jobs.stores.store import LeaseOwner
 from headrace.otp.scheduler import Scheduler
 from tests.fakes.job_stores import ListStore, a_job
 from tests.fakes.stepping import until
 
 pytestmark = pytest.mark.asyncio
 
-DONE = Completed()
+DONE = AttemptCompleted()
 
 
 class Works:
@@ -31,7 +39,7 @@ class Works:
         self.running = 0
         self.most = 0
 
-    async def __call__(self, job: Job) -> Outcome:
+    async def __call__(self, job: Job) -> JobOutcome:
         self.began.append(job.id)
         self.running += 1
         self.most = max(self.most, self.running)
@@ -48,7 +56,7 @@ class Works:
 
 @asynccontextmanager
 async def working(store: ListStore, execute: Execute, limit: int = 3) -> AsyncIterator[JobQueue]:
-    queue = JobQueue(Claimant("here", "uuid", "default"), limit, store, PlainAttempts(execute), Scheduler())
+    queue = JobQueue(LeaseOwner("here", "uuid", "default"), limit, store, PlainAttempts(execute), Scheduler())
     queue.start()
     try:
         yield queue
@@ -171,14 +179,14 @@ async def test_a_job_that_runs_is_cancelled_for_good() -> None:
         assert queue.cancel(1, "no longer wanted")
         assert not queue.cancel(9, "never was")
         await until(lambda: 1 in store.outcomes())
-        assert store.outcomes() == {1: CalledOff("no longer wanted")}
+        assert store.outcomes() == {1: AttemptCancelled("no longer wanted")}
         assert queue.statistics().running == 1
 
 
 async def test_a_retried_job_is_put_back_when_the_stop_comes_before_its_former_end() -> None:
     let_go = asyncio.Event()
 
-    async def lingers(job: Job) -> Outcome:
+    async def lingers(job: Job) -> JobOutcome:
         began.append(job.id)
         while not let_go.is_set():
             with suppress(asyncio.CancelledError):
@@ -187,7 +195,7 @@ async def test_a_retried_job_is_put_back_when_the_stop_comes_before_its_former_e
 
     began: list[int] = []
     store = ListStore(1)
-    queue = JobQueue(Claimant("here", "uuid", "default"), 3, store, PlainAttempts(lingers), Scheduler())
+    queue = JobQueue(LeaseOwner("here", "uuid", "default"), 3, store, PlainAttempts(lingers), Scheduler())
     queue.start()
     await until(lambda: began == [1])
     assert queue.cancel(1, "no longer wanted")
@@ -196,31 +204,34 @@ async def test_a_retried_job_is_put_back_when_the_stop_comes_before_its_former_e
     await until(lambda: not store.waiting)
     async with asyncio.TaskGroup() as together:
         together.create_task(queue.stop(0.0))
-        await until(lambda: [one.outcome for batch in store.told for one in batch] == [Returned()])
+        await until(lambda: [one.outcome for batch in store.told for one in batch] == [AttemptReleased()])
         let_go.set()
     assert began == [1]
-    assert [one.outcome for batch in store.told for one in batch] == [Returned(), CalledOff("no longer wanted")]
+    assert [one.outcome for batch in store.told for one in batch] == [
+        AttemptReleased(),
+        AttemptCancelled("no longer wanted"),
+    ]
 
 
 async def test_a_job_that_somebody_else_cancels_has_failed_and_loses_no_slot() -> None:
-    async def cancels_itself(job: Job) -> Outcome:
+    async def cancels_itself(job: Job) -> JobOutcome:
         raise asyncio.CancelledError
 
     store = ListStore(1)
     async with working(store, cancels_itself) as queue:
         await until(lambda: 1 in store.outcomes())
-        assert isinstance(store.outcomes()[1], Failed)
+        assert isinstance(store.outcomes()[1], AttemptFailed)
         assert queue.statistics().running == 0
 
 
 async def test_our_own_bug_fails_the_attempt_and_loses_no_slot(caplog: pytest.LogCaptureFixture) -> None:
-    async def broken(job: Job) -> Outcome:
+    async def broken(job: Job) -> JobOutcome:
         raise KeyError(job.id)
 
     store = ListStore(5)
     async with working(store, broken, limit=2):
         await until(lambda: len(store.outcomes()) == 5)
-    assert all(isinstance(outcome, Failed) for outcome in store.outcomes().values())
+    assert all(isinstance(outcome, AttemptFailed) for outcome in store.outcomes().values())
     assert "job 1 of worker 'work' failed in attempt 1 of 20, and is tried again in 1 s: KeyError: 1" in caplog.text
 
 
@@ -239,7 +250,7 @@ async def test_a_stop_puts_back_what_is_not_done_in_time() -> None:
     again, late = ListStore(2), Works(is_open=False)
     async with working(again, late):
         await until(lambda: late.began == [1, 2])
-    assert set(again.outcomes().values()) == {Returned()}
+    assert set(again.outcomes().values()) == {AttemptReleased()}
     assert [job.id for job in again.waiting] == [1, 2]
 
 
@@ -253,18 +264,18 @@ async def test_what_a_last_claim_brings_while_the_queue_stops_is_put_back() -> N
         store.gate.set()
         await stopping
         assert works.began == []
-        assert set(store.outcomes().values()) == {Returned()}
+        assert set(store.outcomes().values()) == {AttemptReleased()}
 
 
 async def test_a_stop_ends_and_names_the_jobs_when_the_store_fails_for_good(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Gone(ListStore):
-        async def acknowledge(self, claimant: Claimant, acknowledgements: Sequence[Acknowledgement]) -> None:
+        async def acknowledge(self, claimant: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
             raise HeadraceError
 
     monkeypatch.setattr(engine, "TELL_SECONDS", 0.01)
-    queue = JobQueue(Claimant("here", "uuid", "default"), 3, Gone(2), PlainAttempts(Works()), Scheduler())
+    queue = JobQueue(LeaseOwner("here", "uuid", "default"), 3, Gone(2), PlainAttempts(Works()), Scheduler())
     queue.start()
     await until(lambda: queue.statistics().unacknowledged == 2)
     await queue.stop(0.0)
@@ -275,7 +286,7 @@ async def test_what_a_last_claim_brings_after_all_else_was_told_is_put_back() ->
     late, asked = asyncio.Event(), asyncio.Event()
 
     class Slow(ListStore):
-        async def claim(self, claimant: Claimant, count: int) -> list[Job]:
+        async def claim(self, claimant: LeaseOwner, count: int) -> list[Job]:
             if self.claims:
                 asked.set()
                 await late.wait()
@@ -295,7 +306,7 @@ async def test_what_a_last_claim_brings_after_all_else_was_told_is_put_back() ->
             await asyncio.sleep(0)
         late.set()
         await stopping
-        assert store.outcomes() == {1: DONE, 2: Returned()}
+        assert store.outcomes() == {1: DONE, 2: AttemptReleased()}
 
 
 async def test_a_stop_names_the_jobs_of_a_write_that_hangs(
@@ -304,13 +315,13 @@ async def test_a_stop_names_the_jobs_of_a_write_that_hangs(
     gate = asyncio.Event()
 
     class Hangs(ListStore):
-        async def acknowledge(self, claimant: Claimant, acknowledgements: Sequence[Acknowledgement]) -> None:
+        async def acknowledge(self, claimant: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
             while not gate.is_set():
                 with suppress(asyncio.CancelledError):
                     await gate.wait()
 
     monkeypatch.setattr(engine, "TELL_SECONDS", 0.01)
-    queue = JobQueue(Claimant("here", "uuid", "default"), 3, Hangs(2), PlainAttempts(Works()), Scheduler())
+    queue = JobQueue(LeaseOwner("here", "uuid", "default"), 3, Hangs(2), PlainAttempts(Works()), Scheduler())
     queue.start()
     await until(lambda: queue.statistics().unacknowledged == 2)
     await queue.stop(0.0)
@@ -337,7 +348,7 @@ async def test_a_job_that_was_cancelled_elsewhere_is_ended_here() -> None:
         store.cancelled.add(2)
         await queue.look_after()
         await until(lambda: 2 in store.outcomes())
-        assert isinstance(store.outcomes()[2], CalledOff)
+        assert isinstance(store.outcomes()[2], AttemptCancelled)
         assert queue.statistics().running == 1
 
 
@@ -361,10 +372,10 @@ async def test_jobs_that_end_put_off_no_look_for_what_another_process_inserted(m
 
 @pytest.mark.parametrize("error", [SystemExit, GeneratorExit, BaseException])
 async def test_a_worker_that_would_end_the_program_fails_its_attempt_alone(error: type[BaseException]) -> None:
-    async def ends(job: Job) -> Outcome:
+    async def ends(job: Job) -> JobOutcome:
         raise error
 
     store = ListStore(2)
     async with working(store, ends, limit=1):
         await until(lambda: len(store.outcomes()) == 2)
-    assert all(isinstance(outcome, Failed) for outcome in store.outcomes().values())
+    assert all(isinstance(outcome, AttemptFailed) for outcome in store.outcomes().values())

@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from headrace.jobs.job import Completed, Job, NewJob, Outcome
+from headrace.jobs.job import AttemptCompleted, Job, JobOutcome, NewJob
 from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, RateLimit
 from headrace.jobs.running import queue as engine
 from headrace.jobs.running.queue import JobQueue
 from headrace.jobs.running.task_pool import PlainAttempts
 from headrace.jobs.stores.memory_store import MemoryStore
-from headrace.jobs.stores.store import Claimant
+from headrace.jobs.stores.store import LeaseOwner
 from headrace.otp.scheduler import Scheduler
 
 pytestmark = pytest.mark.asyncio
@@ -25,17 +25,17 @@ async def work_off(limits: QueueLimits) -> int:
     ended, running, most = 0, 0, 0
     all_ended = asyncio.Event()
 
-    async def execute(job: Job) -> Outcome:
+    async def execute(job: Job) -> JobOutcome:
         nonlocal ended, running, most
         running, most = running + 1, max(most, running + 1)
         await asyncio.sleep(0)
         running, ended = running - 1, ended + 1
         if ended == COUNT:
             all_ended.set()
-        return Completed()
+        return AttemptCompleted()
 
     queue = JobQueue(
-        Claimant("here", "uuid", "default", None, limits), COUNT, store, PlainAttempts(execute), Scheduler()
+        LeaseOwner("here", "uuid", "default", None, limits), COUNT, store, PlainAttempts(execute), Scheduler()
     )
     queue.start()
     await all_ended.wait()

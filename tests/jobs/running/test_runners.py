@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from headrace.jobs.job import CalledOff, Completed, Failed, Job, Outcome, Returned
+from headrace.jobs.job import AttemptCancelled, AttemptCompleted, AttemptFailed, AttemptReleased, Job, JobOutcome
 from headrace.jobs.running import task_pool as room
-from headrace.jobs.running.task_pool import PlainAttempts, Runners, Slot
+from headrace.jobs.running.task_pool import PlainAttempts, QueueSlot, TaskPool
 from headrace.otp.scheduler import Scheduler
 from tests.fakes.job_stores import a_job
 from tests.fakes.stepping import until
 
 pytestmark = pytest.mark.asyncio
 
-DONE = Completed()
+DONE = AttemptCompleted()
 SEEN: ContextVar[int] = ContextVar("seen", default=0)
 
 
@@ -26,26 +26,26 @@ class Ends:
 
     work: Callable[[Job], Awaitable[None]]
     began: list[int] = field(default_factory=list)
-    ended: dict[int, Outcome | None] = field(default_factory=dict)
+    ended: dict[int, JobOutcome | None] = field(default_factory=dict)
     seconds: list[float | None] = field(default_factory=list)
     tasks: dict[int, asyncio.Task[object] | None] = field(default_factory=dict)
 
-    def runners(self) -> Runners:
-        return Runners(Scheduler(), "jobs", PlainAttempts(self.execute), self.tell)
+    def runners(self) -> TaskPool:
+        return TaskPool(Scheduler(), "jobs", PlainAttempts(self.execute), self.tell)
 
-    def run(self, count: int) -> list[Slot]:
+    def run(self, count: int) -> list[QueueSlot]:
         """Have so many jobs run."""
-        slots = [Slot(a_job(number)) for number in range(1, count + 1)]
+        slots = [QueueSlot(a_job(number)) for number in range(1, count + 1)]
         self.runners().begin(slots)
         return slots
 
-    async def execute(self, job: Job) -> Outcome:
+    async def execute(self, job: Job) -> JobOutcome:
         self.began.append(job.id)
         self.tasks[job.id] = asyncio.current_task()
         await self.work(job)
         return DONE
 
-    def tell(self, slot: Slot, outcome: Outcome | None, seconds: float | None) -> None:
+    def tell(self, slot: QueueSlot, outcome: JobOutcome | None, seconds: float | None) -> None:
         self.ended[slot.job.id] = outcome
         self.seconds.append(seconds)
 
@@ -172,7 +172,7 @@ async def test_a_task_that_a_job_cancels_runs_no_other_job() -> None:
 async def test_a_job_that_was_ended_before_it_began_never_begins() -> None:
     ends = Ends(at_once)
     slots = ends.run(3)
-    slots[1].ending = CalledOff("no longer wanted")
+    slots[1].ending = AttemptCancelled("no longer wanted")
     await ends.all_of(3)
     assert ends.began == [1, 3]
     assert ends.ended[2] is None
@@ -186,13 +186,13 @@ async def test_a_job_that_waits_is_cancelled_alone() -> None:
     ends = Ends(waits)
     slots = ends.run(2)
     await until(lambda: len(ends.began) == 2)
-    slots[0].ending = CalledOff("cancelled")
+    slots[0].ending = AttemptCancelled("cancelled")
     for slot in slots:
         assert slot.task is not None
         slot.task.cancel()
         await ends.all_of(slot.job.id)
     assert ends.ended[1] is None
-    assert isinstance(ends.ended[2], Failed)  # by other code, which named no reason
+    assert isinstance(ends.ended[2], AttemptFailed)  # by other code, which named no reason
 
 
 async def test_what_has_not_begun_is_put_back_when_its_task_is_cancelled() -> None:
@@ -203,7 +203,7 @@ async def test_what_has_not_begun_is_put_back_when_its_task_is_cancelled() -> No
         task.cancel()
     await ends.all_of(3)
     assert ends.began == []
-    assert set(ends.ended.values()) == {Returned()}
+    assert set(ends.ended.values()) == {AttemptReleased()}
 
 
 async def test_the_loop_has_its_turn_between_jobs_that_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,7 +264,7 @@ async def test_what_nobody_expects_fails_the_job_alone(
     ends.run(3)
     await ends.all_of(3)
     assert (ends.ended[1], ends.ended[3]) == (DONE, DONE)
-    assert isinstance(ends.ended[2], Failed)
+    assert isinstance(ends.ended[2], AttemptFailed)
     assert isinstance(ends.ended[2].cause, SystemExit)
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from headrace.jobs.job import INCOMPLETE, STATES, Failed, NewJob, State
+from headrace.jobs.job import INCOMPLETE, STATES, AttemptFailed, JobState, NewJob
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.store import PIECE, JobStore
 from tests.fakes.job_clock import NOON, MovedClock
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio
 
 Change = Callable[[JobStore, JobFilter], Awaitable[list[int]]]
 
-CHANGES: dict[str, tuple[Change, frozenset[State], State | None]] = {
+CHANGES: dict[str, tuple[Change, frozenset[JobState], JobState | None]] = {
     "cancel": (
         lambda store, which: store.cancel(which),
         INCOMPLETE,
@@ -39,7 +39,7 @@ CHANGES: dict[str, tuple[Change, frozenset[State], State | None]] = {
 
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("what", CHANGES)
-async def test_a_change_concerns_jobs_in_the_right_states_alone(store: JobStore, what: str, state: State) -> None:
+async def test_a_change_concerns_jobs_in_the_right_states_alone(store: JobStore, what: str, state: JobState) -> None:
     change, allowed, becomes = CHANGES[what]
     job = await in_state(store, state)
     assert await change(store, JobFilter(ids=frozenset({job.id, 999}))) == ([job.id] if state in allowed else [])
@@ -56,10 +56,12 @@ async def test_a_running_job_is_cancelled_at_once(store: JobStore, clock: MovedC
 
 
 @pytest.mark.parametrize("state", ["completed", "cancelled", "discarded"])
-async def test_a_retry_begins_anew_with_an_attempt_to_spare(store: JobStore, clock: MovedClock, state: State) -> None:
+async def test_a_retry_begins_anew_with_an_attempt_to_spare(
+    store: JobStore, clock: MovedClock, state: JobState
+) -> None:
     (job_id,) = await inserted(store, NewJob("build", max_attempts=1, meta={"crashes": 2, "by": "ann"}))
     (job,) = await store.claim(ME, 1)
-    await ended(store, job, Failed("no luck", None))
+    await ended(store, job, AttemptFailed("no luck", None))
     clock.move(5)
     assert await store.retry(ALL) == [job_id]
     again = await got(store, job_id)
@@ -112,7 +114,7 @@ async def test_a_change_of_many_concerns_all_that_fit_and_no_others(store: JobSt
 async def test_what_is_suspended_again_has_an_attempt_to_spare_once_released(store: JobStore) -> None:
     (job_id,) = await inserted(store, NewJob("build", max_attempts=1))
     (job,) = await store.claim(ME, 1)
-    await ended(store, job, Failed("no luck", None))
+    await ended(store, job, AttemptFailed("no luck", None))
     assert await store.suspend(ALL) == [job_id]
     held = await got(store, job_id)
     assert (held.state, held.discarded_at, held.attempt, held.max_attempts) == ("suspended", None, 1, 2)

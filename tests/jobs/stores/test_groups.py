@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from headrace.jobs.job import DOUBLES, KEEP_SECONDS, Completed, NewJob, Unique
+from headrace.jobs.job import DOUBLES, KEEP_SECONDS, AttemptCompleted, NewJob, Unique
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.store import JobStore, PruneRule
 from tests.fakes.job_clock import NOON, MovedClock
@@ -33,7 +33,7 @@ async def test_a_result_that_is_too_old_keeps_nobody_out(store: JobStore, clock:
     clock.move(3600)
     assert [one.is_conflict for one in await store.insert([A_MINUTE])] == [True]  # it waits, however long
     (job,) = await store.claim(ME, 1)
-    await ended(store, job, Completed())
+    await ended(store, job, AttemptCompleted())
     clock.move(60)
     assert await inserted(store, A_MINUTE) == [first]
     clock.move(1)
@@ -56,7 +56,7 @@ async def test_who_awaits_a_double_learns_who_was_there(store: JobStore) -> None
 async def test_members_are_kept_as_long_as_others_have_not_ended(store: JobStore, key: str, rule: PruneRule) -> None:
     ids = await inserted(store, NewJob("a", meta={key: "x"}), NewJob("b", meta={key: "y"}), NewJob("c"))
     for job in await store.claim(ME, 3):
-        await ended(store, job, Completed())
+        await ended(store, job, AttemptCompleted())
     (waiting,) = await inserted(store, NewJob("d", meta={key: "x"}, state="suspended"))
     assert await store.prune(rule) == 2
     assert [job.id for job in await store.find(ALL, 9)] == [waiting, ids[0]]
@@ -68,7 +68,7 @@ async def test_members_are_kept_as_long_as_others_have_not_ended(store: JobStore
 async def test_what_is_to_be_kept_is_not_pruned_before(store: JobStore, clock: MovedClock, rule: PruneRule) -> None:
     ids = await inserted(store, NewJob("a", meta={KEEP_SECONDS: 60}), NewJob("b", meta={KEEP_SECONDS: "?"}))
     for job in await store.claim(ME, 3):
-        await ended(store, job, Completed())
+        await ended(store, job, AttemptCompleted())
     assert await store.prune(rule) == 1
     clock.move(59)
     assert await store.prune(rule) == 0

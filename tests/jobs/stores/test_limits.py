@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.jobs.errors import BadLimit
-from headrace.jobs.job import Completed, Job, NewJob
+from headrace.jobs.job import AttemptCompleted, Job, NewJob
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, RateLimit, partition_of
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sql.claim import PARTITIONS, WALKED
 from headrace.jobs.stores.sqlite_store import SqliteStore
-from headrace.jobs.stores.store import Claimant, JobStore
+from headrace.jobs.stores.store import JobStore, LeaseOwner
 from tests.fakes.job_clock import MovedClock
 from tests.fakes.kept_jobs import ME, OTHER, ended, inserted
 
@@ -26,8 +26,8 @@ CUSTOMER = "args.customer"
 
 
 def limited(
-    at_once: int | None = None, rate: RateLimit | None = None, partition: str | None = None, who: Claimant = ME
-) -> Claimant:
+    at_once: int | None = None, rate: RateLimit | None = None, partition: str | None = None, who: LeaseOwner = ME
+) -> LeaseOwner:
     return replace(who, limits=QueueLimits(None if at_once is None else GlobalLimit(at_once, partition), rate))
 
 
@@ -46,7 +46,7 @@ async def test_a_global_limit_holds_over_all_who_claim(store: JobStore) -> None:
     second = await store.claim(limited(3, who=OTHER), 5)
     assert (len(first), len(second)) == (2, 1)
     assert await store.claim(limited(3), 5) == []
-    await ended(store, first[0], Completed())
+    await ended(store, first[0], AttemptCompleted())
     assert len(await store.claim(limited(3, who=OTHER), 5)) == 1
 
 
@@ -102,7 +102,7 @@ async def test_a_partition_without_room_keeps_no_other_out(store: JobStore) -> N
     await inserted(store, *of("ann", "ann", "ann", "bob", "ann", "cy", "bob"))
     jobs = await store.claim(limited(1, partition=CUSTOMER), 10)
     assert customers(jobs) == ["ann", "bob", "cy"]
-    await ended(store, jobs[1], Completed())
+    await ended(store, jobs[1], AttemptCompleted())
     assert customers(await store.claim(limited(1, partition=CUSTOMER), 10)) == ["bob"]
 
 
@@ -122,7 +122,7 @@ async def test_one_limit_may_be_partitioned_and_the_other_not(store: JobStore) -
     jobs = await store.claim(limited(1, RateLimit(3, 60), CUSTOMER), 10)
     assert customers(jobs) == ["ann", "bob", "cy"]
     for job in jobs:
-        await ended(store, job, Completed())
+        await ended(store, job, AttemptCompleted())
     assert await store.claim(limited(1, RateLimit(3, 60), CUSTOMER), 10) == []
 
 
@@ -192,7 +192,7 @@ async def test_limits_hold_when_many_processes_claim_at_once(tmp_path: Path, clo
     await inserted(stores[0], *of(*[n % 5 for n in range(200)]))
     limits = QueueLimits(GlobalLimit(3, CUSTOMER), RateLimit(8, 60))
     claims = [
-        one.claim(Claimant("here", f"u-{n}-{turn}", "default", limits=limits), 2)
+        one.claim(LeaseOwner("here", f"u-{n}-{turn}", "default", limits=limits), 2)
         for turn in range(4)
         for n, one in enumerate(stores)
     ]
@@ -263,8 +263,8 @@ async def test_both_stores_take_the_same_and_what_they_leave_had_no_room(
             elif what == "end":
                 assert isinstance(value, int)
                 for job in running[:value]:
-                    await ended(memory, job, Completed())
-                    await ended(sqlite, job, Completed())
+                    await ended(memory, job, AttemptCompleted())
+                    await ended(sqlite, job, AttemptCompleted())
                 del running[:value]
             else:
                 assert isinstance(value, float)

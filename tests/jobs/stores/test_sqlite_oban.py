@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from headrace.jobs.job import CalledOff, Failed, JobError, NewJob
+from headrace.jobs.job import AttemptCancelled, AttemptFailed, JobError, NewJob
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import MISSED_BEATS
@@ -70,7 +70,7 @@ async def test_a_job_that_elixir_inserted_runs_here_and_ends_as_elixir_would_wri
 ) -> None:
     (job,) = await shared.claim(ME, 10)
     assert (job.id, job.args) == (4, {"id": 1})
-    await ended(shared, job, Failed("no luck", 10))
+    await ended(shared, job, AttemptFailed("no luck", 10))
     ((errors, by, state, at),) = raw(
         path, "select errors, attempted_by, state, scheduled_at from oban_jobs where id = 4"
     )
@@ -81,7 +81,7 @@ async def test_a_job_that_elixir_inserted_runs_here_and_ends_as_elixir_would_wri
 async def test_an_error_joins_those_that_elixir_wrote(shared: SqliteStore) -> None:
     await shared.stage(10)
     job = next(job for job in await shared.claim(ME, 10) if job.id == 2)
-    await ended(shared, job, CalledOff("enough"))
+    await ended(shared, job, AttemptCancelled("enough"))
     assert [error.error for error in (await got(shared, 2)).errors] == [FAILED, "enough"]
 
 
@@ -116,7 +116,7 @@ async def test_nulls_and_broken_json_are_read_as_nothing_and_keep_no_job_from_en
     job = next(job for job in await shared.claim(ME, 10) if job.worker == "odd")
     assert (job.args, job.meta, job.tags, [error.error for error in job.errors]) == ({}, {}, [], ["", "", ""])
     assert await shared.count(JobFilter(args={"id": 1})) == 1
-    done = await ended(shared, job, Failed("no luck", None, {"seen": 1}))
+    done = await ended(shared, job, AttemptFailed("no luck", None, {"seen": 1}))
     assert (done.state, done.meta) == ("discarded", {"seen": 1})
 
 

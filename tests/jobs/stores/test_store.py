@@ -7,19 +7,19 @@ import pytest
 
 from headrace.jobs.errors import NotJson
 from headrace.jobs.job import (
-    Acknowledgement,
-    CalledOff,
-    Completed,
-    Failed,
+    AttemptCancelled,
+    AttemptCompleted,
+    AttemptFailed,
+    AttemptReleased,
+    AttemptSnoozed,
+    JobAck,
     JobError,
+    JobOutcome,
     MetaChange,
     NewJob,
-    Outcome,
-    Returned,
-    Snoozed,
 )
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.stores.store import Claimant, JobStore
+from headrace.jobs.stores.store import JobStore, LeaseOwner
 from tests.fakes.job_clock import NOON, MovedClock
 from tests.fakes.kept_jobs import ME, OTHER, ended, got, in_state, inserted
 
@@ -91,16 +91,16 @@ async def test_urgent_jobs_come_first_and_then_the_oldest(store: JobStore, clock
 
 async def test_jobs_of_unknown_workers_are_left_alone(store: JobStore) -> None:
     await inserted(store, NewJob("stranger"), NewJob("build"), NewJob("stranger"), NewJob("ship"))
-    known = Claimant("here", "u-1", "default", ("build", "ship"))
+    known = LeaseOwner("here", "u-1", "default", ("build", "ship"))
     assert [job.worker for job in await store.claim(known, 10)] == ["build", "ship"]
-    assert await store.claim(Claimant("here", "u-3", "default", ()), 10) == []
+    assert await store.claim(LeaseOwner("here", "u-3", "default", ()), 10) == []
     assert await store.count(JobFilter(states=frozenset({"available"}))) == 2
 
 
 async def test_a_completed_job_is_not_claimed_again(store: JobStore, clock: MovedClock) -> None:
     job = await in_state(store, "executing")
     clock.move(3)
-    done = await ended(store, job, Completed({"recorded": True, "return": 7}))
+    done = await ended(store, job, AttemptCompleted({"recorded": True, "return": 7}))
     assert (done.state, done.completed_at) == ("completed", clock())
     assert done.meta == {"recorded": True, "return": 7}
     assert await store.claim(ME, 10) == []
@@ -108,7 +108,7 @@ async def test_a_completed_job_is_not_claimed_again(store: JobStore, clock: Move
 
 async def test_a_failed_job_is_staged_when_its_time_has_come(store: JobStore, clock: MovedClock) -> None:
     job = await in_state(store, "executing")
-    failed = await ended(store, job, Failed("no luck", 10))
+    failed = await ended(store, job, AttemptFailed("no luck", 10))
     assert (failed.state, failed.scheduled_at) == ("retryable", NOON + timedelta(seconds=10))
     clock.move(9)
     assert await store.stage(100) == set()
@@ -130,20 +130,20 @@ async def test_staging_takes_what_is_due_first_and_no_more_than_it_may(store: Jo
 
 
 async def test_a_job_that_failed_for_good_is_discarded(store: JobStore, clock: MovedClock) -> None:
-    job = await ended(store, await in_state(store, "executing"), Failed("no luck", None, {"seen": 1}))
+    job = await ended(store, await in_state(store, "executing"), AttemptFailed("no luck", None, {"seen": 1}))
     assert (job.state, job.discarded_at, job.errors) == ("discarded", NOON, [JobError(1, NOON, "no luck")])
     assert job.meta == {"seen": 1}
 
 
 async def test_a_job_that_calls_itself_off_is_cancelled(store: JobStore) -> None:
-    job = await ended(store, await in_state(store, "executing"), CalledOff("not needed"))
+    job = await ended(store, await in_state(store, "executing"), AttemptCancelled("not needed"))
     assert (job.state, job.cancelled_at, [error.error for error in job.errors]) == ("cancelled", NOON, ["not needed"])
 
 
 async def test_a_snoozed_job_has_used_no_attempt_and_is_counted(store: JobStore, clock: MovedClock) -> None:
     job = await in_state(store, "executing")
     for times in (1, 2):
-        job = await ended(store, job, Snoozed(60, {"at": times}))
+        job = await ended(store, job, AttemptSnoozed(60, {"at": times}))
         assert (job.state, job.attempt, job.meta) == ("scheduled", 0, {"snoozed": times, "at": times})
         assert job.scheduled_at == clock() + timedelta(seconds=60)
         clock.move(60)
@@ -156,35 +156,37 @@ async def test_a_job_that_was_put_back_has_used_no_attempt_and_is_announced(stor
     job = await in_state(store, "executing")
     announced: list[str] = []
     store.inserted = announced.append
-    back = await ended(store, job, Returned({"cursor": 3}))
+    back = await ended(store, job, AttemptReleased({"cursor": 3}))
     assert (back.state, back.attempt, back.meta, announced) == ("available", 0, {"cursor": 3}, ["default"])
 
 
-OUTCOMES: list[Outcome] = [
-    Completed(),
-    Completed({"x": 1}),
-    Failed("e", 1),
-    Failed("e", None),
-    CalledOff("e"),
-    Snoozed(1),
-    Returned(),
+OUTCOMES: list[JobOutcome] = [
+    AttemptCompleted(),
+    AttemptCompleted({"x": 1}),
+    AttemptFailed("e", 1),
+    AttemptFailed("e", None),
+    AttemptCancelled("e"),
+    AttemptSnoozed(1),
+    AttemptReleased(),
 ]
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda outcome: type(outcome).__name__)
-async def test_an_attempt_that_is_no_longer_the_present_one_changes_nothing(store: JobStore, outcome: Outcome) -> None:
+async def test_an_attempt_that_is_no_longer_the_present_one_changes_nothing(
+    store: JobStore, outcome: JobOutcome
+) -> None:
     job = await in_state(store, "executing")
     assert await ended(store, job, outcome, OTHER) == job
-    await store.acknowledge(ME, [Acknowledgement(job.id, 2, outcome), Acknowledgement(999, 1, outcome)])
+    await store.acknowledge(ME, [JobAck(job.id, 2, outcome), JobAck(999, 1, outcome)])
     assert await got(store, job.id) == job
-    done = await ended(store, job, Completed())
+    done = await ended(store, job, AttemptCompleted())
     assert await ended(store, job, outcome) == done
 
 
 async def test_many_acknowledgements_are_written_at_once(store: JobStore) -> None:
     await inserted(store, *(NewJob("build") for _ in OUTCOMES))
     jobs = await store.claim(ME, 100)
-    told = [Acknowledgement(job.id, 1, outcome) for job, outcome in zip(jobs, OUTCOMES, strict=True)]
+    told = [JobAck(job.id, 1, outcome) for job, outcome in zip(jobs, OUTCOMES, strict=True)]
     await store.acknowledge(ME, told)
     states = [(await got(store, job.id)).state for job in jobs]
     assert states == ["completed", "completed", "retryable", "discarded", "cancelled", "scheduled", "available"]
@@ -197,7 +199,7 @@ async def test_a_merge_replaces_keys_whole_and_null_takes_one_away(store: JobSto
     change = MetaChange(job.id, 1, by, {"cursor": {"line": 5}, "note": None})
     await store.merge([change, MetaChange(job.id, 2, by, {"no": 1})])
     assert (await got(store, job.id)).meta == {"cursor": {"line": 5}, "kept": True}
-    done = await ended(store, job, Completed({"cursor": None}))
+    done = await ended(store, job, AttemptCompleted({"cursor": None}))
     await store.merge([MetaChange(job.id, 1, by, {"late": 1})])
     assert (await got(store, job.id)).meta == done.meta == {"kept": True}
 
@@ -210,7 +212,7 @@ async def test_a_claimant_learns_which_of_its_jobs_it_has_lost(store: JobStore) 
     await store.cancel(JobFilter(ids=frozenset({ids[1]})))
     assert await store.lost(ME, [*ids, 999]) == [ids[1], ids[3], 999]
     assert await store.lost(ME, []) == []
-    late = await ended(store, (await got(store, ids[1])), CalledOff("cancelled while it ran"))
+    late = await ended(store, (await got(store, ids[1])), AttemptCancelled("cancelled while it ran"))
     assert (late.state, [error.error for error in late.errors]) == ("cancelled", ["cancelled while it ran"])
 
 

@@ -12,21 +12,21 @@ from hypothesis import strategies as st
 from headrace.jobs.job import (
     INCOMPLETE,
     STATES,
-    Acknowledgement,
-    CalledOff,
-    Completed,
-    Failed,
+    AttemptCancelled,
+    AttemptCompleted,
+    AttemptFailed,
+    AttemptReleased,
+    AttemptSnoozed,
+    JobAck,
+    JobOutcome,
     MetaChange,
     NewJob,
-    Outcome,
-    Returned,
-    Snoozed,
     Unique,
 )
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
-from headrace.jobs.stores.store import MISSED_BEATS, Claimant, JobStore, PruneRule
+from headrace.jobs.stores.store import MISSED_BEATS, JobStore, LeaseOwner, PruneRule
 from tests.fakes.job_clock import NOON, MovedClock
 from tests.fakes.kept_jobs import ALL
 
@@ -35,7 +35,7 @@ Act = Callable[[JobStore], Awaitable[object]]
 IDS = st.integers(1, 12)
 NAMES = st.sampled_from(["a", "b"])
 META = st.dictionaries(st.sampled_from(["x", "crashes"]), st.none() | st.integers(0, 3), max_size=2)
-CLAIMANTS = st.builds(Claimant, st.just("n"), st.sampled_from(["u1", "u2"]), NAMES)
+CLAIMANTS = st.builds(LeaseOwner, st.just("n"), st.sampled_from(["u1", "u2"]), NAMES)
 UNIQUE = st.builds(
     Unique,
     keys=st.sampled_from([frozenset(), frozenset({"k"})]),
@@ -59,12 +59,12 @@ NEW = st.builds(
     state=st.none() | st.just("suspended"),
     unique=st.none() | UNIQUE,
 )
-OUTCOMES: st.SearchStrategy[Outcome] = st.one_of(
-    st.builds(Completed, st.none() | META),
-    st.builds(Failed, st.just("e"), st.none() | st.integers(0, 9).map(float), st.none() | META),
-    st.builds(CalledOff, st.just("off"), META),
-    st.builds(Snoozed, st.integers(1, 9).map(float), META),
-    st.builds(Returned, META),
+OUTCOMES: st.SearchStrategy[JobOutcome] = st.one_of(
+    st.builds(AttemptCompleted, st.none() | META),
+    st.builds(AttemptFailed, st.just("e"), st.none() | st.integers(0, 9).map(float), st.none() | META),
+    st.builds(AttemptCancelled, st.just("off"), META),
+    st.builds(AttemptSnoozed, st.integers(1, 9).map(float), META),
+    st.builds(AttemptReleased, META),
 )
 FILTERS = st.builds(
     JobFilter,
@@ -80,7 +80,7 @@ RULES = st.builds(
 )
 
 
-async def _rescued(store: JobStore, claimant: Claimant) -> object:
+async def _rescued(store: JobStore, claimant: LeaseOwner) -> object:
     await store.leave(claimant)
     for _ in range(MISSED_BEATS + 1):
         await store.beat()
@@ -93,7 +93,7 @@ ACTS: st.SearchStrategy[Act] = st.one_of(
     st.builds(
         lambda who, told: lambda store: store.acknowledge(who, told),
         CLAIMANTS,
-        st.lists(st.builds(Acknowledgement, IDS, st.integers(1, 2), OUTCOMES), min_size=1, max_size=12),
+        st.lists(st.builds(JobAck, IDS, st.integers(1, 2), OUTCOMES), min_size=1, max_size=12),
     ),
     st.builds(MetaChange, IDS, st.just(1), CLAIMANTS.map(lambda who: (who.node, who.uuid)), META).map(
         lambda change: lambda store: store.merge([change])

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from headrace.jobs.job import INCOMPLETE, STATES, NewJob, State, Unique
+from headrace.jobs.job import INCOMPLETE, STATES, JobState, NewJob, Unique
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.store import JobStore, PruneRule
 from tests.fakes.job_clock import NOON, MovedClock
@@ -89,7 +89,7 @@ async def test_the_period_may_count_from_when_the_other_runs(store: JobStore, cl
 @pytest.mark.parametrize("states", [SUCCESSFUL, INCOMPLETE, frozenset(STATES)], ids=["successful", "incomplete", "all"])
 @pytest.mark.parametrize("state", STATES)
 async def test_a_job_keeps_others_out_while_it_is_in_one_of_the_states(
-    store: JobStore, state: State, states: frozenset[State]
+    store: JobStore, state: JobState, states: frozenset[JobState]
 ) -> None:
     unique = Unique(period_seconds=None, states=states)
     job = await in_state(store, state, _new(unique=unique))

@@ -5,9 +5,17 @@ from datetime import timedelta
 
 import pytest
 
-from headrace.jobs.job import Completed, JobError, MetaChange, NewJob, State, after
+from headrace.jobs.job import AttemptCompleted, JobError, JobState, MetaChange, NewJob, after
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.stores.store import CRASH_LIMIT, MISSED_BEATS, Claimant, JobStore, PruneRule, QueueSettings, Rescued
+from headrace.jobs.stores.store import (
+    CRASH_LIMIT,
+    MISSED_BEATS,
+    JobStore,
+    LeaseOwner,
+    PruneRule,
+    QueueSettings,
+    Rescued,
+)
 from tests.fakes.job_clock import NOON, MovedClock
 from tests.fakes.kept_jobs import ALL, ME, OTHER, ended, got, in_state, inserted
 
@@ -63,7 +71,7 @@ async def test_the_third_crash_sets_a_job_aside_and_says_why(store: JobStore, cl
 async def test_the_death_of_a_process_that_was_asked_to_stop_is_no_crash_of_its_jobs(store: JobStore) -> None:
     (job_id,) = await inserted(store, NewJob("build"))
     for number in range(CRASH_LIMIT + 1):
-        deployed = Claimant("here", f"deploy {number}", "default")
+        deployed = LeaseOwner("here", f"deploy {number}", "default")
         await store.claim(deployed, 1)
         await store.begin_stop(deployed)
         await store.leave(deployed)
@@ -81,7 +89,7 @@ async def test_what_was_rescued_is_not_ended_by_whom_it_was_taken_from(store: Jo
     await _rescued(store)
     (again,) = await store.claim(OTHER, 1)
     assert again.attempt == job.attempt
-    assert await ended(store, job, Completed()) == again
+    assert await ended(store, job, AttemptCompleted()) == again
     assert await store.lost(ME, [job.id]) == [job.id]
 
 
@@ -99,7 +107,7 @@ async def test_what_was_rescued_is_not_touched_by_notes_of_whom_it_was_taken_fro
 
 @pytest.mark.parametrize("state", ["completed", "cancelled", "discarded"])
 async def test_what_ended_before_is_pruned_as_often_as_it_takes(
-    store: JobStore, clock: MovedClock, state: State
+    store: JobStore, clock: MovedClock, state: JobState
 ) -> None:
     old = [(await in_state(store, state)).id for _ in range(5)]
     clock.move(10)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.testing import JobsTester
 from tests.fakes import shop_workers
 
@@ -17,5 +17,5 @@ def said() -> list[str]:
 
 @pytest.fixture
 def shop(said: list[str]) -> Iterator[JobsTester]:
-    with JobsTester(Catalogue.of_modules([shop_workers.__name__])) as tester:
+    with JobsTester(WorkerCatalogue.of_modules([shop_workers.__name__])) as tester:
         yield tester

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.jobs.job import Completed
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.job import AttemptCompleted
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.testing import Drained, JobsTester
 from tests.fakes import job_chunks
 from tests.fakes.job_chunks import Calls, nothing, square
@@ -21,7 +21,7 @@ def calls() -> Calls:
 
 @pytest.fixture
 def tester(calls: Calls) -> Iterator[JobsTester]:
-    with JobsTester(Catalogue.of_modules([job_chunks.__name__])) as tester:
+    with JobsTester(WorkerCatalogue.of_modules([job_chunks.__name__])) as tester:
         yield tester
 
 
@@ -56,7 +56,7 @@ async def test_jobs_of_others_between_them_split_no_chunk(tester: JobsTester, ca
 async def test_a_chunk_that_nothing_will_fill_is_called_at_once(tester: JobsTester, calls: Calls) -> None:
     await nothing.enqueue({"n": 1})  # it would wait for a minute
     assert (await tester.drain_queue()).completed == 1
-    assert await tester.outcome_of(nothing.new({"n": 2})) == Completed()
+    assert await tester.outcome_of(nothing.new({"n": 2})) == AttemptCompleted()
     with tester.inline():
         await nothing.enqueue({"n": 3})
     assert calls.made == [[1], [2], [3]]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from headrace.jobs.job import NewJob
 from headrace.jobs.running.encryption import ArgsCipher, new_key
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.testing import BadJobsTest, JobsTester
 from headrace.jobs.worker import worker
@@ -21,7 +21,7 @@ SKUS = st.sampled_from(["a", "b", "", "ü"])
 
 @given(st.lists(st.tuples(SKUS, st.integers(0, 2))), SKUS, st.integers(0, 2))
 def test_exactly_what_fits_is_found_and_refuted(calls: list[tuple[str, int]], sku: str, depth: int) -> None:
-    with JobsTester(Catalogue([order, mail])) as tester:
+    with JobsTester(WorkerCatalogue([order, mail])) as tester:
         for call in calls:
             order.enqueue_sync(*call)
         fits = [job.id for job in tester.all_enqueued(order, args={"sku": sku, "depth": depth})]
@@ -128,7 +128,7 @@ async def test_jobs_of_strangers_are_seen_by_name(shop: JobsTester) -> None:
 
 def test_secret_arguments_are_compared_and_never_shown(said: list[str]) -> None:
     settings = JobsSettings(cipher=ArgsCipher([new_key()]))
-    with JobsTester(Catalogue([charge]), settings=settings) as tester:
+    with JobsTester(WorkerCatalogue([charge]), settings=settings) as tester:
         charge.enqueue_sync("4242")
         tester.assert_enqueued(charge, args={"card": "4242"})
         with pytest.raises(AssertionError) as failure:
@@ -147,7 +147,7 @@ def test_a_variant_of_a_worker_stands_for_the_worker(shop: JobsTester) -> None:
 
 def test_the_clock_begins_with_the_real_time_and_stands_still() -> None:
     before = datetime.now(UTC)
-    with JobsTester(Catalogue([order])) as tester:
+    with JobsTester(WorkerCatalogue([order])) as tester:
         assert before <= tester.clock() <= datetime.now(UTC)
         assert tester.clock() == tester.clock()
         with pytest.raises(BadJobsTest, match="no time zone"):

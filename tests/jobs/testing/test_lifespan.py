@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.testing import JobsTester
 from tests.fakes.shop_workers import SAID, mail, pack
 
@@ -21,7 +21,7 @@ def app_of(path: Path) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with Jobs(f"sqlite:///{path}", Catalogue([mail, pack])) as jobs:
+        async with Jobs(f"sqlite:///{path}", WorkerCatalogue([mail, pack])) as jobs:
             app.state.jobs = jobs
             yield
 
@@ -64,7 +64,7 @@ def test_the_lifespan_of_an_app_opens_the_jobs_of_the_test(tmp_path: Path, shop:
 
 
 def test_what_the_app_hands_to_its_own_jobs_runs_as_the_test_wants_it(tmp_path: Path, said: list[str]) -> None:
-    with JobsTester(Catalogue([mail]), "inline"), TestClient(app_of(tmp_path / "shop.db")) as client:
+    with JobsTester(WorkerCatalogue([mail]), "inline"), TestClient(app_of(tmp_path / "shop.db")) as client:
         client.post("/flows").raise_for_status()
     assert SAID == ["mail bob"]
 
@@ -72,7 +72,7 @@ def test_what_the_app_hands_to_its_own_jobs_runs_as_the_test_wants_it(tmp_path: 
 def test_after_the_test_the_app_opens_its_own_jobs_again(tmp_path: Path) -> None:
     path = tmp_path / "shop.db"
     app = app_of(path)
-    with JobsTester(Catalogue([mail])), TestClient(app):
+    with JobsTester(WorkerCatalogue([mail])), TestClient(app):
         pass
     assert pack.service is None
     with TestClient(app) as client:
@@ -82,9 +82,9 @@ def test_after_the_test_the_app_opens_its_own_jobs_again(tmp_path: Path) -> None
 
 @pytest.mark.asyncio
 async def test_jobs_that_were_made_before_the_test_open_and_close_twice(tmp_path: Path) -> None:
-    jobs = Jobs(f"sqlite:///{tmp_path / 'shop.db'}", Catalogue([mail]), {"mail": 2})
+    jobs = Jobs(f"sqlite:///{tmp_path / 'shop.db'}", WorkerCatalogue([mail]), {"mail": 2})
     for _ in range(2):
-        with JobsTester(Catalogue([mail])) as tester:
+        with JobsTester(WorkerCatalogue([mail])) as tester:
             async with jobs:
                 await mail.enqueue("ann")
                 assert await jobs.is_idle()

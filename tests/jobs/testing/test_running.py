@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from headrace.jobs.errors import BadArguments, JobDropped, JobGivenUp, NoRunningJob, NotBound
+from headrace.jobs.errors import BadArguments, JobDiscarded, JobDropped, NoRunningJob, NotBound
 from headrace.jobs.flows.batch import Batch
 from headrace.jobs.flows.workflow import Workflow
-from headrace.jobs.job import Completed, Failed, NewJob
+from headrace.jobs.job import AttemptCompleted, AttemptFailed, NewJob
 from headrace.jobs.results import Found, JobRegistry, NotFound, Pending
 from headrace.jobs.rules.flows import chained
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.running_job import current_job
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.testing import BadJobsTest, Drained, JobFailed, JobNotRun, JobsTester
@@ -21,9 +21,9 @@ from tests.fakes.shop_workers import Parcel, answer, hang, mail, order, pack, pr
 
 
 def test_the_workers_are_handed_back_when_the_test_is_over() -> None:
-    with JobsTester(Catalogue([order])):
+    with JobsTester(WorkerCatalogue([order])):
         order.enqueue_sync("a")
-        with pytest.raises(NotBound, match="close that one first"), JobsTester(Catalogue([order])):
+        with pytest.raises(NotBound, match="close that one first"), JobsTester(WorkerCatalogue([order])):
             pytest.fail("two testers have one worker")
     with pytest.raises(NotBound):
         order.enqueue_sync("a")
@@ -31,7 +31,7 @@ def test_the_workers_are_handed_back_when_the_test_is_over() -> None:
 
 def test_a_mode_that_is_none_is_refused() -> None:
     with pytest.raises(BadJobsTest, match="the mode of the jobs of a test is 'fake': say inline or manual"):
-        JobsTester(Catalogue([order]), "fake")  # type: ignore[arg-type] # that is what is refused
+        JobsTester(WorkerCatalogue([order]), "fake")  # type: ignore[arg-type] # that is what is refused
 
 
 # Inline
@@ -123,13 +123,13 @@ async def test_perform_job_refuses_what_would_not_be_enqueued(shop: JobsTester) 
 @pytest.mark.asyncio
 async def test_an_outcome_tells_what_becomes_of_an_attempt(shop: JobsTester) -> None:
     first = await shop.outcome_of(refuse.new("x"))
-    assert isinstance(first, Failed)
+    assert isinstance(first, AttemptFailed)
     assert first.retry_seconds == 60.0
     last = await shop.outcome_of(refuse.new("x"), attempt=2)
-    assert isinstance(last, Failed)
+    assert isinstance(last, AttemptFailed)
     assert last.retry_seconds is None
     done = await shop.outcome_of(price.new("x"))
-    assert isinstance(done, Completed)
+    assert isinstance(done, AttemptCompleted)
     assert done.meta is not None
     assert done.meta["progress"] == {"fraction": 0.5, "note": "x"}
 
@@ -140,7 +140,7 @@ async def test_middleware_goes_around_what_a_test_runs(said: list[str]) -> None:
         return None if job.args.get("sku") == "drop" else job
 
     settings = JobsSettings(enqueue_middleware=[dropped])
-    with JobsTester(Catalogue([order]), settings=settings) as tester:
+    with JobsTester(WorkerCatalogue([order]), settings=settings) as tester:
         assert (await order.enqueue("drop")).is_dropped
         with pytest.raises(JobDropped):
             await tester.perform_job(order, "drop")
@@ -300,5 +300,5 @@ async def test_a_job_that_is_broken_off_waits_again(shop: JobsTester, monkeypatc
 async def test_a_job_that_was_given_up_says_so_to_who_waits(shop: JobsTester) -> None:
     handle = await answer.enqueue("discard")
     await shop.drain_queue()
-    with pytest.raises(JobGivenUp, match="never"):
+    with pytest.raises(JobDiscarded, match="never"):
         await handle.result()

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from headrace.jobs.job import Job
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.pipeline.message import Outcome
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.asyncio
 @pytest_asyncio.fixture
 async def jobs() -> AsyncIterator[Jobs]:
     clock = MovedClock()
-    made = Jobs(MemoryStore(now=clock), Catalogue([workers.double]), settings=JobsSettings(now=clock))
+    made = Jobs(MemoryStore(now=clock), WorkerCatalogue([workers.double]), settings=JobsSettings(now=clock))
     async with made:
         yield made
 

@@ -13,7 +13,7 @@ import pytest
 from headrace.config.pipeline import Pipeline
 from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.topology.handle import StageHandle
@@ -122,7 +122,7 @@ async def test_packets_stay_with_the_kernel_while_paused() -> None:
 
 @pytest.mark.asyncio
 async def test_jobs_are_not_handed_on_while_paused() -> None:
-    async with Jobs(MemoryStore(), Catalogue()) as jobs:
+    async with Jobs(MemoryStore(), WorkerCatalogue()) as jobs:
         topology, handle, kept = await _started(lambda: cast("Producer[object]", TakeJobs(TakeJobsOptions(), jobs)))
         handle.pause()
         await jobs.insert([NewJob("a.worker", {"n": 1})])

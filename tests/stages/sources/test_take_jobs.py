@@ -12,7 +12,7 @@ from headrace.jobs.errors import QueueTaken
 from headrace.jobs.job import Job, NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.pipeline.message import Message
 from headrace.pipeline.stage.consumer import Consumer
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.asyncio
 
 @pytest_asyncio.fixture
 async def jobs() -> AsyncIterator[Jobs]:
-    async with Jobs(MemoryStore(), Catalogue()) as made:
+    async with Jobs(MemoryStore(), WorkerCatalogue()) as made:
         yield made
 
 
@@ -168,7 +168,7 @@ async def test_a_job_that_is_cancelled_meanwhile_stays_so(jobs: Jobs) -> None:
 
 
 async def test_a_queue_that_workers_run_is_not_taken() -> None:
-    async with Jobs(MemoryStore(), Catalogue(), {"default": 1}) as jobs:
+    async with Jobs(MemoryStore(), WorkerCatalogue(), {"default": 1}) as jobs:
         with pytest.raises(QueueTaken, match="default"):
             jobs.take("default", lambda _: asyncio.sleep(0, None))  # type: ignore[arg-type] # never run
 

@@ -11,7 +11,7 @@ from headrace.jobs.errors import NotRecorded
 from headrace.jobs.job import Job
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Outcome
@@ -36,7 +36,7 @@ def bench() -> workers.Bench:
 
 @pytest_asyncio.fixture
 async def jobs(bench: workers.Bench) -> AsyncIterator[Jobs]:
-    known = Catalogue([workers.double, workers.wait, workers.fail])
+    known = WorkerCatalogue([workers.double, workers.wait, workers.fail])
     async with Jobs(MemoryStore(), known, {"default": 10}) as made:
         yield made
 

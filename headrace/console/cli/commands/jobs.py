@@ -17,7 +17,7 @@ from headrace.console.cli.job_target import EXAMPLE, Target, UsageError
 from headrace.console.cli.output import ExitCode, print_json, print_tables
 from headrace.jobs.errors import NoJob
 from headrace.jobs.flows.workflow import rerun
-from headrace.jobs.job import STATES, Job, NewJob, State, after
+from headrace.jobs.job import STATES, Job, JobState, NewJob, after
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.rules.limits import NAME, is_name
@@ -129,7 +129,7 @@ class Verb:
     word: str
     past: str
     change: Change
-    left_out: frozenset[State] = frozenset()
+    left_out: frozenset[JobState] = frozenset()
     """States that a filter means only where `--state` names them."""
 
 

@@ -9,21 +9,21 @@ from itertools import chain, islice
 from typing import Final, cast
 
 from headrace.jobs.job import (
-    Acknowledgement,
-    CalledOff,
-    Completed,
-    Failed,
+    AttemptCancelled,
+    AttemptCompleted,
+    AttemptFailed,
+    AttemptReleased,
+    AttemptSnoozed,
     Job,
+    JobAck,
     MetaChange,
-    Returned,
-    Snoozed,
     after,
     to_text,
 )
-from headrace.jobs.rules.limits import NO_PARTITION, QueueLimits, Room, partition_key, within
+from headrace.jobs.rules.limits import NO_PARTITION, Capacity, QueueLimits, partition_key, within
 from headrace.jobs.stores.sql.rows import error_text, to_claimed, to_job
 from headrace.jobs.stores.sql.sql_store import query
-from headrace.jobs.stores.store import Claimant
+from headrace.jobs.stores.store import LeaseOwner
 from headrace.jobs.stores.transitions import to_json
 
 WALKED: Final = 1000
@@ -57,7 +57,7 @@ class Limited:
     def __init__(self) -> None:
         self._after: dict[str, _Value] = {}
 
-    def room(self, connection: sqlite3.Connection, queue: str, limits: QueueLimits, now: datetime) -> Room:
+    def room(self, connection: sqlite3.Connection, queue: str, limits: QueueLimits, now: datetime) -> Capacity:
         """Return what the limits leave at the beginning of a claim."""
         running: dict[str, int] = {}
         if (at_once := limits.global_limit) is not None:
@@ -69,10 +69,10 @@ class Limited:
         full_at: dict[str, float] = {}
         if limits.rate_limit is not None:
             full_at = dict(connection.execute(query("limit_buckets"), (queue, now.timestamp())).fetchall())
-        return Room(limits, running, full_at, now.timestamp())
+        return Capacity(limits, running, full_at, now.timestamp())
 
     def choose(
-        self, connection: sqlite3.Connection, claimant: Claimant, partition: str, room: Room, count: int
+        self, connection: sqlite3.Connection, claimant: LeaseOwner, partition: str, room: Capacity, count: int
     ) -> list[int]:
         """Choose at most `count` jobs, most urgent and oldest first, of those whose partition has room."""
         count = room.at_most(count)
@@ -90,7 +90,7 @@ class Limited:
             chosen += within(room, [one for one in later if one[1] not in taken], count - len(chosen))
         return chosen
 
-    def keep(self, connection: sqlite3.Connection, queue: str, room: Room, now: datetime) -> None:
+    def keep(self, connection: sqlite3.Connection, queue: str, room: Capacity, now: datetime) -> None:
         """Write what was taken out of buckets; forget those that are full again."""
         changed = room.changed()
         if changed:
@@ -99,7 +99,7 @@ class Limited:
             connection.executemany(query("limit_fill"), rows)
 
     def _by_partition(
-        self, connection: sqlite3.Connection, by: _Partitioned, values: dict[str, object], room: Room
+        self, connection: sqlite3.Connection, by: _Partitioned, values: dict[str, object], room: Capacity
     ) -> list[tuple[str, int]]:
         """Return the oldest jobs of each partition that has room, in order.
 
@@ -146,13 +146,13 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def signature(claimant: Claimant) -> str:
+def signature(claimant: LeaseOwner) -> str:
     """Return what stands in `attempted_by` of what the claimant runs."""
     return to_json([claimant.node, claimant.uuid])
 
 
 def claim_within(
-    connection: sqlite3.Connection, claimant: Claimant, count: int, now: datetime, limited: Limited
+    connection: sqlite3.Connection, claimant: LeaseOwner, count: int, now: datetime, limited: Limited
 ) -> list[Job]:
     """Take jobs, most urgent and oldest first, as far as the limits of the queue let them start."""
     limits = claimant.limits
@@ -170,7 +170,7 @@ def claim_within(
     return jobs
 
 
-def claim(connection: sqlite3.Connection, claimant: Claimant, count: int, now: datetime) -> list[Job]:
+def claim(connection: sqlite3.Connection, claimant: LeaseOwner, count: int, now: datetime) -> list[Job]:
     """Take jobs, most urgent and oldest first.
 
     Two statements are quicker than one that returns what it has changed; the transaction keeps others out meanwhile.
@@ -187,15 +187,13 @@ def claim(connection: sqlite3.Connection, claimant: Claimant, count: int, now: d
     return [to_claimed(row, now, by) for row in rows]
 
 
-def acknowledge(
-    connection: sqlite3.Connection, claimant: Claimant, told: Sequence[Acknowledgement], now: datetime
-) -> bool:
+def acknowledge(connection: sqlite3.Connection, claimant: LeaseOwner, told: Sequence[JobAck], now: datetime) -> bool:
     """Write how attempts ended; return whether any job is available again."""
     by = signature(claimant)
     plain: dict[int, list[int]] = {}
     others = []
     for one in told:
-        if type(one.outcome) is Completed and one.outcome.meta is None:
+        if type(one.outcome) is AttemptCompleted and one.outcome.meta is None:
             plain.setdefault(one.attempt, []).append(one.id)
         else:
             others.append(one)
@@ -203,7 +201,7 @@ def acknowledge(
         connection.execute(query("complete"), (to_text(now), to_json(ids), attempt, by))
     for one in others:
         _acknowledge(connection, by, one, now)
-    return any(isinstance(one.outcome, Returned) for one in others)
+    return any(isinstance(one.outcome, AttemptReleased) for one in others)
 
 
 def merge(connection: sqlite3.Connection, changes: Sequence[tuple[str, int, int, str]]) -> None:
@@ -220,26 +218,26 @@ def _urgency(job: Job) -> tuple[int, datetime, int]:
     return (job.priority, job.scheduled_at, job.id)
 
 
-def _acknowledge(connection: sqlite3.Connection, by: str, one: Acknowledgement, now: datetime) -> None:
+def _acknowledge(connection: sqlite3.Connection, by: str, one: JobAck, now: datetime) -> None:
     outcome = one.outcome
     meta, whose = to_json(outcome.meta or {}), (one.id, one.attempt, by)
-    if isinstance(outcome, Completed):
+    if isinstance(outcome, AttemptCompleted):
         connection.execute(query("complete_with_meta"), (to_text(now), meta, *whose))
-    elif isinstance(outcome, Returned):
+    elif isinstance(outcome, AttemptReleased):
         connection.execute(query("put_back"), (meta, *whose))
-    elif isinstance(outcome, Snoozed):
+    elif isinstance(outcome, AttemptSnoozed):
         connection.execute(query("snooze"), (to_text(after(now, outcome.seconds)), meta, *whose))
     else:
         _end(connection, by, one, outcome, now)
 
 
 def _end(
-    connection: sqlite3.Connection, by: str, one: Acknowledgement, outcome: Failed | CalledOff, now: datetime
+    connection: sqlite3.Connection, by: str, one: JobAck, outcome: AttemptFailed | AttemptCancelled, now: datetime
 ) -> None:
     """Write an attempt that failed, or that was called off: it may be cancelled by somebody else already."""
     time = to_text(now)
-    retry = outcome.retry_seconds if isinstance(outcome, Failed) else None
-    is_off = isinstance(outcome, CalledOff)
+    retry = outcome.retry_seconds if isinstance(outcome, AttemptFailed) else None
+    is_off = isinstance(outcome, AttemptCancelled)
     state = "cancelled" if is_off else "discarded" if retry is None else "retryable"
     values = (
         state,

@@ -9,7 +9,7 @@ from typing import Final
 
 from headrace.database.sqlite_file import Work
 from headrace.jobs.job import DOUBLES, Inserted, NewJob, Unique, from_text, to_text
-from headrace.jobs.rules.unique import Holder, is_held, key_of
+from headrace.jobs.rules.unique import ExistingJob, is_held, key_of
 from headrace.jobs.stores.sql.rows import LARGE_ARGS, from_new, warn_of_large_args
 from headrace.jobs.stores.sql.sql_store import query
 from headrace.jobs.stores.transitions import from_json, to_json
@@ -132,13 +132,13 @@ def _insert(connection: sqlite3.Connection, row: NewRow, doubles: dict[str, int]
     return Inserted(job_id)
 
 
-def _holder(connection: sqlite3.Connection, key: str, unique: Unique, now: datetime) -> Holder | None:
+def _holder(connection: sqlite3.Connection, key: str, unique: Unique, now: datetime) -> ExistingJob | None:
     """Return the job that keeps others out, if there is one."""
     found = connection.execute(query("unique_holder"), (key,)).fetchone()
     if found is None:
         return None
     completed_at = None if found[4] is None else from_text(found[4])
-    holder = Holder(found[0], found[1], from_text(found[2]), from_text(found[3]), completed_at)
+    holder = ExistingJob(found[0], found[1], from_text(found[2]), from_text(found[3]), completed_at)
     return holder if is_held(unique, holder, now) else None
 
 
@@ -152,7 +152,7 @@ def _values(row: NewRow, doubles: Mapping[str, int]) -> tuple[object, ...]:
     return (*row.values[:place], to_json(meta), *row.values[place + 1 :])
 
 
-def _replace(connection: sqlite3.Connection, row: NewRow, holder: Holder) -> None:
+def _replace(connection: sqlite3.Connection, row: NewRow, holder: ExistingJob) -> None:
     """Let the job that is there take over what is to be replaced in its state."""
     taken = frozenset() if row.job.unique is None else row.job.unique.replace.get(holder.state, frozenset())
     if taken:

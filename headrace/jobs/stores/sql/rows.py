@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, cast
 
-from headrace.jobs.job import Job, JobError, NewJob, State, TornArgs, from_text, to_text
+from headrace.jobs.job import Job, JobError, JobState, NewJob, TornArgs, from_text, to_text
 from headrace.jobs.rules.flows import GROUP_KEYS
 from headrace.jobs.rules.job_filter import JobFilter, Scalar
 from headrace.jobs.rules.unique import key_of
@@ -35,14 +35,14 @@ _named: Final[set[str]] = set()
 """The workers whose large args the log has named in this OS process, whichever store they went to."""
 
 Text = str | None
-Row = tuple[int, str, str, str, Text, Text, Text, Text, int, int, int, str, str, Text, Text, Text, Text, Text]
+JobRow = tuple[int, str, str, str, Text, Text, Text, Text, int, int, int, str, str, Text, Text, Text, Text, Text]
 
 
-def to_job(row: Row) -> Job:
+def to_job(row: JobRow) -> Job:
     """Return the job of a row."""
     return Job(
         id=row[0],
-        state=cast("State", row[1]),
+        state=cast("JobState", row[1]),
         queue=row[2],
         worker=row[3],
         args=_args(row[4]),
@@ -72,7 +72,7 @@ def list_text(text: Text) -> str:
     return to_json(from_json(text, list[object]()))
 
 
-def to_claimed(row: Row, now: datetime, by: list[str]) -> Job:
+def to_claimed(row: JobRow, now: datetime, by: list[str]) -> Job:
     """Return the job of a row that was available, and is executed from now on."""
     inserted_at = _time(row[11])
     return Job(  # by place, which is quicker, and in the order of the columns but for the four that change

@@ -13,7 +13,7 @@ from headrace.config.pipeline import Pipeline
 from headrace.console.web.job_metrics import COUNT_SECONDS, JobsProbe
 from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.running.worker_catalogue import Catalogue
+from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.stores.memory_store import MemoryStore
 from tests.console.web.serving import TOKEN, served
 from tests.fakes import job_workers as workers
@@ -89,7 +89,7 @@ async def test_metrics_say_what_has_ended_and_how_queues_stand() -> None:
 
 async def test_the_store_counts_its_jobs_now_and_then_only() -> None:
     time = 0.0
-    async with Jobs(MemoryStore(), Catalogue()) as jobs:
+    async with Jobs(MemoryStore(), WorkerCatalogue()) as jobs:
         probe = JobsProbe(jobs, lambda: time)
         assert (await probe.take()).counts == []
         await jobs.insert([NewJob("a")])
