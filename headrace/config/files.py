@@ -4,11 +4,11 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from headrace.config.check.check import Conditions, check
+from headrace.config.check.check import CheckOptions, check
 from headrace.config.check.config import Config, clashes, duplicates
-from headrace.config.stage_types import Catalogue
-from headrace.config.text.findings import ConfigError, Fault, Finding, Source, merged, read
-from headrace.config.text.variables import Surroundings
+from headrace.config.stage_types import StageTypes
+from headrace.config.text.findings import ConfigError, ConfigSource, Finding, Problem, merged, read
+from headrace.config.text.variables import VariableContext
 
 TEXT = "<text>"
 """What findings call a config that came from no file."""
@@ -19,7 +19,7 @@ def load_file(
     *,
     environ: Mapping[str, str] | None = None,
     imports: bool = True,
-    catalogue: Catalogue | None = None,
+    catalogue: StageTypes | None = None,
     runs_alone: bool = False,
 ) -> Config:
     """Read and check one config file; raises ConfigError with all findings.
@@ -37,7 +37,7 @@ def load_files(
     *,
     environ: Mapping[str, str] | None = None,
     imports: bool = True,
-    catalogue: Catalogue | None = None,
+    catalogue: StageTypes | None = None,
     runs_alone: bool = False,
 ) -> list[Config]:
     """Read and check config files that are to run side by side; raises ConfigError with the findings of all of them.
@@ -46,12 +46,12 @@ def load_files(
     one port.
     """
     variables = os.environ if environ is None else environ
-    types = catalogue or Catalogue.installed()
+    types = catalogue or StageTypes.installed()
     configs: list[Config] = []
     findings: list[Finding] = []
     for path in map(Path, paths):
         try:
-            conditions = Conditions(Surroundings(variables, path.parent), types, imports, runs_alone)
+            conditions = CheckOptions(VariableContext(variables, path.parent), types, imports, runs_alone)
             configs.append(check(read(path), conditions))
         except ConfigError as error:
             findings.extend(error.findings)
@@ -70,8 +70,8 @@ def load_parts(
     name them; their types stay unknown.
     """
     path = Path(path)
-    surroundings = Surroundings(os.environ if environ is None else environ, path.parent)
-    return check(read(path), Conditions(surroundings, Catalogue({}), imports, reads=frozenset(keys)))
+    surroundings = VariableContext(os.environ if environ is None else environ, path.parent)
+    return check(read(path), CheckOptions(surroundings, StageTypes({}), imports, reads=frozenset(keys)))
 
 
 def load_text(
@@ -80,15 +80,15 @@ def load_text(
     folder: Path | None = None,
     environ: Mapping[str, str] | None = None,
     imports: bool = True,
-    catalogue: Catalogue | None = None,
+    catalogue: StageTypes | None = None,
 ) -> Config:
     """Check a config that is in no file; `folder` stands for the file's, the current one when None.
 
     Raises ConfigError; the rest is as for `load_file`.
     """
     variables = os.environ if environ is None else environ
-    surroundings = Surroundings(variables, folder or Path.cwd())
-    return check(Source(TEXT, text), Conditions(surroundings, catalogue or Catalogue.installed(), imports))
+    surroundings = VariableContext(variables, folder or Path.cwd())
+    return check(ConfigSource(TEXT, text), CheckOptions(surroundings, catalogue or StageTypes.installed(), imports))
 
 
 def _between(configs: Iterable[Config]) -> Iterator[Finding]:
@@ -98,6 +98,6 @@ def _between(configs: Iterable[Config]) -> Iterator[Finding]:
         first = names.setdefault(config.name, config)
         if first is not config:
             message = f"the pipeline of {first.file} has the same name: give each `name:` to one pipeline"
-            yield config.source.finding(config.name_span, Fault("duplicate-name", message))
+            yield config.source.finding(config.name_span, Problem("duplicate-name", message))
     yield from clashes(claim for config in configs for claim in config.addresses)
     yield from duplicates(metric for config in configs for metric in config.exports)

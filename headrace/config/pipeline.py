@@ -21,7 +21,7 @@ LOOK_SECONDS: Final = 0.05
 """How often it is looked whether any job is left, once all stages have completed."""
 
 
-class JobsRun:
+class JobsService:
     """Opens and closes the jobs of a run, whoever asks first; several may wait for one end."""
 
     def __init__(self, jobs: Jobs) -> None:
@@ -116,7 +116,7 @@ class Pipeline(Topology):
     is_forever: bool = False
     """Whether the run goes on until it is drained, also where nothing is left to do; set it before the start."""
 
-    _jobs_run: JobsRun | None = None
+    _jobs_run: JobsService | None = None
 
     @cached_property
     def _end_asked(self) -> asyncio.Event:
@@ -162,7 +162,7 @@ class Pipeline(Topology):
 
     @jobs.setter
     def jobs(self, jobs: Jobs) -> None:
-        self._jobs_run = JobsRun(jobs)
+        self._jobs_run = JobsService(jobs)
         self.needs_stages = False
 
     @property

@@ -10,14 +10,14 @@ from pydantic_core.core_schema import WithDefaultSchema
 from headrace.config.keys.jobs import JobsKeys
 from headrace.config.keys.pipeline import PipelineKeys, StageKeys, SubscriptionKeys
 from headrace.config.keys.stage import DEFAULT_DISPATCHER, HANDLING_KEYS, DispatcherKeys
-from headrace.config.stage_types import BrokenType, Catalogue, StageType
+from headrace.config.stage_types import BrokenType, StageType, StageTypes
 from headrace.pipeline.dispatchers.entry_points import dispatcher_names
 
-Schema = dict[str, object]
+ConfigSchema = dict[str, object]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-_VARIABLE: Schema = {"type": "string", "pattern": r"\$\{"}
+_VARIABLE: ConfigSchema = {"type": "string", "pattern": r"\$\{"}
 _SCALARS = frozenset({"integer", "number", "boolean"})
 
 
@@ -35,12 +35,12 @@ class _Generator(GenerateJsonSchema):
         return super().default_schema(schema)
 
 
-def schema(catalogue: Catalogue | None = None) -> Schema:
+def schema(catalogue: StageTypes | None = None) -> ConfigSchema:
     """Return the schema; a type that cannot be loaded is left out. Any number or boolean may also be a `${...}`."""
-    types = catalogue or Catalogue.installed()
-    definitions: Schema = {}
+    types = catalogue or StageTypes.installed()
+    definitions: ConfigSchema = {}
     top = _of(PipelineKeys, definitions)
-    properties = cast("Schema", top["properties"])
+    properties = cast("ConfigSchema", top["properties"])
     properties["listen"] = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/ListenKeys"}]}
     properties["python_path"] = _one_or_many({"type": "string"})
     _of(JobsKeys, definitions)
@@ -48,11 +48,11 @@ def schema(catalogue: Catalogue | None = None) -> Schema:
     stages = [*(_stage(found, definitions) for found in _loaded(types)), _custom_stage(definitions)]
     properties["stages"] = {"type": "object", "minProperties": 1, "additionalProperties": {"oneOf": stages}}
     top["patternProperties"] = {"^x-": {}}
-    either: Schema = {"anyOf": [{"required": ["stages"]}, {"required": ["jobs"]}]}
+    either: ConfigSchema = {"anyOf": [{"required": ["stages"]}, {"required": ["jobs"]}]}
     return {"$schema": DIALECT, **top, **either, "title": "headrace", "$defs": definitions}
 
 
-def _loaded(catalogue: Catalogue) -> list[StageType]:
+def _loaded(catalogue: StageTypes) -> list[StageType]:
     found = []
     for name in catalogue.names:
         try:
@@ -62,14 +62,14 @@ def _loaded(catalogue: Catalogue) -> list[StageType]:
     return found
 
 
-def _custom_stage(definitions: Schema) -> Schema:
+def _custom_stage(definitions: ConfigSchema) -> ConfigSchema:
     """Return the schema of a stage whose class the config names: its options are not known here."""
     keys = _common_keys(definitions)
     keys["type"] = {"type": "string", "pattern": r"^[\w.]+:[\w.]+$"}
     return {"title": "module:Class", "type": "object", "properties": keys, "required": ["type"]}
 
 
-def _stage(stage_type: StageType, definitions: Schema) -> Schema:
+def _stage(stage_type: StageType, definitions: ConfigSchema) -> ConfigSchema:
     """Return the schema of a stage of one type: the common keys that its kind has, and its options."""
     keys = _common_keys(definitions)
     keys["type"] = {"const": stage_type.name}
@@ -82,38 +82,38 @@ def _stage(stage_type: StageType, definitions: Schema) -> Schema:
         "type": "object",
         "properties": {
             **{key: value for key, value in keys.items() if key not in left_out},
-            **cast("Schema", own.get("properties", {})),
+            **cast("ConfigSchema", own.get("properties", {})),
         },
         "required": [*required, *cast("list[str]", own.get("required", []))],
         "additionalProperties": own.get("additionalProperties", True),
     }
 
 
-def _common_keys(definitions: Schema) -> Schema:
+def _common_keys(definitions: ConfigSchema) -> ConfigSchema:
     """Return the schemas of the keys that all stages have."""
     common = _of(StageKeys, definitions)
     _of(SubscriptionKeys, definitions)
-    keys = cast("Schema", common["properties"])
-    subscription: Schema = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/SubscriptionKeys"}]}
+    keys = cast("ConfigSchema", common["properties"])
+    subscription: ConfigSchema = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/SubscriptionKeys"}]}
     keys["subscribe_to"] = _one_or_many(subscription)
     _of(DispatcherKeys, definitions)
-    names: Schema = {"type": "string", "enum": list(dispatcher_names())}
+    names: ConfigSchema = {"type": "string", "enum": list(dispatcher_names())}
     keys["dispatcher"] = {"anyOf": [names, {"$ref": "#/$defs/DispatcherKeys"}], "default": DEFAULT_DISPATCHER}
     keys["retry"] = {"anyOf": [{"type": "integer", "minimum": 1}, {"$ref": "#/$defs/RetryKeys"}]}
     return keys
 
 
-def _one_or_many(one: Schema) -> Schema:
+def _one_or_many(one: ConfigSchema) -> ConfigSchema:
     return {"anyOf": [one, {"type": "array", "items": one}]}
 
 
-def _of(model: type[BaseModel], definitions: Schema, prefix: str = "") -> Schema:
+def _of(model: type[BaseModel], definitions: ConfigSchema, prefix: str = "") -> ConfigSchema:
     """Return a model's schema, its definitions put with the others under a prefix of their own."""
     made = cast(
-        "Schema",
+        "ConfigSchema",
         _relaxed(model.model_json_schema(ref_template=f"#/$defs/{prefix}{{model}}", schema_generator=_Generator)),
     )
-    for name, definition in cast("Schema", made.pop("$defs", {})).items():
+    for name, definition in cast("ConfigSchema", made.pop("$defs", {})).items():
         definitions[f"{prefix}{name}"] = definition
     if not prefix:
         definitions[model.__name__] = dict(made)

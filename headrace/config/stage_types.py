@@ -59,7 +59,7 @@ class BrokenType(HeadraceError):
         super().__init__(f"the stage type {name} cannot be used: {why}")
 
 
-class Catalogue:
+class StageTypes:
     """Stage types by name, each loaded when it is first asked for."""
 
     def __init__(self, loaders: Mapping[str, Callable[[], object]]) -> None:
@@ -67,7 +67,7 @@ class Catalogue:
         self._loaders = dict(loaders)
 
     @classmethod
-    def installed(cls) -> "Catalogue":
+    def installed(cls) -> "StageTypes":
         """Return all types that are installed; nothing of theirs is imported yet."""
         return cls({point.name: point.load for point in entry_points(group=GROUP)})
 

@@ -4,7 +4,7 @@ import importlib
 
 import pytest
 
-from headrace.config.stage_types import BrokenType, Catalogue
+from headrace.config.stage_types import BrokenType, StageTypes
 from tests.fakes.config_stages import Tick, TickOptions, catalogue
 
 
@@ -12,7 +12,7 @@ def test_names_are_known_without_loading_anything() -> None:
     def explode() -> object:
         pytest.fail("a type was loaded that nobody asked for")
 
-    assert Catalogue({"b": explode, "a": explode}).names == ("a", "b")
+    assert StageTypes({"b": explode, "a": explode}).names == ("a", "b")
 
 
 def test_a_type_is_its_class_and_its_options() -> None:
@@ -46,7 +46,7 @@ def test_a_module_that_is_missing_is_told_at_the_line_that_asks_for_it() -> None
         return importlib.import_module("no_module_of_that_name")
 
     with pytest.raises(BrokenType, match=r"No module named 'no_module_of_that_name' \(.*\.py, line \d+\)"):
-        Catalogue({"guest": load}).find("guest")
+        StageTypes({"guest": load}).find("guest")
 
 
 def test_our_own_types_come_in_by_the_same_entry_points_as_guests() -> None:
@@ -61,4 +61,4 @@ def test_our_own_types_come_in_by_the_same_entry_points_as_guests() -> None:
         "discard",
         "receive_statsd",
     }
-    assert ours <= set(Catalogue.installed().names)
+    assert ours <= set(StageTypes.installed().names)

@@ -9,7 +9,7 @@ from headrace.config.check.config import Config
 from headrace.config.files import load_text
 from headrace.config.pipeline import Pipeline
 from headrace.config.schema import schema
-from headrace.config.stage_types import Catalogue
+from headrace.config.stage_types import StageTypes
 from headrace.config.text.findings import ConfigError
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter
 from headrace.pipeline.acknowledgement.letter_bounds import DeadLetterLimits
@@ -73,7 +73,7 @@ def test_what_is_wrong_is_said_where_it_stands(said: str, why: str) -> None:
 
 
 def test_editors_are_told_of_both_spellings() -> None:
-    made = schema(Catalogue.installed())
+    made = schema(StageTypes.installed())
     properties, definitions = made["properties"], made["$defs"]
     assert isinstance(properties, dict)
     assert isinstance(definitions, dict)

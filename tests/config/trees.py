@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
-from headrace.config.text.findings import ConfigError, Finding, Report, Source
+from headrace.config.text.findings import ConfigError, ConfigSource, Finding, Report
 from headrace.config.text.parse import json_tokens, toml_tokens, yaml_tokens
-from headrace.config.text.tree import Node, Token, assemble
+from headrace.config.text.tree import Token, TreeNode, assemble
 
 Reader = Callable[[Report], Iterator[Token]]
 
@@ -22,16 +22,16 @@ READERS: dict[str, Reader] = {
 }
 
 
-def tree(text: str, reader: Reader = yaml_tokens) -> tuple[Node | None, list[Finding]]:
+def tree(text: str, reader: Reader = yaml_tokens) -> tuple[TreeNode | None, list[Finding]]:
     """Return the tree of a text, and the findings; no tree when it was refused."""
-    report = Report(Source("shop.yaml", text))
+    report = Report(ConfigSource("shop.yaml", text))
     try:
         return assemble(reader(report), report), report.findings
     except ConfigError as error:
         return None, list(error.findings)
 
 
-def good_tree(text: str, reader: Reader = yaml_tokens) -> Node:
+def good_tree(text: str, reader: Reader = yaml_tokens) -> TreeNode:
     """Return the tree of a text in which nothing is wrong."""
     node, findings = tree(text, reader)
     assert not findings, findings

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from headrace.config.stage_types import Catalogue
+from headrace.config.stage_types import StageTypes
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
@@ -143,7 +143,7 @@ def _broken() -> object:
 LOADERS: Mapping[str, type] = {"tick": Tick, "change": Change, "tally": Tally, "lax": Lax}
 
 
-def catalogue() -> Catalogue:
+def catalogue() -> StageTypes:
     """All fakes: four that work, and three that a guest got wrong."""
     good = {name: (lambda found=found: found) for name, found in LOADERS.items()}
-    return Catalogue({**good, "optionless": lambda: Optionless, "no_stage": lambda: int, "broken": _broken})
+    return StageTypes({**good, "optionless": lambda: Optionless, "no_stage": lambda: int, "broken": _broken})

@@ -24,19 +24,19 @@ from headrace.config.check.config import (
     run_claim,
     stage_claims,
 )
-from headrace.config.check.graph import Vertex, graph_faults, unheard_faults
+from headrace.config.check.graph import ConfigNode, graph_faults, unheard_faults
 from headrace.config.check.pruning import pruned, without_extras
 from headrace.config.check.stage_names import made_faults
 from headrace.config.check.validation import Subject, keys_of, validate
 from headrace.config.custom_types import NoOptions, NotAStage, custom_type, dotted, unread_type
 from headrace.config.keys.pipeline import NAME_RULE, PipelineKeys, StageKeys, is_name
 from headrace.config.keys.stage import buffer_faults, handling_faults
-from headrace.config.stage_types import GROUP, BrokenType, Catalogue, StageType, example_of, raised
-from headrace.config.text.findings import START, Fault, Report, Source, merged
+from headrace.config.stage_types import GROUP, BrokenType, StageType, StageTypes, example_of, raised
+from headrace.config.text.findings import START, ConfigSource, Problem, Report, merged
 from headrace.config.text.messages import MERGE, close, missing_key, unknown_key, with_article
 from headrace.config.text.parse import load
-from headrace.config.text.tree import Found, MapNode, Node, ScalarNode, child, point, scalars
-from headrace.config.text.variables import Mask, Surroundings, interpolate
+from headrace.config.text.tree import LocatedNode, MapNode, ScalarNode, TreeNode, child, point, scalars
+from headrace.config.text.variables import Redactor, VariableContext, interpolate
 from headrace.errors.root import is_ours, origin
 from headrace.expressions.patterns import Regex
 from headrace.pipeline.stage.producer import Producer
@@ -58,16 +58,16 @@ def put_first(folders: Iterable[Path]) -> None:
     importlib.invalidate_caches()
 
 
-def jobs_check(found: Found, report: Report, *, imports: bool) -> "JobsCheck":
+def jobs_check(found: LocatedNode, report: Report, *, imports: bool) -> "JobsCheck":
     """Return what checks the block, and then what stages say of its workers."""
     check = cast("type[JobsCheck]", import_module("headrace.config.check.jobs").JobsCheck)
     return check(found, report, imports=imports)
 
 
-def needed_fault(type_name: str) -> Fault:
+def needed_fault(type_name: str) -> Problem:
     """Return what is wrong with a stage that needs the block, where there is none."""
     message = f"{with_article(type_name)} stage needs the block `jobs:` at the top of the file, with its `store:`"
-    return Fault("missing-key", message)
+    return Problem("missing-key", message)
 
 
 _OWN: Final = f"write a class of your own as module:Class, or install it as an entry point in the group {GROUP}"
@@ -76,27 +76,27 @@ DEFAULT_NAME: Final = "pipeline"
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
+class CheckOptions:
     """What a config is checked with: the variables and folder, the stage types, and whether functions are imported.
 
     `runs_alone` says that no Python around it will read or subscribe to a stage. With `reads` only these keys at the
     top are checked, and of each stage only the keys that name it; the others may be wrong.
     """
 
-    surroundings: Surroundings
-    catalogue: Catalogue
+    surroundings: VariableContext
+    catalogue: StageTypes
     imports: bool = True
     runs_alone: bool = False
     reads: frozenset[str] | None = None
 
 
-def check(source: Source, conditions: Conditions) -> Config:
+def check(source: ConfigSource, conditions: CheckOptions) -> Config:
     """Return the checked config of a text; raises ConfigError with everything that is wrong in it."""
     return _Check(source, conditions).run()
 
 
 class _Check:
-    def __init__(self, source: Source, conditions: Conditions) -> None:
+    def __init__(self, source: ConfigSource, conditions: CheckOptions) -> None:
         self.source = source
         self.conditions = conditions
         self.report = Report(source)
@@ -109,30 +109,32 @@ class _Check:
         loaded = without_extras(load(self.report))
         read = loaded if self.is_whole else pruned(loaded, self.conditions.reads or ())
         tree = interpolate(read, self.conditions.surroundings, self.report)
-        named = child(Found(tree), "name")
+        named = child(LocatedNode(tree), "name")
         self.name_span = named.node.span if named else START
-        keys = validate(PipelineKeys, Subject(Found(tree), "a config"), self.report, imports=self.conditions.imports)
-        self.regex = _regex(child(Found(tree), "regex"))
-        if self.is_whole and child(Found(tree), "stages") is None and child(Found(tree), "jobs") is None:
+        keys = validate(
+            PipelineKeys, Subject(LocatedNode(tree), "a config"), self.report, imports=self.conditions.imports
+        )
+        self.regex = _regex(child(LocatedNode(tree), "regex"))
+        if self.is_whole and child(LocatedNode(tree), "stages") is None and child(LocatedNode(tree), "jobs") is None:
             self.report.add(tree.span, missing_key("stages", "a config"))
         if self.conditions.imports:
-            put_first(self._folders(child(Found(tree), "python_path")))
-        block = child(Found(tree), "jobs")
+            put_first(self._folders(child(LocatedNode(tree), "python_path")))
+        block = child(LocatedNode(tree), "jobs")
         if block is not None:
             self.jobs = jobs_check(block, self.report, imports=self.conditions.imports)
         jobs = self.jobs.run() if self.jobs else None
         checked = [self._stage(name, found) for name, found in self._stages(tree)]
         if self.is_whole:
             self._graph({vertex.name: vertex for vertex, _ in checked})
-        return self._config(keys, jobs, checked, Found(tree))
+        return self._config(keys, jobs, checked, LocatedNode(tree))
 
-    def _graph(self, vertices: Mapping[str, Vertex]) -> None:
+    def _graph(self, vertices: Mapping[str, ConfigNode]) -> None:
         """Report what is wrong between the stages."""
         faults = [*graph_faults(vertices), *(unheard_faults(vertices) if self.conditions.runs_alone else ())]
         for span, fault in faults:
             self.report.add(span, fault)
 
-    def _folders(self, told: Found | None) -> Iterator[Path]:
+    def _folders(self, told: LocatedNode | None) -> Iterator[Path]:
         """Yield the config's folder and those of its `python_path`, even where other keys at the top are wrong."""
         folder = self.conditions.surroundings.folder.absolute()
         yield folder
@@ -140,41 +142,41 @@ class _Check:
             if not node.refused and "\0" not in node.text:
                 yield folder / node.text
 
-    def _stages(self, tree: Node) -> Iterator[tuple[str, Found]]:
+    def _stages(self, tree: TreeNode) -> Iterator[tuple[str, LocatedNode]]:
         """Yield the stages, each under its name; those that are no mappings become findings, too."""
-        stages = child(Found(tree), "stages")
+        stages = child(LocatedNode(tree), "stages")
         if stages is None or not isinstance(stages.node, MapNode):
             return
         for name, entry in stages.node.entries.items():
-            yield name, Found(entry.node, entry.key)
+            yield name, LocatedNode(entry.node, entry.key)
             if not is_name(name):
-                self.report.add(entry.key, Fault("bad-value", f"this is no name for a stage: {NAME_RULE}", name))
+                self.report.add(entry.key, Problem("bad-value", f"this is no name for a stage: {NAME_RULE}", name))
             if not isinstance(entry.node, MapNode) and not (isinstance(entry.node, ScalarNode) and entry.node.refused):
                 message = "a stage is a mapping: write its `type:` and its options below its name"
-                self.report.add(entry.key, Fault("bad-value", message, self.source.written(entry.node.span)))
+                self.report.add(entry.key, Problem("bad-value", message, self.source.written(entry.node.span)))
 
-    def _stage(self, name: str, found: Found) -> tuple[Vertex, ConfiguredStage | None]:
+    def _stage(self, name: str, found: LocatedNode) -> tuple[ConfigNode, ConfiguredStage | None]:
         """Check one stage: its common keys, and its type's options when the type is known."""
         node = found.node
         if not isinstance(node, MapNode):
-            return Vertex(name, found), None
+            return ConfigNode(name, found), None
         if MERGE in node.entries:
             self.report.add(node.entries[MERGE].key, unknown_key(MERGE, f"the stage {name}", ()))
-            return Vertex(name, found), None
+            return ConfigNode(name, found), None
         common = Subject(_part(found, common=True), f"the stage {name}")
         keys = validate(StageKeys, common, self.report, imports=self.conditions.imports, regex=self.regex)
         stage_type = self._type(child(found, "type")) if self.is_whole else unread_type(keys.type if keys else "")
         if stage_type is None:
-            return Vertex(name, found), None
+            return ConfigNode(name, found), None
         if stage_type.kind is None:
-            return Vertex(name, found), ConfiguredStage(name, stage_type, keys, NoOptions()) if keys else None
+            return ConfigNode(name, found), ConfiguredStage(name, stage_type, keys, NoOptions()) if keys else None
         own = Subject(_part(found, common=False), with_article(f"{stage_type.name} stage"), COMMON_KEYS)
         self._unread(stage_type, own)
         told = child(found, "type") or found
         options = self._options(stage_type, own, told)
         example = None if options is None else self._example(stage_type, options, told)
         waits = getattr(stage_type.stage, "is_waited_for", None)
-        vertex = Vertex(
+        vertex = ConfigNode(
             name,
             found,
             stage_type.kind,
@@ -198,13 +200,13 @@ class _Check:
             self.report.add(span, fault)
         return vertex, ConfiguredStage(name, stage_type, keys, options)
 
-    def _needs_jobs(self, type_name: str, told: Found) -> None:
+    def _needs_jobs(self, type_name: str, told: LocatedNode) -> None:
         """Say that there are no jobs for a stage; what a variable holds is not shown."""
         node = told.node
         is_filled = isinstance(node, ScalarNode) and node.filled
         self.report.add(node.span, needed_fault(self.source.written(node.span) if is_filled else type_name))
 
-    def _options(self, stage_type: StageType, own: Subject, told: Found) -> BaseModel | None:
+    def _options(self, stage_type: StageType, own: Subject, told: LocatedNode) -> BaseModel | None:
         """Return the checked options; None, and findings, where they are wrong or their model cannot be used."""
         taken = next((key for key in keys_of(stage_type.options) if key in COMMON_KEYS and key != "type"), None)
         if taken is not None:
@@ -219,12 +221,12 @@ class _Check:
             self._broken(told.node, f"its `Options` raises {raised(error)}")
         return None
 
-    def _broken(self, node: Node, why: str) -> None:
+    def _broken(self, node: TreeNode, why: str) -> None:
         """Report why the stage type that a node names cannot be used."""
         written = self.source.written(node.span)
-        self.report.add(node.span, Fault("broken-type", f"the stage type {written} cannot be used: {why}"))
+        self.report.add(node.span, Problem("broken-type", f"the stage type {written} cannot be used: {why}"))
 
-    def _example(self, stage_type: StageType, options: BaseModel, told: Found) -> type[Stage] | Stage | None:
+    def _example(self, stage_type: StageType, options: BaseModel, told: LocatedNode) -> type[Stage] | Stage | None:
         """Return a stage as the options make it; its class where that is a source, or cannot be made here.
 
         None, and a finding, where making one fails.
@@ -247,7 +249,7 @@ class _Check:
             if key not in known:
                 self.report.add(entry.key, unknown_key(key, own.called, (*COMMON_KEYS, *known)))
 
-    def _type(self, told: Found | None) -> StageType | None:
+    def _type(self, told: LocatedNode | None) -> StageType | None:
         """Return the stage's type; None, and a finding, when it is not one of the catalogue's."""
         node = told.node if told else None
         if not isinstance(node, ScalarNode) or node.refused or not (node.filled or isinstance(node.value, str)):
@@ -260,7 +262,7 @@ class _Check:
         written = self.source.written(node.span)
         suggestion = None if node.filled else close(node.text, known) or dotted(node.text)
         self.report.add(
-            node.span, Fault("unknown-type", f"there is no stage type {written}: {_OWN}", written, known, suggestion)
+            node.span, Problem("unknown-type", f"there is no stage type {written}: {_OWN}", written, known, suggestion)
         )
         return None
 
@@ -272,15 +274,15 @@ class _Check:
             return replace(found, name=written.strip("'\"")) if node.filled else found
         except FunctionError as error:
             span = point(node, self.source.text, error.column - 1)
-            fault = Fault("bad-import", error.why, written, suggestion=error.suggestion)
+            fault = Problem("bad-import", error.why, written, suggestion=error.suggestion)
         except NotAStage as error:
             span = node.span
-            fault = Fault(
+            fault = Problem(
                 "broken-type", f"the stage type {written} cannot be used: {error.why}", written, error.allowed
             )
         if node.filled:
             why = "why is not shown, because it may tell what a variable holds"
-            fault = Fault(fault.code, f"the stage type {written} cannot be used; {why}", written)
+            fault = Problem(fault.code, f"the stage type {written} cannot be used; {why}", written)
         self.report.add(span, fault)
         return None
 
@@ -291,7 +293,7 @@ class _Check:
             self._broken(node, broken.why)
         return None
 
-    def _exports(self, stages: Sequence[ConfiguredStage], places: Mapping[str, Found]) -> Iterator[Export]:
+    def _exports(self, stages: Sequence[ConfiguredStage], places: Mapping[str, LocatedNode]) -> Iterator[Export]:
         for stage in stages:
             families = stage.type.stage.metric_families
             yield from exports(stage.name, stage.options, families, places[stage.name], self.source)
@@ -300,8 +302,8 @@ class _Check:
         self,
         keys: PipelineKeys | None,
         jobs: "ConfiguredJobs | None",
-        checked: list[tuple[Vertex, ConfiguredStage | None]],
-        root: Found,
+        checked: list[tuple[ConfigNode, ConfiguredStage | None]],
+        root: LocatedNode,
     ) -> Config:
         """Return the config if nothing is wrong in it."""
         stages = tuple(stage for _, stage in checked if stage is not None)
@@ -316,14 +318,18 @@ class _Check:
             raise merged(self.report.findings)
         stem = PurePath(self.source.file).stem
         name = keys.name or (stem if is_name(stem) else DEFAULT_NAME)
-        mask = Mask(self.conditions.surroundings.given)
+        mask = Redactor(self.conditions.surroundings.given)
         kept, stall_seconds = keys.dead_letters, keys.stall_after
         return Config(
             name, keys.listen, stages, metrics, self.source, self.name_span, mask, jobs, kept, stall_seconds, claims
         )
 
     def _claims(
-        self, keys: PipelineKeys | None, stages: Sequence[ConfiguredStage], places: Mapping[str, Found], root: Found
+        self,
+        keys: PipelineKeys | None,
+        stages: Sequence[ConfiguredStage],
+        places: Mapping[str, LocatedNode],
+        root: LocatedNode,
     ) -> Iterator[Claim]:
         """Yield the addresses on which the run and its stages listen."""
         if keys is not None and keys.listen is not None:
@@ -339,15 +345,15 @@ def _outputs(stage: type[Stage] | Stage | None) -> tuple[str, ...] | None:
     return names if names or isinstance(stage, Stage) or issubclass(stage, Producer) else None
 
 
-def _regex(told: Found | None) -> Regex:
+def _regex(told: LocatedNode | None) -> Regex:
     """Return what runs the patterns of the config, even where other keys at the top are wrong."""
     is_python = told is not None and isinstance(told.node, ScalarNode) and told.node.text == "python"
     return "python" if is_python else "re2"
 
 
-def _part(found: Found, *, common: bool) -> Found:
+def _part(found: LocatedNode, *, common: bool) -> LocatedNode:
     """Return a stage with only its common keys, or only with those of its type."""
     node = found.node
     entries = node.entries if isinstance(node, MapNode) else {}
     kept = {key: entry for key, entry in entries.items() if (key in COMMON_KEYS) is common}
-    return Found(MapNode(node.span, kept), found.key)
+    return LocatedNode(MapNode(node.span, kept), found.key)

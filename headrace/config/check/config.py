@@ -9,9 +9,9 @@ from pydantic import BaseModel
 from headrace.config.check.validation import locate, marked
 from headrace.config.keys.pipeline import DeadLettersKeys, ListenKeys, StageKeys
 from headrace.config.stage_types import StageType
-from headrace.config.text.findings import Fault, Finding, Source, Span
-from headrace.config.text.tree import Found, child
-from headrace.config.text.variables import Mask
+from headrace.config.text.findings import ConfigSource, Finding, Problem, TextSpan
+from headrace.config.text.tree import LocatedNode, child
+from headrace.config.text.variables import Redactor
 from headrace.http.address import Address
 from headrace.stages.files.output_file import STANDARD_OUTPUT
 from headrace.stages.options import MetricName
@@ -30,8 +30,8 @@ class Export:
     name: str
     kind: str
     stage: str
-    source: Source
-    found: Found
+    source: ConfigSource
+    found: LocatedNode
 
     is_shared: bool = False
     """Whether its series carry the labels of the stage, so that several stages may export it."""
@@ -46,7 +46,7 @@ class Export:
 
 
 def exports(
-    stage: str, options: BaseModel, families: Iterable[FamilySpec], found: Found, source: Source
+    stage: str, options: BaseModel, families: Iterable[FamilySpec], found: LocatedNode, source: ConfigSource
 ) -> list[Export]:
     """Return the metrics that a stage's options name, wherever they do, and `families`, which its class lists.
 
@@ -78,7 +78,7 @@ def duplicates(metrics: Iterable[Export]) -> Iterator[Finding]:
 def _reserved(metric: Export) -> Finding:
     span = metric.found.node.span
     message = f"headrace itself exports a metric that needs the name {metric.name}: choose another name"
-    return metric.source.finding(span, Fault("duplicate-metric", message, metric.source.written(span)))
+    return metric.source.finding(span, Problem("duplicate-metric", message, metric.source.written(span)))
 
 
 def _duplicate(metric: Export, first: Export) -> Finding:
@@ -91,7 +91,7 @@ def _duplicate(metric: Export, first: Export) -> Finding:
     else:
         said = f"the stage {first.stage} exports {first.name}, in {where}, and the two need a name in common"
     message = f"{said}: give each metric a name of its own"
-    return metric.source.finding(span, Fault("duplicate-metric", message, written))
+    return metric.source.finding(span, Problem("duplicate-metric", message, written))
 
 
 _UDP: Final = frozenset({"receive_statsd"})
@@ -109,8 +109,8 @@ class Claim:
     owner: str
     is_udp: bool
     address: Address
-    source: Source
-    span: Span
+    source: ConfigSource
+    span: TextSpan
     is_default: bool = False
 
     def meets(self, other: "Claim") -> bool:
@@ -126,7 +126,7 @@ class Claim:
         return str(self.address) if self.is_default else self.source.written(self.span)
 
 
-def run_claim(address: Address, root: Found, name: Span, source: Source) -> Claim:
+def run_claim(address: Address, root: LocatedNode, name: TextSpan, source: ConfigSource) -> Claim:
     """Return the address of a run's own listener; `name` is the place of one that its file does not say."""
     found = child(root, "listen")
     if found is None:
@@ -136,7 +136,7 @@ def run_claim(address: Address, root: Found, name: Span, source: Source) -> Clai
 
 
 def stage_claims(
-    options: Mapping[str, tuple[str, BaseModel]], places: Mapping[str, Found], source: Source
+    options: Mapping[str, tuple[str, BaseModel]], places: Mapping[str, LocatedNode], source: ConfigSource
 ) -> Iterator[Claim]:
     """Yield the addresses of stages, each of which has a type and its options."""
     for name, (type_name, model) in options.items():
@@ -157,7 +157,7 @@ def clashes(claims: Iterable[Claim]) -> Iterator[Finding]:
         before.append(claim)
 
 
-def _fault(claim: Claim, first: Claim) -> Fault:
+def _fault(claim: Claim, first: Claim) -> Problem:
     line, _ = first.source.place(first.span)
     where = f"{first.source.file}, line {line}" if first.source.file != claim.source.file else f"line {line}"
     default = " (the default: it has no `listen:`)" if first.is_default else ""
@@ -168,7 +168,7 @@ def _fault(claim: Claim, first: Claim) -> Fault:
         message = f"two cannot listen on one port: {taken}"
     off = ", or `listen: off`" if claim.owner == "the run" else ""
     found = None if claim.is_default else claim.written()
-    return Fault("duplicate-address", f"{message}; choose another port in `listen:`{off}", found)
+    return Problem("duplicate-address", f"{message}; choose another port in `listen:`{off}", found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +195,9 @@ class Config:
     listen: ListenKeys | None = field(repr=False)
     stages: tuple[ConfiguredStage, ...]
     exports: tuple[Export, ...] = field(repr=False)
-    source: Source = field(repr=False)
-    name_span: Span = field(repr=False)
-    mask: Mask = field(repr=False)
+    source: ConfigSource = field(repr=False)
+    name_span: TextSpan = field(repr=False)
+    mask: Redactor = field(repr=False)
     jobs: "ConfiguredJobs | None" = None
     dead_letters: DeadLettersKeys | None = None
     stall_seconds: float | None = None

@@ -4,23 +4,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from headrace.config.keys.stage import side_faults, subscription_faults, unheard_partitions
-from headrace.config.text.findings import Fault, Span
+from headrace.config.text.findings import Problem, TextSpan
 from headrace.config.text.messages import close, missing_key
-from headrace.config.text.tree import Found, ListNode, ScalarNode, child
+from headrace.config.text.tree import ListNode, LocatedNode, ScalarNode, child
 from headrace.pipeline.topology.graph import KIND_WORDS, StageKind, find_circle
 from headrace.pipeline.topology.outputs import ERRORS
 
-Placed = tuple[Span, Fault]
+Placed = tuple[TextSpan, Problem]
 
 _EMITTING_KEYS = ("dispatcher", "buffer")
 
 
 @dataclass(frozen=True, slots=True)
-class Vertex:
+class ConfigNode:
     """A stage as far as the graph goes: its place, and its kind where its type could be made out."""
 
     name: str
-    found: Found
+    found: LocatedNode
     kind: StageKind | None = None
     type_name: str = ""
     outputs: tuple[str, ...] | None = None
@@ -40,9 +40,9 @@ class _Edge:
     """A subscription: to whom, and where the file says so; `written` is None when a variable gave the name."""
 
     producer: str
-    span: Span
+    span: TextSpan
     written: str | None
-    said: Found
+    said: LocatedNode
     output: str | None = None
     """Which output it names, as far as the file says it."""
 
@@ -51,12 +51,12 @@ class _Edge:
         """Whether it is about what the stage gives up, rather than what it emits."""
         return self.output == ERRORS
 
-    def is_side(self, producer: Vertex) -> bool:
+    def is_side(self, producer: ConfigNode) -> bool:
         """Whether it is about an output that nobody need take."""
         return self.is_errors or self.output in producer.side_outputs
 
 
-def graph_faults(vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
+def graph_faults(vertices: Mapping[str, ConfigNode]) -> Iterator[Placed]:
     """Yield all that is wrong with the edges; it does not matter whether the stages' other keys are right."""
     edges = {name: tuple(_edges(vertex)) for name, vertex in vertices.items()}
     for name, vertex in vertices.items():
@@ -66,7 +66,7 @@ def graph_faults(vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
     yield from _waiting(edges, vertices)
 
 
-def _waiting(edges: Mapping[str, tuple[_Edge, ...]], vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
+def _waiting(edges: Mapping[str, tuple[_Edge, ...]], vertices: Mapping[str, ConfigNode]) -> Iterator[Placed]:
     """Yield the stages that gather events of which somebody waits for each, and may send no other meanwhile."""
     for name, vertex in vertices.items():
         if vertex.holds <= 1:
@@ -77,7 +77,7 @@ def _waiting(edges: Mapping[str, tuple[_Edge, ...]], vertices: Mapping[str, Vert
                     f"{name} may hold {vertex.holds} events until others come, and whoever sends to {source} waits for "
                     "what becomes of each: give it a `period`, or have the source answer at once"
                 )
-                yield vertex.found.name, Fault("waits-for-ever", message)
+                yield vertex.found.name, Problem("waits-for-ever", message)
                 break
 
 
@@ -93,7 +93,7 @@ def _above(name: str, edges: Mapping[str, tuple[_Edge, ...]]) -> set[str]:
     return found
 
 
-def unheard_faults(vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
+def unheard_faults(vertices: Mapping[str, ConfigNode]) -> Iterator[Placed]:
     """Yield every stage that emits to nobody, or a partition of it: it would wait for ever, and the run with it.
 
     Where a subscription cannot be read, or names no stage, nothing is said: it may be the one that is missing.
@@ -117,10 +117,10 @@ def unheard_faults(vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
                 f"no stage subscribes to {name}, so it would wait for ever: subscribe one to it, "
                 "a `discard` stage where its events are of no use"
             )
-            yield vertex.found.name, Fault("nobody-subscribes", message)
+            yield vertex.found.name, Problem("nobody-subscribes", message)
 
 
-def _subscriptions(vertex: Vertex) -> int:
+def _subscriptions(vertex: ConfigNode) -> int:
     """Return how many subscriptions stand there, whether they can be read or not."""
     told = child(vertex.found, "subscribe_to")
     if told is None:
@@ -128,28 +128,28 @@ def _subscriptions(vertex: Vertex) -> int:
     return len(told.node.items) if isinstance(told.node, ListNode) else 1
 
 
-def _edges(vertex: Vertex) -> Iterator[_Edge]:
+def _edges(vertex: ConfigNode) -> Iterator[_Edge]:
     """Yield the subscriptions that name a stage; what names none is a finding of the stage's own keys."""
     told = child(vertex.found, "subscribe_to")
     if told is None:
         return
     for item in told.node.items if isinstance(told.node, ListNode) else (told.node,):
-        named = child(Found(item), "stage")
+        named = child(LocatedNode(item), "stage")
         node = named.node if named else item
         if isinstance(node, ScalarNode) and not node.refused and (node.filled or isinstance(node.value, str)):
-            output = child(Found(item), "output")
+            output = child(LocatedNode(item), "output")
             said = output.node.text if output is not None and isinstance(output.node, ScalarNode) else None
-            yield _Edge(node.text, node.span, None if node.filled else node.text, Found(item), said)
+            yield _Edge(node.text, node.span, None if node.filled else node.text, LocatedNode(item), said)
 
 
-def _kind_faults(vertex: Vertex) -> Iterator[Placed]:
+def _kind_faults(vertex: ConfigNode) -> Iterator[Placed]:
     if vertex.kind is None:
         return
     what = f"{KIND_WORDS[vertex.kind]}, as every stage of type {vertex.type_name} is"
     subscribe_to = child(vertex.found, "subscribe_to")
     if vertex.kind == "producer" and subscribe_to is not None:
         message = f"{vertex.name} is {what}: it has no input, so remove `subscribe_to`"
-        yield subscribe_to.name, Fault("misplaced-key", message, "subscribe_to")
+        yield subscribe_to.name, Problem("misplaced-key", message, "subscribe_to")
     if vertex.kind != "producer" and (subscribe_to is None or _is_empty(subscribe_to)):
         place = (subscribe_to or vertex.found).name
         yield place, missing_key("subscribe_to", f"{vertex.name} is {what}: it")
@@ -157,19 +157,19 @@ def _kind_faults(vertex: Vertex) -> Iterator[Placed]:
         found = child(vertex.found, key)
         if found is not None:
             message = f"{vertex.name} is {what}: it emits nothing, so remove `{key}`"
-            yield found.name, Fault("misplaced-key", message, key)
+            yield found.name, Problem("misplaced-key", message, key)
 
 
-def _is_empty(found: Found) -> bool:
+def _is_empty(found: LocatedNode) -> bool:
     return isinstance(found.node, ListNode) and not found.node.items
 
 
-def _edge_faults(edges: Iterable[_Edge], vertices: Mapping[str, Vertex]) -> Iterator[Placed]:
+def _edge_faults(edges: Iterable[_Edge], vertices: Mapping[str, ConfigNode]) -> Iterator[Placed]:
     seen: set[tuple[str, str | None]] = set()
     for edge in edges:
         fault = _edge_fault(edge, vertices)
         if fault is None and (edge.producer, edge.output) in seen:
-            fault = Fault("duplicate-subscription", f"this stage subscribes to {edge.producer} twice: once is enough")
+            fault = Problem("duplicate-subscription", f"this stage subscribes to {edge.producer} twice: once is enough")
         if fault is not None:
             yield edge.span, fault
         else:
@@ -183,14 +183,14 @@ def _edge_faults(edges: Iterable[_Edge], vertices: Mapping[str, Vertex]) -> Iter
         seen.add((edge.producer, edge.output))
 
 
-def _output_faults(edge: _Edge, producer: Vertex) -> Iterator[Placed]:
+def _output_faults(edge: _Edge, producer: ConfigNode) -> Iterator[Placed]:
     """Yield that a subscription names no output of a stage that has several, or one that is none."""
     told, names = child(edge.said, "output"), producer.outputs
     if names is None or edge.output in names:
         return
     if told is None and names:
         message = f"{edge.producer} has several outputs: say which, {{stage: {edge.producer}, output: {names[0]}}}"
-        yield edge.span, Fault("missing-key", f"{message}; it has {', '.join(names)}", None, names)
+        yield edge.span, Problem("missing-key", f"{message}; it has {', '.join(names)}", None, names)
     elif told is not None:
         filled = isinstance(told.node, ScalarNode) and told.node.filled
         shown, allowed = None if filled else edge.output, (*names, *producer.side_outputs, ERRORS)
@@ -199,10 +199,10 @@ def _output_faults(edge: _Edge, producer: Vertex) -> Iterator[Placed]:
         option = producer.outputs_with.get(shown or "")
         if option is not None:
             message = f"{edge.producer} has {which}: it has with `{option}`"
-        yield told.node.span, Fault("bad-value", message, shown, allowed, close(shown, allowed) if shown else None)
+        yield told.node.span, Problem("bad-value", message, shown, allowed, close(shown, allowed) if shown else None)
 
 
-def _unheard_outputs(vertex: Vertex, edges: Iterable[_Edge]) -> Iterator[Placed]:
+def _unheard_outputs(vertex: ConfigNode, edges: Iterable[_Edge]) -> Iterator[Placed]:
     """Yield that nobody takes some output of a stage: it would fill, and then stop the stage."""
     heard = {edge.output for edge in edges}
     unheard = [name for name in vertex.outputs or () if name not in heard]
@@ -212,21 +212,21 @@ def _unheard_outputs(vertex: Vertex, edges: Iterable[_Edge]) -> Iterator[Placed]
             f"no stage takes {several} of {vertex.name}, which would stop once it is full: subscribe one to it, "
             "a `discard` stage where its events are of no use"
         )
-        yield vertex.found.name, Fault("nobody-subscribes", message)
+        yield vertex.found.name, Problem("nobody-subscribes", message)
 
 
-def _edge_fault(edge: _Edge, vertices: Mapping[str, Vertex]) -> Fault | None:
+def _edge_fault(edge: _Edge, vertices: Mapping[str, ConfigNode]) -> Problem | None:
     producer = vertices.get(edge.producer)
     if producer is None:
         said = f"there is no stage `{edge.written}`" if edge.written is not None else "there is no stage of this name"
         suggestion = close(edge.written, list(vertices)) if edge.written else None
-        return Fault("unknown-stage", said, edge.written, tuple(vertices), suggestion)
+        return Problem("unknown-stage", said, edge.written, tuple(vertices), suggestion)
     if edge.is_errors and producer.kind == "producer":
         message = f"{producer.name} is a source and handles no events, so it has no errors output"
-        return Fault("not-a-producer", message, edge.written)
+        return Problem("not-a-producer", message, edge.written)
     if producer.kind == "consumer" and not edge.is_errors:
         message = f"{producer.name} is a consumer and emits nothing: subscribe to what feeds it"
-        return Fault("not-a-producer", message, edge.written)
+        return Problem("not-a-producer", message, edge.written)
     return None
 
 
@@ -238,6 +238,6 @@ def _circles(edges: Mapping[str, tuple[_Edge, ...]]) -> Iterator[Placed]:
         place = next(edge.span for edge in edges[first] if edge.producer == following)
         way = " -> ".join(circle)
         message = f"these stages subscribe to each other in a circle, {way}: take one of the subscriptions out"
-        yield place, Fault("circle", message)
+        yield place, Problem("circle", message)
         for name in circle[1:]:
             rest.pop(name)

@@ -9,7 +9,7 @@ from headrace.config.check.stage_names import has_disk_buffer
 from headrace.config.text.messages import with_article
 from headrace.pipeline.topology.outputs import ERRORS, side_names
 
-Delivery = Literal["at-least-once", "at-most-once"]
+DeliveryGuarantee = Literal["at-least-once", "at-most-once"]
 """Whether each event arrives, perhaps more than once, or at most once, perhaps never."""
 
 
@@ -19,7 +19,7 @@ class Guarantee:
 
     source: str
     sink: str
-    delivery: Delivery
+    delivery: DeliveryGuarantee
     why: str
 
     def __str__(self) -> str:

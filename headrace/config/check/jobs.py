@@ -8,9 +8,9 @@ from pydantic import BaseModel
 
 from headrace.config.check.validation import Subject, locate, marked, validate
 from headrace.config.keys.jobs import JobsKeys
-from headrace.config.text.findings import Fault, Report
+from headrace.config.text.findings import Problem, Report
 from headrace.config.text.messages import close
-from headrace.config.text.tree import Found, ListNode, ScalarNode, child, scalars
+from headrace.config.text.tree import ListNode, LocatedNode, ScalarNode, child, scalars
 from headrace.jobs.errors import BadArguments, EncryptionError, JobsError
 from headrace.jobs.running.encryption import ArgsCipher
 from headrace.jobs.running.worker_catalogue import WorkerCatalogue
@@ -33,7 +33,7 @@ class ConfiguredJobs:
 class JobsCheck:
     """Says what is wrong about jobs, each fault at its place."""
 
-    def __init__(self, found: Found, report: Report, *, imports: bool) -> None:
+    def __init__(self, found: LocatedNode, report: Report, *, imports: bool) -> None:
         self._found = found
         self._report = report
         self._imports = imports
@@ -48,7 +48,7 @@ class JobsCheck:
             return None
         if keys.queues and not keys.modules:
             message = "queues run the workers of `modules:`, and none are named: name some, or take `queues` away"
-            self._at(child(self._found, "queues") or self._found, Fault("missing-key", message))
+            self._at(child(self._found, "queues") or self._found, Problem("missing-key", message))
         self._cipher(keys, self._found, self._workers)
         if self._imports:
             self._cron(keys, self._found)
@@ -56,20 +56,20 @@ class JobsCheck:
                 self.stage(registry, locate(self._found, ("registries", name)).found)
         return ConfiguredJobs(keys, self._workers)
 
-    def stage(self, options: BaseModel, found: Found) -> None:
+    def stage(self, options: BaseModel, found: LocatedNode) -> None:
         """Check what the options of a stage, or a registry, say of workers and queues."""
         for path, name in marked(options, WorkerName):
             place = locate(found, path).found
             worker = self._known(name, place)
             if isinstance(name, RecordingWorkerName) and worker is not None and not worker.options.record:
                 message = f"the worker {self._written(place)} records no results: give it record=True"
-                self._at(place, Fault("bad-value", message, self._written(place)))
+                self._at(place, Problem("bad-value", message, self._written(place)))
         for path, queue in marked(options, QueueName):
             if self._keys is not None and queue in self._keys.queues:
                 message = f"the block `jobs` runs the queue {queue} itself: take it out of `queues` there"
-                self._at(locate(found, path).found, Fault("bad-value", message, str(queue)))
+                self._at(locate(found, path).found, Problem("bad-value", message, str(queue)))
 
-    def _imported(self, block: Found) -> WorkerCatalogue | None:
+    def _imported(self, block: LocatedNode) -> WorkerCatalogue | None:
         """Import the modules and return their workers; None, and findings, where one cannot be used."""
         workers: list[AnyWorker] = []
         is_fine = True
@@ -78,28 +78,28 @@ class JobsCheck:
                 workers.extend(WorkerCatalogue.of_modules([name]))
             except JobsError as error:
                 is_fine = False
-                self._at(found, Fault("bad-import", str(error), self._written(found)))
+                self._at(found, Problem("bad-import", str(error), self._written(found)))
         try:
             return WorkerCatalogue(workers) if is_fine else None
         except JobsError as error:
-            self._at(child(block, "modules") or block, Fault("bad-import", str(error)))
+            self._at(child(block, "modules") or block, Problem("bad-import", str(error)))
         return None
 
-    def _cipher(self, keys: JobsKeys, block: Found, workers: WorkerCatalogue) -> None:
+    def _cipher(self, keys: JobsKeys, block: LocatedNode, workers: WorkerCatalogue) -> None:
         """Check that the keys of encrypted args are some, and there where a worker needs one; none is ever shown."""
         if not keys.encryption_key and workers.encrypted:
             name = min(workers.encrypted)
             message = f"the worker {name} keeps its args encrypted: give `encryption_key:`, as in {_KEY_FILE}"
-            self._at(child(block, "modules") or block, Fault("missing-key", message))
+            self._at(child(block, "modules") or block, Problem("missing-key", message))
         for index, key in enumerate(keys.encryption_key):
             try:
                 ArgsCipher([key.get_secret_value()])
             except EncryptionError as error:
                 node = locate(block, ("encryption_key", index)).found.node
                 if not (isinstance(node, ScalarNode) and node.refused):
-                    self._report.add(node.span, Fault("bad-value", f"`encryption_key` is no use: {error}"))
+                    self._report.add(node.span, Problem("bad-value", f"`encryption_key` is no use: {error}"))
 
-    def _cron(self, keys: JobsKeys, block: Found) -> None:
+    def _cron(self, keys: JobsKeys, block: LocatedNode) -> None:
         """Check that each entry of the crontab calls a worker as it may be called."""
         for index, entry in enumerate(keys.cron):
             place = locate(block, ("cron", index)).found
@@ -109,9 +109,9 @@ class JobsCheck:
             try:
                 worker.arguments.bound_of(entry.args)
             except BadArguments as error:
-                self._at(_argument(place, error.parameter), Fault("bad-arguments", _told(error, place)))
+                self._at(_argument(place, error.parameter), Problem("bad-arguments", _told(error, place)))
 
-    def _known(self, name: WorkerName, found: Found) -> AnyWorker | None:
+    def _known(self, name: WorkerName, found: LocatedNode) -> AnyWorker | None:
         """Return the worker of that name; a name that no worker has is a finding, unless nobody can tell."""
         if self._workers is None or self._keys is None or not self._keys.modules or not self._imports:
             return None
@@ -121,36 +121,36 @@ class JobsCheck:
             message = f"no module of `jobs.modules` has a worker {self._written(found)}"
             is_filled = isinstance(found.node, ScalarNode) and found.node.filled
             suggestion = None if is_filled else close(name, names)
-            self._at(found, Fault("unknown-worker", message, self._written(found), names, suggestion))
+            self._at(found, Problem("unknown-worker", message, self._written(found), names, suggestion))
         return worker
 
-    def _at(self, found: Found, fault: Fault) -> None:
+    def _at(self, found: LocatedNode, fault: Problem) -> None:
         node = found.node
         if isinstance(node, ScalarNode) and node.filled and node.text:
             fault = replace(fault, message=fault.message.replace(node.text, self._written(found)))
         self._report.add(node.span if isinstance(node, ScalarNode) and node.text else found.name, fault)
 
-    def _written(self, found: Found) -> str:
+    def _written(self, found: LocatedNode) -> str:
         return self._report.source.written(found.node.span)
 
 
-def _modules(found: Found | None) -> Iterator[tuple[str, Found]]:
+def _modules(found: LocatedNode | None) -> Iterator[tuple[str, LocatedNode]]:
     if found is None:
         return
     nodes = found.node.items if isinstance(found.node, ListNode) else (found.node,)
     for node in nodes:
         if isinstance(node, ScalarNode) and not node.refused and node.text:
-            yield node.text, Found(node)
+            yield node.text, LocatedNode(node)
 
 
-def _argument(entry: Found, parameter: str | None) -> Found:
+def _argument(entry: LocatedNode, parameter: str | None) -> LocatedNode:
     """Return where an argument stands, or else the place of all."""
     args = child(entry, "args")
     below = child(args, parameter.partition(".")[0]) if args is not None and parameter is not None else None
     return below or args or entry
 
 
-def _told(error: BadArguments, entry: Found) -> str:
+def _told(error: BadArguments, entry: LocatedNode) -> str:
     """Return what is wrong with arguments, and not what a variable holds that was put into them."""
     if not any(scalar.filled for scalar in scalars(entry.node)):
         return str(error)

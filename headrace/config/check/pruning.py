@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
-from headrace.config.text.tree import Entry, MapNode
+from headrace.config.text.tree import MapEntry, MapNode
 
 _NAMING: Final = frozenset({"type", "subscribe_to", "concurrency", "partition_by", "buffer"})
 """The keys of a stage that decide which stages a run has, and how they are called."""
@@ -29,7 +29,7 @@ def pruned(tree: MapNode, keys: Collection[str]) -> MapNode:
     return replace(tree, entries=entries)
 
 
-def _stage(entry: Entry) -> Entry:
+def _stage(entry: MapEntry) -> MapEntry:
     if not isinstance(entry.node, MapNode):
         return entry
     kept = {key: below for key, below in entry.node.entries.items() if key in _NAMING}

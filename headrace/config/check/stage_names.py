@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from headrace.config.check.config import ConfiguredStage
-from headrace.config.text.findings import Fault, Span
-from headrace.config.text.tree import Found, child
+from headrace.config.text.findings import Problem, TextSpan
+from headrace.config.text.tree import LocatedNode, child
 from headrace.pipeline.topology.outputs import output_name
 
 
@@ -41,7 +41,9 @@ def copy_names(stage: ConfiguredStage) -> list[str]:
     return [f"{stage.name}.{number}" for number in range(1, stage.keys.concurrency + 1)]
 
 
-def made_faults(stages: Sequence[ConfiguredStage], places: Mapping[str, Found]) -> Iterator[tuple[Span, Fault]]:
+def made_faults(
+    stages: Sequence[ConfiguredStage], places: Mapping[str, LocatedNode]
+) -> Iterator[tuple[TextSpan, Problem]]:
     """Yield the stages that are called as one which another's keys make, and buffers in one file."""
     copies = {stage.name: copy_names(stage) for stage in stages}
     made = {name: (stage, why) for stage in stages for name, why in _made(stage, copies)}
@@ -49,7 +51,7 @@ def made_faults(stages: Sequence[ConfiguredStage], places: Mapping[str, Found]) 
         if stage.name in made:
             other, why = made[stage.name]
             message = f"{other.name} has a stage of this name made, {why}: give one of the two another name"
-            yield places[stage.name].name, Fault("duplicate-name", message, stage.name)
+            yield places[stage.name].name, Problem("duplicate-name", message, stage.name)
     yield from _files(stages, places)
 
 
@@ -65,7 +67,7 @@ def _made(stage: ConfiguredStage, copies: Mapping[str, Sequence[str]]) -> Iterat
             yield output_name(name, to.output or ""), f"for the output {to.output} of {to.stage}"
 
 
-def _files(stages: Sequence[ConfiguredStage], places: Mapping[str, Found]) -> Iterator[tuple[Span, Fault]]:
+def _files(stages: Sequence[ConfiguredStage], places: Mapping[str, LocatedNode]) -> Iterator[tuple[TextSpan, Problem]]:
     first: dict[str, str] = {}
     for stage in filter(has_disk_buffer, stages):
         path = os.path.realpath(stage.keys.buffer.path or "")
@@ -73,7 +75,7 @@ def _files(stages: Sequence[ConfiguredStage], places: Mapping[str, Found]) -> It
         if other != stage.name:
             place = child(places[stage.name], "buffer") or places[stage.name]
             message = f"{other} has its buffer in the same file, and would emit the events of both: name another one"
-            yield (child(place, "path") or place).node.span, Fault("bad-value", message, stage.keys.buffer.path)
+            yield (child(place, "path") or place).node.span, Problem("bad-value", message, stage.keys.buffer.path)
 
 
 def running_names(stages: Sequence[ConfiguredStage]) -> frozenset[str]:

@@ -8,16 +8,16 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from headrace.config.text import messages as sentences
-from headrace.config.text.findings import Fault, Report, Span
-from headrace.config.text.messages import Told
+from headrace.config.text.findings import Problem, Report, TextSpan
+from headrace.config.text.messages import Redacted
 from headrace.config.text.tree import (
-    Found,
     ListNode,
+    LocatedNode,
     MapNode,
-    Node,
     Path,
+    PathStep,
     ScalarNode,
-    Step,
+    TreeNode,
     child,
     point,
     scalars,
@@ -33,18 +33,18 @@ _LONGEST = 12  # steps looked at; our models are about four deep, and each step 
 class Located:
     """A place in the tree, the path to it, and the steps of the loc that the tree does not have."""
 
-    found: Found
+    found: LocatedNode
     path: Path = ()
     branches: tuple[tuple[Path, str], ...] = ()
     """Names of unions' branches, each with the path at which it was met."""
 
 
-def locate(root: Found, loc: Sequence[Step]) -> Located:
+def locate(root: LocatedNode, loc: Sequence[PathStep]) -> Located:
     """Return the place that fits best: where the last step is found, and then as many of the others as may be."""
     return _best(Located(root), tuple(loc[:_LONGEST]))[1]
 
 
-def owner(root: Found, loc: Sequence[Step]) -> Located:
+def owner(root: LocatedNode, loc: Sequence[PathStep]) -> Located:
     """Return the mapping that the key at the end of `loc` is missing from."""
     located = locate(root, loc[:-1])
     while located.path and not isinstance(located.found.node, MapNode):
@@ -83,7 +83,7 @@ def keys_of(model: Model) -> tuple[str, ...]:
     return tuple(field.alias or name for name, field in model.model_fields.items())
 
 
-def keys_at(model: Model, loc: Sequence[Step]) -> tuple[str, ...]:
+def keys_at(model: Model, loc: Sequence[PathStep]) -> tuple[str, ...]:
     """Return the keys that are known at `loc`; where several models may stand, those of all of them."""
     models = [model]
     for step in loc:
@@ -91,7 +91,7 @@ def keys_at(model: Model, loc: Sequence[Step]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(key for one in models for key in keys_of(one)))
 
 
-def _below(models: Sequence[Model], step: Step) -> Iterator[Model]:
+def _below(models: Sequence[Model], step: PathStep) -> Iterator[Model]:
     """Go one step down: into a key's models, or into the branch of a union; any other step leads nowhere."""
     fields = [field for model in models for name, field in model.model_fields.items() if step == (field.alias or name)]
     if fields:
@@ -119,7 +119,7 @@ _AS_TEXT = frozenset({"string_type", "path_type"})
 class Subject:
     """A mapping to be checked: where it is, what a sentence calls it, and keys that others read from it."""
 
-    found: Found
+    found: LocatedNode
     called: str
     others: tuple[str, ...] = ()
 
@@ -144,7 +144,7 @@ def validate(model: type[M], subject: Subject, report: Report, *, imports: bool,
     if not isinstance(result, list):
         return result
     problems = [_Problem(detail, _located(detail, subject.found)) for detail in result]
-    for span, fault in _Judge(model, subject, report).faults(_one_branch(problems)):
+    for span, fault in _ErrorMapper(model, subject, report).faults(_one_branch(problems)):
         report.add(span, fault)
     return None
 
@@ -156,7 +156,7 @@ def _attempt(model: type[M], given: object, context: Mapping[str, object]) -> M 
         return error.errors(include_url=False, include_input=False)
 
 
-def _put_texts(given: object, details: Iterable[ErrorDetails], root: Found) -> bool:
+def _put_texts(given: object, details: Iterable[ErrorDetails], root: LocatedNode) -> bool:
     """Where text is missing and a variable was read as something else, put its text; return whether any was put."""
     done = False
     for detail in details:
@@ -165,13 +165,13 @@ def _put_texts(given: object, details: Iterable[ErrorDetails], root: Found) -> b
         if detail["type"] in _AS_TEXT and isinstance(node, ScalarNode) and node.filled and located.path:
             holder = given
             for step in located.path[:-1]:
-                holder = cast("dict[Step, object]", holder)[step]
-            cast("dict[Step, object]", holder)[located.path[-1]] = node.text
+                holder = cast("dict[PathStep, object]", holder)[step]
+            cast("dict[PathStep, object]", holder)[located.path[-1]] = node.text
             done = True
     return done
 
 
-def _located(detail: ErrorDetails, root: Found) -> Located:
+def _located(detail: ErrorDetails, root: LocatedNode) -> Located:
     located = owner(root, detail["loc"]) if detail["type"] == "missing" else locate(root, detail["loc"])
     found, path = located.found, located.path
     for step in _further(detail):
@@ -182,12 +182,12 @@ def _located(detail: ErrorDetails, root: Found) -> Located:
     return Located(found, path, located.branches)
 
 
-def _further(detail: ErrorDetails) -> Sequence[Step]:
+def _further(detail: ErrorDetails) -> Sequence[PathStep]:
     """Return the steps from an error's loc to what it is about."""
     context = detail.get("ctx", {})
     if detail["type"] == "union_tag_invalid":
         return (str(context["discriminator"]).strip("'"),)
-    path: Sequence[Step] = context.get("path", ())
+    path: Sequence[PathStep] = context.get("path", ())
     return path
 
 
@@ -218,7 +218,7 @@ def _is_kind_alone(problems: list[_Problem], path: Path) -> bool:
     return all(problem.detail["type"] in KINDS and problem.located.path == path for problem in problems)
 
 
-class _Judge:
+class _ErrorMapper:
     """Turns located errors into faults."""
 
     def __init__(self, model: type[BaseModel], subject: Subject, report: Report) -> None:
@@ -226,7 +226,7 @@ class _Judge:
         self.subject = subject
         self.source = report.source
 
-    def faults(self, problems: Iterable[_Problem]) -> Iterator[tuple[Span, Fault]]:
+    def faults(self, problems: Iterable[_Problem]) -> Iterator[tuple[TextSpan, Problem]]:
         kinds: dict[Path, list[_Problem]] = {}
         for problem in problems:
             if problem.detail["type"] in KINDS:
@@ -245,11 +245,11 @@ class _Judge:
             if not _is_refused(located.found.node):
                 yield _span(located.found), sentences.kind_fault([one.detail for one in same], self._told(located))
 
-    def _missing(self, problem: _Problem) -> tuple[Span, Fault]:
+    def _missing(self, problem: _Problem) -> tuple[TextSpan, Problem]:
         located = problem.located
         return located.found.name, sentences.missing_key(str(problem.detail["loc"][-1]), self._called(located.path))
 
-    def _unknown(self, problem: _Problem) -> tuple[Span, Fault]:
+    def _unknown(self, problem: _Problem) -> tuple[TextSpan, Problem]:
         loc, located = problem.detail["loc"], problem.located
         others = () if located.path[1:] else self.subject.others
         known = (*others, *keys_at(self.model, loc[:-1]))
@@ -258,7 +258,7 @@ class _Judge:
     def _called(self, path: Path) -> str:
         return f"`{label(path)}`" if path else self.subject.called
 
-    def _other(self, problem: _Problem) -> tuple[Span, Fault]:
+    def _other(self, problem: _Problem) -> tuple[TextSpan, Problem]:
         detail, found = problem.detail, problem.located.found
         context = detail.get("ctx", {})
         fault = sentences.fault(detail, self._told(problem.located))
@@ -271,13 +271,13 @@ class _Judge:
             return point(found.node, self.source.text, column - 1), fault
         return _span(found), fault
 
-    def _ends_at_comma(self, node: Node) -> bool:
+    def _ends_at_comma(self, node: TreeNode) -> bool:
         """Whether an unquoted value ends at a comma inside a parenthesis: there YAML ends it, and not its author."""
         if not (isinstance(node, ScalarNode) and node.plain and node.text.count("(") > node.text.count(")")):
             return False
         return self.source.text[node.span.end :].lstrip().startswith(",")
 
-    def _told(self, located: Located) -> Told:
+    def _told(self, located: Located) -> Redacted:
         """Return what may be told of a place."""
         node = located.found.node
         if isinstance(node, MapNode | ListNode):
@@ -286,16 +286,16 @@ class _Judge:
             written = self.source.written(node.span)
         is_filled = isinstance(node, ScalarNode) and node.filled
         secrets = tuple(scalar.text for scalar in scalars(self.subject.found.node) if scalar.filled)
-        return Told(label(located.path), written, is_filled, secrets)
+        return Redacted(label(located.path), written, is_filled, secrets)
 
 
-def _span(found: Found) -> Span:
+def _span(found: LocatedNode) -> TextSpan:
     """Point at a value; at its key where the value is empty or more than one."""
     node = found.node
     return node.span if isinstance(node, ScalarNode) and node.text else found.name
 
 
-def _is_refused(node: Node) -> bool:
+def _is_refused(node: TreeNode) -> bool:
     return any(scalar.refused for scalar in scalars(node))
 
 

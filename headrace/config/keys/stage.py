@@ -18,9 +18,9 @@ from pydantic import (
     model_validator,
 )
 
-from headrace.config.text.findings import Fault, Span
+from headrace.config.text.findings import Problem, TextSpan
 from headrace.config.text.messages import close, missing_key
-from headrace.config.text.tree import Found, ListNode, ScalarNode, child, scalars
+from headrace.config.text.tree import ListNode, LocatedNode, ScalarNode, child, scalars
 from headrace.pipeline.demand.buffer import KeepPolicy
 from headrace.pipeline.dispatchers.entry_points import BUILT_IN, dispatcher_names
 from headrace.pipeline.failure import Retry
@@ -131,26 +131,28 @@ HANDLING_KEYS: Final = tuple(HandlingKeys.model_fields)
 """The keys that say it."""
 
 
-def handling_faults(keys: HandlingKeys, stage: type[Stage] | Stage, found: Found) -> Iterator[tuple[Span, Fault]]:
+def handling_faults(
+    keys: HandlingKeys, stage: type[Stage] | Stage, found: LocatedNode
+) -> Iterator[tuple[TextSpan, Problem]]:
     """Yield what a stage cannot do of what its keys say, at the key that says it; a class stands for all its stages."""
     if isinstance(stage, type) and issubclass(stage, Producer):
         for key in HANDLING_KEYS:
             told = child(found, key)
             if told is not None:
-                yield told.name, Fault("misplaced-key", f"a source handles no events: remove `{key}`", key)
+                yield told.name, Problem("misplaced-key", f"a source handles no events: remove `{key}`", key)
     elif keys.partition_by is not None and (keys.concurrency == 1 or keys.executor != "inline"):
         place = child(found, "executor" if keys.executor != "inline" else "partition_by") or found
         copies = "with `partition_by` a stage has several copies: give their number, `concurrency`, and no `executor`"
-        yield place.name, Fault("misplaced-key", copies)
+        yield place.name, Problem("misplaced-key", copies)
     elif keys.partition_by is not None and keys.concurrency > MOST_COPIES:
         place = child(found, "concurrency") or found
         many = f"a stage has {MOST_COPIES} copies at most, each a stage of its own with metrics of its own"
-        yield place.node.span, Fault("bad-value", many, str(keys.concurrency))
+        yield place.node.span, Problem("bad-value", many, str(keys.concurrency))
     elif isinstance(stage, Stage):
         why = keys.how().fault(stage, has_timeout=keys.timeout is not None)
         places = (child(found, key) for key in ("concurrency", "executor", "timeout"))
         if why is not None:
-            yield next((place for place in places if place), found).name, Fault("misplaced-key", f"this stage {why}")
+            yield next((place for place in places if place), found).name, Problem("misplaced-key", f"this stage {why}")
 
 
 DISK_EVENTS: Final = 10_000_000
@@ -198,7 +200,9 @@ class BufferKeys(Keys):
         return LogBounds(self.max_events or DISK_EVENTS, self.max_bytes or DISK_BYTES)
 
 
-def buffer_faults(kind: str, buffer: BufferKeys, found: Found, *, is_partitioned: bool) -> Iterator[tuple[Span, Fault]]:
+def buffer_faults(
+    kind: str, buffer: BufferKeys, found: LocatedNode, *, is_partitioned: bool
+) -> Iterator[tuple[TextSpan, Problem]]:
     """Yield what only the buffer of a source can be told, and not one that deals out to partitions."""
     place = child(found, "buffer")
     if place is None:
@@ -206,18 +210,18 @@ def buffer_faults(kind: str, buffer: BufferKeys, found: Found, *, is_partitioned
     told = child(place, "max_bytes")
     if is_partitioned and buffer.kind == "memory" and told is not None:
         message = "with partitions events wait in those, and `max_queue` of the dispatcher bounds them: leave it out"
-        yield told.name, Fault("misplaced-key", message, "max_bytes")
+        yield told.name, Problem("misplaced-key", message, "max_bytes")
     if kind != "producer_consumer":
         return
     if buffer.kind == "sqlite":
         message = "only a source has a buffer on disk: what this stage emits comes again from its source"
-        yield place.name, Fault("misplaced-key", message, "buffer")
+        yield place.name, Problem("misplaced-key", message, "buffer")
         return
     for key, is_meant in (("max_bytes", True), ("when_full", buffer.when_full in ("block", "error"))):
         told = child(place, key)
         if told is not None and is_meant:
             message = "only a source is held up or told by its buffer: this stage takes in no more than is asked of it"
-            yield told.name, Fault("misplaced-key", message, key)
+            yield told.name, Problem("misplaced-key", message, key)
 
 
 DEFAULT_DISPATCHER: Final = "broadcast"
@@ -294,7 +298,9 @@ class DispatcherKeys(BaseModel):
         return self
 
 
-def subscription_faults(producer: str, told: Found | None, subscription: Found) -> Iterator[tuple[Span, Fault]]:
+def subscription_faults(
+    producer: str, told: LocatedNode | None, subscription: LocatedNode
+) -> Iterator[tuple[TextSpan, Problem]]:
     """Yield what is wrong with what a subscription says to the dispatcher of the stage that it names.
 
     `told` is that stage's `dispatcher:`. Where it cannot be made out, or is a guest's, nothing is said.
@@ -306,12 +312,12 @@ def subscription_faults(producer: str, told: Found | None, subscription: Found) 
         said = child(subscription, key)
         if said is not None and kind != owner:
             message = f"a {key} {what}, and {producer} has `dispatcher: {kind}`"
-            yield said.name, Fault("misplaced-key", message, key)
+            yield said.name, Problem("misplaced-key", message, key)
     if kind == "partition" and told is not None:
         yield from _partition_faults(producer, child(told, "partitions"), subscription)
 
 
-def side_faults(output: str, told: Found | None, subscription: Found) -> Iterator[tuple[Span, Fault]]:
+def side_faults(output: str, told: LocatedNode | None, subscription: LocatedNode) -> Iterator[tuple[TextSpan, Problem]]:
     """Yield what is wrong with what a subscription says to a side output.
 
     Those broadcast where their stages do, as `told` says of one; else each event goes to one of their subscribers.
@@ -323,10 +329,12 @@ def side_faults(output: str, told: Found | None, subscription: Found) -> Iterato
         said = child(subscription, key)
         if said is not None and not kind == owner == "broadcast":
             message = f"a {key} {what}, and {output} has `dispatcher: {kind if kind == 'broadcast' else 'demand'}`"
-            yield said.name, Fault("misplaced-key", message, key)
+            yield said.name, Problem("misplaced-key", message, key)
 
 
-def unheard_partitions(producer: str, told: Found | None, subscriptions: Sequence[Found]) -> Iterator[Fault]:
+def unheard_partitions(
+    producer: str, told: LocatedNode | None, subscriptions: Sequence[LocatedNode]
+) -> Iterator[Problem]:
     """Yield what is wrong when no subscription takes some partition: it would fill, and then stop the stage.
 
     Nothing is said where partitions, or what the subscriptions say, cannot be made out.
@@ -339,14 +347,16 @@ def unheard_partitions(producer: str, told: Found | None, subscriptions: Sequenc
     unheard = [str(name) for name in names if name not in heard]
     if unheard and len(heard) == len(subscriptions) and set(heard) <= set(names):
         several = f"partitions {', '.join(unheard)}" if len(unheard) > 1 else f"partition {unheard[0]}"
-        yield Fault(
+        yield Problem(
             "nobody-subscribes",
             f"no stage takes {several} of {producer}, which would stop once it is full: subscribe one to it, "
             "or let `by` be None for events of no use",
         )
 
 
-def _partition_faults(producer: str, told: Found | None, subscription: Found) -> Iterator[tuple[Span, Fault]]:
+def _partition_faults(
+    producer: str, told: LocatedNode | None, subscription: LocatedNode
+) -> Iterator[tuple[TextSpan, Problem]]:
     said = child(subscription, "partition")
     names = _names(told)
     if said is None:
@@ -360,10 +370,10 @@ def _partition_faults(producer: str, told: Found | None, subscription: Found) ->
         allowed = tuple(map(str, names))
         found = f"no partition `{shown}`" if shown is not None else "no such partition"
         message = f"{producer} has {found}: it has {', '.join(allowed)}"
-        yield said.node.span, Fault("bad-value", message, shown, allowed, close(shown, allowed) if shown else None)
+        yield said.node.span, Problem("bad-value", message, shown, allowed, close(shown, allowed) if shown else None)
 
 
-def _kind(told: Found | None) -> str | None:
+def _kind(told: LocatedNode | None) -> str | None:
     """Return which built-in dispatcher it is; None for a guest's, and where a variable says it or nobody can tell."""
     if told is None:
         return DEFAULT_DISPATCHER
@@ -371,7 +381,7 @@ def _kind(told: Found | None) -> str | None:
     return node.text if isinstance(node, ScalarNode) and not node.filled and node.text in BUILT_IN else None
 
 
-def _names(told: Found | None) -> tuple[object, ...] | None:
+def _names(told: LocatedNode | None) -> tuple[object, ...] | None:
     """Return the partitions' names; None where they cannot be made out, or variables say them: they are not shown."""
     if told is None or any(scalar.filled for scalar in scalars(told.node)):
         return None

@@ -54,7 +54,7 @@ _ROOM_BEFORE = 60  # columns kept before the place when a line is cut
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Problem:
     """What is wrong, before anybody knows where: `message` is one sentence, `allowed` what may stand there."""
 
     code: str
@@ -150,18 +150,18 @@ _FOUND_LENGTH = 60  # characters of the file quoted in a sentence
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TextSpan:
     """A stretch of the text, from `start` up to but without `end`, in characters."""
 
     start: int
     end: int
 
 
-START = Span(0, 0)
+START = TextSpan(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ConfigSource:
     """A text and the name it goes by in findings."""
 
     file: str
@@ -176,18 +176,18 @@ class Source:
                 starts.append(at)
         object.__setattr__(self, "starts", tuple(starts))
 
-    def written(self, span: Span) -> str:
+    def written(self, span: TextSpan) -> str:
         """Return what stands there, as one short line."""
         text = " ".join(self.text[span.start : span.end].split())
         return text if len(text) <= _FOUND_LENGTH else text[: _FOUND_LENGTH - 1] + "…"
 
-    def place(self, span: Span) -> tuple[int, int]:
+    def place(self, span: TextSpan) -> tuple[int, int]:
         """Return line and column of its begin, from 1."""
         start = min(span.start, len(self.text))
         row = bisect_right(self.starts, start)
         return row, start - self.starts[row - 1] + 1
 
-    def finding(self, span: Span, fault: Fault) -> Finding:
+    def finding(self, span: TextSpan, fault: Problem) -> Finding:
         """Put a fault in its place."""
         line, column = self.place(span)
         begin = self.starts[line - 1]
@@ -211,15 +211,15 @@ class Source:
 class Report:
     """Collects the findings of one source."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ConfigSource) -> None:
         self.source = source
         self.findings: list[Finding] = []
 
-    def add(self, span: Span, fault: Fault) -> None:
+    def add(self, span: TextSpan, fault: Problem) -> None:
         """Take in one fault at its place."""
         self.findings.append(self.source.finding(span, fault))
 
-    def refusal(self, span: Span, fault: Fault) -> ConfigError:
+    def refusal(self, span: TextSpan, fault: Problem) -> ConfigError:
         """Take in a fault after which nothing more can be said, and return the error to raise."""
         self.add(span, fault)
         return merged(self.findings)
@@ -232,29 +232,31 @@ def merged(findings: Iterable[Finding]) -> ConfigError:
     return ConfigError(sorted(once, key=lambda finding: (order[finding.file], finding)))
 
 
-def read(path: Path) -> Source:
+def read(path: Path) -> ConfigSource:
     """Read a config file; raises ConfigError when it is not there, not a file, too large or not UTF-8."""
     fault, text = _read(path)
-    source = Source(str(path), text)
+    source = ConfigSource(str(path), text)
     if fault is not None:
         raise ConfigError([source.finding(START, fault)])
     return source
 
 
-def _read(path: Path) -> tuple[Fault | None, str]:
+def _read(path: Path) -> tuple[Problem | None, str]:
     """Return what is wrong, or the text; in one of them nothing."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
-            return Fault("unreadable-file", f"the file is larger than {MAX_BYTES // 1024**2} MiB: is it a config?"), ""
+            return Problem(
+                "unreadable-file", f"the file is larger than {MAX_BYTES // 1024**2} MiB: is it a config?"
+            ), ""
         return None, data.decode("utf-8-sig")
     except FileNotFoundError:
-        return Fault("missing-file", "there is no such file: check the path"), ""
+        return Problem("missing-file", "there is no such file: check the path"), ""
     except IsADirectoryError:
-        return Fault("missing-file", "this is a folder, and a config is a file: name the file in it"), ""
+        return Problem("missing-file", "this is a folder, and a config is a file: name the file in it"), ""
     except UnicodeDecodeError as error:
-        return Fault("unreadable-file", f"the file is not UTF-8 (byte {error.start}): save it as UTF-8"), ""
+        return Problem("unreadable-file", f"the file is not UTF-8 (byte {error.start}): save it as UTF-8"), ""
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "its path is not valid"
-        return Fault("unreadable-file", f"the file cannot be read: {why}"), ""
+        return Problem("unreadable-file", f"the file cannot be read: {why}"), ""

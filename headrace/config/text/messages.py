@@ -8,7 +8,7 @@ from typing import Final
 
 from pydantic_core import ErrorDetails
 
-from headrace.config.text.findings import CODES, Fault
+from headrace.config.text.findings import CODES, Problem
 from headrace.errors.validation import BOUNDS, KINDS, own_sentence, predicate
 
 MERGE: Final = "<<"
@@ -22,7 +22,7 @@ _QUOTED = re.compile(r"'([^']*)'")
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Redacted:
     """What a sentence may tell of a place: what it is called, and what is written there.
 
     `is_filled` says that a variable gave its value, `secrets` are all that variables gave around it.
@@ -37,7 +37,7 @@ class Told:
         """Return a sentence about the place; without a name it is about the file."""
         return f"`{self.key}` {predicate}" if self.key else f"this {predicate}"
 
-    def hides(self, fault: Fault) -> bool:
+    def hides(self, fault: Problem) -> bool:
         """Whether a fault must not be shown as it is, because it may tell a part of a variable's value."""
         told = f"{fault.message} {fault.suggestion}"
         return self.is_filled or any(
@@ -56,41 +56,41 @@ def close(word: str, known: Sequence[str]) -> str | None:
     return found[0] if found else None
 
 
-def kind_fault(details: Sequence[ErrorDetails], told: Told) -> Fault:
+def kind_fault(details: Sequence[ErrorDetails], told: Redacted) -> Problem:
     """Return one fault for all errors about the kind of one value."""
     if _DIGITS.fullmatch(told.written) and not told.is_filled:
-        return Fault("bad-value", told.of("is too large a number"), told.written)
+        return Problem("bad-value", told.of("is too large a number"), told.written)
     kinds = list(dict.fromkeys(KINDS[detail["type"]].format_map(detail.get("ctx", {})) for detail in details))
     allowed = tuple(word for kind in kinds for word in _QUOTED.findall(kind))
     suggestion = None if told.is_filled else close(told.written.strip("'\""), allowed)
     if kinds == ["text"] and _BARE.fullmatch(told.written) and not told.is_filled:
         suggestion = f'"{told.written}"'
     message = told.of(f"must be {' or '.join(kinds)}, and is {told.written or 'empty'}")
-    return Fault("bad-value", message, told.written, allowed, suggestion)
+    return Problem("bad-value", message, told.written, allowed, suggestion)
 
 
-def fault(detail: ErrorDetails, told: Told) -> Fault:
+def fault(detail: ErrorDetails, told: Redacted) -> Problem:
     """Return the fault for an error of any other sort, except for unknown and missing keys."""
     context = detail.get("ctx", {})
     said = predicate(detail["type"], context)
     if detail["type"] in BOUNDS:
-        return Fault("bad-value", told.of(f"{said}, and is {told.written or 'empty'}"), told.written)
+        return Problem("bad-value", told.of(f"{said}, and is {told.written or 'empty'}"), told.written)
     code = detail["type"].replace("_", "-")
     code = code if code in CODES else "bad-value"
     suggestion = str(context["suggestion"]) if "suggestion" in context else None
-    full = Fault(code, _sentence(detail, context, told, said), told.written, suggestion=suggestion)
+    full = Problem(code, _sentence(detail, context, told, said), told.written, suggestion=suggestion)
     if not told.hides(full):
         return full
     message = told.of("does not take its value; why is not shown, because it may tell what a variable holds")
-    return Fault(code, message, told.written)
+    return Problem(code, message, told.written)
 
 
-def unknown_key(key: str, where: str, known: Sequence[str]) -> Fault:
+def unknown_key(key: str, where: str, known: Sequence[str]) -> Problem:
     """Return the fault for a key that nobody reads."""
     if key == MERGE:
         why = f"`{MERGE}` is not read here: YAML 1.2 has no merge keys, so write out the keys that it stands for"
-        return Fault("unknown-key", why, key)
-    return Fault("unknown-key", f"{where} has no key `{key}`", key, tuple(known), close(key, known))
+        return Problem("unknown-key", why, key)
+    return Problem("unknown-key", f"{where} has no key `{key}`", key, tuple(known), close(key, known))
 
 
 def with_article(words: str) -> str:
@@ -102,12 +102,12 @@ def with_article(words: str) -> str:
     return f"{'an' if words[:1].lower() in set('aeio') else 'a'} {words}"
 
 
-def missing_key(key: str, where: str) -> Fault:
+def missing_key(key: str, where: str) -> Problem:
     """Return the fault for a key that is not there."""
-    return Fault("missing-key", f"{where} needs `{key}:`")
+    return Problem("missing-key", f"{where} needs `{key}:`")
 
 
-def _sentence(detail: ErrorDetails, context: Mapping[str, object], told: Told, said: str | None) -> str:
+def _sentence(detail: ErrorDetails, context: Mapping[str, object], told: Redacted, said: str | None) -> str:
     if said is not None:
         return told.of(said)
     why = own_sentence(detail["msg"], context)

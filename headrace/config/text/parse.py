@@ -17,17 +17,17 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
-from headrace.config.text.findings import START, Fault, Report, Span
+from headrace.config.text.findings import START, Problem, Report, TextSpan
 from headrace.config.text.tree import (
     MAX_DEPTH,
     Alias,
-    Closing,
-    Leaf,
+    CloseToken,
     MapNode,
-    Opening,
+    OpenToken,
     Path,
     Plain,
     ScalarNode,
+    ScalarToken,
     Token,
     assemble,
     resolve,
@@ -90,10 +90,10 @@ def yaml_tokens(report: Report, *, fast: bool = True) -> Iterator[Token]:
     text = report.source.text
     bad = _UNPRINTABLE.search(text)
     if bad:
-        fault = Fault(
+        fault = Problem(
             "syntax", f"the character U+{ord(bad[0]):04X} may not stand in YAML: remove it, or write an escape"
         )
-        raise report.refusal(Span(*bad.span()), fault)
+        raise report.refusal(TextSpan(*bad.span()), fault)
     loader = FAST_LOADER if fast and FAST_LOADER is not None else yaml.SafeLoader
     trouble: yaml.YAMLError
     try:
@@ -111,27 +111,27 @@ def _tokens(events: Iterator[Event], report: Report) -> Iterator[Token]:
         if isinstance(event, DocumentStartEvent):
             documents += 1
             if documents > 1:
-                fault = Fault("several-documents", "a second document begins here: one file is one config")
+                fault = Problem("several-documents", "a second document begins here: one file is one config")
                 raise report.refusal(span, fault)
         elif isinstance(event, ScalarEvent):
-            yield Leaf(_scalar(event, span, report), event.anchor)
+            yield ScalarToken(_scalar(event, span, report), event.anchor)
         elif isinstance(event, MappingStartEvent | SequenceStartEvent):
             is_map = isinstance(event, MappingStartEvent)
             if event.tag not in {None, "!", f"{_CORE}{'map' if is_map else 'seq'}"}:
                 report.add(span, _unknown_tag(event.tag))
-            yield Opening(span.start, is_map=is_map, anchor=event.anchor)
+            yield OpenToken(span.start, is_map=is_map, anchor=event.anchor)
         elif isinstance(event, CollectionEndEvent):
-            yield Closing(span.end)
+            yield CloseToken(span.end)
         elif isinstance(event, AliasEvent):
             yield Alias(event.anchor or "", span)
 
 
-def _span(event: Event) -> Span:
+def _span(event: Event) -> TextSpan:
     start, end = event.start_mark, event.end_mark
-    return Span(start.index, end.index) if start and end else START
+    return TextSpan(start.index, end.index) if start and end else START
 
 
-def _scalar(event: ScalarEvent, span: Span, report: Report) -> ScalarNode:
+def _scalar(event: ScalarEvent, span: TextSpan, report: Report) -> ScalarNode:
     text: str = event.value
     if event.tag is None or event.tag in {"!", f"{_CORE}str"}:
         plain = event.tag is None and event.style in {None, ""}
@@ -141,16 +141,16 @@ def _scalar(event: ScalarEvent, span: Span, report: Report) -> ScalarNode:
     if not event.tag.startswith(_CORE) or kind not in _TAGGED:
         report.add(span, _unknown_tag(event.tag))
     elif not isinstance(value, _TAGGED[kind]) or (isinstance(value, bool) and kind != "bool"):
-        report.add(span, Fault("bad-value", f"what is tagged !!{kind} must be one", found=text))
+        report.add(span, Problem("bad-value", f"what is tagged !!{kind} must be one", found=text))
     return ScalarNode(span, text, plain=True, value=value)
 
 
-def _unknown_tag(tag: str) -> Fault:
+def _unknown_tag(tag: str) -> Problem:
     shown = tag.replace(_CORE, "!!")
-    return Fault("unknown-tag", f"the tag {shown} has no meaning here: remove it", found=shown)
+    return Problem("unknown-tag", f"the tag {shown} has no meaning here: remove it", found=shown)
 
 
-def _syntax(error: yaml.YAMLError, text: str) -> tuple[Span, Fault]:
+def _syntax(error: yaml.YAMLError, text: str) -> tuple[TextSpan, Problem]:
     """Say in our words what PyYAML says, and where."""
     problem = str(getattr(error, "problem", None) or "the text is not YAML")
     context = str(getattr(error, "context", None) or "")
@@ -159,13 +159,13 @@ def _syntax(error: yaml.YAMLError, text: str) -> tuple[Span, Fault]:
         mark = getattr(error, "context_mark", None) or mark
     at = min(mark.index if mark else 0, len(text.rstrip()))
     if "cannot start any token" in problem and text[at : at + 1] == "\t":
-        return Span(at, at + 1), Fault("syntax", _TAB_ADVICE)
+        return TextSpan(at, at + 1), Problem("syntax", _TAB_ADVICE)
     if at and text.startswith("${", at - 1):
-        return Span(at - 1, at + 1), Fault("syntax", _VARIABLE_ADVICE)
+        return TextSpan(at - 1, at + 1), Problem("syntax", _VARIABLE_ADVICE)
     if problem.startswith(_IN_BRACKETS):
-        return Span(at, at + 1), Fault("syntax", _bracket_advice(error, text, at))
+        return TextSpan(at, at + 1), Problem("syntax", _bracket_advice(error, text, at))
     advice = next((advice for said, advice in _ADVICE if problem.startswith(said)), f"{problem}: {_OTHER_ADVICE}")
-    return Span(at, at + 1), Fault("syntax", advice)
+    return TextSpan(at, at + 1), Problem("syntax", advice)
 
 
 def _bracket_advice(error: yaml.YAMLError, text: str, at: int) -> str:
@@ -200,27 +200,27 @@ def json_tokens(report: Report) -> Iterator[Token]:
         at = token.end()
         sign = token[0]
         if sign in "{[":
-            yield Opening(token.start(), is_map=sign == "{")
+            yield OpenToken(token.start(), is_map=sign == "{")
         elif sign in "}]":
-            yield Closing(at)
+            yield CloseToken(at)
         elif sign == '"':
             value, at = decoder.raw_decode(text, token.start())
-            yield Leaf(ScalarNode(Span(token.start(), at), value, plain=False, value=value))
+            yield ScalarToken(ScalarNode(TextSpan(token.start(), at), value, plain=False, value=value))
         else:
-            yield Leaf(ScalarNode(Span(token.start(), at), sign, plain=True, value=resolve(sign)))
+            yield ScalarToken(ScalarNode(TextSpan(token.start(), at), sign, plain=True, value=resolve(sign)))
 
 
-def _judged(text: str) -> tuple[Span, Fault] | None:
+def _judged(text: str) -> tuple[TextSpan, Problem] | None:
     """Return what is wrong with the text, if it is not JSON."""
     try:
         json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         said = error.msg[0].lower() + error.msg[1:]
-        return Span(error.pos, error.pos + 1), Fault("syntax", f"the text is not JSON: {said}")
+        return TextSpan(error.pos, error.pos + 1), Problem("syntax", f"the text is not JSON: {said}")
     except RecursionError:
-        return START, Fault("too-large", "the config nests deeper than any config needs to")
+        return START, Problem("too-large", "the config nests deeper than any config needs to")
     except _ConstantError as error:
-        return START, Fault("syntax", f"the text is not JSON: {error} is not a number of JSON")
+        return START, Problem("syntax", f"the text is not JSON: {error} is not a number of JSON")
     return None
 
 
@@ -252,39 +252,41 @@ def toml_tokens(report: Report) -> Iterator[Token]:
     yield from _toml_tokens(values, (), scanner, report)
 
 
-def _parsed(text: str, starts: tuple[int, ...]) -> dict[str, object] | tuple[Span, Fault]:
+def _parsed(text: str, starts: tuple[int, ...]) -> dict[str, object] | tuple[TextSpan, Problem]:
     """Return the values, or where the text is not TOML and why."""
     try:
         return tomllib.loads(text)
     except RecursionError:
-        return START, Fault("too-large", f"the config nests deeper than {MAX_DEPTH} levels")
+        return START, Problem("too-large", f"the config nests deeper than {MAX_DEPTH} levels")
     except ValueError as error:
         said = str(error)
         at = _AT.search(said)
         offset = starts[int(at[1]) - 1] + int(at[2]) - 1 if at and at[1] else len(text.rstrip()) if at else 0
         message = said[: at.start()] if at else said
-        return Span(offset, offset + 1), Fault("syntax", f"the text is not TOML: {message[:1].lower()}{message[1:]}")
+        return TextSpan(offset, offset + 1), Problem(
+            "syntax", f"the text is not TOML: {message[:1].lower()}{message[1:]}"
+        )
 
 
 def _toml_tokens(value: object, path: Path, scanner: "_Scanner", report: Report) -> Iterator[Token]:
     span = scanner.values.get(path) or scanner.keys.get(path) or START
     if len(path) > MAX_DEPTH:
-        raise report.refusal(span, Fault("too-large", f"the config nests deeper than {MAX_DEPTH} levels"))
+        raise report.refusal(span, Problem("too-large", f"the config nests deeper than {MAX_DEPTH} levels"))
     if isinstance(value, dict):
-        yield Opening(span.start, is_map=True)
+        yield OpenToken(span.start, is_map=True)
         for key, below in value.items():
             place = scanner.keys.get((*path, key), span)
-            yield Leaf(ScalarNode(place, key, plain=False, value=key))
+            yield ScalarToken(ScalarNode(place, key, plain=False, value=key))
             yield from _toml_tokens(below, (*path, key), scanner, report)
-        yield Closing(span.end)
+        yield CloseToken(span.end)
     elif isinstance(value, list):
-        yield Opening(span.start, is_map=False)
+        yield OpenToken(span.start, is_map=False)
         for index, below in enumerate(value):
             yield from _toml_tokens(below, (*path, index), scanner, report)
-        yield Closing(span.end)
+        yield CloseToken(span.end)
     else:
         plain = value if isinstance(value, str | int | float) else str(value)
-        yield Leaf(ScalarNode(span, str(value), plain=False, value=plain))
+        yield ScalarToken(ScalarNode(span, str(value), plain=False, value=plain))
 
 
 class _Scanner:
@@ -293,8 +295,8 @@ class _Scanner:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
-        self.keys: dict[Path, Span] = {}
-        self.values: dict[Path, Span] = {}
+        self.keys: dict[Path, TextSpan] = {}
+        self.values: dict[Path, TextSpan] = {}
         self.tables: dict[Path, int] = {}
 
     def scan(self) -> None:
@@ -320,7 +322,7 @@ class _Scanner:
         if is_array:
             self.tables[path] = self.tables.get(path, -1) + 1
             path = (*path, self.tables[path])
-        self.values.setdefault(path, Span(start, self.at))
+        self.values.setdefault(path, TextSpan(start, self.at))
         return path
 
     def _pair(self, table: Path) -> None:
@@ -347,15 +349,15 @@ class _Scanner:
         match = _SKIP.match(self.text, self.at)
         return self.text.startswith(sign, match.end() if match else self.at)
 
-    def _key(self) -> tuple[Span, str]:
+    def _key(self) -> tuple[TextSpan, str]:
         start = self.at
         quoted = _STRING.match(self.text, start)
         if quoted:
             self.at = quoted.end()
-            return Span(start, self.at), next(iter(tomllib.loads(f"{quoted[0]} = 1")))
+            return TextSpan(start, self.at), next(iter(tomllib.loads(f"{quoted[0]} = 1")))
         bare = _BARE_KEY.match(self.text, start)
         self.at = bare.end() if bare else start + 1
-        return Span(start, self.at), self.text[start : self.at]
+        return TextSpan(start, self.at), self.text[start : self.at]
 
     def _value(self, path: Path) -> None:
         start = self._skip()
@@ -367,7 +369,7 @@ class _Scanner:
             match = _STRING.match(self.text, start) or _BARE_VALUE.match(self.text, start)
             written = match[0].rstrip() if match else ""
             self.at = start + max(1, len(written))
-        self.values[path] = Span(start, self.at)
+        self.values[path] = TextSpan(start, self.at)
 
     def _inside(self, path: Path, end: str) -> None:
         index = 0
@@ -391,6 +393,6 @@ def load(report: Report) -> MapNode:
     if isinstance(root, MapNode):
         return root
     if root is None or (isinstance(root, ScalarNode) and not root.text):
-        raise report.refusal(START, Fault("empty", "the file holds no config: it needs at least `stages:`"))
-    fault = Fault("bad-value", "a config is a mapping: it begins with keys like `name:` and `stages:`")
+        raise report.refusal(START, Problem("empty", "the file holds no config: it needs at least `stages:`"))
+    fault = Problem("bad-value", "a config is a mapping: it begins with keys like `name:` and `stages:`")
     raise report.refusal(root.span, fault)

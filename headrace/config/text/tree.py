@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from headrace.config.text.findings import Fault, Report, Span
+from headrace.config.text.findings import Problem, Report, TextSpan
 
 MAX_DIGITS = 400  # more than any number of a config; Python itself refuses 4300
 
@@ -47,8 +47,8 @@ def _number(text: str) -> str | int | float:
     return float("nan") if text in _NAN else text
 
 
-Step = str | int
-Path = tuple[Step, ...]
+PathStep = str | int
+Path = tuple[PathStep, ...]
 """The way from the root to a value: keys and positions in lists."""
 
 
@@ -60,7 +60,7 @@ class ScalarNode:
     shown. `refused` says that a finding was made of it already, so that nothing more need be said.
     """
 
-    span: Span
+    span: TextSpan
     text: str
     plain: bool
     value: Plain
@@ -69,46 +69,46 @@ class ScalarNode:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MapEntry:
     """One key of a mapping, and what stands under it."""
 
-    key: Span
-    node: "Node"
+    key: TextSpan
+    node: "TreeNode"
 
 
 @dataclass(frozen=True, slots=True)
 class MapNode:
     """A mapping, in the order of the file."""
 
-    span: Span
-    entries: Mapping[str, Entry]
+    span: TextSpan
+    entries: Mapping[str, MapEntry]
 
 
 @dataclass(frozen=True, slots=True)
 class ListNode:
     """A list."""
 
-    span: Span
-    items: tuple["Node", ...]
+    span: TextSpan
+    items: tuple["TreeNode", ...]
 
 
-Node = ScalarNode | MapNode | ListNode
+TreeNode = ScalarNode | MapNode | ListNode
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LocatedNode:
     """A place in the tree: the node, and its key's span where it stands under a key."""
 
-    node: Node
-    key: Span | None = None
+    node: TreeNode
+    key: TextSpan | None = None
 
     @property
-    def name(self) -> Span:
+    def name(self) -> TextSpan:
         """Where to point when the thing as a whole is meant: its key, or itself."""
         return self.key or self.node.span
 
 
-def values(node: Node) -> object:
+def values(node: TreeNode) -> object:
     """Return plain Python values: dicts, lists and scalars, a new one for each place."""
     if isinstance(node, ScalarNode):
         return node.value
@@ -117,18 +117,18 @@ def values(node: Node) -> object:
     return {key: values(entry.node) for key, entry in node.entries.items()}
 
 
-def child(found: Found, step: Step) -> Found | None:
+def child(found: LocatedNode, step: PathStep) -> LocatedNode | None:
     """Return what is one step below, or None."""
     node = found.node
     if isinstance(node, MapNode):
         entry = node.entries.get(step) if isinstance(step, str) else None
-        return Found(entry.node, entry.key) if entry else None
+        return LocatedNode(entry.node, entry.key) if entry else None
     if isinstance(node, ListNode) and isinstance(step, int) and 0 <= step < len(node.items):
-        return Found(node.items[step])
+        return LocatedNode(node.items[step])
     return None
 
 
-def walk(node: Node, path: Path = ()) -> Iterator[tuple[Path, Node]]:
+def walk(node: TreeNode, path: Path = ()) -> Iterator[tuple[Path, TreeNode]]:
     """Yield every node with its path, parents first."""
     yield path, node
     if isinstance(node, ListNode):
@@ -139,7 +139,7 @@ def walk(node: Node, path: Path = ()) -> Iterator[tuple[Path, Node]]:
             yield from walk(entry.node, (*path, key))
 
 
-def scalars(node: Node) -> Iterator[ScalarNode]:
+def scalars(node: TreeNode) -> Iterator[ScalarNode]:
     """Yield every scalar, in the order of the file."""
     return (below for _, below in walk(node) if isinstance(below, ScalarNode))
 
@@ -151,7 +151,7 @@ _DOUBLE = re.compile(
 _SINGLE = re.compile(r"''|\$\$|[^\n]")
 
 
-def point(node: ScalarNode, text: str, index: int) -> Span:
+def point(node: ScalarNode, text: str, index: int) -> TextSpan:
     """Return where character `index` of the node's text stands; the whole node where nobody can tell.
 
     Filled nodes are never looked into: a place inside them would tell how long a secret is.
@@ -162,7 +162,7 @@ def point(node: ScalarNode, text: str, index: int) -> Span:
     if len(places) != len(node.text):
         return node.span
     at = places[index] if index < len(places) else places[-1] + 1 if places else node.span.start
-    return Span(at, at + 1)
+    return TextSpan(at, at + 1)
 
 
 def _places(node: ScalarNode, text: str) -> Iterator[int]:
@@ -175,10 +175,10 @@ def _places(node: ScalarNode, text: str) -> Iterator[int]:
     else:
         if quote in {"|", ">"}:
             start = text.find("\n", start)
-        yield from _unquoted(node.text, text, Span(start, node.span.end))
+        yield from _unquoted(node.text, text, TextSpan(start, node.span.end))
 
 
-def _unquoted(value: str, text: str, span: Span) -> Iterator[int]:
+def _unquoted(value: str, text: str, span: TextSpan) -> Iterator[int]:
     """Folding changes white space alone: the other characters come in the order of the file."""
     at = span.start
     for sign in value:
@@ -199,7 +199,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class OpenToken:
     """A mapping or a list begins."""
 
     start: int
@@ -208,14 +208,14 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
-class Closing:
+class CloseToken:
     """The innermost mapping or list ends."""
 
     end: int
 
 
 @dataclass(frozen=True, slots=True)
-class Leaf:
+class ScalarToken:
     """A scalar."""
 
     node: ScalarNode
@@ -227,17 +227,17 @@ class Alias:
     """What an anchor named before, once more."""
 
     name: str
-    span: Span
+    span: TextSpan
 
 
-Token = Opening | Closing | Leaf | Alias
+Token = OpenToken | CloseToken | ScalarToken | Alias
 
 
 @dataclass(frozen=True, slots=True)
 class _Sized:
     """A node, how many values it holds when all is expanded, and how deep it goes."""
 
-    node: Node
+    node: TreeNode
     count: int = 1
     height: int = 1
 
@@ -246,38 +246,38 @@ class _Sized:
 class _Frame:
     """A mapping or list whose end has not come yet."""
 
-    opening: Opening
-    entries: dict[str, Entry] = field(default_factory=dict)
-    items: list[Node] = field(default_factory=list)
-    key: tuple[str | None, Span] | None = None
+    opening: OpenToken
+    entries: dict[str, MapEntry] = field(default_factory=dict)
+    items: list[TreeNode] = field(default_factory=list)
+    key: tuple[str | None, TextSpan] | None = None
     count: int = 1
     height: int = 0
 
     def closed(self, end: int) -> _Sized:
-        span = Span(self.opening.start, end)
-        node: Node = MapNode(span, self.entries) if self.opening.is_map else ListNode(span, tuple(self.items))
+        span = TextSpan(self.opening.start, end)
+        node: TreeNode = MapNode(span, self.entries) if self.opening.is_map else ListNode(span, tuple(self.items))
         return _Sized(node, self.count, self.height + 1)
 
 
 class _Assembly:
     def __init__(self, report: Report) -> None:
         self.report = report
-        self.root: Node | None = None
+        self.root: TreeNode | None = None
         self.frames: list[_Frame] = []
         self.anchors: dict[str, _Sized | None] = {}
         self.count = 0
 
     def take(self, token: Token) -> None:
-        if isinstance(token, Opening):
+        if isinstance(token, OpenToken):
             self._note(token.anchor, None)
             self.frames.append(_Frame(token))
-            self._bound(_Sized(ScalarNode(Span(token.start, token.start + 1), "", plain=True, value=None)))
-        elif isinstance(token, Closing):
+            self._bound(_Sized(ScalarNode(TextSpan(token.start, token.start + 1), "", plain=True, value=None)))
+        elif isinstance(token, CloseToken):
             frame = self.frames.pop()
             sized = frame.closed(token.end)
             self._note(frame.opening.anchor, sized)
             self._put(sized)
-        elif isinstance(token, Leaf):
+        elif isinstance(token, ScalarToken):
             sized = _Sized(self._clean(token.node))
             self._note(token.anchor, sized)
             self._bound(sized)
@@ -292,7 +292,7 @@ class _Assembly:
         if not _SURROGATE.search(node.text):
             return node
         self.report.add(
-            node.span, Fault("bad-value", "the escape is half of a surrogate pair: write the whole character")
+            node.span, Problem("bad-value", "the escape is half of a surrogate pair: write the whole character")
         )
         text = _SURROGATE.sub("\ufffd", node.text)
         return ScalarNode(node.span, text, node.plain, text)
@@ -307,19 +307,23 @@ class _Assembly:
         if sized is not None:
             return sized
         if alias.name in self.anchors:
-            fault = Fault("unknown-alias", f"the alias *{alias.name} stands inside its own anchor: it would never end")
+            fault = Problem(
+                "unknown-alias", f"the alias *{alias.name} stands inside its own anchor: it would never end"
+            )
         else:
-            fault = Fault("unknown-alias", f"no anchor &{alias.name} stands before this alias", found=f"*{alias.name}")
+            fault = Problem(
+                "unknown-alias", f"no anchor &{alias.name} stands before this alias", found=f"*{alias.name}"
+            )
         self.report.add(alias.span, fault)
         return _Sized(ScalarNode(alias.span, "", plain=True, value=None))
 
     def _bound(self, sized: _Sized) -> None:
         self.count += sized.count
         if self.count > MAX_NODES:
-            fault = Fault("too-large", f"the config has more than {MAX_NODES} values once its aliases are expanded")
+            fault = Problem("too-large", f"the config has more than {MAX_NODES} values once its aliases are expanded")
             raise self.report.refusal(sized.node.span, fault)
         if len(self.frames) + sized.height > MAX_DEPTH + 1:
-            fault = Fault("too-large", f"the config nests deeper than {MAX_DEPTH} levels")
+            fault = Problem("too-large", f"the config nests deeper than {MAX_DEPTH} levels")
             raise self.report.refusal(sized.node.span, fault)
 
     def _put(self, sized: _Sized) -> None:
@@ -337,21 +341,21 @@ class _Assembly:
         else:
             (name, span), frame.key = frame.key, None
             if name is not None:
-                frame.entries[name] = Entry(span, sized.node)
+                frame.entries[name] = MapEntry(span, sized.node)
 
-    def _key(self, frame: _Frame, node: Node) -> str | None:
+    def _key(self, frame: _Frame, node: TreeNode) -> str | None:
         """Return the key that a node is; None, and a finding, when it is none or stands there already."""
         if not isinstance(node, ScalarNode):
-            self.report.add(node.span, Fault("bad-key", "a key is text, and not a mapping or a list"))
+            self.report.add(node.span, Problem("bad-key", "a key is text, and not a mapping or a list"))
             return None
         if not isinstance(node.value, str):
             self.report.add(
                 node.span,
-                Fault("bad-key", "a key is text: put it in quotes", found=node.text, suggestion=f'"{node.text}"'),
+                Problem("bad-key", "a key is text: put it in quotes", found=node.text, suggestion=f'"{node.text}"'),
             )
         if node.text in frame.entries:
             first = self.report.source.place(frame.entries[node.text].key)
-            fault = Fault(
+            fault = Problem(
                 "duplicate-key", f"the key `{node.text}` stands here twice, first in line {first[0]}", node.text
             )
             self.report.add(node.span, fault)
@@ -359,7 +363,7 @@ class _Assembly:
         return node.text
 
 
-def assemble(tokens: Iterable[Token], report: Report) -> Node | None:
+def assemble(tokens: Iterable[Token], report: Report) -> TreeNode | None:
     """Return the tree of the tokens, or None when there are none.
 
     Findings go to `report`; raises ConfigError when the tree is larger or deeper than a config may be.

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote, quote_plus, unquote
 
-from headrace.config.text.findings import Fault, Report
-from headrace.config.text.tree import Entry, ListNode, MapNode, Node, ScalarNode, point, resolve
+from headrace.config.text.findings import Problem, Report
+from headrace.config.text.tree import ListNode, MapEntry, MapNode, ScalarNode, TreeNode, point, resolve
 
 MAX_FILE_BYTES = 1024 * 1024  # a secret or a short text; more than this is the wrong file
 MAX_DEPTH = 8  # of defaults inside defaults
@@ -27,7 +27,7 @@ _FILE = "file:"
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class VariableContext:
     """Where values come from: the environment's variables, and the folder that `${file:...}` is relative to.
 
     `given` gathers each value that was put in, and how it is written in the file.
@@ -39,7 +39,7 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
+class ResolvedText:
     """A text with its variables filled in; `is_whole` when it was one `${...}` and nothing else."""
 
     text: str
@@ -50,21 +50,21 @@ class Filled:
 class BadVariable(Exception):
     """A `${...}` that cannot be filled in; `at` is where in the text it begins."""
 
-    def __init__(self, at: int, fault: Fault) -> None:
+    def __init__(self, at: int, fault: Problem) -> None:
         self.at = at
         self.fault = fault
         super().__init__(fault.message)
 
 
-def fill(text: str, surroundings: Surroundings) -> Filled:
+def fill(text: str, surroundings: VariableContext) -> ResolvedText:
     """Return the text with every `${...}` replaced and every `$$` one dollar; raises BadVariable."""
     filler = _Filler(text, surroundings)
     filled, _ = filler.run(0, 0, live=True)
-    return Filled(filled, bool(filler.ends), text.startswith("${") and filler.ends[:1] == [len(text)])
+    return ResolvedText(filled, bool(filler.ends), text.startswith("${") and filler.ends[:1] == [len(text)])
 
 
 class _Filler:
-    def __init__(self, text: str, surroundings: Surroundings) -> None:
+    def __init__(self, text: str, surroundings: VariableContext) -> None:
         self.text = text
         self.surroundings = surroundings
         self.ends: list[int] = []
@@ -92,7 +92,7 @@ class _Filler:
     def _variable(self, start: int, depth: int, *, live: bool) -> tuple[str, int]:
         """Return what the `${...}` at `start` stands for, and where it ends."""
         if depth >= MAX_DEPTH:
-            raise BadVariable(start, Fault("bad-variable", f"defaults nest deeper than {MAX_DEPTH} levels"))
+            raise BadVariable(start, Problem("bad-variable", f"defaults nest deeper than {MAX_DEPTH} levels"))
         if self.text.startswith(_FILE, start + 2):
             path, end = self.run(start + 2 + len(_FILE), depth + 1, live=live)
             end = self._closed(start, end)
@@ -133,7 +133,7 @@ class _Filler:
         end = self.text.find("}", start)
         found = self.text[start : end + 1] if end > 0 else self.text[start:]
         message = "the `${` is not written right" if end > 0 else "the `${` is never closed"
-        return BadVariable(start, Fault("bad-variable", f"{message}; `$${{` writes it as text", found, SPELLINGS))
+        return BadVariable(start, Problem("bad-variable", f"{message}; `$${{` writes it as text", found, SPELLINGS))
 
     def _missing(self, start: int, name: str, why: str) -> BadVariable:
         """Say that a variable is not set; the names of other variables are no secret, their values are."""
@@ -142,7 +142,7 @@ class _Filler:
             f"the variable {name} is not set: {why}" if why else f"the variable {name} is not set, and has no default"
         )
         suggestion = f"${{{close[0]}}}" if close and close[0] != name else None
-        return BadVariable(start, Fault("missing-variable", said, f"${{{name}}}", suggestion=suggestion))
+        return BadVariable(start, Problem("missing-variable", said, f"${{{name}}}", suggestion=suggestion))
 
     def _file(self, start: int, path: str) -> str:
         """Return the text of a file without its last line break; a finding names the path only as it is written."""
@@ -158,22 +158,23 @@ class _Filler:
             why = (error.strerror or "it cannot be read").lower()
         except ValueError:
             why = "its path is not valid"
-        raise BadVariable(start, Fault("unreadable-file", f"the file of this `${{file:...}}` cannot be used: {why}"))
+        raise BadVariable(start, Problem("unreadable-file", f"the file of this `${{file:...}}` cannot be used: {why}"))
 
 
-def interpolate(node: Node, surroundings: Surroundings, report: Report) -> Node:
+def interpolate(node: TreeNode, surroundings: VariableContext, report: Report) -> TreeNode:
     """Return the tree with variables filled in; what cannot be filled in is reported and left as it is written."""
     if isinstance(node, ListNode):
         return ListNode(node.span, tuple(interpolate(item, surroundings, report) for item in node.items))
     if isinstance(node, MapNode):
         entries = {
-            key: Entry(entry.key, interpolate(entry.node, surroundings, report)) for key, entry in node.entries.items()
+            key: MapEntry(entry.key, interpolate(entry.node, surroundings, report))
+            for key, entry in node.entries.items()
         }
         return MapNode(node.span, entries)
     return _scalar(node, surroundings, report)
 
 
-def _scalar(node: ScalarNode, surroundings: Surroundings, report: Report) -> ScalarNode:
+def _scalar(node: ScalarNode, surroundings: VariableContext, report: Report) -> ScalarNode:
     if "$" not in node.text:
         return node
     try:
@@ -189,7 +190,7 @@ SHORTEST: Final = 6
 """Shorter values (a port, `eu`, `true`) are words of any sentence; hiding them would hide the sentence."""
 
 
-class Mask:
+class Redactor:
     """Hides the values that variables gave a config, `given`: each value, and how it is written in the file.
 
     >>> Mask({"s3cr3tvalue": "${KEY}"})("/tmp/s3cr3tvalue/x does not exist")

@@ -3,7 +3,7 @@
 import pytest
 
 from headrace.config.check.validation import label, locate, owner
-from headrace.config.text.tree import Found, Path, Step
+from headrace.config.text.tree import LocatedNode, Path, PathStep
 from tests.config.trees import good_tree
 
 TEXT = "{a: {b: [{c: 1, counter: x, value: 2}, {c: 3}]}, s: {stage: y, max: 5}}"
@@ -24,11 +24,11 @@ TEXT = "{a: {b: [{c: 1, counter: x, value: 2}, {c: 3}]}, s: {stage: y, max: 5}}"
     ],
 )
 def test_a_loc_leads_to_the_place_that_fits_best(loc: Path, path: Path) -> None:
-    assert locate(Found(good_tree(TEXT)), loc).path == path
+    assert locate(LocatedNode(good_tree(TEXT)), loc).path == path
 
 
 def test_the_steps_that_no_file_has_are_branches() -> None:
-    located = locate(Found(good_tree(TEXT)), ("a", "Model", "b", 0, "Entry", "c"))
+    located = locate(LocatedNode(good_tree(TEXT)), ("a", "Model", "b", 0, "Entry", "c"))
     assert located.branches == (((("a",)), "Model"), (("a", "b", 0), "Entry"))
 
 
@@ -37,12 +37,12 @@ def test_the_steps_that_no_file_has_are_branches() -> None:
     [(("a", "x"), ("a",)), (("a", "b", 0, "counter", "x"), ("a", "b", 0)), (("s", 0, "x"), ("s",)), (("x",), ())],
 )
 def test_a_missing_key_is_missing_from_a_mapping(loc: Path, path: Path) -> None:
-    assert owner(Found(good_tree(TEXT)), loc).path == path
+    assert owner(LocatedNode(good_tree(TEXT)), loc).path == path
 
 
 def test_a_very_long_loc_is_not_followed_to_its_end() -> None:
-    loc: list[Step] = ["a"] * 200
-    assert locate(Found(good_tree(TEXT)), loc).path == ("a",)
+    loc: list[PathStep] = ["a"] * 200
+    assert locate(LocatedNode(good_tree(TEXT)), loc).path == ("a",)
 
 
 def test_a_label_reads_like_a_path() -> None:

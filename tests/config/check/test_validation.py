@@ -7,9 +7,9 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from headrace.config.check.validation import Subject, validate
-from headrace.config.text.findings import Finding, Report, Source
-from headrace.config.text.tree import Found
-from headrace.config.text.variables import Surroundings, interpolate
+from headrace.config.text.findings import ConfigSource, Finding, Report
+from headrace.config.text.tree import LocatedNode
+from headrace.config.text.variables import VariableContext, interpolate
 from tests.config.trees import good_tree
 
 
@@ -60,9 +60,9 @@ class Options(Strict):
 
 
 def findings(text: str, environ: dict[str, str] | None = None) -> list[Finding]:
-    report = Report(Source("shop.yaml", text))
-    node = interpolate(good_tree(text), Surroundings(environ or {}, Path()), report)
-    assert validate(Options, Subject(Found(node), "a test"), report, imports=True) is None
+    report = Report(ConfigSource("shop.yaml", text))
+    node = interpolate(good_tree(text), VariableContext(environ or {}, Path()), report)
+    assert validate(Options, Subject(LocatedNode(node), "a test"), report, imports=True) is None
     return report.findings
 
 
@@ -147,7 +147,7 @@ def test_a_value_of_another_key_is_kept_from_messages_too() -> None:
             raise ValueError(message)
 
     text = "secret: '${X}'\nodd: 3"
-    report = Report(Source("shop.yaml", text))
-    node = interpolate(good_tree(text), Surroundings({"X": "hunter2222"}, Path()), report)
-    assert validate(Two, Subject(Found(node), "a test"), report, imports=True) is None
+    report = Report(ConfigSource("shop.yaml", text))
+    node = interpolate(good_tree(text), VariableContext({"X": "hunter2222"}, Path()), report)
+    assert validate(Two, Subject(LocatedNode(node), "a test"), report, imports=True) is None
     assert "hunter" not in report.findings[0].as_text()

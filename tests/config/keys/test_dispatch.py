@@ -10,7 +10,7 @@ import pytest
 from headrace.config.build import build
 from headrace.config.files import load_file, load_text
 from headrace.config.schema import schema
-from headrace.config.stage_types import Catalogue
+from headrace.config.stage_types import StageTypes
 from headrace.config.text.findings import ConfigError
 from headrace.pipeline.dispatchers.entry_points import BUILT_IN, GROUP
 from headrace.pipeline.topology.topology import Topology
@@ -204,7 +204,7 @@ async def test_a_config_deals_out_events_as_it_says(name: str, tmp_path: Path) -
         for place, said in enumerate(expected)
     )
     text = f"stages:\n  a: {{type: generate, count: 10, dispatcher: {dispatcher}}}\n{sinks}"
-    config = load_text(text, environ={}, catalogue=Catalogue.installed())
+    config = load_text(text, environ={}, catalogue=StageTypes.installed())
     topology = Topology()
     build(config, topology)
     assert (await topology.run()).is_fine

@@ -2,16 +2,16 @@
 
 import json
 
-from headrace.config.text.findings import CODES, ConfigError, Fault, Finding, Source, Span, merged
+from headrace.config.text.findings import CODES, ConfigError, ConfigSource, Finding, Problem, TextSpan, merged
 from headrace.errors import HeadraceError
 
 TEXT = "name: shop\nstages:\n\ta: {type: tick, cuont: 5}\n"
-FAULT = Fault("unknown-key", "a tick stage has no key `cuont`", "cuont", ("count", "rate"), "count")
+FAULT = Problem("unknown-key", "a tick stage has no key `cuont`", "cuont", ("count", "rate"), "count")
 
 
 def finding() -> Finding:
     start = TEXT.index("cuont")
-    return Source("shop.yaml", TEXT).finding(Span(start, start + 5), FAULT)
+    return ConfigSource("shop.yaml", TEXT).finding(TextSpan(start, start + 5), FAULT)
 
 
 def test_a_finding_is_one_line_with_its_place_code_and_suggestion() -> None:
@@ -28,7 +28,7 @@ def test_the_text_form_marks_the_place_under_the_line_of_the_file() -> None:
 
 def test_a_long_line_is_cut_around_the_place() -> None:
     text = "x" * 500 + "HERE" + "y" * 500
-    shown = Source("a", text).finding(Span(500, 504), Fault("syntax", "no")).as_text().splitlines()
+    shown = ConfigSource("a", text).finding(TextSpan(500, 504), Problem("syntax", "no")).as_text().splitlines()
     start = shown[2].index("^")
     assert shown[1][start : start + 4] == "HERE"
     assert shown[2].count("^") == 4
@@ -36,13 +36,13 @@ def test_a_long_line_is_cut_around_the_place() -> None:
 
 
 def test_a_control_character_never_reaches_the_terminal() -> None:
-    shown = Source("a", "a: \x1b[31mred").finding(Span(3, 4), Fault("syntax", "no")).as_text()
+    shown = ConfigSource("a", "a: \x1b[31mred").finding(TextSpan(3, 4), Problem("syntax", "no")).as_text()
     assert "\x1b" not in shown
 
 
 def test_many_allowed_words_are_counted_and_kept_for_json() -> None:
     words = tuple(f"word{number}" for number in range(30))
-    found = Source("a", "x").finding(Span(0, 1), Fault("bad-value", "no", allowed=words))
+    found = ConfigSource("a", "x").finding(TextSpan(0, 1), Problem("bad-value", "no", allowed=words))
     assert found.as_text().endswith("word19 and 10 more")
     assert found.as_dict()["allowed"] == list(words)
 
@@ -66,13 +66,13 @@ def test_the_json_form_has_plain_values_and_the_same_keys_for_all() -> None:
 
 
 def test_findings_are_sorted_by_place_each_once_and_files_keep_their_order() -> None:
-    first, second = Source("z.yaml", "a\nb\nc"), Source("a.yaml", "a\nb\nc")
+    first, second = ConfigSource("z.yaml", "a\nb\nc"), ConfigSource("a.yaml", "a\nb\nc")
     findings = [
-        first.finding(Span(4, 5), Fault("syntax", "third")),
-        first.finding(Span(0, 1), Fault("syntax", "first")),
-        second.finding(Span(2, 3), Fault("syntax", "fourth")),
-        first.finding(Span(0, 1), Fault("syntax", "first")),
-        first.finding(Span(2, 3), Fault("syntax", "second")),
+        first.finding(TextSpan(4, 5), Problem("syntax", "third")),
+        first.finding(TextSpan(0, 1), Problem("syntax", "first")),
+        second.finding(TextSpan(2, 3), Problem("syntax", "fourth")),
+        first.finding(TextSpan(0, 1), Problem("syntax", "first")),
+        first.finding(TextSpan(2, 3), Problem("syntax", "second")),
     ]
     assert [one.message for one in merged(findings).findings] == ["first", "second", "third", "fourth"]
 

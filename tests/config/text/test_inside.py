@@ -7,9 +7,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.config.text.findings import Report, Source
+from headrace.config.text.findings import ConfigSource, Report
 from headrace.config.text.tree import ScalarNode, point
-from headrace.config.text.variables import Surroundings, interpolate
+from headrace.config.text.variables import VariableContext, interpolate
 from tests.config.trees import READERS, good_tree
 
 WORDS = st.lists(st.text(st.sampled_from("abc'\"\\é😀#:&*!%$+-("), min_size=1), min_size=1).map(" ".join)
@@ -53,7 +53,7 @@ def test_a_block_scalar_is_looked_into_line_by_line() -> None:
     written = "|-  # why\n  event.a\n  + (\n"
     node = only_scalar(written)
     at = point(node, written, node.text.index("(")).start
-    assert Source("a", written).place(point(node, written, node.text.index("("))) == (3, 5)
+    assert ConfigSource("a", written).place(point(node, written, node.text.index("("))) == (3, 5)
     assert written[at] == "("
 
 
@@ -64,7 +64,7 @@ def test_a_pair_of_json_is_one_character() -> None:
 
 def test_an_escaped_dollar_is_one_character() -> None:
     written = "a$$b(c"
-    node = interpolate(only_scalar(written), Surroundings({}, Path()), Report(Source("a", written)))
+    node = interpolate(only_scalar(written), VariableContext({}, Path()), Report(ConfigSource("a", written)))
     assert isinstance(node, ScalarNode)
     assert node.text == "a$b(c"
     assert point(node, written, 3).start == 4
@@ -72,7 +72,9 @@ def test_an_escaped_dollar_is_one_character() -> None:
 
 def test_nobody_looks_into_what_a_variable_gave() -> None:
     written = "ab${X}c"
-    node = interpolate(only_scalar(written), Surroundings({"X": "12345"}, Path()), Report(Source("a", written)))
+    node = interpolate(
+        only_scalar(written), VariableContext({"X": "12345"}, Path()), Report(ConfigSource("a", written))
+    )
     assert isinstance(node, ScalarNode)
     assert point(node, written, 1) == node.span
 

@@ -7,29 +7,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.config.text.findings import Finding, Report, Source
+from headrace.config.text.findings import ConfigSource, Finding, Report
 from headrace.config.text.tree import scalars, values
-from headrace.config.text.variables import MAX_FILE_BYTES, BadVariable, Surroundings, fill, interpolate
+from headrace.config.text.variables import MAX_FILE_BYTES, BadVariable, VariableContext, fill, interpolate
 from tests.config.trees import good_tree
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
 
 
 def filled(text: str, environ: Mapping[str, str] | None = None, folder: Path = Path()) -> tuple[object, list[Finding]]:
-    report = Report(Source("shop.yaml", text))
-    node = interpolate(good_tree(text), Surroundings(environ or {}, folder), report)
+    report = Report(ConfigSource("shop.yaml", text))
+    node = interpolate(good_tree(text), VariableContext(environ or {}, folder), report)
     return values(node), report.findings
 
 
 @given(st.text())
 def test_a_text_with_its_dollars_doubled_comes_back(text: str) -> None:
-    assert fill(text.replace("$", "$$"), Surroundings({}, Path())).text == text
+    assert fill(text.replace("$", "$$"), VariableContext({}, Path())).text == text
 
 
 @given(before=st.text(), value=st.text(), after=st.text(), name=NAMES)
 def test_a_variable_is_replaced_and_nothing_else_is_touched(before: str, value: str, after: str, name: str) -> None:
     text = f"{before.replace('$', '$$')}${{{name}}}{after.replace('$', '$$')}"
-    found = fill(text, Surroundings({name: value}, Path()))
+    found = fill(text, VariableContext({name: value}, Path()))
     assert found.text == before + value + after
     assert found.is_filled
     assert found.is_whole is (before == after == "")
@@ -37,7 +37,7 @@ def test_a_variable_is_replaced_and_nothing_else_is_touched(before: str, value: 
 
 def refused_at(text: str) -> int | None:
     try:
-        fill(text, Surroundings({"a": "1", "A_": "2"}, Path("/nowhere")))
+        fill(text, VariableContext({"a": "1", "A_": "2"}, Path("/nowhere")))
     except BadVariable as bad:
         return bad.at
     return None
@@ -154,6 +154,6 @@ def test_a_key_and_a_comment_are_left_alone() -> None:
 
 
 def test_only_what_was_filled_is_marked_so() -> None:
-    report = Report(Source("shop.yaml", "[a, $$, '${X}', 'x${X:-}']"))
-    node = interpolate(good_tree(report.source.text), Surroundings({"X": "1"}, Path()), report)
+    report = Report(ConfigSource("shop.yaml", "[a, $$, '${X}', 'x${X:-}']"))
+    node = interpolate(good_tree(report.source.text), VariableContext({"X": "1"}, Path()), report)
     assert [scalar.filled for scalar in scalars(node)] == [False, False, True, True]

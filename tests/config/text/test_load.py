@@ -8,7 +8,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from headrace.config.text.findings import CODES, ConfigError, Finding, Report, Source
+from headrace.config.text.findings import CODES, ConfigError, ConfigSource, Finding, Report
 from headrace.config.text.parse import FAST_LOADER, load, yaml_tokens
 from headrace.config.text.tree import MAX_DEPTH, MAX_NODES, MapNode, scalars, values
 from tests.config.trees import READERS, Reader, good_tree, pure_yaml_tokens, tree
@@ -52,7 +52,7 @@ def test_libyaml_and_the_pure_parser_read_the_same_tree(
 
 
 def loaded(text: str, suffix: str) -> tuple[MapNode | None, Sequence[Finding]]:
-    report = Report(Source(f"any.{suffix}", text))
+    report = Report(ConfigSource(f"any.{suffix}", text))
     try:
         return load(report), report.findings
     except ConfigError as error:
@@ -270,7 +270,7 @@ def test_json_and_toml_may_not_nest_too_deep_either(name: str, text: str) -> Non
 @pytest.mark.parametrize("text", ["", "  \n", "\n\n"])
 def test_an_empty_file_is_a_finding(suffix: str, text: str) -> None:
     with pytest.raises(ConfigError, match="empty: the file holds no config"):
-        load(Report(Source(f"shop.{suffix}", text)))
+        load(Report(ConfigSource(f"shop.{suffix}", text)))
 
 
 @pytest.mark.parametrize(
@@ -278,14 +278,14 @@ def test_an_empty_file_is_a_finding(suffix: str, text: str) -> None:
 )
 def test_a_config_is_a_mapping(text: str, code: str) -> None:
     with pytest.raises(ConfigError, match=f":1:1: {code}: "):
-        load(Report(Source("shop.yaml", text)))
+        load(Report(ConfigSource("shop.yaml", text)))
 
 
 def test_the_format_goes_by_the_name_of_the_file() -> None:
-    assert values(load(Report(Source("a.TOML", "a = 1")))) == {"a": 1}
-    assert values(load(Report(Source("a.conf", "a: 1")))) == {"a": 1}
+    assert values(load(Report(ConfigSource("a.TOML", "a = 1")))) == {"a": 1}
+    assert values(load(Report(ConfigSource("a.conf", "a: 1")))) == {"a": 1}
     with pytest.raises(ConfigError, match="not JSON"):
-        load(Report(Source("a.json", "a: 1")))
+        load(Report(ConfigSource("a.json", "a: 1")))
 
 
 def test_a_quoted_scalar_is_known_from_a_plain_one() -> None:

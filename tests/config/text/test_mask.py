@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.config.text.variables import SHORTEST, Mask
+from headrace.config.text.variables import SHORTEST, Redactor
 
 
 @given(st.text(), st.text("abc", min_size=SHORTEST), st.text())
 def test_a_value_is_hidden_wherever_it_stands(before: str, value: str, after: str) -> None:
-    masked = Mask({value: "?"})(f"{before}{value}{after}")
+    masked = Redactor({value: "?"})(f"{before}{value}{after}")
     assert value not in masked
 
 
@@ -38,14 +38,14 @@ def test_a_value_is_hidden_wherever_it_stands(before: str, value: str, after: st
 )
 def test_a_value_is_hidden_however_a_sentence_spells_it(value: str, show: Callable[[str], str]) -> None:
     shown = show(value)
-    masked = Mask({value: "?"})(f"cannot open {shown}!")
+    masked = Redactor({value: "?"})(f"cannot open {shown}!")
     assert "?" in masked
     assert shown.strip("\"'") not in masked
 
 
 def test_of_two_values_the_longer_one_is_hidden_whole() -> None:
-    assert Mask({"secret": "${A}", "secret-and-more": "${B}"})("secret-and-more") == "${B}"
+    assert Redactor({"secret": "${A}", "secret-and-more": "${B}"})("secret-and-more") == "${B}"
 
 
 def test_short_values_are_words_and_stay() -> None:
-    assert Mask({"eu": "${REGION}"})("neutral") == "neutral"
+    assert Redactor({"eu": "${REGION}"})("neutral") == "neutral"

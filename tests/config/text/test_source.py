@@ -8,27 +8,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.config.text.findings import MAX_BYTES, ConfigError, Fault, Source, Span, read
+from headrace.config.text.findings import MAX_BYTES, ConfigError, ConfigSource, Problem, TextSpan, read
 
 
 @given(st.text(st.sampled_from("ab\n\r\u2028é")), st.integers(0, 30))
 def test_a_place_counts_lines_and_columns_from_one(text: str, offset: int) -> None:
     offset = min(offset, len(text))
-    line, column = Source("a", text).place(Span(offset, offset))
+    line, column = ConfigSource("a", text).place(TextSpan(offset, offset))
     before = text[:offset].replace("\r\n", "\n").replace("\r", "\n")
     if not (text[offset - 1 : offset] == "\r" and text[offset : offset + 1] == "\n"):
         assert (line, column) == (before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
 
 
 def test_a_place_behind_the_end_is_the_end() -> None:
-    found = Source("a", "ab\n").finding(Span(99, 120), Fault("syntax", "x"))
+    found = ConfigSource("a", "ab\n").finding(TextSpan(99, 120), Problem("syntax", "x"))
     assert (found.line, found.column, found.width) == (2, 1, 1)
 
 
 def test_what_is_written_is_shown_in_one_short_line() -> None:
-    source = Source("a", "one\n   two " + "x" * 200)
-    assert source.written(Span(0, 10)) == "one two"
-    assert len(source.written(Span(0, 200))) == 60
+    source = ConfigSource("a", "one\n   two " + "x" * 200)
+    assert source.written(TextSpan(0, 10)) == "one two"
+    assert len(source.written(TextSpan(0, 200))) == 60
 
 
 def refusal(path: Path) -> tuple[str, int, int, str]:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from headrace.config.files import load_text
-from headrace.config.stage_types import Catalogue
+from headrace.config.stage_types import StageTypes
 from headrace.config.text.findings import ConfigError, Finding
 from headrace.stages.sinks.count_metrics import DEFAULT_BUCKETS, MetricEntry
 from headrace.telemetry.counts import FamilySpec
@@ -27,7 +27,7 @@ stages:
 
 def findings(entry: str) -> list[Finding]:
     with pytest.raises(ConfigError) as caught:
-        load_text(CONFIG.format(entry=entry), folder=Path.cwd(), environ={}, catalogue=Catalogue.installed())
+        load_text(CONFIG.format(entry=entry), folder=Path.cwd(), environ={}, catalogue=StageTypes.installed())
     return list(caught.value.findings)
 
 
