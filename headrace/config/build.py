@@ -33,7 +33,7 @@ from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.topology.topology import Topology
-from headrace.stages.edges.edge_stages import KeepEvents, ReadEvents
+from headrace.stages.edges.edge_stages import ReadEdge, WriteEdge
 from headrace.stages.edges.sqlite_log import EventLog
 from headrace.stages.jobs import registry_over
 from headrace.stages.sources.receive_http import ReceiveHttp
@@ -50,8 +50,8 @@ def add_buffered(
     log = EventLog(buffer.path or "", buffer.bounds())
     ahead = min(buffer.max_events or MOST_AHEAD, MOST_AHEAD)
     topology.add(stage.name, partial(_source, make), settings=replace(settings, dispatcher="demand", buffer_size=ahead))
-    topology.add(keep_name(stage.name), partial(KeepEvents, log, buffer.when_full or "block"), subscribe_to=stage.name)
-    topology.add(read_name(stage.name), partial(ReadEvents, log), settings=StageSettings(settings.dispatcher))
+    topology.add(keep_name(stage.name), partial(WriteEdge, log, buffer.when_full or "block"), subscribe_to=stage.name)
+    topology.add(read_name(stage.name), partial(ReadEdge, log), settings=StageSettings(settings.dispatcher))
 
 
 def _source(make: Callable[[], Stage]) -> Stage:

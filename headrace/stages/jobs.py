@@ -124,7 +124,7 @@ class RegistryOptions(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class NewJobOptions:
     """What is said of jobs beside their worker; what is left out is as the worker says."""
 
     queue: str | None = None
@@ -142,7 +142,7 @@ def no_args() -> Expression:
 class JobMaker:
     """Makes the jobs of one worker."""
 
-    def __init__(self, jobs: Jobs, worker: str, words: Words) -> None:
+    def __init__(self, jobs: Jobs, worker: str, words: NewJobOptions) -> None:
         """Raises `BadWorker` for words that jobs cannot have."""
         self._now = jobs.now
         self._delay_seconds = words.delay_seconds
@@ -167,7 +167,7 @@ class JobMaker:
         return replace(self._plain, args=cast("dict[str, object]", as_plain(dict(named))))
 
 
-def _job_words(words: Words) -> JobOptions:
+def _job_words(words: NewJobOptions) -> JobOptions:
     said: JobOptions = {}
     if words.queue is not None:
         said["queue"] = words.queue
@@ -210,7 +210,7 @@ def as_values(answer: KeyedResult[object]) -> dict[str, object]:
     return {"state": "not found"}
 
 
-class Key:
+class RegistryKey:
     """What a key is made of: one expression, or one for each argument."""
 
     def __init__(self, key: Expression | None, args: Expression | None) -> None:

@@ -20,7 +20,7 @@ _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class StatsdSample:
     """One value of one metric. A set's value is text; a counter's is divided by `rate`, the share that was sent.
 
     `is_relative` tells that a gauge's value is to be added to what the gauge has.
@@ -54,13 +54,13 @@ class _NotASample(ValueError):
     """Says why a line is none."""
 
 
-def parse_packet(packet: bytes) -> list[Sample | BadSample]:
+def parse_packet(packet: bytes) -> list[StatsdSample | BadSample]:
     """Return what the lines of a packet say, in order; empty lines say nothing.
 
     >>> parse_packet(b"hits:2|c|@0.5|#page:home,new")
     [Sample(name='hits', type='c', value=4.0, rate=0.5, tags={'page': 'home', 'new': ''}, is_relative=False)]
     """
-    found: list[Sample | BadSample] = []
+    found: list[StatsdSample | BadSample] = []
     for line in packet.splitlines():
         try:
             found.extend(_samples(line))
@@ -69,7 +69,7 @@ def parse_packet(packet: bytes) -> list[Sample | BadSample]:
     return found
 
 
-def _samples(line: bytes) -> Iterator[Sample]:
+def _samples(line: bytes) -> Iterator[StatsdSample]:
     if not line.strip():
         return
     try:
@@ -85,13 +85,13 @@ def _samples(line: bytes) -> Iterator[Sample]:
         raise _NotASample(UNKNOWN_TYPE)
     rate, tags = _rate(fields[1:]), _tags(fields[1:])
     if kind == SET:
-        yield Sample(name, kind, values, rate, tags)
+        yield StatsdSample(name, kind, values, rate, tags)
         return
     for value in values.split(":"):
         number = _number(value) / rate if kind == COUNTER else _number(value)
         if not math.isfinite(number):
             raise _NotASample(TOO_LARGE)
-        yield Sample(name, kind, number, rate, tags, kind == GAUGE and value[0] in "+-")
+        yield StatsdSample(name, kind, number, rate, tags, kind == GAUGE and value[0] in "+-")
 
 
 def _number(text: str) -> float:
@@ -123,7 +123,7 @@ def _tags(fields: list[str]) -> dict[str, str]:
 GAUGES_LIMIT: Final = 10_000
 """How many gauges are remembered: a few megabytes."""
 
-Key = tuple[str, tuple[tuple[str, str], ...]]
+GaugeKey = tuple[str, tuple[tuple[str, str], ...]]
 
 
 class Gauges:
@@ -131,7 +131,7 @@ class Gauges:
 
     def __init__(self, limit: int = GAUGES_LIMIT) -> None:
         self._limit = limit
-        self._values: dict[Key, float] = {}
+        self._values: dict[GaugeKey, float] = {}
 
     def set(self, name: str, tags: Mapping[str, str], value: float) -> float:
         """Set a gauge to a value. Beyond the limit a new one is not remembered."""
@@ -150,5 +150,5 @@ class Gauges:
         return changed
 
 
-def _key(name: str, tags: Mapping[str, str]) -> Key:
+def _key(name: str, tags: Mapping[str, str]) -> GaugeKey:
     return name, tuple(sorted(tags.items()))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.stages.statsd import BadSample, Sample, parse_packet
+from headrace.stages.statsd import BadSample, StatsdSample, parse_packet
 
 NAMES = st.text(st.characters(exclude_characters="\n\r:", exclude_categories=["Cs"]), min_size=1).filter(str.strip)
 WORDS = st.text(st.characters(exclude_characters="\n\r:|,#", exclude_categories=["Cs"]))
@@ -14,7 +14,7 @@ NUMBERS = st.floats(-1e300, 1e300) | st.integers(-(10**9), 10**9).map(float)
 RATES = st.just(1.0) | st.floats(1e-6, 1, exclude_min=True)
 TAGS = st.dictionaries(WORDS.filter(bool), WORDS)
 NUMERIC = st.builds(
-    Sample,
+    StatsdSample,
     name=NAMES,
     type=st.sampled_from(["ms", "h", "d"]),
     value=NUMBERS,
@@ -22,7 +22,9 @@ NUMERIC = st.builds(
     tags=TAGS,
     is_relative=st.just(False),
 )
-SETS = st.builds(Sample, name=NAMES, type=st.just("s"), value=WORDS, rate=RATES, tags=TAGS, is_relative=st.just(False))
+SETS = st.builds(
+    StatsdSample, name=NAMES, type=st.just("s"), value=WORDS, rate=RATES, tags=TAGS, is_relative=st.just(False)
+)
 FRAGMENTS = st.sampled_from(
     [
         b"a:1|c",
@@ -45,7 +47,7 @@ FRAGMENTS = st.sampled_from(
 )
 
 
-def written(sample: Sample) -> str:
+def written(sample: StatsdSample) -> str:
     """Write a sample as a client would."""
     tags = ",".join(f"{key}:{value}" for key, value in sample.tags.items())
     rate = f"|@{sample.rate!r}" if sample.rate != 1 else ""
@@ -53,7 +55,7 @@ def written(sample: Sample) -> str:
 
 
 @given(st.lists(NUMERIC | SETS))
-def test_what_a_client_writes_is_read(samples: list[Sample]) -> None:
+def test_what_a_client_writes_is_read(samples: list[StatsdSample]) -> None:
     assert parse_packet("\n".join(map(written, samples)).encode()) == samples
 
 
@@ -62,38 +64,38 @@ def test_no_bytes_raise_and_no_line_is_forgotten(packet: bytes) -> None:
     found = parse_packet(packet)
     assert len(found) >= len([line for line in packet.splitlines() if line.strip()])
     for sample in found:
-        if isinstance(sample, Sample) and not isinstance(sample.value, str):
+        if isinstance(sample, StatsdSample) and not isinstance(sample.value, str):
             assert math.isfinite(sample.value)
 
 
 @pytest.mark.parametrize(
     ("line", "sample"),
     [
-        ("hits:1|c", Sample("hits", "c", 1.0)),
-        ("hits:-2|c", Sample("hits", "c", -2.0)),
-        ("hits:3|c|@0.1", Sample("hits", "c", 3.0 / 0.1, 0.1)),
-        ("heat:21.5|g", Sample("heat", "g", 21.5)),
-        ("heat:+1|g", Sample("heat", "g", 1.0, is_relative=True)),
-        ("heat:-1|g", Sample("heat", "g", -1.0, is_relative=True)),
-        ("time:320|ms|@0.5", Sample("time", "ms", 320.0, 0.5)),
-        ("size:1e3|h", Sample("size", "h", 1000.0)),
-        ("size:.5|d", Sample("size", "d", 0.5)),
-        ("users:a:b|s", Sample("users", "s", "a:b")),
-        ("a.b-c/d e:1|c|#x:1,y,z:p:q,", Sample("a.b-c/d e", "c", 1.0, tags={"x": "1", "y": "", "z": "p:q"})),
-        ("hits:1|c|#a:b|@0.5", Sample("hits", "c", 2.0, 0.5, {"a": "b"})),
-        ("hits:1|c|#a:b|c:83c0a99c|T1656581400", Sample("hits", "c", 1.0, tags={"a": "b"})),
-        ("hits:1|c\r", Sample("hits", "c", 1.0)),
+        ("hits:1|c", StatsdSample("hits", "c", 1.0)),
+        ("hits:-2|c", StatsdSample("hits", "c", -2.0)),
+        ("hits:3|c|@0.1", StatsdSample("hits", "c", 3.0 / 0.1, 0.1)),
+        ("heat:21.5|g", StatsdSample("heat", "g", 21.5)),
+        ("heat:+1|g", StatsdSample("heat", "g", 1.0, is_relative=True)),
+        ("heat:-1|g", StatsdSample("heat", "g", -1.0, is_relative=True)),
+        ("time:320|ms|@0.5", StatsdSample("time", "ms", 320.0, 0.5)),
+        ("size:1e3|h", StatsdSample("size", "h", 1000.0)),
+        ("size:.5|d", StatsdSample("size", "d", 0.5)),
+        ("users:a:b|s", StatsdSample("users", "s", "a:b")),
+        ("a.b-c/d e:1|c|#x:1,y,z:p:q,", StatsdSample("a.b-c/d e", "c", 1.0, tags={"x": "1", "y": "", "z": "p:q"})),
+        ("hits:1|c|#a:b|@0.5", StatsdSample("hits", "c", 2.0, 0.5, {"a": "b"})),
+        ("hits:1|c|#a:b|c:83c0a99c|T1656581400", StatsdSample("hits", "c", 1.0, tags={"a": "b"})),
+        ("hits:1|c\r", StatsdSample("hits", "c", 1.0)),
     ],
 )
-def test_each_form_of_a_line_is_understood(line: str, sample: Sample) -> None:
+def test_each_form_of_a_line_is_understood(line: str, sample: StatsdSample) -> None:
     assert parse_packet(line.encode()) == [sample]
 
 
 def test_several_metrics_and_several_values_share_a_packet() -> None:
     assert parse_packet(b"a:1|c\n\nb:2:3|ms|@0.5\n") == [
-        Sample("a", "c", 1.0),
-        Sample("b", "ms", 2.0, 0.5),
-        Sample("b", "ms", 3.0, 0.5),
+        StatsdSample("a", "c", 1.0),
+        StatsdSample("b", "ms", 2.0, 0.5),
+        StatsdSample("b", "ms", 3.0, 0.5),
     ]
 
 
@@ -123,7 +125,7 @@ def test_several_metrics_and_several_values_share_a_packet() -> None:
 )
 def test_a_line_that_is_no_metric_says_why_and_spoils_no_other(line: bytes, why: str) -> None:
     first, bad, last = parse_packet(b"a:1|c\n" + line + b"\nb:1|c")
-    assert (first, last) == (Sample("a", "c", 1.0), Sample("b", "c", 1.0))
+    assert (first, last) == (StatsdSample("a", "c", 1.0), StatsdSample("b", "c", 1.0))
     assert isinstance(bad, BadSample)
     assert bad.line == line
     assert why in bad.why

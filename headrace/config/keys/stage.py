@@ -27,7 +27,7 @@ from headrace.pipeline.failure import Retry
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import PLAIN_CONCURRENCY, Concurrency, ExecutionMode
 from headrace.pipeline.stage.stage import Stage
-from headrace.stages.edges.edge import LogBounds, WhenFull
+from headrace.stages.edges.edge import EdgeLimits, WhenFull
 from headrace.stages.functions import FunctionError, import_function, parse_function
 from headrace.stages.options import CountField, DurationField, ExpressionField, Keys, PathField, SizeField, refused
 
@@ -195,9 +195,9 @@ class BufferKeys(Keys):
         """What a buffer in memory keeps; None leaves that to the stage."""
         return None if self.when_full is None else _KEPT[self.when_full]
 
-    def bounds(self) -> LogBounds:
+    def bounds(self) -> EdgeLimits:
         """Return how much a buffer on disk holds."""
-        return LogBounds(self.max_events or DISK_EVENTS, self.max_bytes or DISK_BYTES)
+        return EdgeLimits(self.max_events or DISK_EVENTS, self.max_bytes or DISK_BYTES)
 
 
 def buffer_faults(

@@ -11,7 +11,7 @@ WhenFull = Literal["block", "drop_newest", "drop_oldest", "error"]
 
 
 @dataclass(frozen=True, slots=True)
-class LogBounds:
+class EdgeLimits:
     """How much a buffer holds at most; one event always finds room in an empty one."""
 
     max_events: int

@@ -11,13 +11,13 @@ from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import text_size
 from headrace.stages.edges.edge import NotKeepable, WhenFull
-from headrace.stages.edges.sqlite_log import Entry, EventLog
+from headrace.stages.edges.sqlite_log import EventLog, LogEntry
 from headrace.stages.functions import data_of
 from headrace.telemetry.counts import Family, FamilySpec
 from headrace.values import to_json
 
 
-class KeepEvents(Consumer[object]):
+class WriteEdge(Consumer[object]):
     """Writes each batch in as few transactions as there is room for; an event is done once the disk has it.
 
     An event that is no JSON fails alone. A full disk is waited for, whatever `when_full` says, until the stage is
@@ -101,7 +101,7 @@ REFUSED: Final = FamilySpec(
 )
 
 
-class ReadEvents(Producer[Message[object]]):
+class ReadEdge(Producer[Message[object]]):
     """Emits events in the order in which they came in. One that fails stays in the file, and comes again next run."""
 
     emits_messages = True
@@ -139,7 +139,7 @@ class ReadEvents(Producer[Message[object]]):
                     return
                 await self._log.arrived.wait()
 
-    def _message(self, entry: Entry) -> Message[object]:
+    def _message(self, entry: LogEntry) -> Message[object]:
         self._log.hold()
         return Message(json.loads(entry.event), acknowledgement=Acknowledgement(partial(self._told, entry.id)))
 

@@ -16,7 +16,7 @@ from headrace.database.queries import migrate, sql_text
 from headrace.database.sqlite_file import DiskFull, SqliteError
 from headrace.database.sqlite_threads import SqliteWriter
 from headrace.pipeline.stage.settings import text_size
-from headrace.stages.edges.edge import BufferInUse, LogBounds, NewerBuffer
+from headrace.stages.edges.edge import BufferInUse, EdgeLimits, NewerBuffer
 from headrace.telemetry.events import LOG
 
 Write = Literal["append", "drop", "delete"]
@@ -32,7 +32,7 @@ SAY_SECONDS: Final = 60.0
 """A disk that is full again within so long of the last time that this was said is not said to be."""
 
 
-class FullDisk:
+class DiskSpace:
     """Counts the writes that a full disk refused, and says when that begins and when it is over. Loop's thread only."""
 
     def __init__(self, path: Path) -> None:
@@ -79,13 +79,13 @@ class FullDisk:
 PACKAGE: Final = "headrace.stages.edges"
 
 
-class Departures:
+class Deletions:
     """Knows which events are through and still in the file, and deletes them, soon and many at once.
 
     What could not be deleted is tried again until the file is closed. Loop's thread only.
     """
 
-    def __init__(self, path: Path, disk: FullDisk) -> None:
+    def __init__(self, path: Path, disk: DiskSpace) -> None:
         self._path = path
         self._disk = disk
         self._ids: set[int] = set()
@@ -158,7 +158,7 @@ ALL: Final = sys.maxsize
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LogEntry:
     """An event on disk: its number, its text as JSON, and what it takes of the bound."""
 
     id: int
@@ -173,7 +173,7 @@ class EventLog:
     `done`; the next run reads it again.
     """
 
-    def __init__(self, path: Path | str, bounds: LogBounds) -> None:
+    def __init__(self, path: Path | str, bounds: EdgeLimits) -> None:
         self.path = Path(path)
         self.bounds = bounds
         self.events = 0
@@ -187,8 +187,8 @@ class EventLog:
         self._last = 0
         self._reading = asyncio.Lock()
         self._at_once = ALL
-        self.disk = FullDisk(self.path)
-        self._departures = Departures(self.path, self.disk)
+        self.disk = DiskSpace(self.path)
+        self._departures = Deletions(self.path, self.disk)
         self.changed: Callable[[], None] = lambda: None
         self.arrived = asyncio.Event()
         self.room_made = asyncio.Event()
@@ -287,7 +287,7 @@ class EventLog:
         self.changed()
         self.arrived.set()
 
-    async def take(self, count: int) -> list[Entry]:
+    async def take(self, count: int) -> list[LogEntry]:
         """Return at most `count` events that were not read by this run yet, oldest first. Raises SqliteError."""
         async with self._reading:
             self.arrived.clear()
@@ -307,7 +307,7 @@ class EventLog:
     async def _drop_oldest(self, sizes: Sequence[int]) -> int:
         async with self._reading:  # what is about to be dropped is not read meanwhile
             waiting = await self._file.run(partial(_after, self._last, self.bounds.max_events), is_durable=False)
-            dropped: list[Entry] = []
+            dropped: list[LogEntry] = []
             freed = 0
             while len(dropped) < len(waiting) and self.room(sizes, len(dropped), freed) < len(sizes):
                 freed += waiting[len(dropped)].size
@@ -356,8 +356,8 @@ def _exchange(over: Sequence[int], rows: Sequence[tuple[str, int]], connection: 
     connection.executemany(sql_text(PACKAGE, "insert"), rows)
 
 
-def _after(last: int, count: int, connection: sqlite3.Connection) -> list[Entry]:
-    return [Entry(*row) for row in connection.execute(sql_text(PACKAGE, "after"), (last, count))]
+def _after(last: int, count: int, connection: sqlite3.Connection) -> list[LogEntry]:
+    return [LogEntry(*row) for row in connection.execute(sql_text(PACKAGE, "after"), (last, count))]
 
 
 def _totals(connection: sqlite3.Connection) -> tuple[int, int]:

@@ -41,7 +41,7 @@ class Piece:
     is_over: bool = False
 
 
-class Progress:
+class ReadProgress:
     """The pieces that are not over, oldest first. What is before the first of them need not be read again."""
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ _UNPACKERS: Final[Mapping[str, str]] = {"gzip": "zcat", "xz": "xzcat", "zstd": "
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class FileChunk:
     """Some bytes of the file at `path`; `is_last` where that file has ended, and then there are none.
 
     `is_lasting` says that the bytes can be read again: they are in a file, and not taken out of a pipe. `end` is where
@@ -101,7 +101,7 @@ class ChunkReader(Protocol):
     def open(self) -> None:
         """Open what there is to read first; raises `CannotOpen`."""
 
-    def read(self) -> Chunk | None:
+    def read(self) -> FileChunk | None:
         """Wait for the next chunk; None at the end of all, or after `wake`. Raises `CannotRead`."""
 
     def wake(self) -> None:
@@ -184,7 +184,7 @@ class FilesReader:
         self._paths = _find(self._pattern)
         self._open_next()
 
-    def read(self) -> Chunk | None:
+    def read(self) -> FileChunk | None:
         """Read on in the file, or begin with the next one."""
         if self._file < 0:
             if not self._paths or self._is_woken:
@@ -199,7 +199,7 @@ class FilesReader:
         if not data:
             os.close(self._file)
             self._file = -1
-        return Chunk(called(self._path), data, is_last=not data, is_lasting=self._is_lasting)
+        return FileChunk(called(self._path), data, is_last=not data, is_lasting=self._is_lasting)
 
     def wake(self) -> None:
         """Let `read` return None from now on."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate, islice
 from typing import Final, Literal, NoReturn, Protocol, cast
 
-from headrace.stages.files.chunks import Chunk
-from headrace.stages.files.line_splitter import Line, LineSplitter, NoText
+from headrace.stages.files.chunks import FileChunk
+from headrace.stages.files.line_splitter import LineSplitter, NoText, SplitLine
 from headrace.units import format_size
 
 
@@ -44,7 +44,7 @@ class Decoded:
 class LineDecoder(Protocol):
     """Decodes the lines of one file, in order."""
 
-    def decode(self, lines: list[Line], first_number: int) -> Decoded:
+    def decode(self, lines: list[SplitLine], first_number: int) -> Decoded:
         """Return what comes of the next lines; `first_number` is that of the first of them, from 1. Never raises."""
 
     def end(self) -> Decoded:
@@ -55,7 +55,7 @@ class NotDecodable(ValueError):
     """One line cannot be decoded; the text says why."""
 
 
-def decode_each(lines: list[Line], first_number: int, decode: Callable[[str], list[object]]) -> Decoded:
+def decode_each(lines: list[SplitLine], first_number: int, decode: Callable[[str], list[object]]) -> Decoded:
     """Decode line by line; what raises `NotDecodable`, and what is no text, is refused alone."""
     decoded = Decoded()
     for number, line in enumerate(lines, first_number):
@@ -72,7 +72,7 @@ def decode_each(lines: list[Line], first_number: int, decode: Callable[[str], li
 class TextDecoder:
     """An event is the line as text, without its line feed and a carriage return before it; an empty line is one."""
 
-    def decode(self, lines: list[Line], first_number: int) -> Decoded:
+    def decode(self, lines: list[SplitLine], first_number: int) -> Decoded:
         """Return the lines as events."""
         try:
             has_returns = "\r" in "".join(cast("list[str]", lines))
@@ -112,7 +112,7 @@ class CsvDecoder:
         self._open: list[str] = []
         self._open_number = 0
 
-    def decode(self, lines: list[Line], first_number: int) -> Decoded:
+    def decode(self, lines: list[SplitLine], first_number: int) -> Decoded:
         """Return the records that end in the lines."""
         decoded = Decoded()
         if not self._open:
@@ -263,7 +263,7 @@ class JsonDecoder:
         self._decoder = json.JSONDecoder(parse_constant=refuse_constant)
         self._mark = secrets.token_hex(MARK_BYTES)
 
-    def decode(self, lines: list[Line], first_number: int) -> Decoded:
+    def decode(self, lines: list[SplitLine], first_number: int) -> Decoded:
         """Return the values in the lines."""
         try:
             return Decoded(self._decode_all(cast("list[str]", lines)))
@@ -348,7 +348,7 @@ class ChunkDecoder:
         """How many bytes the line has so far that has begun and not ended."""
         return self._splitter.rest_bytes
 
-    def decode(self, chunk: Chunk) -> Decoded:
+    def decode(self, chunk: FileChunk) -> Decoded:
         """Return what comes of a chunk; line numbers begin anew behind a file's last one. Never raises."""
         if not chunk.is_last:
             return self._decode(self._splitter.split(chunk.data))
@@ -357,7 +357,7 @@ class ChunkDecoder:
         self._number = 1
         return decoded
 
-    def _decode(self, lines: list[Line]) -> Decoded:
+    def _decode(self, lines: list[SplitLine]) -> Decoded:
         first_number = self._number
         self._number += len(lines)
         return self._decoder.decode(lines, first_number)

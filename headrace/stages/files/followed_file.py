@@ -17,8 +17,8 @@ from headrace.database.file_lock import FileLock
 from headrace.executors.thread_executor import WorkerThread
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.stages.errors import CannotOpen, CannotRead
-from headrace.stages.files.chunks import BEGINNING, CHUNK_BYTES, Chunk, Piece, Position, Progress
-from headrace.stages.files.rotation import Rotation
+from headrace.stages.files.chunks import BEGINNING, CHUNK_BYTES, FileChunk, Piece, Position, ReadProgress
+from headrace.stages.files.rotation import RotatedLog
 from headrace.stages.files.tracked_file import TrackedFile
 from headrace.telemetry.events import LOG
 
@@ -45,7 +45,7 @@ class FollowedFile:
         self._is_begun = False
         self._is_told = begin is None
         self._losses: deque[int] = deque()
-        self._rotation = Rotation(path, self._losses.append)
+        self._rotation = RotatedLog(path, self._losses.append)
         self._lock = threading.Lock()
         self._woken = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name=f"look at {path}", daemon=True)
@@ -56,7 +56,7 @@ class FollowedFile:
         self._rotation.begin(None if position == BEGINNING else position)
         self._watcher.start()
 
-    def read(self) -> Chunk | None:
+    def read(self) -> FileChunk | None:
         """Wait until the file has grown, or was replaced or cut."""
         while not self._woken.is_set():
             chunk = self.read_nowait()
@@ -65,7 +65,7 @@ class FollowedFile:
             self._woken.wait(POLL_SECONDS)
         return None
 
-    def read_nowait(self) -> Chunk | None:
+    def read_nowait(self) -> FileChunk | None:
         """Return the next chunk, None where there is nothing to read now. Raises `CannotRead`."""
         try:
             with self._lock:
@@ -118,7 +118,7 @@ class FollowedFile:
         while not self._woken.wait(POLL_SECONDS):
             self.look()
 
-    def _next(self) -> Chunk | None:
+    def _next(self) -> FileChunk | None:
         """Return the next chunk, None where there is nothing to read now."""
         files = self._rotation.files
         if not files:
@@ -147,17 +147,17 @@ class FollowedFile:
                 return None
         return self._next()
 
-    def _leave(self, file: TrackedFile, replaced_at: float) -> Chunk | None:
+    def _leave(self, file: TrackedFile, replaced_at: float) -> FileChunk | None:
         """Go on to the file that came after one that has been read to its end, unless it came just now."""
         if time.monotonic() < replaced_at + LINGER_SECONDS:
             return None
         self._rotation.leave()
         files = self._rotation.files
         end = files[0].position() if files else BEGINNING
-        return Chunk(file.path, b"", is_last=True, is_lasting=True, end=end)
+        return FileChunk(file.path, b"", is_last=True, is_lasting=True, end=end)
 
-    def _chunk(self, file: TrackedFile, data: bytes) -> Chunk:
-        return Chunk(file.path, data, is_last=False, is_lasting=True, end=file.position())
+    def _chunk(self, file: TrackedFile, data: bytes) -> FileChunk:
+        return FileChunk(file.path, data, is_last=False, is_lasting=True, end=file.position())
 
 
 class Checkpoint:
@@ -225,7 +225,7 @@ class FollowedProgress:
         self._is_closed = False
         self._is_left = False
         self._stage = stage
-        self._progress = Progress()
+        self._progress = ReadProgress()
         self._thread: WorkerThread | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._unsaved: Position | None = None

@@ -16,7 +16,7 @@ class NoText:
     why: str
 
 
-Line = str | NoText
+SplitLine = str | NoText
 
 
 class LineSplitter:
@@ -42,7 +42,7 @@ class LineSplitter:
         """How many bytes the line has so far that has begun and not ended."""
         return self._size
 
-    def split(self, data: bytes) -> list[Line]:
+    def split(self, data: bytes) -> list[SplitLine]:
         """Take in more bytes; return the lines that end in them."""
         lines = data.split(b"\n")
         self._put(lines[0])
@@ -55,7 +55,7 @@ class LineSplitter:
         lines[0] = first
         return _texts(lines)
 
-    def end(self) -> list[Line]:
+    def end(self) -> list[SplitLine]:
         """Return the last line, if the file does not end with a line break; the next bytes are another file's."""
         is_open = self.has_rest
         line = self._take()
@@ -79,21 +79,21 @@ class LineSplitter:
         self._is_begun = True
         return line
 
-    def _line(self, line: bytes | None) -> Line:
+    def _line(self, line: bytes | None) -> SplitLine:
         if line is None or len(line) > self._max_bytes:
             return NoText(f"the line is longer than {format_size(self._max_bytes)} (max_line_bytes)")
         return _text(line)
 
 
-def _texts(lines: list[bytes]) -> list[Line]:
+def _texts(lines: list[bytes]) -> list[SplitLine]:
     """Decode many lines in one step, which is several times as fast; one by one where that fails."""
     try:
-        return list[Line](b"\n".join(lines).decode().split("\n"))
+        return list[SplitLine](b"\n".join(lines).decode().split("\n"))
     except UnicodeDecodeError:
         return [_text(line) for line in lines]
 
 
-def _text(line: bytes) -> Line:
+def _text(line: bytes) -> SplitLine:
     try:
         return line.decode()
     except UnicodeDecodeError as error:

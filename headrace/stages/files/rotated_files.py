@@ -68,7 +68,7 @@ TICK_NS: Final = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RotatedFile:
     """Files that nobody has read, oldest first, and the paths of those that cannot be read any more."""
 
     files: list[TrackedFile] = field(default_factory=list)
@@ -112,7 +112,7 @@ class RotatedFolder:
         """Return where a file comes in the order of rotated ones."""
         return self._names.age(Path(file.path).name, file.modified_ns)
 
-    def missed(self, held: Collection[TrackedFile]) -> Found:
+    def missed(self, held: Collection[TrackedFile]) -> RotatedFile:
         """Return the files that have come since the last look, and are none of those that are held, nor copies."""
         rotated = self._rotated()
         known = {file.identity: file for file in held}
@@ -125,7 +125,7 @@ class RotatedFolder:
         self._known = {identity: head for identity, head in self._known.items() if identity in there}
         return found
 
-    def since(self, age: Age, held: Collection[TrackedFile]) -> Found:
+    def since(self, age: Age, held: Collection[TrackedFile]) -> RotatedFile:
         """Return the files that are no older than `age`, and are none of those that are held, nor copies."""
         known = {file.identity for file in held}
         newer = [each for each in self._rotated() if each.age >= age and each.identity not in known]
@@ -171,8 +171,8 @@ class RotatedFolder:
                         rotated.append(_Rotated(entry.path, (status.st_dev, status.st_ino), age))
         return sorted(rotated, key=lambda each: each.age)
 
-    def _open(self, rotated: list[_Rotated], held: list[bytes]) -> Found:
-        found = Found()
+    def _open(self, rotated: list[_Rotated], held: list[bytes]) -> RotatedFile:
+        found = RotatedFile()
         for each in rotated:
             head = head_of(each.path)
             if head is None and (is_compressed(each.path) or not Path(each.path).exists()):

@@ -9,7 +9,7 @@ from typing import Final
 
 from headrace.stages.errors import CannotOpen, MissingFile
 from headrace.stages.files.chunks import Position
-from headrace.stages.files.rotated_files import Found, RotatedFolder
+from headrace.stages.files.rotated_files import RotatedFile, RotatedFolder
 from headrace.stages.files.tracked_file import TrackedFile
 from headrace.telemetry.events import LOG
 
@@ -22,7 +22,7 @@ Lose = Callable[[int], None]
 """Told that something of a file cannot be read any more, and how many bytes of it, as far as that is known."""
 
 
-class Rotation:
+class RotatedLog:
     """`files` are those still to be read: the last one has the name, or had it last.
 
     Rotated files that are there when it begins are not read, but for those since a position. What is lost is logged,
@@ -185,7 +185,7 @@ class Rotation:
             further.close()
             further.is_over = not further.unread
 
-    def _extend(self, found: Found) -> None:
+    def _extend(self, found: RotatedFile) -> None:
         for path in found.lost:
             self._report(
                 0,

@@ -118,7 +118,7 @@ class Samples:
     numbers: list[float] | None
 
 
-class Meter:
+class MetricRecorder:
     """One metric, and how it reads events: first `read` a batch, which may raise; then `record` it, which does not."""
 
     def __init__(self, entry: MetricEntry, family: Family, stage: str) -> None:
@@ -253,12 +253,12 @@ class CountMetrics(Consumer[object]):
 
     def __init__(self, options: CountMetricsOptions) -> None:
         self._entries = options.metrics
-        self._meters: list[Meter] = []
+        self._meters: list[MetricRecorder] = []
 
     def init(self) -> None:
         """Declare the metrics."""
         self._meters = [
-            Meter(entry, self.metrics.declare(entry.spec(self.name), shared_by=entry), self.name)
+            MetricRecorder(entry, self.metrics.declare(entry.spec(self.name), shared_by=entry), self.name)
             for entry in self._entries
         ]
 

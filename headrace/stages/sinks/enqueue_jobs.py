@@ -9,7 +9,7 @@ from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.functions import Each
-from headrace.stages.jobs import ArgsField, JobMaker, UniqueOptions, Words, WorkerField, no_args
+from headrace.stages.jobs import ArgsField, JobMaker, NewJobOptions, UniqueOptions, WorkerField, no_args
 from headrace.stages.options import CountField, DurationField
 
 
@@ -51,7 +51,7 @@ class EnqueueJobs(Consumer[object]):
         self._jobs = jobs
         self._args = options.args
         unique = options.unique.unique() if options.unique else None
-        words = Words(options.queue, options.priority, options.tags, unique, options.schedule_in)
+        words = NewJobOptions(options.queue, options.priority, options.tags, unique, options.schedule_in)
         self._maker = JobMaker(jobs, options.worker, words)
 
     def handle_events(self, events: list[object]) -> Awaitable[None] | None:

@@ -9,7 +9,7 @@ from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.functions import Each
-from headrace.stages.jobs import Key, RegistryOptions, registry_of
+from headrace.stages.jobs import RegistryKey, RegistryOptions, registry_of
 
 
 class RegistryAdd(Consumer[object]):
@@ -25,7 +25,7 @@ class RegistryAdd(Consumer[object]):
     def __init__(self, options: RegistryOptions, jobs: Jobs) -> None:
         self._options = options
         self._jobs = jobs
-        self._key = Key(options.key, options.args)
+        self._key = RegistryKey(options.key, options.args)
 
     def init(self) -> None:
         """Find the worker. Raises `BadWorker`."""

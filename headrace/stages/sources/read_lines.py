@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from headrace.executors.thread_executor import WorkerThread
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.errors import BadLine
-from headrace.stages.files.chunks import STANDARD_INPUT, Chunk, ChunkReader, FilesReader, is_pattern
+from headrace.stages.files.chunks import STANDARD_INPUT, ChunkReader, FileChunk, FilesReader, is_pattern
 from headrace.stages.files.decoders import ChunkDecoder, Decoded, DecodeName, LineDecoder, line_decoder
 from headrace.stages.files.followed_file import PIECE_BYTES, FollowedFile, FollowedProgress
 from headrace.stages.options import PathField, SizeField, refused
@@ -104,7 +104,7 @@ class ReadLines(Producer[object]):
         self._reader = self._reader_of(options)
         self._decoder = ChunkDecoder(_decoder_of(options), options.max_line_bytes)
         self._thread: WorkerThread
-        self._ahead: asyncio.Future[Chunk | None] | None = None
+        self._ahead: asyncio.Future[FileChunk | None] | None = None
         self._events: list[object] = []
         self._taken = 0
         self._is_lasting = True
@@ -166,7 +166,7 @@ class ReadLines(Producer[object]):
             missing -= len(events)
         return events
 
-    async def _next_chunk(self) -> Chunk | None:
+    async def _next_chunk(self) -> FileChunk | None:
         """Wait for a chunk, and have the next one of the same file read meanwhile."""
         if self._ahead is not None and self._ahead.done():
             await asyncio.sleep(0)  # the loop gets its turn between two chunks
@@ -190,7 +190,7 @@ class ReadLines(Producer[object]):
         self._taken = min(end, len(self._events))
         return self._events[start:end]
 
-    def _keep(self, decoded: Decoded, chunk: Chunk) -> None:
+    def _keep(self, decoded: Decoded, chunk: FileChunk) -> None:
         """Keep what was decoded, all former events being taken, and do with the refused lines as was said."""
         self._events, self._taken = decoded.events, 0
         self._is_lasting = chunk.is_lasting
@@ -199,7 +199,7 @@ class ReadLines(Producer[object]):
         if self._progress is not None and self._bad_line is None:
             self._events = self._progress.messages(self._events, chunk.end, self._decoder.rest_bytes)
 
-    def _refuse(self, decoded: Decoded, chunk: Chunk) -> None:
+    def _refuse(self, decoded: Decoded, chunk: FileChunk) -> None:
         first = decoded.refused[0]
         if not self._skips:
             if not chunk.is_lasting:

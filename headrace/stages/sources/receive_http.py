@@ -293,7 +293,7 @@ class ReceiveHttp(Producer[object]):
         reply(success)
 
 
-class _Fate:
+class _RequestOutcome:
     """What became of the events of one request: told when the last has ended."""
 
     def __init__(self, count: int, reply: Reply, success: Answer) -> None:
@@ -310,5 +310,5 @@ class _Fate:
 
 
 def _messages(events: Sequence[object], reply: Reply, success: Answer) -> list[object]:
-    fate = _Fate(len(events), reply, success)
+    fate = _RequestOutcome(len(events), reply, success)
     return [Message(event, acknowledgement=Acknowledgement(fate.tell)) for event in events]

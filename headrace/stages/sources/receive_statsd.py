@@ -17,7 +17,7 @@ from headrace.http.address import Address
 from headrace.pipeline.stage.producer import PUSH_BUFFER_BYTES, Producer
 from headrace.stages.errors import CannotOpen
 from headrace.stages.options import AddressField
-from headrace.stages.statsd import GAUGE, GAUGES_LIMIT, BadSample, Gauges, Sample, parse_packet
+from headrace.stages.statsd import GAUGE, GAUGES_LIMIT, BadSample, Gauges, StatsdSample, parse_packet
 from headrace.telemetry.events import LOG
 
 RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024
@@ -263,7 +263,7 @@ class ReceiveStatsd(Producer[object]):
                 "at": at,
             }
 
-    def _value(self, sample: Sample) -> float | str | None:
+    def _value(self, sample: StatsdSample) -> float | str | None:
         """Return the value to emit; None for the change of a gauge that nobody remembers."""
         if sample.type != GAUGE or isinstance(sample.value, str):
             return sample.value

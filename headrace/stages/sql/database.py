@@ -104,7 +104,7 @@ def parameters(query: str, place: Callable[[str], str]) -> tuple[str, list[str]]
     return _PARAMETER.sub(replaced, query), names
 
 
-Row = Mapping[str, object]
+SqlRow = Mapping[str, object]
 """A row by the names of its columns."""
 
 
@@ -124,7 +124,7 @@ class Database(Protocol):
         Where some are, the others are written all the same.
         """
 
-    async def read(self, query: str, values: Row) -> list[dict[str, object]]:
+    async def read(self, query: str, values: SqlRow) -> list[dict[str, object]]:
         """Return the rows of a query, whose `:name` are filled in from `values`."""
 
     async def close(self) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from headrace.pipeline.failure import Retry
 from headrace.pipeline.flow.connection_status import ConnectionStatus
-from headrace.stages.sql.database import Database, DatabaseFailed, DatabaseUnreachable, Insert, Row
+from headrace.stages.sql.database import Database, DatabaseFailed, DatabaseUnreachable, Insert, SqlRow
 from headrace.telemetry.events import LOG
 
 BACKOFF: Final = Retry(backoff_seconds=0.1, max_backoff_seconds=5.0)
@@ -72,7 +72,7 @@ class DatabaseLink:
         self._went_through()
         return refused
 
-    async def read(self, query: str, values: Row) -> list[dict[str, object]]:
+    async def read(self, query: str, values: SqlRow) -> list[dict[str, object]]:
         """Return the rows of a query; wait while the database cannot be reached. Raises `DatabaseFailed` otherwise."""
         while True:
             if not self._was_reached:

@@ -13,7 +13,7 @@ from psycopg.types.json import JsonDumper
 from typing_extensions import override
 
 from headrace.database.urls import shown
-from headrace.stages.sql.database import DatabaseFailed, DatabaseUnreachable, Insert, Row, parameters
+from headrace.stages.sql.database import DatabaseFailed, DatabaseUnreachable, Insert, SqlRow, parameters
 from headrace.values import to_json
 
 _OPTIONS: Final[Mapping[str, int]] = {
@@ -93,7 +93,7 @@ class PostgresDatabase:
                     raise
             return await _write_each(connection, text, rows)
 
-    async def read(self, query: str, values: Row) -> list[dict[str, object]]:
+    async def read(self, query: str, values: SqlRow) -> list[dict[str, object]]:
         """Return the rows of a query."""
         text, _ = parameters(query.replace("%", "%%"), lambda name: f"%({name})s")
         async with self._lent() as connection:

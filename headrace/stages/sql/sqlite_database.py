@@ -8,7 +8,7 @@ from typing import Final
 
 from headrace.database.sqlite_file import SqliteError
 from headrace.database.sqlite_threads import SqliteWriter
-from headrace.stages.sql.database import DatabaseFailed, Insert, Row
+from headrace.stages.sql.database import DatabaseFailed, Insert, SqlRow
 from headrace.values import json_value, to_json
 
 _LIMITS = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.DataError, OverflowError, TypeError, ValueError)
@@ -61,7 +61,7 @@ class SqliteDatabase:
         except (SqliteError, sqlite3.Error) as error:
             raise self._failed(error) from error
 
-    async def read(self, query: str, values: Row) -> list[dict[str, object]]:
+    async def read(self, query: str, values: SqlRow) -> list[dict[str, object]]:
         """Return the rows of a query."""
         try:
             return await self._open.run(partial(_read, query, values), is_durable=False)
@@ -137,7 +137,7 @@ def _write_each(text: str, rows: Sequence[Sequence[object]], connection: sqlite3
     return refused
 
 
-def _read(query: str, values: Row, connection: sqlite3.Connection) -> list[dict[str, object]]:
+def _read(query: str, values: SqlRow, connection: sqlite3.Connection) -> list[dict[str, object]]:
     cursor = connection.execute(query, dict(values))
     names = [column[0] for column in cursor.description or ()]
     return [dict(zip(names, row, strict=True)) for row in cursor]

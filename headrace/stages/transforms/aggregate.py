@@ -13,21 +13,21 @@ from headrace.pipeline.message import Message
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.functions import data_of, derived
 from headrace.stages.transforms.aggregate_options import LATE, AggregateOptions, ValueKeys
-from headrace.stages.windows.aligned_windows import AlignedWindows, Grid, Patience
-from headrace.stages.windows.event_time import SECOND, Moments, SteadyClock
+from headrace.stages.windows.aligned_windows import AlignedWindows, AllowedLateness, WindowSpec
+from headrace.stages.windows.event_time import SECOND, SteadyClock, Timestamps
 from headrace.stages.windows.group_windows import CountWindows, SessionWindows
-from headrace.stages.windows.measures import Column, Measure, Plan, Reader, Reading
-from headrace.stages.windows.windows import ArrivalPace, Bounds, EventPace, Pace, Windows
+from headrace.stages.windows.measures import Column, ColumnReader, Measure, MeasurePlan, Reading
+from headrace.stages.windows.windows import ArrivalWatermark, Bounds, EventTimeWatermark, Watermark, Windows
 from headrace.telemetry.counts import FamilySpec
 from headrace.telemetry.events import LOG
 
 
-def make_reader(options: AggregateOptions, wall: Callable[[], float]) -> Reader:
+def make_reader(options: AggregateOptions, wall: Callable[[], float]) -> ColumnReader:
     """Return what reads events; an expression that several values are computed of is read once."""
     by = [Column(name, expression, is_number=False) for name, expression in options.by.items()]
     columns = list(_columns(options.values).values())
     ahead = inf if options.max_ahead is None else options.max_ahead
-    return Reader(options.time, by, columns, lambda: wall() + ahead)
+    return ColumnReader(options.time, by, columns, lambda: wall() + ahead)
 
 
 def make_windows(options: AggregateOptions) -> Windows:
@@ -40,12 +40,12 @@ def make_windows(options: AggregateOptions) -> Windows:
         return SessionWindows(plan, bounds, _microseconds(window.session), out_of_order)
     size = _microseconds(window.tumbling or window.hopping or 0.0)
     every = size if window.every is None else _microseconds(window.every)
-    patience = Patience(out_of_order, _microseconds(options.lateness or 0.0))
-    grid = Grid(size, every, _microseconds(window.offset or 0.0))
+    patience = AllowedLateness(out_of_order, _microseconds(options.lateness or 0.0))
+    grid = WindowSpec(size, every, _microseconds(window.offset or 0.0))
     return AlignedWindows(plan, bounds, grid, patience)
 
 
-def _plan(options: AggregateOptions) -> Plan:
+def _plan(options: AggregateOptions) -> MeasurePlan:
     places = {key: place for place, key in enumerate(_columns(options.values))}
     measures = {}
     for name, value in options.values.items():
@@ -53,7 +53,7 @@ def _plan(options: AggregateOptions) -> Plan:
             measures[name] = Measure("count")
         else:
             measures[name] = Measure(value.kind, places[_key(value)], value.at or 0.0)
-    return Plan(list(options.by), measures)
+    return MeasurePlan(list(options.by), measures)
 
 
 def _columns(values: Mapping[str, object]) -> dict[tuple[str, bool], Column]:
@@ -121,7 +121,7 @@ class Aggregate(ProducerConsumer[object, object]):
         self._reader = make_reader(options, wall)
         self._windows = make_windows(options)
         self._wall = wall
-        self._pace: Pace
+        self._pace: Watermark
         self._loop: asyncio.AbstractEventLoop
         self._timer: Timer | None = None
         self._due = 0.0
@@ -133,9 +133,9 @@ class Aggregate(ProducerConsumer[object, object]):
         """Start the clock, and declare the metrics."""
         self._loop = loop = asyncio.get_running_loop()
         if self._options.time is None:
-            self._pace = ArrivalPace(SteadyClock(self._wall, loop.time))
+            self._pace = ArrivalWatermark(SteadyClock(self._wall, loop.time))
         else:
-            self._pace = EventPace(loop.time, self._options.idle)
+            self._pace = EventTimeWatermark(loop.time, self._options.idle)
         self._groups = self.metrics.declare(GROUPS)
         self._open = self.metrics.declare(WINDOWS)
         self._early = self.metrics.declare(CLOSED_EARLY)
@@ -147,7 +147,7 @@ class Aggregate(ProducerConsumer[object, object]):
         reading = self._read(events)
         late: Sequence[int] = ()
         if reading.keys:
-            times = reading.times or Moments([self._pace.moment()] * len(reading.keys))
+            times = reading.times or Timestamps([self._pace.moment()] * len(reading.keys))
             late = self._windows.take(times, reading.keys, reading.rows)
         self._pace.taken(self._windows)
         results = self._results()

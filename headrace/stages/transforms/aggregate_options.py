@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from headrace.expressions import Expression
 from headrace.stages.options import CountField, DurationField, ExpressionField, refused
 from headrace.stages.windows.event_time import SECOND
-from headrace.stages.windows.measures import OWN_KEYS, Kind
+from headrace.stages.windows.measures import OWN_KEYS, MeasureKind
 
 LONGEST_SECONDS: Final = 100 * 366 * 86_400
 """Of a window; its bounds must be dates."""
@@ -94,9 +94,9 @@ class ValueKeys(BaseModel):
         return self
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> MeasureKind:
         """What is computed."""
-        kinds: tuple[Kind, ...] = ("sum", "mean", "min", "max", "quantile", "distinct")
+        kinds: tuple[MeasureKind, ...] = ("sum", "mean", "min", "max", "quantile", "distinct")
         return next(kind for kind in kinds if getattr(self, kind) is not None)
 
     @property

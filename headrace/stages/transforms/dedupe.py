@@ -14,7 +14,7 @@ from headrace.stages.options import CountField, DurationField, ExpressionField
 from headrace.telemetry.counts import Family, FamilySpec
 
 
-class Seen:
+class SeenKeys:
     """Remembers at most `most` keys, each for `seconds` after it was first seen, or for ever with None."""
 
     def __init__(self, most: int, seconds: float | None) -> None:
@@ -64,7 +64,7 @@ class _Watched:
 
     __slots__ = ("_inner", "_key", "_seen")
 
-    def __init__(self, inner: AcknowledgementLike, seen: Seen, key: Hashable) -> None:
+    def __init__(self, inner: AcknowledgementLike, seen: SeenKeys, key: Hashable) -> None:
         self._inner = inner
         self._seen = seen
         self._key = key
@@ -92,7 +92,7 @@ class Dedupe(ProducerConsumer[object, object]):
 
     def __init__(self, options: DedupeOptions) -> None:
         self._key = options.key
-        self._seen = Seen(options.max_keys, options.within)
+        self._seen = SeenKeys(options.max_keys, options.within)
         self._keys: Family
 
     def init(self) -> None:

@@ -29,7 +29,7 @@ class _Held:
     event: object = field(compare=False)
 
 
-class InOrder:
+class OrderedMerge:
     """Holds events until every living line has one, then lets the least go: nothing less can come after it.
 
     A line that is silent for `seconds` is waited for no longer, and no more than `most` events are held; what comes
@@ -124,7 +124,7 @@ class Merge(ProducerConsumer[object, object]):
     def __init__(self, options: MergeOptions) -> None:
         self._key = options.order_by
         self._seconds = options.max_wait
-        self._lines = InOrder(options.max_events, options.max_wait)
+        self._lines = OrderedMerge(options.max_events, options.max_wait)
         self._held: Family
 
     def init(self) -> None:

@@ -10,7 +10,7 @@ from headrace.jobs.jobs import Jobs
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.errors import BadEvent
 from headrace.stages.functions import data_of, derived
-from headrace.stages.jobs import Key, RegistryOptions, as_values, registry_of
+from headrace.stages.jobs import RegistryKey, RegistryOptions, as_values, registry_of
 
 
 class RegistryFindOptions(RegistryOptions):
@@ -33,7 +33,7 @@ class RegistryFind(ProducerConsumer[object, object]):
     def __init__(self, options: RegistryFindOptions, jobs: Jobs) -> None:
         self._options = options
         self._jobs = jobs
-        self._key = Key(options.key, options.args)
+        self._key = RegistryKey(options.key, options.args)
 
     def init(self) -> None:
         """Find the worker. Raises `BadWorker`."""

@@ -16,7 +16,7 @@ DISCARD: Final = "discard"
 
 _RESERVED: Final = (FAIL, DISCARD, "errors")
 
-Name = Annotated[str, Field(pattern=r"^\w[\w-]*$", max_length=50)]
+OutputName = Annotated[str, Field(pattern=r"^\w[\w-]*$", max_length=50)]
 
 
 class RouteOptions(BaseModel):
@@ -24,10 +24,10 @@ class RouteOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    outputs: dict[Name, ExpressionField] = Field(
+    outputs: dict[OutputName, ExpressionField] = Field(
         min_length=1, description="An expression for each output; an event goes by the first for which it is true."
     )
-    default: Name = Field(
+    default: OutputName = Field(
         default=FAIL,
         description="What becomes of the others: they fail, or `discard`, or the name of the output by which they go.",
     )

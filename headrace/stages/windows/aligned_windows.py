@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from headrace.stages.windows.event_time import DAWN, Moments
-from headrace.stages.windows.measures import Cell, Plan, Row
+from headrace.stages.windows.event_time import DAWN, Timestamps
+from headrace.stages.windows.measures import GroupState, MeasurePlan, ResultRow
 from headrace.stages.windows.windows import NEVER, Bounds, Statistics, Windows
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class WindowSpec:
     """Windows of `size` that begin `offset` after each multiple of `every`, at most `size`; all in microseconds."""
 
     size: int
@@ -35,7 +35,7 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class AllowedLateness:
     """How far an event may be behind the latest one and be on time; for how long closed windows are revised."""
 
     out_of_order: int = 0
@@ -48,8 +48,8 @@ class _Window:
     __slots__ = ("add_rows", "cells")
 
     def __init__(self) -> None:
-        self.cells: dict[object, Cell] = {}
-        self.add_rows: dict[object, Callable[[Row], None]] = {}
+        self.cells: dict[object, GroupState] = {}
+        self.add_rows: dict[object, Callable[[ResultRow], None]] = {}
 
 
 class AlignedWindows(Windows):
@@ -59,7 +59,7 @@ class AlignedWindows(Windows):
     many closes the oldest, as if the watermark had reached its end.
     """
 
-    def __init__(self, plan: Plan, bounds: Bounds, grid: Grid, patience: Patience) -> None:
+    def __init__(self, plan: MeasurePlan, bounds: Bounds, grid: WindowSpec, patience: AllowedLateness) -> None:
         super().__init__(plan, bounds)
         self._grid = grid
         self._patience = patience
@@ -70,9 +70,9 @@ class AlignedWindows(Windows):
         self._open: dict[int, _Window] = {}
         self._closed: dict[int, _Window] = {}
         self._touched: dict[int, set[object]] = {}
-        self._add_rows: dict[int, dict[object, Callable[[Row], None]]] = {}
+        self._add_rows: dict[int, dict[object, Callable[[ResultRow], None]]] = {}
 
-    def take(self, times: Moments, keys: Sequence[object], rows: Sequence[Row]) -> list[int]:
+    def take(self, times: Timestamps, keys: Sequence[object], rows: Sequence[ResultRow]) -> list[int]:
         """Take in events; return the positions of those that are late, all of whose windows have closed for good."""
         grid, out_of_order = self._grid, self._patience.out_of_order
         is_one_step = times.highest < self._next_turn() + out_of_order
@@ -115,12 +115,12 @@ class AlignedWindows(Windows):
         held = sum(cell.held for window in self._open.values() for cell in window.cells.values())
         return -(-held // self._grid.most)
 
-    def _cells(self) -> Iterable[Cell]:
+    def _cells(self) -> Iterable[GroupState]:
         for windows in (self._open, self._closed):
             for window in windows.values():
                 yield from window.cells.values()
 
-    def _take_in_steps(self, times: list[int], keys: Sequence[object], rows: Sequence[Row]) -> list[int]:
+    def _take_in_steps(self, times: list[int], keys: Sequence[object], rows: Sequence[ResultRow]) -> list[int]:
         """Take in events up to the next moment at which a window closes, and then further ones."""
         late: list[int] = []
         begin, count, highest = 0, len(times), max(times)
@@ -163,7 +163,7 @@ class AlignedWindows(Windows):
         on_time = [at for at in everything if self._is_on_time(times[at])]
         return on_time, sorted(set(everything).difference(on_time))
 
-    def _put(self, times: list[int], keys: Sequence[object], rows: Sequence[Row]) -> None:
+    def _put(self, times: list[int], keys: Sequence[object], rows: Sequence[ResultRow]) -> None:
         """Add a row to each window that its event is in, while nothing closes."""
         size, every, offset = self._grid.size, self._grid.every, self._grid.offset
         lasts = [(time - offset) // every * every + offset for time in times]
@@ -184,7 +184,7 @@ class AlignedWindows(Windows):
             self._close_oldest()
         self._waits(count * self._grid.most, self._groups)
 
-    def _add_alike(self, start: int, keys: Sequence[object], rows: Sequence[Row]) -> None:
+    def _add_alike(self, start: int, keys: Sequence[object], rows: Sequence[ResultRow]) -> None:
         """Add rows to one window: the hot path."""
         add_rows = self._add_rows.get(start, {})
         for key, row in zip(keys, rows, strict=True):
@@ -194,7 +194,7 @@ class AlignedWindows(Windows):
                 self._add_new(start, key, row)
                 add_rows = self._add_rows.get(start, add_rows)
 
-    def _add(self, starts: Sequence[int], keys: Sequence[object], rows: Sequence[Row]) -> None:
+    def _add(self, starts: Sequence[int], keys: Sequence[object], rows: Sequence[ResultRow]) -> None:
         """Add rows to the windows that begin at `starts`."""
         add_rows = self._add_rows
         for start, key, row in zip(starts, keys, rows, strict=True):
@@ -203,7 +203,7 @@ class AlignedWindows(Windows):
             except KeyError:
                 self._add_new(start, key, row)
 
-    def _add_new(self, start: int, key: object, row: Row) -> None:
+    def _add_new(self, start: int, key: object, row: ResultRow) -> None:
         """Add a row to a group that is new, or has no room, or to a window that is new, or has closed."""
         end, window = start + self._grid.size, self._open.get(start)
         if end <= self.watermark:
@@ -226,7 +226,7 @@ class AlignedWindows(Windows):
             key = self.plan.overflow
             self._overflows += key not in window.cells
         if key not in window.cells:
-            cell = window.cells[key] = Cell(self.plan.accumulators())
+            cell = window.cells[key] = GroupState(self.plan.accumulators())
             window.add_rows[key] = cell.add_row
             self._groups += 1
         return key

@@ -22,7 +22,7 @@ _NUMBERS: Final = frozenset({int, float})
 _TEXT: Final = frozenset({str})
 
 
-class Moments:
+class Timestamps:
     """The times of some events: the earliest and the latest of them, and each, which is worked out where asked for.
 
     Most batches lie in one window: then the two are enough.
@@ -44,7 +44,7 @@ class Moments:
         return list(self._values) if self._convert is None else list(map(self._convert, self._values))  # type: ignore[arg-type] # ints
 
 
-def read_moments(values: Sequence[object]) -> Moments:
+def read_moments(values: Sequence[object]) -> Timestamps:
     """Return the times that `values` say: ISO 8601 text, seconds since 1970, or datetimes; what has no zone is UTC.
 
     There is at least one. Raises `BadEvent` for the first that is none.
@@ -52,7 +52,7 @@ def read_moments(values: Sequence[object]) -> Moments:
     >>> read_moments(["2017-01-01T11:53:26Z", 1483271606, 1483271606.25]).each()
     [1483271606000000, 1483271606000000, 1483271606250000]
     """
-    moments = _of_numbers(values) or Moments(_of_texts(values) or [_moment(value) for value in values])
+    moments = _of_numbers(values) or Timestamps(_of_texts(values) or [_moment(value) for value in values])
     for moment in (moments.lowest, moments.highest):
         if not _LOWEST <= moment <= _HIGHEST:
             _refuse(moment)
@@ -68,13 +68,13 @@ def moment_text(moment: int) -> str:
     return (_EPOCH + timedelta(microseconds=moment)).isoformat().replace("+00:00", "Z")
 
 
-def _of_numbers(values: Sequence[object]) -> Moments | None:
+def _of_numbers(values: Sequence[object]) -> Timestamps | None:
     """Return the times where all are finite numbers, found out at once for the whole batch."""
     if not _NUMBERS.issuperset(map(type, values)):
         return None
     numbers = cast("Sequence[float]", values)
     try:
-        return Moments(numbers, _of_number) if isfinite(sum(numbers)) else None
+        return Timestamps(numbers, _of_number) if isfinite(sum(numbers)) else None
     except OverflowError:
         return None
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
 
-from headrace.stages.windows.event_time import Moments
-from headrace.stages.windows.measures import Cell, Plan, Row
+from headrace.stages.windows.event_time import Timestamps
+from headrace.stages.windows.measures import GroupState, MeasurePlan, ResultRow
 from headrace.stages.windows.windows import NEVER, Bounds, Statistics, Windows
 
 
@@ -13,7 +13,7 @@ class _Run:
 
     __slots__ = ("cell", "count", "first", "last")
 
-    def __init__(self, moment: int, cell: Cell) -> None:
+    def __init__(self, moment: int, cell: GroupState) -> None:
         self.cell = cell
         self.count = 0
         self.first = moment
@@ -26,12 +26,12 @@ class CountWindows(Windows):
     A group that is one too many closes the window that began first, with as many events as it has.
     """
 
-    def __init__(self, plan: Plan, bounds: Bounds, size: int) -> None:
+    def __init__(self, plan: MeasurePlan, bounds: Bounds, size: int) -> None:
         super().__init__(plan, bounds)
         self._size = size
         self._runs: dict[object, _Run] = {}
 
-    def take(self, times: Moments, keys: Sequence[object], rows: Sequence[Row]) -> list[int]:
+    def take(self, times: Timestamps, keys: Sequence[object], rows: Sequence[ResultRow]) -> list[int]:
         """Take in events: none is late."""
         runs, size = self._runs, self._size
         for time, key, row in zip(times.each(), keys, rows, strict=True):
@@ -69,14 +69,14 @@ class CountWindows(Windows):
         """Return how many events are in windows that are not full."""
         return sum(cell.held for cell in self._cells())
 
-    def _cells(self) -> Iterable[Cell]:
+    def _cells(self) -> Iterable[GroupState]:
         return (run.cell for run in self._runs.values())
 
     def _begin(self, key: object, time: int) -> _Run:
         if len(self._runs) >= self.bounds.groups:
             self.closed_early += 1
             self._close(next(iter(self._runs)))
-        run = self._runs[key] = _Run(time, Cell(self.plan.accumulators()))
+        run = self._runs[key] = _Run(time, GroupState(self.plan.accumulators()))
         return run
 
     def _close(self, key: object) -> None:
@@ -93,7 +93,7 @@ class _Session:
 
     __slots__ = ("cell", "first", "is_over", "key", "last", "serial")
 
-    def __init__(self, key: object, moment: int, cell: Cell, serial: int) -> None:
+    def __init__(self, key: object, moment: int, cell: GroupState, serial: int) -> None:
         self.key = key
         self.first = moment
         self.last = moment
@@ -108,7 +108,7 @@ class SessionWindows(Windows):
     A session that is one too many closes the one that would end first; an event that comes for it begins a new one.
     """
 
-    def __init__(self, plan: Plan, bounds: Bounds, gap: int, out_of_order: int = 0) -> None:
+    def __init__(self, plan: MeasurePlan, bounds: Bounds, gap: int, out_of_order: int = 0) -> None:
         super().__init__(plan, bounds)
         self._gap = gap
         self._out_of_order = out_of_order
@@ -117,7 +117,7 @@ class SessionWindows(Windows):
         self._serial = 0
         self._count = 0
 
-    def take(self, times: Moments, keys: Sequence[object], rows: Sequence[Row]) -> list[int]:
+    def take(self, times: Timestamps, keys: Sequence[object], rows: Sequence[ResultRow]) -> list[int]:
         """Take in events; return the positions of those that would make a session that has ended."""
         late = []
         for at, (time, key, row) in enumerate(zip(times.each(), keys, rows, strict=True)):
@@ -154,7 +154,7 @@ class SessionWindows(Windows):
         """Return how many events are in open sessions."""
         return sum(cell.held for cell in self._cells())
 
-    def _cells(self) -> Iterable[Cell]:
+    def _cells(self) -> Iterable[GroupState]:
         return (session.cell for sessions in self._sessions.values() for session in sessions)
 
     def _session(self, key: object, time: int) -> _Session | None:
@@ -177,7 +177,7 @@ class SessionWindows(Windows):
             self.closed_early += before - self._count
         self._serial += 1
         self._count += 1
-        session = _Session(key, time, Cell(self.plan.accumulators()), self._serial)
+        session = _Session(key, time, GroupState(self.plan.accumulators()), self._serial)
         self._sessions.setdefault(key, []).append(session)
         heappush(self._heap, (time + self._gap, session.serial, session))
         return session

@@ -9,10 +9,10 @@ from typing import Final, Literal, Protocol, Self, cast
 from headrace.expressions import Expression
 from headrace.stages.errors import BadEvent
 from headrace.stages.windows.accumulators import DistinctValues, ExactSum, Extreme, QuantileSketch, numbers
-from headrace.stages.windows.event_time import SECOND, Moments, moment_text, read_moments
+from headrace.stages.windows.event_time import SECOND, Timestamps, moment_text, read_moments
 from headrace.values import key_of, value_of
 
-Kind = Literal["count", "sum", "mean", "min", "max", "quantile", "distinct"]
+MeasureKind = Literal["count", "sum", "mean", "min", "max", "quantile", "distinct"]
 
 OWN_KEYS: Final = ("window_start", "window_end", "revision")
 """What every result has, beside its groups and values."""
@@ -20,7 +20,7 @@ OWN_KEYS: Final = ("window_start", "window_end", "revision")
 OVERFLOW: Final = "overflow"
 """What a result says for each of its groups where it holds all those for which there was no room."""
 
-Row = object
+ResultRow = object
 """What is read of one event: the value of the one column that there is; else a tuple, with a value for each column."""
 
 
@@ -38,7 +38,7 @@ class Accumulator(Protocol):
 class Measure:
     """One value of a result: its kind, the column that it is computed of (a count has none), and a quantile's `at`."""
 
-    kind: Kind
+    kind: MeasureKind
     column: int = 0
     at: float = 0.0
 
@@ -55,7 +55,7 @@ _MAKERS: Final[Mapping[str, _Make]] = {
 }
 
 
-class Plan:
+class MeasurePlan:
     """Makes what is kept of a group, and the results. Measures that can share what is kept do."""
 
     def __init__(self, by: Sequence[str], measures: Mapping[str, Measure]) -> None:
@@ -74,7 +74,7 @@ class Plan:
         """Return what is kept of a new group."""
         return [make() for make in self._makers]
 
-    def fold(self, cell: "Cell") -> None:
+    def fold(self, cell: "GroupState") -> None:
         """Take what waits in a cell into what is kept."""
         rows = cell.rows
         if not rows:
@@ -85,12 +85,12 @@ class Plan:
         cell.count += len(rows)
         rows.clear()
 
-    def results(self, start: int, end: int, cells: "Mapping[object, Cell]") -> list[dict[str, object]]:
+    def results(self, start: int, end: int, cells: "Mapping[object, GroupState]") -> list[dict[str, object]]:
         """Return the results of one window, each with a revision one higher than the one before."""
         bounds = {"window_start": moment_text(start), "window_end": moment_text(end)}
         return [self._result(bounds, key, cell) for key, cell in cells.items()]
 
-    def _result(self, bounds: Mapping[str, object], key: object, cell: "Cell") -> dict[str, object]:
+    def _result(self, bounds: Mapping[str, object], key: object, cell: "GroupState") -> dict[str, object]:
         self.fold(cell)
         cell.revision += 1
         result = {**bounds, **self._groups(key)}
@@ -123,7 +123,7 @@ class Plan:
                 return lambda kept, _: cast("DistinctValues", kept[index]).count()
 
 
-class Cell:
+class GroupState:
     """One group in one window: what is kept of its events, and those that wait to be taken into that, as rows.
 
     Taking in many at once costs a fraction of taking in each; `add_row` is for those who count what waits.
@@ -135,7 +135,7 @@ class Cell:
         self.accumulators = accumulators
         self.count = 0
         self.revision = 0
-        self.rows: list[Row] = []
+        self.rows: list[ResultRow] = []
         self.add_row = self.rows.append
 
     @property
@@ -143,7 +143,7 @@ class Cell:
         """How many events it has had."""
         return self.count + len(self.rows)
 
-    def merge(self, other: "Cell") -> None:
+    def merge(self, other: "GroupState") -> None:
         """Take in another cell; what waits in either goes on waiting."""
         self.count += other.count
         self.rows.extend(other.rows)
@@ -175,12 +175,12 @@ class Reading:
     """What was read of the events at `positions`, one of each; `times`, in microseconds, is None where none is said."""
 
     positions: Sequence[int]
-    times: Moments | None
+    times: Timestamps | None
     keys: Sequence[object]
-    rows: Sequence[Row]
+    rows: Sequence[ResultRow]
 
 
-class Reader:
+class ColumnReader:
     """Reads events: `time`, if there is one, the groups `by`, and columns."""
 
     def __init__(
@@ -203,7 +203,7 @@ class Reader:
         values = [column.read(events) for column in self._columns]
         return Reading(range(len(events)), times, _rows(groups, len(events)), _rows(values, len(events)))
 
-    def _times(self, time: Expression, events: Sequence[object]) -> Moments:
+    def _times(self, time: Expression, events: Sequence[object]) -> Timestamps:
         times = read_moments(time.column(events))
         if times.highest > self._latest() * SECOND:
             why = f"the event's time, {moment_text(times.highest)}, is further ahead of the clock than `max_ahead`"
@@ -238,7 +238,7 @@ def _key(value: object, called: str) -> object:
     raise BadEvent(why + "write str() around it")
 
 
-def _rows(columns: Sequence[list[object]], count: int) -> Sequence[Row]:
+def _rows(columns: Sequence[list[object]], count: int) -> Sequence[ResultRow]:
     """Return one value for each event where there is one column, and else tuples."""
     if len(columns) == 1:
         return columns[0]

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from headrace.stages.windows.event_time import DAWN, SECOND, Moments, SteadyClock
-from headrace.stages.windows.measures import Cell, Plan, Row
+from headrace.stages.windows.event_time import DAWN, SECOND, SteadyClock, Timestamps
+from headrace.stages.windows.measures import GroupState, MeasurePlan, ResultRow
 
 LEAST_WAITING: Final = 10_000
 """How many rows may wait, whatever the number of groups, before all are taken into the state."""
@@ -44,7 +44,7 @@ class Windows(ABC):
     The watermark never goes back. A window that ends at or before it is closed, and its results are due.
     """
 
-    def __init__(self, plan: Plan, bounds: Bounds) -> None:
+    def __init__(self, plan: MeasurePlan, bounds: Bounds) -> None:
         self.plan = plan
         self.bounds = bounds
         self.watermark = DAWN
@@ -53,7 +53,7 @@ class Windows(ABC):
         self._waiting = 0
 
     @abstractmethod
-    def take(self, times: Moments, keys: Sequence[object], rows: Sequence[Row]) -> list[int]:
+    def take(self, times: Timestamps, keys: Sequence[object], rows: Sequence[ResultRow]) -> list[int]:
         """Take in events, in the order in which they came; return the positions of those that are late.
 
         Those count nowhere. The three are equally long; a key is what the plan says. Each event is judged by the
@@ -86,7 +86,7 @@ class Windows(ABC):
         """Return how many events are in windows whose results are not out yet."""
 
     @abstractmethod
-    def _cells(self) -> Iterable[Cell]:
+    def _cells(self) -> Iterable[GroupState]:
         """Yield all cells."""
 
     def _waits(self, count: int, groups: int) -> None:
@@ -98,7 +98,7 @@ class Windows(ABC):
                 self.plan.fold(cell)
 
 
-class Pace(Protocol):
+class Watermark(Protocol):
     """Raises the watermark of windows, and says when to look again."""
 
     def moment(self) -> int:
@@ -117,7 +117,7 @@ class Pace(Protocol):
         """Return how long the next window stays open at least if no event comes; None if for ever."""
 
 
-class ArrivalPace:
+class ArrivalWatermark:
     """The time of an event is when it comes, and the watermark is the clock."""
 
     def __init__(self, clock: SteadyClock) -> None:
@@ -144,7 +144,7 @@ class ArrivalPace:
         return None if end == NEVER else (end - self._clock.now()) / SECOND
 
 
-class EventPace:
+class EventTimeWatermark:
     """Events say the time; once none has come for `idle_seconds`, all that has passed since the last one counts."""
 
     def __init__(self, passed: Callable[[], float], idle_seconds: float | None) -> None:

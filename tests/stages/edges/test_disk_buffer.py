@@ -22,8 +22,8 @@ from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.topology.topology import Topology
-from headrace.stages.edges.edge import BufferInUse, LogBounds
-from headrace.stages.edges.edge_stages import KeepEvents, ReadEvents
+from headrace.stages.edges.edge import BufferInUse, EdgeLimits
+from headrace.stages.edges.edge_stages import ReadEdge, WriteEdge
 from headrace.stages.edges.sqlite_log import EventLog
 from tests.fakes.failing_stages import Kept
 from tests.fakes.free_port import free_port
@@ -90,13 +90,13 @@ async def test_a_buffer_that_is_full_holds_its_source_up(tmp_path: Path) -> None
 class Box:
     """A door, a buffer on disk of three events, and a sink that can be held."""
 
-    def __init__(self, folder: Path, when_full: Any, keeps: type[KeepEvents] = KeepEvents) -> None:
-        self.log = EventLog(folder / "buffer.db", LogBounds(3, 1_000_000))
+    def __init__(self, folder: Path, when_full: Any, keeps: type[WriteEdge] = WriteEdge) -> None:
+        self.log = EventLog(folder / "buffer.db", EdgeLimits(3, 1_000_000))
         self.topology, self.sink = Topology(), Kept()
         self.topology.add("door", Inbox)
         self.topology.add("door.kept", lambda: keeps(self.log, when_full), subscribe_to="door")
         held = StageSettings(demand="accumulate")
-        self.topology.add("door.buffer", lambda: ReadEvents(self.log), settings=held)
+        self.topology.add("door.buffer", lambda: ReadEdge(self.log), settings=held)
         self.topology.add("sink", lambda: self.sink, subscribe_to="door.buffer")
 
     async def fill(self, count: int) -> None:
@@ -198,7 +198,7 @@ async def test_a_second_run_at_the_same_file_is_refused_until_the_first_has_ende
     assert not first.log.path.with_name("buffer.db.lock").exists()
 
 
-class Stumbles(KeepEvents):
+class Stumbles(WriteEdge):
     """Crashes once, before it keeps anything."""
 
     has_stumbled = False
@@ -232,11 +232,11 @@ class Waits(Consumer[object]):
 
 @pytest.mark.asyncio
 async def test_no_other_run_has_the_file_before_the_last_event_is_through(tmp_path: Path) -> None:
-    log, sink = EventLog(tmp_path / "buffer.db", LogBounds(10, 1000)), Waits()
+    log, sink = EventLog(tmp_path / "buffer.db", EdgeLimits(10, 1000)), Waits()
     topology = Topology()
     topology.add("door", Inbox)
-    topology.add("door.kept", lambda: KeepEvents(log, "block"), subscribe_to="door")
-    topology.add("door.buffer", lambda: ReadEvents(log), subscribe_to=())
+    topology.add("door.kept", lambda: WriteEdge(log, "block"), subscribe_to="door")
+    topology.add("door.buffer", lambda: ReadEdge(log), subscribe_to=())
     topology.add("sink", lambda: sink, subscribe_to="door.buffer")
     await topology.start()
     await topology.stage("door").emit([1, 2])
@@ -257,7 +257,7 @@ def numbers_of(path: Path) -> list[int]:
 
 
 async def left_in(path: Path) -> set[int]:
-    log = EventLog(path, LogBounds(10**9, 10**12))
+    log = EventLog(path, EdgeLimits(10**9, 10**12))
     await log.open()
     entries = await log.take(10**9)
     await log.release()

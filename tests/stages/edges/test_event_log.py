@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from headrace.database.sqlite_file import SqliteError
 from headrace.pipeline.stage.settings import text_size
-from headrace.stages.edges.edge import LogBounds, NewerBuffer
+from headrace.stages.edges.edge import EdgeLimits, NewerBuffer
 from headrace.stages.edges.sqlite_log import EventLog
 from tests.fakes.elixir_rows import raw
 
 FILES = itertools.count()
-WIDE = LogBounds(1000, 1_000_000)
+WIDE = EdgeLimits(1000, 1_000_000)
 
 
 def texts(*numbers: int) -> list[str]:
@@ -46,7 +46,7 @@ async def test_what_is_done_leaves_the_file_and_the_rest_is_read_again_by_the_ne
 def test_room_is_for_the_first_ones_that_fit_and_for_one_in_any_case(
     sizes: list[int], most: int, most_bytes: int
 ) -> None:
-    log = EventLog("unused", LogBounds(most, most_bytes))
+    log = EventLog("unused", EdgeLimits(most, most_bytes))
     room = log.room(sizes)
     assert room >= min(1, len(sizes))
     assert room <= most

@@ -20,8 +20,8 @@ import pytest_asyncio
 from headrace.config.pipeline import Pipeline
 from headrace.database.sqlite_file import DiskFull
 from headrace.stages.edges import sqlite_log as full_disk
-from headrace.stages.edges.edge import LogBounds
-from headrace.stages.edges.sqlite_log import EventLog, FullDisk
+from headrace.stages.edges.edge import EdgeLimits
+from headrace.stages.edges.sqlite_log import DiskSpace, EventLog
 from tests.fakes.free_port import free_port
 from tests.fakes.jumping import jumped
 from tests.fakes.no_room import no_room
@@ -52,7 +52,7 @@ class Full:
         self.log = self._log()
 
     def _log(self) -> EventLog:
-        log = EventLog(self.path, LogBounds(10, 1_000_000))
+        log = EventLog(self.path, EdgeLimits(10, 1_000_000))
         log.disk.counted = self._refused
         return log
 
@@ -175,7 +175,7 @@ async def test_what_cannot_leave_before_the_end_is_said_and_comes_again(
 
 def test_a_disk_that_is_full_now_and_then_is_said_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        disk = FullDisk(Path("b.db"))
+        disk = DiskSpace(Path("b.db"))
         error = DiskFull(Path("b.db"), "database or disk is full", "make room")
         for _ in range(30):  # full every other second
             disk.refused("append", error)

@@ -17,7 +17,7 @@ from headrace.pipeline.topology.topology import Topology
 from headrace.stages.errors import CannotOpen
 from headrace.stages.files import followed_file
 from headrace.stages.files import followed_file as followed_progress
-from headrace.stages.files.chunks import BEGINNING, Position, Progress
+from headrace.stages.files.chunks import BEGINNING, Position, ReadProgress
 from headrace.stages.files.followed_file import Checkpoint
 from headrace.stages.sources.read_lines import ReadLines, ReadLinesOptions
 from tests.fakes.stepping import until
@@ -25,7 +25,7 @@ from tests.fakes.stepping import until
 
 @given(st.permutations(list(range(12))))
 def test_progress_is_as_far_as_all_before_is_over_and_never_goes_back(order: list[int]) -> None:
-    progress = Progress()
+    progress = ReadProgress()
     pieces = [progress.begin(Position(1, 1, number)) for number in range(12)]
     over: set[int] = set()
     for number in order:

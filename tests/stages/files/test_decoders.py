@@ -18,7 +18,7 @@ from headrace.stages.files.decoders import (
     Refused,
     TextDecoder,
 )
-from headrace.stages.files.line_splitter import Line, NoText
+from headrace.stages.files.line_splitter import NoText, SplitLine
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -47,7 +47,7 @@ LINES = st.text().map(lambda text: text.replace("\n", " ")) | st.sampled_from(OD
 DECODERS: list[Callable[[], LineDecoder]] = [TextDecoder, JsonDecoder, lambda: CsvDecoder(1000)]
 
 
-def decode(decoder: LineDecoder, *batches: list[Line]) -> Decoded:
+def decode(decoder: LineDecoder, *batches: list[SplitLine]) -> Decoded:
     """Decode batches as one file's."""
     whole, number = Decoded(), 1
     for batch in batches:
@@ -62,7 +62,7 @@ def test_a_line_of_text_is_an_event_as_it_is() -> None:
 
 
 def test_a_line_that_is_no_text_is_refused_alone() -> None:
-    lines: list[Line] = ["1", NoText("it is too long"), "2"]
+    lines: list[SplitLine] = ["1", NoText("it is too long"), "2"]
     for make in (TextDecoder, JsonDecoder):
         decoded = decode(make(), lines)
         assert list(map(str, decoded.events)) == ["1", "2"]
@@ -71,12 +71,12 @@ def test_a_line_that_is_no_text_is_refused_alone() -> None:
 
 @given(st.lists(VALUES))
 def test_json_lines_hold_the_values_that_were_written(values: list[object]) -> None:
-    lines: list[Line] = [json.dumps(value) for value in values]
+    lines: list[SplitLine] = [json.dumps(value) for value in values]
     assert decode(JsonDecoder(), lines) == Decoded(values)
 
 
 @given(st.lists(LINES))
-def test_json_lines_are_each_judged_by_themselves(lines: list[Line]) -> None:
+def test_json_lines_are_each_judged_by_themselves(lines: list[SplitLine]) -> None:
     together, alone = decode(JsonDecoder(), lines), decode(JsonDecoder(), *([line] for line in lines))
     assert together == alone
 
@@ -91,7 +91,7 @@ def test_json_lines_are_each_judged_by_themselves(lines: list[Line]) -> None:
         (["", " ", "\r", "4"], [4]),
     ],
 )
-def test_lines_that_fit_together_are_no_json_unless_each_is(lines: list[Line], events: list[object]) -> None:
+def test_lines_that_fit_together_are_no_json_unless_each_is(lines: list[SplitLine], events: list[object]) -> None:
     decoded = decode(JsonDecoder(), lines)
     assert decoded.events == events
     assert len(decoded.refused) == (0 if events else len(lines))
@@ -126,13 +126,13 @@ def test_csv_holds_the_records_that_were_written(rows: list[tuple[str, str]], si
     file = io.StringIO()
     csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows([("k", "v"), *rows])
     lines = file.getvalue().split("\n")[:-1]
-    batches: list[list[Line]] = [list(lines[at : at + size]) for at in range(0, len(lines), size)]
+    batches: list[list[SplitLine]] = [list(lines[at : at + size]) for at in range(0, len(lines), size)]
     assert decode(CsvDecoder(1000), *batches) == Decoded([{"k": k, "v": v} for k, v in rows])
 
 
 def test_csv_without_quotes_is_read_as_csv_with_them() -> None:
-    plain: list[Line] = ["a,b", "1,2", "3,4\r", "", ",5"]
-    quoted: list[Line] = ['a,"b"', '1,"2"', '3,"4"\r', "", ',"5"']
+    plain: list[SplitLine] = ["a,b", "1,2", "3,4\r", "", ",5"]
+    quoted: list[SplitLine] = ['a,"b"', '1,"2"', '3,"4"\r', "", ',"5"']
     events = [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}, {"a": "", "b": "5"}]
     assert decode(CsvDecoder(1000), plain) == decode(CsvDecoder(1000), quoted) == Decoded(list[object](events))
     assert decode(CsvDecoder(1000), ["a,b"], ["1,2", "3,4"]).events == events[:2]
@@ -151,7 +151,7 @@ def test_csv_without_quotes_is_read_as_csv_with_them() -> None:
         (["a,b", "1," + "x" * 2000 + '"', '"' + "x" * 1200, "3,4"], [3], "is not closed within 1kB (max_line_bytes)"),
     ],
 )
-def test_a_record_that_is_not_csv_is_refused_alone(lines: list[Line], numbers: list[int], why: str) -> None:
+def test_a_record_that_is_not_csv_is_refused_alone(lines: list[SplitLine], numbers: list[int], why: str) -> None:
     decoded = decode(CsvDecoder(1000), *([line] for line in lines))
     assert [refused.number for refused in decoded.refused] == numbers
     assert why in decoded.refused[-1].why
@@ -169,7 +169,7 @@ def test_a_second_file_has_a_header_of_its_own() -> None:
 @pytest.mark.parametrize("make", DECODERS)
 @given(lines=st.lists(LINES), size=st.integers(1, 5))
 def test_no_line_raises_and_none_is_forgotten(make: Callable[[], LineDecoder], lines: list[str], size: int) -> None:
-    batches: list[list[Line]] = [list(lines[at : at + size]) for at in range(0, len(lines), size)]
+    batches: list[list[SplitLine]] = [list(lines[at : at + size]) for at in range(0, len(lines), size)]
     decoded = decode(make(), *batches)
     numbers = [refused.number for refused in decoded.refused]
     assert numbers == sorted(set(numbers))

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from headrace.stages.errors import CannotOpen, CannotRead, MissingFile
-from headrace.stages.files.chunks import CHUNK_BYTES, Chunk, FilesReader
+from headrace.stages.files.chunks import CHUNK_BYTES, FileChunk, FilesReader
 
 
-def read_all(reader: FilesReader) -> list[Chunk]:
-    chunks: list[Chunk] = []
+def read_all(reader: FilesReader) -> list[FileChunk]:
+    chunks: list[FileChunk] = []
     while (chunk := reader.read()) is not None:
         chunks.append(chunk)
     reader.close()
@@ -73,7 +73,7 @@ def test_a_file_that_goes_away_before_its_turn_ends_the_reading(tmp_path: Path) 
     reader = FilesReader(f"{tmp_path}/*")
     reader.open()
     (tmp_path / "b").unlink()
-    assert reader.read() == Chunk(f"{tmp_path}/a", b"", is_last=True, is_lasting=True)
+    assert reader.read() == FileChunk(f"{tmp_path}/a", b"", is_last=True, is_lasting=True)
     with pytest.raises(CannotRead, match="b: does not exist"):
         reader.read()
     reader.close()
@@ -101,7 +101,7 @@ def test_a_pipe_waits_for_its_first_writer_and_ends_with_its_last(pipe: str) -> 
 def test_whoever_waits_for_a_silent_pipe_can_be_woken(pipe: str) -> None:
     reader = FilesReader(pipe)
     reader.open()
-    woken: list[Chunk | None] = []
+    woken: list[FileChunk | None] = []
     waiting = threading.Thread(target=lambda: woken.append(reader.read()))
     waiting.start()
     reader.wake()

@@ -8,7 +8,7 @@ import pytest
 
 from headrace.stages.errors import CannotOpen, CannotRead
 from headrace.stages.files import followed_file
-from headrace.stages.files.chunks import Chunk
+from headrace.stages.files.chunks import FileChunk
 from headrace.stages.files.followed_file import FollowedFile
 
 
@@ -29,7 +29,7 @@ def opened(path: Path) -> FollowedFile:
     return reader
 
 
-def data(chunk: Chunk | None) -> bytes:
+def data(chunk: FileChunk | None) -> bytes:
     """Return a chunk's bytes, `$` for the end of a file."""
     assert chunk is not None
     return b"$" if chunk.is_last else chunk.data
@@ -95,7 +95,7 @@ def test_a_file_that_was_cut_is_read_from_its_beginning(path: Path) -> None:
 def test_whoever_waits_for_more_can_be_woken(path: Path) -> None:
     path.touch()
     reader = opened(path)
-    woken: list[Chunk | None] = []
+    woken: list[FileChunk | None] = []
     waiting = threading.Thread(target=lambda: woken.append(reader.read()))
     waiting.start()
     reader.wake()

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from headrace.stages.files.line_splitter import BYTE_ORDER_MARK, Line, LineSplitter, NoText
+from headrace.stages.files.line_splitter import BYTE_ORDER_MARK, LineSplitter, NoText, SplitLine
 
 PIECES = st.lists(st.binary(max_size=12) | st.sampled_from([b"\n", b"a\nb", b"\r\n", "é\n".encode(), b"\xff\n"]))
 
 
-def lines_of(*pieces: bytes, max_bytes: int = 1000) -> list[Line]:
+def lines_of(*pieces: bytes, max_bytes: int = 1000) -> list[SplitLine]:
     splitter = LineSplitter(max_bytes)
     return [line for piece in pieces for line in splitter.split(piece)] + splitter.end()
 

@@ -11,7 +11,7 @@ from headrace.pipeline.message import Message, Outcome
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.topology.topology import Topology
-from headrace.stages.transforms.dedupe import Dedupe, DedupeOptions, Seen
+from headrace.stages.transforms.dedupe import Dedupe, DedupeOptions, SeenKeys
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.failing_stages import Kept
 from tests.fakes.jumping import jumped, when
@@ -27,7 +27,7 @@ def dedupe(**options: object) -> Dedupe:
 def test_a_key_is_new_unless_it_came_within_the_time_and_the_last_keys(
     steps: list[tuple[int, float]], most: int, seconds: float
 ) -> None:
-    seen, now, known = Seen(most, seconds), 0.0, dict[int, float]()
+    seen, now, known = SeenKeys(most, seconds), 0.0, dict[int, float]()
     for key, passed in steps:
         now += passed
         known = {one: at for one, at in known.items() if now - at < seconds}

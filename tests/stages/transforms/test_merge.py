@@ -13,7 +13,7 @@ from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.producer import Inbox, Producer
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.functions import data_of
-from headrace.stages.transforms.merge import InOrder, Merge, MergeOptions
+from headrace.stages.transforms.merge import Merge, MergeOptions, OrderedMerge
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.failing_stages import Kept
 from tests.fakes.jumping import jumped, when
@@ -27,7 +27,7 @@ def merge(**options: object) -> Merge:
 
 @given(LINES, st.data())
 def test_lines_that_are_in_order_become_one_that_is(lines: list[list[int]], data: st.DataObject) -> None:
-    merged, out = InOrder(1000, None), list[object]()
+    merged, out = OrderedMerge(1000, None), list[object]()
     rest = {at: list(line) for at, line in enumerate(lines)}
     for at in rest:
         merged.begin(at)
@@ -49,7 +49,7 @@ def test_lines_that_are_in_order_become_one_that_is(lines: list[list[int]], data
 
 @given(LINES, st.integers(1, 5))
 def test_no_more_are_held_than_said(lines: list[list[int]], most: int) -> None:
-    merged = InOrder(most, None)
+    merged = OrderedMerge(most, None)
     merged.begin("silent")
     out: list[object] = []
     for at, line in enumerate(lines):

@@ -6,21 +6,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.stages.windows.aligned_windows import AlignedWindows, Grid, Patience
-from headrace.stages.windows.event_time import Moments, moment_text
-from headrace.stages.windows.measures import Measure, Plan
+from headrace.stages.windows.aligned_windows import AlignedWindows, AllowedLateness, WindowSpec
+from headrace.stages.windows.event_time import Timestamps, moment_text
+from headrace.stages.windows.measures import Measure, MeasurePlan
 from headrace.stages.windows.windows import NEVER, Bounds
 from tests.stages.windows.windowing import BY_TEAM, Event, aligned, found, take
 
-TUMBLING = Grid(10, 10)
+TUMBLING = WindowSpec(10, 10)
 GRIDS = st.sampled_from(
-    [TUMBLING, Grid(10, 5), Grid(10, 3), Grid(7, 7), Grid(9, 2), Grid(1, 1), Grid(10, 10, 4), Grid(9, 2, 1)]
+    [
+        TUMBLING,
+        WindowSpec(10, 5),
+        WindowSpec(10, 3),
+        WindowSpec(7, 7),
+        WindowSpec(9, 2),
+        WindowSpec(1, 1),
+        WindowSpec(10, 10, 4),
+        WindowSpec(9, 2, 1),
+    ]
 )
 EVENTS = st.lists(st.tuples(st.integers(-40, 100), st.sampled_from("ab"), st.integers(-9, 9)), max_size=40)
 SIZES = st.lists(st.integers(0, 9), max_size=12)
 
 
-def windows(grid: Grid = TUMBLING, patience: Patience = Patience(), bounds: Bounds = Bounds()) -> AlignedWindows:  # noqa: B008 - both are frozen
+def windows(
+    grid: WindowSpec = TUMBLING, patience: AllowedLateness = AllowedLateness(), bounds: Bounds = Bounds()
+) -> AlignedWindows:  # noqa: B008 - both are frozen
     return AlignedWindows(BY_TEAM, bounds, grid, patience)
 
 
@@ -33,9 +44,9 @@ def told(results: dict[tuple[int, int, str], tuple[int, int]]) -> list[tuple[obj
 
 @given(EVENTS, SIZES, GRIDS, st.integers(0, 30))
 def test_batches_make_no_difference_and_each_event_is_judged_by_those_before_it(
-    events: list[Event], sizes: list[int], grid: Grid, out_of_order: int
+    events: list[Event], sizes: list[int], grid: WindowSpec, out_of_order: int
 ) -> None:
-    patience = Patience(out_of_order)
+    patience = AllowedLateness(out_of_order)
     made = windows(grid, patience)
     late = take(made, events, sizes)
     made.close()
@@ -46,9 +57,9 @@ def test_batches_make_no_difference_and_each_event_is_judged_by_those_before_it(
 
 @given(EVENTS, SIZES, GRIDS, st.randoms(use_true_random=False))
 def test_the_order_of_events_that_are_on_time_makes_no_difference(
-    events: list[Event], sizes: list[int], grid: Grid, dice: random.Random
+    events: list[Event], sizes: list[int], grid: WindowSpec, dice: random.Random
 ) -> None:
-    patience = Patience(out_of_order=140)
+    patience = AllowedLateness(out_of_order=140)
     shuffled = list(events)
     dice.shuffle(shuffled)
     one, other = windows(grid, patience), windows(grid, patience)
@@ -72,7 +83,7 @@ def test_every_event_that_is_on_time_is_in_as_many_hopping_windows_as_overlap(
     events: list[Event], sizes: list[int], shape: tuple[int, int]
 ) -> None:
     size, every = shape
-    made = windows(Grid(size, every), Patience(out_of_order=140))
+    made = windows(WindowSpec(size, every), AllowedLateness(out_of_order=140))
     take(made, events, sizes)
     made.close()
     assert sum(int(str(result["n"])) for result in made.results()) == len(events) * size // every
@@ -82,7 +93,7 @@ def test_every_event_that_is_on_time_is_in_as_many_hopping_windows_as_overlap(
 def test_a_window_is_revised_as_long_as_it_may_be(
     events: list[Event], sizes: list[int], out_of_order: int, lateness: int
 ) -> None:
-    patience = Patience(out_of_order, lateness)
+    patience = AllowedLateness(out_of_order, lateness)
     made = windows(TUMBLING, patience)
     late = take(made, events, sizes)
     made.close()
@@ -98,9 +109,9 @@ def test_a_window_is_revised_as_long_as_it_may_be(
 
 @given(EVENTS, SIZES, GRIDS, st.builds(Bounds, st.integers(1, 6), st.integers(5, 8)), st.integers(0, 30))
 def test_what_is_kept_never_passes_its_bounds_and_no_event_is_forgotten(
-    events: list[Event], sizes: list[int], grid: Grid, bounds: Bounds, lateness: int
+    events: list[Event], sizes: list[int], grid: WindowSpec, bounds: Bounds, lateness: int
 ) -> None:
-    made = windows(grid, Patience(5, lateness), bounds)
+    made = windows(grid, AllowedLateness(5, lateness), bounds)
     late = 0
     begin = 0
     for size in [*sizes, len(events)]:
@@ -121,23 +132,23 @@ def test_what_is_kept_never_passes_its_bounds_and_no_event_is_forgotten(
 
 
 def test_groups_for_which_there_is_no_room_are_one_and_totals_stay_right() -> None:
-    made = AlignedWindows(BY_TEAM, Bounds(groups=2), TUMBLING, Patience())
+    made = AlignedWindows(BY_TEAM, Bounds(groups=2), TUMBLING, AllowedLateness())
     take(made, [(n, "abcdc"[n], 1) for n in range(5)])
     made.close()
     assert [(row[2], row[3]) for row in found(made.results())] == [("a", 1), ("b", 1), ("overflow", 3)]
 
 
 def test_with_several_keys_each_of_them_says_overflow() -> None:
-    plan = Plan(["team", "town"], {"n": Measure("count")})
-    made = AlignedWindows(plan, Bounds(groups=1), TUMBLING, Patience())
-    made.take(Moments([1, 2, 3]), [("a", "x"), ("a", "y"), ("b", "z")], [(), (), ()])
+    plan = MeasurePlan(["team", "town"], {"n": Measure("count")})
+    made = AlignedWindows(plan, Bounds(groups=1), TUMBLING, AllowedLateness())
+    made.take(Timestamps([1, 2, 3]), [("a", "x"), ("a", "y"), ("b", "z")], [(), (), ()])
     made.close()
     groups = [(result["team"], result["town"], result["n"]) for result in made.results()]
     assert groups == [("a", "x", 1), ("overflow", "overflow", 2)]
 
 
 def test_a_window_too_many_closes_the_oldest_for_good() -> None:
-    made = windows(TUMBLING, Patience(out_of_order=1000), Bounds(windows=2))
+    made = windows(TUMBLING, AllowedLateness(out_of_order=1000), Bounds(windows=2))
     assert take(made, [(5, "a", 1), (15, "a", 1)]) == []
     assert made.results() == []
     assert take(made, [(25, "a", 1), (7, "a", 1)], [1]) == [1]
@@ -168,7 +179,7 @@ def test_a_watermark_never_goes_back() -> None:
 
 
 def test_results_come_oldest_first_and_keep_the_order_of_their_groups() -> None:
-    made = windows(TUMBLING, Patience(out_of_order=100))
+    made = windows(TUMBLING, AllowedLateness(out_of_order=100))
     take(made, [(15, "b", 1), (3, "z", 1), (12, "a", 1), (1, "b", 1)])
     made.close()
     assert [(result["window_start"], result["team"]) for result in made.results()] == [
@@ -181,7 +192,7 @@ def test_results_come_oldest_first_and_keep_the_order_of_their_groups() -> None:
 
 @pytest.mark.parametrize("groups", [1, 300])
 def test_rows_that_wait_are_bounded(groups: int) -> None:
-    made = windows(Grid(1_000_000, 1_000_000))
+    made = windows(WindowSpec(1_000_000, 1_000_000))
     for begin in range(0, 60_000, 1_000):
         take(made, [(at, f"team {at % groups}", 1) for at in range(begin, begin + 1_000)])
         assert sum(len(cell.rows) for cell in made._cells()) <= 11_000

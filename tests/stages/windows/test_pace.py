@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.stages.windows.aligned_windows import AlignedWindows, Grid, Patience
+from headrace.stages.windows.aligned_windows import AlignedWindows, AllowedLateness, WindowSpec
 from headrace.stages.windows.event_time import SECOND, SteadyClock
-from headrace.stages.windows.windows import ArrivalPace, Bounds, EventPace
+from headrace.stages.windows.windows import ArrivalWatermark, Bounds, EventTimeWatermark
 from tests.stages.windows.windowing import BY_TEAM, found, take
 
 JUMPS = st.lists(st.tuples(st.floats(0, 100), st.floats(-1000, 1000)))
@@ -49,12 +49,14 @@ def test_a_steady_clock_is_the_wall_clock_where_that_does_not_jump() -> None:
 
 
 def windows(size_seconds: int = 10) -> AlignedWindows:
-    return AlignedWindows(BY_TEAM, Bounds(), Grid(size_seconds * SECOND, size_seconds * SECOND), Patience(2 * SECOND))
+    return AlignedWindows(
+        BY_TEAM, Bounds(), WindowSpec(size_seconds * SECOND, size_seconds * SECOND), AllowedLateness(2 * SECOND)
+    )
 
 
 def test_windows_by_arrival_close_by_the_clock() -> None:
     clocks, made = Clocks(), windows()
-    pace = ArrivalPace(clocks.steady())
+    pace = ArrivalWatermark(clocks.steady())
     assert pace.wait_seconds(made) is None
     clocks.move(3)
     pace.begin(made)
@@ -74,7 +76,7 @@ def test_windows_by_arrival_close_by_the_clock() -> None:
 @given(JUMPS)
 def test_clocks_that_jump_lose_no_event_that_comes(jumps: list[tuple[float, float]]) -> None:
     clocks, made = Clocks(), windows()
-    pace = ArrivalPace(clocks.steady())
+    pace = ArrivalWatermark(clocks.steady())
     for seconds, jump in jumps:
         clocks.move(seconds, jump)
         pace.begin(made)
@@ -89,7 +91,7 @@ def test_clocks_that_jump_lose_no_event_that_comes(jumps: list[tuple[float, floa
 
 def test_events_that_say_the_time_leave_windows_open_for_ever() -> None:
     clocks, made = Clocks(), windows()
-    pace = EventPace(lambda: clocks.passed, None)
+    pace = EventTimeWatermark(lambda: clocks.passed, None)
     take(made, [(5 * SECOND, "a", 1)])
     pace.taken(made)
     clocks.move(10**6)
@@ -100,7 +102,7 @@ def test_events_that_say_the_time_leave_windows_open_for_ever() -> None:
 
 def test_once_no_event_has_come_for_a_while_all_the_time_that_passed_counts() -> None:
     clocks, made = Clocks(), windows()
-    pace = EventPace(lambda: clocks.passed, 3)
+    pace = EventTimeWatermark(lambda: clocks.passed, 3)
     take(made, [(5 * SECOND, "a", 1)])
     pace.taken(made)
     assert pace.wait_seconds(made) == 7
@@ -119,7 +121,7 @@ def test_once_no_event_has_come_for_a_while_all_the_time_that_passed_counts() ->
 
 def test_silence_is_not_the_sources_while_no_event_could_be_taken() -> None:
     clocks, made = Clocks(), windows()
-    pace = EventPace(lambda: clocks.passed, 3)
+    pace = EventTimeWatermark(lambda: clocks.passed, 3)
     take(made, [(5 * SECOND, "a", 1)])
     pace.taken(made)
     for _ in range(10):
@@ -134,7 +136,7 @@ def test_silence_is_not_the_sources_while_no_event_could_be_taken() -> None:
 
 def test_windows_by_arrival_close_though_no_event_could_be_taken() -> None:
     clocks, made = Clocks(), windows()
-    pace = ArrivalPace(clocks.steady())
+    pace = ArrivalWatermark(clocks.steady())
     take(made, [(pace.moment(), "a", 1)])
     clocks.move(10)
     pace.tick(made, is_blocked=True)
@@ -143,7 +145,7 @@ def test_windows_by_arrival_close_though_no_event_could_be_taken() -> None:
 
 def test_it_waits_at_least_as_long_as_it_is_told_and_anew_after_each_event() -> None:
     clocks, made = Clocks(), windows()
-    pace = EventPace(lambda: clocks.passed, 30)
+    pace = EventTimeWatermark(lambda: clocks.passed, 30)
     take(made, [(11 * SECOND, "a", 1)])
     pace.taken(made)
     assert pace.wait_seconds(made) == 30

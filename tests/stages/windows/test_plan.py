@@ -1,6 +1,6 @@
 """A result has its bounds, its groups, its values and its revision."""
 
-from headrace.stages.windows.measures import Cell, Measure, Plan
+from headrace.stages.windows.measures import GroupState, Measure, MeasurePlan
 
 ALL = {
     "n": Measure("count"),
@@ -14,14 +14,14 @@ ALL = {
 }
 
 
-def filled(plan: Plan, *rows: tuple[object, ...]) -> Cell:
-    cell = Cell(plan.accumulators())
+def filled(plan: MeasurePlan, *rows: tuple[object, ...]) -> GroupState:
+    cell = GroupState(plan.accumulators())
     cell.rows.extend(rows)
     return cell
 
 
 def test_every_kind_of_value_is_there_under_its_name() -> None:
-    plan = Plan([], ALL)
+    plan = MeasurePlan([], ALL)
     (result,) = plan.results(0, 60_000_000, {(): filled(plan, (5, "x"), (1, "y"), (3, "x"))})
     assert result == {
         "window_start": "1970-01-01T00:00:00Z",
@@ -40,20 +40,20 @@ def test_every_kind_of_value_is_there_under_its_name() -> None:
 
 
 def test_what_can_be_shared_is_kept_once() -> None:
-    plan = Plan([], ALL)
+    plan = MeasurePlan([], ALL)
     assert len(plan.accumulators()) == 5
     assert plan._columns == [0, 0, 0, 0, 1]
 
 
 def test_a_group_is_named_by_its_keys() -> None:
-    one = Plan(["team"], {"n": Measure("count")})
-    two = Plan(["team", "town"], {"n": Measure("count")})
+    one = MeasurePlan(["team"], {"n": Measure("count")})
+    two = MeasurePlan(["team", "town"], {"n": Measure("count")})
     assert one.results(0, 1, {None: filled(one, ())})[0]["team"] is None
     result = two.results(0, 1, {("a", 7): filled(two, ())})[0]
     assert (result["team"], result["town"]) == ("a", 7)
 
 
 def test_each_result_of_a_group_has_a_higher_revision() -> None:
-    plan = Plan([], {"n": Measure("count")})
+    plan = MeasurePlan([], {"n": Measure("count")})
     cell = filled(plan, (), ())
     assert [plan.results(0, 1, {(): cell})[0]["revision"] for _ in range(3)] == [1, 2, 3]

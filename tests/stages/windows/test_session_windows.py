@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from headrace.stages.windows.event_time import moment_text
 from headrace.stages.windows.group_windows import SessionWindows
-from headrace.stages.windows.measures import Cell
+from headrace.stages.windows.measures import GroupState
 from headrace.stages.windows.windows import NEVER, Bounds
 from tests.stages.windows.windowing import BY_TEAM, Event, found, sessions, take
 
@@ -62,8 +62,8 @@ def test_what_is_kept_never_passes_its_bound_and_no_event_is_forgotten(
 
 @given(st.lists(st.lists(st.integers(-9, 9), max_size=5), min_size=3, max_size=3))
 def test_it_makes_no_difference_which_of_three_sessions_are_merged_first(parts: list[list[int]]) -> None:
-    def cell(values: list[int], *, is_folded: bool) -> Cell:
-        made = Cell(BY_TEAM.accumulators())
+    def cell(values: list[int], *, is_folded: bool) -> GroupState:
+        made = GroupState(BY_TEAM.accumulators())
         made.rows.extend(values)
         if is_folded:
             BY_TEAM.fold(made)

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from headrace.stages.windows.aligned_windows import Grid, Patience
-from headrace.stages.windows.event_time import Moments
-from headrace.stages.windows.measures import Measure, Plan
+from headrace.stages.windows.aligned_windows import AllowedLateness, WindowSpec
+from headrace.stages.windows.event_time import Timestamps
+from headrace.stages.windows.measures import Measure, MeasurePlan
 from headrace.stages.windows.windows import Windows
 
-BY_TEAM = Plan(["team"], {"n": Measure("count"), "sum": Measure("sum", 0)})
+BY_TEAM = MeasurePlan(["team"], {"n": Measure("count"), "sum": Measure("sum", 0)})
 """Counts and sums the one column of each team."""
 
 Event = tuple[int, str, int]
@@ -27,7 +27,7 @@ def take(windows: Windows, events: Sequence[Event], sizes: Iterable[int] = ()) -
         if not batch:
             continue
         found = windows.take(
-            Moments([at for at, _, _ in batch]), [team for _, team, _ in batch], [n for _, _, n in batch]
+            Timestamps([at for at, _, _ in batch]), [team for _, team, _ in batch], [n for _, _, n in batch]
         )
         late += [begin + position for position in found]
         begin += len(batch)
@@ -48,7 +48,7 @@ class Told:
     late: list[int]
 
 
-def aligned(grid: Grid, patience: Patience, events: Iterable[Event]) -> Told:
+def aligned(grid: WindowSpec, patience: AllowedLateness, events: Iterable[Event]) -> Told:
     """Put each event into its windows, one at a time."""
     watermark = -(10**18)
     told = Told({}, [])
