@@ -58,7 +58,7 @@ CLOSE: Final = ("connection", "close")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """A status, the sentence under it, and headers beside those that every answer has; names in small letters."""
 
     status: int
@@ -76,9 +76,9 @@ class Answer:
         return f"{self.text or self.reason}\n".encode()
 
 
-def later(status: int, text: str, seconds: int = 1) -> Answer:
+def later(status: int, text: str, seconds: int = 1) -> HttpAnswer:
     """Return an answer that asks to be tried again in some seconds."""
-    return Answer(status, text, (("retry-after", str(seconds)),))
+    return HttpAnswer(status, text, (("retry-after", str(seconds)),))
 
 
 TYPES: Final[dict[str, frozenset[str]]] = {
@@ -89,7 +89,7 @@ TYPES: Final[dict[str, frozenset[str]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class RequestHead:
     """The head of a request; the names of `headers` in small letters, the path without its query."""
 
     method: str
@@ -107,7 +107,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class AccessCheck:
     """What is let in: one path, one kind of body up to a size, and who calls this machine by one of `hosts`.
 
     With a token, whoever shows it may call the machine by any name.
@@ -119,40 +119,40 @@ class Guard:
     hosts: frozenset[str]
     token: bytes | None = None
 
-    def refusal(self, head: Head) -> Answer | None:
+    def refusal(self, head: RequestHead) -> HttpAnswer | None:
         """Return why a request is not let in, if it is not."""
         return self._refused_asker(head) or self._refused_place(head) or self._refused_body(head)
 
-    def too_large(self) -> Answer:
+    def too_large(self) -> HttpAnswer:
         """Return the answer to a body that is larger than it may be."""
-        return Answer(413, f"The body is larger than {format_size(self.max_body)} (max_body): send it in pieces.")
+        return HttpAnswer(413, f"The body is larger than {format_size(self.max_body)} (max_body): send it in pieces.")
 
-    def _refused_asker(self, head: Head) -> Answer | None:
+    def _refused_asker(self, head: RequestHead) -> HttpAnswer | None:
         if self.token is not None:
             if shows_token(head.value("authorization"), self.token):
                 return None
             why = "This listener asks for its token: send it as Authorization: Bearer TOKEN."
-            return Answer(401, why, (("www-authenticate", 'Bearer realm="headrace"'),))
+            return HttpAnswer(401, why, (("www-authenticate", 'Bearer realm="headrace"'),))
         host = host_name(head.all_of("host"))
         if host is None:
-            return Answer(400, "The Host header must name this machine, as in 127.0.0.1:8080.")
+            return HttpAnswer(400, "The Host header must name this machine, as in 127.0.0.1:8080.")
         if host not in self.hosts:
-            return Answer(421, "The Host header names another machine: ask for the address in `listen`.")
+            return HttpAnswer(421, "The Host header names another machine: ask for the address in `listen`.")
         return None
 
-    def _refused_place(self, head: Head) -> Answer | None:
+    def _refused_place(self, head: RequestHead) -> HttpAnswer | None:
         if head.path != self.path:
-            return Answer(404, f"Nothing is here: events go to {self.path}.")
+            return HttpAnswer(404, f"Nothing is here: events go to {self.path}.")
         if head.method != "POST":
-            return Answer(405, "Events are sent with POST.", (("allow", "POST"),))
+            return HttpAnswer(405, "Events are sent with POST.", (("allow", "POST"),))
         return None
 
-    def _refused_body(self, head: Head) -> Answer | None:
+    def _refused_body(self, head: RequestHead) -> HttpAnswer | None:
         if head.value("content-encoding").strip().lower() not in ("", "identity"):
-            return Answer(415, "The body is compressed: send it as it is.", (("accept-encoding", "identity"),))
+            return HttpAnswer(415, "The body is compressed: send it as it is.", (("accept-encoding", "identity"),))
         kinds = TYPES[self.decode]
         if head.value("content-type").partition(";")[0].strip().lower() not in kinds:
-            return Answer(415, f"The body must be {self.decode.upper()}: send Content-Type: {min(kinds)}.")
+            return HttpAnswer(415, f"The body must be {self.decode.upper()}: send Content-Type: {min(kinds)}.")
         length = head.value("content-length")
         if length.isdigit() and int(length) > self.max_body:
             return self.too_large()

@@ -23,17 +23,17 @@ from headrace.errors import StageError
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class HttpResult:
     """What the peer answered: its status, and the header Retry-After, empty without one."""
 
     status: int
     retry_after: str
 
 
-class Sends(Protocol):
+class HttpSender(Protocol):
     """A pool of connections to one peer."""
 
-    async def send(self, body: bytes, headers: Mapping[str, str], timeout_seconds: float) -> Answered:
+    async def send(self, body: bytes, headers: Mapping[str, str], timeout_seconds: float) -> HttpResult:
         """Send a body; raises `PeerSilent` when there is no answer in time."""
 
     async def close(self) -> None:
@@ -94,7 +94,7 @@ class Client:
         limits = httpx2.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)
         self._client = httpx2.AsyncClient(headers=dict(headers), limits=limits, timeout=None)
 
-    async def send(self, body: bytes, headers: Mapping[str, str], timeout_seconds: float) -> Answered:
+    async def send(self, body: bytes, headers: Mapping[str, str], timeout_seconds: float) -> HttpResult:
         """Send a body; raises `PeerSilent` when there is no answer in time."""
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -104,14 +104,14 @@ class Client:
         except httpx2.TransportError as error:
             raise PeerSilent(self._host, f"cannot be reached ({type(error).__name__})") from error
 
-    async def _send(self, body: bytes, headers: Mapping[str, str]) -> Answered:
+    async def _send(self, body: bytes, headers: Mapping[str, str]) -> HttpResult:
         async with self._client.stream(self._method, self._url, content=body, headers=dict(headers)) as response:
             size = 0
             async for piece in response.aiter_raw():
                 size += len(piece)
                 if size > ANSWER_BYTES:
                     break
-            return Answered(response.status_code, response.headers.get("retry-after", ""))
+            return HttpResult(response.status_code, response.headers.get("retry-after", ""))
 
     async def close(self) -> None:
         """Close all connections."""

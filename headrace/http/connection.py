@@ -7,57 +7,57 @@ from typing import Final, Protocol, cast
 
 import h11
 
-from headrace.http.access import CLOSE, Answer, Head
+from headrace.http.access import CLOSE, HttpAnswer, RequestHead
 from headrace.http.framing import HEAD_BYTES
 
 LINGER_SECONDS: Final = 5.0
 """So long is read and thrown away what still comes behind a refusal, so that its sender reads the refusal."""
 
-NO_MORE: Final = Answer(503, "Nothing more is taken in.", (("retry-after", "1"), CLOSE))
+NO_MORE: Final = HttpAnswer(503, "Nothing more is taken in.", (("retry-after", "1"), CLOSE))
 """To who asks while the source drains."""
 
-Reply = Callable[[Answer], None]
+SendAnswer = Callable[[HttpAnswer], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class ConnectionTimeouts:
     """For how many seconds a connection waits for a head (an idle one, too), and for a body."""
 
     head_seconds: float
     body_seconds: float
 
 
-class Desk(Protocol):
+class ServerInterface(Protocol):
     """What connections ask of their server. All of it is synchronous."""
 
-    patience: Patience
+    patience: ConnectionTimeouts
 
-    def joined(self, connection: "Connection") -> Answer | None:
+    def joined(self, connection: "Connection") -> HttpAnswer | None:
         """Take in a connection, or return why there is no place for it."""
 
     def left(self, connection: "Connection") -> None:
         """Forget a connection."""
 
-    def refusal(self, head: Head) -> Answer | None:
+    def refusal(self, head: RequestHead) -> HttpAnswer | None:
         """Return why a request is refused before its body is read, if it is."""
 
-    def took(self, size: int, so_far: int) -> Answer | None:
+    def took(self, size: int, so_far: int) -> HttpAnswer | None:
         """Take note of bytes of a body, of which there were `so_far` before; return why there is no room for them."""
 
     def dropped(self, size: int) -> None:
         """Take note that the bytes of a body are no longer kept."""
 
-    def receive(self, body: bytes, reply: Reply) -> None:
+    def receive(self, body: bytes, reply: SendAnswer) -> None:
         """Take a whole body in; `reply` is called once, now or later."""
 
-    def answered(self, answer: Answer) -> None:
+    def answered(self, answer: HttpAnswer) -> None:
         """Count an answer."""
 
 
 class Connection(asyncio.Protocol):
     """Reads one request at a time, and the next one only when that is answered and the answer is on its way."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: ServerInterface) -> None:
         self._desk = desk
         self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
         self._transport: asyncio.Transport
@@ -141,7 +141,7 @@ class Connection(asyncio.Protocol):
             self._is_over = True
             self._transport.abort()
         else:
-            self._answer(Answer(408, "The request did not come to its end in time."), is_last=True)
+            self._answer(HttpAnswer(408, "The request did not come to its end in time."), is_last=True)
 
     def _go_on(self) -> None:
         """Take in what has come, as far as it may be."""
@@ -152,7 +152,7 @@ class Connection(asyncio.Protocol):
             while not (self._is_over or self._is_stuck or self.is_waiting) and self._take(self._parser.next_event()):
                 pass
         except h11.RemoteProtocolError as error:
-            self._answer(Answer(error.error_status_hint, f"This is no HTTP request: {error}."), is_last=True)
+            self._answer(HttpAnswer(error.error_status_hint, f"This is no HTTP request: {error}."), is_last=True)
         finally:
             self._is_at_it = False
         if not (self._is_over or self._is_stuck):
@@ -181,13 +181,13 @@ class Connection(asyncio.Protocol):
         headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers)
         target = request.target.decode("latin-1").partition("?")[0]
         version = request.http_version.decode("latin-1")
-        refusal = self._desk.refusal(Head(request.method.decode("latin-1"), target, headers, version))
+        refusal = self._desk.refusal(RequestHead(request.method.decode("latin-1"), target, headers, version))
         if refusal is None:
             self._wait(self._desk.patience.body_seconds)
         else:
             self._refuse(refusal)
 
-    def _refuse(self, refusal: Answer) -> None:
+    def _refuse(self, refusal: HttpAnswer) -> None:
         """Answer before the body is read: without one the connection can go on."""
         has_ended = not self._parser.they_are_waiting_for_100_continue and self._has_ended()
         self._answer(refusal, is_last=not has_ended or CLOSE in refusal.headers)
@@ -218,12 +218,12 @@ class Connection(asyncio.Protocol):
         self._parts.clear()
         self._size = 0
 
-    def _reply(self, answer: Answer) -> None:
+    def _reply(self, answer: HttpAnswer) -> None:
         if self.is_waiting and not self._is_over:
             self._answer(answer)
             self._go_on()
 
-    def _answer(self, answer: Answer, *, is_last: bool = False) -> None:
+    def _answer(self, answer: HttpAnswer, *, is_last: bool = False) -> None:
         """Write an answer; close behind the last one, and else wait for another request."""
         self.is_waiting = False
         self._drop_body()
@@ -236,7 +236,7 @@ class Connection(asyncio.Protocol):
             self._parser.start_next_cycle()
             self._wait(self._desk.patience.head_seconds)
 
-    def _write(self, answer: Answer, *, is_last: bool) -> None:
+    def _write(self, answer: HttpAnswer, *, is_last: bool) -> None:
         body = answer.body
         headers = [
             ("content-type", "text/plain; charset=utf-8"),

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from headrace.http.access import Answer, Guard, Head, later
+from headrace.http.access import AccessCheck, HttpAnswer, RequestHead, later
 from headrace.http.address import Address, bind, port_of
-from headrace.http.connection import Connection, Patience, Reply
+from headrace.http.connection import Connection, ConnectionTimeouts, SendAnswer
 from headrace.http.framing import framing_refusal
 from headrace.telemetry.counts import Families, FamilySpec
 from headrace.units import format_size
@@ -27,7 +27,7 @@ class Limits:
     """How many connections may be open, and how long each may take."""
 
     max_connections: int
-    patience: Patience
+    patience: ConnectionTimeouts
 
 
 class Server:
@@ -38,11 +38,11 @@ class Server:
 
     def __init__(
         self,
-        guard: Guard,
+        guard: AccessCheck,
         limits: Limits,
         families: Families,
-        refuse: Callable[[], Answer | None],
-        receive: Callable[[bytes, Reply], None],
+        refuse: Callable[[], HttpAnswer | None],
+        receive: Callable[[bytes, SendAnswer], None],
     ) -> None:
         self.patience = limits.patience
         self.receive = receive
@@ -79,7 +79,7 @@ class Server:
         """The connections that are open."""
         return tuple(self._connections)
 
-    def joined(self, connection: Connection) -> Answer | None:
+    def joined(self, connection: Connection) -> HttpAnswer | None:
         """Take in a connection, or return why there is no place for it."""
         if len(self._connections) >= self._max_connections:
             return later(503, f"{self._max_connections} connections are open (max_connections): try again later.")
@@ -92,11 +92,11 @@ class Server:
         self._connections.discard(connection)
         self._gauge.set((), len(self._connections))
 
-    def refusal(self, head: Head) -> Answer | None:
+    def refusal(self, head: RequestHead) -> HttpAnswer | None:
         """Return why a request is refused before its body is read, if it is."""
         return framing_refusal(head) or self._guard.refusal(head) or self._refuse()
 
-    def took(self, size: int, so_far: int) -> Answer | None:
+    def took(self, size: int, so_far: int) -> HttpAnswer | None:
         """Take note of bytes of a body; return why there is no room for them."""
         if so_far + size > self._guard.max_body:
             return self._guard.too_large()
@@ -111,6 +111,6 @@ class Server:
         self._bytes -= size
         self._bodies.set((), self._bytes)
 
-    def answered(self, answer: Answer) -> None:
+    def answered(self, answer: HttpAnswer) -> None:
         """Count an answer."""
         self._requests.add((str(answer.status),))

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headrace.config.keys.pipeline import ListenKeys
-from headrace.http.access import Head, host_name, own_hosts, plain_host, shows_token
+from headrace.http.access import RequestHead, host_name, own_hosts, plain_host, shows_token
 from headrace.http.framing import framing_refusal
 
 TRUSTED: Final = "headrace.trusted"
@@ -52,7 +52,7 @@ class Door:
         """Answer one request."""
         headers = Headers(scope=scope)
         is_trusted = self._is_trusted(headers)
-        head = Head(scope["method"], scope["path"], tuple(headers.items()), scope["http_version"])
+        head = RequestHead(scope["method"], scope["path"], tuple(headers.items()), scope["http_version"])
         unclear = framing_refusal(head)
         if unclear is None:
             refusal = self._refusal(scope, is_trusted=is_trusted)

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from headrace.database.urls import NUL, has_nul
 from headrace.errors import Unrecoverable
-from headrace.http.client import SERVER_ERRORS, PeerSilent, Sends, failure, parse_retry_after
+from headrace.http.client import SERVER_ERRORS, HttpSender, PeerSilent, failure, parse_retry_after
 from headrace.pipeline.flow.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import BadEvent
@@ -106,7 +106,7 @@ class SendHttp(Consumer[object]):
         self._options = options
         self._clock = clock
         self._host = urlsplit(options.url).hostname or ""
-        self._client: Sends | None = None
+        self._client: HttpSender | None = None
         self._status: ConnectionStatus
 
     def init(self) -> None:

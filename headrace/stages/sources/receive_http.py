@@ -10,9 +10,9 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from headrace.http.access import Answer, Guard, later, own_hosts
+from headrace.http.access import AccessCheck, HttpAnswer, later, own_hosts
 from headrace.http.address import Address
-from headrace.http.connection import NO_MORE, Patience, Reply
+from headrace.http.connection import NO_MORE, ConnectionTimeouts, SendAnswer
 from headrace.http.server import Limits, Server
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.pipeline.stage.producer import PUSH_BUFFER_BYTES, Producer
@@ -41,7 +41,7 @@ from headrace.units import TokenBucket
 Decode = Literal["json", "ndjson"]
 
 _JSON: Final = json.JSONDecoder(parse_constant=refuse_constant)
-_TOO_DEEP: Final = Answer(413, f"The body nests lists and objects more than {MAX_DEPTH} deep: send flatter events.")
+_TOO_DEEP: Final = HttpAnswer(413, f"The body nests lists and objects more than {MAX_DEPTH} deep: send flatter events.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class BodyEvents:
     size_bytes: int
 
 
-def decode_body(body: bytes, decode: Decode, max_events: int, max_values: int = MAX_VALUES) -> BodyEvents | Answer:
+def decode_body(body: bytes, decode: Decode, max_events: int, max_values: int = MAX_VALUES) -> BodyEvents | HttpAnswer:
     """Return the events in a body, or why it is refused as a whole.
 
     JSON is one event, or a list of events; of NDJSON each line that is not blank is one. Nothing is decoded of a body
@@ -64,25 +64,25 @@ def decode_body(body: bytes, decode: Decode, max_events: int, max_values: int = 
     if is_too_deep(body):
         return _TOO_DEEP
     events = _json_events(body, max_events) if decode == "json" else _line_events(body, max_events)
-    return events if isinstance(events, Answer) else BodyEvents(events, len(body) + VALUE_BYTES * values)
+    return events if isinstance(events, HttpAnswer) else BodyEvents(events, len(body) + VALUE_BYTES * values)
 
 
-def _json_events(body: bytes, max_events: int) -> list[object] | Answer:
+def _json_events(body: bytes, max_events: int) -> list[object] | HttpAnswer:
     try:
         value = _JSON.decode(body.removeprefix(BYTE_ORDER_MARK).decode())
     except UnicodeDecodeError as error:
-        return Answer(400, f"The body is not UTF-8 (byte {error.start + 1}).")
+        return HttpAnswer(400, f"The body is not UTF-8 (byte {error.start + 1}).")
     except json.JSONDecodeError as error:
-        return Answer(400, f"The body is not JSON ({error.msg}, line {error.lineno}, column {error.colno}).")
+        return HttpAnswer(400, f"The body is not JSON ({error.msg}, line {error.lineno}, column {error.colno}).")
     except RecursionError:
         return _TOO_DEEP
     except ValueError as error:
-        return Answer(400, f"The body is not JSON that can be read ({error}).")
+        return HttpAnswer(400, f"The body is not JSON that can be read ({error}).")
     events = value if isinstance(value, list) else [value]
     return _too_many("events", "max_events", max_events) if len(events) > max_events else events
 
 
-def _line_events(body: bytes, max_events: int) -> list[object] | Answer:
+def _line_events(body: bytes, max_events: int) -> list[object] | HttpAnswer:
     # Counted before they are made: millions of short lines would take much more memory than the body.
     if body.removesuffix(b"\n").count(b"\n") >= max_events:
         return _too_many("lines", "max_events", max_events)
@@ -92,12 +92,12 @@ def _line_events(body: bytes, max_events: int) -> list[object] | Answer:
         first = decoded.refused[0]
         others = len(decoded.refused) - 1
         more = f" (and {others} more lines)" if others else ""
-        return Answer(400, f"Line {first.number}: {first.why}{more}; none of the lines was taken.")
+        return HttpAnswer(400, f"Line {first.number}: {first.why}{more}; none of the lines was taken.")
     return decoded.events
 
 
-def _too_many(what: str, option: str, most: int) -> Answer:
-    return Answer(413, f"The body has more than {most} {what} ({option}): send it in pieces.")
+def _too_many(what: str, option: str, most: int) -> HttpAnswer:
+    return HttpAnswer(413, f"The body has more than {most} {what} ({option}): send it in pieces.")
 
 
 class RecentSizes:
@@ -135,9 +135,9 @@ DEFAULT_ADDRESS: Final = Address("127.0.0.1", 8080)
 DEFAULT_MAX_BODY: Final = 10 * 1024 * 1024
 
 FATES: Final = {
-    Outcome.DONE: Answer(200, "All events are done."),
-    Outcome.SET_ASIDE: Answer(202, "Some events failed, and are kept as dead letters."),
-    Outcome.FAILED: Answer(500, "Some events failed: see the log of the pipeline."),
+    Outcome.DONE: HttpAnswer(200, "All events are done."),
+    Outcome.SET_ASIDE: HttpAnswer(202, "Some events failed, and are kept as dead letters."),
+    Outcome.FAILED: HttpAnswer(500, "Some events failed: see the log of the pipeline."),
 }
 NO_ROOM: Final = later(429, "The pipeline has no room for the events now; none was taken.")
 
@@ -186,14 +186,14 @@ class ReceiveHttpOptions(BaseModel):
         check_token(self.listen, self.token, "listen", hint)
         return self
 
-    def guard(self) -> Guard:
+    def guard(self) -> AccessCheck:
         """Return what is let in."""
         token = None if self.token is None else self.token.get_secret_value().encode()
-        return Guard(self.path, self.decode, self.max_body, own_hosts(self.listen), token)
+        return AccessCheck(self.path, self.decode, self.max_body, own_hosts(self.listen), token)
 
     def limits(self) -> Limits:
         """Return how many connections there may be, and how slow."""
-        return Limits(self.max_connections, Patience(self.header_timeout, self.body_timeout))
+        return Limits(self.max_connections, ConnectionTimeouts(self.header_timeout, self.body_timeout))
 
 
 class ReceiveHttp(Producer[object]):
@@ -249,7 +249,7 @@ class ReceiveHttp(Producer[object]):
         if self._server is not None:
             self._server.close()
 
-    def _refusal(self) -> Answer | None:
+    def _refusal(self) -> HttpAnswer | None:
         """Return why nothing can be taken in now, if it cannot."""
         if self._is_draining:
             return NO_MORE
@@ -265,14 +265,14 @@ class ReceiveHttp(Producer[object]):
         limit = max(PUSH_BUFFER_BYTES, self.buffer_limit_bytes or 0)
         return waiting > 0 and waiting + size_bytes >= limit
 
-    def _too_quick(self, bucket: TokenBucket) -> Answer:
+    def _too_quick(self, bucket: TokenBucket) -> HttpAnswer:
         seconds = max(1, math.ceil(bucket.wait_seconds()))
         return later(429, "More requests come than `rate` allows: try again later.", seconds)
 
-    def _receive(self, body: bytes, reply: Reply) -> None:
+    def _receive(self, body: bytes, reply: SendAnswer) -> None:
         options = self._options
         found = decode_body(body, options.decode, options.max_events, options.max_values)
-        if isinstance(found, Answer):
+        if isinstance(found, HttpAnswer):
             reply(found)
         elif self._is_draining:
             reply(NO_MORE)
@@ -282,9 +282,9 @@ class ReceiveHttp(Producer[object]):
             self._sizes.add(len(found.events), found.size_bytes)
             self._take(found.events, reply)
 
-    def _take(self, events: list[object], reply: Reply) -> None:
+    def _take(self, events: list[object], reply: SendAnswer) -> None:
         is_done = self._options.answer == "done"
-        success = FATES[Outcome.DONE] if is_done else Answer(202, f"Accepted: {len(events)}.")
+        success = FATES[Outcome.DONE] if is_done else HttpAnswer(202, f"Accepted: {len(events)}.")
         if self.emits_messages and events:
             self.emit_nowait(_messages(events, reply, success))
             return
@@ -296,7 +296,7 @@ class ReceiveHttp(Producer[object]):
 class _RequestOutcome:
     """What became of the events of one request: told when the last has ended."""
 
-    def __init__(self, count: int, reply: Reply, success: Answer) -> None:
+    def __init__(self, count: int, reply: SendAnswer, success: HttpAnswer) -> None:
         self._open = count
         self._worst = Outcome.DONE
         self._reply = reply
@@ -309,6 +309,6 @@ class _RequestOutcome:
             self._reply(self._success if self._worst is Outcome.DONE else FATES[self._worst])
 
 
-def _messages(events: Sequence[object], reply: Reply, success: Answer) -> list[object]:
+def _messages(events: Sequence[object], reply: SendAnswer, success: HttpAnswer) -> list[object]:
     fate = _RequestOutcome(len(events), reply, success)
     return [Message(event, acknowledgement=Acknowledgement(fate.tell)) for event in events]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.http.access import Answer
+from headrace.http.access import HttpAnswer
 from headrace.stages.sources.receive_http import BodyEvents, Decode, decode_body
 
 
@@ -33,7 +33,7 @@ def test_every_line_is_an_event(values: list[object], end: str, is_ended: bool) 
 @given(st.binary(max_size=200), st.sampled_from(["json", "ndjson"]))
 def test_any_bytes_are_events_or_refused(body: bytes, decode: Decode) -> None:
     found = decode_body(body, decode, 10)
-    assert isinstance(found, Answer) or len(found.events) <= 10
+    assert isinstance(found, HttpAnswer) or len(found.events) <= 10
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_any_bytes_are_events_or_refused(body: bytes, decode: Decode) -> None:
 )
 def test_what_is_wrong_is_said_with_its_place(body: bytes, decode: Decode, status: int, said: str) -> None:
     found = decode_body(body, decode, 2)
-    assert isinstance(found, Answer)
+    assert isinstance(found, HttpAnswer)
     assert found.status == status
     assert said in found.text
 

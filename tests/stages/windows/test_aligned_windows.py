@@ -31,7 +31,7 @@ SIZES = st.lists(st.integers(0, 9), max_size=12)
 
 def windows(
     grid: WindowSpec = TUMBLING, patience: AllowedLateness = AllowedLateness(), bounds: Bounds = Bounds()
-) -> AlignedWindows:  # noqa: B008 - both are frozen
+) -> AlignedWindows:
     return AlignedWindows(BY_TEAM, bounds, grid, patience)
 
 
