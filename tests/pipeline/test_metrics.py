@@ -9,7 +9,7 @@ from prometheus_client.core import Metric
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from headrace.console.web.metrics_endpoint import Exposer
+from headrace.console.web.metrics_endpoint import MetricsExporter
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.topology.topology import Topology
@@ -66,7 +66,7 @@ def chain(shelf: Shelf, count: int = 100) -> Topology:
 
 
 async def scraped(topology: Topology, accept: str = "") -> str:
-    exposer = Exposer(topology.snapshot)
+    exposer = MetricsExporter(topology.snapshot)
     try:
         return (await exposer.scrape(accept)).body.decode()
     finally:
@@ -231,7 +231,7 @@ async def test_a_scrape_in_the_middle_of_a_run_is_one_moment() -> None:
     shelf = Shelf()
     topology = chain(shelf, count=50_000)
     await topology.start()
-    exposer = Exposer(topology.snapshot)
+    exposer = MetricsExporter(topology.snapshot)
     async with asyncio.TaskGroup() as group:
         joined = group.create_task(topology.join())
         seen = [samples(parse_text((await exposer.scrape("")).body.decode())) for _ in range(5)]

@@ -40,7 +40,7 @@ class CommandFailed(HeadraceError):
     """A command could not do what it was told; its exit code is 1."""
 
 
-class ForeignDatabase(CommandFailed):
+class WrongDatabase(CommandFailed):
     """A file has tables of others and no jobs: a command that only looks adds none."""
 
     def __init__(self, path: Path) -> None:
@@ -116,7 +116,7 @@ def _check_there(jobs: Jobs, *, must_have_jobs: bool) -> None:
     if isinstance(store, SqliteStore) and not store.path.exists():
         raise BadStore("sqlite", f"has no file {store.path}: check the path, or run the config once")
     if must_have_jobs and isinstance(store, SqliteStore) and is_foreign(store.path, JOBS):
-        raise ForeignDatabase(store.path)
+        raise WrongDatabase(store.path)
 
 
 def run_command(work: Callable[[], Awaitable[ExitCode]], *, as_json: bool) -> ExitCode:

@@ -10,7 +10,7 @@ from headrace.units import Rate, UnitError, parse_duration, parse_rate
 
 
 @dataclass(frozen=True, slots=True)
-class LetterSelection:
+class DeadLetterSelectionOptions:
     """What a command was told of the letters it is about; what is empty is not asked for."""
 
     stages: tuple[str, ...] = ()

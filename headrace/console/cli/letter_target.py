@@ -22,14 +22,14 @@ _READ: Final = ("name", "dead_letters", "stages")
 _EXAMPLE = "headrace dead-letters list shop.yaml, or --store sqlite:///dead.db"
 
 
-class NoLetters(CommandFailed):
+class NoDeadLetterStore(CommandFailed):
     """There is no file of dead letters: a command makes none of a slip."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"there are no dead letters in {path} yet: check the path, or run the config once")
 
 
-class ForeignFile(CommandFailed):
+class WrongSchema(CommandFailed):
     """A file has tables of others and no dead letters: a command adds none."""
 
     def __init__(self, path: Path) -> None:
@@ -37,7 +37,7 @@ class ForeignFile(CommandFailed):
 
 
 @dataclass(frozen=True, slots=True)
-class OpenLetters:
+class OpenDeadLetters:
     """A store that is open, and the config that names it; without one it is about the letters of all pipelines."""
 
     store: DeadLetterStore
@@ -74,19 +74,19 @@ class LetterTarget:
         return target
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[OpenLetters]:
+    async def opened(self) -> AsyncIterator[OpenDeadLetters]:
         """Open the store while the block runs. No error tells what a variable holds."""
         config = None if self.file is None else read_part(self.file, _READ, instead="--store")
         mask = str if config is None else config.mask
         store = self._store(config)
         try:
             if not store.path.exists():
-                raise NoLetters(store.path)
+                raise NoDeadLetterStore(store.path)
             if is_foreign(store.path, LETTERS):
-                raise ForeignFile(store.path)
+                raise WrongSchema(store.path)
             await store.open()
             try:
-                yield OpenLetters(store, config)
+                yield OpenDeadLetters(store, config)
             finally:
                 await store.close()
         except UsageError:

@@ -153,12 +153,12 @@ class ExitCode(IntEnum):
     CONFIG = 78
 
 
-Mode = Literal["r", "w"]
+StreamMode = Literal["r", "w"]
 
 UNENCODABLE: Final = "backslashreplace"
 """How text is written that has no place in an encoding, such as a file name that is no UTF-8."""
 
-_MODES: Final[dict[str, Mode]] = {"stdin": "r", "stdout": "w", "stderr": "w"}
+_MODES: Final[dict[str, StreamMode]] = {"stdin": "r", "stdout": "w", "stderr": "w"}
 """Their names in the order of their descriptors, 0 to 2."""
 
 
@@ -200,7 +200,7 @@ def leave_lost_terminal() -> None:
             os.close(null)
 
 
-def _null(descriptor: int, mode: Mode) -> TextIO:
+def _null(descriptor: int, mode: StreamMode) -> TextIO:
     opened = os.open(os.devnull, os.O_RDWR)
     if opened != descriptor:
         os.dup2(opened, descriptor)

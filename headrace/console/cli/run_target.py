@@ -37,7 +37,7 @@ class RunRefused(CommandFailed):
         super().__init__(f"{url} answers {status}: {why:.500}")
 
 
-class StrangeAnswer(CommandFailed):
+class UnexpectedResponse(CommandFailed):
     """Something answers where a run should, and in another form."""
 
     def __init__(self, url: str) -> None:

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from headrace.config.keys.pipeline import ListenKeys
 from headrace.console.cli.output import has_terminal, leave_lost_terminal
-from headrace.console.cli.summary import Ending
+from headrace.console.cli.summary import RunSummary
 from headrace.console.web.app import listener_app
 from headrace.errors import HeadraceError
 from headrace.http.listener import Listener
@@ -92,7 +92,7 @@ LINE_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ProgressLine:
     """Shows a snapshot every so often. `handler` writes log records, so that they do not break what is shown."""
 
     seconds: float
@@ -101,10 +101,10 @@ class Progress:
 
 
 @contextmanager
-def on_terminal(clock: Clock) -> Iterator[Progress]:
+def on_terminal(clock: Clock) -> Iterator[ProgressLine]:
     """Keep one line at the foot of the terminal, which stays as it is last when the block ends."""
     console = Console(stderr=True)
-    meter = Meter(clock)
+    meter = RateEstimate(clock)
     # What stages print goes above the line, unless it goes elsewhere.
     with Live(console=console, auto_refresh=False, redirect_stdout=sys.stdout.isatty()) as live:
 
@@ -113,13 +113,13 @@ def on_terminal(clock: Clock) -> Iterator[Progress]:
             with suppress(OSError):  # the terminal has gone, and SIGHUP says what follows
                 live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
 
-        yield Progress(TERMINAL_SECONDS, show, _AboveTheLine(console))
+        yield ProgressLine(TERMINAL_SECONDS, show, _AboveTheLine(console))
 
 
 @contextmanager
-def in_lines(clock: Clock) -> Iterator[Progress]:
+def in_lines(clock: Clock) -> Iterator[ProgressLine]:
     """Write a new line for every snapshot in which something has happened."""
-    meter = Meter(clock)
+    meter = RateEstimate(clock)
     before: list[object] = []
 
     def show(snapshot: TopologySnapshot) -> None:
@@ -128,7 +128,7 @@ def in_lines(clock: Clock) -> Iterator[Progress]:
             before[:] = state
             print(progress_text(snapshot, meter.read(snapshot)), file=sys.stderr, flush=True)
 
-    yield Progress(LINE_SECONDS, show, logging.StreamHandler(sys.stderr))
+    yield ProgressLine(LINE_SECONDS, show, logging.StreamHandler(sys.stderr))
 
 
 class _AboveTheLine(logging.Handler):
@@ -141,7 +141,7 @@ class _AboveTheLine(logging.Handler):
             self._console.print(Text(self.format(record)), soft_wrap=True)
 
 
-class Meter:
+class RateEstimate:
     """Measures how many events per second the producers of a run have sent since it was last read."""
 
     def __init__(self, clock: Clock) -> None:
@@ -183,26 +183,26 @@ class Listening:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RunPlan:
     """How a run is attended: without `listening` it answers nobody, without `progress` it is quiet."""
 
     listening: Listening | None = None
-    progress: Progress | None = None
+    progress: ProgressLine | None = None
     drain_seconds: float = DRAIN_SECONDS
 
 
-async def attend(topology: Topology, plan: Plan) -> Ending:
+async def attend(topology: Topology, plan: RunPlan) -> RunSummary:
     """Run a topology to its end and return how it ended; SIGINT, SIGTERM and a lost terminal drain it. Main thread."""
     clock = asyncio.get_running_loop().time
     began = clock()
     topology.drain_seconds = plan.drain_seconds
     with signals() as found:
         async with asyncio.TaskGroup() as group:
-            attendance = _Attendance(topology, plan, group, found)
+            attendance = _RunLoop(topology, plan, group, found)
             async with _listening(topology, plan, group), _showing(topology, plan, group):
                 outcome = await attendance.run()
     has_run = attendance.refusal is None and topology.state != "new"
-    return Ending(
+    return RunSummary(
         outcome=outcome,
         snapshot=topology.snapshot() if has_run else None,
         seconds=clock() - began,
@@ -211,8 +211,8 @@ async def attend(topology: Topology, plan: Plan) -> Ending:
     )
 
 
-class _Attendance:
-    def __init__(self, topology: Topology, plan: Plan, group: asyncio.TaskGroup, found: Signals) -> None:
+class _RunLoop:
+    def __init__(self, topology: Topology, plan: RunPlan, group: asyncio.TaskGroup, found: Signals) -> None:
         self._topology = topology
         self._plan = plan
         self._group = group
@@ -268,7 +268,7 @@ class _Attendance:
 
 
 @asynccontextmanager
-async def _listening(topology: Topology, plan: Plan, group: asyncio.TaskGroup) -> AsyncIterator[None]:
+async def _listening(topology: Topology, plan: RunPlan, group: asyncio.TaskGroup) -> AsyncIterator[None]:
     """Answer requests while the block runs."""
     listening = plan.listening
     if listening is None:
@@ -287,7 +287,7 @@ async def _listening(topology: Topology, plan: Plan, group: asyncio.TaskGroup) -
 
 
 @asynccontextmanager
-async def _showing(topology: Topology, plan: Plan, group: asyncio.TaskGroup) -> AsyncIterator[None]:
+async def _showing(topology: Topology, plan: RunPlan, group: asyncio.TaskGroup) -> AsyncIterator[None]:
     """Show progress while the block runs, and once more at its end."""
     progress = plan.progress
     if progress is None:

@@ -22,7 +22,7 @@ ROWS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MetricRow:
     """One label set, or several as one: a value, and for a histogram how many observations it is the sum of."""
 
     label: str
@@ -37,7 +37,7 @@ class Digest:
     name: str
     kind: str
     help: str
-    rows: tuple[Row, ...]
+    rows: tuple[MetricRow, ...]
 
 
 def digest(family: Family, limit: int = ROWS) -> Digest:
@@ -49,13 +49,13 @@ def digest(family: Family, limit: int = ROWS) -> Digest:
     return Digest(family.spec.name, family.spec.kind, family.spec.help, tuple(kept))
 
 
-def _rows(family: Family) -> list[Row]:
+def _rows(family: Family) -> list[MetricRow]:
     names = family.spec.labels
     if family.spec.kind == "histogram":
         observed = [(values, sum(tally.counts()), tally.sum) for values, tally in family.tallies.items()]
-        rows = [Row(_label(names, values), total, count) for values, count, total in observed]
+        rows = [MetricRow(_label(names, values), total, count) for values, count, total in observed]
         return sorted(rows, key=lambda row: -(row.count or 0))
-    rows = [Row(_label(names, values), amount) for values, amount in family.samples.items()]
+    rows = [MetricRow(_label(names, values), amount) for values, amount in family.samples.items()]
     return sorted(rows, key=lambda row: -(row.value or 0))
 
 
@@ -63,12 +63,12 @@ def _label(names: Sequence[str], values: LabelValues) -> str:
     return ", ".join(f"{name}={value}" for name, value in zip(names, values, strict=True))
 
 
-def _as_one(rest: Sequence[Row], kind: str) -> Row:
+def _as_one(rest: Sequence[MetricRow], kind: str) -> MetricRow:
     label = f"{len(rest):,} more"
     if kind == "gauge":
-        return Row(label, None)
+        return MetricRow(label, None)
     count = sum(row.count or 0 for row in rest) if kind == "histogram" else None
-    return Row(label, sum(row.value or 0 for row in rest), count)
+    return MetricRow(label, sum(row.value or 0 for row in rest), count)
 
 
 _SAID: Final = frozenset({"filtered", "duplicate", "sampled", "overflow", "error", "crash", "cancelled"})
@@ -80,7 +80,7 @@ _KEPT: Final = {"dead_lettered": "kept as dead letters", "errors_output": "passe
 
 
 @dataclass(frozen=True, slots=True)
-class JobsEnded:
+class JobsSummary:
     """How many attempts of jobs ended in a run, by how they did; those that `failed` are tried again."""
 
     completed: int = 0
@@ -90,7 +90,7 @@ class JobsEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class RunSummary:
     """The end of a run that was begun.
 
     `outcome` and `snapshot` are None when nothing was started; `refusal` says why it could not be, if it could not.
@@ -103,7 +103,7 @@ class Ending:
     refusal: HeadraceError | None = None
     is_cut_short: bool = False
     mask: Callable[[str], str] = str
-    jobs: JobsEnded | None = None
+    jobs: JobsSummary | None = None
 
     @property
     def exit_code(self) -> ExitCode:
@@ -192,7 +192,7 @@ def _jobs(count: int) -> str:
     return f"{count:,} job" if count == 1 else f"{count:,} jobs"
 
 
-def print_summary(name: str, file: str, url: str | None, ending: Ending) -> None:
+def print_summary(name: str, file: str, url: str | None, ending: RunSummary) -> None:
     """Print everything to stdout."""
     console = stdout_console()
     console.print(Text(f"{name}: {ending.verdict()} ({ending.seconds:.1f} s)"))
@@ -236,7 +236,7 @@ def metric_table(metric: Digest) -> RenderableType:
     return Group(heading, Padding(body, (0, 0, 1, 2), expand=False))
 
 
-def summary_json(name: str, file: str, url: str | None, ending: Ending) -> dict[str, object]:
+def summary_json(name: str, file: str, url: str | None, ending: RunSummary) -> dict[str, object]:
     """Return everything as plain values, every label set included."""
     snapshot = ending.snapshot
     return {
@@ -304,7 +304,7 @@ def _counts(counts: Mapping[str, int]) -> Text:
     return Text(", ".join(f"{name} {count:,}" for name, count in counts.items() if count))
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: MetricRow) -> tuple[str, ...]:
     value = "" if row.value is None else _number(row.value)
     if row.count is None:
         return (value,)

@@ -17,13 +17,13 @@ from headrace.config.check.stage_names import copy_names
 from headrace.config.keys.pipeline import ListenKeys
 from headrace.config.pipeline import Pipeline
 from headrace.console.web.api.dead_letters import DeadLetterApi
-from headrace.console.web.api.endpoint import Answer, Endpoint, document
+from headrace.console.web.api.endpoint import Endpoint, ResponseSpec, document
 from headrace.console.web.api.models import OpenApiDocument
 from headrace.console.web.api.registries import Registries, RegistryApi
 from headrace.console.web.api.stages import StageApi
-from headrace.console.web.auth import TRUSTED, Door, rules
+from headrace.console.web.auth import TRUSTED, HostAndTokenCheck, rules
 from headrace.console.web.job_metrics import JobsProbe
-from headrace.console.web.metrics_endpoint import Exposer
+from headrace.console.web.metrics_endpoint import MetricsExporter
 from headrace.jobs.running.queue import QueueStatistics
 from headrace.pipeline.topology.snapshot import StageSnapshot, TopologySnapshot
 from headrace.pipeline.topology.topology import Topology
@@ -142,7 +142,7 @@ class _Answers:
         self._probe = None if jobs is None else JobsProbe(jobs)
         self.stages = StageApi(topology, _types(topology), mask)
         self.letters = DeadLetterApi(topology, mask)
-        self.exposer = Exposer(self._snapshot, self._probe, self.letters.counts, self._stores)
+        self.exposer = MetricsExporter(self._snapshot, self._probe, self.letters.counts, self._stores)
         self.registry = RegistryApi(_registries(topology), lambda: topology.state == "running", mask)
 
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -153,7 +153,7 @@ class _Answers:
             path="/api/openapi.json",
             handler=self.openapi,
             summary="Describe this API.",
-            answers={200: Answer("This document.", (OpenApiDocument,))},
+            answers={200: ResponseSpec("This document.", (OpenApiDocument,))},
         )
         return (described, *self.stages.endpoints(), *self.registry.endpoints(), *self.letters.endpoints())
 
@@ -238,7 +238,7 @@ async def listener_app(
         Route("/ready", answers.ready),
         *(endpoint.route for endpoint in answers.endpoints()),
     ]
-    app = Starlette(routes=routes, middleware=[Middleware(Door, rules(keys))])
+    app = Starlette(routes=routes, middleware=[Middleware(HostAndTokenCheck, rules(keys))])
     app.router.redirect_slashes = False
     app.state.endpoints = answers.endpoints()
     try:

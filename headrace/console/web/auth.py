@@ -20,7 +20,7 @@ FREE_PATHS: Final = frozenset({"/health", "/ready"})
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class AccessRules:
     """What the door asks for: a Host that is one of `hosts`, and the token except on `free_paths`."""
 
     hosts: frozenset[str]
@@ -28,15 +28,15 @@ class Rules:
     free_paths: frozenset[str]
 
 
-def rules(keys: ListenKeys) -> Rules:
+def rules(keys: ListenKeys) -> AccessRules:
     """Return the rules that a config's `listen:` stands for."""
     hosts = own_hosts(keys.address)
     token = None if keys.token is None else keys.token.get_secret_value().encode()
     free = FREE_PATHS | {"/metrics"} if keys.metrics_public else FREE_PATHS
-    return Rules(hosts, token, free)
+    return AccessRules(hosts, token, free)
 
 
-class Door:
+class HostAndTokenCheck:
     """Lets a request through to `app`, or answers it with what is missing.
 
     The Host header keeps out web pages that have their own name resolve to this machine: it must name this machine.
@@ -44,7 +44,7 @@ class Door:
     what is free of it: a prober or a Prometheus that knows it by the name of a service.
     """
 
-    def __init__(self, app: ASGIApp, rules: Rules) -> None:
+    def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
         self._app = app
         self._rules = rules
 

@@ -38,7 +38,7 @@ class Exposition:
 
 
 @dataclass(frozen=True, slots=True)
-class _Taken:
+class _Scrape:
     """What a scrape is about; None where there is none."""
 
     snapshot: TopologySnapshot | None = None
@@ -51,7 +51,7 @@ class _Collector:
     """Shows a registry what was taken last."""
 
     def __init__(self) -> None:
-        self.taken = _Taken()
+        self.taken = _Scrape()
         self._process = ProcessCollector(registry=None)
         self._platform = PlatformCollector(registry=None)
 
@@ -74,7 +74,7 @@ class _Collector:
             yield from letter_metrics(taken.letters)
 
 
-class Exposer:
+class MetricsExporter:
     """One pipeline's registry, and the one thread in which texts are written, one scrape after another."""
 
     def __init__(
@@ -102,14 +102,14 @@ class Exposer:
         jobs = None if self._probe is None else await self._probe.take()
         stores = {} if self._stores is None else await self._stores()
         loop = asyncio.get_running_loop()
-        taken = _Taken(self._take(), jobs, self._letters(), stores)
+        taken = _Scrape(self._take(), jobs, self._letters(), stores)
         return await loop.run_in_executor(self._thread, self._write, taken, accept, accept_encoding)
 
     def close(self) -> None:
         """End the thread, once it has written what it writes."""
         self._thread.shutdown()
 
-    def _write(self, taken: _Taken, accept: str, accept_encoding: str) -> Exposition:
+    def _write(self, taken: _Scrape, accept: str, accept_encoding: str) -> Exposition:
         self._collector.taken = taken
         if prefers_openmetrics(accept):
             content_type = openmetrics.CONTENT_TYPE_LATEST

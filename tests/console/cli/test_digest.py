@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.console.cli.summary import ROWS, Row, digest
+from headrace.console.cli.summary import ROWS, MetricRow, digest
 from headrace.telemetry.counts import Family, FamilySpec, Kind
 
 AMOUNTS = st.dictionaries(st.text(), st.integers(0, 10**6), max_size=40)
@@ -48,10 +48,10 @@ def test_the_largest_come_first_and_whole(amounts: dict[str, int]) -> None:
 
 def test_what_a_gauge_leaves_out_has_no_sum() -> None:
     rows = digest(family("gauge", {str(key): key for key in range(5)}), 3).rows
-    assert rows == (Row("key=4", 4), Row("key=3", 3), Row("3 more", None))
+    assert rows == (MetricRow("key=4", 4), MetricRow("key=3", 3), MetricRow("3 more", None))
 
 
 def test_a_metric_without_labels_is_one_row() -> None:
     made = Family(FamilySpec("counter", "shop_total", "Things."))
     made.add((), 7)
-    assert digest(made).rows == (Row("", 7),)
+    assert digest(made).rows == (MetricRow("", 7),)

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from headrace.console.cli.session import Meter, in_lines, progress_text
+from headrace.console.cli.session import RateEstimate, in_lines, progress_text
 from tests.console.cli.snapshots import snapshot, stage
 
 
@@ -15,7 +15,7 @@ def test_progress_names_every_stage_and_the_rate() -> None:
 
 def test_the_rate_is_of_what_producers_have_sent_since_the_last_reading() -> None:
     times = iter([10.0, 12.0, 12.5, 12.5])
-    meter = Meter(lambda: next(times))
+    meter = RateEstimate(lambda: next(times))
     shots = [snapshot(stage("a", "producer", (0, sent)), stage("b", "consumer", (sent, 0))) for sent in (100, 150, 150)]
     assert [meter.read(shot) for shot in shots] == [50.0, 100.0, 0.0]
 

@@ -7,8 +7,8 @@ import signal
 import pytest
 
 from headrace.console.cli.output import ExitCode
-from headrace.console.cli.session import HANDLED, Plan, attend
-from headrace.console.cli.summary import Ending
+from headrace.console.cli.session import HANDLED, RunPlan, attend
+from headrace.console.cli.summary import RunSummary
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.console_stages import Crashing, Failing, Numbers, Opening, Shelf, Stuck, Unopened
 
@@ -26,7 +26,7 @@ def interrupt(number: signal.Signals = signal.SIGTERM) -> None:
     os.kill(os.getpid(), number)
 
 
-async def interrupted(topology: Topology, plan: Plan, ready: asyncio.Event, *numbers: signal.Signals) -> Ending:
+async def interrupted(topology: Topology, plan: RunPlan, ready: asyncio.Event, *numbers: signal.Signals) -> RunSummary:
     """Attend a topology, and send it signals from the moment on that `ready` tells."""
     async with asyncio.TaskGroup() as group:
         attending = group.create_task(attend(topology, plan))
@@ -39,7 +39,7 @@ async def interrupted(topology: Topology, plan: Plan, ready: asyncio.Event, *num
 
 async def test_a_run_that_completes_is_fine() -> None:
     shelf = Shelf()
-    ending = await attend(feeding(shelf), Plan())
+    ending = await attend(feeding(shelf), RunPlan())
     assert ending.exit_code is ExitCode.FINE
     assert shelf.kept == list(range(10))
     assert ending.snapshot is not None
@@ -49,7 +49,7 @@ async def test_a_run_that_completes_is_fine() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_signal_drains_and_that_is_fine(number: signal.Signals) -> None:
     shelf = Shelf(enough=10)
-    ending = await interrupted(feeding(shelf, stays_open=True), Plan(), shelf.is_full, number)
+    ending = await interrupted(feeding(shelf, stays_open=True), RunPlan(), shelf.is_full, number)
     assert ending.exit_code is ExitCode.FINE
     assert ending.verdict() == "drained: all that was taken in went through"
 
@@ -57,7 +57,7 @@ async def test_a_signal_drains_and_that_is_fine(number: signal.Signals) -> None:
 async def test_a_second_signal_ends_a_drain_at_once() -> None:
     stuck = Stuck()
     topology = feeding(stuck)
-    ending = await interrupted(topology, Plan(drain_seconds=1000), stuck.is_stuck, signal.SIGTERM, signal.SIGINT)
+    ending = await interrupted(topology, RunPlan(drain_seconds=1000), stuck.is_stuck, signal.SIGTERM, signal.SIGINT)
     assert ending.exit_code is ExitCode.FAILED
     assert "10 events got lost on the way" in ending.verdict()
     assert "a second signal ended it" in ending.verdict()
@@ -65,7 +65,7 @@ async def test_a_second_signal_ends_a_drain_at_once() -> None:
 
 async def test_a_drain_that_takes_too_long_is_not_fine() -> None:
     stuck = Stuck()
-    ending = await interrupted(feeding(stuck), Plan(drain_seconds=0.01), stuck.is_stuck, signal.SIGTERM)
+    ending = await interrupted(feeding(stuck), RunPlan(drain_seconds=0.01), stuck.is_stuck, signal.SIGTERM)
     assert ending.exit_code is ExitCode.FAILED
     assert ending.verdict() == "10 events got lost on the way"
 
@@ -73,14 +73,14 @@ async def test_a_drain_that_takes_too_long_is_not_fine() -> None:
 async def test_a_signal_while_stages_still_open_ends_the_start() -> None:
     opening = Opening()
     topology = feeding(opening)
-    ending = await interrupted(topology, Plan(), opening.opens, signal.SIGTERM)
+    ending = await interrupted(topology, RunPlan(), opening.opens, signal.SIGTERM)
     assert ending.exit_code is ExitCode.FINE
     assert ending.verdict() == "a signal ended it before it had started"
     assert topology.state == "stopped"
 
 
 async def test_a_stage_that_cannot_open_fails_the_run_with_a_sentence() -> None:
-    ending = await attend(feeding(Unopened()), Plan())
+    ending = await attend(feeding(Unopened()), RunPlan())
     assert ending.exit_code is ExitCode.FAILED
     assert ending.verdict() == "'sink' could not start: [Errno 2] No such file or directory: 'orders.db'"
 
@@ -88,24 +88,24 @@ async def test_a_stage_that_cannot_open_fails_the_run_with_a_sentence() -> None:
 async def test_a_graph_that_is_wrong_fails_the_run_with_a_sentence() -> None:
     topology = Topology("shop")
     topology.add("shelf", Shelf, subscribe_to="nobody")
-    ending = await attend(topology, Plan())
+    ending = await attend(topology, RunPlan())
     assert ending.exit_code is ExitCode.FAILED
     assert "'nobody', which does not exist" in ending.verdict()
 
 
 async def test_a_stage_that_no_restart_mends_fails_the_run() -> None:
-    ending = await attend(feeding(Crashing()), Plan())
+    ending = await attend(feeding(Crashing()), RunPlan())
     assert ending.exit_code is ExitCode.FAILED
     assert "'sink' failed again after 0 restarts" in ending.verdict()
 
 
 async def test_events_that_failed_fail_the_run_at_its_end() -> None:
-    ending = await attend(feeding(Failing()), Plan())
+    ending = await attend(feeding(Failing()), RunPlan())
     assert ending.exit_code is ExitCode.FAILED
     assert ending.verdict() == "10 events failed, and went no further"
 
 
 async def test_signal_handlers_are_as_before_when_the_run_ends() -> None:
     before = [signal.getsignal(number) for number in HANDLED]
-    await attend(feeding(Shelf()), Plan())
+    await attend(feeding(Shelf()), RunPlan())
     assert [signal.getsignal(number) for number in HANDLED] == before

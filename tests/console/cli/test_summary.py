@@ -5,7 +5,7 @@ import json
 import pytest
 
 from headrace.console.cli.output import print_json
-from headrace.console.cli.summary import Ending, print_summary, summary_json
+from headrace.console.cli.summary import RunSummary, print_summary, summary_json
 from headrace.pipeline.topology.run import RunOutcome
 from headrace.telemetry.counts import Family, FamilySpec
 from tests.console.cli.snapshots import snapshot, stage
@@ -14,7 +14,7 @@ FINE = RunOutcome(is_completed=True, reason=None, events_failed=0, events_lost=0
 URL = "http://127.0.0.1:9470"
 
 
-def ending() -> Ending:
+def ending() -> RunSummary:
     euros = Family(FamilySpec("histogram", "shop_euros", "Euros of a purchase.", ("country",), (10,)))
     for country, amount in (("[red]de", 4.0), ("[red]de", 8.5), ("fr", 1.0)):
         euros.observe((country,), amount)
@@ -24,7 +24,7 @@ def ending() -> Ending:
         stage("revenue", "consumer", (9000, 0), families=(euros,)),
         state="completed",
     )
-    return Ending(FINE, shot, 1.25)
+    return RunSummary(FINE, shot, 1.25)
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -56,7 +56,7 @@ def test_the_end_says_where_to_look_next(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_without_a_run_there_is_a_verdict_and_no_table(capsys: pytest.CaptureFixture[str]) -> None:
-    print_summary("shop", "shop.yaml", None, Ending(None, None, 0.0))
+    print_summary("shop", "shop.yaml", None, RunSummary(None, None, 0.0))
     text = capsys.readouterr().out
     assert text.startswith("shop: a signal ended it before it had started")
     assert "received" not in text

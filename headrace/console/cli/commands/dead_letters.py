@@ -11,8 +11,8 @@ from rich.text import Text
 from headrace.console.cli.commands.jobs import table_of
 from headrace.console.cli.job_selection import is_confirmed, numbers_of
 from headrace.console.cli.job_target import CommandFailed, UsageError
-from headrace.console.cli.letter_selection import LetterSelection, rate_of
-from headrace.console.cli.letter_target import LetterTarget, OpenLetters
+from headrace.console.cli.letter_selection import DeadLetterSelectionOptions, rate_of
+from headrace.console.cli.letter_target import LetterTarget, OpenDeadLetters
 from headrace.console.cli.output import ExitCode, print_json, print_tables
 from headrace.console.letter_values import LIST_CHARACTERS, letter_values
 from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, EventForm
@@ -87,10 +87,10 @@ def _short(text: str) -> str:
     return line if len(line) <= _SHORT else f"{line[: _SHORT - 1]}…"
 
 
-Change = Callable[[DeadLetterStore, DeadLetterFilter], Awaitable[int]]
+DeadLetterChange = Callable[[DeadLetterStore, DeadLetterFilter], Awaitable[int]]
 
 
-class NoLetter(CommandFailed):
+class NoDeadLetter(CommandFailed):
     """There is no letter of that number."""
 
     def __init__(self, number: int, pipeline: str | None) -> None:
@@ -108,34 +108,34 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class LetterVerb:
+class DeadLetterVerb:
     """A change of letters: how it is said, how it is done, and whether it needs stages that take them."""
 
     word: str
     past: str
-    change: Change
+    change: DeadLetterChange
     is_replay: bool = False
     past_of_one: str = ""
 
 
-DROPPING = LetterVerb("drop", "dropped", lambda store, which: store.drop(which))
+DROPPING = DeadLetterVerb("drop", "dropped", lambda store, which: store.drop(which))
 
 
-def replaying(rate: str | None) -> LetterVerb:
+def replaying(rate: str | None) -> DeadLetterVerb:
     """Return the change that has letters replayed. Raises `UsageError`."""
     per_second = None if rate is None else rate_of(rate).per_second
     past = "wait to be replayed: a run takes them at once, or the next one does"
     one = "waits to be replayed: a run takes it at once, or the next one does"
-    return LetterVerb(
+    return DeadLetterVerb(
         "replay", past, lambda store, which: store.mark(which, per_second), is_replay=True, past_of_one=one
     )
 
 
-def unmarking(rate: str | None) -> LetterVerb:
+def unmarking(rate: str | None) -> DeadLetterVerb:
     """Return the change that takes letters off the replay. Raises `UsageError`."""
     if rate is not None:
         raise UsageError("--rate", "nothing is replayed with --cancel: leave one of them out")
-    return LetterVerb(
+    return DeadLetterVerb(
         "stop replaying",
         "are no longer to be replayed",
         lambda store, which: store.unmark(which),
@@ -143,7 +143,9 @@ def unmarking(rate: str | None) -> LetterVerb:
     )
 
 
-async def list_letters(target: LetterTarget, selection: LetterSelection, page: Page, *, as_json: bool) -> ExitCode:
+async def list_letters(
+    target: LetterTarget, selection: DeadLetterSelectionOptions, page: Page, *, as_json: bool
+) -> ExitCode:
     """Print the newest letters first."""
     async with target.opened() as letters:
         which = replace(selection.filter(letters.pipeline), is_marked=True if page.only_marked else None)
@@ -171,7 +173,7 @@ async def show_letters(target: LetterTarget, *, as_json: bool) -> ExitCode:
         found = await letters.store.find(which, len(numbers), is_newest_first=False)
     missing = sorted(set(numbers) - {letter.id for letter in found})
     if missing:
-        raise NoLetter(missing[0], letters.pipeline)
+        raise NoDeadLetter(missing[0], letters.pipeline)
     if as_json:
         print_json({"exit_code": 0, "letters": [letter_values(letter, is_whole=True) for letter in found]})
     else:
@@ -180,7 +182,7 @@ async def show_letters(target: LetterTarget, *, as_json: bool) -> ExitCode:
 
 
 async def change_letters(
-    target: LetterTarget, selection: LetterSelection, verb: LetterVerb, *, is_yes: bool, as_json: bool
+    target: LetterTarget, selection: DeadLetterSelectionOptions, verb: DeadLetterVerb, *, is_yes: bool, as_json: bool
 ) -> ExitCode:
     """Change letters by their numbers at once; those of a filter once it is said how many they are, and agreed to."""
     numbers = numbers_of(target.words, "a letter")
@@ -205,7 +207,7 @@ async def change_letters(
     return ExitCode.FAILED if missed else ExitCode.FINE
 
 
-async def _strangers(letters: OpenLetters, which: DeadLetterFilter) -> list[str]:
+async def _strangers(letters: OpenDeadLetters, which: DeadLetterFilter) -> list[str]:
     """Return stages of letters that wait, of which the config has none."""
     if letters.config is None:
         return []
@@ -217,7 +219,7 @@ def _letters(count: int) -> str:
     return f"{count:,} dead letter" if count == 1 else f"{count:,} dead letters"
 
 
-def _said(count: int, verb: LetterVerb) -> str:
+def _said(count: int, verb: DeadLetterVerb) -> str:
     return f"{_letters(count)} {(count == 1 and verb.past_of_one) or verb.past}"
 
 
@@ -232,16 +234,16 @@ Words = Annotated[
     list[str] | None,
     typer.Argument(help="The config file (not with --store).", metavar="[FILE]"),
 ]
-Shown = Annotated[
+ShownDeadLetters = Annotated[
     list[str] | None,
     typer.Argument(help="The config file (not with --store), then numbers of letters.", metavar="[FILE] NUMBER..."),
 ]
-Changed = Annotated[
+DeadLettersChanged = Annotated[
     list[str] | None,
     typer.Argument(help="The config file (not with --store), then numbers of letters.", metavar="[FILE] [NUMBER]..."),
 ]
 Store = Annotated[str | None, typer.Option(help="The store's URL, instead of a config file.", metavar="URL")]
-Stages = Annotated[
+StageOption = Annotated[
     list[str] | None, typer.Option("--stage", help="Only letters of this stage; may be given again.", metavar="STAGE")
 ]
 Errors = Annotated[
@@ -260,7 +262,7 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
     words: Words = None,
     *,
     store: Store = None,
-    stage: Stages = None,
+    stage: StageOption = None,
     error: Errors = None,
     older: Older = None,
     marked: Annotated[bool, typer.Option("--marked", help="Only letters that wait to be replayed.")] = False,
@@ -285,7 +287,7 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
 
 
 @app.command()
-def show(words: Shown = None, *, store: Store = None, as_json: AsJson = False) -> None:
+def show(words: ShownDeadLetters = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """Show all there is about letters, the traceback too: headrace dead-letters show FILE NUMBER..."""
     from headrace.console.cli.job_target import run_command
     from headrace.console.cli.letter_target import LetterTarget
@@ -297,10 +299,10 @@ def show(words: Shown = None, *, store: Store = None, as_json: AsJson = False) -
 
 @app.command()
 def replay(  # noqa: PLR0913 - to typer each option is a parameter
-    words: Changed = None,
+    words: DeadLettersChanged = None,
     *,
     store: Store = None,
-    stage: Stages = None,
+    stage: StageOption = None,
     error: Errors = None,
     older: Older = None,
     every: All = False,
@@ -333,10 +335,10 @@ def replay(  # noqa: PLR0913 - to typer each option is a parameter
 
 @app.command()
 def drop(  # noqa: PLR0913 - to typer each option is a parameter
-    words: Changed = None,
+    words: DeadLettersChanged = None,
     *,
     store: Store = None,
-    stage: Stages = None,
+    stage: StageOption = None,
     error: Errors = None,
     older: Older = None,
     every: All = False,
@@ -360,7 +362,7 @@ def drop(  # noqa: PLR0913 - to typer each option is a parameter
 
 def _selection(
     stage: list[str] | None, error: list[str] | None, older: str | None, *, every: bool = False
-) -> "LetterSelection":
-    from headrace.console.cli.letter_selection import LetterSelection
+) -> "DeadLetterSelectionOptions":
+    from headrace.console.cli.letter_selection import DeadLetterSelectionOptions
 
-    return LetterSelection(tuple(stage or ()), tuple(error or ()), older, every)
+    return DeadLetterSelectionOptions(tuple(stage or ()), tuple(error or ()), older, every)

@@ -119,7 +119,7 @@ def _iso(time: datetime | None) -> str | None:
     return None if time is None else time.isoformat()
 
 
-Change = Callable[[JobStore, JobFilter], Awaitable[list[int]]]
+JobChange = Callable[[JobStore, JobFilter], Awaitable[list[int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class Verb:
 
     word: str
     past: str
-    change: Change
+    change: JobChange
     left_out: frozenset[JobState] = frozenset()
     """States that a filter means only where `--state` names them."""
 
@@ -142,7 +142,7 @@ VERBS = {
 
 
 @dataclass(frozen=True, slots=True)
-class NewWords:
+class EnqueueOptions:
     """What a command was told of a job that is to be enqueued, beside its worker and arguments."""
 
     queue: str | None = None
@@ -219,7 +219,7 @@ async def change_jobs(target: Target, verb: Verb, selection: Selection, *, is_ye
     return ExitCode.FAILED if missed else ExitCode.FINE
 
 
-async def enqueue_job(target: Target, words: NewWords, *, as_json: bool) -> ExitCode:
+async def enqueue_job(target: Target, words: EnqueueOptions, *, as_json: bool) -> ExitCode:
     """Enqueue one job; where the config lists its worker's module, its arguments are checked."""
     if not target.words:
         raise UsageError(
@@ -260,7 +260,7 @@ def _jobs(count: int) -> str:
     return f"{count:,} job" if count == 1 else f"{count:,} jobs"
 
 
-def _new(jobs: Jobs, worker: str, args: dict[str, object], words: NewWords) -> NewJob:
+def _new(jobs: Jobs, worker: str, args: dict[str, object], words: EnqueueOptions) -> NewJob:
     known = jobs.catalogue.get(worker)
     if known is None and tuple(jobs.catalogue.names):
         raise UsageError("WORKER", f"there is no worker {worker!r}: the modules have {', '.join(jobs.catalogue.names)}")
@@ -284,7 +284,7 @@ def _new(jobs: Jobs, worker: str, args: dict[str, object], words: NewWords) -> N
     return job
 
 
-Shown = Annotated[
+ShownJobs = Annotated[
     list[str] | None,
     typer.Argument(help="The config file (not with --store), then numbers of jobs.", metavar="[FILE] NUMBER..."),
 ]
@@ -302,7 +302,7 @@ Asked = Annotated[
         metavar="[FILE] [args.NAME=VALUE]...",
     ),
 ]
-Changed = Annotated[
+JobsChanged = Annotated[
     list[str] | None,
     typer.Argument(
         help="The config file (not with --store), then numbers of jobs, or arguments that they have: args.region=eu.",
@@ -356,7 +356,7 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
 
 
 @app.command()
-def show(words: Shown = None, *, store: Store = None, as_json: AsJson = False) -> None:
+def show(words: ShownJobs = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """Show all there is about jobs: headrace jobs show FILE NUMBER..."""
     from headrace.console.cli.job_target import Target, run_command
 
@@ -380,7 +380,7 @@ def enqueue(  # noqa: PLR0913 - to typer each option is a parameter
     """
     from headrace.console.cli.job_target import Target, run_command
 
-    new = NewWords(queue, delay, priority, tuple(tag or ()))
+    new = EnqueueOptions(queue, delay, priority, tuple(tag or ()))
     raise typer.Exit(
         run_command(lambda: enqueue_job(Target.of(words or [], store), new, as_json=as_json), as_json=as_json)
     )
@@ -390,7 +390,7 @@ def _change(name: str, text: str) -> None:
     """Add a command that changes jobs: by their numbers, or all that a filter fits."""
 
     def command(  # noqa: PLR0913 - to typer each option is a parameter
-        words: Changed = None,
+        words: JobsChanged = None,
         *,
         store: Store = None,
         state: States = None,

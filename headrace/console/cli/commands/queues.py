@@ -112,7 +112,7 @@ def _said(sentence: str, names: Sequence[str], *, as_json: bool) -> ExitCode:
 
 
 File = Annotated[list[str] | None, typer.Argument(help="The config file (not with --store).", metavar="[FILE]")]
-Named = Annotated[
+QueueNameArgument = Annotated[
     list[str] | None,
     typer.Argument(help="The config file (not with --store), then the queues.", metavar="[FILE] NAME..."),
 ]
@@ -141,7 +141,7 @@ def list_(words: File = None, *, store: Store = None, as_json: AsJson = False) -
 
 
 @app.command()
-def pause(words: Named = None, *, store: Store = None, as_json: AsJson = False) -> None:
+def pause(words: QueueNameArgument = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """Claim nothing more of queues, in all processes: headrace queues pause FILE NAME..."""
     from headrace.console.cli.job_target import Target, run_command
 
@@ -153,7 +153,7 @@ def pause(words: Named = None, *, store: Store = None, as_json: AsJson = False) 
 
 
 @app.command()
-def resume(words: Named = None, *, store: Store = None, as_json: AsJson = False) -> None:
+def resume(words: QueueNameArgument = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """Claim again: headrace queues resume FILE NAME..."""
     from headrace.console.cli.job_target import Target, run_command
 

@@ -33,8 +33,8 @@ from headrace.console.cli.output import (
     print_json,
     write_json,
 )
-from headrace.console.cli.session import Listening, Plan, Progress, attend, in_lines, on_terminal
-from headrace.console.cli.summary import Ending, JobsEnded, print_summary, summary_json
+from headrace.console.cli.session import Listening, ProgressLine, RunPlan, attend, in_lines, on_terminal
+from headrace.console.cli.summary import JobsSummary, RunSummary, print_summary, summary_json
 from headrace.http.address import Address, ListenFailed, bind, port_of
 from headrace.jobs.job import Job
 from headrace.pipeline.topology.run import DRAIN_SECONDS
@@ -122,10 +122,10 @@ def run_file(options: RunOptions) -> ExitCode:
             listening = _listening(pipeline)
         except ListenFailed as error:
             LOG.error("%s", error)
-            return _end(options, pipeline, None, Ending(None, None, 0.0, error, mask=_mask(pipeline)))
+            return _end(options, pipeline, None, RunSummary(None, None, 0.0, error, mask=_mask(pipeline)))
         drain_seconds = DRAIN_SECONDS if options.drain_seconds is None else options.drain_seconds
         bound = ExitBound()
-        ending = asyncio.run(_attend(pipeline, Plan(listening, progress, drain_seconds), bound))
+        ending = asyncio.run(_attend(pipeline, RunPlan(listening, progress, drain_seconds), bound))
         bound.cancel()
         LOG.log(_level(ending), "pipeline %r ended: %s", pipeline.name, ending.verdict())
         is_held_up = pipeline.jobs is not None and name_running(pipeline.jobs.late.jobs)
@@ -135,20 +135,20 @@ def run_file(options: RunOptions) -> ExitCode:
     return code
 
 
-async def _attend(pipeline: Pipeline, plan: Plan, bound: ExitBound) -> Ending:
+async def _attend(pipeline: Pipeline, plan: RunPlan, bound: ExitBound) -> RunSummary:
     ending = replace(await attend(pipeline, plan), mask=_mask(pipeline), jobs=_jobs_ended(pipeline))
     bound.begin(ending.exit_code)
     return ending
 
 
-def _level(ending: Ending) -> int:
+def _level(ending: RunSummary) -> int:
     if ending.exit_code is not ExitCode.FINE:
         return logging.ERROR
     return logging.WARNING if ending.omissions() else logging.INFO
 
 
 @contextmanager
-def _reporting(options: RunOptions, pipeline: Pipeline) -> Iterator[Progress | None]:
+def _reporting(options: RunOptions, pipeline: Pipeline) -> Iterator[ProgressLine | None]:
     """Write logs while the block runs, and show progress if it is wanted.
 
     Unless it was chosen, the format is text where people read it: with progress, and with --quiet on a terminal.
@@ -178,11 +178,11 @@ def _formatter(options: RunOptions, pipeline: Pipeline, log_format: LogFormat) -
     return JsonFormatter(pipeline.name, names, with_tracebacks=with_tracebacks, mask=_mask(pipeline))
 
 
-def _jobs_ended(pipeline: Pipeline) -> JobsEnded | None:
+def _jobs_ended(pipeline: Pipeline) -> JobsSummary | None:
     meter = pipeline.jobs.meter if pipeline.jobs else None
     if meter is None:
         return None
-    return JobsEnded(*(meter.finished([outcome]) for outcome in ("completed", "failed", "discarded", "cancelled")))
+    return JobsSummary(*(meter.finished([outcome]) for outcome in ("completed", "failed", "discarded", "cancelled")))
 
 
 def _mask(pipeline: Pipeline) -> Callable[[str], str]:
@@ -233,7 +233,7 @@ def _refuse(options: RunOptions, error: ConfigError) -> ExitCode:
     return ExitCode.CONFIG
 
 
-def _end(options: RunOptions, pipeline: Pipeline, listening: Listening | None, ending: Ending) -> ExitCode:
+def _end(options: RunOptions, pipeline: Pipeline, listening: Listening | None, ending: RunSummary) -> ExitCode:
     """Print the summary, if one is wanted."""
     url = listening.url if listening else None
     code = ending.exit_code

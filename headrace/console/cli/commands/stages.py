@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from headrace.console.cli.commands.jobs import table_of
 from headrace.console.cli.job_target import UsageError
 from headrace.console.cli.output import ExitCode, print_json, print_tables
-from headrace.console.cli.run_target import RunClient, RunTarget, StrangeAnswer
+from headrace.console.cli.run_target import RunClient, RunTarget, UnexpectedResponse
 from headrace.console.web.api.models import StageList, StageValues
 
 _NUMBERS: Final = ("received", "sent", "failed", "buffered", "in flight", "at a time")
@@ -88,11 +88,11 @@ _HEADINGS: Final = ("stage", "type", "state", *_NUMBERS, "asks for")
 
 
 def _listed(client: RunClient, found: object) -> StageList:
-    """Return what a run has told. Raises `StrangeAnswer`."""
+    """Return what a run has told. Raises `UnexpectedResponse`."""
     try:
         return StageList.model_validate(found)
     except ValidationError as error:
-        raise StrangeAnswer(client.url) from error
+        raise UnexpectedResponse(client.url) from error
 
 
 def _path(name: str) -> str:
@@ -117,7 +117,7 @@ def _said(sentence: str, stages: Sequence[dict[str, object]], *, as_json: bool) 
 File = Annotated[
     list[str] | None, typer.Argument(help="The config file of the run (not with --url).", metavar="[FILE]")
 ]
-Named = Annotated[
+StageNameArgument = Annotated[
     list[str] | None,
     typer.Argument(help="The config file of the run (not with --url), then the stages.", metavar="[FILE] NAME..."),
 ]
@@ -148,13 +148,13 @@ def list_(words: File = None, *, url: Url = None, as_json: AsJson = False) -> No
 
 
 @app.command()
-def pause(words: Named = None, *, url: Url = None, as_json: AsJson = False) -> None:
+def pause(words: StageNameArgument = None, *, url: Url = None, as_json: AsJson = False) -> None:
     """Give stages no new events; work in progress continues: headrace stages pause FILE NAME..."""
     _pause(words, url, is_paused=True, as_json=as_json)
 
 
 @app.command()
-def resume(words: Named = None, *, url: Url = None, as_json: AsJson = False) -> None:
+def resume(words: StageNameArgument = None, *, url: Url = None, as_json: AsJson = False) -> None:
     """Have paused stages go on: headrace stages resume FILE NAME..."""
     _pause(words, url, is_paused=False, as_json=as_json)
 

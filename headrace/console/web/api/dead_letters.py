@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from headrace.console.letter_values import LIST_CHARACTERS, letter_values
-from headrace.console.web.api.endpoint import Answer, Endpoint, Refusal, check_json, checked, json_body, told
-from headrace.console.web.api.models import Changed, Letter, Letters
+from headrace.console.web.api.endpoint import ApiError, Endpoint, ResponseSpec, check_json, checked, json_body, told
+from headrace.console.web.api.models import ChangedModel, DeadLetterList, DeadLetterModel
 from headrace.errors import HeadraceError
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetterCounts, DeadLetterFilter, DeadLetterStore
 from headrace.pipeline.topology.topology import Topology
@@ -31,10 +31,10 @@ _REFUSALS: Final = {
 
 _BAD_WORDS: Final = {422: "A word is wrong, or there is none of that name."}
 
-W = TypeVar("W", bound="LetterWords")
+W = TypeVar("W", bound="DeadLetterSelection")
 
 
-class LetterWords(BaseModel):
+class DeadLetterSelection(BaseModel):
     """Which letters a change is about: those for which all holds that is said, or `all`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,13 +51,13 @@ class LetterWords(BaseModel):
         return not self.all and all(said is None for said in (self.ids, self.stages, self.errors, self.older))
 
 
-class ReplayWords(LetterWords):
+class ReplayRequest(DeadLetterSelection):
     """Which letters are to be replayed, and how quickly."""
 
     rate: RateField | None = Field(default=None, description="At most so many, as in 100/s.")
 
 
-class ListWords(BaseModel):
+class ListQuery(BaseModel):
     """Which letters a list shows, the newest first."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -86,8 +86,8 @@ class DeadLetterApi:
                 path=PATH,
                 handler=self.list,
                 summary="List dead letters, the newest first, without their tracebacks.",
-                query=ListWords,
-                answers={200: Answer("A page of letters.", (Letters,))},
+                query=ListQuery,
+                answers={200: ResponseSpec("A page of letters.", (DeadLetterList,))},
                 refusals=_REFUSALS | _BAD_WORDS,
             ),
             Endpoint(
@@ -97,12 +97,12 @@ class DeadLetterApi:
                 handler=self.show,
                 summary="Show all there is about one letter.",
                 words={"number": "The letter's `id`."},
-                answers={200: Answer("The letter.", (Letter,))},
+                answers={200: ResponseSpec("The letter.", (DeadLetterModel,))},
                 refusals=_REFUSALS | {404: "There is no such letter, or the pipeline keeps none."},
             ),
-            _change("replay", self.replay, "Have letters go again into the stages where they failed.", ReplayWords),
-            _change("cancel", self.cancel, "Have letters not replayed that wait for it.", LetterWords),
-            _change("drop", self.drop, "Delete letters for good.", LetterWords),
+            _change("replay", self.replay, "Have letters go again into the stages where they failed.", ReplayRequest),
+            _change("cancel", self.cancel, "Have letters not replayed that wait for it.", DeadLetterSelection),
+            _change("drop", self.drop, "Delete letters for good.", DeadLetterSelection),
         )
 
     async def list(self, request: Request) -> Response:
@@ -117,7 +117,7 @@ class DeadLetterApi:
         """Have letters go again into the stages where they failed: 200 with how many are `changed`."""
 
         async def change(store: DeadLetterStore) -> int:
-            words = await _words(request, ReplayWords)
+            words = await _words(request, ReplayRequest)
             changed = await store.mark(self._of(words), None if words.rate is None else words.rate.per_second)
             self._topology.replay_soon()
             return changed
@@ -128,7 +128,7 @@ class DeadLetterApi:
         """Have letters not replayed that wait for it: 200 with how many are `changed`."""
 
         async def change(store: DeadLetterStore) -> int:
-            return await store.unmark(self._of(await _words(request, LetterWords)))
+            return await store.unmark(self._of(await _words(request, DeadLetterSelection)))
 
         return await self._answered(lambda store: _changed(change(store)))
 
@@ -136,7 +136,7 @@ class DeadLetterApi:
         """Delete letters for good: 200 with how many are `changed`."""
 
         async def change(store: DeadLetterStore) -> int:
-            return await store.drop(self._of(await _words(request, LetterWords)))
+            return await store.drop(self._of(await _words(request, DeadLetterSelection)))
 
         return await self._answered(lambda store: _changed(change(store)))
 
@@ -156,7 +156,7 @@ class DeadLetterApi:
         return None
 
     async def _list(self, store: DeadLetterStore, request: Request) -> Response:
-        words = checked(ListWords, _query(request), 422)
+        words = checked(ListQuery, _query(request), 422)
         which = DeadLetterFilter(
             pipeline=self._topology.name,
             stages=words.stage,
@@ -174,7 +174,7 @@ class DeadLetterApi:
             return told(404, "there is no dead letter of this number: GET /api/dead-letters lists those that there are")
         return JSONResponse(letter_values(found[0], is_whole=True))
 
-    def _of(self, words: LetterWords) -> DeadLetterFilter:
+    def _of(self, words: DeadLetterSelection) -> DeadLetterFilter:
         """Return the filter of a change."""
         return DeadLetterFilter(words.ids, self._topology.name, words.stages, words.errors, _ago(words.older))
 
@@ -196,7 +196,7 @@ _OPEN: Final = frozenset({"running", "draining"})
 
 
 def _change(
-    verb: str, handler: Callable[[Request], Awaitable[Response]], summary: str, body: type[LetterWords]
+    verb: str, handler: Callable[[Request], Awaitable[Response]], summary: str, body: type[DeadLetterSelection]
 ) -> Endpoint:
     return Endpoint(
         name=f"{verb}_dead_letters",
@@ -205,7 +205,7 @@ def _change(
         handler=handler,
         summary=summary,
         body=body,
-        answers={200: Answer("How many letters were changed.", (Changed,))},
+        answers={200: ResponseSpec("How many letters were changed.", (ChangedModel,))},
         refusals=_REFUSALS | _BAD_WORDS,
     )
 
@@ -215,11 +215,11 @@ async def _changed(change: Awaitable[int]) -> Response:
 
 
 async def _words(request: Request, model: type[W]) -> W:
-    """Return what a change is told. Raises `Refusal`."""
+    """Return what a change is told. Raises `ApiError`."""
     check_json(request, _EXAMPLE)
     words = checked(model, await json_body(request, BODY_BYTES), 422)
     if words.is_empty:
-        raise Refusal(422, "say which letters: `ids`, `stages`, `errors` or `older`, or `all: true`")
+        raise ApiError(422, "say which letters: `ids`, `stages`, `errors` or `older`, or `all: true`")
     return words
 
 
@@ -230,9 +230,9 @@ def _query(request: Request) -> dict[str, object]:
 
 
 def _ago(seconds: float | None) -> datetime | None:
-    """Return the time so long ago. Raises `Refusal` when there was none yet."""
+    """Return the time so long ago. Raises `ApiError` when there was none yet."""
     try:
         return None if seconds is None else datetime.now(UTC) - timedelta(seconds=seconds)
     except OverflowError:
-        refusal = Refusal(422, "`older` reaches back before the year 1: give a shorter time")
+        refusal = ApiError(422, "`older` reaches back before the year 1: give a shorter time")
     raise refusal

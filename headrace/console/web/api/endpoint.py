@@ -19,7 +19,7 @@ from headrace.errors.validation import sentence
 M = TypeVar("M", bound=BaseModel)
 
 
-class Refusal(Exception):
+class ApiError(Exception):
     """A request is refused; `answer` says why, with its status."""
 
     def __init__(self, status: int, why: str) -> None:
@@ -33,32 +33,32 @@ def told(status: int, why: str) -> Response:
 
 
 def check_json(request: Request, example: str) -> None:
-    """Refuse what is not sent as JSON, which a page of another origin cannot send unasked. Raises `Refusal`."""
+    """Refuse what is not sent as JSON, which a page of another origin cannot send unasked. Raises `ApiError`."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise Refusal(415, f"send application/json, as in: {example}")
+        raise ApiError(415, f"send application/json, as in: {example}")
 
 
 async def json_body(request: Request, most_bytes: int) -> object:
-    """Return the body, at most so long. Raises `Refusal`."""
+    """Return the body, at most so long. Raises `ApiError`."""
     body = b""
     async for chunk in request.stream():
         body += chunk
         if len(body) > most_bytes:
-            raise Refusal(413, f"the body is longer than {most_bytes} bytes")
+            raise ApiError(413, f"the body is longer than {most_bytes} bytes")
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
         pass
-    raise Refusal(400, "the body is no JSON")
+    raise ApiError(400, "the body is no JSON")
 
 
 def checked(model: type[M], value: object, status: int) -> M:
-    """Return checked words. Raises `Refusal` with `status`, which names the first that is wrong."""
+    """Return checked words. Raises `ApiError` with `status`, which names the first that is wrong."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        refusal = Refusal(status, _why(model, first))
+        refusal = ApiError(status, _why(model, first))
     raise refusal
 
 
@@ -77,7 +77,7 @@ _CONVERTER: Final = re.compile(r"{(\w+)(?::(\w+))?}")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ResponseSpec:
     """What a status stands for: a sentence, and what its JSON is; any of several where there are several."""
 
     why: str
@@ -97,7 +97,7 @@ class Endpoint:
     path: str
     handler: Callable[[Request], Awaitable[Response]]
     summary: str
-    answers: Mapping[int, Answer]
+    answers: Mapping[int, ResponseSpec]
     refusals: Mapping[int, str] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
     query: type[BaseModel] | None = None
@@ -106,7 +106,7 @@ class Endpoint:
 
     @property
     def route(self) -> Route:
-        """The route for Starlette; a `Refusal` that the handler raises is the answer."""
+        """The route for Starlette; a `ApiError` that the handler raises is the answer."""
         return Route(self.path, self._answered, methods=[self.method])
 
     @property
@@ -123,11 +123,11 @@ class Endpoint:
     async def _answered(self, request: Request) -> Response:
         try:
             return await self.handler(request)
-        except Refusal as refusal:
+        except ApiError as refusal:
             return refusal.answer
 
 
-Schema = dict[str, object]
+OpenApiSchema = dict[str, object]
 
 _REF: Final = "#/components/schemas/{model}"
 
@@ -144,13 +144,13 @@ _BODY: Final[Mapping[int, str]] = {
     415: "The body is not sent as application/json.",
 }
 
-_TEXT: Final[Schema] = {"text/plain": {"schema": {"type": "string"}}}
+_TEXT: Final[OpenApiSchema] = {"text/plain": {"schema": {"type": "string"}}}
 
 
-def document(endpoints: Iterable[Endpoint], version: str) -> Schema:
+def document(endpoints: Iterable[Endpoint], version: str) -> OpenApiSchema:
     """Return the document, in version 3.1 of OpenAPI."""
     listed = list(endpoints)
-    paths: dict[str, Schema] = {}
+    paths: dict[str, OpenApiSchema] = {}
     for endpoint in listed:
         paths.setdefault(endpoint.template, {})[endpoint.method.lower()] = _operation(endpoint)
     return {
@@ -169,8 +169,8 @@ def document(endpoints: Iterable[Endpoint], version: str) -> Schema:
     }
 
 
-def _operation(endpoint: Endpoint) -> Schema:
-    made: Schema = {"operationId": endpoint.name, "summary": endpoint.summary}
+def _operation(endpoint: Endpoint) -> OpenApiSchema:
+    made: OpenApiSchema = {"operationId": endpoint.name, "summary": endpoint.summary}
     parameters = [*_path_parameters(endpoint), *_query_parameters(endpoint)]
     if parameters:
         made["parameters"] = parameters
@@ -180,7 +180,7 @@ def _operation(endpoint: Endpoint) -> Schema:
     return made
 
 
-def _path_parameters(endpoint: Endpoint) -> Iterator[Schema]:
+def _path_parameters(endpoint: Endpoint) -> Iterator[OpenApiSchema]:
     for name, kind in endpoint.path_types.items():
         yield {
             "name": name,
@@ -191,7 +191,7 @@ def _path_parameters(endpoint: Endpoint) -> Iterator[Schema]:
         }
 
 
-def _query_parameters(endpoint: Endpoint) -> Iterator[Schema]:
+def _query_parameters(endpoint: Endpoint) -> Iterator[OpenApiSchema]:
     if endpoint.query is None:
         return
     schema = endpoint.query.model_json_schema()
@@ -210,11 +210,11 @@ def _query_parameters(endpoint: Endpoint) -> Iterator[Schema]:
         }
 
 
-def _responses(endpoint: Endpoint) -> Schema:
+def _responses(endpoint: Endpoint) -> OpenApiSchema:
     """Return each answer by its status: what is declared, what any wrong body gets, and what the door says."""
-    said: dict[int, tuple[list[str], Schema]] = {}
+    said: dict[int, tuple[list[str], OpenApiSchema]] = {}
 
-    def say(status: int, why: str, content: Schema) -> None:
+    def say(status: int, why: str, content: OpenApiSchema) -> None:
         reasons, contents = said.setdefault(status, ([], {}))
         reasons.append(why)
         contents.update(content)
@@ -234,12 +234,12 @@ def _responses(endpoint: Endpoint) -> Schema:
     }
 
 
-def _json(models: Models) -> Schema:
-    schemas: list[Schema] = [{"$ref": _REF.format(model=model.__name__)} for model in models]
+def _json(models: Models) -> OpenApiSchema:
+    schemas: list[OpenApiSchema] = [{"$ref": _REF.format(model=model.__name__)} for model in models]
     return {"application/json": {"schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas}}}
 
 
-def _schemas(endpoints: Iterable[Endpoint]) -> Schema:
+def _schemas(endpoints: Iterable[Endpoint]) -> OpenApiSchema:
     wanted: dict[type[BaseModel], Literal["validation", "serialization"]] = {ErrorAnswer: "serialization"}
     for endpoint in endpoints:
         if endpoint.body is not None:
@@ -247,4 +247,4 @@ def _schemas(endpoints: Iterable[Endpoint]) -> Schema:
         for answer in endpoint.answers.values():
             wanted.update(dict.fromkeys(answer.models, "serialization"))
     _, found = models_json_schema([*wanted.items()], ref_template=_REF)
-    return cast("Schema", found["$defs"])
+    return cast("OpenApiSchema", found["$defs"])

@@ -11,25 +11,25 @@ from headrace.pipeline.topology.graph import StageKind
 from headrace.pipeline.topology.snapshot import StageSnapshot
 
 
-class Values(BaseModel):
+class ApiModel(BaseModel):
     """The keys of an answer, all of which are there unless they have a default, and no others."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ErrorAnswer(Values):
+class ErrorAnswer(ApiModel):
     """Why something cannot be, in one sentence."""
 
     error: str
 
 
-class Changed(Values):
+class ChangedModel(ApiModel):
     """How many a change was about."""
 
     changed: int
 
 
-class LetterError(Values):
+class DeadLetterErrorModel(ApiModel):
     """What an event failed with; the traceback where one letter is shown."""
 
     type: str
@@ -37,7 +37,7 @@ class LetterError(Values):
     traceback: str | None = None
 
 
-class Letter(Values):
+class DeadLetterModel(ApiModel):
     """A dead letter. `event` is the event itself where `form` is json, and its text or its beginning otherwise."""
 
     id: int
@@ -48,7 +48,7 @@ class Letter(Values):
     form: str
     is_replayable: bool
     metadata: object
-    error: LetterError
+    error: DeadLetterErrorModel
     attempts: int
     at: datetime
     size_bytes: int
@@ -56,28 +56,28 @@ class Letter(Values):
     is_taken: bool
 
 
-class Letters(Values):
+class DeadLetterList(ApiModel):
     """A page of letters, and how many there are of the kind."""
 
     total: int
-    letters: list[Letter]
+    letters: list[DeadLetterModel]
 
 
-class Enqueued(Values):
+class Enqueued(ApiModel):
     """The job that does the work of a key, and whether it was there before."""
 
     job: int
     is_conflict: bool
 
 
-class Progress(Values):
+class ProgressModel(ApiModel):
     """How far a job says it is."""
 
     fraction: float
     note: str
 
 
-class FoundValue(Values):
+class FoundValue(ApiModel):
     """The work is done."""
 
     state: Literal["found"]
@@ -85,27 +85,27 @@ class FoundValue(Values):
     at: datetime
 
 
-class FailedWork(Values):
+class FailedWork(ApiModel):
     """The work was given up."""
 
     state: Literal["failed"]
     error: str
 
 
-class PendingWork(Values):
+class PendingWork(ApiModel):
     """The work is under way, or waits."""
 
     state: Literal["pending"]
-    progress: Progress | None
+    progress: ProgressModel | None
 
 
-class NoWork(Values):
+class NoWork(ApiModel):
     """Nobody has asked for that key."""
 
     state: Literal["not found"]
 
 
-class Nothing(Values):
+class Nothing(ApiModel):
     """An empty JSON object."""
 
 
@@ -124,7 +124,7 @@ Count = Annotated[int, Field(strict=True, ge=1, le=MOST)]
 CountOrNone = Annotated[int, Field(strict=True, ge=0, le=MOST)]
 
 
-class SubscriptionValues(Values):
+class SubscriptionValues(ApiModel):
     """What a stage asks of a producer; `coming` is what was asked for and is not handled yet."""
 
     producer: str
@@ -133,7 +133,7 @@ class SubscriptionValues(Values):
     coming: int
 
 
-class StageValues(Values):
+class StageValues(ApiModel):
     """A stage, how it stands, and what it has done so far.
 
     `type` is that of the config, and null where the stage was made in Python. `concurrency` is null where batches are
@@ -180,7 +180,7 @@ class StageValues(Values):
         return cls.model_validate(said)
 
 
-class StageList(Values):
+class StageList(ApiModel):
     """All stages of a run, and how that stands."""
 
     pipeline: str
@@ -188,7 +188,7 @@ class StageList(Values):
     stages: list[StageValues]
 
 
-class DemandWords(BaseModel):
+class DemandChange(BaseModel):
     """How much a stage asks of one producer from now on; `min_demand` is half of `max_demand` unless it is given."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -197,13 +197,13 @@ class DemandWords(BaseModel):
     min_demand: CountOrNone | None = Field(default=None, description="At how few more are asked for.")
 
     @model_validator(mode="after")
-    def _fits(self) -> "DemandWords":
+    def _fits(self) -> "DemandChange":
         if self.min_demand is not None and self.min_demand >= self.max_demand:
             raise PydanticCustomError("bad_value", "min_demand must be below max_demand")
         return self
 
 
-class StageWords(BaseModel):
+class StageChange(BaseModel):
     """What is to be other about a stage that runs; what is not said stays as it is."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -212,7 +212,7 @@ class StageWords(BaseModel):
     buffer_size: CountOrNone | None = Field(
         default=None, description="Events that it may buffer; null is no limit. What no longer fits is discarded."
     )
-    demand: dict[str, DemandWords] = Field(default={}, description="By producer, how much is asked of it.")
+    demand: dict[str, DemandChange] = Field(default={}, description="By producer, how much is asked of it.")
 
     @property
     def is_resize(self) -> bool:
@@ -220,7 +220,7 @@ class StageWords(BaseModel):
         return "buffer_size" in self.model_fields_set
 
     @model_validator(mode="after")
-    def _says_something(self) -> "StageWords":
+    def _says_something(self) -> "StageChange":
         if self.concurrency is None and not self.demand and not self.is_resize:
             raise PydanticCustomError("bad_value", "say what to change: concurrency, buffer_size or demand")
         return self

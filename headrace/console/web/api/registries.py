@@ -7,7 +7,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from headrace.console.web.api.endpoint import Answer, Endpoint, told
+from headrace.console.web.api.endpoint import Endpoint, ResponseSpec, told
 from headrace.console.web.api.models import Enqueued, FailedWork, FoundValue, Nothing, NoWork, PendingWork
 from headrace.errors import HeadraceError
 from headrace.jobs.errors import BadArguments, NotBound
@@ -33,7 +33,7 @@ _REFUSALS: Final = {
     503: "The jobs are not open, take in nothing more, or their store cannot be asked.",
 }
 
-Work = Callable[[JobRegistry[..., object], Called], Awaitable[Response]]
+RegistryWork = Callable[[JobRegistry[..., object], Called], Awaitable[Response]]
 Registries = Mapping[str, JobRegistry[..., object]]
 
 
@@ -58,8 +58,8 @@ class RegistryApi:
                 body=Nothing,
                 is_body_needed=False,
                 answers={
-                    200: Answer("The work was started before.", (Enqueued,)),
-                    202: Answer("The work is enqueued.", (Enqueued,)),
+                    200: ResponseSpec("The work was started before.", (Enqueued,)),
+                    202: ResponseSpec("The work is enqueued.", (Enqueued,)),
                 },
                 refusals=_REFUSALS | {422: "The worker cannot be called with that key, or the body says something."},
             ),
@@ -71,9 +71,9 @@ class RegistryApi:
                 summary="Say what is known of a key.",
                 words=_WORDS,
                 answers={
-                    200: Answer("The work is over.", (FoundValue, FailedWork)),
-                    202: Answer("The work is under way, or waits.", (PendingWork,)),
-                    404: Answer("Nobody has asked for that key.", (NoWork,)),
+                    200: ResponseSpec("The work is over.", (FoundValue, FailedWork)),
+                    202: ResponseSpec("The work is under way, or waits.", (PendingWork,)),
+                    404: ResponseSpec("Nobody has asked for that key.", (NoWork,)),
                 },
                 refusals=_REFUSALS,
             ),
@@ -104,7 +104,7 @@ class RegistryApi:
         values = encoded(registry, await registry.find(*places, **named))
         return JSONResponse(values, _STATUS[str(values["state"])])
 
-    async def _answered(self, request: Request, answer: Work) -> Response:
+    async def _answered(self, request: Request, answer: RegistryWork) -> Response:
         name = request.path_params["name"]
         registry = self._registries.get(name)
         if registry is None:

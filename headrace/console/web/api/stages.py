@@ -6,8 +6,8 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from headrace.console.web.api.endpoint import Answer, Endpoint, Refusal, check_json, checked, json_body
-from headrace.console.web.api.models import Nothing, StageList, StageValues, StageWords
+from headrace.console.web.api.endpoint import ApiError, Endpoint, ResponseSpec, check_json, checked, json_body
+from headrace.console.web.api.models import Nothing, StageChange, StageList, StageValues
 from headrace.errors import HeadraceError
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.topology.handle import StageHandle
@@ -42,8 +42,8 @@ class StageApi:
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return what is answered here."""
-        one = {200: Answer("The stage.", (StageValues,))}
-        after = {200: Answer("The stage, after the change.", (StageValues,))}
+        one = {200: ResponseSpec("The stage.", (StageValues,))}
+        after = {200: ResponseSpec("The stage, after the change.", (StageValues,))}
         return (
             Endpoint(
                 name="list_stages",
@@ -51,7 +51,7 @@ class StageApi:
                 path=PATH,
                 handler=self.list,
                 summary="List the stages, how they stand, and what they ask of others.",
-                answers={200: Answer("All stages.", (StageList,))},
+                answers={200: ResponseSpec("All stages.", (StageList,))},
                 refusals=_NOT_BEGUN,
             ),
             Endpoint(
@@ -93,7 +93,7 @@ class StageApi:
                 handler=self.change,
                 summary="Change how much a stage handles at a time, buffers and asks for: all of it, or nothing.",
                 words=_WORDS,
-                body=StageWords,
+                body=StageChange,
                 answers=after,
                 refusals=_REFUSALS,
             ),
@@ -114,7 +114,7 @@ class StageApi:
         await _nothing(request)
         handle = self._running(request)
         if self._topology.state != "running":
-            raise Refusal(409, f"the run is {self._topology.state}, and lets nothing pause")
+            raise ApiError(409, f"the run is {self._topology.state}, and lets nothing pause")
         handle.pause()
         return self._told(request)
 
@@ -127,33 +127,33 @@ class StageApi:
     async def change(self, request: Request) -> Response:
         """Change a stage: 200 with the stage; 409, with nothing changed, when one of the words is not for it."""
         check_json(request, _CHANGE_EXAMPLE)
-        words = checked(StageWords, await json_body(request, BODY_BYTES), 400)
+        words = checked(StageChange, await json_body(request, BODY_BYTES), 400)
         handle = self._running(request)
         _check(self._stage(request), words)
         try:
             _apply(handle, words)
         except HeadraceError as error:  # a stage that is still being opened cannot scale yet
-            raise Refusal(409, self._mask(str(error))) from error
+            raise ApiError(409, self._mask(str(error))) from error
         return self._told(request)
 
     def _stages(self) -> dict[str, StageSnapshot]:
-        """Return the stages by name. Raises `Refusal`."""
+        """Return the stages by name. Raises `ApiError`."""
         if self._topology.state == "new":
-            raise Refusal(503, "the run has not begun")
+            raise ApiError(503, "the run has not begun")
         return {stage.name: stage for stage in self._topology.snapshot().stages}
 
     def _stage(self, request: Request) -> StageSnapshot:
-        """Return the stage that is asked for. Raises `Refusal`."""
+        """Return the stage that is asked for. Raises `ApiError`."""
         stages, name = self._stages(), request.path_params["name"]
         if name not in stages:
-            raise Refusal(404, f"there is no stage of that name: there are {', '.join(stages)}")
+            raise ApiError(404, f"there is no stage of that name: there are {', '.join(stages)}")
         return stages[name]
 
     def _running(self, request: Request) -> StageHandle[Stage]:
-        """Return the handle of the stage that is asked for. Raises `Refusal` when it has ended."""
+        """Return the handle of the stage that is asked for. Raises `ApiError` when it has ended."""
         stage = self._stage(request)
         if stage.state in {"completed", "stopped"}:
-            raise Refusal(409, f"stage {stage.name!r} has ended: it is {stage.state}")
+            raise ApiError(409, f"stage {stage.name!r} has ended: it is {stage.state}")
         return self._topology.stage(stage.name)
 
     def _told(self, request: Request) -> Response:
@@ -164,26 +164,26 @@ class StageApi:
 
 
 async def _nothing(request: Request) -> None:
-    """Read a body that says nothing. Raises `Refusal`."""
+    """Read a body that says nothing. Raises `ApiError`."""
     check_json(request, _EXAMPLE)
     checked(Nothing, await json_body(request, BODY_BYTES), 400)
 
 
-def _check(stage: StageSnapshot, words: StageWords) -> None:
-    """Refuse what is not for this stage, before anything is changed. Raises `Refusal`."""
+def _check(stage: StageSnapshot, words: StageChange) -> None:
+    """Refuse what is not for this stage, before anything is changed. Raises `ApiError`."""
     if words.concurrency is not None and stage.concurrency is None:
         why = "handles batches one after another: give it a concurrency above 1, or an executor, before the start"
-        raise Refusal(409, f"stage {stage.name!r} {why}")
+        raise ApiError(409, f"stage {stage.name!r} {why}")
     if words.is_resize and stage.kind == "consumer":
-        raise Refusal(409, f"stage {stage.name!r} is a consumer, and buffers nothing: resize the stage that feeds it")
+        raise ApiError(409, f"stage {stage.name!r} is a consumer, and buffers nothing: resize the stage that feeds it")
     producers = [one.producer for one in stage.subscriptions]
     for producer in words.demand:
         if producer not in producers:
             known = ", ".join(map(repr, producers)) or "none"
-            raise Refusal(409, f"stage {stage.name!r} is not subscribed to {producer!r:.100}; its producers: {known}")
+            raise ApiError(409, f"stage {stage.name!r} is not subscribed to {producer!r:.100}; its producers: {known}")
 
 
-def _apply(handle: StageHandle[Stage], words: StageWords) -> None:
+def _apply(handle: StageHandle[Stage], words: StageChange) -> None:
     if words.concurrency is not None:
         handle.scale(words.concurrency)
     if words.is_resize:
