@@ -173,7 +173,7 @@ def _code(error: sqlite3.Error) -> int:
     return code & 0xFF if isinstance(code, int) else -1
 
 
-Work = Callable[[sqlite3.Connection], R]
+DatabaseWork = Callable[[sqlite3.Connection], R]
 """What is done with the connection, inside a transaction that others may share: it must not commit.
 
 It may be done twice, when another one of the same transaction fails: what it changes beside the file must bear that.
@@ -189,10 +189,10 @@ _FORK_ADVICE: Final = "start OS processes before the file is opened, or with mul
 
 
 @dataclass(slots=True, eq=False)
-class Order(Generic[R]):
+class QueuedCall(Generic[R]):
     """One work, and where its end is told: on an event loop, or in a thread."""
 
-    work: Work[R]
+    work: DatabaseWork[R]
     loop: asyncio.AbstractEventLoop | None
     done: "asyncio.Future[R] | concurrent.futures.Future[R]"
     is_durable: bool = False
@@ -211,7 +211,7 @@ class Order(Generic[R]):
             self.done.set_result(self.result)  # type: ignore[arg-type] # without an error there is a result
 
 
-class Orders:
+class CallQueue:
     """Takes orders for a thread, until closed; the thread takes them in groups, and tells how they ended.
 
     A forked child has no such thread: it starts its own with its first order. What the parent still waits for is the
@@ -239,7 +239,7 @@ class Orders:
         self._renew()
 
     def _renew(self) -> None:
-        self._waiting: queue.SimpleQueue[Order[object] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[QueuedCall[object] | None] = queue.SimpleQueue()
         self._door = threading.Lock()
         self._ended: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
@@ -269,32 +269,34 @@ class Orders:
         self.connection_lock = threading.Lock()
         self._renew()
 
-    async def run(self, work: Work[R], *, is_durable: bool = False, unwanted: Callable[[R], None] | None = None) -> R:
+    async def run(
+        self, work: DatabaseWork[R], *, is_durable: bool = False, unwanted: Callable[[R], None] | None = None
+    ) -> R:
         """Have `work` done, and return its result. Raises what it raises, and SqliteError.
 
         When the caller is cancelled and the work is done all the same, `unwanted` gets the result, on the loop.
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[R] = loop.create_future()
-        self._put(Order(work, loop, done, is_durable, unwanted))
+        self._put(QueuedCall(work, loop, done, is_durable, unwanted))
         return await done
 
-    def begin(self, work: Work[R]) -> "asyncio.Future[R]":
+    def begin(self, work: DatabaseWork[R]) -> "asyncio.Future[R]":
         """Have `work` done, and return what the running loop is told its end with. Raises SqliteError."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[R] = loop.create_future()
-        self._put(Order(work, loop, done))
+        self._put(QueuedCall(work, loop, done))
         return done
 
-    def post(self, work: Work[object]) -> None:
+    def post(self, work: DatabaseWork[object]) -> None:
         """Have `work` done, and wait for nothing; when it is closed it is not."""
         with suppress(SqliteError):
-            self._put(Order(work, None, concurrent.futures.Future()))
+            self._put(QueuedCall(work, None, concurrent.futures.Future()))
 
-    def run_sync(self, work: Work[R], *, is_durable: bool = False) -> R:
+    def run_sync(self, work: DatabaseWork[R], *, is_durable: bool = False) -> R:
         """Do the same from any other thread, and wait."""
         done: concurrent.futures.Future[R] = concurrent.futures.Future()
-        self._put(Order(work, None, done, is_durable))
+        self._put(QueuedCall(work, None, done, is_durable))
         return done.result()
 
     def close(self) -> None:
@@ -307,7 +309,7 @@ class Orders:
         if self._stop():
             await asyncio.wrap_future(self._ended)
 
-    def take(self, timeout_seconds: float | None) -> "tuple[list[Order[object]], bool]":
+    def take(self, timeout_seconds: float | None) -> "tuple[list[QueuedCall[object]], bool]":
         """Return all that waits, once there is any or the time is up; and whether more may come."""
         try:
             first = self._waiting.get(timeout=timeout_seconds)
@@ -326,7 +328,7 @@ class Orders:
             pass
         return orders, True
 
-    def _put(self, order: Order[R]) -> None:
+    def _put(self, order: QueuedCall[R]) -> None:
         with self._door:  # what comes in before the end is told; nothing comes in behind it
             if self.is_closed:
                 raise SqliteError(self.path, "it is closed", "use it before its store is closed, or open it again")
@@ -353,9 +355,9 @@ class Orders:
             self._ended.set_result(None)
 
 
-def tell(orders: Sequence[Order[object]]) -> None:
+def tell(orders: Sequence[QueuedCall[object]]) -> None:
     """Tell all whose work has ended, with one wake-up for each loop."""
-    of_loops: dict[asyncio.AbstractEventLoop, list[Order[object]]] = {}
+    of_loops: dict[asyncio.AbstractEventLoop, list[QueuedCall[object]]] = {}
     for order in orders:
         if order.loop is None:
             order.tell()
@@ -368,7 +370,7 @@ def tell(orders: Sequence[Order[object]]) -> None:
             LOG.debug("%d works on a SQLite file ended after their loop was closed", len(told))
 
 
-def _tell_all(orders: Sequence[Order[object]]) -> None:
+def _tell_all(orders: Sequence[QueuedCall[object]]) -> None:
     for order in orders:
         order.tell()
 

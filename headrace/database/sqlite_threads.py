@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from headrace.database.sqlite_file import DiskFull, Order, Orders, R, SqliteFile, Work, patiently, tell, translated
+from headrace.database.sqlite_file import (
+    CallQueue,
+    DatabaseWork,
+    DiskFull,
+    QueuedCall,
+    R,
+    SqliteFile,
+    patiently,
+    tell,
+    translated,
+)
 from headrace.telemetry.events import LOG
 
 Synchronous = Literal["normal", "full"]
@@ -26,7 +36,7 @@ some may be gone, though nothing is half written. A crash of the OS process alon
 class _Chore:
     """What is done again and again, in seconds of the monotonic clock."""
 
-    work: Work[object]
+    work: DatabaseWork[object]
     every_seconds: float
     due_at: float = 0.0
 
@@ -41,7 +51,9 @@ class SqliteWriter:
     them with a durable one makes them durable too, for the file is one log.
     """
 
-    def __init__(self, path: Path, *, synchronous: Synchronous = "full", opened: Work[None] | None = None) -> None:
+    def __init__(
+        self, path: Path, *, synchronous: Synchronous = "full", opened: DatabaseWork[None] | None = None
+    ) -> None:
         """`opened` is run once, in the first transaction: it makes the tables."""
         self.path = path
         self._file = SqliteFile(path)
@@ -53,14 +65,14 @@ class SqliteWriter:
         self._connection: sqlite3.Connection | None = None
         self._pid = os.getpid()
         self._was_opened = False
-        self._orders = Orders(path, self._serve, self._disconnect, "writes")
+        self._orders = CallQueue(path, self._serve, self._disconnect, "writes")
 
     async def start(self) -> None:
         """Open the file and make the tables, in the writer's thread. Raises what that raises; close it then, too."""
         self._orders.start()
         await self.run(lambda _: None)
 
-    def every(self, seconds: float, chore: Work[object]) -> None:
+    def every(self, seconds: float, chore: DatabaseWork[object]) -> None:
         """Run `chore` about every `seconds`, whether or not there is anything else to write. Call it before `start`.
 
         One that fails is logged, and done again when it is due. None is done before the file could be opened.
@@ -68,7 +80,7 @@ class SqliteWriter:
         self._chores.append(_Chore(chore, seconds))
 
     def run(
-        self, work: Work[R], *, is_durable: bool = True, unwanted: Callable[[R], None] | None = None
+        self, work: DatabaseWork[R], *, is_durable: bool = True, unwanted: Callable[[R], None] | None = None
     ) -> Coroutine[object, object, R]:
         """Run `work` in the next transaction, and return its result once that is committed.
 
@@ -77,15 +89,15 @@ class SqliteWriter:
         """
         return self._orders.run(work, is_durable=is_durable, unwanted=unwanted)  # no coroutine around it: it is hot
 
-    def begin(self, work: Work[R]) -> "asyncio.Future[R]":
+    def begin(self, work: DatabaseWork[R]) -> "asyncio.Future[R]":
         """Run `work` in the next transaction, not durably; the running loop is told its end. Raises SqliteError."""
         return self._orders.begin(work)
 
-    def post(self, work: Work[object]) -> None:
+    def post(self, work: DatabaseWork[object]) -> None:
         """Run `work` in the next transaction, and tell nobody."""
         self._orders.post(work)
 
-    def run_sync(self, work: Work[R], *, is_durable: bool = True) -> R:
+    def run_sync(self, work: DatabaseWork[R], *, is_durable: bool = True) -> R:
         """Do the same from any thread but the writer's own, and wait."""
         return self._orders.run_sync(work, is_durable=is_durable)
 
@@ -122,21 +134,21 @@ class SqliteWriter:
         """Return whether there are chores to do here: those of a parent are not the affair of a forked child."""
         return bool(self._chores) and self._was_opened and os.getpid() == self._pid
 
-    def _due_chores(self) -> "list[Order[object]]":
+    def _due_chores(self) -> "list[QueuedCall[object]]":
         if not self._has_chores():
             return []
         now = time.monotonic()
         due = [chore for chore in self._chores if now >= chore.due_at]
         for chore in due:
             chore.due_at = now + chore.every_seconds
-        return [Order(chore.work, None, concurrent.futures.Future()) for chore in due]
+        return [QueuedCall(chore.work, None, concurrent.futures.Future()) for chore in due]
 
     def _seconds_to_chore(self) -> float | None:
         if not self._has_chores():
             return None
         return max(0.0, min(chore.due_at for chore in self._chores) - time.monotonic())
 
-    def _write(self, orders: "Sequence[Order[object]]") -> None:
+    def _write(self, orders: "Sequence[QueuedCall[object]]") -> None:
         """Do all works in one transaction; if one fails, do each by itself, and say of each why it failed."""
         if not orders:
             return
@@ -167,7 +179,7 @@ class SqliteWriter:
         self._file.remember_log()
         return self._connection
 
-    def _commit(self, connection: sqlite3.Connection, orders: "Sequence[Order[object]]") -> None:
+    def _commit(self, connection: sqlite3.Connection, orders: "Sequence[QueuedCall[object]]") -> None:
         try:
             for order in orders:
                 order.result = order.work(connection)
@@ -223,18 +235,18 @@ class SqliteReader:
         self.path = path
         self._file = SqliteFile(path)
         self._connection: sqlite3.Connection | None = None
-        self._orders = Orders(path, self._serve, self._disconnect, "reads")
+        self._orders = CallQueue(path, self._serve, self._disconnect, "reads")
 
     async def start(self) -> None:
         """Open the file, in the reader's thread. Raises SqliteError when it cannot be read."""
         self._orders.start()
         await self.run(lambda _: None)
 
-    async def run(self, work: Work[R]) -> R:
+    async def run(self, work: DatabaseWork[R]) -> R:
         """Run `work`, and return its result. On cancellation the result is dropped."""
         return await self._orders.run(work)
 
-    def run_sync(self, work: Work[R]) -> R:
+    def run_sync(self, work: DatabaseWork[R]) -> R:
         """Do the same from any other thread, and wait."""
         return self._orders.run_sync(work)
 
@@ -262,7 +274,7 @@ class SqliteReader:
             self._connection.close()
         self._connection = None
 
-    def _answer(self, order: Order[object]) -> None:
+    def _answer(self, order: QueuedCall[object]) -> None:
         try:
             if self._connection is None:
                 self._connection = self._file.connect("query_only = ON")
@@ -274,7 +286,7 @@ class SqliteReader:
             order.error = translated(self.path, error)
 
 
-def _read(connection: sqlite3.Connection, order: Order[object]) -> object:
+def _read(connection: sqlite3.Connection, order: QueuedCall[object]) -> object:
     connection.execute("BEGIN")
     try:
         return order.work(connection)

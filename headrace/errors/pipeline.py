@@ -100,7 +100,7 @@ class PoisonEvent(StageError):
         )
 
 
-class LeftOver(StageError):
+class EventUndelivered(StageError):
     """An event that a stage had taken in, and that went no further: it crashed, or the run ended."""
 
     def __init__(self, stage: str, reason: str) -> None:
@@ -135,7 +135,7 @@ class BufferOverflow(StageError):
         )
 
 
-class CannotHold(StageError):
+class CannotRetain(StageError):
     """A stage holds events, and gets their data alone, or has several of them or several batches under way."""
 
     def __init__(self, stage: str, *, has_data_alone: bool = False) -> None:

@@ -129,7 +129,7 @@ def _field_names(value: object) -> list[str]:
 
 def make_careful(tree: ast.expr) -> ast.expr:
     """The tree rewritten to careful code; the tree itself is used up."""
-    careful: ast.expr = _MakeCareful().visit(tree)
+    careful: ast.expr = _CheckedCompiler().visit(tree)
     return careful
 
 
@@ -138,7 +138,7 @@ class _WrongTypes(TypeError):
         super().__init__(f"{operation} cannot take {', '.join(type(value).__name__ for value in values)}")
 
 
-class _MakeCareful(ast.NodeTransformer):
+class _CheckedCompiler(ast.NodeTransformer):
     def __init__(self, verb: str = "read") -> None:
         self._verb = verb
 
@@ -166,7 +166,7 @@ class _MakeCareful(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.expr:
         match node:
             case ast.Call(func=ast.Name(id="has" | "default"), args=[path, *rest]):
-                node.args = [_later(_MakeCareful("find").visit(path)), *(_later(self.visit(each)) for each in rest)]
+                node.args = [_later(_CheckedCompiler("find").visit(path)), *(_later(self.visit(each)) for each in rest)]
             case ast.Call(func=ast.Name(id="coalesce"), args=candidates):
                 node.args = [_later(self.visit(candidate)) for candidate in candidates]
             case _:

@@ -20,7 +20,7 @@ E = TypeVar("E")
 _OPERATION_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
-class Select(Protocol):
+class Predicate(Protocol):
     """Picks the events for which an expression holds, in their order, into a new list."""
 
     def __call__(self, events: list[E], /) -> list[E]:
@@ -49,7 +49,7 @@ class Expression:
     text: str
     fields: tuple[str, ...]
     column: Callable[[Sequence[object]], list[object]] = field(repr=False)
-    select: Select = field(repr=False)
+    select: Predicate = field(repr=False)
     _evaluate: Callable[[object], object] = field(repr=False)
 
     def __call__(self, event: object) -> object:
@@ -143,14 +143,14 @@ def _no_warnings() -> AbstractContextManager[object]:
 
 
 def _load(shape: str, value: ast.expr, names: dict[str, object]) -> Callable[[object], object]:
-    tree = _PutIn(value).visit(ast.parse(shape, mode="eval"))
+    tree = _Substitution(value).visit(ast.parse(shape, mode="eval"))
     with _no_warnings():
         code = compile(ast.fix_missing_locations(tree), "<expression>", "eval")
     # Only what the allow-list let through is in there, and no builtins but what formats a date.
     return cast("Callable[[object], object]", eval(code, names))  # noqa: S307
 
 
-class _PutIn(ast.NodeTransformer):
+class _Substitution(ast.NodeTransformer):
     def __init__(self, value: ast.expr) -> None:
         self._value = value
 

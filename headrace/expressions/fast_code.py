@@ -20,11 +20,11 @@ def new_names() -> dict[str, object]:
 
 def quicken(tree: ast.expr, names: dict[str, object]) -> ast.expr:
     """The tree rewritten to quick code, which runs with `names`; the tree itself is used up."""
-    quick: ast.expr = _Quicken(names).visit(tree)
+    quick: ast.expr = _FastCompiler(names).visit(tree)
     return quick
 
 
-class _Quicken(ast.NodeTransformer):
+class _FastCompiler(ast.NodeTransformer):
     def __init__(self, names: dict[str, object]) -> None:
         self._names = names
 

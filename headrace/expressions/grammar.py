@@ -13,7 +13,7 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ExpressionSource:
     """An expression as it was written; `regex` runs its patterns."""
 
     text: str
@@ -98,7 +98,7 @@ def parse_expression(text: str, regex: Regex = "re2") -> ast.expr:
 
     `regex` runs the patterns of `matches`.
     """
-    source = Source(text, regex)
+    source = ExpressionSource(text, regex)
     if len(text) > MAX_CHARACTERS:
         why = f"the expression has {len(text)} characters, and may have {MAX_CHARACTERS}"
         raise source.error_at(1, why, refusals.USE_A_FUNCTION)
@@ -158,7 +158,7 @@ def _children(node: ast.expr) -> list[ast.expr]:
     return [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
 
 
-def _check_size(source: Source, tree: ast.expr) -> None:
+def _check_size(source: ExpressionSource, tree: ast.expr) -> None:
     count = 0
     level = [tree]
     for _ in range(MAX_DEPTH):
@@ -170,7 +170,7 @@ def _check_size(source: Source, tree: ast.expr) -> None:
         raise source.error_at(1, f"the expression has {count} parts, and may have {MAX_NODES}", refusals.USE_A_FUNCTION)
 
 
-def _check(source: Source, node: ast.expr) -> None:
+def _check(source: ExpressionSource, node: ast.expr) -> None:
     match node:
         case _ if isinstance(node, _FREE):
             pass
@@ -194,7 +194,7 @@ def _check(source: Source, node: ast.expr) -> None:
             raise source.error(node, *refusals.explain(node))
 
 
-def _check_repetition(source: Source, node: ast.BinOp) -> None:
+def _check_repetition(source: ExpressionSource, node: ast.BinOp) -> None:
     operands = (node.left, node.right) if isinstance(node.op, ast.Mult) else (node.left,)
     if not isinstance(node.op, ast.Mult | ast.Mod):
         return
@@ -206,7 +206,7 @@ def _check_repetition(source: Source, node: ast.BinOp) -> None:
                 pass
 
 
-def _check_identity(source: Source, node: ast.Compare) -> None:
+def _check_identity(source: ExpressionSource, node: ast.Compare) -> None:
     for op, right in zip(node.ops, node.comparators, strict=True):
         match right:
             case ast.Constant(value=None | True | False):
@@ -217,7 +217,7 @@ def _check_identity(source: Source, node: ast.Compare) -> None:
                 pass
 
 
-def _check_format(source: Source, node: ast.FormattedValue) -> None:
+def _check_format(source: ExpressionSource, node: ast.FormattedValue) -> None:
     if node.conversion != -1:
         raise source.error(node.value, *refusals.CONVERSION)
     match node.format_spec:
@@ -232,7 +232,7 @@ def _check_format(source: Source, node: ast.FormattedValue) -> None:
     raise source.error(node.value, *refusals.FORMAT)
 
 
-def _check_call(source: Source, node: ast.Call, name: str) -> None:
+def _check_call(source: ExpressionSource, node: ast.Call, name: str) -> None:
     signature = SIGNATURES[name]
     if node.keywords:
         raise source.error(node, f"{name}() takes no named arguments", f"write {signature.usage}")

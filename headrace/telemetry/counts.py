@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from headrace.errors import MetricConflict
 
-Kind = Literal["counter", "gauge", "histogram"]
+MetricKind = Literal["counter", "gauge", "histogram"]
 LabelValues = tuple[str, ...]
 
 LABEL_SETS_LIMIT: Final = 1000
@@ -48,7 +48,7 @@ _OWN_PREFIXES: Final = (
 _HISTOGRAM_SAMPLES: Final = ("_bucket", "_sum", "_count", "_created")
 
 
-class Tally:
+class HistogramCounts:
     """A histogram's numbers: observations per bucket (not cumulative, the last one unbounded), and their sum.
 
     The first bucket is counted apart, in `quick`, without a search: hot paths do it themselves.
@@ -79,14 +79,14 @@ class Tally:
         """Return the observations per bucket of `bounds`, and those above."""
         return (self._counts[0] + self.quick, *self._counts[1:])
 
-    def add(self, other: "Tally") -> None:
+    def add(self, other: "HistogramCounts") -> None:
         """Add all observations of a histogram with the same bounds."""
         self.sum += other.sum
         self._counts = [one + more for one, more in zip(self._counts, other.counts(), strict=True)]
 
-    def copy(self) -> "Tally":
+    def copy(self) -> "HistogramCounts":
         """Return a copy that no later observation changes."""
-        twin = Tally(self.bounds)
+        twin = HistogramCounts(self.bounds)
         twin.sum, twin.quick, twin._counts = self.sum, self.quick, list(self._counts)
         return twin
 
@@ -99,7 +99,7 @@ class FamilySpec:
     of a stage also carry `pipeline` and `stage`, before the labels named here.
     """
 
-    kind: Kind
+    kind: MetricKind
     name: str
     help: str
     labels: tuple[str, ...] = ()
@@ -120,12 +120,12 @@ class Family:
     def __init__(self, spec: FamilySpec) -> None:
         self.spec = spec
         self.samples: dict[LabelValues, float] = {}
-        self.tallies: dict[LabelValues, Tally] = {}
+        self.tallies: dict[LabelValues, HistogramCounts] = {}
         self.refused = 0
         self._other = (OTHER,) * len(spec.labels)
         if not spec.labels:
             if spec.kind == "histogram":
-                self.tallies[()] = Tally(spec.buckets)
+                self.tallies[()] = HistogramCounts(spec.buckets)
             else:
                 self.samples[()] = 0
 
@@ -156,13 +156,13 @@ class Family:
             if not self._has_room(len(self.tallies)):
                 self.tally(self._other).observe(amount)
                 return False
-            tally = self.tallies[values] = Tally(self.spec.buckets)
+            tally = self.tallies[values] = HistogramCounts(self.spec.buckets)
         tally.observe(amount)
         return True
 
-    def tally(self, values: LabelValues) -> Tally:
+    def tally(self, values: LabelValues) -> HistogramCounts:
         """Return the numbers of one label set of a histogram, to be raised on a hot path; no limit holds for it."""
-        return self.tallies.setdefault(values, Tally(self.spec.buckets))
+        return self.tallies.setdefault(values, HistogramCounts(self.spec.buckets))
 
     def _has_room(self, held: int) -> bool:
         if held < self.spec.limit:

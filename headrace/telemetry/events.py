@@ -12,16 +12,16 @@ LOG: Final = logging.getLogger("headrace")
 EventName = tuple[str, ...]
 Measurements = Mapping[str, float]
 Metadata = Mapping[str, object]
-Handler = Callable[[EventName, Measurements, Metadata], None]
+TelemetryHandler = Callable[[EventName, Measurements, Metadata], None]
 
 
 class Telemetry:
     """Handlers by name. A handler that raises is detached and named in the log once; the emitter goes on."""
 
     def __init__(self) -> None:
-        self._handlers: dict[str, tuple[EventName, Handler]] = {}
+        self._handlers: dict[str, tuple[EventName, TelemetryHandler]] = {}
 
-    def attach(self, handler_id: str, prefix: EventName, handler: Handler) -> None:
+    def attach(self, handler_id: str, prefix: EventName, handler: TelemetryHandler) -> None:
         """Call `handler` for every event whose name begins with `prefix`; an id used before is replaced."""
         self._handlers[handler_id] = (prefix, handler)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from headrace.errors import CannotHold
+from headrace.errors import CannotRetain
 from headrace.pipeline.failure import Retry
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Message, Outcome
@@ -169,4 +169,4 @@ async def test_a_stage_that_sees_data_cannot_hold_them_and_says_what_to_do() -> 
     topology.add("holds", Holds, subscribe_to="source")
     outcome = await topology.run()
     assert "takes_messages = True" in str(outcome.reason)
-    assert CannotHold.__name__ in topology.snapshot().stages[1].errors
+    assert CannotRetain.__name__ in topology.snapshot().stages[1].errors

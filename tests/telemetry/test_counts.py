@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.errors import MetricConflict
-from headrace.telemetry.counts import LABEL_SETS_LIMIT, Families, Family, FamilySpec, LabelValues, Tally
+from headrace.telemetry.counts import LABEL_SETS_LIMIT, Families, Family, FamilySpec, HistogramCounts, LabelValues
 
 BOUNDS = st.lists(st.integers(-50, 50).map(float), unique=True).map(sorted)
 VALUES = st.lists(st.integers(-60, 60).map(float))
@@ -34,7 +34,7 @@ Record = Callable[[Family, LabelValues], bool]
 def test_an_observation_is_in_the_first_bucket_whose_bound_it_does_not_exceed(
     bounds: list[float], values: list[float]
 ) -> None:
-    tally = Tally(bounds)
+    tally = HistogramCounts(bounds)
     for value in values:
         tally.observe(value)
     lower = [-inf, *bounds]
@@ -45,7 +45,7 @@ def test_an_observation_is_in_the_first_bucket_whose_bound_it_does_not_exceed(
 
 
 def test_a_bound_that_is_infinite_is_the_last_bucket_s_own() -> None:
-    tally = Tally([1.0, inf])
+    tally = HistogramCounts([1.0, inf])
     tally.observe(5.0)
     assert tally.bounds == (1.0,)
     assert tally.counts() == (0, 1)

@@ -17,7 +17,7 @@ from typing import Final, Literal, get_args
 
 from headrace.database.owner_locks import OwnerLocks
 from headrace.database.queries import migrate
-from headrace.database.sqlite_file import FileChanges, R, SqliteError, Work
+from headrace.database.sqlite_file import DatabaseWork, FileChanges, R, SqliteError
 from headrace.database.sqlite_threads import SqliteReader, SqliteWriter, Synchronous
 from headrace.database.urls import parse_sqlite_url
 from headrace.jobs.errors import BadStore, NewerSchema
@@ -542,7 +542,7 @@ class SqliteStore:
         await self._note(partial(self._producers.leave, uuids=uuids))
         self._producers.left(uuids)
 
-    async def _note(self, work: Work[R]) -> R:
+    async def _note(self, work: DatabaseWork[R]) -> R:
         """Write what may happen again after a power cut."""
         return await self.writer.run(work, is_durable=False)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import cast
 
-from headrace.errors import CannotHold
+from headrace.errors import CannotRetain
 from headrace.pipeline.engine.handler import CarefulHandler, EventHandler
 from headrace.pipeline.failure import FailurePolicy
 from headrace.pipeline.flow.counts import StageCounts
@@ -62,9 +62,9 @@ class BatchHandler(CarefulHandler):
         return cast("Message[object]", self.events[position])
 
     def hold(self, events: Sequence[object]) -> None:
-        """Keep messages beyond the batch in hand. Raises `CannotHold` for data."""
+        """Keep messages beyond the batch in hand. Raises `CannotRetain` for data."""
         if self._is_unwrapping:
-            raise CannotHold(self._counts.stage, has_data_alone=True)
+            raise CannotRetain(self._counts.stage, has_data_alone=True)
         super().hold(events)
 
     def finish(self, outcomes: Mapping[int, Outcome]) -> list[object]:

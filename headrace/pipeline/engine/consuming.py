@@ -22,7 +22,7 @@ from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor, gives_specs
 from headrace.pipeline.stage.event_children import Children, ChildSlot, EventProcess, Supervision
 from headrace.pipeline.stage.stage import check_nothing
-from headrace.telemetry.counts import Tally
+from headrace.telemetry.counts import HistogramCounts
 
 LATENCY_BOUNDS: Final = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 600.0)
 """Upper bounds, in seconds, of the buckets for the time from a source to a consumer."""
@@ -40,7 +40,7 @@ class ConsumerProcess(TakingProcess[Consumer[object]]):
         self, name: str, factory: Callable[[], Consumer[object]], scheduler: Scheduler, counts: StageCounts
     ) -> None:
         super().__init__(name, factory, scheduler, counts, StageInput(counts, is_by_delivery=False))
-        self.latency = Tally(LATENCY_BOUNDS)
+        self.latency = HistogramCounts(LATENCY_BOUNDS)
 
     def bound(self, callbacks: Consumer[object]) -> None:
         """Hand the new callback object its words."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
-from headrace.errors import CannotHold
+from headrace.errors import CannotRetain
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.subscription import Subscription
 from headrace.pipeline.message import Message, Outcome
@@ -154,8 +154,8 @@ class InFlight(ABC):
         self._counts.fail(error, count)
 
     def hold(self, events: Sequence[object]) -> None:
-        """Refuse: what is held comes of one batch after another. Raises `CannotHold`."""
-        raise CannotHold(self._counts.stage)
+        """Refuse: what is held comes of one batch after another. Raises `CannotRetain`."""
+        raise CannotRetain(self._counts.stage)
 
     def owned(self, events: Sequence[object]) -> Sequence[object]:
         """Return the events: what is emitted beside what is returned is nobody's output."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from functools import partial
 
-from headrace.errors import LeftOver, message_of
+from headrace.errors import EventUndelivered, message_of
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.dispatchers.partition import bare
 from headrace.pipeline.failure import DeadLetterHandler, FailedEvent
@@ -35,7 +35,7 @@ class UndeliveredEvents:
     def _keep(
         self, counts: StageCounts, heirs: Callable[[object], list[str]], events: Sequence[object], reason: str
     ) -> None:
-        error = LeftOver(counts.stage, reason)
+        error = EventUndelivered(counts.stage, reason)
         for event in events:
             if not isinstance(event, Message):
                 self._events += [

@@ -16,7 +16,7 @@ from headrace.pipeline.topology.graph import StageKind
 from headrace.pipeline.topology.link import StageProcess, kind_of
 from headrace.pipeline.topology.run import Run
 from headrace.pipeline.topology.stall import Stall
-from headrace.telemetry.counts import Family, Tally
+from headrace.telemetry.counts import Family, HistogramCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,5 +157,5 @@ def _sentence(reason: ExitReason | None) -> str | None:
     return class_and_message(reason) if isinstance(reason, BaseException) else None
 
 
-def _histogram(tally: Tally) -> HistogramSnapshot:
+def _histogram(tally: HistogramCounts) -> HistogramSnapshot:
     return HistogramSnapshot(tally.bounds, tally.counts(), tally.sum)

@@ -13,7 +13,7 @@ from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import BadValue
 from headrace.stages.functions import apply_each
 from headrace.stages.options import CountField, ExpressionField, LabelNameField, MetricNameField, refused
-from headrace.telemetry.counts import LABEL_SETS_LIMIT, Family, FamilySpec, Kind, LabelValues
+from headrace.telemetry.counts import LABEL_SETS_LIMIT, Family, FamilySpec, LabelValues, MetricKind
 from headrace.telemetry.events import LOG
 
 DEFAULT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -80,7 +80,7 @@ class MetricEntry(BaseModel):
         return self
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> MetricKind:
         """What the metric is."""
         if self.counter is not None:
             return "counter"
@@ -102,7 +102,7 @@ class MetricEntry(BaseModel):
 NUMBERS: Final = frozenset({int, float})
 PLAIN: Final = NUMBERS | {str}
 
-_FURTHER: Final[Mapping[Kind, str]] = {
+_FURTHER: Final[Mapping[MetricKind, str]] = {
     "counter": "counted with `other` for each label",
     "histogram": "counted with `other` for each label",
     "gauge": "left out",

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.console.cli.summary import ROWS, MetricRow, digest
-from headrace.telemetry.counts import Family, FamilySpec, Kind
+from headrace.telemetry.counts import Family, FamilySpec, MetricKind
 
 AMOUNTS = st.dictionaries(st.text(), st.integers(0, 10**6), max_size=40)
 
 
-def family(kind: Kind, amounts: dict[str, int]) -> Family:
+def family(kind: MetricKind, amounts: dict[str, int]) -> Family:
     made = Family(FamilySpec(kind, "shop", "Things.", ("key",), (10, 100)))
     for key, amount in amounts.items():
         if kind == "counter":

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from headrace.database.sqlite_file import Work
+from headrace.database.sqlite_file import DatabaseWork
 from headrace.jobs.job import DOUBLES, Inserted, NewJob, Unique, from_text, to_text
 from headrace.jobs.rules.unique import ExistingJob, is_held, key_of
 from headrace.jobs.stores.sql.rows import LARGE_ARGS, from_new, warn_of_large_args
@@ -66,7 +66,7 @@ def _inserted(connection: sqlite3.Connection, count: int) -> list[Inserted]:
     return [Inserted(job_id) for job_id in range(last_id - count + 1, last_id + 1)]
 
 
-def prepared(jobs: Sequence[NewJob], now: datetime) -> Work[list[Inserted]]:
+def prepared(jobs: Sequence[NewJob], now: datetime) -> DatabaseWork[list[Inserted]]:
     """Return what inserts the jobs; nothing can fail any more but the file. Raises NotJson.
 
     Many that differ in their args alone, as those of one worker mostly do, go in by one statement.
