@@ -13,7 +13,7 @@ from headrace.jobs.job import JobOutcome as JobResult
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.retry import oban_seconds
 from headrace.jobs.running.queue import JobQueue
-from headrace.pipeline.message import Acknowledgement, JobOutcome, Message
+from headrace.pipeline.message import Acknowledgement, Outcome, Message
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.jobs import QueueField
 
@@ -70,7 +70,7 @@ class TakeJobs(Producer[Message[object]]):
         """Emit a job, and wait for what becomes of it."""
         if type(job.args) is TornArgs:
             raise torn_args(job.worker)
-        told: asyncio.Future[JobOutcome] = asyncio.get_running_loop().create_future()
+        told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._owed -= 1
         self._out += 1
         try:
@@ -80,13 +80,13 @@ class TakeJobs(Producer[Message[object]]):
         finally:
             self._out -= 1
             self._queue.limit = self._out + self._owed  # before its slot is free: nobody has asked for another job
-        if outcome is JobOutcome.DONE:
+        if outcome is Outcome.DONE:
             return AttemptCompleted()
         return AttemptReleased() if self._is_stopped else _failed(job)
 
 
-def _message(job: Job, told: "asyncio.Future[JobOutcome]") -> Message[object]:
-    def tell(outcome: JobOutcome) -> None:
+def _message(job: Job, told: "asyncio.Future[Outcome]") -> Message[object]:
+    def tell(outcome: Outcome) -> None:
         if not told.done():
             told.set_result(outcome)
 
