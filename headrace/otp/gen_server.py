@@ -22,15 +22,15 @@ class Timer:
         self._process = process
         self._message = message
         self._handle = process.scheduler.loop.call_later(seconds, self._fire, context=process.context)
-        process.at_end(self, lambda _: self._handle.cancel())
+        process.on_exit(self, lambda _: self._handle.cancel())
 
     def cancel(self) -> None:
         """Take the message back, unless it is in the mailbox already; more than once is fine."""
         self._handle.cancel()
-        self._process.forget_at_end(self)
+        self._process.remove_on_exit(self)
 
     def _fire(self) -> None:
-        self._process.forget_at_end(self)
+        self._process.remove_on_exit(self)
         self._process.put_nowait(OwnEnvelope(None, (self._message,)))
 
 
@@ -89,7 +89,7 @@ class GenServer:
         process = _process_of(self, "continue_with()")
         _check_callback(self, process, "handle_continue", "argument")
         process.mailbox.put_first(Continuation(None, (argument,)))
-        process.look()
+        process.schedule_control()
 
     def timeout_after(self, seconds: float) -> None:
         """Have `handle_timeout()` run if no mail comes within `seconds`, from now on; once.
@@ -130,11 +130,11 @@ class GenServer:
         links.unlink(_process_of(self, "unlink()"), process_behind(ref, "unlink of"))
 
 
-def _process_of(server: GenServer, word: str) -> Process[object]:
+def _process_of(server: GenServer, name: str) -> Process[object]:
     process = server._process  # noqa: SLF001 - this is what stands behind the class
     if process is None or process.callbacks is not server:
-        raise NotStarted(server, word)
-    process.scheduler.check_loop(f"{word} of", process.name)
+        raise NotStarted(server, name)
+    process.scheduler.check_loop(f"{name} of", process.name)
     return process
 
 

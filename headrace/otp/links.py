@@ -29,22 +29,22 @@ def link(one: Process[object], other: Process[object]) -> None:
     """Link two lives; doing it twice is doing it once. Where `other` has none, `one` gets the exit at once."""
     if one is other:
         return
-    if not other.has_life:
+    if not other.is_running:
         _signal(one, other.name, "noproc")
         return
-    one.at_end(_Link(other), partial(_ended, one, other))
-    other.at_end(_Link(one), partial(_ended, other, one))
+    one.on_exit(_Link(other), partial(_ended, one, other))
+    other.on_exit(_Link(one), partial(_ended, other, one))
 
 
 def unlink(one: Process[object], other: Process[object]) -> None:
     """End the link, if there is one; an `Exit` of it that waits in the mailbox is dropped."""
-    one.forget_at_end(_Link(other))
-    other.forget_at_end(_Link(one))
+    one.remove_on_exit(_Link(other))
+    other.remove_on_exit(_Link(one))
     one.mailbox.drop(lambda mail: any(isinstance(arg, Exit) and arg.name == other.name for arg in mail.args))
 
 
 def _ended(one: Process[object], other: Process[object], reason: ExitReason) -> None:
-    other.forget_at_end(_Link(one))
+    other.remove_on_exit(_Link(one))
     _signal(other, one.name, reason)
 
 
@@ -79,11 +79,11 @@ class Down:
 def monitor(watcher: Process[object], target: Process[object]) -> Monitor:
     """Watch the present life of `target`; the watch is gone when that of `watcher` ends."""
     watch = Monitor(target.name, target)
-    if target.has_life:
-        target.at_end(watch, partial(_went_down, watcher, watch))
-        watcher.at_end(watch, lambda _: target.forget_at_end(watch))
+    if target.is_running:
+        target.on_exit(watch, partial(_went_down, watcher, watch))
+        watcher.on_exit(watch, lambda _: target.remove_on_exit(watch))
     else:
-        _tell(watcher, watch, "noproc")
+        _deliver(watcher, watch, "noproc")
     return watch
 
 
@@ -91,15 +91,15 @@ def demonitor(watcher: Process[object], watch: Monitor) -> None:
     """End a watch; a `Down` that waits in the mailbox is dropped. Raises `BadOption` for what is none."""
     if not isinstance(watch, Monitor):
         raise BadOption("watch", watch, "the Monitor that monitor returned")
-    watcher.forget_at_end(watch)
-    watch._target.forget_at_end(watch)  # noqa: SLF001 - this file's own
+    watcher.remove_on_exit(watch)
+    watch._target.remove_on_exit(watch)  # noqa: SLF001 - this file's own
     watcher.mailbox.drop(lambda mail: any(isinstance(arg, Down) and arg.monitor is watch for arg in mail.args))
 
 
 def _went_down(watcher: Process[object], watch: Monitor, reason: ExitReason) -> None:
-    watcher.forget_at_end(watch)
-    _tell(watcher, watch, reason)
+    watcher.remove_on_exit(watch)
+    _deliver(watcher, watch, reason)
 
 
-def _tell(watcher: Process[object], watch: Monitor, reason: ExitReason | Literal["noproc"]) -> None:
+def _deliver(watcher: Process[object], watch: Monitor, reason: ExitReason | Literal["noproc"]) -> None:
     watcher.put_nowait(OwnEnvelope(None, (Down(watch, watch.name, reason),)))

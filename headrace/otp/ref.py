@@ -19,7 +19,7 @@ R = TypeVar("R")
 CALL_SECONDS: Final = 5.0
 """How long a call waits for its reply unless told otherwise (OTP's default)."""
 
-_HAND_OVER: Final = "asyncio.run_coroutine_threadsafe"
+_THREADSAFE: Final = "asyncio.run_coroutine_threadsafe"
 
 
 class Ref(Generic[S_co]):
@@ -77,7 +77,7 @@ class Ref(Generic[S_co]):
         if not callable(method):
             raise _no_method(method)
         process = self._process
-        self._check("call to", _HAND_OVER)
+        self._check("call to", _THREADSAFE)
         if CURRENT.get(None) is process:
             raise CallToSelf(self.name)
         loop, seconds = process.scheduler.loop, self._timeout_seconds
@@ -116,7 +116,7 @@ class Ref(Generic[S_co]):
         """
         if not callable(method):
             raise _no_method(method)
-        self._check("cast to", _HAND_OVER)
+        self._check("cast to", _THREADSAFE)
         if CURRENT.get(None) is self._process:
             self._process.put_nowait(Envelope(method, args, kwargs))
         else:
@@ -145,7 +145,7 @@ class Ref(Generic[S_co]):
         self._process.stop(reason)
         if calling_process() is not None:
             return OwnEnd(cast("Process[object]", self._process))
-        return asyncio.shield(cast("asyncio.Future[object]", self._process.buried))
+        return asyncio.shield(cast("asyncio.Future[object]", self._process.terminated))
 
     async def ended(self) -> ExitReason:
         """Wait until the process has ended for good, which no restart follows; return why.
@@ -154,10 +154,10 @@ class Ref(Generic[S_co]):
         process itself, which would wait forever.
         """
         process = self._process
-        process.scheduler.check_loop("wait for the end of", process.name, _HAND_OVER)
-        if CURRENT.get(None) is process and not process.buried.done():
+        process.scheduler.check_loop("wait for the end of", process.name, _THREADSAFE)
+        if CURRENT.get(None) is process and not process.terminated.done():
             raise WaitForSelf(process.name, "its own end")
-        return await asyncio.shield(process.buried)
+        return await asyncio.shield(process.terminated)
 
     def _check(self, doing: str, instead: str = "loop.call_soon_threadsafe") -> None:
         process = self._process
@@ -181,7 +181,7 @@ class Ref(Generic[S_co]):
                 await process.mailbox.put(mail, process.scheduler.loop)
             finally:
                 del waiting[sender]
-        process.look()
+        process.schedule_control()
 
 
 def _no_method(method: object) -> BadOption:

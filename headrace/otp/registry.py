@@ -50,7 +50,7 @@ class Registry(Generic[S]):
         and `OutsideProcess` when none runs and none was given.
         """
         process = self._process(ref)
-        if not process.has_life:
+        if not process.is_running:
             raise NoProcess(process.name)
         self._adopt(process.scheduler)
         entries = self._entries.setdefault(key, [])
@@ -60,7 +60,7 @@ class Registry(Generic[S]):
         keys = self._keys.get(process)
         if keys is None:
             keys = self._keys[process] = []
-            process.at_end(self, lambda _: self._forget(process))
+            process.on_exit(self, lambda _: self._forget(process))
         keys.append(key)
 
     def unregister(self, key: Hashable, ref: Ref[S] | None = None) -> None:
@@ -72,7 +72,7 @@ class Registry(Generic[S]):
             keys[:] = [other for other in keys if other != key]
             if not keys:
                 del self._keys[process]
-                process.forget_at_end(self)
+                process.remove_on_exit(self)
 
     def update_value(self, key: Hashable, update: Callable[[object], object], ref: Ref[S] | None = None) -> None:
         """Change the value of a process's entries under `key` to what `update` makes of it."""

@@ -16,12 +16,12 @@ from headrace.telemetry.events import LOG, Telemetry
 
 async def every(
     seconds: float,
-    chore: Callable[[float], None],
+    periodic_task: Callable[[float], None],
     *,
     clock: Callable[[], float] | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Never:
-    """Call `chore` every `seconds`, first after one such time, until cancelled or until it raises.
+    """Call `periodic_task` every `seconds`, first after one such time, until cancelled or until it raises.
 
     It is told by how many seconds its turn came late: a chore on a busy loop learns how busy it is. Turns that were
     missed are not made up for. Owners run this in their TaskGroup, or as a task of their scheduler, and cancel it with
@@ -31,7 +31,7 @@ async def every(
     while True:
         due = now() + seconds
         await sleep(seconds)
-        chore(max(0.0, now() - due))
+        periodic_task(max(0.0, now() - due))
 
 
 def report_crash(telemetry: Telemetry, name: str, reason: BaseException, restarts: int) -> None:
@@ -40,16 +40,16 @@ def report_crash(telemetry: Telemetry, name: str, reason: BaseException, restart
         LOG.error("process %r ended: %s", name, describe(reason))
     else:
         LOG.error("process %r crashed", name, exc_info=reason)
-    _tell(telemetry, name, reason, restarts)
+    _emit_failure(telemetry, name, reason, restarts)
 
 
 def report_failed_start(telemetry: Telemetry, name: str, reason: BaseException) -> None:
     """Tell of a crash before the process ever ran: whoever started it hears `StartFailed`, so the log need not say."""
     LOG.debug("process %r could not start", name, exc_info=reason)
-    _tell(telemetry, name, reason, 0)
+    _emit_failure(telemetry, name, reason, 0)
 
 
-def _tell(telemetry: Telemetry, name: str, reason: BaseException, restarts: int) -> None:
+def _emit_failure(telemetry: Telemetry, name: str, reason: BaseException, restarts: int) -> None:
     telemetry.execute(("headrace", "process", "crash"), {"restarts": restarts}, {"process": name, "reason": reason})
 
 
@@ -58,10 +58,10 @@ def report_failed_end(name: str, error: BaseException) -> None:
     LOG.error("process %r raised while it ended", name, exc_info=error)
 
 
-HELD_ADVICE: Final = "make its callback async, or give it less to do at a time"
+SLOW_CALLBACK_ADVICE: Final = "make its callback async, or give it less to do at a time"
 
 
-def report_held_loop(name: str, seconds: float, advice: str = HELD_ADVICE) -> None:
+def log_slow_callback(name: str, seconds: float, advice: str = SLOW_CALLBACK_ADVICE) -> None:
     """Name a process whose callback held the loop for long, and say what its user can do."""
     LOG.warning("%r held the event loop for %.0f ms: %s", name, seconds * 1000, advice)
 
@@ -88,7 +88,7 @@ QUICK_SECONDS: Final = DURATION_BOUNDS[0]
 SLICE_SECONDS: Final = 0.002
 """The loop gets an iteration this often, or after each turn, whichever is longer."""
 
-HELD_SECONDS: Final = 0.05
+SLOW_CALLBACK_SECONDS: Final = 0.05
 """A turn that holds the loop for longer is named in the log: timers, sockets and other stages waited for it."""
 
 NAMED_HOLDERS: Final = 100
@@ -104,7 +104,7 @@ class Owner(Protocol):
     def fail_turn(self, error: BaseException) -> None:
         """Take note that a turn raised `error`."""
 
-    def held_the_loop(self, seconds: float) -> None:
+    def report_slow_callback(self, seconds: float) -> None:
         """Take note that a turn held the loop for a long time."""
 
 
@@ -118,7 +118,7 @@ class _NoProcess:
     def fail_turn(self, error: BaseException) -> None:
         """Never told."""
 
-    def held_the_loop(self, seconds: float) -> None:
+    def report_slow_callback(self, seconds: float) -> None:
         """Tell nobody."""
 
 
@@ -169,7 +169,7 @@ class TurnTimes:
         self._since = 0.0
         self._busy_before = 0.0
 
-    def retire(self, name: str, advice: str) -> None:
+    def dispose(self, name: str, advice: str) -> None:
         """Let go of the owner, which may be freed; its name is kept in case that this last turn has held the loop."""
         self.owner = _NOBODY
         self.last_holder = name, advice
@@ -325,16 +325,16 @@ class Scheduler:
                 except BaseException as error:  # noqa: BLE001 - going on, whatever a turn raises, is its duty
                     outcome = self._failed(turns, error)
                 now = clock()
-                spent = now - last
+                elapsed = now - last
                 last = now
                 if outcome >= HANDLED:
-                    turns.handled_seconds += spent
-                    if spent <= quick:
+                    turns.handled_seconds += elapsed
+                    if elapsed <= quick:
                         turns.quick += 1
                     else:
-                        turns.slow(spent)
+                        turns.slow(elapsed)
                 else:
-                    turns.other_seconds += spent
+                    turns.other_seconds += elapsed
                     turns.other_turns += 1
                 if outcome != turns.outcome:
                     turns.changed(outcome, now)
@@ -342,16 +342,16 @@ class Scheduler:
                     turns.is_ready = True
                     ready.append(turns)
                 if now >= deadline:
-                    if spent > HELD_SECONDS:
-                        self._held(turns, spent)
+                    if elapsed > SLOW_CALLBACK_SECONDS:
+                        self._report_slow(turns, elapsed)
                     break
         finally:
             self._is_in_slice = False
             self._go_on()
 
-    def _held(self, turns: TurnTimes, seconds: float) -> None:
+    def _report_slow(self, turns: TurnTimes, seconds: float) -> None:
         if turns.last_holder is None:
-            turns.owner.held_the_loop(seconds)
+            turns.owner.report_slow_callback(seconds)
         else:
             self.name_short_lived_holder(*turns.last_holder, seconds)
 
@@ -361,7 +361,7 @@ class Scheduler:
         kind = stem if stem and number.isdigit() else name
         if kind not in self._named_holders and len(self._named_holders) < NAMED_HOLDERS:
             self._named_holders.add(kind)
-            report_held_loop(name, seconds, advice)
+            log_slow_callback(name, seconds, advice)
 
     def _run_unmeasured(self) -> None:
         ready = self._ready

@@ -207,7 +207,7 @@ class Task(Generic[R_co]):
         except asyncio.CancelledError:
             if self._is_owned:
                 self._kill()
-                await asyncio.shield(self._process.buried)
+                await asyncio.shield(self._process.terminated)
             raise
         return self._outcome()
 
@@ -236,7 +236,7 @@ class Task(Generic[R_co]):
 
     def _outcome(self) -> Finished[R_co] | Failed | None:
         process = self._process
-        if not process.buried.done():
+        if not process.terminated.done():
             return None
         if process.reason == "normal":
             return Finished(cast("R_co", process.value))

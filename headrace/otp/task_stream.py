@@ -92,10 +92,10 @@ class TaskStream(Generic[T, R]):
 
         However this is left, what is in flight is cancelled, and the source closed, before it is through.
         """
-        feeder = TaskProcess(f"{self._name} stream", self._feed, scheduler)
-        feeder.buried.add_done_callback(self._fed)
-        feeder.start()
-        self._look_for_room()
+        reader = TaskProcess(f"{self._name} stream", self._read_source, scheduler)
+        reader.terminated.add_done_callback(self._source_ended)
+        reader.start()
+        self._update_room()
         try:
             while (element := await self._next()) is not None:
                 try:
@@ -106,14 +106,14 @@ class TaskStream(Generic[T, R]):
                     outcome = error
                 yield outcome
         finally:
-            await self._end(feeder)
+            await self._end(reader)
 
     async def _next(self) -> _Element | None:
         """Wait for the next element that has ended; return None after the last."""
         while True:
             if self._elements and self._elements[0] not in self._in_flight:
                 element = self._elements.popleft()
-                self._look_for_room()
+                self._update_room()
                 return element
             if self._is_dry and not self._elements and not self._in_flight:
                 if self._source_error is not None:
@@ -130,7 +130,7 @@ class TaskStream(Generic[T, R]):
             raise TaskTimeout(process.name, cast("float", self._seconds))
         raise TaskFailed(process.name, process.reason)
 
-    async def _feed(self) -> None:
+    async def _read_source(self) -> None:
         try:
             async with aclosing(_elements(self._source)) as elements:
                 while await self._room():
@@ -144,11 +144,11 @@ class TaskStream(Generic[T, R]):
         await self._has_room.wait()
         return not self._is_left
 
-    def _fed(self, buried: asyncio.Future[ExitReason]) -> None:
+    def _source_ended(self, terminated: asyncio.Future[ExitReason]) -> None:
         """Take note that the feeder has ended: the source is dry, or somebody has ended the feeder."""
         self._is_dry = True
-        if buried.result() != "normal" and self._source_error is None:
-            self._source_error = TaskFailed(f"{self._name} stream", buried.result())
+        if terminated.result() != "normal" and self._source_error is None:
+            self._source_error = TaskFailed(f"{self._name} stream", terminated.result())
         self._changed.set()
 
     def _launch(self, value: T) -> None:
@@ -162,8 +162,8 @@ class TaskStream(Generic[T, R]):
         if self._seconds is not None:
             loop = element.process.scheduler.loop
             element.deadline = loop.call_later(self._seconds, self._overdue, element)
-        element.process.buried.add_done_callback(partial(self._ended, element))
-        self._look_for_room()
+        element.process.terminated.add_done_callback(partial(self._ended, element))
+        self._update_room()
 
     def _overdue(self, element: _Element) -> None:
         element.is_overdue = True
@@ -175,10 +175,10 @@ class TaskStream(Generic[T, R]):
         del self._in_flight[element]
         if not self._is_ordered:
             self._elements.append(element)
-        self._look_for_room()
+        self._update_room()
         self._changed.set()
 
-    def _look_for_room(self) -> None:
+    def _update_room(self) -> None:
         in_flight = len(self._in_flight)
         untaken = len(self._elements) - (in_flight if self._is_ordered else 0)
         if in_flight < self._limit and in_flight + untaken < 2 * self._limit:
@@ -186,14 +186,14 @@ class TaskStream(Generic[T, R]):
         else:
             self._has_room.clear()
 
-    async def _end(self, feeder: TaskProcess) -> None:
+    async def _end(self, reader: TaskProcess) -> None:
         """Cancel all that is in flight, and wait for it."""
         self._is_left = True
-        living = [feeder, *(element.process for element in self._in_flight)]
-        for process in living:
+        processes = [reader, *(element.process for element in self._in_flight)]
+        for process in processes:
             process.kill()
-        for process in living:
-            await asyncio.shield(process.buried)
+        for process in processes:
+            await asyncio.shield(process.terminated)
 
 
 async def _elements(source: TaskSource[T]) -> AsyncGenerator[T, None]:

@@ -11,7 +11,7 @@ from headrace.otp.process.process import ExitReason, Process, ProcessStatus
 from headrace.otp.process.state import SHUTDOWN_SECONDS, ProcessSettings, check_count
 from headrace.otp.process.task_process import TaskProcess, task_name
 from headrace.otp.scheduler import Scheduler
-from headrace.otp.supervision.child_table import begin, leave
+from headrace.otp.supervision.child_table import start_and_wait, stop_and_wait
 from headrace.otp.task import Task
 from headrace.otp.task_stream import StreamOptions, TaskSource, TaskStream
 
@@ -50,14 +50,14 @@ class TaskSupervisor(Process[object]):
 
     async def __aenter__(self) -> Self:
         """Start, and return once tasks may be started."""
-        await begin(self)
+        await start_and_wait(self)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Stop, and wait until the last task has ended."""
-        await leave(self, error)
+        await stop_and_wait(self, error)
 
     @overload
     def start_child(self, function: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> Task[R]: ...
@@ -154,9 +154,9 @@ class TaskSupervisor(Process[object]):
 
     def _task_ended(self, task: TaskProcess, reason: ExitReason) -> None:
         del self._tasks[task]
-        task.conclude(reason)
+        task.finalize(reason)
 
-    def supervised(self) -> Iterable[Process[object]]:
+    def child_entries(self) -> Iterable[Process[object]]:
         """Return the tasks that have not ended, first started first."""
         return list(self._tasks)
 
@@ -172,4 +172,4 @@ class TaskSupervisor(Process[object]):
 
 async def _all_ended(tasks: list[TaskProcess]) -> None:
     for task in tasks:
-        await asyncio.shield(task.buried)
+        await asyncio.shield(task.terminated)

@@ -56,9 +56,9 @@ class Dealer:
         self.next += used
         assert len({id(share) for share, _, _ in deliveries}) == len(deliveries)
         assert sorted((event for _, portion, _ in deliveries for event in portion), key=_number) == events[:used]
-        for share, portion, born in deliveries:
+        for share, portion, ingested_at in deliveries:
             assert portion
-            assert born == 2.0
+            assert ingested_at == 2.0
             share.got += portion
         for event in events[:used]:
             share = next(self._turns())

@@ -28,9 +28,9 @@ class FailingDispatcher(DemandDispatcher[S]):
         self._raise("asked" if demand > 0 else "less")
         super().asked(share, demand)
 
-    def cancelled(self, share: S, unbegun: list[object], born: float) -> list[object]:
+    def cancelled(self, share: S, unbegun: list[object], ingested_at: float) -> list[object]:
         self._raise("early")
-        back = super().cancelled(share, unbegun, born)
+        back = super().cancelled(share, unbegun, ingested_at)
         self._raise("cancelled")
         return back
 
@@ -38,15 +38,15 @@ class FailingDispatcher(DemandDispatcher[S]):
         self._raise("unmet")
         return super().unmet()
 
-    def dispatch(self, events: list[object], born: float) -> tuple[list[Delivery[S]], int]:
-        is_at = self.at is None or self.at in self.host.data(events)
+    def dispatch(self, events: list[object], ingested_at: float) -> tuple[list[Delivery[S]], int]:
+        is_at = self.at is None or self.at in self.context.data(events)
         if events and is_at:
             self._raise("dispatch")
             if self.slip == "host" and self.errors:
-                self.host.discard(events[:1], "unrouted")
-                self.host.fail(events[1], ValueError("told to the host"))
+                self.context.discard(events[:1], "unrouted")
+                self.context.fail(events[1], ValueError("told to the host"))
                 self._raise("host")
-        deliveries, used = super().dispatch(events, born)
+        deliveries, used = super().dispatch(events, ingested_at)
         if deliveries and is_at:
             self._raise("late")
         return deliveries, used

@@ -19,7 +19,7 @@ class Notes:
     def fail(self, event: object, error: BaseException) -> None:
         self.failed.append((event, error))
 
-    def say(self, sentence: str) -> None:
+    def warn(self, sentence: str) -> None:
         self.said.append(sentence)
 
     def reached(self, message: object) -> None:

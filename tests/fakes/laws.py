@@ -11,11 +11,11 @@ from headrace.pipeline.topology.run import Run
 
 
 def inlet_of(process: StageProcess) -> StageInput | None:
-    return None if isinstance(process, ProducerProcess) else process.inlet
+    return None if isinstance(process, ProducerProcess) else process.input
 
 
 def outlet_of(process: StageProcess) -> StageOutput | None:
-    return None if isinstance(process, ConsumerProcess) else process.outlet
+    return None if isinstance(process, ConsumerProcess) else process.output
 
 
 def queued(subscription: Subscription) -> int:
@@ -25,12 +25,12 @@ def queued(subscription: Subscription) -> int:
 
 def in_hand(subscription: Subscription, inlet: StageInput) -> int:
     """Return how many events of a subscription are in hand; callbacks may have changed a batch that is there alone."""
-    if inlet.hand is None:
+    if inlet.current_batch is None:
         return 0
     parts = inlet.in_parts()
     if len(parts) > 1:
         return sum(len(events) for portion, events in parts if portion.subscription is subscription)
-    return inlet.hand_size if parts[0][0].subscription is subscription else 0
+    return inlet.current_size if parts[0][0].subscription is subscription else 0
 
 
 def check_subscription(subscription: Subscription, inlet: StageInput, most: int | None = None) -> None:
@@ -39,9 +39,10 @@ def check_subscription(subscription: Subscription, inlet: StageInput, most: int 
     most = window.max_demand if most is None else most
     assert subscription.asked >= 0
     assert subscription.pending >= 0
-    assert 0 <= window.coming <= most
+    assert 0 <= window.outstanding <= most
     assert (
-        subscription.asked + subscription.pending + queued(subscription) + in_hand(subscription, inlet) == window.coming
+        subscription.asked + subscription.pending + queued(subscription) + in_hand(subscription, inlet)
+        == window.outstanding
     )
 
 
@@ -58,7 +59,7 @@ def check_edges(run: Run) -> None:
     """Assert that what a stage has sent is what its consumers got, and what they got is in flight or received."""
     for process in run.processes.values():
         outlet, inlet = outlet_of(process), inlet_of(process)
-        if outlet is not None and outlet.dispatcher.takes_back:
+        if outlet is not None and outlet.dispatcher.can_redeliver:
             assert outlet.sent() == sum(edge.delivered for edge in run.edges.from_producer(process.name))
         if inlet is not None:
             delivered = sum(edge.delivered for edge in run.edges.to_consumer(process.name))

@@ -117,7 +117,7 @@ class MachineRoom(RuleBasedStateMachine):
         self.lines = Lines(self.machine, plan)
         for name, process in self.machine.processes.items():
             if not isinstance(process, ConsumerProcess):
-                process.entrance._emit = partial(self._let_in, plan.stages[name].notes, process.emit_nowait)
+                process.ingress._emit = partial(self._let_in, plan.stages[name].notes, process.emit_nowait)
         self.has_left = not plan.is_attended
         self.is_begun = True
 
@@ -174,7 +174,7 @@ class MachineRoom(RuleBasedStateMachine):
             if outlet is not None:
                 fate -= notes.made + notes.pushed - outlet.sent() - outlet.buffered() - pulled(process)
                 sent = sum(edge.delivered for edge in self.machine.edges.from_producer(name))
-                assert self.has_been_read or not outlet.dispatcher.takes_back or outlet.sent() == sent
+                assert self.has_been_read or not outlet.dispatcher.can_redeliver or outlet.sent() == sent
                 assert not self.is_whole or outlet.buffer.size - outlet.buffer.asked <= self._buffer_bound(name, outlet)
             assert fate == 0 or self.plan.stages[name].may_redo, (name, fate)
 
@@ -195,7 +195,7 @@ class MachineRoom(RuleBasedStateMachine):
         assert isinstance(process, ConsumerSupervisorProcess)
         assert -len(process.children) - len(process._cut_off) <= fate <= inlet.in_flight()
         for subscription in inlet.subscriptions:
-            assert 0 <= subscription.window.coming <= MOST_DEMAND
+            assert 0 <= subscription.window.outstanding <= MOST_DEMAND
         return 0
 
     def _buffer_bound(self, name: str, outlet: StageOutput) -> int:
@@ -218,19 +218,19 @@ class MachineRoom(RuleBasedStateMachine):
                 assert all(subscription.asked == 0 for subscription in outlet.subscriptions)
                 assert outlet.buffer.size == 0 or outlet.dispatcher.unmet() == 0
             if not isinstance(process, ConsumerProcess):
-                self._check_entrance(process.entrance)
+                self._check_entrance(process.ingress)
             is_free = not (process.is_busy or process.is_paused)
             if isinstance(process, ConsumerProcess) and is_free and not self.plan.stages[process.name].has_children:
-                assert process.inlet.in_flight() == 0
-                assert not any(one.queue for one in process.inlet.subscriptions)
+                assert process.input.in_flight() == 0
+                assert not any(one.queue for one in process.input.subscriptions)
 
-    def _check_entrance(self, entrance: Ingress) -> None:
+    def _check_entrance(self, ingress: Ingress) -> None:
         """Whoever still waits for room has none."""
-        if entrance._waiting:
-            first = entrance._waiting[0]
+        if ingress._waiting:
+            first = ingress._waiting[0]
             rest = len(first.events) - first.taken
             assert not first.done.done()
-            assert entrance.room() < min(rest, max(1, entrance._limit))
+            assert ingress.room() < min(rest, max(1, ingress._limit))
 
     # the end
 

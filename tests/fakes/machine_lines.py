@@ -22,8 +22,8 @@ def unwrapped(events: Sequence[object]) -> list[Event]:
 def line_of(subscription: Subscription, inlet: StageInput) -> list[Event]:
     """Return what a consumer has not done with yet: the batch in hand, and what waits behind it."""
     line: list[object] = []
-    if inlet.hand is not None and inlet.source is subscription:
-        line += inlet.hand
+    if inlet.current_batch is not None and inlet.source is subscription:
+        line += inlet.current_batch
     offset = subscription.offset
     for events, _ in subscription.queue:
         if events is not None:
@@ -98,7 +98,7 @@ class Lines:
         At most `held` events come again beside them, which a stage had held when it crashed.
         """
         for subscription in inlet.subscriptions:
-            coming = subscription.window.coming
+            coming = subscription.window.outstanding
             check_subscription(
                 subscription, inlet, max(self._coming.get(subscription, 0), subscription.window.max_demand) + held
             )

@@ -32,7 +32,7 @@ class SlippingDispatcher(Dispatcher[Subscription]):
 
     def __init__(self, inner: Dispatcher[Subscription]) -> None:
         self.inner = inner
-        self.takes_back = inner.takes_back
+        self.can_redeliver = inner.can_redeliver
         self.is_plain_with_one = inner.is_plain_with_one
         self.slips: list[tuple[Slip, type[BaseException]]] = []
 
@@ -44,14 +44,14 @@ class SlippingDispatcher(Dispatcher[Subscription]):
         if self.slips and self.slips[0][0] == slip:
             raise self.slips.pop(0)[1](slip)
 
-    def refusal(self, wish: SubscribeOptions) -> str | None:
-        return self.inner.refusal(wish)
+    def option_error(self, wish: SubscribeOptions) -> str | None:
+        return self.inner.option_error(wish)
 
     def subscribed(self, share: Subscription) -> None:
         self.inner.subscribed(share)
 
-    def cancelled(self, share: Subscription, unbegun: list[object], born: float) -> list[object]:
-        back = self.inner.cancelled(share, unbegun, born)
+    def cancelled(self, share: Subscription, unbegun: list[object], ingested_at: float) -> list[object]:
+        back = self.inner.cancelled(share, unbegun, ingested_at)
         self._slip("cancelled")
         return back
 
@@ -62,10 +62,10 @@ class SlippingDispatcher(Dispatcher[Subscription]):
     def unmet(self) -> int:
         return self.inner.unmet()
 
-    def dispatch(self, events: list[object], born: float) -> tuple[Sequence[Delivery[Subscription]], int]:
+    def dispatch(self, events: list[object], ingested_at: float) -> tuple[Sequence[Delivery[Subscription]], int]:
         if events:
             self._slip("dispatch")
-        deliveries, used = self.inner.dispatch(events, born)
+        deliveries, used = self.inner.dispatch(events, ingested_at)
         if deliveries:
             self._slip("late")
         return deliveries, used
@@ -73,8 +73,8 @@ class SlippingDispatcher(Dispatcher[Subscription]):
     def mark(self, message: object) -> bool:
         return self.inner.mark(message)
 
-    def unload(self, *, is_unreachable_only: bool = False) -> list[object]:
-        return self.inner.unload(is_unreachable_only=is_unreachable_only)
+    def drain(self, *, is_unreachable_only: bool = False) -> list[object]:
+        return self.inner.drain(is_unreachable_only=is_unreachable_only)
 
 
 async def _patient(stream: AsyncGenerator[object, None]) -> AsyncGenerator[object, None]:

@@ -174,7 +174,7 @@ async def supervising(
         yield supervisor
     finally:
         supervisor.stop()
-        await supervisor.buried
+        await supervisor.terminated
 
 
 async def hops(count: int = 10) -> None:

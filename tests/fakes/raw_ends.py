@@ -25,7 +25,7 @@ class _Raw:
     def fail_turn(self, error: BaseException) -> None:
         raise AssertionError from error
 
-    def held_the_loop(self, seconds: float) -> None:
+    def report_slow_callback(self, seconds: float) -> None:
         pass
 
 
@@ -43,19 +43,19 @@ class RawConsumer(_Raw):
         to = SubscribeTo(producer.name, selector=selector) if to is None else to
         self.subscription = Subscription(producer, self, Window(NO_LIMIT), to, producer.scheduler)
         self.deliveries: list[list[object]] = []
-        self.marks: list[Marker] = []
+        self.markers: list[Marker] = []
         self.is_taking = True
         self.asked = 0
-        producer.outlet.subscribe(self.subscription)
+        producer.output.subscribe(self.subscription)
 
     def ask(self, demand: int) -> None:
         self.asked += demand
-        self.subscription.window.coming += demand
+        self.subscription.window.outstanding += demand
         self.subscription.ask(demand)
 
     def leave(self) -> list[object]:
         """Leave as one that dies with its queue unread; return what the producer would not take back."""
-        return self.subscription.producer.left(self.subscription, self.subscription.unbegun())
+        return self.subscription.producer.on_unsubscribe(self.subscription, self.subscription.unbegun())
 
     @property
     def got(self) -> int:
@@ -66,9 +66,9 @@ class RawConsumer(_Raw):
         while queue and self.is_taking:
             events, _ = queue.popleft()
             if events is None:
-                self.marks.append(self.subscription.marks.popleft())
+                self.markers.append(self.subscription.markers.popleft())
             else:
-                self.subscription.window.coming -= len(events)
+                self.subscription.window.outstanding -= len(events)
                 self.deliveries.append(events)
         return IDLE
 
@@ -88,22 +88,22 @@ class RawProducer(_Raw):
         self.log: list[str] = [] if log is None else log
         self.taken_back: list[object] = []
         self.subscription = Subscription(self, consumer, window, to or SubscribeTo(name), consumer.scheduler)
-        consumer.inlet.subscribe(self.subscription)
+        consumer.input.subscribe(self.subscription)
 
     def send(self, events: Sequence[object]) -> None:
         self.subscription.send(list(events), self.scheduler.now, len(events))
 
     def complete(self) -> None:
-        self.subscription.mark(Marker(MarkerKind.COMPLETED))
+        self.subscription.add_marker(Marker(MarkerKind.COMPLETED))
 
     def end(self, reason: ExitReason) -> None:
-        self.subscription.mark(Marker(MarkerKind.DOWN, reason))
+        self.subscription.add_marker(Marker(MarkerKind.DOWN, reason))
 
-    def left(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
+    def on_unsubscribe(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
         self.taken_back += unbegun
         return []
 
-    def forgone(self, subscription: Subscription, demand: int) -> None:
+    def demand_withdrawn(self, subscription: Subscription, demand: int) -> None:
         subscription.pending -= demand
         self.log.append(f"forgo {demand}")
 

@@ -80,7 +80,7 @@ class Bench:
     async def end(self) -> None:
         """Kill what still lives."""
         self.process.kill()
-        await self.process.buried
+        await self.process.terminated
 
     def discarded(self) -> dict[str, int]:
         """Return what was discarded, and why."""

@@ -97,7 +97,7 @@ def test_whatever_is_done_from_another_loop_is_refused_in_the_same_thread_and_in
 
         async def finish() -> None:
             supervisor.stop()
-            await supervisor.buried
+            await supervisor.terminated
 
         home.run(finish())
 
@@ -127,5 +127,5 @@ async def test_the_words_of_a_server_are_refused_in_another_thread(word: str) ->
             await asyncio.to_thread(WORDS[word], counter, other)
         assert str(caught.value).startswith(f"{word} of 'Counter' from a foreign thread: use loop.call_soon_threadsafe")
         assert await ref.call(Counter.read) == 0
-        assert ref._process.endings is None
-        assert other._process.endings is None
+        assert ref._process.exit_hooks is None
+        assert other._process.exit_hooks is None

@@ -61,7 +61,7 @@ async def test_a_server_that_stops_itself_gives_its_reply_first_and_is_not_start
     async with supervising() as supervisor:
         ref = await supervisor.start_child(Clerk, restart=restart)
         assert await ref.call(Clerk.leave) == "good bye"
-        assert await ref._process.buried == "normal"
+        assert await ref._process.terminated == "normal"
 
 
 async def test_a_permanent_server_that_stops_itself_is_started_again() -> None:
@@ -154,6 +154,6 @@ async def test_a_stage_that_stops_itself_ends_for_good_after_its_batch() -> None
     topology.add("sated", lambda: sated, subscribe_to=producer)
     async with topology:
         process = run_of(topology).processes["sated"]
-        await until(process.buried.done)
-        assert await process.buried == "normal"
+        await until(process.terminated.done)
+        assert await process.terminated == "normal"
     assert sated.batches == [("sated", 500)]

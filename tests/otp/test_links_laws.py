@@ -106,7 +106,7 @@ def test_who_is_linked_ends_or_is_told_and_who_watches_is_told_once(web: Web, fi
                 assert exits == sorted(((other, reason) for other in told), key=str)
                 seen = {other for one, other in web.watches if one == name} & set(ended)
                 assert downs == sorted(((other, reason) for other in seen), key=str)
-            assert not any(ref._process.endings for name, ref in refs.items() if name in ended)
+            assert not any(ref._process.exit_hooks for name, ref in refs.items() if name in ended)
 
     asyncio.run(run())
 

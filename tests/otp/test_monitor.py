@@ -100,7 +100,7 @@ async def test_a_watch_ends_with_the_life_of_the_watcher_and_its_mail_with_it() 
         assert await watcher.call(Watcher.heard) == []
         await two.stop()
         assert await watcher.call(Watcher.heard) == []
-        assert two._process.endings is None
+        assert two._process.exit_hooks is None
 
 
 async def test_a_process_may_watch_itself_for_nothing() -> None:

@@ -36,7 +36,7 @@ async def test_a_crash_is_said_once_in_the_log_and_once_by_telemetry(
     error = Oops("x")
     with pytest.raises(ProcessDown):
         await Ref(process).call(step, error)
-    assert await process.buried is error
+    assert await process.terminated is error
     [record] = caplog.records
     assert record.getMessage() == "process 'gate' crashed"
     assert record.exc_info is not None
@@ -48,7 +48,7 @@ async def test_a_crash_that_says_all_in_a_sentence_is_logged_as_one(caplog: pyte
     error = HeadraceError("the door is shut: open it")
     process = Script("gate", Scheduler(), partial(raising, error))
     process.start()
-    await process.buried
+    await process.terminated
     [record] = caplog.records
     assert record.getMessage() == "process 'gate' ended: the door is shut: open it"
     assert record.exc_info is None
@@ -112,11 +112,11 @@ class Raising(Process[Gate]):
 
     error: BaseException | None = None
 
-    def attend(self) -> int:
+    def handle_control(self) -> int:
         if self.error is not None and self.is_busy:
             error, self.error = self.error, None
             raise error
-        return super().attend()
+        return super().handle_control()
 
     def work(self) -> int:
         return IDLE
@@ -136,7 +136,7 @@ async def test_a_turn_that_raises_while_a_callback_awaits_ends_the_callback_firs
     with pytest.raises(ProcessDown) as caught:
         await waiting
     assert caught.value.reason is error
-    assert await process.buried is error
+    assert await process.terminated is error
     assert gate.gate.cancelled()
     assert gate.reasons == [error]
 

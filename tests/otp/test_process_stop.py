@@ -65,7 +65,7 @@ async def test_a_callback_that_runs_may_end_in_time_and_its_caller_gets_the_repl
     process.stop()
     gate.gate.set_result("in time")
     assert await waiting == "in time"
-    assert await process.buried == "shutdown"
+    assert await process.terminated == "shutdown"
     assert gate.reasons == ["shutdown"]
 
 
@@ -105,7 +105,7 @@ async def test_a_terminate_that_hangs_is_cancelled(caplog: pytest.LogCaptureFixt
     process = _process(slow)
     await process.started
     process.stop()
-    assert await process.buried == "shutdown"
+    assert await process.terminated == "shutdown"
     assert slow.reasons == ["shutdown"]
     assert slow.cancellations == 1
     assert said(caplog, logging.INFO) == ["process 'slow' cancels its callback, which went on for 0 s"]
@@ -116,7 +116,7 @@ async def test_a_terminate_that_does_not_end_when_cancelled_is_left_behind(caplo
     process = _process(slow)
     await process.started
     process.stop()
-    assert await process.buried == "shutdown"
+    assert await process.terminated == "shutdown"
     assert said(caplog) == ["process 'slow' has a callback that does not end when cancelled, and leaves it behind"]
     slow.gate.set_result(None)
     await hops(3)
@@ -131,7 +131,7 @@ async def test_a_callback_that_does_not_end_when_cancelled_is_left_behind_and_te
     process.stop()
     with pytest.raises(ProcessDown):
         await waiting
-    assert await process.buried == "shutdown"
+    assert await process.terminated == "shutdown"
     assert slow.reasons == ["shutdown"]
     slow.gate.set_result(None)
     await hops(3)
@@ -151,7 +151,7 @@ async def test_kill_cancels_the_callback_that_runs_at_once_and_gives_terminate_i
     await hops()
     assert slow.cancellations == 1
     slow.gate.set_result(None)
-    assert await process.buried == "shutdown"
+    assert await process.terminated == "shutdown"
 
 
 async def test_a_stop_during_an_async_init_cancels_it_and_the_start_has_failed() -> None:
@@ -161,7 +161,7 @@ async def test_a_stop_during_an_async_init_cancels_it_and_the_start_has_failed()
     process.stop()
     with pytest.raises(StartFailed, match="'slow' could not start: it was told to stop"):
         await process.started
-    assert await process.buried == "shutdown"
+    assert await process.terminated == "shutdown"
     assert slow.gate.cancelled()
     assert slow.reasons == ["shutdown"]
 
@@ -171,7 +171,7 @@ async def test_a_stop_before_the_first_turn_begins_nothing() -> None:
     process = Process("late", lambda: made.append(1), Scheduler())
     process.start()
     process.stop()
-    assert await process.buried == "shutdown"
+    assert await process.terminated == "shutdown"
     with pytest.raises(StartFailed):
         await process.started
     assert made == []
@@ -186,7 +186,7 @@ async def test_a_stop_in_the_process_s_own_callback_comes_after_it() -> None:
 
     process = Script("script", Scheduler(), stop, lambda: steps.append("second"))
     process.start()
-    assert await process.buried == "shutdown"
+    assert await process.terminated == "shutdown"
     assert steps == ["first"]
 
 

@@ -124,7 +124,7 @@ async def test_a_process_takes_its_own_entries_out_and_nobody_else_s() -> None:
         await one.call(Room.leave, "never entered")
         assert [entry.ref.name for entry in registry.lookup("news")] == ["two"]
         assert await one.call(Room.own_keys) == []
-        assert one._process.endings == {}
+        assert one._process.exit_hooks == {}
         assert registry.keys(two) == ["news"]
 
 

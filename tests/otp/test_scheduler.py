@@ -13,10 +13,10 @@ from headrace.otp.scheduler import (
     BLOCKED,
     HANDLED,
     HANDLED_MORE,
-    HELD_SECONDS,
     IDLE,
     MORE,
     SLICE_SECONDS,
+    SLOW_CALLBACK_SECONDS,
     UNMEASURED_TURNS,
     Scheduler,
     TurnTimes,
@@ -48,7 +48,7 @@ class Player:
     def fail_turn(self, error: BaseException) -> None:
         raise error
 
-    def held_the_loop(self, seconds: float) -> None:
+    def report_slow_callback(self, seconds: float) -> None:
         self.held.append(seconds)
 
 
@@ -65,8 +65,8 @@ async def test_a_turn_that_raises_anything_leaves_its_neighbours_running(
     sound = Script("sound", scheduler, *(partial(steps.append, step) for step in (1, 2, 3)), partial(asyncio.sleep, 0))
     broken.start()
     sound.start()
-    assert await broken.buried is error
-    assert await sound.buried == "normal"
+    assert await broken.terminated is error
+    assert await sound.terminated == "normal"
     assert steps == [1, 2, 3]
     assert interrupts == ([error] if isinstance(error, INTERRUPTS) else [])
 
@@ -80,7 +80,7 @@ async def test_a_turn_that_raises_anything_leaves_an_unrelated_pipeline_running(
     await topology.start()
     broken = Script("broken", Scheduler(), partial(raising, error))
     broken.start()
-    assert await broken.buried is error
+    assert await broken.terminated is error
     outcome = await topology.join()
     assert outcome.is_fine
     assert sink.events == list(range(1, 5001))
@@ -94,7 +94,7 @@ async def test_an_owner_that_cannot_take_its_error_does_not_end_the_scheduler(
     sound = Script("sound", scheduler, lambda: None)
     scheduler.wake(Player(scheduler, partial(raising, error)).turns)
     sound.start()
-    assert await sound.buried == "normal"
+    assert await sound.terminated == "normal"
     assert [context["exception"] for context in vanished] == [error]
     vanished.clear()
 
@@ -107,7 +107,7 @@ async def test_whoever_is_interrupted_and_raises_does_not_end_the_scheduler(vani
     sound = Script("sound", scheduler, lambda: None)
     broken.start()
     sound.start()
-    assert await sound.buried == "normal"
+    assert await sound.terminated == "normal"
     assert [context["exception"] for context in vanished] == [error]
     vanished.clear()
 
@@ -175,14 +175,14 @@ async def test_a_turn_that_raises_leaves_a_scheduler_without_a_clock_running() -
     sound = Script("sound", scheduler, lambda: None)
     broken.start()
     sound.start()
-    assert await sound.buried == "normal"
-    assert isinstance(await broken.buried, Oops)
+    assert await sound.terminated == "normal"
+    assert isinstance(await broken.terminated, Oops)
 
 
 async def test_a_turn_that_holds_the_loop_is_told_to_its_owner() -> None:
     clock = Clock()
     scheduler = Scheduler(clock=clock)
-    durations = [HELD_SECONDS - 0.001, 0.06]
+    durations = [SLOW_CALLBACK_SECONDS - 0.001, 0.06]
     player = Player(scheduler, lambda: clock.advance(durations.pop(0)), IDLE, IDLE)
     for _ in range(2):
         scheduler.wake(player.turns)
@@ -260,5 +260,5 @@ if sys.version_info >= (3, 12):  # older loops have no eager tasks
         loop.set_task_factory(asyncio.eager_task_factory)
         process = Script("eager", Scheduler(), partial(asyncio.sleep, 0))
         process.start()
-        assert await process.buried == "normal"
+        assert await process.terminated == "normal"
         assert process.state is ProcessStatus.ENDED

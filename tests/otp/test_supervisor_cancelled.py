@@ -71,7 +71,7 @@ async def test_a_start_of_a_supervisor_that_is_cancelled_leaves_no_branch(how: H
 
 async def test_a_child_is_terminated_whether_or_not_anybody_waits(how: How) -> None:
     def after(supervisor: Supervisor, family: Family, was_cancelled: bool) -> None:  # noqa: FBT001 - a fact, no flag
-        assert supervisor.children["b"].process.is_final
+        assert supervisor.children["b"].process.no_restart
         assert was_cancelled or not supervisor.which_children()[1].ref
 
     assert await each_step(lambda supervisor, _: supervisor.terminate_child("b"), how, after) == 1

@@ -154,7 +154,7 @@ async def test_a_message_that_was_taken_back_does_not_come() -> None:
         await diary.noted.wait()
         assert diary.notes == ["second"]
         first.cancel()
-        assert ref._process.endings == {}
+        assert ref._process.exit_hooks == {}
 
 
 async def test_a_timer_is_gone_after_a_crash_and_after_the_end() -> None:

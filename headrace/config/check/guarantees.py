@@ -60,7 +60,7 @@ def _upstream(name: str, stages: Mapping[str, ConfiguredStage]) -> dict[str, Non
 
 
 def _guarantee(source: ConfiguredStage, sink: str, stages: Mapping[str, ConfiguredStage]) -> Guarantee:
-    if not (takes_back(source) or has_disk_buffer(source)):
+    if not (can_redeliver(source) or has_disk_buffer(source)):
         why = f"{with_article(source.type.name)} stage cannot send an event again"
         return Guarantee(source.name, sink, "at-most-once", why)
     for name, why in _losses(_between(source.name, sink, stages), sink, stages):
@@ -92,7 +92,7 @@ def _sides(stage: ConfiguredStage) -> tuple[str, ...]:
     return (ERRORS, *side_names(made))
 
 
-def takes_back(source: ConfiguredStage) -> bool:
+def can_redeliver(source: ConfiguredStage) -> bool:
     """Tell whether a source can take an event back, as its options may say."""
     kind = source.type
     stage = kind.stage if kind.needs_jobs else kind.make(source.options)

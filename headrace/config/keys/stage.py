@@ -149,7 +149,7 @@ def handling_faults(
         many = f"a stage has {MOST_COPIES} copies at most, each a stage of its own with metrics of its own"
         yield place.node.span, Problem("bad-value", many, str(keys.concurrency))
     elif isinstance(stage, Stage):
-        why = keys.how().fault(stage, has_timeout=keys.timeout is not None)
+        why = keys.how().problem(stage, has_timeout=keys.timeout is not None)
         places = (child(found, key) for key in ("concurrency", "executor", "timeout"))
         if why is not None:
             yield next((place for place in places if place), found).name, Problem("misplaced-key", f"this stage {why}")

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from headrace.errors import describe
 from headrace.jobs.job import AttemptFailed, AttemptReleased, Job, JobOutcome
-from headrace.otp.scheduler import HELD_SECONDS, SLICE_SECONDS, Scheduler, report_held_loop
+from headrace.otp.scheduler import SLICE_SECONDS, SLOW_CALLBACK_SECONDS, Scheduler, log_slow_callback
 from headrace.telemetry.events import LOG, log_failure
 
 Execute = Callable[[Job], Coroutine[object, object, JobOutcome]]
@@ -167,7 +167,7 @@ class TaskPool:
             else:
                 yield from self._accompany(slot, work, context, awaited)
                 return
-            if now - slot.began_at > HELD_SECONDS:
+            if now - slot.began_at > SLOW_CALLBACK_SECONDS:
                 self._measure_step(slot, now - slot.began_at)
             if task.cancelling():
                 break
@@ -230,9 +230,9 @@ class TaskPool:
 
     def _measure_step(self, slot: QueueSlot, seconds: float) -> None:
         """Name a worker once whose step held the loop for long: timers, sockets and other jobs waited for it."""
-        if seconds > HELD_SECONDS and slot.job.worker not in self._named:
+        if seconds > SLOW_CALLBACK_SECONDS and slot.job.worker not in self._named:
             self._named.add(slot.job.worker)
-            report_held_loop(f"worker {slot.job.worker}", seconds)
+            log_slow_callback(f"worker {slot.job.worker}", seconds)
 
 
 def _is_current(task: asyncio.Task[None] | None) -> bool:

@@ -28,7 +28,7 @@ class Envelope:
         return self.method is not None and self.reply is None
 
     @property
-    def is_given_up(self) -> bool:
+    def is_abandoned(self) -> bool:
         """Whether the caller no longer waits, so that nothing need be done."""
         return self.reply is not None and self.reply.done()
 
@@ -250,10 +250,10 @@ class Answerer(Protocol):
     name: str
     scheduler: Scheduler
 
-    def at_end(self, key: object, hook: Callable[[object], None]) -> None:
+    def on_exit(self, key: object, hook: Callable[[object], None]) -> None:
         """Have `hook` told why the process ended."""
 
-    def forget_at_end(self, key: object) -> None:
+    def remove_on_exit(self, key: object) -> None:
         """Take that back."""
 
 
@@ -298,9 +298,9 @@ class Reply(Generic[R]):
         self._owner = owner
         self._callers.append(caller)
         if self.is_given:
-            self._tell()
+            self._resolve()
         else:
-            owner.at_end(self, self._owner_ended)
+            owner.on_exit(self, self._owner_ended)
             caller.add_done_callback(self._caller_left)
 
     def _give(self, result: object, error: BaseException | None) -> None:
@@ -311,9 +311,9 @@ class Reply(Generic[R]):
         if self.is_given:
             raise ReplyGiven(owner.name if owner is not None else "it")
         self._result, self._error = result, error
-        self._tell()
+        self._resolve()
 
-    def _tell(self) -> None:
+    def _resolve(self) -> None:
         callers, self._callers = self._callers, []
         for caller in callers:
             if caller.done():
@@ -323,13 +323,13 @@ class Reply(Generic[R]):
             else:
                 caller.set_exception(self._error)
         if self._owner is not None:
-            self._owner.forget_at_end(self)
+            self._owner.remove_on_exit(self)
 
     def _caller_left(self, caller: asyncio.Future[object]) -> None:
         if caller in self._callers:
             self._callers.remove(caller)
             if not self._callers and self._owner is not None:
-                self._owner.forget_at_end(self)
+                self._owner.remove_on_exit(self)
 
     def _owner_ended(self, reason: object) -> None:
         callers, self._callers = self._callers, []

@@ -22,7 +22,7 @@ def check_end_of(process: Process[object], what: str) -> None:
 
 
 def _is_part_of(process: Process[object], whole: Process[object]) -> bool:
-    return process is whole or any(_is_part_of(process, child) for child in whole.supervised())
+    return process is whole or any(_is_part_of(process, child) for child in whole.child_entries())
 
 
 class OwnEnd:
@@ -36,4 +36,4 @@ class OwnEnd:
     def __await__(self) -> Generator[Any, None, ExitReason]:
         """Wait until the process has ended. Raises `WaitForSelf` in its own callbacks."""
         check_end_of(self._process, f"the end of {self._process.name!r}")
-        return asyncio.shield(self._process.buried).__await__()
+        return asyncio.shield(self._process.terminated).__await__()

@@ -36,8 +36,8 @@ class Process(ProcessState, Generic[C]):
     The process, its mail and its name outlive a crash. Each of its lives begins with a copy of the context in which it
     was first started, so what callbacks set there is kept from one to the next, and gone after a restart.
 
-    A subclass says in `work` what a turn does beside mail, in `abandon` what becomes of what was in hand, in `release`
-    what to close, and in `bury` what becomes of the rest when no restart follows.
+    A subclass says in `work` what a turn does beside mail, in `requeue_in_flight` what becomes of what was in hand, in `release`
+    what to close, and in `finalize_pending` what becomes of the rest when no restart follows.
     """
 
     __slots__ = (
@@ -65,13 +65,13 @@ class Process(ProcessState, Generic[C]):
         self.first: C | None = None
         self.scheduler = scheduler
         self.callbacks: C | None = None
-        self.needs_attention = True
+        self.has_control = True
         self.mailbox = Mailbox(name, settings.mailbox_limit)
         self.shutdown_seconds = settings.shutdown_seconds
         self.turns = TurnTimes(self, self.turn)
         self._driver: TaskRunner | None = None
         self._stop_reason: ExitReason | None = None
-        self._in_hand: Envelope | None = None
+        self._current_envelope: Envelope | None = None
         self._steps: list[Callable[[], object]] | None = None
         self._origin = self.context = copy_context()
 
@@ -85,7 +85,9 @@ class Process(ProcessState, Generic[C]):
     def driver(self) -> TaskRunner:
         """What runs the async callbacks of this life: made when the first one is to run."""
         if self._driver is None:
-            self._driver = TaskRunner(self.scheduler, self.context, self.name, self.held_the_loop, self.turns.worked)
+            self._driver = TaskRunner(
+                self.scheduler, self.context, self.name, self.report_slow_callback, self.turns.worked
+            )
         return self._driver
 
     def is_awaiting(self) -> bool:
@@ -110,10 +112,10 @@ class Process(ProcessState, Generic[C]):
     def running(self) -> None:
         """Take note that the process runs, for the first time or again."""
 
-    def abandon(self, reason: ExitReason) -> None:
+    def requeue_in_flight(self, reason: ExitReason) -> None:
         """Account for what was in hand when the process ended with `reason`."""
 
-    def supervised(self) -> Iterable["Process[object]"]:
+    def child_entries(self) -> Iterable["Process[object]"]:
         """Return the processes that it watches over, first started first."""
         return ()
 
@@ -121,7 +123,7 @@ class Process(ProcessState, Generic[C]):
         """Close what the runtime itself opened for the callbacks; return an awaitable or None."""
         return None
 
-    def bury(self, reason: ExitReason) -> None:
+    def finalize_pending(self, reason: ExitReason) -> None:
         """Give back what waits: no restart follows. Called once."""
 
     def start(self) -> None:
@@ -132,11 +134,11 @@ class Process(ProcessState, Generic[C]):
         self.state = ProcessStatus.STARTING
         if self.observer is None:
             self.scheduler.roots.add(self)
-        self.look()
+        self.schedule_control()
 
-    def look(self) -> None:
+    def schedule_control(self) -> None:
         """Attend soon to what has changed: mail, a stop, whatever it may be."""
-        self.needs_attention = True
+        self.has_control = True
         self.scheduler.wake(self.turns)
 
     def restart(self) -> None:
@@ -151,23 +153,23 @@ class Process(ProcessState, Generic[C]):
         At once, or when the running callback returns, which is cancelled after `shutdown_seconds`, and left behind
         when it has not returned after as long again.
         """
-        was_final, self.is_final = self.is_final, True
+        was_final, self.no_restart = self.no_restart, True
         if self.state in (ProcessStatus.NEW, ProcessStatus.CRASHED):
-            self.conclude(reason if self.reason is None else self.reason)
-        elif self.is_living:
+            self.finalize(reason if self.reason is None else self.reason)
+        elif self.is_alive:
             self.stop_after_callback(reason)
             if self.is_busy and not was_final:
                 self.cancel_later()
 
     def stop_after_callback(self, reason: ExitReason) -> None:
         """End when the running callback has returned, however long that takes; a supervisor decides what follows."""
-        if self.is_living and self._stop_reason is None:
+        if self.is_alive and self._stop_reason is None:
             self._stop_reason = reason
-            self.look()
+            self.schedule_control()
 
     def take_exit_signal(self, reason: ExitReason) -> None:
         """End now: the running callback is cancelled, unless a stop has given it its time. A supervisor decides."""
-        if self.is_living and not self.is_final:
+        if self.is_alive and not self.no_restart:
             self.stop_after_callback(reason)
             if self.is_busy:
                 self.driver.cancel()
@@ -183,7 +185,7 @@ class Process(ProcessState, Generic[C]):
         if self.is_busy and self.state is not ProcessStatus.STOPPING:
             self.driver.cancel()
 
-    def conclude(self, reason: ExitReason) -> None:
+    def finalize(self, reason: ExitReason) -> None:
         """Be ended for good: no restart follows."""
         if self.state is ProcessStatus.ENDED:
             return
@@ -191,28 +193,28 @@ class Process(ProcessState, Generic[C]):
         self.state = ProcessStatus.ENDED
         self.reason = reason
         self._end_life(reason)
-        self._attempt(functools.partial(self.bury, reason))
+        self._attempt(functools.partial(self.finalize_pending, reason))
         fail_mail(self.name, self.mailbox.close(), reason)
         self.scheduler.roots.discard(self)
         self.has_ended(reason)
         if has_lived:
-            self._retire()
+            self._dispose()
 
-    def _retire(self) -> None:
+    def _dispose(self) -> None:
         """Let go of all that leads back here, so that it is freed at once, and not when the collector comes by."""
-        self.turns.retire(self.name, self.held_advice)
+        self.turns.dispose(self.name, self.slow_callback_advice)
         if self._driver is not None:
-            self._driver.retire()
+            self._driver.dispose()
         self.context = self._origin = NO_CONTEXT
         self.observer = None
 
     def turn(self) -> int:
         """Do one thing and give way. Subclasses with a hot path say it again, with the same first two lines."""
-        if self.needs_attention:
-            return self.attend()
+        if self.has_control:
+            return self.handle_control()
         return self.work()
 
-    def attend(self) -> int:
+    def handle_control(self) -> int:
         """Do what comes before work: start, stop, mail."""
         if self.is_busy:
             return IDLE
@@ -222,7 +224,7 @@ class Process(ProcessState, Generic[C]):
             if self.mailbox:
                 self.take_mail()
             else:
-                self.needs_attention = False
+                self.has_control = False
             return MORE
         elif self.state is ProcessStatus.STARTING:
             self._initialise()
@@ -242,7 +244,7 @@ class Process(ProcessState, Generic[C]):
         Nothing else is taken meanwhile.
         """
         self.is_busy = True
-        self.needs_attention = True
+        self.has_control = True
         if self.state is ProcessStatus.STOPPING:
             self.cancel_later()
         self.driver.run(work, functools.partial(self._driven, then))
@@ -265,8 +267,8 @@ class Process(ProcessState, Generic[C]):
     def take_mail(self) -> None:
         """Handle the oldest mail: the method it names, or `handle_info`."""
         mail = self.mailbox.take()
-        if not mail.is_given_up:
-            self._in_hand = mail
+        if not mail.is_abandoned:
+            self._current_envelope = mail
             result = mail.open(self.callbacks, self.name)
             if result is not None and inspect.isawaitable(result):
                 self.drive(result, self._reply)
@@ -274,7 +276,7 @@ class Process(ProcessState, Generic[C]):
                 self._reply(result)
 
     def _reply(self, result: object) -> None:
-        mail, self._in_hand = self._in_hand, None
+        mail, self._current_envelope = self._current_envelope, None
         if mail is None:
             return
         if isinstance(result, Reply):
@@ -285,7 +287,7 @@ class Process(ProcessState, Generic[C]):
     def put_nowait(self, mail: Envelope) -> None:
         """Put mail in the mailbox, and see to it that it is handled. Raises as `Mailbox.put_nowait`."""
         self.mailbox.put_nowait(mail)
-        self.look()
+        self.schedule_control()
 
     def _initialise(self) -> None:
         callbacks = self.factory() if self.first is None else self.first
@@ -301,14 +303,14 @@ class Process(ProcessState, Generic[C]):
         self.state = ProcessStatus.RUNNING
         self.has_started()
         self.running()
-        self.look()
+        self.schedule_control()
 
     def turn_failed(self, error: BaseException) -> None:
         """End with what a callback raised, unless it was the cancellation that came with a stop.
 
         What a turn raises while an async callback runs ends that callback first.
         """
-        if self.is_living:
+        if self.is_alive:
             if not self.is_busy:
                 self.exit(self._stop_reason if self._is_asked_for(error) and self._stop_reason else error)
             elif isinstance(self._stop_reason, BaseException):
@@ -331,15 +333,15 @@ class Process(ProcessState, Generic[C]):
 
         What was in hand is accounted for, `terminate` runs, the observer decides what follows.
         """
-        if not self.is_living:
+        if not self.is_alive:
             return
         self.state = ProcessStatus.STOPPING
         self.reason = reason
-        self.needs_attention = True
-        mail, self._in_hand = self._in_hand, None
+        self.has_control = True
+        mail, self._current_envelope = self._current_envelope, None
         if mail is not None:
             mail.fail(self.name, reason)
-        self._steps = [functools.partial(self.abandon, reason), self.release]
+        self._steps = [functools.partial(self.requeue_in_flight, reason), self.release]
         terminate = getattr(self.callbacks, "terminate", None)
         if terminate is not None:
             self._steps.append(functools.partial(terminate, reason))
@@ -375,19 +377,19 @@ class Process(ProcessState, Generic[C]):
             self.state = ProcessStatus.CRASHED
             self._attempt(functools.partial(self._report, reason))
         if observer is None:
-            self.conclude(reason)
+            self.finalize(reason)
         else:
             observer(reason)
 
     @property
-    def has_life(self) -> bool:
+    def is_running(self) -> bool:
         """Whether it lives or is to, rather than having ended, or waiting for its restart."""
         is_over = self.state is ProcessStatus.STOPPING and self.callbacks is None
         return not is_over and self.state not in (ProcessStatus.CRASHED, ProcessStatus.ENDED)
 
     def _end_life(self, reason: ExitReason) -> None:
         """Tell all who wait for the end of this life, and drop the mail that concerned it alone."""
-        for hook in self.take_endings():
+        for hook in self.take_exit_hooks():
             self._attempt(functools.partial(hook, reason))
         self.mailbox.drop_own()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from headrace.errors import BadOption, StartFailed
-from headrace.otp.scheduler import HELD_ADVICE, report_held_loop
+from headrace.otp.scheduler import SLOW_CALLBACK_ADVICE, log_slow_callback
 
 ExitReason = Literal["normal", "shutdown"] | BaseException
 """Why a process ended: it was done, it was told to stop, or what it raised."""
@@ -54,45 +54,45 @@ class ProcessState:
         self.reason: ExitReason | None = None
         self.restarts = 0
         self.has_run = False
-        self._has_held_loop = False
+        self._has_reported_slow = False
         self.is_busy = False
-        self.is_final = False
+        self.no_restart = False
         self.started: asyncio.Future[None] = loop.create_future()
-        self.buried: asyncio.Future[ExitReason] = loop.create_future()
+        self.terminated: asyncio.Future[ExitReason] = loop.create_future()
         self.observer: Hook | None = None
-        self.endings: dict[object, Hook] | None = None
+        self.exit_hooks: dict[object, Hook] | None = None
 
     @property
-    def held_advice(self) -> str:
+    def slow_callback_advice(self) -> str:
         """What a user can do when this process holds the loop."""
-        return HELD_ADVICE
+        return SLOW_CALLBACK_ADVICE
 
-    def held_the_loop(self, seconds: float) -> None:
+    def report_slow_callback(self, seconds: float) -> None:
         """Name a process once whose callback held the loop for long."""
-        if not self._has_held_loop:
-            self._has_held_loop = True
-            report_held_loop(self.name, seconds, self.held_advice)
+        if not self._has_reported_slow:
+            self._has_reported_slow = True
+            log_slow_callback(self.name, seconds, self.slow_callback_advice)
 
     @property
-    def is_living(self) -> bool:
+    def is_alive(self) -> bool:
         """Whether it is about to run, or runs, and has not begun to end."""
         return self.state in (ProcessStatus.STARTING, ProcessStatus.RUNNING)
 
-    def at_end(self, key: object, hook: Hook) -> None:
+    def on_exit(self, key: object, hook: Hook) -> None:
         """Have `hook` told why this life ended, when it has; `key` takes it back."""
-        if self.endings is None:
-            self.endings = {}
-        self.endings[key] = hook
+        if self.exit_hooks is None:
+            self.exit_hooks = {}
+        self.exit_hooks[key] = hook
 
-    def forget_at_end(self, key: object) -> None:
+    def remove_on_exit(self, key: object) -> None:
         """Take back what was to be told at the end of this life, if it is there."""
-        if self.endings is not None:
-            self.endings.pop(key, None)
+        if self.exit_hooks is not None:
+            self.exit_hooks.pop(key, None)
 
-    def take_endings(self) -> list[Hook]:
+    def take_exit_hooks(self) -> list[Hook]:
         """Return those who are to be told that this life has ended, in their order; they are told once."""
-        endings, self.endings = self.endings, None
-        return [] if endings is None else list(endings.values())
+        exit_hooks, self.exit_hooks = self.exit_hooks, None
+        return [] if exit_hooks is None else list(exit_hooks.values())
 
     def has_started(self) -> None:
         """Tell those who wait for the start that it runs."""
@@ -105,8 +105,8 @@ class ProcessState:
         if not self.started.done():
             self.started.set_exception(StartFailed(self.name, reason))
             self.started.exception()  # whoever started the process may not wait for it
-        if not self.buried.done():
-            self.buried.set_result(reason)
+        if not self.terminated.done():
+            self.terminated.set_result(reason)
 
 
 def check_count(option: str, found: object, least: int, otherwise: str = "") -> None:

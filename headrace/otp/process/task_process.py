@@ -74,17 +74,17 @@ class TaskProcess(Process[object]):
 
     async def ended(self) -> ExitReason:
         """Wait until it has ended for good; return why."""
-        if not self.buried.done():
+        if not self.terminated.done():
             self.watchers += 1
             try:
-                await asyncio.shield(self.buried)
+                await asyncio.shield(self.terminated)
             finally:
                 self.watchers -= 1
-        return self.buried.result()
+        return self.terminated.result()
 
-    def held_the_loop(self, seconds: float) -> None:
+    def report_slow_callback(self, seconds: float) -> None:
         """Name tasks of one function once, and the children of one stage."""
-        self.scheduler.name_short_lived_holder(self.name, self.held_advice, seconds)
+        self.scheduler.name_short_lived_holder(self.name, self.slow_callback_advice, seconds)
 
     def _report(self, reason: BaseException) -> None:
         """Tell telemetry of a failure, and the log when nobody waits for the result; an owner's crash is none."""

@@ -7,28 +7,28 @@ from contextvars import Context
 from types import coroutine
 from typing import Final
 
-from headrace.otp.scheduler import HELD_SECONDS, Scheduler
+from headrace.otp.scheduler import SLOW_CALLBACK_SECONDS, Scheduler
 from headrace.telemetry.events import LOG
 
 
 class CoroutineSteps:
     """What coroutines do from one suspension to the next.
 
-    `worked` is told how many seconds each step took, and `held` of those that took longer than 50 ms.
+    `worked` is told how many seconds each step took, and `report_slow` of those that took longer than 50 ms.
     """
 
     __slots__ = ("_clock", "_held", "_worked")
 
     def __init__(
-        self, clock: Callable[[], float], held: Callable[[float], None], worked: Callable[[float], None]
+        self, clock: Callable[[], float], report_slow: Callable[[float], None], worked: Callable[[float], None]
     ) -> None:
         self._clock = clock
-        self._held = held
+        self._report_slow = report_slow
         self._worked = worked
 
-    def retire(self) -> None:
+    def dispose(self) -> None:
         """Name nobody any more, from the step on that comes next."""
-        self._held = _tell_nobody
+        self._report_slow = _ignore
 
     async def run(self, begin: Callable[[], Coroutine[object, object, None]]) -> None:
         """Run the coroutine that `begin` makes to its end."""
@@ -39,24 +39,24 @@ class CoroutineSteps:
         clock, worked = self._clock, self._worked
         error: BaseException | None = None
         while True:
-            held, begun = self._held, clock()
+            report_slow, begun = self._report_slow, clock()
             try:
                 awaited = work.send(None) if error is None else work.throw(error)
             except StopIteration:
                 return
             finally:
-                spent = clock() - begun
-                worked(spent)
-                if spent > HELD_SECONDS:
-                    held(spent)
-            error, held = None, _tell_nobody  # a waiting frame must not keep the process from being freed
+                elapsed = clock() - begun
+                worked(elapsed)
+                if elapsed > SLOW_CALLBACK_SECONDS:
+                    report_slow(elapsed)
+            error, report_slow = None, _ignore  # a waiting frame must not keep the process from being freed
             try:
                 yield awaited  # a task answers with None, always
             except BaseException as thrown:  # noqa: BLE001 - whatever is thrown in is passed on
                 error = thrown
 
 
-def _tell_nobody(_: float) -> None:
+def _ignore(_: float) -> None:
     """Do nothing."""
 
 
@@ -93,20 +93,20 @@ class TaskRunner:
         scheduler: Scheduler,
         context: Context,
         name: str,
-        held: Callable[[float], None],
+        report_slow: Callable[[float], None],
         worked: Callable[[float], None],
     ) -> None:
-        """`held` is told when a step of a callback held the loop for long, `worked` how long each step took."""
+        """`report_slow` is told when a step of a callback held the loop for long, `worked` how long each step took."""
         self._scheduler = scheduler
         self._context = context
         self._name = name
-        self.steps = CoroutineSteps(scheduler.clock, held, worked)
+        self.steps = CoroutineSteps(scheduler.clock, report_slow, worked)
         self._task: asyncio.Task[None] | None = None
         self._wakeup: asyncio.Future[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._jobs: list[tuple[Awaitable[object], Done]] = []  # one, or two: a deque takes 700 bytes more
         self._is_cancelling = False
-        self._is_ending = False
+        self._is_closing = False
 
     def run(self, work: Awaitable[object], done: Done) -> None:
         """Run `work` after all that was given before, and tell `done` how it ended."""
@@ -135,20 +135,20 @@ class TaskRunner:
 
     def close(self) -> None:
         """End the task. Call it when no callback runs, or from within `done`."""
-        self._is_ending = True
+        self._is_closing = True
         self._forget_deadline()
         self._wake()
 
-    def retire(self) -> None:
+    def dispose(self) -> None:
         """Let go of the process, which has ended for good and may be freed; call it after `close`."""
         self._task = None
         self._context = NO_CONTEXT
-        self.steps.retire()
+        self.steps.dispose()
 
     def _go_on(self) -> None:
         """See to it that a task runs what waits."""
         if self._task is None or self._task.done() or self._task.cancelling():  # whoever cancels it means what it ran
-            self._is_ending = False
+            self._is_closing = False
             self._task = self._scheduler.start_task(self.steps.run(self._main), self._context, self._name)
             self._task.add_done_callback(self._task_ended, context=self._context)
         else:
@@ -160,7 +160,7 @@ class TaskRunner:
 
     async def _main(self) -> None:
         task = self._task
-        while task is not None and task is self._task and (self._jobs or not self._is_ending):
+        while task is not None and task is self._task and (self._jobs or not self._is_closing):
             if self._jobs:
                 await self._run_first(task)
             else:
@@ -179,7 +179,7 @@ class TaskRunner:
         if is_late:
             with suppress(asyncio.CancelledError):  # it was for the callback, which returned before it came
                 await asyncio.sleep(0)
-            self._heed_others(task)
+            self._close_if_cancelled(task)
 
     def _finish(self, task: asyncio.Task[None], result: object, error: BaseException | None) -> bool:
         """Tell how the first callback ended; return whether our own cancellation of it is still to come."""
@@ -191,17 +191,17 @@ class TaskRunner:
         if self._is_cancelling:
             is_late = not isinstance(error, asyncio.CancelledError)
             task.uncancel()
-        self._heed_others(task)
-        self._tell(result, error)
+        self._close_if_cancelled(task)
+        self._report(result, error)
         return is_late
 
-    def _heed_others(self, task: asyncio.Task[None]) -> None:
+    def _close_if_cancelled(self, task: asyncio.Task[None]) -> None:
         """End soon if somebody else has cancelled the task."""
         while task.cancelling():
             task.uncancel()
-            self._is_ending = True
+            self._is_closing = True
 
-    def _tell(self, result: object, error: BaseException | None) -> None:
+    def _report(self, result: object, error: BaseException | None) -> None:
         self._is_cancelling = False
         _, done = self._jobs.pop(0)
         if not self._jobs:
@@ -214,10 +214,10 @@ class TaskRunner:
             work = self._jobs[0][0]
             if isinstance(work, Coroutine):
                 work.close()
-            self._tell_of_cancellation()
+            self._report_cancelled()
 
-    def _tell_of_cancellation(self) -> None:
-        self._tell(None, asyncio.CancelledError())
+    def _report_cancelled(self) -> None:
+        self._report(None, asyncio.CancelledError())
         if self._jobs:
             self._go_on()
 
@@ -227,7 +227,7 @@ class TaskRunner:
         if self._is_cancelling:
             LOG.error("process %r has a callback that does not end when cancelled, and leaves it behind", self._name)
             self._task = None
-            self._tell_of_cancellation()
+            self._report_cancelled()
         else:
             LOG.info("process %r cancels its callback, which went on for %g s", self._name, seconds)
             self.cancel()

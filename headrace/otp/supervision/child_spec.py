@@ -111,11 +111,11 @@ class Child(Protocol):
     name: str
     state: ProcessStatus
     has_run: bool
-    is_final: bool
+    no_restart: bool
     is_busy: bool
     reason: ExitReason | None
     started: asyncio.Future[None]
-    buried: asyncio.Future[ExitReason]
+    terminated: asyncio.Future[ExitReason]
     observer: Callable[[ExitReason], None] | None
 
     def start(self) -> None:
@@ -136,7 +136,7 @@ class Child(Protocol):
     def cancel_later(self) -> None:
         """Cancel the running callback if it has not returned within the shutdown time."""
 
-    def conclude(self, reason: ExitReason) -> None:
+    def finalize(self, reason: ExitReason) -> None:
         """Be ended for good."""
 
 

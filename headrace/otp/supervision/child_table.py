@@ -23,7 +23,7 @@ class ChildStatus(enum.Enum):
     """It is stopped with its group, or is about to be."""
     DOWN = "down"
     """It waits until it is started again."""
-    COMING = "coming"
+    STARTING = "coming"
     """It is started with its group, and the next one waits until it runs."""
     ENDED = "ended"
     """It has ended for good, and its spec is kept."""
@@ -48,7 +48,7 @@ class ChildEntry:
     restart: Restart
     kind: Kind = "worker"
     spec: ChildSpec[object] | None = None
-    place: ChildStatus = ChildStatus.UP
+    status: ChildStatus = ChildStatus.UP
 
     @property
     def has_ended(self) -> bool:
@@ -60,7 +60,9 @@ class ChildEntry:
         """Whether it is started again when others are: what was told to stop is not, and no temporary child."""
         if self.restart == "temporary":
             return False
-        return not self.has_ended or (self.place in (ChildStatus.ENDED, ChildStatus.DOWN) and not self.process.is_final)
+        return not self.has_ended or (
+            self.status in (ChildStatus.ENDED, ChildStatus.DOWN) and not self.process.no_restart
+        )
 
     @property
     def is_kept(self) -> bool:
@@ -76,7 +78,7 @@ class ChildEntry:
 
     def info(self) -> ChildInfo:
         """Return what is told of it."""
-        state = "restarting" if self.place is ChildStatus.DOWN else STATES[self.process.state]
+        state = "restarting" if self.status is ChildStatus.DOWN else STATES[self.process.state]
         is_there = state not in ("restarting", "ended")
         ref = Ref(cast("Process[object]", self.process)) if is_there else None
         return ChildInfo(self.process.name, ref, self.kind, self.restart, state)
@@ -99,21 +101,21 @@ class GroupRestart:
         """Have children started, one after the other."""
         self._to_start = deque(children)
 
-    def gather(self, children: Iterable[ChildEntry], concerned: Collection[str]) -> None:
-        """Take in those `concerned`, beside those that are not through yet; `children` are all, in their order."""
-        under_way = (ChildStatus.LEAVING, ChildStatus.DOWN, ChildStatus.COMING)
-        members = [child for child in children if child.process.name in concerned or child.place in under_way]
-        if self._awaited is not None and self._awaited.place is ChildStatus.COMING:
+    def gather(self, children: Iterable[ChildEntry], affected: Collection[str]) -> None:
+        """Take in those `affected`, beside those that are not through yet; `children` are all, in their order."""
+        under_way = (ChildStatus.LEAVING, ChildStatus.DOWN, ChildStatus.STARTING)
+        members = [child for child in children if child.process.name in affected or child.status in under_way]
+        if self._awaited is not None and self._awaited.status is ChildStatus.STARTING:
             self._awaited = None
         self._to_start = deque(child for child in members if child.may_start_with_its_group)
         for child in members:
-            if child.place in (ChildStatus.UP, ChildStatus.COMING) and not child.has_ended:
-                child.place = ChildStatus.LEAVING
+            if child.status in (ChildStatus.UP, ChildStatus.STARTING) and not child.has_ended:
+                child.status = ChildStatus.LEAVING
         for child in self._to_start:
-            if child.place is ChildStatus.ENDED:
-                child.place = ChildStatus.DOWN
+            if child.status is ChildStatus.ENDED:
+                child.status = ChildStatus.DOWN
         self._to_stop = [
-            child for child in members if child.place is ChildStatus.LEAVING and child is not self._awaited
+            child for child in members if child.status is ChildStatus.LEAVING and child is not self._awaited
         ]
 
     def clear(self) -> None:
@@ -130,35 +132,35 @@ class GroupRestart:
     def step(self, start: Callable[[ChildEntry], None]) -> bool:
         """Stop the next child or `start` it; return False while the one before it is still awaited, or at the end."""
         awaited = self._awaited
-        if awaited is not None and awaited.place is ChildStatus.COMING and awaited.process.started.done():
-            awaited.place = ChildStatus.UP
+        if awaited is not None and awaited.status is ChildStatus.STARTING and awaited.process.started.done():
+            awaited.status = ChildStatus.UP
             self._awaited = None
         if self._awaited is not None:
             return False
         if self._to_stop:
             child = self._to_stop.pop()
-            if child.place is ChildStatus.LEAVING:
+            if child.status is ChildStatus.LEAVING:
                 self._awaited = child
                 child.stop_for_now()
             return True
         if self._to_start:
             child = self._to_start.popleft()
-            if child.place is ChildStatus.DOWN:
+            if child.status is ChildStatus.DOWN:
                 start(child)
-            if child.place is ChildStatus.COMING:
+            if child.status is ChildStatus.STARTING:
                 self._awaited = child
             return True
         return False
 
 
-async def begin(process: Child) -> None:
+async def start_and_wait(process: Child) -> None:
     """Start a process and wait until it runs. On cancellation it is stopped, and waited for."""
     process.start()
     try:
         await asyncio.shield(process.started)
     except asyncio.CancelledError:
         process.stop()
-        await asyncio.shield(process.buried)
+        await asyncio.shield(process.terminated)
         raise
 
 
@@ -171,13 +173,13 @@ async def end(process: Child) -> ExitReason:
     check_end_of(cast("Process[object]", process), f"the end of {process.name!r}")
     process.stop()
     try:
-        return await asyncio.shield(process.buried)
+        return await asyncio.shield(process.terminated)
     except asyncio.CancelledError:
-        await asyncio.shield(process.buried)
+        await asyncio.shield(process.terminated)
         raise
 
 
-async def leave(process: Child, error: BaseException | None) -> None:
+async def stop_and_wait(process: Child, error: BaseException | None) -> None:
     """End a process at the end of an `async with` that raised `error`, if anything; raise what the process ended with.
 
     The block's own error goes before it.

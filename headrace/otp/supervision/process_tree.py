@@ -63,7 +63,7 @@ def tree() -> ProcessTree:
 
 
 def _info(process: Process[object]) -> ProcessInfo:
-    children = tuple(_info(child) for child in process.supervised())
+    children = tuple(_info(child) for child in process.child_entries())
     return ProcessInfo(
         process.name,
         _kind(process),
@@ -93,7 +93,7 @@ def _rows(process: ProcessInfo, first: str = "", rest: str = "") -> Iterator[tup
 
 
 def _line(row: tuple[str, ...], widths: list[int]) -> str:
-    words, counts = row[:3], row[3:]
-    left = [word.ljust(width) for word, width in zip(words, widths, strict=False)]
+    texts, counts = row[:3], row[3:]
+    left = [text.ljust(width) for text, width in zip(texts, widths, strict=False)]
     right = [count.rjust(width) for count, width in zip(counts, widths[3:], strict=True)]
     return "  ".join([*left, *right])

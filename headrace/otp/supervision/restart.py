@@ -23,7 +23,7 @@ def wants_restart(restart: Restart, *, is_normal: bool) -> bool:
     return restart == "permanent" or (restart == "transient" and not is_normal)
 
 
-def concerned(strategy: Strategy, children: Sequence[str], failed: str) -> Sequence[str]:
+def affected(strategy: Strategy, children: Sequence[str], failed: str) -> Sequence[str]:
     """Return who is started again, in that order, when `failed` is; `children` are all, in the order of their start.
 
     Those of them that live are stopped before, in reverse. A temporary one is stopped, too, and not started again.

@@ -32,14 +32,14 @@ from headrace.otp.supervision.child_spec import (
     check_options,
     counted,
 )
-from headrace.otp.supervision.child_table import ChildEntry, ChildStatus, GroupRestart, begin, leave
+from headrace.otp.supervision.child_table import ChildEntry, ChildStatus, GroupRestart, start_and_wait, stop_and_wait
 from headrace.otp.supervision.restart import (
     MAX_RESTARTS,
     MAX_SECONDS,
     Restart,
     RestartWindow,
     Strategy,
-    concerned,
+    affected,
     wants_restart,
 )
 from headrace.telemetry.events import LOG
@@ -50,7 +50,7 @@ _ANY_SETTINGS: Final = ProcessSettings()
 _OWN_SETTINGS: Final = ProcessSettings(shutdown_seconds=None)
 """A supervisor has all the time that its children need to stop; each of them has a bound of its own (OTP's rule)."""
 
-_LIVING: Final = (ProcessStatus.STARTING, ProcessStatus.RUNNING)
+_ALIVE: Final = (ProcessStatus.STARTING, ProcessStatus.RUNNING)
 
 
 class Supervisor(Process[object]):
@@ -82,16 +82,16 @@ class Supervisor(Process[object]):
 
         Raises `StartFailed` when one of them does not start, once those before it have ended.
         """
-        await begin(self)
+        await start_and_wait(self)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Stop the children, last started first, and wait for them; raise what the supervisor gave up with."""
-        await leave(self, error)
+        await stop_and_wait(self, error)
 
-    def adopt(self, child: Child, restart: Restart = "permanent") -> None:
+    def supervise(self, child: Child, restart: Restart = "permanent") -> None:
         """Watch over a process, and start it.
 
         Raises `NameTaken` when a child of that name lives, and `NoProcess` when the supervisor itself does not run.
@@ -149,9 +149,9 @@ class Supervisor(Process[object]):
         child = self._child(name)
         check_end_of(cast("Process[object]", child.process), f"the end of {name!r}")
         child.process.stop()
-        if child.place is ChildStatus.DOWN:
+        if child.status is ChildStatus.DOWN:
             self._put_away(child, "shutdown")
-        await asyncio.shield(child.process.buried)
+        await asyncio.shield(child.process.terminated)
 
     async def restart_child(self, name: str) -> Ref[object]:
         """Start a child again whose spec was kept when it ended; return its new reference.
@@ -159,11 +159,11 @@ class Supervisor(Process[object]):
         Raises `NoChild`, `ChildLives`, and else what `start_child` raises.
         """
         child = self._child(name)
-        if child.spec is None or child.place is not ChildStatus.ENDED:
+        if child.spec is None or child.status is not ChildStatus.ENDED:
             raise ChildLives(self.name, name)
         self._check(name)
         process = self._make_anew(child, child.spec)
-        child.place = ChildStatus.UP
+        child.status = ChildStatus.UP
         process.start()
         await self._until_started(process)
         return Ref(process)
@@ -171,7 +171,7 @@ class Supervisor(Process[object]):
     def delete_child(self, name: str) -> None:
         """Forget the spec of a child that has ended. Raises `NoChild` and `ChildLives`."""
         child = self._child(name)
-        if not child.has_ended or child.place is ChildStatus.DOWN:
+        if not child.has_ended or child.status is ChildStatus.DOWN:
             raise ChildLives(self.name, name)
         del self.children[name]
 
@@ -225,7 +225,7 @@ class Supervisor(Process[object]):
         if not self.scheduler.is_own_thread():
             what = f"start of {name!r}"
             raise ForeignThread(what, "loop.call_soon_threadsafe")
-        if self.state not in _LIVING or self._stop_reason is not None:
+        if self.state not in _ALIVE or self._stop_reason is not None:
             raise NoProcess(self.name)
 
     def _take(self, child: ChildEntry) -> None:
@@ -233,7 +233,7 @@ class Supervisor(Process[object]):
         self._check(process.name)
         other = self.children.get(process.name)
         if other is not None:
-            if other.place is ChildStatus.ENDED:
+            if other.status is ChildStatus.ENDED:
                 raise ChildKept(self.name, process.name)
             if not other.has_ended:
                 raise NameTaken(process.name)
@@ -247,7 +247,7 @@ class Supervisor(Process[object]):
             await asyncio.shield(process.started)
         except asyncio.CancelledError:
             process.kill()
-            await asyncio.shield(process.buried)
+            await asyncio.shield(process.terminated)
             raise
 
     def _make_anew(self, child: ChildEntry, spec: ChildSpec[object]) -> Process[object]:
@@ -268,15 +268,15 @@ class Supervisor(Process[object]):
         if self._exits:
             self._decide(*self._exits.popleft())
             return MORE
-        if (self._is_opening or not self._group.is_through) and self._is_living:
+        if (self._is_opening or not self._group.is_through) and self._is_alive:
             return self._go_on()
-        if self.needs_attention:
-            return self.attend()
+        if self.has_control:
+            return self.handle_control()
         return IDLE
 
     @property
-    def _is_living(self) -> bool:
-        return self.state in _LIVING and self._stop_reason is None
+    def _is_alive(self) -> bool:
+        return self.state in _ALIVE and self._stop_reason is None
 
     def _go_on(self) -> int:
         """Stop or start the next child of a group; run when the first ones have come."""
@@ -303,12 +303,12 @@ class Supervisor(Process[object]):
 
     def _start_down(self, child: ChildEntry) -> None:
         """Start a child with its group, unless it was told to stop meanwhile."""
-        if child.process.is_final:
+        if child.process.no_restart:
             self._put_away(child, "shutdown")
             return
         if child.has_ended and child.spec is not None:
             self._make_anew(child, child.spec)
-        child.place = ChildStatus.COMING
+        child.status = ChildStatus.STARTING
         process = child.process
         if process.started.done():
             process.started = self.scheduler.loop.create_future()
@@ -323,10 +323,10 @@ class Supervisor(Process[object]):
         if not self._is_to_restart(child, reason):
             has_run = child.process.has_run
             self._put_away(child, reason)
-            if self._is_living:
-                self._look_for_the_end(child, reason, has_run=has_run)
-        elif child.place is ChildStatus.LEAVING:
-            child.place = ChildStatus.DOWN
+            if self._is_alive:
+                self._exit_if_unrecoverable(child, reason, has_run=has_run)
+        elif child.status is ChildStatus.LEAVING:
+            child.status = ChildStatus.DOWN
         elif not self.window.allows(self.scheduler.clock()):
             window = self.window
             self._put_away(child, reason)
@@ -336,14 +336,14 @@ class Supervisor(Process[object]):
 
     def _is_to_restart(self, child: ChildEntry, reason: ExitReason) -> bool:
         process = child.process
-        if not self._is_living or child.has_ended or process.is_final or isinstance(reason, Unrecoverable):
+        if not self._is_alive or child.has_ended or process.no_restart or isinstance(reason, Unrecoverable):
             return False
-        if not process.has_run and (child.place is not ChildStatus.COMING or self.state is ProcessStatus.STARTING):
+        if not process.has_run and (child.status is not ChildStatus.STARTING or self.state is ProcessStatus.STARTING):
             return False
         is_normal = not isinstance(reason, BaseException)
-        return wants_restart(child.restart, is_normal=is_normal and child.place is not ChildStatus.LEAVING)
+        return wants_restart(child.restart, is_normal=is_normal and child.status is not ChildStatus.LEAVING)
 
-    def _look_for_the_end(self, child: ChildEntry, reason: ExitReason, *, has_run: bool) -> None:
+    def _exit_if_unrecoverable(self, child: ChildEntry, reason: ExitReason, *, has_run: bool) -> None:
         """Give up at once with what no restart would mend, and when one of the first children does not start."""
         if has_run and isinstance(reason, Unrecoverable):
             self.exit(reason)
@@ -354,20 +354,20 @@ class Supervisor(Process[object]):
         name = child.process.name
         if self.strategy == "one_for_one":
             LOG.warning("restarting %r", name)
-            child.place = ChildStatus.UP
+            child.status = ChildStatus.UP
             child.process.restart()
             return
-        names = concerned(self.strategy, list(self.children), name)
+        names = affected(self.strategy, list(self.children), name)
         others = ", ".join(each for each in names if each != name) or "nobody"
         LOG.warning("restarting %r, and with it %s", name, others)
-        child.place = ChildStatus.DOWN
+        child.status = ChildStatus.DOWN
         self._group.gather(self.children.values(), set(names))
 
     def _put_away(self, child: ChildEntry, reason: ExitReason) -> None:
         """Let a child be ended for good: keep its spec, or forget it."""
-        child.process.conclude(reason)
+        child.process.finalize(reason)
         name = child.process.name
-        child.place = ChildStatus.ENDED
+        child.status = ChildStatus.ENDED
         if not child.is_kept and self.children.get(name) is child:
             del self.children[name]
 
@@ -376,12 +376,12 @@ class Supervisor(Process[object]):
         if not isinstance(reason, Unrecoverable):
             super()._report(reason)
 
-    def bury(self, reason: ExitReason) -> None:
+    def finalize_pending(self, reason: ExitReason) -> None:
         """Let those be ended that nobody will decide about any more."""
         while self._exits:
             self._put_away(*self._exits.popleft())
 
-    def supervised(self) -> Iterable[Process[object]]:
+    def child_entries(self) -> Iterable[Process[object]]:
         """Return the children that have not ended, first started first."""
         return [cast("Process[object]", child.process) for child in self.children.values() if not child.has_ended]
 
@@ -400,8 +400,8 @@ class Supervisor(Process[object]):
 
     async def _stop_children(self) -> None:
         for child in reversed(list(self.children.values())):
-            if child.place is ChildStatus.DOWN:
+            if child.status is ChildStatus.DOWN:
                 self._put_away(child, child.process.reason or "shutdown")
             elif not child.has_ended:
                 child.process.stop()
-                await asyncio.shield(child.process.buried)
+                await asyncio.shield(child.process.terminated)

@@ -71,7 +71,7 @@ class Chunk(NamedTuple, Generic[E]):
     """A list of events, the time when the first was born at its source, and whether a consumer had asked for them."""
 
     events: list[E]
-    born: float
+    ingested_at: float
     is_asked: bool
 
 
@@ -81,7 +81,7 @@ class Buffer(Generic[E]):
     `limit` is the most events it holds that no consumer has asked for; None is no limit (a producer-consumer's, whose
     overshoot the gate bounds). `sizes` bounds their bytes, too. Where it keeps all, what is put goes beyond the bounds,
     and `room` says so. `asked` events beside those were asked for by a consumer that has left since, or were sent to
-    it: no bound applies to them. `marks` wait in order; they count as nothing, and no bound drops them.
+    it: no bound applies to them. `markers` wait in order; they count as nothing, and no bound drops them.
     """
 
     __slots__ = ("_chunks", "_gone", "_offset", "_taken", "asked", "keep", "limit", "marks", "size", "sizes")
@@ -94,20 +94,20 @@ class Buffer(Generic[E]):
         self.asked = 0
         self._chunks: deque[Chunk[E]] = deque()
         self._offset = 0
-        self._gone = 0
+        self._removed = 0
         self._taken: list[tuple[int, float, bool]] = []
-        self.marks: deque[tuple[int, object]] = deque()
+        self.markers: deque[tuple[int, object]] = deque()
 
-    def put(self, events: list[E], born: float, asked: int = 0) -> list[E]:
+    def put(self, events: list[E], ingested_at: float, asked: int = 0) -> list[E]:
         """Add `events` behind all others, of which a consumer had asked for the first `asked`.
 
         Return those that had to go, from either end as `keep` says.
         """
         if asked > 0:
-            self._add(Chunk(events[:asked], born, is_asked=True))
+            self._add(Chunk(events[:asked], ingested_at, is_asked=True))
             events = events[asked:]
         if events:
-            self._add(Chunk(events, born, is_asked=False))
+            self._add(Chunk(events, ingested_at, is_asked=False))
         return self._fit()
 
     def _add(self, chunk: Chunk[E]) -> None:
@@ -133,28 +133,28 @@ class Buffer(Generic[E]):
         self.keep = keep
         return self._fit()
 
-    def mark(self, message: object) -> None:
+    def add_marker(self, message: object) -> None:
         """Put a message behind all events that are here now."""
-        self.marks.append((self._gone + self.size, message))
+        self.markers.append((self._removed + self.size, message))
 
     def reached(self) -> list[object]:
         """Remove and return the messages that no event is before any more, oldest first."""
         messages: list[object] = []
-        while self.marks and self.marks[0][0] <= self._gone:
-            messages.append(self.marks.popleft()[1])
+        while self.markers and self.markers[0][0] <= self._removed:
+            messages.append(self.markers.popleft()[1])
         return messages
 
-    def put_back(self, events: list[E], born: float) -> None:
+    def put_back(self, events: list[E], ingested_at: float) -> None:
         """Add `events` before all others; they were sent to a consumer once, so no bound applies."""
-        self._put_back([Chunk(events, born, is_asked=True)])
+        self._put_back([Chunk(events, ingested_at, is_asked=True)])
 
     def undo_take(self, events: list[E]) -> None:
         """Put the last `events` of those that `take` returned back, as if they had not been taken."""
         chunks: list[Chunk[E]] = []
         end = len(events)
-        for size, born, is_asked in reversed(self._taken):
+        for size, ingested_at, is_asked in reversed(self._taken):
             begin = max(0, end - size)
-            chunks.append(Chunk(events[begin:end], born, is_asked))
+            chunks.append(Chunk(events[begin:end], ingested_at, is_asked))
             end = begin
         self._taken = []
         self._put_back(chunks[::-1])
@@ -167,30 +167,30 @@ class Buffer(Generic[E]):
                 self._count(len(chunk.events), is_asked=chunk.is_asked)
                 if self.sizes is not None and not chunk.is_asked:
                     self.sizes.put_back(chunk.events)
-                self.marks = deque((max(place, self._gone), message) for place, message in self.marks)
-                self._gone -= len(chunk.events)
+                self.markers = deque((max(position, self._removed), message) for position, message in self.markers)
+                self._removed -= len(chunk.events)
 
     def take(self, count: int) -> tuple[list[E], float]:
         """Remove and return at most `count` of the oldest events, and when the first of them was born.
 
         None is taken from behind a mark that has not been removed.
         """
-        if self.marks:
-            count = min(count, self.marks[0][0] - self._gone)
+        if self.markers:
+            count = min(count, self.markers[0][0] - self._removed)
         return self._take(count)
 
     def _take(self, count: int) -> tuple[list[E], float]:
         self._taken = []
         if not self._chunks or count <= 0:
             return [], 0.0
-        born = self._chunks[0].born
+        ingested_at = self._chunks[0].ingested_at
         taken = self._take_from_head(count)
         if self._chunks and len(taken) < count:
             taken = list(taken)
             while self._chunks and len(taken) < count:
                 taken += self._take_from_head(count - len(taken))
-        self._gone += len(taken)
-        return taken, born
+        self._removed += len(taken)
+        return taken, ingested_at
 
     def _fit(self) -> list[E]:
         excess = 0 if self.limit is None else self.size - self.asked - self.limit
@@ -215,7 +215,7 @@ class Buffer(Generic[E]):
         self._count(-len(taken), is_asked=chunk.is_asked)
         if self.sizes is not None and not chunk.is_asked:
             self.sizes.forget_oldest(len(taken))
-        self._taken.append((len(taken), chunk.born, chunk.is_asked))
+        self._taken.append((len(taken), chunk.ingested_at, chunk.is_asked))
         return taken
 
     def _drop_offset(self) -> None:
@@ -228,15 +228,15 @@ class Buffer(Generic[E]):
         """Remove and return the oldest events that no consumer has asked for; what was asked for stays where it is."""
         cut: list[E] = []
         kept: list[Chunk[E]] = []
-        place = self._gone
+        position = self._removed
         while len(cut) < count:
             if self._chunks[0].is_asked:
                 self._drop_offset()
                 kept.append(self._chunks.popleft())
-                place += len(kept[-1].events)
+                position += len(kept[-1].events)
             else:
                 piece = self._take_from_head(count - len(cut))
-                self._close_gap(place, len(piece))
+                self._close_gap(position, len(piece))
                 cut += piece
         if kept:
             self._drop_offset()
@@ -248,7 +248,7 @@ class Buffer(Generic[E]):
         self._drop_offset()
         pieces: deque[list[E]] = deque()
         kept: list[Chunk[E]] = []
-        end = self._gone + self.size
+        end = self._removed + self.size
         while count:
             chunk = self._chunks.pop()
             if chunk.is_asked:
@@ -268,7 +268,7 @@ class Buffer(Generic[E]):
         self._chunks.extend(reversed(kept))
         return [event for piece in pieces for event in piece]
 
-    def _close_gap(self, place: int, count: int) -> None:
-        """Move the marks up that waited behind `count` events at `place`, which are gone."""
-        if self.marks:
-            self.marks = deque((at - max(0, min(at - place, count)), message) for at, message in self.marks)
+    def _close_gap(self, position: int, count: int) -> None:
+        """Move the marks up that waited behind `count` events at `position`, which are gone."""
+        if self.markers:
+            self.markers = deque((at - max(0, min(at - position, count)), message) for at, message in self.markers)

@@ -4,7 +4,7 @@
 class Ledger:
     """Told minus emitted, so that no event is asked of a producer twice.
 
-    Events that nobody asked for do not pay in advance: `owed` is below 0 only from `told_late` to the next `tell`.
+    Events that nobody asked for do not pay in advance: `owed` is below 0 only from `report_late` to the next `report`.
     """
 
     __slots__ = ("owed",)
@@ -12,7 +12,7 @@ class Ledger:
     def __init__(self) -> None:
         self.owed = 0
 
-    def tell(self, unmet: int) -> int:
+    def report(self, unmet: int) -> int:
         """Return what `handle_demand` is to be told, or 0, given what live consumers still miss."""
         demand = unmet - self.owed
         if demand <= 0:
@@ -25,11 +25,11 @@ class Ledger:
         owed = self.owed - count
         self.owed = owed if owed > 0 else 0
 
-    def untell(self, count: int) -> None:
+    def withdraw(self, count: int) -> None:
         """Take back `count` of what was told: it reached a stream that had ended, and the next one is told anew."""
         self.emitted(count)
 
-    def told_late(self, count: int) -> None:
+    def report_late(self, count: int) -> None:
         """Add to what is told next `count` events that were asked for, and emitted before the producer was told so."""
         self.owed -= count
 

@@ -34,35 +34,35 @@ class Window:
         self.max_demand = max_demand
         self.min_demand = min_demand
         self.batch_size = max_demand - min_demand
-        self.coming = 0
+        self.outstanding = 0
 
     def open(self) -> int:
         """Return the first ask: all of `max_demand`; 0 where as much is coming, or more by a bound that was lowered."""
-        ask = self.max_demand - self.coming
+        ask = self.max_demand - self.outstanding
         if ask <= 0:
             return 0
-        self.coming = self.max_demand
+        self.outstanding = self.max_demand
         return ask
 
     def handled(self, size: int) -> int:
-        """Account for a handled batch of `size` events, at most `coming`; return how many to ask for now, or 0."""
-        left = self.coming - size
+        """Account for a handled batch of `size` events, at most `outstanding`; return how many to ask for now, or 0."""
+        left = self.outstanding - size
         if left > self.min_demand:
-            self.coming = left
+            self.outstanding = left
             return 0
-        self.coming = self.max_demand
+        self.outstanding = self.max_demand
         return self.max_demand - left
 
-    def check_room(self, demand: int, coming: int) -> int:
+    def check_room(self, demand: int, outstanding: int) -> int:
         """Return `demand`; raises `DemandError` below 0, and when more would be coming than `max_demand`."""
-        room = self.max_demand - coming
+        room = self.max_demand - outstanding
         if not is_whole(demand) or not 0 <= demand <= room:
-            raise DemandError("demand", demand, f"a whole number from 0 to {room}: {coming} events are coming")
+            raise DemandError("demand", demand, f"a whole number from 0 to {room}: {outstanding} events are coming")
         return demand
 
-    def moved_to(self, coming: int) -> "Window":
+    def resumed_at(self, outstanding: int) -> "Window":
         """Take over what another window of the same subscription had coming; return this one."""
-        self.coming = coming
+        self.outstanding = outstanding
         return self
 
     def missing(self) -> int:
@@ -100,11 +100,11 @@ class ManualWindow(Window):
 
     def ask(self, demand: int) -> None:
         """Account for an ask; raises as `check_room`."""
-        self.coming += self.check_room(demand, self.coming)
+        self.outstanding += self.check_room(demand, self.outstanding)
 
     def handled(self, size: int) -> int:
         """Account for a handled batch of `size` events; ask for nothing by itself."""
-        self.coming -= size
+        self.outstanding -= size
         return 0
 
 
@@ -123,7 +123,7 @@ class EndedWindow(Window):
 
     def handled(self, size: int) -> int:
         """Account for a handled batch of `size` events; ask for nothing."""
-        self.coming -= size
+        self.outstanding -= size
         return 0
 
 
@@ -146,9 +146,9 @@ class ChildrenWindow(Window):
 
     def handled(self, size: int) -> int:
         """Account for `size` children that have finished; return how many events to ask for now, or 0."""
-        self.coming -= size
-        finished = self.max_demand - self.coming
+        self.outstanding -= size
+        finished = self.max_demand - self.outstanding
         if finished < self.min_demand or finished <= 0:
             return 0
-        self.coming = self.max_demand
+        self.outstanding = self.max_demand
         return finished

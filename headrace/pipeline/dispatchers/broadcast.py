@@ -1,6 +1,6 @@
 """Broadcast dispatcher: every event goes to every subscriber, at the pace of the slowest."""
 
-from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, SubscribeOptions, spoken_in_vain
+from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, SubscribeOptions, unsupported_option
 
 
 class BroadcastDispatcher(Dispatcher[S]):
@@ -10,56 +10,56 @@ class BroadcastDispatcher(Dispatcher[S]):
     subscriber alone may take the first events: a stage that begins with `demand: accumulate` waits for the others.
     """
 
-    takes_back = False
+    can_redeliver = False
     is_plain_with_one = True
 
     __slots__ = ("_shares",)
 
     def __init__(self) -> None:
-        self._shares: list[S] = []
+        self._subscribers: list[S] = []
 
-    def refusal(self, wish: SubscribeOptions) -> str | None:
+    def option_error(self, options: SubscribeOptions) -> str | None:
         """Refuse what means nothing here."""
-        return spoken_in_vain(wish, "selector")
+        return unsupported_option(options, "selector")
 
-    def subscribed(self, share: S) -> None:
+    def subscribed(self, subscriber: S) -> None:
         """Take in a new subscriber; nothing is delivered to any until it has asked, too."""
-        self._shares.append(share)
+        self._subscribers.append(subscriber)
 
-    def cancelled(self, share: S, unbegun: list[object], born: float) -> list[object]:
+    def cancelled(self, subscriber: S, unbegun: list[object], ingested_at: float) -> list[object]:
         """Forget a subscriber; it no longer holds the others back."""
-        self._shares.remove(share)
+        self._subscribers.remove(subscriber)
         return unbegun
 
-    def asked(self, share: S, demand: int) -> None:
-        """Raise what `share` misses."""
-        share.pending += demand
+    def asked(self, subscriber: S, demand: int) -> None:
+        """Raise what `subscriber` misses."""
+        subscriber.pending += demand
 
     def unmet(self) -> int:
         """Return the minimum of what the subscribers miss: what all of them could take."""
-        return min((share.pending for share in self._shares), default=0)
+        return min((subscriber.pending for subscriber in self._subscribers), default=0)
 
-    def dispatch(self, events: list[object], born: float) -> tuple[list[Delivery[S]], int]:
+    def dispatch(self, events: list[object], ingested_at: float) -> tuple[list[Delivery[S]], int]:
         """Deliver as many of `events` as every subscriber misses, a list of its own to each.
 
         What a selector refuses costs its subscriber no demand, so more may go out than was missed at first.
         """
-        deliveries, used = self._dispatch_missed(events, born)
+        deliveries, used = self._dispatch_missed(events, ingested_at)
         while 0 < used < len(events) and self.unmet() > 0:
-            more, size = self._dispatch_missed(events[used:], born)
+            more, size = self._dispatch_missed(events[used:], ingested_at)
             deliveries += more
             used += size
         return deliveries, used
 
-    def _dispatch_missed(self, events: list[object], born: float) -> tuple[list[Delivery[S]], int]:
+    def _dispatch_missed(self, events: list[object], ingested_at: float) -> tuple[list[Delivery[S]], int]:
         used = min(len(events), self.unmet())
         if not used:
             return [], 0
         deliveries: list[Delivery[S]] = []
-        for share in self._shares:
-            selector = share.selector
+        for subscriber in self._subscribers:
+            selector = subscriber.selector
             portion = events[:used] if selector is None else [event for event in events[:used] if selector(event)]
-            share.pending -= len(portion)
+            subscriber.pending -= len(portion)
             if portion:
-                deliveries.append((share, portion, born))
+                deliveries.append((subscriber, portion, ingested_at))
         return deliveries, used

@@ -9,13 +9,13 @@ from headrace.pipeline.dispatchers.dispatcher import (
     S,
     SubscribeOptions,
     Subscriber,
-    spoken_in_vain,
+    unsupported_option,
 )
 
 
-def _least(share: Subscriber) -> int:
+def _least(subscriber: Subscriber) -> int:
     """Return what the line is sorted by: a subscriber that misses more comes first."""
-    return -share.pending
+    return -subscriber.pending
 
 
 class DemandDispatcher(Dispatcher[S]):
@@ -36,55 +36,55 @@ class DemandDispatcher(Dispatcher[S]):
         if shuffle_demands_on_first_dispatch:
             self._shuffle = Random() if random is None else random  # noqa: S311 - it spreads load, and guards nothing
 
-    def refusal(self, wish: SubscribeOptions) -> str | None:
+    def option_error(self, options: SubscribeOptions) -> str | None:
         """Refuse what means nothing here."""
-        return spoken_in_vain(wish)
+        return unsupported_option(options)
 
-    def subscribed(self, share: S) -> None:
+    def subscribed(self, subscriber: S) -> None:
         """Take in a new subscriber, last in line."""
-        self._order.append(share)
+        self._order.append(subscriber)
 
-    def cancelled(self, share: S, unbegun: list[object], born: float) -> list[object]:
+    def cancelled(self, subscriber: S, unbegun: list[object], ingested_at: float) -> list[object]:
         """Forget a subscriber and its demand; what it had not begun goes to others."""
-        self._take_out(share)
+        self._take_out(subscriber)
         return unbegun
 
-    def asked(self, share: S, demand: int) -> None:
-        """Raise the demand of `share` and move it up in line."""
-        self._take_out(share)
-        share.pending += demand
-        self._insert(share)
+    def asked(self, subscriber: S, demand: int) -> None:
+        """Raise the demand of `subscriber` and move it up in line."""
+        self._take_out(subscriber)
+        subscriber.pending += demand
+        self._insert(subscriber)
 
     def unmet(self) -> int:
         """Return the sum of what all subscribers miss."""
-        return sum(share.pending for share in self._order)
+        return sum(subscriber.pending for subscriber in self._order)
 
-    def dispatch(self, events: list[object], born: float) -> tuple[list[Delivery[S]], int]:
+    def dispatch(self, events: list[object], ingested_at: float) -> tuple[list[Delivery[S]], int]:
         """Deliver as many of `events` as all subscribers together miss."""
         if self._shuffle is not None and events:
             self._shuffle.shuffle(self._order)
-            self._order.sort(key=lambda share: share.pending, reverse=True)
+            self._order.sort(key=lambda subscriber: subscriber.pending, reverse=True)
             self._shuffle = None
         if self._order and self._order[0].pending <= 0:
             self._order.sort(key=_least)  # demand may have been set back after a subclass had raised
         deliveries: list[Delivery[S]] = []
         used, total = 0, len(events)
         while used < total and self._order and self._order[0].pending > 0:
-            share = self._order.pop(0)
-            portion = events[used : used + share.pending]
+            subscriber = self._order.pop(0)
+            portion = events[used : used + subscriber.pending]
             used += len(portion)
-            share.pending -= len(portion)
-            deliveries.append((share, portion, born))
-            self._insert(share)
+            subscriber.pending -= len(portion)
+            deliveries.append((subscriber, portion, ingested_at))
+            self._insert(subscriber)
         return deliveries, used
 
-    def _take_out(self, share: S) -> None:
+    def _take_out(self, subscriber: S) -> None:
         """Take a subscriber out of the line, in which it stands among those that miss as many."""
-        place = bisect_left(self._order, -share.pending, key=_least)
-        if place < len(self._order) and self._order[place] is share:
-            del self._order[place]
+        position = bisect_left(self._order, -subscriber.pending, key=_least)
+        if position < len(self._order) and self._order[position] is subscriber:
+            del self._order[position]
         else:
-            self._order.remove(share)
+            self._order.remove(subscriber)
 
-    def _insert(self, share: S) -> None:
-        self._order.insert(bisect_right(self._order, -share.pending, key=_least), share)
+    def _insert(self, subscriber: S) -> None:
+        self._order.insert(bisect_right(self._order, -subscriber.pending, key=_least), subscriber)

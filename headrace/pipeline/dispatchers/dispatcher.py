@@ -48,7 +48,7 @@ class DispatchContext(Protocol):
     def fail(self, event: object, error: BaseException) -> None:
         """Count one event that failed, and say so once per class of error."""
 
-    def say(self, sentence: str) -> None:
+    def warn(self, sentence: str) -> None:
         """Write a warning about the stage to the log."""
 
     def reached(self, message: object) -> None:
@@ -63,7 +63,7 @@ class Dispatcher(Protocol[S]):
     it delivers; events are used up from the head, and each is then delivered, held, or told to the host.
     """
 
-    takes_back: bool = True
+    can_redeliver: bool = True
     """Whether events that a subscriber had not begun may go to another: true where each has one receiver."""
 
     is_plain_with_one: bool = False
@@ -75,45 +75,45 @@ class Dispatcher(Protocol[S]):
     queued: int = 0
     """How many events the dispatcher holds. Those that hold some have one receiver for each event."""
 
-    host: DispatchContext
+    context: DispatchContext
     """The stage behind, from `begin` on."""
 
-    def begin(self, host: DispatchContext) -> None:
+    def begin(self, context: DispatchContext) -> None:
         """Take note of the stage behind; called once, before all else."""
-        self.host = host
+        self.context = context
 
-    def refusal(self, wish: SubscribeOptions) -> str | None:
+    def option_error(self, options: SubscribeOptions) -> str | None:
         """Return in words why a consumer that says this cannot subscribe, and what to do; None when it can."""
         return None
 
-    def subscribed(self, share: S) -> None:
+    def subscribed(self, subscriber: S) -> None:
         """Take in a new subscriber; it has asked for nothing yet."""
 
-    def cancelled(self, share: S, unbegun: list[object], born: float) -> list[object]:
+    def cancelled(self, subscriber: S, unbegun: list[object], ingested_at: float) -> list[object]:
         """Forget a subscriber, and all that it had asked for.
 
-        `unbegun`, which it had got and not begun, oldest first, is empty unless `takes_back`. Return of it what is to
+        `unbegun`, which it had got and not begun, oldest first, is empty unless `can_redeliver`. Return of it what is to
         go before all that is buffered; the dispatcher may hold the rest.
         """
         return unbegun
 
-    def asked(self, share: S, demand: int) -> None:
-        """Raise what `share` has pending by `demand`; below 0 when it does without some of it."""
+    def asked(self, subscriber: S, demand: int) -> None:
+        """Raise what `subscriber` has pending by `demand`; below 0 when it does without some of it."""
 
     def unmet(self) -> int:
         """Return how many events the producer should be working on: so many can be used up, whatever they are."""
 
-    def dispatch(self, events: list[object], born: float) -> tuple[Sequence[Delivery[S]], int]:
+    def dispatch(self, events: list[object], ingested_at: float) -> tuple[Sequence[Delivery[S]], int]:
         """Deliver what is held, then from the head of `events`; return the deliveries and how many were used up.
 
         When it raises, the stage crashes, `events` are discarded, and each share's `pending` is set back.
         """
 
-    def mark(self, message: object) -> bool:
+    def add_marker(self, message: object) -> bool:
         """Put a message behind all that is held, and tell the host when it is reached; True when nothing is held."""
         return True
 
-    def unload(self, *, is_unreachable_only: bool = False) -> list[object]:
+    def drain(self, *, is_unreachable_only: bool = False) -> list[object]:
         """Remove and return what is held: all of it at the stage's end.
 
         With `is_unreachable_only` the stage drains: what has no subscriber goes, now and from now on.
@@ -121,22 +121,22 @@ class Dispatcher(Protocol[S]):
         return []
 
 
-def spoken_in_vain(wish: SubscribeOptions, *heard: str) -> str | None:
-    """Return why a dispatcher refuses a consumer that says something of which only `heard` means anything to it.
+def unsupported_option(options: SubscribeOptions, *supported: str) -> str | None:
+    """Return why a dispatcher refuses a consumer that says something of which only `supported` means anything to it.
 
     >>> from types import SimpleNamespace
     >>> wish = SimpleNamespace(selector=None, partition=None, weight=3)
     >>> spoken_in_vain(wish, "weight"), spoken_in_vain(wish)
     (None, 'a weight means something to a weighted dispatcher only: leave it out, or change the dispatcher')
     """
-    if wish.weight < 1:
-        return f"its weight is {wish.weight}: it must be a whole number, 1 or more"
-    said = {
-        "selector": (wish.selector is not None, "a selector", "a broadcast dispatcher"),
-        "partition": (wish.partition is not None, "a partition", "a partition dispatcher"),
-        "weight": (wish.weight != 1, "a weight", "a weighted dispatcher"),
+    if options.weight < 1:
+        return f"its weight is {options.weight}: it must be a whole number, 1 or more"
+    given = {
+        "selector": (options.selector is not None, "a selector", "a broadcast dispatcher"),
+        "partition": (options.partition is not None, "a partition", "a partition dispatcher"),
+        "weight": (options.weight != 1, "a weight", "a weighted dispatcher"),
     }
-    for word, (is_said, what, whose) in said.items():
-        if is_said and word not in heard:
+    for name, (is_given, what, whose) in given.items():
+        if is_given and name not in supported:
             return f"{what} means something to {whose} only: leave it out, or change the dispatcher"
     return None

@@ -15,7 +15,7 @@ from headrace.pipeline.dispatchers.dispatcher import (
     Dispatcher,
     S,
     SubscribeOptions,
-    spoken_in_vain,
+    unsupported_option,
 )
 from headrace.values import ordered
 
@@ -106,49 +106,49 @@ class PartitionDispatcher(Dispatcher[S]):
         self._drops_unreachable = False
         self.queued = 0
 
-    def begin(self, host: DispatchContext) -> None:
+    def begin(self, context: DispatchContext) -> None:
         """Take note of the stage behind, and let it count what is unrouted from 0."""
-        super().begin(host)
-        host.discard([], UNROUTED)
+        super().begin(context)
+        context.discard([], UNROUTED)
 
-    def refusal(self, wish: SubscribeOptions) -> str | None:
+    def option_error(self, options: SubscribeOptions) -> str | None:
         """Refuse a consumer that does not say which partition is its own."""
         names = ", ".join(map(repr, self._partitions))
-        if wish.partition is None:
+        if options.partition is None:
             return f"it must say which partition is its own: give partition, one of {names}"
-        if wish.partition not in self._partitions:
-            return f"there is no partition {wish.partition!r}: give one of {names}"
-        return spoken_in_vain(wish, "partition")
+        if options.partition not in self._partitions:
+            return f"there is no partition {options.partition!r}: give one of {names}"
+        return unsupported_option(options, "partition")
 
-    def subscribed(self, share: S) -> None:
+    def subscribed(self, subscriber: S) -> None:
         """Take in a subscriber of its partition."""
-        partition = self._of(share)
+        partition = self._of(subscriber)
         partition.subscribers += 1
-        partition.line.subscribed(share)
+        partition.line.subscribed(subscriber)
 
-    def cancelled(self, share: S, unbegun: list[object], born: float) -> list[object]:
+    def cancelled(self, subscriber: S, unbegun: list[object], ingested_at: float) -> list[object]:
         """Forget a subscriber; what it had not begun waits before all else of its partition."""
-        partition = self._of(share)
-        self._missing -= share.pending
+        partition = self._of(subscriber)
+        self._missing -= subscriber.pending
         partition.subscribers -= 1
-        partition.line.cancelled(share, [], born)
-        partition.queue.put_back(unbegun, born)
+        partition.line.cancelled(subscriber, [], ingested_at)
+        partition.queue.put_back(unbegun, ingested_at)
         self.queued += len(unbegun)
         self._name(partition)
         if self._drops_unreachable and not partition.subscribers:
-            self.host.discard(self._emptied(partition), "cancelled")
+            self.context.discard(self._emptied(partition), "cancelled")
         return []
 
-    def asked(self, share: S, demand: int) -> None:
-        """Raise what `share` misses."""
+    def asked(self, subscriber: S, demand: int) -> None:
+        """Raise what `subscriber` misses."""
         self._missing += demand
-        self._of(share).line.asked(share, demand)
+        self._of(subscriber).line.asked(subscriber, demand)
 
     def unmet(self) -> int:
         """Return what all subscribers miss, and no more than fits into the fullest partition."""
         return min(self._missing, self._room())
 
-    def dispatch(self, events: list[object], born: float) -> tuple[list[Delivery[S]], int]:
+    def dispatch(self, events: list[object], ingested_at: float) -> tuple[list[Delivery[S]], int]:
         """Deliver what waits; then give each partition its events, until one would hold more than it may."""
         groups, used = self._sorted(events)  # first, for while a user's function may raise nothing has changed yet
         deliveries: list[Delivery[S]] = []
@@ -157,22 +157,22 @@ class PartitionDispatcher(Dispatcher[S]):
                 self._serve(partition, deliveries)
         for name, group in groups.items():
             partition = self._partitions[name]
-            served, taken = partition.line.dispatch(group, born)
+            served, taken = partition.line.dispatch(group, ingested_at)
             deliveries += served
             self._missing -= taken
             if taken < len(group):
-                self._hold(partition, group[taken:], born)
+                self._enqueue(partition, group[taken:], ingested_at)
         return deliveries, used
 
-    def mark(self, message: object) -> bool:
+    def add_marker(self, message: object) -> bool:
         """Put a message behind what every partition holds."""
         queues = [partition.queue for partition in self._partitions.values() if partition.queue.size]
         waiting = _Waiting(message, len(queues))
         for queue in queues:
-            queue.mark(waiting)
+            queue.add_marker(waiting)
         return not queues
 
-    def unload(self, *, is_unreachable_only: bool = False) -> list[object]:
+    def drain(self, *, is_unreachable_only: bool = False) -> list[object]:
         """Remove and return what waits, or what waits for nobody: then such events are dropped from now on."""
         self._drops_unreachable = self._drops_unreachable or is_unreachable_only
         unloaded: list[object] = []
@@ -188,8 +188,8 @@ class PartitionDispatcher(Dispatcher[S]):
         except BaseException:  # noqa: BLE001 - whatever a user's function raises, the event has no partition
             return None
 
-    def _of(self, share: S) -> _Partition[S]:
-        return self._partitions[share.partition]
+    def _of(self, subscriber: S) -> _Partition[S]:
+        return self._partitions[subscriber.partition]
 
     def _room(self) -> int:
         if not self.queued:
@@ -202,7 +202,7 @@ class PartitionDispatcher(Dispatcher[S]):
         unrouted: list[object] = []
         failed: list[tuple[object, Exception]] = []
         room, used, partition_of = self._room(), 0, self._hash
-        for event, data in zip(events, self.host.data(events), strict=True):
+        for event, data in zip(events, self.context.data(events), strict=True):
             try:
                 name = partition_of(data)
                 group = groups.get(name)
@@ -219,9 +219,9 @@ class PartitionDispatcher(Dispatcher[S]):
                     break
             used += 1
         for event, why in failed:
-            self.host.fail(event, why)
+            self.context.fail(event, why)
         if unrouted:
-            self.host.discard(unrouted, UNROUTED)
+            self.context.discard(unrouted, UNROUTED)
         return {name: group for name, group in groups.items() if group}, used
 
     def _new_group(self, name: Hashable) -> list[object]:
@@ -232,19 +232,19 @@ class PartitionDispatcher(Dispatcher[S]):
     def _room_of(self, partition: _Partition[S]) -> int:
         return self._max_queue - partition.queue.size + partition.line.unmet()
 
-    def _hold(self, partition: _Partition[S], events: list[object], born: float) -> None:
+    def _enqueue(self, partition: _Partition[S], events: list[object], ingested_at: float) -> None:
         if self._drops_unreachable and not partition.subscribers:
-            self.host.discard(events, "cancelled")
+            self.context.discard(events, "cancelled")
             return
-        partition.queue.put(events, born)
+        partition.queue.put(events, ingested_at)
         self.queued += len(events)
         self._name(partition)
 
     def _serve(self, partition: _Partition[S], deliveries: list[Delivery[S]]) -> None:
         queue, line = partition.queue, partition.line
         while queue.size and (missing := line.unmet()):
-            events, born = queue.take(missing)
-            deliveries += line.dispatch(events, born)[0]
+            events, ingested_at = queue.take(missing)
+            deliveries += line.dispatch(events, ingested_at)[0]
             self._missing -= len(events)
             self.queued -= len(events)
             self._reach(queue)
@@ -258,18 +258,18 @@ class PartitionDispatcher(Dispatcher[S]):
         return unloaded
 
     def _reach(self, queue: Buffer[object]) -> None:
-        for waiting in queue.reached() if queue.marks else ():
+        for waiting in queue.reached() if queue.markers else ():
             if isinstance(waiting, _Waiting):
                 waiting.left -= 1
                 if not waiting.left:
-                    self.host.reached(waiting.message)
+                    self.context.reached(waiting.message)
 
     def _name(self, partition: _Partition[S]) -> None:
         """Say once that events wait for nobody: they will stop the stage."""
         if not partition.subscribers and partition.queue.size and not partition.has_been_named:
             partition.has_been_named = True
             instead = ", or let the hash return None for them" if self.called == "partition" else ""
-            self.host.say(
+            self.context.warn(
                 f"nobody subscribes to its {self.called} {partition.name!r}: up to {self._max_queue} events wait "
                 f"there, and then the stage stops for all; let a consumer take it{instead}"
             )

@@ -1,6 +1,6 @@
 """Round-robin dispatcher: events are dealt one by one, in turn, to those who still miss some."""
 
-from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, SubscribeOptions, spoken_in_vain
+from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, SubscribeOptions, unsupported_option
 
 
 class RoundRobinDispatcher(Dispatcher[S]):
@@ -17,45 +17,45 @@ class RoundRobinDispatcher(Dispatcher[S]):
     def __init__(self) -> None:
         self._line: list[S] = []
 
-    def refusal(self, wish: SubscribeOptions) -> str | None:
+    def option_error(self, options: SubscribeOptions) -> str | None:
         """Refuse what means nothing here."""
-        return spoken_in_vain(wish)
+        return unsupported_option(options)
 
-    def subscribed(self, share: S) -> None:
+    def subscribed(self, subscriber: S) -> None:
         """Take in a new subscriber, last in line."""
-        self._line.append(share)
+        self._line.append(subscriber)
 
-    def cancelled(self, share: S, unbegun: list[object], born: float) -> list[object]:
+    def cancelled(self, subscriber: S, unbegun: list[object], ingested_at: float) -> list[object]:
         """Forget a subscriber and its demand; what it had not begun goes to others."""
-        self._line.remove(share)
+        self._line.remove(subscriber)
         return unbegun
 
-    def asked(self, share: S, demand: int) -> None:
-        """Raise what `share` misses; its place in line stays."""
-        share.pending += demand
+    def asked(self, subscriber: S, demand: int) -> None:
+        """Raise what `subscriber` misses; its place in line stays."""
+        subscriber.pending += demand
 
     def unmet(self) -> int:
         """Return the sum of what all subscribers miss."""
-        return sum(share.pending for share in self._line)
+        return sum(subscriber.pending for subscriber in self._line)
 
-    def dispatch(self, events: list[object], born: float) -> tuple[list[Delivery[S]], int]:
+    def dispatch(self, events: list[object], ingested_at: float) -> tuple[list[Delivery[S]], int]:
         """Deal as many of `events` as all subscribers together miss; whole rounds at once, one slice for each."""
-        active = [share for share in self._line if share.pending > 0]
-        portions: dict[int, Delivery[S]] = {id(share): (share, [], born) for share in active}
+        active = [subscriber for subscriber in self._line if subscriber.pending > 0]
+        portions: dict[int, Delivery[S]] = {id(subscriber): (subscriber, [], ingested_at) for subscriber in active}
         used, total = 0, len(events)
         last: S | None = None
         while active and used < total:
             width = len(active)
-            rounds = min((total - used) // width, *(share.pending for share in active))
+            rounds = min((total - used) // width, *(subscriber.pending for subscriber in active))
             if not rounds:
                 active, rounds = active[: total - used], 1
                 width = len(active)
             end = used + rounds * width
-            for place, share in enumerate(active):
-                portions[id(share)][1].extend(events[used + place : end : width])
-                share.pending -= rounds
+            for position, subscriber in enumerate(active):
+                portions[id(subscriber)][1].extend(events[used + position : end : width])
+                subscriber.pending -= rounds
             used, last = end, active[-1]
-            active = [share for share in active if share.pending > 0]
+            active = [subscriber for subscriber in active if subscriber.pending > 0]
         if last is not None:
             turn = self._line.index(last) + 1
             self._line = self._line[turn:] + self._line[:turn]

@@ -1,6 +1,6 @@
 """Weighted dispatcher: subscribers take turns, and a turn is as many events as a subscriber's weight says."""
 
-from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, SubscribeOptions, spoken_in_vain
+from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, SubscribeOptions, unsupported_option
 
 
 class WeightedDispatcher(Dispatcher[S]):
@@ -20,66 +20,67 @@ class WeightedDispatcher(Dispatcher[S]):
         self._left = 0
         """What the first in line has left of its turn."""
 
-    def refusal(self, wish: SubscribeOptions) -> str | None:
+    def option_error(self, options: SubscribeOptions) -> str | None:
         """Refuse what means nothing here."""
-        return spoken_in_vain(wish, "weight")
+        return unsupported_option(options, "weight")
 
-    def subscribed(self, share: S) -> None:
+    def subscribed(self, subscriber: S) -> None:
         """Take in a new subscriber, last in line."""
-        self._line.append(share)
+        self._line.append(subscriber)
         if len(self._line) == 1:
-            self._left = share.weight
+            self._left = subscriber.weight
 
-    def cancelled(self, share: S, unbegun: list[object], born: float) -> list[object]:
+    def cancelled(self, subscriber: S, unbegun: list[object], ingested_at: float) -> list[object]:
         """Forget a subscriber and its demand; what it had not begun goes to others."""
-        is_its_turn = self._line[0] is share
-        self._line.remove(share)
+        is_its_turn = self._line[0] is subscriber
+        self._line.remove(subscriber)
         if is_its_turn and self._line:
             self._left = self._line[0].weight
         return unbegun
 
-    def asked(self, share: S, demand: int) -> None:
-        """Raise what `share` misses; its place in line stays."""
-        share.pending += demand
+    def asked(self, subscriber: S, demand: int) -> None:
+        """Raise what `subscriber` misses; its place in line stays."""
+        subscriber.pending += demand
 
     def unmet(self) -> int:
         """Return the sum of what all subscribers miss."""
-        return sum(share.pending for share in self._line)
+        return sum(subscriber.pending for subscriber in self._line)
 
-    def dispatch(self, events: list[object], born: float) -> tuple[list[Delivery[S]], int]:
+    def dispatch(self, events: list[object], ingested_at: float) -> tuple[list[Delivery[S]], int]:
         """Deliver as many of `events` as all subscribers together miss; whole rounds at once, one slice for each."""
         portions: dict[int, Delivery[S]] = {}
         used, total = 0, min(len(events), self.unmet())
         while used < total:
-            for share, count in self._rounds(total - used) or self._turn(total - used):
+            for subscriber, count in self._rounds(total - used) or self._turn(total - used):
                 if count:
-                    delivery = portions.setdefault(id(share), (share, [], born))
+                    delivery = portions.setdefault(id(subscriber), (subscriber, [], ingested_at))
                     delivery[1].extend(events[used : used + count])
-                    share.pending -= count
+                    subscriber.pending -= count
                     used += count
         return list(portions.values()), used
 
     def _rounds(self, most: int) -> list[tuple[S, int]]:
         """Return what each gets in as many whole rounds as can be, or nothing when the next turn is a part of one."""
-        active = [share for share in self._line if share.pending > 0]
+        active = [subscriber for subscriber in self._line if subscriber.pending > 0]
         if self._left != self._line[0].weight:
             return []
         rounds = min(
-            most // sum(share.weight for share in active), *(share.pending // share.weight for share in active)
+            most // sum(subscriber.weight for subscriber in active),
+            *(subscriber.pending // subscriber.weight for subscriber in active),
         )
         if not rounds:
             return []
-        place = self._line.index(active[-1]) + 1
-        self._line = self._line[place:] + self._line[:place]
+        position = self._line.index(active[-1]) + 1
+        self._line = self._line[position:] + self._line[:position]
         self._left = self._line[0].weight
-        return [(share, rounds * share.weight) for share in active]
+        return [(subscriber, rounds * subscriber.weight) for subscriber in active]
 
     def _turn(self, most: int) -> list[tuple[S, int]]:
         """Return what the first in line gets of its turn, and let the next one follow when it is over."""
-        share = self._line[0]
-        count = min(self._left, share.pending, most)
+        subscriber = self._line[0]
+        count = min(self._left, subscriber.pending, most)
         self._left -= count
-        if not self._left or count == share.pending:
+        if not self._left or count == subscriber.pending:
             self._line.append(self._line.pop(0))
             self._left = self._line[0].weight
-        return [(share, count)]
+        return [(subscriber, count)]

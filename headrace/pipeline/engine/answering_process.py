@@ -14,7 +14,7 @@ from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 class AnsweringProcess(ProducerConsumerProcess):
     """Tells `handle_demand` what was never asked for before; what that leaves unmet comes of what is upstream.
 
-    `_told` is how many events, sent and missed together, it has been told of.
+    `_reported` is how many events, sent and missed together, it has been told of.
     """
 
     __slots__ = ("_handle_demand", "_told")
@@ -25,26 +25,26 @@ class AnsweringProcess(ProducerConsumerProcess):
         factory: Callable[[], ProducerConsumer[object, object]],
         scheduler: Scheduler,
         counts: StageCounts,
-        outlet: StageOutput,
+        stage_output: StageOutput,
     ) -> None:
-        super().__init__(name, factory, scheduler, counts, outlet)
-        self._told = 0
+        super().__init__(name, factory, scheduler, counts, stage_output)
+        self._reported = 0
         self._handle_demand: Callable[[int], object] = lambda _: []
 
     def bound(self, callbacks: ProducerConsumer[object, object]) -> None:
         """Hand the new callback object its words, and tell it all that is unmet."""
         super().bound(callbacks)
         self._handle_demand = callbacks.handle_demand  # type: ignore[attr-defined] # this process is made for those
-        self._told = self.outlet.sent()
+        self._reported = self.output.sent()
 
     def turn(self) -> int:
         """Answer what is asked for the first time; else what every producer-consumer does."""
-        if not self.needs_attention:
-            unmet = self.outlet.collect()
-            asked = self.outlet.sent() + unmet
-            demand = min(asked - self._told, unmet)
+        if not self.has_control:
+            unmet = self.output.collect()
+            asked = self.output.sent() + unmet
+            demand = min(asked - self._reported, unmet)
             if demand > 0:
-                self._told = asked
+                self._reported = asked
                 return self._answer(demand)
         return super().turn()
 

@@ -38,6 +38,6 @@ class PlainCare:
     def returned(self) -> None:
         """Do nothing: nothing was released."""
 
-    def give_back(self, *, is_in_hand: bool) -> list[object]:
+    def requeue(self, *, has_current_batch: bool) -> list[object]:
         """Return nothing: plain events that a stage held are lost with it."""
         return []

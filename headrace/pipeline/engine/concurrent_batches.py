@@ -35,15 +35,15 @@ class InFlightBatch(BatchHandler):
         self._outcomes = outcomes
         return []
 
-    def land(self) -> list[object]:
+    def finish_unit(self) -> list[object]:
         """Claim the outputs, end the events, and return the outputs."""
         return super().finish(self._outcomes)
 
 
 @dataclass(slots=True, eq=False)
-class _Flight:
+class _Unit:
     source: Subscription
-    places: range
+    positions: range
     batch: InFlightBatch
     is_over: bool = False
 
@@ -61,33 +61,33 @@ class ConcurrentBatches(InFlight):
     """
 
     def __init__(
-        self, hand: BatchOwner, counts: StageCounts, make: Callable[[], InFlightBatch], *, emits: bool
+        self, owner: BatchOwner, counts: StageCounts, make: Callable[[], InFlightBatch], *, emits: bool
     ) -> None:
         """`make` makes what handles one batch."""
-        super().__init__(hand, counts, emits=emits)
-        self._hand: BatchOwner = hand
+        super().__init__(owner, counts, emits=emits)
+        self._owner: BatchOwner = owner
         self._make = make
         self._waiting: deque[tuple[Subscription, list[object]]] = deque()
-        self._flights: deque[_Flight] = deque()
-        self._places = 0
+        self._units: deque[_Unit] = deque()
+        self._next_position = 0
 
     def begin(self, events: list[object]) -> None:
         """Take up the first batch."""
-        self._waiting = deque([(self._hand.taken_from(), list(events))])
-        self._flights.clear()
-        self._places = 0
+        self._waiting = deque([(self._owner.started_from(), list(events))])
+        self._units.clear()
+        self._next_position = 0
 
     def fill(self, group: asyncio.TaskGroup) -> None:
         """Begin the batches that are next, as long as there is room."""
-        while self._running < self._hand.concurrency.limit:
+        while self._running < self._owner.concurrency.limit:
             taken = self._next()
             if taken is None:
                 return
             source, events = taken
-            flight = _Flight(source, range(self._places, self._places + len(events)), self._make())
-            self._places += len(events)
-            self._flights.append(flight)
-            self.start(group, partial(self._handle, flight, events))
+            unit = _Unit(source, range(self._next_position, self._next_position + len(events)), self._make())
+            self._next_position += len(events)
+            self._units.append(unit)
+            self.start(group, partial(self._handle, unit, events))
 
     def _next(self) -> tuple[Subscription, list[object]] | None:
         """Return the batch that is begun next, and whose it is; None for none now.
@@ -97,10 +97,10 @@ class ConcurrentBatches(InFlight):
         if self._is_alone or self.is_ending():
             return None
         if not self._waiting:
-            more = self._hand.more()
+            more = self._owner.more()
             if more is None:
                 return None
-            self._waiting.append((self._hand.taken_from(), more))
+            self._waiting.append((self._owner.started_from(), more))
         _, events = self._waiting[0]
         first = events[0] if events else None
         if isinstance(first, Message) and first.attempt > 1:
@@ -109,27 +109,27 @@ class ConcurrentBatches(InFlight):
             self._is_alone = True
         return self._waiting.popleft()
 
-    async def _handle(self, flight: _Flight, events: list[object]) -> None:
-        _BATCH.set(flight.batch)
-        SOURCE.set(flight.source)
-        since = self._hand.clock()
-        returned = flight.batch(events)
+    async def _handle(self, unit: _Unit, events: list[object]) -> None:
+        _BATCH.set(unit.batch)
+        SOURCE.set(unit.source)
+        since = self._owner.clock()
+        returned = unit.batch(events)
         if inspect.isawaitable(returned):
             await returned
         self._is_alone = False
-        self._land(flight, self._hand.clock() - since)
+        self._finish_units(unit, self._owner.clock() - since)
 
-    def _land(self, flight: _Flight, seconds: float) -> None:
-        flight.is_over = True
-        landed = [flight]
-        if self._hand.concurrency.is_ordered:
-            landed = []
-            while self._flights and self._flights[0].is_over:
-                landed.append(self._flights.popleft())
+    def _finish_units(self, unit: _Unit, seconds: float) -> None:
+        unit.is_over = True
+        finished = [unit]
+        if self._owner.concurrency.is_ordered:
+            finished = []
+            while self._units and self._units[0].is_over:
+                finished.append(self._units.popleft())
         else:
-            self._flights.remove(flight)
-        outputs = [output for one in landed for output in one.batch.land()]
-        self._hand.over([place for one in landed for place in one.places], outputs, seconds)
+            self._units.remove(unit)
+        outputs = [output for one in finished for output in one.batch.finish_unit()]
+        self._owner.over([position for one in finished for position in one.positions], outputs, seconds)
 
     def failed_at(self, position: int, error: BaseException) -> None:
         """Take note that an event of the batch whose callback runs failed."""

@@ -9,7 +9,7 @@ from itertools import islice, takewhile
 from headrace.errors import BadReturn, PoisonEvent
 from headrace.executors.errors import ExecutorError
 from headrace.pipeline.engine.giving_up import give_up, given_up
-from headrace.pipeline.engine.in_flight import FLIGHT, SOURCE, InFlight, InFlightEvent, InFlightOwner
+from headrace.pipeline.engine.in_flight import SOURCE, UNIT, InFlight, InFlightEvent, InFlightOwner
 from headrace.pipeline.engine.offload import Offload
 from headrace.pipeline.failure import FailurePolicy, retry_after
 from headrace.pipeline.flow.counts import StageCounts
@@ -25,28 +25,28 @@ class ConcurrentHandler(InFlight):
     delivered again after one is handled alone, so that the next crash hits no other.
     """
 
-    def __init__(self, hand: InFlightOwner, counts: StageCounts, failure: FailurePolicy, work: Offload) -> None:
-        super().__init__(hand, counts, emits=work.emits)
+    def __init__(self, owner: InFlightOwner, counts: StageCounts, failure: FailurePolicy, work: Offload) -> None:
+        super().__init__(owner, counts, emits=work.emits)
         self._failure = failure
         self._work = work
         self._waiting: deque[InFlightEvent] = deque()
-        self._flights: deque[InFlightEvent] = deque()
-        self._places = 0
+        self._units: deque[InFlightEvent] = deque()
+        self._next_position = 0
 
     def begin(self, events: list[object]) -> None:
         """Take up the first batch."""
         self._waiting.clear()
-        self._flights.clear()
-        self._places = 0
+        self._units.clear()
+        self._next_position = 0
         self._take(events)
 
     def fill(self, group: asyncio.TaskGroup) -> None:
         """Begin what is next, as long as there is room."""
         while self._running < self._work.limit:
-            flights = self._next(self._running)
-            if not flights:
+            units = self._next(self._running)
+            if not units:
                 return
-            self.start(group, partial(self._handle, flights))
+            self.start(group, partial(self._handle, units))
 
     def _next(self, others: int) -> list[InFlightEvent]:
         """Return what is handled next while `others` are: one event, or several by one call; nothing for now.
@@ -56,105 +56,105 @@ class ConcurrentHandler(InFlight):
         if self._is_alone or self.is_ending():
             return []
         if not self._waiting:
-            events = self._hand.more()
+            events = self._owner.more()
             if events is None:
                 return []
             self._take(events)
         if self._waiting[0].is_again:
             self._is_alone = not others
             return [] if others else [self._waiting.popleft()]
-        count = self._work.share(len(self._waiting), self._failure.timeout_seconds)
-        first = takewhile(lambda flight: not flight.is_again, islice(self._waiting, count))
+        count = self._work.events_per_call(len(self._waiting), self._failure.timeout_seconds)
+        first = takewhile(lambda unit: not unit.is_again, islice(self._waiting, count))
         return [self._waiting.popleft() for _ in list(first)]
 
     def _take(self, events: list[object]) -> None:
-        source = self._hand.taken_from()
-        for event in as_messages(events) if self._hand.is_acknowledged else events:
-            flight = InFlightEvent(source, self._places, event)
-            self._places += 1
-            self._waiting.append(flight)
-            self._flights.append(flight)
+        source = self._owner.started_from()
+        for event in as_messages(events) if self._owner.is_acknowledged else events:
+            unit = InFlightEvent(source, self._next_position, event)
+            self._next_position += 1
+            self._waiting.append(unit)
+            self._units.append(unit)
 
-    async def _handle(self, flights: list[InFlightEvent]) -> None:
+    async def _handle(self, units: list[InFlightEvent]) -> None:
         """Handle what is next, again and again, as long as there is anything."""
-        while flights:
-            since = self._hand.clock()
-            if len(flights) == 1:
-                await self._fly(flights[0])
+        while units:
+            since = self._owner.clock()
+            if len(units) == 1:
+                await self._handle_unit(units[0])
             else:
-                await self._fly_together(flights)
-            self._land(flights, self._hand.clock() - since)
+                await self._handle_units(units)
+            self._finish_units(units, self._owner.clock() - since)
             was_alone, self._is_alone = self._is_alone, False
-            flights = [] if self._running > self._work.limit else self._next(self._running - 1)
-            if was_alone and flights:
+            units = [] if self._running > self._work.limit else self._next(self._running - 1)
+            if was_alone and units:
                 self.fill_up()
 
-    def _land(self, flights: Sequence[InFlightEvent], seconds: float) -> None:
-        for flight in flights:
-            flight.is_over = True
-        landed = list(flights)
+    def _finish_units(self, units: Sequence[InFlightEvent], seconds: float) -> None:
+        for unit in units:
+            unit.is_over = True
+        finished = list(units)
         if self._work.is_ordered:
-            landed = []
-            while self._flights and self._flights[0].is_over:
-                landed.append(self._flights.popleft())
-        outputs = [output for one in landed for output in one.land()]
-        self._hand.over([one.place for one in landed], outputs, seconds)
+            finished = []
+            while self._units and self._units[0].is_over:
+                finished.append(self._units.popleft())
+        outputs = [output for one in finished for output in one.finish_unit()]
+        self._owner.over([one.position for one in finished], outputs, seconds)
 
-    async def _fly(self, flight: InFlightEvent) -> None:
+    async def _handle_unit(self, unit: InFlightEvent) -> None:
         """Try an event until it goes through or is given up."""
-        FLIGHT.set(flight)
-        SOURCE.set(flight.source)
-        error = self._poison(flight.event) or await self._try(flight)
+        UNIT.set(unit)
+        SOURCE.set(unit.source)
+        error = self._poison(unit.event) or await self._try(unit)
         if error is not None:
-            await self._mend(flight, error)
+            await self._mend(unit, error)
 
-    async def _fly_together(self, flights: Sequence[InFlightEvent]) -> None:
+    async def _handle_units(self, units: Sequence[InFlightEvent]) -> None:
         """Try several events by one call; each that fails is mended by itself.
 
         Where the OS process dies, or cannot do it, each is tried by itself: so the one that is to blame fails alone.
         """
         try:
-            made = await self._work.many([flight.data for flight in flights])
+            made = await self._work.many([unit.data for unit in units])
         except ExecutorError:
-            self._counts.redelivered += len(flights)
-            for flight in flights:
-                await self._fly(flight)
+            self._counts.redelivered += len(units)
+            for unit in units:
+                await self._handle_unit(unit)
             return
-        for flight, one in zip(flights, made, strict=True):
-            failed = self._poison(flight.event) or one.error
+        for unit, one in zip(units, made, strict=True):
+            failed = self._poison(unit.event) or one.error
             if failed is None:
-                flight.outputs = self._outputs(one.output)
+                unit.outputs = self._outputs(one.output)
             else:
-                await self._mend(flight, failed)
+                await self._mend(unit, failed)
 
-    async def _mend(self, flight: InFlightEvent, error: BaseException) -> None:
+    async def _mend(self, unit: InFlightEvent, error: BaseException) -> None:
         """Try an event again that failed once, until it goes through or is given up."""
-        FLIGHT.set(flight)
-        SOURCE.set(flight.source)
+        UNIT.set(unit)
+        SOURCE.set(unit.source)
         retry, attempt = self._failure.retry, 1
         failed: BaseException | None = error
         while failed is not None and retry is not None and retry.is_wanted(failed, attempt) and not _is_final(failed):
             self._counts.try_again([failed])
             await asyncio.sleep(retry.seconds(attempt, self._failure.chance(), retry_after(failed)))
             attempt += 1
-            failed = await self._try(flight)
+            failed = await self._try(unit)
         if failed is not None:
-            one = given_up(self._counts.stage, flight.event, failed, attempt)
-            flight.outcome = await give_up([one], self._failure, self._counts)
+            one = given_up(self._counts.stage, unit.event, failed, attempt)
+            unit.outcome = await give_up([one], self._failure, self._counts)
 
-    async def _try(self, flight: InFlightEvent) -> BaseException | None:
+    async def _try(self, unit: InFlightEvent) -> BaseException | None:
         """Handle an event once; return what it failed with, if it did."""
         try:
-            flight.outputs = self._outputs(await self._work(flight.data, self._failure.timeout_seconds))
+            unit.outputs = self._outputs(await self._work(unit.data, self._failure.timeout_seconds))
         except Exception as error:
             is_crash = self._failure.is_plain and not self._work.fails_alone
             if is_crash or isinstance(error, BadReturn):
                 raise
-            flight.take_error()
+            unit.take_error()
             return error
-        failed = flight.take_error()
+        failed = unit.take_error()
         if failed is not None:
-            flight.outputs = ()
+            unit.outputs = ()
         return failed
 
     def _outputs(self, returned: object) -> Sequence[object]:
@@ -170,16 +170,16 @@ class ConcurrentHandler(InFlight):
 
     def failed_at(self, position: int, error: BaseException) -> None:
         """Take note that the event whose callback runs failed."""
-        FLIGHT.get().error = error
+        UNIT.get().error = error
 
     def failed(self, event: object, error: BaseException) -> None:
         """Take note that the event whose callback runs failed."""
-        FLIGHT.get().error = error
+        UNIT.get().error = error
 
     def failed_some(self, error: BaseException, count: int) -> None:
         """Take note that the event whose callback runs failed, or count some."""
         if count == 1:
-            FLIGHT.get().error = error
+            UNIT.get().error = error
         else:
             super().failed_some(error, count)
 

@@ -45,38 +45,38 @@ class ConsumerProcess(TakingProcess[Consumer[object]]):
     def bound(self, callbacks: Consumer[object]) -> None:
         """Hand the new callback object its words."""
         super().bound(callbacks)
-        callbacks._inlet = self  # noqa: SLF001
+        callbacks._receiver = self  # noqa: SLF001
         self.handle_events = self.handling(callbacks, callbacks.handle_events, emits=False)
-        callbacks._care = self.care  # noqa: SLF001
+        callbacks._failure_reporter = self.failure_reporter  # noqa: SLF001
 
     def turn(self) -> int:
         """Handle one batch, or one end of a subscription."""
-        if self.needs_attention:
-            return self.attend()
-        inlet = self.inlet
-        subscription = inlet.first
+        if self.has_control:
+            return self.handle_control()
+        stage_input = self.input
+        subscription = stage_input.first
         queue = subscription.queue
         if not queue:
-            waiting = inlet.waiting()
+            waiting = stage_input.waiting()
             if waiting is None:
                 return IDLE
             subscription, queue = waiting, waiting.queue
-        events, born = queue.popleft()
+        events, ingested_at = queue.popleft()
         if events is None:
             return self.end_of(subscription)
         if subscription.offset or len(events) > subscription.window.batch_size:
-            events = subscription.cut(events, born)
+            events = subscription.cut(events, ingested_at)
         size = len(events)
         try:
             result = self.handle_events(events)
         except BaseException:
-            inlet.take_in_hand(subscription, events, born, size)
+            stage_input.start_batch(subscription, events, ingested_at, size)
             raise
         if result is not None:
-            inlet.take_in_hand(subscription, events, born, size)
+            stage_input.start_batch(subscription, events, ingested_at, size)
             self._take_return(result)
             return IDLE
-        age = self.scheduler.now - born
+        age = self.scheduler.now - ingested_at
         latency = self.latency
         latency.sum += age
         if age <= QUICK_LATENCY:
@@ -84,9 +84,9 @@ class ConsumerProcess(TakingProcess[Consumer[object]]):
         else:
             latency.search(age)
         subscription.handled(size)
-        if inlet.is_single:
+        if stage_input.is_single:
             return HANDLED_MORE if queue else HANDLED
-        inlet.rotate(subscription)
+        stage_input.rotate(subscription)
         return HANDLED_MORE
 
     def _take_return(self, result: object) -> None:
@@ -98,27 +98,27 @@ class ConsumerProcess(TakingProcess[Consumer[object]]):
     def _handled_later(self, since: float, result: object) -> None:
         check_nothing(self.name, result)
         now = self.scheduler.clock()
-        if self.several is None:
+        if self.in_flight is None:
             self.turns.handled(now - since)
-            self.latency.observe(now - self.inlet.born)
-        self.inlet.settle_hand()
+            self.latency.observe(now - self.input.ingested_at)
+        self.input.finish_batch()
 
-    def over(self, places: Sequence[int], outputs: list[object], seconds: float) -> None:
+    def over(self, positions: Sequence[int], outputs: list[object], seconds: float) -> None:
         """Account for events in hand that were handled while others are."""
         now = self.scheduler.clock()
-        for born in self.inlet.births(places):
-            self.latency.observe(now - born)
-        super().over(places, outputs, seconds)
+        for ingested_at in self.input.ingestion_times(positions):
+            self.latency.observe(now - ingested_at)
+        super().over(positions, outputs, seconds)
 
     def take_returned(self, callback: str, returned: object) -> None:
         """Refuse events: a consumer emits nothing."""
         check_nothing(self.name, returned, callback)
-        self.care.returned()
+        self.failure_reporter.returned()
 
     def input_completed(self, returned: object) -> None:
         """End: there is nothing to send."""
         self.take_returned("handle_complete", returned)
-        self.is_final = True
+        self.no_restart = True
         self.exit("normal")
 
 
@@ -146,7 +146,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         self, name: str, factory: Callable[[], Consumer[object]], scheduler: Scheduler, counts: StageCounts
     ) -> None:
         super().__init__(name, factory, scheduler, counts)
-        self.children = Children(self, RestartWindow(), self._settle)
+        self.children = Children(self, RestartWindow(), self._child_finished)
         self._cut_off: list[ChildSlot] = []
         self._ended_child: ChildSlot | None = None
         self._is_completing = False
@@ -158,67 +158,67 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         self._is_completing = False
         supervisor = cast("ConsumerSupervisor[object]", callbacks)
         window = RestartWindow(supervisor.max_restarts, supervisor.max_seconds)
-        self.children = Children(self, window, self._settle)
+        self.children = Children(self, window, self._child_finished)
         self._supervision = supervisor._supervision = Supervision(self, self.children)  # noqa: SLF001
         self._run: Callable[[object], object] = supervisor.run
         self._restart = supervisor.restart
         self._spec_of = supervisor.child if gives_specs(supervisor) else None
         self._settings = ProcessSettings(shutdown_seconds=self.shutdown_seconds)
 
-    def supervised(self) -> Iterable[Process[object]]:
+    def child_entries(self) -> Iterable[Process[object]]:
         """Return the children that have not ended, first started first."""
         return [cast("Process[object]", slot.process) for slot in self.children.slots.values()]
 
-    def greeted(self, subscription: Subscription, side: OtherSide, mode: object) -> None:
+    def on_subscribe_handled(self, subscription: Subscription, side: OtherSide, mode: object) -> None:
         """Let the demand of a subscription follow the children, unless the callbacks ask by hand."""
         window = subscription.window
         if subscription.ended is None and mode != "manual" and not isinstance(window, ChildrenWindow):
-            subscription.window = ChildrenWindow(window.max_demand, window.min_demand).moved_to(window.coming)
-        super().greeted(subscription, side, mode)
+            subscription.window = ChildrenWindow(window.max_demand, window.min_demand).resumed_at(window.outstanding)
+        super().on_subscribe_handled(subscription, side, mode)
 
     def turn(self) -> int:
         """Decide about a child that crashed, start children for a batch, or act on an end of a subscription."""
         if self.children.is_to_decide and self.state is ProcessStatus.RUNNING:
             self.children.decide()
-        if self.needs_attention:
-            return self.attend()
+        if self.has_control:
+            return self.handle_control()
         subscription = self._next()
         if subscription is None:
             return IDLE
-        events, born = subscription.queue.popleft()
+        events, ingested_at = subscription.queue.popleft()
         if events is None:
             return self.end_of(subscription)
         if subscription.offset or len(events) > subscription.window.batch_size:
-            events = subscription.cut(events, born)
+            events = subscription.cut(events, ingested_at)
         for position, event in enumerate(events):
             try:
-                self._begin(event, subscription, born)
+                self._begin(event, subscription, ingested_at)
             except BaseException:
-                self._put_back(events, position, subscription, born)
+                self._put_back(events, position, subscription, ingested_at)
                 raise
-        self.inlet.to_back(subscription)
+        self.input.to_back(subscription)
         return MORE
 
     def _next(self) -> Subscription | None:
         """Return the subscription whose turn it is; an end before which children are to finish waits."""
-        for subscription in list(self.inlet.subscriptions):
+        for subscription in list(self.input.subscriptions):
             queue = subscription.queue
             if queue and (queue[0][0] is not None or self._is_to_end(subscription)):
                 return subscription
-            self.inlet.to_back(subscription)
+            self.input.to_back(subscription)
         return None
 
     def _is_to_end(self, subscription: Subscription) -> bool:
-        mark = subscription.marks[0]
+        marker = subscription.markers[0]
         if not subscription.unfinished():
             return True
-        is_waiting = mark.kind is MarkerKind.COMPLETED or mark.is_own
-        return not is_waiting and exit_reason(subscription.cancel, mark.reason) is not None
+        is_waiting = marker.kind is MarkerKind.COMPLETED or marker.is_own
+        return not is_waiting and exit_reason(subscription.cancel, marker.reason) is not None
 
-    def _begin(self, event: object, subscription: Subscription, born: float) -> None:
+    def _begin(self, event: object, subscription: Subscription, ingested_at: float) -> None:
         data = event.data if isinstance(event, Message) else event
         slot = ChildSlot(self.scheduler.time(), subscription, event)
-        slot.born = born
+        slot.ingested_at = ingested_at
         if self._spec_of is None:
             children = self.children
             slot.process = EventProcess(children.new_name(), partial(self._run, data), self.scheduler, self._settings)
@@ -231,18 +231,18 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         try:
             self._supervision.begin(spec, slot)
         except NameTaken as error:
-            self._settle(slot, error)
+            self._child_finished(slot, error)
 
-    def _put_back(self, events: list[object], position: int, subscription: Subscription, born: float) -> None:
+    def _put_back(self, events: list[object], position: int, subscription: Subscription, ingested_at: float) -> None:
         """Have the crash that comes hit one event alone, and those behind it wait."""
         if position + 1 < len(events):
-            subscription.put_back(events[position + 1 :], born)
-        self.inlet.take_in_hand(subscription, [events[position]], born, 1)
+            subscription.put_back(events[position + 1 :], ingested_at)
+        self.input.start_batch(subscription, [events[position]], ingested_at, 1)
 
-    def _settle(self, slot: ChildSlot, reason: ExitReason) -> None:
+    def _child_finished(self, slot: ChildSlot, reason: ExitReason) -> None:
         """Account for a child that has ended for good, and for its event."""
         if slot.subscription is None:
-            self._look_for_the_end()
+            self._complete_when_done()
         elif isinstance(reason, BaseException):
             self.counts.fail(reason)
             self._finished(slot, slot.subscription, Outcome.FAILED)
@@ -261,11 +261,11 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         self._count_work(slot)
         now = self.scheduler.time()
         self.turns.handled(now - slot.since)
-        self.latency.observe(now - slot.born)
+        self.latency.observe(now - slot.ingested_at)
         subscription.handled(1)
         if subscription.queue:
             self.scheduler.wake(self.turns)
-        self._look_for_the_end()
+        self._complete_when_done()
 
     def _count_work(self, slot: ChildSlot | None) -> None:
         """Count the work of the child that ended before this one, whose last turn is over by now."""
@@ -273,7 +273,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         if before is not None and isinstance(before.process, Process):
             self.turns.worked(before.process.turns.busy_seconds())
 
-    def _look_for_the_end(self) -> None:
+    def _complete_when_done(self) -> None:
         if self._is_completing and not self.children.slots and self.state is ProcessStatus.RUNNING:
             self.notify(self.complete_input)
 
@@ -297,8 +297,8 @@ class ConsumerSupervisorProcess(ConsumerProcess):
 
     def _ended(self) -> None:
         """Account for children whose end somebody else had cancelled before it began."""
-        self.children.abandon()
-        self._give_up()
+        self.children.kill_and_finalize()
+        self._account_for_cut_off()
         self._count_work(None)
         super()._ended()
 
@@ -314,12 +314,12 @@ class ConsumerSupervisorProcess(ConsumerProcess):
             await self.children.stop_all()
         finally:
             self._is_stopping_children = False
-            self._give_up()
+            self._account_for_cut_off()
 
-    def _give_up(self) -> None:
-        """Account for the events whose children were cut off: as `abandon` does for a batch."""
+    def _account_for_cut_off(self) -> None:
+        """Account for the events whose children were cut off: as `kill_and_finalize` does for a batch."""
         cut_off, self._cut_off = self._cut_off, []
-        is_crash = isinstance(self.reason, BaseException) and not self.is_final
+        is_crash = isinstance(self.reason, BaseException) and not self.no_restart
         again: dict[Subscription, list[ChildSlot]] = {}
         for slot in cut_off:
             subscription = cast("Subscription", slot.subscription)
@@ -330,5 +330,5 @@ class ConsumerSupervisorProcess(ConsumerProcess):
             self._finished(slot, subscription, Outcome.FAILED)
         for subscription, slots in again.items():
             messages: list[object] = [slot.event.again() for slot in slots if isinstance(slot.event, Message)]
-            subscription.put_back(messages, slots[0].born)
+            subscription.put_back(messages, slots[0].ingested_at)
             self.counts.redelivered += len(messages)

@@ -42,7 +42,7 @@ class PendingResult(Coroutine[object, object, object]):
             self._awaited.close()
 
 
-def _holds(one: object, data: object) -> bool:
+def _is_message_of(one: object, data: object) -> bool:
     """Tell whether something is a message with these data: callbacks may have got those alone."""
     return isinstance(one, Message) and one.data is data
 
@@ -62,7 +62,7 @@ class CarefulHandler(ABC):
         self._failure = failure
         self._is_acknowledged = is_acknowledged
         self._emits = emits
-        self._held = Retained()
+        self._retained = Retained()
         self.events: list[object] = []
         self.failures: dict[int, BaseException] = {}
 
@@ -102,7 +102,7 @@ class CarefulHandler(ABC):
 
     def _finish(self, outcomes: Mapping[int, Outcome]) -> list[object] | None:
         outputs = self.finish(outcomes)
-        self._held.returned()
+        self._retained.returned()
         return outputs if self._emits else None
 
     def _ended(self) -> object:
@@ -201,10 +201,10 @@ class CarefulHandler(ABC):
 
     def failed(self, event: object, error: BaseException) -> None:
         """Take note that an event of the batch failed; of another one, which a stage held, that it is discarded."""
-        same = (at for at, one in enumerate(self.events) if one is event or _holds(one, event))
-        place = next((at for at in same if at not in self.failures), None)
-        if place is not None:
-            self.failures[place] = error
+        same = (at for at, one in enumerate(self.events) if one is event or _is_message_of(one, event))
+        position = next((at for at in same if at not in self.failures), None)
+        if position is not None:
+            self.failures[position] = error
             return
         self._counts.fail(error)
         if isinstance(event, Message):
@@ -217,11 +217,11 @@ class CarefulHandler(ABC):
 
     def hold(self, events: Sequence[object]) -> None:
         """Keep messages beyond the batch in hand."""
-        self._held.hold(events)
+        self._retained.hold(events)
 
     def release(self, events: Sequence[object]) -> None:
         """Let go of messages, once what the running callback returns has been claimed."""
-        self._held.release(events)
+        self._retained.release(events)
 
     def owned(self, events: Sequence[object]) -> Sequence[object]:
         """Return events that callbacks emit beside what they return: those who take messages derive them themselves."""
@@ -229,8 +229,8 @@ class CarefulHandler(ABC):
 
     def returned(self) -> None:
         """Take note that what a callback beside `handle_events` returned has been claimed."""
-        self._held.returned()
+        self._retained.returned()
 
-    def give_back(self, *, is_in_hand: bool) -> list[object]:
+    def requeue(self, *, has_current_batch: bool) -> list[object]:
         """Forget the messages that are held, and return them, those aside of a batch that is in hand still."""
-        return self._held.give_back(self.events if is_in_hand else [])
+        return self._retained.requeue(self.events if has_current_batch else [])

@@ -12,7 +12,7 @@ class Retained:
 
     def __init__(self) -> None:
         self._messages: dict[int, Message[object]] = {}
-        self._let_go: list[object] = []
+        self._released: list[object] = []
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -29,22 +29,22 @@ class Retained:
         for event in events:
             message = self._messages.pop(id(event), None)
             if message is not None:
-                self._let_go.append(message)
+                self._released.append(message)
 
     def returned(self) -> None:
         """Settle what was let go: all that came of it has been claimed."""
-        if self._let_go:
-            let_go, self._let_go = self._let_go, []
-            settle(let_go, Outcome.DONE)
+        if self._released:
+            released, self._released = self._released, []
+            settle(released, Outcome.DONE)
 
-    def give_back(self, in_hand: Sequence[object]) -> list[object]:
+    def requeue(self, current: Sequence[object]) -> list[object]:
         """Forget all, and return it, oldest first, to be delivered again; each is still one living descendant.
 
-        What is `in_hand` lives by that, and is not returned.
+        What is `current` lives by that, and is not returned.
         """
-        known = {id(event) for event in in_hand}
-        messages = [*self._let_go, *self._messages.values()]
-        self._let_go = []
+        known = {id(event) for event in current}
+        messages = [*self._released, *self._messages.values()]
+        self._released = []
         self._messages = {}
         settle((message for message in messages if id(message) in known), Outcome.DONE)
         return [message for message in messages if id(message) not in known]

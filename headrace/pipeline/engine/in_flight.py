@@ -38,11 +38,11 @@ class InFlightOwner(Protocol):
     def more(self) -> list[object] | None:
         """Take one more batch in hand, and return it; None when there is none for now, or something else is due."""
 
-    def taken_from(self) -> Subscription:
+    def started_from(self) -> Subscription:
         """Return the subscription of the batch that was taken last, or is just being taken."""
 
-    def over(self, places: Sequence[int], outputs: list[object], seconds: float) -> None:
-        """Emit outputs, and account for the events at `places` in hand, the last of which took `seconds`."""
+    def over(self, positions: Sequence[int], outputs: list[object], seconds: float) -> None:
+        """Emit outputs, and account for the events at `positions` in hand, the last of which took `seconds`."""
 
     def measured(self, begin: Callable[[], Coroutine[object, object, None]]) -> Coroutine[object, object, None]:
         """Return a coroutine for a task of its own whose steps count as work of the stage."""
@@ -90,11 +90,11 @@ class InFlight(ABC):
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 self.fill(group)
-        except BaseExceptionGroup as several:
-            for error in several.exceptions:
+        except BaseExceptionGroup as errors:
+            for error in errors.exceptions:
                 if isinstance(error, Interrupted):
                     raise error.error from None
-            raise several.exceptions[0] from None
+            raise errors.exceptions[0] from None
         finally:
             self._group = None
         if self._cancelled is not None:
@@ -167,17 +167,17 @@ class InFlight(ABC):
     def returned(self) -> None:  # noqa: B027 - as above
         """Do nothing: nothing was let go."""
 
-    def give_back(self, *, is_in_hand: bool) -> list[object]:
+    def requeue(self, *, has_current_batch: bool) -> list[object]:
         """Return nothing: nothing is held."""
         return []
 
 
 @dataclass(slots=True, eq=False)
 class InFlightEvent:
-    """An event in hand at `place`, of the subscription `source`, what came of it, and how it ends once it `is_over`."""
+    """An event in hand at `position`, of the subscription `source`, what came of it, and how it ends once it `is_over`."""
 
     source: Subscription
-    place: int
+    position: int
     event: object
     outputs: Sequence[object] = ()
     outcome: Outcome = Outcome.DONE
@@ -199,7 +199,7 @@ class InFlightEvent:
         error, self.error = self.error, None
         return error
 
-    def land(self) -> list[object]:
+    def finish_unit(self) -> list[object]:
         """Claim what came of a message, end it, and return the outputs."""
         message = self.event
         if not isinstance(message, Message):
@@ -212,5 +212,5 @@ class InFlightEvent:
         return outputs
 
 
-FLIGHT: Final[ContextVar[InFlightEvent]] = ContextVar("flight")
+UNIT: Final[ContextVar[InFlightEvent]] = ContextVar("flight")
 """The event whose callback runs: in a task of its own, or in a thread that has a copy of its context."""

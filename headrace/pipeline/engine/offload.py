@@ -46,18 +46,18 @@ class Offload:
         self._worked = worked
         self.limit = how.limit
         self.is_ordered = how.is_ordered
-        self.fails_alone = how.place == "subprocess"
+        self.fails_alone = how.mode == "subprocess"
         """Whether what the function raises fails its event, and never brings the stage down."""
         self._name = stage.name
         self._handle: Callable[[list[object]], object] = getattr(stage, "handle_events")  # noqa: B009 - of either kind
-        self._function = stage.offload() if how.place == "subprocess" else None
+        self._function = stage.offload() if how.mode == "subprocess" else None
         self._one_to_one = stage.one_to_one
         self._size = 1
         self._seconds = 0.0
         self._executor: Executor | None = None
-        if how.place == "thread":
+        if how.mode == "thread":
             self._executor = ThreadExecutor(how.limit, name=f"headrace-{stage.name}")
-        elif how.place == "subprocess":
+        elif how.mode == "subprocess":
             self._executor = ProcessExecutor(how.limit)
 
     async def __call__(self, data: object, timeout_seconds: float | None) -> object:
@@ -81,7 +81,7 @@ class Offload:
             return None
         return [result] if self._one_to_one else result
 
-    def share(self, waiting: int, timeout_seconds: float | None) -> int:
+    def events_per_call(self, waiting: int, timeout_seconds: float | None) -> int:
         """Return how many of the events that wait are best handled by one call: several, where that is quick."""
         if self._function is None or timeout_seconds is not None:
             return 1

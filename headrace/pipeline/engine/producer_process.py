@@ -39,11 +39,11 @@ class ProducerProcess(StageProcess[Producer[object]]):
         factory: Callable[[], Producer[object]],
         scheduler: Scheduler,
         counts: StageCounts,
-        outlet: StageOutput,
+        stage_output: StageOutput,
     ) -> None:
         super().__init__(name, factory, scheduler, counts)
-        self.outlet = outlet
-        self.entrance = Ingress(outlet, self.let_in, self.owed, scheduler.loop)
+        self.output = stage_output
+        self.ingress = Ingress(stage_output, self.offer, self.owed, scheduler.loop)
         self.ledger = Ledger()
         self.pull: SyncGenerator | AsyncGenerator | None = None
         self.handle_demand: Callable[[int], object] = lambda _: []
@@ -54,22 +54,22 @@ class ProducerProcess(StageProcess[Producer[object]]):
         """Hand the new callback object its words."""
         super().bound(callbacks)
         callbacks._runtime = self  # noqa: SLF001
-        self.outlet.format_discarded = callbacks.format_discarded
-        self.outlet.informed = self.informed
-        self.outlet.guard.failed = self.dispatcher_failed
-        self.outlet.guard.is_failing = False
+        self.output.format_discarded = callbacks.format_discarded
+        self.output.on_info = self.on_info
+        self.output.safe_dispatcher.failed = self.dispatcher_failed
+        self.output.safe_dispatcher.is_failing = False
         self.handle_demand = callbacks.handle_demand
         self.is_completing = False
 
     def running(self) -> None:
         """Tell the new callbacks all that is unmet: what the former ones were told died with them."""
         self.ledger.forget()
-        for subscription in list(self.outlet.subscriptions):
-            self.greet(subscription, "consumer")
+        for subscription in list(self.output.subscriptions):
+            self.notify_subscribed(subscription, "consumer")
         if self.is_draining:
             self.complete()
 
-    def abandon(self, reason: ExitReason) -> None:
+    def requeue_in_flight(self, reason: ExitReason) -> None:
         """Count the crash, and emit what a stream had yielded: it was taken in."""
         self.forget_notices()
         if isinstance(reason, BaseException):
@@ -86,70 +86,70 @@ class ProducerProcess(StageProcess[Producer[object]]):
             self.driver.cancel()
         return pull.close()
 
-    def bury(self, reason: ExitReason) -> None:
+    def finalize_pending(self, reason: ExitReason) -> None:
         """Count what is left in the buffer as discarded, and tell the consumers."""
-        self.entrance.close()
-        self.outlet.go_down(reason)
+        self.ingress.close()
+        self.output.go_down(reason)
 
     def turn_failed(self, error: BaseException) -> None:
         """Take the cancellation that comes with a drain for an empty return; all else is a crash."""
         if self.is_draining and self.state is ProcessStatus.RUNNING and isinstance(error, asyncio.CancelledError):
-            self.outlet.guard.is_failing = False
+            self.output.safe_dispatcher.is_failing = False
             self.scheduler.wake(self.turns)
             return
         super().turn_failed(error)
 
-    def joined(self, subscription: Subscription) -> None:
+    def on_subscribe(self, subscription: Subscription) -> None:
         """Take in a consumer's subscription."""
-        self.outlet.subscribe(subscription)
+        self.output.subscribe(subscription)
         if self.state is ProcessStatus.RUNNING:
-            self.greet(subscription, "consumer")
+            self.notify_subscribed(subscription, "consumer")
 
-    def left(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
+    def on_unsubscribe(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
         """Let a consumer go; take back what it had not begun, or return it if it cannot go to another."""
-        self.tell_of_leaving(subscription)
-        return self.outlet.leave(subscription, unbegun, self.scheduler.time())
+        self.notify_unsubscribed(subscription)
+        return self.output.leave(subscription, unbegun, self.scheduler.time())
 
-    def forgone(self, subscription: Subscription, demand: int) -> None:
+    def demand_withdrawn(self, subscription: Subscription, demand: int) -> None:
         """Take note that a consumer does without some of what it had asked for."""
-        self.outlet.withdraw(subscription, demand)
+        self.output.withdraw(subscription, demand)
 
     def end_subscription(self, subscription: Subscription, reason: ExitReason) -> None:
         """Send a consumer nothing more; it is told behind all that was delivered."""
-        if not self.outlet.is_closed:
-            self.outlet.let_go(subscription, Marker(MarkerKind.CANCEL, reason))
-            self.tell_of_leaving(subscription)
+        if not self.output.is_closed:
+            self.output.close_subscription(subscription, Marker(MarkerKind.CANCEL, reason))
+            self.notify_unsubscribed(subscription)
 
     def emit_nowait(self, events: list[object]) -> None:
         """Deliver what has been asked for, buffer the rest, and count what could not be kept."""
         owed = self.ledger.owed
-        if not self.outlet.is_closed:
+        if not self.output.is_closed:
             self.ledger.emitted(len(events))
         self._let_in(events, owed)
 
-    def let_in(self, events: list[object]) -> None:
+    def offer(self, events: list[object]) -> None:
         """Do that with events from outside: what the callbacks owe they still do."""
         self._let_in(events, 0)
 
     def _let_in(self, events: list[object], asked: int) -> None:
-        if self.outlet.is_closed:
-            self.outlet.discard(events, "cancelled")
+        if self.output.is_closed:
+            self.output.discard(events, "cancelled")
         else:
-            self.outlet.emit(events, self.scheduler.time(), asked)
+            self.output.emit(events, self.scheduler.time(), asked)
 
     def emit_own(self, events: list[object]) -> None:
         """Emit what the callbacks emit by themselves. Raises `BufferFull` where it is to wait, and takes none then.
 
         What it owes it may always emit: whoever asked for that may have gone. In a drain it may emit its last events.
         """
-        if len(events) > self.ledger.owed and not self.outlet.is_closed and self._has_no_room():
-            raise BufferFull(self.name, self.outlet.buffer.limit or 0, is_own=True)
+        if len(events) > self.ledger.owed and not self.output.is_closed and self._has_no_room():
+            raise BufferFull(self.name, self.output.buffer.limit or 0, is_own=True)
         self.emit_nowait(events)
 
     @property
     def waits_when_full(self) -> bool:
         """Whether the buffer is to keep all."""
-        return self.outlet.buffer.keep == "all"
+        return self.output.buffer.keep == "all"
 
     def is_full(self) -> bool:
         """Return whether the stage is paused, or has no room; then the callbacks are told when they may go on."""
@@ -160,9 +160,9 @@ class ProducerProcess(StageProcess[Producer[object]]):
 
         In a drain there is: what has come is to go through.
         """
-        has_none = self.waits_when_full and not self.is_draining and self.entrance.own_room() < 1
+        has_none = self.waits_when_full and not self.is_draining and self.ingress.capacity() < 1
         if has_none:
-            self.entrance.own_waits(partial(self.notify, self._tell_of_room))
+            self.ingress.producer_waits(partial(self.notify, self._notify_room))
         return has_none
 
     def pause(self) -> None:
@@ -176,9 +176,9 @@ class ProducerProcess(StageProcess[Producer[object]]):
         was_paused = self.is_paused
         super().resume()
         if was_paused and self.state is ProcessStatus.RUNNING and hasattr(self.callbacks, "handle_room"):
-            self.notify(self._tell_of_room)
+            self.notify(self._notify_room)
 
-    def _tell_of_room(self) -> None:
+    def _notify_room(self) -> None:
         handle_room = getattr(self.callbacks, "handle_room", None)
         if handle_room is not None:
             self.call_back(handle_room, partial(self.take_returned, "handle_room"))
@@ -189,43 +189,43 @@ class ProducerProcess(StageProcess[Producer[object]]):
 
     def estimate_buffered_count(self) -> int:
         """Return how many events wait for somebody to ask."""
-        return self.outlet.buffered()
+        return self.output.buffered()
 
     def room(self) -> int:
         """Return how many events of its own would be delivered or buffered now: none while it is paused."""
-        return 0 if self.is_paused else self.entrance.own_room()
+        return 0 if self.is_paused else self.ingress.capacity()
 
     def unhandled(self) -> int:
         """Return how many events are buffered, or on their way to consumers."""
-        return self.outlet.unhandled()
+        return self.output.unhandled()
 
     @property
     def buffer_limit_bytes(self) -> int | None:
         """What the events in the buffer may take; None is no bound."""
-        sizes = self.outlet.buffer.sizes
+        sizes = self.output.buffer.sizes
         return None if sizes is None else sizes.limit
 
     def askers(self) -> dict[str, int]:
         """Return who misses events, and how many."""
-        return self.outlet.askers()
+        return self.output.askers()
 
     def info(self, message: object) -> None:
         """Send a message behind all that is buffered."""
-        self.outlet.info(message)
+        self.output.info(message)
 
     def demand(self, mode: DemandMode) -> None:
         """Hold asks and events from now on, or go on with those that were held."""
         if mode == "accumulate":
-            self.outlet.accumulate()
+            self.output.accumulate()
         else:
-            self.ledger.told_late(self.outlet.forward())
+            self.ledger.report_late(self.output.forward())
         self.scheduler.wake(self.turns)
 
     def complete(self) -> None:
         """Finish once the buffer is empty."""
         self.is_completing = True
-        self.entrance.close()
-        self.needs_attention = True
+        self.ingress.close()
+        self.has_control = True
         self.scheduler.wake(self.turns)
 
     def drain(self) -> None:
@@ -233,8 +233,8 @@ class ProducerProcess(StageProcess[Producer[object]]):
         if self.is_draining:
             return
         self.is_draining = True
-        self.entrance.close()
-        self.outlet.drain()
+        self.ingress.close()
+        self.output.drain()
         if self.state is not ProcessStatus.RUNNING:
             return
         handle_drain = getattr(self.callbacks, "handle_drain", None)
@@ -255,12 +255,12 @@ class ProducerProcess(StageProcess[Producer[object]]):
 
     def turn(self) -> int:
         """Serve the buffer, then tell `handle_demand` what is still missing and not owed."""
-        if self.needs_attention:
-            return self.attend()
-        outlet = self.outlet
-        sole = outlet.sole
-        unmet = sole.pending if sole is not None and not outlet.buffer.size else outlet.collect()
-        demand = self.ledger.tell(unmet)
+        if self.has_control:
+            return self.handle_control()
+        stage_output = self.output
+        single = stage_output.single
+        unmet = single.pending if single is not None and not stage_output.buffer.size else stage_output.collect()
+        demand = self.ledger.report(unmet)
         if self.pull is not None:
             self.pull.want(demand)
             return self._go_on(self.pull)
@@ -271,10 +271,10 @@ class ProducerProcess(StageProcess[Producer[object]]):
             self._take(demand, events)
             return HANDLED_MORE
         size = len(events)
-        sole = outlet.sole  # the callback may have subscribed somebody, or have begun to accumulate
-        if sole is not None and 0 < size <= sole.pending and not outlet.buffer.size:
+        single = stage_output.single  # the callback may have subscribed somebody, or have begun to accumulate
+        if single is not None and 0 < size <= single.pending and not stage_output.buffer.size:
             self.ledger.emitted(size)
-            sole.send(events, self.scheduler.now, size)
+            single.send(events, self.scheduler.now, size)
         else:
             self.emit_nowait(events)
         return HANDLED_BLOCKED if size == demand else HANDLED
@@ -282,7 +282,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
     def serve(self) -> None:
         """Emit what a stream has yielded, and send what is buffered to those who ask."""
         self._emit_pulled()
-        self.outlet.collect()
+        self.output.collect()
 
     def _emit_pulled(self) -> None:
         if isinstance(self.pull, AsyncGenerator) and (events := self.pull.take()):
@@ -294,20 +294,20 @@ class ProducerProcess(StageProcess[Producer[object]]):
             self.pull.gives_way = True
         super().drive(work, then)
 
-    def attend(self) -> int:
+    def handle_control(self) -> int:
         """Finish when completing, pull on; else what every stage attends to."""
         if self.is_busy or self.notices or self.state is not ProcessStatus.RUNNING or self._stop_reason is not None:
-            return super().attend()
+            return super().handle_control()
         if isinstance(self.pull, AsyncGenerator) and self.pull.is_running:
-            return self._attend_pulling(self.pull)
+            return self._handle_pull(self.pull)
         if self.is_completing and not self.mailbox:
             return self._finish()
-        return super().attend()
+        return super().handle_control()
 
-    def _attend_pulling(self, pull: AsyncGenerator) -> int:
+    def _handle_pull(self, pull: AsyncGenerator) -> int:
         """End the pull when draining; else handle mail while the stream waits, and pull on unless paused."""
         if self.is_completing and self.is_draining:
-            self.outlet.collect()
+            self.output.collect()
             self.driver.cancel()
             return IDLE
         if self.mailbox:
@@ -318,9 +318,9 @@ class ProducerProcess(StageProcess[Producer[object]]):
             self.serve()
             return IDLE
         if self.is_completing:
-            self.outlet.collect()
+            self.output.collect()
             return self._go_on(pull)
-        self.needs_attention = False
+        self.has_control = False
         return HANDLED_MORE if self._go_on(pull) >= HANDLED else MORE
 
     def _finish(self) -> int:
@@ -328,9 +328,9 @@ class ProducerProcess(StageProcess[Producer[object]]):
             if self.pull.wanted and not self.is_draining:
                 return IDLE if self.is_paused else self._go_on(self.pull)
             self.emit_nowait(self.pull.rest())
-        if not self.outlet.complete(is_draining=self.is_draining):
+        if not self.output.complete(is_draining=self.is_draining):
             return BLOCKED
-        self.is_final = True
+        self.no_restart = True
         self.exit("normal")
         return IDLE
 
@@ -362,7 +362,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
             self.emit_nowait(events)
         if pull.has_ended:
             self.pull = None
-            self.ledger.untell(min(pull.wanted, pull.wanted_later))
+            self.ledger.withdraw(min(pull.wanted, pull.wanted_later))
             return HANDLED_MORE
         if not pull.wanted:
             return HANDLED_BLOCKED if events else BLOCKED
@@ -380,5 +380,5 @@ class ProducerProcess(StageProcess[Producer[object]]):
         if error is not None and not is_asked_for and self.state is ProcessStatus.RUNNING:
             self.turn_failed(error)
             self.scheduler.interrupt(error)
-        self.needs_attention = True
+        self.has_control = True
         self.scheduler.wake(self.turns)

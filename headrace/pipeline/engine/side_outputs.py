@@ -12,7 +12,7 @@ class SideOutputs:
 
     def __init__(self) -> None:
         self._outputs: dict[str, ProducerProcess] = {}
-        self._gone: list[object] = []
+        self._emitted: list[object] = []
 
     def join(self, name: str, output: ProducerProcess) -> None:
         """Take in an output."""
@@ -23,47 +23,47 @@ class SideOutputs:
         output = self._outputs.get(name)
         if output is None:
             return 0
-        gone: list[object] = []
+        emitted: list[object] = []
         try:
-            return await put_aside(output, events, gone)
+            return await put_aside(output, events, emitted)
         except BaseException:
-            self._gone += gone
+            self._emitted += emitted
             raise
 
-    def take_gone(self) -> list[object]:
+    def take_emitted(self) -> list[object]:
         """Return, once, the events that had gone when `put` was cut off: they are their output's to count by now."""
-        gone, self._gone = self._gone, []
-        return gone
+        emitted, self._emitted = self._emitted, []
+        return emitted
 
 
-async def put_aside(output: ProducerProcess, events: Sequence[object], gone: list[object] | None = None) -> int:
+async def put_aside(output: ProducerProcess, events: Sequence[object], emitted: list[object] | None = None) -> int:
     """Emit events by a side output as there is room; return how many it took, from the first: less where it has ended.
 
-    Cancelled, the first of them may have gone in, and the others have not: those are in `gone`.
+    Cancelled, the first of them may have gone in, and the others have not: those are in `emitted`.
     """
-    entrance, taken = output.entrance, 0
+    ingress, taken = output.ingress, 0
     while taken < len(events):
-        given = events[taken : taken + max(1, entrance.room_at_once())]
+        given = events[taken : taken + max(1, ingress.room_at_once())]
         piece = list(given)
-        if output.outlet.is_acknowledged:
+        if output.output.is_acknowledged:
             piece = as_messages(piece)
             claim(piece)
-        done = entrance.put(piece)
+        done = ingress.put(piece)
         try:
             await done
         except BaseException as error:
             if done.done() and not done.cancelled() and done.exception() is None:  # it had gone in right before
-                _note(given, gone)
+                _note(given, emitted)
                 raise
             settle(piece, Outcome.DONE)  # what was claimed for the output
             if not isinstance(error, NoProcess):
                 raise
             break
         taken += len(piece)
-        _note(given, gone)
+        _note(given, emitted)
     return taken
 
 
-def _note(events: Sequence[object], gone: list[object] | None) -> None:
-    if gone is not None:
-        gone.extend(events)
+def _note(events: Sequence[object], emitted: list[object] | None) -> None:
+    if emitted is not None:
+        emitted.extend(events)

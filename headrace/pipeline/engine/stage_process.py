@@ -10,13 +10,13 @@ from typing import Final, TypeVar, cast
 from headrace.errors import BadReturn, NoProcess, SubscriptionError
 from headrace.otp.process.mailbox import Envelope
 from headrace.otp.process.process import ExitReason, Process, ProcessStatus
-from headrace.otp.scheduler import HELD_ADVICE, IDLE, MORE, Scheduler
+from headrace.otp.scheduler import IDLE, MORE, SLOW_CALLBACK_ADVICE, Scheduler
 from headrace.pipeline.demand.window import ManualWindow, Window
 from headrace.pipeline.engine.batch_handler import BatchHandler
-from headrace.pipeline.engine.care import PlainCare
 from headrace.pipeline.engine.concurrent_batches import ConcurrentBatches, InFlightBatch
 from headrace.pipeline.engine.concurrent_handler import ConcurrentHandler
 from headrace.pipeline.engine.each_handler import EachHandler
+from headrace.pipeline.engine.failure_reporter import PlainCare
 from headrace.pipeline.engine.handler import CarefulHandler, EventHandler
 from headrace.pipeline.engine.in_flight import SOURCE, InFlight
 from headrace.pipeline.engine.offload import Offload
@@ -36,7 +36,7 @@ _BUILT_IN_ADVICE: Final = (
     "subscribe with a lower max_demand, so that there is less to do at a time, or give the machine less to do"
 )
 
-Care = PlainCare | CarefulHandler | InFlight
+AnyFailureReporter = PlainCare | CarefulHandler | InFlight
 
 SubscribeCallback = Callable[[OtherSide, SubscribeTo, SubscriptionHandle], object]
 CancelCallback = Callable[[str, ExitReason, SubscriptionHandle], object]
@@ -82,11 +82,11 @@ class StageProcess(Process[S]):
     def __init__(self, name: str, factory: Callable[[], S], scheduler: Scheduler, counts: StageCounts) -> None:
         super().__init__(name, factory, scheduler)
         self.counts = counts
-        self.care: Care = PlainCare(counts)
+        self.failure_reporter: AnyFailureReporter = PlainCare(counts)
         self.failure = PLAIN_FAILURE
         self.concurrency = PLAIN_CONCURRENCY
         self.is_paused = False
-        self._held_advice = HELD_ADVICE
+        self._slow_callback_advice = SLOW_CALLBACK_ADVICE
         self._resumption: asyncio.Event | None = None
         self.notices: deque[Callable[[], None]] = deque()
         self.subscriber: Subscribe = _subscribes_alone
@@ -94,19 +94,19 @@ class StageProcess(Process[S]):
     def bound(self, callbacks: S) -> None:
         """Hand the new callback object the words of every stage."""
         is_built_in = type(callbacks).__module__.startswith(_BUILT_IN)
-        self._held_advice = _BUILT_IN_ADVICE if is_built_in else callbacks.held_advice
+        self._slow_callback_advice = _BUILT_IN_ADVICE if is_built_in else callbacks.slow_callback_advice
         callbacks._counts = self.counts  # noqa: SLF001 - the runtime is what stands behind the base class
-        callbacks._care = self.care  # noqa: SLF001
+        callbacks._failure_reporter = self.failure_reporter  # noqa: SLF001
         callbacks._process = cast("Process[object]", self)  # noqa: SLF001
 
     @property
-    def held_advice(self) -> str:
+    def slow_callback_advice(self) -> str:
         """What a user can do when this stage holds the loop."""
-        return self._held_advice
+        return self._slow_callback_advice
 
-    def check_loop(self, word: str) -> None:
+    def check_loop(self, name: str) -> None:
         """Raise `ForeignThread` or `ForeignLoop` when a word of the callbacks is said elsewhere than on their loop."""
-        self.scheduler.check_loop(f"{word} of stage", self.name)
+        self.scheduler.check_loop(f"{name} of stage", self.name)
 
     def subscribe(self, to: SubscribeTo | str) -> SubscriptionHandle:
         """Subscribe to another stage of the same topology, or anew to the same one."""
@@ -119,13 +119,13 @@ class StageProcess(Process[S]):
     def pause(self) -> None:
         """Give the callbacks nothing more. Work in progress continues."""
         self.is_paused = True
-        self._look()
+        self._schedule_control()
 
     def resume(self) -> None:
         """Go on."""
         self.is_paused = False
         self._end_pause()
-        self._look()
+        self._schedule_control()
 
     async def resumed(self) -> None:
         """Return once the stage is not paused, or has ended for good."""
@@ -139,21 +139,21 @@ class StageProcess(Process[S]):
         if event is not None:
             event.set()
 
-    def conclude(self, reason: ExitReason) -> None:
+    def finalize(self, reason: ExitReason) -> None:
         """Be ended for good; what waits for the end of a pause waits no longer."""
-        super().conclude(reason)
+        super().finalize(reason)
         self._end_pause()
 
     def notify(self, notice: Callable[[], None]) -> None:
         """Have a notice handled before all mail."""
         self.notices.append(notice)
-        self._look()
+        self._schedule_control()
 
     def info(self, message: object) -> None:
         """Send a message behind all events that the stage holds: here it holds none for which it would wait."""
-        self.informed(message)
+        self.on_info(message)
 
-    def informed(self, message: object) -> None:
+    def on_info(self, message: object) -> None:
         """Have `handle_info` called, before all mail, with a message that waited behind events which have gone."""
         self.notify(_Message(self._open_message, message))
 
@@ -175,44 +175,44 @@ class StageProcess(Process[S]):
 
     def _reply(self, result: object) -> None:
         """Take what `handle_info` and its kin return for events: they have no caller."""
-        mail = self._in_hand
+        mail = self._current_envelope
         if result is None or mail is None or mail.method is not None:
             super()._reply(result)
-            self.care.returned()
+            self.failure_reporter.returned()
         else:
             super()._reply(None)
             self.take_returned("handle_info", result)
 
-    def _look(self) -> None:
-        self.needs_attention = True
+    def _schedule_control(self) -> None:
+        self.has_control = True
         self.scheduler.wake(self.turns)
 
     def serve(self) -> None:
         """Send what waits and may go, while the callbacks are busy or paused."""
 
-    def greet(self, subscription: Subscription, side: OtherSide) -> None:
+    def notify_subscribed(self, subscription: Subscription, side: OtherSide) -> None:
         """Tell the callbacks of a subscription, at once where they do not want to know."""
         handle_subscribe: SubscribeCallback | None = getattr(self.callbacks, "handle_subscribe", None)
         if handle_subscribe is None:
-            self.greeted(subscription, side, None)
+            self.on_subscribe_handled(subscription, side, None)
         else:
             handle = SubscriptionHandle(subscription, self)
-            tell = partial(handle_subscribe, side, subscription.to, handle)
-            self.notify(partial(self._ask_callbacks, subscription, side, tell))
+            callback = partial(handle_subscribe, side, subscription.to, handle)
+            self.notify(partial(self._ask_callbacks, subscription, side, callback))
 
-    def _ask_callbacks(self, subscription: Subscription, side: OtherSide, tell: Callable[[], object]) -> None:
+    def _ask_callbacks(self, subscription: Subscription, side: OtherSide, callback: Callable[[], object]) -> None:
         if side == "producer":
-            subscription.early = 0
-        self.call_back(tell, partial(self._answered, subscription, side))
+            subscription.deferred_demand = 0
+        self.call_back(callback, partial(self._answered, subscription, side))
 
     def _answered(self, subscription: Subscription, side: OtherSide, mode: object) -> None:
         allowed = ("automatic", "manual") if side == "producer" else ("automatic",)
         if mode is not None and mode not in allowed:
-            words = " or ".join(f'"{word}"' for word in allowed)
-            raise BadReturn(self.name, "handle_subscribe", mode, f"None or {words}")
-        self.greeted(subscription, side, "automatic" if mode is None else mode)
+            choices = " or ".join(f'"{name}"' for name in allowed)
+            raise BadReturn(self.name, "handle_subscribe", mode, f"None or {choices}")
+        self.on_subscribe_handled(subscription, side, "automatic" if mode is None else mode)
 
-    def greeted(self, subscription: Subscription, side: OtherSide, mode: object) -> None:
+    def on_subscribe_handled(self, subscription: Subscription, side: OtherSide, mode: object) -> None:
         """Go on with a subscription that the callbacks know of; `mode` is None where they were not asked."""
 
     def change_demand(self, subscription: Subscription, max_demand: int, min_demand: int | None) -> None:
@@ -221,16 +221,16 @@ class StageProcess(Process[S]):
     def end_subscription(self, subscription: Subscription, reason: ExitReason) -> None:
         """Cancel one of the subscriptions."""
 
-    def tell_of_end(self, subscription: Subscription, mark: Marker, then: Callable[[object], None]) -> None:
+    def notify_cancelled(self, subscription: Subscription, marker: Marker, then: Callable[[object], None]) -> None:
         """Tell the callbacks that a subscription has ended, and go on with `then`, at once where they do not care."""
         handle_cancel: CancelCallback | None = getattr(self.callbacks, "handle_cancel", None)
         if handle_cancel is None:
             then(None)
         else:
             handle = SubscriptionHandle(subscription, self)
-            self.call_back(partial(handle_cancel, mark.kind.value, mark.reason, handle), then)
+            self.call_back(partial(handle_cancel, marker.kind.value, marker.reason, handle), then)
 
-    def tell_of_leaving(self, subscription: Subscription) -> None:
+    def notify_unsubscribed(self, subscription: Subscription) -> None:
         """Tell the callbacks, in a turn to come, that a consumer has gone, or was let go."""
         self.scheduler.wake(self.turns)
         if (
@@ -239,12 +239,12 @@ class StageProcess(Process[S]):
             and hasattr(self.callbacks, "handle_cancel")
         ):
             then = partial(self.take_returned, "handle_cancel")
-            self.notify(partial(self.tell_of_end, subscription, subscription.ended, then))
+            self.notify(partial(self.notify_cancelled, subscription, subscription.ended, then))
 
     def take_returned(self, callback: str, returned: object) -> None:
         """Do with what a callback beside the main one returned what the kind of stage does with it."""
 
-    def attend(self) -> int:
+    def handle_control(self) -> int:
         """Serve while busy; handle a notice; else what every process attends to, and nothing more while paused."""
         if self.is_busy:
             self.serve()
@@ -252,9 +252,9 @@ class StageProcess(Process[S]):
         if self.notices and self.state is ProcessStatus.RUNNING and self._stop_reason is None:
             self.notices.popleft()()
             return MORE
-        outcome = super().attend()
-        if self.is_paused and not self.needs_attention and self.state is ProcessStatus.RUNNING:
-            self.needs_attention = True
+        outcome = super().handle_control()
+        if self.is_paused and not self.has_control and self.state is ProcessStatus.RUNNING:
+            self.has_control = True
             self.serve()
             return IDLE
         return outcome
@@ -269,46 +269,46 @@ class TakingProcess(StageProcess[S]):
     __slots__ = ("_is_told_of_end", "_may_wait", "elsewhere", "handle_events", "inlet", "several", "unfed")
 
     def __init__(
-        self, name: str, factory: Callable[[], S], scheduler: Scheduler, counts: StageCounts, inlet: StageInput
+        self, name: str, factory: Callable[[], S], scheduler: Scheduler, counts: StageCounts, stage_input: StageInput
     ) -> None:
         super().__init__(name, factory, scheduler, counts)
-        self.inlet = inlet
-        self.several: InFlight | None = None
-        self.elsewhere: Offload | None = None
+        self.input = stage_input
+        self.in_flight: InFlight | None = None
+        self.offload: Offload | None = None
         self._may_wait = True
-        self._is_told_of_end = False
+        self._is_handling_cancel = False
         self.handle_events: EventHandler = lambda _: []
         self.unfed: set[str] = set()
         """Where it enters its name when it subscribes to nothing any more, and may do so yet."""
 
     def handling(self, callbacks: S, handle: EventHandler, *, emits: bool) -> EventHandler:
         """Return what takes batches: `handle_events` itself, where nobody need know what came of which event."""
-        is_acknowledged, failure = self.inlet.is_acknowledged, self.failure
+        is_acknowledged, failure = self.input.is_acknowledged, self.failure
         how = {"is_acknowledged": is_acknowledged, "emits": emits}
         if not self.concurrency.is_plain and not callbacks.per_event:
             make = partial(InFlightBatch, callbacks, self.counts, failure, **how)
-            self.care = self.several = ConcurrentBatches(self, self.counts, make, emits=emits)
-            return self.several
+            self.failure_reporter = self.in_flight = ConcurrentBatches(self, self.counts, make, emits=emits)
+            return self.in_flight
         if not self.concurrency.is_plain:
-            self.elsewhere = Offload(callbacks, self.concurrency, self.turns.worked, emits=emits)
-            self.care = self.several = ConcurrentHandler(self, self.counts, failure, self.elsewhere)
-            return self.several
+            self.offload = Offload(callbacks, self.concurrency, self.turns.worked, emits=emits)
+            self.failure_reporter = self.in_flight = ConcurrentHandler(self, self.counts, failure, self.offload)
+            return self.in_flight
         if not is_acknowledged and failure.is_plain:
             return handle
         if callbacks.per_event:
-            self.care = each = EachHandler(callbacks, self.counts, failure, **how)
+            self.failure_reporter = each = EachHandler(callbacks, self.counts, failure, **how)
             return each
-        self.care = batch = BatchHandler(callbacks, self.counts, failure, **how)
+        self.failure_reporter = batch = BatchHandler(callbacks, self.counts, failure, **how)
         return batch
 
     @property
     def is_acknowledged(self) -> bool:
         """Whether what it takes in are messages."""
-        return self.inlet.is_acknowledged
+        return self.input.is_acknowledged
 
     def is_in_callback(self) -> bool:
         """Whether the present task runs a callback, be it one of several."""
-        return super().is_in_callback() or (self.several is not None and self.several.is_current())
+        return super().is_in_callback() or (self.in_flight is not None and self.in_flight.is_current())
 
     def measured(self, begin: Callable[[], Coroutine[object, object, None]]) -> Coroutine[object, object, None]:
         """Return a coroutine for a task of its own whose steps count as work of this stage."""
@@ -321,80 +321,80 @@ class TakingProcess(StageProcess[S]):
     def more(self) -> list[object] | None:
         """Take one more batch in hand beside what is there, and return it; None while something else is due."""
         is_due = self.mailbox or self.notices or self._stop_reason is not None or self.is_paused
-        return None if is_due or not self.has_room() else self.inlet.add_to_hand()
+        return None if is_due or not self.has_room() else self.input.add_to_batch()
 
-    def taken_from(self) -> Subscription:
+    def started_from(self) -> Subscription:
         """Return the subscription of the batch that was taken last, or is just being taken."""
-        inlet = self.inlet
-        return inlet.first if inlet.hand is None else inlet.source
+        stage_input = self.input
+        return stage_input.first if stage_input.current_batch is None else stage_input.source
 
     def has_room(self) -> bool:
         """Tell whether outputs of more events would find somebody who asks."""
         return True
 
-    def over(self, places: Sequence[int], outputs: list[object], seconds: float) -> None:
+    def over(self, positions: Sequence[int], outputs: list[object], seconds: float) -> None:
         """Account for events in hand that were handled while others are; what came of them goes out."""
         self.turns.handled(seconds)
         if outputs:
-            self.send_outputs(outputs, min(self.inlet.births(places)))
-        if places:
-            self.inlet.settle_places(places)
+            self.send_outputs(outputs, min(self.input.ingestion_times(positions)))
+        if positions:
+            self.input.finish_events(positions)
 
     def scale(self, limit: int) -> None:
         """Handle so many events, or batches, at a time from now on, in this life and the next ones."""
         self.concurrency = replace(self.concurrency, limit=limit)
-        if self.elsewhere is not None:
-            self.elsewhere.resize(limit)
-        if self.several is not None:
-            self.several.arrived()
+        if self.offload is not None:
+            self.offload.resize(limit)
+        if self.in_flight is not None:
+            self.in_flight.arrived()
 
-    def send_outputs(self, outputs: list[object], born: float) -> None:
+    def send_outputs(self, outputs: list[object], ingested_at: float) -> None:
         """Send what came of events in hand, the first of which was born then."""
 
     def serve(self) -> None:
         """Take up what has come while other events are handled."""
-        if self.several is not None:
-            self.several.arrived()
+        if self.in_flight is not None:
+            self.in_flight.arrived()
 
     def release(self) -> object:
         """End the threads and OS processes of this life."""
-        elsewhere, self.elsewhere = self.elsewhere, None
-        return None if elsewhere is None else elsewhere.close()
+        offload, self.offload = self.offload, None
+        return None if offload is None else offload.close()
 
     def running(self) -> None:
         """Tell the callbacks of all subscriptions; after a restart, go on with what waits, were it but the end."""
-        for subscription in list(self.inlet.subscriptions):
+        for subscription in list(self.input.subscriptions):
             if subscription.ended is None:
-                self.greet(subscription, "producer")
-        if self.inlet.is_over:
+                self.notify_subscribed(subscription, "producer")
+        if self.input.is_over:
             self.complete_input()
         elif not self._may_wait:
             self.give_up_waiting()
 
     def subscribed(self, subscription: Subscription) -> None:
         """Take in a subscription."""
-        self.inlet.subscribe(subscription)
+        self.input.subscribe(subscription)
         subscription.kept = 0
         if self.state is ProcessStatus.RUNNING:
-            self.greet(subscription, "producer")
+            self.notify_subscribed(subscription, "producer")
 
-    def greeted(self, subscription: Subscription, side: OtherSide, mode: object) -> None:
+    def on_subscribe_handled(self, subscription: Subscription, side: OtherSide, mode: object) -> None:
         """Ask for the first events, unless the callbacks will do so by hand."""
         if side != "producer" or subscription.ended is not None:
             return
         former = subscription.window
-        early, subscription.early = subscription.early, None
+        deferred_demand, subscription.deferred_demand = subscription.deferred_demand, None
         kept, subscription.kept = subscription.kept, None
         if mode is not None and (mode == "manual") is not isinstance(former, ManualWindow):
             kind = ManualWindow if mode == "manual" else Window
-            subscription.window = kind(former.max_demand, former.min_demand).moved_to(former.coming)
-        if early and not isinstance(subscription.window, ManualWindow):
+            subscription.window = kind(former.max_demand, former.min_demand).resumed_at(former.outstanding)
+        if deferred_demand and not isinstance(subscription.window, ManualWindow):
             raise SubscriptionError(
                 self.name, subscription.producer.name, "was asked on by hand", 'return "manual" from handle_subscribe'
             )
-        self.inlet.open(subscription)
-        if early:
-            SubscriptionHandle(subscription, self).ask(early)
+        self.input.open(subscription)
+        if deferred_demand:
+            SubscriptionHandle(subscription, self).ask(deferred_demand)
         if kept:
             self._ask_kept(subscription, kept)
 
@@ -402,7 +402,7 @@ class TakingProcess(StageProcess[S]):
         """Ask for what somebody else has asked for before the callbacks knew of the subscription."""
         window = subscription.window
         if isinstance(window, ManualWindow):
-            SubscriptionHandle(subscription, self).ask(min(demand, window.max_demand - window.coming))
+            SubscriptionHandle(subscription, self).ask(min(demand, window.max_demand - window.outstanding))
         else:
             LOG.warning(
                 'stage %r was asked for %d events of %r by hand, and asks by itself: return "manual" from '
@@ -416,83 +416,83 @@ class TakingProcess(StageProcess[S]):
         """Return the subscription whose batch is being handled; of several, the one whose callback asks."""
         source = SOURCE.get()
         is_of_task = source is not None and source.consumer is self
-        return SubscriptionHandle(source if source is not None and is_of_task else self.taken_from(), self)
+        return SubscriptionHandle(source if source is not None and is_of_task else self.started_from(), self)
 
     def end_subscription(self, subscription: Subscription, reason: ExitReason) -> None:
         """Cancel one of the subscriptions."""
         if self.state is not ProcessStatus.ENDED:
-            self.inlet.unsubscribe(subscription, reason)
+            self.input.unsubscribe(subscription, reason)
 
     def change_demand(self, subscription: Subscription, max_demand: int, min_demand: int | None) -> None:
         """Go on with other bounds."""
         if subscription.ended is None:
-            self.inlet.change(subscription, max_demand, min_demand)
+            self.input.change(subscription, max_demand, min_demand)
 
-    def abandon(self, reason: ExitReason) -> None:
+    def requeue_in_flight(self, reason: ExitReason) -> None:
         """Count the crash, and give up the batch in hand."""
         self.forget_notices()
-        self._is_told_of_end = False
-        if isinstance(reason, BaseException) and not self.is_final:
+        self._is_handling_cancel = False
+        if isinstance(reason, BaseException) and not self.no_restart:
             self.counts.error(reason)
-        held = self.care.give_back(is_in_hand=self.inlet.hand is not None)
-        self.inlet.abandon(is_crash=isinstance(reason, BaseException), gone=self.gone_aside())
-        self.inlet.redeliver(held)
+        retained = self.failure_reporter.requeue(has_current_batch=self.input.current_batch is not None)
+        self.input.requeue_in_flight(is_crash=isinstance(reason, BaseException), sent_to_side_output=self.gone_aside())
+        self.input.redeliver(retained)
 
     def gone_aside(self) -> Sequence[object]:
         """Return the events that a side output had taken when the callback was cut off: they are counted there."""
         return ()
 
-    def bury(self, reason: ExitReason) -> None:
+    def finalize_pending(self, reason: ExitReason) -> None:
         """Give back what was not begun."""
-        self.inlet.leave(reason)
+        self.input.leave(reason)
 
     def end_of(self, subscription: Subscription) -> int:
         """Act on an end that was reached, or pass an info on."""
-        mark = subscription.marks.popleft()
-        if mark.reached is not None:
-            mark.reached()
+        marker = subscription.markers.popleft()
+        if marker.reached is not None:
+            marker.reached()
             return MORE
-        reason = self.inlet.end(subscription, mark)
+        reason = self.input.end(subscription, marker)
         if self.is_waiting():
             self.unfed.add(self.name)
-        self._is_told_of_end = True
-        self.tell_of_end(subscription, mark, partial(self._go_on_after_end, reason))
+        self._is_handling_cancel = True
+        self.notify_cancelled(subscription, marker, partial(self._go_on_after_end, reason))
         return MORE
 
     def _go_on_after_end(self, reason: ExitReason | None, returned: object) -> None:
-        self._is_told_of_end = False
+        self._is_handling_cancel = False
         self.take_returned("handle_cancel", returned)
         if reason is not None:
-            self.is_final = True
+            self.no_restart = True
             self.exit(reason)
-        elif self.inlet.is_over:
+        elif self.input.is_over:
             self.complete_input()
         elif not self._may_wait:
             self.give_up_waiting()
 
     def may_subscribe(self) -> bool:
         """Tell whether more may come: until the last subscription has ended, and `handle_cancel` has returned."""
-        return self.state is not ProcessStatus.ENDED and (self._is_told_of_end or not self.inlet.is_over)
+        return self.state is not ProcessStatus.ENDED and (self._is_handling_cancel or not self.input.is_over)
 
     def is_waiting(self) -> bool:
         """Tell whether it subscribes to nothing for now, and may do so yet."""
         return (
             self._may_wait
             and self.state is not ProcessStatus.ENDED
-            and not (self.inlet.subscriptions or self.inlet.is_over)
+            and not (self.input.subscriptions or self.input.is_over)
         )
 
     def give_up_waiting(self) -> None:
         """Complete as soon as it subscribes to nothing: nobody is left who could feed it."""
         self._may_wait = False
-        if not (self.inlet.subscriptions or self.inlet.is_over):
-            self.inlet.is_over = True
+        if not (self.input.subscriptions or self.input.is_over):
+            self.input.is_over = True
             if self.state is ProcessStatus.RUNNING:
                 self.notify(self.complete_input)
 
     def complete_input(self) -> None:
         """Let the callbacks say their last words: all that was to come has been handled."""
-        self.needs_attention = True
+        self.has_control = True
         handle_complete = getattr(self.callbacks, "handle_complete", None)
         if handle_complete is None:
             self.input_completed(None)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from headrace.pipeline.demand.buffer import Buffer
 from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, SubscribeOptions
 from headrace.pipeline.flow.counts import StageCounts
-from headrace.pipeline.flow.dispatcher_guard import DispatcherGuard
+from headrace.pipeline.flow.dispatcher_guard import SafeDispatcher
 from headrace.pipeline.flow.subscription import Subscription
 from headrace.pipeline.message import Message, Outcome
 
@@ -18,54 +18,54 @@ class DemandAccumulator(Dispatcher[Subscription]):
 
     __slots__ = ("_asks", "_buffer", "_guard", "inner", "queued", "takes_back")
 
-    def __init__(self, inner: Dispatcher[Subscription], buffer: Buffer[object], guard: DispatcherGuard) -> None:
+    def __init__(self, inner: Dispatcher[Subscription], buffer: Buffer[object], guard: SafeDispatcher) -> None:
         self.inner = inner
-        self.takes_back = inner.takes_back
+        self.can_redeliver = inner.can_redeliver
         self.queued = inner.queued
         self._buffer = buffer
         self._guard = guard
         self._asks: list[tuple[Subscription, int, int]] = []
 
-    def refusal(self, wish: SubscribeOptions) -> str | None:
+    def option_error(self, options: SubscribeOptions) -> str | None:
         """Refuse what the dispatcher itself refuses."""
-        return self.inner.refusal(wish)
+        return self.inner.option_error(options)
 
-    def subscribed(self, share: Subscription) -> None:
+    def subscribed(self, subscriber: Subscription) -> None:
         """Let the dispatcher take in a subscriber."""
-        self.inner.subscribed(share)
+        self.inner.subscribed(subscriber)
 
-    def cancelled(self, share: Subscription, unbegun: list[object], born: float) -> list[object]:
+    def cancelled(self, subscriber: Subscription, unbegun: list[object], ingested_at: float) -> list[object]:
         """Let the dispatcher forget a subscriber."""
-        self._asks = [ask for ask in self._asks if ask[0] is not share]
-        back = self.inner.cancelled(share, unbegun, born)
+        self._asks = [ask for ask in self._asks if ask[0] is not subscriber]
+        back = self.inner.cancelled(subscriber, unbegun, ingested_at)
         self.queued = self.inner.queued
         return back
 
-    def asked(self, share: Subscription, demand: int) -> None:
+    def asked(self, subscriber: Subscription, demand: int) -> None:
         """Note what is new in an ask, and leave it where it is; what the dispatcher was told of is taken back there."""
         if demand < 0:
-            self.inner.asked(share, demand)
+            self.inner.asked(subscriber, demand)
             return
-        share.asked += demand
-        new = demand - sum(known for other, known, _ in self._asks if other is share)
+        subscriber.asked += demand
+        new = demand - sum(known for other, known, _ in self._asks if other is subscriber)
         if new > 0:
-            self._asks.append((share, new, self._buffer.size))
+            self._asks.append((subscriber, new, self._buffer.size))
 
     def unmet(self) -> int:
         """Return 0: nothing can be delivered for now."""
         return 0
 
-    def dispatch(self, events: list[object], born: float) -> tuple[list[Delivery[Subscription]], int]:
+    def dispatch(self, events: list[object], ingested_at: float) -> tuple[list[Delivery[Subscription]], int]:
         """Deliver nothing."""
         return [], 0
 
-    def mark(self, message: object) -> bool:
+    def add_marker(self, message: object) -> bool:
         """Put a message behind what the dispatcher holds."""
-        return self.inner.mark(message)
+        return self.inner.add_marker(message)
 
-    def unload(self, *, is_unreachable_only: bool = False) -> list[object]:
+    def drain(self, *, is_unreachable_only: bool = False) -> list[object]:
         """Return what the dispatcher holds."""
-        unloaded = self.inner.unload(is_unreachable_only=is_unreachable_only)
+        unloaded = self.inner.drain(is_unreachable_only=is_unreachable_only)
         self.queued = self.inner.queued
         return unloaded
 
@@ -75,24 +75,24 @@ class DemandAccumulator(Dispatcher[Subscription]):
         Return how many of the events that wait came after asks which the producer was not told of, and meet them: it
         is to be told of those asks all the same, as if it had been at once (GenStage).
         """
-        told = missed = self._guard.unmet(self.inner)
-        waiting = seen = untold = 0
-        for share, known, size in self._asks:
+        reported = missed = self._guard.unmet(self.inner)
+        waiting = seen = unreported = 0
+        for subscriber, known, size in self._asks:
             waiting, seen = waiting + max(0, size - seen), max(size, seen)
             waiting, missed = _met(waiting, missed)
-            gain = self._tell(share, min(known, share.asked))
-            untold += max(0, gain - waiting)
+            gain = self._report(subscriber, min(known, subscriber.asked))
+            unreported += max(0, gain - waiting)
             waiting, gain = _met(waiting, gain)
             missed += gain
         total = self._buffer.size
         waiting, missed = _met(waiting + max(0, total - seen), missed)
-        return max(0, untold - missed + max(0, told - total))
+        return max(0, unreported - missed + max(0, reported - total))
 
-    def _tell(self, share: Subscription, demand: int) -> int:
+    def _report(self, subscriber: Subscription, demand: int) -> int:
         """Return by how much more is missed once the dispatcher knows of an ask."""
         before = self._guard.unmet(self.inner)
-        share.asked -= demand
-        self._guard.asked(self.inner, share, demand)
+        subscriber.asked -= demand
+        self._guard.asked(self.inner, subscriber, demand)
         return self._guard.unmet(self.inner) - before
 
 

@@ -57,9 +57,9 @@ class StageCounts:
         self.connections: dict[str, ConnectionStatus] = {}
         self.keep_left: UndeliveredHandler | None = None
         self.keep_outputs: UndeliveredHandler | None = None
-        self._said: dict[int, set[str]] = {logging.WARNING: set(), logging.ERROR: set()}
-        self._has_said_overflow = False
-        self._has_said_store = False
+        self._logged: dict[int, set[str]] = {logging.WARNING: set(), logging.ERROR: set()}
+        self._has_logged_overflow = False
+        self._has_logged_store = False
 
     def connection(self, kind: str, idle_seconds: float) -> ConnectionStatus:
         """Return the status of the stage's connection of that kind; it survives restarts."""
@@ -70,7 +70,7 @@ class StageCounts:
         if count:
             self.discarded[reason] = self.discarded.get(reason, 0) + count
             if reason == "overflow" and not is_silent:
-                self.say_overflow()
+                self.log_overflow()
 
     def leave(self, events: Sequence[object], reason: str, count: int | None = None) -> None:
         """Count events that go no further, and hand those on that a crash or the end of the run has left over.
@@ -87,10 +87,10 @@ class StageCounts:
         if self.keep_outputs is not None and events and reason in _LEFT:
             self.keep_outputs(events, reason)
 
-    def say_overflow(self) -> None:
+    def log_overflow(self) -> None:
         """Say that the buffer is full, once."""
-        if not self._has_said_overflow:
-            self._has_said_overflow = True
+        if not self._has_logged_overflow:
+            self._has_logged_overflow = True
             LOG.warning(
                 "stage %r discards events: its buffer is full (later ones are counted, not logged); "
                 "let its consumers ask for more, or give it a larger buffer",
@@ -109,7 +109,7 @@ class StageCounts:
         """Count `count` events that failed with `error`, and say so once per class of error."""
         self.failed += count
         self.discard(count, "error")
-        self._say(error, self.error(error), "discards an event")
+        self._log_once(error, self.error(error), "discards an event")
 
     def fail_at_source(self) -> None:
         """Count one event that a source raised over instead of yielding it; the crash of the stage names the error."""
@@ -120,24 +120,24 @@ class StageCounts:
         """Count events that are tried again, each with what it failed with, and say so once per class of error."""
         self.redelivered += len(errors)
         for error in errors:
-            self._say(error, type(error).__name__, "tries an event again", logging.WARNING)
+            self._log_once(error, type(error).__name__, "tries an event again", logging.WARNING)
 
     def set_events_aside(self, errors: Sequence[BaseException]) -> None:
         """Count events that failed for good and are kept as dead letters, each with its error."""
         self.connection(DEAD_LETTERS, IDLE_SECONDS).up()
-        if self._has_said_store:
-            self._has_said_store = False
+        if self._has_logged_store:
+            self._has_logged_store = False
             LOG.info("stage %r can set events aside again", self.stage)
         self.set_aside += len(errors)
         self.discard(len(errors), "dead_lettered")
         for error in errors:
-            self._say(error, self.error(error), "sets an event aside as a dead letter")
+            self._log_once(error, self.error(error), "sets an event aside as a dead letter")
 
     def cannot_set_aside(self, count: int, error: Exception) -> None:
         """Say that the store takes no dead letters, once until it takes some again."""
         self.connection(DEAD_LETTERS, IDLE_SECONDS).down(error)
-        if not self._has_said_store:
-            self._has_said_store = True
+        if not self._has_logged_store:
+            self._has_logged_store = True
             LOG.error(
                 "stage %r cannot set %d events aside (later ones are counted as failed, not logged): %s",
                 self.stage,
@@ -149,20 +149,20 @@ class StageCounts:
         """Count events that failed for good and go to the `errors` output, each with its error."""
         self.discard(len(errors), "errors_output")
         for error in errors:
-            self._say(error, self.error(error), "passes an event to its errors output")
+            self._log_once(error, self.error(error), "passes an event to its errors output")
 
-    def _say(self, error: BaseException, name: str, fate: str, level: int = logging.ERROR) -> None:
+    def _log_once(self, error: BaseException, name: str, action: str, level: int = logging.ERROR) -> None:
         """Say what becomes of an event, unless one that failed alike was said to, at the same level."""
-        if name in self._said[level] or len(self._said[level]) > ERROR_TYPES_LIMIT:
+        if name in self._logged[level] or len(self._logged[level]) > ERROR_TYPES_LIMIT:
             return
-        self._said[level].add(name)
-        place = origin(error)
+        self._logged[level].add(name)
+        location = origin(error)
         LOG.log(
             level,
             "stage %r %s (later ones that fail alike are counted, not logged): %s%s",
             self.stage,
-            fate,
+            action,
             class_and_message(error),
-            "" if place is None else f" ({place})",
+            "" if location is None else f" ({location})",
             exc_info=error if LOG.isEnabledFor(logging.DEBUG) else None,
         )

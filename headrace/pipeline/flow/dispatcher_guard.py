@@ -6,7 +6,7 @@ from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher
 from headrace.pipeline.flow.subscription import Subscription, without
 
 
-class DispatcherGuard:
+class SafeDispatcher:
     """A dispatcher that raises is a crash of its stage, which `failed` brings about in a turn of the stage's own.
 
     The caller may be another stage, in whose turn nothing is raised. Until the stage's next life (`is_failing`) the
@@ -36,11 +36,15 @@ class DispatcherGuard:
             self._fail(error)
 
     def cancelled(
-        self, dispatcher: Dispatcher[Subscription], subscription: Subscription, unbegun: list[object], born: float
+        self,
+        dispatcher: Dispatcher[Subscription],
+        subscription: Subscription,
+        unbegun: list[object],
+        ingested_at: float,
     ) -> list[object]:
         """Have a subscription forgotten; return the events that go before all that is buffered."""
         try:
-            return dispatcher.cancelled(subscription, unbegun, born)
+            return dispatcher.cancelled(subscription, unbegun, ingested_at)
         except BaseException as error:  # noqa: BLE001 - whatever a user's dispatcher raises is a crash of its stage
             self._fail(error)
             return unbegun
@@ -60,7 +64,7 @@ class DispatcherGuard:
         dispatcher: Dispatcher[Subscription],
         subscriptions: Sequence[Subscription],
         events: list[object],
-        born: float,
+        ingested_at: float,
     ) -> tuple[Sequence[Delivery[Subscription]], int, list[object] | None]:
         """Return the deliveries, how many events were used up, and, if the dispatcher raised, those that are lost.
 
@@ -71,7 +75,7 @@ class DispatcherGuard:
         self.accounted.clear()
         pending = [one.pending for one in subscriptions]
         try:
-            deliveries, used = dispatcher.dispatch(events, born)
+            deliveries, used = dispatcher.dispatch(events, ingested_at)
         except BaseException as error:  # noqa: BLE001 - whatever a user's dispatcher raises is a crash of its stage
             for one, before in zip(subscriptions, pending, strict=True):
                 one.pending = before

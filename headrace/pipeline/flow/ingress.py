@@ -44,13 +44,13 @@ class Ingress:
 
     def __init__(
         self,
-        outlet: StageOutput,
+        stage_output: StageOutput,
         emit: Callable[[list[object]], None],
         owed: Callable[[], int],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         """`owed` says how much of the demand is kept for what the stage emits by itself."""
-        self._outlet = outlet
+        self._output = stage_output
         self._emit = emit
         self._owed = owed
         self._loop = loop
@@ -61,39 +61,39 @@ class Ingress:
 
     @property
     def _limit(self) -> int:
-        limit = self._outlet.buffer.limit
+        limit = self._output.buffer.limit
         return ROOM_WITHOUT_LIMIT if limit is None else limit
 
     def room(self) -> int:
         """Return how many events would go in now: asked for and not owed, or buffered."""
-        unmet = self._outlet.collect()
+        unmet = self._output.collect()
         return self._free() + max(0, unmet - self._owed())
 
     def room_at_once(self) -> int:
         """Return how many events `put` would let in before it returns: none while others wait."""
         return 0 if self._waiting else self.room()
 
-    def own_room(self) -> int:
+    def capacity(self) -> int:
         """Return how many events the stage itself could emit now, and none would be discarded unless that was said."""
-        unmet = self._outlet.collect()
+        unmet = self._output.collect()
         return self._free() + unmet
 
-    def own_waits(self, room_made: Callable[[], None]) -> None:
+    def producer_waits(self, room_made: Callable[[], None]) -> None:
         """Have `room_made` called once there is room for an event of the stage's own."""
         self._own = room_made
-        self._outlet.wait_for_room(self.let_in)
+        self._output.wait_for_room(self.offer)
 
     def _free(self) -> int:
-        if self._outlet.is_lossy:
+        if self._output.is_lossy:
             return _BOUNDLESS
-        return max(0, self._outlet.buffer.room(ROOM_WITHOUT_LIMIT) - self._outlet.dispatcher.queued)
+        return max(0, self._output.buffer.room(ROOM_WITHOUT_LIMIT) - self._output.dispatcher.queued)
 
     def put_nowait(self, events: list[object]) -> None:
         """Emit all of the events, or none. Raises `BufferFull` without room, `NoProcess` once closed."""
-        if self._is_closed or self._outlet.is_closed:
-            raise NoProcess(self._outlet.counts.stage)
+        if self._is_closed or self._output.is_closed:
+            raise NoProcess(self._output.counts.stage)
         if self._waiting or len(events) > self.room():
-            raise BufferFull(self._outlet.counts.stage, self._limit)
+            raise BufferFull(self._output.counts.stage, self._limit)
         self._emit(events)
 
     def put(self, events: list[object], may_begin: Callable[[], bool] = _always) -> asyncio.Future[None]:
@@ -102,23 +102,23 @@ class Ingress:
         `may_begin` is asked once, right before the first of them goes in; if it says no, none does.
         """
         done: asyncio.Future[None] = self._loop.create_future()
-        if self._is_closed or self._outlet.is_closed:
-            done.set_exception(NoProcess(self._outlet.counts.stage))
+        if self._is_closed or self._output.is_closed:
+            done.set_exception(NoProcess(self._output.counts.stage))
             return done
-        if self._outlet.overflow_fails and len(events) > self.room():
-            done.set_exception(BufferFull(self._outlet.counts.stage, self._limit))
+        if self._output.overflow_fails and len(events) > self.room():
+            done.set_exception(BufferFull(self._output.counts.stage, self._limit))
             return done
         self._waiting.append(PendingPut(events, done, may_begin))
-        self.let_in()
+        self.offer()
         if self._waiting:
-            self._outlet.wait_for_room(self.let_in)
+            self._output.wait_for_room(self.offer)
             done.add_done_callback(self._no_longer_waits)
         return done
 
     def _no_longer_waits(self, done: asyncio.Future[None]) -> None:
         """Let in those behind one that was cancelled, if they need less room."""
         if done.cancelled():
-            self.let_in()
+            self.offer()
 
     def put_threadsafe(self, events: list[object]) -> "concurrent.futures.Future[None]":
         """Emit the events from any thread, as there is room. Raises RuntimeError when the loop is closed."""
@@ -126,12 +126,12 @@ class Ingress:
 
         def put() -> None:
             done = self.put(events, taken.set_running_or_notify_cancel)
-            done.add_done_callback(partial(_tell, taken))
+            done.add_done_callback(partial(_pass_result, taken))
 
         self._loop.call_soon_threadsafe(put)
         return taken
 
-    def let_in(self) -> None:
+    def offer(self) -> None:
         """Let in what has room by now."""
         if self._is_at_it:
             return
@@ -140,13 +140,13 @@ class Ingress:
             while self._waiting and self._let_first_in():
                 pass
             own = self._own
-            if own is not None and self.own_room() > 0:
+            if own is not None and self.capacity() > 0:
                 self._own = None
                 own()
         finally:
             self._is_at_it = False
         if not self._waiting and self._own is None:
-            self._outlet.wait_for_room(None)
+            self._output.wait_for_room(None)
 
     def _let_first_in(self) -> bool:
         """Let in the first list, or a piece of it; return whether there may be room for more."""
@@ -173,14 +173,14 @@ class Ingress:
         """Let nothing more in: those who wait hear `NoProcess`."""
         self._is_closed = True
         self._own = None
-        self._outlet.wait_for_room(None)
+        self._output.wait_for_room(None)
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.done.done():
-                waiting.done.set_exception(NoProcess(self._outlet.counts.stage))
+                waiting.done.set_exception(NoProcess(self._output.counts.stage))
 
 
-def _tell(taken: "concurrent.futures.Future[None]", done: asyncio.Future[None]) -> None:
+def _pass_result(taken: "concurrent.futures.Future[None]", done: asyncio.Future[None]) -> None:
     """Tell another thread how it went."""
     error = None if done.cancelled() else done.exception()
     if error is None:

@@ -32,18 +32,18 @@ class InjectorOwner(Protocol):
         """Take back what was sent last and not begun: the consumer has left."""
 
 
-class _FedSubscription(Subscription):
+class _InjectedSubscription(Subscription):
     """A subscription that tells its feed of each batch that was done with."""
 
     __slots__ = ("told",)
 
     is_kept: ClassVar[bool] = True
 
-    told: Callable[[int], None]
+    on_handled: Callable[[int], None]
 
     def handled(self, size: int) -> None:
         """Tell, then ask for more."""
-        self.told(size)
+        self.on_handled(size)
         super().handled(size)
 
 
@@ -54,16 +54,16 @@ class Injector:
     completed itself.
     """
 
-    def __init__(self, name: str, consumer: InjectionTarget, window: Window, feeder: InjectorOwner) -> None:
+    def __init__(self, name: str, consumer: InjectionTarget, window: Window, owner: InjectorOwner) -> None:
         self.name = name
         self._consumer = consumer
-        self._feeder = feeder
+        self._owner = owner
         self._scheduler = consumer.scheduler
         self.turns = TurnTimes(self, self._turn)
         to = SubscribeTo(name, window.max_demand, window.min_demand, "temporary")
-        self._subscription = subscription = _FedSubscription(self, consumer, window, to, consumer.scheduler)
-        subscription.told = self._told
-        subscription.is_sole = True
+        self._subscription = subscription = _InjectedSubscription(self, consumer, window, to, consumer.scheduler)
+        subscription.on_handled = self._on_handled
+        subscription.has_single_subscriber = True
         consumer.subscribed(subscription)
 
     @property
@@ -83,27 +83,27 @@ class Injector:
     def complete(self) -> None:
         """Send nothing more; what was sent is handled first. A second time, do nothing."""
         if not self.is_over:
-            self._subscription.mark(Marker(MarkerKind.COMPLETED))
+            self._subscription.add_marker(Marker(MarkerKind.COMPLETED))
 
-    def left(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
+    def on_unsubscribe(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
         """Let the consumer go, and take back what it had not begun."""
         if unbegun:
-            self._feeder.taken_back(unbegun)
-        self._feeder.asked()
+            self._owner.taken_back(unbegun)
+        self._owner.asked()
         return []
 
-    def forgone(self, subscription: Subscription, demand: int) -> None:
+    def demand_withdrawn(self, subscription: Subscription, demand: int) -> None:
         """Do nothing: what the consumer takes back is taken out of what is wanted."""
 
-    def _told(self, size: int) -> None:
-        self._feeder.handled(size, is_crash=self._consumer.state is not ProcessStatus.RUNNING)
+    def _on_handled(self, size: int) -> None:
+        self._owner.handled(size, is_crash=self._consumer.state is not ProcessStatus.RUNNING)
 
     def _turn(self) -> int:
-        self._feeder.asked()
+        self._owner.asked()
         return IDLE
 
     def fail_turn(self, error: BaseException) -> None:
         """Do nothing: this turn raises nothing."""
 
-    def held_the_loop(self, seconds: float) -> None:
+    def report_slow_callback(self, seconds: float) -> None:
         """Do nothing: this turn takes no time."""

@@ -32,7 +32,7 @@ class _Nothing:
 
 _NOTHING: Final = _Nothing()
 
-_GONE: Final = object()
+_FINISHED: Final = object()
 """Stands in the hand where an event was that is settled, while others before it are not."""
 
 
@@ -44,7 +44,7 @@ class BatchSlice:
     """A batch in hand beside others: whose it is, when it was born, and the place behind its last event."""
 
     subscription: Subscription
-    born: float
+    ingested_at: float
     end: int
 
 
@@ -81,11 +81,11 @@ class StageInput:
         self.is_by_delivery = is_by_delivery
         self.subscriptions: dict[Subscription, None] = {}
         self._line = Line()
-        self.hand: list[object] | None = None
-        self.hand_size = 0
+        self.current_batch: list[object] | None = None
+        self.current_size = 0
         self._trimmed = 0
         self._portions: list[BatchSlice] = []
-        self.born = 0.0
+        self.ingested_at = 0.0
         self.is_single = False
         self.is_over = False
         self.source = self.first = cast("Subscription", _NOTHING)
@@ -124,26 +124,26 @@ class StageInput:
         del self.subscriptions[subscription]
         self.subscriptions[subscription] = None
 
-    def take(self) -> "list[object] | Marker | None":
+    def next_batch(self) -> "list[object] | Marker | None":
         """Return the next batch, now in hand; or a mark, which is removed; or None when nothing waits."""
         subscription = self.waiting()
         if subscription is None:
             return None
-        events, born = subscription.queue.popleft()
+        events, ingested_at = subscription.queue.popleft()
         if events is None:
             self.source = subscription
-            return subscription.marks.popleft()
+            return subscription.markers.popleft()
         if subscription.offset or len(events) > subscription.window.batch_size:
-            events = subscription.cut(events, born)
-        self.take_in_hand(subscription, events, born, len(events))
+            events = subscription.cut(events, ingested_at)
+        self.start_batch(subscription, events, ingested_at, len(events))
         return events
 
-    def take_in_hand(self, subscription: Subscription, events: list[object], born: float, size: int) -> None:
+    def start_batch(self, subscription: Subscription, events: list[object], ingested_at: float, size: int) -> None:
         """Hold a batch of `size` events (its list may have been changed since) until it is settled or abandoned."""
         self.source = subscription
-        self.hand = events
-        self.born = born
-        self.hand_size = size
+        self.current_batch = events
+        self.ingested_at = ingested_at
+        self.current_size = size
         self._trimmed = 0
         self._portions.clear()
 
@@ -153,75 +153,77 @@ class StageInput:
             self._line.serve(subscription)
             self.first = self._line.first() or cast("Subscription", _NOTHING)
 
-    def settle_hand(self) -> None:
+    def finish_batch(self) -> None:
         """Account for the batch in hand, or what is left of several: it was handled."""
-        self.hand = None
-        self.source.handled(self.hand_size)
+        self.current_batch = None
+        self.source.handled(self.current_size)
         self.rotate(self.source)
 
-    def add_to_hand(self) -> list[object] | None:
+    def add_to_batch(self) -> list[object] | None:
         """Take one more batch in hand, of the subscription whose turn it is, and return it.
 
         None when nothing waits, and where a mark is due, until nothing is in hand: it is never passed over.
         """
-        if self.hand is None:
+        if self.current_batch is None:
             return None
         self.rotate(self.source)
         subscription = self.waiting()
         if subscription is None or subscription.queue[0][0] is None:
             return None
-        events, born = cast("tuple[list[object], float]", subscription.queue.popleft())
+        events, ingested_at = cast("tuple[list[object], float]", subscription.queue.popleft())
         if subscription.offset or len(events) > subscription.window.batch_size:
-            events = subscription.cut(events, born)
-        self._join(self.hand, subscription, events, born)
+            events = subscription.cut(events, ingested_at)
+        self._join(self.current_batch, subscription, events, ingested_at)
         return list(events)
 
-    def _join(self, hand: list[object], subscription: Subscription, events: list[object], born: float) -> None:
+    def _join(
+        self, current_batch: list[object], subscription: Subscription, events: list[object], ingested_at: float
+    ) -> None:
         """Put a batch in hand, behind what is there."""
-        portions, place = self._portions, self._trimmed + len(hand)
+        portions, position = self._portions, self._trimmed + len(current_batch)
         if not portions:
-            portions.append(BatchSlice(self.source, self.born, place))
-        hand.extend(events)
-        portions.append(BatchSlice(subscription, born, place + len(events)))
+            portions.append(BatchSlice(self.source, self.ingested_at, position))
+        current_batch.extend(events)
+        portions.append(BatchSlice(subscription, ingested_at, position + len(events)))
         self.source = subscription
-        self.born = born
-        self.hand_size += len(events)
+        self.ingested_at = ingested_at
+        self.current_size += len(events)
 
-    def births(self, places: Sequence[int]) -> Iterable[float]:
+    def ingestion_times(self, positions: Sequence[int]) -> Iterable[float]:
         """Return when the batches were born, each once, of which the events at these places in hand are."""
         if not self._portions:
-            return (self.born,) if places else ()
-        return {at: self._portions[at].born for at in map(self._portion_at, places)}.values()
+            return (self.ingested_at,) if positions else ()
+        return {at: self._portions[at].ingested_at for at in map(self._portion_at, positions)}.values()
 
-    def _portion_at(self, place: int) -> int:
-        return bisect_right(self._portions, place, key=_END)
+    def _portion_at(self, position: int) -> int:
+        return bisect_right(self._portions, position, key=_END)
 
-    def settle_places(self, places: Sequence[int]) -> None:
+    def finish_events(self, positions: Sequence[int]) -> None:
         """Account for events of those in hand, by their places: they were handled, in whatever order."""
-        hand = self.hand
-        if hand is None:
+        current_batch = self.current_batch
+        if current_batch is None:
             return
-        for place in places:
-            hand[place - self._trimmed] = _GONE
-        ahead = next((at for at, event in enumerate(hand) if event is not _GONE), len(hand))
-        del hand[:ahead]
+        for position in positions:
+            current_batch[position - self._trimmed] = _FINISHED
+        ahead = next((at for at, event in enumerate(current_batch) if event is not _FINISHED), len(current_batch))
+        del current_batch[:ahead]
         self._trimmed += ahead
-        self.hand_size -= len(places)
+        self.current_size -= len(positions)
         if self.is_single or not self._portions:
-            self.source.handled(len(places))
+            self.source.handled(len(positions))
         else:
-            for at, count in Counter(map(self._portion_at, places)).items():
+            for at, count in Counter(map(self._portion_at, positions)).items():
                 self._portions[at].subscription.handled(count)
         del self._portions[: self._portion_at(self._trimmed)]
 
     def in_parts(self) -> list[tuple[BatchSlice, list[object]]]:
         """Return what is in hand and not settled, batch by batch, oldest first."""
-        begin, rest = self._trimmed, self.hand or []
-        portions = self._portions or [BatchSlice(self.source, self.born, begin + len(rest))]
+        begin, rest = self._trimmed, self.current_batch or []
+        portions = self._portions or [BatchSlice(self.source, self.ingested_at, begin + len(rest))]
         parts: list[tuple[BatchSlice, list[object]]] = []
         for portion in portions:
             events = rest[begin - self._trimmed : portion.end - self._trimmed]
-            parts.append((portion, [event for event in events if event is not _GONE]))
+            parts.append((portion, [event for event in events if event is not _FINISHED]))
             begin = portion.end
         return parts
 
@@ -235,33 +237,33 @@ class StageInput:
             subscription.delivered - subscription.unfinished() for subscription in self.subscriptions
         )
 
-    def end(self, subscription: Subscription, mark: Marker) -> ExitReason | None:
+    def end(self, subscription: Subscription, marker: Marker) -> ExitReason | None:
         """Close a subscription whose end was reached.
 
         Return the reason with which the consumer must end, if it must.
         """
         self._close(subscription)
-        for info in subscription.marks:  # sent behind the end, before it was reached
+        for info in subscription.markers:  # sent behind the end, before it was reached
             if info.reached is not None:
                 info.reached()
-        if mark.is_own:
+        if marker.is_own:
             return None
         self.is_over = not self.subscriptions
-        return None if mark.kind is MarkerKind.COMPLETED else exit_reason(subscription.cancel, mark.reason)
+        return None if marker.kind is MarkerKind.COMPLETED else exit_reason(subscription.cancel, marker.reason)
 
     def unsubscribe(self, subscription: Subscription, reason: ExitReason) -> None:
         """End a subscription from here, once the batch in hand is settled: a mark says so, and nothing else waits."""
         unbegun = subscription.unbegun()
-        subscription.window.coming -= len(unbegun)
+        subscription.window.outstanding -= len(unbegun)
         subscription.ended = Marker(MarkerKind.CANCEL, reason)
         self._give_back(subscription, unbegun)
-        subscription.forgo()
-        infos = [mark for mark in subscription.marks if mark.kind is MarkerKind.INFO]
+        subscription.withdraw_demand()
+        infos = [marker for marker in subscription.markers if marker.kind is MarkerKind.INFO]
         subscription.queue.clear()
-        subscription.marks.clear()
+        subscription.markers.clear()
         for info in infos:
-            subscription.mark(info)
-        subscription.mark(Marker(MarkerKind.CANCEL, reason, is_own=True))
+            subscription.add_marker(info)
+        subscription.add_marker(Marker(MarkerKind.CANCEL, reason, is_own=True))
 
     def info(self, reached: Callable[[], None]) -> None:
         """Call `reached` once all that waits in the queues now has been taken: at once, when nothing does."""
@@ -275,41 +277,41 @@ class StageInput:
                 reached()
 
         for subscription in waiting:
-            subscription.mark(Marker(MarkerKind.INFO, reached=one_reached))
+            subscription.add_marker(Marker(MarkerKind.INFO, reached=one_reached))
         if not waiting:
             reached()
 
     def change(self, subscription: Subscription, max_demand: int, min_demand: int | None) -> None:
         """Go on with other bounds: ask for more where they say so, take back what goes beyond them and was not sent."""
         former = subscription.window
-        window = subscription.window = type(former)(max_demand, min_demand).moved_to(former.coming)
-        excess = min(window.coming - max_demand, subscription.asked + subscription.pending)
+        window = subscription.window = type(former)(max_demand, min_demand).resumed_at(former.outstanding)
+        excess = min(window.outstanding - max_demand, subscription.asked + subscription.pending)
         if excess > 0:
-            window.coming -= excess
-            told = subscription.forgo_some(excess)
-            if told:
-                subscription.producer.forgone(subscription, told)
+            window.outstanding -= excess
+            reported = subscription.withdraw_some(excess)
+            if reported:
+                subscription.producer.demand_withdrawn(subscription, reported)
         elif demand := window.missing():
             subscription.ask(demand)
 
-    def abandon(self, *, is_crash: bool, gone: Sequence[object] = ()) -> None:
+    def requeue_in_flight(self, *, is_crash: bool, sent_to_side_output: Sequence[object] = ()) -> None:
         """Give up what is in hand.
 
-        Messages go back to be delivered again, plain events are discarded and asked for anew; those among `gone` have
+        Messages go back to be delivered again, plain events are discarded and asked for anew; those among `sent_to_side_output` have
         left by a side output, and are counted there.
         """
-        if self.hand is None:
+        if self.current_batch is None:
             return
-        parts, size = self.in_parts(), self.hand_size
-        self.hand = None
+        parts, size = self.in_parts(), self.current_size
+        self.current_batch = None
         if self.is_acknowledged:
             for portion, events in reversed(parts):
-                self._again(events, portion.subscription, portion.born)
+                self._again(events, portion.subscription, portion.ingested_at)
             return
         reason = "crash" if is_crash else "cancelled"
         for portion, events in parts:
             count = len(events) if self._portions else size  # one that is alone may have been changed by callbacks
-            rest = without(events, gone)
+            rest = without(events, sent_to_side_output)
             lost = max(0, count - (len(events) - len(rest)))
             self.counts.leave([] if portion.subscription.is_kept else rest, reason, lost)
             portion.subscription.handled(count)
@@ -326,13 +328,13 @@ class StageInput:
             settle(messages, Outcome.FAILED)
             return
         subscription = next(iter(self.subscriptions))
-        subscription.window.coming += len(messages)  # they were accounted for as handled
-        self._again(messages, subscription, self.born)
+        subscription.window.outstanding += len(messages)  # they were accounted for as handled
+        self._again(messages, subscription, self.ingested_at)
 
-    def _again(self, events: list[object], subscription: Subscription, born: float) -> None:
+    def _again(self, events: list[object], subscription: Subscription, ingested_at: float) -> None:
         """Put events back, each alone: so the one that brings the stage down does so to no other."""
         again = [event.again() if isinstance(event, Message) else event for event in events]
-        subscription.put_back_singly(again, born)
+        subscription.put_back_singly(again, ingested_at)
         self.counts.redelivered += len(again)
 
     def leave(self, reason: ExitReason = "normal") -> None:
@@ -344,7 +346,7 @@ class StageInput:
             self._close(subscription)
 
     def _give_back(self, subscription: Subscription, unbegun: list[object]) -> None:
-        left = subscription.producer.left(subscription, unbegun)
+        left = subscription.producer.on_unsubscribe(subscription, unbegun)
         subscription.delivered += len(left)
         subscription.taken_back -= len(left)
         self.counts.leave(left, "cancelled")

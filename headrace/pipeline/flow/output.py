@@ -9,7 +9,7 @@ from headrace.pipeline.demand.buffer import Buffer, KeepPolicy
 from headrace.pipeline.dispatchers.dispatcher import UNROUTED, Dispatcher, SubscribeOptions
 from headrace.pipeline.flow.accumulator import DemandAccumulator
 from headrace.pipeline.flow.counts import StageCounts
-from headrace.pipeline.flow.dispatcher_guard import DispatcherGuard
+from headrace.pipeline.flow.dispatcher_guard import SafeDispatcher
 from headrace.pipeline.flow.subscription import Marker, MarkerKind, StageEnd, Subscription
 from headrace.pipeline.message import Message, Outcome, claim, settle
 from headrace.telemetry.events import LOG
@@ -37,13 +37,13 @@ class StageDispatchContext:
 
     __slots__ = ("_outlet", "accounted")
 
-    def __init__(self, outlet: OutputView) -> None:
-        self._outlet = outlet
+    def __init__(self, stage_output: OutputView) -> None:
+        self._output = stage_output
         self.accounted: list[object] = []
 
     def data(self, events: list[object]) -> list[object]:
         """Return the events, or on edges that carry messages what those hold."""
-        if not self._outlet.is_acknowledged:
+        if not self._output.is_acknowledged:
             return events
         return [event.data if isinstance(event, Message) else event for event in events]
 
@@ -51,28 +51,28 @@ class StageDispatchContext:
         """Count events that go no further; those that a rule has dropped are done with."""
         self.accounted += events
         if reason != UNROUTED:
-            self._outlet.discard(events, reason)
+            self._output.discard(events, reason)
             return
-        counts = self._outlet.counts
+        counts = self._output.counts
         counts.discarded.setdefault(reason, 0)
         counts.discard(len(events), reason)
-        if self._outlet.is_acknowledged:
+        if self._output.is_acknowledged:
             settle(events, Outcome.DONE)
 
     def fail(self, event: object, error: BaseException) -> None:
         """Count one event that failed."""
         self.accounted.append(event)
-        self._outlet.counts.fail(error)
-        if self._outlet.is_acknowledged:
+        self._output.counts.fail(error)
+        if self._output.is_acknowledged:
             settle([event], Outcome.FAILED)
 
-    def say(self, sentence: str) -> None:
+    def warn(self, sentence: str) -> None:
         """Write a warning to the log."""
-        LOG.warning("stage %r: %s", self._outlet.counts.stage, sentence)
+        LOG.warning("stage %r: %s", self._output.counts.stage, sentence)
 
     def reached(self, message: object) -> None:
         """Hand a message on whose time has come."""
-        self._outlet.reached(message)
+        self._output.reached(message)
 
 
 DemandMode = Literal["forward", "accumulate"]
@@ -82,10 +82,10 @@ DemandMode = Literal["forward", "accumulate"]
 class StageOutput:
     """What a producer or producer-consumer has emitted and where it went.
 
-    With one plain subscriber there is nothing to choose, and the dispatcher is not asked: `sole` is that subscriber.
-    While the stage accumulates, another dispatcher stands in for it, and there is no `sole`.
+    With one plain subscriber there is nothing to choose, and the dispatcher is not asked: `single` is that subscriber.
+    While the stage accumulates, another dispatcher stands in for it, and there is no `single`.
 
-    The stage's process gives `informed`, to which messages go whose mark was reached, and `format_discarded`, which is
+    The stage's process gives `on_info`, to which messages go whose mark was reached, and `format_discarded`, which is
     told how many events the buffer could not keep, and returns whether the log may say so.
 
     What the buffer cannot keep is discarded; with `overflow_fails` it fails. `is_lossy` says that it was asked for, so
@@ -118,26 +118,26 @@ class StageOutput:
         self.buffer = buffer
         self.subscriptions: list[Subscription] = []
         self._consumers: set[StageEnd] = set()
-        self.sole: Subscription | None = None
+        self.single: Subscription | None = None
         self._sent = 0
-        self._sole_before = 0
+        self._single_before = 0
         self.is_acknowledged = False
         self.is_closed = False
         self.is_lossy = False
         self.overflow_fails = False
         self.room_made: Callable[[], None] | None = None
-        self.informed: Callable[[object], None] = lambda _: None
+        self.on_info: Callable[[object], None] = lambda _: None
         self.waiting_messages = 0
         self.format_discarded: Callable[[int], bool] = lambda _: True
-        host = StageDispatchContext(self)
-        self.guard = DispatcherGuard(host.accounted)
-        dispatcher.begin(host)
+        context = StageDispatchContext(self)
+        self.safe_dispatcher = SafeDispatcher(context.accounted)
+        dispatcher.begin(context)
 
-    def check(self, consumer: StageEnd, wish: SubscribeOptions, replaced: Subscription | None = None) -> None:
+    def check(self, consumer: StageEnd, options: SubscribeOptions, replaced: Subscription | None = None) -> None:
         """Raise `SubscriptionError` if a consumer that says this cannot subscribe, once `replaced` has ended."""
-        why = self.dispatcher.refusal(wish)
+        why = self.dispatcher.option_error(options)
         is_there = consumer in self._consumers and (replaced is None or replaced not in self.subscriptions)
-        if why is None and is_there and not self.dispatcher.takes_back:
+        if why is None and is_there and not self.dispatcher.can_redeliver:
             why = "what is broadcast goes to each consumer once, and it is subscribed already"
         if why is not None:
             raise SubscriptionError(consumer.name, self.counts.stage, "is refused", why)
@@ -148,9 +148,9 @@ class StageOutput:
         self.dispatcher.subscribed(subscription)
         self.subscriptions.append(subscription)
         self._consumers.add(subscription.consumer)
-        self._choose_sole()
+        self._choose_single()
 
-    def leave(self, subscription: Subscription, unbegun: list[object], born: float) -> list[object]:
+    def leave(self, subscription: Subscription, unbegun: list[object], ingested_at: float) -> list[object]:
         """Let a subscription go, and its demand with it; return of `unbegun` what cannot go to others.
 
         The rest is as if it had never been sent: it goes before all that is buffered, and is served at once.
@@ -158,29 +158,31 @@ class StageOutput:
         """
         if self.is_closed or subscription not in self.subscriptions:
             return unbegun
-        is_sole, takes_back = subscription is self.sole, self.dispatcher.takes_back
+        has_single_subscriber, can_redeliver = subscription is self.single, self.dispatcher.can_redeliver
         self.subscriptions.remove(subscription)
         self._consumers.discard(subscription.consumer)
-        back = self.guard.cancelled(self.dispatcher, subscription, unbegun if takes_back else [], born)
-        self._choose_sole()
-        if not takes_back:
-            if is_sole:
+        back = self.safe_dispatcher.cancelled(
+            self.dispatcher, subscription, unbegun if can_redeliver else [], ingested_at
+        )
+        self._choose_single()
+        if not can_redeliver:
+            if has_single_subscriber:
                 self._sent += len(unbegun)
             return unbegun
-        if not is_sole:
+        if not has_single_subscriber:
             self._sent -= len(unbegun)
-        self.buffer.put_back(back, born)
+        self.buffer.put_back(back, ingested_at)
         self._serve()
         return []
 
-    def let_go(self, subscription: Subscription, mark: Marker) -> None:
+    def close_subscription(self, subscription: Subscription, marker: Marker) -> None:
         """Send a subscriber nothing more; the mark tells it so, behind all that was delivered."""
         self.subscriptions.remove(subscription)
         self._consumers.discard(subscription.consumer)
-        self.guard.cancelled(self.dispatcher, subscription, [], 0.0)
-        self._choose_sole()
-        subscription.forgo()
-        subscription.mark(mark)
+        self.safe_dispatcher.cancelled(self.dispatcher, subscription, [], 0.0)
+        self._choose_single()
+        subscription.withdraw_demand()
+        subscription.add_marker(marker)
         self._serve()
 
     def askers(self) -> dict[str, int]:
@@ -190,25 +192,25 @@ class StageOutput:
 
     def sent(self) -> int:
         """Return how many events have been sent, each counted once, however many subscribers got it."""
-        return self._sent if self.sole is None else self._sent + self.sole.delivered - self._sole_before
+        return self._sent if self.single is None else self._sent + self.single.delivered - self._single_before
 
-    def _choose_sole(self) -> None:
+    def _choose_single(self) -> None:
         self._sent = self.sent()
         subscriptions = self.subscriptions
         is_plain = self.room_made is None and self.dispatcher.is_plain_with_one
-        is_sole = is_plain and len(subscriptions) == 1 and subscriptions[0].selector is None
-        if self.sole is not None:
-            self.sole.is_sole = False
-        self.sole = subscriptions[0] if is_sole else None
-        if self.sole is not None:
-            self.sole.is_sole = True
-            self.sole.pending += self.sole.asked
-            self.sole.asked = 0
-        self._sole_before = 0 if self.sole is None else self.sole.delivered
+        has_single_subscriber = is_plain and len(subscriptions) == 1 and subscriptions[0].selector is None
+        if self.single is not None:
+            self.single.has_single_subscriber = False
+        self.single = subscriptions[0] if has_single_subscriber else None
+        if self.single is not None:
+            self.single.has_single_subscriber = True
+            self.single.pending += self.single.asked
+            self.single.asked = 0
+        self._single_before = 0 if self.single is None else self.single.delivered
 
     def collect(self) -> int:
         """Take in what has been asked, serve it from the buffer, and return what subscribers still miss."""
-        self._hear()
+        self._take_asks()
         if self.room_made is not None:
             self.room_made()
         return self._unmet()
@@ -216,43 +218,43 @@ class StageOutput:
     def wait_for_room(self, room_made: Callable[[], None] | None) -> None:
         """Have `room_made` called when asks were heard, and after a resize; None for nobody waits any more."""
         self.room_made = room_made
-        self._choose_sole()
+        self._choose_single()
 
-    def _hear(self) -> None:
+    def _take_asks(self) -> None:
         for subscription in self.subscriptions:
-            if subscription.asked and not self.guard.is_failing:
+            if subscription.asked and not self.safe_dispatcher.is_failing:
                 demand, subscription.asked = subscription.asked, 0
-                self.guard.asked(self.dispatcher, subscription, demand)
+                self.safe_dispatcher.asked(self.dispatcher, subscription, demand)
         if self.buffer.size or self.dispatcher.queued:
             self._serve()
 
     def withdraw(self, subscription: Subscription, demand: int) -> None:
         """Take back demand of which the dispatcher was told."""
-        self.guard.asked(self.dispatcher, subscription, -demand)
+        self.safe_dispatcher.asked(self.dispatcher, subscription, -demand)
 
     def _unmet(self) -> int:
-        return self.guard.unmet(self.dispatcher)
+        return self.safe_dispatcher.unmet(self.dispatcher)
 
-    def emit(self, events: list[object], born: float, asked: int = 0) -> None:
+    def emit(self, events: list[object], ingested_at: float, asked: int = 0) -> None:
         """Deliver what has been asked for by now and buffer the rest; what the buffer cannot keep is discarded.
 
         Consumers had asked for the first `asked` of the events, also where some have left since: those are kept.
         """
-        sole = self.sole
+        single = self.single
         size = len(events)
-        if sole is not None and size <= sole.pending and not self.buffer.size:
+        if single is not None and size <= single.pending and not self.buffer.size:
             if size:
-                sole.send(events, born, size)
+                single.send(events, ingested_at, size)
             return
         if not self.buffer.size:
-            used = self._dispatch(events, born)
+            used = self._dispatch(events, ingested_at)
             if used == size:
                 return
             events = events[used:]
-        self._hear()
+        self._take_asks()
         if not self.buffer.size:
-            events = events[self._dispatch(events, born) :]
-        dropped = self.buffer.put(events, born, asked - (size - len(events)))
+            events = events[self._dispatch(events, ingested_at) :]
+        dropped = self.buffer.put(events, ingested_at, asked - (size - len(events)))
         if dropped:
             self._overflow(dropped)
 
@@ -263,23 +265,23 @@ class StageOutput:
     def unhandled(self) -> int:
         """Return how many events its consumers have not handled, each counted once; those that wait are among them."""
         sent = [subscription.unfinished() for subscription in self.subscriptions]
-        return self.buffered() + (sum(sent) if self.dispatcher.takes_back else max(sent, default=0))
+        return self.buffered() + (sum(sent) if self.dispatcher.can_redeliver else max(sent, default=0))
 
     def info(self, message: object) -> None:
-        """Hand a message to `informed` once all events that wait now have gone: at once, when none does.
+        """Hand a message to `on_info` once all events that wait now have gone: at once, when none does.
 
         A delivery is cut in two at the message, which counts as no event and is kept when events are discarded.
         """
         self.waiting_messages += 1
         if self.buffer.size:
-            self.buffer.mark(message)
-        elif self.dispatcher.mark(message):
+            self.buffer.add_marker(message)
+        elif self.dispatcher.add_marker(message):
             self.reached(message)
 
     def reached(self, message: object) -> None:
         """Hand on a message whose time has come."""
         self.waiting_messages -= 1
-        self.informed(message)
+        self.on_info(message)
 
     def resize(self, buffer_size: int | None, keep: KeepPolicy | None) -> None:
         """Buffer at most `buffer_size` events from now on; what no longer fits is discarded, as `keep` says."""
@@ -294,8 +296,8 @@ class StageOutput:
     def accumulate(self) -> None:
         """Hold asks and events from now on, until `forward`; what was asked for before is not forgotten."""
         if not isinstance(self.dispatcher, DemandAccumulator):
-            self.dispatcher = DemandAccumulator(self.dispatcher, self.buffer, self.guard)
-            self._choose_sole()
+            self.dispatcher = DemandAccumulator(self.dispatcher, self.buffer, self.safe_dispatcher)
+            self._choose_single()
 
     def forward(self) -> int:
         """Go on: hear the asks and serve them from what was buffered, in the order in which both came.
@@ -306,17 +308,17 @@ class StageOutput:
         stand_in = self.dispatcher
         if not isinstance(stand_in, DemandAccumulator):
             return 0
-        self._hear()
+        self._take_asks()
         ahead = stand_in.replay()
         self.dispatcher = stand_in.inner
         self._serve()
-        self._choose_sole()
+        self._choose_single()
         return ahead
 
     def drain(self) -> None:
         """Discard what nobody is left to take, now and from now on; accumulate no more."""
         self.forward()
-        self.discard(self.dispatcher.unload(is_unreachable_only=True), "cancelled")
+        self.discard(self.dispatcher.drain(is_unreachable_only=True), "cancelled")
 
     def _overflow(self, dropped: list[object]) -> None:
         if self.overflow_fails:
@@ -326,7 +328,7 @@ class StageOutput:
         if self.is_acknowledged:
             settle(dropped, Outcome.FAILED)
         if self.format_discarded(len(dropped)) and not self.overflow_fails:
-            self.counts.say_overflow()
+            self.counts.log_overflow()
         self._reach()
 
     def discard(self, events: list[object], reason: str) -> None:
@@ -337,7 +339,7 @@ class StageOutput:
 
     def lose_unread(self, events: Sequence[object], reason: str) -> None:
         """Count events that a reader has left unread and no consumer can get any more, unless others got them, too."""
-        if self.dispatcher.takes_back:
+        if self.dispatcher.can_redeliver:
             self._sent -= len(events)
             self.counts.leave_outputs(events, reason)
 
@@ -351,7 +353,7 @@ class StageOutput:
         if is_draining:
             self.drain()
             if not self.subscriptions:
-                self._unload("cancelled")
+                self._discard_all("cancelled")
         if self.buffered() or messages:
             return False
         self._close(Marker(MarkerKind.COMPLETED))
@@ -359,25 +361,25 @@ class StageOutput:
 
     def go_down(self, reason: ExitReason) -> None:
         """Discard what is buffered, and tell the subscribers that the stage ended with `reason`."""
-        self.informed = lambda _: None
-        self._unload("crash" if isinstance(reason, BaseException) else "cancelled")
+        self.on_info = lambda _: None
+        self._discard_all("crash" if isinstance(reason, BaseException) else "cancelled")
         self._close(Marker(MarkerKind.DOWN, reason))
 
-    def _unload(self, reason: str) -> None:
+    def _discard_all(self, reason: str) -> None:
         """Discard all that waits; marks are reached as it goes."""
-        self.discard(self.dispatcher.unload(), reason)
+        self.discard(self.dispatcher.drain(), reason)
         while self.buffer.size:
             left, _ = self.buffer.take(self.buffer.size)
             self.discard(left, reason)
             self._reach()
 
-    def _close(self, mark: Marker) -> None:
+    def _close(self, marker: Marker) -> None:
         """Put a mark behind all that was delivered to each subscriber, and let all of them go: no more is sent."""
         self._sent = self.sent()
-        self.sole = None
+        self.single = None
         self.is_closed = True
         for subscription in self.subscriptions:
-            subscription.mark(mark)
+            subscription.add_marker(marker)
         self.subscriptions.clear()
         self._consumers.clear()
 
@@ -388,8 +390,8 @@ class StageOutput:
             unmet = self._unmet()
             if unmet <= 0:
                 return
-            events, born = self.buffer.take(unmet)
-            used = self._dispatch(events, born)
+            events, ingested_at = self.buffer.take(unmet)
+            used = self._dispatch(events, ingested_at)
             if used < len(events):
                 self.buffer.undo_take(events[used:])
                 if not used:
@@ -398,19 +400,19 @@ class StageOutput:
 
     def _reach(self) -> None:
         """Hand on the messages that no buffered event is before any more."""
-        if self.buffer.marks:
+        if self.buffer.markers:
             for message in self.buffer.reached():
-                if self.dispatcher.mark(message):
+                if self.dispatcher.add_marker(message):
                     self.reached(message)
 
-    def _dispatch(self, events: list[object], born: float) -> int:
+    def _dispatch(self, events: list[object], ingested_at: float) -> int:
         dispatcher = self.dispatcher
-        deliveries, used, lost = self.guard.dispatch(dispatcher, self.subscriptions, events, born)
+        deliveries, used, lost = self.safe_dispatcher.dispatch(dispatcher, self.subscriptions, events, ingested_at)
         if lost is not None:
             self.discard(lost, "crash")
             return used
-        receivers = 1 if dispatcher.takes_back else len(self.subscriptions)
-        if self.is_acknowledged and not dispatcher.takes_back:
+        receivers = 1 if dispatcher.can_redeliver else len(self.subscriptions)
+        if self.is_acknowledged and not dispatcher.can_redeliver:
             for _, portion, _ in deliveries:
                 claim(portion)
             settle(events[:used], Outcome.DONE)
@@ -421,8 +423,8 @@ class StageOutput:
                 continue
             delivered += len(portion)
             subscription.deliver(portion, since)
-        if self.sole is None:
-            self._sent += delivered if dispatcher.takes_back else used
+        if self.single is None:
+            self._sent += delivered if dispatcher.can_redeliver else used
         if used and (delivered != used * receivers or not dispatcher.is_plain_with_one):
             self._ask_for_more()
         return used

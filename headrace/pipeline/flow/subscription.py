@@ -122,10 +122,10 @@ class StageEnd(Protocol):
 class ProducerEnd(StageEnd, Protocol):
     """What a subscription needs of its producer."""
 
-    def left(self, subscription: "Subscription", unbegun: list[object]) -> list[object]:
+    def on_unsubscribe(self, subscription: "Subscription", unbegun: list[object]) -> list[object]:
         """Take note that a consumer has gone; take back what it had not begun, or return it."""
 
-    def forgone(self, subscription: "Subscription", demand: int) -> None:
+    def demand_withdrawn(self, subscription: "Subscription", demand: int) -> None:
         """Take note that a consumer does without `demand` of what the dispatcher was told of."""
 
 
@@ -135,12 +135,12 @@ class Subscription:
     Always: `asked + pending + queued + in hand = window.coming <= max_demand`, and order is kept.
     `ended` says how it ended, from the moment on when either side has decided so; once the consumer has handled all of
     it, it `is_closed`, and none of its counts changes any more.
-    `early` is what the consumer asks by hand while its `handle_subscribe` runs, which may be about to say "manual", and
+    `deferred_demand` is what the consumer asks by hand while its `handle_subscribe` runs, which may be about to say "manual", and
     `kept` what was asked for before that; each is None at other times.
     `pending` is what the producer may still send; `asked` is what its dispatcher has not been told yet, which a sole
     subscriber, among whom there is nothing to choose, has no need of. Of a consumer with several, those whose queue is
     not empty stand in a `line`. The queue holds deliveries `(events, when the
-    first was born at its source)`, and `(None, 0.0)` where the next of `marks` stands.
+    first was born at its source)`, and `(None, 0.0)` where the next of `markers` stands.
     """
 
     __slots__ = (
@@ -199,10 +199,10 @@ class Subscription:
         self.weight = to.weight
         self.options = to.options
         self.queue: deque[tuple[list[object] | None, float]] = deque()
-        self.marks: deque[Marker] = deque()
+        self.markers: deque[Marker] = deque()
         self.offset = 0
         self.is_closed = False
-        self.is_sole = False
+        self.has_single_subscriber = False
         self.line: Line | None = None
         self.is_listed = False
         self.served = 0
@@ -210,13 +210,13 @@ class Subscription:
         self.pending = 0
         self.delivered = 0
         self.taken_back = 0
-        self.early: int | None = None
+        self.deferred_demand: int | None = None
         self.kept: int | None = None
-        self.forgone = 0
+        self.demand_withdrawn = 0
 
     def ask(self, demand: int) -> None:
         """Ask for `demand` more events; asks that meet before the producer's turn are one sum."""
-        if self.is_sole:
+        if self.has_single_subscriber:
             self.pending += demand
         else:
             self.asked += demand
@@ -226,40 +226,40 @@ class Subscription:
         """Account for a batch of `size` events that the consumer has done with, and ask for more when it is time."""
         demand = self.window.handled(size)
         if demand:
-            if self.is_sole:
+            if self.has_single_subscriber:
                 self.pending += demand
             else:
                 self.asked += demand
             self.wake(self.producer_turns)
 
-    def send(self, events: list[object], born: float, size: int) -> None:
+    def send(self, events: list[object], ingested_at: float, size: int) -> None:
         """Send `size` events, at most `pending`."""
         self.pending -= size
         self.delivered += size
-        self.queue.append((events, born))
+        self.queue.append((events, ingested_at))
         if self.line is not None and not self.is_listed:
             self.line.add(self)
         self.wake(self.consumer_turns)
 
-    def deliver(self, events: list[object], born: float) -> None:
+    def deliver(self, events: list[object], ingested_at: float) -> None:
         """Put events in the queue that the dispatcher has taken out of `pending`."""
         self.delivered += len(events)
-        self.queue.append((events, born))
+        self.queue.append((events, ingested_at))
         if self.line is not None and not self.is_listed:
             self.line.add(self)
         self.wake(self.consumer_turns)
 
-    def mark(self, mark: Marker) -> None:
+    def add_marker(self, marker: Marker) -> None:
         """Put a mark in the queue, behind all that was delivered."""
-        if mark.kind is not MarkerKind.INFO:
-            self.ended = mark
-        self.marks.append(mark)
+        if marker.kind is not MarkerKind.INFO:
+            self.ended = marker
+        self.markers.append(marker)
         self.queue.append((None, 0.0))
         if self.line is not None and not self.is_listed:
             self.line.add(self)
         self.wake(self.consumer_turns)
 
-    def forgo(self) -> None:
+    def withdraw_demand(self) -> None:
         """Ask for nothing more, and take back what was asked for and not sent; what is in hand is still accounted for.
 
         Both ends have let go of it, or are about to.
@@ -267,25 +267,25 @@ class Subscription:
         unfinished = self.unfinished()
         if not isinstance(self.window, ManualWindow):
             self.window = EndedWindow(self.window)
-        self.window.coming = unfinished
-        self.forgone += self.asked + self.pending
+        self.window.outstanding = unfinished
+        self.demand_withdrawn += self.asked + self.pending
         self.asked = self.pending = 0
 
-    def forgo_some(self, demand: int) -> int:
+    def withdraw_some(self, demand: int) -> int:
         """Take back up to `demand` of what the producer has not been told yet; return what is still to be forgone."""
-        untold = min(demand, self.asked)
-        self.asked -= untold
-        self.forgone += demand
-        if self.is_sole:
+        unreported = min(demand, self.asked)
+        self.asked -= unreported
+        self.demand_withdrawn += demand
+        if self.has_single_subscriber:
             self.pending -= demand
             return 0
-        return demand - untold
+        return demand - unreported
 
     def unfinished(self) -> int:
         """Return how many events wait in the queue or are in hand."""
-        return self.window.coming - self.asked - self.pending
+        return self.window.outstanding - self.asked - self.pending
 
-    def cut(self, events: list[object], born: float) -> list[object]:
+    def cut(self, events: list[object], ingested_at: float) -> list[object]:
         """Return the next batch of a delivery that is longer than the window's batch size.
 
         The rest stays at the head.
@@ -293,29 +293,29 @@ class Subscription:
         offset = self.offset
         end = offset + self.window.batch_size
         if end < len(events):
-            self.queue.appendleft((events, born))
+            self.queue.appendleft((events, ingested_at))
             self.offset = end
         else:
             self.offset = 0
         return events[offset:end]
 
-    def put_back(self, events: list[object], born: float) -> None:
+    def put_back(self, events: list[object], ingested_at: float) -> None:
         """Put a batch that was taken and not handled back at the head."""
         if self.offset:
             head, _ = self.queue.popleft()
             events = events if head is None else [*events, *head[self.offset :]]
             self.offset = 0
-        self.queue.appendleft((events, born))
+        self.queue.appendleft((events, ingested_at))
         if self.line is not None and not self.is_listed:
             self.line.add(self)
 
-    def put_back_singly(self, events: list[object], born: float) -> None:
+    def put_back_singly(self, events: list[object], ingested_at: float) -> None:
         """Put events back at the head, each as a delivery of its own: what one of them does, it does alone."""
         if self.offset:
             head, since = self.queue.popleft()
             self.queue.appendleft((head and head[self.offset :], since))
             self.offset = 0
-        self.queue.extendleft(([event], born) for event in reversed(events))
+        self.queue.extendleft(([event], ingested_at) for event in reversed(events))
         if self.line is not None and not self.is_listed:
             self.line.add(self)
         self.wake(self.consumer_turns)
@@ -328,15 +328,15 @@ class Subscription:
                 events.extend(delivery[self.offset :])
                 self.offset = 0
         self.queue.clear()
-        self.queue.extend((None, 0.0) for _ in self.marks)
+        self.queue.extend((None, 0.0) for _ in self.markers)
         self.delivered -= len(events)
         self.taken_back += len(events)
         return events
 
 
-def without(events: list[object], gone: Sequence[object]) -> list[object]:
+def without(events: list[object], removed: Sequence[object]) -> list[object]:
     """Return the events without those that are gone: the same objects, each as often as it is there."""
-    times = Counter(map(id, gone))
+    times = Counter(map(id, removed))
     rest: list[object] = []
     for event in events:
         if times[id(event)] > 0:

@@ -72,9 +72,9 @@ class SubscriptionHandle:
         return isinstance(self._subscription.window, ManualWindow)
 
     @property
-    def coming(self) -> int:
+    def outstanding(self) -> int:
         """Events that were asked for and are not handled yet, at most `max_demand`."""
-        return self._subscription.window.coming
+        return self._subscription.window.outstanding
 
     def ask(self, demand: int) -> None:
         """Ask the producer for `demand` more events; 0 does nothing.
@@ -90,11 +90,11 @@ class SubscriptionHandle:
             return
         self._check_consumer("ask")
         window = subscription.window
-        if subscription.early is not None:
-            subscription.early += checked(demand)
+        if subscription.deferred_demand is not None:
+            subscription.deferred_demand += checked(demand)
             return
         if subscription.kept is not None:
-            subscription.kept += window.check_room(demand, window.coming + subscription.kept)
+            subscription.kept += window.check_room(demand, window.outstanding + subscription.kept)
             return
         if not isinstance(window, ManualWindow):
             raise SubscriptionError(
@@ -137,13 +137,13 @@ class SubscriptionHandle:
         self._check_consumer("resubscribe")
         return self._holder.resubscribe(self._subscription, self.to if to is None else to)
 
-    def _check_loop(self, word: str) -> None:
-        self._holder.scheduler.check_loop(f"{word} of a subscription of", self._holder.name)
+    def _check_loop(self, name: str) -> None:
+        self._holder.scheduler.check_loop(f"{name} of a subscription of", self._holder.name)
 
-    def _check_consumer(self, word: str) -> None:
+    def _check_consumer(self, name: str) -> None:
         if self._holder.name != self.consumer:
             raise SubscriptionError(
-                self.consumer, self.producer, "belongs to its consumer", f"{word} is for the side that receives"
+                self.consumer, self.producer, "belongs to its consumer", f"{name} is for the side that receives"
             )
 
 
@@ -160,18 +160,18 @@ class ManualDemand:
         self._subscriptions.append(subscription)
         return "manual"
 
-    def coming(self) -> int:
+    def outstanding(self) -> int:
         """Return how many events were asked for and are not handled yet."""
-        self._subscriptions = [one for one in self._subscriptions if one.is_alive or one.coming]
-        return sum(one.coming for one in self._subscriptions)
+        self._subscriptions = [one for one in self._subscriptions if one.is_alive or one.outstanding]
+        return sum(one.outstanding for one in self._subscriptions)
 
     def ask(self, count: int) -> int:
         """Ask for up to `count` more, within each subscription's `max_demand`; return how many that were."""
         left = count
-        living = [one for one in self._subscriptions if one.is_alive]
-        for at, subscription in enumerate(living):
-            share = -(-left // (len(living) - at))
-            demand = min(share, subscription.to.max_demand - subscription.coming)
+        alive = [one for one in self._subscriptions if one.is_alive]
+        for at, subscription in enumerate(alive):
+            part = -(-left // (len(alive) - at))
+            demand = min(part, subscription.to.max_demand - subscription.outstanding)
             if demand > 0:
                 subscription.ask(demand)
                 left -= demand

@@ -18,7 +18,7 @@ class Consumer(Stage, Generic[In]):
     def`, called once when all producers have completed and every event has been handled.
     """
 
-    _inlet: Receiver = cast("Receiver", NotStartedYet("source or subscribe()"))
+    _receiver: Receiver = cast("Receiver", NotStartedYet("source or subscribe()"))
 
     def handle_events(self, events: list[In]) -> Awaitable[None] | None:
         """Handle a batch, oldest first, at most `max_demand - min_demand` events.
@@ -31,7 +31,7 @@ class Consumer(Stage, Generic[In]):
     @property
     def source(self) -> SubscriptionHandle:
         """The subscription whose batch `handle_events` has in hand (GenStage's `from`)."""
-        return self._inlet.source()
+        return self._receiver.source()
 
     def subscribe(self, to: SubscribeTo | str) -> SubscriptionHandle:
         """Subscribe to another stage of the same pipeline, or anew to the same one.
@@ -39,5 +39,5 @@ class Consumer(Stage, Generic[In]):
         Raises `GraphError` for a stage that there is not, that emits nothing, or that is upstream of itself then,
         `NoProcess` for one that has ended.
         """
-        self._inlet.check_loop("subscribe")
-        return self._inlet.subscribe(to)
+        self._receiver.check_loop("subscribe")
+        return self._receiver.subscribe(to)

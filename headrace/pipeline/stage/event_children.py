@@ -62,7 +62,7 @@ class ChildSlot:
         self.since = since
         self.subscription = subscription
         self.event = event
-        self.born = since
+        self.ingested_at = since
         self.kind: Kind = "worker"
         self.restart: Restart = "temporary"
         self.process: KillableChild
@@ -71,7 +71,7 @@ class ChildSlot:
 class Children:
     """One_for_one over children that come and go. A child that is being restarted still holds its slot (GenStage).
 
-    `settle` is told of every child once, when no restart follows. Restarts are decided in the owner's own turns, by
+    `child_finished` is told of every child once, when no restart follows. Restarts are decided in the owner's own turns, by
     `decide`, and so is giving up.
     """
 
@@ -79,11 +79,11 @@ class Children:
         self,
         owner: ChildrenOwner,
         window: RestartWindow,
-        settle: Callable[[ChildSlot, ExitReason], None],
+        child_finished: Callable[[ChildSlot, ExitReason], None],
     ) -> None:
         self._owner = owner
         self._window = window
-        self._settle = settle
+        self._child_finished = child_finished
         self.slots: dict[str, ChildSlot] = {}
         self._crashed: deque[tuple[ChildSlot, BaseException]] = deque()
         self._gave_up: BaseException | None = None
@@ -113,23 +113,23 @@ class Children:
     def _ended(self, slot: ChildSlot, reason: ExitReason) -> None:
         owner = self._owner
         if self.slots.get(slot.process.name) is not slot:
-            slot.process.conclude(reason)
+            slot.process.finalize(reason)
             return
         if isinstance(reason, BaseException) and owner.state is ProcessStatus.RUNNING:
             process = slot.process
             if isinstance(reason, Unrecoverable):
                 self._gave_up = self._gave_up or reason
-            elif process.has_run and not process.is_final and wants_restart(slot.restart, is_normal=False):
+            elif process.has_run and not process.no_restart and wants_restart(slot.restart, is_normal=False):
                 self._crashed.append((slot, reason))
                 owner.scheduler.wake(owner.turns)
                 return
             owner.scheduler.wake(owner.turns)
-        self._let_go(slot, reason)
+        self._remove(slot, reason)
 
-    def _let_go(self, slot: ChildSlot, reason: ExitReason) -> None:
-        slot.process.conclude(reason)
+    def _remove(self, slot: ChildSlot, reason: ExitReason) -> None:
+        slot.process.finalize(reason)
         del self.slots[slot.process.name]
-        self._settle(slot, reason)
+        self._child_finished(slot, reason)
         if not self.slots and self._empty is not None and not self._empty.done():
             self._empty.set_result(None)
 
@@ -146,7 +146,7 @@ class Children:
                 LOG.warning("restarting %r: %s", slot.process.name, describe(reason))
                 slot.process.restart()
                 continue
-            self._let_go(slot, reason)
+            self._remove(slot, reason)
             window = self._window
             raise RestartsExhausted(slot.process.name, window.max_restarts, window.max_seconds, reason)
         error, self._gave_up = self._gave_up, None
@@ -157,7 +157,7 @@ class Children:
         """Have a child end within its shutdown time; one that waits for its restart ends at once."""
         if slot.process.state is ProcessStatus.CRASHED:
             self._crashed = deque(pair for pair in self._crashed if pair[0] is not slot)
-            self._let_go(slot, "shutdown")
+            self._remove(slot, "shutdown")
         else:
             slot.process.stop()
 
@@ -167,14 +167,14 @@ class Children:
             if slot.process.state is not ProcessStatus.CRASHED:
                 slot.process.kill()
 
-    def abandon(self) -> None:
+    def kill_and_finalize(self) -> None:
         """Kill those that still run, and account for them at once: nobody waits for their end any more."""
         for slot in list(self.slots.values()):
             if slot.process.state is not ProcessStatus.CRASHED:
                 slot.process.kill()
             if self.slots.get(slot.process.name) is slot:
                 del self.slots[slot.process.name]
-                self._settle(slot, "shutdown")
+                self._child_finished(slot, "shutdown")
         self._crashed.clear()
 
     async def stop_all(self) -> None:
@@ -251,7 +251,7 @@ class Supervision:
         if slot is None:
             reply.fail(NoChild(self._owner.name, name, self._children.slots))
             return reply
-        slot.process.buried.add_done_callback(lambda _: reply.set(None))
+        slot.process.terminated.add_done_callback(lambda _: reply.set(None))
         self._children.stop(slot)
         return reply
 

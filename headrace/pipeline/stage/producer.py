@@ -219,7 +219,7 @@ class StreamSource(Generic[Out]):
 class StreamProducer(Producer[Out]):
     """Emits what a stream yields."""
 
-    held_advice = "give from_stream an async source, or one that yields its next event sooner"
+    slow_callback_advice = "give from_stream an async source, or one that yields its next event sooner"
 
     def __init__(self, source: StreamSource[Out]) -> None:
         self._source = source

@@ -39,7 +39,7 @@ class ProducerConsumer(Stage, Generic[In, Out]):
 
     _runtime: Emitter = cast("Emitter", NotStartedYet("emit_nowait(), complete() or info()"))
     _side_outputs: SideEmitter = cast("SideEmitter", NotStartedYet("emit_aside()"))
-    _inlet: Receiver = cast("Receiver", NotStartedYet("source or subscribe()"))
+    _receiver: Receiver = cast("Receiver", NotStartedYet("source or subscribe()"))
 
     def handle_events(self, events: list[In]) -> Iterable[Out] | Awaitable[Iterable[Out]]:
         """Return what comes of a batch, any number of events, in order. The batch is yours; the events are shared.
@@ -66,7 +66,7 @@ class ProducerConsumer(Stage, Generic[In, Out]):
         if output not in self.side_outputs:
             known = ", ".join(map(repr, self.side_outputs)) or "it has none"
             raise BadOption("output", output, f"one of the stage's side_outputs: {known}")
-        return self._side_outputs.put(output, self._care.owned(events))
+        return self._side_outputs.put(output, self._failure_reporter.owned(events))
 
     def format_discarded(self, count: int) -> bool:
         """Take note that the buffer was full and `count` events were discarded; return whether the log may say so.
@@ -94,7 +94,7 @@ class ProducerConsumer(Stage, Generic[In, Out]):
     @property
     def source(self) -> SubscriptionHandle:
         """The subscription whose batch `handle_events` has in hand (GenStage's `from`)."""
-        return self._inlet.source()
+        return self._receiver.source()
 
     def subscribe(self, to: SubscribeTo | str) -> SubscriptionHandle:
         """Subscribe to another stage of the same pipeline, or anew to the same one.
@@ -102,5 +102,5 @@ class ProducerConsumer(Stage, Generic[In, Out]):
         Raises `GraphError` for a stage that there is not, that emits nothing, or that is upstream of itself then,
         `NoProcess` for one that has ended.
         """
-        self._inlet.check_loop("subscribe")
-        return self._inlet.subscribe(to)
+        self._receiver.check_loop("subscribe")
+        return self._receiver.subscribe(to)

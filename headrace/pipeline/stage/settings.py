@@ -35,24 +35,24 @@ class Concurrency:
     """
 
     limit: int = 1
-    place: ExecutionMode = "inline"
+    mode: ExecutionMode = "inline"
     is_ordered: bool = True
 
     @property
     def is_plain(self) -> bool:
         """Whether batches are handled one after another on the loop."""
-        return self.limit == 1 and self.place == "inline"
+        return self.limit == 1 and self.mode == "inline"
 
-    def fault(self, stage: Stage, *, has_timeout: bool) -> str | None:
+    def problem(self, stage: Stage, *, has_timeout: bool) -> str | None:
         """Return why a stage cannot be handled so, in words that follow its name; None if it can."""
         if self.is_plain:
             is_kept = not has_timeout or stage.awaits()
             return None if is_kept else f"has a timeout that cannot be kept: {_BLOCKS}"
-        if not stage.per_event and self.place != "inline":
+        if not stage.per_event and self.mode != "inline":
             return "handles batches as a whole, so no executor is for it: leave that out"
-        if self.place == "subprocess" and stage.offload() is None:
+        if self.mode == "subprocess" and stage.offload() is None:
             return "has no function that OS processes could run: use executor thread, or a map with `call`"
-        if self.place == "inline" and not stage.awaits():
+        if self.mode == "inline" and not stage.awaits():
             remedy = _BLOCKS if stage.per_event else _BATCH_BLOCKS
             return f"has a concurrency of {self.limit}, which would change nothing: {remedy}"
         return None
@@ -148,24 +148,24 @@ class StageSettings:
         seconds: object = self.shutdown_seconds
         if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds >= 0:
             yield f"has a shutdown_seconds of {seconds!r}: it must be a number of seconds, 0 or more"
-        yield from self._failure_faults()
+        yield from self._failure_problems()
         for key, literal in _CHOICES.items():
-            said, allowed = getattr(self, key), get_args(literal)
-            if said not in allowed and not (said is None and key == "buffer_keep"):
-                near = get_close_matches(said, allowed, 1) if isinstance(said, str) else []
+            value, allowed = getattr(self, key), get_args(literal)
+            if value not in allowed and not (value is None and key == "buffer_keep"):
+                near = get_close_matches(value, allowed, 1) if isinstance(value, str) else []
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 *others, last = map(repr, allowed)
-                yield f"has a {key} of {said!r}: it must be {', '.join(others)} or {last}{hint}"
+                yield f"has a {key} of {value!r}: it must be {', '.join(others)} or {last}{hint}"
 
-    def _failure_faults(self) -> Iterator[str]:
+    def _failure_problems(self) -> Iterator[str]:
         limit: object = self.concurrency.limit
         if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
             yield f"has a concurrency of {limit!r}: it must be a whole number, 1 or more"
-        if self.concurrency.place not in get_args(ExecutionMode):
-            yield f"has an executor {self.concurrency.place!r}: it must be one of {', '.join(get_args(ExecutionMode))}"
+        if self.concurrency.mode not in get_args(ExecutionMode):
+            yield f"has an executor {self.concurrency.mode!r}: it must be one of {', '.join(get_args(ExecutionMode))}"
         retry: object = self.retry
         if isinstance(retry, Retry):
-            yield from (f"has a retry {fault}" for fault in retry.faults())
+            yield from (f"has a retry {problem}" for problem in retry.faults())
         elif retry is not None:
             yield f"has a retry of {retry!r}: it must be a Retry, or None"
         timeout: object = self.timeout_seconds
@@ -177,15 +177,15 @@ class StageSettings:
 
     def make_dispatcher(self) -> Dispatcher[Subscription]:
         """Return a new dispatcher. Raises `DispatcherError` when there is none of that name, or it cannot be made."""
-        said: object = self.dispatcher
-        factory = find_dispatcher(said) if isinstance(said, str) else said
+        value: object = self.dispatcher
+        factory = find_dispatcher(value) if isinstance(value, str) else value
         if not callable(factory):
-            raise DispatcherError(repr(said), "is no dispatcher: give a name, or what makes one, as a class does")
+            raise DispatcherError(repr(value), "is no dispatcher: give a name, or what makes one, as a class does")
         dispatcher = cast("object", factory())
         if Dispatcher not in type(dispatcher).__mro__:
             made = type(dispatcher).__name__
             raise DispatcherError(
-                repr(said), f"makes a {made}: it must make an object whose class subclasses Dispatcher"
+                repr(value), f"makes a {made}: it must make an object whose class subclasses Dispatcher"
             )
         return cast("Dispatcher[Subscription]", dispatcher)
 
@@ -195,7 +195,7 @@ class StageSettings:
             self.retry, self.timeout_seconds, self.max_deliveries, set_aside if self.dead_letters else None
         )
 
-    def outlet(
+    def stage_output(
         self,
         default_buffer_size: int | None,
         counts: StageCounts,
@@ -208,9 +208,11 @@ class StageSettings:
             default_keep = "first"
         size_bytes = default_bytes if self.buffer_bytes is None else self.buffer_bytes
         sizes = None if size_bytes is None else Sizes(size_bytes, event_size)
-        outlet = StageOutput(self.make_dispatcher(), Buffer(limit, self.buffer_keep or default_keep, sizes), counts)
-        outlet.overflow_fails = self.overflow_fails
-        outlet.is_lossy = self.buffer_keep in ("first", "last") and not self.overflow_fails
+        stage_output = StageOutput(
+            self.make_dispatcher(), Buffer(limit, self.buffer_keep or default_keep, sizes), counts
+        )
+        stage_output.overflow_fails = self.overflow_fails
+        stage_output.is_lossy = self.buffer_keep in ("first", "last") and not self.overflow_fails
         if self.demand == "accumulate":
-            outlet.accumulate()
-        return outlet
+            stage_output.accumulate()
+        return stage_output

@@ -6,7 +6,7 @@ from typing import ClassVar, Final, Never, Protocol, cast
 
 from headrace.errors import BadOption, BadReturn, NotStarted
 from headrace.otp.gen_server import GenServer
-from headrace.otp.scheduler import HELD_ADVICE
+from headrace.otp.scheduler import SLOW_CALLBACK_ADVICE
 from headrace.pipeline.flow.connection_status import IDLE_SECONDS, ConnectionStatus
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.subscription import SubscribeTo
@@ -17,7 +17,7 @@ from headrace.telemetry.counts import Families, FamilySpec
 class Emitter(Protocol):
     """The runtime's side of a stage that emits."""
 
-    def check_loop(self, word: str) -> None:
+    def check_loop(self, name: str) -> None:
         """Refuse a word that is said elsewhere than on the stage's own loop."""
 
     def emit_nowait(self, events: list[object]) -> None:
@@ -39,7 +39,7 @@ class Emitter(Protocol):
 class Receiver(Protocol):
     """The runtime's side of a stage that takes events in."""
 
-    def check_loop(self, word: str) -> None:
+    def check_loop(self, name: str) -> None:
         """Refuse a word that is said elsewhere than on the stage's own loop."""
 
     def source(self) -> SubscriptionHandle:
@@ -74,12 +74,12 @@ class FailureReporter(Protocol):
 class NotStartedYet:
     """Stands where a stage looks for its runtime, until it has one: it says which words it is too early for."""
 
-    def __init__(self, words: str) -> None:
-        self._words = words
+    def __init__(self, methods: str) -> None:
+        self._methods = methods
 
     def __get__(self, stage: object, _: type) -> Never:
         """Raise `NotStarted`."""
-        raise NotStarted(stage, self._words)
+        raise NotStarted(stage, self._methods)
 
 
 class Stage(GenServer):
@@ -123,7 +123,7 @@ class Stage(GenServer):
     It is not about what goes by side outputs, such as `errors`.
     """
 
-    held_advice: ClassVar[str] = HELD_ADVICE
+    slow_callback_advice: ClassVar[str] = SLOW_CALLBACK_ADVICE
     """What the log advises where this stage holds the event loop for long."""
 
     one_to_one: ClassVar[bool] = False
@@ -151,7 +151,7 @@ class Stage(GenServer):
     """By the names of outputs that it has not always, the option with which it has, as a config says that."""
 
     _counts: StageCounts = cast("StageCounts", NotStartedYet("name, metrics or discard()"))
-    _care: FailureReporter = cast(
+    _failure_reporter: FailureReporter = cast(
         "FailureReporter", NotStartedYet("fail(), fail_at(), fail_event(), hold() or release()")
     )
 
@@ -201,21 +201,21 @@ class Stage(GenServer):
         In a stage that handles each event on its own, that event fails. In one that handles batches it only counts:
         the sources of messages hear of `fail_event` alone.
         """
-        self._care.failed_some(error, count)
+        self._failure_reporter.failed_some(error, count)
 
     def fail_at(self, position: int, error: BaseException) -> None:
         """Say that the event at `position` of the batch in hand failed: it is tried again, set aside or discarded.
 
         For stages that handle events one by one (`per_event`), within `handle_events` and `handle_each`.
         """
-        self._care.failed_at(position, error)
+        self._failure_reporter.failed_at(position, error)
 
     def fail_event(self, event: object, error: BaseException) -> None:
         """Say that one event of a batch, as `handle_events` got it, failed: it is set aside or discarded.
 
         For stages that handle batches as a whole. What was derived of it and is returned all the same still counts.
         """
-        self._care.failed(event, error)
+        self._failure_reporter.failed(event, error)
 
     def hold(self, events: Sequence[object]) -> None:
         """Keep events beyond `handle_events`, to gather them: the sources of those that are messages wait for them.
@@ -223,26 +223,26 @@ class Stage(GenServer):
         A stage that crashes gets again what it held. Raises `CannotHold` where messages flow and the stage does not say
         `takes_messages`: what it has of them could not be given back.
         """
-        self._care.hold(events)
+        self._failure_reporter.hold(events)
 
     def release(self, events: Sequence[object]) -> None:
         """Let go of events that were held; they are done when what this callback returns is.
 
         Call it in the callback that returns what was made of them (`message.derive`), or where nothing is made of them.
         """
-        self._care.release(events)
+        self._failure_reporter.release(events)
 
 
 NOT_EVENTS: Final = (str, bytes, bytearray, dict)
 """Iterable, but surely one event rather than many."""
 
 
-GENSTAGE_WORDS: Final = ("noreply", "reply", "stop")
+GENSTAGE_REPLIES: Final = ("noreply", "reply", "stop")
 """With these a tuple is an answer of GenStage's, and surely not three events."""
 
 
 def _is_genstage(returned: tuple[object, ...]) -> bool:
-    return bool(returned) and isinstance(returned[0], str) and returned[0] in GENSTAGE_WORDS
+    return bool(returned) and isinstance(returned[0], str) and returned[0] in GENSTAGE_REPLIES
 
 
 def as_list(stage: str, callback: str, returned: object) -> list[object]:

@@ -56,7 +56,7 @@ class Edge:
             if one.is_closed:
                 self._delivered += one.delivered
                 self._taken_back += one.taken_back
-                self._forgone += one.forgone + one.asked + one.pending
+                self._forgone += one.demand_withdrawn + one.asked + one.pending
         self._subscriptions = [one for one in self._subscriptions if not one.is_closed]
 
     def snapshot(self) -> EdgeSnapshot:
@@ -68,7 +68,7 @@ class Edge:
         return EdgeSnapshot(
             self.producer,
             self.consumer,
-            demand_requested=events + pending + self._forgone + sum(one.forgone for one in live),
+            demand_requested=events + pending + self._forgone + sum(one.demand_withdrawn for one in live),
             events=events,
             demand_pending=sum(one.asked + one.pending for one in live if one.ended is None),
         )

@@ -31,7 +31,7 @@ R = TypeVar("R")
 
 
 class EventStream(AsyncGenerator[E_co, None]):
-    """A stage's events as an async generator that takes aiostream's operators: `stream | pipe.map(f) | pipe.take(5)`.
+    """A stage's events as an async generator that takes aiostream's operators: `stream | pipe.map(f) | pipe.next_batch(5)`.
 
     What an operator makes of it closes it when it is left itself.
     """
@@ -64,9 +64,9 @@ class StageReader:
 
     def __init__(self, producer: ProducerProcess | ProducerConsumerProcess, window: Window, to: SubscribeTo) -> None:
         self.name = f"{producer.name}.stream"
-        self.inlet = StageInput(StageCounts(self.name), is_by_delivery=False)
-        self.inlet.counts.keep_left = producer.outlet.lose_unread
-        self.inlet.is_acknowledged = producer.outlet.is_acknowledged
+        self.input = StageInput(StageCounts(self.name), is_by_delivery=False)
+        self.input.counts.keep_left = producer.output.lose_unread
+        self.input.is_acknowledged = producer.output.is_acknowledged
         self.read = 0
         self.is_late = False
         self._timer: asyncio.TimerHandle | None = None
@@ -74,9 +74,9 @@ class StageReader:
         self._loop = producer.scheduler.loop
         self.turns = TurnTimes(self, self._turn)
         subscription = Subscription(producer, self, window, to, producer.scheduler)
-        self.inlet.subscribe(subscription)
-        producer.outlet.subscribe(subscription)
-        self.inlet.open(subscription)
+        self.input.subscribe(subscription)
+        producer.output.subscribe(subscription)
+        self.input.open(subscription)
 
     def _turn(self) -> int:
         """Wake the coroutine that reads: something waits."""
@@ -87,7 +87,7 @@ class StageReader:
     def fail_turn(self, error: BaseException) -> None:
         """Do nothing: this turn raises nothing."""
 
-    def held_the_loop(self, seconds: float) -> None:
+    def report_slow_callback(self, seconds: float) -> None:
         """Do nothing: this turn takes no time."""
 
     async def next_batch(self) -> list[object] | None:
@@ -97,14 +97,14 @@ class StageReader:
         cancel or interrupt whoever reads.
         """
         while True:
-            taken = self.inlet.take()
+            taken = self.input.next_batch()
             if isinstance(taken, list):
                 self.read = 0
                 return taken
             if isinstance(taken, Marker):
-                self.inlet.end(self.inlet.source, taken)
+                self.input.end(self.input.source, taken)
                 if taken.kind is MarkerKind.DOWN:
-                    _raise_crash(self.inlet.source.producer.name, taken.reason)
+                    _raise_crash(self.input.source.producer.name, taken.reason)
                 return None
             self._arrival = self._loop.create_future()
             await self._arrival
@@ -115,7 +115,7 @@ class StageReader:
             self._timer = self._loop.call_later(patience_seconds, self._look_after, patience_seconds, None, 0)
 
     def _look_after(self, patience_seconds: float, batch: list[object] | None, read: int) -> None:
-        in_hand = self.inlet.hand
+        in_hand = self.input.current_batch
         if in_hand is not None and in_hand is batch and self.read == read:
             self.is_late = True
             self.leave()
@@ -129,7 +129,7 @@ class StageReader:
 
         Where the place is lost already nobody else can get it, and it has failed.
         """
-        batch = self.inlet.hand
+        batch = self.input.current_batch
         if batch is None:
             message.acknowledgement.end(Outcome.FAILED)
         else:
@@ -140,10 +140,10 @@ class StageReader:
         """End the subscription; what was not read, `read` events into the batch in hand, goes back with the rest."""
         if self._timer is not None:
             self._timer.cancel()
-        batch, self.inlet.hand = self.inlet.hand, None
+        batch, self.input.current_batch = self.input.current_batch, None
         if batch is not None and self.read < len(batch):
-            self.inlet.source.put_back(batch[self.read :], self.inlet.born)
-        self.inlet.leave()
+            self.input.source.put_back(batch[self.read :], self.input.ingested_at)
+        self.input.leave()
 
 
 def _raise_crash(stage: str, reason: ExitReason | None) -> None:
@@ -170,7 +170,7 @@ async def read_stage(
         return
     reader = StageReader(producer, window, to)
     reader.watch(patience_seconds)
-    is_acknowledged = producer.outlet.is_acknowledged
+    is_acknowledged = producer.output.is_acknowledged
     try:
         while (batch := await reader.next_batch()) is not None:
             for reader.read, event in enumerate(batch, 1):
@@ -185,7 +185,7 @@ async def read_stage(
                     yield event
                 if reader.is_late:
                     raise ReaderTooSlow(producer.name, patience_seconds or 0.0)
-            reader.inlet.settle_hand()
+            reader.input.finish_batch()
     finally:
         reader.leave()
 
@@ -247,7 +247,7 @@ class StageHandle(Generic[G_co]):
         process = self._process("subscriptions")
         if not isinstance(process, TakingProcess):
             return []
-        living = (subscription for subscription in process.inlet.subscriptions if subscription.ended is None)
+        living = (subscription for subscription in process.input.subscriptions if subscription.ended is None)
         return [SubscriptionHandle(subscription, process) for subscription in living]
 
     @overload
@@ -318,7 +318,7 @@ class StageHandle(Generic[G_co]):
         Cancelled, what has not gone in is not emitted. Raises `GraphError` for a consumer, and `NoProcess` when the
         stage ends, completes or is drained before all is in, `BadOption` for what is one event and no list.
         """
-        await self._emitting("emit", "emit from").entrance.put(events_given(events))
+        await self._emitting("emit", "emit from").ingress.put(events_given(events))
 
     def emit_nowait(self, events: Iterable[object]) -> None:
         """Emit all of the events from the stage, or none: raises `BufferFull` when there is no room.
@@ -326,7 +326,7 @@ class StageHandle(Generic[G_co]):
         Raises `GraphError` for a consumer, `NoProcess` when the stage has ended, or takes in nothing more, and
         `BadOption` for what is one event and no list.
         """
-        self._emitting("emit_nowait", "emit from").entrance.put_nowait(events_given(events))
+        self._emitting("emit_nowait", "emit from").ingress.put_nowait(events_given(events))
 
     def info(self, message: object) -> None:
         """Send a message that waits behind all events the stage holds now; its `handle_info` gets it.
@@ -357,7 +357,7 @@ class StageHandle(Generic[G_co]):
             raise DemandError("buffer_size", buffer_size, "a whole number, 0 or more, or None for no limit")
         if keep is not None and keep not in get_args(KeepPolicy):
             raise DemandError("keep", keep, '"first", "last" or "all"')
-        self._emitting("resize", "resize").outlet.resize(buffer_size, keep)
+        self._emitting("resize", "resize").output.resize(buffer_size, keep)
 
     def scale(self, concurrency: int) -> None:
         """Have at most so many events of the stage under way from now on; those that are go on.
@@ -368,7 +368,7 @@ class StageHandle(Generic[G_co]):
         if not is_whole(concurrency) or concurrency < 1:
             raise DemandError("concurrency", concurrency, "a whole number, 1 or more")
         process = taking(self._process("scale"))
-        if process.several is None:
+        if process.in_flight is None:
             why = "handles batches one after another: give it a concurrency above 1, or an executor, before the start"
             raise GraphError(self.name, why)
         process.scale(concurrency)

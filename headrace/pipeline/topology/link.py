@@ -69,7 +69,7 @@ def ordered(specs: Mapping[str, StageSpec]) -> list[StageSpec]:
                 Window(to.max_demand, to.min_demand)
             except DemandError as error:
                 raise GraphError(spec.name, f"cannot subscribe to {to.producer!r}: {error}") from None
-            why = dispatchers[to.producer].refusal(to)
+            why = dispatchers[to.producer].option_error(to)
             if why is not None:
                 raise GraphError(spec.name, f"cannot subscribe to {to.producer!r}: {why}")
     return [specs[name] for name in in_order({name: node.producers for name, node in flows.items()})]
@@ -93,10 +93,12 @@ def make_process(
     counts = StageCounts(spec.name, spec.first.known_discards, metric_names, spec.first.known_losses)
     process: StageProcess
     if isinstance(spec.first, Producer):
-        outlet = spec.settings.outlet(PRODUCER_BUFFER_SIZE, counts, spec.first.buffer_keep, spec.first.buffer_bytes)
-        outlet.is_acknowledged = spec.first.emits_messages
+        stage_output = spec.settings.output(
+            PRODUCER_BUFFER_SIZE, counts, spec.first.buffer_keep, spec.first.buffer_bytes
+        )
+        stage_output.is_acknowledged = spec.first.emits_messages
         process = ProducerProcess(
-            spec.name, cast("Callable[[], Producer[object]]", spec.factory), scheduler, counts, outlet
+            spec.name, cast("Callable[[], Producer[object]]", spec.factory), scheduler, counts, stage_output
         )
         process.first = spec.first
     elif isinstance(spec.first, ProducerConsumer):
@@ -106,7 +108,7 @@ def make_process(
             cast("Callable[[], ProducerConsumer[object, object]]", spec.factory),
             scheduler,
             counts,
-            spec.settings.outlet(None, counts),
+            spec.settings.output(None, counts),
         )
         process.first = spec.first
     else:
@@ -146,14 +148,14 @@ def subscribe(
     """Link two stages. If the producer's edges carry messages, the consumer's own edges do, too."""
     window = Window(to.max_demand, to.min_demand)
     selects = to.selector.selects if isinstance(to.selector, Selector) else to.selector  # of one made anew
-    selector = selects and Selector(selects, consumer.counts, is_acknowledged=producer.outlet.is_acknowledged)
+    selector = selects and Selector(selects, consumer.counts, is_acknowledged=producer.output.is_acknowledged)
     said = replace(to, cancel=cancel if to.cancel is None else to.cancel, selector=selector)
     subscription = Subscription(producer, consumer, window, said, consumer.scheduler)
-    if producer.outlet.is_acknowledged:
-        consumer.inlet.is_acknowledged = True
+    if producer.output.is_acknowledged:
+        consumer.input.is_acknowledged = True
         if isinstance(consumer, ProducerConsumerProcess):
-            consumer.outlet.is_acknowledged = True
-    producer.joined(subscription)
+            consumer.output.is_acknowledged = True
+    producer.on_subscribe(subscription)
     consumer.subscribed(subscription)
     return subscription
 

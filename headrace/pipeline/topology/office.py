@@ -185,7 +185,7 @@ class DeadLetterService:
         if process.is_waiting():
             return "it is subscribed to nothing yet"
         is_kept = process.failure.set_aside is not None or process.failure.errors is not None
-        is_for_children = isinstance(process, ConsumerSupervisorProcess) and not process.inlet.is_acknowledged
+        is_for_children = isinstance(process, ConsumerSupervisorProcess) and not process.input.is_acknowledged
         if not is_kept or is_for_children:
             return "it keeps no dead letters any more, and one that failed again would be lost"
         return process

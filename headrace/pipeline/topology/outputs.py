@@ -177,7 +177,7 @@ def heirs(process: OutputProcess, edges: Edges, event: object) -> list[str]:
     ever had.
     """
     wishes = {edge.consumer: edge.to for edge in edges.from_producer(process.name)}
-    dispatcher, nobody = process.outlet.dispatcher, NOBODY.format(process.name)
+    dispatcher, nobody = process.output.dispatcher, NOBODY.format(process.name)
     if isinstance(dispatcher, DemandAccumulator):
         dispatcher = dispatcher.inner
     if isinstance(dispatcher, PartitionDispatcher):
@@ -187,7 +187,7 @@ def heirs(process: OutputProcess, edges: Edges, event: object) -> list[str]:
             nobody = output_name(process.name, str(partition))
     else:
         found = [name for name, to in wishes.items() if _selects(to, event)]
-    return (found[:1] if dispatcher.takes_back else found) or [nobody]
+    return (found[:1] if dispatcher.can_redeliver else found) or [nobody]
 
 
 def _selects(to: SubscribeTo, event: object) -> bool:

@@ -66,14 +66,14 @@ class StageReplay:
     def __init__(self, stage: str, consumer: InputProcess, told: ReplayListener) -> None:
         self.stage = stage
         self._told = told
-        self._is_acknowledged = consumer.inlet.is_acknowledged
+        self._is_acknowledged = consumer.input.is_acknowledged
         self._counts = consumer.counts
         self._failed = consumer.counts.failed
         self._held: deque[LeasedDeadLetter] = deque()
         self._flights: deque[_ReplayedEvent] = deque()
         self._due_at = 0.0
         self._has_begun = False
-        is_in_order = consumer.concurrency.is_plain and consumer.several is None
+        is_in_order = consumer.concurrency.is_plain and consumer.in_flight is None
         window = Window(AT_ONCE) if self._is_acknowledged or is_in_order else Window(1, 0)  # else nobody knows which
         self._feed = Injector(f"{stage}.dead_letters", consumer, window, self)
 

@@ -145,7 +145,7 @@ class Run:
     def _pass_by(self, stage: str, name: str, output: ProducerProcess) -> None:
         """Have a stage pass events by a side output: what it gives up, where that is `errors`."""
         giving = taking(self.processes[stage])
-        output.outlet.is_acknowledged = giving.inlet.is_acknowledged
+        output.output.is_acknowledged = giving.input.is_acknowledged
         if name == ERRORS:
             giving.failure = replace(giving.failure, errors=partial(put_aside, output))
         elif isinstance(giving, ProducerConsumerProcess):
@@ -162,13 +162,13 @@ class Run:
         looking = every(LAG_SECONDS, self.watch.look)
         self._lag_task = self.scheduler.start_task(looking, copy_context(), f"{self.name} watch")
         self._lag_task.add_done_callback(self._loop_closes)
-        self.supervisor.buried.add_done_callback(lambda _: self._supervisor_ended())
+        self.supervisor.terminated.add_done_callback(lambda _: self._supervisor_ended())
         self.supervisor.start()
         try:
             await asyncio.shield(self.supervisor.started)
             for process in reversed(self.processes.values()):
-                process.buried.add_done_callback(partial(self._stage_ended, process.name))
-                self.supervisor.adopt(process, self._restart_types[process.name])
+                process.terminated.add_done_callback(partial(self._stage_ended, process.name))
+                self.supervisor.supervise(process, self._restart_types[process.name])
                 await process.started
             self._one_ended()  # a run without stages is over at once
         except BaseException as error:
@@ -214,14 +214,14 @@ class Run:
         producer = emitting(self.processes[to.producer], "subscribe to what feeds it")
         if self.is_stopping or not consumer.may_subscribe():
             raise NoProcess(consumer.name)
-        if producer.state is ProcessStatus.ENDED or producer.outlet.is_closed:
+        if producer.state is ProcessStatus.ENDED or producer.output.is_closed:
             raise NoProcess(to.producer)
-        if producer.outlet.is_acknowledged and not consumer.inlet.is_acknowledged:
+        if producer.output.is_acknowledged and not consumer.input.is_acknowledged:
             raise GraphError(
                 consumer.name, f"takes plain events and {to.producer!r} sends messages: subscribe it before the start"
             )
         Window(to.max_demand, to.min_demand)
-        producer.outlet.check(consumer, to, replaced)
+        producer.output.check(consumer, to, replaced)
         return consumer, producer
 
     def _check_edge(self, consumer: str, producer: str, replaced: Subscription | None) -> None:
@@ -240,7 +240,7 @@ class Run:
 
     def _closes_circle(self, consumer: str, producer: str) -> bool:
         process = self.processes[consumer]
-        if isinstance(process, ConsumerProcess) or (producer != consumer and not process.outlet.subscriptions):
+        if isinstance(process, ConsumerProcess) or (producer != consumer and not process.output.subscriptions):
             return False
         seen, stack = {producer}, [producer]
         while stack:
@@ -281,7 +281,7 @@ class Run:
             return
         for name in self._ends.unread:
             process = self.processes[name]
-            if isinstance(process, ConsumerProcess) or process.is_draining or process.outlet.is_closed:
+            if isinstance(process, ConsumerProcess) or process.is_draining or process.output.is_closed:
                 self._ends.let_go(name)
             elif self._is_awaited():
                 break
@@ -305,7 +305,7 @@ class Run:
 
     def _is_read(self, process: OutputProcess) -> bool:
         """Tell whether somebody reads a stage who is no stage."""
-        return any(one.consumer.name not in self.processes for one in process.outlet.subscriptions)
+        return any(one.consumer.name not in self.processes for one in process.output.subscriptions)
 
     def _give_up_waiting(self) -> None:
         for process in self.processes.values():
@@ -369,7 +369,7 @@ class Run:
         """Stop all that still runs, at once, and wait until it has ended. Cancelled, it ends all the same."""
         self._kill()
         self.supervisor.stop()
-        await asyncio.shield(self.supervisor.buried)
+        await asyncio.shield(self.supervisor.terminated)
         if self._left_overs is not None:
             await self._left_overs.written()
         if self._lag_task is not None:

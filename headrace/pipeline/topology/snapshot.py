@@ -30,12 +30,12 @@ class HistogramSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionSnapshot:
-    """What a stage asks of a producer; `coming` is what was asked for and is not handled yet."""
+    """What a stage asks of a producer; `outstanding` is what was asked for and is not handled yet."""
 
     producer: str
     max_demand: int
     min_demand: int
-    coming: int
+    outstanding: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +101,16 @@ def survey(run: Run, state: str) -> TopologySnapshot:
 
 
 def _stage(process: StageProcess, run: Run) -> StageSnapshot:
-    inlet = None if isinstance(process, ProducerProcess) else process.inlet
-    outlet = None if isinstance(process, ConsumerProcess) else process.outlet
+    stage_input = None if isinstance(process, ProducerProcess) else process.input
+    stage_output = None if isinstance(process, ConsumerProcess) else process.output
     turns, counts = process.turns, process.counts
     return StageSnapshot(
         name=process.name,
         kind=kind_of(process),
         state=_state(process, run),
         error=_sentence(process.reason),
-        events_received=0 if inlet is None else inlet.received(),
-        events_sent=0 if outlet is None else outlet.sent(),
+        events_received=0 if stage_input is None else stage_input.received(),
+        events_sent=0 if stage_output is None else stage_output.sent(),
         discarded=dict(counts.discarded),
         lost=dict(counts.lost),
         errors=dict(counts.errors),
@@ -121,30 +121,33 @@ def _stage(process: StageProcess, run: Run) -> StageSnapshot:
         handle_duration=HistogramSnapshot(DURATION_BOUNDS, turns.counts(), turns.handled_seconds),
         busy_seconds=turns.busy_seconds(),
         blocked_seconds={"demand": turns.blocked_seconds(process.scheduler.clock())},
-        buffer_events=0 if outlet is None else outlet.buffered(),
-        buffer_limit=None if outlet is None else outlet.buffer.limit,
-        buffer_bytes=None if outlet is None or outlet.buffer.sizes is None else outlet.buffer.sizes.total,
-        in_flight_events=0 if inlet is None else inlet.in_flight(),
+        buffer_events=0 if stage_output is None else stage_output.buffered(),
+        buffer_limit=None if stage_output is None else stage_output.buffer.limit,
+        buffer_bytes=None
+        if stage_output is None or stage_output.buffer.sizes is None
+        else stage_output.buffer.sizes.total,
+        in_flight_events=0 if stage_input is None else stage_input.in_flight(),
         latency=_histogram(process.latency) if isinstance(process, ConsumerProcess) else None,
         families=counts.families.copy(),
         stall=run.watch.stalls.get(process.name),
         is_paused=process.is_paused,
         concurrency=None if process.concurrency.is_plain else process.concurrency.limit,
         output_of=run.sides[process.name].of.name if process.name in run.sides else None,
-        subscriptions=() if inlet is None else tuple(map(_subscription, _living(inlet))),
+        subscriptions=() if stage_input is None else tuple(map(_subscription, _living(stage_input))),
         connections=tuple(
-            one.snapshot(is_idle=inlet is None or not inlet.in_flight()) for one in counts.connections.values()
+            one.snapshot(is_idle=stage_input is None or not stage_input.in_flight())
+            for one in counts.connections.values()
         ),
     )
 
 
-def _living(inlet: StageInput) -> list[Subscription]:
-    return [one for one in inlet.subscriptions if one.ended is None]
+def _living(stage_input: StageInput) -> list[Subscription]:
+    return [one for one in stage_input.subscriptions if one.ended is None]
 
 
 def _subscription(one: Subscription) -> SubscriptionSnapshot:
     window = one.window
-    return SubscriptionSnapshot(one.producer.name, window.max_demand, window.min_demand, window.coming)
+    return SubscriptionSnapshot(one.producer.name, window.max_demand, window.min_demand, window.outstanding)
 
 
 def _state(process: StageProcess, run: Run) -> str:

@@ -131,16 +131,16 @@ class RunMonitor:
 
 def _standing(process: StageProcess) -> ProgressSample:
     counts = process.counts
-    inlet = None if isinstance(process, ProducerProcess) else process.inlet
-    outlet = None if isinstance(process, ConsumerProcess) else process.outlet
-    received, in_flight = (0, 0) if inlet is None else (inlet.received(), inlet.in_flight())
-    sent, buffered = (0, 0) if outlet is None else (outlet.sent(), outlet.buffered())
+    stage_input = None if isinstance(process, ProducerProcess) else process.input
+    stage_output = None if isinstance(process, ConsumerProcess) else process.output
+    received, in_flight = (0, 0) if stage_input is None else (stage_input.received(), stage_input.in_flight())
+    sent, buffered = (0, 0) if stage_output is None else (stage_output.sent(), stage_output.buffered())
     is_by_children = isinstance(process, ConsumerSupervisorProcess)  # which may well live for long
     return ProgressSample(
         progress=received + sent + counts.failed + counts.redelivered + sum(counts.discarded.values()),
         waiting=0 if is_by_children else in_flight + buffered,
         cause=_cause(process),
-        producers=() if inlet is None else tuple(one.producer.name for one in inlet.subscriptions),
+        producers=() if stage_input is None else tuple(one.producer.name for one in stage_input.subscriptions),
     )
 
 

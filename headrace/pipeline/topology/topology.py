@@ -122,7 +122,7 @@ class Topology:
         check_callback(first)
         for fault in settings.faults():
             raise GraphError(name, fault)
-        why = settings.concurrency.fault(first, has_timeout=settings.timeout_seconds is not None)
+        why = settings.concurrency.problem(first, has_timeout=settings.timeout_seconds is not None)
         if why is not None:
             raise GraphError(name, why)
         targets = subscribe_to if isinstance(subscribe_to, Sequence) else [] if subscribe_to is None else [subscribe_to]
@@ -310,9 +310,9 @@ class Topology:
         `BadOption` for what is one event and no list.
         """
         run = self._started()
-        entrance = emitting(run.process(stage), "emit from what feeds it").entrance
+        ingress = emitting(run.process(stage), "emit from what feeds it").ingress
         try:
-            return entrance.put_threadsafe(events_given(events))
+            return ingress.put_threadsafe(events_given(events))
         except RuntimeError:  # the loop is closed
             raise NoProcess(stage) from None
 

@@ -13,7 +13,7 @@ from headrace.jobs.job import JobOutcome as JobResult
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.retry import oban_seconds
 from headrace.jobs.running.queue import JobQueue
-from headrace.pipeline.message import Acknowledgement, Outcome, Message
+from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.jobs import QueueField
 

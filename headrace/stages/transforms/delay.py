@@ -66,7 +66,7 @@ class Delay(ProducerConsumer[object, object]):
     def handle_info(self, message: object) -> list[object]:
         """Return what is due, and ask for as many as there is room for."""
         events = self._due()
-        room = self._most - self._count - self._asking.coming()
+        room = self._most - self._count - self._asking.outstanding()
         if room > 0:
             self._asking.ask(room)
         if message == _DUE and not events and self._held:  # the timer was early by less than the clock can tell

@@ -36,7 +36,7 @@ async def end(process: Process[object]) -> None:
     await hops()
     process.stop()
     await hops()
-    assert process.buried.done()
+    assert process.terminated.done()
 
 
 @pytest.mark.asyncio

@@ -76,7 +76,7 @@ def test_info_that_nobody_handles_is_named_in_the_log_and_dropped(caplog: pytest
 async def test_a_caller_gets_the_first_thing_that_it_is_told() -> None:
     reply = asyncio.get_running_loop().create_future()
     mail = Envelope(Clerk.name, reply=reply)
-    assert not mail.is_given_up
+    assert not mail.is_abandoned
     mail.answer("clerk")
     mail.fail("owner", "shutdown")
     assert await reply == "clerk"
@@ -97,7 +97,7 @@ async def test_nobody_is_told_who_has_given_up() -> None:
     reply = asyncio.get_running_loop().create_future()
     mail = Envelope(Clerk.name, reply=reply)
     reply.cancel()
-    assert mail.is_given_up
+    assert mail.is_abandoned
     mail.answer("clerk")
     mail.fail("owner", "shutdown")
     assert reply.cancelled()

@@ -69,14 +69,14 @@ class Hooked(Process[Life]):
         super().__init__("hooked", lambda: life, scheduler)
         self.life = life
 
-    def abandon(self, reason: ExitReason) -> None:
+    def requeue_in_flight(self, reason: ExitReason) -> None:
         self.life.note("abandon")
 
     def release(self) -> object:
         self.life.note("release")
         return None
 
-    def bury(self, reason: ExitReason) -> None:
+    def finalize_pending(self, reason: ExitReason) -> None:
         self.life.note("bury")
 
 
@@ -94,7 +94,7 @@ async def test_init_runs_before_all_else_and_terminate_at_the_end_with_the_reaso
     process.start()
     await process.started
     process.stop()
-    assert await process.buried == "shutdown"
+    assert await process.terminated == "shutdown"
     assert [one for one in life.noted if one != "begin"] == ["init", "shutdown", "terminate"]
 
 
@@ -104,7 +104,7 @@ async def test_what_was_in_hand_comes_first_in_an_end_and_what_waits_last() -> N
     process.start()
     await process.started
     process.stop()
-    await process.buried
+    await process.terminated
     assert life.noted == ["init", "abandon", "release", "shutdown", "terminate", "bury"]
 
 
@@ -120,7 +120,7 @@ async def test_an_init_that_raises_ends_the_process_and_terminate_runs(kind: typ
     with pytest.raises(StartFailed, match="'process' could not start") as caught:
         await process.started
     assert caught.value.reason is caught.value.__cause__ is error
-    assert await process.buried is error
+    assert await process.terminated is error
     assert life.noted[-2:] == [error, "terminate"]
     assert interrupts == ([error] if isinstance(error, INTERRUPTS) else [])
 
@@ -144,7 +144,7 @@ async def test_a_start_that_failed_is_told_to_whoever_started_it_and_not_in_the_
     error = Oops("x")
     process = _process(Life(fails_in="init", error=error), scheduler)
     process.start()
-    await process.buried
+    await process.terminated
     assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
     assert listener.crashes == [("process", error)]
 
@@ -162,7 +162,7 @@ async def test_an_end_goes_on_whatever_a_step_of_it_raises(
     process.start()
     await process.started
     process.stop()
-    assert await process.buried == "shutdown"
+    assert await process.terminated == "shutdown"
     assert life.noted == ["init", "abandon", "release", "shutdown", "terminate", "bury"]
     assert said(caplog) == ["process 'hooked' raised while it ended"]
     assert interrupts == ([error] if isinstance(error, INTERRUPTS) else [])
@@ -173,7 +173,7 @@ async def test_an_end_goes_on_when_an_async_step_of_it_raises(caplog: pytest.Log
     process.start()
     await process.started
     process.stop()
-    assert await process.buried == "shutdown"
+    assert await process.terminated == "shutdown"
     assert said(caplog) == ["process 'process' raised while it ended"]
 
 
@@ -187,13 +187,13 @@ async def test_a_listener_that_raises_anything_does_not_keep_a_process_from_its_
     error = Oops("x")
     process = Script("script", scheduler, partial(raising, error))
     process.start()
-    assert await process.buried is error
+    assert await process.terminated is error
 
 
 async def test_an_end_that_was_told_its_reason_keeps_it() -> None:
     process = Script("script", Scheduler(), lambda: process.exit("normal"), lambda: process.exit(Oops("later")))
     process.start()
-    assert await process.buried == "normal"
+    assert await process.terminated == "normal"
 
 
 async def test_a_callback_that_holds_the_loop_is_named_once_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -212,7 +212,7 @@ async def test_a_callback_that_holds_the_loop_is_named_once_in_the_log(caplog: p
     for process in processes:
         process.start()
     for process in processes:
-        await process.buried
+        await process.terminated
     assert sorted(said(caplog, logging.WARNING)) == [
         f"{name!r} held the event loop for 250 ms: make its callback async, or give it less to do at a time"
         for name in ("async", "sync")
@@ -249,7 +249,7 @@ async def test_one_task_runs_all_async_callbacks_of_a_process() -> None:
 
     process = Noting("noting", Scheduler(), note, note)
     process.start()
-    await process.buried
+    await process.terminated
     assert len(tasks) == 3
     assert len(set(tasks)) == 1
 
@@ -257,7 +257,7 @@ async def test_one_task_runs_all_async_callbacks_of_a_process() -> None:
 async def test_no_task_outlives_its_process() -> None:
     process = Script("script", Scheduler(), partial(asyncio.sleep, 0))
     process.start()
-    await process.buried
+    await process.terminated
     assert [task.get_name() for task in asyncio.all_tasks() if task.get_name() == "script"] == []
 
 
@@ -265,7 +265,7 @@ async def test_a_process_that_was_never_started_ends_when_it_is_stopped() -> Non
     life = Life()
     process = _process(life)
     process.stop()
-    assert await process.buried == "shutdown"
+    assert await process.terminated == "shutdown"
     with pytest.raises(StartFailed, match="'process' could not start: it was told to stop"):
         await process.started
     assert life.noted == []
@@ -279,4 +279,4 @@ async def test_mail_before_the_start_waits_for_it() -> None:
     process.start()
     assert await noted == []
     process.stop()
-    await process.buried
+    await process.terminated

@@ -70,7 +70,7 @@ async def test_the_process_goes_on_while_callers_wait_and_answers_them_in_any_or
         assert not calls[1].done()
         await ref.call(Desk.answer, 2)
         assert await calls[1] == 2
-        assert ref._process.endings == {}
+        assert ref._process.exit_hooks == {}
 
 
 async def test_a_call_is_typed_by_what_the_reply_holds() -> None:
@@ -159,7 +159,7 @@ async def test_a_caller_that_has_given_up_is_known_and_its_answer_dropped() -> N
         with pytest.raises(CallTimeout):
             await ref.within(0.001).call(Desk.ask)
         await hops()
-        assert ref._process.endings in (None, {})
+        assert ref._process.exit_hooks in (None, {})
         for number, is_awaited in enumerate(await ref.call(Desk.awaited)):
             assert not is_awaited
             await ref.call(Desk.answer, number)
@@ -170,7 +170,7 @@ async def test_a_cast_to_a_method_that_answers_later_is_answered_to_nobody() -> 
         ref = await supervisor.start_child(Desk)
         await ref.cast(Desk.ask)
         await ref.call(Desk.answer, 1)
-        assert ref._process.endings is None
+        assert ref._process.exit_hooks is None
 
 
 @pytest.mark.parametrize("how", HOWS)
@@ -183,7 +183,7 @@ async def test_a_caller_cancelled_while_it_waits_for_an_answer_leaves_nothing_be
             await ref.call(Desk.answer, 1)
         assert await call
         await hops()
-        assert ref._process.endings == {}
+        assert ref._process.exit_hooks == {}
 
 
 @pytest.mark.parametrize("how", HOWS)

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from headrace.otp.process.task_runner import CoroutineSteps
-from headrace.otp.scheduler import HELD_SECONDS
+from headrace.otp.scheduler import SLOW_CALLBACK_SECONDS
 from tests.fakes.processes import Clock, Oops
 
 
@@ -18,11 +18,11 @@ async def test_each_step_that_holds_the_loop_is_told() -> None:
     worked: list[float] = []
 
     async def work() -> None:
-        clock.advance(HELD_SECONDS / 2)
+        clock.advance(SLOW_CALLBACK_SECONDS / 2)
         await asyncio.sleep(0)
         clock.advance(0.07)
         await asyncio.sleep(0)
-        clock.advance(HELD_SECONDS / 2)
+        clock.advance(SLOW_CALLBACK_SECONDS / 2)
         await asyncio.sleep(0)
         clock.advance(0.08)
         raise Oops
@@ -30,7 +30,7 @@ async def test_each_step_that_holds_the_loop_is_told() -> None:
     with pytest.raises(Oops):
         await CoroutineSteps(clock, held.append, worked.append).run(work)
     assert held == [pytest.approx(0.07), pytest.approx(0.08)]
-    assert sum(worked) == pytest.approx(0.15 + HELD_SECONDS)
+    assert sum(worked) == pytest.approx(0.15 + SLOW_CALLBACK_SECONDS)
 
 
 @pytest.mark.asyncio

@@ -38,7 +38,7 @@ async def test_all_that_lives_is_there_below_who_watches_over_it_and_nothing_els
         assert [child.name for child in found.roots[1].children] == ["b", "a"]
         assert [info.kind for info in found.walk()] == ["Script", "Supervisor", "Gate", "Gate"]
         alone.kill()
-        await alone.buried
+        await alone.terminated
     assert tree() == ProcessTree(())
 
 
@@ -75,7 +75,7 @@ async def test_trees_are_nested_and_tasks_and_stages_are_there_too() -> None:
     topology.add("collect", Collect, subscribe_to=None)
     async with supervising() as supervisor, TaskSupervisor("tasks", shutdown_seconds=0) as tasks, topology:
         inner = Supervisor("inner", supervisor.scheduler)
-        supervisor.adopt(inner)
+        supervisor.supervise(inner)
         await inner.started
         await start_gate(inner, "deep")
         tasks.start_child(asyncio.Event().wait)

@@ -58,7 +58,7 @@ class Exits(Process[object]):
         self.exit(reason)
         return MORE
 
-    def abandon(self, reason: ExitReason) -> None:
+    def requeue_in_flight(self, reason: ExitReason) -> None:
         self.ends.append((self.name, reason))
 
 
@@ -78,11 +78,11 @@ async def test_a_child_is_restarted_as_its_type_says(
 ) -> None:
     async with supervising() as supervisor:
         child = Exits("child", supervisor.scheduler, reason)
-        supervisor.adopt(child, restart)
+        supervisor.supervise(child, restart)
         await child.started
-        await until(lambda: child.restarts == 1 or child.buried.done())
+        await until(lambda: child.restarts == 1 or child.terminated.done())
         assert child.restarts == is_restarted
-        assert child.buried.done() is not is_restarted
+        assert child.terminated.done() is not is_restarted
         assert list(supervisor.children) == (["child"] if is_restarted else [])
 
 
@@ -111,11 +111,11 @@ async def test_one_restart_more_than_allowed_stops_the_children_in_reverse_and_e
         listener = Listener(supervisor.scheduler)
         ends: list[tuple[str, object]] = []
         for name in ("first", "second"):
-            supervisor.adopt(Exits(name, supervisor.scheduler, ends=ends))
+            supervisor.supervise(Exits(name, supervisor.scheduler, ends=ends))
         errors = [Oops(str(number)) for number in range(3)]
-        supervisor.adopt(Exits("broken", supervisor.scheduler, *errors, ends=ends))
-        supervisor.adopt(Exits("last", supervisor.scheduler, ends=ends))
-        reason = await supervisor.buried
+        supervisor.supervise(Exits("broken", supervisor.scheduler, *errors, ends=ends))
+        supervisor.supervise(Exits("last", supervisor.scheduler, ends=ends))
+        reason = await supervisor.terminated
         assert isinstance(reason, RestartsExhausted)
         assert (reason.child, reason.restarts, reason.reason) == ("broken", 2, errors[2])
         assert str(reason) == (
@@ -146,14 +146,14 @@ async def test_restarts_of_long_ago_do_not_count() -> None:
             await until(lambda number=number: ref._process.restarts == number + 1)  # type: ignore[misc]
         with pytest.raises(ProcessDown):
             await ref.call(Gate.fail, Oops("x"))
-        assert isinstance(await supervisor.buried, RestartsExhausted)
+        assert isinstance(await supervisor.terminated, RestartsExhausted)
 
 
 async def test_restarts_of_all_children_count_together() -> None:
     async with supervising(max_restarts=1) as supervisor:
         for name in "ab":
-            supervisor.adopt(Exits(name, supervisor.scheduler, Oops(name)))
-        assert isinstance(await supervisor.buried, RestartsExhausted)
+            supervisor.supervise(Exits(name, supervisor.scheduler, Oops(name)))
+        assert isinstance(await supervisor.terminated, RestartsExhausted)
 
 
 @pytest.mark.parametrize("restart", ["permanent", "temporary"])
@@ -161,9 +161,9 @@ async def test_what_no_restart_would_mend_ends_the_supervisor_at_once(restart: R
     async with supervising() as supervisor:
         ends: list[tuple[str, object]] = []
         error = Unrecoverable("the disk is full: make room")
-        supervisor.adopt(Exits("sibling", supervisor.scheduler, ends=ends))
-        supervisor.adopt(Exits("broken", supervisor.scheduler, error, ends=ends), restart)
-        assert await supervisor.buried is error
+        supervisor.supervise(Exits("sibling", supervisor.scheduler, ends=ends))
+        supervisor.supervise(Exits("broken", supervisor.scheduler, error, ends=ends), restart)
+        assert await supervisor.terminated is error
         assert ends == [("broken", error), ("sibling", "shutdown")]
 
 
@@ -220,10 +220,10 @@ async def test_a_supervisor_whose_stop_is_cancelled_by_others_still_lets_its_chi
         for task in asyncio.all_tasks():
             if task.get_name() == "supervisor":
                 task.cancel()
-        await supervisor.buried
+        await supervisor.terminated
         gate.gate.set_result("in time")
         assert await waiting == "in time"
-        assert await ref._process.buried == "shutdown"
+        assert await ref._process.terminated == "shutdown"
 
 
 async def test_a_stop_while_a_child_waits_for_its_restart_ends_it_with_its_crash() -> None:
@@ -231,8 +231,8 @@ async def test_a_stop_while_a_child_waits_for_its_restart_ends_it_with_its_crash
         error = Oops("x")
         child = Exits("child", supervisor.scheduler, error)
         supervisor.scheduler.telemetry.attach("stop", ("headrace", "process", "crash"), lambda *_: child.stop())
-        supervisor.adopt(child)
-        assert await child.buried is error
+        supervisor.supervise(child)
+        assert await child.terminated is error
         await hops()
         assert child.restarts == 0
         assert supervisor.children == {}
@@ -329,7 +329,7 @@ async def test_a_supervisor_that_does_not_run_takes_no_children() -> None:
     for supervisor in (new, stopping):
         with pytest.raises(NoProcess, match="process 'supervisor' is not running: start it first"):
             await supervisor.start_child(Gate)
-    await stopping.buried
+    await stopping.terminated
     with pytest.raises(NoProcess):
         await stopping.start_child(Gate)
 

@@ -96,7 +96,7 @@ def test_children_are_stopped_and_started_as_otp_says(
             assert (supervisor.state is ProcessStatus.ENDED) is model.has_given_up
             clock.advance(seconds)
         supervisor.stop()
-        await supervisor.buried
+        await supervisor.terminated
         model.stop(list(model.types))
         assert family.log == model.log
 
@@ -134,7 +134,7 @@ def test_whatever_ends_while_others_start_and_stop_all_are_as_they_should_be_in_
             assert restart != "permanent" or states[name] == "running"
             assert states.get(name, "ended") in ("running", "ended")
         supervisor.stop()
-        await supervisor.buried
+        await supervisor.terminated
         for name in named:
             own = [entry for entry in family.log if entry[1] == name]
             assert own == [f"{'+-'[number % 2]}{name}" for number in range(len(own))]

@@ -106,7 +106,7 @@ class BufferMachine(RuleBasedStateMachine):
             is_full = self.most is not None and sum(map(size_of, events)) >= self.most
             limit = 100 if self.limit is None else self.limit
             assert self.buffer.room(100) == (0 if is_full else max(0, limit - len(events)))
-            assert len(self.buffer.marks) == len(self.model) - self.buffer.size
+            assert len(self.buffer.markers) == len(self.model) - self.buffer.size
 
 
 BufferMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
@@ -116,11 +116,11 @@ TestBuffer = BufferMachine.TestCase
 @given(st.lists(st.tuples(st.integers(1, 5), st.floats(0, 100))), st.integers(1, 8))
 def test_what_is_taken_was_born_when_its_first_event_was(chunks: list[tuple[int, float]], count: int) -> None:
     buffer: Buffer[float] = Buffer(None)
-    for size, born in chunks:
-        buffer.put([born] * size, born)
+    for size, ingested_at in chunks:
+        buffer.put([ingested_at] * size, ingested_at)
     while buffer.size:
-        events, born = buffer.take(count)
-        assert events[0] == born
+        events, ingested_at = buffer.take(count)
+        assert events[0] == ingested_at
 
 
 def test_an_empty_buffer_gives_nothing() -> None:

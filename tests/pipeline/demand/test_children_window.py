@@ -19,7 +19,7 @@ def test_no_more_children_live_than_max_demand_whatever_finishes(bound: tuple[in
         size = min(some, living)
         living -= size
         asked = window.handled(size)
-        assert living + asked <= window.coming <= most
+        assert living + asked <= window.outstanding <= most
 
 
 @given(bounds)
@@ -29,7 +29,7 @@ def test_it_asks_once_as_many_have_finished_as_min_demand_says(bound: tuple[int,
     window.open()
     asks = [window.handled(1) for _ in range(max(1, least))]
     assert asks == [0] * (len(asks) - 1) + [len(asks)]
-    assert window.coming == most
+    assert window.outstanding == most
 
 
 def test_it_counts_the_finished_and_not_what_is_still_coming() -> None:
@@ -40,6 +40,6 @@ def test_it_counts_the_finished_and_not_what_is_still_coming() -> None:
 
 def test_a_smaller_bound_is_reached_by_asking_for_nothing() -> None:
     window = ChildrenWindow(4, 2)
-    window.moved_to(10)
+    window.resumed_at(10)
     assert window.missing() == 0
     assert [window.handled(1) for _ in range(9)] == [0, 0, 0, 0, 0, 0, 0, 2, 0]

@@ -26,15 +26,15 @@ def bounds(draw: st.DrawFn) -> Bounds:
 @given(bounds(), st.data())
 def test_every_ask_is_between_one_and_max_demand_and_never_more_is_coming(within: Bounds, data: st.DataObject) -> None:
     window = Window(within.most, within.least)
-    assert window.open() == window.coming == within.most
+    assert window.open() == window.outstanding == within.most
     for _ in range(40):
-        size = data.draw(st.integers(1, min(window.coming, window.batch_size)))
-        left = window.coming - size
+        size = data.draw(st.integers(1, min(window.outstanding, window.batch_size)))
+        left = window.outstanding - size
         ask = window.handled(size)
         assert ask == (within.most - left if left <= within.least else 0)
         assert 0 <= ask <= within.most
-        assert window.coming == left + ask
-        assert within.least < window.coming <= within.most
+        assert window.outstanding == left + ask
+        assert within.least < window.outstanding <= within.most
 
 
 @given(bounds(), st.lists(st.integers(1, 50)))
@@ -42,10 +42,10 @@ def test_what_was_asked_and_not_handled_is_coming(within: Bounds, sizes: list[in
     window = Window(within.most, within.least)
     asked, handled = window.open(), 0
     for wanted in sizes:
-        size = min(wanted, window.coming)
+        size = min(wanted, window.outstanding)
         asked += window.handled(size)
         handled += size
-        assert window.coming == asked - handled
+        assert window.outstanding == asked - handled
 
 
 @given(bounds(), st.integers(0, 50))
@@ -53,7 +53,7 @@ def test_opening_again_asks_only_for_what_is_not_coming(within: Bounds, handled:
     window = Window(within.most, within.least)
     window.open()
     window.handled(min(handled, within.most))
-    missing = within.most - window.coming
+    missing = within.most - window.outstanding
     assert window.open() == missing
     assert window.open() == 0
 
@@ -86,7 +86,7 @@ def test_a_window_that_was_lowered_and_is_opened_anew_takes_nothing_back(former:
     """A consumer that restarts opens the windows that it has; more than the new bound may still be on its way."""
     before = Window(former, 0)
     before.open()
-    before.coming -= min(handled, former)
-    window = Window(most, 0).moved_to(before.coming)
-    assert window.open() == max(0, most - before.coming)
-    assert window.coming == max(most, before.coming)
+    before.outstanding -= min(handled, former)
+    window = Window(most, 0).resumed_at(before.outstanding)
+    assert window.open() == max(0, most - before.outstanding)
+    assert window.outstanding == max(most, before.outstanding)

@@ -87,4 +87,4 @@ def test_each_subscriber_gets_a_list_of_its_own() -> None:
 
 
 def test_events_that_a_subscriber_had_not_begun_are_not_for_another() -> None:
-    assert not BroadcastDispatcher.takes_back
+    assert not BroadcastDispatcher.can_redeliver

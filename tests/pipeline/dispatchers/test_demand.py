@@ -86,7 +86,7 @@ def test_ties_go_to_the_one_that_came_first() -> None:
 
 
 def test_events_that_a_subscriber_had_not_begun_may_go_to_another() -> None:
-    assert DemandDispatcher.takes_back
+    assert DemandDispatcher.can_redeliver
 
 
 def test_the_first_dispatch_may_break_ties_by_chance_and_still_fills_the_highest_first() -> None:
@@ -108,7 +108,11 @@ def test_the_first_dispatch_may_break_ties_by_chance_and_still_fills_the_highest
 
 def test_what_means_nothing_here_is_refused() -> None:
     dispatcher: DemandDispatcher[Share] = DemandDispatcher()
-    assert dispatcher.refusal(Share()) is None
-    assert "a selector means something to a broadcast dispatcher only" in str(dispatcher.refusal(Share(selector=bool)))
-    assert "a partition means something to a partition dispatcher only" in str(dispatcher.refusal(Share(partition=0)))
-    assert "a weight means something to a weighted dispatcher only" in str(dispatcher.refusal(Share(weight=2)))
+    assert dispatcher.option_error(Share()) is None
+    assert "a selector means something to a broadcast dispatcher only" in str(
+        dispatcher.option_error(Share(selector=bool))
+    )
+    assert "a partition means something to a partition dispatcher only" in str(
+        dispatcher.option_error(Share(partition=0))
+    )
+    assert "a weight means something to a weighted dispatcher only" in str(dispatcher.option_error(Share(weight=2)))

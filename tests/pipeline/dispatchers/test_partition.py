@@ -47,7 +47,7 @@ class PartitionMachine(RuleBasedStateMachine):
     @rule(partition=st.integers(0, 2))
     def subscribe(self, partition: int) -> None:
         share = Share(partition=partition)
-        assert self.dispatcher.refusal(share) is None
+        assert self.dispatcher.option_error(share) is None
         self.shares.append(share)
         self.dispatcher.subscribed(share)
 
@@ -216,7 +216,7 @@ def test_a_partition_that_nobody_takes_is_named_once() -> None:
 def test_a_drain_drops_what_nobody_is_left_to_take() -> None:
     dispatcher, notes, (even,) = _dispatcher(0)
     dispatcher.dispatch([1, 2, 3], 0.0)
-    assert dispatcher.unload(is_unreachable_only=True) == [1, 3]
+    assert dispatcher.drain(is_unreachable_only=True) == [1, 3]
     dispatcher.dispatch([5, 6], 0.0)
     assert notes.discarded["cancelled"] == [5]
     assert dispatcher.queued == 2
@@ -257,4 +257,4 @@ def test_what_cannot_be_is_refused_when_it_is_made(partitions: object, options: 
 )
 def test_a_consumer_that_says_the_wrong_thing_is_refused(share: Share, why: str) -> None:
     dispatcher, _, _ = _dispatcher()
-    assert why in str(dispatcher.refusal(share))
+    assert why in str(dispatcher.option_error(share))

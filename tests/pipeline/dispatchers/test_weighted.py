@@ -42,5 +42,5 @@ def test_all_who_keep_asking_get_events_by_their_weights(batches: list[int], wei
 
 
 def test_a_weight_below_one_is_refused() -> None:
-    why = WeightedDispatcher[Share]().refusal(Share(weight=0))
+    why = WeightedDispatcher[Share]().option_error(Share(weight=0))
     assert why == "its weight is 0: it must be a whole number, 1 or more"

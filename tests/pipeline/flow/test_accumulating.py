@@ -66,10 +66,10 @@ async def _replay(dispatcher: DispatcherName, before: int, steps: Steps, consume
     process.demand("forward")
     await rest(process.scheduler)
     assert sum(silent.demands) == model.told
-    assert process.outlet.sent() == model.sent
-    assert process.outlet.buffered() == model.waiting
+    assert process.output.sent() == model.sent
+    assert process.output.buffered() == model.waiting
     process.stop()
-    await process.buried
+    await process.terminated
 
 
 @given(
@@ -94,8 +94,8 @@ async def test_a_consumer_may_leave_and_do_without_what_it_asked_for_meanwhile()
     for consumer in (first, second):
         consumer.ask(10)
     await rest(process.scheduler)
-    assert second.subscription.forgo_some(4) == 0
-    second.subscription.window.coming -= 4
+    assert second.subscription.withdraw_some(4) == 0
+    second.subscription.window.outstanding -= 4
     silent.emit_nowait([1, 2, 3])
     first.leave()
     process.demand("forward")
@@ -124,5 +124,5 @@ async def test_a_drain_goes_on_with_what_was_accumulated() -> None:
     consumer.ask(5)
     silent.emit_nowait([1, 2])
     process.drain()
-    await process.buried
+    await process.terminated
     assert consumer.deliveries == [[1, 2]]

@@ -82,10 +82,10 @@ class _Bench:
             self.is_accumulating = word == "accumulate"
             self.process.demand("accumulate" if self.is_accumulating else "forward")
         elif word == "resize":
-            self.process.outlet.resize(number + 5, "first" if number % 2 else "last")
+            self.process.output.resize(number + 5, "first" if number % 2 else "last")
         elif word == "mark":
             self.marks += 1
-            self.process.outlet.info(self.marks)
+            self.process.output.info(self.marks)
 
     def _subscribe(self, number: int) -> None:
         to = {
@@ -110,7 +110,7 @@ class _Bench:
 
     def check(self) -> None:
         """Check what holds at any moment."""
-        outlet, counts = self.process.outlet, self.process.counts
+        outlet, counts = self.process.output, self.process.counts
         for consumer, got in zip(self.all, self._got(), strict=True):
             assert got == sorted(got) or not self.is_in_order
             assert len(got) <= consumer.asked
@@ -127,11 +127,11 @@ class _Bench:
     def check_rest(self) -> None:
         """Check what holds once there is nothing left to do."""
         self.check()
-        outlet = self.process.outlet
+        outlet = self.process.output
         assert len(self.informed.messages) + outlet.waiting_messages == self.marks
         assert self.informed.messages == sorted(self.informed.messages, key=str) or self.marks > 9
         if not self.is_accumulating:
-            unmet = outlet.dispatcher.unmet() if outlet.sole is None else outlet.sole.pending
+            unmet = outlet.dispatcher.unmet() if outlet.single is None else outlet.single.pending
             assert unmet <= self.process.ledger.owed or unmet <= 0
             assert outlet.buffer.size == 0 or unmet <= 0
             assert all(consumer.subscription.asked == 0 for consumer in self.consumers)
@@ -152,8 +152,8 @@ async def _run(dispatcher: str, steps: list[tuple[str, int]]) -> None:
     await rest(bench.process.scheduler)
     bench.check_rest()
     bench.process.stop()
-    await bench.process.buried
-    assert bench.process.outlet.buffered() == 0
+    await bench.process.terminated
+    assert bench.process.output.buffered() == 0
     bench.check()
 
 

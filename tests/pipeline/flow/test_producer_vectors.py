@@ -206,8 +206,8 @@ class _Bench:
                 seen.append(f"{name} {events[0]}..{events[-1]}")
         if discarded:
             seen.append(f"discarded {discarded}")
-        if self.process.outlet.buffered():
-            seen.append(f"buffered {self.process.outlet.buffered()}")
+        if self.process.output.buffered():
+            seen.append(f"buffered {self.process.output.buffered()}")
         return seen
 
 

@@ -49,7 +49,7 @@ async def test_the_words_of_a_running_stage_are_refused_elsewhere_and_change_not
     ]
     await asyncio.to_thread(elsewhere, words, ForeignThread)
     assert handle.subscriptions() == [subscription]
-    assert subscription.coming == 10
+    assert subscription.outstanding == 10
     silent.emit_nowait([1, 2])
     await topology.drain()
     assert collect.events == [1, 2]

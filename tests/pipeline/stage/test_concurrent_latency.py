@@ -51,7 +51,10 @@ class Ages(RawConsumer):
     """Notes when what it gets was born."""
 
     def turn(self) -> int:
-        self.births = [*getattr(self, "births", []), *(born for _, born in self.subscription.queue)]
+        self.ingestion_times = [
+            *getattr(self, "births", []),
+            *(ingested_at for _, ingested_at in self.subscription.queue),
+        ]
         return super().turn()
 
 
@@ -116,4 +119,4 @@ async def test_outputs_are_as_old_as_what_they_came_of_and_the_oldest_that_land_
         middle.open(number)
         await rest(process.scheduler)
     assert consumer.deliveries == [[0], [1, 2]]
-    assert consumer.births == [100.0, 101.0]
+    assert consumer.ingestion_times == [100.0, 101.0]

@@ -126,7 +126,7 @@ async def test_a_producer_that_never_rests_keeps_no_other_from_its_turn_or_its_e
     assert abs(later.count("a") - later.count("b")) <= 8
     origins[1].count = 0  # completes when it is asked next
     middle = run_of(topology).processes["middle"]
-    await rounds(lambda: len(middle.inlet.subscriptions) == 1)  # type: ignore[union-attr] # it has one
+    await rounds(lambda: len(middle.input.subscriptions) == 1)  # type: ignore[union-attr] # it has one
     await topology.stop()
     check_end(run_of(topology))
 

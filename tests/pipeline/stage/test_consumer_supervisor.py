@@ -99,13 +99,13 @@ async def _random_ends(data: st.DataObject) -> None:
         await bench.rest()
         living = len(bench.process.children.slots)
         assert living <= most
-        assert living + subscription.asked + subscription.pending == subscription.window.coming <= most
+        assert living + subscription.asked + subscription.pending == subscription.window.outstanding <= most
         assert bench.process.counts.failed == failed
         assert sent == len(held.done) + failed + living
-        assert bench.process.inlet.received() == sent - living
+        assert bench.process.input.received() == sent - living
     bench.process.kill()
-    assert await bench.process.buried == "shutdown"
-    assert bench.process.inlet.received() == sent == len(held.done) + sum(bench.discarded().values())
+    assert await bench.process.terminated == "shutdown"
+    assert bench.process.input.received() == sent == len(held.done) + sum(bench.discarded().values())
 
 
 @pytest.mark.asyncio
@@ -149,7 +149,7 @@ async def test_too_many_restarts_end_the_supervisor_and_all_its_children(begin: 
     for _ in range(held.max_restarts + 1):
         held.open("bad", Oops("again"))
         await bench.rest()
-    reason = await bench.process.buried
+    reason = await bench.process.terminated
     assert isinstance(reason, RestartsExhausted)
     assert isinstance(reason.reason, Oops)
     assert held.cancelled == ["good"]
@@ -165,7 +165,7 @@ async def test_a_child_of_a_stopped_supervisor_may_end_in_its_time(begin: Begin)
     await bench.rest()
     assert bench.process.state is ProcessStatus.STOPPING
     held.open("a")
-    assert await bench.process.buried == "shutdown"
+    assert await bench.process.terminated == "shutdown"
     assert (held.done, bench.discarded()) == (["a"], {})
 
 
@@ -179,7 +179,7 @@ async def test_children_live_on_when_their_producer_goes_down_and_the_subscripti
     await bench.rest()
     held.open("a")
     held.open("b")
-    assert await bench.process.buried == "normal"
+    assert await bench.process.terminated == "normal"
     assert (held.done, held.cancelled) == (["a", "b"], [])
 
 
@@ -190,15 +190,15 @@ async def test_a_subscription_that_the_supervisor_cancels_ends_when_its_children
     await bench.send("a", "b")
     bench.process.end_subscription(bench.producer.subscription, "normal")
     await bench.rest()
-    assert bench.process.inlet.in_flight() == 2
+    assert bench.process.input.in_flight() == 2
     held.open("a")
     held.open("b")
     await bench.rest()
     assert held.done == ["a", "b"]
-    assert not bench.process.inlet.subscriptions
+    assert not bench.process.input.subscriptions
     assert bench.process.state is ProcessStatus.RUNNING
     bench.process.kill()
-    await bench.process.buried
+    await bench.process.terminated
 
 
 @pytest.mark.asyncio

@@ -141,7 +141,7 @@ async def test_a_producer_consumer_works_only_while_its_own_subscribers_miss_eve
         await rest(process.scheduler)
         got = [event for delivery in consumer.deliveries for event in delivery]
         log += [f"A {got[0]}..{got[-1]}"] if got else []
-        log += [f"{process.outlet.buffer.size} buffered"] if process.outlet.buffer.size else []
+        log += [f"{process.output.buffer.size} buffered"] if process.output.buffer.size else []
         assert log == expected, done
 
 

@@ -309,7 +309,7 @@ async def test_what_a_producers_end_does_to_its_consumer(cancel: CancelMode, rea
         await rest(process.scheduler)
         assert collect.events == [1, 2]
     assert collect.reasons == ["normal" if lives else reason]
-    assert (collect.completions, process.is_final) == (int(lives), True)
+    assert (collect.completions, process.no_restart) == (int(lives), True)
 
 
 @pytest.mark.asyncio

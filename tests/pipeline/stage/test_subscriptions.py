@@ -52,7 +52,7 @@ async def test_a_consumer_may_ask_by_hand() -> None:
     subscription.ask(0)
     await settled(topology)
     assert collect.batches == [[1, 2, 3, 4, 5, 6, 7]]  # a whole delivery is one batch
-    assert (numbers.demands, subscription.coming) == ([7], 0)
+    assert (numbers.demands, subscription.outstanding) == ([7], 0)
     subscription.ask(2)
     await settled(topology)
     assert numbers.demands == [7, 2]
@@ -322,7 +322,7 @@ async def test_demand_changes_while_running() -> None:
     assert silent.askers() == {"gated": 30, "other": 1}
     subscription.change(4, 1)
     assert silent.askers() == {"gated": 4, "other": 1}
-    assert subscription.coming == 4
+    assert subscription.outstanding == 4
     await settled(topology)
     assert sum(silent.demands) == 31  # what was told is owed, and is not told again
     with pytest.raises(DemandError):
@@ -349,7 +349,7 @@ async def test_a_smaller_window_holds_at_once_and_for_good(*, by_hand: bool) -> 
     if by_hand:
         subscription.ask(100)
     subscription.change(6, 3)
-    assert (subscription.coming, subscription.is_manual) == (6, by_hand)
+    assert (subscription.outstanding, subscription.is_manual) == (6, by_hand)
     silent.emit_nowait(list(range(20)))
     await settled(topology)
     assert collect.events == list(range(6 if by_hand else 20))
@@ -448,13 +448,13 @@ async def test_a_resubscription_that_is_refused_changes_nothing(
     with pytest.raises(error):
         subscription.resubscribe(to)
     assert subscription.is_alive
-    assert subscription.coming == 1000
+    assert subscription.outstanding == 1000
     await settled(topology)
     silent.emit_nowait([1, 2])
     await settled(topology)
     assert collect.events == [1, 2]
     again = subscription.resubscribe(SubscribeTo("numbers", max_demand=7))
-    assert (subscription.is_alive, again.coming) == (False, 7)
+    assert (subscription.is_alive, again.outstanding) == (False, 7)
     await topology.stop()
 
 

@@ -26,7 +26,7 @@ def others() -> set[asyncio.Task[object]]:
 async def check_gone(topology: Topology, lives: Lives) -> None:
     """Assert that a run is over, and left neither a task nor a stage that began and was not told of its end."""
     run = run_of(topology)
-    await asyncio.wait_for(asyncio.shield(run.supervisor.buried), 5)
+    await asyncio.wait_for(asyncio.shield(run.supervisor.terminated), 5)
     for _ in range(3):
         await asyncio.sleep(0)
     assert topology.state in {"stopped", "completed", "drained"}

@@ -69,12 +69,12 @@ async def test_a_second_subscription_to_what_is_broadcast_is_refused() -> None:
     await started(process)
     consumer = RawConsumer("consumer", process)
     with pytest.raises(SubscriptionError) as caught:
-        process.outlet.subscribe(consumer.subscription)
+        process.output.subscribe(consumer.subscription)
     assert str(caught.value) == (
         "the subscription of 'consumer' to 'stage' is refused: "
         "what is broadcast goes to each consumer once, and it is subscribed already"
     )
-    assert len(process.outlet.subscriptions) == 1
+    assert len(process.output.subscriptions) == 1
 
 
 @pytest.mark.asyncio
@@ -193,13 +193,13 @@ async def test_a_dispatcher_of_ones_own_decides_who_gets_what() -> None:
         def unmet(self) -> int:
             return self.shares[-1].pending if self.shares else 0
 
-        def dispatch(self, events: list[object], born: float) -> tuple[list[Delivery[Subscription]], int]:
+        def dispatch(self, events: list[object], ingested_at: float) -> tuple[list[Delivery[Subscription]], int]:
             used = min(self.unmet(), len(events))
             if not used:
                 return [], 0
             last = self.shares[-1]
             last.pending -= used
-            return [(last, events[:used], born)], used
+            return [(last, events[:used], ingested_at)], used
 
     topology, first, last = Topology(), Collect(), Collect()
     topology.add("numbers", lambda: Numbers(100), settings=StageSettings(dispatcher=Backwards))

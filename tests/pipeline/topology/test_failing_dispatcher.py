@@ -135,7 +135,7 @@ async def test_a_change_of_demand_holds_although_the_dispatcher_raises_at_it() -
     await settled(topology)
     (subscription,) = handle.subscriptions()
     subscription.change(4)
-    assert subscription.coming == 4
+    assert subscription.outstanding == 4
     check_demand(run_of(topology))
     await settled(topology)
     silent.emit_nowait(list(range(10)))

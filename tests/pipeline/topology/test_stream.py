@@ -59,7 +59,7 @@ async def test_a_stream_works_with_pipes_under_back_pressure() -> None:
             assert [event async for event in streamer] == list(range(2, 52, 2))
         await settled(topology)
         assert numbers.emitted <= 25 + 10
-        assert run_of(topology).processes["numbers"].outlet.subscriptions == []  # type: ignore[union-attr] # a producer
+        assert run_of(topology).processes["numbers"].output.subscriptions == []  # type: ignore[union-attr] # a producer
 
 
 @pytest.mark.asyncio
@@ -244,7 +244,7 @@ async def test_a_message_that_a_reader_held_for_too_long_is_done_only_if_it_goes
 def _outlet(topology: Topology, stage: str) -> StageOutput:
     process = run_of(topology).processes[stage]
     assert isinstance(process, ProducerProcess)
-    return process.outlet
+    return process.output
 
 
 @pytest.mark.asyncio
@@ -316,7 +316,7 @@ async def test_a_reader_that_stands_still_loses_its_place_and_what_it_has_not_re
     await topology.start()
     reader = handle.stream(6, 0, patience_seconds=0.001)
     assert await anext(reader) == 1
-    await until(lambda: not run_of(topology).processes["numbers"].outlet.subscriptions)  # type: ignore[union-attr]
+    await until(lambda: not run_of(topology).processes["numbers"].output.subscriptions)  # type: ignore[union-attr]
     topology.stage("collect").subscribe("numbers")
     with pytest.raises(ReaderTooSlow, match="the reader of stage 'numbers' stood still for"):
         await anext(reader)

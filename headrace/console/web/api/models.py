@@ -125,12 +125,12 @@ CountOrNone = Annotated[int, Field(strict=True, ge=0, le=MOST)]
 
 
 class SubscriptionValues(ApiModel):
-    """What a stage asks of a producer; `coming` is what was asked for and is not handled yet."""
+    """What a stage asks of a producer; `outstanding` is what was asked for and is not handled yet."""
 
     producer: str
     max_demand: int
     min_demand: int
-    coming: int
+    outstanding: int
 
 
 class StageValues(ApiModel):
@@ -173,7 +173,7 @@ class StageValues(ApiModel):
         said["stall"] = None if stage.stall is None else str(stage.stall)
         said["subscriptions"] = [
             SubscriptionValues(
-                producer=one.producer, max_demand=one.max_demand, min_demand=one.min_demand, coming=one.coming
+                producer=one.producer, max_demand=one.max_demand, min_demand=one.min_demand, outstanding=one.outstanding
             )
             for one in stage.subscriptions
         ]

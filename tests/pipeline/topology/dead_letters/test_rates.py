@@ -46,7 +46,7 @@ async def test_letters_go_no_quicker_than_their_rate_and_make_up_for_little(asid
     sent = []
     for now in (100.0, 100.01, 100.05, 100.06, 100.1, 101.0, 101.0):
         wait = replay.send_due(now)
-        await until(lambda: not process.inlet.in_flight())
+        await until(lambda: not process.input.in_flight())
         sent.append((len(sink.data), round(wait or 0.0, 3)))
     assert sent == [(1, 0.05), (1, 0.04), (2, 0.05), (2, 0.04), (3, 0.05), (6, 0.05), (6, 0.05)]
     replay.finish()
