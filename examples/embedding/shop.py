@@ -97,7 +97,7 @@ class Shop:
         A reader sets the pace, as every subscriber does: others may be 10 events ahead of it, and no more. One that
         stands still gets `ReaderTooSlow`.
         """
-        return self._prices.stream(max_demand=10, patience_seconds=PATIENCE_SECONDS)
+        return self._prices.stream(max_demand=10, timeout_seconds=PATIENCE_SECONDS)
 
     def report(self) -> dict[str, object]:
         """Say how the pipeline is: whether it runs, and what every stage has been through."""

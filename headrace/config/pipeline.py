@@ -65,7 +65,7 @@ class JobsService:
             self._has_said = True
             return False
 
-    def begin_drain(self) -> None:
+    def start_drain(self) -> None:
         """Claim nothing more that no stage waits for, because the end was asked for."""
         self.is_drained = self.is_drained or (self.is_open and not self._ending.is_set())
         self._ending.set()
@@ -219,7 +219,7 @@ class Pipeline(Topology):
         self._end_asked.set()
         if self._jobs_run is None:
             return await super().drain(deadline_seconds)
-        self._jobs_run.begin_drain()
+        self._jobs_run.start_drain()
         outcome = await super().drain(deadline_seconds)
         await self._jobs_run.close()
         return self._judged(outcome)

@@ -29,7 +29,7 @@ class Retry:
     on: tuple[type[BaseException], ...] = (Exception,)
     not_on: tuple[type[BaseException], ...] = ()
 
-    def faults(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         """Yield all that is wrong, each in words that follow "a retry"."""
         attempts: object = self.attempts
         if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 1:
@@ -44,8 +44,8 @@ class Retry:
         """Tell whether an event is tried again that failed with `error` in its `attempt`-th try, counted from 1."""
         return attempt < self.attempts and isinstance(error, self.on) and not isinstance(error, self.not_on)
 
-    def seconds(self, attempt: int, chance: float, asked: float | None = None) -> float:
-        """Return how long to wait after the `attempt`-th try; `chance` is from 0 to 1, `asked` what the error asks for.
+    def seconds(self, attempt: int, jitter: float, asked: float | None = None) -> float:
+        """Return how long to wait after the `attempt`-th try; `jitter` is from 0 to 1, `asked` what the error asks for.
 
         >>> Retry(backoff_seconds=1.0, max_backoff_seconds=5.0).seconds(4, chance=0.5)
         2.5
@@ -53,7 +53,7 @@ class Retry:
         if asked is not None:
             return min(max(asked, 0.0), self.max_backoff_seconds)
         longest = self.backoff_seconds * 2.0 ** min(attempt - 1, MOST_DOUBLINGS)
-        return chance * min(longest, self.max_backoff_seconds)
+        return jitter * min(longest, self.max_backoff_seconds)
 
 
 def retry_after(error: BaseException) -> float | None:
@@ -104,16 +104,16 @@ class FailurePolicy:
 
     retry: Retry | None = None
     timeout_seconds: float | None = None
-    most_deliveries: int = 3
-    set_aside: DeadLetterHandler | None = None
+    max_deliveries: int = 3
+    dead_letter_handler: DeadLetterHandler | None = None
     errors: Callable[[Sequence[object]], Awaitable[int]] | None = None
-    chance: Callable[[], float] = field(default=random.random)
+    jitter: Callable[[], float] = field(default=random.random)
     redact: Redact = str
 
     @property
     def is_plain(self) -> bool:
         """Whether an event that fails is discarded at once."""
-        return (self.retry or self.timeout_seconds or self.set_aside or self.errors) is None
+        return (self.retry or self.timeout_seconds or self.dead_letter_handler or self.errors) is None
 
 
 PLAIN_FAILURE: Final = FailurePolicy()

@@ -12,7 +12,7 @@ class Outcome(enum.IntEnum):
     """What became of a message; the higher one is the worse one, and wins."""
 
     DONE = 0
-    SET_ASIDE = 1
+    DEAD_LETTERED = 1
     """It failed, and is kept as a dead letter: its source need not send it again."""
     FAILED = 2
 
@@ -35,25 +35,25 @@ class Acknowledgement:
 
     __slots__ = ("_living", "_tell", "_worst")
 
-    def __init__(self, tell: Callable[[Outcome], None]) -> None:
-        """`tell` is called in the event loop's thread; what it raises is logged and ends nothing."""
-        self._tell: Callable[[Outcome], None] | None = tell
-        self._living = 1
+    def __init__(self, resolve: Callable[[Outcome], None]) -> None:
+        """`resolve` is called in the event loop's thread; what it raises is logged and ends nothing."""
+        self._resolve: Callable[[Outcome], None] | None = resolve
+        self._pending = 1
         self._worst = Outcome.DONE
 
     def add(self, count: int) -> None:
         """Take note of `count` more descendants, before the first of them is delivered."""
-        self._living += count
+        self._pending += count
 
     def end(self, outcome: Outcome) -> None:
         """Take note that one descendant ended; tell the source when it was the last, and never again."""
         if outcome > self._worst:  # noqa: PLR1730 - a call to max would take as long as all the rest
             self._worst = outcome
-        self._living -= 1
-        if not self._living and self._tell is not None:
-            tell, self._tell = self._tell, None
+        self._pending -= 1
+        if not self._pending and self._resolve is not None:
+            resolve, self._resolve = self._resolve, None
             try:
-                tell(self._worst)
+                resolve(self._worst)
             except Exception:  # noqa: BLE001 - a source's own trouble must not end the stage that told it
                 LOG.exception("telling a source the outcome of an event failed")
 
@@ -140,7 +140,7 @@ class Message(Generic[D_co]):
         parents = {id(one): one for one in (self.acknowledgement, *(other.acknowledgement for other in others))}
         return Message(data, self.metadata, JoinedAcknowledgement(tuple(parents.values())))
 
-    def again(self) -> "Message[D_co]":
+    def redeliver(self) -> "Message[D_co]":
         """Return this message for one more delivery."""
         return Message(self.data, self.metadata, self.acknowledgement, self.attempt + 1)
 
@@ -155,14 +155,14 @@ def as_messages(events: list[object]) -> list[object]:
     return [event if isinstance(event, Message) else Message(event) for event in events]
 
 
-def claim(messages: Iterable[object]) -> None:
+def add_pending(messages: Iterable[object]) -> None:
     """Add one living descendant for each of `messages`, to each of its sources."""
     for message in messages:
         if isinstance(message, Message):
             message.acknowledgement.add(1)
 
 
-def settle(messages: Iterable[object], outcome: Outcome) -> None:
+def acknowledge(messages: Iterable[object], outcome: Outcome) -> None:
     """End one descendant for each of `messages` with `outcome`."""
     for message in messages:
         if isinstance(message, Message):

@@ -225,8 +225,8 @@ def pipeline_metrics(snapshot: TopologySnapshot, stores: Mapping[str, bool]) -> 
 
 def build_metrics() -> Iterator[Metric]:
     """Yield what is true of the OS process, whether or not a pipeline runs in it."""
-    said = {"version": version("headrace"), "python": platform.python_version()}
-    yield InfoMetricFamily("headrace_build", "The version of headrace, and of the Python that runs it.", said)
+    labels = {"version": version("headrace"), "python": platform.python_version()}
+    yield InfoMetricFamily("headrace_build", "The version of headrace, and of the Python that runs it.", labels)
 
 
 def _family(name: str, text: str, labels: Sequence[str]) -> CounterMetricFamily | GaugeMetricFamily:

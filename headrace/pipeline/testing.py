@@ -42,6 +42,6 @@ async def push_test_batch(
             source, f'is no source for tests: say pipeline.replace("{source}", TestSource) before the start'
         )
     loop = asyncio.get_running_loop()
-    told = [(data, loop.create_future()) for data in batch]
-    await handle.emit([Message(data, metadata, Acknowledgement(outcome.set_result)) for data, outcome in told])
-    return [await outcome for _, outcome in told]
+    pushed = [(data, loop.create_future()) for data in batch]
+    await handle.emit([Message(data, metadata, Acknowledgement(outcome.set_result)) for data, outcome in pushed])
+    return [await outcome for _, outcome in pushed]

@@ -10,7 +10,7 @@ import pytest
 from headrace.config.files import load_file, load_text
 from headrace.config.text.findings import ConfigError
 from headrace.console.web.job_metrics import CURRENT, LIMIT, PAUSED, RUNNING
-from headrace.console.web.letter_metrics import LETTERS, LETTERS_BYTES, LETTERS_DROPPED
+from headrace.console.web.letter_metrics import DEAD_LETTERS, DEAD_LETTERS_BYTES, DEAD_LETTERS_DROPPED
 from headrace.pipeline.metrics import CONNECTION_UP, EDGE_METRICS, STAGE_METRICS
 from tests.fakes.declared_metrics import declared_metrics
 
@@ -77,7 +77,7 @@ def test_every_metric_is_documented_and_no_other() -> None:
     documented = set(re.findall(r"^\| `(headrace_\w+)`", text, re.MULTILINE))
     ours = {metric.name for metric in (*STAGE_METRICS, *EDGE_METRICS)}
     ours |= {CURRENT, LIMIT, RUNNING, PAUSED}
-    ours |= {LETTERS, LETTERS_BYTES, LETTERS_DROPPED}
+    ours |= {DEAD_LETTERS, DEAD_LETTERS_BYTES, DEAD_LETTERS_DROPPED}
     ours |= {spec.name for spec in declared_metrics()}
     assert ours <= documented
     assert documented - ours == {

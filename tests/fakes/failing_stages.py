@@ -131,7 +131,7 @@ class Gather(ProducerConsumer[Any, Any]):
         self.held: list[Any] = []
 
     def handle_events(self, events: list[Any]) -> list[object]:
-        self.hold(events)
+        self.retain(events)
         self.held += events
         if self.failures:
             raise self.failures.pop(0)

@@ -74,7 +74,7 @@ async def put(path: Path, notes: Path) -> None:
 
 async def replay(path: Path, notes: Path, source: type[Quiet]) -> None:
     """Replay all letters, and end once there is none left."""
-    store = SqliteDeadLetterStore(path, beat_seconds=BEAT_SECONDS)
+    store = SqliteDeadLetterStore(path, heartbeat_seconds=BEAT_SECONDS)
     topology = Topology("shop")
     topology.dead_letters = store
     topology.add("source", source)

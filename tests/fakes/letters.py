@@ -68,11 +68,11 @@ class FailingLetters(SqliteDeadLetterStore):
             raise OSError(28, "No space left on device")
         await super().put(letters)
 
-    async def settle(self, settled: Sequence[ReplayResult]) -> None:
+    async def acknowledge(self, settled: Sequence[ReplayResult]) -> None:
         if self.settles:
             self.settles -= 1
             raise OSError(5, "Input/output error")
-        await super().settle(settled)
+        await super().acknowledge(settled)
 
 
 ALL: Final = DeadLetterFilter()
@@ -91,4 +91,4 @@ async def put_events(store: SqliteDeadLetterStore, *events: object, stage: str =
 async def beat(store: SqliteDeadLetterStore, times: int = 1) -> None:
     """Have a store do its chores."""
     for _ in range(times):
-        await store.writer.run(store._beat)
+        await store.writer.run(store._heartbeat)

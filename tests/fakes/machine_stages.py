@@ -179,7 +179,7 @@ class GatheringMiddle(Middle):
     def _made(self, events: list[object]) -> list[object]:
         self.notes.crash_if_told()
         self.notes.take(events)
-        self.hold(events)
+        self.retain(events)
         self.gathered += events
         return [] if len(self.gathered) < GATHERED else self._of_gathered()
 

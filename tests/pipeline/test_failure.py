@@ -37,7 +37,7 @@ from tests.fakes.stepping import run_of, until
 
 pytestmark = pytest.mark.asyncio
 
-DONE, SET_ASIDE, FAILED = Outcome.DONE, Outcome.SET_ASIDE, Outcome.FAILED
+DONE, DEAD_LETTERED, FAILED = Outcome.DONE, Outcome.DEAD_LETTERED, Outcome.FAILED
 AT_ONCE = Retry(3, backoff_seconds=0.0)
 SHAPES = [OneToOne, OneToOneLater, Many, Single, SingleLater, Whole, WholeLater]
 EDGES = pytest.mark.parametrize("source", [Numbers, Told])
@@ -75,7 +75,7 @@ class Path:
     def outcomes(self, default: Outcome, **other: list[int]) -> None:
         """Check what the source was told: `default`, but where `failed` or `aside` names numbers."""
         if isinstance(self.source, Told):
-            by_name = {"failed": FAILED, "aside": SET_ASIDE}
+            by_name = {"failed": FAILED, "aside": DEAD_LETTERED}
             told = {number: by_name[name] for name, numbers in other.items() for number in numbers}
             assert self.source.outcomes() == [told.get(number, default) for number in range(1, 21)]
 
@@ -125,7 +125,7 @@ async def test_what_is_given_up_is_set_aside_and_is_no_failure_of_the_run(
 ) -> None:
     aside = Aside()
     path = Path(source, lambda: shape(Table({3: -1, 8: -1})), retry=retry)
-    path.topology.set_aside = aside
+    path.topology.dead_letter_handler = aside
     assert (await path.run()).is_fine
     assert [(one.stage, one.data, one.attempts) for one in aside.kept] == [
         ("middle", number, 3 if retry else 1) for number in (3, 8)
@@ -141,7 +141,7 @@ async def test_a_store_that_takes_no_dead_letter_fails_the_events_and_says_why(
     source: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = Path(source, lambda: OneToOne(Table({3: -1})))
-    path.topology.set_aside = Aside(OSError("the disk is full"))
+    path.topology.dead_letter_handler = Aside(OSError("the disk is full"))
     outcome = await path.run()
     assert outcome.events_failed == 1
     assert (
@@ -154,7 +154,7 @@ async def test_a_store_that_takes_no_dead_letter_fails_the_events_and_says_why(
 async def test_a_stage_may_do_without_dead_letters() -> None:
     aside = Aside()
     path = Path(Told, lambda: OneToOne(Table({3: -1})), dead_letters=False)
-    path.topology.set_aside = aside
+    path.topology.dead_letter_handler = aside
     assert (await path.run()).events_failed == 1
     assert aside.kept == []
 
@@ -235,7 +235,7 @@ async def test_an_event_that_takes_too_long_fails_alone(source: Any, shape: type
 
     middle = HangsSingly if shape is SingleLater else shape
     path = Path(source, lambda: middle(table), timeout_seconds=0.01)
-    path.topology.set_aside = aside
+    path.topology.dead_letter_handler = aside
     assert (await path.run()).is_fine
     (kept,) = aside.kept
     assert (kept.data, type(kept.error)) == (3, HandlerTimeout)
@@ -251,7 +251,7 @@ async def test_a_time_out_of_the_callbacks_own_is_an_error_as_any_other() -> Non
             return [str(events[0])]
 
     path, aside = Path(Told, lambda: Own(Table({})), timeout_seconds=60.0), Aside()
-    path.topology.set_aside = aside
+    path.topology.dead_letter_handler = aside
     await path.run()
     assert [type(one.error) for one in aside.kept] == [TimeoutError]
 
@@ -284,7 +284,7 @@ async def test_a_poisonous_message_is_set_aside_where_there_is_a_place_for_it() 
 
     aside = Aside()
     path = Path(Told, lambda: Cancels(Table({})), max_deliveries=2, retry=AT_ONCE)
-    path.topology.set_aside = aside
+    path.topology.dead_letter_handler = aside
     assert (await path.run()).is_fine
     (kept,) = aside.kept
     assert (kept.data, type(kept.error), kept.attempts) == (3, PoisonEvent, 3)
@@ -414,7 +414,7 @@ async def test_what_a_crash_has_in_hand_is_set_aside_where_there_is_a_place_for_
             super().handle_events(events)
 
     topology = Topology()
-    topology.set_aside = aside
+    topology.dead_letter_handler = aside
     topology.add("source", lambda: Numbers(20))
     topology.add("sink", Crashes, subscribe_to=SubscribeTo("source", 10, 5))
     await topology.start()
@@ -434,7 +434,7 @@ async def test_what_a_drain_has_no_time_for_is_set_aside_or_told_as_failed(sourc
             await asyncio.Event().wait()
 
     topology, origin = Topology(), source(20)
-    topology.set_aside = aside
+    topology.dead_letter_handler = aside
     topology.add("source", lambda: origin)
     topology.add("sink", Hangs, subscribe_to="source", settings=StageSettings(shutdown_seconds=0.0))
     await topology.start()
@@ -458,7 +458,7 @@ async def test_left_over_events_that_no_store_takes_are_said(caplog: pytest.LogC
                 raise crashes.pop()
 
     topology = Topology()
-    topology.set_aside = Aside(OSError("full"))
+    topology.dead_letter_handler = Aside(OSError("full"))
     topology.add("source", lambda: Numbers(20))
     topology.add("sink", Crashes, subscribe_to=SubscribeTo("source", 10, 5))
     await topology.start()

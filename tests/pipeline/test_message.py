@@ -1,6 +1,14 @@
 """Messages: what is derived, claimed and settled."""
 
-from headrace.pipeline.message import NO_ACKNOWLEDGEMENT, Acknowledgement, Message, Outcome, as_messages, claim, settle
+from headrace.pipeline.message import (
+    NO_ACKNOWLEDGEMENT,
+    Acknowledgement,
+    Message,
+    Outcome,
+    acknowledge,
+    add_pending,
+    as_messages,
+)
 
 
 def _message(told: list[Outcome], data: str = "parent") -> Message[str]:
@@ -8,7 +16,7 @@ def _message(told: list[Outcome], data: str = "parent") -> Message[str]:
 
 
 def test_what_is_derived_keeps_metadata_and_acknowledgement_and_begins_at_its_first_attempt() -> None:
-    parent = _message([]).again()
+    parent = _message([]).redeliver()
     child = parent.derive(1)
     assert (child.data, child.metadata, child.acknowledgement) == (1, {"from": "parent"}, parent.acknowledgement)
     assert (parent.attempt, child.attempt) == (2, 1)
@@ -19,10 +27,10 @@ def test_a_child_of_many_parents_holds_all_of_them_back_and_one_of_the_same_twic
     others: list[Outcome] = []
     parent, other = _message(told), _message(others, "other")
     child = parent.derive("child", other, parent, other)
-    claim([child])
-    settle([parent, other], Outcome.DONE)
+    add_pending([child])
+    acknowledge([parent, other], Outcome.DONE)
     assert (told, others) == ([], [])
-    settle([child], Outcome.FAILED)
+    acknowledge([child], Outcome.FAILED)
     assert (told, others) == ([Outcome.FAILED], [Outcome.FAILED])
 
 
@@ -30,10 +38,10 @@ def test_grandchildren_of_many_parents_hold_all_of_them_back() -> None:
     told: list[Outcome] = []
     first, second = _message(told), _message(told)
     grandchild = first.derive("a", second).derive("b", first.derive("c"))
-    claim([grandchild])
-    settle([first, second], Outcome.DONE)
+    add_pending([grandchild])
+    acknowledge([first, second], Outcome.DONE)
     assert told == []
-    settle([grandchild], Outcome.DONE)
+    acknowledge([grandchild], Outcome.DONE)
     assert told == [Outcome.DONE, Outcome.DONE]
 
 
@@ -47,8 +55,8 @@ def test_plain_events_are_wrapped_and_messages_stay_what_they_are() -> None:
 def test_claims_and_settlements_pass_plain_events_over() -> None:
     told: list[Outcome] = []
     events: list[object] = [1, _message(told), None]
-    claim(events)
-    settle(events, Outcome.DONE)
+    add_pending(events)
+    acknowledge(events, Outcome.DONE)
     assert told == []
-    settle(events, Outcome.FAILED)
+    acknowledge(events, Outcome.FAILED)
     assert told == [Outcome.FAILED]

@@ -49,7 +49,7 @@ class SumsLater(Sums):
         if self.way == "pushed":
             self.emit_nowait([len(events)])
         else:
-            await self.emit_aside("aside", [len(events)])
+            await self.emit_to("aside", [len(events)])
         return [sum(events)]
 
 
@@ -162,7 +162,7 @@ async def test_the_metadata_of_a_message_alone_goes_with_what_came_of_it() -> No
 async def test_a_stage_that_sees_data_cannot_hold_them_and_says_what_to_do() -> None:
     class Holds(Collect):
         def handle_events(self, events: list[object]) -> None:
-            self.hold(events)
+            self.retain(events)
 
     topology = Topology(max_restarts=0)
     topology.add("source", lambda: Told(3))

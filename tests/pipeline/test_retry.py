@@ -59,7 +59,7 @@ def test_only_errors_of_the_classes_on_and_none_of_not_on_are_tried_again(
     ],
 )
 def test_what_cannot_be_is_said(retry: Retry, fault: str) -> None:
-    assert list(retry.faults()) == [fault]
+    assert list(retry.problems()) == [fault]
 
 
 def test_an_error_says_by_a_number_alone_when_it_may_be_tried_again() -> None:

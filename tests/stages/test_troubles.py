@@ -234,7 +234,7 @@ async def test_a_handler_that_raises_on_every_third_event_loses_no_other(
     assert stage.dead_lettered == (len(THIRD) if is_kept else 0)
     assert outcome.events_failed == (0 if is_kept else len(THIRD))
     if isinstance(origin, Told):
-        worst = Outcome.SET_ASIDE if is_kept else Outcome.FAILED
+        worst = Outcome.DEAD_LETTERED if is_kept else Outcome.FAILED
         assert origin.outcomes() == [worst if number in THIRD else Outcome.DONE for number in range(1, 21)]
 
 

@@ -184,7 +184,7 @@ class _Check:
             _outputs(example),
             () if example is None else side_names(example),
             stage_type.stage.outputs_with,
-            holds=0 if example is None else example.holds,
+            max_retained=0 if example is None else example.max_retained,
             is_waited_for=waits is not None and options is not None and waits(options),
         )
         if stage_type.needs_jobs and self.jobs is None:

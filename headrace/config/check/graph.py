@@ -7,7 +7,7 @@ from headrace.config.keys.stage import side_faults, subscription_faults, unheard
 from headrace.config.text.findings import Problem, TextSpan
 from headrace.config.text.messages import close, missing_key
 from headrace.config.text.tree import ListNode, LocatedNode, ScalarNode, child
-from headrace.pipeline.topology.graph import KIND_WORDS, StageKind, find_circle
+from headrace.pipeline.topology.graph import KIND_NAMES, StageKind, find_circle
 from headrace.pipeline.topology.outputs import ERRORS
 
 Placed = tuple[TextSpan, Problem]
@@ -29,7 +29,7 @@ class ConfigNode:
     """The names of those that it has beside them, or beside its plain one; `errors` is not among them."""
     outputs_with: Mapping[str, str] = field(default_factory=dict)
     """By the names of outputs that stages of its type have not always, the option with which they have."""
-    holds: int = 0
+    max_retained: int = 0
     """How many events may wait in it for others, where nothing lets them go after a time."""
     is_waited_for: bool = False
     """Of a source: whether somebody waits for what becomes of an event before the next is sent."""
@@ -69,12 +69,12 @@ def graph_faults(vertices: Mapping[str, ConfigNode]) -> Iterator[Placed]:
 def _waiting(edges: Mapping[str, tuple[_Edge, ...]], vertices: Mapping[str, ConfigNode]) -> Iterator[Placed]:
     """Yield the stages that gather events of which somebody waits for each, and may send no other meanwhile."""
     for name, vertex in vertices.items():
-        if vertex.holds <= 1:
+        if vertex.max_retained <= 1:
             continue
         for source in _above(name, edges):
             if source in vertices and vertices[source].is_waited_for:
                 message = (
-                    f"{name} may hold {vertex.holds} events until others come, and whoever sends to {source} waits for "
+                    f"{name} may hold {vertex.max_retained} events until others come, and whoever sends to {source} waits for "
                     "what becomes of each: give it a `period`, or have the source answer at once"
                 )
                 yield vertex.found.name, Problem("waits-for-ever", message)
@@ -145,7 +145,7 @@ def _edges(vertex: ConfigNode) -> Iterator[_Edge]:
 def _kind_faults(vertex: ConfigNode) -> Iterator[Placed]:
     if vertex.kind is None:
         return
-    what = f"{KIND_WORDS[vertex.kind]}, as every stage of type {vertex.type_name} is"
+    what = f"{KIND_NAMES[vertex.kind]}, as every stage of type {vertex.type_name} is"
     subscribe_to = child(vertex.found, "subscribe_to")
     if vertex.kind == "producer" and subscribe_to is not None:
         message = f"{vertex.name} is {what}: it has no input, so remove `subscribe_to`"

@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-LETTERS: Final = "headrace_dead_letters"
+DEAD_LETTERS_TABLE: Final = "headrace_dead_letters"
 JOBS: Final = "oban_jobs"
 
 

@@ -39,15 +39,15 @@ def rate_of(text: str) -> Rate:
     try:
         return parse_rate(text)
     except UnitError as error:
-        refusal = UsageError("--rate", str(error))
-    raise refusal
+        error_found = UsageError("--rate", str(error))
+    raise error_found
 
 
 def _ago(text: str) -> datetime:
     try:
         return datetime.now(UTC) - timedelta(seconds=parse_duration(text))
     except UnitError as error:
-        refusal = UsageError("--older", str(error))
+        error_found = UsageError("--older", str(error))
     except OverflowError:
-        refusal = UsageError("--older", f"{text} reaches back before the year 1: give a shorter time")
-    raise refusal
+        error_found = UsageError("--older", f"{text} reaches back before the year 1: give a shorter time")
+    raise error_found

@@ -9,7 +9,7 @@ from typing import Final
 from headrace.config.check.config import Config
 from headrace.config.check.stage_names import running_names
 from headrace.console.cli.config_part import read_part
-from headrace.console.cli.foreign_file import LETTERS, is_foreign
+from headrace.console.cli.foreign_file import DEAD_LETTERS_TABLE, is_foreign
 from headrace.console.cli.job_target import CommandFailed, UsageError
 from headrace.errors import HeadraceError
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetterStore
@@ -48,7 +48,7 @@ class OpenDeadLetters:
         """The pipeline whose letters are meant."""
         return None if self.config is None else self.config.name
 
-    def strangers(self, stages: frozenset[str]) -> list[str]:
+    def unknown_stages(self, stages: frozenset[str]) -> list[str]:
         """Return which of these the config has no stage of."""
         if self.config is None:
             return []
@@ -56,21 +56,21 @@ class OpenDeadLetters:
 
 
 @dataclass(frozen=True, slots=True)
-class LetterTarget:
-    """A config file or the URL of a store, and never both; `words` is what else the command was told."""
+class DeadLetterTarget:
+    """A config file or the URL of a store, and never both; `arguments` is what else the command was told."""
 
     file: str | None
     url: str | None
-    words: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, words: list[str], url: str | None, *, are_more: bool = True) -> "LetterTarget":
+    def of(cls, arguments: list[str], url: str | None, *, are_more: bool = True) -> "DeadLetterTarget":
         """Take the file off the words, unless a URL was given. Raises `UsageError`."""
-        if url is None and not words:
+        if url is None and not arguments:
             raise UsageError("FILE", f"name the config file or the store: {_EXAMPLE}")
-        target = cls(words[0], None, tuple(words[1:])) if url is None else cls(None, url, tuple(words))
-        if target.words and not are_more:
-            raise UsageError("FILE", f"unexpected argument {target.words[0]!r}: {_EXAMPLE}")
+        target = cls(arguments[0], None, tuple(arguments[1:])) if url is None else cls(None, url, tuple(arguments))
+        if target.arguments and not are_more:
+            raise UsageError("FILE", f"unexpected argument {target.arguments[0]!r}: {_EXAMPLE}")
         return target
 
     @asynccontextmanager
@@ -82,7 +82,7 @@ class LetterTarget:
         try:
             if not store.path.exists():
                 raise NoDeadLetterStore(store.path)
-            if is_foreign(store.path, LETTERS):
+            if is_foreign(store.path, DEAD_LETTERS_TABLE):
                 raise WrongSchema(store.path)
             await store.open()
             try:
@@ -100,8 +100,8 @@ class LetterTarget:
             try:
                 return dead_letters_of(self.url or "", UNBOUNDED)
             except BadDeadLetters as error:
-                refusal = UsageError("--store", str(error))
-            raise refusal
+                error_found = UsageError("--store", str(error))
+            raise error_found
         if config.dead_letters is None:
             why = f"{self.file} has no key `dead_letters:`: name a file that has one, or the store by --store"
             raise UsageError("FILE", why)

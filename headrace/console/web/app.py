@@ -88,14 +88,14 @@ def with_jobs(
     return Readiness(is_ready, {**judged.body, "ready": is_ready, "jobs": jobs})
 
 
-def with_letters(
+def with_dead_letters(
     judged: Readiness, error: str | None, *, is_trusted: bool, mask: Callable[[str], str] = str
 ) -> Readiness:
     """Return the same with the store of dead letters: when it cannot be asked, for `error`, it is not ready."""
     told = error if error is None else mask(error) if is_trusted else "the store cannot be asked"
-    letters = {"store": "open" if error is None else "failed", "error": told}
+    dead_letters = {"store": "open" if error is None else "failed", "error": told}
     is_ready = judged.is_ready and error is None
-    return Readiness(is_ready, {**judged.body, "ready": is_ready, "dead_letters": letters})
+    return Readiness(is_ready, {**judged.body, "ready": is_ready, "dead_letters": dead_letters})
 
 
 def _stage(stage: StageSnapshot, mask: Callable[[str], str], *, is_trusted: bool) -> dict[str, object]:
@@ -129,7 +129,7 @@ headrace {version}: the pipeline {name} is {state}.
 
 _REGISTRIES: Final = "\n/api/registry/NAME/KEY  PUT starts the work of a key, GET says what came of it; NAME: {names}\n"
 
-_LETTERS: Final = "\n/api/dead-letters  events that stages gave up\n"
+_DEAD_LETTERS: Final = "\n/api/dead-letters  events that stages gave up\n"
 
 
 class _Answers:
@@ -141,8 +141,8 @@ class _Answers:
         jobs = topology.jobs if isinstance(topology, Pipeline) else None
         self._probe = None if jobs is None else JobsProbe(jobs)
         self.stages = StageApi(topology, _types(topology), mask)
-        self.letters = DeadLetterApi(topology, mask)
-        self.exposer = MetricsExporter(self._snapshot, self._probe, self.letters.counts, self._stores)
+        self.dead_letters = DeadLetterApi(topology, mask)
+        self.exposer = MetricsExporter(self._snapshot, self._probe, self.dead_letters.counts, self._stores)
         self.registry = RegistryApi(_registries(topology), lambda: topology.state == "running", mask)
 
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -155,7 +155,7 @@ class _Answers:
             summary="Describe this API.",
             answers={200: ResponseSpec("This document.", (OpenApiDocument,))},
         )
-        return (described, *self.stages.endpoints(), *self.registry.endpoints(), *self.letters.endpoints())
+        return (described, *self.stages.endpoints(), *self.registry.endpoints(), *self.dead_letters.endpoints())
 
     def _snapshot(self) -> TopologySnapshot | None:
         return None if self._topology.state == "new" else self._topology.snapshot()
@@ -169,7 +169,7 @@ class _Answers:
         if self._probe is not None:
             found["jobs"] = await self._probe.error() is None
         if topology.dead_letters is not None:
-            found["dead_letters"] = await self.letters.error() is None
+            found["dead_letters"] = await self.dead_letters.error() is None
         return found
 
     async def index(self, _: Request) -> Response:
@@ -177,7 +177,7 @@ class _Answers:
         text = _INDEX.format(version=__version__, name=topology.name, state=topology.state)
         names = ", ".join(sorted(_registries(topology)))
         text += _REGISTRIES.format(names=names) if names else ""
-        return PlainTextResponse(text + (_LETTERS if topology.dead_letters is not None else ""))
+        return PlainTextResponse(text + (_DEAD_LETTERS if topology.dead_letters is not None else ""))
 
     async def openapi(self, _: Request) -> Response:
         return JSONResponse(document(self.endpoints(), __version__))
@@ -202,8 +202,8 @@ class _Answers:
             error = await self._probe.error()
             judged = with_jobs(judged, self._probe.jobs.statistics(), error, is_trusted=is_trusted, mask=self._mask)
         if topology.dead_letters is not None and topology.state == "running":
-            error = await self.letters.error()
-            judged = with_letters(judged, error, is_trusted=is_trusted, mask=self._mask)
+            error = await self.dead_letters.error()
+            judged = with_dead_letters(judged, error, is_trusted=is_trusted, mask=self._mask)
         return JSONResponse(judged.body, 200 if judged.is_ready else 503)
 
 

@@ -13,7 +13,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from headrace.console.web.job_metrics import JobsProbe, JobsSnapshot, job_metrics
-from headrace.console.web.letter_metrics import letter_metrics
+from headrace.console.web.letter_metrics import dead_letter_metrics
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetterCounts
 from headrace.pipeline.metrics import build_metrics, pipeline_metrics
 from headrace.pipeline.topology.snapshot import TopologySnapshot
@@ -43,7 +43,7 @@ class _Scrape:
 
     snapshot: TopologySnapshot | None = None
     jobs: JobsSnapshot | None = None
-    letters: DeadLetterCounts | None = None
+    dead_letters: DeadLetterCounts | None = None
     stores: Mapping[str, bool] = field(default_factory=dict)
 
 
@@ -70,8 +70,8 @@ class _Collector:
             yield from pipeline_metrics(taken.snapshot, taken.stores)
         if taken.jobs is not None:
             yield from job_metrics(taken.jobs)
-        if taken.letters is not None:
-            yield from letter_metrics(taken.letters)
+        if taken.dead_letters is not None:
+            yield from dead_letter_metrics(taken.dead_letters)
 
 
 class MetricsExporter:
@@ -81,7 +81,7 @@ class MetricsExporter:
         self,
         take: Callable[[], TopologySnapshot | None],
         probe: JobsProbe | None = None,
-        letters: Callable[[], DeadLetterCounts | None] = lambda: None,
+        dead_letters: Callable[[], DeadLetterCounts | None] = lambda: None,
         stores: Callable[[], Awaitable[Mapping[str, bool]]] | None = None,
     ) -> None:
         """`take` copies what is going on, in one step, or returns None when nothing has been started.
@@ -89,7 +89,7 @@ class MetricsExporter:
         `stores` says of each of the run's own stores whether it can be used.
         """
         self._stores = stores
-        self._letters = letters
+        self._dead_letters = dead_letters
         self._take = take
         self._probe = probe
         self._collector = _Collector()
@@ -102,7 +102,7 @@ class MetricsExporter:
         jobs = None if self._probe is None else await self._probe.take()
         stores = {} if self._stores is None else await self._stores()
         loop = asyncio.get_running_loop()
-        taken = _Scrape(self._take(), jobs, self._letters(), stores)
+        taken = _Scrape(self._take(), jobs, self._dead_letters(), stores)
         return await loop.run_in_executor(self._thread, self._write, taken, accept, accept_encoding)
 
     def close(self) -> None:

@@ -26,7 +26,7 @@ class Replay:
     """One replay of a letter: the letter's id, and the how manyeth time it is that it was taken."""
 
     id: int
-    take: int
+    lease: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class DeadLetter:
 
     `stage` is where it failed, and `attempts` how often it was tried there, replays included. `at` is when it failed
     last (aware UTC), `size` what it takes of the store's bound, in bytes. `replay_at` is since when it waits to be
-    replayed, and None where nobody has asked for that; `is_taken` tells that a run is at it. `is_shortened` tells that
+    replayed, and None where nobody has asked for that; `is_leased` tells that a run is at it. `is_shortened` tells that
     whoever looks wanted the beginning of long events alone.
     """
 
@@ -71,7 +71,7 @@ class DeadLetter:
     at: datetime
     size: int
     replay_at: datetime | None = None
-    is_taken: bool = False
+    is_leased: bool = False
     is_shortened: bool = False
 
     @property

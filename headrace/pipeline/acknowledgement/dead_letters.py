@@ -7,7 +7,7 @@ from typing import Final, Literal, Protocol
 
 from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, NewDeadLetter, Replay
 
-PIECE: Final = 500
+CHANGE_BATCH: Final = 500
 """Letters that are changed in one transaction, so that no event that fails waits for all of them."""
 
 DropReason = Literal["age", "count", "size"]
@@ -28,14 +28,14 @@ class DeadLetterFilter:
     before: datetime | None = None
     before_id: int | None = None
     is_replayable: bool | None = None
-    is_marked: bool | None = None
+    is_waiting_for_replay: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LeasedDeadLetter:
     """A letter that was taken to be replayed, with how many of its kind may be so in a second; None: as they come."""
 
-    letter: DeadLetter
+    dead_letter: DeadLetter
     replay: Replay
     rate: float | None = None
 
@@ -52,7 +52,7 @@ class ReplayResult:
 class DeadLetterCounts:
     """What a store holds, all pipelines together, and what it has done since it was opened, this OS process alone."""
 
-    letters: int = 0
+    dead_letters: int = 0
     size_bytes: int = 0
     put: int = 0
     dropped_for_age: int = 0
@@ -73,7 +73,7 @@ class DeadLetterStore(Protocol):
     async def close(self) -> None:
         """Write what was accepted, let go of what was taken, and close. A second time, do nothing."""
 
-    async def put(self, letters: Sequence[NewDeadLetter]) -> None:
+    async def put(self, dead_letters: Sequence[NewDeadLetter]) -> None:
         """Keep letters; durable at return. When it raises, or is cancelled, some may be kept all the same.
 
         What is beyond the bounds then goes, oldest first.
@@ -90,28 +90,28 @@ class DeadLetterStore(Protocol):
     async def drop(self, which: DeadLetterFilter) -> int:
         """Delete letters, whoever replays them; return how many."""
 
-    async def mark(self, which: DeadLetterFilter, rate: float | None = None) -> int:
+    async def request_replay(self, which: DeadLetterFilter, rate: float | None = None) -> int:
         """Have letters replayed into the stages where they failed, at most `rate` a second; return how many.
 
         The pipeline that runs takes them, or the next run. What cannot be replayed, and what is marked, is left alone.
         """
 
-    async def unmark(self, which: DeadLetterFilter) -> int:
+    async def cancel_replay(self, which: DeadLetterFilter) -> int:
         """Have letters not replayed that wait for it; return how many. What a run is at goes on."""
 
     async def waiting(self, pipeline: str) -> list[str]:
         """Return the stages of the pipeline whose letters wait to be replayed, and that nobody has taken."""
 
-    async def take(self, pipeline: str, stage: str, count: int) -> list[LeasedDeadLetter]:
+    async def lease(self, pipeline: str, stage: str, count: int) -> list[LeasedDeadLetter]:
         """Take at most `count` letters of the stage that wait, oldest first.
 
         They are this store's until they are settled, put again, or given back. On cancellation they are given back.
         """
 
-    async def settle(self, settled: Sequence[ReplayResult]) -> None:
+    async def acknowledge(self, results: Sequence[ReplayResult]) -> None:
         """Write how replays ended; what is no longer this store's is ignored."""
 
-    async def give_back(self, replays: Sequence[Replay]) -> None:
+    async def release(self, replays: Sequence[Replay]) -> None:
         """Let letters wait again that were taken and not begun; what is no longer this store's is ignored."""
 
     def counts(self) -> DeadLetterCounts:

@@ -44,18 +44,18 @@ class EventText:
         return OVERHEAD_BYTES + sum(len(text.encode()) for text in texts)
 
 
-def letter_text(letter: NewDeadLetter, most_event_bytes: int = MOST_EVENT_BYTES) -> EventText:
+def to_event_text(dead_letter: NewDeadLetter, most_event_bytes: int = MOST_EVENT_BYTES) -> EventText:
     """Return what is kept of a letter; an event longer than `most_event_bytes` is cut, with a mark at its end."""
-    event, form = written(letter.event)
+    event, form = written(dead_letter.event)
     if _size(event) > most_event_bytes:
         event, form = cut(event, most_event_bytes), EventForm.CUT
     return EventText(
         event,
         form,
-        _metadata_text(letter.metadata),
-        clean(type(letter.error).__name__),
-        cut(letter.redact(_described(letter.error, str)), MOST_ERROR_BYTES),
-        cut_begin(letter.redact(_trace(letter.error)), MOST_TRACE_BYTES),
+        _metadata_text(dead_letter.metadata),
+        clean(type(dead_letter.error).__name__),
+        cut(dead_letter.redact(_described(dead_letter.error, str)), MOST_ERROR_BYTES),
+        cut_begin(dead_letter.redact(_trace(dead_letter.error)), MOST_TRACE_BYTES),
     )
 
 

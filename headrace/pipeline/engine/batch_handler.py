@@ -8,7 +8,15 @@ from headrace.errors import CannotRetain
 from headrace.pipeline.engine.handler import CarefulHandler, EventHandler
 from headrace.pipeline.failure import FailurePolicy
 from headrace.pipeline.flow.counts import StageCounts
-from headrace.pipeline.message import NO_METADATA, Acknowledgement, Message, Outcome, as_messages, claim, settle
+from headrace.pipeline.message import (
+    NO_METADATA,
+    Acknowledgement,
+    Message,
+    Outcome,
+    acknowledge,
+    add_pending,
+    as_messages,
+)
 from headrace.pipeline.stage.stage import Stage, as_list, check_nothing
 
 
@@ -34,7 +42,7 @@ class BatchHandler(CarefulHandler):
         self._outputs = []
         if self._is_unwrapping and self._emits:
             self._parents = []
-            self._waiting = Acknowledgement(partial(settle, self._parents))
+            self._waiting = Acknowledgement(partial(acknowledge, self._parents))
 
     def call(self, positions: Sequence[int]) -> object:
         """Hand over the events at `positions`, in a list of their own."""
@@ -61,11 +69,11 @@ class BatchHandler(CarefulHandler):
     def _message(self, position: int) -> Message[object]:
         return cast("Message[object]", self.events[position])
 
-    def hold(self, events: Sequence[object]) -> None:
+    def retain(self, events: Sequence[object]) -> None:
         """Keep messages beyond the batch in hand. Raises `CannotRetain` for data."""
         if self._is_unwrapping:
             raise CannotRetain(self._counts.stage, has_data_alone=True)
-        super().hold(events)
+        super().retain(events)
 
     def finish(self, outcomes: Mapping[int, Outcome]) -> list[object]:
         """Claim the outputs, and end the events."""
@@ -73,7 +81,7 @@ class BatchHandler(CarefulHandler):
         if not self._is_acknowledged:
             return outputs
         outputs = as_messages(list(self.owned(outputs)))
-        claim(outputs)
+        add_pending(outputs)
         waiting, self._waiting = self._waiting, None
         for position in range(len(self.events)):
             message, outcome = self._message(position), outcomes.get(position, Outcome.DONE)

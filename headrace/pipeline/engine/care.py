@@ -25,7 +25,7 @@ class PlainCare:
         """Count some events."""
         self._counts.fail(error, count)
 
-    def hold(self, events: Sequence[object]) -> None:
+    def retain(self, events: Sequence[object]) -> None:
         """Do nothing."""
 
     def release(self, events: Sequence[object]) -> None:

@@ -8,7 +8,7 @@ from itertools import islice, takewhile
 
 from headrace.errors import BadReturn, PoisonEvent
 from headrace.executors.errors import ExecutorError
-from headrace.pipeline.engine.giving_up import give_up, given_up
+from headrace.pipeline.engine.giving_up import dead_letter, failed_unit
 from headrace.pipeline.engine.in_flight import SOURCE, UNIT, InFlight, InFlightEvent, InFlightOwner
 from headrace.pipeline.engine.offload import Offload
 from headrace.pipeline.failure import FailurePolicy, retry_after
@@ -135,12 +135,12 @@ class ConcurrentHandler(InFlight):
         failed: BaseException | None = error
         while failed is not None and retry is not None and retry.is_wanted(failed, attempt) and not _is_final(failed):
             self._counts.try_again([failed])
-            await asyncio.sleep(retry.seconds(attempt, self._failure.chance(), retry_after(failed)))
+            await asyncio.sleep(retry.seconds(attempt, self._failure.jitter(), retry_after(failed)))
             attempt += 1
             failed = await self._try(unit)
         if failed is not None:
-            one = given_up(self._counts.stage, unit.event, failed, attempt)
-            unit.outcome = await give_up([one], self._failure, self._counts)
+            one = failed_unit(self._counts.stage, unit.event, failed, attempt)
+            unit.outcome = await dead_letter([one], self._failure, self._counts)
 
     async def _try(self, unit: InFlightEvent) -> BaseException | None:
         """Handle an event once; return what it failed with, if it did."""
@@ -164,7 +164,7 @@ class ConcurrentHandler(InFlight):
         return as_list(self._counts.stage, "handle_events", returned)
 
     def _poison(self, event: object) -> BaseException | None:
-        most = self._failure.most_deliveries
+        most = self._failure.max_deliveries
         is_poison = isinstance(event, Message) and event.attempt > most
         return PoisonEvent(self._counts.stage, most) if is_poison else None
 

@@ -320,15 +320,15 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         """Account for the events whose children were cut off: as `kill_and_finalize` does for a batch."""
         cut_off, self._cut_off = self._cut_off, []
         is_crash = isinstance(self.reason, BaseException) and not self.no_restart
-        again: dict[Subscription, list[ChildSlot]] = {}
+        redeliver: dict[Subscription, list[ChildSlot]] = {}
         for slot in cut_off:
             subscription = cast("Subscription", slot.subscription)
             if is_crash and isinstance(slot.event, Message):
-                again.setdefault(subscription, []).append(slot)
+                redeliver.setdefault(subscription, []).append(slot)
                 continue
             self.counts.leave([slot.event], "crash" if is_crash else "cancelled")
             self._finished(slot, subscription, Outcome.FAILED)
-        for subscription, slots in again.items():
-            messages: list[object] = [slot.event.again() for slot in slots if isinstance(slot.event, Message)]
+        for subscription, slots in redeliver.items():
+            messages: list[object] = [slot.event.redeliver() for slot in slots if isinstance(slot.event, Message)]
             subscription.put_back(messages, slots[0].ingested_at)
             self.counts.redelivered += len(messages)

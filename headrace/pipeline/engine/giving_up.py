@@ -16,14 +16,14 @@ class FailedUnit:
     failed: FailedEvent
 
 
-def given_up(stage: str, event: object, error: BaseException, attempt: int) -> FailedUnit:
+def failed_unit(stage: str, event: object, error: BaseException, attempt: int) -> FailedUnit:
     """Return an event that failed in its `attempt`-th try of this delivery."""
     if not isinstance(event, Message):
         return FailedUnit(event, FailedEvent(stage, event, error, attempt, {}))
     return FailedUnit(event, FailedEvent(stage, event.data, error, attempt + event.attempt - 1, event.metadata))
 
 
-async def give_up(many: Sequence[FailedUnit], failure: FailurePolicy, counts: StageCounts) -> Outcome:
+async def dead_letter(many: Sequence[FailedUnit], failure: FailurePolicy, counts: StageCounts) -> Outcome:
     """Do with events that failed for good what `failure` says; return how they end, the worst of them.
 
     What goes to the `errors` output is claimed: it is done, as far as this stage goes. Where that ends meanwhile the
@@ -31,19 +31,19 @@ async def give_up(many: Sequence[FailedUnit], failure: FailurePolicy, counts: St
     """
     errors = [one.failed.error for one in many]
     if failure.errors is not None:
-        gone = await failure.errors([_described(one, failure.redact) for one in many])
-        counts.pass_on(errors[:gone])
-        many, errors = many[gone:], errors[gone:]
+        emitted = await failure.errors([_described(one, failure.redact) for one in many])
+        counts.pass_on(errors[:emitted])
+        many, errors = many[emitted:], errors[emitted:]
         if not many:
             return Outcome.DONE
-    if failure.set_aside is not None:
+    if failure.dead_letter_handler is not None:
         try:
-            await failure.set_aside([one.failed for one in many])
+            await failure.dead_letter_handler([one.failed for one in many])
         except Exception as error:  # noqa: BLE001 - whatever a store raises, the events have failed
-            counts.cannot_set_aside(len(many), error)
+            counts.fail_to_dead_letter(len(many), error)
         else:
-            counts.set_events_aside(errors)
-            return Outcome.SET_ASIDE
+            counts.dead_letter(errors)
+            return Outcome.DEAD_LETTERED
     for failed in errors:
         counts.fail(failed)
     return Outcome.FAILED

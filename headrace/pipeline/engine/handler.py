@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, 
 from typing import ClassVar
 
 from headrace.errors import BadReturn, HandlerTimeout, PoisonEvent
-from headrace.pipeline.engine.giving_up import FailedUnit, give_up, given_up
+from headrace.pipeline.engine.giving_up import FailedUnit, dead_letter, failed_unit
 from headrace.pipeline.engine.held import Retained
 from headrace.pipeline.failure import FailurePolicy, retry_after
 from headrace.pipeline.flow.counts import StageCounts
@@ -149,7 +149,7 @@ class CarefulHandler(ABC):
 
     def _is_poison(self, event: object) -> bool:
         """Tell whether an event has brought the stage down too often; then it has failed."""
-        most = self._failure.most_deliveries
+        most = self._failure.max_deliveries
         if not isinstance(event, Message) or event.attempt <= most:
             return False
         self.failures[0] = PoisonEvent(self._counts.stage, most)
@@ -168,15 +168,15 @@ class CarefulHandler(ABC):
             }
             for position, error in failures.items():
                 if position not in again:
-                    over[position] = given_up(self._counts.stage, self.events[position], error, attempt)
+                    over[position] = failed_unit(self._counts.stage, self.events[position], error, attempt)
             if retry is None or not again:
                 break
             self._counts.try_again(list(again.values()))
-            chance = self._failure.chance()
-            await asyncio.sleep(max(retry.seconds(attempt, chance, retry_after(error)) for error in again.values()))
+            jitter = self._failure.jitter()
+            await asyncio.sleep(max(retry.seconds(attempt, jitter, retry_after(error)) for error in again.values()))
             attempt += 1
             await self._try(list(again))
-        outcome = await give_up(list(over.values()), self._failure, self._counts) if over else Outcome.DONE
+        outcome = await dead_letter(list(over.values()), self._failure, self._counts) if over else Outcome.DONE
         return self._finish({} if outcome is Outcome.DONE else dict.fromkeys(over, outcome))
 
     async def _try(self, positions: Sequence[int]) -> None:
@@ -215,9 +215,9 @@ class CarefulHandler(ABC):
         """Count some events."""
         self._counts.fail(error, count)
 
-    def hold(self, events: Sequence[object]) -> None:
+    def retain(self, events: Sequence[object]) -> None:
         """Keep messages beyond the batch in hand."""
-        self._retained.hold(events)
+        self._retained.retain(events)
 
     def release(self, events: Sequence[object]) -> None:
         """Let go of messages, once what the running callback returns has been claimed."""

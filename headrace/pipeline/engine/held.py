@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from headrace.pipeline.message import Message, Outcome, settle
+from headrace.pipeline.message import Message, Outcome, acknowledge
 
 
 class Retained:
@@ -17,7 +17,7 @@ class Retained:
     def __len__(self) -> int:
         return len(self._messages)
 
-    def hold(self, events: Sequence[object]) -> None:
+    def retain(self, events: Sequence[object]) -> None:
         """Keep the messages among `events`; one that is held already stays so."""
         for event in events:
             if isinstance(event, Message) and id(event) not in self._messages:
@@ -35,7 +35,7 @@ class Retained:
         """Settle what was let go: all that came of it has been claimed."""
         if self._released:
             released, self._released = self._released, []
-            settle(released, Outcome.DONE)
+            acknowledge(released, Outcome.DONE)
 
     def requeue(self, current: Sequence[object]) -> list[object]:
         """Forget all, and return it, oldest first, to be delivered again; each is still one living descendant.
@@ -46,5 +46,5 @@ class Retained:
         messages = [*self._released, *self._messages.values()]
         self._released = []
         self._messages = {}
-        settle((message for message in messages if id(message) in known), Outcome.DONE)
+        acknowledge((message for message in messages if id(message) in known), Outcome.DONE)
         return [message for message in messages if id(message) not in known]

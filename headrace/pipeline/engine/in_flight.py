@@ -153,7 +153,7 @@ class InFlight(ABC):
         """Count some events."""
         self._counts.fail(error, count)
 
-    def hold(self, events: Sequence[object]) -> None:
+    def retain(self, events: Sequence[object]) -> None:
         """Refuse: what is held comes of one batch after another. Raises `CannotRetain`."""
         raise CannotRetain(self._counts.stage)
 

@@ -14,7 +14,7 @@ from headrace.pipeline.flow.ingress import Ingress
 from headrace.pipeline.flow.input import StageInput
 from headrace.pipeline.flow.output import DemandMode, StageOutput
 from headrace.pipeline.flow.subscription import Marker, MarkerKind, Subscription
-from headrace.pipeline.message import as_messages, claim
+from headrace.pipeline.message import add_pending, as_messages
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.stage import as_list
 
@@ -91,7 +91,7 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         """Emit what the callbacks push; after the end it is discarded."""
         if self.output.is_acknowledged:
             events = as_messages(list(self.failure_reporter.owned(events)))
-            claim(events)
+            add_pending(events)
         self.offer(events)
 
     def offer(self, events: list[object]) -> None:
@@ -103,7 +103,7 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         else:
             self.output.emit(events, self.scheduler.time())
 
-    def gone_aside(self) -> Sequence[object]:
+    def sent_to_side_output(self) -> Sequence[object]:
         """Return the events that a side output had taken when the callback was cut off: they are counted there."""
         return self.side_outputs.take_emitted()
 
@@ -115,9 +115,9 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         """Return how many events wait for somebody to ask."""
         return self.output.buffered()
 
-    def askers(self) -> dict[str, int]:
+    def demand_by_consumer(self) -> dict[str, int]:
         """Return who misses events, and how many."""
-        return self.output.askers()
+        return self.output.demand_by_consumer()
 
     def info(self, message: object) -> None:
         """Send a message behind all that waits to be handled, and then behind all that is buffered."""

@@ -205,9 +205,9 @@ class ProducerProcess(StageProcess[Producer[object]]):
         sizes = self.output.buffer.sizes
         return None if sizes is None else sizes.limit
 
-    def askers(self) -> dict[str, int]:
+    def demand_by_consumer(self) -> dict[str, int]:
         """Return who misses events, and how many."""
-        return self.output.askers()
+        return self.output.demand_by_consumer()
 
     def info(self, message: object) -> None:
         """Send a message behind all that is buffered."""

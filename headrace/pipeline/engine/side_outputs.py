@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from headrace.errors import NoProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
-from headrace.pipeline.message import Outcome, as_messages, claim, settle
+from headrace.pipeline.message import Outcome, acknowledge, add_pending, as_messages
 
 
 class SideOutputs:
@@ -19,13 +19,13 @@ class SideOutputs:
         self._outputs[name] = output
 
     async def put(self, name: str, events: Sequence[object]) -> int:
-        """Do what `put_aside` does by an output; return 0 where nobody takes it."""
+        """Do what `emit_to_side_output` does by an output; return 0 where nobody takes it."""
         output = self._outputs.get(name)
         if output is None:
             return 0
         emitted: list[object] = []
         try:
-            return await put_aside(output, events, emitted)
+            return await emit_to_side_output(output, events, emitted)
         except BaseException:
             self._emitted += emitted
             raise
@@ -36,7 +36,9 @@ class SideOutputs:
         return emitted
 
 
-async def put_aside(output: ProducerProcess, events: Sequence[object], emitted: list[object] | None = None) -> int:
+async def emit_to_side_output(
+    output: ProducerProcess, events: Sequence[object], emitted: list[object] | None = None
+) -> int:
     """Emit events by a side output as there is room; return how many it took, from the first: less where it has ended.
 
     Cancelled, the first of them may have gone in, and the others have not: those are in `emitted`.
@@ -47,7 +49,7 @@ async def put_aside(output: ProducerProcess, events: Sequence[object], emitted: 
         piece = list(given)
         if output.output.is_acknowledged:
             piece = as_messages(piece)
-            claim(piece)
+            add_pending(piece)
         done = ingress.put(piece)
         try:
             await done
@@ -55,7 +57,7 @@ async def put_aside(output: ProducerProcess, events: Sequence[object], emitted: 
             if done.done() and not done.cancelled() and done.exception() is None:  # it had gone in right before
                 _note(given, emitted)
                 raise
-            settle(piece, Outcome.DONE)  # what was claimed for the output
+            acknowledge(piece, Outcome.DONE)  # what was claimed for the output
             if not isinstance(error, NoProcess):
                 raise
             break

@@ -369,7 +369,7 @@ class TakingProcess(StageProcess[S]):
         if self.input.is_over:
             self.complete_input()
         elif not self._may_wait:
-            self.give_up_waiting()
+            self.stop_waiting()
 
     def subscribed(self, subscription: Subscription) -> None:
         """Take in a subscription."""
@@ -435,10 +435,12 @@ class TakingProcess(StageProcess[S]):
         if isinstance(reason, BaseException) and not self.no_restart:
             self.counts.error(reason)
         retained = self.failure_reporter.requeue(has_current_batch=self.input.current_batch is not None)
-        self.input.requeue_in_flight(is_crash=isinstance(reason, BaseException), sent_to_side_output=self.gone_aside())
+        self.input.requeue_in_flight(
+            is_crash=isinstance(reason, BaseException), sent_to_side_output=self.sent_to_side_output()
+        )
         self.input.redeliver(retained)
 
-    def gone_aside(self) -> Sequence[object]:
+    def sent_to_side_output(self) -> Sequence[object]:
         """Return the events that a side output had taken when the callback was cut off: they are counted there."""
         return ()
 
@@ -468,7 +470,7 @@ class TakingProcess(StageProcess[S]):
         elif self.input.is_over:
             self.complete_input()
         elif not self._may_wait:
-            self.give_up_waiting()
+            self.stop_waiting()
 
     def may_subscribe(self) -> bool:
         """Tell whether more may come: until the last subscription has ended, and `handle_cancel` has returned."""
@@ -482,7 +484,7 @@ class TakingProcess(StageProcess[S]):
             and not (self.input.subscriptions or self.input.is_over)
         )
 
-    def give_up_waiting(self) -> None:
+    def stop_waiting(self) -> None:
         """Complete as soon as it subscribes to nothing: nobody is left who could feed it."""
         self._may_wait = False
         if not (self.input.subscriptions or self.input.is_over):

@@ -52,7 +52,7 @@ class StageCounts:
         self.errors: dict[str, int] = {}
         self.failed = 0
         self.redelivered = 0
-        self.set_aside = 0
+        self.dead_lettered = 0
         self.families = Families(stage, metric_names)
         self.connections: dict[str, ConnectionStatus] = {}
         self.keep_left: UndeliveredHandler | None = None
@@ -122,18 +122,18 @@ class StageCounts:
         for error in errors:
             self._log_once(error, type(error).__name__, "tries an event again", logging.WARNING)
 
-    def set_events_aside(self, errors: Sequence[BaseException]) -> None:
+    def dead_letter(self, errors: Sequence[BaseException]) -> None:
         """Count events that failed for good and are kept as dead letters, each with its error."""
         self.connection(DEAD_LETTERS, IDLE_SECONDS).up()
         if self._has_logged_store:
             self._has_logged_store = False
             LOG.info("stage %r can set events aside again", self.stage)
-        self.set_aside += len(errors)
+        self.dead_lettered += len(errors)
         self.discard(len(errors), "dead_lettered")
         for error in errors:
             self._log_once(error, self.error(error), "sets an event aside as a dead letter")
 
-    def cannot_set_aside(self, count: int, error: Exception) -> None:
+    def fail_to_dead_letter(self, count: int, error: Exception) -> None:
         """Say that the store takes no dead letters, once until it takes some again."""
         self.connection(DEAD_LETTERS, IDLE_SECONDS).down(error)
         if not self._has_logged_store:

@@ -10,7 +10,7 @@ from typing import Final, cast
 from headrace.otp.process.process import ExitReason
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.subscription import CancelMode, Line, Marker, MarkerKind, Subscription, without
-from headrace.pipeline.message import Message, Outcome, settle
+from headrace.pipeline.message import Message, Outcome, acknowledge
 
 
 def exit_reason(cancel: CancelMode, reason: ExitReason) -> ExitReason | None:
@@ -325,7 +325,7 @@ class StageInput:
             return
         if not self.subscriptions:
             self.counts.discard(len(messages), "crash")
-            settle(messages, Outcome.FAILED)
+            acknowledge(messages, Outcome.FAILED)
             return
         subscription = next(iter(self.subscriptions))
         subscription.window.outstanding += len(messages)  # they were accounted for as handled
@@ -333,7 +333,7 @@ class StageInput:
 
     def _again(self, events: list[object], subscription: Subscription, ingested_at: float) -> None:
         """Put events back, each alone: so the one that brings the stage down does so to no other."""
-        again = [event.again() if isinstance(event, Message) else event for event in events]
+        again = [event.redeliver() if isinstance(event, Message) else event for event in events]
         subscription.put_back_singly(again, ingested_at)
         self.counts.redelivered += len(again)
 
@@ -351,7 +351,7 @@ class StageInput:
         subscription.taken_back -= len(left)
         self.counts.leave(left, "cancelled")
         if self.is_acknowledged:
-            settle(left, Outcome.FAILED)
+            acknowledge(left, Outcome.FAILED)
 
     def _close(self, subscription: Subscription) -> None:
         """Let a subscription go; nothing of it waits or is in hand any more."""

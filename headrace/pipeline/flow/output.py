@@ -11,7 +11,7 @@ from headrace.pipeline.flow.accumulator import DemandAccumulator
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.dispatcher_guard import SafeDispatcher
 from headrace.pipeline.flow.subscription import Marker, MarkerKind, StageEnd, Subscription
-from headrace.pipeline.message import Message, Outcome, claim, settle
+from headrace.pipeline.message import Message, Outcome, acknowledge, add_pending
 from headrace.telemetry.events import LOG
 
 
@@ -57,14 +57,14 @@ class StageDispatchContext:
         counts.discarded.setdefault(reason, 0)
         counts.discard(len(events), reason)
         if self._output.is_acknowledged:
-            settle(events, Outcome.DONE)
+            acknowledge(events, Outcome.DONE)
 
     def fail(self, event: object, error: BaseException) -> None:
         """Count one event that failed."""
         self.accounted.append(event)
         self._output.counts.fail(error)
         if self._output.is_acknowledged:
-            settle([event], Outcome.FAILED)
+            acknowledge([event], Outcome.FAILED)
 
     def warn(self, sentence: str) -> None:
         """Write a warning to the log."""
@@ -185,7 +185,7 @@ class StageOutput:
         subscription.add_marker(marker)
         self._serve()
 
-    def askers(self) -> dict[str, int]:
+    def demand_by_consumer(self) -> dict[str, int]:
         """Return who misses events, and how many."""
         missing = ((subscription, subscription.asked + subscription.pending) for subscription in self.subscriptions)
         return {subscription.consumer.name: demand for subscription, demand in missing if demand}
@@ -326,7 +326,7 @@ class StageOutput:
         else:
             self.counts.discard(len(dropped), "overflow", is_silent=True)
         if self.is_acknowledged:
-            settle(dropped, Outcome.FAILED)
+            acknowledge(dropped, Outcome.FAILED)
         if self.format_discarded(len(dropped)) and not self.overflow_fails:
             self.counts.log_overflow()
         self._reach()
@@ -335,7 +335,7 @@ class StageOutput:
         """Count events that go no further, and tell their sources where they are messages."""
         self.counts.leave_outputs(events, reason)
         if self.is_acknowledged:
-            settle(events, Outcome.FAILED)
+            acknowledge(events, Outcome.FAILED)
 
     def lose_unread(self, events: Sequence[object], reason: str) -> None:
         """Count events that a reader has left unread and no consumer can get any more, unless others got them, too."""
@@ -414,8 +414,8 @@ class StageOutput:
         receivers = 1 if dispatcher.can_redeliver else len(self.subscriptions)
         if self.is_acknowledged and not dispatcher.can_redeliver:
             for _, portion, _ in deliveries:
-                claim(portion)
-            settle(events[:used], Outcome.DONE)
+                add_pending(portion)
+            acknowledge(events[:used], Outcome.DONE)
         delivered = 0
         for subscription, portion, since in deliveries:
             if subscription.ended is not None:  # the dispatcher failed when it was to forget it

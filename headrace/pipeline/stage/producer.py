@@ -162,9 +162,9 @@ class Producer(Stage, Generic[Out]):
         """Return once the stage is not paused: for an `async def handle_demand` that emits as events come."""
         await self._runtime.resumed()
 
-    def askers(self) -> dict[str, int]:
+    def demand_by_consumer(self) -> dict[str, int]:
         """Return who misses events now, by name, and how many: who asks, where `handle_demand` wants to know."""
-        return self._runtime.askers()
+        return self._runtime.demand_by_consumer()
 
     @staticmethod
     def from_stream(source: Iterable[Out] | AsyncIterable[Out]) -> "Callable[[], Producer[Out]]":

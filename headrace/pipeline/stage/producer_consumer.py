@@ -32,7 +32,7 @@ class ProducerConsumer(Stage, Generic[In, Out]):
     """
 
     side_outputs: Sequence[str] = ()
-    """The names of outputs that it has beside the plain one, or the named ones: `emit_aside` emits by them.
+    """The names of outputs that it has beside the plain one, or the named ones: `emit_to` emits by them.
 
     `__init__` may set it. Consumers subscribe to one of them, `SubscribeTo(stage, output=name)`; none need.
     """
@@ -54,7 +54,7 @@ class ProducerConsumer(Stage, Generic[In, Out]):
         self._runtime.check_loop("emit_nowait")
         self._runtime.emit_nowait(events_given(events))
 
-    def emit_aside(self, output: str, events: Sequence[object]) -> Awaitable[int]:
+    def emit_to(self, output: str, events: Sequence[object]) -> Awaitable[int]:
         """Emit events by one of the `side_outputs`, as there is room; return how many went, from the first.
 
         Those that did not found nobody who takes the output: they are the stage's to count, `discard(count, reason)`.
@@ -87,9 +87,9 @@ class ProducerConsumer(Stage, Generic[In, Out]):
         """Return how many events wait for somebody to ask."""
         return self._runtime.estimate_buffered_count()
 
-    def askers(self) -> dict[str, int]:
+    def demand_by_consumer(self) -> dict[str, int]:
         """Return who misses events now, by name, and how many."""
-        return self._runtime.askers()
+        return self._runtime.demand_by_consumer()
 
     @property
     def source(self) -> SubscriptionHandle:

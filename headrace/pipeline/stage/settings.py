@@ -133,7 +133,7 @@ class StageSettings:
     buffer_bytes: int | None = None
     overflow_fails: bool = False
 
-    def faults(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         """Yield all that is wrong, each in words that follow the stage's name."""
         try:
             self.make_dispatcher()
@@ -165,7 +165,7 @@ class StageSettings:
             yield f"has an executor {self.concurrency.mode!r}: it must be one of {', '.join(get_args(ExecutionMode))}"
         retry: object = self.retry
         if isinstance(retry, Retry):
-            yield from (f"has a retry {problem}" for problem in retry.faults())
+            yield from (f"has a retry {problem}" for problem in retry.problems())
         elif retry is not None:
             yield f"has a retry of {retry!r}: it must be a Retry, or None"
         timeout: object = self.timeout_seconds
@@ -189,10 +189,10 @@ class StageSettings:
             )
         return cast("Dispatcher[Subscription]", dispatcher)
 
-    def failure(self, set_aside: DeadLetterHandler | None) -> FailurePolicy:
-        """Return how the stage takes failures; `set_aside` keeps what it gives up, if it may."""
+    def failure(self, dead_letter_handler: DeadLetterHandler | None) -> FailurePolicy:
+        """Return how the stage takes failures; `dead_letter_handler` keeps what it gives up, if it may."""
         return FailurePolicy(
-            self.retry, self.timeout_seconds, self.max_deliveries, set_aside if self.dead_letters else None
+            self.retry, self.timeout_seconds, self.max_deliveries, dead_letter_handler if self.dead_letters else None
         )
 
     def stage_output(

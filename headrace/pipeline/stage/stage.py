@@ -32,7 +32,7 @@ class Emitter(Protocol):
     def info(self, message: object) -> None:
         """Send a message that waits behind all events the stage holds."""
 
-    def askers(self) -> dict[str, int]:
+    def demand_by_consumer(self) -> dict[str, int]:
         """Return who misses events, and how many."""
 
 
@@ -61,7 +61,7 @@ class FailureReporter(Protocol):
     def failed_some(self, error: BaseException, count: int) -> None:
         """Take note that `count` events failed."""
 
-    def hold(self, events: Sequence[object]) -> None:
+    def retain(self, events: Sequence[object]) -> None:
         """Keep events beyond the batch in hand."""
 
     def release(self, events: Sequence[object]) -> None:
@@ -105,7 +105,7 @@ class Stage(GenServer):
 
     A stage that does not take them need not know of them: its batch is done when `handle_events` returns or, where it
     emits, when all that it returned, or emitted meanwhile, is. One that takes them says of each output what it comes of
-    (`message.derive`), and may `hold` them. On other edges it gets plain events.
+    (`message.derive`), and may `retain` them. On other edges it gets plain events.
     """
 
     known_discards: ClassVar[tuple[str, ...]] = ()
@@ -134,7 +134,7 @@ class Stage(GenServer):
     known what came of which.
     """
 
-    holds: int = 0
+    max_retained: int = 0
     """How many events may wait here for others to come, where nothing lets them go after a time.
 
     `__init__` may set it. A source that can have fewer under way than that, because it waits for what becomes of them,
@@ -217,13 +217,13 @@ class Stage(GenServer):
         """
         self._failure_reporter.failed(event, error)
 
-    def hold(self, events: Sequence[object]) -> None:
+    def retain(self, events: Sequence[object]) -> None:
         """Keep events beyond `handle_events`, to gather them: the sources of those that are messages wait for them.
 
         A stage that crashes gets again what it held. Raises `CannotHold` where messages flow and the stage does not say
         `takes_messages`: what it has of them could not be given back.
         """
-        self._failure_reporter.hold(events)
+        self._failure_reporter.retain(events)
 
     def release(self, events: Sequence[object]) -> None:
         """Let go of events that were held; they are done when what this callback returns is.

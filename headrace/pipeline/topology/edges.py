@@ -34,9 +34,9 @@ class Edge:
     @property
     def is_alive(self) -> bool:
         """Whether a subscription of it may still bring events."""
-        return self.has_living(None)
+        return self.has_alive(None)
 
-    def has_living(self, but: Subscription | None) -> bool:
+    def has_alive(self, but: Subscription | None) -> bool:
         """Return whether that is so of another subscription than `but`."""
         return any(one.ended is None and one is not but for one in self._subscriptions)
 
@@ -100,7 +100,7 @@ class Edges:
     def is_alive(self, producer: str, consumer: str, but: Subscription | None = None) -> bool:
         """Return whether one stage subscribes to another now, by another subscription than `but`."""
         edge = self._edges.get((producer, consumer))
-        return edge is not None and edge.has_living(but)
+        return edge is not None and edge.has_alive(but)
 
     def from_producer(self, name: str) -> Collection[Edge]:
         """Return the edges on which a stage sends, or has sent."""
@@ -119,16 +119,16 @@ class Ends:
 
     def __init__(self, stages: Collection[str], sources: Collection[str], edges: Edges) -> None:
         self._edges = edges
-        self._living = set(stages)
+        self._alive = set(stages)
         self._sources = set(sources)
-        self._gone: set[str] = set()
+        self._ended: set[str] = set()
         self._readers = {name: len(edges.from_producer(name)) for name in stages}
-        self._unread: dict[str, None] = {}
+        self._unconsumed: dict[str, None] = {}
 
     @property
     def is_all(self) -> bool:
         """Whether every stage has ended."""
-        return not self._living
+        return not self._alive
 
     @property
     def is_all_sources(self) -> bool:
@@ -136,48 +136,48 @@ class Ends:
         return not self._sources
 
     @property
-    def unread(self) -> list[str]:
+    def unconsumed(self) -> list[str]:
         """The stages that live, are unread, and have not been let go."""
-        return list(self._unread)
+        return list(self._unconsumed)
 
     def let_go(self, name: str) -> None:
         """Name an unread stage no more: it was told to end."""
-        self._unread.pop(name, None)
+        self._unconsumed.pop(name, None)
 
     def ended(self, name: str) -> None:
         """Called when a stage has ended for good."""
-        self._living.discard(name)
+        self._alive.discard(name)
         self._sources.discard(name)
-        self._unread.pop(name, None)
-        if name not in self._gone:
-            self._gone.add(name)
+        self._unconsumed.pop(name, None)
+        if name not in self._ended:
+            self._ended.add(name)
             self._lose([name])
 
-    def _lose(self, gone: list[str]) -> None:
+    def _lose(self, removed: list[str]) -> None:
         """Take readers that are gone from their producers, which are unread, and so gone, without any."""
-        while gone:
-            for edge in self._edges.to_consumer(gone.pop()):
+        while removed:
+            for edge in self._edges.to_consumer(removed.pop()):
                 self._readers[edge.producer] -= 1
-                gone += self._if_unread(edge.producer)
+                removed += self._if_unconsumed(edge.producer)
 
-    def _if_unread(self, name: str) -> list[str]:
+    def _if_unconsumed(self, name: str) -> list[str]:
         """Note a stage that has no readers left; return it if that is news."""
-        if self._readers[name] or name in self._gone:
+        if self._readers[name] or name in self._ended:
             return []
-        self._gone.add(name)
-        self._unread[name] = None
+        self._ended.add(name)
+        self._unconsumed[name] = None
         return [name]
 
     def joined(self, producer: str, consumer: str) -> None:
         """Called when a new edge was made."""
-        if consumer in self._gone:
-            self._lose(self._if_unread(producer))
+        if consumer in self._ended:
+            self._lose(self._if_unconsumed(producer))
             return
         back = [producer]
         while back:
             name = back.pop()
             self._readers[name] += 1
-            if name in self._gone and name in self._living:
-                self._gone.remove(name)
-                self._unread.pop(name, None)
+            if name in self._ended and name in self._alive:
+                self._ended.remove(name)
+                self._unconsumed.pop(name, None)
                 back += [edge.producer for edge in self._edges.to_consumer(name)]

@@ -10,7 +10,7 @@ from headrace.errors import GraphError
 
 StageKind = Literal["producer", "producer_consumer", "consumer"]
 
-KIND_WORDS: Final[dict[StageKind, str]] = {
+KIND_NAMES: Final[dict[StageKind, str]] = {
     "producer": "a producer",
     "producer_consumer": "a producer-consumer",
     "consumer": "a consumer",
@@ -47,20 +47,20 @@ def circle_errors(nodes: Mapping[str, GraphNode]) -> list[GraphError]:
 
 def node_errors(name: str, node: GraphNode, nodes: Mapping[str, GraphNode]) -> list[GraphError]:
     """Return what is wrong with one stage of a graph."""
-    return [GraphError(name, why) for why in _faults(node, nodes)]
+    return [GraphError(name, why) for why in _problems(node, nodes)]
 
 
-def _faults(node: GraphNode, nodes: Mapping[str, GraphNode]) -> list[str]:
+def _problems(node: GraphNode, nodes: Mapping[str, GraphNode]) -> list[str]:
     if node.kind == "producer" and node.producers:
         return [
             f"is a producer and subscribes to {node.producers[0]!r}: a producer has no input; remove the subscription"
         ]
     if node.kind != "producer" and not node.producers and not node.is_later:
-        return [f"is {KIND_WORDS[node.kind]} and subscribes to nothing: say to which stage it subscribes"]
+        return [f"is {KIND_NAMES[node.kind]} and subscribes to nothing: say to which stage it subscribes"]
     found: list[str] = []
     for producer, times in Counter(node.producers).items():
         if producer not in nodes:
-            found.append(f"subscribes to {producer!r}, which does not exist; {hint(producer, nodes)}")
+            found.append(f"subscribes to {producer!r}, which does not exist; {suggestion(producer, nodes)}")
         elif nodes[producer].kind == "consumer":
             found.append(
                 f"subscribes to {producer!r}, which is a consumer and emits nothing; subscribe to what feeds it"
@@ -70,7 +70,7 @@ def _faults(node: GraphNode, nodes: Mapping[str, GraphNode]) -> list[str]:
     return found
 
 
-def hint(name: str, known: Iterable[str]) -> str:
+def suggestion(name: str, known: Iterable[str]) -> str:
     """Return what somebody may have meant by an unknown name of a stage.
 
     >>> hint("purchase", ["visits", "purchases"])
@@ -118,15 +118,15 @@ def in_order(producers: Mapping[str, Sequence[str]]) -> list[str]:
     for name, of in producers.items():
         for producer in of:
             consumers[producer].append(name)
-    places = {name: place for place, name in enumerate(producers)}
+    positions = {name: position for position, name in enumerate(producers)}
     rounds = dict.fromkeys(producers, 0)
     missing = {name: len(of) for name, of in producers.items()}
     ready = deque(name for name, count in missing.items() if not count)
     while ready:
         name = ready.popleft()
         for consumer in consumers[name]:
-            rounds[consumer] = max(rounds[consumer], rounds[name] + (places[name] > places[consumer]))
+            rounds[consumer] = max(rounds[consumer], rounds[name] + (positions[name] > positions[consumer]))
             missing[consumer] -= 1
             if not missing[consumer]:
                 ready.append(consumer)
-    return sorted(producers, key=lambda name: (rounds[name], places[name]))
+    return sorted(producers, key=lambda name: (rounds[name], positions[name]))

@@ -23,7 +23,7 @@ from headrace.pipeline.message import Message, Outcome
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.stage import Stage, events_given
-from headrace.pipeline.topology.link import OutputProcess, StageProcess, emitting, full_target, taking
+from headrace.pipeline.topology.link import OutputProcess, StageProcess, checked_target, emitting, taking
 from headrace.pipeline.topology.run import Run
 
 E_co = TypeVar("E_co", covariant=True)
@@ -109,22 +109,22 @@ class StageReader:
             self._arrival = self._loop.create_future()
             await self._arrival
 
-    def watch(self, patience_seconds: float | None) -> None:
-        """Leave once whoever reads has stood still on a batch for `patience_seconds`, and twice that at most."""
-        if patience_seconds is not None:
-            self._timer = self._loop.call_later(patience_seconds, self._look_after, patience_seconds, None, 0)
+    def watch(self, timeout_seconds: float | None) -> None:
+        """Leave once whoever reads has stood still on a batch for `timeout_seconds`, and twice that at most."""
+        if timeout_seconds is not None:
+            self._timer = self._loop.call_later(timeout_seconds, self._check_progress, timeout_seconds, None, 0)
 
-    def _look_after(self, patience_seconds: float, batch: list[object] | None, read: int) -> None:
-        in_hand = self.input.current_batch
-        if in_hand is not None and in_hand is batch and self.read == read:
+    def _check_progress(self, timeout_seconds: float, batch: list[object] | None, read: int) -> None:
+        current = self.input.current_batch
+        if current is not None and current is batch and self.read == read:
             self.is_late = True
             self.leave()
         else:
             self._timer = self._loop.call_later(
-                patience_seconds, self._look_after, patience_seconds, in_hand, self.read
+                timeout_seconds, self._check_progress, timeout_seconds, current, self.read
             )
 
-    def give_up(self, message: Message[object]) -> None:
+    def redeliver(self, message: Message[object]) -> None:
         """Have the message that was read last delivered again: its reader did not ask for the next one.
 
         Where the place is lost already nobody else can get it, and it has failed.
@@ -134,7 +134,7 @@ class StageReader:
             message.acknowledgement.end(Outcome.FAILED)
         else:
             self.read -= 1
-            batch[self.read] = message.again()
+            batch[self.read] = message.redeliver()
 
     def leave(self) -> None:
         """End the subscription; what was not read, `read` events into the batch in hand, goes back with the rest."""
@@ -156,20 +156,20 @@ async def read_stage(
     producer: ProducerProcess | ProducerConsumerProcess,
     window: Window,
     to: SubscribeTo,
-    patience_seconds: float | None = None,
+    timeout_seconds: float | None = None,
 ) -> AsyncGenerator[object, None]:
     """Subscribe to a stage and yield its events; ask for more once a batch has been read; leave when closed.
 
     A message is yielded as its data, and is done when the next event is asked for. A reader that is closed before that,
     say because its body raised, gives the message back to be delivered again.
-    A reader that asks for the next event only after `patience_seconds` has lost its place, and gets `ReaderTooSlow`.
+    A reader that asks for the next event only after `timeout_seconds` has lost its place, and gets `ReaderTooSlow`.
     Raises the crash of a stage that has ended by one, or ends by one.
     """
     if producer.state is ProcessStatus.ENDED:
         _raise_crash(producer.name, producer.reason)
         return
     reader = StageReader(producer, window, to)
-    reader.watch(patience_seconds)
+    reader.watch(timeout_seconds)
     is_acknowledged = producer.output.is_acknowledged
     try:
         while (batch := await reader.next_batch()) is not None:
@@ -178,13 +178,13 @@ async def read_stage(
                     try:
                         yield event.data
                     except BaseException:
-                        reader.give_up(event)
+                        reader.redeliver(event)
                         raise
                     event.acknowledgement.end(Outcome.DONE)
                 else:
                     yield event
                 if reader.is_late:
-                    raise ReaderTooSlow(producer.name, patience_seconds or 0.0)
+                    raise ReaderTooSlow(producer.name, timeout_seconds or 0.0)
             reader.input.finish_batch()
     finally:
         reader.leave()
@@ -247,8 +247,8 @@ class StageHandle(Generic[G_co]):
         process = self._process("subscriptions")
         if not isinstance(process, TakingProcess):
             return []
-        living = (subscription for subscription in process.input.subscriptions if subscription.ended is None)
-        return [SubscriptionHandle(subscription, process) for subscription in living]
+        active = (subscription for subscription in process.input.subscriptions if subscription.ended is None)
+        return [SubscriptionHandle(subscription, process) for subscription in active]
 
     @overload
     def stream(
@@ -256,7 +256,7 @@ class StageHandle(Generic[G_co]):
         max_demand: int = 1000,
         min_demand: int | None = None,
         *,
-        patience_seconds: float | None = None,
+        timeout_seconds: float | None = None,
         partition: Hashable | None = None,
     ) -> EventStream[Out]: ...
     @overload
@@ -265,7 +265,7 @@ class StageHandle(Generic[G_co]):
         max_demand: int = 1000,
         min_demand: int | None = None,
         *,
-        patience_seconds: float | None = None,
+        timeout_seconds: float | None = None,
         partition: Hashable | None = None,
     ) -> EventStream[Out]: ...
     @overload
@@ -274,7 +274,7 @@ class StageHandle(Generic[G_co]):
         max_demand: int = 1000,
         min_demand: int | None = None,
         *,
-        patience_seconds: float | None = None,
+        timeout_seconds: float | None = None,
         partition: Hashable | None = None,
     ) -> EventStream[Out]: ...
     @overload
@@ -283,7 +283,7 @@ class StageHandle(Generic[G_co]):
         max_demand: int = 1000,
         min_demand: int | None = None,
         *,
-        patience_seconds: float | None = None,
+        timeout_seconds: float | None = None,
         partition: Hashable | None = None,
     ) -> EventStream[object]: ...
 
@@ -292,7 +292,7 @@ class StageHandle(Generic[G_co]):
         max_demand: int = 1000,
         min_demand: int | None = None,
         *,
-        patience_seconds: float | None = None,
+        timeout_seconds: float | None = None,
         partition: Hashable | None = None,
     ) -> EventStream[Any]:
         """Read the stage's events under back-pressure: it is asked for more only as they are read.
@@ -300,16 +300,16 @@ class StageHandle(Generic[G_co]):
         The reader is one more subscriber from its first `anext` on, until it is closed or the stage has completed.
         What it had not read then goes to others. A message is done when the next event is asked for: where the body of
         the loop raises, or leaves it, the message is delivered again. The stream takes aiostream's operators: `stream |
-        pipe.map(f)`. A reader that stands still holds up whatever shares the stage with it: with `patience_seconds` it
+        pipe.map(f)`. A reader that stands still holds up whatever shares the stage with it: with `timeout_seconds` it
         loses its place after that time (twice at most), and gets `ReaderTooSlow` when it goes on. Of a partitioned
         stage it reads one `partition`. A stage that crashed for good raises its crash. Raises `GraphError` for a
         consumer, `DemandError` for bounds that do not fit, `BadOption` for a patience that is no time.
         """
-        if patience_seconds is not None:
-            check_seconds("patience_seconds", patience_seconds, ", or None for ever")
+        if timeout_seconds is not None:
+            check_seconds("patience_seconds", timeout_seconds, ", or None for ever")
         to = SubscribeTo(self.name, max_demand, min_demand, "temporary", partition=partition)
         window = Window(max_demand, min_demand)
-        return EventStream(read_stage(self._emitting("stream", "read"), window, to, patience_seconds))
+        return EventStream(read_stage(self._emitting("stream", "read"), window, to, timeout_seconds))
 
     async def emit(self, events: Iterable[object]) -> None:
         """Emit events from the stage, beside its own, as soon as there is room: asked for, or in its buffer.
@@ -377,14 +377,14 @@ class StageHandle(Generic[G_co]):
         """Return how many events the stage holds because nobody has asked for them."""
         return self._emitting("estimate_buffered_count", "count").estimate_buffered_count()
 
-    def _process(self, word: str) -> StageProcess:
-        return self._started(word).processes[self.name]
+    def _process(self, operation: str) -> StageProcess:
+        return self._started(operation).processes[self.name]
 
-    def _emitting(self, word: str, verb: str) -> OutputProcess:
-        return emitting(self._process(word), f"{verb} the stage that feeds it")
+    def _emitting(self, operation: str, verb: str) -> OutputProcess:
+        return emitting(self._process(operation), f"{verb} the stage that feeds it")
 
-    def _started(self, word: str) -> Run:
-        return self._run(f"{word} of stage {self.name!r}")
+    def _started(self, operation: str) -> Run:
+        return self._run(f"{operation} of stage {self.name!r}")
 
 
 SubscribeTarget = SubscribeTo | StageHandle[Stage] | str
@@ -393,4 +393,4 @@ SubscribeTarget = SubscribeTo | StageHandle[Stage] | str
 
 def target(stage: str, to: SubscribeTarget) -> SubscribeTo:
     """Return the full form of what `stage` subscribes to. Raises `GraphError` for what names no stage."""
-    return full_target(stage, to.name if isinstance(to, StageHandle) else to)
+    return checked_target(stage, to.name if isinstance(to, StageHandle) else to)

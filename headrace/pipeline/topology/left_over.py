@@ -17,8 +17,8 @@ from headrace.telemetry.events import LOG
 class UndeliveredEvents:
     """Keeps plain events that would otherwise only be counted. Of messages the sources hear, and send them again."""
 
-    def __init__(self, set_aside: DeadLetterHandler, scheduler: Scheduler) -> None:
-        self._set_aside = set_aside
+    def __init__(self, dead_letter_handler: DeadLetterHandler, scheduler: Scheduler) -> None:
+        self._dead_letter_handler = dead_letter_handler
         self._scheduler = scheduler
         self._events: list[tuple[StageCounts, FailedEvent, bool]] = []
         self.kept_events = 0
@@ -28,19 +28,19 @@ class UndeliveredEvents:
         """Return what a stage hands events to that it had taken in."""
         return partial(self._keep, counts, lambda _: [counts.stage])
 
-    def of_outputs(self, counts: StageCounts, heirs: Callable[[object], list[str]]) -> UndeliveredHandler:
-        """Return what a stage hands events to that it had emitted; they are set aside for their `heirs`."""
-        return partial(self._keep, counts, heirs)
+    def of_outputs(self, counts: StageCounts, consumers: Callable[[object], list[str]]) -> UndeliveredHandler:
+        """Return what a stage hands events to that it had emitted; they are set aside for their `consumers`."""
+        return partial(self._keep, counts, consumers)
 
     def _keep(
-        self, counts: StageCounts, heirs: Callable[[object], list[str]], events: Sequence[object], reason: str
+        self, counts: StageCounts, consumers: Callable[[object], list[str]], events: Sequence[object], reason: str
     ) -> None:
         error = EventUndelivered(counts.stage, reason)
         for event in events:
             if not isinstance(event, Message):
                 self._events += [
-                    (counts, FailedEvent(heir, bare(event), error, 1, {}), place == 0)
-                    for place, heir in enumerate(heirs(event))
+                    (counts, FailedEvent(consumer, bare(event), error, 1, {}), position == 0)
+                    for position, consumer in enumerate(consumers(event))
                 ]
         if self._events and self._task is None:
             self._task = self._scheduler.start_task(self._write(), copy_context(), "left-over events")
@@ -49,12 +49,12 @@ class UndeliveredEvents:
         while self._events:
             events, self._events = self._events, []
             try:
-                await self._set_aside([failed for _, failed, _ in events])
+                await self._dead_letter_handler([failed for _, failed, _ in events])
             except Exception as error:  # noqa: BLE001 - whatever the store raises, they are counted as lost
                 LOG.error("%d left-over events could not be set aside: %s", len(events), message_of(error))
             else:
                 for counts, _, is_first in events:
-                    counts.set_aside += 1
+                    counts.dead_lettered += 1
                     self.kept_events += is_first  # several heirs of one event have a letter each
         self._task = None
 

@@ -83,10 +83,10 @@ def _with_flow(node: GraphNode, spec: StageSpec) -> GraphNode:
 def make_process(
     spec: StageSpec,
     scheduler: Scheduler,
-    set_aside: DeadLetterHandler | None = None,
+    dead_letter_handler: DeadLetterHandler | None = None,
     metric_names: MetricNames | None = None,
 ) -> StageProcess:
-    """Make the process of one stage, not yet started; `set_aside` keeps the events that it gives up.
+    """Make the process of one stage, not yet started; `dead_letter_handler` keeps the events that it gives up.
 
     `metric_names` are those that the stages of the run export.
     """
@@ -116,7 +116,7 @@ def make_process(
         process = kind(spec.name, cast("Callable[[], Consumer[object]]", spec.factory), scheduler, counts)
         process.first = spec.first
     process.shutdown_seconds = spec.settings.shutdown_seconds
-    process.failure = spec.settings.failure(set_aside)
+    process.failure = spec.settings.failure(dead_letter_handler)
     process.concurrency = spec.settings.concurrency
     return process
 
@@ -149,8 +149,8 @@ def subscribe(
     window = Window(to.max_demand, to.min_demand)
     selects = to.selector.selects if isinstance(to.selector, Selector) else to.selector  # of one made anew
     selector = selects and Selector(selects, consumer.counts, is_acknowledged=producer.output.is_acknowledged)
-    said = replace(to, cancel=cancel if to.cancel is None else to.cancel, selector=selector)
-    subscription = Subscription(producer, consumer, window, said, consumer.scheduler)
+    options = replace(to, cancel=cancel if to.cancel is None else to.cancel, selector=selector)
+    subscription = Subscription(producer, consumer, window, options, consumer.scheduler)
     if producer.output.is_acknowledged:
         consumer.input.is_acknowledged = True
         if isinstance(consumer, ProducerConsumerProcess):
@@ -163,19 +163,19 @@ def subscribe(
 _MODES: Final = get_args(CancelMode)
 
 
-def full_target(stage: str, to: object) -> SubscribeTo:
+def checked_target(stage: str, to: object) -> SubscribeTo:
     """Return the full form of a stage's name, or of what is full already. Raises `GraphError` for what cannot be."""
     if isinstance(to, str):
         return SubscribeTo(to)
     if not isinstance(to, SubscribeTo):
         raise GraphError(stage, f"subscribes to {to!r}, which names no stage: give a name, a handle or a SubscribeTo")
-    why = _fault(to)
+    why = _problem(to)
     if why is not None:
         raise GraphError(stage, f"subscribes {why}")
     return to
 
 
-def _fault(to: SubscribeTo) -> str | None:
+def _problem(to: SubscribeTo) -> str | None:
     """Return in words what is wrong; bounds are checked with the window that they make."""
     producer: object = to.producer
     selector: object = to.selector

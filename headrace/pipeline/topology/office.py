@@ -17,7 +17,7 @@ from headrace.pipeline.topology.replay import ReplayOutcome, StageReplay, replay
 from headrace.pipeline.topology.run import Run
 from headrace.telemetry.events import LOG
 
-LOOK_SECONDS: Final = 1.0
+CHECK_SECONDS: Final = 1.0
 """How often it is looked whether anybody, in another OS process as well, wants letters replayed."""
 
 WRITE_SECONDS: Final = 5.0
@@ -38,15 +38,15 @@ class DeadLetterService:
         self._redact = redact
         self._run: Run | None = None
         self._replays: dict[str, StageReplay] = {}
-        self._settled: list[ReplayResult] = []
-        self._not_begun: list[Replay] = []
+        self._results: list[ReplayResult] = []
+        self._not_started: list[Replay] = []
         self._woken = asyncio.Event()
-        self._door = asyncio.Lock()
+        self._close_lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._is_open = False
-        self._is_ending = False
-        self._look_at = 0.0
-        self._said: set[str] = set()
+        self._is_draining = False
+        self._check_at = 0.0
+        self._logged: set[str] = set()
 
     async def open(self) -> None:
         """Open the store. Raises what it raises."""
@@ -59,25 +59,25 @@ class DeadLetterService:
         await self._step()
         self._task = run.scheduler.start_task(self._work(), copy_context(), f"{self._pipeline} dead letters")
 
-    async def set_aside(self, failed: Sequence[FailedEvent]) -> None:
+    async def dead_letter_handler(self, failed: Sequence[FailedEvent]) -> None:
         """Keep events that were given up; durable at return. Raises what the store raises."""
-        letters = [self._letter(one) for one in failed]
+        dead_letters = [self._dead_letter(one) for one in failed]
         try:
-            await self.store.put(letters)
+            await self.store.put(dead_letters)
         except BaseException:
-            self._judge(letters, ReplayOutcome.LOST)
+            self._resolve(dead_letters, ReplayOutcome.LOST)
             raise
-        self._judge(letters, ReplayOutcome.KEPT)
+        self._resolve(dead_letters, ReplayOutcome.KEPT)
 
-    def look(self) -> None:
+    def wake(self) -> None:
         """Look now whether anything is to be replayed. Loop's thread only."""
-        self._said.clear()
-        self._look_at = 0.0
+        self._logged.clear()
+        self._check_at = 0.0
         self.asked()
 
     def drain(self) -> None:
         """Replay nothing more; what is under way goes through."""
-        self._is_ending = True
+        self._is_draining = True
         for replay in self._replays.values():
             replay.finish()
         self.asked()
@@ -85,7 +85,7 @@ class DeadLetterService:
     async def close(self) -> None:
         """Write down what became of replays, let go of the rest, and close the store. A second time, do nothing."""
         self.drain()
-        async with self._door:
+        async with self._close_lock:
             if not self._is_open:
                 return
             if self._task is not None:
@@ -104,14 +104,14 @@ class DeadLetterService:
     def ended(self, replay: Replay, *, is_done: bool) -> None:
         """Take note that a replay has ended; one that was cut off by a stop of the run waits as before."""
         if not is_done and self._run is not None and self._run.is_stopping:
-            self._not_begun.append(replay)
+            self._not_started.append(replay)
         else:
-            self._settled.append(ReplayResult(replay, is_done))
+            self._results.append(ReplayResult(replay, is_done))
         self.asked()
 
-    def not_begun(self, replay: Replay) -> None:
+    def not_started(self, replay: Replay) -> None:
         """Take note that a letter waits as before."""
-        self._not_begun.append(replay)
+        self._not_started.append(replay)
         self.asked()
 
     def asked(self) -> None:
@@ -123,7 +123,7 @@ class DeadLetterService:
     async def _work(self) -> None:
         """Write down what became of replays, take letters and send them, until cancelled."""
         while True:
-            if not self._is_ending and self._run is not None and self._run.is_draining:
+            if not self._is_draining and self._run is not None and self._run.is_draining:
                 self.drain()  # an interrupt in a callback has begun it
             self._woken.clear()
             seconds = await self._step()
@@ -136,38 +136,38 @@ class DeadLetterService:
         now = asyncio.get_running_loop().time
         try:
             await self._write()
-            if now() >= self._look_at:
-                self._look_at = now() + LOOK_SECONDS
+            if now() >= self._check_at:
+                self._check_at = now() + CHECK_SECONDS
                 for stage in await self.store.waiting(self._pipeline):
                     self._begin(stage)
             waits = [await self._go_on(replay) for replay in list(self._replays.values())]
         except Exception as error:  # noqa: BLE001 - whatever a store raises, the run goes on, and so do replays
-            self._say("store", "the store of dead letters cannot be used, and is tried again: %s", error)
-            return LOOK_SECONDS
-        return min([max(0.0, self._look_at - now()), *(wait for wait in waits if wait is not None)])
+            self._warn_once("store", "the store of dead letters cannot be used, and is tried again: %s", error)
+            return CHECK_SECONDS
+        return min([max(0.0, self._check_at - now()), *(wait for wait in waits if wait is not None)])
 
     async def _write(self) -> None:
         """Write down what became of replays; what cannot be written is written the next time."""
-        settled, self._settled = self._settled, []
-        not_begun, self._not_begun = self._not_begun, []
+        results, self._results = self._results, []
+        not_started, self._not_started = self._not_started, []
         try:
-            if settled:
-                await self.store.settle(settled)
-                settled = []
-            if not_begun:
-                await self.store.give_back(not_begun)
-                not_begun = []
+            if results:
+                await self.store.acknowledge(results)
+                results = []
+            if not_started:
+                await self.store.release(not_started)
+                not_started = []
         finally:
-            self._settled[:0] = settled
-            self._not_begun[:0] = not_begun
+            self._results[:0] = results
+            self._not_started[:0] = not_started
 
     def _begin(self, stage: str) -> None:
         """Subscribe a stage to its letters, if it can take them."""
-        if self._is_ending or stage in self._replays:
+        if self._is_draining or stage in self._replays:
             return
         found = self._consumer(stage)
         if isinstance(found, str):
-            self._say(stage, "dead letters of stage %r wait to be replayed: %s", stage, found)
+            self._warn_once(stage, "dead letters of stage %r wait to be replayed: %s", stage, found)
             return
         LOG.info("dead letters are replayed into stage %r", stage)
         self._replays[stage] = StageReplay(stage, found, self)
@@ -184,7 +184,7 @@ class DeadLetterService:
             return "it has ended, and the next run takes them"
         if process.is_waiting():
             return "it is subscribed to nothing yet"
-        is_kept = process.failure.set_aside is not None or process.failure.errors is not None
+        is_kept = process.failure.dead_letter_handler is not None or process.failure.errors is not None
         is_for_children = isinstance(process, ConsumerSupervisorProcess) and not process.input.is_acknowledged
         if not is_kept or is_for_children:
             return "it keeps no dead letters any more, and one that failed again would be lost"
@@ -192,23 +192,23 @@ class DeadLetterService:
 
     async def _go_on(self, replay: StageReplay) -> float | None:
         """Take letters for a stage and send them; return when the next one is due."""
-        if replay.room and not self._is_ending:
-            taken = await self.store.take(self._pipeline, replay.stage, replay.room)
-            if taken:
-                replay.hold(taken)
+        if replay.room and not self._is_draining:
+            leased = await self.store.lease(self._pipeline, replay.stage, replay.room)
+            if leased:
+                replay.add(leased)
             else:
                 replay.finish()
         wait = replay.send_due(asyncio.get_running_loop().time())
-        if self._is_ending or replay.is_over:
+        if self._is_draining or replay.is_over:
             replay.finish()
-        if replay.is_judged:
+        if replay.is_resolved:
             del self._replays[replay.stage]
         return wait
 
-    def _letter(self, failed: FailedEvent) -> NewDeadLetter:
+    def _dead_letter(self, failed: FailedEvent) -> NewDeadLetter:
         replay = replay_of(failed.metadata)
         if replay is None and failed.stage in self._replays:
-            replay = self._replays[failed.stage].flight(failed.data)
+            replay = self._replays[failed.stage].replay_in_flight(failed.data)
         return NewDeadLetter(
             self._pipeline,
             failed.stage,
@@ -220,13 +220,13 @@ class DeadLetterService:
             self._redact,
         )
 
-    def _judge(self, letters: Sequence[NewDeadLetter], fate: ReplayOutcome) -> None:
-        for letter in letters:
-            if letter.replay_of is not None and letter.stage in self._replays:
-                self._replays[letter.stage].judge(letter.replay_of, fate)
+    def _resolve(self, dead_letters: Sequence[NewDeadLetter], outcome: ReplayOutcome) -> None:
+        for dead_letter in dead_letters:
+            if dead_letter.replay_of is not None and dead_letter.stage in self._replays:
+                self._replays[dead_letter.stage].resolve(dead_letter.replay_of, outcome)
 
-    def _say(self, what: str, text: str, *args: object) -> None:
+    def _warn_once(self, what: str, text: str, *args: object) -> None:
         """Say something once, until somebody asks again for what it is about."""
-        if what not in self._said:
-            self._said.add(what)
+        if what not in self._logged:
+            self._logged.add(what)
             LOG.warning(text, *args)

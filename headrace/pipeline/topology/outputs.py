@@ -18,7 +18,7 @@ from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.topology.edges import Edges
-from headrace.pipeline.topology.graph import hint
+from headrace.pipeline.topology.graph import suggestion
 from headrace.pipeline.topology.link import OutputProcess, StageSpec
 
 ERRORS: Final = "errors"
@@ -85,13 +85,13 @@ def _output(consumer: str, to: SubscribeTo, specs: Mapping[str, StageSpec]) -> s
     producer = specs.get(to.producer)
     if producer is None:
         return None
-    why = output_fault(to.output, producer.first.outputs, side_names(producer.first))
+    why = output_problem(to.output, producer.first.outputs, side_names(producer.first))
     if why is not None:
         raise GraphError(consumer, f"cannot subscribe to {to.producer!r}: {why}")
     return to.output
 
 
-def output_fault(output: str | None, names: Sequence[str], sides: Sequence[str] = ()) -> str | None:
+def output_problem(output: str | None, names: Sequence[str], sides: Sequence[str] = ()) -> str | None:
     """Return what is wrong with the output that a subscription names; the stage has `names`, and beside them `sides`.
 
     >>> output_fault("europ", ["europe", "us"])
@@ -156,7 +156,7 @@ def _side_spec(consumer: str, to: SubscribeTo, specs: Mapping[str, StageSpec]) -
     stage, output = to.producer, to.output or ""
     of, name = specs.get(stage), output_name(stage, output)
     if of is None:
-        raise GraphError(consumer, f"subscribes to {stage!r}, which does not exist; {hint(stage, specs)}")
+        raise GraphError(consumer, f"subscribes to {stage!r}, which does not exist; {suggestion(stage, specs)}")
     if of.kind == "producer":
         raise GraphError(consumer, f"subscribes to the errors of {stage!r}, which is a source and handles no events")
     if name in specs:
@@ -170,23 +170,23 @@ NOBODY: Final = "{}:out"
 """What the place of such an event is called when nobody would have got it; no stage of a config has such a name."""
 
 
-def heirs(process: OutputProcess, edges: Edges, event: object) -> list[str]:
+def intended_consumers(process: OutputProcess, edges: Edges, event: object) -> list[str]:
     """Return the consumers that would have got the event: one of them, or where it is broadcast, each that selects it.
 
     That of an output is the stage that the output is, or would be if anybody took it. `edges` are all that the run has
     ever had.
     """
-    wishes = {edge.consumer: edge.to for edge in edges.from_producer(process.name)}
+    targets = {edge.consumer: edge.to for edge in edges.from_producer(process.name)}
     dispatcher, nobody = process.output.dispatcher, NOBODY.format(process.name)
     if isinstance(dispatcher, DemandAccumulator):
         dispatcher = dispatcher.inner
     if isinstance(dispatcher, PartitionDispatcher):
         partition = dispatcher.partition_of(event)
-        found = [name for name, to in wishes.items() if to.partition == partition]
+        found = [name for name, to in targets.items() if to.partition == partition]
         if isinstance(dispatcher, OutputsDispatcher) and partition is not None:
             nobody = output_name(process.name, str(partition))
     else:
-        found = [name for name, to in wishes.items() if _selects(to, event)]
+        found = [name for name, to in targets.items() if _selects(to, event)]
     return (found[:1] if dispatcher.can_redeliver else found) or [nobody]
 
 

@@ -30,7 +30,7 @@ class ReplayListener(Protocol):
     def ended(self, replay: Replay, *, is_done: bool) -> None:
         """Take note that a replay has ended."""
 
-    def not_begun(self, replay: Replay) -> None:
+    def not_started(self, replay: Replay) -> None:
         """Take note that a letter waits as before: nobody has begun with it."""
 
     def asked(self) -> None:
@@ -53,7 +53,7 @@ class _ReplayedEvent:
 
     replay: Replay
     event: object
-    fate: ReplayOutcome = ReplayOutcome.UNKNOWN
+    outcome: ReplayOutcome = ReplayOutcome.UNKNOWN
 
 
 class StageReplay:
@@ -63,106 +63,106 @@ class StageReplay:
     it ends when the stage has handled the event, and what becomes of its outputs is as with any other event there.
     """
 
-    def __init__(self, stage: str, consumer: InputProcess, told: ReplayListener) -> None:
+    def __init__(self, stage: str, consumer: InputProcess, listener: ReplayListener) -> None:
         self.stage = stage
-        self._told = told
+        self._listener = listener
         self._is_acknowledged = consumer.input.is_acknowledged
         self._counts = consumer.counts
         self._failed = consumer.counts.failed
-        self._held: deque[LeasedDeadLetter] = deque()
-        self._flights: deque[_ReplayedEvent] = deque()
+        self._waiting: deque[LeasedDeadLetter] = deque()
+        self._in_flight: deque[_ReplayedEvent] = deque()
         self._due_at = 0.0
         self._has_begun = False
         is_in_order = consumer.concurrency.is_plain and consumer.in_flight is None
         window = Window(AT_ONCE) if self._is_acknowledged or is_in_order else Window(1, 0)  # else nobody knows which
-        self._feed = Injector(f"{stage}.dead_letters", consumer, window, self)
+        self._injector = Injector(f"{stage}.dead_letters", consumer, window, self)
 
     @property
     def is_over(self) -> bool:
         """Whether nothing more can be sent."""
-        return self._feed.is_over
+        return self._injector.is_over
 
     @property
-    def is_judged(self) -> bool:
+    def is_resolved(self) -> bool:
         """Whether it is over, and known of every plain event what became of it."""
-        return self._feed.is_over and not self._flights
+        return self._injector.is_over and not self._in_flight
 
     @property
     def room(self) -> int:
         """How many letters may be taken: the stage wants them, and none of those that were taken waits."""
-        return 0 if self._held else self._feed.wanted
+        return 0 if self._waiting else self._injector.wanted
 
-    def hold(self, taken: list[LeasedDeadLetter]) -> None:
+    def add(self, leased: list[LeasedDeadLetter]) -> None:
         """Have letters sent as soon as their turn comes."""
-        self._held.extend(taken)
+        self._waiting.extend(leased)
 
     def send_due(self, now: float) -> float | None:
         """Send what the rates allow by `now`; return for how many seconds the next letter waits, if one does."""
         due: list[object] = []
         if not self._has_begun:
             self._has_begun, self._due_at = True, now
-        while self._held and len(due) < self._feed.wanted and self._due_at <= now:
-            one = self._held.popleft()
+        while self._waiting and len(due) < self._injector.wanted and self._due_at <= now:
+            one = self._waiting.popleft()
             if one.rate is not None:
                 self._due_at = max(self._due_at, now - CATCH_UP_SECONDS) + 1 / one.rate
             due += self._event(one)
         if due:
-            self._feed.send(due)
-        return max(0.0, self._due_at - now) if self._held and self._feed.wanted else None
+            self._injector.send(due)
+        return max(0.0, self._due_at - now) if self._waiting and self._injector.wanted else None
 
     def finish(self) -> None:
         """Send nothing more; what was taken and not sent waits as before."""
-        self._feed.complete()
-        while self._held:
-            self._told.not_begun(self._held.popleft().replay)
+        self._injector.complete()
+        while self._waiting:
+            self._listener.not_started(self._waiting.popleft().replay)
 
-    def flight(self, event: object) -> Replay | None:
+    def replay_in_flight(self, event: object) -> Replay | None:
         """Return of which replay a plain event is that is under way in the stage, if of any."""
         return next(
-            (one.replay for one in self._flights if one.event is event and one.fate is ReplayOutcome.UNKNOWN), None
+            (one.replay for one in self._in_flight if one.event is event and one.outcome is ReplayOutcome.UNKNOWN), None
         )
 
-    def judge(self, replay: Replay, fate: ReplayOutcome) -> None:
+    def resolve(self, replay: Replay, outcome: ReplayOutcome) -> None:
         """Take note of what became of a plain event that failed again."""
-        for one in self._flights:
+        for one in self._in_flight:
             if one.replay == replay:
-                one.fate = fate
+                one.outcome = outcome
 
-    def _event(self, taken: LeasedDeadLetter) -> list[object]:
+    def _event(self, leased: LeasedDeadLetter) -> list[object]:
         """Return the event of a letter, ready to be sent; none when its text is broken, which ends the replay."""
-        letter, replay = taken.letter, taken.replay
+        dead_letter, replay = leased.dead_letter, leased.replay
         try:
-            event = read(letter.event, letter.form)
+            event = read(dead_letter.event, dead_letter.form)
         except ValueError:
-            self._told.ended(replay, is_done=False)
+            self._listener.ended(replay, is_done=False)
             return []
         if self._is_acknowledged:
-            acknowledgement = Acknowledgement(lambda outcome: self._settled(replay, outcome))
-            return [Message(event, {**letter.metadata, REPLAY_OF: replay}, acknowledgement)]
-        self._flights.append(_ReplayedEvent(replay, event))
+            acknowledgement = Acknowledgement(lambda outcome: self._acknowledged(replay, outcome))
+            return [Message(event, {**dead_letter.metadata, REPLAY_OF: replay}, acknowledgement)]
+        self._in_flight.append(_ReplayedEvent(replay, event))
         return [event]
 
-    def _settled(self, replay: Replay, outcome: Outcome) -> None:
-        self._told.ended(replay, is_done=outcome is not Outcome.FAILED)
+    def _acknowledged(self, replay: Replay, outcome: Outcome) -> None:
+        self._listener.ended(replay, is_done=outcome is not Outcome.FAILED)
 
     # What the feed tells
 
     def asked(self) -> None:
         """Take note that more is wanted, or that the stage has left."""
-        self._told.asked()
+        self._listener.asked()
 
     def handled(self, count: int, *, is_crash: bool) -> None:
         """Judge plain events that were handled, or lost in a crash; messages are told of by themselves.
 
         Where the stage has counted failures and not said whose they were, none of them is taken for done.
         """
-        batch = [self._flights.popleft() for _ in range(min(count, len(self._flights)))]
-        known = sum(one.fate is ReplayOutcome.LOST for one in batch)
+        batch = [self._in_flight.popleft() for _ in range(min(count, len(self._in_flight)))]
+        known = sum(one.outcome is ReplayOutcome.LOST for one in batch)
         is_unclear, self._failed = self._counts.failed - self._failed > known, self._counts.failed
         for one in batch:
-            if one.fate is not ReplayOutcome.KEPT:
-                is_done = one.fate is ReplayOutcome.UNKNOWN and not (is_crash or is_unclear)
-                self._told.ended(one.replay, is_done=is_done)
+            if one.outcome is not ReplayOutcome.KEPT:
+                is_done = one.outcome is ReplayOutcome.UNKNOWN and not (is_crash or is_unclear)
+                self._listener.ended(one.replay, is_done=is_done)
 
     def taken_back(self, events: list[object]) -> None:
         """Have letters wait as before that the stage had not begun."""
@@ -170,10 +170,10 @@ class StageReplay:
             for event in events:
                 replay = replay_of(event.metadata) if isinstance(event, Message) else None
                 if replay is not None:
-                    self._told.not_begun(replay)
+                    self._listener.not_started(replay)
         else:
-            for _ in range(min(len(events), len(self._flights))):
-                self._told.not_begun(self._flights.pop().replay)
+            for _ in range(min(len(events), len(self._in_flight))):
+                self._listener.not_started(self._in_flight.pop().replay)
 
 
 def replay_of(metadata: Mapping[str, object]) -> Replay | None:

@@ -16,28 +16,28 @@ from headrace.pipeline.demand.window import Window
 from headrace.pipeline.engine.consuming import ConsumerProcess
 from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
-from headrace.pipeline.engine.side_outputs import put_aside
+from headrace.pipeline.engine.side_outputs import emit_to_side_output
 from headrace.pipeline.engine.stage_process import TakingProcess
 from headrace.pipeline.failure import DeadLetterHandler
 from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo, Subscription
 from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
 from headrace.pipeline.topology.edges import Edges, Ends
-from headrace.pipeline.topology.graph import GraphNode, circle_errors, hint, node_errors
+from headrace.pipeline.topology.graph import GraphNode, circle_errors, node_errors, suggestion
 from headrace.pipeline.topology.left_over import UndeliveredEvents
 from headrace.pipeline.topology.link import (
     InputProcess,
     OutputProcess,
     StageProcess,
     StageSpec,
+    checked_target,
     emitting,
-    full_target,
     kind_of,
     make_process,
     ordered,
     subscribe,
     taking,
 )
-from headrace.pipeline.topology.outputs import ERRORS, heirs, source_of
+from headrace.pipeline.topology.outputs import ERRORS, intended_consumers, source_of
 from headrace.pipeline.topology.stall import LAG_SECONDS, STALL_SECONDS, RunMonitor
 from headrace.telemetry.counts import MetricNames
 from headrace.telemetry.events import LOG
@@ -89,7 +89,7 @@ class Run:
         specs: Mapping[str, StageSpec],
         cancel: CancelMode,
         supervisor: Supervisor,
-        set_aside: DeadLetterHandler | None = None,
+        dead_letter_handler: DeadLetterHandler | None = None,
     ) -> None:
         self.name = name
         self.scheduler = scheduler = supervisor.scheduler
@@ -109,17 +109,19 @@ class Run:
         self._unfed: set[str] = set()
         self._restart_types = {name: spec.settings.restart for name, spec in specs.items()}
         self.sides: dict[str, SideOutputLink] = {}
-        self._has_given_up = False
-        self._left_overs = None if set_aside is None else UndeliveredEvents(set_aside, scheduler)
+        self._has_stopped_waiting = False
+        self._undelivered_events = (
+            None if dead_letter_handler is None else UndeliveredEvents(dead_letter_handler, scheduler)
+        )
         metric_names = MetricNames()
         for spec in ordered(specs):
-            process = self.processes[spec.name] = make_process(spec, scheduler, set_aside, metric_names)
+            process = self.processes[spec.name] = make_process(spec, scheduler, dead_letter_handler, metric_names)
             process.subscriber = self.subscribe
-            if self._left_overs is not None and spec.settings.dead_letters:
-                process.counts.keep_left = self._left_overs.of(process.counts)
+            if self._undelivered_events is not None and spec.settings.dead_letters:
+                process.counts.keep_left = self._undelivered_events.of(process.counts)
                 if not isinstance(process, ConsumerProcess):
-                    of_whom = partial(heirs, process, self.edges)
-                    process.counts.keep_outputs = self._left_overs.of_outputs(process.counts, of_whom)
+                    of_whom = partial(intended_consumers, process, self.edges)
+                    process.counts.keep_outputs = self._undelivered_events.of_outputs(process.counts, of_whom)
             if spec.side_of is not None and isinstance(process, ProducerProcess):
                 self._pass_by(spec.side_of, spec.side, process)
             if not isinstance(process, ProducerProcess):
@@ -127,7 +129,7 @@ class Run:
         self._nodes = {name: GraphNode(kind_of(process), is_later=True) for name, process in self.processes.items()}
         sources = [name for name, node in self._nodes.items() if node.kind == "producer"]
         self._ends = Ends(self.processes, sources, self.edges)
-        self._ending_sides: list[SideOutputLink] = []
+        self._completing_sides: list[SideOutputLink] = []
         self._sides_of: dict[str, list[SideOutputLink]] = {}
         for side in self.sides.values():
             self._sides_of.setdefault(side.of.name, []).append(side)
@@ -147,7 +149,7 @@ class Run:
         giving = taking(self.processes[stage])
         output.output.is_acknowledged = giving.input.is_acknowledged
         if name == ERRORS:
-            giving.failure = replace(giving.failure, errors=partial(put_aside, output))
+            giving.failure = replace(giving.failure, errors=partial(emit_to_side_output, output))
         elif isinstance(giving, ProducerConsumerProcess):
             giving.side_outputs.join(name, output)
         self.sides[output.name] = SideOutputLink(giving, output)
@@ -159,8 +161,8 @@ class Run:
         that was started is stopped before.
         """
         self.watch = RunMonitor(self.processes, self.scheduler.clock, self.stall_seconds)
-        looking = every(LAG_SECONDS, self.watch.look)
-        self._lag_task = self.scheduler.start_task(looking, copy_context(), f"{self.name} watch")
+        checks = every(LAG_SECONDS, self.watch.check)
+        self._lag_task = self.scheduler.start_task(checks, copy_context(), f"{self.name} watch")
         self._lag_task.add_done_callback(self._loop_closes)
         self.supervisor.terminated.add_done_callback(lambda _: self._supervisor_ended())
         self.supervisor.start()
@@ -181,7 +183,7 @@ class Run:
     def process(self, name: str) -> StageProcess:
         """Return the process of a stage; raises `GraphError` when there is no stage of that name."""
         if name not in self.processes:
-            raise GraphError(name, f"does not exist; {hint(name, self.processes)}")
+            raise GraphError(name, f"does not exist; {suggestion(name, self.processes)}")
         return self.processes[name]
 
     def check_thread(self, what: str) -> None:
@@ -196,7 +198,7 @@ class Run:
 
         Raises what `StageHandle.subscribe` raises; then nothing has changed.
         """
-        to = source_of(full_target(consumer_name, target))
+        to = source_of(checked_target(consumer_name, target))
         consumer, producer = self._ends_of(self.process(consumer_name), to, replaced)
         if replaced is not None and replaced.ended is None:
             consumer.end_subscription(replaced, "normal")
@@ -231,7 +233,7 @@ class Run:
         for error in node_errors(consumer, node, self._nodes):
             raise error
         if self._closes_circle(consumer, producer):
-            producers = {name: self._living_producers(name) for name in self.processes}
+            producers = {name: self._live_producers(name) for name in self.processes}
             producers[consumer] = (*producers[consumer], producer)
             for error in circle_errors(
                 {name: replace(self._nodes[name], producers=of) for name, of in producers.items()}
@@ -247,13 +249,13 @@ class Run:
             name = stack.pop()
             if name == consumer:
                 return True
-            for one in self._living_producers(name):
+            for one in self._live_producers(name):
                 if one not in seen:
                     seen.add(one)
                     stack.append(one)
         return False
 
-    def _living_producers(self, name: str) -> tuple[str, ...]:
+    def _live_producers(self, name: str) -> tuple[str, ...]:
         return tuple(edge.producer for edge in self.edges.to_consumer(name) if edge.is_alive)
 
     def _supervisor_ended(self) -> None:
@@ -263,14 +265,16 @@ class Run:
 
     def _stage_ended(self, name: str, _: object) -> None:
         self._ends.ended(name)
-        self._ending_sides += self._sides_of.get(name, ())
+        self._completing_sides += self._sides_of.get(name, ())
         self._one_ended()
 
     def _one_ended(self) -> None:
-        for side in self._ending_sides:
+        for side in self._completing_sides:
             if side.output.state is ProcessStatus.RUNNING:
                 side.output.complete()  # nothing more can go by it
-        self._ending_sides = [side for side in self._ending_sides if side.output.state is not ProcessStatus.ENDED]
+        self._completing_sides = [
+            side for side in self._completing_sides if side.output.state is not ProcessStatus.ENDED
+        ]
         self._let_rest_go()
         if (self._ends.is_all or self.supervisor.state is ProcessStatus.ENDED) and not self.over.done():
             self.over.set_result(None)
@@ -279,7 +283,7 @@ class Run:
         """Let those stages end that would wait for ever, because nobody is left to read them, or to feed them."""
         if self.is_draining or self.is_stopping or self.supervisor.state is not ProcessStatus.RUNNING:
             return
-        for name in self._ends.unread:
+        for name in self._ends.unconsumed:
             process = self.processes[name]
             if isinstance(process, ConsumerProcess) or process.is_draining or process.output.is_closed:
                 self._ends.let_go(name)
@@ -289,9 +293,9 @@ class Run:
                 LOG.warning("stage %r completes: all that took its events have ended", name)
                 self._ends.let_go(name)
                 process.drain()
-        if self._ends.is_all_sources and not self._has_given_up:
-            self._has_given_up = True
-            self._give_up_waiting()
+        if self._ends.is_all_sources and not self._has_stopped_waiting:
+            self._has_stopped_waiting = True
+            self._stop_waiting()
 
     def _is_awaited(self) -> bool:
         """Tell whether a stage subscribes to nothing for now, and may subscribe to any."""
@@ -307,25 +311,25 @@ class Run:
         """Tell whether somebody reads a stage who is no stage."""
         return any(one.consumer.name not in self.processes for one in process.output.subscriptions)
 
-    def _give_up_waiting(self) -> None:
+    def _stop_waiting(self) -> None:
         for process in self.processes.values():
             if isinstance(process, TakingProcess):
-                process.give_up_waiting()
+                process.stop_waiting()
 
-    def begin_drain(self) -> None:
+    def start_drain(self) -> None:
         """Let producers take in nothing more; what is under way goes on, and completion runs down."""
         self.is_draining = True
         for process in self.processes.values():
             process.resume()
             if not isinstance(process, ConsumerProcess) and process.name not in self.sides:
                 process.drain()
-        self._give_up_waiting()
+        self._stop_waiting()
 
     def interrupt(self, error: BaseException) -> None:
         """Drain because a callback raised KeyboardInterrupt or SystemExit; what is not through in time is killed."""
         if not self.is_draining:
             LOG.warning("pipeline %r drains, because of %s in a callback", self.name, type(error).__name__)
-            self.begin_drain()
+            self.start_drain()
             self.scheduler.loop.call_later(self.drain_seconds, self._kill)
 
     def _loop_closes(self, _: asyncio.Task[None]) -> None:
@@ -347,7 +351,7 @@ class Run:
         if self.over.done():
             await self.stop()
             return
-        self.begin_drain()
+        self.start_drain()
         try:
             async with asyncio.timeout(deadline_seconds):
                 await asyncio.shield(self.over)
@@ -355,7 +359,7 @@ class Run:
             self.is_drained = self.reason() is None and not is_cut_off
         except TimeoutError:
             late = [name for name, process in self.processes.items() if process.state is not ProcessStatus.ENDED]
-            keeping = "" if self._left_overs is not None else ", or set `dead_letters:`"
+            keeping = "" if self._undelivered_events is not None else ", or set `dead_letters:`"
             LOG.error(
                 "pipeline %r was not drained after %g s: %s did not end; for longer drains raise --drain-seconds%s",
                 self.name,
@@ -370,8 +374,8 @@ class Run:
         self._kill()
         self.supervisor.stop()
         await asyncio.shield(self.supervisor.terminated)
-        if self._left_overs is not None:
-            await self._left_overs.written()
+        if self._undelivered_events is not None:
+            await self._undelivered_events.written()
         if self._lag_task is not None:
             await asyncio.wait({self._lag_task})
 
@@ -388,7 +392,7 @@ class Run:
             process.state is ProcessStatus.ENDED and process.reason == "normal" for process in self.processes.values()
         )
         failed = sum(count.failed for count in counts)
-        kept = 0 if self._left_overs is None else self._left_overs.kept_events
+        kept = 0 if self._undelivered_events is None else self._undelivered_events.kept_events
         input_lost: Counter[str] = Counter()
         for count in counts:
             input_lost.update(count.lost)

@@ -89,7 +89,7 @@ class TopologySnapshot:
     loop_lag_seconds: float
 
 
-def survey(run: Run, state: str) -> TopologySnapshot:
+def take_snapshot(run: Run, state: str) -> TopologySnapshot:
     """Return what is going on in `run`."""
     return TopologySnapshot(
         name=run.name,
@@ -116,7 +116,7 @@ def _stage(process: StageProcess, run: Run) -> StageSnapshot:
         errors=dict(counts.errors),
         events_failed=counts.failed,
         redelivered=counts.redelivered,
-        dead_lettered=counts.set_aside,
+        dead_lettered=counts.dead_lettered,
         restarts=process.restarts,
         handle_duration=HistogramSnapshot(DURATION_BOUNDS, turns.counts(), turns.handled_seconds),
         busy_seconds=turns.busy_seconds(),
@@ -133,7 +133,7 @@ def _stage(process: StageProcess, run: Run) -> StageSnapshot:
         is_paused=process.is_paused,
         concurrency=None if process.concurrency.is_plain else process.concurrency.limit,
         output_of=run.sides[process.name].of.name if process.name in run.sides else None,
-        subscriptions=() if stage_input is None else tuple(map(_subscription, _living(stage_input))),
+        subscriptions=() if stage_input is None else tuple(map(_subscription, _active(stage_input))),
         connections=tuple(
             one.snapshot(is_idle=stage_input is None or not stage_input.in_flight())
             for one in counts.connections.values()
@@ -141,7 +141,7 @@ def _stage(process: StageProcess, run: Run) -> StageSnapshot:
     )
 
 
-def _living(stage_input: StageInput) -> list[Subscription]:
+def _active(stage_input: StageInput) -> list[Subscription]:
     return [one for one in stage_input.subscriptions if one.ended is None]
 
 

@@ -35,16 +35,16 @@ class ProgressSample:
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """A stage at which nothing has gone on for `seconds` although `waiting` events wait; `held` stand still behind."""
+    """A stage at which nothing has gone on for `seconds` although `waiting` events wait; `blocked` stand still behind."""
 
     stage: str
     seconds: float
     waiting: int
     cause: Cause
-    held: tuple[str, ...]
+    blocked: tuple[str, ...]
 
     def __str__(self) -> str:
-        behind = f", and holds {', '.join(map(repr, self.held))}" if self.held else ""
+        behind = f", and holds {', '.join(map(repr, self.blocked))}" if self.blocked else ""
         return (
             f"stage {self.stage!r} has done nothing for {self.seconds:.0f} s with {self.waiting} events "
             f"waiting{behind}; {_BECAUSE[self.cause]}"
@@ -58,17 +58,17 @@ class StallDetector:
         self._after_seconds = after_seconds
         self._seen: dict[str, tuple[int, float]] = {}
 
-    def look(self, now: float, standings: Mapping[str, ProgressSample]) -> dict[str, Stall]:
+    def check(self, now: float, samples: Mapping[str, ProgressSample]) -> dict[str, Stall]:
         """Return the stages that hold others, by name; `now` in seconds is not before that of the look before."""
-        since = {name: self._since(name, one, now) for name, one in standings.items()}
-        self._seen = {name: (standings[name].progress, begun) for name, begun in since.items()}
-        still = {name for name in since if standings[name].waiting and now - since[name] >= self._after_seconds}
-        feeding = {producer for name in still for producer in standings[name].producers}
+        since = {name: self._since(name, one, now) for name, one in samples.items()}
+        self._seen = {name: (samples[name].progress, begun) for name, begun in since.items()}
+        still = {name for name in since if samples[name].waiting and now - since[name] >= self._after_seconds}
+        feeding = {producer for name in still for producer in samples[name].producers}
         found: dict[str, Stall] = {}
         for name in still - feeding:
-            one = standings[name]
-            held = tuple(sorted(_behind(name, standings, still)))
-            found[name] = Stall(name, now - since[name], one.waiting, one.cause, held)
+            one = samples[name]
+            blocked = tuple(sorted(_behind(name, samples, still)))
+            found[name] = Stall(name, now - since[name], one.waiting, one.cause, blocked)
         return found
 
     def _since(self, name: str, one: ProgressSample, now: float) -> float:
@@ -77,12 +77,12 @@ class StallDetector:
         return begun if one.waiting and one.progress == progress else now
 
 
-def _behind(name: str, standings: Mapping[str, ProgressSample], still: set[str]) -> Iterator[str]:
+def _behind(name: str, samples: Mapping[str, ProgressSample], still: set[str]) -> Iterator[str]:
     """Yield the stages that stand still behind one, each once."""
     seen: set[str] = set()
     rest = [name]
     while rest:
-        for producer in standings[rest.pop()].producers:
+        for producer in samples[rest.pop()].producers:
             if producer in still and producer not in seen:
                 seen.add(producer)
                 rest.append(producer)
@@ -105,23 +105,23 @@ class RunMonitor:
         self._processes = processes
         self._clock = clock
         self._lags: deque[float] = deque(maxlen=LAGS_KEPT)
-        self._stall_watch = None if stall_seconds is None else StallDetector(stall_seconds)
+        self._detector = None if stall_seconds is None else StallDetector(stall_seconds)
         self.stalls: Mapping[str, Stall] = {}
-        self.looks = 0
+        self.checks = 0
 
     @property
     def loop_lag_seconds(self) -> float:
         """The most by which the loop's timers came late, of the last 15 seconds."""
         return max(self._lags, default=0.0)
 
-    def look(self, late_seconds: float) -> None:
+    def check(self, late_seconds: float) -> None:
         """Look once; the turn came `late_seconds` late."""
-        self.looks += 1
+        self.checks += 1
         self._lags.append(late_seconds)
-        if self._stall_watch is None:
+        if self._detector is None:
             return
-        standings = {name: _standing(process) for name, process in self._processes.items()}
-        found = self._stall_watch.look(self._clock(), standings)
+        samples = {name: _sample(process) for name, process in self._processes.items()}
+        found = self._detector.check(self._clock(), samples)
         for name in found.keys() - self.stalls.keys():
             LOG.warning("%s", found[name])
         for name in self.stalls.keys() - found.keys():
@@ -129,7 +129,7 @@ class RunMonitor:
         self.stalls = found
 
 
-def _standing(process: StageProcess) -> ProgressSample:
+def _sample(process: StageProcess) -> ProgressSample:
     counts = process.counts
     stage_input = None if isinstance(process, ProducerProcess) else process.input
     stage_output = None if isinstance(process, ConsumerProcess) else process.output

@@ -22,13 +22,13 @@ from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage, events_given
-from headrace.pipeline.topology.graph import KIND_WORDS, hint
+from headrace.pipeline.topology.graph import KIND_NAMES, suggestion
 from headrace.pipeline.topology.handle import StageHandle, SubscribeTarget, target
 from headrace.pipeline.topology.link import StageSpec, emitting, ordered
 from headrace.pipeline.topology.office import DeadLetterService
 from headrace.pipeline.topology.outputs import with_named_outputs, with_side_outputs
 from headrace.pipeline.topology.run import DRAIN_SECONDS, Run, RunOutcome
-from headrace.pipeline.topology.snapshot import TopologySnapshot, survey
+from headrace.pipeline.topology.snapshot import TopologySnapshot, take_snapshot
 from headrace.pipeline.topology.stall import STALL_SECONDS
 
 _ANY_SETTINGS: Final = StageSettings()
@@ -54,7 +54,7 @@ class Topology:
     redact: Redact = str
     """Hides in the texts of errors what dead letters and `errors` outputs must not hold; set it before the start."""
 
-    set_aside: DeadLetterHandler | None = None
+    dead_letter_handler: DeadLetterHandler | None = None
     """What else is to be done with events that stages give up, where there are no `dead_letters`; set it before the
     start."""
 
@@ -86,8 +86,8 @@ class Topology:
         self._measure = measure
         self._specs: dict[str, StageSpec] = {}
         self._run: Run | None = None
-        self._office: DeadLetterService | None = None
-        self._has_told = False
+        self._dead_letter_service: DeadLetterService | None = None
+        self._has_reported = False
 
     def add(
         self,
@@ -120,8 +120,8 @@ class Topology:
                 name, f"is a {type(first).__name__}: its factory must make a Producer, ProducerConsumer or Consumer"
             )
         check_callback(first)
-        for fault in settings.faults():
-            raise GraphError(name, fault)
+        for problem in settings.problems():
+            raise GraphError(name, problem)
         why = settings.concurrency.problem(first, has_timeout=settings.timeout_seconds is not None)
         if why is not None:
             raise GraphError(name, why)
@@ -145,7 +145,7 @@ class Topology:
             raise GraphError(name, f"is replaced by a {type(first).__name__}, which is no stage")
         spec = replace(former, factory=factory, first=first)
         if spec.kind != former.kind:
-            raise GraphError(name, f"is {KIND_WORDS[former.kind]}, and cannot be replaced by {KIND_WORDS[spec.kind]}")
+            raise GraphError(name, f"is {KIND_NAMES[former.kind]}, and cannot be replaced by {KIND_NAMES[spec.kind]}")
         self._specs[name] = spec
 
     def is_made_by(self, name: str, kind: type) -> bool:
@@ -158,7 +158,7 @@ class Topology:
         Once started, an output that somebody takes is a stage of its own: `priced.errors`.
         """
         if name not in self._specs and (self._run is None or name not in self._run.processes):
-            raise GraphError(name, f"does not exist; {hint(name, self._specs)}")
+            raise GraphError(name, f"does not exist; {suggestion(name, self._specs)}")
         return StageHandle(name, self._for_handle)
 
     def _for_handle(self, what: str) -> Run:
@@ -194,38 +194,38 @@ class Topology:
         specs = with_named_outputs(with_side_outputs(self._specs))
         ordered(specs)
         if self.dead_letters is not None:
-            self._office = DeadLetterService(self.dead_letters, self.name, self.redact)
-            await self._office.open()
+            self._dead_letter_service = DeadLetterService(self.dead_letters, self.name, self.redact)
+            await self._dead_letter_service.open()
         try:
             await self._start(specs)
         except BaseException:
-            await self._close_letters()
+            await self._close_dead_letters()
             raise
 
     async def _start(self, specs: Mapping[str, StageSpec]) -> None:
-        office, scheduler = self._office, Scheduler(measure=self._measure)
+        service, scheduler = self._dead_letter_service, Scheduler(measure=self._measure)
         supervisor = Supervisor(
             f"{self.name}.supervisor", scheduler, max_restarts=self._max_restarts, max_seconds=self._max_seconds
         )
-        set_aside = self.set_aside if office is None else office.set_aside
-        run = self._run = Run(self.name, specs, self._cancel, supervisor, set_aside)
+        dead_letter_handler = self.dead_letter_handler if service is None else service.dead_letter_handler
+        run = self._run = Run(self.name, specs, self._cancel, supervisor, dead_letter_handler)
         run.drain_seconds = self.drain_seconds
         run.stall_seconds = self.stall_seconds
         for process in run.processes.values():
             process.failure.redact = self.redact
-        if office is not None:
-            await office.attach(run)
+        if service is not None:
+            await service.attach(run)
         await run.start()
 
-    async def _close_letters(self) -> None:
-        if self._office is not None:
-            await self._office.close()
+    async def _close_dead_letters(self) -> None:
+        if self._dead_letter_service is not None:
+            await self._dead_letter_service.close()
 
     def replay_soon(self) -> None:
         """Look now whether any of the `dead_letters` is to be replayed, rather than within a second."""
-        if self._office is not None:
+        if self._dead_letter_service is not None:
             self._for_handle(f"replay_soon of pipeline {self.name!r}")
-            self._office.look()
+            self._dead_letter_service.wake()
 
     async def join(self) -> RunOutcome:
         """Wait until every stage has completed, the run has failed, or it was drained or stopped.
@@ -236,8 +236,8 @@ class Topology:
         check_end_of(run.supervisor, f"the end of pipeline {self.name!r}")
         await asyncio.shield(run.over)
         await run.stop()
-        await self._close_letters()
-        return self._told(run)
+        await self._close_dead_letters()
+        return self._report_outcome(run)
 
     async def run(self) -> RunOutcome:
         """Start, wait for the end, and return how it went. Cancelled, it stops what it started."""
@@ -262,22 +262,22 @@ class Topology:
         check_timeout("deadline_seconds", deadline_seconds)
         run = self._for_handle(f"drain of pipeline {self.name!r}")
         check_end_of(run.supervisor, f"the drain of pipeline {self.name!r}")
-        if self._office is not None:
-            self._office.drain()
+        if self._dead_letter_service is not None:
+            self._dead_letter_service.drain()
         await run.drain(self.drain_seconds if deadline_seconds is None else deadline_seconds)
-        await self._close_letters()
-        return self._told(run)
+        await self._close_dead_letters()
+        return self._report_outcome(run)
 
     async def stop(self) -> RunOutcome:
         """Stop at once; what was under way is counted as lost."""
         run = self._for_handle(f"stop of pipeline {self.name!r}")
         await run.stop()
-        await self._close_letters()
-        return self._told(run)
+        await self._close_dead_letters()
+        return self._report_outcome(run)
 
-    def _told(self, run: Run) -> RunOutcome:
+    def _report_outcome(self, run: Run) -> RunOutcome:
         outcome = run.outcome()
-        self._has_told = outcome.reason is not None
+        self._has_reported = outcome.reason is not None
         return outcome
 
     async def __aenter__(self) -> Self:
@@ -295,9 +295,9 @@ class Topology:
         if error is not None:
             await self.stop()
             return
-        has_heard = self._has_told
+        was_reported = self._has_reported
         outcome = await self._or_stop(self.drain())
-        if outcome.reason is not None and not has_heard:
+        if outcome.reason is not None and not was_reported:
             raise outcome.reason
 
     def emit_threadsafe(self, stage: str, events: Sequence[object]) -> "concurrent.futures.Future[None]":
@@ -318,7 +318,7 @@ class Topology:
 
     def snapshot(self) -> TopologySnapshot:
         """Copy what is going on, in one step. Loop's thread only."""
-        return survey(self._for_handle(f"snapshot of pipeline {self.name!r}"), self.state)
+        return take_snapshot(self._for_handle(f"snapshot of pipeline {self.name!r}"), self.state)
 
     def outcome(self) -> RunOutcome:
         """Return how the run ended, or how it stands."""

@@ -136,7 +136,7 @@ DEFAULT_MAX_BODY: Final = 10 * 1024 * 1024
 
 FATES: Final = {
     Outcome.DONE: HttpAnswer(200, "All events are done."),
-    Outcome.SET_ASIDE: HttpAnswer(202, "Some events failed, and are kept as dead letters."),
+    Outcome.DEAD_LETTERED: HttpAnswer(202, "Some events failed, and are kept as dead letters."),
     Outcome.FAILED: HttpAnswer(500, "Some events failed: see the log of the pipeline."),
 }
 NO_ROOM: Final = later(429, "The pipeline has no room for the events now; none was taken.")

@@ -162,7 +162,7 @@ class Aggregate(ProducerConsumer[object, object]):
         """Return the results of windows that close because time has gone on."""
         if isinstance(message, _Tick):
             self._timer = None
-            self._pace.tick(self._windows, is_blocked=not any(self.askers().values()))
+            self._pace.tick(self._windows, is_blocked=not any(self.demand_by_consumer().values()))
         return self._results()
 
     def handle_complete(self) -> list[object]:
@@ -186,7 +186,7 @@ class Aggregate(ProducerConsumer[object, object]):
 
     async def _pass_by(self, late: list[object]) -> list[object]:
         """Wait until late events have gone by their output, and count no silence meanwhile; return nothing more."""
-        gone = await self.emit_aside(LATE, [derived(event, data_of(event)) for event in late])
+        gone = await self.emit_to(LATE, [derived(event, data_of(event)) for event in late])
         self.discard(len(late) - gone, LATE)
         self._pace.taken(self._windows)
         self._waiting = 0

@@ -71,7 +71,7 @@ class Batch(ProducerConsumer[object, object]):
 
     def __init__(self, options: BatchOptions) -> None:
         self._options = options
-        self.holds = _most_held(options)
+        self.max_retained = _most_held(options)
         self._open: dict[Hashable, _Open] = {}
         self._flushed: Family
         self._held: Family
@@ -82,7 +82,7 @@ class Batch(ProducerConsumer[object, object]):
 
     def handle_events(self, events: list[object]) -> list[object]:
         """Return the batches that are full."""
-        self.hold(events)
+        self.retain(events)
         if self._options.key is None and self._options.max_bytes is None and self._options.max_events is not None:
             made = self._counted(events, self._options.max_events)
         else:

@@ -56,7 +56,7 @@ class Delay(ProducerConsumer[object, object]):
 
     def handle_events(self, events: list[object]) -> list[object]:
         """Hold the events."""
-        self.hold(events)
+        self.retain(events)
         self._held.append((self._now() + self._seconds, events))
         self._changed(len(events))
         self.send_after(self._seconds, _DUE)

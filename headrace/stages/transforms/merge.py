@@ -154,7 +154,7 @@ class Merge(ProducerConsumer[object, object]):
             except Exception as error:  # noqa: BLE001 - it fails this event alone
                 self.fail_event(event, error)
             else:
-                self.hold([event])
+                self.retain([event])
         if self._seconds is not None:
             self.send_after(self._seconds, _LOOK)
         return self._taken()

@@ -19,8 +19,8 @@ from headrace.pipeline.acknowledgement.letter_text import (
     OVERHEAD_BYTES,
     clean,
     cut,
-    letter_text,
     read,
+    to_event_text,
     written,
 )
 from headrace.values import MOST_DEPTH, is_plain
@@ -142,19 +142,19 @@ def test_what_nests_too_deep_or_holds_itself_is_described() -> None:
 
 
 def test_an_event_that_has_no_words_for_itself_loses_no_letter() -> None:
-    kept = letter_text(letter(Mute()))
+    kept = to_event_text(letter(Mute()))
     assert kept.event == "<Mute, which cannot be described: RuntimeError>"
     assert kept.form is EventForm.REPR
 
 
 def test_a_long_event_is_cut_with_a_mark_and_not_replayable() -> None:
-    kept = letter_text(letter("ä" * 100), most_event_bytes=51)
+    kept = to_event_text(letter("ä" * 100), most_event_bytes=51)
     assert kept.form is EventForm.CUT
     assert kept.event == '"' + "ä" * 25 + "… (cut: 202 bytes in all)"
 
 
 def test_of_a_long_traceback_the_end_is_kept_and_of_a_long_error_the_beginning() -> None:
-    kept = letter_text(letter(error=failed(ValueError("begin" + "x" * 100_000 + "end"))))
+    kept = to_event_text(letter(error=failed(ValueError("begin" + "x" * 100_000 + "end"))))
     assert kept.error.startswith("begin")
     assert len(kept.error.encode()) < MOST_ERROR_BYTES + 100
     assert kept.traceback.endswith("end\n")
@@ -163,14 +163,14 @@ def test_of_a_long_traceback_the_end_is_kept_and_of_a_long_error_the_beginning()
 
 
 def test_a_letter_names_the_error_and_where_it_was_raised() -> None:
-    kept = letter_text(letter())
+    kept = to_event_text(letter())
     assert (kept.error_type, kept.error) == ("KeyError", "'total'")
     assert "letters.py" in kept.traceback
 
 
 def test_metadata_is_kept_as_json_and_described_where_it_is_none() -> None:
     error = failed(KeyError("total"))
-    kept = letter_text(
+    kept = to_event_text(
         NewDeadLetter("shop", "price", 1, error, metadata={"offset": 7, "at": datetime(2026, 1, 1, tzinfo=UTC)})
     )
     assert json.loads(kept.metadata)["offset"] == 7
@@ -179,7 +179,7 @@ def test_metadata_is_kept_as_json_and_described_where_it_is_none() -> None:
 
 def test_too_much_metadata_is_left_out_and_said_so() -> None:
     error = failed(KeyError("total"))
-    kept = letter_text(NewDeadLetter("shop", "price", 1, error, metadata={"body": "x" * MOST_METADATA_BYTES}))
+    kept = to_event_text(NewDeadLetter("shop", "price", 1, error, metadata={"body": "x" * MOST_METADATA_BYTES}))
     assert json.loads(kept.metadata) == {"cut": "the metadata took 16395 bytes"}
 
 
@@ -195,5 +195,5 @@ def test_what_is_cut_is_a_beginning_within_the_bound(text: str, most: int) -> No
 
 
 def test_the_size_of_a_letter_counts_all_of_its_texts() -> None:
-    kept = letter_text(letter("ä"))
+    kept = to_event_text(letter("ä"))
     assert kept.size == OVERHEAD_BYTES + 4 + 2 + len("KeyError") + len("'total'") + len(kept.traceback.encode())

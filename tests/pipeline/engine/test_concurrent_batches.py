@@ -172,7 +172,7 @@ class Holds(Consumer[Any]):
     """Gathers what comes."""
 
     async def handle_events(self, events: list[Any]) -> None:
-        self.hold(events)
+        self.retain(events)
 
 
 @pytest.mark.asyncio
@@ -227,14 +227,14 @@ def test_each_event_has_its_end_and_what_came_of_it_its_place(
     async def main() -> None:
         aside = Aside()
         topology, origin, sink = chain(source, lambda: Sieve(turns, failures), how, retry=retry)
-        topology.set_aside = aside
+        topology.dead_letter_handler = aside
         await topology.start()
         assert (await topology.join()).is_fine
         numbers = [n for n in NUMBERS if n not in failed for _ in range(n % 3)]
         assert sorted(sink.data, key=int) == numbers  # type: ignore[arg-type] # numbers
         assert sorted(one.data for one in aside.kept) == sorted(failed)  # type: ignore[type-var] # numbers
         if isinstance(origin, Told):
-            assert origin.outcomes() == [Outcome.SET_ASIDE if n in failed else DONE for n in NUMBERS]
+            assert origin.outcomes() == [Outcome.DEAD_LETTERED if n in failed else DONE for n in NUMBERS]
         if how.is_ordered and not failures:
             assert sink.data == numbers
         check_end(run_of(topology))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.pipeline.engine.giving_up import give_up, given_up
+from headrace.pipeline.engine.giving_up import dead_letter, failed_unit
 from headrace.pipeline.failure import FailurePolicy
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
@@ -24,13 +24,13 @@ def test_what_an_output_takes_no_more_is_set_aside(count: int, room: int, *, is_
 
     aside, counts = Aside(), StageCounts("stage")
     messages = [Message(number, acknowledgement=Acknowledgement(lambda _: None)) for number in range(count)]
-    many = [given_up("stage", message, ValueError(), 1) for message in messages]
-    failure = FailurePolicy(set_aside=aside if is_kept else None, errors=errors)
-    outcome = asyncio.run(give_up(many, failure, counts))
+    many = [failed_unit("stage", message, ValueError(), 1) for message in messages]
+    failure = FailurePolicy(dead_letter_handler=aside if is_kept else None, errors=errors)
+    outcome = asyncio.run(dead_letter(many, failure, counts))
     left = list(range(room, count))
     assert [one.data["event"] for one in gone if isinstance(one, Message)] == list(range(min(room, count)))
     assert [one.data for one in aside.kept] == (left if is_kept else [])
-    rest = Outcome.SET_ASIDE if is_kept else Outcome.FAILED
+    rest = Outcome.DEAD_LETTERED if is_kept else Outcome.FAILED
     assert outcome is (rest if left else Outcome.DONE)
     fates = {"errors_output": min(room, count), "dead_lettered" if is_kept else "error": len(left)}
     assert {reason: number for reason, number in counts.discarded.items() if number} == {

@@ -94,7 +94,7 @@ async def test_a_producer_knows_who_asks() -> None:
             self.seen: list[dict[str, int]] = []
 
         def handle_demand(self, demand: int) -> list[object]:
-            self.seen.append(self.askers())
+            self.seen.append(self.demand_by_consumer())
             return super().handle_demand(demand)
 
     topology, asked = Topology(), Asked()

@@ -77,13 +77,13 @@ def test_each_event_is_told_of_once_and_rightly(
     size, most, crashes = around  # of what is gathered, of demand, and of the sink's crashes
     assert said.retry is not None
     attempts = said.retry.attempts
-    worst = Outcome.SET_ASIDE if is_kept else Outcome.FAILED
+    worst = Outcome.DEAD_LETTERED if is_kept else Outcome.FAILED
     failed = {number for number, times in failures.items() if times == -1 or times >= attempts}
 
     async def main() -> None:
         source, sink, aside = Told(COUNT), FlakySink(crashes), Aside()
         topology = Topology(max_restarts=100)
-        topology.set_aside = aside if is_kept else None
+        topology.dead_letter_handler = aside if is_kept else None
         table = Table(failures)
         topology.add("source", lambda: source)
         topology.add("middle", lambda: shape(table), subscribe_to=SubscribeTo("source", most), settings=said)

@@ -32,7 +32,7 @@ from tests.fakes.stepping import run_of, settled, until
 pytestmark = pytest.mark.asyncio
 
 ROOT: Final = Path(__file__).parents[3]
-DONE, FAILED, SET_ASIDE = Outcome.DONE, Outcome.FAILED, Outcome.SET_ASIDE
+DONE, FAILED, DEAD_LETTERED = Outcome.DONE, Outcome.FAILED, Outcome.DEAD_LETTERED
 EDGES = pytest.mark.parametrize("source", [Numbers, Told])
 NUMBERS = list(range(1, 21))
 
@@ -188,14 +188,14 @@ async def test_each_event_is_tried_again_and_given_up_on_its_own(source: Any, *,
     table, aside = Table({3: 2, 5: -1, 8: 1}), Aside()
     how, retry = Concurrency(4, is_ordered=is_ordered), Retry(3, backoff_seconds=0.0)
     topology, origin, sink = chain(source, lambda: Fails(table), how, retry=retry)
-    topology.set_aside = aside
+    topology.dead_letter_handler = aside
     await topology.start()
     assert (await topology.join()).is_fine
     assert Counter(table.tried) == Counter([*NUMBERS, 3, 3, 5, 5, 8])
     assert Counter(sink.data) == Counter(f"<{number}>" for number in NUMBERS if number != 5)
     assert [(one.data, one.attempts) for one in aside.kept] == [(5, 3)]
     if isinstance(origin, Told):
-        assert origin.outcomes() == [SET_ASIDE if number == 5 else DONE for number in NUMBERS]
+        assert origin.outcomes() == [DEAD_LETTERED if number == 5 else DONE for number in NUMBERS]
     check_end(run_of(topology))
 
 
@@ -228,7 +228,7 @@ async def test_a_cancellation_that_nobody_asked_for_is_a_crash() -> None:
 async def test_an_event_that_takes_too_long_fails_and_the_others_go_on() -> None:
     gates, aside = Gates(), Aside()
     topology, origin, sink = chain(Told, lambda: gates, Concurrency(20), timeout_seconds=0.05)
-    topology.set_aside = aside
+    topology.dead_letter_handler = aside
     await topology.start()
     await until(lambda: len(gates.gates) >= 6)
     opened = {number for number in gates.gates if number != 3}
@@ -237,7 +237,7 @@ async def test_an_event_that_takes_too_long_fails_and_the_others_go_on() -> None
     assert {one.data for one in aside.kept} == set(NUMBERS) - opened
     assert {type(one.error) for one in aside.kept} == {HandlerTimeout}
     assert {f"<{number}>" for number in opened} == set(sink.data)
-    assert set(origin.outcomes()) == {DONE, SET_ASIDE}
+    assert set(origin.outcomes()) == {DONE, DEAD_LETTERED}
 
 
 @EDGES
@@ -270,7 +270,7 @@ async def test_os_processes_run_functions_and_the_death_of_one_fails_its_event_a
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
     aside = Aside()
     topology, origin, sink = chain(source, Offloads, Concurrency(2, "subprocess"))
-    topology.set_aside = aside
+    topology.dead_letter_handler = aside
     await topology.start()
     assert (await topology.join()).is_fine
     made: list[tuple[int, int]] = list(sink.data)  # type: ignore[arg-type] # pairs of those
@@ -278,7 +278,7 @@ async def test_os_processes_run_functions_and_the_death_of_one_fails_its_event_a
     assert os.getpid() not in {pid for _, pid in made}
     assert sorted((one.data, type(one.error)) for one in aside.kept) == [(3, ValueError), (5, WorkerDied)]
     if isinstance(origin, Told):
-        assert origin.outcomes() == [SET_ASIDE if number in {3, 5} else DONE for number in NUMBERS]
+        assert origin.outcomes() == [DEAD_LETTERED if number in {3, 5} else DONE for number in NUMBERS]
 
 
 @pytest.mark.parametrize("retry", [None, Retry(2, backoff_seconds=0.0)])
@@ -296,7 +296,7 @@ async def test_quick_events_go_several_at_a_time_and_who_is_to_blame_fails_alone
     monkeypatch.setattr(Offload, "many", counted)
     aside, origin, sink = Aside(), Told(500), Kept()
     topology = Topology()
-    topology.set_aside = aside
+    topology.dead_letter_handler = aside
     topology.add("source", lambda: origin)
     said = StageSettings(concurrency=Concurrency(2, "subprocess"), retry=retry)
     topology.add("middle", Offloads, subscribe_to="source", settings=said)
@@ -306,7 +306,7 @@ async def test_quick_events_go_several_at_a_time_and_who_is_to_blame_fails_alone
     numbers = [n for n in range(1, 501) if n not in {3, 5}]
     assert [pair[0] for pair in cast("list[tuple[int, int]]", sink.data)] == numbers
     assert sorted((one.data, type(one.error)) for one in aside.kept) == [(3, ValueError), (5, WorkerDied)]
-    assert origin.outcomes() == [SET_ASIDE if n in {3, 5} else DONE for n in range(1, 501)]
+    assert origin.outcomes() == [DEAD_LETTERED if n in {3, 5} else DONE for n in range(1, 501)]
     assert sum(calls) > 400
     assert max(calls) > 8
 

@@ -247,7 +247,7 @@ def test_each_event_of_two_producers_has_its_end_and_each_producer_s_keep_their_
         aside, sink = Aside(), Kept()
         origins: list[Any] = [Told(20), Shifted(20)] if is_told else [Numbers(20), ShiftedNumbers(20)]
         topology = Topology(cancel="temporary")
-        topology.set_aside = aside
+        topology.dead_letter_handler = aside
         topology.add("a", lambda: origins[0])
         topology.add("b", lambda: origins[1])
         said = StageSettings(concurrency=how, retry=Retry(2, backoff_seconds=0.0))
@@ -270,7 +270,7 @@ def test_each_event_of_two_producers_has_its_end_and_each_producer_s_keep_their_
                 assert [number for number in sink.data if begin < number <= end] == mine  # type: ignore[operator] # as above
         for origin in origins if is_told else ():
             shift = 100 * isinstance(origin, Shifted)
-            ends = [Outcome.SET_ASIDE if number + shift in failed else DONE for number in range(1, 21)]
+            ends = [Outcome.DEAD_LETTERED if number + shift in failed else DONE for number in range(1, 21)]
             assert origin.outcomes() == ends
         check_end(run_of(topology))
 

@@ -329,5 +329,5 @@ def test_what_is_no_json_has_a_size_too() -> None:
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, True, "1MB"])
 def test_a_bound_in_bytes_that_cannot_be_is_refused(wrong: object) -> None:
-    faults = list(StageSettings(buffer_bytes=wrong).faults())  # type: ignore[arg-type] # wrong values
+    faults = list(StageSettings(buffer_bytes=wrong).problems())  # type: ignore[arg-type] # wrong values
     assert faults == [f"has buffer_bytes of {wrong!r}: it must be a whole number, 1 or more, or None for no such bound"]

@@ -319,9 +319,9 @@ async def test_demand_changes_while_running() -> None:
     (subscription,) = handle.subscriptions()
     subscription.change(30)
     await settled(topology)
-    assert silent.askers() == {"gated": 30, "other": 1}
+    assert silent.demand_by_consumer() == {"gated": 30, "other": 1}
     subscription.change(4, 1)
-    assert silent.askers() == {"gated": 4, "other": 1}
+    assert silent.demand_by_consumer() == {"gated": 4, "other": 1}
     assert subscription.outstanding == 4
     await settled(topology)
     assert sum(silent.demands) == 31  # what was told is owed, and is not told again

@@ -12,7 +12,7 @@ from headrace.pipeline.topology.edges import Edges, Ends
 STAGES = tuple("abcdefg")
 
 
-def unread(consumers: dict[str, set[str]], ended: set[str]) -> set[str]:
+def unconsumed(consumers: dict[str, set[str]], ended: set[str]) -> set[str]:
     """Return the stages that live, and whose every consumer has ended or is unread: a look at all, over and over."""
     gone = set(ended)
     while more := {name for name, of in consumers.items() if of and name not in gone and of <= gone}:
@@ -60,7 +60,7 @@ class EndsMachine(RuleBasedStateMachine):
     @invariant()
     def it_knows_what_a_look_at_all_would_tell(self) -> None:
         if hasattr(self, "ends"):
-            assert set(self.ends.unread) == unread(self.consumers, self.ended)
+            assert set(self.ends.unconsumed) == unconsumed(self.consumers, self.ended)
             assert self.ends.is_all is (len(self.ended) == len(STAGES))
             assert self.ends.is_all_sources is self.ended.issuperset(STAGES[:2])
 

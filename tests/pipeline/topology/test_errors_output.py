@@ -20,7 +20,7 @@ from tests.fakes.stepping import run_of, until
 
 pytestmark = pytest.mark.asyncio
 
-DONE, FAILED, SET_ASIDE = Outcome.DONE, Outcome.FAILED, Outcome.SET_ASIDE
+DONE, FAILED, DEAD_LETTERED = Outcome.DONE, Outcome.FAILED, Outcome.DEAD_LETTERED
 EDGES = pytest.mark.parametrize("source", [Numbers, Told])
 ERRORS = SubscribeTo("middle", output="errors")
 
@@ -52,7 +52,7 @@ def graph(source: Any, errors: Any, *, to: SubscribeTo = ERRORS) -> tuple[Topolo
 async def test_what_is_given_up_goes_to_it_described_and_the_run_is_fine(source: Any) -> None:
     errors = Kept()
     topology, origin, kept = graph(source, lambda: errors)
-    topology.set_aside = Aside()
+    topology.dead_letter_handler = Aside()
     await topology.start()
     assert (await topology.join()).is_fine
     assert errors.data == [
@@ -129,7 +129,7 @@ async def test_what_finds_nobody_there_any_more_is_set_aside() -> None:
     aside = Aside()
     topology, origin = Topology(), Told(None)
     table = Table(dict.fromkeys(range(1, 200), -1))
-    topology.set_aside = aside
+    topology.dead_letter_handler = aside
     topology.add("source", lambda: origin)
     topology.add("middle", lambda: OneToOne(table), subscribe_to=SubscribeTo("source", 2, 1))
     topology.add("sink", Kept, subscribe_to="middle")
@@ -137,7 +137,7 @@ async def test_what_finds_nobody_there_any_more_is_set_aside() -> None:
     await topology.start()
     await until(lambda: len(aside.kept) > 0)
     await topology.stop()
-    assert SET_ASIDE in set(origin.outcomes())
+    assert DEAD_LETTERED in set(origin.outcomes())
 
 
 @pytest.mark.parametrize(

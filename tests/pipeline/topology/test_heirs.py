@@ -31,7 +31,7 @@ class Parity(ProducerConsumer[Any, Any]):
 
 def parity() -> tuple[Topology, Aside]:
     topology, aside = Topology(), Aside()
-    topology.set_aside = aside
+    topology.dead_letter_handler = aside
     topology.add("source", Inbox)
     topology.add("parity", Parity, subscribe_to="source")
     return topology, aside
@@ -65,7 +65,7 @@ async def test_what_waits_by_an_output_is_kept_for_that_output(mode: DemandMode)
 @pytest.mark.parametrize("mode", ["forward", "accumulate"])
 async def test_what_waits_in_a_partition_is_kept_for_who_takes_that(mode: DemandMode) -> None:
     topology, aside = Topology(), Aside()
-    topology.set_aside = aside
+    topology.dead_letter_handler = aside
 
     def by_parity(number: Any) -> int:
         return int(number) % 2
@@ -94,7 +94,7 @@ async def test_what_waits_by_an_output_that_nobody_takes_is_kept_for_that_output
 
 async def test_what_has_no_place_to_go_to_is_kept_for_nobody() -> None:
     topology, aside = Topology(), Aside()
-    topology.set_aside = aside
+    topology.dead_letter_handler = aside
     topology.add("source", Inbox)
     topology.add("spare", Kept, subscribe_to=None)
     await topology.start()

@@ -152,7 +152,7 @@ class Machine(SlippingRoom):
 
     @precondition(lambda self: self.drain is None)
     @rule()
-    def begin_drain(self) -> None:
+    def start_drain(self) -> None:
         self.drain = self.loop.create_task(self.drained())
         self.step(3)
 

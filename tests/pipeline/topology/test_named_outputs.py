@@ -167,7 +167,7 @@ async def test_a_consumer_that_crashes_gets_what_it_had_not_begun(source: Any) -
 async def test_what_is_left_over_is_set_aside_bare_for_who_would_have_got_it() -> None:
     topology, _ = graph(Numbers, count=3000)
     aside = Aside()
-    topology.set_aside = aside
+    topology.dead_letter_handler = aside
     topology.add("a", Kept, subscribe_to=SubscribeTo("parity", 10, output="odd"))
     add(topology, "b", EVEN)
     await topology.start()

@@ -43,7 +43,7 @@ class Sieve(ProducerConsumer[Any, Any]):
 
     async def handle_events(self, events: list[Any]) -> list[Any]:
         odd = [derived(event, data_of(event)) for event in events if is_odd(event)]
-        self.discard(len(odd) - await self.emit_aside("odd", odd), "odd")
+        self.discard(len(odd) - await self.emit_to("odd", odd), "odd")
         return [derived(event, data_of(event)) for event in events if not is_odd(event)]
 
 
@@ -225,7 +225,7 @@ async def test_a_stage_that_crashes_has_it_again_and_loses_no_message() -> None:
 
 async def test_what_is_left_over_in_it_is_set_aside_for_who_would_have_got_it() -> None:
     topology, _ = graph(Numbers)
-    topology.set_aside = aside = Aside()
+    topology.dead_letter_handler = aside = Aside()
     add(topology, "a", "sieve")
     add(topology, "b", SubscribeTo("sieve", 2, output="odd"))
     await topology.start()

@@ -25,20 +25,20 @@ def test_the_last_stage_that_stands_still_holds_those_before_it() -> None:
     now = standings(
         ("source", 5, 3, None), ("middle", 5, 2, "source"), ("sink", 4, 1, "middle"), ("other", 9, 0, "source")
     )
-    assert watch.look(0.0, now) == {}
-    assert watch.look(9.9, now) == {}
-    assert watch.look(10.0, now) == {"sink": Stall("sink", 10.0, 1, "busy", ("middle", "source"))}
+    assert watch.check(0.0, now) == {}
+    assert watch.check(9.9, now) == {}
+    assert watch.check(10.0, now) == {"sink": Stall("sink", 10.0, 1, "busy", ("middle", "source"))}
 
 
 def test_progress_ends_a_stall_and_so_does_having_nothing_to_do() -> None:
     watch = StallDetector(10.0)
-    watch.look(0.0, standings(("a", 1, 5, None)))
-    assert "a" in watch.look(10.0, standings(("a", 1, 5, None)))
-    assert watch.look(11.0, standings(("a", 2, 4, None))) == {}
-    assert watch.look(20.9, standings(("a", 2, 4, None))) == {}
-    assert "a" in watch.look(21.0, standings(("a", 2, 4, None)))
-    assert watch.look(22.0, standings(("a", 2, 0, None))) == {}
-    assert watch.look(23.0, standings(("a", 2, 1, None))) == {}
+    watch.check(0.0, standings(("a", 1, 5, None)))
+    assert "a" in watch.check(10.0, standings(("a", 1, 5, None)))
+    assert watch.check(11.0, standings(("a", 2, 4, None))) == {}
+    assert watch.check(20.9, standings(("a", 2, 4, None))) == {}
+    assert "a" in watch.check(21.0, standings(("a", 2, 4, None)))
+    assert watch.check(22.0, standings(("a", 2, 0, None))) == {}
+    assert watch.check(23.0, standings(("a", 2, 1, None))) == {}
 
 
 def test_the_sentence_names_the_stage_the_time_and_what_to_do() -> None:
@@ -53,7 +53,7 @@ def test_a_stage_that_goes_on_in_time_is_never_a_stall(steps: list[list[int]]) -
     watch, done = StallDetector(5.0), [0, 0, 0]
     for at, step in enumerate(steps):
         done = [before + more for before, more in zip(done, step, strict=True)]
-        found = watch.look(float(at), standings(*((str(n), done[n], 1, None) for n in range(3))))
+        found = watch.check(float(at), standings(*((str(n), done[n], 1, None) for n in range(3))))
         for n in range(3):
             recent = [one[n] for one in steps[max(0, at - 4) : at + 1]]
             assert not (str(n) in found and any(recent))
@@ -81,7 +81,7 @@ async def test_a_run_names_the_stage_that_holds_it(sink: Any, cause: str, caplog
     await until(lambda: topology.snapshot().stages[2].stall is not None)
     stall = topology.snapshot().stages[2].stall
     assert stall is not None
-    assert (stall.cause, stall.held) == (cause, ("middle",))
+    assert (stall.cause, stall.blocked) == (cause, ("middle",))
     assert caplog.text.count("stage 'sink' has done nothing for") == 1
     if cause == "paused":
         last.resume()
@@ -111,4 +111,4 @@ class Quiet(Numbers):
 
 def run_looks(topology: Topology) -> int:
     assert topology._run is not None
-    return topology._run.watch.looks
+    return topology._run.watch.checks

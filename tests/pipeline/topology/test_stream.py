@@ -230,7 +230,7 @@ async def test_a_message_that_a_reader_held_for_too_long_is_done_only_if_it_goes
     topology, told = Topology(), Told(None)
     handle = topology.add("told", lambda: told)
     await topology.start()
-    reader = handle.stream(1, patience_seconds=0.01)
+    reader = handle.stream(1, timeout_seconds=0.01)
     assert await anext(reader) == 1
     await until(lambda: not _outlet(topology, "told").subscriptions)
     if goes_on:
@@ -314,7 +314,7 @@ async def test_a_reader_that_stands_still_loses_its_place_and_what_it_has_not_re
     handle = topology.add("numbers", lambda: Numbers(10))
     topology.add("collect", lambda: collect, subscribe_to=None)
     await topology.start()
-    reader = handle.stream(6, 0, patience_seconds=0.001)
+    reader = handle.stream(6, 0, timeout_seconds=0.001)
     assert await anext(reader) == 1
     await until(lambda: not run_of(topology).processes["numbers"].output.subscriptions)  # type: ignore[union-attr]
     topology.stage("collect").subscribe("numbers")
@@ -329,7 +329,7 @@ async def test_a_reader_that_waits_for_events_is_not_late() -> None:
     topology, silent = Topology(), Silent()
     handle = topology.add("silent", lambda: silent)
     await topology.start()
-    reader = handle.stream(6, 0, patience_seconds=0.001)
+    reader = handle.stream(6, 0, timeout_seconds=0.001)
     first = asyncio.ensure_future(anext(reader))
     ticks = run_of(topology).scheduler.loop.create_future()
     run_of(topology).scheduler.loop.call_later(0.005, ticks.set_result, None)

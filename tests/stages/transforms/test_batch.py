@@ -128,4 +128,4 @@ def test_a_batch_needs_a_bound(options: dict[str, object]) -> None:
     ],
 )
 def test_a_batch_says_how_many_events_wait_in_it_without_a_time(options: dict[str, object], most: int) -> None:
-    assert batch(**options).holds == most
+    assert batch(**options).max_retained == most

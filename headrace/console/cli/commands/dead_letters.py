@@ -12,49 +12,49 @@ from headrace.console.cli.commands.jobs import table_of
 from headrace.console.cli.job_selection import is_confirmed, numbers_of
 from headrace.console.cli.job_target import CommandFailed, UsageError
 from headrace.console.cli.letter_selection import DeadLetterSelectionOptions, rate_of
-from headrace.console.cli.letter_target import LetterTarget, OpenDeadLetters
+from headrace.console.cli.letter_target import DeadLetterTarget, OpenDeadLetters
 from headrace.console.cli.output import ExitCode, print_json, print_tables
-from headrace.console.letter_values import LIST_CHARACTERS, letter_values
+from headrace.console.letter_values import LIST_CHARACTERS, dead_letter_json
 from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, EventForm
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter, DeadLetterStore
 
 _SHORT = 60  # characters of an event or an error in a line of a list
 
 
-def letter_table(letters: Sequence[DeadLetter], *, with_pipeline: bool) -> Table:
+def dead_letter_table(dead_letters: Sequence[DeadLetter], *, with_pipeline: bool) -> Table:
     """Return a line for each letter."""
     headings = ("letter", *(("pipeline",) if with_pipeline else ()), "stage", "event", "error", "tries", "failed", "")
     rows = [
         (
-            letter.id,
-            *((letter.pipeline,) if with_pipeline else ()),
-            letter.stage,
-            _short(letter.event),
-            _short(f"{letter.error_type}: {letter.error}"),
-            letter.attempts,
-            f"{letter.at:%Y-%m-%d %H:%M:%S}",
-            _state(letter),
+            dead_letter.id,
+            *((dead_letter.pipeline,) if with_pipeline else ()),
+            dead_letter.stage,
+            _short(dead_letter.event),
+            _short(f"{dead_letter.error_type}: {dead_letter.error}"),
+            dead_letter.attempts,
+            f"{dead_letter.at:%Y-%m-%d %H:%M:%S}",
+            _state(dead_letter),
         )
-        for letter in letters
+        for dead_letter in dead_letters
     ]
     return table_of(headings, rows, ("letter", "tries"))
 
 
-def letter_lines(letter: DeadLetter) -> Table:
+def dead_letter_lines(dead_letter: DeadLetter) -> Table:
     """Return all there is about one letter."""
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in (
-        ("letter", letter.id),
-        ("pipeline", letter.pipeline),
-        ("stage", letter.stage),
-        ("tries", letter.attempts),
-        ("failed", letter.at.isoformat()),
-        ("event", letter.event),
-        ("kept as", _FORMS[letter.form]),
-        ("metadata", letter.metadata or None),
-        ("state", _state(letter) or None),
-        ("error", f"{letter.error_type}: {letter.error}"),
-        ("traceback", letter.traceback.rstrip()),
+        ("letter", dead_letter.id),
+        ("pipeline", dead_letter.pipeline),
+        ("stage", dead_letter.stage),
+        ("tries", dead_letter.attempts),
+        ("failed", dead_letter.at.isoformat()),
+        ("event", dead_letter.event),
+        ("kept as", _FORMS[dead_letter.form]),
+        ("metadata", dead_letter.metadata or None),
+        ("state", _state(dead_letter) or None),
+        ("error", f"{dead_letter.error_type}: {dead_letter.error}"),
+        ("traceback", dead_letter.traceback.rstrip()),
     ):
         if value is not None:
             table.add_row(Text(name), Text(printable(str(value))))
@@ -74,12 +74,12 @@ _FORMS = {
 }
 
 
-def _state(letter: DeadLetter) -> str:
-    if letter.is_taken:
+def _state(dead_letter: DeadLetter) -> str:
+    if dead_letter.is_leased:
         return "is replayed"
-    if letter.replay_at is not None:
+    if dead_letter.replay_at is not None:
         return "waits for its replay"
-    return "" if letter.is_replayable else "not replayable"
+    return "" if dead_letter.is_replayable else "not replayable"
 
 
 def _short(text: str) -> str:
@@ -104,14 +104,14 @@ class Page:
 
     limit: int
     before_id: int | None
-    only_marked: bool
+    only_waiting: bool
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterVerb:
     """A change of letters: how it is said, how it is done, and whether it needs stages that take them."""
 
-    word: str
+    name: str
     past: str
     change: DeadLetterChange
     is_replay: bool = False
@@ -127,110 +127,121 @@ def replaying(rate: str | None) -> DeadLetterVerb:
     past = "wait to be replayed: a run takes them at once, or the next one does"
     one = "waits to be replayed: a run takes it at once, or the next one does"
     return DeadLetterVerb(
-        "replay", past, lambda store, which: store.mark(which, per_second), is_replay=True, past_of_one=one
+        "replay", past, lambda store, which: store.request_replay(which, per_second), is_replay=True, past_of_one=one
     )
 
 
-def unmarking(rate: str | None) -> DeadLetterVerb:
+def cancelling(rate: str | None) -> DeadLetterVerb:
     """Return the change that takes letters off the replay. Raises `UsageError`."""
     if rate is not None:
         raise UsageError("--rate", "nothing is replayed with --cancel: leave one of them out")
     return DeadLetterVerb(
         "stop replaying",
         "are no longer to be replayed",
-        lambda store, which: store.unmark(which),
+        lambda store, which: store.cancel_replay(which),
         past_of_one="is no longer to be replayed",
     )
 
 
-async def list_letters(
-    target: LetterTarget, selection: DeadLetterSelectionOptions, page: Page, *, as_json: bool
+async def list_dead_letters(
+    target: DeadLetterTarget, selection: DeadLetterSelectionOptions, page: Page, *, as_json: bool
 ) -> ExitCode:
     """Print the newest letters first."""
-    async with target.opened() as letters:
-        which = replace(selection.filter(letters.pipeline), is_marked=True if page.only_marked else None)
-        found = await letters.store.find(
+    async with target.opened() as dead_letters:
+        which = replace(
+            selection.filter(dead_letters.pipeline), is_waiting_for_replay=True if page.only_waiting else None
+        )
+        found = await dead_letters.store.find(
             replace(which, before_id=page.before_id), page.limit, most_characters=LIST_CHARACTERS
         )
-        total = await letters.store.count(which)
+        total = await dead_letters.store.count(which)
     if as_json:
-        values = [letter_values(letter, is_whole=False) for letter in found]
+        values = [dead_letter_json(dead_letter, is_whole=False) for dead_letter in found]
         print_json({"exit_code": 0, "total": total, "letters": values})
     else:
-        print_tables(letter_table(found, with_pipeline=target.file is None), f"{len(found):,} of {_letters(total)}")
+        print_tables(
+            dead_letter_table(found, with_pipeline=target.file is None), f"{len(found):,} of {_counted(total)}"
+        )
         if len(found) == page.limit < total:
             print_tables(f"the next ones: --before {found[-1].id}")
     return ExitCode.FINE
 
 
-async def show_letters(target: LetterTarget, *, as_json: bool) -> ExitCode:
+async def show_dead_letters(target: DeadLetterTarget, *, as_json: bool) -> ExitCode:
     """Print all there is about some letters. Raises `CommandFailed` when one is not there."""
-    numbers = numbers_of(target.words, "a letter")
+    numbers = numbers_of(target.arguments, "a letter")
     if not numbers:
         raise UsageError("NUMBER", "name the letters by their numbers, as in headrace dead-letters show shop.yaml 17")
-    async with target.opened() as letters:
-        which = DeadLetterFilter(ids=frozenset(numbers), pipeline=letters.pipeline)
-        found = await letters.store.find(which, len(numbers), is_newest_first=False)
-    missing = sorted(set(numbers) - {letter.id for letter in found})
+    async with target.opened() as dead_letters:
+        which = DeadLetterFilter(ids=frozenset(numbers), pipeline=dead_letters.pipeline)
+        found = await dead_letters.store.find(which, len(numbers), is_newest_first=False)
+    missing = sorted(set(numbers) - {dead_letter.id for dead_letter in found})
     if missing:
-        raise NoDeadLetter(missing[0], letters.pipeline)
+        raise NoDeadLetter(missing[0], dead_letters.pipeline)
     if as_json:
-        print_json({"exit_code": 0, "letters": [letter_values(letter, is_whole=True) for letter in found]})
+        print_json({"exit_code": 0, "letters": [dead_letter_json(dead_letter, is_whole=True) for dead_letter in found]})
     else:
-        print_tables(*(letter_lines(letter) for letter in found))
+        print_tables(*(dead_letter_lines(dead_letter) for dead_letter in found))
     return ExitCode.FINE
 
 
-async def change_letters(
-    target: LetterTarget, selection: DeadLetterSelectionOptions, verb: DeadLetterVerb, *, is_yes: bool, as_json: bool
+async def change_dead_letters(
+    target: DeadLetterTarget,
+    selection: DeadLetterSelectionOptions,
+    verb: DeadLetterVerb,
+    *,
+    is_yes: bool,
+    as_json: bool,
 ) -> ExitCode:
     """Change letters by their numbers at once; those of a filter once it is said how many they are, and agreed to."""
-    numbers = numbers_of(target.words, "a letter")
+    numbers = numbers_of(target.arguments, "a letter")
     if not numbers and selection.is_empty:
-        why = f"say which letters to {verb.word}: by their numbers, or by --stage, --error, --older or --all"
+        why = f"say which letters to {verb.name}: by their numbers, or by --stage, --error, --older or --all"
         raise UsageError("NUMBER", why)
-    async with target.opened() as letters:
-        which = selection.filter(letters.pipeline, numbers)
+    async with target.opened() as dead_letters:
+        which = selection.filter(dead_letters.pipeline, numbers)
         if not numbers:
-            count = await letters.store.count(which)
+            count = await dead_letters.store.count(which)
             if count and not is_confirmed(
-                f"{_letters(count)} {'matches' if count == 1 else 'match'}", verb.word, is_yes=is_yes
+                f"{_counted(count)} {'matches' if count == 1 else 'match'}", verb.name, is_yes=is_yes
             ):
                 return ExitCode.FAILED
-        changed = await verb.change(letters.store, which)
-        strangers = await _strangers(letters, which) if verb.is_replay else []
+        changed = await verb.change(dead_letters.store, which)
+        unknown_stages = await _unknown_stages(dead_letters, which) if verb.is_replay else []
     missed = max(0, len(set(numbers)) - changed)
     if as_json:
-        print_json({"exit_code": int(bool(missed)), "changed": changed, "unchanged": missed, "no_stage": strangers})
+        print_json(
+            {"exit_code": int(bool(missed)), "changed": changed, "unchanged": missed, "no_stage": unknown_stages}
+        )
     else:
-        print_tables(_said(changed, verb), *_remarks(missed, strangers))
+        print_tables(_message(changed, verb), *_remarks(missed, unknown_stages))
     return ExitCode.FAILED if missed else ExitCode.FINE
 
 
-async def _strangers(letters: OpenDeadLetters, which: DeadLetterFilter) -> list[str]:
+async def _unknown_stages(dead_letters: OpenDeadLetters, which: DeadLetterFilter) -> list[str]:
     """Return stages of letters that wait, of which the config has none."""
-    if letters.config is None:
+    if dead_letters.config is None:
         return []
-    waiting = frozenset(await letters.store.waiting(letters.config.name))
-    return letters.strangers(waiting & (which.stages or waiting))
+    waiting = frozenset(await dead_letters.store.waiting(dead_letters.config.name))
+    return dead_letters.unknown_stages(waiting & (which.stages or waiting))
 
 
-def _letters(count: int) -> str:
+def _counted(count: int) -> str:
     return f"{count:,} dead letter" if count == 1 else f"{count:,} dead letters"
 
 
-def _said(count: int, verb: DeadLetterVerb) -> str:
-    return f"{_letters(count)} {(count == 1 and verb.past_of_one) or verb.past}"
+def _message(count: int, verb: DeadLetterVerb) -> str:
+    return f"{_counted(count)} {(count == 1 and verb.past_of_one) or verb.past}"
 
 
-def _remarks(missed: int, strangers: Sequence[str]) -> list[str]:
+def _remarks(missed: int, unknown_stages: Sequence[str]) -> list[str]:
     remarks = (
         [f"{missed:,} {'is left as it is' if missed == 1 else 'are left as they are'}, or not there"] if missed else []
     )
-    return remarks + [f"the config has no stage {stage!r}: its letters wait until it has" for stage in strangers]
+    return remarks + [f"the config has no stage {stage!r}: its letters wait until it has" for stage in unknown_stages]
 
 
-Words = Annotated[
+TargetArguments = Annotated[
     list[str] | None,
     typer.Argument(help="The config file (not with --store).", metavar="[FILE]"),
 ]
@@ -259,13 +270,13 @@ app = typer.Typer(no_args_is_help=True, help="List, show, replay and drop events
 
 @app.command("list")
 def list_(  # noqa: PLR0913 - to typer each option is a parameter
-    words: Words = None,
+    arguments: TargetArguments = None,
     *,
     store: Store = None,
     stage: StageOption = None,
     error: Errors = None,
     older: Older = None,
-    marked: Annotated[bool, typer.Option("--marked", help="Only letters that wait to be replayed.")] = False,
+    waiting: Annotated[bool, typer.Option("--marked", help="Only letters that wait to be replayed.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.", metavar="COUNT")] = 50,
     before: Annotated[
         int | None, typer.Option(help="Only letters before this number: the next page.", metavar="NUMBER")
@@ -274,32 +285,36 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
 ) -> None:
     """List letters, the newest first: headrace dead-letters list FILE."""
     from headrace.console.cli.job_target import run_command
-    from headrace.console.cli.letter_target import LetterTarget
+    from headrace.console.cli.letter_target import DeadLetterTarget
 
     selection = _selection(stage, error, older)
-    page = Page(limit, before, only_marked=marked)
+    page = Page(limit, before, only_waiting=waiting)
     raise typer.Exit(
         run_command(
-            lambda: list_letters(LetterTarget.of(words or [], store, are_more=False), selection, page, as_json=as_json),
+            lambda: list_dead_letters(
+                DeadLetterTarget.of(arguments or [], store, are_more=False), selection, page, as_json=as_json
+            ),
             as_json=as_json,
         )
     )
 
 
 @app.command()
-def show(words: ShownDeadLetters = None, *, store: Store = None, as_json: AsJson = False) -> None:
+def show(arguments: ShownDeadLetters = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """Show all there is about letters, the traceback too: headrace dead-letters show FILE NUMBER..."""
     from headrace.console.cli.job_target import run_command
-    from headrace.console.cli.letter_target import LetterTarget
+    from headrace.console.cli.letter_target import DeadLetterTarget
 
     raise typer.Exit(
-        run_command(lambda: show_letters(LetterTarget.of(words or [], store), as_json=as_json), as_json=as_json)
+        run_command(
+            lambda: show_dead_letters(DeadLetterTarget.of(arguments or [], store), as_json=as_json), as_json=as_json
+        )
     )
 
 
 @app.command()
 def replay(  # noqa: PLR0913 - to typer each option is a parameter
-    words: DeadLettersChanged = None,
+    arguments: DeadLettersChanged = None,
     *,
     store: Store = None,
     stage: StageOption = None,
@@ -316,15 +331,15 @@ def replay(  # noqa: PLR0913 - to typer each option is a parameter
     A filter may take the place of the numbers. A running pipeline replays them at once, any other in its next run.
     """
     from headrace.console.cli.job_target import run_command
-    from headrace.console.cli.letter_target import LetterTarget
+    from headrace.console.cli.letter_target import DeadLetterTarget
 
     selection = _selection(stage, error, older, every=every)
     raise typer.Exit(
         run_command(
-            lambda: change_letters(
-                LetterTarget.of(words or [], store),
+            lambda: change_dead_letters(
+                DeadLetterTarget.of(arguments or [], store),
                 selection,
-                unmarking(rate) if cancel else replaying(rate),
+                cancelling(rate) if cancel else replaying(rate),
                 is_yes=yes,
                 as_json=as_json,
             ),
@@ -335,7 +350,7 @@ def replay(  # noqa: PLR0913 - to typer each option is a parameter
 
 @app.command()
 def drop(  # noqa: PLR0913 - to typer each option is a parameter
-    words: DeadLettersChanged = None,
+    arguments: DeadLettersChanged = None,
     *,
     store: Store = None,
     stage: StageOption = None,
@@ -347,13 +362,13 @@ def drop(  # noqa: PLR0913 - to typer each option is a parameter
 ) -> None:
     """Delete letters for good: headrace dead-letters drop FILE NUMBER..., or by a filter."""
     from headrace.console.cli.job_target import run_command
-    from headrace.console.cli.letter_target import LetterTarget
+    from headrace.console.cli.letter_target import DeadLetterTarget
 
     selection = _selection(stage, error, older, every=every)
     raise typer.Exit(
         run_command(
-            lambda: change_letters(
-                LetterTarget.of(words or [], store), selection, DROPPING, is_yes=yes, as_json=as_json
+            lambda: change_dead_letters(
+                DeadLetterTarget.of(arguments or [], store), selection, DROPPING, is_yes=yes, as_json=as_json
             ),
             as_json=as_json,
         )

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from headrace.console.letter_values import LIST_CHARACTERS, letter_values
+from headrace.console.letter_values import LIST_CHARACTERS, dead_letter_json
 from headrace.console.web.api.endpoint import ApiError, Endpoint, ResponseSpec, check_json, checked, json_body, told
 from headrace.console.web.api.models import ChangedModel, DeadLetterList, DeadLetterModel
 from headrace.errors import HeadraceError
@@ -24,12 +24,12 @@ BODY_BYTES: Final = 64 * 1024
 
 _EXAMPLE: Final = "curl -X POST -H 'content-type: application/json' -d '{\"stages\": [\"price\"]}'"
 
-_REFUSALS: Final = {
+_REJECTIONS: Final = {
     404: "The pipeline keeps no dead letters.",
     503: "The run has not begun, or is over; or the store cannot be asked.",
 }
 
-_BAD_WORDS: Final = {422: "A word is wrong, or there is none of that name."}
+_BAD_VALUES: Final = {422: "A word is wrong, or there is none of that name."}
 
 W = TypeVar("W", bound="DeadLetterSelection")
 
@@ -48,7 +48,7 @@ class DeadLetterSelection(BaseModel):
     @property
     def is_empty(self) -> bool:
         """Whether nothing was said."""
-        return not self.all and all(said is None for said in (self.ids, self.stages, self.errors, self.older))
+        return not self.all and all(value is None for value in (self.ids, self.stages, self.errors, self.older))
 
 
 class ReplayRequest(DeadLetterSelection):
@@ -65,7 +65,7 @@ class ListQuery(BaseModel):
     stage: frozenset[str] | None = Field(default=None, description="Where they failed; may be given again.")
     error: frozenset[str] | None = Field(default=None, description="The classes of their errors; may be given again.")
     older: DurationField | None = Field(default=None, description="What failed longer ago than that, as in 1h.")
-    marked: bool | None = Field(default=None, description="Whether they wait to be replayed.")
+    waiting: bool | None = Field(default=None, description="Whether they wait to be replayed.")
     limit: Annotated[int, Field(ge=1, le=500)] = Field(default=50, description="How many at most.")
     before: int | None = Field(default=None, description="Only letters before this number: the next page.")
 
@@ -88,7 +88,7 @@ class DeadLetterApi:
                 summary="List dead letters, the newest first, without their tracebacks.",
                 query=ListQuery,
                 answers={200: ResponseSpec("A page of letters.", (DeadLetterList,))},
-                refusals=_REFUSALS | _BAD_WORDS,
+                refusals=_REJECTIONS | _BAD_VALUES,
             ),
             Endpoint(
                 name="show_dead_letter",
@@ -98,7 +98,7 @@ class DeadLetterApi:
                 summary="Show all there is about one letter.",
                 words={"number": "The letter's `id`."},
                 answers={200: ResponseSpec("The letter.", (DeadLetterModel,))},
-                refusals=_REFUSALS | {404: "There is no such letter, or the pipeline keeps none."},
+                refusals=_REJECTIONS | {404: "There is no such letter, or the pipeline keeps none."},
             ),
             _change("replay", self.replay, "Have letters go again into the stages where they failed.", ReplayRequest),
             _change("cancel", self.cancel, "Have letters not replayed that wait for it.", DeadLetterSelection),
@@ -117,8 +117,8 @@ class DeadLetterApi:
         """Have letters go again into the stages where they failed: 200 with how many are `changed`."""
 
         async def change(store: DeadLetterStore) -> int:
-            words = await _words(request, ReplayRequest)
-            changed = await store.mark(self._of(words), None if words.rate is None else words.rate.per_second)
+            words = await _selection(request, ReplayRequest)
+            changed = await store.request_replay(self._of(words), None if words.rate is None else words.rate.per_second)
             self._topology.replay_soon()
             return changed
 
@@ -128,7 +128,7 @@ class DeadLetterApi:
         """Have letters not replayed that wait for it: 200 with how many are `changed`."""
 
         async def change(store: DeadLetterStore) -> int:
-            return await store.unmark(self._of(await _words(request, DeadLetterSelection)))
+            return await store.cancel_replay(self._of(await _selection(request, DeadLetterSelection)))
 
         return await self._answered(lambda store: _changed(change(store)))
 
@@ -136,7 +136,7 @@ class DeadLetterApi:
         """Delete letters for good: 200 with how many are `changed`."""
 
         async def change(store: DeadLetterStore) -> int:
-            return await store.drop(self._of(await _words(request, DeadLetterSelection)))
+            return await store.drop(self._of(await _selection(request, DeadLetterSelection)))
 
         return await self._answered(lambda store: _changed(change(store)))
 
@@ -150,7 +150,7 @@ class DeadLetterApi:
         store = self._topology.dead_letters
         try:
             if store is not None:
-                await store.count(_NO_LETTER)
+                await store.count(_NO_DEAD_LETTER)
         except HeadraceError as error:
             return str(error)
         return None
@@ -162,17 +162,17 @@ class DeadLetterApi:
             stages=words.stage,
             errors=words.error,
             before=_ago(words.older),
-            is_marked=words.marked,
+            is_waiting_for_replay=words.waiting,
         )
         found = await store.find(replace(which, before_id=words.before), words.limit, most_characters=LIST_CHARACTERS)
-        values = [letter_values(letter, is_whole=False) for letter in found]
+        values = [dead_letter_json(dead_letter, is_whole=False) for dead_letter in found]
         return JSONResponse({"total": await store.count(which), "letters": values})
 
     async def _show(self, store: DeadLetterStore, number: int) -> Response:
         found = await store.find(DeadLetterFilter(ids=frozenset({number}), pipeline=self._topology.name), 1)
         if not found:
             return told(404, "there is no dead letter of this number: GET /api/dead-letters lists those that there are")
-        return JSONResponse(letter_values(found[0], is_whole=True))
+        return JSONResponse(dead_letter_json(found[0], is_whole=True))
 
     def _of(self, words: DeadLetterSelection) -> DeadLetterFilter:
         """Return the filter of a change."""
@@ -190,7 +190,7 @@ class DeadLetterApi:
             return told(503, self._mask(str(error)))
 
 
-_NO_LETTER: Final = DeadLetterFilter(ids=frozenset({0}))
+_NO_DEAD_LETTER: Final = DeadLetterFilter(ids=frozenset({0}))
 
 _OPEN: Final = frozenset({"running", "draining"})
 
@@ -206,7 +206,7 @@ def _change(
         summary=summary,
         body=body,
         answers={200: ResponseSpec("How many letters were changed.", (ChangedModel,))},
-        refusals=_REFUSALS | _BAD_WORDS,
+        refusals=_REJECTIONS | _BAD_VALUES,
     )
 
 
@@ -214,7 +214,7 @@ async def _changed(change: Awaitable[int]) -> Response:
     return JSONResponse({"changed": await change})
 
 
-async def _words(request: Request, model: type[W]) -> W:
+async def _selection(request: Request, model: type[W]) -> W:
     """Return what a change is told. Raises `ApiError`."""
     check_json(request, _EXAMPLE)
     words = checked(model, await json_body(request, BODY_BYTES), 422)
@@ -234,5 +234,5 @@ def _ago(seconds: float | None) -> datetime | None:
     try:
         return None if seconds is None else datetime.now(UTC) - timedelta(seconds=seconds)
     except OverflowError:
-        refusal = ApiError(422, "`older` reaches back before the year 1: give a shorter time")
-    raise refusal
+        error_found = ApiError(422, "`older` reaches back before the year 1: give a shorter time")
+    raise error_found

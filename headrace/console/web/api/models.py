@@ -60,7 +60,7 @@ class DeadLetterList(ApiModel):
     """A page of letters, and how many there are of the kind."""
 
     total: int
-    letters: list[DeadLetterModel]
+    dead_letters: list[DeadLetterModel]
 
 
 class Enqueued(ApiModel):

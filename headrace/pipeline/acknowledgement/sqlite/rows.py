@@ -35,28 +35,28 @@ def ids_text(ids: Iterable[int]) -> str:
     return json.dumps(list(ids))
 
 
-def values_of(letter: NewDeadLetter, text: EventText, at: datetime, taker: str) -> Mapping[str, object]:
-    """Return what `insert` and `again` know of a letter by name."""
+def values_of(dead_letter: NewDeadLetter, text: EventText, at: datetime, owner: str) -> Mapping[str, object]:
+    """Return what `insert` and `redeliver` know of a letter by name."""
     return {
-        "pipeline": letter.pipeline,
-        "stage": letter.stage,
+        "pipeline": dead_letter.pipeline,
+        "stage": dead_letter.stage,
         "event": text.event,
         "form": text.form.value,
         "metadata": text.metadata,
         "error_type": text.error_type,
         "error": text.error,
         "traceback": text.traceback,
-        "attempts": letter.attempts,
+        "attempts": dead_letter.attempts,
         "at": to_text(at),
         "size": text.size,
         "rest": OVERHEAD_BYTES + sum(len(one.encode()) for one in (text.error_type, text.error, text.traceback)),
-        "id": letter.replay_of and letter.replay_of.id,
-        "take": letter.replay_of and letter.replay_of.take,
-        "taker": taker,
+        "id": dead_letter.replay_of and dead_letter.replay_of.id,
+        "take": dead_letter.replay_of and dead_letter.replay_of.lease,
+        "taker": owner,
     }
 
 
-def to_letter(row: Sequence[object]) -> DeadLetter:
+def to_dead_letter(row: Sequence[object]) -> DeadLetter:
     """Return the letter of a row of COLUMNS."""
     (
         number,
@@ -89,19 +89,19 @@ def to_letter(row: Sequence[object]) -> DeadLetter:
         at=from_text(at),
         size=int(str(size)),
         replay_at=None if replay_at is None else from_text(replay_at),
-        is_taken=by is not None,
+        is_leased=by is not None,
         is_shortened=bool(more),
     )
 
 
-def taken(connection: sqlite3.Connection, ids: Sequence[int]) -> list[LeasedDeadLetter]:
+def leased(connection: sqlite3.Connection, ids: Sequence[int]) -> list[LeasedDeadLetter]:
     """Return letters that were just taken, oldest first."""
     where = "id in (select value from json_each(:ids))"
     text = f"select {COLUMNS}, takes, rate from headrace_dead_letters where {where} order by id"  # noqa: S608 - all constants
     found: list[LeasedDeadLetter] = []
-    for *row, take, rate in connection.execute(text, {"most": _ALL, "ids": ids_text(ids)}):
-        letter = to_letter(row)
-        found.append(LeasedDeadLetter(letter, Replay(letter.id, take), rate))
+    for *row, lease, rate in connection.execute(text, {"most": _ALL, "ids": ids_text(ids)}):
+        dead_letter = to_dead_letter(row)
+        found.append(LeasedDeadLetter(dead_letter, Replay(dead_letter.id, lease), rate))
     return found
 
 
@@ -112,7 +112,7 @@ def find(
     where, values = _where(which)
     values = {**values, "most": _ALL if most_characters is None else most_characters, "limit": limit}
     text = f"select {COLUMNS} from headrace_dead_letters where {where} order by id {order} limit :limit"  # noqa: S608 - all constants
-    return [to_letter(row) for row in connection.execute(text, values)]
+    return [to_dead_letter(row) for row in connection.execute(text, values)]
 
 
 def find_ids(connection: sqlite3.Connection, which: DeadLetterFilter) -> list[int]:

@@ -16,14 +16,14 @@ from headrace.database.sqlite_file import SqliteError
 from headrace.database.sqlite_threads import SqliteReader, SqliteWriter
 from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, NewDeadLetter, Replay
 from headrace.pipeline.acknowledgement.dead_letters import (
-    PIECE,
+    CHANGE_BATCH,
     DeadLetterCounts,
     DeadLetterFilter,
     LeasedDeadLetter,
     ReplayResult,
 )
 from headrace.pipeline.acknowledgement.letter_bounds import DeadLetterLimits
-from headrace.pipeline.acknowledgement.letter_text import MOST_EVENT_BYTES, letter_text
+from headrace.pipeline.acknowledgement.letter_text import MOST_EVENT_BYTES, to_event_text
 from headrace.pipeline.acknowledgement.sqlite.bounds import Trimmed, trim
 from headrace.pipeline.acknowledgement.sqlite.queries import prepare, query
 from headrace.pipeline.acknowledgement.sqlite.rows import (
@@ -31,11 +31,11 @@ from headrace.pipeline.acknowledgement.sqlite.rows import (
     find,
     find_ids,
     ids_text,
-    taken,
+    leased,
     to_text,
     values_of,
 )
-from headrace.pipeline.acknowledgement.sqlite.takers import BEAT_SECONDS, ReplayLeases
+from headrace.pipeline.acknowledgement.sqlite.takers import HEARTBEAT_SECONDS, ReplayLeases
 from headrace.telemetry.events import LOG
 
 _ANY_BOUNDS: Final = DeadLetterLimits()
@@ -49,7 +49,7 @@ SET_SECONDS: Final = 3600.0
 PUT_BYTES: Final = 4 * 1024 * 1024
 """Of so much text the letters go in by one transaction."""
 
-MOST_SHARE: Final = 4
+MIN_DEAD_LETTERS: Final = 4
 """One letter takes a quarter of the bound at most, however small that is."""
 
 
@@ -71,29 +71,29 @@ class SqliteDeadLetterStore:
         *,
         now: Callable[[], datetime] = _utc_now,
         clock: Callable[[], float] = time.monotonic,
-        beat_seconds: float = BEAT_SECONDS,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
         """`clock` tells seconds and never goes back.
 
-        `beat_seconds` is how often it says that it lives, for others that replay letters of the same file.
+        `heartbeat_seconds` is how often it says that it lives, for others that replay letters of the same file.
         """
         self.path = Path(path)
         self.bounds = bounds
         self.now = now
-        self._most_event_bytes = min(MOST_EVENT_BYTES, bounds.max_size_bytes // MOST_SHARE)
+        self._most_event_bytes = min(MOST_EVENT_BYTES, bounds.max_size_bytes // MIN_DEAD_LETTERS)
         self._counts = DeadLetterCounts()
         self._counting = threading.Lock()
-        self._said: set[str] = set()
-        self._takers = ReplayLeases(uuid.uuid4().hex)
+        self._logged: set[str] = set()
+        self._leases = ReplayLeases(uuid.uuid4().hex)
         self._clock = clock
         self._opened = (now(), clock())
-        self._beat_seconds = beat_seconds
+        self._heartbeat_seconds = heartbeat_seconds
         self._is_closed = False
         self._make()
 
     def _make(self) -> None:
         self.writer = SqliteWriter(self.path, opened=prepare)
-        self.writer.every(self._beat_seconds, self._beat)
+        self.writer.every(self._heartbeat_seconds, self._heartbeat)
         self._reader = SqliteReader(self.path)
 
     async def open(self) -> None:
@@ -121,23 +121,23 @@ class SqliteDeadLetterStore:
         A file that stays locked is given up after a while; what could not be let go of is taken back by others in time.
         """
         try:
-            if self._takers.has_taken:
+            if self._leases.has_leased:
                 with suppress(SqliteError, TimeoutError):
                     async with asyncio.timeout(CLOSE_SECONDS):
-                        await self.writer.run(self._takers.leave, is_durable=False)
+                        await self.writer.run(self._leases.leave, is_durable=False)
         finally:
             await self._shut()
 
-    async def put(self, letters: Sequence[NewDeadLetter]) -> None:
+    async def put(self, dead_letters: Sequence[NewDeadLetter]) -> None:
         """Keep letters, and drop what is beyond the bounds, oldest first; durable at return.
 
         Many large ones go in by pieces, so that no more than PUT_BYTES of text wait at a time, and others of the loop
         have their turn. When it raises, or is cancelled, some may be kept all the same.
         """
         now, values, size = self.now(), list[Mapping[str, object]](), 0
-        for letter in letters:
-            text = letter_text(letter, self._most_event_bytes)
-            values.append(values_of(letter, text, now, self._takers.uuid))
+        for dead_letter in dead_letters:
+            text = to_event_text(dead_letter, self._most_event_bytes)
+            values.append(values_of(dead_letter, text, now, self._leases.uuid))
             size += text.size
             if size >= PUT_BYTES:
                 await self._put(values)
@@ -178,12 +178,12 @@ class SqliteDeadLetterStore:
         self._trimmed(await self.writer.run(self._trim, is_durable=False))
         return changed
 
-    async def mark(self, which: DeadLetterFilter, rate: float | None = None) -> int:
+    async def request_replay(self, which: DeadLetterFilter, rate: float | None = None) -> int:
         """Have letters replayed into the stages where they failed, at most `rate` a second; return how many."""
         values = {"at": to_text(self.now()), "rate": rate}
         return await self._change(which, lambda ids: (query("mark"), {**values, "ids": ids_text(ids)}))
 
-    async def unmark(self, which: DeadLetterFilter) -> int:
+    async def cancel_replay(self, which: DeadLetterFilter) -> int:
         """Have letters not replayed that wait for it; return how many. What a run is at goes on."""
         return await self._change(which, lambda ids: (query("unmark"), (ids_text(ids),)))
 
@@ -194,18 +194,18 @@ class SqliteDeadLetterStore:
         values = {"pipeline": pipeline}
         return await self._reader.run(lambda c: [row[0] for row in c.execute(query("waiting_stages"), values)])
 
-    async def take(self, pipeline: str, stage: str, count: int) -> list[LeasedDeadLetter]:
+    async def lease(self, pipeline: str, stage: str, count: int) -> list[LeasedDeadLetter]:
         """Take at most `count` letters of the stage that wait, oldest first."""
         return await self.writer.run(
-            partial(self._take, values=(pipeline, stage, count)),
+            partial(self._lease, values=(pipeline, stage, count)),
             is_durable=False,
-            unwanted=lambda taken: self.writer.post(partial(self._give_back, replays=[one.replay for one in taken])),
+            unwanted=lambda leased: self.writer.post(partial(self._release, replays=[one.replay for one in leased])),
         )
 
-    async def settle(self, settled: Sequence[ReplayResult]) -> None:
+    async def acknowledge(self, results: Sequence[ReplayResult]) -> None:
         """Write how replays ended; what is no longer this store's is ignored."""
-        done = self._values(one.replay for one in settled if one.is_done)
-        failed = self._values(one.replay for one in settled if not one.is_done)
+        done = self._values(one.replay for one in results if one.is_done)
+        failed = self._values(one.replay for one in results if not one.is_done)
 
         def work(connection: sqlite3.Connection) -> Trimmed:
             connection.executemany(query("done"), done)
@@ -214,24 +214,24 @@ class SqliteDeadLetterStore:
 
         self._trimmed(await self.writer.run(work, is_durable=False))
 
-    async def give_back(self, replays: Sequence[Replay]) -> None:
+    async def release(self, replays: Sequence[Replay]) -> None:
         """Let letters wait again that were taken and not begun; what is no longer this store's is ignored."""
-        await self.writer.run(partial(self._give_back, replays=replays), is_durable=False)
+        await self.writer.run(partial(self._release, replays=replays), is_durable=False)
 
-    def _take(self, connection: sqlite3.Connection, values: tuple[str, str, int]) -> list[LeasedDeadLetter]:
+    def _lease(self, connection: sqlite3.Connection, values: tuple[str, str, int]) -> list[LeasedDeadLetter]:
         ids = [row[0] for row in connection.execute(query("waiting"), values)]
         if not ids:
             return []
-        self._takers.has_taken = True
-        self._takers.say(connection)
-        connection.execute(query("take"), (self._takers.uuid, ids_text(ids)))
-        return taken(connection, ids)
+        self._leases.has_leased = True
+        self._leases.write_heartbeat(connection)
+        connection.execute(query("take"), (self._leases.uuid, ids_text(ids)))
+        return leased(connection, ids)
 
-    def _give_back(self, connection: sqlite3.Connection, replays: Sequence[Replay]) -> None:
+    def _release(self, connection: sqlite3.Connection, replays: Sequence[Replay]) -> None:
         connection.executemany(query("give_back"), self._values(replays))
 
     def _values(self, replays: Iterable[Replay]) -> list[tuple[int, int, str]]:
-        return [(one.id, one.take, self._takers.uuid) for one in replays]
+        return [(one.id, one.lease, self._leases.uuid) for one in replays]
 
     async def _change(
         self,
@@ -241,15 +241,15 @@ class SqliteDeadLetterStore:
         """Find what fits, then change it piece by piece, so that no event that fails waits for all of it."""
         found = await self._reader.run(lambda connection: find_ids(connection, which))
         changed = 0
-        for begin in range(0, len(found), PIECE):
-            text, values = order(found[begin : begin + PIECE])
+        for begin in range(0, len(found), CHANGE_BATCH):
+            text, values = order(found[begin : begin + CHANGE_BATCH])
             changed += await self.writer.run(partial(_changed, text=text, values=values))
         return changed
 
     # Upkeep
 
-    def _beat(self, connection: sqlite3.Connection) -> None:
-        self._takers.beat(connection)
+    def _heartbeat(self, connection: sqlite3.Connection) -> None:
+        self._leases.heartbeat(connection)
         self._trimmed(self._trim(connection))
 
     def _trim(self, connection: sqlite3.Connection) -> Trimmed:
@@ -260,14 +260,14 @@ class SqliteDeadLetterStore:
 
     def _trimmed(self, trimmed: Trimmed, put: int = 0) -> None:
         """Count what went, and say so once for each bound; in the writer's thread, too."""
-        for reason, gone in (("age", trimmed.age), ("count", trimmed.count), ("size", trimmed.size)):
-            if gone and reason not in self._said:
-                self._said.add(reason)
+        for reason, dropped in (("age", trimmed.age), ("count", trimmed.count), ("size", trimmed.size)):
+            if dropped and reason not in self._logged:
+                self._logged.add(reason)
                 LOG.warning(_DROPPED[reason], self.path)
         with self._counting:
             was = self._counts
             self._counts = DeadLetterCounts(
-                trimmed.letters,
+                trimmed.dead_letters,
                 trimmed.size_bytes,
                 was.put + put,
                 was.dropped_for_age + trimmed.age,

@@ -8,10 +8,10 @@ from typing import Final
 
 from headrace.pipeline.acknowledgement.sqlite.queries import query
 
-BEAT_SECONDS: Final = 3.0
+HEARTBEAT_SECONDS: Final = 3.0
 """How often a store that replays says that it lives, and looks who else does."""
 
-MISSED_BEATS: Final = 5
+MISSED_HEARTBEATS: Final = 5
 """After so many beats of ours without one of theirs they are dead: 15 s."""
 
 CRASH_LIMIT: Final = 3
@@ -23,28 +23,28 @@ class ReplayLeases:
 
     def __init__(self, uuid: str) -> None:
         self.uuid = uuid
-        self.has_taken = False
+        self.has_leased = False
         self._seen: dict[str, tuple[int, int]] = {}
 
-    def say(self, connection: sqlite3.Connection) -> None:
+    def write_heartbeat(self, connection: sqlite3.Connection) -> None:
         """Say that this one lives."""
         connection.execute(query("beat"), (self.uuid,))
 
-    def beat(self, connection: sqlite3.Connection) -> None:
+    def heartbeat(self, connection: sqlite3.Connection) -> None:
         """Say so if it has taken anything, and take back what those had that are silent for too long."""
-        if self.has_taken:
-            self.say(connection)
+        if self.has_leased:
+            self.write_heartbeat(connection)
         seen: dict[str, tuple[int, int]] = {}
-        for uuid, said in connection.execute(query("beats")).fetchall():
-            before, beats = self._seen.get(uuid, (None, 0))
-            seen[uuid] = (said, beats + 1 if before == said else 0)
-            if uuid != self.uuid and seen[uuid][1] >= MISSED_BEATS:
+        for uuid, count in connection.execute(query("beats")).fetchall():
+            before, missed = self._seen.get(uuid, (None, 0))
+            seen[uuid] = (count, missed + 1 if before == count else 0)
+            if uuid != self.uuid and seen[uuid][1] >= MISSED_HEARTBEATS:
                 connection.execute(query("bury"), {"taker": uuid, "limit": CRASH_LIMIT})
                 connection.execute(query("leave"), (uuid,))
         self._seen = seen
 
     def leave(self, connection: sqlite3.Connection) -> None:
         """Let go of all that this one has taken, and be forgotten."""
-        self.has_taken = False
+        self.has_leased = False
         connection.execute(query("release"), (self.uuid,))
         connection.execute(query("leave"), (self.uuid,))

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from tests.fakes.dead_letters import letter, small_store
 
 from headrace.pipeline.acknowledgement.dead_letter import Replay
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter, ReplayResult
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
-from tests.fakes.letters import letter, small_store
 
 Step = tuple[str, int, int]
 """What is done, by which of two stores, to which letter."""
@@ -29,9 +29,9 @@ class Known:
 
     event: str
     attempts: int = 1
-    is_marked: bool = False
+    is_waiting_for_replay: bool = False
     taken_by: int | None = None
-    take: int = 0
+    lease: int = 0
 
 
 class Model:
@@ -67,23 +67,25 @@ class Model:
             assert await store.drop(found) == (known is not None)
             self.known.pop(one, None)
         elif what == "mark":
-            assert await store.mark(found) == (known is not None and not known.is_marked)
+            assert await store.mark(found) == (known is not None and not known.is_waiting_for_replay)
             if known is not None:
-                known.is_marked = True
+                known.is_waiting_for_replay = True
         else:
-            may = known is not None and known.is_marked and known.taken_by is None
-            assert await store.unmark(found) == may
+            may = known is not None and known.is_waiting_for_replay and known.taken_by is None
+            assert await store.cancel_replay(found) == may
             if known is not None and may:
-                known.is_marked = False
+                known.is_waiting_for_replay = False
 
     async def _take(self, store: SqliteDeadLetterStore, who: int, count: int) -> None:
-        waiting = [id_ for id_, known in sorted(self.known.items()) if known.is_marked and known.taken_by is None]
-        taken = await store.take("shop", "price", count)
-        assert [one.letter.id for one in taken] == waiting[:count]
+        waiting = [
+            id_ for id_, known in sorted(self.known.items()) if known.is_waiting_for_replay and known.taken_by is None
+        ]
+        taken = await store.lease("shop", "price", count)
+        assert [one.dead_letter.id for one in taken] == waiting[:count]
         for one in taken:
-            known = self.known[one.letter.id]
-            known.taken_by, known.take = who, known.take + 1
-            assert one.replay == Replay(one.letter.id, known.take)
+            known = self.known[one.dead_letter.id]
+            known.taken_by, known.lease = who, known.lease + 1
+            assert one.replay == Replay(one.dead_letter.id, known.lease)
             self.begun[who].append(one.replay)
 
     async def _reopen(self, who: int) -> None:
@@ -96,32 +98,32 @@ class Model:
 
     async def _end(self, what: str, store: SqliteDeadLetterStore, who: int, replay: Replay) -> None:
         known = self.known.get(replay.id)
-        is_own = known is not None and known.taken_by == who and known.take == replay.take
+        is_own = known is not None and known.taken_by == who and known.lease == replay.lease
         if what == "again":
             await store.put([letter(replay.id, replay_of=replay)])
-            if known is not None and known.take == replay.take and known.taken_by in {None, who}:
-                known.attempts, known.is_marked, known.taken_by = known.attempts + 1, False, None
+            if known is not None and known.lease == replay.lease and known.taken_by in {None, who}:
+                known.attempts, known.is_waiting_for_replay, known.taken_by = known.attempts + 1, False, None
             else:
                 self.known[self.next_id] = Known(str(replay.id))
                 self.next_id += 1
             return
         if what == "back":
-            await store.give_back([replay])
+            await store.release([replay])
         else:
-            await store.settle([ReplayResult(replay, is_done=what == "done")])
+            await store.acknowledge([ReplayResult(replay, is_done=what == "done")])
         if known is None or not is_own:
             return
         known.taken_by = None
         if what == "done":
             del self.known[replay.id]
         elif what == "failed":
-            known.attempts, known.is_marked = known.attempts + 1, False
+            known.attempts, known.is_waiting_for_replay = known.attempts + 1, False
 
     async def check(self) -> None:
         found = await self.stores[0].find(DeadLetterFilter(), 1000, is_newest_first=False)
-        there = [(one.id, one.event, one.attempts, one.replay_at is not None, one.is_taken) for one in found]
+        there = [(one.id, one.event, one.attempts, one.replay_at is not None, one.is_leased) for one in found]
         assert there == [
-            (id_, known.event, known.attempts, known.is_marked, known.taken_by is not None)
+            (id_, known.event, known.attempts, known.is_waiting_for_replay, known.taken_by is not None)
             for id_, known in sorted(self.known.items())
         ]
 

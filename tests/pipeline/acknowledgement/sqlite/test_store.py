@@ -4,12 +4,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.fakes.dead_letters import ALL, NOON, LetterClock, events_in, failed, letter, put_events, small_store
 
 from headrace.database.sqlite_file import SqliteError
 from headrace.pipeline.acknowledgement.dead_letter import EventForm, NewDeadLetter
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
-from tests.fakes.letters import ALL, NOON, LetterClock, events_in, failed, letter, put_events, small_store
 
 pytestmark = pytest.mark.asyncio
 
@@ -22,7 +22,7 @@ async def test_a_letter_that_was_put_is_found_with_all_that_is_known_of_it(store
     assert (found.event, found.form, found.is_replayable) == ('{"sku":"a"}', EventForm.JSON, True)
     assert (found.error_type, found.error, found.attempts) == ("ValueError", "no total", 3)
     assert "ValueError: no total" in found.traceback
-    assert (found.metadata, found.at, found.replay_at, found.is_taken) == ({"offset": 7}, NOON, None, False)
+    assert (found.metadata, found.at, found.replay_at, found.is_leased) == ({"offset": 7}, NOON, None, False)
 
 
 async def test_what_was_put_is_there_after_the_store_was_opened_again(path: Path, store: SqliteDeadLetterStore) -> None:
@@ -31,7 +31,7 @@ async def test_what_was_put_is_there_after_the_store_was_opened_again(path: Path
     again = small_store(path)
     await again.open()
     assert await events_in(again) == ['"a"', '"b"']
-    assert again.counts().letters == 2
+    assert again.counts().dead_letters == 2
     await again.close()
 
 
@@ -78,4 +78,4 @@ async def test_letters_are_dropped_by_a_filter(store: SqliteDeadLetterStore) -> 
     await put_events(store, "kept", stage="parse")
     assert await store.drop(DeadLetterFilter(stages=frozenset({"price"}))) == 1200
     assert await events_in(store) == ['"kept"']
-    assert store.counts().letters == 1
+    assert store.counts().dead_letters == 1

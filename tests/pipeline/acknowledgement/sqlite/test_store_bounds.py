@@ -5,11 +5,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from tests.fakes.dead_letters import ALL, LetterClock, beat, events_in, failed, letter, put_events, small_store
 
 from headrace.pipeline.acknowledgement.dead_letter import EventForm
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter, ReplayResult
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
-from tests.fakes.letters import ALL, LetterClock, beat, events_in, failed, letter, put_events, small_store
 
 pytestmark = pytest.mark.asyncio
 
@@ -24,7 +24,7 @@ async def test_the_oldest_go_first_when_there_are_too_many(path: Path, caplog: p
     await put_events(store, *range(5))
     await put_events(store, 5)
     assert await events_in(store) == ["3", "4", "5"]
-    assert (store.counts().letters, store.counts().put, store.counts().dropped_for_count) == (3, 6, 3)
+    assert (store.counts().dead_letters, store.counts().put, store.counts().dropped_for_count) == (3, 6, 3)
     (said,) = [record.getMessage() for record in caplog.records if "max_events" in record.getMessage()]
     assert said.startswith(f"the dead letters in {path} are more than max_events: the oldest are dropped")
     await store.close()
@@ -88,7 +88,7 @@ async def test_a_letter_that_failed_again_is_as_young_as_its_last_failure(
     await put_events(store, "again", "never")
     await store.mark(DeadLetterFilter(ids=frozenset({1})))
     clock.move(20 * 86_400)
-    (taken,) = await store.take("shop", "price", 1)
+    (taken,) = await store.lease("shop", "price", 1)
     await store.put([letter("again", replay_of=taken.replay)])
     clock.move(15 * 86_400)
     await beat(store)
@@ -98,13 +98,13 @@ async def test_a_letter_that_failed_again_is_as_young_as_its_last_failure(
 async def test_totals_are_right_however_letters_come_and_go(path: Path, store: SqliteDeadLetterStore) -> None:
     await put_events(store, *("x" * size for size in range(50)))
     await store.mark(DeadLetterFilter(ids=frozenset(range(1, 11))))
-    taken = await store.take("shop", "price", 10)
+    taken = await store.lease("shop", "price", 10)
     await store.put([letter("y", error=failed(OSError("e" * 500)), replay_of=one.replay) for one in taken[:5]])
-    await store.settle([ReplayResult(one.replay, is_done=True) for one in taken])
+    await store.acknowledge([ReplayResult(one.replay, is_done=True) for one in taken])
     await store.drop(DeadLetterFilter(ids=frozenset({40})))
     found = await store.find(ALL, 100)
     assert len(found) == 44
-    assert (store.counts().letters, store.counts().size_bytes) == (44, sum(one.size for one in found))
+    assert (store.counts().dead_letters, store.counts().size_bytes) == (44, sum(one.size for one in found))
     with sqlite3.connect(path) as connection:
         assert connection.execute(MISCOUNTED).fetchall() == []
     connection.close()

@@ -4,12 +4,12 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from tests.fakes.dead_letters import ALL, LetterClock, beat, events_in, failed, letter, put_events
 
 from headrace.pipeline.acknowledgement.dead_letter import NewDeadLetter, Replay
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter, ReplayResult
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
-from headrace.pipeline.acknowledgement.sqlite.takers import CRASH_LIMIT, MISSED_BEATS
-from tests.fakes.letters import ALL, LetterClock, beat, events_in, failed, letter, put_events
+from headrace.pipeline.acknowledgement.sqlite.takers import CRASH_LIMIT, MISSED_HEARTBEATS
 
 pytestmark = pytest.mark.asyncio
 
@@ -20,19 +20,19 @@ async def test_what_is_marked_is_taken_once_oldest_first(
     await put_events(store, *range(5))
     assert await store.mark(DeadLetterFilter(ids=frozenset({1, 2, 3, 4})), rate=10.0) == 4
     assert await store.waiting("shop") == ["price"]
-    first = await store.take("shop", "price", 3)
-    second = await other.take("shop", "price", 3)
-    assert [(one.letter.event, one.rate) for one in first] == [("0", 10.0), ("1", 10.0), ("2", 10.0)]
-    assert [one.letter.event for one in second] == ["3"]
-    assert await store.take("shop", "price", 3) == []
+    first = await store.lease("shop", "price", 3)
+    second = await other.lease("shop", "price", 3)
+    assert [(one.dead_letter.event, one.rate) for one in first] == [("0", 10.0), ("1", 10.0), ("2", 10.0)]
+    assert [one.dead_letter.event for one in second] == ["3"]
+    assert await store.lease("shop", "price", 3) == []
     assert await store.waiting("shop") == []
 
 
 async def test_only_letters_of_the_pipeline_and_stage_are_taken(store: SqliteDeadLetterStore) -> None:
     await put_events(store, "a")
     await store.mark(ALL)
-    assert await store.take("other", "price", 9) == []
-    assert await store.take("shop", "parse", 9) == []
+    assert await store.lease("other", "price", 9) == []
+    assert await store.lease("shop", "parse", 9) == []
 
 
 async def test_the_stages_whose_letters_wait_are_told_each_once(store: SqliteDeadLetterStore) -> None:
@@ -43,7 +43,7 @@ async def test_the_stages_whose_letters_wait_are_told_each_once(store: SqliteDea
     await store.mark(DeadLetterFilter(pipeline="other"))
     assert await store.waiting("shop") == ["a", "b"]
     assert await store.waiting("other") == ["d"]
-    await store.take("shop", "a", 2)
+    await store.lease("shop", "a", 2)
     assert await store.waiting("shop") == ["b"]
 
 
@@ -61,26 +61,26 @@ async def test_what_cannot_be_replayed_is_never_marked(store: SqliteDeadLetterSt
     await put_events(store, ("a", 1), {"a": 1}, b"a")
     assert await store.mark(ALL) == 2
     assert await store.mark(ALL) == 0
-    assert await store.count(DeadLetterFilter(is_marked=True)) == 2
+    assert await store.count(DeadLetterFilter(is_waiting_for_replay=True)) == 2
 
 
 async def test_a_mark_is_taken_back_until_a_run_is_at_it(store: SqliteDeadLetterStore) -> None:
     await put_events(store, "a", "b")
     await store.mark(ALL)
-    await store.take("shop", "price", 1)
-    assert await store.unmark(ALL) == 1
+    await store.lease("shop", "price", 1)
+    assert await store.cancel_replay(ALL) == 1
     assert await store.waiting("shop") == []
-    (first,) = await store.find(DeadLetterFilter(is_marked=True), 9)
-    assert (first.event, first.is_taken) == ('"a"', True)
+    (first,) = await store.find(DeadLetterFilter(is_waiting_for_replay=True), 9)
+    assert (first.event, first.is_leased) == ('"a"', True)
 
 
 async def test_a_replay_that_went_through_deletes_its_letter(store: SqliteDeadLetterStore) -> None:
     await put_events(store, "a", "b")
     await store.mark(ALL)
-    taken = await store.take("shop", "price", 2)
-    await store.settle([ReplayResult(taken[0].replay, is_done=True), ReplayResult(taken[1].replay, is_done=False)])
+    taken = await store.lease("shop", "price", 2)
+    await store.acknowledge([ReplayResult(taken[0].replay, is_done=True), ReplayResult(taken[1].replay, is_done=False)])
     (left,) = await store.find(ALL, 9)
-    assert (left.event, left.attempts, left.replay_at, left.is_taken) == ('"b"', 2, None, False)
+    assert (left.event, left.attempts, left.replay_at, left.is_leased) == ('"b"', 2, None, False)
 
 
 async def test_a_replay_that_failed_at_its_stage_again_is_one_letter_still(
@@ -88,10 +88,12 @@ async def test_a_replay_that_failed_at_its_stage_again_is_one_letter_still(
 ) -> None:
     await put_events(store, {"sku": "a"})
     await store.mark(ALL)
-    (taken,) = await store.take("shop", "price", 1)
+    (taken,) = await store.lease("shop", "price", 1)
     clock.move(5)
     await store.put([letter({"sku": "a"}, error=failed(OSError("still")), replay_of=taken.replay)])
-    await store.settle([ReplayResult(taken.replay, is_done=True)])  # it is set aside, so its source need not keep it
+    await store.acknowledge(
+        [ReplayResult(taken.replay, is_done=True)]
+    )  # it is set aside, so its source need not keep it
     (left,) = await store.find(ALL, 9)
     assert (left.id, left.event, left.attempts, left.at) == (1, '{"sku":"a"}', 2, clock.now)
     assert (left.error_type, left.error, left.replay_at) == ("OSError", "still", None)
@@ -102,9 +104,9 @@ async def test_what_came_of_a_replay_and_failed_further_down_is_a_letter_of_its_
 ) -> None:
     await put_events(store, "a")
     await store.mark(ALL)
-    (taken,) = await store.take("shop", "price", 1)
+    (taken,) = await store.lease("shop", "price", 1)
     await store.put([letter("derived", stage="write", replay_of=taken.replay)])
-    await store.settle([ReplayResult(taken.replay, is_done=True)])
+    await store.acknowledge([ReplayResult(taken.replay, is_done=True)])
     (left,) = await store.find(ALL, 9)
     assert (left.stage, left.event) == ("write", '"derived"')
 
@@ -112,20 +114,20 @@ async def test_what_came_of_a_replay_and_failed_further_down_is_a_letter_of_its_
 async def test_the_end_of_a_former_replay_does_nothing_to_the_present_one(store: SqliteDeadLetterStore) -> None:
     await put_events(store, "a")
     await store.mark(ALL)
-    (first,) = await store.take("shop", "price", 1)
+    (first,) = await store.lease("shop", "price", 1)
     await store.put([letter("a", replay_of=first.replay)])
     await store.mark(ALL)
-    (second,) = await store.take("shop", "price", 1)
-    await store.settle([ReplayResult(first.replay, is_done=True)])
+    (second,) = await store.lease("shop", "price", 1)
+    await store.acknowledge([ReplayResult(first.replay, is_done=True)])
     assert await events_in(store) == ['"a"']
-    await store.settle([ReplayResult(second.replay, is_done=True)])
+    await store.acknowledge([ReplayResult(second.replay, is_done=True)])
     assert await events_in(store) == []
 
 
 async def test_a_replay_whose_letter_was_dropped_is_a_new_letter_when_it_fails(store: SqliteDeadLetterStore) -> None:
     await put_events(store, "a")
     await store.mark(ALL)
-    (taken,) = await store.take("shop", "price", 1)
+    (taken,) = await store.lease("shop", "price", 1)
     await store.drop(ALL)
     await store.put([letter("a", replay_of=taken.replay)])
     assert [one.id for one in await store.find(ALL, 9)] == [2]
@@ -134,10 +136,10 @@ async def test_a_replay_whose_letter_was_dropped_is_a_new_letter_when_it_fails(s
 async def test_what_was_taken_and_not_begun_waits_again(store: SqliteDeadLetterStore) -> None:
     await put_events(store, "a")
     await store.mark(ALL)
-    (taken,) = await store.take("shop", "price", 1)
-    await store.give_back([taken.replay, Replay(99, 1)])
-    (again,) = await store.take("shop", "price", 1)
-    assert (again.letter.event, again.letter.attempts, again.replay.take) == ('"a"', 1, 2)
+    (taken,) = await store.lease("shop", "price", 1)
+    await store.release([taken.replay, Replay(99, 1)])
+    (again,) = await store.lease("shop", "price", 1)
+    assert (again.dead_letter.event, again.dead_letter.attempts, again.replay.lease) == ('"a"', 1, 2)
 
 
 async def test_a_store_that_closes_lets_others_go_on(
@@ -145,15 +147,15 @@ async def test_a_store_that_closes_lets_others_go_on(
 ) -> None:
     await put_events(store, "a", "b")
     await store.mark(ALL)
-    await store.take("shop", "price", 2)
+    await store.lease("shop", "price", 2)
     await store.close()
-    assert len(await other.take("shop", "price", 2)) == 2
+    assert len(await other.lease("shop", "price", 2)) == 2
 
 
 async def test_a_cancelled_take_gives_back_what_it_took(store: SqliteDeadLetterStore) -> None:
     await put_events(store, "a")
     await store.mark(ALL)
-    taking = asyncio.ensure_future(store.take("shop", "price", 1))
+    taking = asyncio.ensure_future(store.lease("shop", "price", 1))
     await asyncio.sleep(0)
     taking.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -168,12 +170,12 @@ async def test_what_a_dead_store_was_at_waits_again_and_that_costs_an_attempt(
 ) -> None:
     await put_events(store, "a")
     await store.mark(ALL)
-    await store.take("shop", "price", 1)  # and says nothing any more
-    await beat(other, MISSED_BEATS)
-    assert await other.take("shop", "price", 1) == []
+    await store.lease("shop", "price", 1)  # and says nothing any more
+    await beat(other, MISSED_HEARTBEATS)
+    assert await other.lease("shop", "price", 1) == []
     await beat(other)
-    (taken,) = await other.take("shop", "price", 1)
-    assert taken.letter.attempts == 2
+    (taken,) = await other.lease("shop", "price", 1)
+    assert taken.dead_letter.attempts == 2
 
 
 async def test_a_store_that_says_that_it_lives_keeps_what_it_has(
@@ -181,11 +183,11 @@ async def test_a_store_that_says_that_it_lives_keeps_what_it_has(
 ) -> None:
     await put_events(store, "a")
     await store.mark(ALL)
-    await store.take("shop", "price", 1)
-    for _ in range(3 * MISSED_BEATS):
+    await store.lease("shop", "price", 1)
+    for _ in range(3 * MISSED_HEARTBEATS):
         await beat(store)
         await beat(other)
-    assert await other.take("shop", "price", 1) == []
+    assert await other.lease("shop", "price", 1) == []
 
 
 async def test_what_kills_every_store_that_replays_it_is_not_replayed_for_ever(
@@ -196,7 +198,7 @@ async def test_what_kills_every_store_that_replays_it_is_not_replayed_for_ever(
     for _ in range(CRASH_LIMIT):
         await other.writer.run(lambda c: c.execute("update headrace_dead_letters set taken_by = 'dead'"))
         await other.writer.run(lambda c: c.execute("insert into headrace_dead_letter_takers values ('dead', 1)"))
-        await beat(other, MISSED_BEATS + 1)
+        await beat(other, MISSED_HEARTBEATS + 1)
     (left,) = await other.find(ALL, 9)
-    assert (left.replay_at, left.is_taken, left.attempts) == (None, False, 1 + CRASH_LIMIT)
+    assert (left.replay_at, left.is_leased, left.attempts) == (None, False, 1 + CRASH_LIMIT)
     assert await other.mark(ALL) == 1

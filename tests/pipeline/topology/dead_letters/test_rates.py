@@ -26,7 +26,7 @@ class Notes:
     def ended(self, replay: Any, *, is_done: bool) -> None:
         self.told.append((replay.id, is_done))
 
-    def not_begun(self, replay: Any) -> None:
+    def not_started(self, replay: Any) -> None:
         self.told.append((replay.id, None))
 
     def asked(self) -> None:
@@ -42,7 +42,7 @@ async def test_letters_go_no_quicker_than_their_rate_and_make_up_for_little(asid
     await aside.mark(ALL, rate=20.0)
     replay = StageReplay("price", process, notes)
     assert replay.room == 100
-    replay.hold(await aside.take("shop", "price", 100))
+    replay.add(await aside.lease("shop", "price", 100))
     sent = []
     for now in (100.0, 100.01, 100.05, 100.06, 100.1, 101.0, 101.0):
         wait = replay.send_due(now)

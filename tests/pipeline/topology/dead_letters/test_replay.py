@@ -68,7 +68,7 @@ async def test_what_fails_again_is_the_same_letter_with_one_more_attempt(
     await shop.mark()
     await shop.run(lambda: source(0), shape)
     (left,) = await shop.letters()
-    assert (left.id, left.event, left.attempts, left.replay_at, left.is_taken) == (1, "3", 2, None, False)
+    assert (left.id, left.event, left.attempts, left.replay_at, left.is_leased) == (1, "3", 2, None, False)
 
 
 @pytest.mark.parametrize("quiet", [Silent, Quiet])

@@ -76,8 +76,8 @@ async def test_a_stop_leaves_what_was_under_way_marked_and_costs_no_attempt(
     topology.replay_soon()
     await until(lambda: shop.table.tried != [])
     await topology.stop()
-    left = await aside.find(DeadLetterFilter(is_marked=True), 9)
-    assert [(one.event, one.attempts, one.is_taken) for one in left] == [
+    left = await aside.find(DeadLetterFilter(is_waiting_for_replay=True), 9)
+    assert [(one.event, one.attempts, one.is_leased) for one in left] == [
         ("3", 1, False),
         ("2", 1, False),
         ("1", 1, False),
@@ -94,8 +94,8 @@ async def test_a_drain_lets_through_what_is_under_way_and_leaves_the_rest_marked
     topology.replay_soon()
     await until(lambda: shop.table.tried == [1])
     assert (await topology.drain()).is_drained
-    left = await aside.find(DeadLetterFilter(is_marked=True), 9)
-    assert [(one.event, one.attempts, one.is_taken) for one in left] == [("3", 1, False), ("2", 1, False)]
+    left = await aside.find(DeadLetterFilter(is_waiting_for_replay=True), 9)
+    assert [(one.event, one.attempts, one.is_leased) for one in left] == [("3", 1, False), ("2", 1, False)]
     assert await aside.count(ALL) == 2
 
 
@@ -119,7 +119,7 @@ async def test_a_stage_that_cancels_the_replay_leaves_the_letters_marked(
     await settled(topology)
     next(one for one in handle.subscriptions() if one.producer == "price.dead_letters").cancel()
     await topology.drain()
-    assert await aside.count(DeadLetterFilter(is_marked=True)) == 3
+    assert await aside.count(DeadLetterFilter(is_waiting_for_replay=True)) == 3
     assert shop.table.tried == []
 
 

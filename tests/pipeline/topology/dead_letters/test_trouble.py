@@ -107,7 +107,7 @@ async def test_letters_that_no_stage_can_take_wait_and_are_said_once(
         assert (await shop.run(lambda: Numbers(5), **settings)).is_fine
     (said,) = [one.getMessage() for one in caplog.records if "wait to be replayed" in one.getMessage()]
     assert said.startswith(f"dead letters of stage {stage!r} wait to be replayed: {why}")
-    assert await store.count(DeadLetterFilter(is_marked=True)) == 2
+    assert await store.count(DeadLetterFilter(is_waiting_for_replay=True)) == 2
     await store.close()
 
 
@@ -123,7 +123,7 @@ async def test_children_on_a_plain_edge_take_no_letters_for_one_that_fails_would
     await store.put([letter(1, stage="sink")])
     await store.mark(ALL)
     await shop.run(lambda: Numbers(0), OneToOne, Children)
-    assert await store.count(DeadLetterFilter(is_marked=True)) == 1
+    assert await store.count(DeadLetterFilter(is_waiting_for_replay=True)) == 1
     await shop.run(lambda: Told(0), OneToOne, Children)
     (left,) = await store.find(ALL, 9)
     assert (left.attempts, left.replay_at) == (2, None)
