@@ -54,25 +54,25 @@ async def _filled(path: Path, ended: int) -> SqliteStore:
     return store
 
 
-async def _claim(store: SqliteStore, claimant: LeaseOwner) -> float:
+async def _claim(store: SqliteStore, owner: LeaseOwner) -> float:
     """Claim 100 and end them; return the seconds of the claim."""
     start = time.perf_counter()
-    jobs = await store.claim(claimant, AT_ONCE)
+    jobs = await store.claim(owner, AT_ONCE)
     seconds = time.perf_counter() - start
     all_arrived(len(jobs), AT_ONCE)
-    await store.acknowledge(claimant, [JobAck(job.id, job.attempt, AttemptCompleted()) for job in jobs])
+    await store.acknowledge(owner, [JobAck(job.id, job.attempt, AttemptCompleted()) for job in jobs])
     return seconds
 
 
-async def _claimed(store: SqliteStore, claimant: LeaseOwner) -> float:
+async def _claimed(store: SqliteStore, owner: LeaseOwner) -> float:
     """Return the seconds that it takes to claim and end 5,000 jobs."""
     start = time.perf_counter()
     for _ in range(CLAIMED // AT_ONCE):
-        await _claim(store, claimant)
+        await _claim(store, owner)
     return time.perf_counter() - start
 
 
-async def _pruned(store: SqliteStore, claimant: LeaseOwner) -> tuple[float, float, float]:
+async def _pruned(store: SqliteStore, owner: LeaseOwner) -> tuple[float, float, float]:
     """Prune all that has ended, piece after piece without a pause, and claim meanwhile.
 
     Return the median and the slowest of the claims, in milliseconds, and the seconds of the whole.
@@ -84,7 +84,7 @@ async def _pruned(store: SqliteStore, claimant: LeaseOwner) -> tuple[float, floa
 
     async def claim() -> None:
         while prune.pruned < before:
-            claims.append(await _claim(store, claimant) * 1000)
+            claims.append(await _claim(store, owner) * 1000)
             await asyncio.sleep(0.05)
 
     async with asyncio.TaskGroup() as group:
@@ -98,15 +98,13 @@ async def _pruned(store: SqliteStore, claimant: LeaseOwner) -> tuple[float, floa
 
 def lines() -> Iterator[Line]:
     """Measure, and yield one line after the other."""
-    claimant = LeaseOwner("bench", "bench", "default", ("noop",))
+    owner = LeaseOwner("bench", "bench", "default", ("noop",))
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
         small = runner.run(_filled(Path(folder) / "small.db", 0))
         large = runner.run(_filled(Path(folder) / "large.db", ENDED))
-        found = ratio(
-            lambda: runner.run(_claimed(small, claimant)), lambda: runner.run(_claimed(large, claimant)), RUNS
-        )
+        found = ratio(lambda: runner.run(_claimed(small, owner)), lambda: runner.run(_claimed(large, owner)), RUNS)
         yield at_least("claims beside 1,000,000 ended jobs, against none", found, 0.8)
-        median, slowest, seconds = runner.run(_pruned(large, claimant))
+        median, slowest, seconds = runner.run(_pruned(large, owner))
         yield at_most("a claim while 1,000,000 are pruned, p50", median, None, "ms")
         yield at_most("a claim while 1,000,000 are pruned, slowest", slowest, 50, "ms")
         yield at_most("the pruning of 1,000,000 without a pause", seconds, None, "s")

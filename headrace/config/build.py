@@ -177,7 +177,7 @@ def build_jobs(configured: ConfiguredJobs, *, is_running: bool = True, redact: C
         redact=redact,
     )
     if keys.cron and is_running:
-        settings = replace(settings, chores=[lambda store: crontab(keys, workers, store, settings)])
+        settings = replace(settings, periodic_tasks=[lambda store: crontab(keys, workers, store, settings)])
     queues = {name: _queue(queue) for name, queue in keys.queues.items()} if is_running else {}
     return Jobs(store_of(keys.store), workers, queues, settings)
 

@@ -70,12 +70,12 @@ class JobsService:
         self.is_drained = self.is_drained or (self.is_open and not self._ending.is_set())
         self._ending.set()
         if not self.are_awaited:
-            self.jobs.hold()
+            self.jobs.pause_claiming()
 
     def begin_end(self) -> None:
         """Claim nothing more, from now on; what runs goes on."""
         self._ending.set()
-        self.jobs.hold()
+        self.jobs.pause_claiming()
 
     async def close(self) -> None:
         """Give running jobs their grace, put back what is not done, close the store.
@@ -96,7 +96,7 @@ class JobsService:
     async def stop(self) -> None:
         """Put back what runs, at once, and close the store; a grace that is being given ends, too."""
         self.begin_end()
-        self.jobs.cut_short()
+        self.jobs.stop_grace()
         await self.close()
 
 

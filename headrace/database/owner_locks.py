@@ -51,7 +51,7 @@ class OwnerLocks:
         else:
             add_fork_hooks(self)
 
-    def hold(self, owner: str) -> None:
+    def lock(self, owner: str) -> None:
         """Hold the lock of an owner of this OS process until `release`, or until the process ends."""
         if self.file_id is not None and owner not in self._held:
             self._call(fcntl.F_OFD_SETLK, owner)

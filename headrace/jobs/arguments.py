@@ -168,9 +168,9 @@ def _first(error: ValidationError) -> CodecError:
     if first["type"] == "missing":
         return CodecError(first["loc"][:-1], first["input"], f", and lacks {first['loc'][-1]!r}")
     context = first.get("ctx", {})
-    said = predicate(first["type"], context)
-    if said is not None:
-        return CodecError(first["loc"], first["input"], f", and {said}")
+    text = predicate(first["type"], context)
+    if text is not None:
+        return CodecError(first["loc"], first["input"], f", and {text}")
     why = own_sentence(first["msg"], context)
     return CodecError(first["loc"], first["input"], f": {why[:1].lower()}{why[1:]}")
 
@@ -190,7 +190,7 @@ class _Shape:
 
     positional: tuple[str, ...]
     """Parameters that may be given by place, in order; the running job is none of them."""
-    by_place_only: tuple[str, ...]
+    positional_only: tuple[str, ...]
     """Parameters that the function takes by place alone."""
     defaults: Mapping[str, object]
     required: frozenset[str]
@@ -250,7 +250,7 @@ class Arguments:
         if shape.is_bare and not args and not kwargs:
             return {}
         if len(args) > len(shape.positional):
-            raise self._refusal(None, f"takes {len(shape.positional)} arguments by place, and was given {len(args)}")
+            raise self._error(None, f"takes {len(shape.positional)} arguments by place, and was given {len(args)}")
         if args or shape.running in kwargs:
             values = dict(zip(shape.positional, args, strict=False))
             self._take_named(shape, values, kwargs)
@@ -278,7 +278,7 @@ class Arguments:
             return args, kwargs
         if any(isinstance(one, RunningJob) for one in args):
             return args, kwargs
-        count = len(shape.by_place_only)
+        count = len(shape.positional_only)
         named = dict(zip(shape.positional[count:], args[count:], strict=False))
         return args[:count], {**named, **kwargs, running: current_job()}
 
@@ -289,7 +289,7 @@ class Arguments:
         if isinstance(entry, list | tuple):
             return self.bound(entry, {})
         found = type(entry).__name__
-        raise self._refusal(None, f"cannot be called with {found}: give its arguments in a tuple or in a dict")
+        raise self._error(None, f"cannot be called with {found}: give its arguments in a tuple or in a dict")
 
     def restored(
         self, args: Mapping[str, object], running: RunningJob | None
@@ -309,8 +309,8 @@ class Arguments:
             values[name] = value if type(value) is plain.get(name) else self._decoded(shape, name, value)
         if shape.running is not None:
             values[shape.running] = running
-        places = [values.pop(name, shape.defaults.get(name)) for name in shape.by_place_only]
-        return places, values
+        positional = [values.pop(name, shape.defaults.get(name)) for name in shape.positional_only]
+        return positional, values
 
     def _shape(self) -> _Shape:
         if self._kept is None:
@@ -320,9 +320,9 @@ class Arguments:
     def _take_named(self, shape: _Shape, values: dict[str, object], kwargs: Mapping[str, object]) -> None:
         for name, value in kwargs.items():
             if name in values:
-                raise self._refusal(name, "is given twice: give it by place or by name")
+                raise self._error(name, "is given twice: give it by place or by name")
             if name == shape.running:
-                raise self._refusal(name, "is the running job, and not to be given: leave it out")
+                raise self._error(name, "is the running job, and not to be given: leave it out")
             values[name] = value
 
     def _codec(self, shape: _Shape, name: str) -> Codec:
@@ -332,39 +332,39 @@ class Arguments:
         known = list(shape.codecs)
         like = get_close_matches(name, known, 1)
         advice = f"did you mean {like[0]!r}?" if like else f"it has {', '.join(known) or 'none'}"
-        raise self._refusal(name, f"is no parameter of it: {advice}")
+        raise self._error(name, f"is no parameter of it: {advice}")
 
     def _encoded(self, shape: _Shape, name: str, value: object) -> object:
         codec = self._codec(shape, name)
         try:
             return codec.encoded(value)
         except CodecError as unfit:
-            refusal = self._unfit(name, unfit)
-        raise refusal
+            error = self._unfit(name, unfit)
+        raise error
 
     def _decoded(self, shape: _Shape, name: str, value: object) -> object:
         codec = self._codec(shape, name)
         try:
             return codec.decoded(value)
         except CodecError as unfit:
-            refusal = self._unfit(name, unfit)
-        raise refusal
+            error = self._unfit(name, unfit)
+        raise error
 
-    def _refusal(self, parameter: str | None, why: str) -> BadArguments:
+    def _error(self, parameter: str | None, why: str) -> BadArguments:
         return BadArguments(self._worker, parameter, why)
 
     def _missing(self, shape: _Shape, given: Mapping[str, object]) -> BadArguments:
         name = next(name for name in shape.codecs if name in shape.required and name not in given)
-        return self._refusal(
+        return self._error(
             name, f"is missing: it needs {', '.join(each for each in shape.codecs if each in shape.required)}"
         )
 
     def _unfit(self, name: str, unfit: CodecError) -> BadArguments:
         """Return the refusal of a value; it is raised without what pydantic says, for that holds the value too."""
         if self._is_secret:
-            return self._refusal(name, "does not fit, and is secret, so that no more is said: check its type")
+            return self._error(name, "does not fit, and is secret, so that no more is said: check its type")
         path = ".".join((name, *map(str, unfit.path)))
-        return self._refusal(path, f"is {shown(unfit.found)}{unfit.why}")
+        return self._error(path, f"is {shown(unfit.found)}{unfit.why}")
 
 
 def _signature(function: Callable[..., object], worker: str) -> inspect.Signature:
@@ -386,10 +386,10 @@ def _shape(function: Callable[..., object], worker: str, signature: inspect.Sign
     if running is not None and signature.parameters[running].kind is inspect.Parameter.POSITIONAL_ONLY:
         raise BadWorker(worker, f"its {running!r} gets the running job by name: take the / after it away")
     required = frozenset(one.name for one in named if one.default is one.empty)
-    by_place_only = tuple(one.name for one in named if one.kind is one.POSITIONAL_ONLY)
+    positional_only = tuple(one.name for one in named if one.kind is one.POSITIONAL_ONLY)
     return _Shape(
         positional=tuple(one.name for one in named if one.kind is not one.KEYWORD_ONLY),
-        by_place_only=by_place_only,
+        positional_only=positional_only,
         defaults={one.name: one.default for one in named if one.default is not one.empty},
         required=required,
         plain={name: hints[name] for name in codecs if hints.get(name) in _PLAIN},
@@ -397,7 +397,7 @@ def _shape(function: Callable[..., object], worker: str, signature: inspect.Sign
         others=of_others,
         running=running,
         needs_running=running is not None and signature.parameters[running].default is inspect.Parameter.empty,
-        is_bare=not (required or by_place_only or running),
+        is_bare=not (required or positional_only or running),
     )
 
 

@@ -33,10 +33,10 @@ class Enqueues(Protocol):
     async def get(self, job_id: int) -> Job | None:
         """Return a job, or None when there is none of that id."""
 
-    async def double_of(self, job: NewJob) -> Job | None:
+    async def conflict_of(self, job: NewJob) -> Job | None:
         """Return the job that came in last among those that have what makes `job` unique, in whatever state it is."""
 
-    def double_of_sync(self, job: NewJob) -> Job | None:
+    def conflict_of_sync(self, job: NewJob) -> Job | None:
         """Do the same from any thread, and wait."""
 
     async def result(self, job_id: int, timeout_seconds: float | None) -> object:

@@ -133,7 +133,7 @@ class NewJob:
 KEEP_SECONDS: Final = "keep_seconds"
 """The key of a job's meta that says how long it is kept after it completed, whatever is pruned."""
 
-DOUBLES: Final = "doubles"
+DUPLICATES: Final = "doubles"
 """The key of a job's meta that holds `{label: id}` of what it awaits and was there already."""
 
 

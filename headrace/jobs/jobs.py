@@ -14,8 +14,8 @@ from typing import ClassVar, Final, Self
 from headrace.executors.process_executor import ProcessExecutor
 from headrace.executors.thread_executor import ThreadExecutor
 from headrace.jobs.errors import AlreadyOpen, NoQueue, NotSqlite, QueueTaken
-from headrace.jobs.flows.advance import Advancer, held_groups
-from headrace.jobs.flows.workflow import hand_on, rerun
+from headrace.jobs.flows.advance import Advancer, groups_to_advance
+from headrace.jobs.flows.workflow import pass_results, retry_flow
 from headrace.jobs.job import Inserted, Job, JobAck, JobState, NewJob
 from headrace.jobs.maintenance.maintenance import Leader, Maintenance, PeriodicTask
 from headrace.jobs.metrics import JobMetrics
@@ -24,16 +24,16 @@ from headrace.jobs.rules.flows import groups_of
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.rules.limits import check_limit
 from headrace.jobs.running.attempt import AttemptRunner, ExecutionContext
-from headrace.jobs.running.enqueue import Admission, BlockedLoop, kept, told
+from headrace.jobs.running.enqueue import BlockedLoop, EnqueuePipeline, aligned, without_dropped
 from headrace.jobs.running.failures import Exhausted, FailureReport, LateEnds
-from headrace.jobs.running.queue import IDLE_POLL_SECONDS, TELL_SECONDS, JobQueue, QueueStatistics
+from headrace.jobs.running.queue import ACKNOWLEDGE_SECONDS, IDLE_POLL_SECONDS, JobQueue, QueueStatistics
 from headrace.jobs.running.sync import Lifeline, QueueSettingsSync, QueueSync
-from headrace.jobs.running.task_pool import Attempts, Execute, PlainAttempts, end_within, go_through
+from headrace.jobs.running.task_pool import Attempts, Execute, PlainAttempts, close_within, run_close_step
 from headrace.jobs.running.worker_catalogue import Modules, WorkerCatalogue, by_stand_in
-from headrace.jobs.settings import JobsSettings, QueueOptions, checked_queues, chores_of
+from headrace.jobs.settings import JobsSettings, QueueOptions, checked_queues, periodic_tasks_of
 from headrace.jobs.stores.sql.insert import insert_in
 from headrace.jobs.stores.sqlite_store import SqliteStore
-from headrace.jobs.stores.store import PIECE, JobStore, LeaseOwner, store_or_of
+from headrace.jobs.stores.store import CHANGE_BATCH, JobStore, LeaseOwner, store_or_of
 from headrace.jobs.worker import AnyWorker
 from headrace.otp.scheduler import Scheduler
 from headrace.telemetry.events import LOG
@@ -75,23 +75,27 @@ class Jobs:
         self.settings = JobsSettings() if settings is None else settings
         self.queues: dict[str, JobQueue] = {}
         self._options = checked_queues({} if queues is None else queues)
-        self.meter = JobMetrics(catalogue, self.settings.now)
-        self._heeding = heeding = QueueSettingsSync(store, {name: one.limit for name, one in self._options.items()})
+        self.metrics = JobMetrics(catalogue, self.settings.now)
+        self._settings_sync = settings_sync = QueueSettingsSync(
+            store, {name: one.limit for name, one in self._options.items()}
+        )
         self._taken: set[str] = set()
         self._former: list[JobQueue] = []
         self._scheduler: Scheduler | None = None
-        self._admission = Admission(catalogue, self.settings.enqueue_middleware, self.settings.cipher)
+        self._enqueue_pipeline = EnqueuePipeline(catalogue, self.settings.enqueue_middleware, self.settings.cipher)
         self._blocked_loop = BlockedLoop()
-        self._endings = ResultWaiter(store)
+        self._result_waiter = ResultWaiter(store)
         self._report = FailureReport(self.settings.on_error, is_logged=self.settings.logs_failures)
         self.late = LateEnds(store, self._report)
-        self._settling = Advancer(store)
-        self._exhausted = Exhausted(store, catalogue, self._admission.open, self._report)
-        self._changes = ChangeWatch(store, self.queues, self._endings)
-        self._watch = QueueSync(store, catalogue, self.queues, heeding, Lifeline(store, self._exhausted.follow_up))
-        self._watch.heeded = self._fit_threads
+        self._advancer = Advancer(store)
+        self._exhausted = Exhausted(store, catalogue, self._enqueue_pipeline.open, self._report)
+        self._changes = ChangeWatch(store, self.queues, self._result_waiter)
+        self._watch = QueueSync(
+            store, catalogue, self.queues, settings_sync, Lifeline(store, self._exhausted.follow_up)
+        )
+        self._watch.refreshed = self._fit_threads
         self._threads: ThreadExecutor | None = None
-        self._places: list[ThreadExecutor | ProcessExecutor] = []
+        self._executors: list[ThreadExecutor | ProcessExecutor] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._helpers: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -145,14 +149,14 @@ class Jobs:
         self.queues.clear()
         self._taken.clear()
         self._former.clear()
-        for place in self._places:
-            await go_through("the end of what runs functions of jobs", place.aclose())
-        self._places.clear()
+        for executor in self._executors:
+            await run_close_step("the end of what runs functions of jobs", executor.aclose())
+        self._executors.clear()
         tasks = [*self._tasks, *self._helpers]
         for task in tasks:
             task.cancel()
-        await end_within(TELL_SECONDS, *tasks)
-        await self._exhausted.end_within(TELL_SECONDS)
+        await close_within(ACKNOWLEDGE_SECONDS, *tasks)
+        await self._exhausted.end_within(ACKNOWLEDGE_SECONDS)
         self._tasks.clear()
         self._helpers.clear()
         self._is_open = False
@@ -167,7 +171,7 @@ class Jobs:
 
     def _forget_running(self) -> None:
         """Forget what the parent runs: no loop or thread here would ever end it."""
-        for running in (self.queues, self._former, self._places, self._tasks, self._helpers):
+        for running in (self.queues, self._former, self._executors, self._tasks, self._helpers):
             running.clear()
 
     def _close_late(self) -> None:
@@ -193,32 +197,32 @@ class Jobs:
 
     async def _stop(self, queue: JobQueue) -> None:
         """Stop a queue; those that somebody else took have had their grace with him."""
-        name = queue.claimant.queue
+        name = queue.owner.queue
         grace_seconds = self.settings.grace_seconds if name in self._options else 0.0
         await self._begin_stop(queue)
-        await go_through(f"the stop of queue {name!r}", queue.stop(grace_seconds))
-        if not self.late.has(queue.claimant):
-            leave = self.store.leave(queue.claimant)
-            await go_through(f"the farewell of queue {name!r} to its store", leave, TELL_SECONDS)
+        await run_close_step(f"the stop of queue {name!r}", queue.stop(grace_seconds))
+        if not self.late.has(queue.owner):
+            leave = self.store.leave(queue.owner)
+            await run_close_step(f"the farewell of queue {name!r} to its store", leave, ACKNOWLEDGE_SECONDS)
 
     async def _begin_stop(self, *queues: JobQueue) -> None:
         """Have the store know that this process was asked to stop: its death is no crash of what it runs."""
         for queue in queues:
-            what = f"the stop of queue {queue.claimant.queue!r}, as its store is told of it,"
-            await go_through(what, self.store.begin_stop(queue.claimant), TELL_SECONDS)
+            what = f"the stop of queue {queue.owner.queue!r}, as its store is told of it,"
+            await run_close_step(what, self.store.begin_stop(queue.owner), ACKNOWLEDGE_SECONDS)
 
-    def hold(self) -> None:
+    def pause_claiming(self) -> None:
         """Claim nothing more until it is closed; what runs goes on."""
-        self._watch.is_held = True
+        self._watch.is_claiming_paused = True
         for queue in self.queues.values():
             queue.pause()
         if self._scheduler is not None and self.queues:
             self._begin(self._scheduler, self._begin_stop(*self.queues.values()), "begin of the stop of queues")
 
-    def cut_short(self) -> None:
+    def stop_grace(self) -> None:
         """End the jobs that run now, and put them back; also where their grace is being given."""
         for queue in self.queues.values():
-            queue.cut_short()
+            queue.stop_grace()
 
     @by_stand_in
     async def is_idle(self) -> bool:
@@ -231,14 +235,14 @@ class Jobs:
             return False
         names = frozenset(name for name, queue in self.queues.items() if not queue.is_paused)
         workers = frozenset(self.catalogue.names)
-        which = JobFilter(states=_AT_WORK, queues=names, workers=workers, leaves_out_spent=True)
+        which = JobFilter(states=_AT_WORK, queues=names, workers=workers, leaves_out_exhausted=True)
         if names and await self.store.has(which):
             return False
         return self._claimed == claimed and self._is_at_rest()  # what ran meanwhile may be followed by others
 
     def _is_at_rest(self) -> bool:
-        standing = self.statistics().values()
-        return not any(one.running or one.unacknowledged for one in standing) and self._settling.is_at_rest
+        statistics = self.statistics().values()
+        return not any(one.running or one.unacknowledged for one in statistics) and self._advancer.is_at_rest
 
     # Taking in
 
@@ -250,30 +254,30 @@ class Jobs:
     @by_stand_in
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
         """Insert jobs in one transaction; they are durable at return. None stands for what a middleware dropped."""
-        admitted = self._admission.admitted(jobs)
-        inserted = await self.store.insert(kept(admitted))
-        if groups := held_groups(admitted):
-            self._settling.changed(groups)
-        return told(admitted, inserted)
+        prepared = self._enqueue_pipeline.prepared(jobs)
+        inserted = await self.store.insert(without_dropped(prepared))
+        if groups := groups_to_advance(prepared):
+            self._advancer.changed(groups)
+        return aligned(prepared, inserted)
 
     @by_stand_in
     def insert_sync(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
         """Do the same from any thread but the loop's, or with no loop at all, and wait."""
         if not self.is_stand_in:
             self._blocked_loop.check(jobs)
-        admitted = self._admission.admitted(jobs)
-        inserted = self.store.insert_sync(kept(admitted))
-        if groups := held_groups(admitted):
-            self._on_loop(partial(self._settling.changed, groups))
-        return told(admitted, inserted)
+        prepared = self._enqueue_pipeline.prepared(jobs)
+        inserted = self.store.insert_sync(without_dropped(prepared))
+        if groups := groups_to_advance(prepared):
+            self._on_loop(partial(self._advancer.changed, groups))
+        return aligned(prepared, inserted)
 
     @by_stand_in
     def insert_in(self, connection: sqlite3.Connection, jobs: Sequence[NewJob]) -> list[Inserted | None]:
         """Insert jobs through somebody's own connection to the store's file, and leave the commit to them."""
         if not isinstance(self.store, SqliteStore):
             raise NotSqlite(type(self.store).__name__)
-        admitted = self._admission.admitted(jobs)
-        return told(admitted, insert_in(connection, kept(admitted), self.now()))
+        prepared = self._enqueue_pipeline.prepared(jobs)
+        return aligned(prepared, insert_in(connection, without_dropped(prepared), self.now()))
 
     @by_stand_in
     async def get(self, job_id: int) -> Job | None:
@@ -281,16 +285,16 @@ class Jobs:
         return await self.store.get(job_id)
 
     @by_stand_in
-    async def double_of(self, job: NewJob) -> Job | None:
+    async def conflict_of(self, job: NewJob) -> Job | None:
         """Return the job that came in last among those that have what makes `job` unique, in whatever state it is."""
-        (admitted,) = self._admission.admitted([job])
-        return None if admitted is None else await self.store.double_of(admitted)
+        (prepared,) = self._enqueue_pipeline.prepared([job])
+        return None if prepared is None else await self.store.conflict_of(prepared)
 
     @by_stand_in
-    def double_of_sync(self, job: NewJob) -> Job | None:
+    def conflict_of_sync(self, job: NewJob) -> Job | None:
         """Do the same from any thread, and wait."""
-        (admitted,) = self._admission.admitted([job])
-        return None if admitted is None else self.store.double_of_sync(admitted)
+        (prepared,) = self._enqueue_pipeline.prepared([job])
+        return None if prepared is None else self.store.conflict_of_sync(prepared)
 
     @by_stand_in
     async def result(self, job_id: int, timeout_seconds: float | None) -> object:
@@ -298,7 +302,7 @@ class Jobs:
 
         Raises `ResultTimeout`, or another `JobsError` for a job that did not end as completed, or that keeps no result.
         """
-        return await self._endings.result(job_id, timeout_seconds)
+        return await self._result_waiter.result(job_id, timeout_seconds)
 
     # Queues
 
@@ -334,9 +338,9 @@ class Jobs:
         for job_id in ids:
             for queue in self.queues.values():
                 queue.cancel(job_id, "it was cancelled while it ran")
-        if 0 < len(ids) <= PIECE:  # of more the upkeep settles the groups
-            for job in await self.store.find(JobFilter(ids=frozenset(ids)), PIECE):
-                self._settling.changed(groups_of(job.meta))
+        if 0 < len(ids) <= CHANGE_BATCH:  # of more the upkeep settles the groups
+            for job in await self.store.find(JobFilter(ids=frozenset(ids)), CHANGE_BATCH):
+                self._advancer.changed(groups_of(job.meta))
         return ids
 
     @by_stand_in
@@ -346,7 +350,7 @@ class Jobs:
         Steps of a workflow run in its order: what was called off after one of them waits for it again. Raises
         `BadFilter`.
         """
-        return await rerun(self.store, JobFilter.of(which))
+        return await retry_flow(self.store, JobFilter.of(which))
 
     def take(self, name: str, execute: Execute) -> JobQueue:
         """Return a queue for somebody who runs its jobs himself, by `execute`, whatever their workers.
@@ -362,7 +366,7 @@ class Jobs:
         self._taken.add(name)
         queue = self._new_queue(LeaseOwner(self.settings.node, uuid.uuid4().hex, name), 0, PlainAttempts(execute))
         queue.start()
-        self._look_after()
+        self._start_maintenance()
         return queue
 
     def _queue(self, name: str) -> JobQueue:
@@ -376,55 +380,55 @@ class Jobs:
         self._loop = asyncio.get_running_loop()
         self.store.inserted = self._has_work
         self._scheduler = Scheduler()
-        settling = "settling of workflows, batches and chains"
-        for name, work in ((settling, self._settling.run()), ("watch over changes", self._changes.run())):
+        advancing = "settling of workflows, batches and chains"
+        for name, work in ((advancing, self._advancer.run()), ("watch over changes", self._changes.run())):
             self._helpers.append(self._scheduler.start_task(work, copy_context(), name))
         if not self._options:
             return
         execute = self._executor()
         settings = await self.store.queue_settings()
-        self._heeding.hear(settings)
-        kept = {one.queue: one for one in settings}
+        self._settings_sync.refresh(settings)
+        without_dropped = {one.queue: one for one in settings}
         for name, options in self._options.items():
-            said = kept.get(name)
-            claimant = LeaseOwner(self.settings.node, uuid.uuid4().hex, name, self.catalogue.names, options.limits)
-            queue = self._new_queue(claimant, options.limit, execute)
-            if said is not None:
-                queue.limit, queue.is_paused = said.limit or options.limit, said.is_paused
+            stored = without_dropped.get(name)
+            owner = LeaseOwner(self.settings.node, uuid.uuid4().hex, name, self.catalogue.names, options.limits)
+            queue = self._new_queue(owner, options.limit, execute)
+            if stored is not None:
+                queue.limit, queue.is_paused = stored.limit or options.limit, stored.is_paused
             queue.start()
         self._fit_threads()
-        self._look_after()
+        self._start_maintenance()
 
-    def _new_queue(self, claimant: LeaseOwner, limit: int, attempts: Attempts) -> JobQueue:
+    def _new_queue(self, owner: LeaseOwner, limit: int, attempts: Attempts) -> JobQueue:
         """Make a queue, measured, which is not started yet."""
-        name = claimant.queue
+        name = owner.queue
         scheduler = Scheduler() if self._scheduler is None else self._scheduler
-        queue = self.queues[name] = JobQueue(claimant, limit, self.store, attempts, scheduler)
-        queue.began, queue.ran = partial(self._began, self.meter.began(name)), self.meter.ran(name)
-        queue.told, queue.failed, queue.late = partial(self._told, name), self._report, self.late
-        self.meter.begin(name)
-        if self.store.change_seconds is not None and claimant.limits is None:
+        queue = self.queues[name] = JobQueue(owner, limit, self.store, attempts, scheduler)
+        queue.started, queue.finished = partial(self._started, self.metrics.started(name)), self.metrics.finished(name)
+        queue.acknowledged, queue.failed, queue.late = partial(self._acknowledged, name), self._report, self.late
+        self.metrics.begin(name)
+        if self.store.change_seconds is not None and owner.limits is None:
             queue.poll_seconds = IDLE_POLL_SECONDS
         self._changes.wake()
         return queue
 
-    def _began(self, measure: Callable[[Sequence[Job]], None], jobs: Sequence[Job]) -> None:
+    def _started(self, measure: Callable[[Sequence[Job]], None], jobs: Sequence[Job]) -> None:
         measure(jobs)
         self._claimed += len(jobs)
-        self._settling.began(jobs)
+        self._advancer.started(jobs)
 
-    def _told(self, name: str, acknowledgements: Sequence[JobAck]) -> None:
-        self._endings.told(acknowledgements)
-        self._settling.told(acknowledgements)
-        self.meter.told(name, acknowledgements)
+    def _acknowledged(self, name: str, acknowledgements: Sequence[JobAck]) -> None:
+        self._result_waiter.acknowledged(acknowledgements)
+        self._advancer.acknowledged(acknowledgements)
+        self.metrics.acknowledged(name, acknowledgements)
 
-    def _look_after(self) -> None:
+    def _start_maintenance(self) -> None:
         """Begin to watch over what runs, and take one's turn at the upkeep."""
         if not self._tasks and self._scheduler is not None:
             self._begin(self._scheduler, self._watch.run(frozenset(self._options)), "watch over running jobs")
             self._begin(
                 self._scheduler,
-                Maintenance(Leader(self.store, self.settings.node), self.chores()).run(),
+                Maintenance(Leader(self.store, self.settings.node), self.periodic_tasks()).run(),
                 "upkeep of jobs",
             )
 
@@ -433,18 +437,18 @@ class Jobs:
         threads = ThreadExecutor(1) if "thread" in kinds else None
         processes = ProcessExecutor(settings.processes or os.cpu_count() or 1) if "subprocess" in kinds else None
         self._threads = threads
-        self._places = [place for place in (threads, processes) if place is not None]
-        surroundings = ExecutionContext(
+        self._executors = [executor for executor in (threads, processes) if executor is not None]
+        context = ExecutionContext(
             settings.now,
             settings.run_middleware,
             threads,
             processes,
             self._watch.note,
-            self._admission.open,
-            hand_on=partial(hand_on, self.store),
+            self._enqueue_pipeline.open,
+            pass_results=partial(pass_results, self.store),
             redact=settings.redact,
         )
-        return AttemptRunner(self.catalogue, surroundings)
+        return AttemptRunner(self.catalogue, context)
 
     def _fit_threads(self) -> None:
         """Have a thread for every slot."""
@@ -454,9 +458,9 @@ class Jobs:
     def _begin(self, scheduler: Scheduler, work: Coroutine[object, object, None], name: str) -> None:
         self._tasks.append(scheduler.start_task(work, copy_context(), name))
 
-    def chores(self) -> list[PeriodicTask]:
+    def periodic_tasks(self) -> list[PeriodicTask]:
         """Return what the leader among the processes does for all jobs, made anew."""
-        return chores_of(self.store, self.settings, self._has_work, self._exhausted)
+        return periodic_tasks_of(self.store, self.settings, self._has_work, self._exhausted)
 
     def _has_work(self, name: str) -> None:
         """Have a queue look for jobs; from whatever thread."""

@@ -66,30 +66,30 @@ class JobMetrics:
             for outcome in OUTCOMES:
                 self._finished.add((queue, worker, outcome), 0)
 
-    def began(self, queue: str) -> Callable[[Sequence[Job]], None]:
+    def started(self, queue: str) -> Callable[[Sequence[Job]], None]:
         """Return what measures how long jobs of a queue have waited that are about to run."""
         running, name_of, now = self._running, self._names.get, self._now
         wait = self._wait.tally((queue,))
 
-        def began(jobs: Sequence[Job]) -> None:
+        def started(jobs: Sequence[Job]) -> None:
             for job in jobs:
                 running[job.id] = name_of(job.worker, OTHER)
                 seconds = ((job.attempted_at or now()) - job.scheduled_at).total_seconds()
                 wait.observe(seconds if seconds > 0 else 0.0)  # below 0 the clock was set back
 
-        return began
+        return started
 
-    def ran(self, queue: str) -> Callable[[Job, float], None]:
+    def attempt_finished(self, queue: str) -> Callable[[Job, float], None]:
         """Return what measures how long an attempt of a queue ran; it is on the way of every job."""
         durations = {worker: self._duration.tally((queue, worker)) for worker in self.workers}
         running = self._running
 
-        def ran(job: Job, seconds: float) -> None:
+        def attempt_finished(job: Job, seconds: float) -> None:
             durations[running.get(job.id, OTHER)].observe(seconds)
 
-        return ran
+        return attempt_finished
 
-    def told(self, queue: str, acknowledgements: Sequence[JobAck]) -> None:
+    def acknowledged(self, queue: str, acknowledgements: Sequence[JobAck]) -> None:
         """Count how attempts ended, once the store has it."""
         counts: Counter[tuple[str, str]] = Counter()
         for one in acknowledgements:

@@ -12,7 +12,7 @@ from headrace.jobs.errors import BadWorker, JobCancelled, JobDiscarded, JobExpir
 from headrace.jobs.handle import Handle
 from headrace.jobs.job import ENDED, INCOMPLETE, SUCCESSFUL, Job, JobAck, NewJob, Unique
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.rules.retry import LONGEST_DURATION_SECONDS, check_timeout, is_span
+from headrace.jobs.rules.retry import LONGEST_DURATION_SECONDS, check_timeout, is_duration
 from headrace.jobs.running.outcomes import EXPIRED, RECORDED, RESULT
 from headrace.jobs.running.queue import JobQueue
 from headrace.jobs.running_job import PROGRESS
@@ -80,7 +80,7 @@ class JobRegistry(Generic[P, T]):
         if not worker.options.record:
             why = "a registry answers with its results, and it records none: give it record=True"
             raise BadWorker(worker.name, why)
-        if expires_in_seconds is not None and not (is_span(expires_in_seconds) and expires_in_seconds > 0):
+        if expires_in_seconds is not None and not (is_duration(expires_in_seconds) and expires_in_seconds > 0):
             why = "must be seconds above 0, at most a hundred years, or None for never"
             raise BadWorker(
                 worker.name, f"the expires_in_seconds of its registry is {expires_in_seconds!r:.100}, and {why}"
@@ -106,11 +106,11 @@ class JobRegistry(Generic[P, T]):
 
     async def find(self, /, *args: P.args, **kwargs: P.kwargs) -> KeyedResult[T]:
         """Return what is known of a key by now."""
-        return self._answer(await self.worker.double_of(*args, **kwargs))
+        return self._answer(await self.worker.conflict_of(*args, **kwargs))
 
     def find_sync(self, /, *args: P.args, **kwargs: P.kwargs) -> KeyedResult[T]:
         """Do the same from any thread."""
-        return self._answer(self.worker.double_of_sync(*args, **kwargs))
+        return self._answer(self.worker.conflict_of_sync(*args, **kwargs))
 
     def _answer(self, job: Job | None) -> KeyedResult[T]:
         if job is None:
@@ -138,7 +138,7 @@ def progress_of(job: Job) -> JobProgress | None:
     return JobProgress(float(fraction), str(values.get("note", ""))) if isinstance(fraction, int | float) else None
 
 
-LOOK_SECONDS: Final = 1.0
+CHECK_SECONDS: Final = 1.0
 """How often each caller asks for its job, where nothing else tells that it has ended."""
 
 
@@ -166,13 +166,13 @@ class ResultWaiter:
         """Whether any caller waits."""
         return bool(self._waiting)
 
-    def told(self, acknowledgements: Sequence[JobAck]) -> None:
+    def acknowledged(self, acknowledgements: Sequence[JobAck]) -> None:
         """Wake those who wait for jobs whose attempts ended here."""
         if self._waiting:
             for one in acknowledgements:
                 self._wake(one.id)
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Wake those who wait for jobs that have ended, wherever they ran. Raises what the store raises."""
         if ids := frozenset(self._waiting):
             for job in await self._store.find(JobFilter(ids=ids, states=ENDED), len(ids)):
@@ -212,7 +212,7 @@ class ResultWaiter:
                 if job is None or job.state not in INCOMPLETE:
                     return job
                 seen[:] = [job]
-                await asyncio.wait({waiter}, timeout=LOOK_SECONDS)
+                await asyncio.wait({waiter}, timeout=CHECK_SECONDS)
             finally:
                 self._leave(job_id, waiter)
 
@@ -259,13 +259,13 @@ class ChangeWatch:
     Where no queue runs and no result is waited for, it asks nothing.
     """
 
-    def __init__(self, store: ShowsChanges, queues: Mapping[str, JobQueue], endings: ResultWaiter) -> None:
+    def __init__(self, store: ShowsChanges, queues: Mapping[str, JobQueue], results: ResultWaiter) -> None:
         self._store = store
         self._queues = queues
-        self._endings = endings
+        self._results = results
         self._wanted = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
-        endings.awaited = self.wake
+        results.awaited = self.wake
 
     def wake(self) -> None:
         """Go on asking: a queue runs, or a result is waited for."""
@@ -275,11 +275,11 @@ class ChangeWatch:
         """Go on until cancelled; at once, where a store has no changes but its own."""
         seconds = self._store.change_seconds
         while seconds is not None:
-            if not self._queues and not self._endings.is_awaited:
+            if not self._queues and not self._results.is_awaited:
                 self._wanted.clear()
                 await self._wanted.wait()
             await self._change(seconds)
-            await asyncio.sleep(await self._look())
+            await asyncio.sleep(await self._check())
 
     async def _change(self, seconds: float) -> None:
         """Wait until the store has changed; a timer asks, for half the price of a coroutine that sleeps."""
@@ -300,14 +300,14 @@ class ChangeWatch:
         else:
             self._ask_in(seconds, changed)
 
-    async def _look(self) -> float:
+    async def _check(self) -> float:
         """Wake those for whom there is something; return how many seconds to rest."""
         began = perf_counter()
         try:
             for name in await self._store.available_queues() if self._queues else ():
                 if name in self._queues:
                     self._queues[name].has_work()
-            await self._endings.look()
+            await self._results.check()
         except HeadraceError as error:  # queues and waiting callers ask the store themselves, and say what is wrong
             LOG.debug("the store cannot be asked what has changed: %s", error)
         except Exception as error:  # noqa: BLE001 - without it jobs of other processes would start late for good

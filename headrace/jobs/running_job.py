@@ -40,9 +40,9 @@ class RunningJob:
 
     __slots__ = ("_cancelled", "_changes", "_has_noticed", "_is_stopping", "_job", "_lock", "_tell")
 
-    def __init__(self, job: Job, tell: ProgressWriter | None = None) -> None:
+    def __init__(self, job: Job, write_progress: ProgressWriter | None = None) -> None:
         self._job = job
-        self._tell = tell
+        self._write_progress = write_progress
         self._changes: dict[str, object] = {}
         self._cancelled: str | None = None
         self._is_stopping = False
@@ -167,8 +167,8 @@ class RunningJob:
         with self._lock:
             is_first = not self._changes
             self._changes[key] = value
-        if is_first and self._tell is not None:
-            self._tell(self)
+        if is_first and self._write_progress is not None:
+            self._write_progress(self)
 
 
 RUNNING_JOB: Final[ContextVar[RunningJob]] = ContextVar("headrace running job")

@@ -45,9 +45,9 @@ def checked_queues(queues: Mapping[str, int | QueueOptions]) -> dict[str, QueueO
     if not isinstance(queues, Mapping):
         raise BadQueue(queues, "queues", 'a dict of names and limits, such as {"default": 10}')
     options: dict[str, QueueOptions] = {}
-    for name, said in queues.items():
+    for name, value in queues.items():
         check_queue(name)
-        options[name] = said if isinstance(said, QueueOptions) else QueueOptions(said)
+        options[name] = value if isinstance(value, QueueOptions) else QueueOptions(value)
         check_limit(name, options[name].limit)
     return options
 
@@ -58,7 +58,7 @@ class JobsSettings:
 
     `grace_seconds` is what running jobs are given at the end, before they are put back. `kept` says how long ended jobs
     stay. `processes` is how many OS processes run workers that need one, as many as there are cores when it is None.
-    `chores` are more of the upkeep, made with the store.
+    `periodic_tasks` are more of the upkeep, made with the store.
     """
 
     node: str = field(default_factory=_node)
@@ -67,7 +67,7 @@ class JobsSettings:
     enqueue_middleware: Sequence[EnqueueMiddleware] = ()
     run_middleware: Sequence[RunMiddleware] = ()
     processes: int | None = None
-    chores: Sequence[Callable[[JobStore], PeriodicTask]] = ()
+    periodic_tasks: Sequence[Callable[[JobStore], PeriodicTask]] = ()
     now: Callable[[], datetime] = _utc_now
     cipher: ArgsCipher | None = None
     """With it the args of workers with `encrypted=True` are unreadable in the store."""
@@ -79,7 +79,7 @@ class JobsSettings:
     """Hides in the text of an error what the store must not hold."""
 
 
-def chores_of(
+def periodic_tasks_of(
     store: JobStore, settings: JobsSettings, available: Callable[[str], None], exhausted: Exhausted
 ) -> list[PeriodicTask]:
     """Return the periodic tasks, made anew; `available` gets the name of each queue that has got due jobs."""
@@ -89,5 +89,5 @@ def chores_of(
         DiscardExhausted(store, exhausted.follow_up),
         Pruner(store, settings.kept, settings.now),
         AdvanceSweep(store),
-        *(make(store) for make in settings.chores),
+        *(make(store) for make in settings.periodic_tasks),
     ]

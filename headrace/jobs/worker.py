@@ -77,7 +77,7 @@ class _Binding:
     """The OS process that bound it: in a forked child another service may take the jobs over, too."""
 
 
-_ELSEWHERE: Final = {
+_OTHER_LIBRARIES: Final = {
     "delay": "`await worker.enqueue(...)`, or enqueue_sync",
     "send": "`await worker.enqueue(...)`, or enqueue_sync",
     "perform_async": "`await worker.enqueue(...)`, or enqueue_sync",
@@ -116,7 +116,7 @@ class Worker(Generic[P, R_co, T_co]):
         def __getattr__(self, name: str) -> object:
             """Say which of our words is meant by one of Celery, Dramatiq or Sidekiq."""
             text = f"worker {self.__dict__.get('name', '')!r} has no {name!r}"
-            ours = _ELSEWHERE.get(name)
+            ours = _OTHER_LIBRARIES.get(name)
             raise AttributeError(f"{text}; did you mean {ours}?" if ours else text, name=name, obj=self)
 
     def __reduce__(self) -> str:
@@ -129,8 +129,8 @@ class Worker(Generic[P, R_co, T_co]):
         A function that takes the running job gets the one on whose behalf this is called, if it is not given one.
         Raises `NoRunningJob` where none runs; call `.function` to hand it one.
         """
-        places, names = self.arguments.completed(args, kwargs)
-        return self.function(*places, **names)
+        positional, names = self.arguments.completed(args, kwargs)
+        return self.function(*positional, **names)
 
     @property
     def reference(self) -> str:
@@ -150,12 +150,12 @@ class Worker(Generic[P, R_co, T_co]):
         if self.options.record:
             self.arguments.result_codec()
 
-    def with_options(self, **words: Unpack[JobOptions]) -> "Worker[P, R_co, T_co]":
+    def with_options(self, **keywords: Unpack[JobOptions]) -> "Worker[P, R_co, T_co]":
         """Return a variant whose jobs differ, say in their priority; what runs them is this worker all the same.
 
         Raises `BadWorker`.
         """
-        variant: Worker[P, R_co, T_co] = Worker(self.function, variant_of(self.options, words), self._binding)
+        variant: Worker[P, R_co, T_co] = Worker(self.function, variant_of(self.options, keywords), self._binding)
         variant.original = self.original
         return variant
 
@@ -211,13 +211,13 @@ class Worker(Generic[P, R_co, T_co]):
             inserted = service.insert_in(connection, [job])
         return self._handle(service, inserted[0])
 
-    async def double_of(self, /, *args: P.args, **kwargs: P.kwargs) -> Job | None:
+    async def conflict_of(self, /, *args: P.args, **kwargs: P.kwargs) -> Job | None:
         """Return the job that came in last among those that this call, of a unique worker, is a double of."""
-        return await self._service().double_of(self.new(*args, **kwargs))
+        return await self._service().conflict_of(self.new(*args, **kwargs))
 
-    def double_of_sync(self, /, *args: P.args, **kwargs: P.kwargs) -> Job | None:
+    def conflict_of_sync(self, /, *args: P.args, **kwargs: P.kwargs) -> Job | None:
         """Do the same from any thread, and wait."""
-        return self._service().double_of_sync(self.new(*args, **kwargs))
+        return self._service().conflict_of_sync(self.new(*args, **kwargs))
 
     @property
     def service(self) -> Enqueues | None:
@@ -357,10 +357,10 @@ def worker(function: Callable[P, Coroutine[Any, Any, T]], /) -> Worker[P, Corout
 @overload
 def worker(function: Callable[P, T], /) -> Worker[P, T, T]: ...
 @overload
-def worker(**words: Unpack[WorkerKeywords]) -> _Decorates: ...
+def worker(**keywords: Unpack[WorkerKeywords]) -> _Decorates: ...
 
 
-def worker(function: Callable[..., object] | None = None, /, **words: Unpack[WorkerKeywords]) -> object:
+def worker(function: Callable[..., object] | None = None, /, **keywords: Unpack[WorkerKeywords]) -> object:
     """Make a worker of a `def` or an `async def` with named parameters. Raises `BadWorker`.
 
     A parameter annotated as `RunningJob` is no argument: it is given the job that runs. Put it first, or give it a
@@ -378,6 +378,6 @@ def worker(function: Callable[..., object] | None = None, /, **words: Unpack[Wor
     """
 
     def decorate(function: Callable[..., object]) -> AnyWorker:
-        return Worker(function, options_of(function, words))
+        return Worker(function, options_of(function, keywords))
 
     return decorate if function is None else decorate(function)

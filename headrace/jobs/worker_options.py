@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypedDict, cast
 from headrace.jobs.errors import BadWorker
 from headrace.jobs.job import MAX_ATTEMPTS, PRIORITIES, Job, Unique
 from headrace.jobs.rules.limits import NAME, is_name
-from headrace.jobs.rules.retry import Backoff, is_span
+from headrace.jobs.rules.retry import Backoff, is_duration
 
 ExecutorName = Literal["inline", "thread", "subprocess"]
 """Where a worker runs: on the loop, in a thread, or in an OS process of a pool."""
@@ -77,15 +77,15 @@ class WorkerOptions:
     chain: tuple[str, ...] | None = None
 
 
-def options_of(function: Callable[..., object], words: Mapping[str, object]) -> WorkerOptions:
+def options_of(function: Callable[..., object], keywords: Mapping[str, object]) -> WorkerOptions:
     """Return the options of a function that is to be a worker. Raises `BadWorker` for both where they do not fit."""
     known = _known(function)
     _check_function(function, known)
-    for word, value in words.items():
-        _check_word(known, word, value)
-    values = {word: value for word, value in _tidied(words).items() if value is not None}
+    for key, value in keywords.items():
+        _check_option(known, key, value)
+    values = {key: value for key, value in _tidied(keywords).items() if value is not None}
     values.setdefault("name", f"{function.__module__}.{function.__qualname__}")
-    _check_word(known, "name", values["name"])
+    _check_option(known, "name", values["name"])
     values.setdefault("executor", "inline" if inspect.iscoroutinefunction(function) else "thread")
     options = WorkerOptions(**values)
     _check_executor(function, known, options)
@@ -93,13 +93,13 @@ def options_of(function: Callable[..., object], words: Mapping[str, object]) -> 
     return options
 
 
-def variant_of(options: WorkerOptions, words: JobOptions) -> WorkerOptions:
+def variant_of(options: WorkerOptions, keywords: JobOptions) -> WorkerOptions:
     """Return options that say something else about jobs. Raises `BadWorker` for what is about their worker."""
-    for word, value in words.items():
-        if word not in JobOptions.__optional_keys__:
-            raise BadWorker(options.name, f"{word} is no option of one job: say it where the worker is made")
-        _check_word(options.name, word, value)
-    return replace(options, **_tidied(words))
+    for key, value in keywords.items():
+        if key not in JobOptions.__optional_keys__:
+            raise BadWorker(options.name, f"{key} is no option of one job: say it where the worker is made")
+        _check_option(options.name, key, value)
+    return replace(options, **_tidied(keywords))
 
 
 def _known(function: object) -> str:
@@ -123,15 +123,15 @@ def _check_function(function: Callable[..., object], known: str) -> None:
         raise BadWorker(known, why)
 
 
-def _check_word(known: str, word: str, value: object) -> None:
-    rule = _RULES.get(word)
+def _check_option(known: str, key: str, value: object) -> None:
+    rule = _RULES.get(key)
     if rule is None:
-        like = get_close_matches(word, _RULES, 1)
+        like = get_close_matches(key, _RULES, 1)
         advice = f"did you mean {like[0]}?" if like else f"it may say {', '.join(_RULES)}"
-        raise BadWorker(known, f"{word} is no option of a worker: {advice}")
+        raise BadWorker(known, f"{key} is no option of a worker: {advice}")
     fits, allowed = rule
-    if not fits(value) and not (value is None and word in _MAY_BE_NONE):
-        raise BadWorker(known, f"{word} is {value!r:.100}, and must be {allowed}")
+    if not fits(value) and not (value is None and key in _MAY_BE_NONE):
+        raise BadWorker(known, f"{key} is {value!r:.100}, and must be {allowed}")
 
 
 def _check_executor(function: Callable[..., object], known: str, options: WorkerOptions) -> None:
@@ -171,9 +171,9 @@ def _check_chain(function: Callable[..., object], known: str, options: WorkerOpt
         raise BadWorker(known, why)
 
 
-def _tidied(words: Mapping[str, object]) -> dict[str, Any]:
+def _tidied(keywords: Mapping[str, object]) -> dict[str, Any]:
     """Return checked words as the options have them."""
-    values = dict(words)
+    values = dict(keywords)
     if "aliases" in values:
         values["aliases"] = tuple(cast("Sequence[str]", values["aliases"]))
     if "tags" in values:
@@ -201,7 +201,7 @@ def _is_count(value: object) -> bool:
 
 
 def _is_seconds(value: object) -> bool:
-    return is_span(value) and value > 0
+    return is_duration(value) and value > 0
 
 
 def _can_take(function: Callable[..., object], count: int) -> bool:

@@ -142,14 +142,14 @@ def no_args() -> Expression:
 class JobMaker:
     """Makes the jobs of one worker."""
 
-    def __init__(self, jobs: Jobs, worker: str, words: NewJobOptions) -> None:
+    def __init__(self, jobs: Jobs, worker: str, options: NewJobOptions) -> None:
         """Raises `BadWorker` for words that jobs cannot have."""
         self._now = jobs.now
-        self._delay_seconds = words.delay_seconds
+        self._delay_seconds = options.delay_seconds
         found = jobs.catalogue.get(worker)
-        self._worker = None if found is None else found.with_options(**_job_words(words))
-        queue, priority = words.queue or "default", words.priority or 0
-        self._plain = NewJob(worker, queue=queue, priority=priority, tags=words.tags, unique=words.unique)
+        self._worker = None if found is None else found.with_options(**_job_options(options))
+        queue, priority = options.queue or "default", options.priority or 0
+        self._plain = NewJob(worker, queue=queue, priority=priority, tags=options.tags, unique=options.unique)
 
     def new(self, args: object) -> NewJob:
         """Return the job of some arguments, a mapping of them. Raises `BadArguments` where they do not fit the worker.
@@ -167,17 +167,17 @@ class JobMaker:
         return replace(self._plain, args=cast("dict[str, object]", as_plain(dict(named))))
 
 
-def _job_words(words: NewJobOptions) -> JobOptions:
-    said: JobOptions = {}
-    if words.queue is not None:
-        said["queue"] = words.queue
-    if words.priority is not None:
-        said["priority"] = words.priority
-    if words.tags:
-        said["tags"] = words.tags
-    if words.unique is not None:
-        said["unique"] = words.unique
-    return said
+def _job_options(options: NewJobOptions) -> JobOptions:
+    keywords: JobOptions = {}
+    if options.queue is not None:
+        keywords["queue"] = options.queue
+    if options.priority is not None:
+        keywords["priority"] = options.priority
+    if options.tags:
+        keywords["tags"] = options.tags
+    if options.unique is not None:
+        keywords["unique"] = options.unique
+    return keywords
 
 
 Called = tuple[tuple[object, ...], dict[str, object]]
@@ -203,8 +203,8 @@ def as_values(answer: KeyedResult[object]) -> dict[str, object]:
         return {"state": "found", "value": answer.value, "at": answer.at.isoformat()}
     if isinstance(answer, Pending):
         progress = answer.progress
-        told = None if progress is None else {"fraction": progress.fraction, "note": progress.note}
-        return {"state": "pending", "progress": told}
+        reported = None if progress is None else {"fraction": progress.fraction, "note": progress.note}
+        return {"state": "pending", "progress": reported}
     if isinstance(answer, FailedResult):
         return {"state": "failed", "error": answer.error}
     return {"state": "not found"}
@@ -238,14 +238,14 @@ def called_with(registry: JobRegistry[..., object], key: str) -> Called:
     try:
         registry.new(key)
     except BadArguments as error:
-        refusal = error
+        problem = error
     else:
         return (key,), {}
     try:
         value: object = json.loads(key)
         registry.new(value)
     except (ValueError, RecursionError, BadArguments):
-        raise refusal from None
+        raise problem from None
     return (value,), {}
 
 

@@ -35,7 +35,7 @@ def theirs(path: Path) -> Iterator[OwnerLocks]:
 
 
 def test_an_owner_lives_until_its_lock_is_released(ours: OwnerLocks, theirs: OwnerLocks) -> None:
-    ours.hold("a")
+    ours.lock("a")
     assert [theirs.is_alive(owner, ours.file_id) for owner in ("a", "b")] == [True, False]
     assert ours.is_alive("a", ours.file_id)
     ours.release("a")
@@ -43,13 +43,13 @@ def test_an_owner_lives_until_its_lock_is_released(ours: OwnerLocks, theirs: Own
 
 
 def test_a_forked_child_neither_holds_nor_frees_the_locks_of_its_parent(ours: OwnerLocks, theirs: OwnerLocks) -> None:
-    ours.hold("a")
+    ours.lock("a")
     assert in_fork(lambda: [name for name in descriptors().values() if name.endswith("-owners")]) == "[]"
     assert theirs.is_alive("a", ours.file_id)
 
 
 def test_an_owner_of_a_deleted_lock_file_is_not_taken_for_dead(path: Path, ours: OwnerLocks) -> None:
-    ours.hold("a")
+    ours.lock("a")
     Path(f"{path}-owners").unlink()
     late = OwnerLocks(path)
     late.open()
@@ -66,7 +66,7 @@ def test_a_file_that_cannot_be_made_is_said_and_leaves_the_answer_to_heartbeats(
 ) -> None:
     locks = OwnerLocks(tmp_path / "none" / "a.db")
     locks.open()
-    locks.hold("a")
+    locks.lock("a")
     assert locks.is_alive("b", os.getpid()) is None
     assert "seen after 15 s rather than at once" in caplog.text
     locks.close()

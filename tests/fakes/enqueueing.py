@@ -34,10 +34,10 @@ class ListService:
     async def get(self, job_id: int) -> Job | None:
         return None
 
-    async def double_of(self, job: NewJob) -> Job | None:
+    async def conflict_of(self, job: NewJob) -> Job | None:
         return None
 
-    def double_of_sync(self, job: NewJob) -> Job | None:
+    def conflict_of_sync(self, job: NewJob) -> Job | None:
         return None
 
     async def result(self, job_id: int, timeout_seconds: float | None) -> object:

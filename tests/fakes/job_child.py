@@ -23,7 +23,7 @@ class Child:
     def __init__(self, path: str, notes: str) -> None:
         vars(sqlite)["BEAT_SECONDS"] = BEAT_SECONDS  # with beats of 3 s a test would take minutes
         self.store = sqlite.SqliteStore(path)
-        self.claimant = LeaseOwner("child", uuid4().hex, "default")
+        self.owner = LeaseOwner("child", uuid4().hex, "default")
         self.notes = os.open(notes, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 
     async def run(self, count: int) -> None:
@@ -41,12 +41,10 @@ class Child:
 
     async def work(self, *, is_draining: bool) -> None:
         while not is_draining or await self.is_anything_left():
-            jobs = await self.store.claim(self.claimant, 10)
+            jobs = await self.store.claim(self.owner, 10)
             ids = [job.id for job in jobs]
             self.note("S", *ids)
-            await self.store.acknowledge(
-                self.claimant, [JobAck(job.id, job.attempt, AttemptCompleted()) for job in jobs]
-            )
+            await self.store.acknowledge(self.owner, [JobAck(job.id, job.attempt, AttemptCompleted()) for job in jobs])
             self.note("E", *ids)
             await asyncio.sleep(0 if jobs else 0.01)
 

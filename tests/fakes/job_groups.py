@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
-from headrace.jobs.flows.advance import Advancer, settle_all
+from headrace.jobs.flows.advance import Advancer, advance_all
 from headrace.jobs.job import (
     AttemptCancelled,
     AttemptCompleted,
@@ -86,7 +86,7 @@ class StoreService:
         """Claim what may run; return the workers, or the names of steps, in the order of ids."""
         jobs = sorted(await self.store.claim(ME, count), key=lambda job: job.id)
         names = [str(job.meta.get("name") or job.args.get("n") or job.worker) for job in jobs]
-        self.settling.began(jobs)
+        self.settling.started(jobs)
         self.running.update(zip(names, jobs, strict=True))
         self.ran += names
         return names
@@ -94,13 +94,13 @@ class StoreService:
     async def end(self, name: str, outcome: JobOutcome = DONE, *, steps: int | None = None) -> None:
         """End what was claimed, and settle its groups; the process dies after so many `steps` of that."""
         job = self.running.pop(name)
-        told = [JobAck(job.id, job.attempt, outcome)]
-        await self.store.acknowledge(ME, told)
+        acknowledged = [JobAck(job.id, job.attempt, outcome)]
+        await self.store.acknowledge(ME, acknowledged)
         if steps is None:
-            self.settling.told(told)
-            await self.settling.settle()
+            self.settling.acknowledged(acknowledged)
+            await self.settling.advance()
             return
         with suppress(Died):
-            await settle_all(MortalStore(self.store, steps), groups_of(job.meta))
+            await advance_all(MortalStore(self.store, steps), groups_of(job.meta))
         self.settling = Advancer(self.store)  # another process goes on, and knows of nothing
-        self.settling.began(list(self.running.values()))
+        self.settling.started(list(self.running.values()))

@@ -41,31 +41,31 @@ class ListStore:
     def __init__(self, count: int = 0) -> None:
         self.waiting = deque(a_job(number) for number in range(1, count + 1))
         self.claims: list[int] = []
-        self.told: list[list[JobAck]] = []
+        self.acknowledged: list[list[JobAck]] = []
         self.failures: deque[str] = deque()
         self.cancelled: set[int] = set()
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def claim(self, claimant: LeaseOwner, count: int) -> list[Job]:
+    async def claim(self, owner: LeaseOwner, count: int) -> list[Job]:
         """Hand out what waits, once the gate is open."""
         self.claims.append(count)
         await self._pass()
         return [self.waiting.popleft() for _ in range(min(count, len(self.waiting)))]
 
-    async def lost(self, claimant: LeaseOwner, job_ids: Sequence[int]) -> list[int]:
+    async def lost(self, owner: LeaseOwner, job_ids: Sequence[int]) -> list[int]:
         """Return those that were cancelled elsewhere."""
         return [job_id for job_id in job_ids if job_id in self.cancelled]
 
-    async def acknowledge(self, claimant: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
+    async def acknowledge(self, owner: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
         """Note how attempts ended; what is put back waits again."""
         await self._pass()
-        self.told.append(list(acknowledgements))
+        self.acknowledged.append(list(acknowledgements))
         self.waiting.extend(a_job(one.id) for one in acknowledgements if isinstance(one.outcome, AttemptReleased))
 
     def outcomes(self) -> dict[int, object]:
         """Return how each job ended, by its id."""
-        return {one.id: one.outcome for batch in self.told for one in batch}
+        return {one.id: one.outcome for batch in self.acknowledged for one in batch}
 
     async def _pass(self) -> None:
         await asyncio.sleep(0)

@@ -23,9 +23,9 @@ async def inserted(store: JobStore, *jobs: NewJob) -> list[int]:
     return [one.id for one in await store.insert(jobs)]
 
 
-async def ended(store: JobStore, job: Job, outcome: JobOutcome, claimant: LeaseOwner = ME) -> Job:
+async def ended(store: JobStore, job: Job, outcome: JobOutcome, owner: LeaseOwner = ME) -> Job:
     """Acknowledge an attempt; return the job as it is then."""
-    await store.acknowledge(claimant, [JobAck(job.id, job.attempt, outcome)])
+    await store.acknowledge(owner, [JobAck(job.id, job.attempt, outcome)])
     return await got(store, job.id)
 
 

@@ -14,7 +14,7 @@ from typing import Final, Literal
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from headrace.jobs.flows.advance import settle_all
+from headrace.jobs.flows.advance import advance_all
 from headrace.jobs.flows.batch import Batch
 from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.job import Cancel, Discard, NewJob, Snooze
@@ -128,7 +128,7 @@ class Stage:
     """What the worker of one case waits for, and what became of it."""
 
     gate: asyncio.Event = field(default_factory=asyncio.Event)
-    began: list[int] = field(default_factory=list)
+    started: list[int] = field(default_factory=list)
     exhausted: list[int] = field(default_factory=list)
 
 
@@ -153,7 +153,7 @@ async def outcome(case: Case, folder: Path) -> tuple[str, str | None, int, int]:
 
     @worker(name="first", backoff=60.0, on_exhausted=lambda job, _: stage.exhausted.append(job.id))
     async def first() -> object:
-        stage.began.append(1)
+        stage.started.append(1)
         if case.waits or case.drain != "none":
             await stage.gate.wait()
         return await ENDS[case.end][0]()
@@ -167,7 +167,7 @@ async def outcome(case: Case, folder: Path) -> tuple[str, str | None, int, int]:
     jobs = Jobs(store, WorkerCatalogue([first, after]), {"default": 1}, options)
     await jobs.open()
     await insert(jobs, case, first.with_options(max_attempts=case.left + 1).new(), after.new())
-    await until(lambda: stage.began == [1])
+    await until(lambda: stage.started == [1])
     if case.drain == "none":
         stage.gate.set()
         await until(lambda: jobs.statistics()["default"].running == 0)
@@ -178,7 +178,7 @@ async def outcome(case: Case, folder: Path) -> tuple[str, str | None, int, int]:
         await until(lambda: queue._is_stopping)
         stage.gate.set()
     await closing
-    return *await looked(case, folder, store), len(stage.exhausted), len(stage.began)
+    return *await looked(case, folder, store), len(stage.exhausted), len(stage.started)
 
 
 async def looked(case: Case, folder: Path, closed: JobStore) -> tuple[str, str | None]:
@@ -187,7 +187,7 @@ async def looked(case: Case, folder: Path, closed: JobStore) -> tuple[str, str |
     if case.is_sqlite:
         await store.open()
     found = await store.find(JobFilter(), 10, is_newest_first=False)
-    await settle_all(store, {group for job in found for group in groups_of(job.meta)})
+    await advance_all(store, {group for job in found for group in groups_of(job.meta)})
     states: dict[str, str] = {job.worker: job.state for job in await store.find(JobFilter(), 10)}
     await store.close()
     return states["first"], states.get("after")

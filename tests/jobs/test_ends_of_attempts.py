@@ -19,7 +19,14 @@ from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
-from headrace.jobs.stores.store import CRASH_LIMIT, CRASH_REASON, EXHAUSTED_REASON, MISSED_BEATS, JobStore, LeaseOwner
+from headrace.jobs.stores.store import (
+    CRASH_LIMIT,
+    CRASH_REASON,
+    EXHAUSTED_REASON,
+    MISSED_HEARTBEATS,
+    JobStore,
+    LeaseOwner,
+)
 from headrace.jobs.worker import worker
 from tests.fakes.job_clock import MovedClock
 from tests.fakes.stepping import until
@@ -108,7 +115,7 @@ async def test_a_job_is_discarded_when_its_last_attempt_ends_by_no_exception(ben
     bench.end = ENDS[end]
     (inserted,) = await bench.jobs.insert([new(bench, "first", max_attempts=2)])
     assert inserted is not None
-    await until(lambda: bench.jobs.meter.finished(["failed"]) == 1)
+    await until(lambda: bench.jobs.metrics.finished(["failed"]) == 1)
     assert await bench.state(inserted.id) == "retryable 1/2"
     assert bench.exhausted == []
     bench.clock.move(2)
@@ -118,7 +125,7 @@ async def test_a_job_is_discarded_when_its_last_attempt_ends_by_no_exception(ben
         await bench.jobs.result(inserted.id, 5)
     assert await bench.state(inserted.id) == "discarded 2/2"
     assert [job_id for job_id, _ in bench.exhausted] == [inserted.id]
-    await until(lambda: bench.jobs.meter.finished(["discarded"]) == 1)
+    await until(lambda: bench.jobs.metrics.finished(["discarded"]) == 1)
     assert bench.jobs.statistics()["default"].running == 0
 
 
@@ -154,15 +161,15 @@ async def crashed(bench: Bench) -> int:
     for turn in range(CRASH_LIMIT):
         assert len(await store.claim(dead, 1)) == 1
         await store.leave(dead)
-        for _ in range(MISSED_BEATS + 1):
-            await store.beat()
+        for _ in range(MISSED_HEARTBEATS + 1):
+            await store.heartbeat()
         if turn < CRASH_LIMIT - 1:
             await store.rescue()
     return inserted.id
 
 
 def chore_of(bench: Bench, name: str) -> PeriodicTask:
-    (chore,) = [chore for chore in bench.jobs.chores() if chore.name == name]
+    (chore,) = [chore for chore in bench.jobs.periodic_tasks() if chore.name == name]
     return chore
 
 
@@ -210,7 +217,7 @@ async def test_an_on_exhausted_that_hangs_does_not_hold_up_maintenance() -> None
 
     async with Jobs(MemoryStore(), WorkerCatalogue([stuck]), {"default": 1}, JobsSettings(grace_seconds=0.0)) as jobs:
         await jobs.insert([NewJob("stuck", max_attempts=0)])
-        (chore,) = [chore for chore in jobs.chores() if chore.name == "discard"]
+        (chore,) = [chore for chore in jobs.periodic_tasks() if chore.name == "discard"]
         async with asyncio.timeout(2):
             await chore.run()
         await until(lambda: called == [1])

@@ -37,7 +37,7 @@ async def test_a_forked_child_that_closes_leaves_the_lease_to_its_parent(tmp_pat
         await workers.wait.enqueue("a")
         await until(lambda: bool(workers.BENCH.calls))
         assert in_fork(lambda: asyncio.run(_closed(store))) == "0"
-        await store.beat()
+        await store.heartbeat()
         workers.BENCH.gates["a"].set()
 
 
@@ -67,7 +67,7 @@ async def test_a_forked_child_closes_the_jobs_of_its_parent_at_once(tmp_path: Pa
         await until(lambda: bool(workers.BENCH.calls))
         assert in_fork(lambda: asyncio.run(jobs.close())) == "None"
         workers.BENCH.gates["a"].set()
-        await until(lambda: jobs.meter.finished(["completed"]) == 1)
+        await until(lambda: jobs.metrics.finished(["completed"]) == 1)
 
 
 async def test_jobs_of_a_forked_child_are_there_after_its_parent_has_closed(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ async def test_only_what_runs_or_could_run_keeps_a_service_from_rest(
         assert not await jobs.is_idle()
         await until(lambda: bench.calls == ["a"])
         await reaches(jobs, last.id, "executing")
-        left_out = JobFilter(states=frozenset({"available", "executing"}), leaves_out_spent=True)
+        left_out = JobFilter(states=frozenset({"available", "executing"}), leaves_out_exhausted=True)
         assert [job.id for job in await store.find(left_out, 10)] == [last.id]
         assert await store.has(left_out)
         bench.gates["a"].set()
@@ -118,7 +118,7 @@ class AnswersLate(MemoryStore):
         self.may_release = asyncio.Event()
 
     async def has(self, which: JobFilter) -> bool:
-        if which.leaves_out_spent:
+        if which.leaves_out_exhausted:
             await self.may_look.wait()
         return await super().has(which)
 

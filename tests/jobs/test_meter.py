@@ -17,9 +17,9 @@ from tests.fakes.job_stores import a_job
 
 
 def meter_of(clock: MovedClock) -> JobMetrics:
-    meter = JobMetrics(WorkerCatalogue([workers.double]), clock)
-    meter.begin("default")
-    return meter
+    metrics = JobMetrics(WorkerCatalogue([workers.double]), clock)
+    metrics.begin("default")
+    return metrics
 
 
 def test_every_way_to_end_has_a_name_and_begins_at_0() -> None:
@@ -39,17 +39,17 @@ def test_every_way_to_end_has_a_name_and_begins_at_0() -> None:
 
 def test_an_attempt_is_counted_by_its_queue_its_worker_and_its_end() -> None:
     clock = MovedClock()
-    meter = meter_of(clock)
+    metrics = meter_of(clock)
     names = (workers.double.name, "no.such", "another")
     jobs = [a_job(number, worker=name) for number, name in enumerate(names, 1)]
-    meter.began("default")(jobs)
+    metrics.started("default")(jobs)
     for job in jobs:
-        meter.ran("default")(job, 0.5)
-    meter.told("default", [JobAck(number, 1, AttemptCompleted()) for number in (1, 2, 3)])
-    finished, duration, wait = meter.families
+        metrics.attempt_finished("default")(job, 0.5)
+    metrics.acknowledged("default", [JobAck(number, 1, AttemptCompleted()) for number in (1, 2, 3)])
+    finished, duration, wait = metrics.families
     assert finished.samples["default", workers.double.name, "completed"] == 1
     assert finished.samples["default", "other", "completed"] == 2
-    assert meter.finished() == 3
+    assert metrics.finished() == 3
     assert duration.tallies["default", "other"].sum == 1.0
     assert sum(duration.tallies["default", "other"].counts()) == 2
     assert sum(wait.tallies["default",].counts()) == 3
@@ -57,7 +57,7 @@ def test_an_attempt_is_counted_by_its_queue_its_worker_and_its_end() -> None:
 
 def test_a_clock_that_was_set_back_makes_no_wait_below_0() -> None:
     clock = MovedClock()
-    meter = meter_of(clock)
+    metrics = meter_of(clock)
     clock.move(-2 * 365 * 86_400)
-    meter.began("default")([a_job(1)])
-    assert list(meter.families)[2].tallies["default",].sum == 0
+    metrics.started("default")([a_job(1)])
+    assert list(metrics.families)[2].tallies["default",].sum == 0

@@ -112,8 +112,8 @@ class Owners:
         await self.stores[number].leave(self.claimants[number])
         self.left.add(number)
 
-    async def beat(self, number: int) -> None:
-        await self.stores[number].beat()
+    async def heartbeat(self, number: int) -> None:
+        await self.stores[number].heartbeat()
 
     async def die(self, number: int) -> None:
         if number not in self.left:

@@ -128,7 +128,7 @@ def test_a_last_failure_after_the_drain_runs_again_where_on_exhausted_can_be_cal
 
     async def again() -> None:
         async with hall.jobs() as jobs:
-            await until(lambda: jobs.meter.finished(["discarded"]) == 1)
+            await until(lambda: jobs.metrics.finished(["discarded"]) == 1)
 
     asyncio.run(again())
     assert hall.exhausted == [1]
@@ -168,7 +168,7 @@ def test_a_def_that_ends_after_its_grace_keeps_its_answer(hall: Hall, monkeypatc
             await until(lambda: hall.calls == ["a"])
             queue = jobs.queues["default"]
             closing = asyncio.ensure_future(jobs.close())
-            await until(lambda: queue._is_cut_short)
+            await until(lambda: queue._is_grace_stopped)
             hall.gate.set()
             await closing
 
@@ -184,7 +184,7 @@ def test_a_grace_ends_when_it_is_cut_short(hall: Hall) -> None:
             queue = jobs.queues["default"]
             stopping = asyncio.ensure_future(queue.stop(3600.0))
             await until(lambda: queue._is_stopping)
-            jobs.cut_short()
+            jobs.stop_grace()
             await stopping
 
     asyncio.run(run())

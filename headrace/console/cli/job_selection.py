@@ -29,15 +29,15 @@ class Selection:
         """Whether nothing was said."""
         return not (self.states or self.queues or self.workers or self.tags or self.args)
 
-    def with_words(self, words: Sequence[str]) -> tuple["Selection", tuple[str, ...]]:
+    def with_arguments(self, arguments: Sequence[str]) -> tuple["Selection", tuple[str, ...]]:
         """Return the same with what words such as args.region=eu ask for, and the other words. Raises `UsageError`."""
-        asked = [word for word in words if word.startswith(_ARGUMENT)]
-        for word in asked:
-            name, sign, _ = word.removeprefix(_ARGUMENT).partition("=")
+        asked = [argument for argument in arguments if argument.startswith(_ARGUMENT)]
+        for argument in asked:
+            name, sign, _ = argument.removeprefix(_ARGUMENT).partition("=")
             if not (name and sign):
-                raise UsageError("args.", f"{word!r} is no argument: write args.region=eu, a name and its value")
-        args = (*self.args, *(word.removeprefix(_ARGUMENT) for word in asked))
-        return replace(self, args=args), tuple(word for word in words if word not in asked)
+                raise UsageError("args.", f"{argument!r} is no argument: write args.region=eu, a name and its value")
+        args = (*self.args, *(argument.removeprefix(_ARGUMENT) for argument in asked))
+        return replace(self, args=args), tuple(argument for argument in arguments if argument not in asked)
 
     def filter(self, ids: Iterable[int] = (), before_id: int | None = None) -> JobFilter:
         """Return the same as a filter. Raises `UsageError`."""
@@ -53,21 +53,21 @@ class Selection:
         )
 
 
-def numbers_of(words: Sequence[str], of: str = "a job") -> list[int]:
+def numbers_of(arguments: Sequence[str], of: str = "a job") -> list[int]:
     """Return the numbers of jobs, or of what else has some. Raises `UsageError`."""
-    for word in words:
-        if not word.isascii() or not word.isdigit():
-            raise UsageError("NUMBER", f"{word!r} is no number of {of}: write numbers, as in 17 18")
-    return [int(word) for word in words]
+    for argument in arguments:
+        if not argument.isascii() or not argument.isdigit():
+            raise UsageError("NUMBER", f"{argument!r} is no number of {of}: write numbers, as in 17 18")
+    return [int(argument) for argument in arguments]
 
 
-def named_values(where: str, words: Sequence[str]) -> dict[str, object]:
+def named_values(where: str, arguments: Sequence[str]) -> dict[str, object]:
     """Return `name=value` words as values: JSON where it is some, and text otherwise. Raises `UsageError`."""
     found: dict[str, object] = {}
-    for word in words:
-        name, sign, text = word.partition("=")
+    for argument in arguments:
+        name, sign, text = argument.partition("=")
         if not (name and sign):
-            raise UsageError(where, f"{word!r} is no argument: write name=value, as in sku=abc or number=7")
+            raise UsageError(where, f"{argument!r} is no argument: write name=value, as in sku=abc or number=7")
         if name in found:
             raise UsageError(where, f"the argument {name} is there twice: give it one value")
         try:
@@ -87,11 +87,11 @@ def is_confirmed(found: str, verb: str, *, is_yes: bool) -> bool:
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
-def _state(word: str) -> JobState:
+def _state(argument: str) -> JobState:
     for state in STATES:
-        if state == word:
+        if state == argument:
             return state
-    raise UsageError("--state", f"{word!r} is no state of a job: write one of {', '.join(STATES)}")
+    raise UsageError("--state", f"{argument!r} is no state of a job: write one of {', '.join(STATES)}")
 
 
 def _scalar(path: str, value: object) -> Scalar:

@@ -49,25 +49,25 @@ class WrongDatabase(CommandFailed):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A config file or the URL of a store, and never both; `words` is what else the command was told."""
+    """A config file or the URL of a store, and never both; `arguments` is what else the command was told."""
 
     file: str | None
     url: str | None
-    words: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
     may_have_url: bool = False
     """Whether the command also takes --store, which its messages then name."""
 
     @classmethod
-    def of(cls, words: list[str], url: str | None, *, are_more: bool = True) -> "Target":
+    def of(cls, arguments: list[str], url: str | None, *, are_more: bool = True) -> "Target":
         """Take the file off the words, unless a URL was given. Raises `UsageError`."""
         if url is None:
-            if not words:
+            if not arguments:
                 raise UsageError("FILE", f"name the config file or the store: {EXAMPLE}")
-            target = cls(words[0], None, tuple(words[1:]), may_have_url=True)
+            target = cls(arguments[0], None, tuple(arguments[1:]), may_have_url=True)
         else:
-            target = cls(None, url, tuple(words))
-        if target.words and not are_more:
-            raise UsageError("FILE", f"unexpected argument {target.words[0]!r}: {EXAMPLE}")
+            target = cls(None, url, tuple(arguments))
+        if target.arguments and not are_more:
+            raise UsageError("FILE", f"unexpected argument {target.arguments[0]!r}: {EXAMPLE}")
         return target
 
     def configured(self, *, imports: bool) -> ConfiguredJobs:
@@ -97,10 +97,10 @@ class Target:
             try:
                 store_of(self.url or "")
             except BadStore as error:
-                refusal = UsageError("--store", str(error))
+                usage_error = UsageError("--store", str(error))
             else:
                 return ConfiguredJobs(JobsKeys.model_construct(store=self.url or ""), WorkerCatalogue()), str
-            raise refusal
+            raise usage_error
         config = read_part(self.file, _READ, instead="--store" if self.may_have_url else None, imports=imports)
         if config.jobs is None:
             why = f"{self.file} has no block `jobs:`: name a file that has one, or the store by --store"

@@ -56,7 +56,7 @@ class JobsProbe:
                 self._counts = await self.jobs.store.counts()
             except HeadraceError:
                 self._counts = None
-        return JobsSnapshot(self.jobs.meter.families.copy(), self.jobs.statistics(), self._counts)
+        return JobsSnapshot(self.jobs.metrics.families.copy(), self.jobs.statistics(), self._counts)
 
     async def error(self) -> str | None:
         """Return why the store cannot be used now, or None when it can."""

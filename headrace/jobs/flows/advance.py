@@ -20,15 +20,15 @@ from headrace.jobs.rules.flows import (
     BatchStatus,
     JobGroups,
     StepGraph,
-    doubles_of,
+    decide_callbacks,
+    decide_next,
+    decide_steps,
+    duplicates_of,
     graph_of,
     groups_of,
-    verdict_on_callbacks,
-    verdict_on_next,
-    verdict_on_steps,
 )
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.outcomes import is_given_up
+from headrace.jobs.running.outcomes import is_discarded
 from headrace.telemetry.events import log_failure
 
 MEMBER_LIMIT: Final = 100_000
@@ -72,45 +72,45 @@ class Settles(Protocol):
         """Call off what has not ended."""
 
 
-def held_groups(jobs: Iterable[NewJob | None]) -> list[JobGroups]:
+def groups_to_advance(jobs: Iterable[NewJob | None]) -> list[JobGroups]:
     """Return the groups of those jobs that are inserted suspended."""
-    held = (job for job in jobs if job is not None and job.state == "suspended")
-    return [group for job in held for group in groups_of(job.meta)]
+    suspended = (job for job in jobs if job is not None and job.state == "suspended")
+    return [group for job in suspended for group in groups_of(job.meta)]
 
 
-async def settle(store: Settles, group: JobGroups) -> set[JobGroups]:
+async def advance(store: Settles, group: JobGroups) -> set[JobGroups]:
     """Let go of what of a group need wait no longer, and call off what can no longer run.
 
     Return the other groups that this has changed. On cancellation a part of it may be done.
     """
     if group.key == "chain_id":
-        await _settle_chain(store, group)
+        await _advance_chain(store, group)
         return set()
     if not await store.has(JobFilter(states=_SUSPENDED, meta=group.meta)):
         return set()
-    return await (_settle_workflow if group.key == "workflow_id" else _settle_batch)(store, group)
+    return await (_advance_workflow if group.key == "workflow_id" else _advance_batch)(store, group)
 
 
-async def settle_all(store: Settles, groups: Iterable[JobGroups]) -> None:
+async def advance_all(store: Settles, groups: Iterable[JobGroups]) -> None:
     """Settle groups, many at a time, and all that are changed by that. Raises the store's first error."""
-    await _look_at_all(groups, partial(settle, store))
+    await _advance_each(groups, partial(advance, store))
 
 
-async def _look_at_all(
-    groups: Iterable[JobGroups], look: Callable[[JobGroups], Coroutine[None, None, set[JobGroups]]]
+async def _advance_each(
+    groups: Iterable[JobGroups], advance_one: Callable[[JobGroups], Coroutine[None, None, set[JobGroups]]]
 ) -> None:
     waiting = set(groups)
     while waiting:
         some = list(islice(waiting, AT_ONCE))
         waiting.difference_update(some)
         if len(some) == 1:
-            waiting |= await look(some[0])
+            waiting |= await advance_one(some[0])
             continue
         failed: HeadraceError | None = None
         tasks: list[asyncio.Task[set[JobGroups]]] = []
         try:
             async with asyncio.TaskGroup() as together:
-                tasks += [together.create_task(look(group)) for group in some]
+                tasks += [together.create_task(advance_one(group)) for group in some]
         except* HeadraceError as errors:
             failed = next(error for error in errors.exceptions if isinstance(error, HeadraceError))
         if failed is not None:
@@ -118,35 +118,35 @@ async def _look_at_all(
         waiting.update(*(task.result() for task in tasks))
 
 
-async def _settle_workflow(store: Settles, group: JobGroups) -> set[JobGroups]:
-    return await _settle_steps(store, group, await _steps_of(store, group))
+async def _advance_workflow(store: Settles, group: JobGroups) -> set[JobGroups]:
+    return await _advance_steps(store, group, await _steps_of(store, group))
 
 
 async def _steps_of(store: Settles, group: JobGroups) -> list[Job]:
     return await store.find(JobFilter(meta=group.meta), MEMBER_LIMIT, is_newest_first=False)
 
 
-async def _settle_steps(store: Settles, group: JobGroups, steps: Sequence[Job]) -> set[JobGroups]:
-    verdict = verdict_on_steps(steps, await _doubles(store, steps))
-    await _apply(store, verdict)
-    cancelled = set(verdict.cancel)
+async def _advance_steps(store: Settles, group: JobGroups, steps: Sequence[Job]) -> set[JobGroups]:
+    decision = decide_steps(steps, await _duplicate_states(store, steps))
+    await _apply(store, decision)
+    cancelled = set(decision.cancel)
     return {other for step in steps if step.id in cancelled for other in groups_of(step.meta)} - {group}
 
 
-async def _settle_batch(store: Settles, group: JobGroups) -> set[JobGroups]:
+async def _advance_batch(store: Settles, group: JobGroups) -> set[JobGroups]:
     which = JobFilter(states=_SUSPENDED, meta={**group.meta, **CALLBACK_META})
     callbacks = await store.find(which, CALLBACK_LIMIT)
-    doubles = set((await _doubles(store, callbacks)).values())
+    duplicates = set((await _duplicate_states(store, callbacks)).values())
     members = {**group.meta, **MEMBER_META}
-    standing = BatchStatus(
-        is_over=doubles.isdisjoint(INCOMPLETE) and not await store.has(JobFilter(states=INCOMPLETE, meta=members)),
-        has_failed=not doubles.isdisjoint(_FAILED) or await store.has(JobFilter(states=_FAILED, meta=members)),
+    status = BatchStatus(
+        is_over=duplicates.isdisjoint(INCOMPLETE) and not await store.has(JobFilter(states=INCOMPLETE, meta=members)),
+        has_failed=not duplicates.isdisjoint(_FAILED) or await store.has(JobFilter(states=_FAILED, meta=members)),
     )
-    await _apply(store, verdict_on_callbacks(callbacks, standing))
+    await _apply(store, decide_callbacks(callbacks, status))
     return set()
 
 
-async def _settle_chain(store: Settles, group: JobGroups) -> None:
+async def _advance_chain(store: Settles, group: JobGroups) -> None:
     """Let go of the oldest, unless one of them may run already; no write where there is nothing to do."""
     if not await store.has(JobFilter(states=_SUSPENDED, meta=group.meta)):
         return
@@ -154,16 +154,16 @@ async def _settle_chain(store: Settles, group: JobGroups) -> None:
         await store.release_next(group.id)
 
 
-async def _doubles(store: Settles, jobs: Sequence[Job]) -> dict[int, JobState]:
+async def _duplicate_states(store: Settles, jobs: Sequence[Job]) -> dict[int, JobState]:
     """Return the states of what jobs await that was there before them, by id."""
-    ids = frozenset(job_id for job in jobs for job_id in doubles_of(job).values())
+    ids = frozenset(job_id for job in jobs for job_id in duplicates_of(job).values())
     found = await store.find(JobFilter(ids=ids), len(ids)) if ids else []
     return {job.id: job.state for job in found}
 
 
-async def _apply(store: Settles, verdict: AdvanceDecision) -> None:
+async def _apply(store: Settles, decision: AdvanceDecision) -> None:
     """Do it, in as far as it is still called for: what is no longer suspended is left alone."""
-    for ids, change in ((verdict.cancel, store.cancel), (verdict.release, store.release)):
+    for ids, change in ((decision.cancel, store.cancel), (decision.release, store.release)):
         if ids:
             await change(JobFilter(ids=frozenset(ids), states=_SUSPENDED))
 
@@ -176,22 +176,22 @@ class _Graphs:
         self._graphs: dict[JobGroups, StepGraph] = {}
         self._size = 0
 
-    async def look(self, group: JobGroups, ended: AbstractSet[int] | None) -> set[JobGroups]:
+    async def advance(self, group: JobGroups, ended: AbstractSet[int] | None) -> set[JobGroups]:
         """Settle a group in which no more has changed than that these jobs have completed; None is whatever else."""
         graph = self._graphs.pop(group, None)
         self._size -= 0 if graph is None else graph.size
         if ended is None or group.key != "workflow_id":
-            return await settle(self._store, group)
+            return await advance(self._store, group)
         if graph is not None:
             self._keep(group, graph)
-            return set() if await self._follow(graph, ended) else await settle(self._store, group)
+            return set() if await self._follow(graph, ended) else await advance(self._store, group)
         if not await self._store.has(JobFilter(states=_SUSPENDED, meta=group.meta)):
             return set()
         steps = await _steps_of(self._store, group)
         graph = graph_of(steps)
         if graph is not None:
             self._keep(group, graph)
-        return await _settle_steps(self._store, group, steps)
+        return await _advance_steps(self._store, group, steps)
 
     def _keep(self, group: JobGroups, graph: StepGraph) -> None:
         self._graphs[group] = graph
@@ -202,19 +202,19 @@ class _Graphs:
     async def _follow(self, graph: StepGraph, ended: AbstractSet[int]) -> bool:
         """Let go of those right after the completed steps; return whether nothing else follows from them."""
         ids = frozenset(graph.followers(ended))
-        held = await self._store.find(JobFilter(ids=ids, states=_SUSPENDED), len(ids)) if ids else []
-        needs = {graph.before.get(step.id, frozenset()) for step in held}
+        suspended = await self._store.find(JobFilter(ids=ids, states=_SUSPENDED), len(ids)) if ids else []
+        needs = {graph.before.get(step.id, frozenset()) for step in suspended}
         going = {
             one for one in needs if len(one) > FEW and await self._store.has(JobFilter(ids=one, states=INCOMPLETE))
         }
-        held = [step for step in held if graph.before.get(step.id, frozenset()) not in going]
-        if not held:
+        suspended = [step for step in suspended if graph.before.get(step.id, frozenset()) not in going]
+        if not suspended:
             return True
-        before = frozenset().union(*(graph.before.get(step.id, frozenset()) for step in held))
-        verdict = verdict_on_next(held, await self._store.find(JobFilter(ids=before), len(before)))
-        if verdict is not None:
-            await _apply(self._store, verdict)
-        return verdict is not None
+        before = frozenset().union(*(graph.before.get(step.id, frozenset()) for step in suspended))
+        decision = decide_next(suspended, await self._store.find(JobFilter(ids=before), len(before)))
+        if decision is not None:
+            await _apply(self._store, decision)
+        return decision is not None
 
 
 class Advancer:
@@ -233,13 +233,13 @@ class Advancer:
         """Whether all is settled that it has heard of."""
         return not (self._changed or self._is_at_work)
 
-    def began(self, jobs: Sequence[Job]) -> None:
+    def started(self, jobs: Sequence[Job]) -> None:
         """Hear of jobs that are claimed here."""
         for job in jobs:
             if job.meta and (groups := groups_of(job.meta)):
                 self._running[job.id] = groups
 
-    def told(self, acknowledgements: Sequence[JobAck]) -> None:
+    def acknowledged(self, acknowledgements: Sequence[JobAck]) -> None:
         """Hear of attempts whose ends the store has."""
         if not self._running:
             return
@@ -247,7 +247,7 @@ class Advancer:
             groups = self._running.pop(one.id, None)
             if groups and isinstance(one.outcome, AttemptCompleted):
                 self._completed(groups, one.id)
-            elif groups and (isinstance(one.outcome, AttemptCancelled) or is_given_up(one.outcome)):
+            elif groups and (isinstance(one.outcome, AttemptCancelled) or is_discarded(one.outcome)):
                 self.changed(groups)
 
     def changed(self, groups: Iterable[JobGroups]) -> None:
@@ -263,9 +263,9 @@ class Advancer:
                 ended.add(job_id)
         self._wake.set()
 
-    async def _look(self, changed: dict[JobGroups, set[int] | None], group: JobGroups) -> set[JobGroups]:
+    async def _advance(self, changed: dict[JobGroups, set[int] | None], group: JobGroups) -> set[JobGroups]:
         """Settle a group; what is looked at a second time has been changed by another one."""
-        return await self._graphs.look(group, changed.pop(group, None))
+        return await self._graphs.advance(group, changed.pop(group, None))
 
     async def run(self) -> None:
         """Settle what has changed, all of it at a time, until cancelled."""
@@ -274,17 +274,17 @@ class Advancer:
             self._wake.clear()
             self._is_at_work = True
             try:
-                await self.settle()
+                await self.advance()
             except Exception as error:  # noqa: BLE001 - without it no workflow would go on any more
                 log_failure(error, "workflows, batches and chains of jobs cannot go on, and are tried again")
                 await asyncio.sleep(AGAIN_SECONDS)
             self._is_at_work = False
 
-    async def settle(self) -> None:
+    async def advance(self) -> None:
         """Settle what has changed by now, all of it at a time; what fails has changed as before."""
         changed, self._changed = self._changed, {}
         try:
-            await _look_at_all(changed, partial(self._look, dict(changed)))
+            await _advance_each(changed, partial(self._advance, dict(changed)))
         except BaseException:
             self.changed(changed)
             raise

@@ -6,7 +6,7 @@ from typing import Final
 from uuid import uuid4
 
 from headrace.jobs.errors import BadBatch
-from headrace.jobs.flows.advance import settle_all
+from headrace.jobs.flows.advance import advance_all
 from headrace.jobs.flows.workflow import KeepsJobs
 from headrace.jobs.job import INCOMPLETE, STATES, JobState, NewJob
 from headrace.jobs.rules.flows import CALLBACK, CALLBACK_META, MEMBER_META, Callback, JobGroups
@@ -74,8 +74,8 @@ class Batch:
         """Return the jobs as they are to be inserted, members first."""
         shared: dict[str, object] = {"batch_id": self.id, BATCH_NAME: self.name}
         members = [
-            replace(job, meta={**job.meta, **shared, **MEMBER_META}, label=str(place))
-            for place, job in enumerate(self._members)
+            replace(job, meta={**job.meta, **shared, **MEMBER_META}, label=str(position))
+            for position, job in enumerate(self._members)
         ]
         awaits = tuple(str(member.label) for member in members if member.unique is not None)
         callbacks = [
@@ -96,7 +96,7 @@ class Batch:
         if jobs:
             await service.insert(jobs)
         run = BatchRun(self.id, service)
-        await run.settle()
+        await run.advance()
         return run
 
 
@@ -116,12 +116,12 @@ class BatchRun:
     async def cancel(self) -> list[int]:
         """Call off the members that have not ended; return their ids. The callbacks are run as after any other end."""
         cancelled = await self._service.cancel(self._members(*INCOMPLETE))
-        await self.settle()
+        await self.advance()
         return cancelled
 
-    async def settle(self) -> None:
+    async def advance(self) -> None:
         """Let go of the callbacks that are due. It is done by itself, too; to do it again changes nothing."""
-        await settle_all(self._service.store, [self._group])
+        await advance_all(self._service.store, [self._group])
 
     def _members(self, *states: JobState) -> JobFilter:
         return JobFilter(states=frozenset(states), meta={**self._group.meta, **MEMBER_META})

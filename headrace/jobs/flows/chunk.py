@@ -35,7 +35,7 @@ _NO_RESULTS: Final = (BaseException, Snooze, Cancel, Discard)
 
 
 def chunk_worker(
-    *, size: int, seconds: float = 1.0, **words: Unpack[WorkerKeywords]
+    *, size: int, seconds: float = 1.0, **keywords: Unpack[WorkerKeywords]
 ) -> Callable[[ChunkFunction[I, R]], Worker[[I], Coroutine[Any, Any, R], R]]:
     """Make a worker of an `async def` that takes a list of items: each job has one, `enqueue(item)`.
 
@@ -59,7 +59,7 @@ def chunk_worker(
 
         _pretend(one, function, name)
         setattr(one, _SIZE, size)
-        return worker(**words)(one)
+        return worker(**keywords)(one)
 
     return decorate
 
@@ -90,7 +90,7 @@ class ChunkBatch:
                 one.set()
 
 
-PARTY: Final[ContextVar[ChunkBatch]] = ContextVar("headrace party")
+CHUNK_BATCH: Final[ContextVar[ChunkBatch]] = ContextVar("headrace party")
 
 
 class ChunkWindow(Generic[I, R]):
@@ -140,9 +140,9 @@ class _Chunk(Generic[I, R]):
         self._waiting[result] = item
         if len(self._waiting) >= self._size:
             self._full.set()
-        party = PARTY.get(None)
-        if party is not None:
-            party.came(current_job().id, self._full)
+        batch = CHUNK_BATCH.get(None)
+        if batch is not None:
+            batch.came(current_job().id, self._full)
         try:
             return await result
         finally:
@@ -164,7 +164,7 @@ class _Chunk(Generic[I, R]):
         except BaseException as error:  # noqa: BLE001 - whatever the function raises, each of its jobs fails with it
             results = [error] * len(asked)
         for future, result in zip(asked, results, strict=True):
-            _tell(future, result)
+            _resolve(future, result)
 
     def _checked(self, results: object, count: int) -> Sequence[Any]:
         """Return a result for each. Raises `BadAnswer`."""
@@ -177,7 +177,7 @@ class _Chunk(Generic[I, R]):
         raise BadAnswer(what, f"returned {found} for {count} jobs: return a list with one for each, or None")
 
 
-def _tell(future: asyncio.Future[Any], result: object) -> None:
+def _resolve(future: asyncio.Future[Any], result: object) -> None:
     if future.done():
         return
     if isinstance(result, StopIteration | GeneratorExit):  # a future refuses the one, the other would close who waits

@@ -9,7 +9,7 @@ from typing import Final, Literal, Protocol
 from uuid import uuid4
 
 from headrace.jobs.errors import BadWorkflow
-from headrace.jobs.flows.advance import MEMBER_LIMIT, Settles, settle_all
+from headrace.jobs.flows.advance import MEMBER_LIMIT, Settles, advance_all
 from headrace.jobs.job import INCOMPLETE, STATES, Inserted, Job, JobState, NewJob
 from headrace.jobs.rules.flows import (
     CALLBACK_META,
@@ -18,16 +18,16 @@ from headrace.jobs.rules.flows import (
     NAME,
     JobGroups,
     deps_of,
-    doubles_of,
+    duplicates_of,
     followers,
     groups_of,
-    held_again,
     name_of,
+    suspended_again,
 )
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.outcomes import RECORDED, RESULT
 from headrace.jobs.running_job import RESULTS
-from headrace.jobs.stores.store import PIECE, JobStore
+from headrace.jobs.stores.store import CHANGE_BATCH, JobStore
 
 OnFailure = Literal["cancel", "ignore"]
 """What becomes of a step when one before it was called off, given up, or deleted: so is it; or it runs all the same."""
@@ -116,7 +116,7 @@ class Workflow:
         """Insert all of it in one transaction; return what to follow and change it by. Raises `BadWorkflow`."""
         await service.insert(self.jobs())
         run = WorkflowRun(self.id, service)
-        await run.settle()
+        await run.advance()
         return run
 
     def _free_name(self, job: NewJob) -> str:
@@ -179,16 +179,16 @@ class WorkflowRun:
         """
         steps, store = await self._steps(), self._service.store
         first = self._step(steps, name)
-        held = frozenset(step.id for step in followers(steps, name))
+        suspended = frozenset(step.id for step in followers(steps, name))
         # In this order: were the others held back first, they could be called off again before it has begun.
         changed = await store.retry(JobFilter(ids=frozenset({first.id})))
-        changed += await store.suspend(JobFilter(ids=held)) if held else []
-        await self.settle()
+        changed += await store.suspend(JobFilter(ids=suspended)) if suspended else []
+        await self.advance()
         return changed
 
-    async def settle(self) -> None:
+    async def advance(self) -> None:
         """Let go of what need wait no longer. It is done by itself, too; to do it again changes nothing."""
-        await settle_all(self._service.store, [self._group])
+        await advance_all(self._service.store, [self._group])
 
     async def _steps(self) -> list[Job]:
         which = JobFilter(meta=self._group.meta)
@@ -218,17 +218,17 @@ class Finds(Protocol):
         """Return at most `limit` jobs that fit, by id."""
 
 
-async def hand_on(store: Finds, job: Job) -> None:
+async def pass_results(store: Finds, job: Job) -> None:
     """Put the recorded results of what a claimed step came after into its meta, here and not in the store.
 
     Each is under the name of its step; steps that recorded nothing are left out.
     """
-    workflow, doubles = job.meta.get("workflow_id"), doubles_of(job)
-    names = [name for name in deps_of(job) if name not in doubles]
+    workflow, duplicates = job.meta.get("workflow_id"), duplicates_of(job)
+    names = [name for name in deps_of(job) if name not in duplicates]
     steps = await _steps(store, JobGroups("workflow_id", str(workflow)), names) if names and workflow else {}
-    ids = frozenset(doubles.values())
+    ids = frozenset(duplicates.values())
     there = {one.id: one for one in await store.find(JobFilter(ids=ids), len(ids))} if ids else {}
-    steps.update((label, there[job_id]) for label, job_id in doubles.items() if job_id in there)
+    steps.update((label, there[job_id]) for label, job_id in duplicates.items() if job_id in there)
     job.meta[RESULTS] = {name: step.meta.get(RESULT) for name, step in steps.items() if step.meta.get(RECORDED)}
 
 
@@ -290,7 +290,7 @@ class _Selection:
             self.plain.add(job.id)
 
 
-async def rerun(store: Reruns, which: JobFilter) -> list[int]:
+async def retry_flow(store: Reruns, which: JobFilter) -> list[int]:
     """Make available what neither is so nor executes, with one more attempt if it has none left; return its ids.
 
     Suspended jobs of workflows, chains and batches are left alone. Of the steps of a workflow those begin that come
@@ -302,7 +302,7 @@ async def rerun(store: Reruns, which: JobFilter) -> list[int]:
     changed: list[int] = []
     selection = _Selection()
     before_id = which.before_id
-    while jobs := await store.find(replace(which, states=states, before_id=before_id), PIECE):
+    while jobs := await store.find(replace(which, states=states, before_id=before_id), CHANGE_BATCH):
         before_id = jobs[-1].id
         selection.plain.clear()
         selection.in_chains.clear()
@@ -314,18 +314,18 @@ async def rerun(store: Reruns, which: JobFilter) -> list[int]:
         changed += await _rerun_steps(store, group, frozenset(steps), states - _SUSPENDED)
     for members in selection.in_turn.values():
         changed += await store.suspend(JobFilter(ids=frozenset(members), states=states & _ENDED))
-    await settle_all(store, selection.in_turn)
+    await advance_all(store, selection.in_turn)
     return sorted(changed)
 
 
 async def _rerun_steps(store: Reruns, group: JobGroups, ids: frozenset[int], states: frozenset[JobState]) -> list[int]:
     steps = await store.find(JobFilter(meta=group.meta), MEMBER_LIMIT, is_newest_first=False)
-    held = frozenset(step.id for step in held_again(steps, ids))
-    first = JobFilter(ids=ids - held, states=states)
+    suspended = frozenset(step.id for step in suspended_again(steps, ids))
+    first = JobFilter(ids=ids - suspended, states=states)
     # In this order: were the others held back first, they could be called off again before these have begun.
     changed = await store.retry(first)
-    changed += await store.suspend(JobFilter(ids=held, states=states | _CANCELLED)) if held else []
-    await settle_all(store, [group])
+    changed += await store.suspend(JobFilter(ids=suspended, states=states | _CANCELLED)) if suspended else []
+    await advance_all(store, [group])
     return changed
 
 

@@ -15,7 +15,7 @@ from headrace.telemetry.events import LOG
 CatchUp = Literal["none", "last", "all"]
 """What becomes of the times that passed while nobody led: nothing, the last of them is made up for, or all are."""
 
-LOOK_SECONDS: Final = 1.0
+CHECK_SECONDS: Final = 1.0
 """How long the crontab is not looked at, at most: the clock may be set meanwhile."""
 
 LATE: Final = timedelta(seconds=60)
@@ -76,16 +76,16 @@ class EnqueuesOnce(Protocol):
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
         """Insert jobs."""
 
-    async def insert_once(self, mark: str, at: datetime, job: NewJob) -> Inserted | None:
-        """Insert a job, unless `mark` stands at `at` or later already."""
+    async def insert_once(self, last_run: str, at: datetime, job: NewJob) -> Inserted | None:
+        """Insert a job, unless `record_run` stands at `at` or later already."""
 
-    async def mark(self, mark: str, at: datetime) -> None:
+    async def record_run(self, last_run: str, at: datetime) -> None:
         """Let a mark stand at `at`, unless it stands there or later already."""
 
-    async def set_mark_back(self, mark: str, seen: datetime, at: datetime) -> bool:
+    async def set_last_run_back(self, last_run: str, seen: datetime, at: datetime) -> bool:
         """Let a mark stand at `at` that stands at `seen`; return whether it did."""
 
-    async def marks(self) -> Mapping[str, datetime]:
+    async def last_runs(self) -> Mapping[str, datetime]:
         """Return at what time each mark stands."""
 
 
@@ -102,7 +102,7 @@ class _Watched:
     cron: Cron
     done_until: datetime | None = None
     next_at: datetime | None = None
-    is_said: bool = False
+    is_logged: bool = False
 
 
 class Crontab:
@@ -147,10 +147,10 @@ class Crontab:
         self._latest = now
         failure: HeadraceError | None = None
         if due := [one for one in self._watched.values() if _is_due(one, now)]:
-            marks = await self._store.marks()
+            last_runs = await self._store.last_runs()
             for one in due:
                 try:
-                    await self._look_after(one, marks.get(one.entry.name), now)
+                    await self._enqueue_due(one, last_runs.get(one.entry.name), now)
                 except HeadraceError as error:
                     failure = failure or error
         if failure is not None:
@@ -166,39 +166,39 @@ class Crontab:
 
     async def status(self) -> list[CronStatus]:
         """Return how each entry stands, in their order."""
-        now, marks = self._now(), await self._store.marks()
+        now, last_runs = self._now(), await self._store.last_runs()
         return [
-            CronStatus(one.entry, _last_at(name, marks), one.cron.next_after(max(now, marks.get(name, now))))
+            CronStatus(one.entry, _last_at(name, last_runs), one.cron.next_after(max(now, last_runs.get(name, now))))
             for name, one in self._watched.items()
         ]
 
-    async def _look_after(self, one: _Watched, mark: datetime | None, now: datetime) -> None:
+    async def _enqueue_due(self, one: _Watched, last_run: datetime | None, now: datetime) -> None:
         """Enqueue what is due of an entry."""
         if one.cron.is_reboot:
             if now - self._started_at <= BOOT:
                 await self._store.insert_once(one.entry.name, self._started_at, self._job(one.entry, self._started_at))
-        elif mark is None and one.done_until is None:
-            await self._store.mark(_FIRST_SEEN + one.entry.name, now)  # first, so that the other is never alone
-            await self._store.mark(one.entry.name, now)
+        elif last_run is None and one.done_until is None:
+            await self._store.record_run(_FIRST_SEEN + one.entry.name, now)  # first, so that the other is never alone
+            await self._store.record_run(one.entry.name, now)
         else:
-            if mark is not None and mark - now > LATE:
-                mark = await self._set_back(one, mark, now)
-            for time in _missed(one, max(filter(None, (mark, one.done_until))), now):
+            if last_run is not None and last_run - now > LATE:
+                last_run = await self._set_back(one, last_run, now)
+            for time in _missed(one, max(filter(None, (last_run, one.done_until))), now):
                 await self._store.insert_once(one.entry.name, time, self._job(one.entry, time))
-        one.done_until = max(filter(None, (mark, one.done_until, now)))
+        one.done_until = max(filter(None, (last_run, one.done_until, now)))
         one.next_at = one.cron.next_after(one.done_until)
 
-    async def _set_back(self, one: _Watched, mark: datetime, now: datetime) -> datetime:
+    async def _set_back(self, one: _Watched, last_run: datetime, now: datetime) -> datetime:
         """Log that the clock was set back; return where the mark of the entry stands from now on."""
-        goes_on = mark - now >= CORRECTION or _is_often(one.cron, now)
-        if not one.is_said or goes_on:
-            one.is_said = True
+        goes_on = last_run - now >= CORRECTION or _is_often(one.cron, now)
+        if not one.is_logged or goes_on:
+            one.is_logged = True
             does = "goes on by the new time" if goes_on else "enqueues nothing until then"
             text = "the clock was set back: the entry %r of the crontab was last enqueued at %s, and %s"
-            LOG.warning(text, one.entry.name, mark.isoformat(), does)
-        if goes_on and await self._store.set_mark_back(one.entry.name, mark, now):
+            LOG.warning(text, one.entry.name, last_run.isoformat(), does)
+        if goes_on and await self._store.set_last_run_back(one.entry.name, last_run, now):
             return now
-        return mark
+        return last_run
 
     def _job(self, entry: CronEntry, at: datetime) -> NewJob:
         """Return the job of one time; beside Oban's keys its meta says which time that is."""
@@ -214,7 +214,7 @@ class Crontab:
 
     def _seconds_to_next(self, now: datetime) -> float:
         times = [one.next_at for one in self._watched.values() if one.next_at is not None]
-        return min([LOOK_SECONDS, *(max((time - now).total_seconds(), 0.0) for time in times)])
+        return min([CHECK_SECONDS, *(max((time - now).total_seconds(), 0.0) for time in times)])
 
 
 def _is_due(one: _Watched, now: datetime) -> bool:
@@ -222,10 +222,10 @@ def _is_due(one: _Watched, now: datetime) -> bool:
     return one.done_until is None or (one.next_at is not None and one.next_at <= now)
 
 
-def _last_at(name: str, marks: Mapping[str, datetime]) -> datetime | None:
+def _last_at(name: str, last_runs: Mapping[str, datetime]) -> datetime | None:
     """Return for which time an entry was enqueued last; where it was first seen is none."""
-    mark = marks.get(name)
-    return None if mark == marks.get(_FIRST_SEEN + name) else mark
+    last_run = last_runs.get(name)
+    return None if last_run == last_runs.get(_FIRST_SEEN + name) else last_run
 
 
 def _missed(one: _Watched, after: datetime, now: datetime) -> list[datetime]:

@@ -9,11 +9,11 @@ from time import perf_counter
 from typing import Final, Literal, Protocol
 
 from headrace.errors import HeadraceError, short_repr
-from headrace.jobs.flows.advance import Settles, settle_all
+from headrace.jobs.flows.advance import Settles, advance_all
 from headrace.jobs.job import Job, after
 from headrace.jobs.rules.flows import JobGroups, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.stores.store import PIECE, PruneRule
+from headrace.jobs.stores.store import CHANGE_BATCH, PruneRule
 from headrace.telemetry.events import LOG
 
 LEASE_SECONDS: Final = 10.0
@@ -51,7 +51,7 @@ class Leader:
         """Whether the lease is ours and has not run out: it does so by itself when nobody renews it."""
         return self._leads_until is not None and self._clock() < self._leads_until
 
-    async def hold(self) -> bool:
+    async def acquire(self) -> bool:
         """Take the lease or renew it; return whether it is ours.
 
         An answer that came too late, say behind a long write, proves nothing: then it asks again. On cancellation, and
@@ -95,19 +95,19 @@ class Maintenance:
     def __init__(
         self,
         leader: Leader,
-        chores: Sequence[PeriodicTask],
+        tasks: Sequence[PeriodicTask],
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._leader = leader
-        self._chores = chores
+        self._tasks = tasks
         self._sleep = sleep
 
     async def run(self) -> None:
         """Lead whenever nobody else does, until cancelled."""
         try:
             while True:
-                if await self._holds():
+                if await self._acquire():
                     await self._lead()
                 await self._sleep(RENEW_SECONDS)
         finally:
@@ -117,40 +117,40 @@ class Maintenance:
         """Do the chores until the lease is lost; then none of them goes on."""
         LOG.info("%s does the upkeep of the jobs from now on", self._leader.node)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._go_on(chore), name=f"{chore.name} of jobs") for chore in self._chores]
+            tasks = [group.create_task(self._go_on(task), name=f"{task.name} of jobs") for task in self._tasks]
             await self._sleep(RENEW_SECONDS)
-            while await self._holds():
+            while await self._acquire():
                 await self._sleep(RENEW_SECONDS)
             for task in tasks:
                 task.cancel()
         LOG.warning("%s no longer does the upkeep of the jobs: its lease is another one's", self._leader.node)
 
-    async def _go_on(self, chore: PeriodicTask) -> None:
+    async def _go_on(self, task: PeriodicTask) -> None:
         """Do a chore whenever it is due, whatever becomes of it: without it no job would be staged or rescued any more.
 
         What the store cannot do is said once, until it can again.
         """
-        said: str | None = None
+        logged: str | None = None
         while True:
             seconds = AGAIN_SECONDS
             if self._leader.is_leading:
                 try:
-                    seconds = await chore.run()
-                    said = None
+                    seconds = await task.run()
+                    logged = None
                 except HeadraceError as error:
-                    if str(error) != said:
-                        said = str(error)
-                        LOG.error("the chore %r of the jobs failed, and is tried again: %s", chore.name, error)
+                    if str(error) != logged:
+                        logged = str(error)
+                        LOG.error("the chore %r of the jobs failed, and is tried again: %s", task.name, error)
                 except Exception as error:  # noqa: BLE001 - the upkeep goes on
-                    if short_repr(error) != said:
-                        said = short_repr(error)
-                        LOG.exception("the chore %r of the jobs broke, and is tried again", chore.name)
+                    if short_repr(error) != logged:
+                        logged = short_repr(error)
+                        LOG.exception("the chore %r of the jobs broke, and is tried again", task.name)
             await self._sleep(seconds)
 
-    async def _holds(self) -> bool:
+    async def _acquire(self) -> bool:
         """Renew the lease; while the store cannot be asked, it is ours until it runs out."""
         try:
-            return await self._leader.hold()
+            return await self._leader.acquire()
         except HeadraceError as error:
             LOG.error("%s cannot ask who does the upkeep of the jobs: %s", self._leader.node, error)
             return self._leader.is_leading
@@ -191,7 +191,7 @@ KEPT: Final = (
 class Prunes(Protocol):
     """What pruning needs of a store; see `JobStore`."""
 
-    async def prune(self, rule: PruneRule, limit: int = PIECE) -> int:
+    async def prune(self, rule: PruneRule, limit: int = CHANGE_BATCH) -> int:
         """Delete what the rule says, at most `limit`; return how many."""
 
 
@@ -211,9 +211,9 @@ class Pruner:
         is_done = True
         for keep in self._keep:
             before = None if keep.seconds is None else after(self._now(), -keep.seconds)
-            count = await self._store.prune(PruneRule(keep.state, before, keep.count), PIECE)
+            count = await self._store.prune(PruneRule(keep.state, before, keep.count), CHANGE_BATCH)
             self.pruned += count
-            is_done = is_done and count < PIECE
+            is_done = is_done and count < CHANGE_BATCH
         return PRUNE_SECONDS if is_done else PAUSE_SECONDS
 
 
@@ -257,13 +257,13 @@ class Stager:
         return min(max((due_at - self._now()).total_seconds(), 0.0), STAGE_SECONDS)
 
 
-SETTLE_SECONDS: Final = 1.0
+ADVANCE_SECONDS: Final = 1.0
 """How often it is looked for them at most."""
 
 REST: Final = 20
 """So many times as long as a look took there is none: with very many groups that wait, it takes 5 % of a core."""
 
-SETTLE_LIMIT: Final = 500
+ADVANCE_LIMIT: Final = 500
 """Suspended jobs that are looked at each time: so many of the newest, and as many of the others in turn."""
 
 
@@ -284,12 +284,12 @@ class AdvanceSweep:
         newest = await self._page(None)
         older = await self._page(self._before or min((job.id for job in newest), default=None)) if newest else []
         self._before = older[-1].id if older else None
-        await settle_all(self._store, dict.fromkeys(_groups([*newest, *older])))
-        return max(SETTLE_SECONDS, REST * (self._clock() - began))
+        await advance_all(self._store, dict.fromkeys(_groups([*newest, *older])))
+        return max(ADVANCE_SECONDS, REST * (self._clock() - began))
 
     async def _page(self, before_id: int | None) -> list[Job]:
         which = JobFilter(states=frozenset({"suspended"}), before_id=before_id)
-        return await self._store.find(which, SETTLE_LIMIT)
+        return await self._store.find(which, ADVANCE_LIMIT)
 
 
 def _groups(jobs: list[Job]) -> list[JobGroups]:
@@ -328,7 +328,7 @@ class DiscardExhausted:
     async def run(self) -> float:
         """Do it; return in how many seconds it is due again."""
         began = self._clock()
-        ids = await self._store.discard_exhausted(PIECE)
+        ids = await self._store.discard_exhausted(CHANGE_BATCH)
         seconds = self._clock() - began
         await self._exhausted(ids)
-        return 0.0 if len(ids) == PIECE else max(DISCARD_SECONDS, DISCARD_REST * seconds)
+        return 0.0 if len(ids) == CHANGE_BATCH else max(DISCARD_SECONDS, DISCARD_REST * seconds)

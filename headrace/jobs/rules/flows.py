@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, cast, get_args
 
-from headrace.jobs.job import DOUBLES, Job, JobState, NewJob
+from headrace.jobs.job import DUPLICATES, Job, JobState, NewJob
 
 GroupKey = Literal["workflow_id", "batch_id", "chain_id"]
 """The keys of a job's meta that say which groups it is of; stores find the members of one fast."""
@@ -65,9 +65,9 @@ class AdvanceDecision:
     cancel: Sequence[int] = field(default_factory=list)
 
 
-def doubles_of(job: Job) -> dict[str, int]:
+def duplicates_of(job: Job) -> dict[str, int]:
     """Return the ids of what a job awaits that was there before it, by their labels."""
-    found = job.meta.get(DOUBLES)
+    found = job.meta.get(DUPLICATES)
     if not isinstance(found, dict):
         return {}
     return {label: job_id for label, job_id in cast("Mapping[str, object]", found).items() if isinstance(job_id, int)}
@@ -93,22 +93,22 @@ class BatchStatus:
     has_failed: bool
 
 
-def verdict_on_callbacks(callbacks: Sequence[Job], standing: BatchStatus) -> AdvanceDecision:
+def decide_callbacks(callbacks: Sequence[Job], status: BatchStatus) -> AdvanceDecision:
     """Return which suspended callbacks of one batch are due, and which will never be."""
     release, cancel = [], []
     for callback in callbacks:
-        if _is_due(callback, standing):
+        if _is_due(callback, status):
             release.append(callback.id)
-        elif standing.is_over:
+        elif status.is_over:
             cancel.append(callback.id)
     return AdvanceDecision(release, cancel)
 
 
-def _is_due(callback: Job, standing: BatchStatus) -> bool:
+def _is_due(callback: Job, status: BatchStatus) -> bool:
     when = callback.meta.get(CALLBACK)
     if when == "failed":
-        return standing.has_failed
-    return standing.is_over and not (when == "completed" and standing.has_failed)
+        return status.has_failed
+    return status.is_over and not (when == "completed" and status.has_failed)
 
 
 NAME: Final = "name"
@@ -120,37 +120,39 @@ IGNORES: Final[Mapping[JobState | None, str]] = {
 }
 """The key of the meta that lets a step run after one that ended so; None is one that is gone."""
 
-_Outlook = Literal["ready", "waits", "lost"]
+_Readiness = Literal["ready", "waits", "lost"]
 
 
-def verdict_on_steps(steps: Sequence[Job], doubles: Mapping[int, JobState]) -> AdvanceDecision:
+def decide_steps(steps: Sequence[Job], duplicates: Mapping[int, JobState]) -> AdvanceDecision:
     """Return which suspended steps of one workflow may run, and which are called off, with all that follows from that.
 
-    `doubles` are the states of jobs outside of it that were there before its steps; one that is gone has been done.
+    `duplicates` are the states of jobs outside of it that were there before its steps; one that is gone has been done.
     """
     states = {name_of(step): step.state for step in steps}
-    held = [step for step in steps if step.state == "suspended"]
+    suspended = [step for step in steps if step.state == "suspended"]
     cancel: list[int] = []
     is_changed = True
     while is_changed:
-        lost = [step for step in held if step.id not in cancel and _outlook(step, states, doubles) == "lost"]
+        lost = [step for step in suspended if step.id not in cancel and _readiness(step, states, duplicates) == "lost"]
         cancel += [step.id for step in lost]
         states.update((name_of(step), "cancelled") for step in lost)
         is_changed = bool(lost)
-    release = [step.id for step in held if step.id not in cancel and _outlook(step, states, doubles) == "ready"]
+    release = [
+        step.id for step in suspended if step.id not in cancel and _readiness(step, states, duplicates) == "ready"
+    ]
     return AdvanceDecision(release, cancel)
 
 
-def verdict_on_next(held: Sequence[Job], before: Sequence[Job]) -> AdvanceDecision | None:
+def decide_next(suspended: Sequence[Job], before: Sequence[Job]) -> AdvanceDecision | None:
     """Return which of these suspended steps may run, where `before` are the steps that they come right after.
 
     None is that one of them never will: what follows from that, only a look at all steps says.
     """
     states = {name_of(step): step.state for step in before}
-    outlooks = [(_outlook(step, states, {}), step.id) for step in held]
-    if any(outlook == "lost" for outlook, _ in outlooks):
+    found = [(_readiness(step, states, {}), step.id) for step in suspended]
+    if any(readiness == "lost" for readiness, _ in found):
         return None
-    return AdvanceDecision([step_id for outlook, step_id in outlooks if outlook == "ready"])
+    return AdvanceDecision([step_id for readiness, step_id in found if readiness == "ready"])
 
 
 def name_of(step: Job) -> str:
@@ -169,14 +171,14 @@ def followers(steps: Sequence[Job], name: str) -> list[Job]:
     return _reached(steps, [name], lambda _: True)
 
 
-def held_again(steps: Sequence[Job], rerun: frozenset[int]) -> list[Job]:
-    """Return the steps that wait once more when those of the ids `rerun` are run once more.
+def suspended_again(steps: Sequence[Job], retried: frozenset[int]) -> list[Job]:
+    """Return the steps that wait once more when those of the ids `retried` are run once more.
 
-    They are those of `rerun` themselves, and those that were called off, which come after one of `rerun`, or after
+    They are those of `retried` themselves, and those that were called off, which come after one of `retried`, or after
     another that waits for one of them.
     """
-    names = [name_of(step) for step in steps if step.id in rerun]
-    return _reached(steps, names, lambda step: step.id in rerun or step.state == "cancelled")
+    names = [name_of(step) for step in steps if step.id in retried]
+    return _reached(steps, names, lambda step: step.id in retried or step.state == "cancelled")
 
 
 def _reached(steps: Sequence[Job], names: Iterable[str], is_meant: Callable[[Job], bool]) -> list[Job]:
@@ -194,17 +196,17 @@ def _reached(steps: Sequence[Job], names: Iterable[str], is_meant: Callable[[Job
     return [step for step in steps if step.id in found]
 
 
-def _outlook(step: Job, states: Mapping[str, JobState], doubles: Mapping[int, JobState]) -> _Outlook:
-    before = doubles_of(step)
-    outlook: _Outlook = "ready"
+def _readiness(step: Job, states: Mapping[str, JobState], duplicates: Mapping[int, JobState]) -> _Readiness:
+    before = duplicates_of(step)
+    readiness: _Readiness = "ready"
     for name in deps_of(step):
-        state = doubles.get(before[name], "completed") if name in before else states.get(name)
+        state = duplicates.get(before[name], "completed") if name in before else states.get(name)
         if state == "completed" or (state in IGNORES and step.meta.get(IGNORES[state])):
             continue
         if state in IGNORES:
             return "lost"
-        outlook = "waits"
-    return outlook
+        readiness = "waits"
+    return readiness
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +236,7 @@ def graph_of(steps: Sequence[Job]) -> StepGraph | None:
     before: dict[int, frozenset[int]] = {}
     for step in steps:
         names = deps_of(step)
-        if doubles_of(step) or not ids.keys() >= set(names):
+        if duplicates_of(step) or not ids.keys() >= set(names):
             return None
         if names:
             before[step.id] = frozenset(ids[name] for name in names)

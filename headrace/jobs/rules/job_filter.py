@@ -30,7 +30,7 @@ class JobFilter:
     """The text that stands under each of these keys of the meta; a group such as a workflow is found fast."""
     before_id: int | None = None
     """Only what was inserted before that job: where the next page of a list begins."""
-    leaves_out_spent: bool = False
+    leaves_out_exhausted: bool = False
     """Not what is available with no attempt left, as a hand may write it: no queue ever claims that."""
 
     def __post_init__(self) -> None:
@@ -60,7 +60,7 @@ class JobFilter:
             (self.ids is None or job.id in self.ids)
             and (self.before_id is None or job.id < self.before_id)
             and (self.states is None or job.state in self.states)
-            and not (self.leaves_out_spent and job.state == "available" and job.attempt >= job.max_attempts)
+            and not (self.leaves_out_exhausted and job.state == "available" and job.attempt >= job.max_attempts)
             and (self.queues is None or job.queue in self.queues)
             and (self.workers is None or job.worker in self.workers)
             and (self.tags is None or not self.tags.isdisjoint(job.tags))

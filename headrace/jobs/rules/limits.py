@@ -122,7 +122,7 @@ NO_PARTITION: Final = ""
 """The key of what counts for all jobs of a queue together."""
 
 _ENDLESS: Final = sys.maxsize
-_SHORTEST_LOOK: Final = 0.01  # seconds; at higher rates more than one may start each time
+_SHORTEST_POLL: Final = 0.01  # seconds; at higher rates more than one may start each time
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +158,9 @@ class QueueLimits:
         return next(iter(self._partitions()), None)
 
     @property
-    def look_seconds(self) -> float:
+    def poll_seconds(self) -> float:
         """How long it takes until more may start, where a claim got less than it wanted; endless without a rate."""
-        return math.inf if self.rate_limit is None else max(self.rate_limit.token_seconds, _SHORTEST_LOOK)
+        return math.inf if self.rate_limit is None else max(self.rate_limit.token_seconds, _SHORTEST_POLL)
 
     def _partitions(self) -> list[str]:
         limits = (self.global_limit, self.rate_limit)

@@ -78,7 +78,7 @@ LONGEST_DURATION_SECONDS: Final = timedelta(days=36500).total_seconds()
 """A hundred years: longer than any job waits or is kept, and short enough that no date overflows."""
 
 
-def is_span(value: object) -> TypeGuard[float]:
+def is_duration(value: object) -> TypeGuard[float]:
     """Return whether it is a number of seconds, none of them or more, that a clock can wait for.
 
     >>> is_span(0), is_span(1.5), is_span(-1), is_span(float("nan")), is_span("soon"), is_span(True), is_span(1e18)
@@ -89,7 +89,7 @@ def is_span(value: object) -> TypeGuard[float]:
 
 def check_timeout(seconds: object) -> None:
     """Raise `BadTime` for what nobody can wait; None is without end."""
-    if seconds is not None and not is_span(seconds):
+    if seconds is not None and not is_duration(seconds):
         why = "and must be seconds from 0 to a hundred years, or None to wait for as long as it takes"
         raise BadTime(seconds, "the timeout of a result", why)
 

@@ -43,7 +43,7 @@ def key_of(job: NewJob, unique: Unique) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def is_held(unique: Unique, holder: ExistingJob, now: datetime) -> bool:
+def is_conflicting(unique: Unique, holder: ExistingJob, now: datetime) -> bool:
     """Return whether the job that has the key keeps others out."""
     if holder.state not in unique.states:
         return False

@@ -19,12 +19,12 @@ from headrace.jobs.errors import JobTimeout, torn_args
 from headrace.jobs.job import AttemptCompleted, AttemptFailed, AttemptReleased, Job, JobOutcome, TornArgs, final
 from headrace.jobs.rules.flows import DEPS
 from headrace.jobs.rules.retry import Random
-from headrace.jobs.running.child_attempt import ChildResult, run_job
+from headrace.jobs.running.child_attempt import ChildResult, run_in_child
 from headrace.jobs.running.enqueue import RunMiddleware, around
 from headrace.jobs.running.failures import call_on_exhausted
 from headrace.jobs.running.outcomes import (
     error_text,
-    is_given_up,
+    is_discarded,
     outcome_of_answer,
     outcome_of_error,
     outcome_of_expiry,
@@ -95,7 +95,7 @@ _FROM_INSIDE: Final = "nobody cancelled the job itself: a task that its worker a
 OVERDUE_SECONDS: Final = 5.0
 """How long after its timeout an attempt is named in the log that still runs."""
 
-STRANGER_SECONDS: Final = 60.0
+UNKNOWN_WORKER_SECONDS: Final = 60.0
 """How long a job waits whose worker this process has lost since it claimed it."""
 
 
@@ -103,18 +103,18 @@ STRANGER_SECONDS: Final = 60.0
 class ExecutionContext:
     """What attempts run in: the time, what goes around each run, where functions run that would hold the loop.
 
-    `tell` hears of what a running job notes down.
+    `write_progress` hears of what a running job notes down.
     """
 
     now: Callable[[], datetime]
     middleware: Sequence[RunMiddleware] = ()
     threads: ThreadExecutor | None = None
     processes: ProcessExecutor | None = None
-    tell: ProgressWriter | None = None
+    write_progress: ProgressWriter | None = None
     opened: Callable[[Job], None] = lambda _: None
     """Puts the args of a claimed job in clear, in place."""
     random: Random = random.random
-    hand_on: Callable[[Job], Awaitable[None]] | None = None
+    pass_results: Callable[[Job], Awaitable[None]] | None = None
     """Gives a step of a workflow the results of those that it came after."""
     redact: Callable[[str], str] = str
     """Hides in the text of an error what the store must not hold."""
@@ -123,14 +123,14 @@ class ExecutionContext:
 class AttemptRunner:
     """Runs jobs by the workers of a catalogue."""
 
-    def __init__(self, catalogue: WorkerCatalogue, surroundings: ExecutionContext) -> None:
+    def __init__(self, catalogue: WorkerCatalogue, context: ExecutionContext) -> None:
         self._catalogue = catalogue
-        self._in = surroundings
+        self._in = context
         self._left: dict[int, Mapping[str, object]] = {}
         self._threaded: dict[int, tuple[AnyWorker, ThreadAttempt]] = {}
         """Jobs whose functions run in threads, by their ids."""
 
-    def notes_of(self, job_id: int) -> Mapping[str, object] | None:
+    def progress_of(self, job_id: int) -> Mapping[str, object] | None:
         """Return, once, what a job had noted down when its attempt was cancelled."""
         return self._left.pop(job_id, None) or None
 
@@ -141,11 +141,11 @@ class AttemptRunner:
             return _without_worker(job)
         outcome = outcome_of_expiry(job, self._in.now()) if job.meta else None
         if outcome is None:
-            running = RunningJob(job, self._in.tell)
+            running = RunningJob(job, self._in.write_progress)
             RUNNING_JOB.set(running)
-            outcome = _or_returned(with_notes(await self._attempt(worker, running), running), running)
+            outcome = _or_released(with_notes(await self._attempt(worker, running), running), running)
         if type(outcome) is AttemptFailed:
-            await self._tell_exhausted(worker, job, outcome)
+            await self._handle_exhausted(worker, job, outcome)
         return outcome
 
     async def failed(self, job: Job, error: BaseException) -> JobOutcome:
@@ -153,7 +153,7 @@ class AttemptRunner:
 
         They fail the attempt as an Exception does.
         """
-        worker, notes = self._catalogue.get(job.worker), self.notes_of(job.id)
+        worker, notes = self._catalogue.get(job.worker), self.progress_of(job.id)
         if worker is None:
             return _without_worker(job)
         outcome = outcome_of_error(worker, job, error, self._in.random, self._in.redact)
@@ -161,7 +161,7 @@ class AttemptRunner:
             outcome = replace(outcome, error=f"{outcome.error}\n{_FROM_INSIDE}")
         if notes is not None:
             outcome = replace(outcome, meta=notes)
-        await self._tell_exhausted(worker, job, outcome)
+        await self._handle_exhausted(worker, job, outcome)
         return outcome
 
     async def _attempt(self, worker: AnyWorker, running: RunningJob) -> JobOutcome:
@@ -170,8 +170,8 @@ class AttemptRunner:
             if type(job.args) is TornArgs:
                 raise torn_args(job.worker)  # noqa: TRY301 - as all that fails an attempt
             self._in.opened(job)
-            if DEPS in job.meta and self._in.hand_on is not None:
-                await self._in.hand_on(job)
+            if DEPS in job.meta and self._in.pass_results is not None:
+                await self._in.pass_results(job)
             if worker.is_plain and not self._in.middleware:  # most are: what lies between costs more than they do
                 args, kwargs = worker.arguments.restored(job.args, running)
                 answer = await worker.function(*args, **kwargs)  # type: ignore[misc] # an async function
@@ -210,15 +210,15 @@ class AttemptRunner:
         An OS process is ended by a cancellation. A thread cannot be: the job is marked, and keeps its slot until the
         function returns.
         """
-        place = worker.options.executor
-        if place == "subprocess" and self._in.processes is not None:
-            brought = await _brought(self._in.processes, worker, running.job)
-            running.take_in(brought.notes)
-            if brought.error is not None:
-                raise brought.error
-            return brought.answer
+        executor = worker.options.executor
+        if executor == "subprocess" and self._in.processes is not None:
+            child_result = await _run_in_process(self._in.processes, worker, running.job)
+            running.take_in(child_result.notes)
+            if child_result.error is not None:
+                raise child_result.error
+            return child_result.answer
         args, kwargs = worker.arguments.restored(running.args, running)
-        if place == "thread" and self._in.threads is not None:
+        if executor == "thread" and self._in.threads is not None:
             return await self._in_thread(self._in.threads, worker, partial(worker.function, *args, **kwargs), running)
         result = worker.function(*args, **kwargs)
         return await result if worker.is_async or inspect.isawaitable(result) else result  # type: ignore[misc] # it is
@@ -242,8 +242,8 @@ class AttemptRunner:
         attempt.running.cancel("its process stops", is_stop=True)
         return True
 
-    def leave(self, job_id: int, tell: Callable[[JobOutcome], None]) -> bool:
-        """Leave a job behind that runs in a thread: `tell` gets its outcome there, and its task may be cancelled.
+    def leave(self, job_id: int, report: Callable[[JobOutcome], None]) -> bool:
+        """Leave a job behind that runs in a thread: `write_progress` gets its outcome there, and its task may be cancelled.
 
         Return False where it runs in none, or has ended by now.
         """
@@ -255,8 +255,8 @@ class AttemptRunner:
             try:
                 outcome = self._late_outcome(worker, attempt.running, answer, error)
             except BaseException as bug:  # noqa: BLE001 - without an outcome its store would stay open
-                outcome = AttemptFailed(error_text(bug, self._in.redact), STRANGER_SECONDS, cause=bug)
-            tell(outcome)
+                outcome = AttemptFailed(error_text(bug, self._in.redact), UNKNOWN_WORKER_SECONDS, cause=bug)
+            report(outcome)
 
         return attempt.leave(late)
 
@@ -271,20 +271,20 @@ class AttemptRunner:
             outcome = outcome_of_answer(worker, answer, self._in.redact)
         else:
             outcome = outcome_of_error(worker, running.job, error, self._in.random, self._in.redact)
-        outcome = _or_returned(with_notes(outcome, running), running)
-        is_told = worker.options.on_exhausted is not None and is_given_up(final(running.job, outcome))
-        return AttemptReleased(outcome.meta) if is_told else outcome
+        outcome = _or_released(with_notes(outcome, running), running)
+        is_exhausted = worker.options.on_exhausted is not None and is_discarded(final(running.job, outcome))
+        return AttemptReleased(outcome.meta) if is_exhausted else outcome
 
-    async def _tell_exhausted(self, worker: AnyWorker, job: Job, outcome: AttemptFailed) -> None:
+    async def _handle_exhausted(self, worker: AnyWorker, job: Job, outcome: AttemptFailed) -> None:
         """Call the worker's `on_exhausted` if the job is discarded."""
-        if worker.options.on_exhausted is not None and is_given_up(final(job, outcome)):
+        if worker.options.on_exhausted is not None and is_discarded(final(job, outcome)):
             await call_on_exhausted(worker, job, outcome.error)
 
 
-async def _brought(processes: ProcessExecutor, worker: AnyWorker, job: Job) -> ChildResult:
+async def _run_in_process(processes: ProcessExecutor, worker: AnyWorker, job: Job) -> ChildResult:
     """Run an attempt in an OS process. An error that names what runs there names the worker, not our own function."""
     try:
-        return await processes.run(run_job, worker.reference, job)
+        return await processes.run(run_in_child, worker.reference, job)
     except WorkerDied as error:
         raise WorkerDied(worker.reference, error.exit_code, error.pid) from None
     except RemoteError as error:
@@ -303,10 +303,10 @@ def _name_overdue(worker: AnyWorker, running: RunningJob) -> None:
 
 
 def _without_worker(job: Job) -> AttemptFailed:
-    return AttemptFailed(f"this process has no worker of the name {job.worker!r}", STRANGER_SECONDS)
+    return AttemptFailed(f"this process has no worker of the name {job.worker!r}", UNKNOWN_WORKER_SECONDS)
 
 
-def _or_returned(outcome: JobOutcome, running: RunningJob) -> JobOutcome:
+def _or_released(outcome: JobOutcome, running: RunningJob) -> JobOutcome:
     """Return the outcome; a job that gave way to the stop of its process may not be done, and runs again."""
     return (
         AttemptReleased(outcome.meta)

@@ -28,7 +28,7 @@ class ChildResult:
     notes: Mapping[str, object]
 
 
-def run_job(reference: str, job: Job) -> ChildResult:
+def run_in_child(reference: str, job: Job) -> ChildResult:
     """Run the worker at `reference`, a `module:name`, on the args of the job.
 
     What it notes down is written when it ends, and not while it runs.

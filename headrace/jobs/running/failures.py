@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from headrace.errors import HeadraceError, describe
 from headrace.jobs.job import AttemptFailed, Job, JobAck, JobOutcome
 from headrace.jobs.running.outcomes import EXPIRED
-from headrace.jobs.running.task_pool import end_within, go_through
+from headrace.jobs.running.task_pool import close_within, run_close_step
 from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.stores.store import LeaseOwner
 from headrace.jobs.worker import AnyWorker
@@ -109,15 +109,15 @@ class Exhausted:
     async def follow_up(self, job_ids: Sequence[int]) -> None:
         """Report discarded jobs and call `on_exhausted` for each, in a task: one that hangs holds up no maintenance."""
         if job_ids:
-            work = go_through("the follow-up of discarded jobs", self._follow_up_all(job_ids))
+            work = run_close_step("the follow-up of discarded jobs", self._follow_up_all(job_ids))
             task = Scheduler().start_task(work, copy_context(), "on_exhausted of discarded jobs")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def end_within(self, seconds: float) -> None:
+    async def close_within(self, seconds: float) -> None:
         """Wait for what is being followed up; cancel what takes longer, and log that."""
         tasks = list(self._tasks)
-        await end_within(seconds, *tasks)
+        await close_within(seconds, *tasks)
         if any(task.cancelled() or not task.done() for task in tasks):
             LOG.error("on_exhausted of discarded jobs took longer than %g s, and was cancelled", seconds)
 
@@ -136,8 +136,10 @@ class Exhausted:
         elif worker.options.on_exhausted is not None:
             try:
                 self._decrypt(job)
-            except HeadraceError as refusal:
-                LOG.error("on_exhausted of worker %r gets job %d as it is stored: %s", worker.name, job.id, refusal)
+            except HeadraceError as decrypt_error:
+                LOG.error(
+                    "on_exhausted of worker %r gets job %d as it is stored: %s", worker.name, job.id, decrypt_error
+                )
             await call_on_exhausted(worker, job, error)
 
 
@@ -167,7 +169,7 @@ Tell = Callable[[JobOutcome], None]
 class WritesLate(Protocol):
     """What late ends need of a store; see `JobStore`."""
 
-    def acknowledge_sync(self, claimant: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
+    def acknowledge_sync(self, owner: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
         """Write how attempts ended, from any thread, and wait."""
 
 
@@ -187,16 +189,16 @@ class LateEnds:
         with self._lock:
             return [job for _, job in self._left.values()]
 
-    def has(self, claimant: LeaseOwner) -> bool:
+    def has(self, owner: LeaseOwner) -> bool:
         """Return whether the claimant has left a job behind that still runs: its lease is needed."""
         with self._lock:
-            return any(owner == claimant for owner, _ in self._left.values())
+            return any(owner == owner for owner, _ in self._left.values())
 
-    def expect(self, claimant: LeaseOwner, job: Job, leave: Callable[[Tell], bool]) -> bool:
+    def expect(self, owner: LeaseOwner, job: Job, leave: Callable[[Tell], bool]) -> bool:
         """Leave a job behind by `leave`, which gets what to tell its outcome; return whether it still runs."""
         with self._lock:
-            self._left[job.id] = (claimant, job)
-        if leave(lambda outcome: self._ended(claimant, job, outcome)):
+            self._left[job.id] = (owner, job)
+        if leave(lambda outcome: self._ended(owner, job, outcome)):
             return True
         self._forget(job)
         return False
@@ -207,13 +209,13 @@ class LateEnds:
             self._close = close if self._left else None
             return bool(self._left)
 
-    def _ended(self, claimant: LeaseOwner, job: Job, outcome: JobOutcome) -> None:
+    def _ended(self, owner: LeaseOwner, job: Job, outcome: JobOutcome) -> None:
         """Write the end of a job, in the thread in which it ran."""
         ended = JobAck.of(job, outcome)
         try:
             if type(ended.outcome) is AttemptFailed:
                 self._report(job, ended.outcome)
-            self._store.acknowledge_sync(claimant, [ended])
+            self._store.acknowledge_sync(owner, [ended])
             LOG.info("job %d of worker %r, which outlasted the drain, has ended", job.id, job.worker)
         except Exception as error:  # noqa: BLE001 - the other jobs that were left behind need the store
             text = "the end of job %d of worker %r could not be written; it runs again when its lease is out"

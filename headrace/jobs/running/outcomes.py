@@ -95,7 +95,7 @@ def with_notes(outcome: JobOutcome, running: RunningJob) -> JobOutcome:
     return replace(outcome, meta={**notes, **(outcome.meta or {})}) if notes else outcome
 
 
-def is_given_up(outcome: JobOutcome) -> bool:
+def is_discarded(outcome: JobOutcome) -> bool:
     """Return whether the job is not tried again though it did not succeed: its `on_exhausted` is to hear of it."""
     return isinstance(outcome, AttemptFailed) and outcome.retry_seconds is None
 

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from headrace.errors import class_and_message
 from headrace.jobs.job import AttemptCancelled, AttemptFailed, AttemptReleased, Job, JobAck, JobOutcome
 from headrace.jobs.running.failures import FailureReport, LateEnds
-from headrace.jobs.running.task_pool import Attempts, QueueSlot, TaskPool, end_within
+from headrace.jobs.running.task_pool import Attempts, QueueSlot, TaskPool, close_within
 from headrace.jobs.stores.store import LeaseOwner
 from headrace.otp.scheduler import Scheduler
 from headrace.telemetry.events import LOG, log_failure
@@ -19,13 +19,13 @@ from headrace.telemetry.events import LOG, log_failure
 class Source(Protocol):
     """What a queue needs of a store; see `JobStore`."""
 
-    async def claim(self, claimant: LeaseOwner, count: int) -> list[Job]:
+    async def claim(self, owner: LeaseOwner, count: int) -> list[Job]:
         """Take at most `count` available jobs of the claimant's queue."""
 
-    async def acknowledge(self, claimant: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
+    async def acknowledge(self, owner: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
         """Write how attempts ended."""
 
-    async def lost(self, claimant: LeaseOwner, job_ids: Sequence[int]) -> list[int]:
+    async def lost(self, owner: LeaseOwner, job_ids: Sequence[int]) -> list[int]:
         """Return which jobs are no longer the claimant's."""
 
 
@@ -38,7 +38,7 @@ IDLE_POLL_SECONDS: Final = 5.0
 LEFT_SECONDS: Final = 5.0
 """How long a stop waits for jobs that were told to end, before it leaves them behind."""
 
-TELL_SECONDS: Final = 5.0
+ACKNOWLEDGE_SECONDS: Final = 5.0
 """How long a stop waits for a store to take in how jobs ended, before it leaves that to the end of their lease."""
 
 RETRY_SECONDS: Final = 1.0
@@ -62,14 +62,12 @@ class JobQueue:
 
     It asks its store whenever a slot is free and there may be work. What comes free while it asks is asked for the
     next time, so that claims grow with the load; and a claim never asks for more than is free. How attempts ended goes
-    to the store in batches, and is kept until the store has it; then `told` hears of it. `began` hears of jobs as they
-    are about to run, `ran` of each that has, and for how many seconds; `failed` of each attempt that failed.
+    to the store in batches, and is kept until the store has it; then `acknowledged` hears of it. `started` hears of jobs as they
+    are about to run, `finished` of each that has, and for how many seconds; `failed` of each attempt that failed.
     """
 
-    def __init__(
-        self, claimant: LeaseOwner, limit: int, store: Source, attempts: Attempts, scheduler: Scheduler
-    ) -> None:
-        self.claimant = claimant
+    def __init__(self, owner: LeaseOwner, limit: int, store: Source, attempts: Attempts, scheduler: Scheduler) -> None:
+        self.owner = owner
         self.limit = limit
         self.poll_seconds = POLL_SECONDS
         self.is_paused = False
@@ -77,47 +75,47 @@ class JobQueue:
         self._store = store
         self._scheduler = scheduler
         self._attempts = attempts
-        self._runners = TaskPool(scheduler, f"jobs of {claimant.queue}", attempts, self._slot_ended)
+        self._runners = TaskPool(scheduler, f"jobs of {owner.queue}", attempts, self._slot_ended)
         self._running: dict[int, QueueSlot] = {}
         self._after: dict[int, Job] = {}
         """Jobs that were called off, retried and claimed again while their former attempt still runs here."""
         self._ended: list[JobAck] = []
-        self._telling: list[JobAck] = []
+        self._acknowledging: list[JobAck] = []
         self._may_have_work = True
         self._is_stopping = False
         self._may_be_last = False
         """Whether nothing ends any more but what has: no claim is under way, and no job runs."""
-        self._look = asyncio.Event()
-        self._look_at = 0.0
-        self._tell = asyncio.Event()
+        self._check = asyncio.Event()
+        self._check_at = 0.0
+        self._has_acks = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._goes_on = asyncio.Event()
         """Set when a stop need wait no longer: no job runs any more, or its grace is cut short."""
-        self._is_cut_short = False
+        self._is_grace_stopped = False
         self.late: LateEnds | None = None
         """Writes the ends of what runs in threads and outlasts the stop."""
-        self.told: Callable[[Sequence[JobAck]], None] = lambda _: None
-        self.began: Callable[[Sequence[Job]], None] = lambda _: None
-        self.ran: Callable[[Job, float], None] = lambda _, __: None
+        self.acknowledged: Callable[[Sequence[JobAck]], None] = lambda _: None
+        self.started: Callable[[Sequence[Job]], None] = lambda _: None
+        self.finished: Callable[[Job, float], None] = lambda _, __: None
         self.failed: Callable[[Job, AttemptFailed], None] = FailureReport()
 
     def statistics(self) -> QueueStatistics:
         """Return how it stands."""
-        unacknowledged = len(self._ended) + len(self._telling)
+        unacknowledged = len(self._ended) + len(self._acknowledging)
         store_error = next(iter(self._store_errors.values()), None)
         return QueueStatistics(self.limit, len(self._running), self.is_paused, unacknowledged, store_error)
 
     def start(self) -> None:
         """Begin to claim, on the running loop."""
-        self._look_in(self.poll_seconds)
-        name = f"queue {self.claimant.queue}"
+        self._check_in(self.poll_seconds)
+        name = f"queue {self.owner.queue}"
         for work in (self._claim_on(), self._acknowledge_on()):
             self._tasks.append(self._scheduler.start_task(work, copy_context(), name))
 
     def has_work(self) -> None:
         """Look for jobs: some may have become available."""
         self._may_have_work = True
-        self._look.set()
+        self._check.set()
 
     def pause(self) -> None:
         """Claim nothing more; what runs goes on."""
@@ -138,12 +136,12 @@ class JobQueue:
         self._after.pop(job_id, None)
         return self._end(job_id, AttemptCancelled(reason))
 
-    async def look_after(self) -> None:
+    async def check_running(self) -> None:
         """End the jobs that were cancelled, deleted or rescued elsewhere while they run here. Call it now and then."""
-        for job_id in await self._store.lost(self.claimant, list(self._running)) if self._running else ():
+        for job_id in await self._store.lost(self.owner, list(self._running)) if self._running else ():
             self._end(job_id, AttemptCancelled("it was cancelled while it ran"))
 
-    def cut_short(self) -> None:
+    def stop_grace(self) -> None:
         """End what runs now, and put it back; an attempt that was put back does not count. A grace ends, too.
 
         What runs in a thread is asked to end, and is put back if it heard that before it returned.
@@ -153,41 +151,41 @@ class JobQueue:
                 self._end(job_id, AttemptReleased())
         self._put_back(list(self._after.values()))
         self._after.clear()
-        self._is_cut_short = True
+        self._is_grace_stopped = True
         self._goes_on.set()
 
     async def stop(self, grace_seconds: float) -> None:
         """Claim nothing more, and give what runs `grace_seconds`; what is not done then is put back.
 
         An attempt that was put back does not count. Return when the store knows how all of them ended, or has failed
-        to take it in for `TELL_SECONDS`: then the log says of which jobs, and they run again when their lease is out.
+        to take it in for `ACKNOWLEDGE_SECONDS`: then the log says of which jobs, and they run again when their lease is out.
         What does not end within `LEFT_SECONDS` more is left behind: `late` writes the ends of what runs in threads.
         """
         self._is_stopping = True
-        self._look.set()
+        self._check.set()
         claiming, acknowledging = self._tasks
-        await end_within(TELL_SECONDS, claiming)
+        await close_within(ACKNOWLEDGE_SECONDS, claiming)
         await self._wait_for_slots(grace_seconds, is_grace=True)
-        self.cut_short()
+        self.stop_grace()
         await self._wait_for_slots(LEFT_SECONDS)
         self._leave_behind()
         self._may_be_last = True
-        self._tell.set()
-        await end_within(TELL_SECONDS, acknowledging)
+        self._has_acks.set()
+        await close_within(ACKNOWLEDGE_SECONDS, acknowledging)
         self._name_untold()
 
     def _name_untold(self) -> None:
         """Say of which jobs the store has not taken in how they ended, also those of a write that hangs."""
-        untold = ", ".join(str(one.id) for one in (*self._telling, *self._ended))
+        untold = ", ".join(str(one.id) for one in (*self._acknowledging, *self._ended))
         if untold:
             text = "queue %r could not write how jobs ended; they run again when their lease is out: %s"
-            LOG.error(text, self.claimant.queue, untold)
+            LOG.error(text, self.owner.queue, untold)
 
     async def _wait_for_slots(self, seconds: float, *, is_grace: bool = False) -> None:
         """Wait until no job runs, for so long at most; a grace ends when it is cut short."""
         try:
             async with asyncio.timeout(seconds):
-                while self._running and not (is_grace and self._is_cut_short):
+                while self._running and not (is_grace and self._is_grace_stopped):
                     self._goes_on.clear()
                     await self._goes_on.wait()
         except TimeoutError:
@@ -198,26 +196,26 @@ class JobQueue:
         threaded, others = list[str](), list[str]()
         for job_id, slot in list(self._running.items()):
             is_left = self.late is not None and self.late.expect(
-                self.claimant, slot.job, partial(self._attempts.leave, job_id)
+                self.owner, slot.job, partial(self._attempts.leave, job_id)
             )
             (threaded if is_left else others).append(f"{job_id} ({slot.job.worker})")
-            slot.ending = slot.ending or AttemptReleased()
+            slot.early_outcome = slot.early_outcome or AttemptReleased()
             if slot.task is not None and is_left:
                 slot.task.cancel()
         self._running.clear()
         if threaded:
             text = "queue %r leaves jobs behind in threads, which cannot be ended; they keep their lease: %s"
-            LOG.error(text, self.claimant.queue, ", ".join(threaded))
+            LOG.error(text, self.owner.queue, ", ".join(threaded))
         if others:
             text = "queue %r leaves jobs behind that do not end when told to: %s"
-            LOG.error(text, self.claimant.queue, ", ".join(others))
+            LOG.error(text, self.owner.queue, ", ".join(others))
 
-    def _end(self, job_id: int, ending: JobOutcome) -> bool:
+    def _end(self, job_id: int, outcome: JobOutcome) -> bool:
         slot = self._running.get(job_id)
         if slot is None:
             return False
-        if slot.ending is None:
-            slot.ending = ending
+        if slot.early_outcome is None:
+            slot.early_outcome = outcome
             if slot.task is not None:
                 slot.task.cancel()
         return True
@@ -232,46 +230,46 @@ class JobQueue:
             if count > 0 and self._may_have_work:
                 await self._claim(count)
             else:
-                await self._wait_to_look()
+                await self._wait_to_check()
 
-    async def _wait_to_look(self) -> None:
-        self._look.clear()
+    async def _wait_to_check(self) -> None:
+        self._check.clear()
         try:  # jobs that end meanwhile do not put it off
-            async with asyncio.timeout_at(self._look_at):
-                await self._look.wait()
+            async with asyncio.timeout_at(self._check_at):
+                await self._check.wait()
         except TimeoutError:
             self._may_have_work = True
-            self._look_in(self.poll_seconds)
+            self._check_in(self.poll_seconds)
 
-    def _look_in(self, seconds: float) -> None:
-        self._look_at = self._scheduler.loop.time() + seconds
+    def _check_in(self, seconds: float) -> None:
+        self._check_at = self._scheduler.loop.time() + seconds
 
     async def _claim(self, count: int) -> None:
         self._may_have_work = False
         try:
-            jobs = await self._store.claim(self.claimant, count)
+            jobs = await self._store.claim(self.owner, count)
         except Exception as error:  # noqa: BLE001 - a queue that ended here would run nothing any more
             self._store_errors["claim"] = class_and_message(error)
-            log_failure(error, "queue %r cannot claim jobs, and tries again", self.claimant.queue)
-            await self._wait_to_look()
+            log_failure(error, "queue %r cannot claim jobs, and tries again", self.owner.queue)
+            await self._wait_to_check()
             return
         self._store_errors.pop("claim", None)
         if len(jobs) == count:
             self._may_have_work = True
-        elif jobs and self.claimant.limits is not None:
-            self._look_in(min(self.claimant.limits.look_seconds, self.poll_seconds))
+        elif jobs and self.owner.limits is not None:
+            self._check_in(min(self.owner.limits.poll_seconds, self.poll_seconds))
         if self._is_stopping:
             self._put_back(jobs)
         elif jobs:
-            self._begin(jobs if self._running.keys().isdisjoint(job.id for job in jobs) else self._parted(jobs))
+            self._begin(jobs if self._running.keys().isdisjoint(job.id for job in jobs) else self._superseded(jobs))
 
     def _begin(self, jobs: Sequence[Job]) -> None:
-        self.began(jobs)
+        self.started(jobs)
         slots = [QueueSlot(job) for job in jobs]
         self._running.update((slot.job.id, slot) for slot in slots)
         self._runners.begin(slots)
 
-    def _parted(self, jobs: Sequence[Job]) -> list[Job]:
+    def _superseded(self, jobs: Sequence[Job]) -> list[Job]:
         """Return those that may begin; the others wait for the end of their former attempt, which is called off."""
         for job in jobs:
             if job.id in self._running:
@@ -282,7 +280,7 @@ class JobQueue:
     def _put_back(self, jobs: Sequence[Job]) -> None:
         self._ended += [JobAck(job.id, job.attempt, AttemptReleased()) for job in jobs]
         if jobs:
-            self._tell.set()
+            self._has_acks.set()
 
     def _slot_ended(self, slot: QueueSlot, outcome: JobOutcome | None, seconds: float | None) -> None:
         """Free the slot, and keep how its job ended for the store."""
@@ -292,25 +290,25 @@ class JobQueue:
         if outcome is None:
             outcome = self._outcome_of_interrupted(slot)
         if seconds is not None:
-            self.ran(job, seconds)
+            self.finished(job, seconds)
         self._keep(job, outcome)
         if self._after and (again := self._after.pop(job.id, None)) is not None:
             if self._is_stopping:
                 self._put_back([again])
             else:
                 self._begin([again])
-        if not self._tell.is_set():
-            self._tell.set()
-        if not self._look.is_set():
-            self._look.set()
+        if not self._has_acks.is_set():
+            self._has_acks.set()
+        if not self._check.is_set():
+            self._check.set()
         if self._is_stopping and not self._running:
             self._goes_on.set()
 
     def _outcome_of_interrupted(self, slot: QueueSlot) -> JobOutcome:
-        outcome = slot.ending or AttemptFailed(
+        outcome = slot.early_outcome or AttemptFailed(
             "the attempt was interrupted before its outcome was known", RETRY_SECONDS
         )
-        notes = self._attempts.notes_of(slot.job.id)
+        notes = self._attempts.progress_of(slot.job.id)
         return outcome if notes is None else replace(outcome, meta=notes)
 
     def _keep(self, job: Job, outcome: JobOutcome) -> None:
@@ -324,28 +322,28 @@ class JobQueue:
         """Tell the store how attempts ended, all that have by now at a time, until it is stopped and all are told."""
         while self._ended or not self._may_be_last:
             if not self._ended:
-                self._tell.clear()
-                await self._tell.wait()
+                self._has_acks.clear()
+                await self._has_acks.wait()
             elif not await self._acknowledge():
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _acknowledge(self) -> bool:
         ended, self._ended = self._ended, []
-        self._telling = ended
+        self._acknowledging = ended
         try:
-            await self._store.acknowledge(self.claimant, ended)
+            await self._store.acknowledge(self.owner, ended)
         except BaseException as error:
             self._ended = ended + self._ended
             if not isinstance(error, Exception):
                 raise
             self._store_errors["acknowledge"] = class_and_message(error)
             text = "queue %r cannot write how %d jobs ended, and tries again"
-            log_failure(error, text, self.claimant.queue, len(ended))
+            log_failure(error, text, self.owner.queue, len(ended))
             return False
         finally:
-            self._telling = []
+            self._acknowledging = []
         self._store_errors.pop("acknowledge", None)
-        self.told(ended)
-        if self.claimant.limits is not None:  # what ended has made room
+        self.acknowledged(ended)
+        if self.owner.limits is not None:  # what ended has made room
             self.has_work()
         return True

@@ -28,24 +28,24 @@ class QueueSettingsSync:
         """`limits` are those of the config, for queues of which nothing else is kept."""
         self._store = store
         self._limits = dict(limits)
-        self._heard: dict[str, QueueSettings] = {}
+        self._known: dict[str, QueueSettings] = {}
 
-    def hear(self, said: Sequence[QueueSettings]) -> None:
+    def refresh(self, settings: Sequence[QueueSettings]) -> None:
         """Take note of what the queues begin with."""
-        self._heard = {one.queue: one for one in said}
+        self._known = {one.queue: one for one in settings}
 
-    async def look(self, queues: Mapping[str, JobQueue]) -> None:
+    async def check(self, queues: Mapping[str, JobQueue]) -> None:
         """Apply what has changed. Raises what the store raises."""
-        said = {one.queue: one for one in await self._store.queue_settings()}
+        settings = {one.queue: one for one in await self._store.queue_settings()}
         for name, limit in self._limits.items():
-            queue, before, now = queues.get(name), self._heard.get(name), said.get(name)
+            queue, before, now = queues.get(name), self._known.get(name), settings.get(name)
             if queue is not None and before != now:
                 self._apply(queue, now or QueueSettings(name), limit)
-        self._heard = said
+        self._known = settings
 
-    def _apply(self, queue: JobQueue, said: QueueSettings, limit: int) -> None:
-        queue.scale(said.limit or limit)
-        if said.is_paused:
+    def _apply(self, queue: JobQueue, settings: QueueSettings, limit: int) -> None:
+        queue.scale(settings.limit or limit)
+        if settings.is_paused:
             queue.pause()
         else:
             queue.resume()
@@ -76,7 +76,7 @@ class Lifeline:
         self._store = store
         self._exhausted = exhausted
         self.rescued = 0
-        self.set_aside = 0
+        self.discarded = 0
 
     async def run(self) -> float:
         """Do it; return in how many seconds it is due again."""
@@ -86,7 +86,7 @@ class Lifeline:
                 self.rescued += 1
                 LOG.warning("job %d of queue %r is run again: the process that ran it has died", job.id, job.queue)
             else:
-                self.set_aside += 1
+                self.discarded += 1
                 LOG.error("job %d of queue %r is set aside: each process that ran it has died", job.id, job.queue)
         await self._exhausted([job.id for job in rescued if job.state == "discarded"])
         return RESCUE_SECONDS
@@ -95,32 +95,32 @@ class Lifeline:
 WATCH_SECONDS: Final = 1.0
 """How often it is seen what was cancelled elsewhere while it runs here, and written what running jobs noted down."""
 
-STRANGER_TURNS: Final = 60
+UNKNOWN_WORKER_TURNS: Final = 60
 """Every how many of these it is looked whether jobs wait that no worker of this process is for."""
 
-STRANGER_LIMIT: Final = 100
+UNKNOWN_WORKER_LIMIT: Final = 100
 """Jobs that are looked at for that."""
 
 
 class QueueSync:
-    """Looks now and then; `heeded` is called when what was said of queues elsewhere has been heard."""
+    """Looks now and then; `refreshed` is called when what was said of queues elsewhere has been heard."""
 
     def __init__(
         self,
         store: JobStore,
         catalogue: WorkerCatalogue,
         queues: Mapping[str, JobQueue],
-        heeding: QueueSettingsSync,
+        settings_sync: QueueSettingsSync,
         rescue: Lifeline,
     ) -> None:
         self._store = store
         self._catalogue = catalogue
         self._queues = queues
-        self._heeding = heeding
+        self._settings_sync = settings_sync
         self._rescue = rescue
-        self.heeded: Callable[[], None] = lambda: None
+        self.refreshed: Callable[[], None] = lambda: None
         self._noted: dict[int, RunningJob] = {}
-        self.is_held = False
+        self.is_claiming_paused = False
         """Whether what is said of queues is not heard any more: none of them claims again."""
 
     def note(self, running: RunningJob) -> None:
@@ -133,7 +133,7 @@ class QueueSync:
             try:
                 await self._rescue_orphans()
                 await asyncio.sleep(WATCH_SECONDS)
-                await self._look(own, is_for_strangers=turn % STRANGER_TURNS == 0)
+                await self._check(own, has_unknown_workers_turn=turn % UNKNOWN_WORKER_TURNS == 0)
             except Exception as error:  # noqa: BLE001 - without it no job could be called off any more
                 log_failure(error, "the store cannot be asked what was cancelled, nor told how far jobs are")
                 await asyncio.sleep(WATCH_SECONDS)
@@ -143,21 +143,21 @@ class QueueSync:
         if await self._store.has_orphans():
             await self._rescue.run()
 
-    async def _look(self, own: frozenset[str], *, is_for_strangers: bool) -> None:
-        if is_for_strangers:
-            await self._name_strangers(own)
+    async def _check(self, own: frozenset[str], *, has_unknown_workers_turn: bool) -> None:
+        if has_unknown_workers_turn:
+            await self._log_unknown_workers(own)
         for queue in list(self._queues.values()):
-            await queue.look_after()
-        if not self.is_held:
-            await self._heeding.look(self._queues)
-            self.heeded()
+            await queue.check_running()
+        if not self.is_claiming_paused:
+            await self._settings_sync.check(self._queues)
+            self.refreshed()
         await self._write_notes()
 
-    async def _name_strangers(self, own: frozenset[str]) -> None:
+    async def _log_unknown_workers(self, own: frozenset[str]) -> None:
         """Say once of each worker that it is none of ours, though its jobs wait in our queues."""
         which = JobFilter(states=frozenset({"available"}), queues=own)
-        waiting = await self._store.find(which, STRANGER_LIMIT, is_newest_first=False)
-        for name in self._catalogue.strangers(job.worker for job in waiting):
+        waiting = await self._store.find(which, UNKNOWN_WORKER_LIMIT, is_newest_first=False)
+        for name in self._catalogue.unknown_workers(job.worker for job in waiting):
             LOG.warning("jobs of worker %r wait for another process: no module that is listed here has it", name)
 
     async def _write_notes(self) -> None:

@@ -29,14 +29,14 @@ class Attempts(Protocol):
     def failed(self, job: Job, error: BaseException) -> Coroutine[object, object, JobOutcome]:
         """Return the outcome of an attempt that `error` ended."""
 
-    def notes_of(self, job_id: int) -> Mapping[str, object] | None:
+    def progress_of(self, job_id: int) -> Mapping[str, object] | None:
         """Return, once, what a job noted down before its attempt was cancelled."""
 
     def ask_to_end(self, job_id: int) -> bool:
         """Ask a job in a thread to end, since the process stops; return False where a cancellation ends it."""
 
-    def leave(self, job_id: int, tell: Callable[[JobOutcome], None]) -> bool:
-        """Leave a job behind that runs in a thread: `tell` gets its outcome there, and its task may be cancelled.
+    def leave(self, job_id: int, report: Callable[[JobOutcome], None]) -> bool:
+        """Leave a job behind that runs in a thread: `report` gets its outcome there, and its task may be cancelled.
 
         Return False where it runs in none, or has ended by now.
         """
@@ -56,7 +56,7 @@ class PlainAttempts:
         """Return a failure, to be tried again soon."""
         return AttemptFailed(describe(error), RETRY_SECONDS, cause=error)
 
-    def notes_of(self, _: int) -> None:
+    def progress_of(self, _: int) -> None:
         """Return None: the function notes nothing down."""
 
     def ask_to_end(self, _: int) -> bool:
@@ -75,7 +75,7 @@ class QueueSlot:
     job: Job
     task: asyncio.Task[None] | None = None
     began_at: float = 0.0
-    ending: JobOutcome | None = None
+    early_outcome: JobOutcome | None = None
     has_failed: bool = False
     """Whether `Attempts.failed` was asked about it."""
 
@@ -147,7 +147,7 @@ class TaskPool:
         until = now + SLICE_SECONDS
         while waiting:
             slot = waiting.popleft()
-            if slot.ending is not None:
+            if slot.early_outcome is not None:
                 ended(slot, None, None)
                 continue
             slot.task, slot.began_at = task, now
@@ -219,8 +219,8 @@ class TaskPool:
         Raises KeyboardInterrupt on, and nothing else: no SystemExit of a worker ends the program.
         """
         is_interrupted = isinstance(error, KeyboardInterrupt)
-        is_ending = slot.ending is not None and isinstance(error, asyncio.CancelledError)
-        if is_interrupted or is_ending or slot.has_failed:
+        is_ended_early = slot.early_outcome is not None and isinstance(error, asyncio.CancelledError)
+        if is_interrupted or is_ended_early or slot.has_failed:
             self._ended(slot, None, self._scheduler.clock() - slot.began_at)
             if is_interrupted:
                 raise error
@@ -243,7 +243,7 @@ def _is_current(task: asyncio.Task[None] | None) -> bool:
         return False
 
 
-async def end_within(seconds: float, *tasks: asyncio.Task[None]) -> None:
+async def close_within(seconds: float, *tasks: asyncio.Task[None]) -> None:
     """Wait for tasks that are about to end; cancel those that have not in time, and give them as long again."""
     waiting = set(tasks)
     for _ in range(2):
@@ -253,7 +253,7 @@ async def end_within(seconds: float, *tasks: asyncio.Task[None]) -> None:
             task.cancel()
 
 
-async def go_through(what: str, step: Coroutine[object, object, None], seconds: float | None = None) -> None:
+async def run_close_step(what: str, step: Coroutine[object, object, None], seconds: float | None = None) -> None:
     """Take a step of an end, in `seconds` at most; one that fails is logged, for those behind it are taken too."""
     try:
         async with asyncio.timeout(seconds):

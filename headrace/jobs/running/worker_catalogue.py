@@ -66,7 +66,7 @@ class WorkerCatalogue:
         """Return the worker of that name or alias, or None."""
         return self._workers.get(name)
 
-    def strangers(self, names: Iterable[str]) -> list[str]:
+    def unknown_workers(self, names: Iterable[str]) -> list[str]:
         """Return which of the names are no worker's and new to it, sorted: so that each is said once."""
         new = sorted({name for name in names if name not in self._workers and name not in self._met})
         self._met.update(new)

@@ -11,7 +11,7 @@ from typing import cast
 
 from headrace.jobs.errors import BadStore
 from headrace.jobs.job import (
-    DOUBLES,
+    DUPLICATES,
     INCOMPLETE,
     KEEP_SECONDS,
     AttemptReleased,
@@ -26,9 +26,9 @@ from headrace.jobs.job import (
 from headrace.jobs.rules.flows import JobGroups, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.rules.limits import Capacity, QueueLimits, partition_of, within
-from headrace.jobs.rules.unique import ExistingJob, is_held, key_of
+from headrace.jobs.rules.unique import ExistingJob, is_conflicting, key_of
 from headrace.jobs.stores import transitions
-from headrace.jobs.stores.store import PIECE, JobCount, LeaseOwner, PruneRule, QueueSettings, Rescued
+from headrace.jobs.stores.store import CHANGE_BATCH, JobCount, LeaseOwner, PruneRule, QueueSettings, Rescued
 from headrace.jobs.stores.transitions import merged, texts_of, tidy, to_json
 
 
@@ -44,13 +44,13 @@ class MemoryStore:
     def __init__(self, *, now: Callable[[], datetime] = _utc_now) -> None:
         self.now = now
         self.inserted: Callable[[str], None] = lambda _: None
-        self._door = threading.RLock()
+        self._lock = threading.RLock()
         self._jobs: dict[int, Job] = {}
         self._last_id = 0
         self._unique: dict[str, int] = {}
         self._left: set[str] = set()
         self._stopping: set[str] = set()
-        self._marks: dict[str, datetime] = {}
+        self._last_runs: dict[str, datetime] = {}
         self._leaders: dict[str, tuple[str, datetime]] = {}
         self._buckets: dict[str, dict[str, float]] = {}
         self._queues: dict[str, QueueSettings] = {}
@@ -74,73 +74,71 @@ class MemoryStore:
         """Do the same from any thread."""
         now = self.now()
         made = [_made(job, now) for job in jobs]
-        with self._door:
-            doubles: dict[str, int] = {}
-            told = [self._insert(new, job, doubles, now) for new, job in zip(jobs, made, strict=True)]
-        self._tell(job.queue for job in made if job.state == "available")
-        return told
+        with self._lock:
+            duplicates: dict[str, int] = {}
+            inserted = [self._insert(new, job, duplicates, now) for new, job in zip(jobs, made, strict=True)]
+        self._notify(job.queue for job in made if job.state == "available")
+        return inserted
 
-    async def insert_once(self, mark: str, at: datetime, job: NewJob) -> Inserted | None:
-        """Insert a job of the crontab, unless `mark` stands at `at` or later already: then return None."""
-        if mark in self._marks and self._marks[mark] >= at:
+    async def insert_once(self, name: str, at: datetime, job: NewJob) -> Inserted | None:
+        """Insert a job of the crontab, unless `record_run` stands at `at` or later already: then return None."""
+        if name in self._last_runs and self._last_runs[name] >= at:
             return None
-        (told,) = self.insert_sync([job])
-        self._marks[mark] = at
-        return told
+        (inserted,) = self.insert_sync([job])
+        self._last_runs[name] = at
+        return inserted
 
-    async def mark(self, mark: str, at: datetime) -> None:
+    async def record_run(self, name: str, at: datetime) -> None:
         """Let a mark stand at `at`, unless it stands there or later already: where an entry of the crontab begins."""
-        self._marks[mark] = max(at, self._marks.get(mark, at))
+        self._last_runs[name] = max(at, self._last_runs.get(name, at))
 
-    async def set_mark_back(self, mark: str, seen: datetime, at: datetime) -> bool:
+    async def set_last_run_back(self, name: str, seen: datetime, at: datetime) -> bool:
         """Let a mark stand at `at` that stands at `seen`; return whether it did."""
-        stands = self._marks.get(mark) == seen
+        stands = self._last_runs.get(name) == seen
         if stands:
-            self._marks[mark] = at
+            self._last_runs[name] = at
         return stands
 
-    async def marks(self) -> Mapping[str, datetime]:
+    async def last_runs(self) -> Mapping[str, datetime]:
         """Return at what time each mark of the crontab stands."""
-        return dict(self._marks)
+        return dict(self._last_runs)
 
     # Running
 
-    async def claim(self, claimant: LeaseOwner, count: int) -> list[Job]:
+    async def claim(self, owner: LeaseOwner, count: int) -> list[Job]:
         """Take at most `count` available jobs of the claimant's queue, most urgent and oldest first; they execute."""
-        with self._door:
-            self._left.discard(claimant.uuid)
-            fit = (job for job in self._jobs.values() if _is_for(job, claimant))
-            jobs = (
-                nsmallest(count, fit, key=_urgency) if claimant.limits is None else self._within(claimant, fit, count)
-            )
+        with self._lock:
+            self._left.discard(owner.uuid)
+            fit = (job for job in self._jobs.values() if _is_for(job, owner))
+            jobs = nsmallest(count, fit, key=_urgency) if owner.limits is None else self._within(owner, fit, count)
             for job in jobs:
-                transitions.claim(job, claimant, self.now())
+                transitions.claim(job, owner, self.now())
             return deepcopy(jobs)
 
-    def take(self, claimant: LeaseOwner, job_id: int) -> Job | None:
+    def take(self, owner: LeaseOwner, job_id: int) -> Job | None:
         """Take that one job, if it waits for a slot or for its time: for tests, which run jobs in their own order."""
-        with self._door:
+        with self._lock:
             job = self._jobs.get(job_id)
             if job is None or job.state not in {"available", "scheduled", "retryable"}:
                 return None
-            transitions.claim(job, claimant, self.now())
+            transitions.claim(job, owner, self.now())
             return deepcopy(job)
 
-    async def acknowledge(self, claimant: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
+    async def acknowledge(self, owner: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
         """Write how attempts ended; what concerns an attempt that is no longer the claimant's is ignored."""
-        self.acknowledge_sync(claimant, acknowledgements)
+        self.acknowledge_sync(owner, acknowledgements)
 
-    def acknowledge_sync(self, claimant: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
+    def acknowledge_sync(self, owner: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
         """Write how attempts ended, from any thread."""
         now, is_returned = self.now(), False
-        with self._door:
+        with self._lock:
             for one in acknowledgements:
                 to_json(one.outcome.meta or {})
                 job = self._jobs.get(one.id)
-                if job is not None and transitions.acknowledge(job, claimant, one, now):
+                if job is not None and transitions.acknowledge(job, owner, one, now):
                     is_returned = is_returned or isinstance(one.outcome, AttemptReleased)
         if is_returned:
-            self.inserted(claimant.queue)
+            self.inserted(owner.queue)
 
     async def merge(self, changes: Sequence[MetaChange]) -> None:
         """Merge into the meta of jobs that run. Raises TypeError or ValueError on what is no JSON."""
@@ -149,19 +147,19 @@ class MemoryStore:
             if job is not None and transitions.is_of(job, change.attempt, change.by) and job.state == "executing":
                 job.meta = merged(job.meta, meta)
 
-    async def lost(self, claimant: LeaseOwner, job_ids: Sequence[int]) -> list[int]:
+    async def lost(self, owner: LeaseOwner, job_ids: Sequence[int]) -> list[int]:
         """Return which of these are no longer the claimant's: cancelled, deleted or rescued while they ran."""
-        by = [claimant.node, claimant.uuid]
-        held = {job.id for job in self._jobs.values() if job.state == "executing" and job.attempted_by == by}
-        return [job_id for job_id in job_ids if job_id not in held]
+        by = [owner.node, owner.uuid]
+        executing = {job.id for job in self._jobs.values() if job.state == "executing" and job.attempted_by == by}
+        return [job_id for job_id in job_ids if job_id not in executing]
 
-    async def begin_stop(self, claimant: LeaseOwner) -> None:
+    async def begin_stop(self, owner: LeaseOwner) -> None:
         """Say that the claimant was asked to stop: from now on its death is no crash of its jobs."""
-        self._stopping.add(claimant.uuid)
+        self._stopping.add(owner.uuid)
 
-    async def leave(self, claimant: LeaseOwner) -> None:
+    async def leave(self, owner: LeaseOwner) -> None:
         """Say no longer that the claimant lives. What it has not acknowledged is rescued in time."""
-        self._left.add(claimant.uuid)
+        self._left.add(owner.uuid)
 
     # Looking
 
@@ -169,13 +167,13 @@ class MemoryStore:
         """Return a job, or None when there is none of that id."""
         return deepcopy(self._jobs.get(job_id))
 
-    async def double_of(self, job: NewJob) -> Job | None:
+    async def conflict_of(self, job: NewJob) -> Job | None:
         """Return the job that came in last among those that have what makes `job` unique, in whatever state it is."""
-        return self.double_of_sync(job)
+        return self.conflict_of_sync(job)
 
-    def double_of_sync(self, job: NewJob) -> Job | None:
+    def conflict_of_sync(self, job: NewJob) -> Job | None:
         """Do the same from any thread."""
-        with self._door:
+        with self._lock:
             return (
                 None if job.unique is None else deepcopy(self._jobs.get(self._unique.get(key_of(job, job.unique), 0)))
             )
@@ -226,7 +224,7 @@ class MemoryStore:
 
     async def release_next(self, chain_id: str) -> list[int]:
         """Release the oldest suspended member of a chain unless another one may run; in one step."""
-        with self._door:
+        with self._lock:
             members = self._fitting(JobFilter(states=INCOMPLETE, meta={"chain_id": chain_id}))
             first = min((job.id for job in members), default=None)
             if first is None or any(job.state != "suspended" for job in members):
@@ -239,7 +237,7 @@ class MemoryStore:
 
     async def delete(self, which: JobFilter) -> list[int]:
         """Delete what does not execute."""
-        with self._door:
+        with self._lock:
             ids = [job.id for job in self._fitting(which) if job.state != "executing"]
             self._delete(ids)
         return ids
@@ -260,7 +258,7 @@ class MemoryStore:
         waiting = (job.scheduled_at for job in self._jobs.values() if job.state in {"scheduled", "retryable"})
         return min(waiting, default=None)
 
-    async def beat(self) -> None:
+    async def heartbeat(self) -> None:
         """Do nothing: who lives in this OS process does so as long as the store."""
 
     async def has_orphans(self) -> bool:
@@ -269,21 +267,25 @@ class MemoryStore:
 
     async def rescue(self) -> list[Rescued]:
         """Take back what claimants ran that have left."""
-        held = [job for job in self._jobs.values() if job.state == "executing" and job.attempted_by[1] in self._left]
-        for job in held:
+        executing = [
+            job for job in self._jobs.values() if job.state == "executing" and job.attempted_by[1] in self._left
+        ]
+        for job in executing:
             transitions.rescue(job, self.now(), is_crash=job.attempted_by[1] not in self._stopping)
-        self._tell(job.queue for job in held if job.state == "available")
-        return [Rescued(job.id, job.queue, "available" if job.state == "available" else "discarded") for job in held]
+        self._notify(job.queue for job in executing if job.state == "available")
+        return [
+            Rescued(job.id, job.queue, "available" if job.state == "available" else "discarded") for job in executing
+        ]
 
     async def discard_exhausted(self, limit: int) -> list[int]:
         """Discard available jobs without an attempt left, at most `limit`; return their ids."""
-        with self._door:
+        with self._lock:
             exhausted = [job for job in self._jobs.values() if transitions.is_exhausted(job)][:limit]
             for job in exhausted:
                 transitions.discard_exhausted(job, self.now())
         return [job.id for job in exhausted]
 
-    async def prune(self, rule: PruneRule, limit: int = PIECE) -> int:
+    async def prune(self, rule: PruneRule, limit: int = CHANGE_BATCH) -> int:
         """Delete what the rule says, at most `limit`; return how many. As many as the limit: there may be more."""
         now, going = self.now(), self._going()
         ended = [job for job in self._jobs.values() if job.state == rule.state]
@@ -323,17 +325,17 @@ class MemoryStore:
         """Go back to what the config says."""
         self._queues.pop(queue, None)
 
-    def _insert(self, new: NewJob, job: Job, doubles: dict[str, int], now: datetime) -> Inserted:
+    def _insert(self, new: NewJob, job: Job, duplicates: dict[str, int], now: datetime) -> Inserted:
         key = None if new.unique is None else key_of(new, new.unique)
         there = None if key is None else self._jobs.get(self._unique.get(key, 0))
-        if there is not None and new.unique is not None and is_held(new.unique, _holder(there), now):
+        if there is not None and new.unique is not None and is_conflicting(new.unique, _holder(there), now):
             _take_over(there, job, new.unique.replace.get(there.state, frozenset()))
             if new.label is not None:
-                doubles[new.label] = there.id
+                duplicates[new.label] = there.id
             return Inserted(there.id, is_conflict=True)
-        awaited = {label: doubles[label] for label in new.awaits if label in doubles}
+        awaited = {label: duplicates[label] for label in new.awaits if label in duplicates}
         if awaited:
-            job.meta[DOUBLES] = awaited
+            job.meta[DUPLICATES] = awaited
         self._last_id += 1
         job.id = self._last_id
         self._jobs[job.id] = job
@@ -346,9 +348,9 @@ class MemoryStore:
         going = (group for job in self._jobs.values() if job.state in INCOMPLETE for group in groups_of(job.meta))
         return {group for group in going if group.key != "chain_id"}
 
-    def _within(self, claimant: LeaseOwner, fit: Iterable[Job], count: int) -> list[Job]:
+    def _within(self, owner: LeaseOwner, fit: Iterable[Job], count: int) -> list[Job]:
         """Choose what the limits of the queue let start, and take the tokens for it."""
-        limits, queue = claimant.limits or QueueLimits(), claimant.queue
+        limits, queue = owner.limits or QueueLimits(), owner.queue
         executing = [job for job in self._jobs.values() if job.state == "executing" and job.queue == queue]
         partition = limits.global_limit.partition if limits.global_limit is not None else None
         running = Counter(partition_of(job, partition) for job in executing)
@@ -365,9 +367,9 @@ class MemoryStore:
 
     def _change(self, what: str, which: JobFilter) -> list[int]:
         now, change = self.now(), transitions.CHANGES[what]
-        with self._door:
+        with self._lock:
             changed = [job for job in self._fitting(which) if change(job, now)]
-        self._tell(job.queue for job in changed if job.state == "available")
+        self._notify(job.queue for job in changed if job.state == "available")
         return [job.id for job in changed]
 
     def _delete(self, ids: Iterable[int]) -> None:
@@ -375,7 +377,7 @@ class MemoryStore:
             del self._jobs[job_id]
         self._unique = {key: job_id for key, job_id in self._unique.items() if job_id in self._jobs}
 
-    def _tell(self, queues: Iterable[str]) -> None:
+    def _notify(self, queues: Iterable[str]) -> None:
         for queue in dict.fromkeys(queues):
             self.inserted(queue)
 
@@ -413,12 +415,12 @@ def _urgency(job: Job) -> tuple[int, datetime, int]:
     return (job.priority, job.scheduled_at, job.id)
 
 
-def _is_for(job: Job, claimant: LeaseOwner) -> bool:
+def _is_for(job: Job, owner: LeaseOwner) -> bool:
     return (
         job.state == "available"
-        and job.queue == claimant.queue
+        and job.queue == owner.queue
         and job.attempt < job.max_attempts
-        and (claimant.workers is None or job.worker in claimant.workers)
+        and (owner.workers is None or job.worker in owner.workers)
     )
 
 

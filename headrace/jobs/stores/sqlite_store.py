@@ -42,12 +42,12 @@ from headrace.jobs.stores.sql.insert import prepared
 from headrace.jobs.stores.sql.rows import list_text, merged_text, object_text
 from headrace.jobs.stores.sql.sql_store import query
 from headrace.jobs.stores.store import (
-    BEAT_SECONDS,
+    CHANGE_BATCH,
     CRASH_LIMIT,
     CRASH_REASON,
     EXHAUSTED_REASON,
-    MISSED_BEATS,
-    PIECE,
+    HEARTBEAT_SECONDS,
+    MISSED_HEARTBEATS,
     JobCount,
     LeaseOwner,
     PruneRule,
@@ -56,7 +56,7 @@ from headrace.jobs.stores.store import (
 )
 from headrace.jobs.stores.transitions import to_json
 
-BURIED_SECONDS: Final = 86_400.0
+FORGET_SECONDS: Final = 86_400.0
 """How long a row of a dead claimant stays that runs nothing more: for whoever wants to know what there was."""
 
 
@@ -64,8 +64,8 @@ BURIED_SECONDS: Final = 86_400.0
 class _Seen:
     """What another claimant said last, and over how many beats of ours."""
 
-    said: int
-    beats: int = 0
+    count: int
+    silent_heartbeats: int = 0
 
 
 class Producers:
@@ -78,33 +78,33 @@ class Producers:
         self._ours: dict[str, tuple[LeaseOwner, str]] = {}
         self._seen: dict[str, _Seen] = {}
 
-    def is_known(self, claimant: LeaseOwner) -> bool:
+    def is_known(self, owner: LeaseOwner) -> bool:
         """Return whether it is kept alive."""
-        return claimant.uuid in self._ours
+        return owner.uuid in self._ours
 
-    def join(self, claimant: LeaseOwner, started_at: datetime) -> None:
+    def join(self, owner: LeaseOwner, started_at: datetime) -> None:
         """Keep it alive from the next beat on."""
-        self._ours[claimant.uuid] = (claimant, to_text(started_at))
+        self._ours[owner.uuid] = (owner, to_text(started_at))
 
-    def say(self, connection: sqlite3.Connection, claimant: LeaseOwner, started_at: str) -> None:
+    def record_heartbeat(self, connection: sqlite3.Connection, owner: LeaseOwner, started_at: str) -> None:
         """Say that it lives: in the transaction of its first claim, and at each beat.
 
         Its lock is held before its row says so, and until the row no longer does: who holds none then is dead.
         """
-        self._locks.hold(claimant.uuid)
-        until = to_text(after(self._now(), BEAT_SECONDS * MISSED_BEATS))
-        values = (claimant.uuid, claimant.node, claimant.queue, started_at, until, self._locks.file_id)
+        self._locks.lock(owner.uuid)
+        until = to_text(after(self._now(), HEARTBEAT_SECONDS * MISSED_HEARTBEATS))
+        values = (owner.uuid, owner.node, owner.queue, started_at, until, self._locks.file_id)
         connection.execute(query("beat"), values)
 
-    def beat(self, connection: sqlite3.Connection) -> None:
+    def heartbeat(self, connection: sqlite3.Connection) -> None:
         """Say that all of ours live, and see what the others have said."""
-        for claimant, started_at in list(self._ours.values()):
-            self.say(connection, claimant, started_at)
+        for owner, started_at in list(self._ours.values()):
+            self.record_heartbeat(connection, owner, started_at)
         seen: dict[str, _Seen] = {}
         for uuid, said in connection.execute(query("beats")):
             before = self._seen.get(uuid)
-            is_silent = before is not None and before.said == said
-            seen[uuid] = _Seen(said, before.beats + 1 if before is not None and is_silent else 0)
+            is_silent = before is not None and before.count == said
+            seen[uuid] = _Seen(said, before.silent_heartbeats + 1 if before is not None and is_silent else 0)
         self._seen = seen
 
     def orphans(self, connection: sqlite3.Connection) -> list[str]:
@@ -121,9 +121,9 @@ class Producers:
             connection.execute(query("forget_lock"), (uuid,))
         said = dict(connection.execute(query("beats")))
         for uuid, seen in self._seen.items():
-            if seen.beats >= MISSED_BEATS and uuid not in self._ours and said.get(uuid) == seen.said:
+            if seen.silent_heartbeats >= MISSED_HEARTBEATS and uuid not in self._ours and said.get(uuid) == seen.count:
                 rescued += self._rescue(connection, uuid)
-        connection.execute(query("bury"), (to_text(after(self._now(), -BURIED_SECONDS)),))
+        connection.execute(query("bury"), (to_text(after(self._now(), -FORGET_SECONDS)),))
         return rescued
 
     def leave(self, connection: sqlite3.Connection, uuids: Sequence[str]) -> None:
@@ -252,7 +252,7 @@ class SqliteStore:
         self._limited = Limited()
         self._was_opened = False
         self.writer = SqliteWriter(self.path, synchronous=synchronous, opened=prepare)
-        self.writer.every(BEAT_SECONDS, self._producers.beat)
+        self.writer.every(HEARTBEAT_SECONDS, self._producers.heartbeat)
         self._reader = SqliteReader(self.path)
 
     async def open(self) -> None:
@@ -297,76 +297,74 @@ class SqliteStore:
 
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
         """Insert jobs, but doubles of unique ones; say of each, in order, what became of it. Durable at return."""
-        told = await self.writer.run(prepared(jobs, self.now()))
-        self._tell_inserted(jobs)
-        return told
+        inserted = await self.writer.run(prepared(jobs, self.now()))
+        self._notify_inserted(jobs)
+        return inserted
 
     def insert_sync(self, jobs: Sequence[NewJob]) -> list[Inserted]:
         """Do the same from any thread, and wait."""
-        told = self.writer.run_sync(prepared(jobs, self.now()))
-        self._tell_inserted(jobs)
-        return told
+        inserted = self.writer.run_sync(prepared(jobs, self.now()))
+        self._notify_inserted(jobs)
+        return inserted
 
-    async def insert_once(self, mark: str, at: datetime, job: NewJob) -> Inserted | None:
-        """Insert a job of the crontab, unless `mark` stands at `at` or later already: then return None."""
+    async def insert_once(self, name: str, at: datetime, job: NewJob) -> Inserted | None:
+        """Insert a job of the crontab, unless `record_run` stands at `at` or later already: then return None."""
         insert = prepared([job], self.now())
 
         def work(connection: sqlite3.Connection) -> Inserted | None:
-            is_first = connection.execute(query("mark"), (mark, to_text(at))).rowcount > 0
+            is_first = connection.execute(query("mark"), (name, to_text(at))).rowcount > 0
             return insert(connection)[0] if is_first else None
 
-        told = await self.writer.run(work)
-        if told is not None:
-            self._tell_inserted([job])
-        return told
+        inserted = await self.writer.run(work)
+        if inserted is not None:
+            self._notify_inserted([job])
+        return inserted
 
-    async def mark(self, mark: str, at: datetime) -> None:
+    async def record_run(self, name: str, at: datetime) -> None:
         """Let a mark stand at `at`, unless it stands there or later already: where an entry of the crontab begins."""
-        await self._note(lambda connection: connection.execute(query("mark"), (mark, to_text(at))))
+        await self._note(lambda connection: connection.execute(query("mark"), (name, to_text(at))))
 
-    async def set_mark_back(self, mark: str, seen: datetime, at: datetime) -> bool:
+    async def set_last_run_back(self, name: str, seen: datetime, at: datetime) -> bool:
         """Let a mark stand at `at` that stands at `seen`; return whether it did."""
-        values = (to_text(at), mark, to_text(seen))
+        values = (to_text(at), name, to_text(seen))
         return await self._note(lambda connection: connection.execute(query("set_mark_back"), values).rowcount > 0)
 
-    async def marks(self) -> Mapping[str, datetime]:
+    async def last_runs(self) -> Mapping[str, datetime]:
         """Return at what time each mark of the crontab stands."""
         rows = await self._rows("marks")
-        return {str(mark): from_text(str(at)) for mark, at in rows}
+        return {str(name): from_text(str(at)) for name, at in rows}
 
     # Running
 
-    async def claim(self, claimant: LeaseOwner, count: int) -> list[Job]:
+    async def claim(self, owner: LeaseOwner, count: int) -> list[Job]:
         """Take at most `count` available jobs of the claimant's queue, most urgent and oldest first; they execute.
 
         On cancellation what was taken is put back.
         """
-        now, is_known = self.now(), self._producers.is_known(claimant)
+        now, is_known = self.now(), self._producers.is_known(owner)
 
         def work(connection: sqlite3.Connection) -> list[Job]:
             if not is_known:
-                self._producers.say(connection, claimant, to_text(now))
-            return running.claim_within(connection, claimant, count, now, self._limited)
+                self._producers.record_heartbeat(connection, owner, to_text(now))
+            return running.claim_within(connection, owner, count, now, self._limited)
 
-        jobs = await self.writer.run(work, is_durable=False, unwanted=lambda jobs: self._put_back(claimant, jobs))
+        jobs = await self.writer.run(work, is_durable=False, unwanted=lambda jobs: self._put_back(owner, jobs))
         if not is_known:
-            self._producers.join(claimant, now)
+            self._producers.join(owner, now)
         return jobs
 
-    async def acknowledge(self, claimant: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
+    async def acknowledge(self, owner: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
         """Write how attempts ended; what concerns an attempt that is no longer the claimant's is ignored."""
         now = self.now()
-        is_returned = await self._note(
-            lambda connection: running.acknowledge(connection, claimant, acknowledgements, now)
-        )
+        is_returned = await self._note(lambda connection: running.acknowledge(connection, owner, acknowledgements, now))
         if is_returned:
-            self.inserted(claimant.queue)
+            self.inserted(owner.queue)
 
-    def acknowledge_sync(self, claimant: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
+    def acknowledge_sync(self, owner: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
         """Write how attempts ended, from any thread, and wait."""
         now = self.now()
         self.writer.run_sync(
-            lambda connection: running.acknowledge(connection, claimant, acknowledgements, now), is_durable=False
+            lambda connection: running.acknowledge(connection, owner, acknowledgements, now), is_durable=False
         )
 
     async def merge(self, changes: Sequence[MetaChange]) -> None:
@@ -374,18 +372,18 @@ class SqliteStore:
         rows = running.meta_rows(changes)
         await self._note(lambda connection: running.merge(connection, rows))
 
-    async def lost(self, claimant: LeaseOwner, job_ids: Sequence[int]) -> list[int]:
+    async def lost(self, owner: LeaseOwner, job_ids: Sequence[int]) -> list[int]:
         """Return which of these are no longer the claimant's: cancelled, deleted or rescued while they ran."""
-        values = (to_json(list(job_ids)), running.signature(claimant))
+        values = (to_json(list(job_ids)), running.signature(owner))
         return [row[0] for row in await self._reader.run(lambda c: c.execute(query("lost"), values).fetchall())]
 
-    async def begin_stop(self, claimant: LeaseOwner) -> None:
+    async def begin_stop(self, owner: LeaseOwner) -> None:
         """Say that the claimant was asked to stop: from now on its death is no crash of its jobs."""
-        await self._note(lambda connection: connection.execute(query("begin_stop"), (claimant.uuid,)))
+        await self._note(lambda connection: connection.execute(query("begin_stop"), (owner.uuid,)))
 
-    async def leave(self, claimant: LeaseOwner) -> None:
+    async def leave(self, owner: LeaseOwner) -> None:
         """Say no longer that the claimant lives. What it has not acknowledged is rescued in time."""
-        await self._leave([claimant.uuid])
+        await self._leave([owner.uuid])
 
     # Looking
 
@@ -394,13 +392,13 @@ class SqliteStore:
         jobs = await self.find(JobFilter(ids=frozenset({job_id})), 1)
         return jobs[0] if jobs else None
 
-    async def double_of(self, job: NewJob) -> Job | None:
+    async def conflict_of(self, job: NewJob) -> Job | None:
         """Return the job that came in last among those that have what makes `job` unique, in whatever state it is."""
-        return await self._reader.run(lambda connection: searching.double_of(connection, job))
+        return await self._reader.run(lambda connection: searching.conflict_of(connection, job))
 
-    def double_of_sync(self, job: NewJob) -> Job | None:
+    def conflict_of_sync(self, job: NewJob) -> Job | None:
         """Do the same from any thread, and wait."""
-        return self._reader.run_sync(lambda connection: searching.double_of(connection, job))
+        return self._reader.run_sync(lambda connection: searching.conflict_of(connection, job))
 
     async def find(self, which: JobFilter, limit: int, *, is_newest_first: bool = True) -> list[Job]:
         """Return at most `limit` jobs that fit, by id."""
@@ -449,7 +447,7 @@ class SqliteStore:
         """Release the oldest suspended member of a chain unless another one may run; in one step."""
         values = {"chain": chain_id, "now": to_text(self.now())}
         released = await self._note(lambda connection: connection.execute(query("release_next"), values).fetchall())
-        self._tell({queue for _, queue, state in released if state == "available"})
+        self._notify({queue for _, queue, state in released if state == "available"})
         return [job_id for job_id, _, _ in released]
 
     async def suspend(self, which: JobFilter) -> list[int]:
@@ -478,9 +476,9 @@ class SqliteStore:
         rows = await self._rows("due_at")
         return from_text(str(rows[0][0])) if rows else None
 
-    async def beat(self) -> None:
+    async def heartbeat(self) -> None:
         """Say for all claimants that they live, and see who else does; the store does so itself, every BEAT_SECONDS."""
-        await self._note(self._producers.beat)
+        await self._note(self._producers.heartbeat)
 
     async def has_orphans(self) -> bool:
         """Return whether an OS process is known to be dead whose jobs were not taken back yet."""
@@ -489,7 +487,7 @@ class SqliteStore:
     async def rescue(self) -> list[Rescued]:
         """Take back what dead claimants ran."""
         rescued = await self._note(self._producers.rescue)
-        self._tell({one.queue for one in rescued if one.state == "available"})
+        self._notify({one.queue for one in rescued if one.state == "available"})
         return rescued
 
     async def discard_exhausted(self, limit: int) -> list[int]:
@@ -498,7 +496,7 @@ class SqliteStore:
         ids = await self._reader.run(lambda c: [row[0] for row in c.execute(query("exhausted"), (limit,))])
         return await self._note(lambda connection: discard_exhausted(connection, ids, now)) if ids else []
 
-    async def prune(self, rule: PruneRule, limit: int = PIECE) -> int:
+    async def prune(self, rule: PruneRule, limit: int = CHANGE_BATCH) -> int:
         """Delete what the rule says, at most `limit`; return how many. As many as the limit: there may be more."""
         now = self.now()
         ids = await self._reader.run(lambda connection: prunable(connection, rule, limit, now))
@@ -554,22 +552,22 @@ class SqliteStore:
         now = self.now()
         found = await self._reader.run(lambda connection: searching.find_ids(connection, which))
         changed: list[ChangedJob] = []
-        for begin in range(0, len(found), PIECE):
-            ids = found[begin : begin + PIECE]
+        for begin in range(0, len(found), CHANGE_BATCH):
+            ids = found[begin : begin + CHANGE_BATCH]
             changed += await self.writer.run(partial(change, what=what, ids=ids, which=which, now=now))
-        self._tell({queue for _, queue, state in changed if state == "available"} if what != "delete" else ())
+        self._notify({queue for _, queue, state in changed if state == "available"} if what != "delete" else ())
         return [job_id for job_id, _, _ in changed]
 
-    def _put_back(self, claimant: LeaseOwner, jobs: Sequence[Job]) -> None:
+    def _put_back(self, owner: LeaseOwner, jobs: Sequence[Job]) -> None:
         """Put back what nobody runs, since whoever claimed it was cancelled meanwhile."""
-        told, now = [JobAck(job.id, job.attempt, AttemptReleased()) for job in jobs], self.now()
-        if told:
-            self.writer.post(lambda connection: running.acknowledge(connection, claimant, told, now))
+        inserted, now = [JobAck(job.id, job.attempt, AttemptReleased()) for job in jobs], self.now()
+        if inserted:
+            self.writer.post(lambda connection: running.acknowledge(connection, owner, inserted, now))
 
-    def _tell_inserted(self, jobs: Sequence[NewJob]) -> None:
-        self._tell({job.queue for job in jobs if job.scheduled_at is None and job.state in _AVAILABLE})
+    def _notify_inserted(self, jobs: Sequence[NewJob]) -> None:
+        self._notify({job.queue for job in jobs if job.scheduled_at is None and job.state in _AVAILABLE})
 
-    def _tell(self, queues: Iterable[str]) -> None:
+    def _notify(self, queues: Iterable[str]) -> None:
         for queue in queues:
             self.inserted(queue)
 

@@ -13,13 +13,13 @@ from headrace.jobs.job import Inserted, Job, JobAck, JobState, MetaChange, NewJo
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.rules.limits import QueueLimits
 
-PIECE: Final = 500
+CHANGE_BATCH: Final = 500
 """Jobs that one transaction changes or deletes at most, so that a claim never waits for long."""
 
-BEAT_SECONDS: Final = 3.0
+HEARTBEAT_SECONDS: Final = 3.0
 """How often those who claim jobs say that they live."""
 
-MISSED_BEATS: Final = 5
+MISSED_HEARTBEATS: Final = 5
 """After so many beats of ours without one of theirs they are dead: 15 s. No clock is compared with another one's.
 
 A store that sees at once that an OS process is dead waits for no beats."""
@@ -116,28 +116,28 @@ class JobStore(Protocol):
     def insert_sync(self, jobs: Sequence[NewJob]) -> list[Inserted]:
         """Do the same from any thread, and wait."""
 
-    async def insert_once(self, mark: str, at: datetime, job: NewJob) -> Inserted | None:
-        """Insert a job of the crontab, unless `mark` stands at `at` or later already: then return None."""
+    async def insert_once(self, name: str, at: datetime, job: NewJob) -> Inserted | None:
+        """Insert a job of the crontab, unless `record_run` stands at `at` or later already: then return None."""
 
-    async def mark(self, mark: str, at: datetime) -> None:
+    async def record_run(self, name: str, at: datetime) -> None:
         """Let a mark stand at `at`, unless it stands there or later already: where an entry of the crontab begins."""
 
-    async def set_mark_back(self, mark: str, seen: datetime, at: datetime) -> bool:
+    async def set_last_run_back(self, name: str, seen: datetime, at: datetime) -> bool:
         """Let a mark stand at `at` that stands at `seen`; return whether it did: the clock was set back."""
 
-    async def marks(self) -> Mapping[str, datetime]:
+    async def last_runs(self) -> Mapping[str, datetime]:
         """Return at what time each mark of the crontab stands."""
 
     # Running
 
-    async def claim(self, claimant: LeaseOwner, count: int) -> list[Job]:
+    async def claim(self, owner: LeaseOwner, count: int) -> list[Job]:
         """Take at most `count` available jobs of the claimant's queue, most urgent and oldest first; they execute.
 
         With limits it takes what they let start: a partition without room keeps no later one out.
         From then on the store says for the claimant, from a thread of its own, that it lives, until it leaves.
         """
 
-    async def acknowledge(self, claimant: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
+    async def acknowledge(self, owner: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
         """Write how attempts ended.
 
         What concerns an attempt that is no longer the claimant's is ignored: the job was cancelled, deleted or rescued.
@@ -145,19 +145,19 @@ class JobStore(Protocol):
         that ended in the last moments may run again.
         """
 
-    def acknowledge_sync(self, claimant: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
+    def acknowledge_sync(self, owner: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
         """Do what `acknowledge` does from any thread, and wait."""
 
     async def merge(self, changes: Sequence[MetaChange]) -> None:
         """Merge into the meta of jobs that run; what concerns an attempt that is no longer whose it was is ignored."""
 
-    async def lost(self, claimant: LeaseOwner, job_ids: Sequence[int]) -> list[int]:
+    async def lost(self, owner: LeaseOwner, job_ids: Sequence[int]) -> list[int]:
         """Return which of these are no longer the claimant's: cancelled, deleted or rescued while they ran."""
 
-    async def begin_stop(self, claimant: LeaseOwner) -> None:
+    async def begin_stop(self, owner: LeaseOwner) -> None:
         """Say that the claimant was asked to stop: if it dies from now on, its jobs have not crashed it."""
 
-    async def leave(self, claimant: LeaseOwner) -> None:
+    async def leave(self, owner: LeaseOwner) -> None:
         """Say no longer that the claimant lives. What it has not acknowledged is rescued in time."""
 
     # Looking
@@ -165,10 +165,10 @@ class JobStore(Protocol):
     async def get(self, job_id: int) -> Job | None:
         """Return a job, or None when there is none of that id."""
 
-    async def double_of(self, job: NewJob) -> Job | None:
+    async def conflict_of(self, job: NewJob) -> Job | None:
         """Return the job that came in last among those that have what makes `job` unique, in whatever state it is."""
 
-    def double_of_sync(self, job: NewJob) -> Job | None:
+    def conflict_of_sync(self, job: NewJob) -> Job | None:
         """Do the same from any thread, and wait."""
 
     async def find(self, which: JobFilter, limit: int, *, is_newest_first: bool = True) -> list[Job]:
@@ -220,7 +220,7 @@ class JobStore(Protocol):
     async def due_at(self) -> datetime | None:
         """Return when the first job is due that waits for its time, be it past already; None when none waits."""
 
-    async def beat(self) -> None:
+    async def heartbeat(self) -> None:
         """Say for all claimants that they live, and see who else does; the store does so itself, every BEAT_SECONDS."""
 
     async def has_orphans(self) -> bool:
@@ -238,7 +238,7 @@ class JobStore(Protocol):
     async def discard_exhausted(self, limit: int) -> list[int]:
         """Discard available jobs without an attempt left, at most `limit`; return their ids."""
 
-    async def prune(self, rule: PruneRule, limit: int = PIECE) -> int:
+    async def prune(self, rule: PruneRule, limit: int = CHANGE_BATCH) -> int:
         """Delete what the rule says, at most `limit`; return how many. As many as the limit: there may be more."""
 
     async def lead(self, name: str, node: str, seconds: float) -> bool:

@@ -98,10 +98,10 @@ def tidy(tags: Sequence[str]) -> list[str]:
 ENDED: Final = frozenset({"completed", "discarded", "cancelled"})
 
 
-def claim(job: Job, claimant: LeaseOwner, now: datetime) -> None:
+def claim(job: Job, owner: LeaseOwner, now: datetime) -> None:
     """Let the claimant have it."""
     job.state, job.attempt = "executing", job.attempt + 1
-    job.attempted_at, job.attempted_by = now, [claimant.node, claimant.uuid]
+    job.attempted_at, job.attempted_by = now, [owner.node, owner.uuid]
 
 
 def is_of(job: Job, attempt: int, by: Sequence[str]) -> bool:
@@ -109,10 +109,10 @@ def is_of(job: Job, attempt: int, by: Sequence[str]) -> bool:
     return job.attempt == attempt and job.attempted_by == list(by)
 
 
-def acknowledge(job: Job, claimant: LeaseOwner, one: JobAck, now: datetime) -> bool:
+def acknowledge(job: Job, owner: LeaseOwner, one: JobAck, now: datetime) -> bool:
     """Write how an attempt ended, if it is still the claimant's; return whether it is."""
     is_off = isinstance(one.outcome, AttemptCancelled) and job.state == "cancelled"
-    is_its = is_of(job, one.attempt, [claimant.node, claimant.uuid])
+    is_its = is_of(job, one.attempt, [owner.node, owner.uuid])
     if not is_its or not (job.state == "executing" or is_off):
         return False
     job.meta = merged(job.meta, deepcopy(dict(one.outcome.meta or {})))

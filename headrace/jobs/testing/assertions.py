@@ -13,7 +13,7 @@ from typing import Final, TypedDict, TypeVar, cast
 from headrace.jobs.errors import BadArguments, BadJobsTest
 from headrace.jobs.job import INCOMPLETE, Job, JobState
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.enqueue import Admission
+from headrace.jobs.running.enqueue import EnqueuePipeline
 from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.worker import AnyWorker
@@ -59,11 +59,11 @@ class Wanted:
 
     def __post_init__(self) -> None:
         """Refuse what would be overlooked."""
-        for word in self.wants:
-            if word not in JobWants.__optional_keys__:
-                like = get_close_matches(word, JobWants.__optional_keys__, 1)
+        for key in self.wants:
+            if key not in JobWants.__optional_keys__:
+                like = get_close_matches(key, JobWants.__optional_keys__, 1)
                 known = ", ".join(sorted(JobWants.__optional_keys__))
-                what = f"{word} is nothing that a test says about a job"
+                what = f"{key} is nothing that a test says about a job"
                 raise BadJobsTest(what, f"did you mean {like[0]}?" if like else f"it may say {known}")
         at = self.wants.get("scheduled_at")
         if at is not None and at.tzinfo is None:
@@ -71,9 +71,9 @@ class Wanted:
             raise BadJobsTest(what, "add one, as in datetime.now(UTC)")
 
     def __str__(self) -> str:
-        said = [f"worker {self.worker}"] if self.worker is not None else []
-        said += [f"{word} {value!r:.300}" for word, value in self.wants.items() if word != "tolerance_seconds"]
-        return ", ".join(said) or "any job"
+        parts = [f"worker {self.worker}"] if self.worker is not None else []
+        parts += [f"{key} {value!r:.300}" for key, value in self.wants.items() if key != "tolerance_seconds"]
+        return ", ".join(parts) or "any job"
 
     def differences(self, kept: Kept) -> list[str]:
         """Return in what a job is not what is wanted, each as a few words; nothing for one that fits."""
@@ -89,9 +89,9 @@ class Wanted:
                 yield from ([f"args.{name} differs"] if kept.is_secret and differs else differs)
         for name, value in wants.get("meta", {}).items():
             yield from _differs(f"meta.{name}", job.meta.get(name, _NONE), value)
-        for word in ("queue", "priority", "state"):
-            if word in wants and getattr(job, word) != wants[word]:
-                yield f"its {word} is {getattr(job, word)}"
+        for key in ("queue", "priority", "state"):
+            if key in wants and getattr(job, key) != wants[key]:
+                yield f"its {key} is {getattr(job, key)}"
         lacks = [tag for tag in wants.get("tags", ()) if tag.strip().lower() not in job.tags]
         if lacks:
             yield f"it lacks the tags {', '.join(lacks)}"
@@ -155,10 +155,10 @@ def line_of(kept: Kept) -> str:
     """Return a job on one line; what is secret of it is not shown."""
     job = kept.job
     args = "secret" if kept.is_secret else f"{job.args!r:.300}"
-    return f"    job {job.id} {job.worker} in queue {job.queue}, {_standing(job)}, args {args}"
+    return f"    job {job.id} {job.worker} in queue {job.queue}, {_state_text(job)}, args {args}"
 
 
-def _standing(job: Job) -> str:
+def _state_text(job: Job) -> str:
     if job.state in {"scheduled", "retryable"}:
         return f"{job.state} at {job.scheduled_at:%Y-%m-%d %H:%M:%S} UTC"
     if job.errors and job.state not in INCOMPLETE:
@@ -211,13 +211,13 @@ ALL: Final = 1_000_000_000
 """More jobs than any test has."""
 
 
-class Looking:
+class Inspection:
     """Of one store, whose workers are those of a catalogue."""
 
-    def __init__(self, store: MemoryStore, catalogue: WorkerCatalogue, admission: Admission) -> None:
+    def __init__(self, store: MemoryStore, catalogue: WorkerCatalogue, enqueue_pipeline: EnqueuePipeline) -> None:
         self._store = store
         self._catalogue = catalogue
-        self._admission = admission
+        self._enqueue_pipeline = enqueue_pipeline
 
     def wanted(self, worker: AnyWorker | str | None, wants: JobWants) -> Wanted:
         """Return what is wanted. Raises `BadJobsTest` for what no job could ever be."""
@@ -260,19 +260,19 @@ class Looking:
         worker = self._catalogue.get(job.worker)
         if worker is None:
             return Kept(job, {})
-        self._admission.open(job)
+        self._enqueue_pipeline.open(job)
         return Kept(job, _values(worker, job), worker.options.encrypted)
 
 
 def _values(worker: AnyWorker, job: Job) -> Mapping[str, object]:
     """Return what the annotations make of the args; nothing of args that do not fit."""
     try:
-        places, values = worker.arguments.restored(job.args, None)
+        positional, values = worker.arguments.restored(job.args, None)
     except BadArguments:
         return {}
     parameters = inspect.signature(worker.function).parameters.values()
-    by_place = (one.name for one in parameters if one.kind is one.POSITIONAL_ONLY)
-    return {**dict(zip(by_place, places, strict=False)), **values}
+    positional_names = (one.name for one in parameters if one.kind is one.POSITIONAL_ONLY)
+    return {**dict(zip(positional_names, positional, strict=False)), **values}
 
 
 def _check_names(worker: AnyWorker, args: Mapping[str, object]) -> None:

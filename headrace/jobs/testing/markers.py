@@ -13,7 +13,7 @@ from headrace.jobs.worker import AnyWorker, Worker
 
 _MARKER: Final = "the marker headrace_jobs"
 
-_WORDS: Final = ("mode", "modules", "workers", "settings")
+_KEYWORDS: Final = ("mode", "modules", "workers", "settings")
 
 _WHOSE: Final = frozenset({"modules", "workers"})
 """The words that say whose jobs a test has."""
@@ -24,39 +24,39 @@ def marked_tester(markers: Iterable[tuple[Sequence[object], Mapping[str, object]
 
     A marker that says modules or workers says all of them. Raises `BadJobsTest`, and `BadModule`.
     """
-    said: dict[str, object] = {}
-    for places, words in markers:
-        _check(places, words)
-        taken = said.keys() | (_WHOSE if said.keys() & _WHOSE else frozenset())
-        said.update({word: value for word, value in words.items() if word not in taken})
-    settings = said.get("settings")
+    options: dict[str, object] = {}
+    for positional, keywords in markers:
+        _check(positional, keywords)
+        taken = options.keys() | (_WHOSE if options.keys() & _WHOSE else frozenset())
+        options.update({key: value for key, value in keywords.items() if key not in taken})
+    settings = options.get("settings")
     if settings is not None and not isinstance(settings, JobsSettings):
         what = f"{_MARKER} has the settings {settings!r:.100}"
         raise BadJobsTest(what, "hand in a JobsSettings")
-    return JobsTester(_catalogue(said), cast("TesterMode", said.get("mode", "manual")), settings)
+    return JobsTester(_catalogue(options), cast("TesterMode", options.get("mode", "manual")), settings)
 
 
-def _check(places: Sequence[object], words: Mapping[str, object]) -> None:
-    if places:
-        what = f"{_MARKER} says {places[0]!r:.100}, and not what that is"
-        raise BadJobsTest(what, f"it may say {', '.join(f'{word}=' for word in _WORDS)}")
-    for word in words:
-        if word not in _WORDS:
-            like = get_close_matches(word, _WORDS, 1)
-            advice = f"did you mean {like[0]}=?" if like else f"it may say {', '.join(f'{word}=' for word in _WORDS)}"
-            what = f"{_MARKER} says {word}="
+def _check(positional: Sequence[object], keywords: Mapping[str, object]) -> None:
+    if positional:
+        what = f"{_MARKER} says {positional[0]!r:.100}, and not what that is"
+        raise BadJobsTest(what, f"it may say {', '.join(f'{key}=' for key in _KEYWORDS)}")
+    for key in keywords:
+        if key not in _KEYWORDS:
+            like = get_close_matches(key, _KEYWORDS, 1)
+            advice = f"did you mean {like[0]}=?" if like else f"it may say {', '.join(f'{key}=' for key in _KEYWORDS)}"
+            what = f"{_MARKER} says {key}="
             raise BadJobsTest(what, advice)
 
 
-def _catalogue(said: Mapping[str, object]) -> WorkerCatalogue:
-    modules = [one.__name__ if isinstance(one, ModuleType) else one for one in _list(said, "modules")]
-    workers = _list(said, "workers")
-    for word, value, is_one in [
+def _catalogue(options: Mapping[str, object]) -> WorkerCatalogue:
+    modules = [one.__name__ if isinstance(one, ModuleType) else one for one in _list(options, "modules")]
+    workers = _list(options, "workers")
+    for key, value, is_one in [
         *(("modules", one, isinstance(one, str)) for one in modules),
         *(("workers", one, isinstance(one, Worker)) for one in workers),
     ]:
         if not is_one:
-            what = f"{_MARKER} has {value!r:.100} among its {word}"
+            what = f"{_MARKER} has {value!r:.100} among its {key}"
             raise BadJobsTest(what, "name modules as text; list workers themselves, the decorated functions")
     if not modules and not workers:
         what = "no worker is listed whose jobs the test could have"
@@ -66,9 +66,9 @@ def _catalogue(said: Mapping[str, object]) -> WorkerCatalogue:
     return WorkerCatalogue([*WorkerCatalogue.of_modules(cast("list[str]", modules)), *cast("list[AnyWorker]", workers)])
 
 
-def _list(said: Mapping[str, object], word: str) -> Sequence[object]:
-    found = said.get(word, ())
+def _list(options: Mapping[str, object], key: str) -> Sequence[object]:
+    found = options.get(key, ())
     if isinstance(found, str) or not isinstance(found, Sequence):
-        what = f"{_MARKER} has the {word} {found!r:.100}"
+        what = f"{_MARKER} has the {key} {found!r:.100}"
         raise BadJobsTest(what, "hand in a list")
     return found

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Final, TypedDict
 
 from headrace.jobs.errors import BadJobsTest, JobDropped, JobFailed
-from headrace.jobs.flows.advance import settle_all
-from headrace.jobs.flows.chunk import PARTY, ChunkBatch, chunk_size
-from headrace.jobs.flows.workflow import hand_on
+from headrace.jobs.flows.advance import advance_all
+from headrace.jobs.flows.chunk import CHUNK_BATCH, ChunkBatch, chunk_size
+from headrace.jobs.flows.workflow import pass_results
 from headrace.jobs.job import (
     AttemptCancelled,
     AttemptCompleted,
@@ -28,7 +28,7 @@ from headrace.jobs.job import (
 from headrace.jobs.rules.flows import JobGroups, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.attempt import AttemptRunner, ExecutionContext
-from headrace.jobs.running.enqueue import Admission, NextCall
+from headrace.jobs.running.enqueue import EnqueuePipeline, NextCall
 from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.running_job import RUNNING_JOB, RunningJob
 from headrace.jobs.settings import JobsSettings
@@ -62,25 +62,25 @@ class _Seen:
 class TesterAttempts:
     """Runs jobs as a queue does, but for the place: every function runs in the thread and the task of the test."""
 
-    def __init__(self, catalogue: WorkerCatalogue, surroundings: ExecutionContext) -> None:
-        """`surroundings` are those without threads and OS processes."""
+    def __init__(self, catalogue: WorkerCatalogue, context: ExecutionContext) -> None:
+        """`context` are those without threads and OS processes."""
         self._seen: dict[int, _Seen] = {}
-        middleware = (self._see, *surroundings.middleware)
-        self._execute = AttemptRunner(catalogue, replace(surroundings, middleware=middleware))
+        middleware = (self._see, *context.middleware)
+        self._execute = AttemptRunner(catalogue, replace(context, middleware=middleware))
 
-    async def run(self, job: Job, party: ChunkBatch | None = None) -> Attempt:
+    async def run(self, job: Job, batch: ChunkBatch | None = None) -> Attempt:
         """Run one attempt to its end; whoever enqueued it, itself a job perhaps, is the running one again after it.
 
-        A chunk worker is called once all jobs of the `party` have begun, and at once for a single one.
+        A chunk worker is called once all jobs of the `batch` have begun, and at once for a single one.
         """
         seen = self._seen[id(job)] = _Seen()
-        party = ChunkBatch([job.id]) if party is None else party
-        before, with_whom = RUNNING_JOB.set(RunningJob(job)), PARTY.set(party)
+        batch = ChunkBatch([job.id]) if batch is None else batch
+        before, with_whom = RUNNING_JOB.set(RunningJob(job)), CHUNK_BATCH.set(batch)
         try:
             outcome = await self._execute(job)
         finally:
-            party.came(job.id)
-            PARTY.reset(with_whom)
+            batch.came(job.id)
+            CHUNK_BATCH.reset(with_whom)
             RUNNING_JOB.reset(before)
             del self._seen[id(job)]
         return Attempt(outcome, seen.answer, seen.error)
@@ -125,12 +125,12 @@ def became(outcome: JobOutcome) -> str:
     return "snoozed" if isinstance(outcome, AttemptSnoozed) else "retryable"
 
 
-_CLAIMANT: Final = LeaseOwner("test", "test", "test")
+_OWNER: Final = LeaseOwner("test", "test", "test")
 
 _WAITING: Final[frozenset[JobState]] = frozenset({"available", "scheduled", "retryable"})
 
 
-class DrainWords(TypedDict, total=False):
+class DrainKeywords(TypedDict, total=False):
     """The options of `JobsTester.drain_queue`, each of which may be left out."""
 
     with_scheduled: bool | datetime
@@ -156,20 +156,23 @@ class Runs:
     def __init__(self, store: MemoryStore, catalogue: WorkerCatalogue, settings: JobsSettings) -> None:
         self._store = store
         self._catalogue = catalogue
-        self._admission = Admission(catalogue, settings.enqueue_middleware, settings.cipher)
-        surroundings = ExecutionContext(
-            store.now, settings.run_middleware, opened=self._admission.open, hand_on=partial(hand_on, store)
+        self._enqueue_pipeline = EnqueuePipeline(catalogue, settings.enqueue_middleware, settings.cipher)
+        context = ExecutionContext(
+            store.now,
+            settings.run_middleware,
+            opened=self._enqueue_pipeline.open,
+            pass_results=partial(pass_results, store),
         )
-        self._attempts = TesterAttempts(catalogue, surroundings)
+        self._attempts = TesterAttempts(catalogue, context)
 
     async def perform(self, new: NewJob, attempt: int) -> Attempt:
         """Run a job without keeping it. Raises what a middleware raises, and `JobDropped` when one drops it."""
-        (admitted,) = self._admission.admitted([new])
-        if admitted is None:
+        (prepared,) = self._enqueue_pipeline.prepared([new])
+        if prepared is None:
             raise JobDropped(new.worker)
-        elsewhere = MemoryStore(now=self._store.now)
-        (inserted,) = await elsewhere.insert([replace(admitted, state="available", unique=None)])
-        job = elsewhere.take(_CLAIMANT, inserted.id)
+        other_store = MemoryStore(now=self._store.now)
+        (inserted,) = await other_store.insert([replace(prepared, state="available", unique=None)])
+        job = other_store.take(_OWNER, inserted.id)
         if job is None:
             raise JobDropped(new.worker)
         job.id, job.attempt = 0, attempt
@@ -188,30 +191,30 @@ class Runs:
 
         Broken off, all of them are put back.
         """
-        jobs = [job for job_id in job_ids if (job := self._store.take(_CLAIMANT, job_id)) is not None]
+        jobs = [job for job_id in job_ids if (job := self._store.take(_OWNER, job_id)) is not None]
         groups = dict.fromkeys(group for job in jobs for group in groups_of(job.meta))
         try:
             attempts = await self._attempts_of(jobs)
         except BaseException:
-            await self._store.acknowledge(_CLAIMANT, [JobAck(job.id, job.attempt, AttemptReleased()) for job in jobs])
+            await self._store.acknowledge(_OWNER, [JobAck(job.id, job.attempt, AttemptReleased()) for job in jobs])
             raise
         ended = [JobAck.of(job, attempts[job.id].outcome) for job in jobs]
-        await self._store.acknowledge(_CLAIMANT, ended)
-        await settle_all(self._store, groups)
+        await self._store.acknowledge(_OWNER, ended)
+        await advance_all(self._store, groups)
         return attempts
 
     async def _attempts_of(self, jobs: Sequence[Job]) -> dict[int, Attempt]:
         if len(jobs) == 1:  # in the task of the test itself
             return {jobs[0].id: await self._attempts.run(jobs[0])}
-        party = ChunkBatch(job.id for job in jobs)
+        batch = ChunkBatch(job.id for job in jobs)
         async with asyncio.TaskGroup() as together:
-            tasks = {job.id: together.create_task(self._attempts.run(job, party)) for job in jobs}
+            tasks = {job.id: together.create_task(self._attempts.run(job, batch)) for job in jobs}
         return {job_id: task.result() for job_id, task in tasks.items()}
 
-    async def settle(self, ids: Iterable[int]) -> None:
+    async def advance(self, ids: Iterable[int]) -> None:
         """Let go of what of the groups of these jobs need wait no longer."""
         jobs = await self._store.find(JobFilter(ids=frozenset(ids)), ALL)
-        await settle_all(self._store, dict.fromkeys(group for job in jobs for group in groups_of(job.meta)))
+        await advance_all(self._store, dict.fromkeys(group for job in jobs for group in groups_of(job.meta)))
 
     async def run_inline(self, ids: Iterable[int]) -> None:
         """Run jobs, and what waited for them, whatever their time is; raise what a worker raises."""

@@ -10,13 +10,13 @@ from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast, get_arg
 from headrace.jobs.errors import BadJobsTest, JobNotRun
 from headrace.jobs.job import INCOMPLETE, AttemptCompleted, Inserted, Job, JobOutcome, NewJob
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.running.enqueue import Admission
+from headrace.jobs.running.enqueue import EnqueuePipeline
 from headrace.jobs.running.outcomes import RESULT
 from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
-from headrace.jobs.testing.assertions import ALL, JobWants, Looking, apart, at_once, missing, surplus
-from headrace.jobs.testing.runs import Drained, DrainOptions, DrainWords, JobsClock, Runs
+from headrace.jobs.testing.assertions import ALL, Inspection, JobWants, apart, at_once, missing, surplus
+from headrace.jobs.testing.runs import Drained, DrainKeywords, DrainOptions, JobsClock, Runs
 from headrace.jobs.worker import AnyWorker, Worker
 
 After = Callable[[Sequence[Inserted | None]], Awaitable[None]]
@@ -93,8 +93,8 @@ class JobsTester:
         settings = replace(settings or JobsSettings(), now=self.clock)
         self._service = TestedJobs(self.store, catalogue, settings, self._after)
         self._runs = Runs(self.store, catalogue, settings)
-        admission = Admission(catalogue, settings.enqueue_middleware, settings.cipher)
-        self._looking = Looking(self.store, catalogue, admission)
+        enqueue_pipeline = EnqueuePipeline(catalogue, settings.enqueue_middleware, settings.cipher)
+        self._inspection = Inspection(self.store, catalogue, enqueue_pipeline)
 
     def __enter__(self) -> Self:
         """Take in what the workers enqueue. Raises `NotBound` while another `Jobs` has them."""
@@ -125,7 +125,7 @@ class JobsTester:
 
     def all_enqueued(self, worker: AnyWorker | str | None = None, **wants: Unpack[JobWants]) -> list[Job]:
         """Return the jobs that were enqueued and have not run, oldest first. Raises `BadJobsTest`."""
-        fits, _, _ = self._looking.enqueued(self._looking.wanted(worker, wants))
+        fits, _, _ = self._inspection.enqueued(self._inspection.wanted(worker, wants))
         return [kept.job for kept in fits]
 
     def assert_enqueued(
@@ -136,8 +136,8 @@ class JobsTester:
         Raises AssertionError, which shows what is enqueued instead, and `BadJobsTest` for what no job could be.
         """
         __tracebackhide__ = True
-        wanted = self._looking.wanted(worker, wants)
-        fits, near, others = self._looking.enqueued(wanted)
+        wanted = self._inspection.wanted(worker, wants)
+        fits, near, others = self._inspection.enqueued(wanted)
         if not fits:
             raise AssertionError(missing(wanted, near, others))
         if count is not None and len(fits) != count:
@@ -147,8 +147,8 @@ class JobsTester:
     def refute_enqueued(self, worker: AnyWorker | str | None = None, **wants: Unpack[JobWants]) -> None:
         """Raise AssertionError, which shows them, if any jobs were enqueued, have not run, and fit."""
         __tracebackhide__ = True
-        wanted = self._looking.wanted(worker, wants)
-        fits, _, _ = self._looking.enqueued(wanted)
+        wanted = self._inspection.wanted(worker, wants)
+        fits, _, _ = self._inspection.enqueued(wanted)
         if fits:
             raise AssertionError(surplus(wanted, fits))
 
@@ -160,7 +160,7 @@ class JobsTester:
         Its arguments go through JSON, as those of every job do, and so does a recorded result. Raises `BadArguments`,
         what the worker raises, and `JobFailed` for an attempt that failed otherwise.
         """
-        known = self._looking.known(worker)
+        known = self._inspection.known(worker)
         attempt = await self._runs.perform(worker.new(*args, **kwargs), 1)
         attempt.check(known.name)
         if isinstance(attempt.outcome, AttemptCompleted) and known.options.record:
@@ -178,7 +178,7 @@ class JobsTester:
         """
         return (await self._runs.perform(job, attempt)).outcome
 
-    async def drain_queue(self, queue: str = "default", **words: Unpack[DrainWords]) -> Drained:
+    async def drain_queue(self, queue: str = "default", **keywords: Unpack[DrainKeywords]) -> Drained:
         """Run what waits in a queue, most urgent first, each job once at most; return how many ended how.
 
         Jobs of a chunk worker are one call, as many as its `size`, and wait for no others.
@@ -187,15 +187,15 @@ class JobsTester:
         `with_recursion=False` leaves alone what is enqueued meanwhile. At most `with_limit` jobs are run.
         `with_safety=False` raises what a worker raises.
         """
-        return await self._runs.drain(DrainOptions(queue, **words))
+        return await self._runs.drain(DrainOptions(queue, **keywords))
 
-    def drain_queue_sync(self, queue: str = "default", **words: Unpack[DrainWords]) -> Drained:
+    def drain_queue_sync(self, queue: str = "default", **keywords: Unpack[DrainKeywords]) -> Drained:
         """Do the same where no coroutine is."""
-        return apart(partial(self.drain_queue, queue, **words))
+        return apart(partial(self.drain_queue, queue, **keywords))
 
     async def _after(self, inserted: Sequence[Inserted | None]) -> None:
         ids = [one.id for one in inserted if one is not None and not one.is_conflict]
-        await self._runs.settle(ids)
+        await self._runs.advance(ids)
         if self.mode == "inline":
             await self._runs.run_inline(ids)
 

@@ -110,7 +110,7 @@ def test_an_entry_that_was_only_seen_has_no_last_time(folder: Path) -> None:
         await store.open()
         try:
             await Crontab(store, [CronEntry("0 3 1 1 *", "double", name="yearly")], JobsSettings().now).run()
-            return list(await store.marks())
+            return list(await store.last_runs())
         finally:
             await store.close()
 

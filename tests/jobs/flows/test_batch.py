@@ -26,7 +26,7 @@ async def test_callbacks_run_once_when_all_members_have_ended(service: StoreServ
         assert service.ran == ["m0", "m1", "m2"]
         await service.end(name)
     assert await service.claim() == ["ended", "completed"]
-    await run.settle()
+    await run.advance()
     assert await service.claim() == []
     assert [job.worker for job in await service.store.find(JobFilter(states=frozenset({"cancelled"})), 9)] == ["failed"]
 
@@ -69,8 +69,8 @@ async def test_a_callback_survives_whoever_ended_the_last_member(service: StoreS
     run = await a_batch(2).start(service)
     for name in await service.claim():
         await service.end(name, DONE, steps=0)
-    chores = [AdvanceSweep(service.store), AdvanceSweep(service.store)]
-    for chore in chores:
+    periodic_tasks = [AdvanceSweep(service.store), AdvanceSweep(service.store)]
+    for chore in periodic_tasks:
         await chore.run()
     assert await service.claim() == ["ended", "completed"]
     assert (await run.progress()).states == {"completed": 2}
@@ -86,7 +86,7 @@ async def test_a_double_is_waited_for_where_it_is(service: StoreService) -> None
     await service.end("m")
     assert await service.claim() == []
     await service.end("stock")
-    await run.settle()
+    await run.advance()
     assert await service.claim() == ["ended"]
 
 

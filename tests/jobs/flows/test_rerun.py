@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from headrace.jobs.flows.advance import settle_all
+from headrace.jobs.flows.advance import advance_all
 from headrace.jobs.flows.batch import Batch
-from headrace.jobs.flows.workflow import Workflow, rerun
+from headrace.jobs.flows.workflow import Workflow, retry_flow
 from headrace.jobs.job import AttemptFailed, NewJob
 from headrace.jobs.rules.flows import chained, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
@@ -23,13 +23,13 @@ DEFAULT = JobFilter(queues=frozenset({"default"}))
 async def chain(service: StoreService, count: int) -> None:
     jobs = [chained(NewJob("link", {"n": f"link {number}"})) for number in range(count)]
     await service.insert(jobs)
-    await settle_all(service.store, groups_of(jobs[0].meta))
+    await advance_all(service.store, groups_of(jobs[0].meta))
 
 
 async def test_jobs_of_a_chain_do_not_run_at_once_after_a_retry(service: StoreService) -> None:
     await chain(service, 3)
     assert await service.claim() == ["link 0"]
-    assert await rerun(service.store, DEFAULT) == []
+    assert await retry_flow(service.store, DEFAULT) == []
     assert await service.claim() == []
 
 
@@ -39,7 +39,7 @@ async def test_ended_jobs_of_a_chain_run_again_one_after_the_other(service: Stor
         await service.claim()
         await service.end(f"link {number}", GIVEN_UP)
     assert await service.claim() == ["link 3"]
-    assert await rerun(service.store, JobFilter(states=frozenset({"discarded"}))) == [1, 2, 3]
+    assert await retry_flow(service.store, JobFilter(states=frozenset({"discarded"}))) == [1, 2, 3]
     assert await service.claim() == []
     for before, after in (("link 3", ["link 0"]), ("link 0", ["link 1"]), ("link 1", ["link 2"]), ("link 2", [])):
         await service.end(before)
@@ -50,7 +50,7 @@ async def test_a_job_of_a_chain_that_waits_for_its_next_attempt_runs_now_and_alo
     await chain(service, 2)
     await service.claim()
     await service.end("link 0", AttemptFailed("no luck", 60))
-    assert await rerun(service.store, DEFAULT) == [1]
+    assert await retry_flow(service.store, DEFAULT) == [1]
     assert await service.claim() == ["link 0"]
 
 
@@ -67,9 +67,9 @@ async def test_a_job_of_a_chain_that_ends_while_it_is_retried_does_not_run_besid
     await chain(service, 2)
     await service.claim()
     await service.end("link 0", AttemptFailed("no luck", 60))
-    assert await rerun(service.store, DEFAULT) == []
+    assert await retry_flow(service.store, DEFAULT) == []
     (last,) = await service.store.find(JobFilter(), 1)
-    await settle_all(service.store, groups_of(last.meta))
+    await advance_all(service.store, groups_of(last.meta))
     assert await service.claim() == ["link 1"]
 
 
@@ -89,7 +89,7 @@ async def test_two_processes_that_settle_a_chain_do_not_release_two_of_its_jobs(
     jobs = [chained(NewJob("link", {"n": f"link {number}"})) for number in range(2)]
     await service.insert(jobs)
     await store.cancel(JobFilter(ids=frozenset({1})))
-    await settle_all(store, groups_of(jobs[0].meta))
+    await advance_all(store, groups_of(jobs[0].meta))
     assert await service.claim() == ["link 0"]
     await store.close()
 
@@ -99,14 +99,14 @@ async def test_a_callback_does_not_run_before_its_batch_has_ended_after_a_retry(
     batch.add(NewJob("member", {"n": "m0"}), NewJob("member", {"n": "m1"}))
     await batch.start(service)
     await service.claim()
-    assert await rerun(service.store, DEFAULT) == []
+    assert await retry_flow(service.store, DEFAULT) == []
     assert await service.claim() == []
     await service.end("m0")
     await service.end("m1", GIVEN_UP)
     assert await service.claim() == ["ended"]
     await service.end("ended", CALLED_OFF)
     failed = JobFilter(states=frozenset({"discarded", "cancelled"}))
-    assert len(await rerun(service.store, failed)) == 2
+    assert len(await retry_flow(service.store, failed)) == 2
     assert await service.claim() == ["m1"]
     await service.end("m1")
     assert await service.claim() == ["ended"]
@@ -120,7 +120,7 @@ async def test_a_callback_that_failed_runs_again_where_its_batch_has_ended(servi
     await service.end("m0")
     await service.claim()
     await service.end("completed", GIVEN_UP)
-    assert len(await rerun(service.store, JobFilter(states=frozenset({"discarded"})))) == 1
+    assert len(await retry_flow(service.store, JobFilter(states=frozenset({"discarded"})))) == 1
     assert await service.claim() == ["completed"]
 
 
@@ -129,11 +129,11 @@ async def test_a_step_does_not_run_before_those_before_it_have_ended_after_a_ret
     flow.add(NewJob("second"), "second", after=[flow.add(NewJob("first", queue="other"), "first")])
     await flow.start(service)
     assert await service.store.claim(LeaseOwner("there", "other", "other"), 1)
-    assert await rerun(service.store, DEFAULT) == []
+    assert await retry_flow(service.store, DEFAULT) == []
     assert await service.claim() == []
 
 
 async def test_a_job_that_a_hand_suspended_alone_is_retried(service: StoreService) -> None:
     await service.insert([NewJob("alone", {"n": "alone"}, state="suspended")])
-    assert await rerun(service.store, DEFAULT) == [1]
+    assert await retry_flow(service.store, DEFAULT) == [1]
     assert await service.claim() == ["alone"]

@@ -106,7 +106,7 @@ async def test_what_was_inserted_later_is_found_as_well(service: StoreService) -
     await service.insert([NewJob("late", meta={**last.meta, "workflow_id": run.id}, state="suspended")])
     assert await service.claim() == ["1"]
     await service.end("1")
-    await run.settle()  # the upkeep does so
+    await run.advance()  # the upkeep does so
     assert await service.claim() == ["2"]
 
 
@@ -121,7 +121,7 @@ async def test_what_a_store_could_not_settle_is_settled_the_next_time() -> None:
     with pytest.raises(StoreDown):
         await service.end("1")
     store.fails = False
-    await service.settling.settle()
+    await service.settling.advance()
     assert await service.claim() == ["2"]
 
 
@@ -131,7 +131,7 @@ async def test_workflows_that_were_forgotten_for_others_go_on_all_the_same(monke
     runs = [await line(3).start(service) for _ in range(5)]
     for _ in range(3):
         for job in await service.store.claim(ME, 100):
-            service.settling.began([job])
+            service.settling.started([job])
             service.running["it"] = job
             await service.end("it")
     assert [set((await run.states()).values()) for run in runs] == [{"completed"}] * 5

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from headrace.jobs.errors import BadWorkflow
-from headrace.jobs.flows.workflow import Workflow, WorkflowRun, rerun
+from headrace.jobs.flows.workflow import Workflow, WorkflowRun, retry_flow
 from headrace.jobs.job import JobOutcome, NewJob, Unique
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.maintenance.maintenance import AdvanceSweep
@@ -105,7 +105,7 @@ async def test_a_failure_may_be_ignored(service: StoreService, outcome: object) 
 async def test_a_deleted_step_counts_as_called_off(service: StoreService) -> None:
     run = await diamond().start(service)
     await service.store.delete(JobFilter(ids=frozenset({(await run.jobs())["a"].id})))
-    await run.settle()
+    await run.advance()
     assert set((await run.states()).values()) == {"cancelled"}
 
 
@@ -151,7 +151,7 @@ async def test_what_was_called_off_after_a_step_waits_when_that_is_retried(
     await service.end("a")
     await service.claim()
     await service.end("b", outcome)
-    assert await rerun(service.store, JobFilter(ids=frozenset({jobs["b"].id}))) == [jobs["b"].id, jobs["d"].id]
+    assert await retry_flow(service.store, JobFilter(ids=frozenset({jobs["b"].id}))) == [jobs["b"].id, jobs["d"].id]
     assert await run.states() == {"a": "completed", "b": "available", "c": "executing", "d": "suspended"}
     for name in "cb":
         await service.claim()
@@ -167,9 +167,9 @@ async def test_a_branch_that_was_cancelled_runs_in_its_order_when_it_is_retried(
     assert len(await run.cancel("b")) == 2
     await service.store.cancel(JobFilter(ids=frozenset({(await run.jobs())["c"].id})))
     cancelled = JobFilter(states=frozenset({"cancelled"}))
-    assert len(await rerun(service.store, cancelled)) == 3
+    assert len(await retry_flow(service.store, cancelled)) == 3
     assert await run.states() == {"a": "available", "b": "available", "c": "available", "d": "suspended"}
-    assert await rerun(service.store, cancelled) == []
+    assert await retry_flow(service.store, cancelled) == []
     await service.claim()
     await service.end("b")
     assert "d" not in await service.claim()
@@ -185,9 +185,9 @@ async def test_a_step_that_comes_after_another_failure_is_called_off_again(servi
     await service.claim()
     await service.end("b", GIVEN_UP)
     await service.end("c", GIVEN_UP)
-    await rerun(service.store, JobFilter(ids=frozenset({(await run.jobs())["b"].id})))
+    await retry_flow(service.store, JobFilter(ids=frozenset({(await run.jobs())["b"].id})))
     assert await run.states() == {"a": "completed", "b": "available", "c": "discarded", "d": "cancelled"}
-    await rerun(service.store, JobFilter(states=frozenset({"discarded"})))
+    await retry_flow(service.store, JobFilter(states=frozenset({"discarded"})))
     assert await run.states() == {"a": "completed", "b": "available", "c": "available", "d": "suspended"}
 
 
@@ -201,7 +201,7 @@ async def test_a_retry_of_many_leaves_alone_what_ended_well_after_a_failure(serv
     other = await diamond().start(service)
     await other.cancel()
     ended = JobFilter(states=frozenset({"discarded", "cancelled"}))
-    assert len(await rerun(service.store, ended)) == 5
+    assert len(await retry_flow(service.store, ended)) == 5
     assert await run.states() == {"a": "available", "b": "completed", "c": "completed", "d": "completed"}
     assert await other.states() == {"a": "available", "b": "suspended", "c": "suspended", "d": "suspended"}
 

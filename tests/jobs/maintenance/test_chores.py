@@ -22,7 +22,7 @@ from headrace.jobs.maintenance.maintenance import (
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.sync import RESCUE_SECONDS, Lifeline
 from headrace.jobs.stores.sqlite_store import SqliteStore
-from headrace.jobs.stores.store import CRASH_LIMIT, EXHAUSTED_REASON, MISSED_BEATS, PIECE, JobStore
+from headrace.jobs.stores.store import CHANGE_BATCH, CRASH_LIMIT, EXHAUSTED_REASON, MISSED_HEARTBEATS, JobStore
 from tests.fakes.elixir_rows import raw
 from tests.fakes.job_clock import MovedClock
 from tests.fakes.kept_jobs import ALL, ME, OTHER, ended, in_state, inserted
@@ -82,10 +82,10 @@ async def test_what_a_dead_process_ran_is_rescued_in_time(store: JobStore) -> No
     await store.leave(OTHER)
     discarded: list[int] = []
     rescue = Lifeline(store, follower(discarded))
-    for _ in range(MISSED_BEATS + 1):
-        await store.beat()
+    for _ in range(MISSED_HEARTBEATS + 1):
+        await store.heartbeat()
     assert await rescue.run() == RESCUE_SECONDS
-    assert (rescue.rescued, rescue.set_aside, discarded) == (1, 0, [])
+    assert (rescue.rescued, rescue.discarded, discarded) == (1, 0, [])
     assert len(await store.claim(ME, 1)) == 1
 
 
@@ -99,10 +99,10 @@ async def test_what_kills_each_process_that_runs_it_is_set_aside_and_said(
         for _ in range(CRASH_LIMIT):
             await store.claim(OTHER, 1)
             await store.leave(OTHER)
-            for _ in range(MISSED_BEATS + 1):
-                await store.beat()
+            for _ in range(MISSED_HEARTBEATS + 1):
+                await store.heartbeat()
             await rescue.run()
-    assert (rescue.rescued, rescue.set_aside, discarded) == (CRASH_LIMIT - 1, 1, [1])
+    assert (rescue.rescued, rescue.discarded, discarded) == (CRASH_LIMIT - 1, 1, [1])
     assert "is set aside: each process that ran it has died" in caplog.records[0].message
 
 
@@ -134,11 +134,11 @@ async def test_an_available_job_without_an_attempt_left_is_discarded(store: JobS
 
 
 async def test_jobs_without_an_attempt_left_are_all_discarded_however_many(store: JobStore) -> None:
-    await inserted(store, *(NewJob("a", max_attempts=0) for _ in range(PIECE + 1)))
+    await inserted(store, *(NewJob("a", max_attempts=0) for _ in range(CHANGE_BATCH + 1)))
     discard = DiscardExhausted(store, follower([]))
     assert await discard.run() == 0.0
     await discard.run()
-    assert await store.count(JobFilter(states=frozenset({"discarded"}))) == PIECE + 1
+    assert await store.count(JobFilter(states=frozenset({"discarded"}))) == CHANGE_BATCH + 1
 
 
 async def test_a_long_look_for_jobs_without_an_attempt_left_is_followed_by_a_longer_rest(store: JobStore) -> None:
@@ -160,8 +160,8 @@ async def test_what_ended_long_ago_is_pruned_and_no_more(store: JobStore, clock:
 
 
 async def test_pruning_of_very_many_goes_on_after_a_pause(store: JobStore, clock: MovedClock) -> None:
-    await inserted(store, *(NewJob("build") for _ in range(PIECE + 1)))
-    for job in await store.claim(ME, PIECE + 1):
+    await inserted(store, *(NewJob("build") for _ in range(CHANGE_BATCH + 1)))
+    for job in await store.claim(ME, CHANGE_BATCH + 1):
         await ended(store, job, AttemptCompleted())
     clock.move(61)
     prune = Pruner(store, [Retention("completed", 60)], clock)

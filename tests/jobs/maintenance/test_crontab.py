@@ -279,7 +279,7 @@ async def test_an_entry_that_never_ran_has_no_last_time(store: JobStore, clock: 
     for one in (crontab, Crontab(store, [hourly()], clock)):
         await one.run()
         assert [entry.last_at for entry in await one.status()] == [None]
-    assert (await store.marks())["hourly"] == began
+    assert (await store.last_runs())["hourly"] == began
     await run_every_minute(clock, [crontab], 70)
     assert await enqueued(store) == ["24 13:00"]
     (now,) = await crontab.status()

@@ -11,11 +11,11 @@ async def test_one_of_two_leads_and_the_other_when_it_resigns() -> None:
     time = TurnedTime()
     lease = LentLease(time)
     one, other = Leader(lease, "one", clock=time), Leader(lease, "other", clock=time)
-    assert (await one.hold(), await other.hold()) == (True, False)
+    assert (await one.acquire(), await other.acquire()) == (True, False)
     assert (one.is_leading, other.is_leading) == (True, False)
     await one.resign()
     assert not one.is_leading
-    assert await other.hold()
+    assert await other.acquire()
 
 
 @pytest.mark.asyncio
@@ -23,10 +23,10 @@ async def test_a_lease_that_nobody_renews_runs_out_by_itself() -> None:
     time = TurnedTime()
     lease = LentLease(time)
     leader = Leader(lease, "one", clock=time)
-    await leader.hold()
+    await leader.acquire()
     await time.go_on(LEASE_SECONDS)
     assert not leader.is_leading
-    assert await Leader(lease, "other", clock=time).hold()
+    assert await Leader(lease, "other", clock=time).acquire()
 
 
 @pytest.mark.asyncio
@@ -35,11 +35,11 @@ async def test_a_renewed_lease_is_kept_and_one_that_was_taken_is_lost() -> None:
     lease = LentLease(time)
     leader = Leader(lease, "one", clock=time)
     for _ in range(10):
-        assert await leader.hold()
+        assert await leader.acquire()
         await time.go_on(RENEW_SECONDS)
         assert leader.is_leading
     lease.take_away()
-    assert not await leader.hold()
+    assert not await leader.acquire()
     assert not leader.is_leading
 
 
@@ -48,10 +48,10 @@ async def test_a_store_that_fails_takes_no_lease_before_its_time() -> None:
     time = TurnedTime()
     lease = LentLease(time)
     leader = Leader(lease, "one", clock=time)
-    await leader.hold()
+    await leader.acquire()
     lease.is_down = True
     with pytest.raises(StoreDown):
-        await leader.hold()
+        await leader.acquire()
     assert leader.is_leading
 
 
@@ -82,5 +82,5 @@ class BusyLease(LentLease):
 async def test_a_long_write_takes_the_lease_from_no_single_process() -> None:
     time = TurnedTime()
     leader = Leader(BusyLease(time), "one", clock=time)
-    assert await leader.hold()
+    assert await leader.acquire()
     assert leader.is_leading

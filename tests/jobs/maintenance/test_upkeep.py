@@ -23,10 +23,10 @@ def lease(time: TurnedTime) -> LentLease:
 
 @asynccontextmanager
 async def running(
-    time: TurnedTime, lease: LentLease, chores: Sequence[NotedChore], node: str = "me"
+    time: TurnedTime, lease: LentLease, periodic_tasks: Sequence[NotedChore], node: str = "me"
 ) -> AsyncIterator[asyncio.Task[None]]:
     """Run the upkeep of a process for as long as the block takes."""
-    upkeep = Maintenance(Leader(lease, node, clock=time), chores, sleep=time.sleep)
+    upkeep = Maintenance(Leader(lease, node, clock=time), periodic_tasks, sleep=time.sleep)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(upkeep.run())
         await time.go_on(0)

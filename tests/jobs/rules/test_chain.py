@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headrace.jobs.flows.advance import settle_all
+from headrace.jobs.flows.advance import advance_all
 from headrace.jobs.job import AttemptFailed, AttemptReleased, JobOutcome, NewJob
 from headrace.jobs.maintenance.maintenance import AdvanceSweep
 from headrace.jobs.rules.flows import chained, groups_of
@@ -26,7 +26,7 @@ def bill(number: int, customer: str = "a") -> NewJob:
 
 async def insert(service: StoreService, *jobs: NewJob) -> None:
     await service.insert(jobs)
-    await settle_all(service.store, [group for job in jobs for group in groups_of(job.meta)])
+    await advance_all(service.store, [group for job in jobs for group in groups_of(job.meta)])
 
 
 @pytest.mark.asyncio

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from headrace.jobs.errors import BadUnique
 from headrace.jobs.job import NewJob, Unique
-from headrace.jobs.rules.unique import ExistingJob, is_held, key_of
+from headrace.jobs.rules.unique import ExistingJob, is_conflicting, key_of
 from tests.fakes.job_clock import NOON
 
 JSON = st.recursive(
@@ -49,7 +49,7 @@ def test_a_key_of_ones_own_stands_in_for_the_args() -> None:
 def test_a_period_ends_to_the_second(seconds: int, period: int) -> None:
     holder = ExistingJob(1, "available", NOON, NOON + timedelta(days=1))
     now = NOON + timedelta(seconds=seconds)
-    assert is_held(Unique(period_seconds=period), holder, now) is (seconds <= period)
+    assert is_conflicting(Unique(period_seconds=period), holder, now) is (seconds <= period)
 
 
 @pytest.mark.parametrize(

@@ -116,8 +116,8 @@ def test_annotations_that_cannot_be_kept_are_refused_at_once() -> None:
 
 def test_a_stranger_is_named_once() -> None:
     catalogue = WorkerCatalogue([named("shop.build")])
-    assert catalogue.strangers(["elixir.Mailer", "shop.build", "a.b", "a.b"]) == ["a.b", "elixir.Mailer"]
-    assert catalogue.strangers(["elixir.Mailer", "c.d"]) == ["c.d"]
+    assert catalogue.unknown_workers(["elixir.Mailer", "shop.build", "a.b", "a.b"]) == ["a.b", "elixir.Mailer"]
+    assert catalogue.unknown_workers(["elixir.Mailer", "c.d"]) == ["c.d"]
 
 
 def test_all_workers_are_bound_or_none() -> None:

@@ -46,7 +46,7 @@ async def running(settings: JobsSettings) -> AsyncIterator[Jobs]:
 async def test_a_failed_attempt_is_a_warning_that_says_when_the_next_is(caplog: pytest.LogCaptureFixture) -> None:
     async with running(JobsSettings()) as jobs:
         await mail.enqueue("bob")
-        await until(lambda: jobs.meter.finished(["failed"]) == 1)
+        await until(lambda: jobs.metrics.finished(["failed"]) == 1)
     (record,) = [one for one in caplog.records if one.levelno == logging.WARNING]
     text = "job 1 of worker 'mail' failed in attempt 1 of 2, and is tried again in 17 s: ValueError: bob"
     assert record.getMessage() == text
@@ -80,7 +80,7 @@ async def test_on_error_gets_each_failed_attempt_with_what_was_raised(caplog: py
 
     async with running(JobsSettings(on_error=keep, logs_failures=False)) as jobs:
         await mail.enqueue("bob")
-        await until(lambda: jobs.meter.finished(["failed"]) == 1)
+        await until(lambda: jobs.metrics.finished(["failed"]) == 1)
         with pytest.raises(JobDiscarded):
             await (await mail.enqueue("")).result(5)
     tried, discarded = failures

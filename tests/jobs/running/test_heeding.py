@@ -25,13 +25,13 @@ async def test_a_queue_pauses_goes_on_and_scales_as_is_said_elsewhere() -> None:
     store = MemoryStore()
     queue, heeding = queue_of(store), QueueSettingsSync(store, {"default": 5})
     await store.change_queue("default", is_paused=True, limit=7)
-    await heeding.look({"default": queue})
+    await heeding.check({"default": queue})
     assert (queue.is_paused, queue.limit) == (True, 7)
     await store.change_queue("default", is_paused=False)
-    await heeding.look({"default": queue})
+    await heeding.check({"default": queue})
     assert (queue.is_paused, queue.limit) == (False, 7)
     await store.forget_queue("default")
-    await heeding.look({"default": queue})
+    await heeding.check({"default": queue})
     assert (queue.is_paused, queue.limit) == (False, 5)
 
 
@@ -39,9 +39,9 @@ async def test_what_was_said_here_stands_until_something_else_is_said() -> None:
     store = MemoryStore()
     await store.change_queue("default", limit=7)
     queue, heeding = queue_of(store), QueueSettingsSync(store, {"default": 5})
-    heeding.hear(await store.queue_settings())
+    heeding.refresh(await store.queue_settings())
     queue.pause()
-    await heeding.look({"default": queue})
+    await heeding.check({"default": queue})
     assert (queue.is_paused, queue.limit) == (True, 5)
 
 
@@ -49,5 +49,5 @@ async def test_queues_of_others_are_left_alone() -> None:
     store = MemoryStore()
     await store.change_queue("mails", is_paused=True, limit=7)
     queue = queue_of(store)
-    await QueueSettingsSync(store, {"default": 5, "mails": 3}).look({"default": queue})
+    await QueueSettingsSync(store, {"default": 5, "mails": 3}).check({"default": queue})
     assert (queue.is_paused, queue.limit) == (False, 5)

@@ -21,7 +21,7 @@ from headrace.jobs.job import (
 from headrace.jobs.running.outcomes import (
     ERROR_LIMIT,
     error_text,
-    is_given_up,
+    is_discarded,
     outcome_of_answer,
     outcome_of_error,
     outcome_of_expiry,
@@ -112,14 +112,14 @@ def test_a_failure_is_tried_again_after_the_backoff() -> None:
     assert outcome.retry_seconds == 19
     assert outcome.error.startswith("Traceback (most recent call last):\n")
     assert outcome.error.endswith("\nValueError: no")
-    assert not is_given_up(outcome)
+    assert not is_discarded(outcome)
 
 
 def test_the_failure_of_the_last_attempt_gives_the_job_up() -> None:
     outcome = outcome_of_error(plain, a_job(attempt=20), raised(), never)
     assert isinstance(outcome, AttemptFailed)
     assert outcome.retry_seconds is None
-    assert is_given_up(outcome)
+    assert is_discarded(outcome)
 
 
 def test_a_backoff_may_give_the_job_up() -> None:

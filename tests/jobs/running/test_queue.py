@@ -34,13 +34,13 @@ class Works:
 
     def __init__(self, *, is_open: bool = True) -> None:
         self.is_open = is_open
-        self.began: list[int] = []
+        self.started: list[int] = []
         self.gates: dict[int, asyncio.Event] = {}
         self.running = 0
         self.most = 0
 
     async def __call__(self, job: Job) -> JobOutcome:
-        self.began.append(job.id)
+        self.started.append(job.id)
         self.running += 1
         self.most = max(self.most, self.running)
         try:
@@ -68,17 +68,17 @@ async def test_every_job_runs_once_and_is_told_once() -> None:
     store, works = ListStore(100), Works()
     async with working(store, works):
         await until(lambda: len(store.outcomes()) == 100)
-    assert works.began == list(range(1, 101))
-    assert [one.id for batch in store.told for one in batch] == works.began
+    assert works.started == list(range(1, 101))
+    assert [one.id for batch in store.acknowledged for one in batch] == works.started
 
 
 async def test_a_claim_never_asks_for_more_than_is_free() -> None:
     store, works = ListStore(5), Works(is_open=False)
     async with working(store, works) as queue:
-        await until(lambda: works.began == [1, 2, 3])
+        await until(lambda: works.started == [1, 2, 3])
         assert store.claims == [3]
         works.gate(2).set()
-        await until(lambda: works.began == [1, 2, 3, 4])
+        await until(lambda: works.started == [1, 2, 3, 4])
         assert store.claims == [3, 1]
         assert queue.statistics().running == 3
     assert works.most == 3
@@ -87,7 +87,7 @@ async def test_a_claim_never_asks_for_more_than_is_free() -> None:
 async def test_what_comes_free_while_a_claim_is_under_way_is_asked_for_in_the_next() -> None:
     store, works = ListStore(20), Works(is_open=False)
     async with working(store, works, limit=10):
-        await until(lambda: len(works.began) == 10)
+        await until(lambda: len(works.started) == 10)
         store.gate.clear()
         works.gate(1).set()
         await until(lambda: store.claims == [10, 1])
@@ -95,7 +95,7 @@ async def test_what_comes_free_while_a_claim_is_under_way_is_asked_for_in_the_ne
             works.gate(number).set()
         await until(lambda: works.running == 3)
         store.gate.set()
-        await until(lambda: len(works.began) == 17)
+        await until(lambda: len(works.started) == 17)
         assert store.claims == [10, 1, 6]  # claims grow with the load
 
 
@@ -103,12 +103,12 @@ async def test_no_slot_stays_empty_while_work_waits() -> None:
     store, works = ListStore(), Works(is_open=False)
     store.waiting.extend(a_job(number) for number in range(1, 7))
     async with working(store, works, limit=10) as queue:
-        await until(lambda: len(works.began) == 6)  # six long ones
+        await until(lambda: len(works.started) == 6)  # six long ones
         works.is_open = True
         store.waiting.extend(a_job(number) for number in range(7, 207))
         queue.has_work()
         await until(lambda: len(store.outcomes()) == 200)
-        assert works.began[:6] == [1, 2, 3, 4, 5, 6]
+        assert works.started[:6] == [1, 2, 3, 4, 5, 6]
         assert queue.statistics().running == 6
         for gate in works.gates.values():
             gate.set()
@@ -121,12 +121,12 @@ async def test_acknowledgements_go_in_batches_and_are_kept_until_the_store_has_t
     monkeypatch.setattr(engine, "RETRY_SECONDS", 0.0)
     store, works = ListStore(10), Works(is_open=False)
     async with working(store, works, limit=10) as queue:
-        await until(lambda: len(works.began) == 10)
+        await until(lambda: len(works.started) == 10)
         store.failures.extend(["disk full", "disk full"])
         for number in range(1, 11):
             works.gate(number).set()
         await until(lambda: len(store.outcomes()) == 10)
-        assert len(store.told) == 1
+        assert len(store.acknowledged) == 1
         await until(lambda: queue.statistics().unacknowledged == 0)
 
 
@@ -145,37 +145,37 @@ async def test_a_store_that_fails_is_asked_again(caplog: pytest.LogCaptureFixtur
 async def test_a_paused_queue_claims_nothing_and_what_runs_goes_on() -> None:
     store, works = ListStore(5), Works(is_open=False)
     async with working(store, works, limit=2) as queue:
-        await until(lambda: works.began == [1, 2])
+        await until(lambda: works.started == [1, 2])
         queue.pause()
         works.gate(1).set()
         await until(lambda: list(store.outcomes()) == [1])
         queue.has_work()
         for _ in range(5):
             await asyncio.sleep(0)
-        assert works.began == [1, 2]
+        assert works.started == [1, 2]
         queue.resume()
-        await until(lambda: works.began == [1, 2, 3])
+        await until(lambda: works.started == [1, 2, 3])
 
 
 async def test_a_queue_is_scaled_while_it_runs() -> None:
     store, works = ListStore(9), Works(is_open=False)
     async with working(store, works, limit=1) as queue:
-        await until(lambda: works.began == [1])
+        await until(lambda: works.started == [1])
         queue.scale(4)
-        await until(lambda: works.began == [1, 2, 3, 4])
+        await until(lambda: works.started == [1, 2, 3, 4])
         queue.scale(2)
         works.gate(1).set()
         works.gate(2).set()
         await until(lambda: len(store.outcomes()) == 2)
-        assert (works.running, len(works.began)) == (2, 4)
+        assert (works.running, len(works.started)) == (2, 4)
         works.gate(3).set()
-        await until(lambda: works.began == [1, 2, 3, 4, 5])
+        await until(lambda: works.started == [1, 2, 3, 4, 5])
 
 
 async def test_a_job_that_runs_is_cancelled_for_good() -> None:
     store, works = ListStore(2), Works(is_open=False)
     async with working(store, works) as queue:
-        await until(lambda: works.began == [1, 2])
+        await until(lambda: works.started == [1, 2])
         assert queue.cancel(1, "no longer wanted")
         assert not queue.cancel(9, "never was")
         await until(lambda: 1 in store.outcomes())
@@ -187,27 +187,27 @@ async def test_a_retried_job_is_put_back_when_the_stop_comes_before_its_former_e
     let_go = asyncio.Event()
 
     async def lingers(job: Job) -> JobOutcome:
-        began.append(job.id)
+        started.append(job.id)
         while not let_go.is_set():
             with suppress(asyncio.CancelledError):
                 await let_go.wait()
         raise asyncio.CancelledError
 
-    began: list[int] = []
+    started: list[int] = []
     store = ListStore(1)
     queue = JobQueue(LeaseOwner("here", "uuid", "default"), 3, store, PlainAttempts(lingers), Scheduler())
     queue.start()
-    await until(lambda: began == [1])
+    await until(lambda: started == [1])
     assert queue.cancel(1, "no longer wanted")
     store.waiting.append(a_job(1))
     queue.has_work()
     await until(lambda: not store.waiting)
     async with asyncio.TaskGroup() as together:
         together.create_task(queue.stop(0.0))
-        await until(lambda: [one.outcome for batch in store.told for one in batch] == [AttemptReleased()])
+        await until(lambda: [one.outcome for batch in store.acknowledged for one in batch] == [AttemptReleased()])
         let_go.set()
-    assert began == [1]
-    assert [one.outcome for batch in store.told for one in batch] == [
+    assert started == [1]
+    assert [one.outcome for batch in store.acknowledged for one in batch] == [
         AttemptReleased(),
         AttemptCancelled("no longer wanted"),
     ]
@@ -238,7 +238,7 @@ async def test_our_own_bug_fails_the_attempt_and_loses_no_slot(caplog: pytest.Lo
 async def test_a_stop_puts_back_what_is_not_done_in_time() -> None:
     store, works = ListStore(4), Works(is_open=False)
     async with working(store, works, limit=3) as queue:
-        await until(lambda: works.began == [1, 2, 3])
+        await until(lambda: works.started == [1, 2, 3])
         stopping = asyncio.ensure_future(queue.stop(60.0))
         works.gate(2).set()
         await until(lambda: 2 in store.outcomes())
@@ -249,7 +249,7 @@ async def test_a_stop_puts_back_what_is_not_done_in_time() -> None:
         assert set(store.outcomes().values()) == {DONE}
     again, late = ListStore(2), Works(is_open=False)
     async with working(again, late):
-        await until(lambda: late.began == [1, 2])
+        await until(lambda: late.started == [1, 2])
     assert set(again.outcomes().values()) == {AttemptReleased()}
     assert [job.id for job in again.waiting] == [1, 2]
 
@@ -263,7 +263,7 @@ async def test_what_a_last_claim_brings_while_the_queue_stops_is_put_back() -> N
         await asyncio.sleep(0)
         store.gate.set()
         await stopping
-        assert works.began == []
+        assert works.started == []
         assert set(store.outcomes().values()) == {AttemptReleased()}
 
 
@@ -271,7 +271,7 @@ async def test_a_stop_ends_and_names_the_jobs_when_the_store_fails_for_good(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Gone(ListStore):
-        async def acknowledge(self, claimant: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
+        async def acknowledge(self, owner: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
             raise HeadraceError
 
     monkeypatch.setattr(engine, "TELL_SECONDS", 0.01)
@@ -286,15 +286,15 @@ async def test_what_a_last_claim_brings_after_all_else_was_told_is_put_back() ->
     late, asked = asyncio.Event(), asyncio.Event()
 
     class Slow(ListStore):
-        async def claim(self, claimant: LeaseOwner, count: int) -> list[Job]:
+        async def claim(self, owner: LeaseOwner, count: int) -> list[Job]:
             if self.claims:
                 asked.set()
                 await late.wait()
-            return await super().claim(claimant, count)
+            return await super().claim(owner, count)
 
     store, works = Slow(1), Works(is_open=False)
     async with working(store, works) as queue:
-        await until(lambda: works.began == [1])
+        await until(lambda: works.started == [1])
         store.waiting.append(a_job(2))
         queue.has_work()
         await asked.wait()
@@ -315,7 +315,7 @@ async def test_a_stop_names_the_jobs_of_a_write_that_hangs(
     gate = asyncio.Event()
 
     class Hangs(ListStore):
-        async def acknowledge(self, claimant: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
+        async def acknowledge(self, owner: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
             while not gate.is_set():
                 with suppress(asyncio.CancelledError):
                     await gate.wait()
@@ -342,11 +342,11 @@ async def test_a_stop_waits_for_no_claim_that_hangs(monkeypatch: pytest.MonkeyPa
 async def test_a_job_that_was_cancelled_elsewhere_is_ended_here() -> None:
     store, works = ListStore(2), Works(is_open=False)
     async with working(store, works) as queue:
-        await until(lambda: works.began == [1, 2])
-        await queue.look_after()
+        await until(lambda: works.started == [1, 2])
+        await queue.check_running()
         assert queue.statistics().running == 2
         store.cancelled.add(2)
-        await queue.look_after()
+        await queue.check_running()
         await until(lambda: 2 in store.outcomes())
         assert isinstance(store.outcomes()[2], AttemptCancelled)
         assert queue.statistics().running == 1
@@ -356,7 +356,7 @@ async def test_jobs_that_end_put_off_no_look_for_what_another_process_inserted(m
     monkeypatch.setattr(engine, "POLL_SECONDS", 0.005)
     store, works = ListStore(1000), Works(is_open=False)
     async with working(store, works, limit=2000):
-        await until(lambda: len(works.began) == 1000)
+        await until(lambda: len(works.started) == 1000)
         store.waiting.append(a_job(1001))
         for job_id in range(1, 1001):
             works.gate(job_id).set()

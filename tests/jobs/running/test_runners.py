@@ -172,7 +172,7 @@ async def test_a_task_that_a_job_cancels_runs_no_other_job() -> None:
 async def test_a_job_that_was_ended_before_it_began_never_begins() -> None:
     ends = Ends(at_once)
     slots = ends.run(3)
-    slots[1].ending = AttemptCancelled("no longer wanted")
+    slots[1].early_outcome = AttemptCancelled("no longer wanted")
     await ends.all_of(3)
     assert ends.began == [1, 3]
     assert ends.ended[2] is None
@@ -186,7 +186,7 @@ async def test_a_job_that_waits_is_cancelled_alone() -> None:
     ends = Ends(waits)
     slots = ends.run(2)
     await until(lambda: len(ends.began) == 2)
-    slots[0].ending = AttemptCancelled("cancelled")
+    slots[0].early_outcome = AttemptCancelled("cancelled")
     for slot in slots:
         assert slot.task is not None
         slot.task.cancel()

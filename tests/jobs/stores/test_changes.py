@@ -7,7 +7,7 @@ import pytest
 
 from headrace.jobs.job import INCOMPLETE, STATES, AttemptFailed, JobState, NewJob
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.stores.store import PIECE, JobStore
+from headrace.jobs.stores.store import CHANGE_BATCH, JobStore
 from tests.fakes.job_clock import NOON, MovedClock
 from tests.fakes.kept_jobs import ALL, ME, ended, got, in_state, inserted
 
@@ -103,7 +103,7 @@ async def test_what_becomes_available_is_announced(store: JobStore) -> None:
 
 
 async def test_a_change_of_many_concerns_all_that_fit_and_no_others(store: JobStore) -> None:
-    count = 2 * PIECE + 7
+    count = 2 * CHANGE_BATCH + 7
     ids = await inserted(store, *(NewJob(f"w{number % 2}") for number in range(count)))
     assert await store.cancel(JobFilter(workers=frozenset({"w1"}))) == ids[1::2]
     assert await store.count(JobFilter(states=frozenset({"available"}))) == len(ids[::2])

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from headrace.jobs.job import DOUBLES, KEEP_SECONDS, AttemptCompleted, NewJob, Unique
+from headrace.jobs.job import DUPLICATES, KEEP_SECONDS, AttemptCompleted, NewJob, Unique
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.store import JobStore, PruneRule
 from tests.fakes.job_clock import NOON, MovedClock
@@ -20,12 +20,12 @@ EVERYTHING = PruneRule("completed", ended_before=NOON + timedelta(days=9000))
 
 
 async def test_the_double_of_a_job_is_found_in_whatever_state(store: JobStore) -> None:
-    assert await store.double_of(ONE) is None
+    assert await store.conflict_of(ONE) is None
     first = await in_state(store, "completed", ONE)
-    assert await store.double_of(ONE) == first
-    assert await asyncio.to_thread(store.double_of_sync, ONE) == first
-    assert await store.double_of(replace(ONE, args={"sku": 8})) is None
-    assert await store.double_of(replace(ONE, unique=None)) is None
+    assert await store.conflict_of(ONE) == first
+    assert await asyncio.to_thread(store.conflict_of_sync, ONE) == first
+    assert await store.conflict_of(replace(ONE, args={"sku": 8})) is None
+    assert await store.conflict_of(replace(ONE, unique=None)) is None
 
 
 async def test_a_result_that_is_too_old_keeps_nobody_out(store: JobStore, clock: MovedClock) -> None:
@@ -39,7 +39,7 @@ async def test_a_result_that_is_too_old_keeps_nobody_out(store: JobStore, clock:
     clock.move(1)
     (second,) = await inserted(store, A_MINUTE)
     assert second > first
-    assert await store.double_of(A_MINUTE) == await got(store, second)
+    assert await store.conflict_of(A_MINUTE) == await got(store, second)
 
 
 async def test_who_awaits_a_double_learns_who_was_there(store: JobStore) -> None:
@@ -47,7 +47,7 @@ async def test_who_awaits_a_double_learns_who_was_there(store: JobStore) -> None
     after = NewJob("ship", meta={"by": "ann"}, awaits=("a", "b"))
     told = await store.insert([replace(ONE, label="a"), NewJob("pack", label="b"), after, NewJob("tell")])
     assert [one.is_conflict for one in told] == [True, False, False, False]
-    assert (await got(store, told[2].id)).meta == {"by": "ann", DOUBLES: {"a": there}}
+    assert (await got(store, told[2].id)).meta == {"by": "ann", DUPLICATES: {"a": there}}
     assert (await got(store, told[3].id)).meta == {}
 
 

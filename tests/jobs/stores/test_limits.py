@@ -61,14 +61,14 @@ async def test_limits_of_one_queue_are_nothing_to_another(store: JobStore) -> No
 @pytest.mark.asyncio
 async def test_as_many_start_as_the_rate_lets_and_go_on_as_time_does(store: JobStore, clock: MovedClock) -> None:
     await inserted(store, *(NewJob("build") for _ in range(100)))
-    claimant = limited(rate=RateLimit(10, 60))
+    owner = limited(rate=RateLimit(10, 60))
     counts = []
     for _ in range(5):
-        counts.append(len(await store.claim(claimant, 50)))
+        counts.append(len(await store.claim(owner, 50)))
         clock.move(12)
     assert counts == [10, 2, 2, 2, 2]
     clock.move(3600)
-    assert len(await store.claim(claimant, 50)) == 10
+    assert len(await store.claim(owner, 50)) == 10
 
 
 @pytest.mark.asyncio
@@ -79,22 +79,22 @@ async def test_a_burst_is_what_starts_at_once(store: JobStore) -> None:
 
 @pytest.mark.asyncio
 async def test_what_was_not_there_costs_nothing_of_the_rate(store: JobStore) -> None:
-    claimant = limited(rate=RateLimit(3, 60))
-    assert await store.claim(claimant, 3) == []
+    owner = limited(rate=RateLimit(3, 60))
+    assert await store.claim(owner, 3) == []
     await inserted(store, *(NewJob("build") for _ in range(9)))
-    assert len(await store.claim(claimant, 2)) == 2
-    assert len(await store.claim(claimant, 9)) == 1
+    assert len(await store.claim(owner, 2)) == 2
+    assert len(await store.claim(owner, 9)) == 1
 
 
 @pytest.mark.asyncio
 async def test_a_clock_set_back_does_not_hold_the_rate_up(store: JobStore, clock: MovedClock) -> None:
     await inserted(store, *(NewJob("build") for _ in range(9)))
-    claimant = limited(rate=RateLimit(3, 60))
-    assert len(await store.claim(claimant, 9)) == 3
+    owner = limited(rate=RateLimit(3, 60))
+    assert len(await store.claim(owner, 9)) == 3
     clock.move(-3600)
-    assert await store.claim(claimant, 9) == []
+    assert await store.claim(owner, 9) == []
     clock.move(20)
-    assert len(await store.claim(claimant, 9)) == 1
+    assert len(await store.claim(owner, 9)) == 1
 
 
 @pytest.mark.asyncio
@@ -109,11 +109,11 @@ async def test_a_partition_without_room_keeps_no_other_out(store: JobStore) -> N
 @pytest.mark.asyncio
 async def test_each_partition_has_a_rate_of_its_own(store: JobStore, clock: MovedClock) -> None:
     await inserted(store, *of("ann", "ann", "ann", "bob", "bob"))
-    claimant = limited(rate=RateLimit(1, 10, partition=CUSTOMER))
-    assert customers(await store.claim(claimant, 10)) == ["ann", "bob"]
-    assert await store.claim(claimant, 10) == []
+    owner = limited(rate=RateLimit(1, 10, partition=CUSTOMER))
+    assert customers(await store.claim(owner, 10)) == ["ann", "bob"]
+    assert await store.claim(owner, 10) == []
     clock.move(10)
-    assert customers(await store.claim(claimant, 10)) == ["ann", "bob"]
+    assert customers(await store.claim(owner, 10)) == ["ann", "bob"]
 
 
 @pytest.mark.asyncio
@@ -149,25 +149,25 @@ async def test_values_of_any_kind_are_partitions(store: JobStore) -> None:
 async def test_what_a_claimant_cannot_run_is_left_alone_with_limits_too(store: JobStore) -> None:
     await inserted(store, NewJob("other", {"customer": 1}), *of(1, 2))
     for partition in (None, CUSTOMER):
-        claimant = replace(limited(2, partition=partition), workers=("build",))
-        jobs = await store.claim(claimant, 1)
+        owner = replace(limited(2, partition=partition), workers=("build",))
+        jobs = await store.claim(owner, 1)
         assert [job.worker for job in jobs] == ["build"]
 
 
 @pytest.mark.asyncio
 async def test_very_many_jobs_of_one_partition_keep_no_other_out(store: JobStore) -> None:
     await inserted(store, *of(*["ann"] * (WALKED + 50), *(f"c{n}" for n in range(5)), None))
-    claimant = limited(2, partition=CUSTOMER)
-    assert customers(await store.claim(claimant, 20)) == ["ann", "ann", "c0", "c1", "c2", "c3", "c4", None]
-    assert await store.claim(claimant, 20) == []
+    owner = limited(2, partition=CUSTOMER)
+    assert customers(await store.claim(owner, 20)) == ["ann", "ann", "c0", "c1", "c2", "c3", "c4", None]
+    assert await store.claim(owner, 20) == []
 
 
 @pytest.mark.asyncio
 async def test_names_with_quotes_in_them_are_names(store: JobStore) -> None:
     jobs = [NewJob("build", {"it's": n}, queue="ann's") for n in [*[0] * (WALKED + 1), 1, 2]]
     await inserted(store, *jobs)
-    claimant = replace(limited(1, partition="args.it's"), queue="ann's")
-    assert [job.args["it's"] for job in await store.claim(claimant, 5)] == [0, 1, 2]
+    owner = replace(limited(1, partition="args.it's"), queue="ann's")
+    assert [job.args["it's"] for job in await store.claim(owner, 5)] == [0, 1, 2]
 
 
 @pytest.mark.asyncio
@@ -176,10 +176,10 @@ async def test_of_very_many_partitions_each_has_its_turn(tmp_path: Path, clock: 
     await store.open()
     count = 2 * PARTITIONS + 10
     await inserted(store, *of(*["ann"] * (WALKED + 1), *range(count)))
-    claimant = limited(1, partition=CUSTOMER)
+    owner = limited(1, partition=CUSTOMER)
     taken: list[object] = []
     for _ in range(4):
-        taken += customers(await store.claim(claimant, PARTITIONS))
+        taken += customers(await store.claim(owner, PARTITIONS))
     assert Counter(taken) == Counter(["ann", *range(count)])
     await store.close()
 
@@ -243,7 +243,7 @@ async def test_both_stores_take_the_same_and_what_they_leave_had_no_room(
     limits: QueueLimits, steps: list[tuple[str, object]]
 ) -> None:
     clock = MovedClock()
-    claimant = replace(ME, limits=limits)
+    owner = replace(ME, limits=limits)
     memory = MemoryStore(now=clock)
     with tempfile.TemporaryDirectory() as folder:
         sqlite = SqliteStore(Path(folder) / "jobs.db", now=clock, synchronous="normal")
@@ -256,8 +256,8 @@ async def test_both_stores_take_the_same_and_what_they_leave_had_no_room(
                 assert await memory.insert(jobs) == await sqlite.insert(jobs)
             elif what == "claim":
                 assert isinstance(value, int)
-                claimed = await memory.claim(claimant, value)
-                assert [job.id for job in await sqlite.claim(claimant, value)] == [job.id for job in claimed]
+                claimed = await memory.claim(owner, value)
+                assert [job.id for job in await sqlite.claim(owner, value)] == [job.id for job in claimed]
                 running += claimed
                 await _had_no_room(memory, limits, running, is_full=len(claimed) == value)
             elif what == "end":

@@ -11,7 +11,7 @@ import pytest_asyncio
 from headrace.jobs.job import AttemptCancelled, AttemptFailed, JobError, NewJob
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.sqlite_store import SqliteStore
-from headrace.jobs.stores.store import MISSED_BEATS
+from headrace.jobs.stores.store import MISSED_HEARTBEATS
 from tests.fakes.elixir_rows import FAILED, elixir_file, raw
 from tests.fakes.job_clock import MovedClock
 from tests.fakes.kept_jobs import ALL, ME, ended, got, inserted
@@ -87,8 +87,8 @@ async def test_an_error_joins_those_that_elixir_wrote(shared: SqliteStore) -> No
 
 async def test_what_an_elixir_node_runs_is_never_rescued(shared: SqliteStore, clock: MovedClock) -> None:
     clock.move(1e7)
-    for _ in range(3 * MISSED_BEATS):
-        await shared.beat()
+    for _ in range(3 * MISSED_HEARTBEATS):
+        await shared.heartbeat()
     assert await shared.rescue() == []
     assert (await got(shared, 3)).state == "executing"
 

@@ -17,7 +17,7 @@ from headrace.jobs.errors import NewerSchema
 from headrace.jobs.job import NewJob
 from headrace.jobs.stores.sql.insert import insert_in
 from headrace.jobs.stores.sqlite_store import MIGRATIONS, SqliteStore
-from headrace.jobs.stores.store import MISSED_BEATS
+from headrace.jobs.stores.store import MISSED_HEARTBEATS
 from tests.fakes.elixir_rows import raw
 from tests.fakes.job_clock import NOON, MovedClock
 from tests.fakes.kept_jobs import ALL, ME, OTHER, in_state, inserted
@@ -73,18 +73,18 @@ async def test_unique_jobs_are_so_over_all_stores(one: SqliteStore, two: SqliteS
 
 async def _beat(store: SqliteStore, times: int) -> None:
     for _ in range(times):
-        await store.beat()
+        await store.heartbeat()
 
 
 async def test_what_another_store_claimed_is_rescued_once_it_has_missed_its_beats(
     one: SqliteStore, two: SqliteStore
 ) -> None:
     job = await in_state(one, "executing")
-    await _beat(two, MISSED_BEATS)
-    await one.beat()
-    await _beat(two, MISSED_BEATS)
+    await _beat(two, MISSED_HEARTBEATS)
+    await one.heartbeat()
+    await _beat(two, MISSED_HEARTBEATS)
     assert await two.rescue() == []
-    await two.beat()
+    await two.heartbeat()
     assert [rescued.id for rescued in await two.rescue()] == [job.id]
     assert await one.rescue() == []
 
@@ -96,7 +96,7 @@ async def test_a_loop_that_is_blocked_loses_none_of_its_jobs(path: Path, monkeyp
         await store.open()
     job = await in_state(one, "executing")
     ((before,),) = raw(path, "select beats from headrace_producers")
-    while raw(path, "select beats from headrace_producers")[0][0] < int(str(before)) + 5 * MISSED_BEATS:  # type: ignore[operator] # a number
+    while raw(path, "select beats from headrace_producers")[0][0] < int(str(before)) + 5 * MISSED_HEARTBEATS:  # type: ignore[operator] # a number
         pass  # nothing else runs on the loop
     assert await two.rescue() == []
     assert await one.get(job.id) == job
@@ -106,8 +106,8 @@ async def test_a_loop_that_is_blocked_loses_none_of_its_jobs(path: Path, monkeyp
 
 async def test_a_claimant_that_speaks_up_at_the_last_moment_loses_nothing(one: SqliteStore, two: SqliteStore) -> None:
     await in_state(one, "executing")
-    await _beat(two, MISSED_BEATS + 1)
-    await one.beat()
+    await _beat(two, MISSED_HEARTBEATS + 1)
+    await one.heartbeat()
     assert await two.rescue() == []
 
 
@@ -115,9 +115,9 @@ async def test_a_store_that_waited_for_the_file_kills_nobody_that_waited_too(
     one: SqliteStore, two: SqliteStore, clock: MovedClock
 ) -> None:
     await in_state(one, "executing")
-    await two.beat()
+    await two.heartbeat()
     clock.move(1e5)
-    await two.beat()
+    await two.heartbeat()
     assert await two.rescue() == []
 
 

@@ -26,7 +26,7 @@ from headrace.jobs.job import (
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
-from headrace.jobs.stores.store import MISSED_BEATS, JobStore, LeaseOwner, PruneRule
+from headrace.jobs.stores.store import MISSED_HEARTBEATS, JobStore, LeaseOwner, PruneRule
 from tests.fakes.job_clock import NOON, MovedClock
 from tests.fakes.kept_jobs import ALL
 
@@ -80,10 +80,10 @@ RULES = st.builds(
 )
 
 
-async def _rescued(store: JobStore, claimant: LeaseOwner) -> object:
-    await store.leave(claimant)
-    for _ in range(MISSED_BEATS + 1):
-        await store.beat()
+async def _rescued(store: JobStore, owner: LeaseOwner) -> object:
+    await store.leave(owner)
+    for _ in range(MISSED_HEARTBEATS + 1):
+        await store.heartbeat()
     return sorted(await store.rescue(), key=repr)
 
 

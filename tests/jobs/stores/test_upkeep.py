@@ -9,7 +9,7 @@ from headrace.jobs.job import AttemptCompleted, JobError, JobState, MetaChange, 
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.store import (
     CRASH_LIMIT,
-    MISSED_BEATS,
+    MISSED_HEARTBEATS,
     JobStore,
     LeaseOwner,
     PruneRule,
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.asyncio
 
 async def _rescued(store: JobStore) -> list[Rescued]:
     """Let as many beats pass as it takes to be dead."""
-    for _ in range(MISSED_BEATS + 1):
-        await store.beat()
+    for _ in range(MISSED_HEARTBEATS + 1):
+        await store.heartbeat()
     return await store.rescue()
 
 
@@ -162,7 +162,7 @@ async def test_of_many_who_insert_one_entry_of_the_crontab_one_does(store: JobSt
     later = NOON + timedelta(days=1)
     assert await store.insert_once("nightly", later, NewJob("night")) is not None
     assert await store.insert_once("hourly", NOON, NewJob("hour")) is not None
-    assert await store.marks() == {"nightly": later, "hourly": NOON}
+    assert await store.last_runs() == {"nightly": later, "hourly": NOON}
     assert await store.count(JobFilter(workers=frozenset({"night"}))) == 2
 
 
@@ -179,10 +179,10 @@ async def test_what_is_said_about_a_queue_is_kept_until_it_is_forgotten(store: J
 async def test_a_mark_of_the_crontab_only_goes_forward(store: JobStore, clock: MovedClock) -> None:
     await store.mark("nightly", clock())
     await store.mark("nightly", after(clock(), -60))
-    assert await store.marks() == {"nightly": clock()}
+    assert await store.last_runs() == {"nightly": clock()}
     assert await store.insert_once("nightly", clock(), NewJob("build")) is None
     await store.mark("nightly", after(clock(), 60))
-    assert await store.marks() == {"nightly": after(clock(), 60)}
+    assert await store.last_runs() == {"nightly": after(clock(), 60)}
 
 
 async def test_a_store_knows_when_the_first_of_those_is_due_that_wait(store: JobStore, clock: MovedClock) -> None:

@@ -17,7 +17,7 @@ async def list_cron(target: Target, *, as_json: bool) -> ExitCode:
     async with target.opened(must_have_jobs=True) as jobs:
         entries = await crontab(configured.keys, configured.workers, jobs.store, jobs.settings).status()
     if as_json:
-        told = [
+        values = [
             {
                 "name": one.entry.name,
                 "schedule": one.entry.schedule,
@@ -28,7 +28,7 @@ async def list_cron(target: Target, *, as_json: bool) -> ExitCode:
             }
             for one in entries
         ]
-        print_json({"exit_code": 0, "cron": told})
+        print_json({"exit_code": 0, "cron": values})
     else:
         rows = [
             (
@@ -47,12 +47,12 @@ async def list_cron(target: Target, *, as_json: bool) -> ExitCode:
 
 async def run_cron(target: Target, *, as_json: bool) -> ExitCode:
     """Enqueue the job of an entry now, beside its times. Raises `BadCrontab` when there is none of that name."""
-    if len(target.words) != 1:
+    if len(target.arguments) != 1:
         raise UsageError("NAME", "name one entry, as in headrace cron run shop.yaml nightly")
     configured = target.configured(imports=True)
     async with target.opened() as jobs:
         inserted = await crontab(configured.keys, configured.workers, jobs.store, jobs.settings).run_now(
-            target.words[0]
+            target.arguments[0]
         )
     if as_json:
         print_json({"exit_code": 0, "id": inserted.id, "is_conflict": inserted.is_conflict})

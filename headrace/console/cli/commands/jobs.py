@@ -16,7 +16,7 @@ from headrace.console.cli.job_selection import Selection, is_confirmed, named_va
 from headrace.console.cli.job_target import EXAMPLE, Target, UsageError
 from headrace.console.cli.output import ExitCode, print_json, print_tables
 from headrace.jobs.errors import NoJob
-from headrace.jobs.flows.workflow import rerun
+from headrace.jobs.flows.workflow import retry_flow
 from headrace.jobs.job import STATES, Job, JobState, NewJob, after
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
@@ -34,7 +34,7 @@ def table_of(headings: Sequence[str], rows: Sequence[Sequence[object]], right: S
     for heading in headings:
         table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(Text("" if value is None else str(value)) for value in row))
     return table
 
 
@@ -126,7 +126,7 @@ JobChange = Callable[[JobStore, JobFilter], Awaitable[list[int]]]
 class Verb:
     """A change of many jobs: how it is said, and how it is done."""
 
-    word: str
+    name: str
     past: str
     change: JobChange
     left_out: frozenset[JobState] = frozenset()
@@ -134,7 +134,7 @@ class Verb:
 
 
 VERBS = {
-    "retry": Verb("retry", "retried", rerun, frozenset({"completed"})),
+    "retry": Verb("retry", "retried", retry_flow, frozenset({"completed"})),
     "cancel": Verb("cancel", "cancelled", lambda store, which: store.cancel(which)),
     "delete": Verb("delete", "deleted", lambda store, which: store.delete(which)),
     "run-now": Verb("run now", "made available", lambda store, which: store.run_now(which)),
@@ -155,7 +155,7 @@ async def list_jobs(
     target: Target, selection: Selection, limit: int, before_id: int | None, *, as_json: bool
 ) -> ExitCode:
     """Print the newest jobs first."""
-    selection, others = selection.with_words(target.words)
+    selection, others = selection.with_arguments(target.arguments)
     if others:
         raise UsageError("FILE", f"unexpected argument {others[0]!r}: {EXAMPLE}")
     which = selection.filter(before_id=before_id)
@@ -173,7 +173,7 @@ async def list_jobs(
 
 async def show_jobs(target: Target, *, as_json: bool) -> ExitCode:
     """Print all there is about some jobs; raises `NoJob`."""
-    numbers = numbers_of(target.words)
+    numbers = numbers_of(target.arguments)
     if not numbers:
         raise UsageError("NUMBER", "name the jobs to show by their numbers, as in headrace jobs show shop.yaml 17")
     async with target.opened(must_have_jobs=True) as jobs:
@@ -191,12 +191,12 @@ async def show_jobs(target: Target, *, as_json: bool) -> ExitCode:
 
 async def change_jobs(target: Target, verb: Verb, selection: Selection, *, is_yes: bool, as_json: bool) -> ExitCode:
     """Change jobs by their numbers at once; those of a filter once it is said how many they are, and agreed to."""
-    selection, others = selection.with_words(target.words)
+    selection, others = selection.with_arguments(target.arguments)
     numbers = numbers_of(others)
     if not numbers and selection.is_empty:
         raise UsageError(
             "NUMBER",
-            f"say which jobs to {verb.word}: by their numbers, or by --state, --queue, --worker, --tag or args.x=7",
+            f"say which jobs to {verb.name}: by their numbers, or by --state, --queue, --worker, --tag or args.x=7",
         )
     which = selection.filter(numbers)
     if verb.left_out and not numbers and which.states is None:
@@ -205,7 +205,7 @@ async def change_jobs(target: Target, verb: Verb, selection: Selection, *, is_ye
         if not numbers:
             count = await jobs.store.count(which)
             if count and not is_confirmed(
-                f"{_jobs(count)} {'matches' if count == 1 else 'match'}", verb.word, is_yes=is_yes
+                f"{_jobs(count)} {'matches' if count == 1 else 'match'}", verb.name, is_yes=is_yes
             ):
                 return ExitCode.FAILED
         changed = await verb.change(jobs.store, which)
@@ -219,29 +219,29 @@ async def change_jobs(target: Target, verb: Verb, selection: Selection, *, is_ye
     return ExitCode.FAILED if missed else ExitCode.FINE
 
 
-async def enqueue_job(target: Target, words: EnqueueOptions, *, as_json: bool) -> ExitCode:
+async def enqueue_job(target: Target, arguments: EnqueueOptions, *, as_json: bool) -> ExitCode:
     """Enqueue one job; where the config lists its worker's module, its arguments are checked."""
-    if not target.words:
+    if not target.arguments:
         raise UsageError(
             "WORKER", "name the worker and its arguments, as in headrace jobs enqueue shop.yaml shop.lookup sku=abc"
         )
-    worker, *arguments = target.words
-    args = named_values("NAME=VALUE", arguments)
+    worker, *pairs = target.arguments
+    args = named_values("NAME=VALUE", pairs)
     async with target.opened(imports=True) as jobs:
-        job = _new(jobs, worker, args, words)
+        job = _new(jobs, worker, args, arguments)
         warning = await _doubt(jobs, job)
         (inserted,) = await jobs.insert([job])
     if warning is not None:
         print(f"headrace: {warning}", file=sys.stderr)
     number = None if inserted is None else inserted.id
-    is_double = inserted is not None and inserted.is_conflict
+    is_conflict = inserted is not None and inserted.is_conflict
     if as_json:
         doubt = {} if warning is None else {"warning": warning}
-        print_json({"exit_code": 0, "id": number, "is_conflict": is_double, **doubt})
+        print_json({"exit_code": 0, "id": number, "is_conflict": is_conflict, **doubt})
     elif number is None:
         print_tables("a middleware dropped the job")
     else:
-        print_tables(f"job {number} is there already, and the same" if is_double else f"job {number} is enqueued")
+        print_tables(f"job {number} is there already, and the same" if is_conflict else f"job {number} is enqueued")
     return ExitCode.FINE
 
 
@@ -260,27 +260,27 @@ def _jobs(count: int) -> str:
     return f"{count:,} job" if count == 1 else f"{count:,} jobs"
 
 
-def _new(jobs: Jobs, worker: str, args: dict[str, object], words: EnqueueOptions) -> NewJob:
+def _new(jobs: Jobs, worker: str, args: dict[str, object], arguments: EnqueueOptions) -> NewJob:
     known = jobs.catalogue.get(worker)
     if known is None and tuple(jobs.catalogue.names):
         raise UsageError("WORKER", f"there is no worker {worker!r}: the modules have {', '.join(jobs.catalogue.names)}")
     job = NewJob(worker, args) if known is None else known.new(**args)
-    if words.queue is not None:
-        if not is_name(words.queue):
-            raise UsageError("--queue", f"{words.queue!r:.100} is no name of a queue: write {NAME}")
-        job = replace(job, queue=words.queue)
-    if words.priority is not None:
-        job = replace(job, priority=words.priority)
-    if words.tags:
-        job = replace(job, tags=words.tags)
-    if words.delay is not None:
+    if arguments.queue is not None:
+        if not is_name(arguments.queue):
+            raise UsageError("--queue", f"{arguments.queue!r:.100} is no name of a queue: write {NAME}")
+        job = replace(job, queue=arguments.queue)
+    if arguments.priority is not None:
+        job = replace(job, priority=arguments.priority)
+    if arguments.tags:
+        job = replace(job, tags=arguments.tags)
+    if arguments.delay is not None:
         try:
-            seconds = parse_duration(words.delay)
+            seconds = parse_duration(arguments.delay)
         except UnitError as error:
-            refusal = UsageError("--in", str(error))
+            usage_error = UsageError("--in", str(error))
         else:
             return replace(job, scheduled_at=after(jobs.now(), seconds))
-        raise refusal
+        raise usage_error
     return job
 
 
@@ -328,7 +328,7 @@ app = typer.Typer(no_args_is_help=True, help="List, show, enqueue and change job
 
 @app.command("list")
 def list_(  # noqa: PLR0913 - to typer each option is a parameter
-    words: Asked = None,
+    arguments: Asked = None,
     *,
     store: Store = None,
     state: States = None,
@@ -349,23 +349,25 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
     selection = Selection(state or (), queue or (), worker or (), tag or (), args or ())
     raise typer.Exit(
         run_command(
-            lambda: list_jobs(Target.of(words or [], store), selection, limit, before, as_json=as_json),
+            lambda: list_jobs(Target.of(arguments or [], store), selection, limit, before, as_json=as_json),
             as_json=as_json,
         )
     )
 
 
 @app.command()
-def show(words: ShownJobs = None, *, store: Store = None, as_json: AsJson = False) -> None:
+def show(arguments: ShownJobs = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """Show all there is about jobs: headrace jobs show FILE NUMBER..."""
     from headrace.console.cli.job_target import Target, run_command
 
-    raise typer.Exit(run_command(lambda: show_jobs(Target.of(words or [], store), as_json=as_json), as_json=as_json))
+    raise typer.Exit(
+        run_command(lambda: show_jobs(Target.of(arguments or [], store), as_json=as_json), as_json=as_json)
+    )
 
 
 @app.command()
 def enqueue(  # noqa: PLR0913 - to typer each option is a parameter
-    words: New = None,
+    arguments: New = None,
     *,
     store: Store = None,
     queue: Annotated[str | None, typer.Option(help="The queue; the worker's without.", metavar="QUEUE")] = None,
@@ -382,7 +384,7 @@ def enqueue(  # noqa: PLR0913 - to typer each option is a parameter
 
     new = EnqueueOptions(queue, delay, priority, tuple(tag or ()))
     raise typer.Exit(
-        run_command(lambda: enqueue_job(Target.of(words or [], store), new, as_json=as_json), as_json=as_json)
+        run_command(lambda: enqueue_job(Target.of(arguments or [], store), new, as_json=as_json), as_json=as_json)
     )
 
 
@@ -390,7 +392,7 @@ def _change(name: str, text: str) -> None:
     """Add a command that changes jobs: by their numbers, or all that a filter fits."""
 
     def command(  # noqa: PLR0913 - to typer each option is a parameter
-        words: JobsChanged = None,
+        arguments: JobsChanged = None,
         *,
         store: Store = None,
         state: States = None,
@@ -407,7 +409,9 @@ def _change(name: str, text: str) -> None:
         selection = Selection(state or (), queue or (), worker or (), tag or (), args or ())
         raise typer.Exit(
             run_command(
-                lambda: change_jobs(Target.of(words or [], store), VERBS[name], selection, is_yes=yes, as_json=as_json),
+                lambda: change_jobs(
+                    Target.of(arguments or [], store), VERBS[name], selection, is_yes=yes, as_json=as_json
+                ),
                 as_json=as_json,
             )
         )

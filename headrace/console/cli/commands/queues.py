@@ -21,10 +21,10 @@ async def list_queues(target: Target, *, as_json: bool) -> ExitCode:
     """Print what is configured, what was said since, and how many jobs there are."""
     limits = _limits(target)
     async with target.opened(must_have_jobs=True) as jobs:
-        said = {one.queue: one for one in await jobs.store.queue_settings()}
+        settings = {one.queue: one for one in await jobs.store.queue_settings()}
         counts = await jobs.store.counts()
-    names = sorted({*limits, *said, *(one.queue for one in counts)})
-    queues = [_values(name, limits.get(name), said.get(name), counts) for name in names]
+    names = sorted({*limits, *settings, *(one.queue for one in counts)})
+    queues = [_values(name, limits.get(name), settings.get(name), counts) for name in names]
     if as_json:
         print_json({"exit_code": 0, "queues": queues})
     else:
@@ -43,7 +43,7 @@ async def list_queues(target: Target, *, as_json: bool) -> ExitCode:
 
 async def pause_queues(target: Target, *, is_paused: bool, as_json: bool) -> ExitCode:
     """Have queues claim nothing more, or claim again; processes that run them heed it within seconds."""
-    names = target.words
+    names = target.arguments
     if not names:
         raise UsageError("NAME", "name the queues, as in headrace queues pause shop.yaml default")
     limits = _limits(target)
@@ -51,25 +51,25 @@ async def pause_queues(target: Target, *, is_paused: bool, as_json: bool) -> Exi
         await _check_known(names, limits, jobs.store)
         for name in names:
             await jobs.store.change_queue(name, is_paused=is_paused)
-    return _said(f"{'paused' if is_paused else 'resumed'}: {', '.join(names)}", names, as_json=as_json)
+    return _print_changed(f"{'paused' if is_paused else 'resumed'}: {', '.join(names)}", names, as_json=as_json)
 
 
 async def scale_queue(target: Target, *, as_json: bool) -> ExitCode:
     """Have each process run so many jobs of a queue at a time, or as many as its config says."""
-    if len(target.words) not in (1, 2):
+    if len(target.arguments) not in (1, 2):
         raise UsageError("NAME", "name one queue and its limit, as in headrace queues scale shop.yaml default 20")
-    name, *rest = target.words
+    name, *rest = target.arguments
     limits = _limits(target)
     async with target.opened() as jobs:
         await _check_known([name], limits, jobs.store)
         if not rest:
             await jobs.store.forget_queue(name)
-            return _said(f"{name}: as the config says again", [name], as_json=as_json)
+            return _print_changed(f"{name}: as the config says again", [name], as_json=as_json)
         limit = int(rest[0]) if rest[0].isascii() and rest[0].isdigit() and len(rest[0]) <= _DIGITS else 0
         if not is_limit(limit):
             raise UsageError("LIMIT", f"{rest[0]!r:.100} is no limit: write a whole number from 1 to {LARGEST_LIMIT:,}")
         await jobs.store.change_queue(name, limit=limit)
-    return _said(f"{name}: {limit} at a time", [name], as_json=as_json)
+    return _print_changed(f"{name}: {limit} at a time", [name], as_json=as_json)
 
 
 def _limits(target: Target) -> dict[str, int]:
@@ -88,12 +88,14 @@ async def _check_known(names: Sequence[str], limits: Iterable[str], store: JobSt
             raise UsageError("NAME", f"there is no queue {name!r}: there are {', '.join(sorted(known)) or 'none'}")
 
 
-def _values(name: str, limit: int | None, said: QueueSettings | None, counts: Iterable[JobCount]) -> dict[str, object]:
+def _values(
+    name: str, limit: int | None, settings: QueueSettings | None, counts: Iterable[JobCount]
+) -> dict[str, object]:
     own = Counter({one.state: one.count for one in counts if one.queue == name})
     return {
         "queue": name,
-        "limit": said.limit if said is not None and said.limit is not None else limit,
-        "is_paused": said is not None and said.is_paused,
+        "limit": settings.limit if settings is not None and settings.limit is not None else limit,
+        "is_paused": settings is not None and settings.is_paused,
         "jobs": dict(own),
     }
 
@@ -103,7 +105,7 @@ def _count(values: dict[str, object], state: str) -> str:
     return f"{jobs.get(state, 0):,}" if isinstance(jobs, dict) else ""
 
 
-def _said(sentence: str, names: Sequence[str], *, as_json: bool) -> ExitCode:
+def _print_changed(sentence: str, names: Sequence[str], *, as_json: bool) -> ExitCode:
     if as_json:
         print_json({"exit_code": 0, "queues": list(names)})
     else:
@@ -129,44 +131,46 @@ app = typer.Typer(no_args_is_help=True, help="List, pause, resume and scale queu
 
 
 @app.command("list")
-def list_(words: File = None, *, store: Store = None, as_json: AsJson = False) -> None:
+def list_(arguments: File = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """List queues with their limits and jobs: headrace queues list FILE."""
     from headrace.console.cli.job_target import Target, run_command
 
     raise typer.Exit(
         run_command(
-            lambda: list_queues(Target.of(words or [], store, are_more=False), as_json=as_json), as_json=as_json
+            lambda: list_queues(Target.of(arguments or [], store, are_more=False), as_json=as_json), as_json=as_json
         )
     )
 
 
 @app.command()
-def pause(words: QueueNameArgument = None, *, store: Store = None, as_json: AsJson = False) -> None:
+def pause(arguments: QueueNameArgument = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """Claim nothing more of queues, in all processes: headrace queues pause FILE NAME..."""
     from headrace.console.cli.job_target import Target, run_command
 
     raise typer.Exit(
         run_command(
-            lambda: pause_queues(Target.of(words or [], store), is_paused=True, as_json=as_json), as_json=as_json
+            lambda: pause_queues(Target.of(arguments or [], store), is_paused=True, as_json=as_json), as_json=as_json
         )
     )
 
 
 @app.command()
-def resume(words: QueueNameArgument = None, *, store: Store = None, as_json: AsJson = False) -> None:
+def resume(arguments: QueueNameArgument = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """Claim again: headrace queues resume FILE NAME..."""
     from headrace.console.cli.job_target import Target, run_command
 
     raise typer.Exit(
         run_command(
-            lambda: pause_queues(Target.of(words or [], store), is_paused=False, as_json=as_json), as_json=as_json
+            lambda: pause_queues(Target.of(arguments or [], store), is_paused=False, as_json=as_json), as_json=as_json
         )
     )
 
 
 @app.command()
-def scale(words: Scaled = None, *, store: Store = None, as_json: AsJson = False) -> None:
+def scale(arguments: Scaled = None, *, store: Store = None, as_json: AsJson = False) -> None:
     """Run so many at a time in each process: headrace queues scale FILE NAME LIMIT; without one, as the config says."""
     from headrace.console.cli.job_target import Target, run_command
 
-    raise typer.Exit(run_command(lambda: scale_queue(Target.of(words or [], store), as_json=as_json), as_json=as_json))
+    raise typer.Exit(
+        run_command(lambda: scale_queue(Target.of(arguments or [], store), as_json=as_json), as_json=as_json)
+    )

@@ -15,14 +15,14 @@ async def find_key(target: Target, name: str, key: str, *, as_json: bool) -> Exi
     """Print what is known of a key; return 1 unless its result is there."""
     async with target.opened(imports=True):
         registry = _registry(target, name)
-        places, named = called_with(registry, key)
-        values = encoded(registry, await registry.find(*places, **named))
+        positional, named = called_with(registry, key)
+        values = encoded(registry, await registry.find(*positional, **named))
     code = ExitCode.FINE if values["state"] == "found" else ExitCode.FAILED
     if as_json:
         print_json({"exit_code": int(code), **values})
     else:
-        told = values.get("value", values.get("error"))
-        print_tables(f"{values['state']}: {told}" if told is not None else str(values["state"]))
+        text = values.get("value", values.get("error"))
+        print_tables(f"{values['state']}: {text}" if text is not None else str(values["state"]))
     return code
 
 
@@ -30,8 +30,8 @@ async def add_key(target: Target, name: str, key: str, *, as_json: bool) -> Exit
     """Start the work of a key, unless it was started; do not wait for it."""
     async with target.opened(imports=True):
         registry = _registry(target, name)
-        places, named = called_with(registry, key)
-        handle = await registry.add(*places, **named)
+        positional, named = called_with(registry, key)
+        handle = await registry.add(*positional, **named)
     if as_json:
         print_json({"exit_code": 0, "id": handle.id, "is_conflict": handle.is_conflict})
     else:

@@ -179,10 +179,10 @@ def _formatter(options: RunOptions, pipeline: Pipeline, log_format: LogFormat) -
 
 
 def _jobs_ended(pipeline: Pipeline) -> JobsSummary | None:
-    meter = pipeline.jobs.meter if pipeline.jobs else None
-    if meter is None:
+    metrics = pipeline.jobs.metrics if pipeline.jobs else None
+    if metrics is None:
         return None
-    return JobsSummary(*(meter.finished([outcome]) for outcome in ("completed", "failed", "discarded", "cancelled")))
+    return JobsSummary(*(metrics.finished([outcome]) for outcome in ("completed", "failed", "discarded", "cancelled")))
 
 
 def _mask(pipeline: Pipeline) -> Callable[[str], str]:

@@ -21,13 +21,13 @@ BODY_BYTES: Final = 1024
 
 _STATUS: Final = {"found": 200, "failed": 200, "pending": 202, "not found": 404}
 
-_WORDS: Final = {
+_PATH_PARTS: Final = {
     "name": "The registry's name, or that of its worker.",
     "key": "The key: text, or JSON where the worker takes no text; a JSON object of arguments where it takes several. "
     "What follows may have slashes.",
 }
 
-_REFUSALS: Final = {
+_REJECTIONS: Final = {
     404: "There is no registry of that name.",
     422: "The worker cannot be called with that key.",
     503: "The jobs are not open, take in nothing more, or their store cannot be asked.",
@@ -54,14 +54,14 @@ class RegistryApi:
                 path=PATH,
                 handler=self.put,
                 summary="Start the work of a key, unless it was started; it is not waited for.",
-                words=_WORDS,
+                words=_PATH_PARTS,
                 body=Nothing,
                 is_body_needed=False,
                 answers={
                     200: ResponseSpec("The work was started before.", (Enqueued,)),
                     202: ResponseSpec("The work is enqueued.", (Enqueued,)),
                 },
-                refusals=_REFUSALS | {422: "The worker cannot be called with that key, or the body says something."},
+                refusals=_REJECTIONS | {422: "The worker cannot be called with that key, or the body says something."},
             ),
             Endpoint(
                 name="find_key",
@@ -69,13 +69,13 @@ class RegistryApi:
                 path=PATH,
                 handler=self.get,
                 summary="Say what is known of a key.",
-                words=_WORDS,
+                words=_PATH_PARTS,
                 answers={
                     200: ResponseSpec("The work is over.", (FoundValue, FailedWork)),
                     202: ResponseSpec("The work is under way, or waits.", (PendingWork,)),
                     404: ResponseSpec("Nobody has asked for that key.", (NoWork,)),
                 },
-                refusals=_REFUSALS,
+                refusals=_REJECTIONS,
             ),
         )
 
@@ -83,9 +83,9 @@ class RegistryApi:
         """Start the work of a key, unless it was started: 202, or 200 where it was; it is not waited for."""
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             return told(415, "send application/json, as in: curl -X PUT -H 'content-type: application/json' -d '{}'")
-        refusal = await _body_refusal(request)
-        if refusal is not None:
-            return refusal
+        rejection = await _body_rejection(request)
+        if rejection is not None:
+            return rejection
         if not self._takes_in():
             return told(503, "the run takes in nothing more: it has not begun, or is about to end")
         return await self._answered(request, self._add)
@@ -95,13 +95,13 @@ class RegistryApi:
         return await self._answered(request, self._find)
 
     async def _add(self, registry: JobRegistry[..., object], key: Called) -> Response:
-        places, named = key
-        handle = await registry.add(*places, **named)
+        positional, named = key
+        handle = await registry.add(*positional, **named)
         return JSONResponse({"job": handle.id, "is_conflict": handle.is_conflict}, 200 if handle.is_conflict else 202)
 
     async def _find(self, registry: JobRegistry[..., object], key: Called) -> Response:
-        places, named = key
-        values = encoded(registry, await registry.find(*places, **named))
+        positional, named = key
+        values = encoded(registry, await registry.find(*positional, **named))
         return JSONResponse(values, _STATUS[str(values["state"])])
 
     async def _answered(self, request: Request, answer: RegistryWork) -> Response:
@@ -120,7 +120,7 @@ class RegistryApi:
             return told(503, self._mask(str(error)))
 
 
-async def _body_refusal(request: Request) -> Response | None:
+async def _body_rejection(request: Request) -> Response | None:
     body = b""
     async for chunk in request.stream():
         body += chunk

@@ -46,8 +46,8 @@ class _Partitioned:
 
     def query(self, name: str) -> str:
         """Return a query; an index on an expression is found by the very text of it, so it is put in as such."""
-        digest = hashlib.blake2b(f"{self.queue}\n{self.partition}".encode(), digest_size=6).hexdigest()
-        text = query(name).replace("{index}", f"headrace_jobs_by_{digest}")
+        key_hash = hashlib.blake2b(f"{self.queue}\n{self.partition}".encode(), digest_size=6).hexdigest()
+        text = query(name).replace("{index}", f"headrace_jobs_by_{key_hash}")
         return text.replace("{partition}", _expression(self.partition)).replace("{queue}", _quoted(self.queue))
 
 
@@ -72,15 +72,15 @@ class Limited:
         return Capacity(limits, running, full_at, now.timestamp())
 
     def choose(
-        self, connection: sqlite3.Connection, claimant: LeaseOwner, partition: str, room: Capacity, count: int
+        self, connection: sqlite3.Connection, owner: LeaseOwner, partition: str, room: Capacity, count: int
     ) -> list[int]:
         """Choose at most `count` jobs, most urgent and oldest first, of those whose partition has room."""
         count = room.at_most(count)
         if count == 0:
             return []
-        by = _Partitioned(claimant.queue, partition)
-        workers = None if claimant.workers is None else to_json(list(claimant.workers))
-        values: dict[str, object] = {"queue": claimant.queue, "workers": workers, "limit": WALKED}
+        by = _Partitioned(owner.queue, partition)
+        workers = None if owner.workers is None else to_json(list(owner.workers))
+        values: dict[str, object] = {"queue": owner.queue, "workers": workers, "limit": WALKED}
         oldest = connection.execute(by.query("limit_oldest"), values).fetchall()
         chosen = within(room, [(partition_key(value), job_id) for value, job_id in oldest], count)
         if len(chosen) < count and len(oldest) == WALKED:
@@ -146,53 +146,55 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def signature(claimant: LeaseOwner) -> str:
+def signature(owner: LeaseOwner) -> str:
     """Return what stands in `attempted_by` of what the claimant runs."""
-    return to_json([claimant.node, claimant.uuid])
+    return to_json([owner.node, owner.uuid])
 
 
 def claim_within(
-    connection: sqlite3.Connection, claimant: LeaseOwner, count: int, now: datetime, limited: Limited
+    connection: sqlite3.Connection, owner: LeaseOwner, count: int, now: datetime, limited: Limited
 ) -> list[Job]:
     """Take jobs, most urgent and oldest first, as far as the limits of the queue let them start."""
-    limits = claimant.limits
+    limits = owner.limits
     if limits is None:
-        return claim(connection, claimant, count, now)
-    room = limited.room(connection, claimant.queue, limits, now)
+        return claim(connection, owner, count, now)
+    room = limited.room(connection, owner.queue, limits, now)
     if limits.partition is None:
-        jobs = claim(connection, claimant, room.at_most(count), now)
+        jobs = claim(connection, owner, room.at_most(count), now)
         room.take(NO_PARTITION, len(jobs))
     else:
-        ids = limited.choose(connection, claimant, limits.partition, room, count)
-        rows = connection.execute(query("claim_ids"), (to_text(now), signature(claimant), to_json(ids)))
+        ids = limited.choose(connection, owner, limits.partition, room, count)
+        rows = connection.execute(query("claim_ids"), (to_text(now), signature(owner), to_json(ids)))
         jobs = sorted(map(to_job, rows), key=_urgency)
-    limited.keep(connection, claimant.queue, room, now)
+    limited.keep(connection, owner.queue, room, now)
     return jobs
 
 
-def claim(connection: sqlite3.Connection, claimant: LeaseOwner, count: int, now: datetime) -> list[Job]:
+def claim(connection: sqlite3.Connection, owner: LeaseOwner, count: int, now: datetime) -> list[Job]:
     """Take jobs, most urgent and oldest first.
 
     Two statements are quicker than one that returns what it has changed; the transaction keeps others out meanwhile.
     """
-    if claimant.workers is None:
-        rows = connection.execute(query("available"), (claimant.queue, count)).fetchall()
+    if owner.workers is None:
+        rows = connection.execute(query("available"), (owner.queue, count)).fetchall()
     else:
-        values = (claimant.queue, to_json(list(claimant.workers)), count)
+        values = (owner.queue, to_json(list(owner.workers)), count)
         rows = connection.execute(query("available_known"), values).fetchall()
     if rows:
         ids = to_json([row[0] for row in rows])
-        connection.execute(query("take"), (to_text(now), signature(claimant), ids))
-    by = [claimant.node, claimant.uuid]
+        connection.execute(query("take"), (to_text(now), signature(owner), ids))
+    by = [owner.node, owner.uuid]
     return [to_claimed(row, now, by) for row in rows]
 
 
-def acknowledge(connection: sqlite3.Connection, claimant: LeaseOwner, told: Sequence[JobAck], now: datetime) -> bool:
+def acknowledge(
+    connection: sqlite3.Connection, owner: LeaseOwner, acknowledgements: Sequence[JobAck], now: datetime
+) -> bool:
     """Write how attempts ended; return whether any job is available again."""
-    by = signature(claimant)
+    by = signature(owner)
     plain: dict[int, list[int]] = {}
     others = []
-    for one in told:
+    for one in acknowledgements:
         if type(one.outcome) is AttemptCompleted and one.outcome.meta is None:
             plain.setdefault(one.attempt, []).append(one.id)
         else:

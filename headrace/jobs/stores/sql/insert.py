@@ -8,8 +8,8 @@ from functools import partial
 from typing import Final
 
 from headrace.database.sqlite_file import DatabaseWork
-from headrace.jobs.job import DOUBLES, Inserted, NewJob, Unique, from_text, to_text
-from headrace.jobs.rules.unique import ExistingJob, is_held, key_of
+from headrace.jobs.job import DUPLICATES, Inserted, NewJob, Unique, from_text, to_text
+from headrace.jobs.rules.unique import ExistingJob, is_conflicting, key_of
 from headrace.jobs.stores.sql.rows import LARGE_ARGS, from_new, warn_of_large_args
 from headrace.jobs.stores.sql.sql_store import query
 from headrace.jobs.stores.transitions import from_json, to_json
@@ -45,11 +45,11 @@ def insert_rows(connection: sqlite3.Connection, rows: Sequence[NewRow], now: dat
     if len(rows) > 1 and all(row.job.unique is None and not row.job.awaits for row in rows):
         return _insert_plain(connection, rows)
     execute, text = connection.execute, query("insert")
-    doubles: dict[str, int] = {}
+    duplicates: dict[str, int] = {}
     return [
         Inserted(execute(text, row.values).lastrowid or 0)
         if row.job.unique is None and not row.job.awaits
-        else _insert(connection, row, doubles, now)
+        else _insert(connection, row, duplicates, now)
         for row in rows
     ]
 
@@ -118,15 +118,15 @@ def insert_in(connection: sqlite3.Connection, jobs: Sequence[NewJob], now: datet
     return prepared(jobs, now)(connection)
 
 
-def _insert(connection: sqlite3.Connection, row: NewRow, doubles: dict[str, int], now: datetime) -> Inserted:
-    """Insert a row that may be a double, or awaits what may be one; `doubles` are those before it, by their labels."""
+def _insert(connection: sqlite3.Connection, row: NewRow, duplicates: dict[str, int], now: datetime) -> Inserted:
+    """Insert a row that may be a double, or awaits what may be one; `duplicates` are those before it, by their labels."""
     holder = None if row.job.unique is None else _holder(connection, row.key, row.job.unique, now)
     if holder is not None:
         _replace(connection, row, holder)
         if row.job.label is not None:
-            doubles[row.job.label] = holder.id
+            duplicates[row.job.label] = holder.id
         return Inserted(holder.id, is_conflict=True)
-    job_id = connection.execute(query("insert"), _values(row, doubles)).lastrowid or 0
+    job_id = connection.execute(query("insert"), _values(row, duplicates)).lastrowid or 0
     if row.job.unique is not None:
         connection.execute(query("unique_hold"), (row.key, job_id))
     return Inserted(job_id)
@@ -139,17 +139,17 @@ def _holder(connection: sqlite3.Connection, key: str, unique: Unique, now: datet
         return None
     completed_at = None if found[4] is None else from_text(found[4])
     holder = ExistingJob(found[0], found[1], from_text(found[2]), from_text(found[3]), completed_at)
-    return holder if is_held(unique, holder, now) else None
+    return holder if is_conflicting(unique, holder, now) else None
 
 
-def _values(row: NewRow, doubles: Mapping[str, int]) -> tuple[object, ...]:
+def _values(row: NewRow, duplicates: Mapping[str, int]) -> tuple[object, ...]:
     """Return the values of `insert`, with what the job awaits and was there already."""
-    awaited = {label: doubles[label] for label in row.job.awaits if label in doubles}
+    awaited = {label: duplicates[label] for label in row.job.awaits if label in duplicates}
     if not awaited:
         return row.values
-    place = 1 + _COLUMNS.index("meta")
-    meta = {**from_json(str(row.values[place]), {}), DOUBLES: awaited}
-    return (*row.values[:place], to_json(meta), *row.values[place + 1 :])
+    position = 1 + _COLUMNS.index("meta")
+    meta = {**from_json(str(row.values[position]), {}), DUPLICATES: awaited}
+    return (*row.values[:position], to_json(meta), *row.values[position + 1 :])
 
 
 def _replace(connection: sqlite3.Connection, row: NewRow, holder: ExistingJob) -> None:

@@ -185,7 +185,7 @@ def find(connection: sqlite3.Connection, which: JobFilter, limit: int, order: st
     return [to_job(row) for row in connection.execute(text, (*values, limit))]
 
 
-def double_of(connection: sqlite3.Connection, new: NewJob) -> Job | None:
+def conflict_of(connection: sqlite3.Connection, new: NewJob) -> Job | None:
     """Return the job that holds the key of a unique one, or None."""
     if new.unique is None:
         return None
@@ -253,7 +253,7 @@ def _conditions(which: JobFilter) -> Iterator[Condition]:
             yield condition(name), [to_json(sorted(found))]
     if which.before_id is not None:
         yield condition("before_id"), [which.before_id]
-    if which.leaves_out_spent:
+    if which.leaves_out_exhausted:
         yield condition("not_spent"), []
     for path, value in which.args.items():
         yield _of_args("$" + "".join(f'."{key}"' for key in path.split(".")), value)

@@ -62,7 +62,7 @@ async def samples(client: httpx2.AsyncClient) -> dict[tuple[str, ...], float]:
 def ended(pipeline: Pipeline, count: int) -> Callable[[], bool]:
     jobs = pipeline.jobs
     assert jobs is not None
-    return lambda: jobs.meter.finished() == count
+    return lambda: jobs.metrics.finished() == count
 
 
 async def test_metrics_say_what_has_ended_and_how_queues_stand() -> None:
