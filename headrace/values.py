@@ -128,7 +128,7 @@ def is_plain(value: object) -> bool:
 
     Instances of subclasses are not plain, nor is what nests deeper than MOST_DEPTH.
     """
-    return _holds_only(value, ())
+    return _contains_only(value, ())
 
 
 def is_readable(value: object) -> bool:
@@ -137,7 +137,7 @@ def is_readable(value: object) -> bool:
     They are dates, times, durations, decimals, UUIDs and IP addresses. Bytes are not: their base64 would be taken for
     text; nor tuples, sets and objects of other classes, on whose class code may rely.
     """
-    return _holds_only(value, _READABLE)
+    return _contains_only(value, _READABLE)
 
 
 def as_plain(value: object) -> object:
@@ -145,7 +145,7 @@ def as_plain(value: object) -> object:
     return value if is_plain(value) else json.loads(to_json(value))
 
 
-def _holds_only(value: object, others: tuple[type, ...]) -> bool:
+def _contains_only(value: object, others: tuple[type, ...]) -> bool:
     waiting = [(value, 0)]
     while waiting:
         one, depth = waiting.pop()

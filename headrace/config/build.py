@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 from headrace.config.check.config import Config, ConfiguredStage
 from headrace.config.check.jobs import ConfiguredJobs
-from headrace.config.check.stage_names import copy_names, has_disk_buffer, keep_name, read_name
+from headrace.config.check.stage_names import expanded_names, has_disk_buffer, keep_name, read_name
 from headrace.config.keys.jobs import CronKeys, JobsKeys, KeepKeys, KeptKeys, QueueKeys
 from headrace.config.keys.pipeline import DeadLettersKeys, SubscriptionKeys
 from headrace.config.keys.stage import BufferKeys, DispatcherKeys
@@ -74,16 +74,16 @@ class Split(ProducerConsumer[object, object]):
 def split_settings(by: Expression, count: int) -> StageSettings:
     """Return the settings of what deals events out to `count` copies."""
 
-    def share(event: object) -> int:
+    def part(event: object) -> int:
         return stable_hash(by(event)) % count
 
     def dispatcher() -> PartitionDispatcher[Subscription]:
-        return PartitionDispatcher(count, hash=share)
+        return PartitionDispatcher(count, hash=part)
 
     return StageSettings(dispatcher)
 
 
-def share_of(name: str, position: int) -> SubscribeTo:
+def part_of(name: str, position: int) -> SubscribeTo:
     """Return the subscription of the copy at `position`, from 0, to what deals events out."""
     return SubscribeTo(name, partition=position, cancel="temporary")
 
@@ -95,10 +95,10 @@ def to_all_copies(to: SubscribeTo, copies: Mapping[str, Sequence[str]]) -> list[
 
 def build(config: Config, topology: Topology, jobs: Jobs | None = None) -> None:
     """Add the stages of a config to a topology, in the order of the file; those that need jobs get `jobs`."""
-    copies = {stage.name: copy_names(stage) for stage in config.stages}
+    copies = {stage.name: expanded_names(stage) for stage in config.stages}
     for stage in config.stages:
-        said = [_subscription(keys) for keys in stage.keys.subscribe_to]
-        subscriptions = [one for to in said for one in to_all_copies(to, copies)]
+        keys_given = [_subscription(keys) for keys in stage.keys.subscribe_to]
+        subscriptions = [one for to in keys_given for one in to_all_copies(to, copies)]
         arguments = (stage.options, jobs) if stage.type.needs_jobs else (stage.options,)
         make, settings = partial(stage.type.make, *arguments), _settings(stage)
         if has_disk_buffer(stage):
@@ -110,7 +110,7 @@ def build(config: Config, topology: Topology, jobs: Jobs | None = None) -> None:
             continue
         topology.add(stage.name, Split, subscribe_to=subscriptions, settings=split_settings(by, len(names)))
         for position, name in enumerate(names):
-            topology.add(name, make, subscribe_to=share_of(stage.name, position), settings=settings)
+            topology.add(name, make, subscribe_to=part_of(stage.name, position), settings=settings)
 
 
 def _subscription(keys: SubscriptionKeys) -> SubscribeTo:
@@ -128,8 +128,8 @@ def _subscription(keys: SubscriptionKeys) -> SubscribeTo:
 
 
 def _settings(stage: ConfiguredStage) -> StageSettings:
-    said = stage.keys.buffer
-    buffer = BufferKeys(max_events=said.max_events) if has_disk_buffer(stage) else said
+    keys_given = stage.keys.buffer
+    buffer = BufferKeys(max_events=keys_given.max_events) if has_disk_buffer(stage) else keys_given
     dispatcher = _dispatcher(stage.keys.dispatcher)
     retry = stage.keys.retry
     return StageSettings(
@@ -236,7 +236,10 @@ def _job(entry: CronEntry, workers: WorkerCatalogue, cipher: ArgsCipher | None) 
 def _kept(keys: KeepKeys) -> list[Retention]:
     """Return how long ended jobs stay; what the file does not speak of stays as it always does."""
     own: Mapping[str, KeptKeys | None] = dict(keys)
-    return [one if (said := own[one.state]) is None else Retention(one.state, said.age, said.count) for one in KEPT]
+    return [
+        one if (keys_given := own[one.state]) is None else Retention(one.state, keys_given.age, keys_given.count)
+        for one in KEPT
+    ]
 
 
 def build_dead_letters(keys: DeadLettersKeys) -> DeadLetterStore:

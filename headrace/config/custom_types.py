@@ -72,8 +72,8 @@ def _parsed(text: str) -> FunctionName:
     try:
         return parse_function(text)
     except FunctionError as error:
-        refusal = FunctionError(SHAPE, error.column, error.suggestion)
-    raise refusal
+        failure = FunctionError(SHAPE, error.column, error.suggestion)
+    raise failure
 
 
 def _is_ours(found: type) -> bool:

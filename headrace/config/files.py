@@ -70,8 +70,8 @@ def load_parts(
     name them; their types stay unknown.
     """
     path = Path(path)
-    surroundings = VariableContext(os.environ if environ is None else environ, path.parent)
-    return check(read(path), CheckOptions(surroundings, StageTypes({}), imports, reads=frozenset(keys)))
+    context = VariableContext(os.environ if environ is None else environ, path.parent)
+    return check(read(path), CheckOptions(context, StageTypes({}), imports, reads=frozenset(keys)))
 
 
 def load_text(
@@ -87,8 +87,8 @@ def load_text(
     Raises ConfigError; the rest is as for `load_file`.
     """
     variables = os.environ if environ is None else environ
-    surroundings = VariableContext(variables, folder or Path.cwd())
-    return check(ConfigSource(TEXT, text), CheckOptions(surroundings, catalogue or StageTypes.installed(), imports))
+    context = VariableContext(variables, folder or Path.cwd())
+    return check(ConfigSource(TEXT, text), CheckOptions(context, catalogue or StageTypes.installed(), imports))
 
 
 def _between(configs: Iterable[Config]) -> Iterator[Finding]:

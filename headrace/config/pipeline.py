@@ -17,7 +17,7 @@ from headrace.pipeline.topology.run import RunOutcome
 from headrace.pipeline.topology.topology import Topology
 from headrace.telemetry.events import LOG
 
-LOOK_SECONDS: Final = 0.05
+CHECK_SECONDS: Final = 0.05
 """How often it is looked whether any job is left, once all stages have completed."""
 
 
@@ -30,16 +30,16 @@ class JobsService:
         """Whether stages wait for jobs, so that those are claimed until the stages have ended."""
         self.is_open = False
         self.failure: HeadraceError | None = None
-        self._has_said = False
+        self._has_logged = False
         self.is_drained = False
         """Whether its end was asked for, and did not come by itself."""
-        self._ending = asyncio.Event()
-        self._door = asyncio.Lock()
+        self._is_draining = asyncio.Event()
+        self._start_lock = asyncio.Lock()
 
     @property
-    def is_ending(self) -> bool:
+    def is_draining(self) -> bool:
         """Whether nothing more is taken in."""
-        return self._ending.is_set()
+        return self._is_draining.is_set()
 
     async def open(self) -> None:
         """Open the store and run the queues. Raises what the store raises, and nothing is open then."""
@@ -48,10 +48,10 @@ class JobsService:
 
     async def rest(self, *, is_forever: bool) -> None:
         """Wait until no job is left that could run now, or until the end begins; `is_forever` waits for that alone."""
-        while not self._ending.is_set() and (is_forever or not await self._is_idle()):
+        while not self._is_draining.is_set() and (is_forever or not await self._is_idle()):
             try:
-                async with asyncio.timeout(None if is_forever else LOOK_SECONDS):
-                    await self._ending.wait()
+                async with asyncio.timeout(None if is_forever else CHECK_SECONDS):
+                    await self._is_draining.wait()
             except TimeoutError:
                 continue
 
@@ -60,21 +60,21 @@ class JobsService:
         try:
             return await self.jobs.is_idle()
         except HeadraceError as error:
-            if not self._has_said:
+            if not self._has_logged:
                 LOG.error("the store cannot be asked whether any job is left, and is asked again: %s", error)
-            self._has_said = True
+            self._has_logged = True
             return False
 
     def start_drain(self) -> None:
         """Claim nothing more that no stage waits for, because the end was asked for."""
-        self.is_drained = self.is_drained or (self.is_open and not self._ending.is_set())
-        self._ending.set()
+        self.is_drained = self.is_drained or (self.is_open and not self._is_draining.is_set())
+        self._is_draining.set()
         if not self.are_awaited:
             self.jobs.pause_claiming()
 
     def begin_end(self) -> None:
         """Claim nothing more, from now on; what runs goes on."""
-        self._ending.set()
+        self._is_draining.set()
         self.jobs.pause_claiming()
 
     async def close(self) -> None:
@@ -83,7 +83,7 @@ class JobsService:
         A store that fails at that is `failure`, and closed all the same.
         """
         self.begin_end()
-        async with self._door:
+        async with self._start_lock:
             if not self.is_open:
                 return
             try:
@@ -141,9 +141,9 @@ class Pipeline(Topology):
         """Make a pipeline of a config that was checked before."""
         pipeline = cls(config.name, cancel="temporary")
         pipeline.config = config
-        pipeline.redact = config.mask
+        pipeline.redact = config.redactor
         if config.jobs is not None:
-            pipeline.jobs = build_jobs(config.jobs, redact=config.mask)
+            pipeline.jobs = build_jobs(config.jobs, redact=config.redactor)
         pipeline.stall_seconds = config.stall_seconds
         if config.dead_letters is not None:
             pipeline.dead_letters = build_dead_letters(config.dead_letters)
@@ -172,7 +172,7 @@ class Pipeline(Topology):
         if run is None or state in {"new", "running", "draining"}:
             return state
         if run.is_open:
-            return "draining" if run.is_ending else "running"
+            return "draining" if run.is_draining else "running"
         if run.failure is not None:
             return "failed"
         return "drained" if run.is_drained and state == "completed" else state
@@ -208,7 +208,7 @@ class Pipeline(Topology):
             if outcome.is_completed:
                 await run.rest(is_forever=self.is_forever)
             await run.close()
-        return self._judged(outcome)
+        return self._with_jobs(outcome)
 
     async def drain(self, deadline_seconds: float | None = None) -> RunOutcome:
         """Take in nothing more, let everything under way go through, and return how that went.
@@ -222,7 +222,7 @@ class Pipeline(Topology):
         self._jobs_run.start_drain()
         outcome = await super().drain(deadline_seconds)
         await self._jobs_run.close()
-        return self._judged(outcome)
+        return self._with_jobs(outcome)
 
     async def stop(self) -> RunOutcome:
         """Stop at once; what was under way is counted as lost, and jobs that run are put back."""
@@ -230,13 +230,13 @@ class Pipeline(Topology):
         outcome = await super().stop()
         if self._jobs_run is not None:
             await self._jobs_run.stop()
-        return self._judged(outcome)
+        return self._with_jobs(outcome)
 
     def outcome(self) -> RunOutcome:
         """Return how the run ended, or how it stands."""
-        return self._judged(super().outcome())
+        return self._with_jobs(super().outcome())
 
-    def _judged(self, outcome: RunOutcome) -> RunOutcome:
+    def _with_jobs(self, outcome: RunOutcome) -> RunOutcome:
         """Return how the run ended, its jobs included: drained, where those still had something to do."""
         run = self._jobs_run
         if run is None:

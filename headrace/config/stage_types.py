@@ -81,8 +81,8 @@ class StageTypes:
         try:
             found = self._loaders[name]()
         except Exception as error:  # noqa: BLE001 - what a guest's module raises must not hide the other findings
-            told = f": {error.msg}" if isinstance(error, ImportError) else ""
-            why = f"its module raises {type(error).__name__}{told} ({_place(error)})"
+            detail = f": {error.msg}" if isinstance(error, ImportError) else ""
+            why = f"its module raises {type(error).__name__}{detail} ({_location(error)})"
         else:
             return _stage_type(name, found)
         raise BrokenType(name, why)
@@ -125,7 +125,7 @@ def example_of(stage_type: StageType, options: BaseModel) -> AnyStage | str:
 
 def raised(error: BaseException) -> str:
     """Return the class of an error and the line that raised it, but not its text, which may hold a variable's value."""
-    return f"{type(error).__name__} ({_place(error)})"
+    return f"{type(error).__name__} ({_location(error)})"
 
 
 def _stage_type(name: str, found: object) -> StageType:
@@ -138,7 +138,7 @@ def _stage_type(name: str, found: object) -> StageType:
     return StageType(name, kind, options, stage, needs_jobs=bool(getattr(found, "needs_jobs", False)))
 
 
-def _place(error: BaseException) -> str:
+def _location(error: BaseException) -> str:
     """Return the line that raised, the import system's own aside."""
     frames = traceback.extract_tb(error.__traceback__)
     frame = next(frame for frame in reversed(frames) if not frame.filename.startswith("<frozen "))

@@ -83,8 +83,8 @@ def _lock(file: int, path: Path) -> None:
         LOG.warning("%s cannot be locked (%s): see to it that no other run uses that file", path, error.strerror)
 
 
-def _holder(told: bytes) -> str:
-    number = told.strip().decode(errors="replace")
+def _holder(content: bytes) -> str:
+    number = content.strip().decode(errors="replace")
     if number == str(os.getpid()):
         return "another stage or run of this OS process"
     return f"another run (process {number})" if number.isdecimal() else "another run"

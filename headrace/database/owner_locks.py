@@ -26,7 +26,7 @@ class OwnerLocks:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = -1
-        self._held: set[str] = set()
+        self._locked: set[str] = set()
         self.file_id: int | None = None
         """The inode of the file, to be stored beside an owner; None where locks cannot be used."""
 
@@ -53,19 +53,19 @@ class OwnerLocks:
 
     def lock(self, owner: str) -> None:
         """Hold the lock of an owner of this OS process until `release`, or until the process ends."""
-        if self.file_id is not None and owner not in self._held:
+        if self.file_id is not None and owner not in self._locked:
             self._call(fcntl.F_OFD_SETLK, owner)
-            self._held.add(owner)
+            self._locked.add(owner)
 
     def release(self, owner: str) -> None:
         """Let go of the lock of an owner, if it is held here."""
-        if owner in self._held:
-            self._held.discard(owner)
+        if owner in self._locked:
+            self._locked.discard(owner)
             self._call(fcntl.F_OFD_SETLK, owner, fcntl.F_UNLCK)
 
     def is_alive(self, owner: str, file_id: int | None) -> bool | None:
         """Return whether an owner lives that locked a byte of the file `file_id`; None where that cannot be known."""
-        if owner in self._held:
+        if owner in self._locked:
             return True
         if self.file_id is None or file_id != self.file_id:
             return None
@@ -73,7 +73,7 @@ class OwnerLocks:
 
     def close(self) -> None:
         """Let go of all locks, and close the file."""
-        self._held.clear()
+        self._locked.clear()
         self._forget()
 
     def before_fork(self) -> None:

@@ -22,7 +22,7 @@ R = TypeVar("R")
 BUSY_SECONDS: Final = 5.0
 """After how long it is said that the file is locked, and given up by who is being closed."""
 
-SAY_EVERY: Final = 12
+LOG_EVERY: Final = 12
 """So many times as long passes between two sentences about a file that stays locked: a minute."""
 
 OLDEST_SQLITE: Final = (3, 35)
@@ -72,21 +72,21 @@ def translated(path: Path, error: BaseException) -> BaseException:
         if code not in _ADVICE:
             return error
         kind = DiskFull if getattr(error, "sqlite_errorcode", None) in _FULL else SqliteError
-        told = kind(path, str(error), _ADVICE[code])
+        translated_error = kind(path, str(error), _ADVICE[code])
     elif isinstance(error, OSError):
-        told = SqliteError(path, str(error), "see that it can be read and written")
+        translated_error = SqliteError(path, str(error), "see that it can be read and written")
     else:
         return error
-    told.__cause__ = error
-    return told
+    translated_error.__cause__ = error
+    return translated_error
 
 
-def patiently(path: Path, step: Callable[[], R], is_given_up: Callable[[], bool] = lambda: False) -> R:
+def retry_while_locked(path: Path, step: Callable[[], R], is_abandoned: Callable[[], bool] = lambda: False) -> R:
     """Do what may find the file locked, as often as it takes; say so when that lasts.
 
-    Raises SqliteError when it is locked still and `is_given_up` says that nobody wants to wait any longer.
+    Raises SqliteError when it is locked still and `is_abandoned` says that nobody wants to wait any longer.
     """
-    pauses, began, said = iter(PAUSES_SECONDS), time.monotonic(), 0
+    pauses, began, logged = iter(PAUSES_SECONDS), time.monotonic(), 0
     while True:
         try:
             done = step()
@@ -94,20 +94,20 @@ def patiently(path: Path, step: Callable[[], R], is_given_up: Callable[[], bool]
             if _code(error) not in _WAITING:
                 raise
             waited = int((time.monotonic() - began) / BUSY_SECONDS)
-            if waited and is_given_up():
+            if waited and is_abandoned():
                 raise SqliteError(path, str(error), _ADVICE[sqlite3.SQLITE_BUSY]) from error
-            if waited > said:
-                _say_locked(path, said, waited)
-                said = waited
+            if waited > logged:
+                _log_locked(path, logged, waited)
+                logged = waited
             time.sleep(next(pauses, PAUSES_SECONDS[-1]))
         else:
-            if said:
+            if logged:
                 LOG.warning("%s is no longer locked: going on", path)
             return done
 
 
-def _say_locked(path: Path, said: int, waited: int) -> None:
-    if said // SAY_EVERY < waited // SAY_EVERY or said == 0:
+def _log_locked(path: Path, logged: int, waited: int) -> None:
+    if logged // LOG_EVERY < waited // LOG_EVERY or logged == 0:
         LOG.warning("%s has been locked by another program for %g s: still waiting", path, waited * BUSY_SECONDS)
 
 
@@ -133,7 +133,7 @@ class SqliteFile:
         )
         try:
             for pragma in ("journal_mode = WAL", *pragmas):
-                patiently(self.path, lambda text=pragma: connection.execute(f"PRAGMA {text}"))  # type: ignore[misc] # bound now
+                retry_while_locked(self.path, lambda text=pragma: connection.execute(f"PRAGMA {text}"))  # type: ignore[misc] # bound now
             self._inode = self.path.stat().st_ino
         except BaseException:
             connection.close()
@@ -200,7 +200,7 @@ class QueuedCall(Generic[R]):
     result: "R | None" = None
     error: BaseException | None = None
 
-    def tell(self) -> None:
+    def deliver(self) -> None:
         """Tell how it ended; when nobody waits any more, hand the result to who is to clean up behind them."""
         if self.done.done():
             if self.unwanted is not None and self.error is None:
@@ -240,7 +240,7 @@ class CallQueue:
 
     def _renew(self) -> None:
         self._waiting: queue.SimpleQueue[QueuedCall[object] | None] = queue.SimpleQueue()
-        self._door = threading.Lock()
+        self._is_taking_lock = threading.Lock()
         self._ended: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
 
@@ -329,7 +329,7 @@ class CallQueue:
         return orders, True
 
     def _put(self, order: QueuedCall[R]) -> None:
-        with self._door:  # what comes in before the end is told; nothing comes in behind it
+        with self._is_taking_lock:  # what comes in before the end is told; nothing comes in behind it
             if self.is_closed:
                 raise SqliteError(self.path, "it is closed", "use it before its store is closed, or open it again")
             if self._is_inherited:
@@ -342,7 +342,7 @@ class CallQueue:
 
     def _stop(self) -> bool:
         """Ask the thread to end; return whether there is one."""
-        with self._door:
+        with self._is_taking_lock:
             if not self.is_closed:
                 self.is_closed = True
                 self._waiting.put(None)
@@ -355,24 +355,24 @@ class CallQueue:
             self._ended.set_result(None)
 
 
-def tell(orders: Sequence[QueuedCall[object]]) -> None:
+def deliver(orders: Sequence[QueuedCall[object]]) -> None:
     """Tell all whose work has ended, with one wake-up for each loop."""
     of_loops: dict[asyncio.AbstractEventLoop, list[QueuedCall[object]]] = {}
     for order in orders:
         if order.loop is None:
-            order.tell()
+            order.deliver()
         else:
             of_loops.setdefault(order.loop, []).append(order)
-    for loop, told in of_loops.items():
+    for loop, translated_error in of_loops.items():
         try:
-            loop.call_soon_threadsafe(_tell_all, told)
+            loop.call_soon_threadsafe(_deliver_all, translated_error)
         except RuntimeError:  # the loop is closed: nobody waits any more
-            LOG.debug("%d works on a SQLite file ended after their loop was closed", len(told))
+            LOG.debug("%d works on a SQLite file ended after their loop was closed", len(translated_error))
 
 
-def _tell_all(orders: Sequence[QueuedCall[object]]) -> None:
+def _deliver_all(orders: Sequence[QueuedCall[object]]) -> None:
     for order in orders:
-        order.tell()
+        order.deliver()
 
 
 class FileChanges:

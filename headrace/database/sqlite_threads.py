@@ -18,8 +18,8 @@ from headrace.database.sqlite_file import (
     QueuedCall,
     R,
     SqliteFile,
-    patiently,
-    tell,
+    deliver,
+    retry_while_locked,
     translated,
 )
 from headrace.telemetry.events import LOG
@@ -33,7 +33,7 @@ some may be gone, though nothing is half written. A crash of the OS process alon
 
 
 @dataclass(slots=True, eq=False)
-class _Chore:
+class _PeriodicCall:
     """What is done again and again, in seconds of the monotonic clock."""
 
     work: DatabaseWork[object]
@@ -61,7 +61,7 @@ class SqliteWriter:
         self._waits_for_disk = False
         self._lacks_room = False
         self._opened = opened
-        self._chores: list[_Chore] = []
+        self._periodic: list[_PeriodicCall] = []
         self._connection: sqlite3.Connection | None = None
         self._pid = os.getpid()
         self._was_opened = False
@@ -72,12 +72,12 @@ class SqliteWriter:
         self._orders.start()
         await self.run(lambda _: None)
 
-    def every(self, seconds: float, chore: DatabaseWork[object]) -> None:
-        """Run `chore` about every `seconds`, whether or not there is anything else to write. Call it before `start`.
+    def every(self, seconds: float, task: DatabaseWork[object]) -> None:
+        """Run `task` about every `seconds`, whether or not there is anything else to write. Call it before `start`.
 
         One that fails is logged, and done again when it is due. None is done before the file could be opened.
         """
-        self._chores.append(_Chore(chore, seconds))
+        self._periodic.append(_PeriodicCall(task, seconds))
 
     def run(
         self, work: DatabaseWork[R], *, is_durable: bool = True, unwanted: Callable[[R], None] | None = None
@@ -113,14 +113,14 @@ class SqliteWriter:
         """Write group after group, until closed."""
         is_open = True
         while is_open:
-            chores = self._due_chores()
-            orders, is_open = self._orders.take(0.0 if chores else self._seconds_to_chore())
+            due_calls = self._due_tasks()
+            orders, is_open = self._orders.take(0.0 if due_calls else self._seconds_to_next())
             with self._orders.connection_lock:
-                self._write(chores + orders)
-            tell(orders)
-            for chore in chores:
-                if chore.error is not None:
-                    LOG.warning("a chore of the SQLite file failed, and is done again when it is due: %r", chore.error)
+                self._write(due_calls + orders)
+            deliver(orders)
+            for task in due_calls:
+                if task.error is not None:
+                    LOG.warning("a chore of the SQLite file failed, and is done again when it is due: %r", task.error)
         with self._orders.connection_lock:
             self._disconnect()
 
@@ -130,23 +130,23 @@ class SqliteWriter:
         self._connection = None
         self._waits_for_disk = False
 
-    def _has_chores(self) -> bool:
+    def _has_periodic(self) -> bool:
         """Return whether there are chores to do here: those of a parent are not the affair of a forked child."""
-        return bool(self._chores) and self._was_opened and os.getpid() == self._pid
+        return bool(self._periodic) and self._was_opened and os.getpid() == self._pid
 
-    def _due_chores(self) -> "list[QueuedCall[object]]":
-        if not self._has_chores():
+    def _due_tasks(self) -> "list[QueuedCall[object]]":
+        if not self._has_periodic():
             return []
         now = time.monotonic()
-        due = [chore for chore in self._chores if now >= chore.due_at]
-        for chore in due:
-            chore.due_at = now + chore.every_seconds
-        return [QueuedCall(chore.work, None, concurrent.futures.Future()) for chore in due]
+        due = [task for task in self._periodic if now >= task.due_at]
+        for task in due:
+            task.due_at = now + task.every_seconds
+        return [QueuedCall(task.work, None, concurrent.futures.Future()) for task in due]
 
-    def _seconds_to_chore(self) -> float | None:
-        if not self._has_chores():
+    def _seconds_to_next(self) -> float | None:
+        if not self._has_periodic():
             return None
-        return max(0.0, min(chore.due_at for chore in self._chores) - time.monotonic())
+        return max(0.0, min(task.due_at for task in self._periodic) - time.monotonic())
 
     def _write(self, orders: "Sequence[QueuedCall[object]]") -> None:
         """Do all works in one transaction; if one fails, do each by itself, and say of each why it failed."""
@@ -156,13 +156,13 @@ class SqliteWriter:
             connection = self._ready(is_durable=any(order.is_durable for order in orders))
         except BaseException as error:  # noqa: BLE001 - whoever ordered the work is told
             for order in orders:
-                order.error = self._told(error)
+                order.error = self._translated(error)
             return
         try:
             self._commit(connection, orders)
         except BaseException as error:  # noqa: BLE001 - whoever ordered the work is told
             if len(orders) == 1:
-                orders[0].error = self._told(error)
+                orders[0].error = self._translated(error)
             else:
                 for order in orders:
                     self._write([order])
@@ -183,7 +183,7 @@ class SqliteWriter:
         try:
             for order in orders:
                 order.result = order.work(connection)
-            patiently(self.path, lambda: connection.execute("COMMIT"))
+            retry_while_locked(self.path, lambda: connection.execute("COMMIT"))
         except BaseException:
             _roll_back(connection)
             raise
@@ -213,14 +213,14 @@ class SqliteWriter:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._lacks_room = False
 
-    def _told(self, error: BaseException) -> BaseException:
-        told = translated(self.path, error)
-        self._lacks_room = self._lacks_room or isinstance(told, DiskFull)
-        return told
+    def _translated(self, error: BaseException) -> BaseException:
+        translated_error = translated(self.path, error)
+        self._lacks_room = self._lacks_room or isinstance(translated_error, DiskFull)
+        return translated_error
 
     def _begin(self, connection: sqlite3.Connection) -> None:
         """Begin to write; wait for other OS processes as long as they take, unless it is being closed."""
-        patiently(self.path, lambda: connection.execute("BEGIN IMMEDIATE"), lambda: self._orders.is_closed)
+        retry_while_locked(self.path, lambda: connection.execute("BEGIN IMMEDIATE"), lambda: self._orders.is_closed)
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:
@@ -265,7 +265,7 @@ class SqliteReader:
             with self._orders.connection_lock:
                 for order in orders:
                     self._answer(order)
-            tell(orders)
+            deliver(orders)
         with self._orders.connection_lock:
             self._disconnect()
 
@@ -280,7 +280,9 @@ class SqliteReader:
                 self._connection = self._file.connect("query_only = ON")
             self._file.check()
             connection = self._connection
-            order.result = patiently(self.path, lambda: _read(connection, order), lambda: self._orders.is_closed)
+            order.result = retry_while_locked(
+                self.path, lambda: _read(connection, order), lambda: self._orders.is_closed
+            )
             self._file.remember_log()
         except BaseException as error:  # noqa: BLE001 - whoever ordered the work is told
             order.error = translated(self.path, error)

@@ -107,10 +107,10 @@ class NameTaken(ProcessError):
 class NotStarted(ProcessError):
     """An object uses a word of its process before it has one, or when it is the object of a former life."""
 
-    def __init__(self, found: object, word: str) -> None:
-        self.word = word
+    def __init__(self, found: object, attribute: str) -> None:
+        self.attribute = attribute
         super().__init__(
-            f"{type(found).__name__} uses self.{word} while it is no process: "
+            f"{type(found).__name__} uses self.{attribute} while it is no process: "
             "use it from init() to terminate(), not in __init__, nor when its process has ended or was restarted"
         )
 
@@ -156,7 +156,7 @@ class NoChild(ProcessError):
         )
 
 
-class ChildLives(ProcessError):
+class ChildIsAlive(ProcessError):
     """A child lives, and must have ended for what is wanted of it."""
 
     def __init__(self, supervisor: str, child: str) -> None:

@@ -162,9 +162,9 @@ def sentence(name: str, detail: Mapping[str, object]) -> str:
     found = detail.get("ctx")
     context = found if isinstance(found, dict) else {}
     subject = f"`{name}`" if name else "this"
-    said = predicate(str(detail["type"]), context)
-    if said is not None:
-        return f"{subject} {said}"
+    message = predicate(str(detail["type"]), context)
+    if message is not None:
+        return f"{subject} {message}"
     why = own_sentence(str(detail["msg"]), context)
     if context.get("is_predicate"):
         return f"{subject} {why}"

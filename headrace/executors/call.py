@@ -109,7 +109,7 @@ class Call(Generic[R_co]):
         """Say that nobody waits for it any more, so that it is logged if it raises."""
         self._is_left = True
 
-    def settle(self, outcome: Returned[R_co] | Raised) -> None:
+    def set_outcome(self, outcome: Returned[R_co] | Raised) -> None:
         """Say how it ended, unless that was said before: for whoever runs the function."""
         if self._outcome is not None:
             return

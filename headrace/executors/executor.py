@@ -197,7 +197,7 @@ class Executor(ABC):
                 for call in list(self._calls):
                     await call.ended()
 
-    def _settle(self, call: Call[object], outcome: Returned[object] | Raised) -> None:
+    def _count_outcome(self, call: Call[object], outcome: Returned[object] | Raised) -> None:
         """Count and tell how a call ended."""
         self._calls.discard(call)
         if isinstance(outcome, Returned):
@@ -206,7 +206,7 @@ class Executor(ABC):
             self._counts.stopped += 1
         else:
             self._counts.raised += 1
-        call.settle(outcome)
+        call.set_outcome(outcome)
 
 
 class BoundedExecutor:

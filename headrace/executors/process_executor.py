@@ -55,7 +55,7 @@ class ProcessExecutor(Executor):
         self._workers: set[WorkerProcess] = set()
         self._idle: list[WorkerProcess] = []
         self._sweep: asyncio.TimerHandle | None = None
-        self._gone = asyncio.Event()
+        self._worker_ended = asyncio.Event()
         self._started = 0
         self._deaths = 0
         self._unreplaced = 0
@@ -79,7 +79,7 @@ class ProcessExecutor(Executor):
         """Change how many functions may run at a time; OS processes above it end once they have nothing to do."""
         super().resize(limit)
         while self._idle and len(self._workers) > limit:
-            self._idle.pop(0).retire()
+            self._idle.pop(0).stop_when_idle()
 
     async def aclose(self, *, timeout_seconds: float | None = 0.0) -> None:
         """Take nothing more in, wait that long for what runs, and end every OS process; return when all are gone.
@@ -94,13 +94,13 @@ class ProcessExecutor(Executor):
             for worker in self._workers:
                 if worker.has_slot:
                     worker.end()
-                elif not worker.is_ending:
-                    worker.retire()
-            await self._all_gone()
+                elif not worker.is_stopping:
+                    worker.stop_when_idle()
+            await self._all_ended()
         except asyncio.CancelledError:
             for worker in self._workers:
                 worker.end(at_once=True)
-            await self._all_gone()
+            await self._all_ended()
             raise
 
     def _begin(
@@ -115,10 +115,10 @@ class ProcessExecutor(Executor):
 
     def replied(self, worker: WorkerProcess, call: Call[object], outcome: Returned[object] | Raised) -> None:
         """Take how a call ended: for its worker, which keeps the slot until it is gone if it is about to end."""
-        if not worker.is_ending:
+        if not worker.is_stopping:
             self._free(worker)
             self._rest(worker)
-        self._settle(call, outcome)
+        self._count_outcome(call, outcome)
 
     def ended(self, worker: WorkerProcess, call: Call[object] | None, error: ExecutorError) -> None:
         """Take that a worker is gone, and with what error its call failed, if it had one: for that worker."""
@@ -136,8 +136,8 @@ class ProcessExecutor(Executor):
         if worker.has_slot:
             self._free(worker)
         if call is not None:
-            self._settle(call, Raised(error))
-        self._gone.set()
+            self._count_outcome(call, Raised(error))
+        self._worker_ended.set()
 
     def _free(self, worker: WorkerProcess) -> None:
         worker.has_slot = False
@@ -147,7 +147,7 @@ class ProcessExecutor(Executor):
         """Return the one that worked last, so that those who are not needed grow idle."""
         while self._idle:
             worker = self._idle.pop()
-            if not worker.is_ending and not worker.has_exited:
+            if not worker.is_stopping and not worker.has_exited:
                 return worker
             self._count_death(worker)
         return None
@@ -172,15 +172,15 @@ class ProcessExecutor(Executor):
     def _rest(self, worker: WorkerProcess) -> None:
         """Keep a worker that has nothing to do, unless there are too many."""
         if self._is_closed or len(self._workers) > self.limit:
-            worker.retire()
+            worker.stop_when_idle()
             return
         loop = asyncio.get_running_loop()
         worker.idle_since = loop.time()
         self._idle.append(worker)
         if self._settings.idle_seconds is not None and self._sweep is None:
-            self._sweep = loop.call_later(self._settings.idle_seconds, self._retire_idle)
+            self._sweep = loop.call_later(self._settings.idle_seconds, self._stop_idle)
 
-    def _retire_idle(self) -> None:
+    def _stop_idle(self) -> None:
         """End those who have had nothing to do for too long; the list has the longest idle first."""
         self._sweep = None
         loop = asyncio.get_running_loop()
@@ -188,14 +188,14 @@ class ProcessExecutor(Executor):
         if seconds is None:
             return
         while self._idle and self._idle[0].idle_since + seconds <= loop.time():
-            self._idle.pop(0).retire()
+            self._idle.pop(0).stop_when_idle()
         if self._idle:
-            self._sweep = loop.call_at(self._idle[0].idle_since + seconds, self._retire_idle)
+            self._sweep = loop.call_at(self._idle[0].idle_since + seconds, self._stop_idle)
 
-    async def _all_gone(self) -> None:
+    async def _all_ended(self) -> None:
         while self._workers:
-            self._gone.clear()
-            await self._gone.wait()
+            self._worker_ended.clear()
+            await self._worker_ended.wait()
 
 
 def _check_main(name: str) -> None:

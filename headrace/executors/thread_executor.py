@@ -37,7 +37,7 @@ class _Order:
     work: Callable[[], object]
     name: str
     loop: asyncio.AbstractEventLoop
-    tell: Callable[[Returned[object] | Raised], None]
+    report: Callable[[Returned[object] | Raised], None]
 
 
 class ThreadExecutor(Executor):
@@ -99,7 +99,7 @@ class ThreadExecutor(Executor):
 
     def _finished(self, call: Call[object], outcome: Returned[object] | Raised) -> None:
         self._slots.give_back()
-        self._settle(call, outcome)
+        self._count_outcome(call, outcome)
         self._shrink()
 
     def _start_thread(self) -> None:
@@ -124,7 +124,7 @@ def _serve(orders: "queue.SimpleQueue[_Order | None]") -> None:
         except BaseException as error:  # noqa: BLE001 - whoever waits is told
             outcome = raised(order.name, error)
         try:
-            order.loop.call_soon_threadsafe(order.tell, outcome)
+            order.loop.call_soon_threadsafe(order.report, outcome)
         except RuntimeError:  # the loop of its executor is closed: no caller waits, and none comes
             return
         del order, outcome  # an idle thread keeps nothing alive
@@ -173,17 +173,17 @@ class WorkerThread:
             try:
                 result = work()
             except BaseException as error:  # noqa: BLE001 - it is raised where the future is awaited
-                self._tell(_failed, future, error)
+                self._report(_failed, future, error)
             else:
-                self._tell(_done, future, result)
+                self._report(_done, future, result)
             del job, future
         job()
 
-    def _tell(
-        self, tell: Callable[["asyncio.Future[object]", T], None], future: "asyncio.Future[object]", what: T
+    def _report(
+        self, report: Callable[["asyncio.Future[object]", T], None], future: "asyncio.Future[object]", what: T
     ) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(tell, future, what)
+            self._loop.call_soon_threadsafe(report, future, what)
 
 
 def _seen(future: "asyncio.Future[object]") -> None:

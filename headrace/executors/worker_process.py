@@ -31,13 +31,13 @@ class Pipe:
         self,
         loop: asyncio.AbstractEventLoop,
         end: socket.socket,
-        heard: Callable[[bytes, bytes], None],
+        received: Callable[[bytes, bytes], None],
         lost: Callable[[], None],
     ) -> None:
-        """`heard` gets kind and payload of a frame; `lost` is called once, when the other end is closed."""
+        """`received` gets kind and payload of a frame; `lost` is called once, when the other end is closed."""
         self._loop = loop
         self._end = end
-        self._heard = heard
+        self._received = received
         self._lost = lost
         self._unsent: deque[memoryview] = deque()
         self._unread = bytearray()
@@ -109,10 +109,10 @@ class Pipe:
             self._lost()
             return False
         self._unread += chunk
-        self._tell()
+        self._read_frames()
         return True
 
-    def _tell(self) -> None:
+    def _read_frames(self) -> None:
         while self._is_open and len(self._unread) >= HEADER.size:
             kind, length = HEADER.unpack_from(self._unread)
             end = HEADER.size + length
@@ -120,7 +120,7 @@ class Pipe:
                 return
             payload = bytes(memoryview(self._unread)[HEADER.size : end])
             del self._unread[:end]
-            self._heard(kind, payload)
+            self._received(kind, payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class WorkerOwner(Protocol):
     """Whoever started a worker, and is told about it on its loop."""
 
     def replied(self, worker: "WorkerProcess", call: Call[object], outcome: Returned[object] | Raised) -> None:
-        """Take how a call ended; the worker is free for another, unless it `is_ending`."""
+        """Take how a call ended; the worker is free for another, unless it `is_stopping`."""
 
     def ended(self, worker: "WorkerProcess", call: Call[object] | None, error: ExecutorError) -> None:
         """Take that the OS process is gone, and with what error the call that it had in hand failed."""
@@ -160,8 +160,8 @@ class WorkerProcess:
         self.has_slot = False
         self.idle_since = 0.0
         self.is_counted_dead = False
-        self.is_ending = False
-        self._is_told_to_end = False
+        self.is_stopping = False
+        self._was_asked_to_stop = False
         self._is_ready = False
         self._settings = settings
         self._owner = owner
@@ -171,7 +171,7 @@ class WorkerProcess:
         self._kill_timer: asyncio.TimerHandle | None = None
         self._failure: str | None = None
         ours, theirs = socket.socketpair()
-        self._pipe = Pipe(self._loop, ours, self._heard, self._lost)
+        self._pipe = Pipe(self._loop, ours, self._received, self._lost)
         self._pipe.send(packed_settings(settings.imports, settings.max_result_bytes))
         keeper = threading.Thread(target=self._keep, args=(theirs,), name="headrace-worker-keeper", daemon=True)
         try:
@@ -194,7 +194,7 @@ class WorkerProcess:
     @property
     def has_died(self) -> bool:
         """Whether it ended, or is about to, although nobody told it to."""
-        return self.is_ending and not self._is_told_to_end
+        return self.is_stopping and not self._was_asked_to_stop
 
     def give(self, call: Call[object], frame: bytes) -> None:
         """Let it run a call, in a slot; it must have none."""
@@ -202,18 +202,18 @@ class WorkerProcess:
         self.has_slot = True
         self._pipe.send(frame)
 
-    def retire(self) -> None:
+    def stop_when_idle(self) -> None:
         """Let it end by itself, now that it has nothing to do; it is killed if it does not within its grace."""
-        self.is_ending = self._is_told_to_end = True
+        self.is_stopping = self._was_asked_to_stop = True
         self._pipe.close()
         self._kill_later()
 
     def end(self, at_once: bool = False) -> None:  # noqa: FBT001, FBT002 - a call hands it on
         """Begin to end it, whatever it does: terminate it, and kill it when it has not ended within its grace."""
-        was_told, self.is_ending, self._is_told_to_end = self._is_told_to_end, True, True
+        was_asked, self.is_stopping, self._was_asked_to_stop = self._was_asked_to_stop, True, True
         if at_once:
             self._send(signal.SIGKILL)
-        elif not was_told:
+        elif not was_asked:
             self._pipe.shut()
             self._send(signal.SIGTERM)
             self._kill_later()
@@ -227,7 +227,7 @@ class WorkerProcess:
         if self._kill_timer is None:
             self._kill_timer = self._loop.call_later(self._settings.grace_seconds, self._send, signal.SIGKILL)
 
-    def _heard(self, kind: bytes, payload: bytes) -> None:
+    def _received(self, kind: bytes, payload: bytes) -> None:
         if kind == child.READY:
             self._is_ready = True
         elif kind == child.NOT_READY:
@@ -240,7 +240,7 @@ class WorkerProcess:
 
     def _lost(self) -> None:
         """Its end of the pipe is closed: it is about to end, or nobody can talk to it any more."""
-        self.is_ending = True
+        self.is_stopping = True
         self._kill_later()
 
     def _keep(self, theirs: socket.socket) -> None:
@@ -260,10 +260,10 @@ class WorkerProcess:
         if not self._post(partial(self._exited, process)):
             process.wait()
 
-    def _post(self, told: Callable[[], None]) -> bool:
+    def _post(self, report: Callable[[], None]) -> bool:
         """Tell it on the loop; return False when that one is closed, and nobody listens."""
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(told)
+            self._loop.call_soon_threadsafe(report)
             return True
         return False
 
@@ -283,7 +283,7 @@ class WorkerProcess:
         error: ExecutorError
         if self._failure is not None:
             error = WorkerNotStarted(self._failure)
-        elif self._is_told_to_end:
+        elif self._was_asked_to_stop:
             error = CallStopped(name)
         elif not self._is_ready:
             error = WorkerNotStarted(f"it ended with exit code {exit_code} before it was ready; its stderr may say why")
@@ -292,7 +292,7 @@ class WorkerProcess:
         self._finish(error)
 
     def _finish(self, error: ExecutorError) -> None:
-        self.is_ending = True
+        self.is_stopping = True
         self._pipe.close()
         if self._kill_timer is not None:
             self._kill_timer.cancel()

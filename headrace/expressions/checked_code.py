@@ -19,18 +19,18 @@ class _Readable(Protocol):
 
 
 class Missing(LookupError):
-    """`value`, which the expression calls `place`, has no field or item `name`; the sentence is made when shown."""
+    """`value`, which the expression calls `source`, has no field or item `name`; the sentence is made when shown."""
 
-    def __init__(self, value: object, name: object, place: str) -> None:
+    def __init__(self, value: object, name: object, source: str) -> None:
         super().__init__(name)
         self.value = value
         self.name = name
-        self.place = place
+        self.source = source
 
     def in_expression(self, text: str) -> MissingFieldError:
         """The error that its reader sees."""
         what = "field" if isinstance(self.name, str) else "item"
-        return MissingFieldError(text, f"{self.place} has no {what} {self.name!r}{self._kind()}", self._hint())
+        return MissingFieldError(text, f"{self.source} has no {what} {self.name!r}{self._kind()}", self._hint())
 
     def _kind(self) -> str:
         if self.value is None:
@@ -50,36 +50,36 @@ class Missing(LookupError):
         return "where it may be missing use default() or has()"
 
 
-def read_field(value: object, name: str, place: str) -> object:
+def read_field(value: object, name: str, source: str) -> object:
     """What `event.name` means: the key of a mapping; else an item by that name; else an attribute, but no method."""
     if hasattr(type(value), "__getitem__"):
         try:
             return cast("_Readable", value)[name]
         except (LookupError, TypeError, ValueError):
             if isinstance(value, Mapping):
-                raise Missing(value, name, place) from None
+                raise Missing(value, name, source) from None
     found = getattr(value, name, _ABSENT)
     if found is _ABSENT or isinstance(found, _METHODS):
-        raise Missing(value, name, place)
+        raise Missing(value, name, source)
     return found
 
 
-def read_item(value: object, key: object, place: str) -> object:
+def read_item(value: object, key: object, source: str) -> object:
     """What `event["key"]` means."""
     try:
         return cast("_Readable", value)[key]
     except (LookupError, TypeError):
-        raise Missing(value, key, place) from None
+        raise Missing(value, key, source) from None
 
 
-def find_field(value: object, name: str, place: str) -> object:
+def find_field(value: object, name: str, source: str) -> object:
     """As `read_field`, but what a mapping would make up for a missing key (a defaultdict does) is missing."""
-    return read_field(_holding(value, name, place), name, place)
+    return read_field(_holding(value, name, source), name, source)
 
 
-def find_item(value: object, key: object, place: str) -> object:
+def find_item(value: object, key: object, source: str) -> object:
     """As `read_item`, but what a mapping would make up for a missing key is missing."""
-    return read_item(_holding(value, key, place), key, place)
+    return read_item(_holding(value, key, source), key, source)
 
 
 def has(path: Callable[[], object]) -> bool:
@@ -114,9 +114,9 @@ def get(value: object, key: object, fallback: object = None) -> object:
         return fallback
 
 
-def _holding(value: object, key: object, place: str) -> object:
+def _holding(value: object, key: object, source: str) -> object:
     if isinstance(value, Mapping) and key not in value:
-        raise Missing(value, key, place)
+        raise Missing(value, key, source)
     return value
 
 
@@ -127,10 +127,10 @@ def _field_names(value: object) -> list[str]:
     return [name for holder in holders for name in holder if not name.startswith("_")]
 
 
-def make_careful(tree: ast.expr) -> ast.expr:
+def compile_checked(tree: ast.expr) -> ast.expr:
     """The tree rewritten to careful code; the tree itself is used up."""
-    careful: ast.expr = _CheckedCompiler().visit(tree)
-    return careful
+    checked: ast.expr = _CheckedCompiler().visit(tree)
+    return checked
 
 
 class _WrongTypes(TypeError):
@@ -143,15 +143,15 @@ class _CheckedCompiler(ast.NodeTransformer):
         self._verb = verb
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
-        place = ast.Constant(_place(node.value))
-        return _call(f"{self._verb}_field", self.visit(node.value), ast.Constant(node.attr), place)
+        source = ast.Constant(_source_of(node.value))
+        return _call(f"{self._verb}_field", self.visit(node.value), ast.Constant(node.attr), source)
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
-        place = ast.Constant(_place(node.value))
+        source = ast.Constant(_source_of(node.value))
         node.value, node.slice = self.visit(node.value), self.visit(node.slice)
         if isinstance(node.slice, ast.Slice):
             return node
-        return _call(f"{self._verb}_item", node.value, node.slice, place)
+        return _call(f"{self._verb}_item", node.value, node.slice, source)
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
         node.left, node.right = self.visit(node.left), self.visit(node.right)
@@ -174,15 +174,15 @@ class _CheckedCompiler(ast.NodeTransformer):
         return node
 
 
-def _place(node: ast.expr) -> str:
+def _source_of(node: ast.expr) -> str:
     """How a sentence calls the value that a node reads from."""
     match node:
         case ast.Name(id=name):
             return name
         case ast.Attribute(value=value, attr=name):
-            return f"{_place(value)}.{name}"
+            return f"{_source_of(value)}.{name}"
         case ast.Subscript(value=value, slice=ast.Constant(value=key)):
-            return f"{_place(value)}[{key!r}]"
+            return f"{_source_of(value)}[{key!r}]"
         case _:
             return "the value"
 
@@ -229,7 +229,7 @@ def _number(sign: str, value: object) -> object:
     return value
 
 
-CAREFUL_NAMES: dict[str, object] = {
+CHECKED_NAMES: dict[str, object] = {
     "__builtins__": BUILTINS,
     **{name: _naming_types(name, function) for name, function in {**PLAIN_FUNCTIONS, "matches": _matches}.items()},
     "matches_python": _naming_types("matches", _matches_python),

@@ -152,7 +152,7 @@ BACKSPACE = ("the regular expression holds a backspace", r'for a word boundary w
 
 _CODE_CHARACTERS = 60  # what a hint can quote and stay one line
 
-_NAMES_ELSEWHERE = {
+_NAMES_IN_OTHER_LANGUAGES = {
     "true": "True",
     "false": "False",
     "null": "None",
@@ -233,17 +233,17 @@ def syntax_hint(text: str, column: int) -> str:
     return "write it on one line, or put brackets around it" if "\n" in text.strip() else ""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The known word that is nearest, or an empty text when none is near."""
-    return next(iter(difflib.get_close_matches(word, list(known), n=1)), "")
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
 
 
 def _unknown_name(name: str) -> tuple[str, str]:
     why = f"the name {name!r} is not known"
     if name in SIGNATURES:
         return f"{name!r} is a function", f"write {SIGNATURES[name].usage}"
-    if name in _NAMES_ELSEWHERE:
-        return why, f"write {_NAMES_ELSEWHERE[name]}"
+    if name in _NAMES_IN_OTHER_LANGUAGES:
+        return why, f"write {_NAMES_IN_OTHER_LANGUAGES[name]}"
     if did_you_mean(name, ["event"]):
         return why, "did you mean event?"
     return why, f"write event.{name} for the field, or '{name}' in quotes for the text"

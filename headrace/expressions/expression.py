@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, cast
 
 from headrace.errors import message_of
-from headrace.expressions.checked_code import CAREFUL_NAMES, Missing, make_careful
+from headrace.expressions.checked_code import CHECKED_NAMES, Missing, compile_checked
 from headrace.expressions.explanations import USE_A_FUNCTION, EvaluationError, ExpressionError
-from headrace.expressions.fast_code import new_names, quicken
+from headrace.expressions.fast_code import compile_fast, new_names
 from headrace.expressions.grammar import parse_expression, read_fields
 from headrace.expressions.patterns import Regex
 
@@ -62,7 +62,7 @@ class Part:
     """An expression half made: its quick code, not loaded yet, and the careful function that decides where it fails."""
 
     quick: ast.expr
-    careful: Callable[[object], object]
+    checked: Callable[[object], object]
     fields: tuple[str, ...]
 
 
@@ -88,15 +88,15 @@ def prepare(text: str, names: dict[str, object], regex: Regex) -> Part:
         with _no_warnings():
             tree = parse_expression(text, regex)
             fields = read_fields(tree)
-            careful = _load("lambda event: value", make_careful(tree), CAREFUL_NAMES)
-            return Part(quicken(parse_expression(text, regex), names), _explaining(text, careful), fields)
+            checked = _load("lambda event: value", compile_checked(tree), CHECKED_NAMES)
+            return Part(compile_fast(parse_expression(text, regex), names), _explaining(text, checked), fields)
     except (RecursionError, MemoryError):
         raise ExpressionError(text, 1, "the expression is nested too deeply", USE_A_FUNCTION) from None
 
 
 def assemble(text: str, part: Part, names: dict[str, object]) -> Expression:
     """The finished expression: quick code first, the careful function where that fails."""
-    careful = part.careful
+    checked = part.checked
     one = _load("lambda event: value", part.quick, names)
     values = _load("lambda events: [value for event in events]", part.quick, names)
     chosen = _load("lambda events: [event for event in events if value]", part.quick, names)
@@ -106,29 +106,29 @@ def assemble(text: str, part: Part, names: dict[str, object]) -> Expression:
             return one(event)
         except _OPERATION_ERRORS:
             pass
-        return careful(event)
+        return checked(event)
 
     def column(events: Sequence[object]) -> list[object]:
         try:
             return cast("list[object]", values(events))
         except _OPERATION_ERRORS:
             pass
-        return [careful(event) for event in events]
+        return [checked(event) for event in events]
 
     def select(events: list[E], /) -> list[E]:
         try:
             return cast("list[E]", chosen(events))
         except _OPERATION_ERRORS:
             pass
-        return [event for event in events if careful(event)]
+        return [event for event in events if checked(event)]
 
     return Expression(text, part.fields, column, select, evaluate)
 
 
-def _explaining(text: str, careful: Callable[[object], object]) -> Callable[[object], object]:
+def _explaining(text: str, checked: Callable[[object], object]) -> Callable[[object], object]:
     def explain(event: object) -> object:
         try:
-            return careful(event)
+            return checked(event)
         except Missing as missing:
             raise missing.in_expression(text) from None
         except _OPERATION_ERRORS as error:
@@ -218,14 +218,14 @@ class _Plan:
                 raise ExpressionError(str(key), 1, why, f'write "{key}" in quotes', path=path)
             parts[key] = self.part(value, (*path, key))
         quick = ast.Dict([ast.Constant(key) for key in parts], [part.quick for part in parts.values()])
-        careful = {key: part.careful for key, part in parts.items()}
-        return Part(quick, lambda event: {key: value(event) for key, value in careful.items()}, _fields(parts.values()))
+        checked = {key: part.checked for key, part in parts.items()}
+        return Part(quick, lambda event: {key: value(event) for key, value in checked.items()}, _fields(parts.values()))
 
     def _list(self, spec: list[object], path: tuple[str | int, ...]) -> Part:
         parts = [self.part(value, (*path, index)) for index, value in enumerate(spec)]
         quick = ast.List([part.quick for part in parts], ast.Load())
-        careful = [part.careful for part in parts]
-        return Part(quick, lambda event: [value(event) for value in careful], _fields(parts))
+        checked = [part.checked for part in parts]
+        return Part(quick, lambda event: [value(event) for value in checked], _fields(parts))
 
 
 def _fields(parts: Iterable[Part]) -> tuple[str, ...]:

@@ -13,12 +13,12 @@ from headrace.expressions.patterns import Regex, compile_search
 
 
 def new_names() -> dict[str, object]:
-    """The names that quick code sees; `quicken` adds the patterns of `matches`."""
+    """The names that quick code sees; `compile_fast` adds the patterns of `matches`."""
     # Unbound, the methods of dict raise TypeError for all that is not a dict, whatever it calls `get` itself.
     return {"__builtins__": BUILTINS, **PLAIN_FUNCTIONS, "get": dict.get, "has": dict.__contains__, "first": _first}
 
 
-def quicken(tree: ast.expr, names: dict[str, object]) -> ast.expr:
+def compile_fast(tree: ast.expr, names: dict[str, object]) -> ast.expr:
     """The tree rewritten to quick code, which runs with `names`; the tree itself is used up."""
     quick: ast.expr = _FastCompiler(names).visit(tree)
     return quick

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from headrace.expressions import explanations as refusals
+from headrace.expressions import explanations as explanations
 from headrace.expressions.explanations import SIGNATURES, ExpressionError
 from headrace.expressions.patterns import USE_PYTHON, PatternError, Regex, compile_search
 
@@ -24,13 +24,13 @@ class ExpressionSource:
         if not self.text.strip():
             raise self.error_at(1, "the expression is empty", "write one such as event.name")
         if _DATE.fullmatch(self.text.strip()):
-            raise self.error_at(1, *refusals.date(self.text.strip()))
+            raise self.error_at(1, *explanations.date(self.text.strip()))
         try:
             return ast.parse(self._code(), mode="eval").body
         except SyntaxError as error:
             raise self._not_python(error) from None
         except ValueError:
-            raise self.error_at(1, *refusals.NO_TEXT) from None
+            raise self.error_at(1, *explanations.NO_TEXT) from None
 
     def error(self, node: ast.expr, why: str, hint: str = "") -> ExpressionError:
         """A finding at a node."""
@@ -48,9 +48,9 @@ class ExpressionSource:
             case ast.Constant(value=str() as pattern):
                 pass
             case _:
-                raise self.error(node, *refusals.PATTERN)
+                raise self.error(node, *explanations.PATTERN)
         if "\b" in pattern:
-            raise self.error(node, *refusals.BACKSPACE)
+            raise self.error(node, *explanations.BACKSPACE)
         try:
             re.compile(pattern)
         except (re.error, OverflowError, ValueError) as error:
@@ -62,11 +62,11 @@ class ExpressionSource:
 
     def _not_python(self, error: SyntaxError) -> ExpressionError:
         if "\0" in self.text:
-            return self.error_at(self.text.index("\0") + 1, *refusals.NO_TEXT)
+            return self.error_at(self.text.index("\0") + 1, *explanations.NO_TEXT)
         if not error.offset:
             return self.error_at(len(self.text.rstrip()), "the expression ends too early")
         column = self._column(error.lineno or 1, error.offset - 1)
-        return self.error_at(column, error.msg, refusals.syntax_hint(self.text, column))
+        return self.error_at(column, error.msg, explanations.syntax_hint(self.text, column))
 
     def _code(self) -> str:
         # Python counts a lone \r as a line break and we do not: one character for one keeps the columns right.
@@ -101,7 +101,7 @@ def parse_expression(text: str, regex: Regex = "re2") -> ast.expr:
     source = ExpressionSource(text, regex)
     if len(text) > MAX_CHARACTERS:
         why = f"the expression has {len(text)} characters, and may have {MAX_CHARACTERS}"
-        raise source.error_at(1, why, refusals.USE_A_FUNCTION)
+        raise source.error_at(1, why, explanations.USE_A_FUNCTION)
     tree = source.parse()
     _check_size(source, tree)
     for node in walk(tree):
@@ -165,9 +165,11 @@ def _check_size(source: ExpressionSource, tree: ast.expr) -> None:
         count += len(level)
         level = [child for node in level for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
     if level:
-        raise source.error(level[0], f"the expression is nested deeper than {MAX_DEPTH}", refusals.USE_A_FUNCTION)
+        raise source.error(level[0], f"the expression is nested deeper than {MAX_DEPTH}", explanations.USE_A_FUNCTION)
     if count > MAX_NODES:
-        raise source.error_at(1, f"the expression has {count} parts, and may have {MAX_NODES}", refusals.USE_A_FUNCTION)
+        raise source.error_at(
+            1, f"the expression has {count} parts, and may have {MAX_NODES}", explanations.USE_A_FUNCTION
+        )
 
 
 def _check(source: ExpressionSource, node: ast.expr) -> None:
@@ -191,7 +193,7 @@ def _check(source: ExpressionSource, node: ast.expr) -> None:
         case ast.Call(func=ast.Name(id=name)) if name in SIGNATURES:
             _check_call(source, node, name)
         case _:
-            raise source.error(node, *refusals.explain(node))
+            raise source.error(node, *explanations.explain(node))
 
 
 def _check_repetition(source: ExpressionSource, node: ast.BinOp) -> None:
@@ -201,7 +203,7 @@ def _check_repetition(source: ExpressionSource, node: ast.BinOp) -> None:
     for operand in operands:
         match operand:
             case ast.Constant(value=str()) | ast.JoinedStr() | ast.List() | ast.Tuple():
-                raise source.error(node, *refusals.NO_REPETITION)
+                raise source.error(node, *explanations.NO_REPETITION)
             case _:
                 pass
 
@@ -212,14 +214,14 @@ def _check_identity(source: ExpressionSource, node: ast.Compare) -> None:
             case ast.Constant(value=None | True | False):
                 pass
             case _ if isinstance(op, _IDENTITY):
-                raise source.error(right, *refusals.IDENTITY)
+                raise source.error(right, *explanations.IDENTITY)
             case _:
                 pass
 
 
 def _check_format(source: ExpressionSource, node: ast.FormattedValue) -> None:
     if node.conversion != -1:
-        raise source.error(node.value, *refusals.CONVERSION)
+        raise source.error(node.value, *explanations.CONVERSION)
     match node.format_spec:
         case None:
             return
@@ -229,7 +231,7 @@ def _check_format(source: ExpressionSource, node: ast.FormattedValue) -> None:
                 return
         case _:
             pass
-    raise source.error(node.value, *refusals.FORMAT)
+    raise source.error(node.value, *explanations.FORMAT)
 
 
 def _check_call(source: ExpressionSource, node: ast.Call, name: str) -> None:
@@ -241,11 +243,11 @@ def _check_call(source: ExpressionSource, node: ast.Call, name: str) -> None:
         raise source.error(node, f"{name}() cannot be called with {found}", f"write {signature.usage}")
     match node:
         case ast.Call(args=[path, *_]) if name in {"has", "default"} and not path_steps(path):
-            raise source.error(path, *refusals.no_path(name))
+            raise source.error(path, *explanations.no_path(name))
         case ast.Call(args=[_, pattern]) if name == "matches":
             source.check_pattern(pattern)
         case ast.Call(args=[_, digits]) if name == "round" and _whole_number(digits) not in _DIGITS_ALLOWED:
-            raise source.error(digits, *refusals.DIGITS)
+            raise source.error(digits, *explanations.DIGITS)
         case _:
             pass
 

@@ -20,14 +20,14 @@ USE_PYTHON: Final = "rewrite it, or write `regex: python` at the top of the conf
 _MAX_REPEAT: Final = 1000
 _I: Final = "Ii\u0130\u0131"
 """All are one letter to Python where case is ignored; RE2 keeps the two Turkish ones apart."""
-_WORD: Final = r"\p{L}\p{N}_"  # what str.isalnum() takes, and _
+_ALPHANUMERIC: Final = r"\p{L}\p{N}_"  # what str.isalnum() takes, and _
 _SPACE: Final = r"\x09-\x0d\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
 _NO_SPACE: Final = (
     r"\x00-\x08\x0e-\x1b\x21-\x{84}\x{86}-\x{9f}\x{a1}-\x{167f}\x{1681}-\x{1fff}\x{200b}-\x{2027}\x{202a}-\x{202e}"
     r"\x{2030}-\x{205e}\x{2060}-\x{2fff}\x{3001}-\x{10ffff}"
 )
-_UNICODE_SETS: Final = {"d": r"\p{Nd}", "D": r"\P{Nd}", "w": _WORD, "s": _SPACE, "S": _NO_SPACE}
-_ASCII_SETS: Final = {letter: f"\\{letter}" for letter in "dDw"} | {
+_UNICODE_SETS: Final = {"d": r"\p{Nd}", "D": r"\P{Nd}", "w": _ALPHANUMERIC, "s": _SPACE, "S": _NO_SPACE}
+_ASCII_SETS: Final = {symbol: f"\\{symbol}" for symbol in "dDw"} | {
     "s": r"\x09-\x0d\x20",
     "S": r"\x00-\x08\x0e-\x1f\x21-\x{10ffff}",
     "W": r"\W",
@@ -152,36 +152,36 @@ class _Translation:
         return _ASCII_SETS if self._scopes[-1].is_ascii else _UNICODE_SETS
 
     def _escape(self) -> str:
-        letter = self._pattern[self._at + 1]
+        symbol = self._pattern[self._at + 1]
         character = self._escaped_character()
         if character is not None:
             return self._literal(character)
         self._at += 2
-        if letter in "AbB":
-            return f"\\{letter}"
-        if letter in "Zz":
+        if symbol in "AbB":
+            return f"\\{symbol}"
+        if symbol in "Zz":
             return r"\z"
-        return f"[^{_WORD}]" if letter == "W" and letter not in self._sets() else f"[{self._sets()[letter]}]"
+        return f"[^{_ALPHANUMERIC}]" if symbol == "W" and symbol not in self._sets() else f"[{self._sets()[symbol]}]"
 
     def _escaped_character(self, *, is_in_class: bool = False) -> str | None:
         """Return the one character that an escape stands for, and go on behind it; None for any other escape."""
         pattern, begin = self._pattern, self._at + 1
-        letter = pattern[begin]
+        symbol = pattern[begin]
         if found := (_OCTAL_IN_SET if is_in_class else _OCTAL).match(pattern, begin):
             character = chr(int(found[0], 8))
         elif found := _CODE.match(pattern, begin):
             character = chr(int(found[0][1:], 16))
         elif found := _NAMED.match(pattern, begin):
             character = unicodedata.lookup(found[1])
-        elif letter.isdecimal():
+        elif symbol.isdecimal():
             why = "has a back-reference, which RE2 lacks"
             raise PatternError(why)
-        elif letter in _CONTROLS and (letter != "b" or is_in_class):
-            character = _CONTROLS[letter]
-        elif letter.isascii() and letter.isalpha():
+        elif symbol in _CONTROLS and (symbol != "b" or is_in_class):
+            character = _CONTROLS[symbol]
+        elif symbol.isascii() and symbol.isalpha():
             return None
         else:
-            character = letter
+            character = symbol
         self._at = begin + (1 if found is None else len(found[0]))
         return character
 
@@ -191,28 +191,28 @@ class _Translation:
         is_negated = self._pattern.startswith("^", self._at)
         self._at += is_negated
         items: list[str] = []
-        has_no_word = False
-        while self._pattern[self._at] != "]" or not (items or has_no_word):
+        has_negated_class = False
+        while self._pattern[self._at] != "]" or not (items or has_negated_class):
             item = self._class_item()
             if item is None:
-                has_no_word = True
+                has_negated_class = True
             else:
                 items.append(item)
         self._at += 1
         inside = "".join(items)
-        if not has_no_word:
+        if not has_negated_class:
             return f"[{'^' if is_negated else ''}{inside}]"
         if is_negated:
             why = r"has \W in a negated set, which RE2 lacks"
             raise PatternError(why)
-        return f"(?:[{inside}]|[^{_WORD}])" if inside else f"[^{_WORD}]"
+        return f"(?:[{inside}]|[^{_ALPHANUMERIC}])" if inside else f"[^{_ALPHANUMERIC}]"
 
     def _class_item(self) -> str | None:
         r"""Return one item of a set; None for `\W` of Unicode."""
         first = self._class_character()
         if first is None:
-            letter = self._pattern[self._at - 1]
-            return self._sets().get(letter)
+            symbol = self._pattern[self._at - 1]
+            return self._sets().get(symbol)
         if self._pattern[self._at] == "-" and self._pattern[self._at + 1] != "]":
             self._at += 1
             last = self._class_character() or ""
@@ -220,7 +220,7 @@ class _Translation:
         return _code(first) + self._other_cases(first, first)
 
     def _other_cases(self, first: str, last: str) -> str:
-        is_hit = self._scopes[-1].is_caseless and any(first <= letter <= last for letter in _I)
+        is_hit = self._scopes[-1].is_caseless and any(first <= symbol <= last for symbol in _I)
         return _codes(_I) if is_hit else ""
 
     def _class_character(self) -> str | None:

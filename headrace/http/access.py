@@ -15,7 +15,7 @@ from headrace.units import format_size
 _LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-def own_hosts(address: Address) -> frozenset[str]:
+def allowed_hosts(address: Address) -> frozenset[str]:
     """Return the names by which a listener at `address` may be called."""
     return _LOCAL_NAMES | {plain_host(address.host), socket.gethostname().lower()}
 
@@ -119,9 +119,9 @@ class AccessCheck:
     hosts: frozenset[str]
     token: bytes | None = None
 
-    def refusal(self, head: RequestHead) -> HttpAnswer | None:
+    def rejection(self, head: RequestHead) -> HttpAnswer | None:
         """Return why a request is not let in, if it is not."""
-        return self._refused_asker(head) or self._refused_place(head) or self._refused_body(head)
+        return self._refused_asker(head) or self._refused_location(head) or self._refused_body(head)
 
     def too_large(self) -> HttpAnswer:
         """Return the answer to a body that is larger than it may be."""
@@ -140,7 +140,7 @@ class AccessCheck:
             return HttpAnswer(421, "The Host header names another machine: ask for the address in `listen`.")
         return None
 
-    def _refused_place(self, head: RequestHead) -> HttpAnswer | None:
+    def _refused_location(self, head: RequestHead) -> HttpAnswer | None:
         if head.path != self.path:
             return HttpAnswer(404, f"Nothing is here: events go to {self.path}.")
         if head.method != "POST":

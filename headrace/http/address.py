@@ -146,7 +146,7 @@ def _addresses(address: Address) -> list[tuple[socket.AddressFamily, str]]:
         raise ListenFailed(
             address, f"no address is known for {address.host}; choose another one with `listen:`"
         ) from None
-    return list(dict.fromkeys((family, str(place[0])) for family, _, _, _, place in found))
+    return list(dict.fromkeys((family, str(sockaddr[0])) for family, _, _, _, sockaddr in found))
 
 
 def _bind_one(family: socket.AddressFamily, host: str, port: int) -> socket.socket:

@@ -30,7 +30,7 @@ class ConnectionTimeouts:
 class ServerInterface(Protocol):
     """What connections ask of their server. All of it is synchronous."""
 
-    patience: ConnectionTimeouts
+    timeouts: ConnectionTimeouts
 
     def joined(self, connection: "Connection") -> HttpAnswer | None:
         """Take in a connection, or return why there is no place for it."""
@@ -38,7 +38,7 @@ class ServerInterface(Protocol):
     def left(self, connection: "Connection") -> None:
         """Forget a connection."""
 
-    def refusal(self, head: RequestHead) -> HttpAnswer | None:
+    def rejection(self, head: RequestHead) -> HttpAnswer | None:
         """Return why a request is refused before its body is read, if it is."""
 
     def took(self, size: int, so_far: int) -> HttpAnswer | None:
@@ -57,8 +57,8 @@ class ServerInterface(Protocol):
 class Connection(asyncio.Protocol):
     """Reads one request at a time, and the next one only when that is answered and the answer is on its way."""
 
-    def __init__(self, desk: ServerInterface) -> None:
-        self._desk = desk
+    def __init__(self, server: ServerInterface) -> None:
+        self._server = server
         self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
         self._transport: asyncio.Transport
         self._timer: asyncio.TimerHandle | None = None
@@ -68,18 +68,18 @@ class Connection(asyncio.Protocol):
         self._is_at_it = False
         self._is_stuck = False
         self._is_over = False
-        self._has_heard_all = False
+        self._has_received_all = False
         self.is_waiting = False
         """Whether a request is in, and not answered."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, or turn it away where there is no place."""
         self._transport = cast("asyncio.Transport", transport)
-        refusal = self._desk.joined(self)
-        if refusal is None:
-            self._wait(self._desk.patience.head_seconds)
+        rejection = self._server.joined(self)
+        if rejection is None:
+            self._wait(self._server.timeouts.head_seconds)
         else:
-            self._answer(refusal, is_last=True)
+            self._answer(rejection, is_last=True)
             self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -87,7 +87,7 @@ class Connection(asyncio.Protocol):
         self._is_over = True
         self._wait(None)
         self._drop_body()
-        self._desk.left(self)
+        self._server.left(self)
 
     def data_received(self, data: bytes) -> None:
         """Read on."""
@@ -97,7 +97,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Take note that nothing more comes; who has sent all of a request may still be answered."""
-        self._has_heard_all = True
+        self._has_received_all = True
         if self._is_over:
             return False
         self._parser.receive_data(b"")
@@ -108,7 +108,7 @@ class Connection(asyncio.Protocol):
         """Answer nothing further while the answers are not read."""
         self._is_stuck = True
         self._transport.pause_reading()
-        self._wait(self._desk.patience.head_seconds)
+        self._wait(self._server.timeouts.head_seconds)
 
     def resume_writing(self) -> None:
         """Go on."""
@@ -181,16 +181,16 @@ class Connection(asyncio.Protocol):
         headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers)
         target = request.target.decode("latin-1").partition("?")[0]
         version = request.http_version.decode("latin-1")
-        refusal = self._desk.refusal(RequestHead(request.method.decode("latin-1"), target, headers, version))
-        if refusal is None:
-            self._wait(self._desk.patience.body_seconds)
+        rejection = self._server.rejection(RequestHead(request.method.decode("latin-1"), target, headers, version))
+        if rejection is None:
+            self._wait(self._server.timeouts.body_seconds)
         else:
-            self._refuse(refusal)
+            self._refuse(rejection)
 
-    def _refuse(self, refusal: HttpAnswer) -> None:
+    def _refuse(self, rejection: HttpAnswer) -> None:
         """Answer before the body is read: without one the connection can go on."""
         has_ended = not self._parser.they_are_waiting_for_100_continue and self._has_ended()
-        self._answer(refusal, is_last=not has_ended or CLOSE in refusal.headers)
+        self._answer(rejection, is_last=not has_ended or CLOSE in rejection.headers)
 
     def _has_ended(self) -> bool:
         """Tell whether the request has no body; if so, take note of its end."""
@@ -199,22 +199,22 @@ class Connection(asyncio.Protocol):
         return self._parser.their_state is h11.DONE
 
     def _add(self, data: bytes) -> None:
-        refusal = self._desk.took(len(data), self._size)
-        if refusal is None:
+        rejection = self._server.took(len(data), self._size)
+        if rejection is None:
             self._size += len(data)
             self._parts.append(data)
         else:
-            self._answer(refusal, is_last=True)
+            self._answer(rejection, is_last=True)
 
     def _receive(self) -> None:
         self._wait(None)
         body = b"".join(self._parts)
         self._drop_body()
         self.is_waiting = True
-        self._desk.receive(body, self._reply)
+        self._server.receive(body, self._reply)
 
     def _drop_body(self) -> None:
-        self._desk.dropped(self._size)
+        self._server.dropped(self._size)
         self._parts.clear()
         self._size = 0
 
@@ -227,14 +227,14 @@ class Connection(asyncio.Protocol):
         """Write an answer; close behind the last one, and else wait for another request."""
         self.is_waiting = False
         self._drop_body()
-        self._desk.answered(answer)
+        self._server.answered(answer)
         if self._parser.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self._write(answer, is_last=is_last)
         if is_last or self._parser.our_state is not h11.DONE or self._parser.their_state is not h11.DONE:
             self._linger()
         else:
             self._parser.start_next_cycle()
-            self._wait(self._desk.patience.head_seconds)
+            self._wait(self._server.timeouts.head_seconds)
 
     def _write(self, answer: HttpAnswer, *, is_last: bool) -> None:
         body = answer.body
@@ -253,7 +253,7 @@ class Connection(asyncio.Protocol):
     def _linger(self) -> None:
         """Read on and throw away for a while: closed at once, a sender in full flow would not read its answer."""
         self._is_over = True
-        if self._has_heard_all:
+        if self._has_received_all:
             self._transport.close()
         if self._transport.is_closing():
             return

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from headrace.http.listener_connection import BACKLOG, Deadlines, TimedConnection
 
-_FAREWELL_SECONDS: Final = 2  # for answers that are under way when the run ends
+_CLOSE_SECONDS: Final = 2  # for answers that are under way when the run ends
 
 
 class Listener(uvicorn.Server):
@@ -32,7 +32,7 @@ class Listener(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 backlog=BACKLOG,
-                timeout_graceful_shutdown=_FAREWELL_SECONDS,
+                timeout_graceful_shutdown=_CLOSE_SECONDS,
             )
         )
         self._sockets = list(sockets)

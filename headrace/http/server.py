@@ -15,7 +15,7 @@ from headrace.units import format_size
 REQUESTS: Final = FamilySpec("counter", "headrace_http_requests_total", "Answers to requests, by status.", ("status",))
 CONNECTIONS: Final = FamilySpec("gauge", "headrace_http_connections", "Connections that are open.")
 BODIES: Final = FamilySpec("gauge", "headrace_http_body_bytes", "Bytes of bodies that have not all come.")
-LARGEST_SHARE: Final = 8
+LARGEST_PART: Final = 8
 """So many bodies of the largest size are received at a time, or as many smaller ones."""
 
 STATUSES: Final = (200, 202, 400, 401, 404, 405, 408, 413, 415, 421, 429, 431, 500, 501, 503, 505)
@@ -27,7 +27,7 @@ class Limits:
     """How many connections may be open, and how long each may take."""
 
     max_connections: int
-    patience: ConnectionTimeouts
+    timeouts: ConnectionTimeouts
 
 
 class Server:
@@ -38,17 +38,17 @@ class Server:
 
     def __init__(
         self,
-        guard: AccessCheck,
+        access: AccessCheck,
         limits: Limits,
         families: Families,
         refuse: Callable[[], HttpAnswer | None],
         receive: Callable[[bytes, SendAnswer], None],
     ) -> None:
-        self.patience = limits.patience
+        self.timeouts = limits.timeouts
         self.receive = receive
-        self._guard = guard
+        self._access = access
         self._max_connections = limits.max_connections
-        self._max_bytes = guard.max_body * LARGEST_SHARE
+        self._max_bytes = access.max_body * LARGEST_PART
         self._refuse = refuse
         self._requests = families.declare(REQUESTS)
         self._gauge = families.declare(CONNECTIONS)
@@ -61,7 +61,7 @@ class Server:
 
     async def open(self, address: Address) -> int:
         """Begin to listen; return the port. Raises `ListenFailed`."""
-        sockets = bind(address, asks_token=self._guard.token is not None)
+        sockets = bind(address, asks_token=self._access.token is not None)
         port = port_of(sockets[0])
         loop = asyncio.get_running_loop()
         self._servers = [await loop.create_server(lambda: Connection(self), sock=bound) for bound in sockets]
@@ -92,14 +92,14 @@ class Server:
         self._connections.discard(connection)
         self._gauge.set((), len(self._connections))
 
-    def refusal(self, head: RequestHead) -> HttpAnswer | None:
+    def rejection(self, head: RequestHead) -> HttpAnswer | None:
         """Return why a request is refused before its body is read, if it is."""
-        return framing_refusal(head) or self._guard.refusal(head) or self._refuse()
+        return framing_refusal(head) or self._access.rejection(head) or self._refuse()
 
     def took(self, size: int, so_far: int) -> HttpAnswer | None:
         """Take note of bytes of a body; return why there is no room for them."""
-        if so_far + size > self._guard.max_body:
-            return self._guard.too_large()
+        if so_far + size > self._access.max_body:
+            return self._access.too_large()
         if self._bytes + size > self._max_bytes:
             return later(429, f"Bodies of {format_size(self._max_bytes)} are on their way: try again later.")
         self._bytes += size

@@ -76,7 +76,7 @@ class CannotRead(Unrecoverable):
         super().__init__(f"cannot read on in {path}: {why}; mend it, and start again")
 
 
-class ReaderGone(Unrecoverable):
+class ReaderClosed(Unrecoverable):
     """Nobody reads standard output any more, as when `| head` has had enough."""
 
     def __init__(self) -> None:

@@ -73,16 +73,16 @@ def import_function(name: FunctionName) -> Function:
     try:
         return _inside(importlib.import_module(name.module), name)
     except FunctionError as error:
-        refusal = error.with_traceback(None)
+        failure = error.with_traceback(None)
     except ModuleNotFoundError as error:
-        refusal = _not_found(name, error)
+        failure = _not_found(name, error)
     except SyntaxError as error:
-        refusal = FunctionError(f"{error.filename}, line {error.lineno}, is not Python: {error.msg}")
+        failure = FunctionError(f"{error.filename}, line {error.lineno}, is not Python: {error.msg}")
     except ImportError as error:
-        refusal = FunctionError(f"the module {name.module} cannot be imported: {error.msg}{_where(name.module, error)}")
+        failure = FunctionError(f"the module {name.module} cannot be imported: {error.msg}{_where(name.module, error)}")
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a module that is imported can raise anything
-        refusal = FunctionError(f"the module {name.module} raises {type(error).__name__}{_where(name.module, error)}")
-    raise refusal
+        failure = FunctionError(f"the module {name.module} raises {type(error).__name__}{_where(name.module, error)}")
+    raise failure
 
 
 def _is_dotted(text: str) -> bool:
@@ -154,7 +154,7 @@ Fail = Callable[[int, BaseException], None]
 """Told of each event that failed: at which position of the batch, and with what."""
 
 
-def apply_each(function: Callable[[object], T], events: list[object], fail: Fail) -> list[T]:
+def apply_to_events(function: Callable[[object], T], events: list[object], fail: Fail) -> list[T]:
     """Return what `function` makes of the events, in their order, without those that failed.
 
     No event is tried twice: one iterator runs through the batch, and goes on behind an event that failed.
@@ -175,16 +175,16 @@ def apply_each(function: Callable[[object], T], events: list[object], fail: Fail
         failed += 1
 
 
-def evaluate_each(expression: Expression, events: list[object], fail: Fail) -> list[object]:
-    """As `apply_each`, in one step for the whole batch where no event fails."""
+def evaluate_events(expression: Expression, events: list[object], fail: Fail) -> list[object]:
+    """As `apply_to_events`, in one step for the whole batch where no event fails."""
     try:
         return expression.column(events)
     except Exception:  # noqa: BLE001 - one at a time, each event that fails is told
-        return apply_each(expression, events, fail)
+        return apply_to_events(expression, events, fail)
 
 
-async def await_each(function: Callable[[object], object], events: list[object], fail: Fail) -> list[object]:
-    """As `apply_each`, and wait for each event's output, if it is to be awaited, before the next event is begun."""
+async def await_events(function: Callable[[object], object], events: list[object], fail: Fail) -> list[object]:
+    """As `apply_to_events`, and wait for each event's output, if it is to be awaited, before the next event is begun."""
     outputs: list[object] = []
     for position, event in enumerate(events):
         try:

@@ -60,8 +60,8 @@ def compiled(make: Callable[[T, Regex], Expression], spec: T, info: ValidationIn
     try:
         return make(spec, regex_of(info))
     except ExpressionError as error:
-        refusal = refused("bad_expression", error.why, hint=error.hint, column=error.column, path=list(error.path))
-    raise refusal
+        failure = refused("bad_expression", error.why, hint=error.hint, column=error.column, path=list(error.path))
+    raise failure
 
 
 def _expression(value: object, info: ValidationInfo) -> Expression:
@@ -86,8 +86,8 @@ def _function(value: object, info: ValidationInfo) -> Function:
         name = parse_function(value)
         return import_function(name) if (info.context or {}).get("import", True) else LazyFunction(name)
     except FunctionError as error:
-        refusal = refused("bad_import", error.why, column=error.column, suggestion=error.suggestion)
-    raise refusal
+        failure = refused("bad_import", error.why, column=error.column, suggestion=error.suggestion)
+    raise failure
 
 
 def _address(value: object) -> Address:
@@ -142,8 +142,8 @@ def _unit(parse: Callable[[object], T], value: object) -> T:
     try:
         return parse(value)
     except UnitError as error:
-        refusal = refused("bad_value", error.why, hint=error.hint, is_predicate=True)
-    raise refusal
+        failure = refused("bad_value", error.why, hint=error.hint, is_predicate=True)
+    raise failure
 
 
 def _duration(value: object) -> float:

@@ -164,8 +164,8 @@ class Family:
         """Return the numbers of one label set of a histogram, to be raised on a hot path; no limit holds for it."""
         return self.tallies.setdefault(values, HistogramCounts(self.spec.buckets))
 
-    def _has_room(self, held: int) -> bool:
-        if held < self.spec.limit:
+    def _has_room(self, kept: int) -> bool:
+        if kept < self.spec.limit:
             return True
         self.refused += 1
         return False

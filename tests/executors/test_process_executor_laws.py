@@ -92,7 +92,7 @@ async def test_a_call_is_told_how_it_ended_once_and_to_all_who_ask() -> None:
     async with ProcessExecutor(1) as executor:
         call = await executor.start(outside.add, 1, 2)
         assert tuple(await asyncio.gather(call.result(), call.result(), call.ended())) == (3, 3, Returned(3))
-        call.settle(Raised(CallStopped(call.name)))
+        call.set_outcome(Raised(CallStopped(call.name)))
         assert call.stop()
         assert call.outcome == Returned(3)
         assert await executor.run(outside.add, 1, 2) == 3

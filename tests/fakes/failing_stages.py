@@ -8,7 +8,7 @@ from headrace.pipeline.failure import FailedEvent
 from headrace.pipeline.message import Message
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.stages.functions import apply_each, await_each, data_of, derived
+from headrace.stages.functions import apply_to_events, await_events, data_of, derived
 
 
 class Table:
@@ -40,14 +40,14 @@ class OneToOne(ProducerConsumer[Any, Any]):
         self.table = table
 
     def handle_events(self, events: list[Any]) -> Any:
-        return apply_each(self.table, events, self.fail_at)
+        return apply_to_events(self.table, events, self.fail_at)
 
 
 class OneToOneLater(OneToOne):
     """The same, awaited."""
 
     async def handle_events(self, events: list[Any]) -> list[object]:
-        return await await_each(self.table.later, events, self.fail_at)
+        return await await_events(self.table.later, events, self.fail_at)
 
 
 class Many(OneToOne):

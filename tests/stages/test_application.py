@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.stages.functions import apply_each, await_each
+from headrace.stages.functions import apply_to_events, await_events
 
 
 class Odd:
@@ -38,7 +38,7 @@ def numbers(events: list[object], is_wanted: Callable[[object], bool]) -> list[o
 @given(EVENTS)
 def test_each_event_is_tried_once_and_only_those_that_raise_are_missing(events: list[object]) -> None:
     function, failed = Odd(), dict[int, BaseException]()
-    assert apply_each(function, events, failed.__setitem__) == numbers(events, lambda error: error is None)
+    assert apply_to_events(function, events, failed.__setitem__) == numbers(events, lambda error: error is None)
     assert function.calls == events
     assert list(failed) == numbers(events, lambda error: error is not None)
 
@@ -49,7 +49,7 @@ async def test_the_same_holds_where_outputs_are_awaited(*, is_async: bool) -> No
     errors = [None, ValueError("v"), None, KeyError("k"), None]
     events = list[object](enumerate(errors))
     function, failed = Odd(), dict[int, BaseException]()
-    outputs = await await_each(function.later if is_async else function, events, failed.__setitem__)
+    outputs = await await_events(function.later if is_async else function, events, failed.__setitem__)
     assert outputs == [0, 2, 4]
     assert function.calls == events
     assert failed == {at: error for at, error in enumerate(errors) if error is not None}
@@ -57,4 +57,4 @@ async def test_the_same_holds_where_outputs_are_awaited(*, is_async: bool) -> No
 
 def test_what_is_no_error_of_an_event_is_not_caught() -> None:
     with pytest.raises(KeyboardInterrupt):
-        apply_each(Odd(), [(0, KeyboardInterrupt())], print)
+        apply_to_events(Odd(), [(0, KeyboardInterrupt())], print)

@@ -24,13 +24,13 @@ from headrace.config.check.config import (
     run_claim,
     stage_claims,
 )
-from headrace.config.check.graph import ConfigNode, graph_faults, unheard_faults
+from headrace.config.check.graph import ConfigNode, graph_problems, unconsumed_problems
 from headrace.config.check.pruning import pruned, without_extras
-from headrace.config.check.stage_names import made_faults
+from headrace.config.check.stage_names import name_problems
 from headrace.config.check.validation import Subject, keys_of, validate
 from headrace.config.custom_types import NoOptions, NotAStage, custom_type, dotted, unread_type
 from headrace.config.keys.pipeline import NAME_RULE, PipelineKeys, StageKeys, is_name
-from headrace.config.keys.stage import buffer_faults, handling_faults
+from headrace.config.keys.stage import buffer_problems, handling_problems
 from headrace.config.stage_types import GROUP, BrokenType, StageType, StageTypes, example_of, raised
 from headrace.config.text.findings import START, ConfigSource, Problem, Report, merged
 from headrace.config.text.messages import MERGE, close, missing_key, unknown_key, with_article
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from headrace.config.check.jobs import ConfiguredJobs, JobsCheck
 
 
-def put_first(folders: Iterable[Path]) -> None:
+def prepend_to_path(folders: Iterable[Path]) -> None:
     """Put folders at the head of `sys.path`, in their order, each once: one that stood further back is moved.
 
     They stay for the life of the OS process: a function may import more when it is called.
@@ -64,7 +64,7 @@ def jobs_check(found: LocatedNode, report: Report, *, imports: bool) -> "JobsChe
     return check(found, report, imports=imports)
 
 
-def needed_fault(type_name: str) -> Problem:
+def missing_jobs_problem(type_name: str) -> Problem:
     """Return what is wrong with a stage that needs the block, where there is none."""
     message = f"{with_article(type_name)} stage needs the block `jobs:` at the top of the file, with its `store:`"
     return Problem("missing-key", message)
@@ -83,7 +83,7 @@ class CheckOptions:
     top are checked, and of each stage only the keys that name it; the others may be wrong.
     """
 
-    surroundings: VariableContext
+    context: VariableContext
     catalogue: StageTypes
     imports: bool = True
     runs_alone: bool = False
@@ -108,7 +108,7 @@ class _Check:
     def run(self) -> Config:
         loaded = without_extras(load(self.report))
         read = loaded if self.is_whole else pruned(loaded, self.conditions.reads or ())
-        tree = interpolate(read, self.conditions.surroundings, self.report)
+        tree = interpolate(read, self.conditions.context, self.report)
         named = child(LocatedNode(tree), "name")
         self.name_span = named.node.span if named else START
         keys = validate(
@@ -118,27 +118,27 @@ class _Check:
         if self.is_whole and child(LocatedNode(tree), "stages") is None and child(LocatedNode(tree), "jobs") is None:
             self.report.add(tree.span, missing_key("stages", "a config"))
         if self.conditions.imports:
-            put_first(self._folders(child(LocatedNode(tree), "python_path")))
+            prepend_to_path(self._folders(child(LocatedNode(tree), "python_path")))
         block = child(LocatedNode(tree), "jobs")
         if block is not None:
             self.jobs = jobs_check(block, self.report, imports=self.conditions.imports)
         jobs = self.jobs.run() if self.jobs else None
         checked = [self._stage(name, found) for name, found in self._stages(tree)]
         if self.is_whole:
-            self._graph({vertex.name: vertex for vertex, _ in checked})
+            self._graph({config_node.name: config_node for config_node, _ in checked})
         return self._config(keys, jobs, checked, LocatedNode(tree))
 
     def _graph(self, vertices: Mapping[str, ConfigNode]) -> None:
         """Report what is wrong between the stages."""
-        faults = [*graph_faults(vertices), *(unheard_faults(vertices) if self.conditions.runs_alone else ())]
-        for span, fault in faults:
-            self.report.add(span, fault)
+        problems = [*graph_problems(vertices), *(unconsumed_problems(vertices) if self.conditions.runs_alone else ())]
+        for span, problem in problems:
+            self.report.add(span, problem)
 
-    def _folders(self, told: LocatedNode | None) -> Iterator[Path]:
+    def _folders(self, type_node: LocatedNode | None) -> Iterator[Path]:
         """Yield the config's folder and those of its `python_path`, even where other keys at the top are wrong."""
-        folder = self.conditions.surroundings.folder.absolute()
+        folder = self.conditions.context.folder.absolute()
         yield folder
-        for node in scalars(told.node) if told else ():
+        for node in scalars(type_node.node) if type_node else ():
             if not node.refused and "\0" not in node.text:
                 yield folder / node.text
 
@@ -172,11 +172,11 @@ class _Check:
             return ConfigNode(name, found), ConfiguredStage(name, stage_type, keys, NoOptions()) if keys else None
         own = Subject(_part(found, common=False), with_article(f"{stage_type.name} stage"), COMMON_KEYS)
         self._unread(stage_type, own)
-        told = child(found, "type") or found
-        options = self._options(stage_type, own, told)
-        example = None if options is None else self._example(stage_type, options, told)
+        type_node = child(found, "type") or found
+        options = self._options(stage_type, own, type_node)
+        example = None if options is None else self._example(stage_type, options, type_node)
         waits = getattr(stage_type.stage, "is_waited_for", None)
-        vertex = ConfigNode(
+        config_node = ConfigNode(
             name,
             found,
             stage_type.kind,
@@ -188,37 +188,37 @@ class _Check:
             is_waited_for=waits is not None and options is not None and waits(options),
         )
         if stage_type.needs_jobs and self.jobs is None:
-            self._needs_jobs(stage_type.name, told)
+            self._needs_jobs(stage_type.name, type_node)
         if options is not None and self.jobs is not None:
             self.jobs.stage(options, found)
         if keys is None or options is None or example is None:
-            return vertex, None
-        for span, fault in handling_faults(keys, example, found):
-            self.report.add(span, fault)
+            return config_node, None
+        for span, problem in handling_problems(keys, example, found):
+            self.report.add(span, problem)
         is_partitioned = keys.dispatcher.partitions is not None
-        for span, fault in buffer_faults(stage_type.kind, keys.buffer, found, is_partitioned=is_partitioned):
-            self.report.add(span, fault)
-        return vertex, ConfiguredStage(name, stage_type, keys, options)
+        for span, problem in buffer_problems(stage_type.kind, keys.buffer, found, is_partitioned=is_partitioned):
+            self.report.add(span, problem)
+        return config_node, ConfiguredStage(name, stage_type, keys, options)
 
-    def _needs_jobs(self, type_name: str, told: LocatedNode) -> None:
+    def _needs_jobs(self, type_name: str, type_node: LocatedNode) -> None:
         """Say that there are no jobs for a stage; what a variable holds is not shown."""
-        node = told.node
+        node = type_node.node
         is_filled = isinstance(node, ScalarNode) and node.filled
-        self.report.add(node.span, needed_fault(self.source.written(node.span) if is_filled else type_name))
+        self.report.add(node.span, missing_jobs_problem(self.source.written(node.span) if is_filled else type_name))
 
-    def _options(self, stage_type: StageType, own: Subject, told: LocatedNode) -> BaseModel | None:
+    def _options(self, stage_type: StageType, own: Subject, type_node: LocatedNode) -> BaseModel | None:
         """Return the checked options; None, and findings, where they are wrong or their model cannot be used."""
         taken = next((key for key in keys_of(stage_type.options) if key in COMMON_KEYS and key != "type"), None)
         if taken is not None:
             why = f"its `Options` has a field `{taken}`, a key that headrace reads itself: give the field another name"
-            self._broken(told.node, why)
+            self._broken(type_node.node, why)
             return None
         try:
             return validate(stage_type.options, own, self.report, imports=self.conditions.imports, regex=self.regex)
         except (Exception, SystemExit) as error:
             if origin(error) is None and is_ours(error):
                 raise
-            self._broken(told.node, f"its `Options` raises {raised(error)}")
+            self._broken(type_node.node, f"its `Options` raises {raised(error)}")
         return None
 
     def _broken(self, node: TreeNode, why: str) -> None:
@@ -226,7 +226,7 @@ class _Check:
         written = self.source.written(node.span)
         self.report.add(node.span, Problem("broken-type", f"the stage type {written} cannot be used: {why}"))
 
-    def _example(self, stage_type: StageType, options: BaseModel, told: LocatedNode) -> type[Stage] | Stage | None:
+    def _example(self, stage_type: StageType, options: BaseModel, type_node: LocatedNode) -> type[Stage] | Stage | None:
         """Return a stage as the options make it; its class where that is a source, or cannot be made here.
 
         None, and a finding, where making one fails.
@@ -236,7 +236,7 @@ class _Check:
             return stage_type.stage
         made = example_of(stage_type, options)
         if isinstance(made, str):
-            self._broken(told.node, made)
+            self._broken(type_node.node, made)
             return None
         return stage_type.stage if stage_type.kind == "producer" else made
 
@@ -249,9 +249,9 @@ class _Check:
             if key not in known:
                 self.report.add(entry.key, unknown_key(key, own.called, (*COMMON_KEYS, *known)))
 
-    def _type(self, told: LocatedNode | None) -> StageType | None:
+    def _type(self, type_node: LocatedNode | None) -> StageType | None:
         """Return the stage's type; None, and a finding, when it is not one of the catalogue's."""
-        node = told.node if told else None
+        node = type_node.node if type_node else None
         if not isinstance(node, ScalarNode) or node.refused or not (node.filled or isinstance(node.value, str)):
             return None
         known = self.conditions.catalogue.names
@@ -274,16 +274,16 @@ class _Check:
             return replace(found, name=written.strip("'\"")) if node.filled else found
         except FunctionError as error:
             span = point(node, self.source.text, error.column - 1)
-            fault = Problem("bad-import", error.why, written, suggestion=error.suggestion)
+            problem = Problem("bad-import", error.why, written, suggestion=error.suggestion)
         except NotAStage as error:
             span = node.span
-            fault = Problem(
+            problem = Problem(
                 "broken-type", f"the stage type {written} cannot be used: {error.why}", written, error.allowed
             )
         if node.filled:
             why = "why is not shown, because it may tell what a variable holds"
-            fault = Problem(fault.code, f"the stage type {written} cannot be used; {why}", written)
-        self.report.add(span, fault)
+            problem = Problem(problem.code, f"the stage type {written} cannot be used; {why}", written)
+        self.report.add(span, problem)
         return None
 
     def _loaded(self, node: ScalarNode) -> StageType | None:
@@ -293,10 +293,10 @@ class _Check:
             self._broken(node, broken.why)
         return None
 
-    def _exports(self, stages: Sequence[ConfiguredStage], places: Mapping[str, LocatedNode]) -> Iterator[Export]:
+    def _exports(self, stages: Sequence[ConfiguredStage], locations: Mapping[str, LocatedNode]) -> Iterator[Export]:
         for stage in stages:
             families = stage.type.stage.metric_families
-            yield from exports(stage.name, stage.options, families, places[stage.name], self.source)
+            yield from exports(stage.name, stage.options, families, locations[stage.name], self.source)
 
     def _config(
         self,
@@ -307,34 +307,36 @@ class _Check:
     ) -> Config:
         """Return the config if nothing is wrong in it."""
         stages = tuple(stage for _, stage in checked if stage is not None)
-        places = {vertex.name: vertex.found for vertex, _ in checked}
-        metrics = tuple(self._exports(stages, places))
-        for span, fault in made_faults(stages, places):
-            self.report.add(span, fault)
+        locations = {config_node.name: config_node.found for config_node, _ in checked}
+        metrics = tuple(self._exports(stages, locations))
+        for span, problem in name_problems(stages, locations):
+            self.report.add(span, problem)
         self.report.findings.extend(duplicates(metrics))
-        claims = tuple(self._claims(keys, stages, places, root)) if self.is_whole else ()
+        claims = tuple(self._claims(keys, stages, locations, root)) if self.is_whole else ()
         self.report.findings.extend(clashes(claims))
         if keys is None or self.report.findings:
             raise merged(self.report.findings)
         stem = PurePath(self.source.file).stem
         name = keys.name or (stem if is_name(stem) else DEFAULT_NAME)
-        mask = Redactor(self.conditions.surroundings.given)
+        redactor = Redactor(self.conditions.context.given)
         kept, stall_seconds = keys.dead_letters, keys.stall_after
         return Config(
-            name, keys.listen, stages, metrics, self.source, self.name_span, mask, jobs, kept, stall_seconds, claims
+            name, keys.listen, stages, metrics, self.source, self.name_span, redactor, jobs, kept, stall_seconds, claims
         )
 
     def _claims(
         self,
         keys: PipelineKeys | None,
         stages: Sequence[ConfiguredStage],
-        places: Mapping[str, LocatedNode],
+        locations: Mapping[str, LocatedNode],
         root: LocatedNode,
     ) -> Iterator[Claim]:
         """Yield the addresses on which the run and its stages listen."""
         if keys is not None and keys.listen is not None:
             yield run_claim(keys.listen.address, root, self.name_span, self.source)
-        yield from stage_claims({stage.name: (stage.type.name, stage.options) for stage in stages}, places, self.source)
+        yield from stage_claims(
+            {stage.name: (stage.type.name, stage.options) for stage in stages}, locations, self.source
+        )
 
 
 def _outputs(stage: type[Stage] | Stage | None) -> tuple[str, ...] | None:
@@ -345,9 +347,9 @@ def _outputs(stage: type[Stage] | Stage | None) -> tuple[str, ...] | None:
     return names if names or isinstance(stage, Stage) or issubclass(stage, Producer) else None
 
 
-def _regex(told: LocatedNode | None) -> Regex:
+def _regex(type_node: LocatedNode | None) -> Regex:
     """Return what runs the patterns of the config, even where other keys at the top are wrong."""
-    is_python = told is not None and isinstance(told.node, ScalarNode) and told.node.text == "python"
+    is_python = type_node is not None and isinstance(type_node.node, ScalarNode) and type_node.node.text == "python"
     return "python" if is_python else "re2"
 
 

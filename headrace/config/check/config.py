@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel
 
-from headrace.config.check.validation import locate, marked
+from headrace.config.check.validation import locate, typed_values
 from headrace.config.keys.pipeline import DeadLettersKeys, ListenKeys, StageKeys
 from headrace.config.stage_types import StageType
 from headrace.config.text.findings import ConfigSource, Finding, Problem, TextSpan
@@ -53,11 +53,11 @@ def exports(
     The key that holds a name in the options is its kind.
     """
     result = []
-    for path, name in marked(options, MetricName):
-        place = locate(found, path).found
-        result.append(Export(str(name), str(path[-1]) if path else "", stage, source, place))
-    place = locate(found, ("type",)).found
-    result += [Export(spec.name, spec.kind, stage, source, place, spec.has_stage_labels) for spec in families]
+    for path, name in typed_values(options, MetricName):
+        location = locate(found, path).found
+        result.append(Export(str(name), str(path[-1]) if path else "", stage, source, location))
+    location = locate(found, ("type",)).found
+    result += [Export(spec.name, spec.kind, stage, source, location, spec.has_stage_labels) for spec in families]
     return result
 
 
@@ -84,13 +84,13 @@ def _reserved(metric: Export) -> Finding:
 def _duplicate(metric: Export, first: Export) -> Finding:
     span = metric.found.node.span
     written = metric.source.written(span)
-    line, _ = first.source.place(first.found.node.span)
+    line, _ = first.source.location(first.found.node.span)
     where = f"{first.source.file}, line {line}" if first.source.file != metric.source.file else f"line {line}"
     if first.name == metric.name:
-        said = f"the stage {first.stage} exports this metric already, in {where}"
+        clash = f"the stage {first.stage} exports this metric already, in {where}"
     else:
-        said = f"the stage {first.stage} exports {first.name}, in {where}, and the two need a name in common"
-    message = f"{said}: give each metric a name of its own"
+        clash = f"the stage {first.stage} exports {first.name}, in {where}, and the two need a name in common"
+    message = f"{clash}: give each metric a name of its own"
     return metric.source.finding(span, Problem("duplicate-metric", message, written))
 
 
@@ -131,20 +131,20 @@ def run_claim(address: Address, root: LocatedNode, name: TextSpan, source: Confi
     found = child(root, "listen")
     if found is None:
         return Claim("the run", False, address, source, name, is_default=True)
-    place = child(found, "address") or found
-    return Claim("the run", False, address, source, place.node.span)
+    location = child(found, "address") or found
+    return Claim("the run", False, address, source, location.node.span)
 
 
 def stage_claims(
-    options: Mapping[str, tuple[str, BaseModel]], places: Mapping[str, LocatedNode], source: ConfigSource
+    options: Mapping[str, tuple[str, BaseModel]], locations: Mapping[str, LocatedNode], source: ConfigSource
 ) -> Iterator[Claim]:
     """Yield the addresses of stages, each of which has a type and its options."""
     for name, (type_name, model) in options.items():
         address = getattr(model, "listen", None)
         if isinstance(address, Address):
-            place = child(places[name], "listen")
-            span = places[name].name if place is None else place.node.span
-            yield Claim(f"the stage {name}", type_name in _UDP, address, source, span, is_default=place is None)
+            location = child(locations[name], "listen")
+            span = locations[name].name if location is None else location.node.span
+            yield Claim(f"the stage {name}", type_name in _UDP, address, source, span, is_default=location is None)
 
 
 def clashes(claims: Iterable[Claim]) -> Iterator[Finding]:
@@ -153,12 +153,12 @@ def clashes(claims: Iterable[Claim]) -> Iterator[Finding]:
     for claim in claims:
         first = next((other for other in before if claim.meets(other)), None)
         if first is not None:
-            yield claim.source.finding(claim.span, _fault(claim, first))
+            yield claim.source.finding(claim.span, _problem(claim, first))
         before.append(claim)
 
 
-def _fault(claim: Claim, first: Claim) -> Problem:
-    line, _ = first.source.place(first.span)
+def _problem(claim: Claim, first: Claim) -> Problem:
+    line, _ = first.source.location(first.span)
     where = f"{first.source.file}, line {line}" if first.source.file != claim.source.file else f"line {line}"
     default = " (the default: it has no `listen:`)" if first.is_default else ""
     taken = f"{first.owner} of {where} listens on {first.written()}{default}"
@@ -187,7 +187,7 @@ class Config:
 
     `listen` is None where the file says `off`, and `jobs` and `dead_letters` where it has none;
     `stall_seconds` is None where stages are never named as stalled.
-    `source` is the text it was made of, and `name_span` where its name stands in it. `mask` hides what
+    `source` is the text it was made of, and `name_span` where its name stands in it. `redactor` hides what
     variables gave.
     """
 
@@ -197,7 +197,7 @@ class Config:
     exports: tuple[Export, ...] = field(repr=False)
     source: ConfigSource = field(repr=False)
     name_span: TextSpan = field(repr=False)
-    mask: Redactor = field(repr=False)
+    redactor: Redactor = field(repr=False)
     jobs: "ConfiguredJobs | None" = None
     dead_letters: DeadLettersKeys | None = None
     stall_seconds: float | None = None

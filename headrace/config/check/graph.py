@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from headrace.config.keys.stage import side_faults, subscription_faults, unheard_partitions
+from headrace.config.keys.stage import side_output_problems, subscription_problems, unconsumed_partitions
 from headrace.config.text.findings import Problem, TextSpan
 from headrace.config.text.messages import close, missing_key
 from headrace.config.text.tree import ListNode, LocatedNode, ScalarNode, child
@@ -42,7 +42,7 @@ class _Edge:
     producer: str
     span: TextSpan
     written: str | None
-    said: LocatedNode
+    source: LocatedNode
     output: str | None = None
     """Which output it names, as far as the file says it."""
 
@@ -56,28 +56,28 @@ class _Edge:
         return self.is_errors or self.output in producer.side_outputs
 
 
-def graph_faults(vertices: Mapping[str, ConfigNode]) -> Iterator[Placed]:
+def graph_problems(vertices: Mapping[str, ConfigNode]) -> Iterator[Placed]:
     """Yield all that is wrong with the edges; it does not matter whether the stages' other keys are right."""
-    edges = {name: tuple(_edges(vertex)) for name, vertex in vertices.items()}
-    for name, vertex in vertices.items():
-        yield from _kind_faults(vertex)
-        yield from _edge_faults(edges[name], vertices)
+    edges = {name: tuple(_edges(config_node)) for name, config_node in vertices.items()}
+    for name, config_node in vertices.items():
+        yield from _kind_problems(config_node)
+        yield from _edge_problems(edges[name], vertices)
     yield from _circles(edges)
     yield from _waiting(edges, vertices)
 
 
 def _waiting(edges: Mapping[str, tuple[_Edge, ...]], vertices: Mapping[str, ConfigNode]) -> Iterator[Placed]:
     """Yield the stages that gather events of which somebody waits for each, and may send no other meanwhile."""
-    for name, vertex in vertices.items():
-        if vertex.max_retained <= 1:
+    for name, config_node in vertices.items():
+        if config_node.max_retained <= 1:
             continue
         for source in _above(name, edges):
             if source in vertices and vertices[source].is_waited_for:
                 message = (
-                    f"{name} may hold {vertex.max_retained} events until others come, and whoever sends to {source} waits for "
+                    f"{name} may hold {config_node.max_retained} events until others come, and whoever sends to {source} waits for "
                     "what becomes of each: give it a `period`, or have the source answer at once"
                 )
-                yield vertex.found.name, Problem("waits-for-ever", message)
+                yield config_node.found.name, Problem("waits-for-ever", message)
                 break
 
 
@@ -93,70 +93,70 @@ def _above(name: str, edges: Mapping[str, tuple[_Edge, ...]]) -> set[str]:
     return found
 
 
-def unheard_faults(vertices: Mapping[str, ConfigNode]) -> Iterator[Placed]:
+def unconsumed_problems(vertices: Mapping[str, ConfigNode]) -> Iterator[Placed]:
     """Yield every stage that emits to nobody, or a partition of it: it would wait for ever, and the run with it.
 
     Where a subscription cannot be read, or names no stage, nothing is said: it may be the one that is missing.
     """
-    heard: dict[str, list[_Edge]] = {}
-    for vertex in vertices.values():
-        own = list(_edges(vertex))
-        if len(own) < _subscriptions(vertex) or not vertices.keys() >= {edge.producer for edge in own}:
+    edges_by_producer: dict[str, list[_Edge]] = {}
+    for config_node in vertices.values():
+        own = list(_edges(config_node))
+        if len(own) < _subscriptions(config_node) or not vertices.keys() >= {edge.producer for edge in own}:
             return
         for edge in own:
             if not edge.is_side(vertices[edge.producer]):
-                heard.setdefault(edge.producer, []).append(edge)
-    for name, edges in heard.items():
+                edges_by_producer.setdefault(edge.producer, []).append(edge)
+    for name, edges in edges_by_producer.items():
         dispatcher = child(vertices[name].found, "dispatcher")
-        for fault in unheard_partitions(name, dispatcher, [edge.said for edge in edges]):
-            yield (dispatcher or vertices[name].found).name, fault
-        yield from _unheard_outputs(vertices[name], edges)
-    for name, vertex in vertices.items():
-        if vertex.kind not in (None, "consumer") and name not in heard:
+        for problem in unconsumed_partitions(name, dispatcher, [edge.source for edge in edges]):
+            yield (dispatcher or vertices[name].found).name, problem
+        yield from _unconsumed_outputs(vertices[name], edges)
+    for name, config_node in vertices.items():
+        if config_node.kind not in (None, "consumer") and name not in edges_by_producer:
             message = (
                 f"no stage subscribes to {name}, so it would wait for ever: subscribe one to it, "
                 "a `discard` stage where its events are of no use"
             )
-            yield vertex.found.name, Problem("nobody-subscribes", message)
+            yield config_node.found.name, Problem("nobody-subscribes", message)
 
 
-def _subscriptions(vertex: ConfigNode) -> int:
+def _subscriptions(config_node: ConfigNode) -> int:
     """Return how many subscriptions stand there, whether they can be read or not."""
-    told = child(vertex.found, "subscribe_to")
-    if told is None:
+    value_node = child(config_node.found, "subscribe_to")
+    if value_node is None:
         return 0
-    return len(told.node.items) if isinstance(told.node, ListNode) else 1
+    return len(value_node.node.items) if isinstance(value_node.node, ListNode) else 1
 
 
-def _edges(vertex: ConfigNode) -> Iterator[_Edge]:
+def _edges(config_node: ConfigNode) -> Iterator[_Edge]:
     """Yield the subscriptions that name a stage; what names none is a finding of the stage's own keys."""
-    told = child(vertex.found, "subscribe_to")
-    if told is None:
+    value_node = child(config_node.found, "subscribe_to")
+    if value_node is None:
         return
-    for item in told.node.items if isinstance(told.node, ListNode) else (told.node,):
+    for item in value_node.node.items if isinstance(value_node.node, ListNode) else (value_node.node,):
         named = child(LocatedNode(item), "stage")
         node = named.node if named else item
         if isinstance(node, ScalarNode) and not node.refused and (node.filled or isinstance(node.value, str)):
             output = child(LocatedNode(item), "output")
-            said = output.node.text if output is not None and isinstance(output.node, ScalarNode) else None
-            yield _Edge(node.text, node.span, None if node.filled else node.text, LocatedNode(item), said)
+            name = output.node.text if output is not None and isinstance(output.node, ScalarNode) else None
+            yield _Edge(node.text, node.span, None if node.filled else node.text, LocatedNode(item), name)
 
 
-def _kind_faults(vertex: ConfigNode) -> Iterator[Placed]:
-    if vertex.kind is None:
+def _kind_problems(config_node: ConfigNode) -> Iterator[Placed]:
+    if config_node.kind is None:
         return
-    what = f"{KIND_NAMES[vertex.kind]}, as every stage of type {vertex.type_name} is"
-    subscribe_to = child(vertex.found, "subscribe_to")
-    if vertex.kind == "producer" and subscribe_to is not None:
-        message = f"{vertex.name} is {what}: it has no input, so remove `subscribe_to`"
+    what = f"{KIND_NAMES[config_node.kind]}, as every stage of type {config_node.type_name} is"
+    subscribe_to = child(config_node.found, "subscribe_to")
+    if config_node.kind == "producer" and subscribe_to is not None:
+        message = f"{config_node.name} is {what}: it has no input, so remove `subscribe_to`"
         yield subscribe_to.name, Problem("misplaced-key", message, "subscribe_to")
-    if vertex.kind != "producer" and (subscribe_to is None or _is_empty(subscribe_to)):
-        place = (subscribe_to or vertex.found).name
-        yield place, missing_key("subscribe_to", f"{vertex.name} is {what}: it")
-    for key in _EMITTING_KEYS if vertex.kind == "consumer" else ():
-        found = child(vertex.found, key)
+    if config_node.kind != "producer" and (subscribe_to is None or _is_empty(subscribe_to)):
+        location = (subscribe_to or config_node.found).name
+        yield location, missing_key("subscribe_to", f"{config_node.name} is {what}: it")
+    for key in _EMITTING_KEYS if config_node.kind == "consumer" else ():
+        found = child(config_node.found, key)
         if found is not None:
-            message = f"{vertex.name} is {what}: it emits nothing, so remove `{key}`"
+            message = f"{config_node.name} is {what}: it emits nothing, so remove `{key}`"
             yield found.name, Problem("misplaced-key", message, key)
 
 
@@ -164,63 +164,68 @@ def _is_empty(found: LocatedNode) -> bool:
     return isinstance(found.node, ListNode) and not found.node.items
 
 
-def _edge_faults(edges: Iterable[_Edge], vertices: Mapping[str, ConfigNode]) -> Iterator[Placed]:
+def _edge_problems(edges: Iterable[_Edge], vertices: Mapping[str, ConfigNode]) -> Iterator[Placed]:
     seen: set[tuple[str, str | None]] = set()
     for edge in edges:
-        fault = _edge_fault(edge, vertices)
-        if fault is None and (edge.producer, edge.output) in seen:
-            fault = Problem("duplicate-subscription", f"this stage subscribes to {edge.producer} twice: once is enough")
-        if fault is not None:
-            yield edge.span, fault
+        problem = _edge_problem(edge, vertices)
+        if problem is None and (edge.producer, edge.output) in seen:
+            problem = Problem(
+                "duplicate-subscription", f"this stage subscribes to {edge.producer} twice: once is enough"
+            )
+        if problem is not None:
+            yield edge.span, problem
         else:
             producer = vertices[edge.producer]
             dispatcher = child(producer.found, "dispatcher")
             if edge.is_side(producer):
-                yield from side_faults(f"{edge.producer}.{edge.output}", dispatcher, edge.said)
+                yield from side_output_problems(f"{edge.producer}.{edge.output}", dispatcher, edge.source)
             elif edge.output is None or producer.outputs is not None:
-                yield from _output_faults(edge, producer)
-                yield from subscription_faults(edge.producer, dispatcher, edge.said)
+                yield from _output_problems(edge, producer)
+                yield from subscription_problems(edge.producer, dispatcher, edge.source)
         seen.add((edge.producer, edge.output))
 
 
-def _output_faults(edge: _Edge, producer: ConfigNode) -> Iterator[Placed]:
+def _output_problems(edge: _Edge, producer: ConfigNode) -> Iterator[Placed]:
     """Yield that a subscription names no output of a stage that has several, or one that is none."""
-    told, names = child(edge.said, "output"), producer.outputs
+    value_node, names = child(edge.source, "output"), producer.outputs
     if names is None or edge.output in names:
         return
-    if told is None and names:
+    if value_node is None and names:
         message = f"{edge.producer} has several outputs: say which, {{stage: {edge.producer}, output: {names[0]}}}"
         yield edge.span, Problem("missing-key", f"{message}; it has {', '.join(names)}", None, names)
-    elif told is not None:
-        filled = isinstance(told.node, ScalarNode) and told.node.filled
+    elif value_node is not None:
+        filled = isinstance(value_node.node, ScalarNode) and value_node.node.filled
         shown, allowed = None if filled else edge.output, (*names, *producer.side_outputs, ERRORS)
         which = "no such output" if shown is None else f"no output `{shown}`"
         message = f"{edge.producer} has {which}: it has {', '.join([*allowed[:-1], f'{ERRORS}, what it gives up'])}"
         option = producer.outputs_with.get(shown or "")
         if option is not None:
             message = f"{edge.producer} has {which}: it has with `{option}`"
-        yield told.node.span, Problem("bad-value", message, shown, allowed, close(shown, allowed) if shown else None)
+        yield (
+            value_node.node.span,
+            Problem("bad-value", message, shown, allowed, close(shown, allowed) if shown else None),
+        )
 
 
-def _unheard_outputs(vertex: ConfigNode, edges: Iterable[_Edge]) -> Iterator[Placed]:
+def _unconsumed_outputs(config_node: ConfigNode, edges: Iterable[_Edge]) -> Iterator[Placed]:
     """Yield that nobody takes some output of a stage: it would fill, and then stop the stage."""
-    heard = {edge.output for edge in edges}
-    unheard = [name for name in vertex.outputs or () if name not in heard]
-    if unheard and heard:
-        several = f"outputs {', '.join(unheard)}" if len(unheard) > 1 else f"output {unheard[0]}"
+    edges_by_producer = {edge.output for edge in edges}
+    unconsumed = [name for name in config_node.outputs or () if name not in edges_by_producer]
+    if unconsumed and edges_by_producer:
+        outputs_text = f"outputs {', '.join(unconsumed)}" if len(unconsumed) > 1 else f"output {unconsumed[0]}"
         message = (
-            f"no stage takes {several} of {vertex.name}, which would stop once it is full: subscribe one to it, "
+            f"no stage takes {outputs_text} of {config_node.name}, which would stop once it is full: subscribe one to it, "
             "a `discard` stage where its events are of no use"
         )
-        yield vertex.found.name, Problem("nobody-subscribes", message)
+        yield config_node.found.name, Problem("nobody-subscribes", message)
 
 
-def _edge_fault(edge: _Edge, vertices: Mapping[str, ConfigNode]) -> Problem | None:
+def _edge_problem(edge: _Edge, vertices: Mapping[str, ConfigNode]) -> Problem | None:
     producer = vertices.get(edge.producer)
     if producer is None:
-        said = f"there is no stage `{edge.written}`" if edge.written is not None else "there is no stage of this name"
+        name = f"there is no stage `{edge.written}`" if edge.written is not None else "there is no stage of this name"
         suggestion = close(edge.written, list(vertices)) if edge.written else None
-        return Problem("unknown-stage", said, edge.written, tuple(vertices), suggestion)
+        return Problem("unknown-stage", name, edge.written, tuple(vertices), suggestion)
     if edge.is_errors and producer.kind == "producer":
         message = f"{producer.name} is a source and handles no events, so it has no errors output"
         return Problem("not-a-producer", message, edge.written)
@@ -235,9 +240,9 @@ def _circles(edges: Mapping[str, tuple[_Edge, ...]]) -> Iterator[Placed]:
     rest = {name: [edge.producer for edge in many] for name, many in edges.items()}
     while circle := find_circle(rest):
         first, following = circle[0], circle[1]
-        place = next(edge.span for edge in edges[first] if edge.producer == following)
+        location = next(edge.span for edge in edges[first] if edge.producer == following)
         way = " -> ".join(circle)
         message = f"these stages subscribe to each other in a circle, {way}: take one of the subscriptions out"
-        yield place, Problem("circle", message)
+        yield location, Problem("circle", message)
         for name in circle[1:]:
             rest.pop(name)

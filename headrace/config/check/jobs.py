@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from headrace.config.check.validation import Subject, locate, marked, validate
+from headrace.config.check.validation import Subject, locate, typed_values, validate
 from headrace.config.keys.jobs import JobsKeys
 from headrace.config.text.findings import Problem, Report
 from headrace.config.text.messages import close
@@ -58,13 +58,13 @@ class JobsCheck:
 
     def stage(self, options: BaseModel, found: LocatedNode) -> None:
         """Check what the options of a stage, or a registry, say of workers and queues."""
-        for path, name in marked(options, WorkerName):
-            place = locate(found, path).found
-            worker = self._known(name, place)
+        for path, name in typed_values(options, WorkerName):
+            location = locate(found, path).found
+            worker = self._known(name, location)
             if isinstance(name, RecordingWorkerName) and worker is not None and not worker.options.record:
-                message = f"the worker {self._written(place)} records no results: give it record=True"
-                self._at(place, Problem("bad-value", message, self._written(place)))
-        for path, queue in marked(options, QueueName):
+                message = f"the worker {self._written(location)} records no results: give it record=True"
+                self._at(location, Problem("bad-value", message, self._written(location)))
+        for path, queue in typed_values(options, QueueName):
             if self._keys is not None and queue in self._keys.queues:
                 message = f"the block `jobs` runs the queue {queue} itself: take it out of `queues` there"
                 self._at(locate(found, path).found, Problem("bad-value", message, str(queue)))
@@ -102,14 +102,14 @@ class JobsCheck:
     def _cron(self, keys: JobsKeys, block: LocatedNode) -> None:
         """Check that each entry of the crontab calls a worker as it may be called."""
         for index, entry in enumerate(keys.cron):
-            place = locate(block, ("cron", index)).found
-            worker = self._known(WorkerName(entry.worker), child(place, "worker") or place)
+            location = locate(block, ("cron", index)).found
+            worker = self._known(WorkerName(entry.worker), child(location, "worker") or location)
             if worker is None:
                 continue
             try:
                 worker.arguments.bound_of(entry.args)
             except BadArguments as error:
-                self._at(_argument(place, error.parameter), Problem("bad-arguments", _told(error, place)))
+                self._at(_argument(location, error.parameter), Problem("bad-arguments", _redacted(error, location)))
 
     def _known(self, name: WorkerName, found: LocatedNode) -> AnyWorker | None:
         """Return the worker of that name; a name that no worker has is a finding, unless nobody can tell."""
@@ -124,11 +124,11 @@ class JobsCheck:
             self._at(found, Problem("unknown-worker", message, self._written(found), names, suggestion))
         return worker
 
-    def _at(self, found: LocatedNode, fault: Problem) -> None:
+    def _at(self, found: LocatedNode, problem: Problem) -> None:
         node = found.node
         if isinstance(node, ScalarNode) and node.filled and node.text:
-            fault = replace(fault, message=fault.message.replace(node.text, self._written(found)))
-        self._report.add(node.span if isinstance(node, ScalarNode) and node.text else found.name, fault)
+            problem = replace(problem, message=problem.message.replace(node.text, self._written(found)))
+        self._report.add(node.span if isinstance(node, ScalarNode) and node.text else found.name, problem)
 
     def _written(self, found: LocatedNode) -> str:
         return self._report.source.written(found.node.span)
@@ -150,7 +150,7 @@ def _argument(entry: LocatedNode, parameter: str | None) -> LocatedNode:
     return below or args or entry
 
 
-def _told(error: BadArguments, entry: LocatedNode) -> str:
+def _redacted(error: BadArguments, entry: LocatedNode) -> str:
     """Return what is wrong with arguments, and not what a variable holds that was put into them."""
     if not any(scalar.filled for scalar in scalars(entry.node)):
         return str(error)

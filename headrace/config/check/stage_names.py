@@ -32,7 +32,7 @@ def read_name(name: str) -> str:
     return f"{name}.buffer"
 
 
-def copy_names(stage: ConfiguredStage) -> list[str]:
+def expanded_names(stage: ConfiguredStage) -> list[str]:
     """Return which stages emit what a stage of the config does: itself, its copies, or what reads its buffer."""
     if has_disk_buffer(stage):
         return [read_name(stage.name)]
@@ -41,18 +41,18 @@ def copy_names(stage: ConfiguredStage) -> list[str]:
     return [f"{stage.name}.{number}" for number in range(1, stage.keys.concurrency + 1)]
 
 
-def made_faults(
-    stages: Sequence[ConfiguredStage], places: Mapping[str, LocatedNode]
+def name_problems(
+    stages: Sequence[ConfiguredStage], locations: Mapping[str, LocatedNode]
 ) -> Iterator[tuple[TextSpan, Problem]]:
     """Yield the stages that are called as one which another's keys make, and buffers in one file."""
-    copies = {stage.name: copy_names(stage) for stage in stages}
+    copies = {stage.name: expanded_names(stage) for stage in stages}
     made = {name: (stage, why) for stage in stages for name, why in _made(stage, copies)}
     for stage in stages:
         if stage.name in made:
             other, why = made[stage.name]
             message = f"{other.name} has a stage of this name made, {why}: give one of the two another name"
-            yield places[stage.name].name, Problem("duplicate-name", message, stage.name)
-    yield from _files(stages, places)
+            yield locations[stage.name].name, Problem("duplicate-name", message, stage.name)
+    yield from _files(stages, locations)
 
 
 def _made(stage: ConfiguredStage, copies: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
@@ -67,24 +67,26 @@ def _made(stage: ConfiguredStage, copies: Mapping[str, Sequence[str]]) -> Iterat
             yield output_name(name, to.output or ""), f"for the output {to.output} of {to.stage}"
 
 
-def _files(stages: Sequence[ConfiguredStage], places: Mapping[str, LocatedNode]) -> Iterator[tuple[TextSpan, Problem]]:
+def _files(
+    stages: Sequence[ConfiguredStage], locations: Mapping[str, LocatedNode]
+) -> Iterator[tuple[TextSpan, Problem]]:
     first: dict[str, str] = {}
     for stage in filter(has_disk_buffer, stages):
         path = os.path.realpath(stage.keys.buffer.path or "")
         other = first.setdefault(path, stage.name)
         if other != stage.name:
-            place = child(places[stage.name], "buffer") or places[stage.name]
+            location = child(locations[stage.name], "buffer") or locations[stage.name]
             message = f"{other} has its buffer in the same file, and would emit the events of both: name another one"
-            yield (child(place, "path") or place).node.span, Problem("bad-value", message, stage.keys.buffer.path)
+            yield (child(location, "path") or location).node.span, Problem("bad-value", message, stage.keys.buffer.path)
 
 
-def running_names(stages: Sequence[ConfiguredStage]) -> frozenset[str]:
+def stage_names(stages: Sequence[ConfiguredStage]) -> frozenset[str]:
     """Return how they are called; of a stage with copies the copies alone: what deals out to them takes no letters."""
     return frozenset(_running(stages))
 
 
 def _running(stages: Sequence[ConfiguredStage]) -> Iterator[str]:
-    copies = {stage.name: copy_names(stage) for stage in stages}
+    copies = {stage.name: expanded_names(stage) for stage in stages}
     for stage in stages:
         yield from copies[stage.name]
         if has_disk_buffer(stage):

@@ -125,7 +125,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class _Problem:
+class _LocatedError:
     detail: ErrorDetails
     located: Located
 
@@ -143,9 +143,9 @@ def validate(model: type[M], subject: Subject, report: Report, *, imports: bool,
         result = _attempt(model, given, context)
     if not isinstance(result, list):
         return result
-    problems = [_Problem(detail, _located(detail, subject.found)) for detail in result]
-    for span, fault in _ErrorMapper(model, subject, report).faults(_one_branch(problems)):
-        report.add(span, fault)
+    located_errors = [_LocatedError(detail, _located(detail, subject.found)) for detail in result]
+    for span, problem in _ErrorMapper(model, subject, report).problems(_one_branch(located_errors)):
+        report.add(span, problem)
     return None
 
 
@@ -197,25 +197,27 @@ def _missing_tag(detail: ErrorDetails) -> str:
     return tag.strip("'") if tag.startswith("'") else ""
 
 
-def _one_branch(problems: list[_Problem]) -> list[_Problem]:
+def _one_branch(located_errors: list[_LocatedError]) -> list[_LocatedError]:
     """Where a value fits no branch of a union, keep the branch that it nearly fits; all of them when it fits none."""
-    places = dict.fromkeys(path for problem in problems for path, _ in problem.located.branches)
-    for path in places:
-        branches: dict[str, list[_Problem]] = {}
-        for problem in problems:
-            for at, name in problem.located.branches:
+    locations = dict.fromkeys(path for located_error in located_errors for path, _ in located_error.located.branches)
+    for path in locations:
+        branches: dict[str, list[_LocatedError]] = {}
+        for located_error in located_errors:
+            for at, name in located_error.located.branches:
                 if at == path:
-                    branches.setdefault(name, []).append(problem)
+                    branches.setdefault(name, []).append(located_error)
         near = [found for found in branches.values() if not _is_kind_alone(found, path)]
         if len(branches) > 1 and near:
             best = min(near, key=len)
             dropped = {id(one) for found in branches.values() if found is not best for one in found}
-            problems = [problem for problem in problems if id(problem) not in dropped]
-    return problems
+            located_errors = [located_error for located_error in located_errors if id(located_error) not in dropped]
+    return located_errors
 
 
-def _is_kind_alone(problems: list[_Problem], path: Path) -> bool:
-    return all(problem.detail["type"] in KINDS and problem.located.path == path for problem in problems)
+def _is_kind_alone(located_errors: list[_LocatedError], path: Path) -> bool:
+    return all(
+        located_error.detail["type"] in KINDS and located_error.located.path == path for located_error in located_errors
+    )
 
 
 class _ErrorMapper:
@@ -226,31 +228,36 @@ class _ErrorMapper:
         self.subject = subject
         self.source = report.source
 
-    def faults(self, problems: Iterable[_Problem]) -> Iterator[tuple[TextSpan, Problem]]:
-        kinds: dict[Path, list[_Problem]] = {}
-        for problem in problems:
-            if problem.detail["type"] in KINDS:
-                kinds.setdefault(problem.located.path, []).append(problem)
-            elif problem.detail["type"] == "missing":
-                yield self._missing(problem)
-            elif problem.detail["type"] == "extra_forbidden":
-                yield self._unknown(problem)
-            elif tag := _missing_tag(problem.detail):
-                where = self._called(problem.located.path)
-                yield problem.located.found.name, sentences.missing_key(tag, where)
-            elif not _is_refused(problem.located.found.node):
-                yield self._other(problem)
+    def problems(self, located_errors: Iterable[_LocatedError]) -> Iterator[tuple[TextSpan, Problem]]:
+        kinds: dict[Path, list[_LocatedError]] = {}
+        for located_error in located_errors:
+            if located_error.detail["type"] in KINDS:
+                kinds.setdefault(located_error.located.path, []).append(located_error)
+            elif located_error.detail["type"] == "missing":
+                yield self._missing(located_error)
+            elif located_error.detail["type"] == "extra_forbidden":
+                yield self._unknown(located_error)
+            elif tag := _missing_tag(located_error.detail):
+                where = self._called(located_error.located.path)
+                yield located_error.located.found.name, sentences.missing_key(tag, where)
+            elif not _is_refused(located_error.located.found.node):
+                yield self._other(located_error)
         for same in kinds.values():
             located = same[0].located
             if not _is_refused(located.found.node):
-                yield _span(located.found), sentences.kind_fault([one.detail for one in same], self._told(located))
+                yield (
+                    _span(located.found),
+                    sentences.kind_problem([one.detail for one in same], self._redacted(located)),
+                )
 
-    def _missing(self, problem: _Problem) -> tuple[TextSpan, Problem]:
-        located = problem.located
-        return located.found.name, sentences.missing_key(str(problem.detail["loc"][-1]), self._called(located.path))
+    def _missing(self, located_error: _LocatedError) -> tuple[TextSpan, Problem]:
+        located = located_error.located
+        return located.found.name, sentences.missing_key(
+            str(located_error.detail["loc"][-1]), self._called(located.path)
+        )
 
-    def _unknown(self, problem: _Problem) -> tuple[TextSpan, Problem]:
-        loc, located = problem.detail["loc"], problem.located
+    def _unknown(self, located_error: _LocatedError) -> tuple[TextSpan, Problem]:
+        loc, located = located_error.detail["loc"], located_error.located
         others = () if located.path[1:] else self.subject.others
         known = (*others, *keys_at(self.model, loc[:-1]))
         return located.found.name, sentences.unknown_key(str(loc[-1]), self._called(located.path[:-1]), known)
@@ -258,18 +265,18 @@ class _ErrorMapper:
     def _called(self, path: Path) -> str:
         return f"`{label(path)}`" if path else self.subject.called
 
-    def _other(self, problem: _Problem) -> tuple[TextSpan, Problem]:
-        detail, found = problem.detail, problem.located.found
+    def _other(self, located_error: _LocatedError) -> tuple[TextSpan, Problem]:
+        detail, found = located_error.detail, located_error.located.found
         context = detail.get("ctx", {})
-        fault = sentences.fault(detail, self._told(problem.located))
-        if fault.code == "bad-expression" and self._ends_at_comma(found.node):
-            return _span(found), replace(fault, message=_COMMA)
+        problem = sentences.problem_of(detail, self._redacted(located_error.located))
+        if problem.code == "bad-expression" and self._ends_at_comma(found.node):
+            return _span(found), replace(problem, message=_COMMA)
         if detail["loc"][-1:] == ("[key]",):
-            return found.name, fault
+            return found.name, problem
         column = context.get("column")
         if isinstance(column, int) and isinstance(found.node, ScalarNode):
-            return point(found.node, self.source.text, column - 1), fault
-        return _span(found), fault
+            return point(found.node, self.source.text, column - 1), problem
+        return _span(found), problem
 
     def _ends_at_comma(self, node: TreeNode) -> bool:
         """Whether an unquoted value ends at a comma inside a parenthesis: there YAML ends it, and not its author."""
@@ -277,7 +284,7 @@ class _ErrorMapper:
             return False
         return self.source.text[node.span.end :].lstrip().startswith(",")
 
-    def _told(self, located: Located) -> Redacted:
+    def _redacted(self, located: Located) -> Redacted:
         """Return what may be told of a place."""
         node = located.found.node
         if isinstance(node, MapNode | ListNode):
@@ -302,16 +309,16 @@ def _is_refused(node: TreeNode) -> bool:
 T = TypeVar("T", bound=str)
 
 
-def marked(value: object, kind: type[T], path: Path = ()) -> Iterator[tuple[Path, T]]:
+def typed_values(value: object, kind: type[T], path: Path = ()) -> Iterator[tuple[Path, T]]:
     """Yield every text of that class in a model, with the keys as they are written in a file."""
     if isinstance(value, kind):
         yield path, value
     elif isinstance(value, BaseModel):
         for name, field in type(value).model_fields.items():
-            yield from marked(getattr(value, name), kind, (*path, field.alias or name))
+            yield from typed_values(getattr(value, name), kind, (*path, field.alias or name))
     elif isinstance(value, Mapping):
         for key, below in value.items():
-            yield from marked(below, kind, (*path, key))
+            yield from typed_values(below, kind, (*path, key))
     elif isinstance(value, list | tuple):
         for index, below in enumerate(value):
-            yield from marked(below, kind, (*path, index))
+            yield from typed_values(below, kind, (*path, index))

@@ -27,10 +27,10 @@ def _store(url: str) -> str:
     try:
         store_of(url)
     except BadStore as error:
-        refusal = refused("bad_value", error.why, is_predicate=True)
+        failure = refused("bad_value", error.why, is_predicate=True)
     else:
         return url
-    raise refusal
+    raise failure
 
 
 def _one_or_many(value: object) -> object:
@@ -57,10 +57,10 @@ def _partition(value: str) -> str:
     try:
         check_partition(value)
     except BadLimit as error:
-        refusal = refused("bad_value", str(error))
+        failure = refused("bad_value", str(error))
     else:
         return value
-    raise refusal
+    raise failure
 
 
 _Partition = Annotated[str, AfterValidator(_partition)]
@@ -124,10 +124,10 @@ class CronKeys(Keys):
             Cron(self.schedule, self.timezone)
         except BadCron as error:
             where = "timezone" if "time zone" in error.why else "schedule"
-            refusal = refused("bad_value", error.why, is_predicate=True, path=[where])
+            failure = refused("bad_value", error.why, is_predicate=True, path=[where])
         else:
             return self
-        raise refusal
+        raise failure
 
     @property
     def known_as(self) -> str:

@@ -43,10 +43,10 @@ def _store(url: str) -> str:
     try:
         path_of(url)
     except BadDeadLetters as error:
-        refusal = refused("bad_value", error.why, is_predicate=True)
+        failure = refused("bad_value", error.why, is_predicate=True)
     else:
         return url
-    raise refusal
+    raise failure
 
 
 class DeadLettersKeys(Keys):
@@ -140,12 +140,12 @@ def _stall_after(value: object) -> float | None:
     try:
         seconds = parse_duration(value)
     except UnitError as error:
-        refusal = refused("bad_value", error.why, hint=error.hint, is_predicate=True)
+        failure = refused("bad_value", error.why, hint=error.hint, is_predicate=True)
     else:
         if seconds > 0:
             return seconds
-        refusal = refused("bad_value", "must be above 0s, or the word off", is_predicate=True)
-    raise refusal
+        failure = refused("bad_value", "must be above 0s, or the word off", is_predicate=True)
+    raise failure
 
 
 def _folders(value: object) -> object:

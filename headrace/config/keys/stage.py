@@ -53,12 +53,12 @@ def _error_class(value: object, info: ValidationInfo) -> type[Exception]:
         name = parse_function(value)
         found: object = import_function(name) if (info.context or {}).get("import", True) else Exception
     except FunctionError as error:
-        refusal = refused("bad_import", error.why, column=error.column, suggestion=error.suggestion)
+        failure = refused("bad_import", error.why, column=error.column, suggestion=error.suggestion)
     else:
         if isinstance(found, type) and issubclass(found, Exception):
             return found
-        refusal = refused("bad_import", f"{name} is no class of errors")
-    raise refusal
+        failure = refused("bad_import", f"{name} is no class of errors")
+    raise failure
 
 
 def _listed(value: object) -> object:
@@ -131,28 +131,31 @@ HANDLING_KEYS: Final = tuple(HandlingKeys.model_fields)
 """The keys that say it."""
 
 
-def handling_faults(
+def handling_problems(
     keys: HandlingKeys, stage: type[Stage] | Stage, found: LocatedNode
 ) -> Iterator[tuple[TextSpan, Problem]]:
     """Yield what a stage cannot do of what its keys say, at the key that says it; a class stands for all its stages."""
     if isinstance(stage, type) and issubclass(stage, Producer):
         for key in HANDLING_KEYS:
-            told = child(found, key)
-            if told is not None:
-                yield told.name, Problem("misplaced-key", f"a source handles no events: remove `{key}`", key)
+            dispatcher = child(found, key)
+            if dispatcher is not None:
+                yield dispatcher.name, Problem("misplaced-key", f"a source handles no events: remove `{key}`", key)
     elif keys.partition_by is not None and (keys.concurrency == 1 or keys.executor != "inline"):
-        place = child(found, "executor" if keys.executor != "inline" else "partition_by") or found
+        keys_node = child(found, "executor" if keys.executor != "inline" else "partition_by") or found
         copies = "with `partition_by` a stage has several copies: give their number, `concurrency`, and no `executor`"
-        yield place.name, Problem("misplaced-key", copies)
+        yield keys_node.name, Problem("misplaced-key", copies)
     elif keys.partition_by is not None and keys.concurrency > MOST_COPIES:
-        place = child(found, "concurrency") or found
+        keys_node = child(found, "concurrency") or found
         many = f"a stage has {MOST_COPIES} copies at most, each a stage of its own with metrics of its own"
-        yield place.node.span, Problem("bad-value", many, str(keys.concurrency))
+        yield keys_node.node.span, Problem("bad-value", many, str(keys.concurrency))
     elif isinstance(stage, Stage):
         why = keys.how().problem(stage, has_timeout=keys.timeout is not None)
-        places = (child(found, key) for key in ("concurrency", "executor", "timeout"))
+        locations = (child(found, key) for key in ("concurrency", "executor", "timeout"))
         if why is not None:
-            yield next((place for place in places if place), found).name, Problem("misplaced-key", f"this stage {why}")
+            yield (
+                next((keys_node for keys_node in locations if keys_node), found).name,
+                Problem("misplaced-key", f"this stage {why}"),
+            )
 
 
 DISK_EVENTS: Final = 10_000_000
@@ -200,28 +203,28 @@ class BufferKeys(Keys):
         return EdgeLimits(self.max_events or DISK_EVENTS, self.max_bytes or DISK_BYTES)
 
 
-def buffer_faults(
+def buffer_problems(
     kind: str, buffer: BufferKeys, found: LocatedNode, *, is_partitioned: bool
 ) -> Iterator[tuple[TextSpan, Problem]]:
     """Yield what only the buffer of a source can be told, and not one that deals out to partitions."""
-    place = child(found, "buffer")
-    if place is None:
+    keys_node = child(found, "buffer")
+    if keys_node is None:
         return
-    told = child(place, "max_bytes")
-    if is_partitioned and buffer.kind == "memory" and told is not None:
+    dispatcher = child(keys_node, "max_bytes")
+    if is_partitioned and buffer.kind == "memory" and dispatcher is not None:
         message = "with partitions events wait in those, and `max_queue` of the dispatcher bounds them: leave it out"
-        yield told.name, Problem("misplaced-key", message, "max_bytes")
+        yield dispatcher.name, Problem("misplaced-key", message, "max_bytes")
     if kind != "producer_consumer":
         return
     if buffer.kind == "sqlite":
         message = "only a source has a buffer on disk: what this stage emits comes again from its source"
-        yield place.name, Problem("misplaced-key", message, "buffer")
+        yield keys_node.name, Problem("misplaced-key", message, "buffer")
         return
     for key, is_meant in (("max_bytes", True), ("when_full", buffer.when_full in ("block", "error"))):
-        told = child(place, key)
-        if told is not None and is_meant:
+        dispatcher = child(keys_node, key)
+        if dispatcher is not None and is_meant:
             message = "only a source is held up or told by its buffer: this stage takes in no more than is asked of it"
-            yield told.name, Problem("misplaced-key", message, key)
+            yield dispatcher.name, Problem("misplaced-key", message, key)
 
 
 DEFAULT_DISPATCHER: Final = "broadcast"
@@ -235,7 +238,7 @@ _OF_TYPE: Final = {
     "max_queue": "partition",
     "shuffle_demands_on_first_dispatch": "demand",
 }
-_HEARD_BY: Final = {
+_SUPPORTED_BY: Final = {
     "selector": ("broadcast", "picks from what is broadcast"),
     "partition": ("partition", "is for a partition dispatcher"),
     "weight": ("weighted", "is for a weighted dispatcher"),
@@ -298,94 +301,96 @@ class DispatcherKeys(BaseModel):
         return self
 
 
-def subscription_faults(
-    producer: str, told: LocatedNode | None, subscription: LocatedNode
+def subscription_problems(
+    producer: str, dispatcher: LocatedNode | None, subscription: LocatedNode
 ) -> Iterator[tuple[TextSpan, Problem]]:
     """Yield what is wrong with what a subscription says to the dispatcher of the stage that it names.
 
-    `told` is that stage's `dispatcher:`. Where it cannot be made out, or is a guest's, nothing is said.
+    `dispatcher` is that stage's `dispatcher:`. Where it cannot be made out, or is a guest's, nothing is said.
     """
-    kind = _kind(told)
+    kind = _kind(dispatcher)
     if kind is None:
         return
-    for key, (owner, what) in _HEARD_BY.items():
-        said = child(subscription, key)
-        if said is not None and kind != owner:
+    for key, (owner, what) in _SUPPORTED_BY.items():
+        option = child(subscription, key)
+        if option is not None and kind != owner:
             message = f"a {key} {what}, and {producer} has `dispatcher: {kind}`"
-            yield said.name, Problem("misplaced-key", message, key)
-    if kind == "partition" and told is not None:
-        yield from _partition_faults(producer, child(told, "partitions"), subscription)
+            yield option.name, Problem("misplaced-key", message, key)
+    if kind == "partition" and dispatcher is not None:
+        yield from _partition_problems(producer, child(dispatcher, "partitions"), subscription)
 
 
-def side_faults(output: str, told: LocatedNode | None, subscription: LocatedNode) -> Iterator[tuple[TextSpan, Problem]]:
+def side_output_problems(
+    output: str, dispatcher: LocatedNode | None, subscription: LocatedNode
+) -> Iterator[tuple[TextSpan, Problem]]:
     """Yield what is wrong with what a subscription says to a side output.
 
-    Those broadcast where their stages do, as `told` says of one; else each event goes to one of their subscribers.
+    Those broadcast where their stages do, as `dispatcher` says of one; else each event goes to one of their subscribers.
     """
-    kind = _kind(told)
+    kind = _kind(dispatcher)
     if kind is None:
         return
-    for key, (owner, what) in _HEARD_BY.items():
-        said = child(subscription, key)
-        if said is not None and not kind == owner == "broadcast":
+    for key, (owner, what) in _SUPPORTED_BY.items():
+        option = child(subscription, key)
+        if option is not None and not kind == owner == "broadcast":
             message = f"a {key} {what}, and {output} has `dispatcher: {kind if kind == 'broadcast' else 'demand'}`"
-            yield said.name, Problem("misplaced-key", message, key)
+            yield option.name, Problem("misplaced-key", message, key)
 
 
-def unheard_partitions(
-    producer: str, told: LocatedNode | None, subscriptions: Sequence[LocatedNode]
+def unconsumed_partitions(
+    producer: str, dispatcher: LocatedNode | None, subscriptions: Sequence[LocatedNode]
 ) -> Iterator[Problem]:
     """Yield what is wrong when no subscription takes some partition: it would fill, and then stop the stage.
 
     Nothing is said where partitions, or what the subscriptions say, cannot be made out.
     """
-    names = None if told is None else _names(child(told, "partitions"))
-    if names is None or _kind(told) != "partition":
+    names = None if dispatcher is None else _names(child(dispatcher, "partitions"))
+    if names is None or _kind(dispatcher) != "partition":
         return
     taken = [child(subscription, "partition") for subscription in subscriptions]
-    heard = [one.node.value for one in taken if one is not None and isinstance(one.node, ScalarNode)]
-    unheard = [str(name) for name in names if name not in heard]
-    if unheard and len(heard) == len(subscriptions) and set(heard) <= set(names):
-        several = f"partitions {', '.join(unheard)}" if len(unheard) > 1 else f"partition {unheard[0]}"
+    consumed = [one.node.value for one in taken if one is not None and isinstance(one.node, ScalarNode)]
+    unconsumed = [str(name) for name in names if name not in consumed]
+    if unconsumed and len(consumed) == len(subscriptions) and set(consumed) <= set(names):
+        names_text = f"partitions {', '.join(unconsumed)}" if len(unconsumed) > 1 else f"partition {unconsumed[0]}"
         yield Problem(
             "nobody-subscribes",
-            f"no stage takes {several} of {producer}, which would stop once it is full: subscribe one to it, "
+            f"no stage takes {names_text} of {producer}, which would stop once it is full: subscribe one to it, "
             "or let `by` be None for events of no use",
         )
 
 
-def _partition_faults(
-    producer: str, told: LocatedNode | None, subscription: LocatedNode
+def _partition_problems(
+    producer: str, dispatcher: LocatedNode | None, subscription: LocatedNode
 ) -> Iterator[tuple[TextSpan, Problem]]:
-    said = child(subscription, "partition")
-    names = _names(told)
-    if said is None:
+    option = child(subscription, "partition")
+    names = _names(dispatcher)
+    if option is None:
         where = f"a subscription to {producer}, which has a partition dispatcher,"
         yield (
             subscription.node.span if isinstance(subscription.node, ScalarNode) else subscription.name,
             missing_key("partition", where),
         )
-    elif names is not None and isinstance(said.node, ScalarNode) and said.node.value not in names:
-        shown = None if said.node.filled else said.node.text
+    elif names is not None and isinstance(option.node, ScalarNode) and option.node.value not in names:
+        shown = None if option.node.filled else option.node.text
         allowed = tuple(map(str, names))
         found = f"no partition `{shown}`" if shown is not None else "no such partition"
         message = f"{producer} has {found}: it has {', '.join(allowed)}"
-        yield said.node.span, Problem("bad-value", message, shown, allowed, close(shown, allowed) if shown else None)
+        yield option.node.span, Problem("bad-value", message, shown, allowed, close(shown, allowed) if shown else None)
 
 
-def _kind(told: LocatedNode | None) -> str | None:
+def _kind(dispatcher: LocatedNode | None) -> str | None:
     """Return which built-in dispatcher it is; None for a guest's, and where a variable says it or nobody can tell."""
-    if told is None:
+    if dispatcher is None:
         return DEFAULT_DISPATCHER
-    node = (child(told, "type") or told).node
+    node = (child(dispatcher, "type") or dispatcher).node
     return node.text if isinstance(node, ScalarNode) and not node.filled and node.text in BUILT_IN else None
 
 
-def _names(told: LocatedNode | None) -> tuple[object, ...] | None:
+def _names(dispatcher: LocatedNode | None) -> tuple[object, ...] | None:
     """Return the partitions' names; None where they cannot be made out, or variables say them: they are not shown."""
-    if told is None or any(scalar.filled for scalar in scalars(told.node)):
+    if dispatcher is None or any(scalar.filled for scalar in scalars(dispatcher.node)):
         return None
-    node = told.node
+    node = dispatcher.node
     if isinstance(node, ListNode):
         names = [item.value for item in node.items if isinstance(item, ScalarNode)]
         return tuple(names) if len(names) == len(node.items) else None

@@ -97,9 +97,9 @@ class Finding:
         if self.excerpt.strip():
             shown, before, width = _window(self.excerpt, self.column - 1, self.width)
             gutter = f"{self.line:>6} | "
-            mark = "".join("\t" if sign == "\t" else " " * _columns(sign) for sign in shown[:before])
+            padding = "".join("\t" if sign == "\t" else " " * _columns(sign) for sign in shown[:before])
             carets = "^" * max(1, sum(map(_columns, shown[before : before + width])))
-            lines += [gutter + shown, f"{'':>6} | {mark}{carets}"]
+            lines += [gutter + shown, f"{'':>6} | {padding}{carets}"]
         if self.allowed:
             more = len(self.allowed) - _ALLOWED_SHOWN
             rest = f" and {more} more" if more > 0 else ""
@@ -181,15 +181,15 @@ class ConfigSource:
         text = " ".join(self.text[span.start : span.end].split())
         return text if len(text) <= _FOUND_LENGTH else text[: _FOUND_LENGTH - 1] + "…"
 
-    def place(self, span: TextSpan) -> tuple[int, int]:
+    def location(self, span: TextSpan) -> tuple[int, int]:
         """Return line and column of its begin, from 1."""
         start = min(span.start, len(self.text))
         row = bisect_right(self.starts, start)
         return row, start - self.starts[row - 1] + 1
 
-    def finding(self, span: TextSpan, fault: Problem) -> Finding:
+    def finding(self, span: TextSpan, problem: Problem) -> Finding:
         """Put a fault in its place."""
-        line, column = self.place(span)
+        line, column = self.location(span)
         begin = self.starts[line - 1]
         after = self.starts[line] if line < len(self.starts) else len(self.text)
         excerpt = self.text[begin:after].rstrip("\r\n")
@@ -198,11 +198,11 @@ class ConfigSource:
             file=self.file,
             line=line,
             column=column,
-            code=fault.code,
-            message=fault.message,
-            found=fault.found,
-            allowed=fault.allowed,
-            suggestion=fault.suggestion,
+            code=problem.code,
+            message=problem.message,
+            found=problem.found,
+            allowed=problem.allowed,
+            suggestion=problem.suggestion,
             excerpt=excerpt,
             width=width,
         )
@@ -215,13 +215,13 @@ class Report:
         self.source = source
         self.findings: list[Finding] = []
 
-    def add(self, span: TextSpan, fault: Problem) -> None:
+    def add(self, span: TextSpan, problem: Problem) -> None:
         """Take in one fault at its place."""
-        self.findings.append(self.source.finding(span, fault))
+        self.findings.append(self.source.finding(span, problem))
 
-    def refusal(self, span: TextSpan, fault: Problem) -> ConfigError:
+    def failure(self, span: TextSpan, problem: Problem) -> ConfigError:
         """Take in a fault after which nothing more can be said, and return the error to raise."""
-        self.add(span, fault)
+        self.add(span, problem)
         return merged(self.findings)
 
 
@@ -234,10 +234,10 @@ def merged(findings: Iterable[Finding]) -> ConfigError:
 
 def read(path: Path) -> ConfigSource:
     """Read a config file; raises ConfigError when it is not there, not a file, too large or not UTF-8."""
-    fault, text = _read(path)
+    problem, text = _read(path)
     source = ConfigSource(str(path), text)
-    if fault is not None:
-        raise ConfigError([source.finding(START, fault)])
+    if problem is not None:
+        raise ConfigError([source.finding(START, problem)])
     return source
 
 

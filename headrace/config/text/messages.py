@@ -37,11 +37,11 @@ class Redacted:
         """Return a sentence about the place; without a name it is about the file."""
         return f"`{self.key}` {predicate}" if self.key else f"this {predicate}"
 
-    def hides(self, fault: Problem) -> bool:
+    def hides(self, problem_of: Problem) -> bool:
         """Whether a fault must not be shown as it is, because it may tell a part of a variable's value."""
-        told = f"{fault.message} {fault.suggestion}"
+        value = f"{problem_of.message} {problem_of.suggestion}"
         return self.is_filled or any(
-            secret[at : at + _TELLING] in told for secret in self.secrets for at in _windows(secret)
+            secret[at : at + _TELLING] in value for secret in self.secrets for at in _windows(secret)
         )
 
 
@@ -50,39 +50,39 @@ def _windows(secret: str) -> range:
     return range(max(1, len(secret) - _TELLING + 1)) if len(secret.strip()) >= _SECRET else range(0)
 
 
-def close(word: str, known: Sequence[str]) -> str | None:
+def close(name: str, known: Sequence[str]) -> str | None:
     """Return the known word that somebody may have meant."""
-    found = get_close_matches(word, known, n=1)
+    found = get_close_matches(name, known, n=1)
     return found[0] if found else None
 
 
-def kind_fault(details: Sequence[ErrorDetails], told: Redacted) -> Problem:
+def kind_problem(details: Sequence[ErrorDetails], value: Redacted) -> Problem:
     """Return one fault for all errors about the kind of one value."""
-    if _DIGITS.fullmatch(told.written) and not told.is_filled:
-        return Problem("bad-value", told.of("is too large a number"), told.written)
+    if _DIGITS.fullmatch(value.written) and not value.is_filled:
+        return Problem("bad-value", value.of("is too large a number"), value.written)
     kinds = list(dict.fromkeys(KINDS[detail["type"]].format_map(detail.get("ctx", {})) for detail in details))
-    allowed = tuple(word for kind in kinds for word in _QUOTED.findall(kind))
-    suggestion = None if told.is_filled else close(told.written.strip("'\""), allowed)
-    if kinds == ["text"] and _BARE.fullmatch(told.written) and not told.is_filled:
-        suggestion = f'"{told.written}"'
-    message = told.of(f"must be {' or '.join(kinds)}, and is {told.written or 'empty'}")
-    return Problem("bad-value", message, told.written, allowed, suggestion)
+    allowed = tuple(name for kind in kinds for name in _QUOTED.findall(kind))
+    suggestion = None if value.is_filled else close(value.written.strip("'\""), allowed)
+    if kinds == ["text"] and _BARE.fullmatch(value.written) and not value.is_filled:
+        suggestion = f'"{value.written}"'
+    message = value.of(f"must be {' or '.join(kinds)}, and is {value.written or 'empty'}")
+    return Problem("bad-value", message, value.written, allowed, suggestion)
 
 
-def fault(detail: ErrorDetails, told: Redacted) -> Problem:
+def problem_of(detail: ErrorDetails, value: Redacted) -> Problem:
     """Return the fault for an error of any other sort, except for unknown and missing keys."""
     context = detail.get("ctx", {})
-    said = predicate(detail["type"], context)
+    sentence = predicate(detail["type"], context)
     if detail["type"] in BOUNDS:
-        return Problem("bad-value", told.of(f"{said}, and is {told.written or 'empty'}"), told.written)
+        return Problem("bad-value", value.of(f"{sentence}, and is {value.written or 'empty'}"), value.written)
     code = detail["type"].replace("_", "-")
     code = code if code in CODES else "bad-value"
     suggestion = str(context["suggestion"]) if "suggestion" in context else None
-    full = Problem(code, _sentence(detail, context, told, said), told.written, suggestion=suggestion)
-    if not told.hides(full):
+    full = Problem(code, _sentence(detail, context, value, sentence), value.written, suggestion=suggestion)
+    if not value.hides(full):
         return full
-    message = told.of("does not take its value; why is not shown, because it may tell what a variable holds")
-    return Problem(code, message, told.written)
+    message = value.of("does not take its value; why is not shown, because it may tell what a variable holds")
+    return Problem(code, message, value.written)
 
 
 def unknown_key(key: str, where: str, known: Sequence[str]) -> Problem:
@@ -93,13 +93,13 @@ def unknown_key(key: str, where: str, known: Sequence[str]) -> Problem:
     return Problem("unknown-key", f"{where} has no key `{key}`", key, tuple(known), close(key, known))
 
 
-def with_article(words: str) -> str:
+def with_article(noun: str) -> str:
     """Return words with "a" or "an" before them.
 
     >>> with_article("map stage"), with_article("aggregate stage")
     ('a map stage', 'an aggregate stage')
     """
-    return f"{'an' if words[:1].lower() in set('aeio') else 'a'} {words}"
+    return f"{'an' if noun[:1].lower() in set('aeio') else 'a'} {noun}"
 
 
 def missing_key(key: str, where: str) -> Problem:
@@ -107,10 +107,10 @@ def missing_key(key: str, where: str) -> Problem:
     return Problem("missing-key", f"{where} needs `{key}:`")
 
 
-def _sentence(detail: ErrorDetails, context: Mapping[str, object], told: Redacted, said: str | None) -> str:
-    if said is not None:
-        return told.of(said)
+def _sentence(detail: ErrorDetails, context: Mapping[str, object], value: Redacted, sentence: str | None) -> str:
+    if sentence is not None:
+        return value.of(sentence)
     why = own_sentence(detail["msg"], context)
     if context.get("is_predicate"):
-        return told.of(why)
-    return f"`{told.key}`: {why}" if told.key else why
+        return value.of(why)
+    return f"`{value.key}`: {why}" if value.key else why

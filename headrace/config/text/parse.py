@@ -90,10 +90,10 @@ def yaml_tokens(report: Report, *, fast: bool = True) -> Iterator[Token]:
     text = report.source.text
     bad = _UNPRINTABLE.search(text)
     if bad:
-        fault = Problem(
+        problem = Problem(
             "syntax", f"the character U+{ord(bad[0]):04X} may not stand in YAML: remove it, or write an escape"
         )
-        raise report.refusal(TextSpan(*bad.span()), fault)
+        raise report.failure(TextSpan(*bad.span()), problem)
     loader = FAST_LOADER if fast and FAST_LOADER is not None else yaml.SafeLoader
     trouble: yaml.YAMLError
     try:
@@ -101,7 +101,7 @@ def yaml_tokens(report: Report, *, fast: bool = True) -> Iterator[Token]:
         return
     except yaml.YAMLError as error:
         trouble = error
-    raise report.refusal(*_syntax(trouble, text))
+    raise report.failure(*_syntax(trouble, text))
 
 
 def _tokens(events: Iterator[Event], report: Report) -> Iterator[Token]:
@@ -111,8 +111,8 @@ def _tokens(events: Iterator[Event], report: Report) -> Iterator[Token]:
         if isinstance(event, DocumentStartEvent):
             documents += 1
             if documents > 1:
-                fault = Problem("several-documents", "a second document begins here: one file is one config")
-                raise report.refusal(span, fault)
+                problem = Problem("several-documents", "a second document begins here: one file is one config")
+                raise report.failure(span, problem)
         elif isinstance(event, ScalarEvent):
             yield ScalarToken(_scalar(event, span, report), event.anchor)
         elif isinstance(event, MappingStartEvent | SequenceStartEvent):
@@ -154,31 +154,31 @@ def _syntax(error: yaml.YAMLError, text: str) -> tuple[TextSpan, Problem]:
     """Say in our words what PyYAML says, and where."""
     problem = str(getattr(error, "problem", None) or "the text is not YAML")
     context = str(getattr(error, "context", None) or "")
-    mark = getattr(error, "problem_mark", None)
-    if mark is None or ("scanning a quoted scalar" in context and "end of stream" in problem):
-        mark = getattr(error, "context_mark", None) or mark
-    at = min(mark.index if mark else 0, len(text.rstrip()))
+    position = getattr(error, "problem_mark", None)
+    if position is None or ("scanning a quoted scalar" in context and "end of stream" in problem):
+        position = getattr(error, "context_mark", None) or position
+    at = min(position.index if position else 0, len(text.rstrip()))
     if "cannot start any token" in problem and text[at : at + 1] == "\t":
         return TextSpan(at, at + 1), Problem("syntax", _TAB_ADVICE)
     if at and text.startswith("${", at - 1):
         return TextSpan(at - 1, at + 1), Problem("syntax", _VARIABLE_ADVICE)
     if problem.startswith(_IN_BRACKETS):
         return TextSpan(at, at + 1), Problem("syntax", _bracket_advice(error, text, at))
-    advice = next((advice for said, advice in _ADVICE if problem.startswith(said)), f"{problem}: {_OTHER_ADVICE}")
+    advice = next((advice for message, advice in _ADVICE if problem.startswith(message)), f"{problem}: {_OTHER_ADVICE}")
     return TextSpan(at, at + 1), Problem("syntax", advice)
 
 
 def _bracket_advice(error: yaml.YAMLError, text: str, at: int) -> str:
     """Say where the brackets open that are not closed; or that an expression in them needs quotes."""
-    mark = getattr(error, "context_mark", None)
-    if mark is None:
+    position = getattr(error, "context_mark", None)
+    if position is None:
         return "the list or mapping in brackets is not closed, or a comma is missing"
-    inside = _QUOTED.sub("", text[mark.index : at])
+    inside = _QUOTED.sub("", text[position.index : at])
     if inside.count("(") > inside.count(")"):
         return _COMMA_ADVICE
-    opening = text[mark.index : mark.index + 1]
+    opening = text[position.index : position.index + 1]
     return (
-        f"the `{opening}` opened in line {mark.line + 1}, column {mark.column + 1}, is not closed, "
+        f"the `{opening}` opened in line {position.line + 1}, column {position.column + 1}, is not closed, "
         "or a comma is missing before this"
     )
 
@@ -191,9 +191,9 @@ def json_tokens(report: Report) -> Iterator[Token]:
     text = report.source.text
     if not text.strip():
         return
-    refused = _judged(text)
+    refused = _checked(text)
     if refused is not None:
-        raise report.refusal(*refused)
+        raise report.failure(*refused)
     decoder = json.JSONDecoder()
     at = 0
     while token := _TOKEN.search(text, at):
@@ -210,13 +210,13 @@ def json_tokens(report: Report) -> Iterator[Token]:
             yield ScalarToken(ScalarNode(TextSpan(token.start(), at), sign, plain=True, value=resolve(sign)))
 
 
-def _judged(text: str) -> tuple[TextSpan, Problem] | None:
+def _checked(text: str) -> tuple[TextSpan, Problem] | None:
     """Return what is wrong with the text, if it is not JSON."""
     try:
         json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        said = error.msg[0].lower() + error.msg[1:]
-        return TextSpan(error.pos, error.pos + 1), Problem("syntax", f"the text is not JSON: {said}")
+        message = error.msg[0].lower() + error.msg[1:]
+        return TextSpan(error.pos, error.pos + 1), Problem("syntax", f"the text is not JSON: {message}")
     except RecursionError:
         return START, Problem("too-large", "the config nests deeper than any config needs to")
     except _ConstantError as error:
@@ -246,7 +246,7 @@ def toml_tokens(report: Report) -> Iterator[Token]:
         return
     values = _parsed(text, report.source.starts)
     if isinstance(values, tuple):
-        raise report.refusal(*values)
+        raise report.failure(*values)
     scanner = _Scanner(text)
     scanner.scan()
     yield from _toml_tokens(values, (), scanner, report)
@@ -259,10 +259,10 @@ def _parsed(text: str, starts: tuple[int, ...]) -> dict[str, object] | tuple[Tex
     except RecursionError:
         return START, Problem("too-large", f"the config nests deeper than {MAX_DEPTH} levels")
     except ValueError as error:
-        said = str(error)
-        at = _AT.search(said)
+        message = str(error)
+        at = _AT.search(message)
         offset = starts[int(at[1]) - 1] + int(at[2]) - 1 if at and at[1] else len(text.rstrip()) if at else 0
-        message = said[: at.start()] if at else said
+        message = message[: at.start()] if at else message
         return TextSpan(offset, offset + 1), Problem(
             "syntax", f"the text is not TOML: {message[:1].lower()}{message[1:]}"
         )
@@ -271,12 +271,12 @@ def _parsed(text: str, starts: tuple[int, ...]) -> dict[str, object] | tuple[Tex
 def _toml_tokens(value: object, path: Path, scanner: "_Scanner", report: Report) -> Iterator[Token]:
     span = scanner.values.get(path) or scanner.keys.get(path) or START
     if len(path) > MAX_DEPTH:
-        raise report.refusal(span, Problem("too-large", f"the config nests deeper than {MAX_DEPTH} levels"))
+        raise report.failure(span, Problem("too-large", f"the config nests deeper than {MAX_DEPTH} levels"))
     if isinstance(value, dict):
         yield OpenToken(span.start, is_map=True)
         for key, below in value.items():
-            place = scanner.keys.get((*path, key), span)
-            yield ScalarToken(ScalarNode(place, key, plain=False, value=key))
+            location = scanner.keys.get((*path, key), span)
+            yield ScalarToken(ScalarNode(location, key, plain=False, value=key))
             yield from _toml_tokens(below, (*path, key), scanner, report)
         yield CloseToken(span.end)
     elif isinstance(value, list):
@@ -393,6 +393,6 @@ def load(report: Report) -> MapNode:
     if isinstance(root, MapNode):
         return root
     if root is None or (isinstance(root, ScalarNode) and not root.text):
-        raise report.refusal(START, Problem("empty", "the file holds no config: it needs at least `stages:`"))
-    fault = Problem("bad-value", "a config is a mapping: it begins with keys like `name:` and `stages:`")
-    raise report.refusal(root.span, fault)
+        raise report.failure(START, Problem("empty", "the file holds no config: it needs at least `stages:`"))
+    problem = Problem("bad-value", "a config is a mapping: it begins with keys like `name:` and `stages:`")
+    raise report.failure(root.span, problem)

@@ -145,10 +145,10 @@ def scalars(node: TreeNode) -> Iterator[ScalarNode]:
 
 
 _PROPERTIES = re.compile(r"(?:[!&]\S*\s+)*")  # a tag or an anchor before the value
-_DOUBLE = re.compile(
+_WITH_ESCAPES = re.compile(
     r"\\u[dD][89abAB]\w{2}\\u\w{4}|\\x\w{2}|\\u\w{4}|\\U\w{8}|\\.|\$\$|[^\n]",  # one unit is one character of the value
 )
-_SINGLE = re.compile(r"''|\$\$|[^\n]")
+_SINGLE_QUOTED = re.compile(r"''|\$\$|[^\n]")
 
 
 def point(node: ScalarNode, text: str, index: int) -> TextSpan:
@@ -158,19 +158,19 @@ def point(node: ScalarNode, text: str, index: int) -> TextSpan:
     """
     if node.filled or not 0 <= index <= len(node.text):
         return node.span
-    places = list(_places(node, text))
-    if len(places) != len(node.text):
+    positions = list(_positions(node, text))
+    if len(positions) != len(node.text):
         return node.span
-    at = places[index] if index < len(places) else places[-1] + 1 if places else node.span.start
+    at = positions[index] if index < len(positions) else positions[-1] + 1 if positions else node.span.start
     return TextSpan(at, at + 1)
 
 
-def _places(node: ScalarNode, text: str) -> Iterator[int]:
+def _positions(node: ScalarNode, text: str) -> Iterator[int]:
     properties = _PROPERTIES.match(text, node.span.start, node.span.end)
     start = properties.end() if properties else node.span.start
     quote = text[start : start + 1]
     if quote in {'"', "'"}:
-        units = _DOUBLE if quote == '"' else _SINGLE
+        units = _WITH_ESCAPES if quote == '"' else _SINGLE_QUOTED
         yield from (unit.start() for unit in units.finditer(text, start + 1, node.span.end - 1))
     else:
         if quote in {"|", ">"}:
@@ -307,24 +307,24 @@ class _Assembly:
         if sized is not None:
             return sized
         if alias.name in self.anchors:
-            fault = Problem(
+            problem = Problem(
                 "unknown-alias", f"the alias *{alias.name} stands inside its own anchor: it would never end"
             )
         else:
-            fault = Problem(
+            problem = Problem(
                 "unknown-alias", f"no anchor &{alias.name} stands before this alias", found=f"*{alias.name}"
             )
-        self.report.add(alias.span, fault)
+        self.report.add(alias.span, problem)
         return _Sized(ScalarNode(alias.span, "", plain=True, value=None))
 
     def _bound(self, sized: _Sized) -> None:
         self.count += sized.count
         if self.count > MAX_NODES:
-            fault = Problem("too-large", f"the config has more than {MAX_NODES} values once its aliases are expanded")
-            raise self.report.refusal(sized.node.span, fault)
+            problem = Problem("too-large", f"the config has more than {MAX_NODES} values once its aliases are expanded")
+            raise self.report.failure(sized.node.span, problem)
         if len(self.frames) + sized.height > MAX_DEPTH + 1:
-            fault = Problem("too-large", f"the config nests deeper than {MAX_DEPTH} levels")
-            raise self.report.refusal(sized.node.span, fault)
+            problem = Problem("too-large", f"the config nests deeper than {MAX_DEPTH} levels")
+            raise self.report.failure(sized.node.span, problem)
 
     def _put(self, sized: _Sized) -> None:
         """Give a finished value to the mapping or list around it."""
@@ -354,11 +354,11 @@ class _Assembly:
                 Problem("bad-key", "a key is text: put it in quotes", found=node.text, suggestion=f'"{node.text}"'),
             )
         if node.text in frame.entries:
-            first = self.report.source.place(frame.entries[node.text].key)
-            fault = Problem(
+            first = self.report.source.location(frame.entries[node.text].key)
+            problem = Problem(
                 "duplicate-key", f"the key `{node.text}` stands here twice, first in line {first[0]}", node.text
             )
-            self.report.add(node.span, fault)
+            self.report.add(node.span, problem)
             return None
         return node.text
 

@@ -50,23 +50,23 @@ class ResolvedText:
 class BadVariable(Exception):
     """A `${...}` that cannot be filled in; `at` is where in the text it begins."""
 
-    def __init__(self, at: int, fault: Problem) -> None:
+    def __init__(self, at: int, problem: Problem) -> None:
         self.at = at
-        self.fault = fault
-        super().__init__(fault.message)
+        self.problem = problem
+        super().__init__(problem.message)
 
 
-def fill(text: str, surroundings: VariableContext) -> ResolvedText:
+def fill(text: str, context: VariableContext) -> ResolvedText:
     """Return the text with every `${...}` replaced and every `$$` one dollar; raises BadVariable."""
-    filler = _Filler(text, surroundings)
+    filler = _Filler(text, context)
     filled, _ = filler.run(0, 0, live=True)
     return ResolvedText(filled, bool(filler.ends), text.startswith("${") and filler.ends[:1] == [len(text)])
 
 
 class _Filler:
-    def __init__(self, text: str, surroundings: VariableContext) -> None:
+    def __init__(self, text: str, context: VariableContext) -> None:
         self.text = text
-        self.surroundings = surroundings
+        self.context = context
         self.ends: list[int] = []
 
     def run(self, at: int, depth: int, *, live: bool) -> tuple[str, int]:
@@ -100,7 +100,7 @@ class _Filler:
         name = _NAME.match(self.text, start + 2)
         if name is None:
             raise self._misspelt(start)
-        value = self.surroundings.environ.get(name[0])
+        value = self.context.environ.get(name[0])
         if live and value:
             self._gave(value, f"${{{name[0]}}}")
         operator = self.text[name.end() : name.end() + 2]
@@ -121,7 +121,7 @@ class _Filler:
         return value or "", name.end() + 1
 
     def _gave(self, value: str, written: str) -> str:
-        self.surroundings.given[value] = written
+        self.context.given[value] = written
         return value
 
     def _closed(self, start: int, end: int) -> int:
@@ -137,17 +137,17 @@ class _Filler:
 
     def _missing(self, start: int, name: str, why: str) -> BadVariable:
         """Say that a variable is not set; the names of other variables are no secret, their values are."""
-        close = get_close_matches(name, self.surroundings.environ, n=1, cutoff=0.8)
-        said = (
+        close = get_close_matches(name, self.context.environ, n=1, cutoff=0.8)
+        message = (
             f"the variable {name} is not set: {why}" if why else f"the variable {name} is not set, and has no default"
         )
         suggestion = f"${{{close[0]}}}" if close and close[0] != name else None
-        return BadVariable(start, Problem("missing-variable", said, f"${{{name}}}", suggestion=suggestion))
+        return BadVariable(start, Problem("missing-variable", message, f"${{{name}}}", suggestion=suggestion))
 
     def _file(self, start: int, path: str) -> str:
         """Return the text of a file without its last line break; a finding names the path only as it is written."""
         try:
-            with (self.surroundings.folder / path).open("rb") as file:
+            with (self.context.folder / path).open("rb") as file:
                 data = file.read(MAX_FILE_BYTES + 1)
             if len(data) <= MAX_FILE_BYTES:
                 return data.decode("utf-8-sig").removesuffix("\n").removesuffix("\r")
@@ -161,26 +161,25 @@ class _Filler:
         raise BadVariable(start, Problem("unreadable-file", f"the file of this `${{file:...}}` cannot be used: {why}"))
 
 
-def interpolate(node: TreeNode, surroundings: VariableContext, report: Report) -> TreeNode:
+def interpolate(node: TreeNode, context: VariableContext, report: Report) -> TreeNode:
     """Return the tree with variables filled in; what cannot be filled in is reported and left as it is written."""
     if isinstance(node, ListNode):
-        return ListNode(node.span, tuple(interpolate(item, surroundings, report) for item in node.items))
+        return ListNode(node.span, tuple(interpolate(item, context, report) for item in node.items))
     if isinstance(node, MapNode):
         entries = {
-            key: MapEntry(entry.key, interpolate(entry.node, surroundings, report))
-            for key, entry in node.entries.items()
+            key: MapEntry(entry.key, interpolate(entry.node, context, report)) for key, entry in node.entries.items()
         }
         return MapNode(node.span, entries)
-    return _scalar(node, surroundings, report)
+    return _scalar(node, context, report)
 
 
-def _scalar(node: ScalarNode, surroundings: VariableContext, report: Report) -> ScalarNode:
+def _scalar(node: ScalarNode, context: VariableContext, report: Report) -> ScalarNode:
     if "$" not in node.text:
         return node
     try:
-        filled = fill(node.text, surroundings)
+        filled = fill(node.text, context)
     except BadVariable as bad:
-        report.add(point(node, report.source.text, bad.at), bad.fault)
+        report.add(point(node, report.source.text, bad.at), bad.problem)
         return replace(node, refused=True)
     value = resolve(filled.text) if filled.is_whole and node.plain else filled.text
     return replace(node, text=filled.text, value=value, filled=filled.is_filled)

@@ -80,7 +80,7 @@ class Target:
 
         With `must_have_jobs` a database that has the tables of others alone is refused, and stays as it is.
         """
-        configured, mask = self._read(imports=imports)
+        configured, redactor = self._read(imports=imports)
         try:
             jobs = build_jobs(configured, is_running=False)
             _check_there(jobs, must_have_jobs=must_have_jobs)
@@ -89,7 +89,7 @@ class Target:
         except UsageError:
             raise
         except HeadraceError as error:
-            raise CommandFailed(mask(str(error))) from error
+            raise CommandFailed(redactor(str(error))) from error
 
     def _read(self, *, imports: bool) -> tuple[ConfiguredJobs, Callable[[str], str]]:
         """Return the jobs that are meant, and what hides in a sentence what variables gave."""
@@ -105,7 +105,7 @@ class Target:
         if config.jobs is None:
             why = f"{self.file} has no block `jobs:`: name a file that has one, or the store by --store"
             raise UsageError("FILE", why)
-        return config.jobs, config.mask
+        return config.jobs, config.redactor
 
 
 def _check_there(jobs: Jobs, *, must_have_jobs: bool) -> None:

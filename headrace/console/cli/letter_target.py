@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from headrace.config.check.config import Config
-from headrace.config.check.stage_names import running_names
+from headrace.config.check.stage_names import stage_names
 from headrace.console.cli.config_part import read_part
 from headrace.console.cli.foreign_file import DEAD_LETTERS_TABLE, is_foreign
 from headrace.console.cli.job_target import CommandFailed, UsageError
@@ -52,7 +52,7 @@ class OpenDeadLetters:
         """Return which of these the config has no stage of."""
         if self.config is None:
             return []
-        return sorted(stages - running_names(self.config.stages))
+        return sorted(stages - stage_names(self.config.stages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class DeadLetterTarget:
     async def opened(self) -> AsyncIterator[OpenDeadLetters]:
         """Open the store while the block runs. No error tells what a variable holds."""
         config = None if self.file is None else read_part(self.file, _READ, instead="--store")
-        mask = str if config is None else config.mask
+        redactor = str if config is None else config.redactor
         store = self._store(config)
         try:
             if not store.path.exists():
@@ -92,7 +92,7 @@ class DeadLetterTarget:
         except UsageError:
             raise
         except HeadraceError as error:
-            raise CommandFailed(mask(str(error))) from error
+            raise CommandFailed(redactor(str(error))) from error
 
     def _store(self, config: Config | None) -> SqliteDeadLetterStore:
         """Return the store that is meant, which drops nothing here: that is for runs, which know its bounds."""

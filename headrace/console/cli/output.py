@@ -60,11 +60,11 @@ _QUIET: Final = ("uvicorn", "asyncio")
 class _Formatter(logging.Formatter):
     """What both forms share: an exception becomes a sentence, and its traceback is shown for bugs and for debugging."""
 
-    def __init__(self, *, with_tracebacks: bool, mask: Callable[[str], str] = str) -> None:
-        """`mask` hides what must not be shown, in messages and tracebacks."""
+    def __init__(self, *, with_tracebacks: bool, redactor: Callable[[str], str] = str) -> None:
+        """`redactor` hides what must not be shown, in messages and tracebacks."""
         super().__init__()
         self._with_tracebacks = with_tracebacks
-        self._mask = mask
+        self._mask = redactor
 
     def message(self, record: logging.LogRecord) -> str:
         """Return what the record says, its exception with it."""
@@ -87,9 +87,9 @@ class JsonFormatter(_Formatter):
     """One JSON object a line: time, level, message, pipeline and stage, as far as they are known."""
 
     def __init__(
-        self, pipeline: str, stages: Iterable[str], *, with_tracebacks: bool, mask: Callable[[str], str] = str
+        self, pipeline: str, stages: Iterable[str], *, with_tracebacks: bool, redactor: Callable[[str], str] = str
     ) -> None:
-        super().__init__(with_tracebacks=with_tracebacks, mask=mask)
+        super().__init__(with_tracebacks=with_tracebacks, redactor=redactor)
         self._pipeline = pipeline
         self._stages = frozenset(stages)
 

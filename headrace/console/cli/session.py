@@ -179,7 +179,7 @@ class Listening:
     sockets: tuple[socket.socket, ...]
     url: str
     where: str
-    mask: Callable[[str], str] = str
+    redactor: Callable[[str], str] = str
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +274,7 @@ async def _listening(topology: Topology, plan: RunPlan, group: asyncio.TaskGroup
     if listening is None:
         yield
         return
-    async with listener_app(topology, listening.keys, listening.mask) as app:
+    async with listener_app(topology, listening.keys, listening.redactor) as app:
         listener = Listener(app, listening.sockets)
         serving = group.create_task(listener.serve())
         await listener.answers()

@@ -94,7 +94,7 @@ class RunSummary:
     """The end of a run that was begun.
 
     `outcome` and `snapshot` are None when nothing was started; `refusal` says why it could not be, if it could not.
-    `is_cut_short` tells that a second signal ended it before it was drained. `mask` hides what must not be shown.
+    `is_cut_short` tells that a second signal ended it before it was drained. `redactor` hides what must not be shown.
     """
 
     outcome: RunOutcome | None
@@ -102,7 +102,7 @@ class RunSummary:
     seconds: float
     refusal: HeadraceError | None = None
     is_cut_short: bool = False
-    mask: Callable[[str], str] = str
+    redactor: Callable[[str], str] = str
     jobs: JobsSummary | None = None
 
     @property
@@ -113,12 +113,12 @@ class RunSummary:
     def troubles(self) -> list[str]:
         """Return what went wrong, as sentences; nothing when all went well."""
         if self.refusal is not None:
-            return [self.mask(str(self.refusal))]
+            return [self.redactor(str(self.refusal))]
         found: list[str] = []
         outcome = self.outcome
         if outcome is not None:
             if outcome.reason is not None:
-                found.append(self.mask(sentence(outcome.reason)))
+                found.append(self.redactor(sentence(outcome.reason)))
             if outcome.events_failed:
                 found.append(f"{_events(outcome.events_failed)} failed, and went no further")
             lost = outcome.events_lost - outcome.events_kept

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from headrace import __version__
 from headrace.config.build import registries_of
-from headrace.config.check.stage_names import copy_names
+from headrace.config.check.stage_names import expanded_names
 from headrace.config.keys.pipeline import ListenKeys
 from headrace.config.pipeline import Pipeline
 from headrace.console.web.api.dead_letters import DeadLetterApi
@@ -46,14 +46,14 @@ def readiness(
     snapshot: TopologySnapshot | None,
     *,
     is_trusted: bool,
-    mask: Callable[[str], str] = str,
+    redactor: Callable[[str], str] = str,
 ) -> Readiness:
     """Judge a pipeline: ready when it runs and every stage does its work or has completed it.
 
     It is "degraded", and not ready, while a stage holds the others: `stalls` names it in a sentence. So it is while a
     connection of a stage is down.
 
-    Whoever is not trusted sees the class of an error only, for its sentence may hold data; `mask` hides for all what
+    Whoever is not trusted sees the class of an error only, for its sentence may hold data; `redactor` hides for all what
     must not be shown.
     """
     stages = () if snapshot is None else snapshot.stages
@@ -61,7 +61,7 @@ def readiness(
     stalls = [str(stage.stall) for stage in stages if stage.stall is not None]
     is_connected = all(one.is_up for stage in stages for one in stage.connections)
     said = "degraded" if state == "running" and (stalls or not is_connected) else state
-    told = [_stage(stage, mask, is_trusted=is_trusted) for stage in stages]
+    told = [_stage(stage, redactor, is_trusted=is_trusted) for stage in stages]
     body = {"ready": said == "running" and at_work, "pipeline": name, "state": said, "stalls": stalls, "stages": told}
     return Readiness(said == "running" and at_work, body)
 
@@ -72,10 +72,10 @@ def with_jobs(
     error: str | None,
     *,
     is_trusted: bool,
-    mask: Callable[[str], str] = str,
+    redactor: Callable[[str], str] = str,
 ) -> Readiness:
     """Return the same with the jobs: a store that cannot be asked, for `error`, is not ready."""
-    told = error if error is None else mask(error) if is_trusted else "the store cannot be asked"
+    told = error if error is None else redactor(error) if is_trusted else "the store cannot be asked"
     jobs = {
         "store": "open" if error is None else "failed",
         "error": told,
@@ -89,20 +89,20 @@ def with_jobs(
 
 
 def with_dead_letters(
-    judged: Readiness, error: str | None, *, is_trusted: bool, mask: Callable[[str], str] = str
+    judged: Readiness, error: str | None, *, is_trusted: bool, redactor: Callable[[str], str] = str
 ) -> Readiness:
     """Return the same with the store of dead letters: when it cannot be asked, for `error`, it is not ready."""
-    told = error if error is None else mask(error) if is_trusted else "the store cannot be asked"
+    told = error if error is None else redactor(error) if is_trusted else "the store cannot be asked"
     dead_letters = {"store": "open" if error is None else "failed", "error": told}
     is_ready = judged.is_ready and error is None
     return Readiness(is_ready, {**judged.body, "ready": is_ready, "dead_letters": dead_letters})
 
 
-def _stage(stage: StageSnapshot, mask: Callable[[str], str], *, is_trusted: bool) -> dict[str, object]:
+def _stage(stage: StageSnapshot, redactor: Callable[[str], str], *, is_trusted: bool) -> dict[str, object]:
     def shown(error: str | None) -> str | None:
         if error is None:
             return None
-        return mask(error) if is_trusted else mask(error).partition(":")[0]
+        return redactor(error) if is_trusted else redactor(error).partition(":")[0]
 
     connections = [{"connection": one.kind, "is_up": one.is_up, "error": shown(one.error)} for one in stage.connections]
     return {
@@ -135,15 +135,15 @@ _DEAD_LETTERS: Final = "\n/api/dead-letters  events that stages gave up\n"
 class _Answers:
     """The endpoints, over one pipeline, which may not have been started yet."""
 
-    def __init__(self, topology: Topology, mask: Callable[[str], str]) -> None:
+    def __init__(self, topology: Topology, redactor: Callable[[str], str]) -> None:
         self._topology = topology
-        self._mask = mask
+        self._mask = redactor
         jobs = topology.jobs if isinstance(topology, Pipeline) else None
         self._probe = None if jobs is None else JobsProbe(jobs)
-        self.stages = StageApi(topology, _types(topology), mask)
-        self.dead_letters = DeadLetterApi(topology, mask)
+        self.stages = StageApi(topology, _types(topology), redactor)
+        self.dead_letters = DeadLetterApi(topology, redactor)
         self.exposer = MetricsExporter(self._snapshot, self._probe, self.dead_letters.counts, self._stores)
-        self.registry = RegistryApi(_registries(topology), lambda: topology.state == "running", mask)
+        self.registry = RegistryApi(_registries(topology), lambda: topology.state == "running", redactor)
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return all of /api: what is declared in one of these has its route, and is in the document."""
@@ -197,13 +197,13 @@ class _Answers:
     async def ready(self, request: Request) -> Response:
         topology = self._topology
         is_trusted: bool = request.scope[TRUSTED]
-        judged = readiness(topology.name, topology.state, self._snapshot(), is_trusted=is_trusted, mask=self._mask)
+        judged = readiness(topology.name, topology.state, self._snapshot(), is_trusted=is_trusted, redactor=self._mask)
         if self._probe is not None:
             error = await self._probe.error()
-            judged = with_jobs(judged, self._probe.jobs.statistics(), error, is_trusted=is_trusted, mask=self._mask)
+            judged = with_jobs(judged, self._probe.jobs.statistics(), error, is_trusted=is_trusted, redactor=self._mask)
         if topology.dead_letters is not None and topology.state == "running":
             error = await self.dead_letters.error()
-            judged = with_dead_letters(judged, error, is_trusted=is_trusted, mask=self._mask)
+            judged = with_dead_letters(judged, error, is_trusted=is_trusted, redactor=self._mask)
         return JSONResponse(judged.body, 200 if judged.is_ready else 503)
 
 
@@ -211,7 +211,7 @@ def _types(topology: Topology) -> dict[str, str]:
     """Return the types of the config's stages by name, those of their copies among them."""
     config = topology.config if isinstance(topology, Pipeline) else None
     stages = () if config is None else config.stages
-    return {name: stage.type.name for stage in stages for name in (stage.name, *copy_names(stage))}
+    return {name: stage.type.name for stage in stages for name in (stage.name, *expanded_names(stage))}
 
 
 def _registries(topology: Topology) -> Registries:
@@ -224,13 +224,13 @@ def _registries(topology: Topology) -> Registries:
 
 @asynccontextmanager
 async def listener_app(
-    topology: Topology, keys: ListenKeys, mask: Callable[[str], str] = str
+    topology: Topology, keys: ListenKeys, redactor: Callable[[str], str] = str
 ) -> AsyncIterator[Starlette]:
     """Make the app of a pipeline, behind a door as `keys` say; its thread ends with the block.
 
-    `mask` hides in the sentence of an error what must not be shown.
+    `redactor` hides in the sentence of an error what must not be shown.
     """
-    answers = _Answers(topology, mask)
+    answers = _Answers(topology, redactor)
     routes = [
         Route("/", answers.index),
         Route("/metrics", answers.metrics),

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headrace.config.keys.pipeline import ListenKeys
-from headrace.http.access import RequestHead, host_name, own_hosts, plain_host, shows_token
+from headrace.http.access import RequestHead, allowed_hosts, host_name, plain_host, shows_token
 from headrace.http.framing import framing_refusal
 
 TRUSTED: Final = "headrace.trusted"
@@ -30,7 +30,7 @@ class AccessRules:
 
 def rules(keys: ListenKeys) -> AccessRules:
     """Return the rules that a config's `listen:` stands for."""
-    hosts = own_hosts(keys.address)
+    hosts = allowed_hosts(keys.address)
     token = None if keys.token is None else keys.token.get_secret_value().encode()
     free = FREE_PATHS | {"/metrics"} if keys.metrics_public else FREE_PATHS
     return AccessRules(hosts, token, free)

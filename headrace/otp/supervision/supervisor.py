@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import Final, Self, TypeVar, Unpack, cast, overload
 
 from headrace.errors import (
+    ChildIsAlive,
     ChildKept,
-    ChildLives,
     ForeignThread,
     NameTaken,
     NoChild,
@@ -156,11 +156,11 @@ class Supervisor(Process[object]):
     async def restart_child(self, name: str) -> Ref[object]:
         """Start a child again whose spec was kept when it ended; return its new reference.
 
-        Raises `NoChild`, `ChildLives`, and else what `start_child` raises.
+        Raises `NoChild`, `ChildIsAlive`, and else what `start_child` raises.
         """
         child = self._child(name)
         if child.spec is None or child.status is not ChildStatus.ENDED:
-            raise ChildLives(self.name, name)
+            raise ChildIsAlive(self.name, name)
         self._check(name)
         process = self._make_anew(child, child.spec)
         child.status = ChildStatus.UP
@@ -169,10 +169,10 @@ class Supervisor(Process[object]):
         return Ref(process)
 
     def delete_child(self, name: str) -> None:
-        """Forget the spec of a child that has ended. Raises `NoChild` and `ChildLives`."""
+        """Forget the spec of a child that has ended. Raises `NoChild` and `ChildIsAlive`."""
         child = self._child(name)
         if not child.has_ended or child.status is ChildStatus.DOWN:
-            raise ChildLives(self.name, name)
+            raise ChildIsAlive(self.name, name)
         del self.children[name]
 
     def which_children(self) -> list[ChildInfo]:

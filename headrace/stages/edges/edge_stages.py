@@ -121,8 +121,8 @@ class ReadEdge(Producer[Message[object]]):
         self._measure()
 
     def _measure(self) -> None:
-        for gauge, held in zip(self._gauges, (self._log.events, self._log.size_bytes), strict=True):
-            gauge.set((), held)
+        for gauge, amount in zip(self._gauges, (self._log.events, self._log.size_bytes), strict=True):
+            gauge.set((), amount)
 
     def handle_demand(self, demand: int) -> AsyncIterator[Message[object]]:
         """Return all that is there and that comes, to be pulled as it is asked for."""
@@ -140,10 +140,10 @@ class ReadEdge(Producer[Message[object]]):
                 await self._log.arrived.wait()
 
     def _message(self, entry: LogEntry) -> Message[object]:
-        self._log.hold()
-        return Message(json.loads(entry.event), acknowledgement=Acknowledgement(partial(self._told, entry.id)))
+        self._log.retain()
+        return Message(json.loads(entry.event), acknowledgement=Acknowledgement(partial(self._acknowledged, entry.id)))
 
-    def _told(self, number: int, outcome: Outcome) -> None:
+    def _acknowledged(self, number: int, outcome: Outcome) -> None:
         if outcome is not Outcome.FAILED:
             self._log.done(number)
         self._log.let_go()

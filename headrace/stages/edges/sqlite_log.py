@@ -28,7 +28,7 @@ PAUSE_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 5.0
 """What a person who has just made room takes for soon."""
 
-SAY_SECONDS: Final = 60.0
+LOG_SECONDS: Final = 60.0
 """A disk that is full again within so long of the last time that this was said is not said to be."""
 
 
@@ -40,8 +40,8 @@ class DiskSpace:
         self._refused: set[Write] = set()
         self._in_a_row = 0
         self._since = 0.0
-        self._said_at = float("-inf")
-        self._is_said = False
+        self._logged_at = float("-inf")
+        self._is_logged = False
         self.counted: Callable[[], object] = lambda: None
 
     def refused(self, write: Write, error: DiskFull) -> float:
@@ -51,8 +51,8 @@ class DiskSpace:
             self._since = now
         self._refused.add(write)
         self.counted()
-        if not self._is_said and now - self._said_at >= SAY_SECONDS:
-            self._is_said, self._said_at = True, now
+        if not self._is_logged and now - self._logged_at >= LOG_SECONDS:
+            self._is_logged, self._logged_at = True, now
             LOG.warning(
                 "the disk under the buffer %s is full (%s): nothing more is taken in until there is room",
                 self._path,
@@ -70,8 +70,8 @@ class DiskSpace:
         if self._refused:
             return
         self._in_a_row = 0
-        if self._is_said:
-            self._is_said = False
+        if self._is_logged:
+            self._is_logged = False
             seconds = asyncio.get_running_loop().time() - self._since
             LOG.warning("the disk under the buffer %s has room again after %.1f s: going on", self._path, seconds)
 
@@ -108,7 +108,7 @@ class Deletions:
         """Return those of which it is not known yet that they are gone."""
         return tuple(self._ids)
 
-    def gone(self, ids: Sequence[int]) -> None:
+    def deleted(self, ids: Sequence[int]) -> None:
         """Take note that events are deleted."""
         self._ids.difference_update(ids)
 
@@ -119,28 +119,30 @@ class Deletions:
             self._next.cancel()
             self._next = None
         if writer is not None and self._ids:
-            writer.begin(partial(delete, self.left())).add_done_callback(partial(self._tell_last, len(self._ids)))
+            writer.begin(partial(delete, self.left())).add_done_callback(
+                partial(self._last_deletion_ended, len(self._ids))
+            )
 
     def _delete(self) -> None:
         self._next = None
         if self._writer is not None and self._ids:
             self._is_deleting = True
             ids = self.left()
-            self._writer.begin(partial(delete, ids)).add_done_callback(partial(self._tell, ids))
+            self._writer.begin(partial(delete, ids)).add_done_callback(partial(self._deletion_ended, ids))
 
-    def _tell(self, ids: Sequence[int], deleting: "asyncio.Future[None]") -> None:
+    def _deletion_ended(self, ids: Sequence[int], deleting: "asyncio.Future[None]") -> None:
         self._is_deleting = False
         error = deleting.exception()
         pause = 0.0 if error is None else LONGEST_PAUSE_SECONDS
         if error is None:
-            self.gone(ids)
+            self.deleted(ids)
             self._disk.took("delete")
         elif isinstance(error, DiskFull):
             pause = self._disk.refused("delete", error)
         if self._writer is not None and self._ids:
             self._next = asyncio.get_running_loop().call_later(pause, self._delete)
 
-    def _tell_last(self, count: int, deleting: "asyncio.Future[None]") -> None:
+    def _last_deletion_ended(self, count: int, deleting: "asyncio.Future[None]") -> None:
         error = deleting.exception()
         if error is not None:
             why = "%d events that are through stay in the buffer %s, and come again in the next run: %s"
@@ -182,20 +184,20 @@ class EventLog:
         self._writer: SqliteWriter | None = None
         self._lock = FileLock(self.path)
         self._users = 0
-        self._door = asyncio.Lock()
+        self._read_lock = asyncio.Lock()
         self._read: dict[int, int] = {}
         self._last = 0
         self._reading = asyncio.Lock()
         self._at_once = ALL
         self.disk = DiskSpace(self.path)
-        self._departures = Deletions(self.path, self.disk)
+        self._deletions = Deletions(self.path, self.disk)
         self.changed: Callable[[], None] = lambda: None
         self.arrived = asyncio.Event()
         self.room_made = asyncio.Event()
 
     async def open(self) -> None:
         """Open the file, which is made if need be. Raises BufferInUse, SqliteError or NewerBuffer."""
-        async with self._door:
+        async with self._read_lock:
             if self._writer is None:
                 self._take_file()
                 try:
@@ -203,7 +205,7 @@ class EventLog:
                 except BaseException:
                     self._lock.release()
                     raise
-                self._departures.open(self._writer)
+                self._deletions.open(self._writer)
             self._users += 1
 
     def _take_file(self) -> None:
@@ -225,7 +227,7 @@ class EventLog:
 
     async def release(self) -> None:
         """Let go of the file; it is closed by the last one who does, once all is written."""
-        async with self._door:
+        async with self._read_lock:
             self._users -= 1
             if not self._users and self._writer is not None:
                 try:
@@ -233,7 +235,7 @@ class EventLog:
                 finally:
                     self._lock.release()
 
-    def hold(self) -> None:
+    def retain(self) -> None:
         """Keep the file open for an event that was read until `let_go`, also where both stages have ended."""
         self._users += 1
 
@@ -245,7 +247,7 @@ class EventLog:
             self._lock.release()
 
     def _let_file_go(self, writer: SqliteWriter) -> SqliteWriter:
-        self._departures.close()
+        self._deletions.close()
         self._writer = None
         return writer
 
@@ -269,7 +271,7 @@ class EventLog:
 
     async def _append(self, rows: Sequence[tuple[str, int]]) -> int:
         part = rows[: self._at_once]
-        over = self._departures.left()  # in the same transaction: what they took is room that was given away already
+        over = self._deletions.left()  # in the same transaction: what they took is room that was given away already
         came = partial(self._came, part, over)
         try:
             await self._file.run(partial(_exchange, over, part), unwanted=came)
@@ -281,7 +283,7 @@ class EventLog:
         return len(part)
 
     def _came(self, rows: Sequence[tuple[str, int]], over: Sequence[int], _: None = None) -> None:
-        self._departures.gone(over)
+        self._deletions.deleted(over)
         self.events += len(rows)
         self.size_bytes += sum(size for _, size in rows)
         self.changed()
@@ -334,7 +336,7 @@ class EventLog:
             return
         self.events -= 1
         self.size_bytes -= size
-        self._departures.add(number)
+        self._deletions.add(number)
         self.changed()
         self.room_made.set()
 

@@ -17,7 +17,7 @@ from headrace.stages.errors import CannotOpen, CannotRead, MissingFile
 class Position:
     """A place in a file: which one (its device and number there), and how many bytes come before.
 
-    `modified_ns` is when the file had changed last. `head_digest` stands for its first `head_bytes` bytes, which tell
+    `modified_ns` is when the file had changed last. `head_hash` stands for its first `head_bytes` bytes, which tell
     it from another file that got its number.
     """
 
@@ -26,7 +26,7 @@ class Position:
     offset: int
     modified_ns: int = 0
     head_bytes: int = 0
-    head_digest: str = ""
+    head_hash: str = ""
 
 
 BEGINNING: Final = Position(0, 0, 0)

@@ -120,7 +120,7 @@ class CsvDecoder:
         for number, line in enumerate(lines, first_number):
             if isinstance(line, NoText):
                 self._read(decoded)
-                self._give_up_open(decoded)
+                self._refuse_open_record(decoded)
                 decoded.refuse(number, line.why)
                 self._open_number = number + 1
             else:
@@ -134,11 +134,11 @@ class CsvDecoder:
     def end(self) -> Decoded:
         """Return what is still open: the file has ended."""
         decoded = Decoded()
-        self._give_up_open(decoded)
+        self._refuse_open_record(decoded)
         self._header, self._wrong_header = self._names, ""
         return decoded
 
-    def _give_up_open(self, decoded: Decoded) -> None:
+    def _refuse_open_record(self, decoded: Decoded) -> None:
         while self._open:
             self._skip_open(decoded, "a quote opens here and is never closed")
 
@@ -252,7 +252,7 @@ def _depth(brackets: bytes) -> int:
     return max(accumulate(map(_STEP.__getitem__, brackets)), default=0)
 
 
-MARK_BYTES: Final = 16
+SEPARATOR_BYTES: Final = 16
 """Bytes of the random mark: nobody guesses it, and so no line holds it."""
 
 
@@ -261,7 +261,7 @@ class JsonDecoder:
 
     def __init__(self) -> None:
         self._decoder = json.JSONDecoder(parse_constant=refuse_constant)
-        self._mark = secrets.token_hex(MARK_BYTES)
+        self._separator = secrets.token_hex(SEPARATOR_BYTES)
 
     def decode(self, lines: list[SplitLine], first_number: int) -> Decoded:
         """Return the values in the lines."""
@@ -282,11 +282,11 @@ class JsonDecoder:
         """
         if not lines:
             return []
-        text = f',"{self._mark}",'.join(lines)
+        text = f',"{self._separator}",'.join(lines)
         if len(text) > MAX_VALUES and any(map(_has_too_many_values, lines)):
             raise NotDecodable
         items: list[object] = self._decoder.decode(f"[{text}]")
-        if items[1::2] != [self._mark] * (len(lines) - 1) or len(items) != 2 * len(lines) - 1:
+        if items[1::2] != [self._separator] * (len(lines) - 1) or len(items) != 2 * len(lines) - 1:
             raise NotDecodable
         return items[::2]
 

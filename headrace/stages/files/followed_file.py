@@ -43,7 +43,7 @@ class FollowedFile:
         self._path = path
         self._begin = begin
         self._is_begun = False
-        self._is_told = begin is None
+        self._is_reported = begin is None
         self._losses: deque[int] = deque()
         self._rotation = RotatedLog(path, self._losses.append)
         self._lock = threading.Lock()
@@ -74,10 +74,10 @@ class FollowedFile:
             why = error.why if isinstance(error, CannotOpen) else error.strerror or str(error)
             raise CannotRead(self._path, why) from error
 
-    def look(self) -> None:
+    def check(self) -> None:
         """See what has become of the name, whether or not the files are read. From any thread."""
         with suppress(CannotOpen, OSError), self._lock:  # who reads meets it, too
-            self._rotation.look()
+            self._rotation.check()
 
     def wake(self) -> None:
         """Let `read` return None from now on; with a checkpoint, report what the next run will not find."""
@@ -116,23 +116,23 @@ class FollowedFile:
     def _watch(self) -> None:
         """Look at the name, whether or not the files are read."""
         while not self._woken.wait(POLL_SECONDS):
-            self.look()
+            self.check()
 
     def _next(self) -> FileChunk | None:
         """Return the next chunk, None where there is nothing to read now."""
         files = self._rotation.files
         if not files:
-            self._rotation.look()
+            self._rotation.check()
         if not files:
             return None
         file = files[0]
-        if not self._is_told:
-            self._is_told = True
+        if not self._is_reported:
+            self._is_reported = True
             return self._chunk(file, b"")
         if file.descriptor < 0 and not file.is_over:
             self._rotation.reopen(file)
         if not file.head and file is files[-1]:
-            self._rotation.look()
+            self._rotation.check()
             file = files[0]
         data = b"" if file.is_over else file.read(self._chunk_bytes)
         if data is None:
@@ -142,7 +142,7 @@ class FollowedFile:
         elif file.replaced_at is not None:
             return self._leave(file, file.replaced_at)
         else:
-            self._rotation.look()
+            self._rotation.check()
             if file.replaced_at is None:
                 return None
         return self._next()
@@ -169,8 +169,8 @@ class Checkpoint:
     def load(self) -> Position:
         """Return the position; the beginning where none was written yet, which is then written."""
         try:
-            told = json.loads(self._path.read_bytes())
-            return _position(told)
+            content = json.loads(self._path.read_bytes())
+            return _position(content)
         except FileNotFoundError:
             self.save(BEGINNING)  # so that a folder which is not there, or may not be written, is told at once
             return BEGINNING
@@ -194,13 +194,13 @@ class Checkpoint:
             raise CannotOpen(str(self._path), why, "mend it, or name another file in `checkpoint`") from None
 
 
-def _position(told: Mapping[str, object]) -> Position:
+def _position(content: Mapping[str, object]) -> Position:
     """Return what a checkpoint says; an older one does not say how the file began."""
-    device, inode, offset = (int(str(told[name])) for name in ("device", "inode", "offset"))
-    if "head_digest" not in told:
+    device, inode, offset = (int(str(content[name])) for name in ("device", "inode", "offset"))
+    if "head_digest" not in content:
         return Position(device, inode, offset)
-    modified_ns, head_bytes = (int(str(told[name])) for name in ("modified_ns", "head_bytes"))
-    return Position(device, inode, offset, modified_ns, head_bytes, str(told["head_digest"]))
+    modified_ns, head_bytes = (int(str(content[name])) for name in ("modified_ns", "head_bytes"))
+    return Position(device, inode, offset, modified_ns, head_bytes, str(content["head_digest"]))
 
 
 SAVE_SECONDS: Final = 0.1
@@ -259,17 +259,17 @@ class FollowedProgress:
             self._over(piece)
             return []
         self._under_way += 1
-        acknowledgement = Acknowledgement(partial(self._told, piece))
+        acknowledgement = Acknowledgement(partial(self._acknowledged, piece))
         acknowledgement.add(len(events) - 1)
         return [Message(event, acknowledgement=acknowledgement) for event in events]
 
-    def _told(self, piece: Piece, outcome: Outcome) -> None:
+    def _acknowledged(self, piece: Piece, outcome: Outcome) -> None:
         self._under_way -= 1
-        self._judge(piece, outcome)
+        self._finish_piece(piece, outcome)
         if self._is_closed and not self._under_way:
             self._leave()
 
-    def _judge(self, piece: Piece, outcome: Outcome) -> None:
+    def _finish_piece(self, piece: Piece, outcome: Outcome) -> None:
         if outcome is not Outcome.FAILED:
             self._over(piece)
         elif not self._has_failed:

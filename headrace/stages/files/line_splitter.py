@@ -5,7 +5,7 @@ from typing import Final
 
 from headrace.units import format_size
 
-BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+BOM: Final = b"\xef\xbb\xbf"
 """What some editors put before the first line of a UTF-8 file; it is no part of the text."""
 
 
@@ -75,7 +75,7 @@ class LineSplitter:
         self._parts.clear()
         self._size = 0
         if line is not None and not self._is_begun:
-            line = line.removeprefix(BYTE_ORDER_MARK)
+            line = line.removeprefix(BOM)
         self._is_begun = True
         return line
 

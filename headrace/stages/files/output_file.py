@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from headrace.stages.errors import BadEvent, CannotOpen, CannotWrite, ReaderGone
+from headrace.stages.errors import BadEvent, CannotOpen, CannotWrite, ReaderClosed
 from headrace.values import to_json
 
 STANDARD_OUTPUT: Final = "-"
@@ -42,7 +42,7 @@ class OutputFile:
         self._was_cut_off = self._ends_within_a_line()
 
     def write(self, data: bytes) -> None:
-        """Write all of `data`; raises `CannotWrite` or `ReaderGone`, and then only whole lines of it are in the file.
+        """Write all of `data`; raises `CannotWrite` or `ReaderClosed`, and then only whole lines of it are in the file.
 
         What is written next begins on a line of its own, also where a line could not be taken back, as in a pipe.
         """
@@ -59,7 +59,7 @@ class OutputFile:
                     select.select([], [self._file], [])
         except OSError as error:
             if isinstance(error, BrokenPipeError) and self._path == STANDARD_OUTPUT:
-                raise ReaderGone from error
+                raise ReaderClosed from error
             self._take_back(begin, data[: len(data) - len(rest)])
             raise CannotWrite(self._called, error.strerror or str(error)) from error
         self._was_cut_off = False
@@ -144,9 +144,9 @@ class RotatingFile(OutputFile):
         self.close()
         try:
             for number in range(self._rotation.keep, 0, -1):
-                older = self._aside(number)
+                older = self._rotated_path(number)
                 with suppress(FileNotFoundError):
-                    self._aside(number - 1).replace(older)
+                    self._rotated_path(number - 1).replace(older)
             if not self._rotation.keep:
                 Path(self._path).unlink()
         except OSError as error:
@@ -154,7 +154,7 @@ class RotatingFile(OutputFile):
         finally:
             self.open()
 
-    def _aside(self, number: int) -> Path:
+    def _rotated_path(self, number: int) -> Path:
         return Path(f"{self._path}.{number}" if number else self._path)
 
 

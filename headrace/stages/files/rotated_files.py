@@ -35,11 +35,11 @@ class RotatedNames:
 
     def __init__(self, name: str) -> None:
         stem, extension = Path(name).stem, Path(name).suffix
-        endings = "|".join(map(re.escape, COMPRESSED))
+        suffixes = "|".join(map(re.escape, COMPRESSED))
         names = rf"{re.escape(name)}[._-]?(?P<after>{_NUMBER_OR_DATE})"
         if extension:
             names += rf"|{re.escape(stem)}[._-](?P<within>{_DATE}){re.escape(extension)}"
-        self._pattern = re.compile(rf"(?:{names})(?P<ending>{endings})?")
+        self._pattern = re.compile(rf"(?:{names})(?P<ending>{suffixes})?")
 
     def match(self, name: str) -> bool:
         """Tell whether a file of this name may be an older one, compressed or not."""
@@ -48,10 +48,10 @@ class RotatedNames:
     def age(self, name: str, modified_ns: int) -> Age:
         """Return where a file comes in order: by its last change, and where that is the same by its name."""
         found = self._pattern.fullmatch(name)
-        mark = "" if found is None else found["after"] or found.groupdict().get("within") or ""
-        if mark.isdecimal() and len(mark) <= LONGEST_NUMBER:
-            return modified_ns, -int(mark), ""
-        return modified_ns, 0, mark
+        order = "" if found is None else found["after"] or found.groupdict().get("within") or ""
+        if order.isdecimal() and len(order) <= LONGEST_NUMBER:
+            return modified_ns, -int(order), ""
+        return modified_ns, 0, order
 
 
 def is_compressed(name: str) -> bool:
@@ -112,24 +112,28 @@ class RotatedFolder:
         """Return where a file comes in the order of rotated ones."""
         return self._names.age(Path(file.path).name, file.modified_ns)
 
-    def missed(self, held: Collection[TrackedFile]) -> RotatedFile:
+    def missed(self, open_files: Collection[TrackedFile]) -> RotatedFile:
         """Return the files that have come since the last look, and are none of those that are held, nor copies."""
         rotated = self._rotated()
-        known = {file.identity: file for file in held}
+        known = {file.identity: file for file in open_files}
         for each in rotated:
             if each.identity in known:
                 known[each.identity].path = each.path
-        is_open = {file.identity for file in held if file.descriptor >= 0}  # the number of another may be given anew
-        found = self._open([each for each in rotated if each.identity not in is_open], [file.head for file in held])
+        is_open = {
+            file.identity for file in open_files if file.descriptor >= 0
+        }  # the number of another may be given anew
+        found = self._open(
+            [each for each in rotated if each.identity not in is_open], [file.head for file in open_files]
+        )
         there = {each.identity for each in rotated}
         self._known = {identity: head for identity, head in self._known.items() if identity in there}
         return found
 
-    def since(self, age: Age, held: Collection[TrackedFile]) -> RotatedFile:
+    def since(self, age: Age, open_files: Collection[TrackedFile]) -> RotatedFile:
         """Return the files that are no older than `age`, and are none of those that are held, nor copies."""
-        known = {file.identity for file in held}
+        known = {file.identity for file in open_files}
         newer = [each for each in self._rotated() if each.age >= age and each.identity not in known]
-        return self._open(newer, [file.head for file in held])
+        return self._open(newer, [file.head for file in open_files])
 
     def copy_of(self, file: TrackedFile) -> TrackedFile | None:
         """Return the newest file that holds a copy of what another one held."""
@@ -161,8 +165,8 @@ class RotatedFolder:
         rotated = []
         with suppress(FileNotFoundError), os.scandir(self._folder) as entries:
             changed_ns = Path(self._folder).stat().st_mtime_ns
-            is_settled = time.time_ns() > changed_ns + TICK_NS
-            self._scanned_ns = changed_ns if is_settled else 0
+            is_complete = time.time_ns() > changed_ns + TICK_NS
+            self._scanned_ns = changed_ns if is_complete else 0
             for entry in entries:
                 with suppress(FileNotFoundError):
                     if self._names.match(entry.name) and entry.is_file():
@@ -171,13 +175,13 @@ class RotatedFolder:
                         rotated.append(_Rotated(entry.path, (status.st_dev, status.st_ino), age))
         return sorted(rotated, key=lambda each: each.age)
 
-    def _open(self, rotated: list[_Rotated], held: list[bytes]) -> RotatedFile:
+    def _open(self, rotated: list[_Rotated], open_files: list[bytes]) -> RotatedFile:
         found = RotatedFile()
         for each in rotated:
             head = head_of(each.path)
             if head is None and (is_compressed(each.path) or not Path(each.path).exists()):
                 continue  # it is being compressed, or is gone by now
-            is_known = self._is_known(each.identity, head or b"", held)
+            is_known = self._is_known(each.identity, head or b"", open_files)
             self._known[each.identity] = head or b""
             if is_known:
                 continue
@@ -188,11 +192,11 @@ class RotatedFolder:
                 found.lost.append(each.path)
         return found
 
-    def _is_known(self, identity: Identity, head: bytes, held: list[bytes]) -> bool:
+    def _is_known(self, identity: Identity, head: bytes, open_files: list[bytes]) -> bool:
         before = self._known.get(identity)
         if before is not None and (head.startswith(before) if before else not head):
             return True
-        return any(are_alike(head, other) for other in (*self._heads, *self._known.values(), *held))
+        return any(are_alike(head, other) for other in (*self._heads, *self._known.values(), *open_files))
 
 
 def _is_at(entry: os.DirEntry[str], position: Position) -> bool:

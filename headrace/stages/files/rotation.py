@@ -46,12 +46,12 @@ class RotatedLog:
             self._resume(position)
         self._folder.learn()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """See what has become of the name since the last look. Raises `CannotOpen` and `OSError`."""
-        self._look_at_left()
+        self._check_left()
         last = self.files[-1] if self.files else None
         if last is not None:
-            last = self._look_at(last)
+            last = self._check_file(last)
         if last is None or not last.has_name(self._path):
             with suppress(MissingFile):
                 self._replace()
@@ -121,12 +121,12 @@ class RotatedLog:
             found.close()
         return found is not None
 
-    def _look_at(self, last: TrackedFile) -> TrackedFile:
+    def _check_file(self, last: TrackedFile) -> TrackedFile:
         """See whether the last file was cut; return the one that is the last then."""
         if last.descriptor < 0:
             return last
         was_empty = not last.head
-        if not last.look():
+        if not last.check():
             self.cut(last)
         elif (
             was_empty and self._folder.has_changed() and last.has_name(self._path)
@@ -135,7 +135,7 @@ class RotatedLog:
             self._append(last)
         return self.files[-1]
 
-    def _look_at_left(self) -> None:
+    def _check_left(self) -> None:
         """Report what was written to the last file that was left, after it was."""
         left = self._left
         if left is None or left.descriptor < 0:
@@ -199,10 +199,12 @@ class RotatedLog:
 
     def _insert(self, file: TrackedFile) -> None:
         """Put a file where it comes in order, but behind all of which something was read."""
-        place = len(self.files)
-        while place and not self.files[place - 1].offset and self._age(self.files[place - 1]) > self._age(file):
-            place -= 1
-        self.files.insert(place, file)
+        position = len(self.files)
+        while (
+            position and not self.files[position - 1].offset and self._age(self.files[position - 1]) > self._age(file)
+        ):
+            position -= 1
+        self.files.insert(position, file)
 
     def _resume(self, position: Position) -> None:
         live = self.files.pop() if self.files else None

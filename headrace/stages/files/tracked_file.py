@@ -43,7 +43,7 @@ def are_alike(one: bytes, other: bytes) -> bool:
     return bool(one and other) and (one.startswith(other) or other.startswith(one))
 
 
-def digest(head: bytes) -> str:
+def head_hash(head: bytes) -> str:
     """Return a short text that stands for a head."""
     return hashlib.blake2b(head, digest_size=16).hexdigest()
 
@@ -68,10 +68,10 @@ class TrackedFile:
         self.modified_ns = 0
         self.replaced_at: float | None = None
         self.is_over = False
-        self._digest = (b"", digest(b""))
+        self._hash = (b"", head_hash(b""))
         status = os.fstat(descriptor)
         self.identity: Identity = (status.st_dev, status.st_ino)
-        self.look()
+        self.check()
 
     @classmethod
     def open(cls, path: str, offset: int = 0) -> "TrackedFile":
@@ -87,7 +87,7 @@ class TrackedFile:
         """How many bytes had not been read at the last look."""
         return max(0, self.size - self.offset)
 
-    def look(self) -> bool:
+    def check(self) -> bool:
         """Note how large it is; False, and nothing noted, where what was read, or was there before, was cut off."""
         status = os.fstat(self.descriptor)
         head = read_head(self.descriptor)
@@ -98,10 +98,10 @@ class TrackedFile:
 
     def read(self, most: int) -> bytes | None:
         """Return the next bytes, none at the end, or None where what was read before was cut off."""
-        if len(self.head) < HEAD_BYTES and not self.look():
+        if len(self.head) < HEAD_BYTES and not self.check():
             return None
         data = os.pread(self.descriptor, most, self.offset)
-        if not self.look():
+        if not self.check():
             return None  # the bytes may be of what was written since
         self.offset += len(data)
         self.size = max(self.size, self.offset)
@@ -113,14 +113,14 @@ class TrackedFile:
 
     def position(self) -> Position:
         """Return where it is read on."""
-        if self._digest[0] != self.head:
-            self._digest = (self.head, digest(self.head))
-        return Position(*self.identity, self.offset, self.modified_ns, len(self.head), self._digest[1])
+        if self._hash[0] != self.head:
+            self._hash = (self.head, head_hash(self.head))
+        return Position(*self.identity, self.offset, self.modified_ns, len(self.head), self._hash[1])
 
     def is_at(self, position: Position) -> bool:
         """Tell whether it holds the bytes that come before a position, whatever its number is."""
         head = read_head(self.descriptor)[: position.head_bytes]
-        return self.size >= position.offset and digest(head) == (position.head_digest or digest(b""))
+        return self.size >= position.offset and head_hash(head) == (position.head_hash or head_hash(b""))
 
     def become(self, other: "TrackedFile") -> None:
         """Go on in another file that holds the same bytes; `other` must not be used afterwards."""

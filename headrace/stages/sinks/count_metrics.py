@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import BadValue
-from headrace.stages.functions import apply_each
+from headrace.stages.functions import apply_to_events
 from headrace.stages.options import CountField, ExpressionField, LabelNameField, MetricNameField, refused
 from headrace.telemetry.counts import LABEL_SETS_LIMIT, Family, FamilySpec, LabelValues, MetricKind
 from headrace.telemetry.events import LOG
@@ -267,10 +267,10 @@ class CountMetrics(Consumer[object]):
         try:
             read = [self._read(events)]
         except Exception:  # noqa: BLE001 - one at a time, each event that fails is told
-            read = apply_each(lambda event: self._read([event]), events, self.fail_at)
-        for by_meter in read:
-            for meter, samples in zip(self._meters, by_meter, strict=True):
-                meter.record(samples)
+            read = apply_to_events(lambda event: self._read([event]), events, self.fail_at)
+        for by_recorder in read:
+            for recorder, samples in zip(self._meters, by_recorder, strict=True):
+                recorder.record(samples)
 
     def _read(self, events: list[object]) -> list[Samples]:
-        return [meter.read(events) for meter in self._meters]
+        return [recorder.read(events) for recorder in self._meters]

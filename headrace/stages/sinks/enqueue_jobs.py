@@ -51,8 +51,8 @@ class EnqueueJobs(Consumer[object]):
         self._jobs = jobs
         self._args = options.args
         unique = options.unique.unique() if options.unique else None
-        words = NewJobOptions(options.queue, options.priority, options.tags, unique, options.schedule_in)
-        self._maker = JobMaker(jobs, options.worker, words)
+        job_options = NewJobOptions(options.queue, options.priority, options.tags, unique, options.schedule_in)
+        self._maker = JobMaker(jobs, options.worker, job_options)
 
     def handle_events(self, events: list[object]) -> Awaitable[None] | None:
         """Enqueue them; raises what the store raises."""

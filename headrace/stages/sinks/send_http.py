@@ -37,8 +37,8 @@ def _url(value: str) -> str:
 
 def _headers(value: dict[str, SecretStr]) -> dict[str, SecretStr]:
     for name, text in value.items():
-        said = text.get_secret_value()
-        if not _NAME.fullmatch(name) or not said.isascii() or any(not sign.isprintable() for sign in said):
+        header = text.get_secret_value()
+        if not _NAME.fullmatch(name) or not header.isascii() or any(not sign.isprintable() for sign in header):
             raise refused("bad_value", f"the header {name!r} has a sign that no header may have", path=[name])
     return value
 
@@ -150,12 +150,12 @@ class SendHttp(Consumer[object]):
         if {status, f"{status[0]}xx"}.intersection(self._options.success):
             self._status.up()
             return
-        refusal = failure(self._host, answered.status, parse_retry_after(answered.retry_after, self._clock()))
+        rejection = failure(self._host, answered.status, parse_retry_after(answered.retry_after, self._clock()))
         if answered.status >= SERVER_ERRORS:
-            self._status.down(refusal)
+            self._status.down(rejection)
         else:
             self._status.up()
-        raise refusal
+        raise rejection
 
     def _key(self, event: object) -> dict[str, str]:
         if self._options.idempotency_key is None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from headrace.executors.thread_executor import WorkerThread
 from headrace.pipeline.flow.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.stages.errors import CannotWrite, ReaderGone
+from headrace.stages.errors import CannotWrite, ReaderClosed
 from headrace.stages.options import CountField
 from headrace.values import json_or_repr
 
@@ -35,7 +35,7 @@ class ShowOptions(BaseModel):
 class Show(Consumer[object]):
     """Prints each event as one line of JSON; what JSON has no word for is printed as Python writes it.
 
-    Once nobody reads the output any more, the run ends with `ReaderGone`: nobody would see what it took further.
+    Once nobody reads the output any more, the run ends with `ReaderClosed`: nobody would see what it took further.
     Printing happens in a thread.
     """
 
@@ -86,9 +86,9 @@ class Show(Consumer[object]):
         except BrokenPipeError as error:
             if self._given is None:
                 _silence(self._stream)
-            raise ReaderGone from error
+            raise ReaderClosed from error
         except ValueError as error:  # the stream was closed
-            raise ReaderGone from error
+            raise ReaderClosed from error
         except OSError as error:
             raise CannotWrite(OUTPUT, error.strerror or str(error)) from error
 

@@ -21,7 +21,7 @@ from headrace.stages.files.output_file import (
     RotatingFile,
     Rotation,
 )
-from headrace.stages.functions import apply_each
+from headrace.stages.functions import apply_to_events
 from headrace.stages.options import CountField, DurationField, PathField, SizeField, refused
 from headrace.units import UnitError, parse_duration
 
@@ -35,8 +35,8 @@ def _sync(value: object) -> float | None:
     try:
         return parse_duration(value)
     except UnitError as error:
-        refusal = refused("bad_value", error.why, hint="write never, batch, or a time such as 1s", is_predicate=True)
-    raise refusal
+        failure = refused("bad_value", error.why, hint="write never, batch, or a time such as 1s", is_predicate=True)
+    raise failure
 
 
 class RotateOptions(BaseModel):
@@ -142,5 +142,5 @@ class WriteLines(Consumer[object]):
         self._file.close()
 
     def _lines(self, events: list[object]) -> bytes:
-        lines = apply_each(self._encode, events, self.fail_at)
+        lines = apply_to_events(self._encode, events, self.fail_at)
         return b"".join(lines)

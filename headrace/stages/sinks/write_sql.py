@@ -93,8 +93,8 @@ class WriteSql(Consumer[object]):
                 refused_rows = await self._link.write(self._insert, made.outputs)
             finally:
                 self._probe_later()
-            for place, why in refused_rows.items():
-                self.fail_event(made.events[place], RowRefused(why))
+            for position, why in refused_rows.items():
+                self.fail_event(made.events[position], RowRefused(why))
 
     async def terminate(self, reason: object) -> None:
         """Close, behind all that was to be written."""

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.expressions import Expression
 from headrace.pipeline.stage.producer import Producer
-from headrace.stages.functions import evaluate_each
+from headrace.stages.functions import evaluate_events
 from headrace.stages.options import CountField, RateField, TemplateField
 from headrace.units import TokenBucket
 
@@ -99,4 +99,4 @@ class Generate(Producer[object]):
             self.emit_nowait(events)
 
     def _from_template(self, template: Expression, numbers: Sequence[int]) -> list[object]:
-        return evaluate_each(template, [{"n": number} for number in numbers], self.fail_at)
+        return evaluate_events(template, [{"n": number} for number in numbers], self.fail_at)

@@ -170,9 +170,9 @@ class ReadLines(Producer[object]):
         """Wait for a chunk, and have the next one of the same file read meanwhile."""
         if self._ahead is not None and self._ahead.done():
             await asyncio.sleep(0)  # the loop gets its turn between two chunks
-        coming = self._ahead or self._thread.call(self._reader.read)
+        read = self._ahead or self._thread.call(self._reader.read)
         self._ahead = None
-        chunk = await coming
+        chunk = await read
         self._count_losses()
         if chunk is not None and chunk.is_lasting and not chunk.is_last:
             self._ahead = self._thread.call(self._reader.read)

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from headrace.http.access import AccessCheck, HttpAnswer, later, own_hosts
+from headrace.http.access import AccessCheck, HttpAnswer, allowed_hosts, later
 from headrace.http.address import Address
 from headrace.http.connection import NO_MORE, ConnectionTimeouts, SendAnswer
 from headrace.http.server import Limits, Server
@@ -25,7 +25,7 @@ from headrace.stages.files.decoders import (
     is_too_deep,
     refuse_constant,
 )
-from headrace.stages.files.line_splitter import BYTE_ORDER_MARK, LineSplitter
+from headrace.stages.files.line_splitter import BOM, LineSplitter
 from headrace.stages.options import (
     AddressField,
     CountField,
@@ -69,7 +69,7 @@ def decode_body(body: bytes, decode: Decode, max_events: int, max_values: int = 
 
 def _json_events(body: bytes, max_events: int) -> list[object] | HttpAnswer:
     try:
-        value = _JSON.decode(body.removeprefix(BYTE_ORDER_MARK).decode())
+        value = _JSON.decode(body.removeprefix(BOM).decode())
     except UnicodeDecodeError as error:
         return HttpAnswer(400, f"The body is not UTF-8 (byte {error.start + 1}).")
     except json.JSONDecodeError as error:
@@ -134,7 +134,7 @@ class RecentSizes:
 DEFAULT_ADDRESS: Final = Address("127.0.0.1", 8080)
 DEFAULT_MAX_BODY: Final = 10 * 1024 * 1024
 
-FATES: Final = {
+OUTCOMES: Final = {
     Outcome.DONE: HttpAnswer(200, "All events are done."),
     Outcome.DEAD_LETTERED: HttpAnswer(202, "Some events failed, and are kept as dead letters."),
     Outcome.FAILED: HttpAnswer(500, "Some events failed: see the log of the pipeline."),
@@ -186,10 +186,10 @@ class ReceiveHttpOptions(BaseModel):
         check_token(self.listen, self.token, "listen", hint)
         return self
 
-    def guard(self) -> AccessCheck:
+    def access_check(self) -> AccessCheck:
         """Return what is let in."""
         token = None if self.token is None else self.token.get_secret_value().encode()
-        return AccessCheck(self.path, self.decode, self.max_body, own_hosts(self.listen), token)
+        return AccessCheck(self.path, self.decode, self.max_body, allowed_hosts(self.listen), token)
 
     def limits(self) -> Limits:
         """Return how many connections there may be, and how slow."""
@@ -230,10 +230,12 @@ class ReceiveHttp(Producer[object]):
 
     async def init(self) -> None:
         """Begin to listen. Raises `ListenFailed`."""
-        self._server = Server(self._options.guard(), self._options.limits(), self.metrics, self._refusal, self._receive)
+        self._server = Server(
+            self._options.access_check(), self._options.limits(), self.metrics, self._rejection, self._receive
+        )
         self.port = await self._server.open(self._options.listen)
-        place = Address(self._options.listen.host, self.port)
-        LOG.info("stage %r listens for events on http://%s%s", self.name, place, self._options.path)
+        address = Address(self._options.listen.host, self.port)
+        LOG.info("stage %r listens for events on http://%s%s", self.name, address, self._options.path)
 
     def handle_demand(self, demand: int) -> list[object]:
         """Return nothing: events come when they are sent."""
@@ -249,7 +251,7 @@ class ReceiveHttp(Producer[object]):
         if self._server is not None:
             self._server.close()
 
-    def _refusal(self) -> HttpAnswer | None:
+    def _rejection(self) -> HttpAnswer | None:
         """Return why nothing can be taken in now, if it cannot."""
         if self._is_draining:
             return NO_MORE
@@ -284,7 +286,7 @@ class ReceiveHttp(Producer[object]):
 
     def _take(self, events: list[object], reply: SendAnswer) -> None:
         is_done = self._options.answer == "done"
-        success = FATES[Outcome.DONE] if is_done else HttpAnswer(202, f"Accepted: {len(events)}.")
+        success = OUTCOMES[Outcome.DONE] if is_done else HttpAnswer(202, f"Accepted: {len(events)}.")
         if self.emits_messages and events:
             self.emit_nowait(_messages(events, reply, success))
             return
@@ -302,13 +304,13 @@ class _RequestOutcome:
         self._reply = reply
         self._success = success
 
-    def tell(self, outcome: Outcome) -> None:
+    def acknowledge(self, outcome: Outcome) -> None:
         self._worst = max(self._worst, outcome)
         self._open -= 1
         if not self._open:
-            self._reply(self._success if self._worst is Outcome.DONE else FATES[self._worst])
+            self._reply(self._success if self._worst is Outcome.DONE else OUTCOMES[self._worst])
 
 
 def _messages(events: Sequence[object], reply: SendAnswer, success: HttpAnswer) -> list[object]:
-    fate = _RequestOutcome(len(events), reply, success)
-    return [Message(event, acknowledgement=Acknowledgement(fate.tell)) for event in events]
+    request_outcome = _RequestOutcome(len(events), reply, success)
+    return [Message(event, acknowledgement=Acknowledgement(request_outcome.acknowledge)) for event in events]

@@ -50,12 +50,12 @@ async def bind_udp(address: Address) -> socket.socket:
         found = await asyncio.get_running_loop().getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)
     except OSError:
         raise CannotOpen(called, "has a name that is not known", CHOOSE_ANOTHER) from None
-    family, kind, protocol, _, place = min(found, key=_is_not_version_4)
+    family, kind, protocol, _, sockaddr = min(found, key=_is_not_version_4)
     bound = socket.socket(family, kind, protocol)
     try:
         _ask_for_room(bound)
         bound.setblocking(False)
-        bound.bind(place)
+        bound.bind(sockaddr)
     except OSError as error:
         bound.close()
         other = (f"cannot be listened on ({os.strerror(error.errno or 0)})", CHOOSE_ANOTHER)
@@ -90,9 +90,9 @@ def _ask_for_room(bound: socket.socket) -> None:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
 
 
-def _is_not_version_4(place: tuple[object, ...]) -> bool:
+def _is_not_version_4(sockaddr: tuple[object, ...]) -> bool:
     """A name such as localhost stands for addresses of both versions, and most StatsD clients send to the older one."""
-    return place[0] is not socket.AF_INET
+    return sockaddr[0] is not socket.AF_INET
 
 
 DEFAULT_ADDRESS: Final = Address("127.0.0.1", 8125)

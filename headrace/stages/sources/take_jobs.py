@@ -70,13 +70,13 @@ class TakeJobs(Producer[Message[object]]):
         """Emit a job, and wait for what becomes of it."""
         if type(job.args) is TornArgs:
             raise torn_args(job.worker)
-        told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        acknowledged: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._owed -= 1
         self._out += 1
         try:
             await self.resumed()
-            self.emit_nowait([_message(job, told)])
-            outcome = await told
+            self.emit_nowait([_message(job, acknowledged)])
+            outcome = await acknowledged
         finally:
             self._out -= 1
             self._queue.limit = self._out + self._owed  # before its slot is free: nobody has asked for another job
@@ -85,13 +85,13 @@ class TakeJobs(Producer[Message[object]]):
         return AttemptReleased() if self._is_stopped else _failed(job)
 
 
-def _message(job: Job, told: "asyncio.Future[Outcome]") -> Message[object]:
-    def tell(outcome: Outcome) -> None:
-        if not told.done():
-            told.set_result(outcome)
+def _message(job: Job, acknowledged: "asyncio.Future[Outcome]") -> Message[object]:
+    def acknowledge(outcome: Outcome) -> None:
+        if not acknowledged.done():
+            acknowledged.set_result(outcome)
 
     metadata: Mapping[str, object] = {"job": job.id, "attempt": job.attempt}
-    return Message(job, metadata, Acknowledgement(tell))
+    return Message(job, metadata, Acknowledgement(acknowledge))
 
 
 def _failed(job: Job) -> AttemptFailed:

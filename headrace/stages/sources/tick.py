@@ -12,7 +12,7 @@ from headrace.jobs.rules.cron import ANY_ZONE, Cron
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.options import DurationField, refused
 
-LOOK_SECONDS: Final = 30.0
+CHECK_SECONDS: Final = 30.0
 """The calendar is looked at so often at least: somebody may set it."""
 
 _TICK: Final = "tick"
@@ -22,10 +22,10 @@ def _cron(value: str) -> str:
     try:
         Cron(value)
     except BadCron as error:
-        refusal = refused("bad_value", str(error))
+        failure = refused("bad_value", str(error))
     else:
         return value
-    raise refusal
+    raise failure
 
 
 class TickOptions(BaseModel):
@@ -51,10 +51,10 @@ class TickOptions(BaseModel):
             try:
                 Cron(self.cron, self.timezone)
             except BadCron as error:
-                refusal = refused("bad_value", str(error), path=["timezone"])
+                failure = refused("bad_value", str(error), path=["timezone"])
             else:
                 return self
-            raise refusal
+            raise failure
         return self
 
 
@@ -79,7 +79,7 @@ class Tick(Producer[object]):
         self._count = 0
         self._due = 0.0
         self._due_at: datetime | None = None
-        self._is_held = False
+        self._is_waiting = False
 
     def init(self) -> None:
         """Start the clock."""
@@ -93,14 +93,14 @@ class Tick(Producer[object]):
 
     def handle_room(self) -> None:
         """Go on where the buffer was full."""
-        if self._is_held:
-            self._is_held = False
+        if self._is_waiting:
+            self._is_waiting = False
             self._wait()
 
     def handle_info(self, message: object) -> list[object]:
         """Return an event, if one is due and the buffer may take it."""
-        self._is_held = self.is_full()
-        if self._is_held:
+        self._is_waiting = self.is_full()
+        if self._is_waiting:
             return []
         made = self._of_calendar() if self._cron is not None else self._of_clock()
         self._wait()
@@ -131,7 +131,7 @@ class Tick(Producer[object]):
             return
         else:
             seconds = (self._due_at - self._now()).total_seconds()
-        self.send_after(min(max(seconds, 0.001), LOOK_SECONDS), _TICK)
+        self.send_after(min(max(seconds, 0.001), CHECK_SECONDS), _TICK)
 
     def _clock(self) -> float:
         return asyncio.get_running_loop().time()

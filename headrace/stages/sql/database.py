@@ -68,14 +68,14 @@ class Insert:
     on_conflict: OnConflict = "fail"
     key: tuple[str, ...] = ()
 
-    def text(self, place: str) -> str:
-        """Return the statement; `place` stands for each value.
+    def text(self, placeholder: str) -> str:
+        """Return the statement; `position` stands for each value.
 
         >>> Insert("t", ("a", "b"), "update", ("a",)).text("?")
         'insert into "t" ("a", "b") values (?, ?) on conflict ("a") do update set "b" = excluded."b"'
         """
         names = ", ".join(map(quoted, self.columns))
-        text = f"insert into {quoted(self.table)} ({names}) values ({', '.join([place] * len(self.columns))})"  # noqa: S608 - it is quoted
+        text = f"insert into {quoted(self.table)} ({names}) values ({', '.join([placeholder] * len(self.columns))})"  # noqa: S608 - it is quoted
         if self.on_conflict == "fail":
             return text
         target = f" ({', '.join(map(quoted, self.key))})" if self.key else ""
@@ -86,7 +86,7 @@ class Insert:
         return f"{text} on conflict{target} do update set {changes}"
 
 
-def parameters(query: str, place: Callable[[str], str]) -> tuple[str, list[str]]:
+def parameters(query: str, placeholder: Callable[[str], str]) -> tuple[str, list[str]]:
     """Return a query with its `:name` replaced, and those names in order; what is in quotes is left alone.
 
     >>> parameters("select ':no', a::text from t where id > :after", lambda name: f"%({name})s")
@@ -99,7 +99,7 @@ def parameters(query: str, place: Callable[[str], str]) -> tuple[str, list[str]]
         if name is None:
             return found.group(0)
         names.append(name)
-        return place(name)
+        return placeholder(name)
 
     return _PARAMETER.sub(replaced, query), names
 

@@ -141,8 +141,8 @@ class PostgresDatabase:
             await _closed(self._idle.pop())
 
     async def _connect(self) -> psycopg.AsyncConnection[DictRow]:
-        said = dict(parse_qsl(urlsplit(self._url).query))
-        unsaid = {name: value for name, value in _OPTIONS.items() if name not in said}
+        options = dict(parse_qsl(urlsplit(self._url).query))
+        unsaid = {name: value for name, value in _OPTIONS.items() if name not in options}
         connection = await psycopg.AsyncConnection.connect(
             make_conninfo(self._url, **unsaid),
             autocommit=True,
@@ -190,14 +190,14 @@ async def _write_each(
     async with connection.transaction():
         # Else a constraint that is deferred would refuse, at the end, all rows or none.
         await connection.execute("set constraints all immediate")
-        for place, row in enumerate(rows):
+        for position, row in enumerate(rows):
             try:
                 async with connection.transaction():
                     await connection.execute(text, row)
             except (psycopg.Error, *_UNFIT) as error:
                 if not _is_of_row(error):
                     raise
-                refused[place] = _why(error)
+                refused[position] = _why(error)
     return refused
 
 
@@ -211,5 +211,5 @@ def _is_of_row(error: Exception) -> bool:
 
 def _why(error: Exception) -> str:
     """Return the error in one line, without the detail in which PostgreSQL shows values."""
-    said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
-    return " ".join((said or str(error)).split()) or type(error).__name__
+    options = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return " ".join((options or str(error)).split()) or type(error).__name__

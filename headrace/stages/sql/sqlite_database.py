@@ -129,11 +129,11 @@ def _write(text: str, rows: Sequence[Sequence[object]], connection: sqlite3.Conn
 
 def _write_each(text: str, rows: Sequence[Sequence[object]], connection: sqlite3.Connection) -> dict[int, str]:
     refused: dict[int, str] = {}
-    for place, row in enumerate(rows):
+    for position, row in enumerate(rows):
         try:
             connection.execute(text, _fit(row))
         except (*_LIMITS, sqlite3.ProgrammingError) as error:
-            refused[place] = str(error)
+            refused[position] = str(error)
     return refused
 
 

@@ -75,10 +75,10 @@ def _url(value: str) -> str:
     try:
         check_url(value)
     except BadDatabase as error:
-        refusal = refused("bad_value", error.why)
+        failure = refused("bad_value", error.why)
     else:
         return value
-    raise refusal
+    raise failure
 
 
 def _name(value: str) -> str:

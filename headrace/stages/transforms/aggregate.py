@@ -40,19 +40,19 @@ def make_windows(options: AggregateOptions) -> Windows:
         return SessionWindows(plan, bounds, _microseconds(window.session), out_of_order)
     size = _microseconds(window.tumbling or window.hopping or 0.0)
     every = size if window.every is None else _microseconds(window.every)
-    patience = AllowedLateness(out_of_order, _microseconds(options.lateness or 0.0))
-    grid = WindowSpec(size, every, _microseconds(window.offset or 0.0))
-    return AlignedWindows(plan, bounds, grid, patience)
+    lateness = AllowedLateness(out_of_order, _microseconds(options.lateness or 0.0))
+    spec = WindowSpec(size, every, _microseconds(window.offset or 0.0))
+    return AlignedWindows(plan, bounds, spec, lateness)
 
 
 def _plan(options: AggregateOptions) -> MeasurePlan:
-    places = {key: place for place, key in enumerate(_columns(options.values))}
+    positions = {key: position for position, key in enumerate(_columns(options.values))}
     measures = {}
     for name, value in options.values.items():
         if value == "count":
             measures[name] = Measure("count")
         else:
-            measures[name] = Measure(value.kind, places[_key(value)], value.at or 0.0)
+            measures[name] = Measure(value.kind, positions[_key(value)], value.at or 0.0)
     return MeasurePlan(list(options.by), measures)
 
 
@@ -121,21 +121,21 @@ class Aggregate(ProducerConsumer[object, object]):
         self._reader = make_reader(options, wall)
         self._windows = make_windows(options)
         self._wall = wall
-        self._pace: Watermark
+        self._watermark: Watermark
         self._loop: asyncio.AbstractEventLoop
         self._timer: Timer | None = None
         self._due = 0.0
         self._closed_early = 0
         self._waiting = 0
-        self._has_said_full = False
+        self._has_logged_full = False
 
     def init(self) -> None:
         """Start the clock, and declare the metrics."""
         self._loop = loop = asyncio.get_running_loop()
         if self._options.time is None:
-            self._pace = ArrivalWatermark(SteadyClock(self._wall, loop.time))
+            self._watermark = ArrivalWatermark(SteadyClock(self._wall, loop.time))
         else:
-            self._pace = EventTimeWatermark(loop.time, self._options.idle)
+            self._watermark = EventTimeWatermark(loop.time, self._options.idle)
         self._groups = self.metrics.declare(GROUPS)
         self._open = self.metrics.declare(WINDOWS)
         self._early = self.metrics.declare(CLOSED_EARLY)
@@ -143,13 +143,13 @@ class Aggregate(ProducerConsumer[object, object]):
 
     def handle_events(self, events: list[object]) -> list[object] | Awaitable[list[object]]:
         """Take events into their windows; return the results of those that close."""
-        self._pace.begin(self._windows)
+        self._watermark.begin(self._windows)
         reading = self._read(events)
         late: Sequence[int] = ()
         if reading.keys:
-            times = reading.times or Timestamps([self._pace.moment()] * len(reading.keys))
+            times = reading.times or Timestamps([self._watermark.timestamp()] * len(reading.keys))
             late = self._windows.take(times, reading.keys, reading.rows)
-        self._pace.taken(self._windows)
+        self._watermark.taken(self._windows)
         results = self._results()
         if late and self.side_outputs:
             self._waiting = len(reading.keys) - len(late)
@@ -162,7 +162,7 @@ class Aggregate(ProducerConsumer[object, object]):
         """Return the results of windows that close because time has gone on."""
         if isinstance(message, _Tick):
             self._timer = None
-            self._pace.tick(self._windows, is_blocked=not any(self.demand_by_consumer().values()))
+            self._watermark.tick(self._windows, is_blocked=not any(self.demand_by_consumer().values()))
         return self._results()
 
     def handle_complete(self) -> list[object]:
@@ -172,7 +172,7 @@ class Aggregate(ProducerConsumer[object, object]):
 
     def terminate(self, reason: object) -> None:
         """Count what is lost, aside of what is in hand, which is counted with its batch."""
-        lost = max(0, self._windows.held() - self._waiting)
+        lost = max(0, self._windows.retained() - self._waiting)
         self.discard(lost, "crash" if isinstance(reason, BaseException) else "cancelled")
 
     def _read(self, events: list[object]) -> Reading:
@@ -186,9 +186,9 @@ class Aggregate(ProducerConsumer[object, object]):
 
     async def _pass_by(self, late: list[object]) -> list[object]:
         """Wait until late events have gone by their output, and count no silence meanwhile; return nothing more."""
-        gone = await self.emit_to(LATE, [derived(event, data_of(event)) for event in late])
-        self.discard(len(late) - gone, LATE)
-        self._pace.taken(self._windows)
+        emitted = await self.emit_to(LATE, [derived(event, data_of(event)) for event in late])
+        self.discard(len(late) - emitted, LATE)
+        self._watermark.taken(self._windows)
         self._waiting = 0
         return []
 
@@ -203,13 +203,13 @@ class Aggregate(ProducerConsumer[object, object]):
         self._open.set((), kept.windows)
         self._early.add((), kept.closed_early - self._closed_early)
         self._closed_early = kept.closed_early
-        if (kept.closed_early or kept.overflows) and not self._has_said_full:
-            self._has_said_full = True
+        if (kept.closed_early or kept.overflows) and not self._has_logged_full:
+            self._has_logged_full = True
             LOG.warning(_FULL, self.name)
 
     def _wait(self) -> None:
         """Have word come when the next window may close, unless it comes early enough as it is."""
-        seconds = self._pace.wait_seconds(self._windows)
+        seconds = self._watermark.wait_seconds(self._windows)
         if seconds is None:
             return
         seconds = min(max(seconds, _SHORTEST_SECONDS), _LONGEST_SECONDS)

@@ -18,7 +18,7 @@ Trigger = Literal["count", "bytes", "period", "keys", "end"]
 """Which bound a batch has reached; `keys` is that of how many are open, and the oldest goes."""
 
 FLUSHED: Final = FamilySpec("counter", "headrace_batches_flushed_total", "Batches, by what flushed them.", ("trigger",))
-HELD: Final = FamilySpec("gauge", "headrace_batch_held_events", "Events in batches that are not full yet.")
+RETAINED: Final = FamilySpec("gauge", "headrace_batch_held_events", "Events in batches that are not full yet.")
 
 _ALL: Final = None
 
@@ -71,14 +71,14 @@ class Batch(ProducerConsumer[object, object]):
 
     def __init__(self, options: BatchOptions) -> None:
         self._options = options
-        self.max_retained = _most_held(options)
+        self.max_retained = _most_retained(options)
         self._open: dict[Hashable, _Open] = {}
         self._flushed: Family
-        self._held: Family
+        self._retained: Family
 
     def init(self) -> None:
         """Declare the metrics."""
-        self._flushed, self._held = self.metrics.declare(FLUSHED), self.metrics.declare(HELD)
+        self._flushed, self._retained = self.metrics.declare(FLUSHED), self.metrics.declare(RETAINED)
 
     def handle_events(self, events: list[object]) -> list[object]:
         """Return the batches that are full."""
@@ -162,10 +162,10 @@ class Batch(ProducerConsumer[object, object]):
         return gathered(events, data if self._options.key is None else {"key": value_of(one.key), "events": data})
 
     def _measure(self) -> None:
-        self._held.set((), sum(len(one.events) for one in self._open.values()))
+        self._retained.set((), sum(len(one.events) for one in self._open.values()))
 
 
-def _most_held(options: BatchOptions) -> int:
+def _most_retained(options: BatchOptions) -> int:
     """Return how many events wait in open batches at most, if no period flushes them; none takes less than 2 bytes."""
     if options.period is not None:
         return 0

@@ -12,7 +12,7 @@ from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.options import CountField, DurationField
 from headrace.telemetry.counts import Family, FamilySpec
 
-HELD: Final = FamilySpec("gauge", "headrace_delay_held_events", "Events that a delay stage holds.")
+RETAINED: Final = FamilySpec("gauge", "headrace_delay_held_events", "Events that a delay stage holds.")
 
 _ASK: Final = "ask"
 _DUE: Final = "due"
@@ -38,18 +38,18 @@ class Delay(ProducerConsumer[object, object]):
     def __init__(self, options: DelayOptions) -> None:
         self._seconds = options.time
         self._most = options.max_events
-        self._asking = ManualDemand()
-        self._held: deque[tuple[float, list[object]]] = deque()
+        self._demand = ManualDemand()
+        self._retained: deque[tuple[float, list[object]]] = deque()
         self._count = 0
         self._gauge: Family
 
     def init(self) -> None:
         """Declare the metric."""
-        self._gauge = self.metrics.declare(HELD)
+        self._gauge = self.metrics.declare(RETAINED)
 
     def handle_subscribe(self, side: OtherSide, to: SubscribeTo, subscription: SubscriptionHandle) -> str | None:
         """Ask by hand."""
-        answer = self._asking.subscribed(side, subscription)
+        answer = self._demand.subscribed(side, subscription)
         if answer is not None:
             self.send_after(0.0, _ASK)
         return answer
@@ -57,7 +57,7 @@ class Delay(ProducerConsumer[object, object]):
     def handle_events(self, events: list[object]) -> list[object]:
         """Hold the events."""
         self.retain(events)
-        self._held.append((self._now() + self._seconds, events))
+        self._retained.append((self._now() + self._seconds, events))
         self._changed(len(events))
         self.send_after(self._seconds, _DUE)
         self.send_after(0.0, _ASK)
@@ -66,27 +66,27 @@ class Delay(ProducerConsumer[object, object]):
     def handle_info(self, message: object) -> list[object]:
         """Return what is due, and ask for as many as there is room for."""
         events = self._due()
-        room = self._most - self._count - self._asking.outstanding()
+        room = self._most - self._count - self._demand.outstanding()
         if room > 0:
-            self._asking.ask(room)
-        if message == _DUE and not events and self._held:  # the timer was early by less than the clock can tell
-            self.send_after(max(0.001, self._held[0][0] - self._now()), _DUE)
+            self._demand.ask(room)
+        if message == _DUE and not events and self._retained:  # the timer was early by less than the clock can tell
+            self.send_after(max(0.001, self._retained[0][0] - self._now()), _DUE)
         return events
 
     async def handle_complete(self) -> list[object]:
         """Return what is held, each at its time."""
-        while self._held:
-            await asyncio.sleep(max(0.0, self._held[0][0] - self._now()))
+        while self._retained:
+            await asyncio.sleep(max(0.0, self._retained[0][0] - self._now()))
             events = self._due()
-            if len(self._held) == 0:
+            if len(self._retained) == 0:
                 return events
             self.emit_nowait(events)
         return []
 
     def _due(self) -> list[object]:
         now, events = self._now(), list[object]()
-        while self._held and self._held[0][0] <= now:
-            events += self._held.popleft()[1]
+        while self._retained and self._retained[0][0] <= now:
+            events += self._retained.popleft()[1]
         self.release(events)
         self._changed(-len(events))
         return events

@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.stages.functions import apply_each
+from headrace.stages.functions import apply_to_events
 from headrace.stages.options import ExpressionField
 
 
@@ -49,7 +49,7 @@ class Filter(ProducerConsumer[object, object]):
         try:
             wanted = list(map(bool, self._where.column(events)))
         except Exception:  # noqa: BLE001 - one at a time, each event that fails is told
-            wanted = apply_each(lambda event: bool(self._where(event)), events, fail)
+            wanted = apply_to_events(lambda event: bool(self._where(event)), events, fail)
         rest = iter(wanted)
         passed: list[tuple[object, ...]] = [
             (event,) if at not in failed and next(rest) else () for at, event in enumerate(events)

@@ -22,7 +22,7 @@ from headrace.expressions.fast_code import new_names
 from headrace.expressions.patterns import Regex
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.errors import BadEvent
-from headrace.stages.functions import Function, apply_each, await_each, evaluate_each
+from headrace.stages.functions import Function, apply_to_events, await_events, evaluate_events
 from headrace.stages.options import FunctionField, compiled, refused
 
 
@@ -39,9 +39,9 @@ def compile_merge(fields: Mapping[str, object], regex: Regex = "re2") -> Express
     names = new_names()
     parts = {key: _part(key, value, names, regex) for key, value in fields.items()}
     quick = ast.Dict([None, *map(ast.Constant, parts)], [_event(), *(part.quick for part in parts.values())])
-    careful = {key: part.careful for key, part in parts.items()}
+    checked = {key: part.checked for key, part in parts.items()}
     read = tuple(dict.fromkeys(name for part in parts.values() for name in part.fields))
-    return assemble(repr(dict(fields)), Part(quick, lambda event: _merged(event, careful), read), names)
+    return assemble(repr(dict(fields)), Part(quick, lambda event: _merged(event, checked), read), names)
 
 
 def _part(key: str, value: object, names: dict[str, object], regex: Regex) -> Part:
@@ -125,14 +125,14 @@ class Map(ProducerConsumer[object, object]):
     def handle_events(self, events: list[object]) -> list[object] | Awaitable[list[object]]:
         """Return what comes of the events."""
         if self._set is not None:
-            return evaluate_each(self._set, events, self.fail_at)
+            return evaluate_events(self._set, events, self.fail_at)
         call = cast("Function", self._call)
         if self._is_async:
-            return await_each(call, events, self.fail_at)
-        outputs = apply_each(call, events, self.fail_at)
+            return await_events(call, events, self.fail_at)
+        outputs = apply_to_events(call, events, self.fail_at)
         if outputs and inspect.isawaitable(outputs[0]):
             self._is_async = True  # a plain function that returns what an async one returned
-            return await_each(_itself, outputs, self.fail_at)
+            return await_events(_itself, outputs, self.fail_at)
         return outputs
 
 

@@ -19,7 +19,7 @@ from headrace.telemetry.counts import Family, FamilySpec
 
 
 @dataclass(order=True, slots=True)
-class _Held:
+class _RetainedEvent:
     """An event that waits, with the number by which events of one key keep their order."""
 
     key: Any
@@ -39,13 +39,13 @@ class OrderedMerge:
     def __init__(self, most: int, seconds: float | None) -> None:
         self._most = most
         self._seconds = seconds
-        self._held: list[_Held] = []
+        self._retained: list[_RetainedEvent] = []
         self._counts: Counter[Hashable] = Counter()
         self._lines: set[Hashable] = set()
         self._number = 0
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._retained)
 
     def begin(self, line: Hashable) -> None:
         """Wait for a line from now on."""
@@ -57,37 +57,37 @@ class OrderedMerge:
 
     def put(self, line: Hashable, key: object, event: object, now: float) -> None:
         """Hold an event. Raises TypeError where keys cannot be compared."""
-        heapq.heappush(self._held, _Held(key, self._number, line, now, event))
+        heapq.heappush(self._retained, _RetainedEvent(key, self._number, line, now, event))
         self._counts[line] += 1
         self._number += 1
 
     def take(self, now: float) -> list[object]:
         """Return what may go, in order."""
         events: list[object] = []
-        while self._held and self._may_go(now):
+        while self._retained and self._may_go(now):
             events.append(self._pop())
         return events
 
     def rest(self) -> list[object]:
         """Return all that is held, in order: no more will come."""
-        return [self._pop() for _ in range(len(self._held))]
+        return [self._pop() for _ in range(len(self._retained))]
 
     def _pop(self) -> object:
-        held = heapq.heappop(self._held)
-        self._counts[held.line] -= 1
-        return held.event
+        retained = heapq.heappop(self._retained)
+        self._counts[retained.line] -= 1
+        return retained.event
 
     def _may_go(self, now: float) -> bool:
-        if len(self._held) > self._most or all(self._counts[line] for line in self._lines):
+        if len(self._retained) > self._most or all(self._counts[line] for line in self._lines):
             return True
-        return self._seconds is not None and now - self._held[0].at >= self._seconds
+        return self._seconds is not None and now - self._retained[0].at >= self._seconds
 
 
-HELD: Final = FamilySpec(
+RETAINED: Final = FamilySpec(
     "gauge", "headrace_merge_held_events", "Events that wait at a merge for those of other producers."
 )
 
-_LOOK: Final = "look"
+_CHECK: Final = "look"
 
 
 class MergeOptions(BaseModel):
@@ -125,11 +125,11 @@ class Merge(ProducerConsumer[object, object]):
         self._key = options.order_by
         self._seconds = options.max_wait
         self._lines = OrderedMerge(options.max_events, options.max_wait)
-        self._held: Family
+        self._retained: Family
 
     def init(self) -> None:
         """Declare the metric."""
-        self._held = self.metrics.declare(HELD)
+        self._retained = self.metrics.declare(RETAINED)
 
     def handle_subscribe(self, side: OtherSide, to: SubscribeTo, subscription: SubscriptionHandle) -> None:
         """Wait for a producer from now on."""
@@ -156,14 +156,14 @@ class Merge(ProducerConsumer[object, object]):
             else:
                 self.retain([event])
         if self._seconds is not None:
-            self.send_after(self._seconds, _LOOK)
+            self.send_after(self._seconds, _CHECK)
         return self._taken()
 
     def handle_info(self, message: object) -> list[object]:
         """Return what has waited long enough."""
         made = self._taken()
         if self._seconds is not None and len(self._lines) and not made:
-            self.send_after(self._seconds, _LOOK)
+            self.send_after(self._seconds, _CHECK)
         return made
 
     def handle_complete(self) -> list[object]:
@@ -175,7 +175,7 @@ class Merge(ProducerConsumer[object, object]):
 
     def _released(self, events: list[object]) -> list[object]:
         self.release(events)
-        self._held.set((), len(self._lines))
+        self._retained.set((), len(self._lines))
         return events
 
     def _now(self) -> float:

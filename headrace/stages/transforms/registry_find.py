@@ -43,13 +43,13 @@ class RegistryFind(ProducerConsumer[object, object]):
         """Return them with their answers, in their order."""
         found: dict[int, object] = {}
         async with asyncio.TaskGroup() as group:
-            for place, event in enumerate(events):
-                group.create_task(self._look(place, event, found))
-        return [found[place] for place in sorted(found)]
+            for position, event in enumerate(events):
+                group.create_task(self._find(position, event, found))
+        return [found[position] for position in sorted(found)]
 
-    async def _look(self, place: int, event: object, found: dict[int, object]) -> None:
+    async def _find(self, position: int, event: object, found: dict[int, object]) -> None:
         try:
-            found[place] = derived(event, await self._answered(data_of(event)))
+            found[position] = derived(event, await self._answered(data_of(event)))
         except Exception as error:  # noqa: BLE001 - it fails this event alone
             self.fail_event(event, error)
 

@@ -55,12 +55,12 @@ class RunJobs(ProducerConsumer[object, object]):
         inserted = await self._jobs.insert(made.outputs) if made.outputs else []
         results: dict[int, object] = {}
         async with asyncio.TaskGroup() as group:
-            for place, (event, one) in enumerate(zip(made.events, inserted, strict=True)):
+            for position, (event, one) in enumerate(zip(made.events, inserted, strict=True)):
                 if one is not None:
-                    group.create_task(self._wait(place, event, one, results))
-        return [results[place] for place in sorted(results)]
+                    group.create_task(self._wait(position, event, one, results))
+        return [results[position] for position in sorted(results)]
 
-    async def _wait(self, place: int, event: object, inserted: Inserted, results: dict[int, object]) -> None:
+    async def _wait(self, position: int, event: object, inserted: Inserted, results: dict[int, object]) -> None:
         try:
             result = self._restored(await self._jobs.result(inserted.id, None))
         except NotRecorded:
@@ -68,4 +68,4 @@ class RunJobs(ProducerConsumer[object, object]):
         except Exception as error:  # noqa: BLE001 - it fails this event alone
             self.fail_event(event, error)
             return
-        results[place] = derived(event, result)
+        results[position] = derived(event, result)

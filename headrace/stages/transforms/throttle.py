@@ -34,7 +34,7 @@ class Throttle(ProducerConsumer[object, object]):
 
     def __init__(self, options: ThrottleOptions) -> None:
         self._rate = options.rate
-        self._asking = ManualDemand()
+        self._demand = ManualDemand()
         self._bucket: TokenBucket
         self._timer: Timer | None = None
         self._spare = 0
@@ -45,7 +45,7 @@ class Throttle(ProducerConsumer[object, object]):
 
     def handle_subscribe(self, side: OtherSide, to: SubscribeTo, subscription: SubscriptionHandle) -> str | None:
         """Ask by hand."""
-        answer = self._asking.subscribed(side, subscription)
+        answer = self._demand.subscribed(side, subscription)
         if answer is not None:
             self.send_after(0.0, _TOKENS)
         return answer
@@ -65,7 +65,7 @@ class Throttle(ProducerConsumer[object, object]):
             self._timer = None
         most = max(1, int(self._rate.events))
         self._spare += self._bucket.take(most - self._spare, self._now())
-        self._spare -= self._asking.ask(self._spare)
+        self._spare -= self._demand.ask(self._spare)
         if not self._spare:
             self._wait()
 

@@ -50,14 +50,14 @@ def _schema(value: object) -> object:
     try:
         found: object = json.loads(Path(value).read_text(encoding="utf-8"))
     except OSError as error:
-        refusal = refused("bad_value", f"the file {value} cannot be read ({error.strerror})")
+        failure = refused("bad_value", f"the file {value} cannot be read ({error.strerror})")
     except ValueError as error:
-        refusal = refused("bad_value", f"the file {value} is not JSON ({error})")
+        failure = refused("bad_value", f"the file {value} is not JSON ({error})")
     else:
         if isinstance(found, dict):
             return found
-        refusal = refused("bad_value", f"the file {value} holds no schema: that is a mapping")
-    raise refusal
+        failure = refused("bad_value", f"the file {value} holds no schema: that is a mapping")
+    raise failure
 
 
 class ValidateOptions(BaseModel):
@@ -98,10 +98,10 @@ class ValidateOptions(BaseModel):
             elif isinstance(self.model, type):
                 _modelled(self.model)
         except BadEvent as error:
-            refusal = refused("bad_value", str(error), path=["schema" if self.model is None else "model"])
+            failure = refused("bad_value", str(error), path=["schema" if self.model is None else "model"])
         else:
             return self
-        raise refusal
+        raise failure
 
 
 class Validate(ProducerConsumer[object, object]):
@@ -158,7 +158,7 @@ def _not_here(uri: str) -> object:
     raise BadEvent(why)
 
 
-_ELSEWHERE: Final = dict.fromkeys(("http", "https", "ftp", "file", ""), _not_here)
+_OTHER_SCHEMES: Final = dict.fromkeys(("http", "https", "ftp", "file", ""), _not_here)
 
 
 class _Pattern:
@@ -195,7 +195,7 @@ def _short_match(pattern: re.Pattern[str], text: str) -> bool:
 def _compiled(schema: object, regex: Regex) -> Check:
     """Return the check of a JSON Schema. Raises `BadEvent` for what is none."""
     try:
-        check = fastjsonschema.compile(cast("dict[str, object]", schema), handlers=_ELSEWHERE, use_default=False)
+        check = fastjsonschema.compile(cast("dict[str, object]", schema), handlers=_OTHER_SCHEMES, use_default=False)
         _run_patterns(check, regex)
     except PatternError as error:
         raise BadEvent(str(error)) from None
@@ -227,9 +227,9 @@ def _modelled(model: type) -> Check:
             return adapter.dump_python(adapter.validate_python(event))
         except ValidationError as error:
             first, *others = error.errors(include_url=False, include_input=False)
-            place = ".".join(map(str, first["loc"]))
+            location = ".".join(map(str, first["loc"]))
             more = f", and {len(others)} more" if others else ""
-            why = f"the event does not fit {model.__name__}: {sentence(place, dict(first))}{more}"
+            why = f"the event does not fit {model.__name__}: {sentence(location, dict(first))}{more}"
             raise BadEvent(why) from None
 
     return checked

@@ -50,8 +50,8 @@ def _number(value: object, called: str) -> Number:
         return cast("Number", value)
     else:
         return int(value) if isinstance(value, int) else float(value)
-    told = f"the value of {called} {why}"
-    raise BadEvent(told)
+    why_not = f"the value of {called} {why}"
+    raise BadEvent(why_not)
 
 
 def _is_fair(value: SupportsFloat) -> bool:
@@ -197,7 +197,7 @@ STANDARD_ERROR: Final = 0.01625
 _INDEX_BITS: Final = 12
 _REGISTERS: Final = 1 << _INDEX_BITS
 _RANK_BITS: Final = 64 - _INDEX_BITS
-_RANK_MASK: Final = (1 << _RANK_BITS) - 1
+_RANK_BITMAP: Final = (1 << _RANK_BITS) - 1
 _SCALE: Final = _REGISTERS**2 / (2 * log(2))
 
 
@@ -246,7 +246,7 @@ def _note(registers: bytearray, values: Iterable[Hashable]) -> None:
     for value in values:
         hashed = _hash(value)
         index = hashed >> _RANK_BITS
-        rank = _RANK_BITS + 1 - (hashed & _RANK_MASK).bit_length()
+        rank = _RANK_BITS + 1 - (hashed & _RANK_BITMAP).bit_length()
         registers[index] = max(registers[index], rank)
 
 
@@ -270,10 +270,10 @@ def _cardinality(registers: bytearray) -> int:
     return round(_SCALE / total)
 
 
-def _sigma(share: float) -> float:
-    if share == 1:
+def _sigma(part: float) -> float:
+    if part == 1:
         return inf
-    power, weight, total, before = share, 1.0, share, -1.0
+    power, weight, total, before = part, 1.0, part, -1.0
     while total != before:
         power *= power
         before, total = total, total + power * weight
@@ -281,10 +281,10 @@ def _sigma(share: float) -> float:
     return total
 
 
-def _tau(share: float) -> float:
-    if share in {0.0, 1.0}:
+def _tau(part: float) -> float:
+    if part in {0.0, 1.0}:
         return 0.0
-    root, weight, total, before = share, 1.0, 1 - share, -1.0
+    root, weight, total, before = part, 1.0, 1 - part, -1.0
     while total != before:
         root = sqrt(root)
         weight *= 0.5

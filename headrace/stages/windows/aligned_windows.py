@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from headrace.stages.windows.event_time import DAWN, Timestamps
+from headrace.stages.windows.event_time import MIN_TIMESTAMP, Timestamps
 from headrace.stages.windows.measures import GroupState, MeasurePlan, ResultRow
-from headrace.stages.windows.windows import NEVER, Bounds, Statistics, Windows
+from headrace.stages.windows.windows import MAX_TIMESTAMP, Bounds, Statistics, Windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +21,13 @@ class WindowSpec:
         """How many windows a moment can be in."""
         return -(-self.size // self.every)
 
-    def first_end_after(self, moment: int) -> int:
+    def first_end_after(self, timestamp: int) -> int:
         """Return the first of all windows' ends that is later."""
-        return self.last_start_of(moment - self.size) + self.every + self.size
+        return self.last_start_of(timestamp - self.size) + self.every + self.size
 
-    def last_start_of(self, moment: int) -> int:
+    def last_start_of(self, timestamp: int) -> int:
         """Return the start of the last window that a moment is in."""
-        return (moment - self.offset) // self.every * self.every + self.offset
+        return (timestamp - self.offset) // self.every * self.every + self.offset
 
     def has_alike(self, lowest: int, highest: int) -> bool:
         """Whether all moments between two are in the same windows, as far as that is quickly told."""
@@ -59,14 +59,14 @@ class AlignedWindows(Windows):
     many closes the oldest, as if the watermark had reached its end.
     """
 
-    def __init__(self, plan: MeasurePlan, bounds: Bounds, grid: WindowSpec, patience: AllowedLateness) -> None:
+    def __init__(self, plan: MeasurePlan, bounds: Bounds, spec: WindowSpec, allowed: AllowedLateness) -> None:
         super().__init__(plan, bounds)
-        self._grid = grid
-        self._patience = patience
+        self._spec = spec
+        self._lateness = allowed
         self._groups = 0
         self._overflows = 0
-        self._forgotten = DAWN
-        self._next_end = NEVER
+        self._forgotten = MIN_TIMESTAMP
+        self._next_end = MAX_TIMESTAMP
         self._open: dict[int, _Window] = {}
         self._closed: dict[int, _Window] = {}
         self._touched: dict[int, set[object]] = {}
@@ -74,11 +74,11 @@ class AlignedWindows(Windows):
 
     def take(self, times: Timestamps, keys: Sequence[object], rows: Sequence[ResultRow]) -> list[int]:
         """Take in events; return the positions of those that are late, all of whose windows have closed for good."""
-        grid, out_of_order = self._grid, self._patience.out_of_order
+        spec, out_of_order = self._spec, self._lateness.out_of_order
         is_one_step = times.highest < self._next_turn() + out_of_order
-        if is_one_step and grid.has_alike(times.lowest, times.highest) and self._is_on_time(times.lowest):
-            last = grid.last_start_of(times.lowest)
-            for back in range(0, grid.size, grid.every):
+        if is_one_step and spec.has_alike(times.lowest, times.highest) and self._is_on_time(times.lowest):
+            last = spec.last_start_of(times.lowest)
+            for back in range(0, spec.size, spec.every):
                 self._add_alike(last - back, keys, rows)
             self._added(times.count)
             self.advance(times.highest - out_of_order)
@@ -91,9 +91,9 @@ class AlignedWindows(Windows):
             return
         self.watermark = watermark
         if self._next_end <= watermark:
-            self._close([start for start in self._open if start + self._grid.size <= watermark])
+            self._close([start for start in self._open if start + self._spec.size <= watermark])
         if self._closed:
-            for start in [start for start in self._closed if self._is_gone(start)]:
+            for start in [start for start in self._closed if self._is_removed(start)]:
                 self._forget(start)
 
     def close(self) -> None:
@@ -110,10 +110,10 @@ class AlignedWindows(Windows):
         """Return what is kept, closed windows that may be revised included."""
         return Statistics(self._groups, len(self._open) + len(self._closed), self.closed_early, self._overflows)
 
-    def held(self) -> int:
+    def retained(self) -> int:
         """Return how many events are in open windows; of one that is in several, a part in each."""
-        held = sum(cell.held for window in self._open.values() for cell in window.cells.values())
-        return -(-held // self._grid.most)
+        retained = sum(group.retained for window in self._open.values() for group in window.cells.values())
+        return -(-retained // self._spec.most)
 
     def _cells(self) -> Iterable[GroupState]:
         for windows in (self._open, self._closed):
@@ -125,7 +125,7 @@ class AlignedWindows(Windows):
         late: list[int] = []
         begin, count, highest = 0, len(times), max(times)
         while begin < count:
-            turn, end = self._next_turn() + self._patience.out_of_order, count
+            turn, end = self._next_turn() + self._lateness.out_of_order, count
             if highest >= turn:
                 end = next(at for at in range(begin, count) if times[at] >= turn) + 1
             step = times[begin:end]
@@ -134,26 +134,26 @@ class AlignedWindows(Windows):
             if missed:
                 step = [step[at] for at in on_time]
             self._put(step, [keys[begin + at] for at in on_time], [rows[begin + at] for at in on_time])
-            self.advance((highest if end == count else times[end - 1]) - self._patience.out_of_order)
+            self.advance((highest if end == count else times[end - 1]) - self._lateness.out_of_order)
             begin = end
         return late
 
     def _next_turn(self) -> int:
         """Return the first moment after the watermark at which a window could close, or be revised no more."""
-        grid, lateness = self._grid, self._patience.lateness
-        turn = grid.first_end_after(self.watermark)
-        return min(turn, grid.first_end_after(self.watermark - lateness) + lateness) if lateness else turn
+        spec, lateness = self._spec, self._lateness.lateness
+        turn = spec.first_end_after(self.watermark)
+        return min(turn, spec.first_end_after(self.watermark - lateness) + lateness) if lateness else turn
 
     def _horizon(self) -> int:
         """Return the moment up to which the ends of windows lie that take nothing more."""
-        return max(self.watermark - self._patience.lateness, self._forgotten)
+        return max(self.watermark - self._lateness.lateness, self._forgotten)
 
-    def _is_gone(self, start: int) -> bool:
-        return start + self._grid.size <= self._horizon()
+    def _is_removed(self, start: int) -> bool:
+        return start + self._spec.size <= self._horizon()
 
     def _is_on_time(self, time: int) -> bool:
         """Whether one of an event's windows still takes it."""
-        return self._grid.last_start_of(time) + self._grid.size > self._horizon()
+        return self._spec.last_start_of(time) + self._spec.size > self._horizon()
 
     def _on_time(self, times: list[int]) -> tuple[Sequence[int], Sequence[int]]:
         """Return the positions of the events that some window still takes, and of the others."""
@@ -165,9 +165,9 @@ class AlignedWindows(Windows):
 
     def _put(self, times: list[int], keys: Sequence[object], rows: Sequence[ResultRow]) -> None:
         """Add a row to each window that its event is in, while nothing closes."""
-        size, every, offset = self._grid.size, self._grid.every, self._grid.offset
+        size, every, offset = self._spec.size, self._spec.every, self._spec.offset
         lasts = [(time - offset) // every * every + offset for time in times]
-        for back in range(0, self._grid.most * every, every):
+        for back in range(0, self._spec.most * every, every):
             starts = [last - back for last in lasts] if back else lasts
             if back + every > size:  # only the first part of an interval is in its oldest window
                 inside = [at for at, time in enumerate(times) if starts[at] + size > time]
@@ -182,7 +182,7 @@ class AlignedWindows(Windows):
             self._revise()
         while len(self._open) + len(self._closed) > self.bounds.windows:
             self._close_oldest()
-        self._waits(count * self._grid.most, self._groups)
+        self._waits(count * self._spec.most, self._groups)
 
     def _add_alike(self, start: int, keys: Sequence[object], rows: Sequence[ResultRow]) -> None:
         """Add rows to one window: the hot path."""
@@ -205,9 +205,9 @@ class AlignedWindows(Windows):
 
     def _add_new(self, start: int, key: object, row: ResultRow) -> None:
         """Add a row to a group that is new, or has no room, or to a window that is new, or has closed."""
-        end, window = start + self._grid.size, self._open.get(start)
+        end, window = start + self._spec.size, self._open.get(start)
         if end <= self.watermark:
-            if self._is_gone(start):
+            if self._is_removed(start):
                 return
             window = self._closed.setdefault(start, _Window())
         elif window is None:
@@ -226,8 +226,8 @@ class AlignedWindows(Windows):
             key = self.plan.overflow
             self._overflows += key not in window.cells
         if key not in window.cells:
-            cell = window.cells[key] = GroupState(self.plan.accumulators())
-            window.add_rows[key] = cell.add_row
+            group = window.cells[key] = GroupState(self.plan.accumulators())
+            window.add_rows[key] = group.add_row
             self._groups += 1
         return key
 
@@ -236,10 +236,10 @@ class AlignedWindows(Windows):
         for start in sorted(starts):
             window = self._closed[start] = self._open.pop(start)
             del self._add_rows[start]
-            self._results += self.plan.results(start, start + self._grid.size, window.cells)
-            if self._is_gone(start):
+            self._results += self.plan.results(start, start + self._spec.size, window.cells)
+            if self._is_removed(start):
                 self._forget(start)
-        self._next_end = min(self._open) + self._grid.size if self._open else NEVER
+        self._next_end = min(self._open) + self._spec.size if self._open else MAX_TIMESTAMP
 
     def _forget(self, start: int) -> None:
         self._groups -= len(self._closed.pop(start).cells)
@@ -248,7 +248,7 @@ class AlignedWindows(Windows):
         """Close the oldest window, and forget it."""
         self.closed_early += 1
         start = min(min(windows) for windows in (self._open, self._closed) if windows)
-        end = start + self._grid.size
+        end = start + self._spec.size
         self._forgotten = max(self._forgotten, end)
         self.advance(end)
         if start in self._closed:
@@ -258,5 +258,5 @@ class AlignedWindows(Windows):
         """Emit what late events have changed of closed windows."""
         for start, keys in self._touched.items():
             cells = self._closed[start].cells
-            self._results += self.plan.results(start, start + self._grid.size, {key: cells[key] for key in keys})
+            self._results += self.plan.results(start, start + self._spec.size, {key: cells[key] for key in keys})
         self._touched.clear()

@@ -10,7 +10,7 @@ from headrace.stages.errors import BadEvent
 SECOND: Final = 1_000_000
 """Microseconds."""
 
-DAWN: Final = -(10**18)
+MIN_TIMESTAMP: Final = -(10**18)
 """Before all times, and all bounds of windows."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,7 +44,7 @@ class Timestamps:
         return list(self._values) if self._convert is None else list(map(self._convert, self._values))  # type: ignore[arg-type] # ints
 
 
-def read_moments(values: Sequence[object]) -> Timestamps:
+def read_timestamps(values: Sequence[object]) -> Timestamps:
     """Return the times that `values` say: ISO 8601 text, seconds since 1970, or datetimes; what has no zone is UTC.
 
     There is at least one. Raises `BadEvent` for the first that is none.
@@ -52,20 +52,20 @@ def read_moments(values: Sequence[object]) -> Timestamps:
     >>> read_moments(["2017-01-01T11:53:26Z", 1483271606, 1483271606.25]).each()
     [1483271606000000, 1483271606000000, 1483271606250000]
     """
-    moments = _of_numbers(values) or Timestamps(_of_texts(values) or [_moment(value) for value in values])
-    for moment in (moments.lowest, moments.highest):
-        if not _LOWEST <= moment <= _HIGHEST:
-            _refuse(moment)
-    return moments
+    timestamps = _of_numbers(values) or Timestamps(_of_texts(values) or [_timestamp(value) for value in values])
+    for timestamp in (timestamps.lowest, timestamps.highest):
+        if not _LOWEST <= timestamp <= _HIGHEST:
+            _refuse(timestamp)
+    return timestamps
 
 
-def moment_text(moment: int) -> str:
+def timestamp_text(timestamp: int) -> str:
     """Return a time as ISO 8601 text in UTC.
 
     >>> moment_text(1483271606000000), moment_text(1483271606250000)
     ('2017-01-01T11:53:26Z', '2017-01-01T11:53:26.250000Z')
     """
-    return (_EPOCH + timedelta(microseconds=moment)).isoformat().replace("+00:00", "Z")
+    return (_EPOCH + timedelta(microseconds=timestamp)).isoformat().replace("+00:00", "Z")
 
 
 def _of_numbers(values: Sequence[object]) -> Timestamps | None:
@@ -92,7 +92,7 @@ def _of_texts(values: Sequence[object]) -> list[int] | None:
     return [read[text] for text in texts]
 
 
-def _moment(value: object) -> int:
+def _timestamp(value: object) -> int:
     match value:
         case str():
             return _of_text(value)
@@ -119,9 +119,9 @@ def _of_datetime(value: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds
 
 
-def _refuse(moment: int) -> None:
-    hint = "; divide milliseconds by 1000" if moment > 0 else ""
-    why = f"the event's time, {moment // SECOND} seconds since 1970, is not within the years 1000 to 9000{hint}"
+def _refuse(timestamp: int) -> None:
+    hint = "; divide milliseconds by 1000" if timestamp > 0 else ""
+    why = f"the event's time, {timestamp // SECOND} seconds since 1970, is not within the years 1000 to 9000{hint}"
     raise BadEvent(why)
 
 

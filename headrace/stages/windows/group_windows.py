@@ -5,7 +5,7 @@ from heapq import heapify, heappop, heappush
 
 from headrace.stages.windows.event_time import Timestamps
 from headrace.stages.windows.measures import GroupState, MeasurePlan, ResultRow
-from headrace.stages.windows.windows import NEVER, Bounds, Statistics, Windows
+from headrace.stages.windows.windows import MAX_TIMESTAMP, Bounds, Statistics, Windows
 
 
 class _Run:
@@ -13,11 +13,11 @@ class _Run:
 
     __slots__ = ("cell", "count", "first", "last")
 
-    def __init__(self, moment: int, cell: GroupState) -> None:
-        self.cell = cell
+    def __init__(self, timestamp: int, group: GroupState) -> None:
+        self.group = group
         self.count = 0
-        self.first = moment
-        self.last = moment
+        self.first = timestamp
+        self.last = timestamp
 
 
 class CountWindows(Windows):
@@ -42,7 +42,7 @@ class CountWindows(Windows):
                 run.first = time
             elif time > run.last:
                 run.last = time
-            run.cell.add_row(row)
+            run.group.add_row(row)
             run.count += 1
             if run.count == size:
                 self._close(key)
@@ -58,19 +58,19 @@ class CountWindows(Windows):
             self._close(key)
 
     def next_end(self) -> int:
-        """Return `NEVER`."""
-        return NEVER
+        """Return `MAX_TIMESTAMP`."""
+        return MAX_TIMESTAMP
 
     def statistics(self) -> Statistics:
         """Return what is kept; each group has one window."""
         return Statistics(len(self._runs), len(self._runs), self.closed_early)
 
-    def held(self) -> int:
+    def retained(self) -> int:
         """Return how many events are in windows that are not full."""
-        return sum(cell.held for cell in self._cells())
+        return sum(group.retained for group in self._cells())
 
     def _cells(self) -> Iterable[GroupState]:
-        return (run.cell for run in self._runs.values())
+        return (run.group for run in self._runs.values())
 
     def _begin(self, key: object, time: int) -> _Run:
         if len(self._runs) >= self.bounds.groups:
@@ -81,7 +81,7 @@ class CountWindows(Windows):
 
     def _close(self, key: object) -> None:
         run = self._runs.pop(key)
-        self._results += self.plan.results(run.first, run.last, {key: run.cell})
+        self._results += self.plan.results(run.first, run.last, {key: run.group})
 
 
 _SPARE = 64
@@ -93,11 +93,11 @@ class _Session:
 
     __slots__ = ("cell", "first", "is_over", "key", "last", "serial")
 
-    def __init__(self, key: object, moment: int, cell: GroupState, serial: int) -> None:
+    def __init__(self, key: object, timestamp: int, group: GroupState, serial: int) -> None:
         self.key = key
-        self.first = moment
-        self.last = moment
-        self.cell = cell
+        self.first = timestamp
+        self.last = timestamp
+        self.group = group
         self.serial = serial
         self.is_over = False
 
@@ -125,7 +125,7 @@ class SessionWindows(Windows):
             if session is None:
                 late.append(at)
                 continue
-            session.cell.add_row(row)
+            session.group.add_row(row)
             if time - self._out_of_order > self.watermark:
                 self.advance(time - self._out_of_order)
         self._waits(times.count, self._count)
@@ -144,18 +144,18 @@ class SessionWindows(Windows):
 
     def next_end(self) -> int:
         """Return a moment before which none of the sessions ends."""
-        return self._heap[0][0] if self._heap else NEVER
+        return self._heap[0][0] if self._heap else MAX_TIMESTAMP
 
     def statistics(self) -> Statistics:
         """Return what is kept; each session is a window of one group."""
         return Statistics(self._count, self._count, self.closed_early)
 
-    def held(self) -> int:
+    def retained(self) -> int:
         """Return how many events are in open sessions."""
-        return sum(cell.held for cell in self._cells())
+        return sum(group.retained for group in self._cells())
 
     def _cells(self) -> Iterable[GroupState]:
-        return (session.cell for sessions in self._sessions.values() for session in sessions)
+        return (session.group for sessions in self._sessions.values() for session in sessions)
 
     def _session(self, key: object, time: int) -> _Session | None:
         """Return the session that an event belongs to, stretched to it; None where that has ended."""
@@ -186,7 +186,7 @@ class SessionWindows(Windows):
         """Make two sessions one."""
         session.first = min(session.first, other.first)
         session.last = max(session.last, other.last)
-        session.cell.merge(other.cell)
+        session.group.merge(other.group)
         self._remove(other)
         if len(self._heap) > 2 * self._count + _SPARE:
             self._heap = [entry for entry in self._heap if not entry[2].is_over]
@@ -210,4 +210,4 @@ class SessionWindows(Windows):
             heappush(self._heap, (found, serial, session))
             return
         self._remove(session)
-        self._results += self.plan.results(session.first, end, {session.key: session.cell})
+        self._results += self.plan.results(session.first, end, {session.key: session.group})

@@ -9,7 +9,7 @@ from typing import Final, Literal, Protocol, Self, cast
 from headrace.expressions import Expression
 from headrace.stages.errors import BadEvent
 from headrace.stages.windows.accumulators import DistinctValues, ExactSum, Extreme, QuantileSketch, numbers
-from headrace.stages.windows.event_time import SECOND, Timestamps, moment_text, read_moments
+from headrace.stages.windows.event_time import SECOND, Timestamps, read_timestamps, timestamp_text
 from headrace.values import key_of, value_of
 
 MeasureKind = Literal["count", "sum", "mean", "min", "max", "quantile", "distinct"]
@@ -74,29 +74,29 @@ class MeasurePlan:
         """Return what is kept of a new group."""
         return [make() for make in self._makers]
 
-    def fold(self, cell: "GroupState") -> None:
+    def fold(self, group: "GroupState") -> None:
         """Take what waits in a cell into what is kept."""
-        rows = cell.rows
+        rows = group.rows
         if not rows:
             return
         values = [rows] if self._has_one_column else list(zip(*cast("list[tuple[object, ...]]", rows), strict=True))
-        for accumulator, column in zip(cell.accumulators, self._columns, strict=True):
+        for accumulator, column in zip(group.accumulators, self._columns, strict=True):
             accumulator.add(values[column])
-        cell.count += len(rows)
+        group.count += len(rows)
         rows.clear()
 
     def results(self, start: int, end: int, cells: "Mapping[object, GroupState]") -> list[dict[str, object]]:
         """Return the results of one window, each with a revision one higher than the one before."""
-        bounds = {"window_start": moment_text(start), "window_end": moment_text(end)}
-        return [self._result(bounds, key, cell) for key, cell in cells.items()]
+        bounds = {"window_start": timestamp_text(start), "window_end": timestamp_text(end)}
+        return [self._result(bounds, key, group) for key, group in cells.items()]
 
-    def _result(self, bounds: Mapping[str, object], key: object, cell: "GroupState") -> dict[str, object]:
-        self.fold(cell)
-        cell.revision += 1
+    def _result(self, bounds: Mapping[str, object], key: object, group: "GroupState") -> dict[str, object]:
+        self.fold(group)
+        group.revision += 1
         result = {**bounds, **self._groups(key)}
         for name, read in self._reads:
-            result[name] = read(cell.accumulators, cell.count)
-        result["revision"] = cell.revision
+            result[name] = read(group.accumulators, group.count)
+        result["revision"] = group.revision
         return result
 
     def _groups(self, key: object) -> dict[str, object]:
@@ -139,7 +139,7 @@ class GroupState:
         self.add_row = self.rows.append
 
     @property
-    def held(self) -> int:
+    def retained(self) -> int:
         """How many events it has had."""
         return self.count + len(self.rows)
 
@@ -204,9 +204,9 @@ class ColumnReader:
         return Reading(range(len(events)), times, _rows(groups, len(events)), _rows(values, len(events)))
 
     def _times(self, time: Expression, events: Sequence[object]) -> Timestamps:
-        times = read_moments(time.column(events))
+        times = read_timestamps(time.column(events))
         if times.highest > self._latest() * SECOND:
-            why = f"the event's time, {moment_text(times.highest)}, is further ahead of the clock than `max_ahead`"
+            why = f"the event's time, {timestamp_text(times.highest)}, is further ahead of the clock than `max_ahead`"
             raise BadEvent(why)
         return times
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from headrace.stages.windows.event_time import DAWN, SECOND, SteadyClock, Timestamps
+from headrace.stages.windows.event_time import MIN_TIMESTAMP, SECOND, SteadyClock, Timestamps
 from headrace.stages.windows.measures import GroupState, MeasurePlan, ResultRow
 
 LEAST_WAITING: Final = 10_000
@@ -14,7 +14,7 @@ LEAST_WAITING: Final = 10_000
 WAITING_PER_GROUP: Final = 8
 """As many more may wait for each group: taking in costs about as much for one row as for this many."""
 
-NEVER: Final = 10**18
+MAX_TIMESTAMP: Final = 10**18
 """A moment after all times."""
 
 Result = dict[str, object]
@@ -47,7 +47,7 @@ class Windows(ABC):
     def __init__(self, plan: MeasurePlan, bounds: Bounds) -> None:
         self.plan = plan
         self.bounds = bounds
-        self.watermark = DAWN
+        self.watermark = MIN_TIMESTAMP
         self.closed_early = 0
         self._results: list[Result] = []
         self._waiting = 0
@@ -70,7 +70,7 @@ class Windows(ABC):
 
     @abstractmethod
     def next_end(self) -> int:
-        """Return a moment at or before the end of each window that is open; `NEVER` where none is."""
+        """Return a moment at or before the end of each window that is open; `MAX_TIMESTAMP` where none is."""
 
     @abstractmethod
     def statistics(self) -> Statistics:
@@ -82,7 +82,7 @@ class Windows(ABC):
         return results
 
     @abstractmethod
-    def held(self) -> int:
+    def retained(self) -> int:
         """Return how many events are in windows whose results are not out yet."""
 
     @abstractmethod
@@ -94,14 +94,14 @@ class Windows(ABC):
         self._waiting += count
         if self._waiting > max(LEAST_WAITING, WAITING_PER_GROUP * groups):
             self._waiting = 0
-            for cell in self._cells():
-                self.plan.fold(cell)
+            for group in self._cells():
+                self.plan.fold(group)
 
 
 class Watermark(Protocol):
     """Raises the watermark of windows, and says when to look again."""
 
-    def moment(self) -> int:
+    def timestamp(self) -> int:
         """Return the time of events that say none."""
 
     def begin(self, windows: Windows) -> None:
@@ -123,7 +123,7 @@ class ArrivalWatermark:
     def __init__(self, clock: SteadyClock) -> None:
         self._clock = clock
 
-    def moment(self) -> int:
+    def timestamp(self) -> int:
         """Return the time by the clock."""
         return self._clock.now()
 
@@ -141,7 +141,7 @@ class ArrivalWatermark:
     def wait_seconds(self, windows: Windows) -> float | None:
         """Return how long it is until the next end."""
         end = windows.next_end()
-        return None if end == NEVER else (end - self._clock.now()) / SECOND
+        return None if end == MAX_TIMESTAMP else (end - self._clock.now()) / SECOND
 
 
 class EventTimeWatermark:
@@ -154,7 +154,7 @@ class EventTimeWatermark:
         self._at = passed()
         self._watermark = 0
 
-    def moment(self) -> int:
+    def timestamp(self) -> int:
         """Return 0: each event says its own."""
         return 0
 
@@ -177,7 +177,7 @@ class EventTimeWatermark:
     def wait_seconds(self, windows: Windows) -> float | None:
         """Return how long it is until the silence is long enough, and the next end reached."""
         end = windows.next_end()
-        if self._idle_seconds is None or end == NEVER:
+        if self._idle_seconds is None or end == MAX_TIMESTAMP:
             return None
         wanted = max(self._idle_seconds, (end - self._watermark) / SECOND)
         return wanted - (self._passed() - self._at)

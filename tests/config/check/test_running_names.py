@@ -1,6 +1,6 @@
 """The names of the stages of a run, made ones among them."""
 
-from headrace.config.check.stage_names import running_names
+from headrace.config.check.stage_names import stage_names
 from headrace.config.files import load_text
 
 CONFIG = """
@@ -14,4 +14,4 @@ stages:
 
 def test_stages_that_keys_make_are_among_those_that_run() -> None:
     made = {"hits.kept", "hits.buffer", "split.1", "split.2", "split.1.errors", "split.2.errors"}
-    assert running_names(load_text(CONFIG, environ={}).stages) == {"hits", "end"} | made
+    assert stage_names(load_text(CONFIG, environ={}).stages) == {"hits", "end"} | made

@@ -53,7 +53,7 @@ def test_a_block_scalar_is_looked_into_line_by_line() -> None:
     written = "|-  # why\n  event.a\n  + (\n"
     node = only_scalar(written)
     at = point(node, written, node.text.index("(")).start
-    assert ConfigSource("a", written).place(point(node, written, node.text.index("("))) == (3, 5)
+    assert ConfigSource("a", written).location(point(node, written, node.text.index("("))) == (3, 5)
     assert written[at] == "("
 
 

@@ -14,7 +14,7 @@ from headrace.config.text.findings import MAX_BYTES, ConfigError, ConfigSource, 
 @given(st.text(st.sampled_from("ab\n\r\u2028é")), st.integers(0, 30))
 def test_a_place_counts_lines_and_columns_from_one(text: str, offset: int) -> None:
     offset = min(offset, len(text))
-    line, column = ConfigSource("a", text).place(TextSpan(offset, offset))
+    line, column = ConfigSource("a", text).location(TextSpan(offset, offset))
     before = text[:offset].replace("\r\n", "\n").replace("\r", "\n")
     if not (text[offset - 1 : offset] == "\r" and text[offset : offset + 1] == "\n"):
         assert (line, column) == (before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
@@ -31,7 +31,7 @@ def test_what_is_written_is_shown_in_one_short_line() -> None:
     assert len(source.written(TextSpan(0, 200))) == 60
 
 
-def refusal(path: Path) -> tuple[str, int, int, str]:
+def failure(path: Path) -> tuple[str, int, int, str]:
     with pytest.raises(ConfigError) as caught:
         read(path)
     (found,) = caught.value.findings
@@ -40,23 +40,23 @@ def refusal(path: Path) -> tuple[str, int, int, str]:
 
 
 def test_a_missing_file_is_a_finding(tmp_path: Path) -> None:
-    code, line, column, message = refusal(tmp_path / "no.yaml")
+    code, line, column, message = failure(tmp_path / "no.yaml")
     assert (code, line, column) == ("missing-file", 1, 1)
     assert "no such file" in message
 
 
 def test_a_folder_is_a_finding(tmp_path: Path) -> None:
-    assert refusal(tmp_path)[0] == "missing-file"
-    assert "folder" in refusal(tmp_path)[3]
+    assert failure(tmp_path)[0] == "missing-file"
+    assert "folder" in failure(tmp_path)[3]
 
 
 def test_a_file_below_a_file_is_a_finding(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("x")
-    assert refusal(tmp_path / "a" / "b")[0] == "unreadable-file"
+    assert failure(tmp_path / "a" / "b")[0] == "unreadable-file"
 
 
 def test_a_path_that_cannot_be_is_a_finding(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "a\0b")[0] == "unreadable-file"
+    assert failure(tmp_path / "a\0b")[0] == "unreadable-file"
 
 
 @pytest.fixture
@@ -74,13 +74,13 @@ def test_a_file_that_may_not_be_read_is_a_finding(tmp_path: Path, request: pytes
     path.write_text("x")
     path.chmod(0)
     request.getfixturevalue("nobody")
-    assert refusal(path)[0] == "unreadable-file"
+    assert failure(path)[0] == "unreadable-file"
 
 
 def test_a_file_that_is_not_utf_8_is_a_finding(tmp_path: Path) -> None:
     path = tmp_path / "shop.yaml"
     path.write_bytes(b"name: caf\xe9")
-    code, _, _, message = refusal(path)
+    code, _, _, message = failure(path)
     assert code == "unreadable-file"
     assert "byte 9" in message
 
@@ -88,11 +88,11 @@ def test_a_file_that_is_not_utf_8_is_a_finding(tmp_path: Path) -> None:
 def test_a_file_too_large_for_a_config_is_a_finding(tmp_path: Path) -> None:
     path = tmp_path / "shop.yaml"
     path.write_bytes(b"#" * (MAX_BYTES + 1))
-    assert "4 MiB" in refusal(path)[3]
+    assert "4 MiB" in failure(path)[3]
 
 
 def test_an_endless_device_is_not_read_to_its_end() -> None:
-    assert refusal(Path("/dev/zero"))[0] == "unreadable-file"
+    assert failure(Path("/dev/zero"))[0] == "unreadable-file"
 
 
 def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from headrace.console.cli.output import full_text, is_our_fault, sentence
 from headrace.errors import MailboxFull
 from headrace.http.address import parse_address
-from headrace.stages.functions import apply_each
+from headrace.stages.functions import apply_to_events
 from tests.console.cli.raised import raised
 
 BAD_ADDRESS: Final[Any] = 9470
@@ -47,7 +47,7 @@ def test_a_wish_to_end_is_nobodys_bug() -> None:
         pytest.fail(f"{position}: {error}")
 
     ends: Any = sys.exit
-    assert not is_our_fault(raised(SystemExit, partial(apply_each, ends, [3], fail)))
+    assert not is_our_fault(raised(SystemExit, partial(apply_to_events, ends, [3], fail)))
 
 
 @pytest.mark.parametrize("error", [MailboxFull("x", 5), OSError(28, "No space left"), asyncio.CancelledError()])

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from headrace.errors import ChildKept, ChildLives, ForeignThread, NameTaken, NoChild, NoProcess, StartFailed
+from headrace.errors import ChildIsAlive, ChildKept, ForeignThread, NameTaken, NoChild, NoProcess, StartFailed
 from headrace.otp.supervision.child_spec import ChildCount, ChildSpec
 from headrace.otp.supervision.restart import Restart
 from headrace.otp.supervision.supervisor import Supervisor
@@ -79,9 +79,9 @@ async def test_a_child_started_later_is_forgotten_once_it_has_ended(restart: Res
 async def test_a_spec_is_deleted_once_its_child_has_ended_and_its_name_is_free_then() -> None:
     family = Family()
     async with Supervisor("supervisor", children=family.specs("ab")) as supervisor:
-        with pytest.raises(ChildLives, match="child 'a' of supervisor 'supervisor' lives: terminate_child it first"):
+        with pytest.raises(ChildIsAlive, match="child 'a' of supervisor 'supervisor' lives: terminate_child it first"):
             supervisor.delete_child("a")
-        with pytest.raises(ChildLives):
+        with pytest.raises(ChildIsAlive):
             await supervisor.restart_child("a")
         with pytest.raises(NameTaken):
             await supervisor.start_child(family.spec("a"))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from headrace.stages.files.line_splitter import BYTE_ORDER_MARK, LineSplitter, NoText, SplitLine
+from headrace.stages.files.line_splitter import BOM, LineSplitter, NoText, SplitLine
 
 PIECES = st.lists(st.binary(max_size=12) | st.sampled_from([b"\n", b"a\nb", b"\r\n", "é\n".encode(), b"\xff\n"]))
 
@@ -32,7 +32,7 @@ def is_text(line: bytes) -> bool:
 
 @given(PIECES, st.integers(1, 8))
 def test_lines_do_not_depend_on_the_pieces_in_which_they_come(pieces: list[bytes], max_bytes: int) -> None:
-    assume(not b"".join(pieces).startswith(BYTE_ORDER_MARK))
+    assume(not b"".join(pieces).startswith(BOM))
     found = [line.encode() if isinstance(line, str) else None for line in lines_of(*pieces, max_bytes=max_bytes)]
     assert found == expected(b"".join(pieces), max_bytes)
 
@@ -47,19 +47,19 @@ def test_no_more_of_a_line_is_held_than_allowed(pieces: list[bytes]) -> None:
 
 @pytest.mark.parametrize("cut", range(8))
 def test_the_mark_of_an_editor_is_no_part_of_the_first_line(cut: int) -> None:
-    data = BYTE_ORDER_MARK + b"a\n" + BYTE_ORDER_MARK + b"b"
+    data = BOM + b"a\n" + BOM + b"b"
     assert lines_of(data[:cut], data[cut:]) == ["a", "\ufeffb"]
 
 
 def test_a_file_of_nothing_but_the_mark_has_no_line() -> None:
-    assert lines_of(BYTE_ORDER_MARK) == []
+    assert lines_of(BOM) == []
 
 
 def test_a_second_file_begins_with_a_line_of_its_own() -> None:
     splitter = LineSplitter(100)
-    assert splitter.split(BYTE_ORDER_MARK + b"one\ntw") == ["one"]
+    assert splitter.split(BOM + b"one\ntw") == ["one"]
     assert splitter.end() == ["tw"]
-    assert splitter.split(BYTE_ORDER_MARK + b"three\n") == ["three"]
+    assert splitter.split(BOM + b"three\n") == ["three"]
 
 
 def test_a_line_that_is_no_text_says_why() -> None:

@@ -80,13 +80,13 @@ class Site:
             os.truncate(self.path, 0)
 
     def remove(self) -> None:
-        self.reader.look()
+        self.reader.check()
         with suppress(FileNotFoundError):
             self.path.unlink()
 
     def compress(self) -> None:
         """Compress all rotated files, as gzip does, once each has been seen."""
-        self.reader.look()
+        self.reader.check()
         for path in self.path.parent.glob("app.log.*"):
             if path.suffix != ".gz":
                 times = path.stat()
@@ -95,8 +95,8 @@ class Site:
                 os.utime(packed, ns=(times.st_atime_ns, times.st_mtime_ns))
                 path.unlink()
 
-    def look(self) -> None:
-        self.reader.look()
+    def check(self) -> None:
+        self.reader.check()
 
     def read(self, chunks: int) -> bool:
         """Read some chunks; return whether there were so many."""
@@ -109,7 +109,7 @@ class Site:
             self.got += [int(str(event)) for event in decoded.events]
             end, rest = chunk.end, self.decoder.rest_bytes
             self.position = Position(
-                end.device, end.inode, end.offset - rest, end.modified_ns, end.head_bytes, end.head_digest
+                end.device, end.inode, end.offset - rest, end.modified_ns, end.head_bytes, end.head_hash
             )
         return True
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from headrace.errors import RestartsExhausted
-from headrace.stages.errors import ReaderGone
+from headrace.stages.errors import ReaderClosed
 from headrace.stages.sinks.show import Show, ShowOptions
 from tests.house.tree import ROOT
 from tests.stages.runs import run_events
@@ -74,7 +74,7 @@ class Gone(io.StringIO):
 async def test_once_nobody_reads_the_run_ends_and_what_was_not_shown_is_counted(error: Exception) -> None:
     stream = Gone(error)
     ran = await run_events(range(9), Show(ShowOptions(), stream), max_demand=3)
-    assert isinstance(ran.outcome.reason, ReaderGone)
+    assert isinstance(ran.outcome.reason, ReaderClosed)
     assert ran.outcome.events_lost > 0
     shown = stream.getvalue().splitlines()
     assert shown == [str(number) for number in range(len(shown))] != []
@@ -107,7 +107,7 @@ print(type(ran.outcome.reason).__name__, ran.outcome.reason, file=sys.stderr)
 async def test_a_reader_that_has_had_enough_ends_the_run_with_one_sentence() -> None:
     done = await asyncio.to_thread(run_into_head, 100_000)
     assert (done.stdout, done.returncode) == ("0\n", 0)
-    assert done.stderr.splitlines()[-1] == f"ReaderGone {ReaderGone()}"
+    assert done.stderr.splitlines()[-1] == f"ReaderGone {ReaderClosed()}"
 
 
 async def test_options_that_make_no_sense_are_refused() -> None:

@@ -14,7 +14,7 @@ from headrace.errors import RestartsExhausted, StartFailed
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.topology.topology import Topology
-from headrace.stages.errors import CannotWrite, ReaderGone
+from headrace.stages.errors import CannotWrite, ReaderClosed
 from headrace.stages.sinks.write_lines import WriteLines, WriteLinesOptions
 from headrace.stages.sources.generate import Generate, GenerateOptions
 from headrace.stages.sources.read_lines import ReadLines, ReadLinesOptions
@@ -104,7 +104,7 @@ async def test_a_reader_of_standard_output_that_has_gone_ends_the_run(monkeypatc
     os.close(readable)
     monkeypatch.setattr(os, "dup", lambda _: writable)  # as if this were standard output
     ran = await run_events(range(10), write_lines("-"))
-    assert isinstance(ran.outcome.reason, ReaderGone)
+    assert isinstance(ran.outcome.reason, ReaderClosed)
     assert ran.stages[1].restarts == 0
 
 

@@ -296,7 +296,7 @@ async def test_a_source_is_not_idle_while_its_events_cannot_be_taken() -> None:
     inbox.emit_nowait(at(0.001, 0.007))
     await until(lambda: len(stuck.events) == 1)
     await until(lambda: stage.ticks >= 5)
-    assert stage._windows.held() == 1
+    assert stage._windows.retained() == 1
     await topology.stop()
 
 

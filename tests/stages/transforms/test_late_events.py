@@ -217,7 +217,7 @@ async def test_a_source_is_not_idle_while_late_events_cannot_be_taken() -> None:
     await until(lambda: loop.time() > begun + 0.03)  # longer than `idle`, and past the end of the window
     topology.stage("late").resume()
     await until(lambda: stage.ticks > 0)
-    assert stage._windows.held() == 1
+    assert stage._windows.retained() == 1
     await until(lambda: counts(results) == [1, 1])
     assert late.data == at(1, 2, 3)
     await topology.stop()

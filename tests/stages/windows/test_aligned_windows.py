@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.stages.windows.aligned_windows import AlignedWindows, AllowedLateness, WindowSpec
-from headrace.stages.windows.event_time import Timestamps, moment_text
+from headrace.stages.windows.event_time import Timestamps, timestamp_text
 from headrace.stages.windows.measures import Measure, MeasurePlan
-from headrace.stages.windows.windows import NEVER, Bounds
+from headrace.stages.windows.windows import MAX_TIMESTAMP, Bounds
 from tests.stages.windows.windowing import BY_TEAM, Event, aligned, found, take
 
 TUMBLING = WindowSpec(10, 10)
@@ -30,39 +30,39 @@ SIZES = st.lists(st.integers(0, 9), max_size=12)
 
 
 def windows(
-    grid: WindowSpec = TUMBLING, patience: AllowedLateness = AllowedLateness(), bounds: Bounds = Bounds()
+    spec: WindowSpec = TUMBLING, allowed: AllowedLateness = AllowedLateness(), bounds: Bounds = Bounds()
 ) -> AlignedWindows:
-    return AlignedWindows(BY_TEAM, bounds, grid, patience)
+    return AlignedWindows(BY_TEAM, bounds, spec, allowed)
 
 
 def told(results: dict[tuple[int, int, str], tuple[int, int]]) -> list[tuple[object, ...]]:
     return sorted(
-        (moment_text(start), moment_text(end), team, count, total, 1)
+        (timestamp_text(start), timestamp_text(end), team, count, total, 1)
         for (start, end, team), (count, total) in results.items()
     )
 
 
 @given(EVENTS, SIZES, GRIDS, st.integers(0, 30))
 def test_batches_make_no_difference_and_each_event_is_judged_by_those_before_it(
-    events: list[Event], sizes: list[int], grid: WindowSpec, out_of_order: int
+    events: list[Event], sizes: list[int], spec: WindowSpec, out_of_order: int
 ) -> None:
-    patience = AllowedLateness(out_of_order)
-    made = windows(grid, patience)
+    allowed = AllowedLateness(out_of_order)
+    made = windows(spec, allowed)
     late = take(made, events, sizes)
     made.close()
-    plain = aligned(grid, patience, events)
+    plain = aligned(spec, allowed, events)
     assert late == plain.late
     assert found(made.results()) == told(plain.results)
 
 
 @given(EVENTS, SIZES, GRIDS, st.randoms(use_true_random=False))
 def test_the_order_of_events_that_are_on_time_makes_no_difference(
-    events: list[Event], sizes: list[int], grid: WindowSpec, dice: random.Random
+    events: list[Event], sizes: list[int], spec: WindowSpec, dice: random.Random
 ) -> None:
-    patience = AllowedLateness(out_of_order=140)
+    allowed = AllowedLateness(out_of_order=140)
     shuffled = list(events)
     dice.shuffle(shuffled)
-    one, other = windows(grid, patience), windows(grid, patience)
+    one, other = windows(spec, allowed), windows(spec, allowed)
     assert take(one, events) == []
     assert take(other, shuffled, sizes) == []
     one.close()
@@ -93,11 +93,11 @@ def test_every_event_that_is_on_time_is_in_as_many_hopping_windows_as_overlap(
 def test_a_window_is_revised_as_long_as_it_may_be(
     events: list[Event], sizes: list[int], out_of_order: int, lateness: int
 ) -> None:
-    patience = AllowedLateness(out_of_order, lateness)
-    made = windows(TUMBLING, patience)
+    allowed = AllowedLateness(out_of_order, lateness)
+    made = windows(TUMBLING, allowed)
     late = take(made, events, sizes)
     made.close()
-    plain = aligned(TUMBLING, patience, events)
+    plain = aligned(TUMBLING, allowed, events)
     assert late == plain.late
     last: dict[tuple[object, ...], tuple[object, ...]] = {}
     for row in found(made.results()):
@@ -109,9 +109,9 @@ def test_a_window_is_revised_as_long_as_it_may_be(
 
 @given(EVENTS, SIZES, GRIDS, st.builds(Bounds, st.integers(1, 6), st.integers(5, 8)), st.integers(0, 30))
 def test_what_is_kept_never_passes_its_bounds_and_no_event_is_forgotten(
-    events: list[Event], sizes: list[int], grid: WindowSpec, bounds: Bounds, lateness: int
+    events: list[Event], sizes: list[int], spec: WindowSpec, bounds: Bounds, lateness: int
 ) -> None:
-    made = windows(grid, AllowedLateness(5, lateness), bounds)
+    made = windows(spec, AllowedLateness(5, lateness), bounds)
     late = 0
     begin = 0
     for size in [*sizes, len(events)]:
@@ -120,13 +120,13 @@ def test_what_is_kept_never_passes_its_bounds_and_no_event_is_forgotten(
         kept = made.statistics()
         assert kept.windows <= bounds.windows
         assert kept.groups <= bounds.groups + bounds.windows
-    taken = made.held()
+    taken = made.retained()
     made.close()
     assert made.statistics().groups == 0 == made.statistics().windows
     last: dict[tuple[object, ...], int] = {}
     for row in found(made.results()):
         last[row[:3]] = int(str(row[3]))
-    if grid.most == 1:
+    if spec.most == 1:
         assert sum(last.values()) + late == len(events)
     assert taken <= len(events)
 
@@ -152,7 +152,7 @@ def test_a_window_too_many_closes_the_oldest_for_good() -> None:
     assert take(made, [(5, "a", 1), (15, "a", 1)]) == []
     assert made.results() == []
     assert take(made, [(25, "a", 1), (7, "a", 1)], [1]) == [1]
-    assert [row[:4] for row in found(made.results())] == [(moment_text(0), moment_text(10), "a", 1)]
+    assert [row[:4] for row in found(made.results())] == [(timestamp_text(0), timestamp_text(10), "a", 1)]
     assert made.statistics().closed_early == 1
     assert made.statistics().windows == 2
 
@@ -168,7 +168,7 @@ def test_a_window_opens_with_its_start_and_closes_with_its_end() -> None:
     assert (made.results(), made.next_end()) == ([], 20)
     made.advance(20)
     assert [row[3] for row in found(made.results())] == [2]
-    assert made.next_end() == NEVER
+    assert made.next_end() == MAX_TIMESTAMP
 
 
 def test_a_watermark_never_goes_back() -> None:
@@ -183,10 +183,10 @@ def test_results_come_oldest_first_and_keep_the_order_of_their_groups() -> None:
     take(made, [(15, "b", 1), (3, "z", 1), (12, "a", 1), (1, "b", 1)])
     made.close()
     assert [(result["window_start"], result["team"]) for result in made.results()] == [
-        (moment_text(0), "z"),
-        (moment_text(0), "b"),
-        (moment_text(10), "b"),
-        (moment_text(10), "a"),
+        (timestamp_text(0), "z"),
+        (timestamp_text(0), "b"),
+        (timestamp_text(10), "b"),
+        (timestamp_text(10), "a"),
     ]
 
 
@@ -196,6 +196,6 @@ def test_rows_that_wait_are_bounded(groups: int) -> None:
     for begin in range(0, 60_000, 1_000):
         take(made, [(at, f"team {at % groups}", 1) for at in range(begin, begin + 1_000)])
         assert sum(len(cell.rows) for cell in made._cells()) <= 11_000
-    assert made.held() == 60_000
+    assert made.retained() == 60_000
     made.close()
     assert sum(int(str(result["sum"])) for result in made.results()) == 60_000

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.stages.windows.event_time import moment_text
+from headrace.stages.windows.event_time import timestamp_text
 from headrace.stages.windows.group_windows import CountWindows
-from headrace.stages.windows.windows import NEVER, Bounds
+from headrace.stages.windows.windows import MAX_TIMESTAMP, Bounds
 from tests.stages.windows.windowing import BY_TEAM, Event, found, take
 
 EVENTS = st.lists(st.tuples(st.integers(0, 50), st.sampled_from("abc"), st.integers(-9, 9)), max_size=40)
@@ -48,8 +48,8 @@ def test_what_is_kept_never_passes_its_bound_and_no_event_is_forgotten(
 def test_its_bounds_are_the_times_of_its_first_and_last_event() -> None:
     made = CountWindows(BY_TEAM, Bounds(), 3)
     take(made, [(20, "a", 1), (7, "a", 1), (11, "a", 1)])
-    assert [row[:2] for row in found(made.results())] == [(moment_text(7), moment_text(20))]
-    assert made.next_end() == NEVER
+    assert [row[:2] for row in found(made.results())] == [(timestamp_text(7), timestamp_text(20))]
+    assert made.next_end() == MAX_TIMESTAMP
 
 
 def test_no_time_closes_it() -> None:
@@ -57,4 +57,4 @@ def test_no_time_closes_it() -> None:
     take(made, [(20, "a", 1)])
     made.advance(10**15)
     assert made.results() == []
-    assert made.held() == 1
+    assert made.retained() == 1

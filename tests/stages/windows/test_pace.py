@@ -60,7 +60,7 @@ def test_windows_by_arrival_close_by_the_clock() -> None:
     assert pace.wait_seconds(made) is None
     clocks.move(3)
     pace.begin(made)
-    take(made, [(pace.moment(), "a", 1)])
+    take(made, [(pace.timestamp(), "a", 1)])
     pace.taken(made)
     assert pace.wait_seconds(made) == 7
     clocks.move(6.5)
@@ -80,7 +80,7 @@ def test_clocks_that_jump_lose_no_event_that_comes(jumps: list[tuple[float, floa
     for seconds, jump in jumps:
         clocks.move(seconds, jump)
         pace.begin(made)
-        assert take(made, [(pace.moment(), "a", 1)]) == []
+        assert take(made, [(pace.timestamp(), "a", 1)]) == []
         pace.taken(made)
         wait = pace.wait_seconds(made)
         assert wait is not None
@@ -137,7 +137,7 @@ def test_silence_is_not_the_sources_while_no_event_could_be_taken() -> None:
 def test_windows_by_arrival_close_though_no_event_could_be_taken() -> None:
     clocks, made = Clocks(), windows()
     pace = ArrivalWatermark(clocks.steady())
-    take(made, [(pace.moment(), "a", 1)])
+    take(made, [(pace.timestamp(), "a", 1)])
     clocks.move(10)
     pace.tick(made, is_blocked=True)
     assert len(made.results()) == 1

@@ -5,10 +5,10 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.stages.windows.event_time import moment_text
+from headrace.stages.windows.event_time import timestamp_text
 from headrace.stages.windows.group_windows import SessionWindows
 from headrace.stages.windows.measures import GroupState
-from headrace.stages.windows.windows import NEVER, Bounds
+from headrace.stages.windows.windows import MAX_TIMESTAMP, Bounds
 from tests.stages.windows.windowing import BY_TEAM, Event, found, sessions, take
 
 EVENTS = st.lists(st.tuples(st.integers(0, 120), st.sampled_from("ab"), st.integers(-9, 9)), max_size=40)
@@ -25,7 +25,7 @@ def test_sessions_are_those_of_the_events_in_the_order_of_their_times(
     assert take(made, shuffled, sizes) == []
     made.close()
     assert found(made.results()) == sorted(
-        (moment_text(first), moment_text(end), team, count, total, 1)
+        (timestamp_text(first), timestamp_text(end), team, count, total, 1)
         for (first, end, team), (count, total) in sessions(gap, events).items()
     )
 
@@ -86,11 +86,11 @@ def test_it_makes_no_difference_which_of_three_sessions_are_merged_first(parts: 
 def test_a_gap_of_full_length_ends_a_session_and_a_shorter_one_does_not() -> None:
     made = SessionWindows(BY_TEAM, Bounds(), gap=10)
     take(made, [(0, "a", 1), (9, "a", 1), (19, "a", 1)])
-    assert [row[:4] for row in found(made.results())] == [(moment_text(0), moment_text(19), "a", 2)]
+    assert [row[:4] for row in found(made.results())] == [(timestamp_text(0), timestamp_text(19), "a", 2)]
     assert made.next_end() == 29
     made.advance(29)
-    assert [row[:4] for row in found(made.results())] == [(moment_text(19), moment_text(29), "a", 1)]
-    assert made.next_end() == NEVER
+    assert [row[:4] for row in found(made.results())] == [(timestamp_text(19), timestamp_text(29), "a", 1)]
+    assert made.next_end() == MAX_TIMESTAMP
 
 
 def test_an_event_between_two_sessions_makes_them_one() -> None:

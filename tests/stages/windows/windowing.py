@@ -48,21 +48,21 @@ class Told:
     late: list[int]
 
 
-def aligned(grid: WindowSpec, patience: AllowedLateness, events: Iterable[Event]) -> Told:
+def aligned(spec: WindowSpec, allowed: AllowedLateness, events: Iterable[Event]) -> Told:
     """Put each event into its windows, one at a time."""
     watermark = -(10**18)
     told = Told({}, [])
     for position, (at, team, n) in enumerate(events):
-        last = at - (at - grid.offset) % grid.every
-        starts = [last - back * grid.every for back in range(grid.most)]
-        mine = [start for start in starts if start + grid.size > at]
-        taking = [start for start in mine if start + grid.size + patience.lateness > watermark]
+        last = at - (at - spec.offset) % spec.every
+        starts = [last - back * spec.every for back in range(spec.most)]
+        mine = [start for start in starts if start + spec.size > at]
+        taking = [start for start in mine if start + spec.size + allowed.lateness > watermark]
         for start in taking:
-            count, total = told.results.get((start, start + grid.size, team), (0, 0))
-            told.results[start, start + grid.size, team] = (count + 1, total + n)
+            count, total = told.results.get((start, start + spec.size, team), (0, 0))
+            told.results[start, start + spec.size, team] = (count + 1, total + n)
         if not taking:
             told.late.append(position)
-        watermark = max(watermark, at - patience.out_of_order)
+        watermark = max(watermark, at - allowed.out_of_order)
     return told
 
 

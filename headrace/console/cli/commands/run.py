@@ -122,7 +122,7 @@ def run_file(options: RunOptions) -> ExitCode:
             listening = _listening(pipeline)
         except ListenFailed as error:
             LOG.error("%s", error)
-            return _end(options, pipeline, None, RunSummary(None, None, 0.0, error, mask=_mask(pipeline)))
+            return _end(options, pipeline, None, RunSummary(None, None, 0.0, error, redactor=_mask(pipeline)))
         drain_seconds = DRAIN_SECONDS if options.drain_seconds is None else options.drain_seconds
         bound = ExitBound()
         ending = asyncio.run(_attend(pipeline, RunPlan(listening, progress, drain_seconds), bound))
@@ -136,7 +136,7 @@ def run_file(options: RunOptions) -> ExitCode:
 
 
 async def _attend(pipeline: Pipeline, plan: RunPlan, bound: ExitBound) -> RunSummary:
-    ending = replace(await attend(pipeline, plan), mask=_mask(pipeline), jobs=_jobs_ended(pipeline))
+    ending = replace(await attend(pipeline, plan), redactor=_mask(pipeline), jobs=_jobs_ended(pipeline))
     bound.begin(ending.exit_code)
     return ending
 
@@ -173,9 +173,9 @@ def _reporting(options: RunOptions, pipeline: Pipeline) -> Iterator[ProgressLine
 def _formatter(options: RunOptions, pipeline: Pipeline, log_format: LogFormat) -> logging.Formatter:
     with_tracebacks = options.log_level == "debug"
     if log_format == "text":
-        return LineFormatter(with_tracebacks=with_tracebacks, mask=_mask(pipeline))
+        return LineFormatter(with_tracebacks=with_tracebacks, redactor=_mask(pipeline))
     names = [stage.name for stage in pipeline.config.stages] if pipeline.config else []
-    return JsonFormatter(pipeline.name, names, with_tracebacks=with_tracebacks, mask=_mask(pipeline))
+    return JsonFormatter(pipeline.name, names, with_tracebacks=with_tracebacks, redactor=_mask(pipeline))
 
 
 def _jobs_ended(pipeline: Pipeline) -> JobsSummary | None:
@@ -186,7 +186,7 @@ def _jobs_ended(pipeline: Pipeline) -> JobsSummary | None:
 
 
 def _mask(pipeline: Pipeline) -> Callable[[str], str]:
-    return pipeline.config.mask if pipeline.config else str
+    return pipeline.config.redactor if pipeline.config else str
 
 
 def _listening(pipeline: Pipeline) -> Listening | None:

@@ -73,9 +73,9 @@ class ListQuery(BaseModel):
 class DeadLetterApi:
     """Answers for the dead letters of one pipeline; those of others in the same store are not shown."""
 
-    def __init__(self, topology: Topology, mask: Callable[[str], str]) -> None:
+    def __init__(self, topology: Topology, redactor: Callable[[str], str]) -> None:
         self._topology = topology
-        self._mask = mask
+        self._mask = redactor
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return what is answered here."""

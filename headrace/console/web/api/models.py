@@ -165,11 +165,11 @@ class StageValues(ApiModel):
     subscriptions: list[SubscriptionValues]
 
     @classmethod
-    def of(cls, stage: StageSnapshot, type_name: str | None, mask: Callable[[str], str]) -> "StageValues":
-        """Return what is said of a stage; `mask` hides in its error what must not be shown."""
+    def of(cls, stage: StageSnapshot, type_name: str | None, redactor: Callable[[str], str]) -> "StageValues":
+        """Return what is said of a stage; `redactor` hides in its error what must not be shown."""
         said = {name: getattr(stage, name) for name in cls.model_fields if hasattr(stage, name)}
         said["type"] = type_name
-        said["error"] = None if stage.error is None else mask(stage.error)
+        said["error"] = None if stage.error is None else redactor(stage.error)
         said["stall"] = None if stage.stall is None else str(stage.stall)
         said["subscriptions"] = [
             SubscriptionValues(

@@ -40,10 +40,10 @@ Registries = Mapping[str, JobRegistry[..., object]]
 class RegistryApi:
     """Answers for the registries of a run; `takes_in` says whether new work is still taken in."""
 
-    def __init__(self, registries: Registries, takes_in: Callable[[], bool], mask: Callable[[str], str]) -> None:
+    def __init__(self, registries: Registries, takes_in: Callable[[], bool], redactor: Callable[[str], str]) -> None:
         self._registries = registries
         self._takes_in = takes_in
-        self._mask = mask
+        self._mask = redactor
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return what is answered here."""

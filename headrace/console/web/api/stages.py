@@ -35,10 +35,10 @@ _REFUSALS: Final = {
 class StageApi:
     """Answers for the stages of one run; `types` are those of the config, by the names of stages."""
 
-    def __init__(self, topology: Topology, types: Mapping[str, str], mask: Callable[[str], str]) -> None:
+    def __init__(self, topology: Topology, types: Mapping[str, str], redactor: Callable[[str], str]) -> None:
         self._topology = topology
         self._types = types
-        self._mask = mask
+        self._mask = redactor
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return what is answered here."""
