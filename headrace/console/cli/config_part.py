@@ -22,7 +22,7 @@ def read_part(file: str, keys: Iterable[str], *, instead: str | None = None, imp
         if instead is None:
             raise
         hint = f"; set it, or leave the file out and give {instead} URL"
-        refusal = ConfigError(
+        config_error = ConfigError(
             replace(one, message=one.message + hint) if one.code in _UNSET else one for one in error.findings
         )
-    raise refusal
+    raise config_error

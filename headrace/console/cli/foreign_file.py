@@ -9,7 +9,7 @@ DEAD_LETTERS_TABLE: Final = "headrace_dead_letters"
 JOBS: Final = "oban_jobs"
 
 
-def is_foreign(path: Path, table: str) -> bool:
+def has_wrong_schema(path: Path, table: str) -> bool:
     """Tell whether a file has tables, and not this one; of a file that cannot be read whoever opens it says why."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:

@@ -13,7 +13,7 @@ from headrace.config.check.jobs import ConfiguredJobs
 from headrace.config.keys.jobs import JobsKeys
 from headrace.config.text.findings import ConfigError
 from headrace.console.cli.config_part import read_part
-from headrace.console.cli.foreign_file import JOBS, is_foreign
+from headrace.console.cli.foreign_file import JOBS, has_wrong_schema
 from headrace.console.cli.output import ExitCode, print_findings, print_json
 from headrace.errors import HeadraceError
 from headrace.jobs.errors import BadStore
@@ -115,7 +115,7 @@ def _check_there(jobs: Jobs, *, must_have_jobs: bool) -> None:
         raise UsageError("--store", "a store in memory is only seen by its own process: name one that is kept")
     if isinstance(store, SqliteStore) and not store.path.exists():
         raise BadStore("sqlite", f"has no file {store.path}: check the path, or run the config once")
-    if must_have_jobs and isinstance(store, SqliteStore) and is_foreign(store.path, JOBS):
+    if must_have_jobs and isinstance(store, SqliteStore) and has_wrong_schema(store.path, JOBS):
         raise WrongDatabase(store.path)
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from headrace.config.check.config import Config
 from headrace.config.check.stage_names import stage_names
 from headrace.console.cli.config_part import read_part
-from headrace.console.cli.foreign_file import DEAD_LETTERS_TABLE, is_foreign
+from headrace.console.cli.foreign_file import DEAD_LETTERS_TABLE, has_wrong_schema
 from headrace.console.cli.job_target import CommandFailed, UsageError
 from headrace.errors import HeadraceError
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetterStore
@@ -82,7 +82,7 @@ class DeadLetterTarget:
         try:
             if not store.path.exists():
                 raise NoDeadLetterStore(store.path)
-            if is_foreign(store.path, DEAD_LETTERS_TABLE):
+            if has_wrong_schema(store.path, DEAD_LETTERS_TABLE):
                 raise WrongSchema(store.path)
             await store.open()
             try:

@@ -93,9 +93,9 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.FAILED)
     except Exception as error:
-        from headrace.console.cli.output import is_our_fault, sentence
+        from headrace.console.cli.output import is_headrace_bug, sentence
 
-        if is_our_fault(error):
+        if is_headrace_bug(error):
             raise
         print(f"headrace: {sentence(error)}", file=sys.stderr)
         sys.exit(ExitCode.FAILED)

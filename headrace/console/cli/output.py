@@ -33,11 +33,11 @@ _SENTENCES: Final = (HeadraceError, OSError, asyncio.CancelledError)
 def sentence(error: BaseException) -> str:
     """Return an error's class and text, and the line of the user's code in which it arose, if it did there."""
     said = (message_of(error) if isinstance(error, HeadraceError) else "") or class_and_message(error)
-    place = origin(error)
-    return said if place is None else f"{said} ({place})"
+    location = origin(error)
+    return said if location is None else f"{said} ({location})"
 
 
-def is_our_fault(error: BaseException) -> bool:
+def is_headrace_bug(error: BaseException) -> bool:
     """Whether an error arose in headrace's own code, and no user's code had a part in it: its traceback is of use."""
     if isinstance(error, (*_SENTENCES, KeyboardInterrupt, SystemExit)) or origin(error) is not None:
         return False
@@ -64,23 +64,23 @@ class _Formatter(logging.Formatter):
         """`redactor` hides what must not be shown, in messages and tracebacks."""
         super().__init__()
         self._with_tracebacks = with_tracebacks
-        self._mask = redactor
+        self._redactor = redactor
 
     def message(self, record: logging.LogRecord) -> str:
         """Return what the record says, its exception with it."""
         error = record.exc_info[1] if record.exc_info else None
         if error is None:
-            return self._mask(record.getMessage())
+            return self._redactor(record.getMessage())
         said = record.getMessage().removesuffix(f": {class_and_message(error)}")
-        bug = f"; {_REPORT}" if is_our_fault(error) else ""
-        return self._mask(f"{said}: {sentence(error)}{bug}")
+        bug = f"; {_REPORT}" if is_headrace_bug(error) else ""
+        return self._redactor(f"{said}: {sentence(error)}{bug}")
 
     def traceback(self, record: logging.LogRecord) -> str | None:
         """Return the traceback, if there is one that should be seen."""
         error = record.exc_info[1] if record.exc_info else None
-        if error is None or not (self._with_tracebacks or is_our_fault(error)):
+        if error is None or not (self._with_tracebacks or is_headrace_bug(error)):
             return None
-        return self._mask(full_text(error))
+        return self._redactor(full_text(error))
 
 
 class JsonFormatter(_Formatter):
@@ -188,7 +188,7 @@ def has_terminal() -> bool:
     return True
 
 
-def leave_lost_terminal() -> None:
+def ignore_lost_terminal() -> None:
     """Put the null device in the place of standard output and error where they are a terminal that has gone.
 
     Whatever is written there would raise, and so end what is to be drained.

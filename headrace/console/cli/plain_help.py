@@ -34,7 +34,7 @@ def _plain(params: list[Parameter]) -> list[Parameter]:
 
 
 @contextmanager
-def _plain_refusals() -> Iterator[None]:
+def _plain_errors() -> Iterator[None]:
     """Say in our words what is wrong with a value; typer passes on those of pydantic."""
     try:
         yield
@@ -55,7 +55,7 @@ class _Command(TyperCommand):
 
     @override
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
-        with _plain_refusals():
+        with _plain_errors():
             return super().parse_args(ctx, args)
 
 
@@ -66,7 +66,7 @@ class _Group(TyperGroup):
 
     @override
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
-        with _plain_refusals():
+        with _plain_errors():
             return super().parse_args(ctx, args)
 
 

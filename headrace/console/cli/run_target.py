@@ -46,20 +46,20 @@ class UnexpectedResponse(CommandFailed):
 
 @dataclass(frozen=True, slots=True)
 class RunTarget:
-    """A config file or the URL of a run, and never both; `words` is what else the command was told."""
+    """A config file or the URL of a run, and never both; `arguments` is what else the command was told."""
 
     file: str | None
     url: str | None
-    words: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, words: list[str], url: str | None, *, are_more: bool = True) -> "RunTarget":
+    def of(cls, arguments: list[str], url: str | None, *, are_more: bool = True) -> "RunTarget":
         """Take the file off the words, unless a URL was given. Raises `UsageError`."""
-        if url is None and not words:
+        if url is None and not arguments:
             raise UsageError("FILE", f"name the config file or the URL of the run: {_EXAMPLE}")
-        target = cls(words[0], None, tuple(words[1:])) if url is None else cls(None, url, tuple(words))
-        if target.words and not are_more:
-            raise UsageError("FILE", f"unexpected argument {target.words[0]!r}: {_EXAMPLE}")
+        target = cls(arguments[0], None, tuple(arguments[1:])) if url is None else cls(None, url, tuple(arguments))
+        if target.arguments and not are_more:
+            raise UsageError("FILE", f"unexpected argument {target.arguments[0]!r}: {_EXAMPLE}")
         return target
 
     def client(self) -> "RunClient":
@@ -79,12 +79,12 @@ class RunClient:
     url: str
     token: str | None = field(default=None, repr=False)
 
-    async def ask(self, method: str, path: str, words: object = None) -> dict[str, object]:
+    async def ask(self, method: str, path: str, arguments: object = None) -> dict[str, object]:
         """Return the JSON object that a run answers. Raises `RunRefused` and `NoRun`."""
-        return await asyncio.to_thread(self._ask, method, path, words)
+        return await asyncio.to_thread(self._ask, method, path, arguments)
 
-    def _ask(self, method: str, path: str, words: object) -> dict[str, object]:
-        body = None if words is None else json.dumps(words)
+    def _ask(self, method: str, path: str, arguments: object) -> dict[str, object]:
+        body = None if arguments is None else json.dumps(arguments)
         try:
             status, text = self._exchange(method, path, body)
         except (OSError, HTTPException) as error:
@@ -96,8 +96,8 @@ class RunClient:
             found = None
         if status == 200 and isinstance(found, dict):  # noqa: PLR2004 - HTTP's own
             return found
-        said = found.get("error") if isinstance(found, dict) else text.strip()
-        raise RunRefused(self.url, status, str(said))
+        message = found.get("error") if isinstance(found, dict) else text.strip()
+        raise RunRefused(self.url, status, str(message))
 
     def _exchange(self, method: str, path: str, body: str | None) -> tuple[int, str]:
         parts = urlsplit(self.url)

@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.text import Text
 
 from headrace.config.keys.pipeline import ListenKeys
-from headrace.console.cli.output import has_terminal, leave_lost_terminal
+from headrace.console.cli.output import has_terminal, ignore_lost_terminal
 from headrace.console.cli.summary import RunSummary
 from headrace.console.web.app import listener_app
 from headrace.errors import HeadraceError
@@ -31,7 +31,7 @@ from headrace.telemetry.events import LOG
 HANDLED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """SIGHUP comes when the terminal goes: a run that has one drains. Without one it is sent to have files read anew."""
 
-_PATIENCE: Final = 2
+_MAX_SIGNALS: Final = 2
 """Signals that are left to the run. One more comes from somebody whose callback holds the loop and hears nothing."""
 
 _NO_RELOAD: Final = (
@@ -59,9 +59,9 @@ class Signals:
             if not self._has_terminal:
                 self._loop.call_soon_threadsafe(LOG.warning, _NO_RELOAD)
                 return
-            leave_lost_terminal()
+            ignore_lost_terminal()
         self.count += 1
-        if self.count > _PATIENCE:
+        if self.count > _MAX_SIGNALS:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         self._loop.call_soon_threadsafe(self._arrived.set)
@@ -104,12 +104,12 @@ class ProgressLine:
 def on_terminal(clock: Clock) -> Iterator[ProgressLine]:
     """Keep one line at the foot of the terminal, which stays as it is last when the block ends."""
     console = Console(stderr=True)
-    meter = RateEstimate(clock)
+    rate_estimate = RateEstimate(clock)
     # What stages print goes above the line, unless it goes elsewhere.
     with Live(console=console, auto_refresh=False, redirect_stdout=sys.stdout.isatty()) as live:
 
         def show(snapshot: TopologySnapshot) -> None:
-            text = progress_text(snapshot, meter.read(snapshot))
+            text = progress_text(snapshot, rate_estimate.read(snapshot))
             with suppress(OSError):  # the terminal has gone, and SIGHUP says what follows
                 live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
 
@@ -119,14 +119,14 @@ def on_terminal(clock: Clock) -> Iterator[ProgressLine]:
 @contextmanager
 def in_lines(clock: Clock) -> Iterator[ProgressLine]:
     """Write a new line for every snapshot in which something has happened."""
-    meter = RateEstimate(clock)
+    rate_estimate = RateEstimate(clock)
     before: list[object] = []
 
     def show(snapshot: TopologySnapshot) -> None:
         state = [snapshot.state, [handled(stage) for stage in snapshot.stages]]
         if state != before:
             before[:] = state
-            print(progress_text(snapshot, meter.read(snapshot)), file=sys.stderr, flush=True)
+            print(progress_text(snapshot, rate_estimate.read(snapshot)), file=sys.stderr, flush=True)
 
     yield ProgressLine(LINE_SECONDS, show, logging.StreamHandler(sys.stderr))
 
@@ -191,23 +191,23 @@ class RunPlan:
     drain_seconds: float = DRAIN_SECONDS
 
 
-async def attend(topology: Topology, plan: RunPlan) -> RunSummary:
+async def run_until_end(topology: Topology, plan: RunPlan) -> RunSummary:
     """Run a topology to its end and return how it ended; SIGINT, SIGTERM and a lost terminal drain it. Main thread."""
     clock = asyncio.get_running_loop().time
     began = clock()
     topology.drain_seconds = plan.drain_seconds
     with signals() as found:
         async with asyncio.TaskGroup() as group:
-            attendance = _RunLoop(topology, plan, group, found)
+            run_loop = _RunLoop(topology, plan, group, found)
             async with _listening(topology, plan, group), _showing(topology, plan, group):
-                outcome = await attendance.run()
-    has_run = attendance.refusal is None and topology.state != "new"
+                outcome = await run_loop.run()
+    has_run = run_loop.start_error is None and topology.state != "new"
     return RunSummary(
         outcome=outcome,
         snapshot=topology.snapshot() if has_run else None,
         seconds=clock() - began,
-        refusal=attendance.refusal,
-        is_cut_short=attendance.is_cut_short,
+        start_error=run_loop.start_error,
+        is_cut_short=run_loop.is_cut_short,
     )
 
 
@@ -217,7 +217,7 @@ class _RunLoop:
         self._plan = plan
         self._group = group
         self._signals = found
-        self.refusal: HeadraceError | None = None
+        self.start_error: HeadraceError | None = None
         self.is_cut_short = False
 
     async def run(self) -> RunOutcome | None:
@@ -227,7 +227,7 @@ class _RunLoop:
             starting.cancel()
             await asyncio.wait({starting})
             return self._outcome_of_half_a_start()
-        if self.refusal is not None:
+        if self.start_error is not None:
             return None
         joined = self._group.create_task(self._topology.join())
         if await self._is_before_signal(joined, 1):
@@ -238,7 +238,7 @@ class _RunLoop:
         try:
             await self._topology.start()
         except HeadraceError as error:
-            self.refusal = error
+            self.start_error = error
 
     def _outcome_of_half_a_start(self) -> RunOutcome | None:
         """Return what became of events that some stages had taken in while others still opened, if any were lost."""

@@ -31,7 +31,7 @@ class MetricRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Digest:
+class MetricSummary:
     """One metric: its rows, largest first; the last one stands for all that do not have a row of their own."""
 
     name: str
@@ -40,13 +40,13 @@ class Digest:
     rows: tuple[MetricRow, ...]
 
 
-def digest(family: Family, limit: int = ROWS) -> Digest:
+def metric_rows(family: Family, limit: int = ROWS) -> MetricSummary:
     """Return a metric in at most `limit` rows. What is left out of a gauge has no sum, and so no value."""
     rows = _rows(family)
     kept, rest = (rows, []) if len(rows) <= limit else (rows[: limit - 1], rows[limit - 1 :])
     if rest:
         kept = [*kept, _as_one(rest, family.spec.kind)]
-    return Digest(family.spec.name, family.spec.kind, family.spec.help, tuple(kept))
+    return MetricSummary(family.spec.name, family.spec.kind, family.spec.help, tuple(kept))
 
 
 def _rows(family: Family) -> list[MetricRow]:
@@ -71,7 +71,7 @@ def _as_one(rest: Sequence[MetricRow], kind: str) -> MetricRow:
     return MetricRow(label, sum(row.value or 0 for row in rest), count)
 
 
-_SAID: Final = frozenset({"filtered", "duplicate", "sampled", "overflow", "error", "crash", "cancelled"})
+_NO_WARNING: Final = frozenset({"filtered", "duplicate", "sampled", "overflow", "error", "crash", "cancelled"})
 """Reasons to discard events that need no further word: a stage's very purpose, and what counts as failed or lost."""
 
 
@@ -93,14 +93,14 @@ class JobsSummary:
 class RunSummary:
     """The end of a run that was begun.
 
-    `outcome` and `snapshot` are None when nothing was started; `refusal` says why it could not be, if it could not.
+    `outcome` and `snapshot` are None when nothing was started; `start_error` says why it could not be, if it could not.
     `is_cut_short` tells that a second signal ended it before it was drained. `redactor` hides what must not be shown.
     """
 
     outcome: RunOutcome | None
     snapshot: TopologySnapshot | None
     seconds: float
-    refusal: HeadraceError | None = None
+    start_error: HeadraceError | None = None
     is_cut_short: bool = False
     redactor: Callable[[str], str] = str
     jobs: JobsSummary | None = None
@@ -108,12 +108,12 @@ class RunSummary:
     @property
     def exit_code(self) -> ExitCode:
         """0 when all went through, or a signal came before anything was taken in; 1 otherwise."""
-        return ExitCode.FAILED if self.troubles() else ExitCode.FINE
+        return ExitCode.FAILED if self.errors() else ExitCode.FINE
 
-    def troubles(self) -> list[str]:
+    def errors(self) -> list[str]:
         """Return what went wrong, as sentences; nothing when all went well."""
-        if self.refusal is not None:
-            return [self.redactor(str(self.refusal))]
+        if self.start_error is not None:
+            return [self.redactor(str(self.start_error))]
         found: list[str] = []
         outcome = self.outcome
         if outcome is not None:
@@ -136,13 +136,13 @@ class RunSummary:
             found.append("a second signal ended it before it was drained")
         return found
 
-    def omissions(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """Return what was left out because the config says so, as clauses; what a filter drops is its purpose."""
         if self.snapshot is None:
             return []
         left_out: Counter[str] = Counter()
         for stage in self.snapshot.stages:
-            left_out.update({reason: count for reason, count in stage.discarded.items() if reason not in _SAID})
+            left_out.update({reason: count for reason, count in stage.discarded.items() if reason not in _NO_WARNING})
         found = [_left_out(reason, count) for reason, count in left_out.items() if count]
         if self.jobs is not None and self.jobs.failed:
             found.append(f"{_jobs(self.jobs.failed)} failed and will be tried again")
@@ -150,17 +150,17 @@ class RunSummary:
             found += [_refused(family) for family in stage.families if family.refused]
         return found
 
-    def verdict(self) -> str:
+    def status(self) -> str:
         """Return one sentence about the end."""
-        troubles, omissions = self.troubles(), self.omissions()
-        if troubles:
-            return "; ".join([*troubles, *omissions])
+        errors, warnings = self.errors(), self.warnings()
+        if errors:
+            return "; ".join([*errors, *warnings])
         if self.outcome is None:
             return "a signal ended it before it had started"
         end = "drained" if self.outcome.is_drained else "all stages have completed"
         done = f"; {_jobs(self.jobs.completed)} completed" if self.jobs is not None else ""
-        if omissions:
-            return f"{end}, but {' and '.join(omissions)}{done}"
+        if warnings:
+            return f"{end}, but {' and '.join(warnings)}{done}"
         how = ": all that was taken in went through" if self.outcome.is_drained else ", and all events went through"
         return f"{end}{how}{done}"
 
@@ -172,8 +172,8 @@ def _input_lost(lost: Mapping[str, int]) -> list[str]:
 
 
 def _left_out(reason: str, count: int) -> str:
-    fate = _KEPT.get(reason, f"left out as {reason}")
-    return f"{_events(count)} {'was' if count == 1 else 'were'} {fate}"
+    outcome = _KEPT.get(reason, f"left out as {reason}")
+    return f"{_events(count)} {'was' if count == 1 else 'were'} {outcome}"
 
 
 def _refused(family: Family) -> str:
@@ -192,16 +192,16 @@ def _jobs(count: int) -> str:
     return f"{count:,} job" if count == 1 else f"{count:,} jobs"
 
 
-def print_summary(name: str, file: str, url: str | None, ending: RunSummary) -> None:
+def print_summary(name: str, file: str, url: str | None, summary: RunSummary) -> None:
     """Print everything to stdout."""
     console = stdout_console()
-    console.print(Text(f"{name}: {ending.verdict()} ({ending.seconds:.1f} s)"))
-    if ending.snapshot is not None:
-        console.print(stage_table(ending.snapshot.stages))
-        for stage in ending.snapshot.stages:
+    console.print(Text(f"{name}: {summary.status()} ({summary.seconds:.1f} s)"))
+    if summary.snapshot is not None:
+        console.print(stage_table(summary.snapshot.stages))
+        for stage in summary.snapshot.stages:
             for family in stage.families:
-                console.print(metric_table(digest(family)))
-    console.print(_next_steps(file, url, has_jobs=ending.jobs is not None))
+                console.print(metric_table(metric_rows(family)))
+    console.print(_next_steps(file, url, has_jobs=summary.jobs is not None))
 
 
 def stage_table(stages: Iterable[StageSnapshot]) -> Table:
@@ -223,7 +223,7 @@ def stage_table(stages: Iterable[StageSnapshot]) -> Table:
     return table
 
 
-def metric_table(metric: Digest) -> RenderableType:
+def metric_table(metric: MetricSummary) -> RenderableType:
     """Return what one metric says: a line for each label set."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(overflow="fold")
@@ -236,19 +236,19 @@ def metric_table(metric: Digest) -> RenderableType:
     return Group(heading, Padding(body, (0, 0, 1, 2), expand=False))
 
 
-def summary_json(name: str, file: str, url: str | None, ending: RunSummary) -> dict[str, object]:
+def summary_json(name: str, file: str, url: str | None, summary: RunSummary) -> dict[str, object]:
     """Return everything as plain values, every label set included."""
-    snapshot = ending.snapshot
+    snapshot = summary.snapshot
     return {
         "pipeline": name,
         "file": file,
         "url": url,
-        "exit_code": int(ending.exit_code),
-        "verdict": ending.verdict(),
-        "troubles": ending.troubles(),
-        "omissions": ending.omissions(),
-        "seconds": round(ending.seconds, 3),
-        "jobs": None if ending.jobs is None else asdict(ending.jobs),
+        "exit_code": int(summary.exit_code),
+        "verdict": summary.status(),
+        "troubles": summary.errors(),
+        "omissions": summary.warnings(),
+        "seconds": round(summary.seconds, 3),
+        "jobs": None if summary.jobs is None else asdict(summary.jobs),
         "stages": [] if snapshot is None else [_stage_json(stage) for stage in snapshot.stages],
         "edges": [] if snapshot is None else _edges_json(snapshot),
         "metrics": []

@@ -60,14 +60,20 @@ def readiness(
     at_work = all(stage.state in _AT_WORK for stage in stages)
     stalls = [str(stage.stall) for stage in stages if stage.stall is not None]
     is_connected = all(one.is_up for stage in stages for one in stage.connections)
-    said = "degraded" if state == "running" and (stalls or not is_connected) else state
-    told = [_stage(stage, redactor, is_trusted=is_trusted) for stage in stages]
-    body = {"ready": said == "running" and at_work, "pipeline": name, "state": said, "stalls": stalls, "stages": told}
-    return Readiness(said == "running" and at_work, body)
+    shown_state = "degraded" if state == "running" and (stalls or not is_connected) else state
+    shown = [_stage(stage, redactor, is_trusted=is_trusted) for stage in stages]
+    body = {
+        "ready": shown_state == "running" and at_work,
+        "pipeline": name,
+        "state": shown_state,
+        "stalls": stalls,
+        "stages": shown,
+    }
+    return Readiness(shown_state == "running" and at_work, body)
 
 
 def with_jobs(
-    judged: Readiness,
+    result: Readiness,
     queues: Mapping[str, QueueStatistics],
     error: str | None,
     *,
@@ -75,27 +81,27 @@ def with_jobs(
     redactor: Callable[[str], str] = str,
 ) -> Readiness:
     """Return the same with the jobs: a store that cannot be asked, for `error`, is not ready."""
-    told = error if error is None else redactor(error) if is_trusted else "the store cannot be asked"
+    shown = error if error is None else redactor(error) if is_trusted else "the store cannot be asked"
     jobs = {
         "store": "open" if error is None else "failed",
-        "error": told,
+        "error": shown,
         "queues": [
             {"queue": name, "limit": one.limit, "running": one.running, "is_paused": one.is_paused}
             for name, one in queues.items()
         ],
     }
-    is_ready = judged.is_ready and error is None
-    return Readiness(is_ready, {**judged.body, "ready": is_ready, "jobs": jobs})
+    is_ready = result.is_ready and error is None
+    return Readiness(is_ready, {**result.body, "ready": is_ready, "jobs": jobs})
 
 
 def with_dead_letters(
-    judged: Readiness, error: str | None, *, is_trusted: bool, redactor: Callable[[str], str] = str
+    result: Readiness, error: str | None, *, is_trusted: bool, redactor: Callable[[str], str] = str
 ) -> Readiness:
     """Return the same with the store of dead letters: when it cannot be asked, for `error`, it is not ready."""
-    told = error if error is None else redactor(error) if is_trusted else "the store cannot be asked"
-    dead_letters = {"store": "open" if error is None else "failed", "error": told}
-    is_ready = judged.is_ready and error is None
-    return Readiness(is_ready, {**judged.body, "ready": is_ready, "dead_letters": dead_letters})
+    shown = error if error is None else redactor(error) if is_trusted else "the store cannot be asked"
+    dead_letters = {"store": "open" if error is None else "failed", "error": shown}
+    is_ready = result.is_ready and error is None
+    return Readiness(is_ready, {**result.body, "ready": is_ready, "dead_letters": dead_letters})
 
 
 def _stage(stage: StageSnapshot, redactor: Callable[[str], str], *, is_trusted: bool) -> dict[str, object]:
@@ -137,12 +143,12 @@ class _Answers:
 
     def __init__(self, topology: Topology, redactor: Callable[[str], str]) -> None:
         self._topology = topology
-        self._mask = redactor
+        self._redactor = redactor
         jobs = topology.jobs if isinstance(topology, Pipeline) else None
         self._probe = None if jobs is None else JobsProbe(jobs)
         self.stages = StageApi(topology, _types(topology), redactor)
         self.dead_letters = DeadLetterApi(topology, redactor)
-        self.exposer = MetricsExporter(self._snapshot, self._probe, self.dead_letters.counts, self._stores)
+        self.exporter = MetricsExporter(self._snapshot, self._probe, self.dead_letters.counts, self._stores)
         self.registry = RegistryApi(_registries(topology), lambda: topology.state == "running", redactor)
 
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -184,7 +190,7 @@ class _Answers:
 
     async def metrics(self, request: Request) -> Response:
         asked = request.headers
-        text = await self.exposer.scrape(asked.get("accept", ""), asked.get("accept-encoding", ""))
+        text = await self.exporter.scrape(asked.get("accept", ""), asked.get("accept-encoding", ""))
         headers = {"content-type": text.content_type, "vary": "accept, accept-encoding"}
         if text.content_encoding is not None:
             headers["content-encoding"] = text.content_encoding
@@ -197,14 +203,18 @@ class _Answers:
     async def ready(self, request: Request) -> Response:
         topology = self._topology
         is_trusted: bool = request.scope[TRUSTED]
-        judged = readiness(topology.name, topology.state, self._snapshot(), is_trusted=is_trusted, redactor=self._mask)
+        result = readiness(
+            topology.name, topology.state, self._snapshot(), is_trusted=is_trusted, redactor=self._redactor
+        )
         if self._probe is not None:
             error = await self._probe.error()
-            judged = with_jobs(judged, self._probe.jobs.statistics(), error, is_trusted=is_trusted, redactor=self._mask)
+            result = with_jobs(
+                result, self._probe.jobs.statistics(), error, is_trusted=is_trusted, redactor=self._redactor
+            )
         if topology.dead_letters is not None and topology.state == "running":
             error = await self.dead_letters.error()
-            judged = with_dead_letters(judged, error, is_trusted=is_trusted, redactor=self._mask)
-        return JSONResponse(judged.body, 200 if judged.is_ready else 503)
+            result = with_dead_letters(result, error, is_trusted=is_trusted, redactor=self._redactor)
+        return JSONResponse(result.body, 200 if result.is_ready else 503)
 
 
 def _types(topology: Topology) -> dict[str, str]:
@@ -244,4 +254,4 @@ async def listener_app(
     try:
         yield app
     finally:
-        answers.exposer.close()
+        answers.exporter.close()

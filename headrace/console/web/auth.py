@@ -55,15 +55,15 @@ class HostAndTokenCheck:
         head = RequestHead(scope["method"], scope["path"], tuple(headers.items()), scope["http_version"])
         unclear = framing_refusal(head)
         if unclear is None:
-            refusal = self._refusal(scope, is_trusted=is_trusted)
+            rejection = self._rejection(scope, is_trusted=is_trusted)
         else:
-            refusal = PlainTextResponse(unclear.body, unclear.status, dict(unclear.headers))
-        if refusal is None:
+            rejection = PlainTextResponse(unclear.body, unclear.status, dict(unclear.headers))
+        if rejection is None:
             scope[TRUSTED] = is_trusted
             with suppress(ClientDisconnect):  # no client is left to answer
                 await self._app(scope, receive, send)
         else:
-            await refusal(scope, receive, send)
+            await rejection(scope, receive, send)
 
     def _is_trusted(self, headers: Headers) -> bool:
         token = self._rules.token
@@ -71,7 +71,7 @@ class HostAndTokenCheck:
             return True
         return shows_token(headers.get("authorization", ""), token)
 
-    def _refusal(self, scope: Scope, *, is_trusted: bool) -> Response | None:
+    def _rejection(self, scope: Scope, *, is_trusted: bool) -> Response | None:
         host = host_name(Headers(scope=scope).getlist("host"))
         if host is None:
             return _sentence(400, "The Host header must name this machine, as in 127.0.0.1:9470.")
@@ -85,9 +85,9 @@ class HostAndTokenCheck:
             )
         if is_trusted or is_free:
             return None
-        refusal = _sentence(401, "This listener asks for its token: send it as Authorization: Bearer TOKEN.")
-        refusal.headers["www-authenticate"] = 'Bearer realm="headrace"'
-        return refusal
+        rejection = _sentence(401, "This listener asks for its token: send it as Authorization: Bearer TOKEN.")
+        rejection.headers["www-authenticate"] = 'Bearer realm="headrace"'
+        return rejection
 
     def _known_hosts(self, scope: Scope) -> frozenset[str]:
         """Return the names of this machine, with the address at which this very connection came in."""

@@ -35,7 +35,7 @@ def outcome(
 )
 def test_an_end_without_trouble_is_0(ended: RunOutcome | None, verdict: str) -> None:
     ending = RunSummary(ended, None, 1.0)
-    assert (ending.exit_code, ending.verdict(), ending.troubles()) == (ExitCode.FINE, verdict, [])
+    assert (ending.exit_code, ending.status(), ending.errors()) == (ExitCode.FINE, verdict, [])
 
 
 @pytest.mark.parametrize(
@@ -56,19 +56,19 @@ def test_an_end_without_trouble_is_0(ended: RunOutcome | None, verdict: str) -> 
 )
 def test_an_end_with_trouble_is_1_and_says_which(ended: RunOutcome, verdict: str) -> None:
     ending = RunSummary(ended, None, 1.0)
-    assert (ending.exit_code, ending.verdict()) == (ExitCode.FAILED, verdict)
+    assert (ending.exit_code, ending.status()) == (ExitCode.FAILED, verdict)
 
 
 def test_a_second_signal_is_a_trouble_of_its_own() -> None:
     ending = RunSummary(outcome(is_drained=True), None, 1.0, is_cut_short=True)
     assert ending.exit_code is ExitCode.FAILED
-    assert ending.verdict() == "a second signal ended it before it was drained"
+    assert ending.status() == "a second signal ended it before it was drained"
 
 
 def test_what_could_not_start_says_why() -> None:
     ending = RunSummary(None, None, 1.0, StartFailed("orders", FileNotFoundError(2, "No such file", "orders.db")))
     assert ending.exit_code is ExitCode.FAILED
-    assert ending.verdict() == "'orders' could not start: [Errno 2] No such file: 'orders.db'"
+    assert ending.status() == "'orders' could not start: [Errno 2] No such file: 'orders.db'"
 
 
 def refusing(count: int) -> Family:
@@ -102,16 +102,16 @@ OVERFLOW = "till_sold_total reached its limit of 1 label set, so that 3 samples 
 def test_what_was_left_out_on_purpose_is_said_and_is_no_trouble(stages: list[StageSnapshot], verdict: str) -> None:
     taken = snapshot(*stages)
     completed, drained = RunSummary(outcome(), taken, 1.0), RunSummary(outcome(is_drained=True), taken, 1.0)
-    assert (completed.exit_code, completed.verdict()) == (ExitCode.FINE, f"all stages have completed, but {verdict}")
-    assert (drained.exit_code, drained.verdict()) == (ExitCode.FINE, f"drained, but {verdict}")
+    assert (completed.exit_code, completed.status()) == (ExitCode.FINE, f"all stages have completed, but {verdict}")
+    assert (drained.exit_code, drained.status()) == (ExitCode.FINE, f"drained, but {verdict}")
 
 
 def test_what_a_filter_drops_and_what_counts_as_lost_is_not_said_again() -> None:
     reasons = {"filtered": 5, "overflow": 1, "error": 1, "crash": 1, "cancelled": 1, "invalid": 0}
     ending = RunSummary(outcome(), snapshot(stage("paid", "producer_consumer", discarded=reasons)), 1.0)
-    assert ending.verdict() == "all stages have completed, and all events went through"
+    assert ending.status() == "all stages have completed, and all events went through"
 
 
 def test_a_trouble_does_not_hide_what_was_left_out() -> None:
     ending = RunSummary(outcome(events=(1, 0)), snapshot(stage("lines", "producer", discarded={"invalid": 2})), 1.0)
-    assert ending.verdict() == "1 event failed, and went no further; 2 events were left out as invalid"
+    assert ending.status() == "1 event failed, and went no further; 2 events were left out as invalid"

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from headrace.console.cli.output import full_text, is_our_fault, sentence
+from headrace.console.cli.output import full_text, is_headrace_bug, sentence
 from headrace.errors import MailboxFull
 from headrace.http.address import parse_address
 from headrace.stages.functions import apply_to_events
@@ -26,18 +26,18 @@ def test_a_users_error_is_a_sentence_with_its_line() -> None:
     error = raised(ZeroDivisionError, lambda: priced({"price": 1.0, "count": 0.0}))
     line = priced.__code__.co_firstlineno + 1
     assert sentence(error) == f"ZeroDivisionError: float division by zero ({__file__}, line {line}, in priced)"
-    assert not is_our_fault(error)
+    assert not is_headrace_bug(error)
 
 
 def test_an_error_of_a_library_that_a_user_called_is_at_the_users_line() -> None:
     error = raised(json.JSONDecodeError, lambda: json.loads("{"))
     assert "test_reasons.py" in sentence(error)
-    assert not is_our_fault(error)
+    assert not is_headrace_bug(error)
 
 
 def test_an_error_in_headraces_own_code_is_our_fault() -> None:
     error = raised(AttributeError, partial(parse_address, BAD_ADDRESS))
-    assert is_our_fault(error)
+    assert is_headrace_bug(error)
     assert sentence(error).startswith("AttributeError: ")
     assert "Traceback" in full_text(error)
 
@@ -47,12 +47,12 @@ def test_a_wish_to_end_is_nobodys_bug() -> None:
         pytest.fail(f"{position}: {error}")
 
     ends: Any = sys.exit
-    assert not is_our_fault(raised(SystemExit, partial(apply_to_events, ends, [3], fail)))
+    assert not is_headrace_bug(raised(SystemExit, partial(apply_to_events, ends, [3], fail)))
 
 
 @pytest.mark.parametrize("error", [MailboxFull("x", 5), OSError(28, "No space left"), asyncio.CancelledError()])
 def test_what_comes_from_outside_is_nobodys_bug(error: BaseException) -> None:
-    assert not is_our_fault(error)
+    assert not is_headrace_bug(error)
 
 
 def test_an_error_of_headraces_is_its_own_sentence_and_another_has_its_class() -> None:

@@ -73,14 +73,14 @@ def _when(time: datetime | None) -> str:
     return "never" if time is None else f"{time:%Y-%m-%d %H:%M:%S}"
 
 
-File = Annotated[str, typer.Argument(help="The config file.", metavar="FILE")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+FileArgument = Annotated[str, typer.Argument(help="The config file.", metavar="FILE")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 app = typer.Typer(no_args_is_help=True, help="List what is enqueued by the clock, and enqueue it at once.")
 
 
 @app.command("list")
-def list_(file: File, *, as_json: AsJson = False) -> None:
+def list_(file: FileArgument, *, as_json: JsonOption = False) -> None:
     """List the entries: headrace cron list FILE."""
     from headrace.console.cli.job_target import Target, run_command
 
@@ -89,10 +89,10 @@ def list_(file: File, *, as_json: AsJson = False) -> None:
 
 @app.command()
 def run(
-    file: File,
+    file: FileArgument,
     name: Annotated[str, typer.Argument(help="The entry's name, as `cron list` says it.", metavar="NAME")],
     *,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Enqueue the job of an entry now: headrace cron run FILE NAME."""
     from headrace.console.cli.job_target import Target, run_command

@@ -253,7 +253,7 @@ DeadLettersChanged = Annotated[
     list[str] | None,
     typer.Argument(help="The config file (not with --store), then numbers of letters.", metavar="[FILE] [NUMBER]..."),
 ]
-Store = Annotated[str | None, typer.Option(help="The store's URL, instead of a config file.", metavar="URL")]
+StoreOption = Annotated[str | None, typer.Option(help="The store's URL, instead of a config file.", metavar="URL")]
 StageOption = Annotated[
     list[str] | None, typer.Option("--stage", help="Only letters of this stage; may be given again.", metavar="STAGE")
 ]
@@ -262,8 +262,8 @@ Errors = Annotated[
 ]
 Older = Annotated[str | None, typer.Option(help="Only what failed longer ago than that, as in 1h.", metavar="TIME")]
 All = Annotated[bool, typer.Option("--all", help="All letters.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, however many they are.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask, however many they are.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 app = typer.Typer(no_args_is_help=True, help="List, show, replay and drop events that failed for good.")
 
@@ -272,7 +272,7 @@ app = typer.Typer(no_args_is_help=True, help="List, show, replay and drop events
 def list_(  # noqa: PLR0913 - to typer each option is a parameter
     arguments: TargetArguments = None,
     *,
-    store: Store = None,
+    store: StoreOption = None,
     stage: StageOption = None,
     error: Errors = None,
     older: Older = None,
@@ -281,7 +281,7 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
     before: Annotated[
         int | None, typer.Option(help="Only letters before this number: the next page.", metavar="NUMBER")
     ] = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List letters, the newest first: headrace dead-letters list FILE."""
     from headrace.console.cli.job_target import run_command
@@ -300,7 +300,7 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
 
 
 @app.command()
-def show(arguments: ShownDeadLetters = None, *, store: Store = None, as_json: AsJson = False) -> None:
+def show(arguments: ShownDeadLetters = None, *, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Show all there is about letters, the traceback too: headrace dead-letters show FILE NUMBER..."""
     from headrace.console.cli.job_target import run_command
     from headrace.console.cli.letter_target import DeadLetterTarget
@@ -316,15 +316,15 @@ def show(arguments: ShownDeadLetters = None, *, store: Store = None, as_json: As
 def replay(  # noqa: PLR0913 - to typer each option is a parameter
     arguments: DeadLettersChanged = None,
     *,
-    store: Store = None,
+    store: StoreOption = None,
     stage: StageOption = None,
     error: Errors = None,
     older: Older = None,
     every: All = False,
     rate: Annotated[str | None, typer.Option(help="At most so many, as in 100/s.", metavar="RATE")] = None,
     cancel: Annotated[bool, typer.Option("--cancel", help="Take letters off the replay.")] = False,
-    yes: Yes = False,
-    as_json: AsJson = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Send letters into the stages where they failed again: headrace dead-letters replay FILE NUMBER...
 
@@ -352,13 +352,13 @@ def replay(  # noqa: PLR0913 - to typer each option is a parameter
 def drop(  # noqa: PLR0913 - to typer each option is a parameter
     arguments: DeadLettersChanged = None,
     *,
-    store: Store = None,
+    store: StoreOption = None,
     stage: StageOption = None,
     error: Errors = None,
     older: Older = None,
     every: All = False,
-    yes: Yes = False,
-    as_json: AsJson = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Delete letters for good: headrace dead-letters drop FILE NUMBER..., or by a filter."""
     from headrace.console.cli.job_target import run_command

@@ -309,7 +309,7 @@ JobsChanged = Annotated[
         metavar="[FILE] [NUMBER | args.NAME=VALUE]...",
     ),
 ]
-Store = Annotated[str | None, typer.Option(help="The store's URL, instead of a config file.", metavar="URL")]
+StoreOption = Annotated[str | None, typer.Option(help="The store's URL, instead of a config file.", metavar="URL")]
 States = Annotated[
     list[str] | None, typer.Option("--state", help="Only jobs in this state; may be given again.", metavar="STATE")
 ]
@@ -320,8 +320,8 @@ Args = Annotated[
     list[str] | None,
     typer.Option("--args", help="The same as args.customer.id=7: customer.id=7.", metavar="NAME=VALUE"),
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, however many they are.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask, however many they are.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 app = typer.Typer(no_args_is_help=True, help="List, show, enqueue and change jobs.")
 
@@ -330,7 +330,7 @@ app = typer.Typer(no_args_is_help=True, help="List, show, enqueue and change job
 def list_(  # noqa: PLR0913 - to typer each option is a parameter
     arguments: Asked = None,
     *,
-    store: Store = None,
+    store: StoreOption = None,
     state: States = None,
     queue: Queues = None,
     worker: Workers = None,
@@ -340,7 +340,7 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
     before: Annotated[
         int | None, typer.Option(help="Only jobs before this number: the next page.", metavar="NUMBER")
     ] = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List jobs, the newest first: headrace jobs list FILE."""
     from headrace.console.cli.job_selection import Selection
@@ -356,7 +356,7 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
 
 
 @app.command()
-def show(arguments: ShownJobs = None, *, store: Store = None, as_json: AsJson = False) -> None:
+def show(arguments: ShownJobs = None, *, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Show all there is about jobs: headrace jobs show FILE NUMBER..."""
     from headrace.console.cli.job_target import Target, run_command
 
@@ -369,12 +369,12 @@ def show(arguments: ShownJobs = None, *, store: Store = None, as_json: AsJson = 
 def enqueue(  # noqa: PLR0913 - to typer each option is a parameter
     arguments: New = None,
     *,
-    store: Store = None,
+    store: StoreOption = None,
     queue: Annotated[str | None, typer.Option(help="The queue; the worker's without.", metavar="QUEUE")] = None,
     delay: Annotated[str | None, typer.Option("--in", help="How long it waits, as in 10m.", metavar="TIME")] = None,
     priority: Annotated[int | None, typer.Option(min=0, max=9, help="0 is the most urgent.", metavar="0-9")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", help="A tag; may be given again.", metavar="TAG")] = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Enqueue a job: headrace jobs enqueue FILE WORKER sku=abc number=7.
 
@@ -394,14 +394,14 @@ def _change(name: str, text: str) -> None:
     def command(  # noqa: PLR0913 - to typer each option is a parameter
         arguments: JobsChanged = None,
         *,
-        store: Store = None,
+        store: StoreOption = None,
         state: States = None,
         queue: Queues = None,
         worker: Workers = None,
         tag: Tags = None,
         args: Args = None,
-        yes: Yes = False,
-        as_json: AsJson = False,
+        yes: YesOption = False,
+        as_json: JsonOption = False,
     ) -> None:
         from headrace.console.cli.job_selection import Selection
         from headrace.console.cli.job_target import Target, run_command

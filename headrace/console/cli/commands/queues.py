@@ -113,7 +113,9 @@ def _print_changed(sentence: str, names: Sequence[str], *, as_json: bool) -> Exi
     return ExitCode.FINE
 
 
-File = Annotated[list[str] | None, typer.Argument(help="The config file (not with --store).", metavar="[FILE]")]
+TargetArguments = Annotated[
+    list[str] | None, typer.Argument(help="The config file (not with --store).", metavar="[FILE]")
+]
 QueueNameArgument = Annotated[
     list[str] | None,
     typer.Argument(help="The config file (not with --store), then the queues.", metavar="[FILE] NAME..."),
@@ -124,14 +126,14 @@ Scaled = Annotated[
         help="The config file (not with --store), then the queue and its limit.", metavar="[FILE] NAME [LIMIT]"
     ),
 ]
-Store = Annotated[str | None, typer.Option(help="The store's URL, instead of a config file.", metavar="URL")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+StoreOption = Annotated[str | None, typer.Option(help="The store's URL, instead of a config file.", metavar="URL")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 app = typer.Typer(no_args_is_help=True, help="List, pause, resume and scale queues.")
 
 
 @app.command("list")
-def list_(arguments: File = None, *, store: Store = None, as_json: AsJson = False) -> None:
+def list_(arguments: TargetArguments = None, *, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """List queues with their limits and jobs: headrace queues list FILE."""
     from headrace.console.cli.job_target import Target, run_command
 
@@ -143,7 +145,7 @@ def list_(arguments: File = None, *, store: Store = None, as_json: AsJson = Fals
 
 
 @app.command()
-def pause(arguments: QueueNameArgument = None, *, store: Store = None, as_json: AsJson = False) -> None:
+def pause(arguments: QueueNameArgument = None, *, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Claim nothing more of queues, in all processes: headrace queues pause FILE NAME..."""
     from headrace.console.cli.job_target import Target, run_command
 
@@ -155,7 +157,7 @@ def pause(arguments: QueueNameArgument = None, *, store: Store = None, as_json: 
 
 
 @app.command()
-def resume(arguments: QueueNameArgument = None, *, store: Store = None, as_json: AsJson = False) -> None:
+def resume(arguments: QueueNameArgument = None, *, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Claim again: headrace queues resume FILE NAME..."""
     from headrace.console.cli.job_target import Target, run_command
 
@@ -167,7 +169,7 @@ def resume(arguments: QueueNameArgument = None, *, store: Store = None, as_json:
 
 
 @app.command()
-def scale(arguments: Scaled = None, *, store: Store = None, as_json: AsJson = False) -> None:
+def scale(arguments: Scaled = None, *, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Run so many at a time in each process: headrace queues scale FILE NAME LIMIT; without one, as the config says."""
     from headrace.console.cli.job_target import Target, run_command
 

@@ -46,17 +46,17 @@ def _registry(target: Target, name: str) -> JobRegistry[..., object]:
     return found[name]
 
 
-File = Annotated[str, typer.Argument(help="The config file.", metavar="FILE")]
+FileArgument = Annotated[str, typer.Argument(help="The config file.", metavar="FILE")]
 NameArgument = Annotated[str, typer.Argument(help="The registry's name, or that of its worker.", metavar="NAME")]
 _KEY = 'The key: text, or JSON where the worker takes no text; {"a": 1, "b": 2} where it takes several arguments.'
 Key = Annotated[str, typer.Argument(help=_KEY, metavar="KEY")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 app = typer.Typer(no_args_is_help=True, help="Start the work of a key, and find its result.")
 
 
 @app.command()
-def add(file: File, name: NameArgument, key: Key, *, as_json: AsJson = False) -> None:
+def add(file: FileArgument, name: NameArgument, key: Key, *, as_json: JsonOption = False) -> None:
     """Start the work of a key, once: headrace registry add FILE NAME KEY."""
     from headrace.console.cli.job_target import Target, run_command
 
@@ -64,7 +64,7 @@ def add(file: File, name: NameArgument, key: Key, *, as_json: AsJson = False) ->
 
 
 @app.command()
-def find(file: File, name: NameArgument, key: Key, *, as_json: AsJson = False) -> None:
+def find(file: FileArgument, name: NameArgument, key: Key, *, as_json: JsonOption = False) -> None:
     """Say what is known of a key: headrace registry find FILE NAME KEY.
 
     Exit codes: 0 it is found; 1 it is pending, failed or not found.

@@ -33,7 +33,7 @@ from headrace.console.cli.output import (
     print_json,
     write_json,
 )
-from headrace.console.cli.session import Listening, ProgressLine, RunPlan, attend, in_lines, on_terminal
+from headrace.console.cli.session import Listening, ProgressLine, RunPlan, in_lines, on_terminal, run_until_end
 from headrace.console.cli.summary import JobsSummary, RunSummary, print_summary, summary_json
 from headrace.http.address import Address, ListenFailed, bind, port_of
 from headrace.jobs.job import Job
@@ -122,29 +122,29 @@ def run_file(options: RunOptions) -> ExitCode:
             listening = _listening(pipeline)
         except ListenFailed as error:
             LOG.error("%s", error)
-            return _end(options, pipeline, None, RunSummary(None, None, 0.0, error, redactor=_mask(pipeline)))
+            return _end(options, pipeline, None, RunSummary(None, None, 0.0, error, redactor=_redactor(pipeline)))
         drain_seconds = DRAIN_SECONDS if options.drain_seconds is None else options.drain_seconds
         bound = ExitBound()
-        ending = asyncio.run(_attend(pipeline, RunPlan(listening, progress, drain_seconds), bound))
+        summary = asyncio.run(_run_until_end(pipeline, RunPlan(listening, progress, drain_seconds), bound))
         bound.cancel()
-        LOG.log(_level(ending), "pipeline %r ended: %s", pipeline.name, ending.verdict())
-        is_held_up = pipeline.jobs is not None and name_running(pipeline.jobs.late.jobs)
-    code = _end(options, pipeline, listening, ending)
-    if is_held_up:
+        LOG.log(_level(summary), "pipeline %r ended: %s", pipeline.name, summary.status())
+        has_running_jobs = pipeline.jobs is not None and name_running(pipeline.jobs.late.jobs)
+    code = _end(options, pipeline, listening, summary)
+    if has_running_jobs:
         end_process(code)
     return code
 
 
-async def _attend(pipeline: Pipeline, plan: RunPlan, bound: ExitBound) -> RunSummary:
-    ending = replace(await attend(pipeline, plan), redactor=_mask(pipeline), jobs=_jobs_ended(pipeline))
-    bound.begin(ending.exit_code)
-    return ending
+async def _run_until_end(pipeline: Pipeline, plan: RunPlan, bound: ExitBound) -> RunSummary:
+    summary = replace(await run_until_end(pipeline, plan), redactor=_redactor(pipeline), jobs=_jobs_ended(pipeline))
+    bound.begin(summary.exit_code)
+    return summary
 
 
-def _level(ending: RunSummary) -> int:
-    if ending.exit_code is not ExitCode.FINE:
+def _level(summary: RunSummary) -> int:
+    if summary.exit_code is not ExitCode.FINE:
         return logging.ERROR
-    return logging.WARNING if ending.omissions() else logging.INFO
+    return logging.WARNING if summary.warnings() else logging.INFO
 
 
 @contextmanager
@@ -173,9 +173,9 @@ def _reporting(options: RunOptions, pipeline: Pipeline) -> Iterator[ProgressLine
 def _formatter(options: RunOptions, pipeline: Pipeline, log_format: LogFormat) -> logging.Formatter:
     with_tracebacks = options.log_level == "debug"
     if log_format == "text":
-        return LineFormatter(with_tracebacks=with_tracebacks, redactor=_mask(pipeline))
+        return LineFormatter(with_tracebacks=with_tracebacks, redactor=_redactor(pipeline))
     names = [stage.name for stage in pipeline.config.stages] if pipeline.config else []
-    return JsonFormatter(pipeline.name, names, with_tracebacks=with_tracebacks, redactor=_mask(pipeline))
+    return JsonFormatter(pipeline.name, names, with_tracebacks=with_tracebacks, redactor=_redactor(pipeline))
 
 
 def _jobs_ended(pipeline: Pipeline) -> JobsSummary | None:
@@ -185,7 +185,7 @@ def _jobs_ended(pipeline: Pipeline) -> JobsSummary | None:
     return JobsSummary(*(metrics.finished([outcome]) for outcome in ("completed", "failed", "discarded", "cancelled")))
 
 
-def _mask(pipeline: Pipeline) -> Callable[[str], str]:
+def _redactor(pipeline: Pipeline) -> Callable[[str], str]:
     return pipeline.config.redactor if pipeline.config else str
 
 
@@ -200,7 +200,7 @@ def _listening(pipeline: Pipeline) -> Listening | None:
         f"http://{Address(host, port_of(sockets[0]))}" for host in ("127.0.0.1" if is_any else bound, bound)
     )
     where = f"{configured} (each address of this machine; from here {url})" if is_any else configured
-    return Listening(keys, sockets, url, where, _mask(pipeline))
+    return Listening(keys, sockets, url, where, _redactor(pipeline))
 
 
 def _check_json_file(path: str | None) -> None:
@@ -233,20 +233,20 @@ def _refuse(options: RunOptions, error: ConfigError) -> ExitCode:
     return ExitCode.CONFIG
 
 
-def _end(options: RunOptions, pipeline: Pipeline, listening: Listening | None, ending: RunSummary) -> ExitCode:
+def _end(options: RunOptions, pipeline: Pipeline, listening: Listening | None, summary: RunSummary) -> ExitCode:
     """Print the summary, if one is wanted."""
     url = listening.url if listening else None
-    code = ending.exit_code
+    code = summary.exit_code
     if options.json_file is not None:
         try:
-            write_json(options.json_file, summary_json(pipeline.name, options.file, url, ending))
+            write_json(options.json_file, summary_json(pipeline.name, options.file, url, summary))
         except OSError as error:
             print(f"headrace: {options.json_file} cannot be written: {error.strerror}", file=sys.stderr)
             code = ExitCode.FAILED
     if options.as_json:
-        print_json(summary_json(pipeline.name, options.file, url, ending))
+        print_json(summary_json(pipeline.name, options.file, url, summary))
     elif (sys.stdout.isatty() and not options.is_quiet) if options.summary is None else options.summary:
-        print_summary(pipeline.name, options.file, url, ending)
+        print_summary(pipeline.name, options.file, url, summary)
     return code
 
 

@@ -34,38 +34,38 @@ async def list_stages(target: RunTarget, *, as_json: bool) -> ExitCode:
 
 async def pause_stages(target: RunTarget, *, is_paused: bool, as_json: bool) -> ExitCode:
     """Pause stages, or have them go on; those before one that cannot have heard it already."""
-    names = target.words
+    names = target.arguments
     verb = "pause" if is_paused else "resume"
     if not names:
         raise UsageError("NAME", f"name the stages, as in headrace stages {verb} shop.yaml priced")
     client = target.client()
     stages = [await client.ask("POST", f"{_path(name)}/{verb}", {}) for name in names]
-    return _said(f"{verb}d: {', '.join(names)}", stages, as_json=as_json)
+    return _print_changed(f"{verb}d: {', '.join(names)}", stages, as_json=as_json)
 
 
-async def change_stage(target: RunTarget, words: Mapping[str, object], *, as_json: bool) -> ExitCode:
+async def change_stage(target: RunTarget, arguments: Mapping[str, object], *, as_json: bool) -> ExitCode:
     """Change one stage, all of it or nothing."""
-    if len(target.words) != 1:
+    if len(target.arguments) != 1:
         raise UsageError("NAME", "name one stage, as in headrace stages change shop.yaml priced --concurrency 8")
-    if not words:
+    if not arguments:
         raise UsageError("NAME", "say what to change: --concurrency, --buffer-size or --demand")
-    (name,) = target.words
-    stage = await target.client().ask("PATCH", _path(name), words)
-    return _said(f"changed: {name}", [stage], as_json=as_json)
+    (name,) = target.arguments
+    stage = await target.client().ask("PATCH", _path(name), arguments)
+    return _print_changed(f"changed: {name}", [stage], as_json=as_json)
 
 
-def change_words(concurrency: int | None, buffer_size: str | None, demands: Sequence[str]) -> dict[str, object]:
+def change_json(concurrency: int | None, buffer_size: str | None, demands: Sequence[str]) -> dict[str, object]:
     """Return a change as the API has it. Raises `UsageError`.
 
     >>> change_words(None, "none", ["visits=100:20"])
     {'buffer_size': None, 'demand': {'visits': {'max_demand': 100, 'min_demand': 20}}}
     """
-    words: dict[str, object] = {} if concurrency is None else {"concurrency": concurrency}
+    arguments: dict[str, object] = {} if concurrency is None else {"concurrency": concurrency}
     if buffer_size is not None:
-        words["buffer_size"] = None if buffer_size == "none" else _whole("--buffer-size", buffer_size)
+        arguments["buffer_size"] = None if buffer_size == "none" else _whole("--buffer-size", buffer_size)
     if demands:
-        words["demand"] = dict(map(_demand, demands))
-    return words
+        arguments["demand"] = dict(map(_demand, demands))
+    return arguments
 
 
 def _demand(text: str) -> tuple[str, dict[str, int]]:
@@ -73,8 +73,8 @@ def _demand(text: str) -> tuple[str, dict[str, int]]:
     if not sign or not producer:
         raise UsageError("--demand", f"{text!r:.100} is none: write it as in visits=1000, or visits=1000:500")
     most, sign, least = bounds.partition(":")
-    said = {"max_demand": _whole("--demand", most)}
-    return producer, {**said, "min_demand": _whole("--demand", least)} if sign else said
+    demand = {"max_demand": _whole("--demand", most)}
+    return producer, {**demand, "min_demand": _whole("--demand", least)} if sign else demand
 
 
 def _whole(option: str, text: str) -> int:
@@ -106,7 +106,7 @@ def _row(stage: StageValues) -> Sequence[object]:
     return (stage.name, stage.type or stage.kind, state, *(f"{count:,}" for count in counts), stage.concurrency, asks)
 
 
-def _said(sentence: str, stages: Sequence[dict[str, object]], *, as_json: bool) -> ExitCode:
+def _print_changed(sentence: str, stages: Sequence[dict[str, object]], *, as_json: bool) -> ExitCode:
     if as_json:
         print_json({"exit_code": 0, "stages": stages})
     else:
@@ -114,7 +114,7 @@ def _said(sentence: str, stages: Sequence[dict[str, object]], *, as_json: bool) 
     return ExitCode.FINE
 
 
-File = Annotated[
+RunArguments = Annotated[
     list[str] | None, typer.Argument(help="The config file of the run (not with --url).", metavar="[FILE]")
 ]
 StageNameArgument = Annotated[
@@ -129,39 +129,39 @@ Url = Annotated[
     str | None,
     typer.Option(help="Where the run listens, instead of its file; HEADRACE_TOKEN is its token.", metavar="URL"),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 app = typer.Typer(no_args_is_help=True, help="List, pause, resume and change the stages of a run.")
 
 
 @app.command("list")
-def list_(words: File = None, *, url: Url = None, as_json: AsJson = False) -> None:
+def list_(arguments: RunArguments = None, *, url: Url = None, as_json: JsonOption = False) -> None:
     """List stages, how they stand and what they ask for: headrace stages list FILE."""
     from headrace.console.cli.job_target import run_command
     from headrace.console.cli.run_target import RunTarget
 
     raise typer.Exit(
         run_command(
-            lambda: list_stages(RunTarget.of(words or [], url, are_more=False), as_json=as_json), as_json=as_json
+            lambda: list_stages(RunTarget.of(arguments or [], url, are_more=False), as_json=as_json), as_json=as_json
         )
     )
 
 
 @app.command()
-def pause(words: StageNameArgument = None, *, url: Url = None, as_json: AsJson = False) -> None:
+def pause(arguments: StageNameArgument = None, *, url: Url = None, as_json: JsonOption = False) -> None:
     """Give stages no new events; work in progress continues: headrace stages pause FILE NAME..."""
-    _pause(words, url, is_paused=True, as_json=as_json)
+    _pause(arguments, url, is_paused=True, as_json=as_json)
 
 
 @app.command()
-def resume(words: StageNameArgument = None, *, url: Url = None, as_json: AsJson = False) -> None:
+def resume(arguments: StageNameArgument = None, *, url: Url = None, as_json: JsonOption = False) -> None:
     """Have paused stages go on: headrace stages resume FILE NAME..."""
-    _pause(words, url, is_paused=False, as_json=as_json)
+    _pause(arguments, url, is_paused=False, as_json=as_json)
 
 
 @app.command()
 def change(  # noqa: PLR0913 - to typer each option is a parameter
-    words: One = None,
+    arguments: One = None,
     *,
     url: Url = None,
     concurrency: Annotated[
@@ -174,7 +174,7 @@ def change(  # noqa: PLR0913 - to typer each option is a parameter
         list[str] | None,
         typer.Option(help="How much to ask of a producer; may be given again.", metavar="PRODUCER=MAX[:MIN]"),
     ] = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Change a stage while it runs, until the run ends: headrace stages change FILE NAME --concurrency 8."""
     from headrace.console.cli.job_target import run_command
@@ -183,8 +183,8 @@ def change(  # noqa: PLR0913 - to typer each option is a parameter
     raise typer.Exit(
         run_command(
             lambda: change_stage(
-                RunTarget.of(words or [], url),
-                change_words(concurrency, buffer_size, demand or []),
+                RunTarget.of(arguments or [], url),
+                change_json(concurrency, buffer_size, demand or []),
                 as_json=as_json,
             ),
             as_json=as_json,
@@ -192,13 +192,13 @@ def change(  # noqa: PLR0913 - to typer each option is a parameter
     )
 
 
-def _pause(words: list[str] | None, url: str | None, *, is_paused: bool, as_json: bool) -> None:
+def _pause(arguments: list[str] | None, url: str | None, *, is_paused: bool, as_json: bool) -> None:
     from headrace.console.cli.job_target import run_command
     from headrace.console.cli.run_target import RunTarget
 
     raise typer.Exit(
         run_command(
-            lambda: pause_stages(RunTarget.of(words or [], url), is_paused=is_paused, as_json=as_json),
+            lambda: pause_stages(RunTarget.of(arguments or [], url), is_paused=is_paused, as_json=as_json),
             as_json=as_json,
         )
     )

@@ -179,10 +179,10 @@ def _stage(stage: ConfiguredStage) -> dict[str, object]:
 
 def _edge(keys: SubscriptionKeys) -> str:
     """Return the producer, and of the options those that are not as they always are."""
-    said = [] if keys.max_demand == _DEFAULT_DEMAND else [f"max_demand {keys.max_demand}"]
+    options = [] if keys.max_demand == _DEFAULT_DEMAND else [f"max_demand {keys.max_demand}"]
     if keys.min_demand is not None:
-        said.append(f"min_demand {keys.min_demand}")
-    return f"{keys.stage} ({', '.join(said)})" if said else keys.stage
+        options.append(f"min_demand {keys.min_demand}")
+    return f"{keys.stage} ({', '.join(options)})" if options else keys.stage
 
 
 def validate(

@@ -10,7 +10,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from headrace.console.letter_values import LIST_CHARACTERS, dead_letter_json
-from headrace.console.web.api.endpoint import ApiError, Endpoint, ResponseSpec, check_json, checked, json_body, told
+from headrace.console.web.api.endpoint import (
+    ApiError,
+    Endpoint,
+    ResponseSpec,
+    check_json,
+    checked,
+    error_response,
+    json_body,
+)
 from headrace.console.web.api.models import ChangedModel, DeadLetterList, DeadLetterModel
 from headrace.errors import HeadraceError
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetterCounts, DeadLetterFilter, DeadLetterStore
@@ -75,7 +83,7 @@ class DeadLetterApi:
 
     def __init__(self, topology: Topology, redactor: Callable[[str], str]) -> None:
         self._topology = topology
-        self._mask = redactor
+        self._redactor = redactor
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return what is answered here."""
@@ -88,7 +96,7 @@ class DeadLetterApi:
                 summary="List dead letters, the newest first, without their tracebacks.",
                 query=ListQuery,
                 answers={200: ResponseSpec("A page of letters.", (DeadLetterList,))},
-                refusals=_REJECTIONS | _BAD_VALUES,
+                rejections=_REJECTIONS | _BAD_VALUES,
             ),
             Endpoint(
                 name="show_dead_letter",
@@ -96,9 +104,9 @@ class DeadLetterApi:
                 path=f"{PATH}/{{number:int}}",
                 handler=self.show,
                 summary="Show all there is about one letter.",
-                words={"number": "The letter's `id`."},
+                path_descriptions={"number": "The letter's `id`."},
                 answers={200: ResponseSpec("The letter.", (DeadLetterModel,))},
-                refusals=_REJECTIONS | {404: "There is no such letter, or the pipeline keeps none."},
+                rejections=_REJECTIONS | {404: "There is no such letter, or the pipeline keeps none."},
             ),
             _change("replay", self.replay, "Have letters go again into the stages where they failed.", ReplayRequest),
             _change("cancel", self.cancel, "Have letters not replayed that wait for it.", DeadLetterSelection),
@@ -171,7 +179,9 @@ class DeadLetterApi:
     async def _show(self, store: DeadLetterStore, number: int) -> Response:
         found = await store.find(DeadLetterFilter(ids=frozenset({number}), pipeline=self._topology.name), 1)
         if not found:
-            return told(404, "there is no dead letter of this number: GET /api/dead-letters lists those that there are")
+            return error_response(
+                404, "there is no dead letter of this number: GET /api/dead-letters lists those that there are"
+            )
         return JSONResponse(dead_letter_json(found[0], is_whole=True))
 
     def _of(self, words: DeadLetterSelection) -> DeadLetterFilter:
@@ -181,13 +191,13 @@ class DeadLetterApi:
     async def _answered(self, answer: Callable[[DeadLetterStore], Awaitable[Response]]) -> Response:
         store = self._topology.dead_letters
         if store is None:
-            return told(404, "the pipeline keeps no dead letters: its config has no key `dead_letters:`")
+            return error_response(404, "the pipeline keeps no dead letters: its config has no key `dead_letters:`")
         if self._topology.state not in _OPEN:
-            return told(503, "the dead letters are not open: the run has not begun, or is over")
+            return error_response(503, "the dead letters are not open: the run has not begun, or is over")
         try:
             return await answer(store)
         except HeadraceError as error:
-            return told(503, self._mask(str(error)))
+            return error_response(503, self._redactor(str(error)))
 
 
 _NO_DEAD_LETTER: Final = DeadLetterFilter(ids=frozenset({0}))
@@ -206,7 +216,7 @@ def _change(
         summary=summary,
         body=body,
         answers={200: ResponseSpec("How many letters were changed.", (ChangedModel,))},
-        refusals=_REJECTIONS | _BAD_VALUES,
+        rejections=_REJECTIONS | _BAD_VALUES,
     )
 
 

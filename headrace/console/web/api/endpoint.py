@@ -23,11 +23,11 @@ class ApiError(Exception):
     """A request is refused; `answer` says why, with its status."""
 
     def __init__(self, status: int, why: str) -> None:
-        self.answer = told(status, why)
+        self.answer = error_response(status, why)
         super().__init__(why)
 
 
-def told(status: int, why: str) -> Response:
+def error_response(status: int, why: str) -> Response:
     """Return an answer that says why something cannot be."""
     return JSONResponse({"error": why}, status)
 
@@ -58,8 +58,8 @@ def checked(model: type[M], value: object, status: int) -> M:
         return model.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        refusal = ApiError(status, _why(model, first))
-    raise refusal
+        rejection = ApiError(status, _why(model, first))
+    raise rejection
 
 
 def _why(model: type[BaseModel], first: ErrorDetails) -> str:
@@ -88,8 +88,8 @@ class ResponseSpec:
 class Endpoint:
     """A method of a path: who answers it, what it takes, and each of its answers by status.
 
-    `refusals` says for which statuses there is a sentence only (`{"error": ...}`) and why; those that the door gives to
-    anyone, and those that any wrong body gets, are known and need not be said. `words` explains the parts of the path.
+    `rejections` says for which statuses there is a sentence only (`{"error": ...}`) and why; those that the door gives to
+    anyone, and those that any wrong body gets, are known and need not be said. `path_descriptions` explains the parts of the path.
     """
 
     name: str
@@ -98,8 +98,8 @@ class Endpoint:
     handler: Callable[[Request], Awaitable[Response]]
     summary: str
     answers: Mapping[int, ResponseSpec]
-    refusals: Mapping[int, str] = field(default_factory=dict)
-    words: Mapping[str, str] = field(default_factory=dict)
+    rejections: Mapping[int, str] = field(default_factory=dict)
+    path_descriptions: Mapping[str, str] = field(default_factory=dict)
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     is_body_needed: bool = True
@@ -123,15 +123,15 @@ class Endpoint:
     async def _answered(self, request: Request) -> Response:
         try:
             return await self.handler(request)
-        except ApiError as refusal:
-            return refusal.answer
+        except ApiError as rejection:
+            return rejection.answer
 
 
 OpenApiSchema = dict[str, object]
 
 _REF: Final = "#/components/schemas/{model}"
 
-_DOOR: Final[Mapping[int, str]] = {
+_ACCESS: Final[Mapping[int, str]] = {
     400: "The Host header names nobody.",
     401: "The listener has a token, and it was not shown.",
     421: "The Host header names another machine.",
@@ -186,7 +186,7 @@ def _path_parameters(endpoint: Endpoint) -> Iterator[OpenApiSchema]:
             "name": name,
             "in": "path",
             "required": True,
-            "description": endpoint.words[name],
+            "description": endpoint.path_descriptions[name],
             "schema": {"type": kind},
         }
 
@@ -212,25 +212,25 @@ def _query_parameters(endpoint: Endpoint) -> Iterator[OpenApiSchema]:
 
 def _responses(endpoint: Endpoint) -> OpenApiSchema:
     """Return each answer by its status: what is declared, what any wrong body gets, and what the door says."""
-    said: dict[int, tuple[list[str], OpenApiSchema]] = {}
+    responses: dict[int, tuple[list[str], OpenApiSchema]] = {}
 
-    def say(status: int, why: str, content: OpenApiSchema) -> None:
-        reasons, contents = said.setdefault(status, ([], {}))
+    def add(status: int, why: str, content: OpenApiSchema) -> None:
+        reasons, contents = responses.setdefault(status, ([], {}))
         reasons.append(why)
         contents.update(content)
 
     for status, answer in endpoint.answers.items():
-        is_refusal_too = status in endpoint.refusals
-        say(status, answer.why, _json((*answer.models, ErrorAnswer) if is_refusal_too else answer.models))
-    for status, why in endpoint.refusals.items():
-        say(status, why, {} if status in endpoint.answers else _json((ErrorAnswer,)))
+        is_rejection_too = status in endpoint.rejections
+        add(status, answer.why, _json((*answer.models, ErrorAnswer) if is_rejection_too else answer.models))
+    for status, why in endpoint.rejections.items():
+        add(status, why, {} if status in endpoint.answers else _json((ErrorAnswer,)))
     for status, why in _BODY.items() if endpoint.body is not None else ():
-        say(status, why, _json((ErrorAnswer,)))
-    for status, why in _DOOR.items():
-        say(status, why, _TEXT)
+        add(status, why, _json((ErrorAnswer,)))
+    for status, why in _ACCESS.items():
+        add(status, why, _TEXT)
     return {
         str(status): {"description": " ".join(reasons), "content": content}
-        for status, (reasons, content) in sorted(said.items())
+        for status, (reasons, content) in sorted(responses.items())
     }
 
 

@@ -167,17 +167,17 @@ class StageValues(ApiModel):
     @classmethod
     def of(cls, stage: StageSnapshot, type_name: str | None, redactor: Callable[[str], str]) -> "StageValues":
         """Return what is said of a stage; `redactor` hides in its error what must not be shown."""
-        said = {name: getattr(stage, name) for name in cls.model_fields if hasattr(stage, name)}
-        said["type"] = type_name
-        said["error"] = None if stage.error is None else redactor(stage.error)
-        said["stall"] = None if stage.stall is None else str(stage.stall)
-        said["subscriptions"] = [
+        values = {name: getattr(stage, name) for name in cls.model_fields if hasattr(stage, name)}
+        values["type"] = type_name
+        values["error"] = None if stage.error is None else redactor(stage.error)
+        values["stall"] = None if stage.stall is None else str(stage.stall)
+        values["subscriptions"] = [
             SubscriptionValues(
                 producer=one.producer, max_demand=one.max_demand, min_demand=one.min_demand, outstanding=one.outstanding
             )
             for one in stage.subscriptions
         ]
-        return cls.model_validate(said)
+        return cls.model_validate(values)
 
 
 class StageList(ApiModel):
@@ -220,7 +220,7 @@ class StageChange(BaseModel):
         return "buffer_size" in self.model_fields_set
 
     @model_validator(mode="after")
-    def _says_something(self) -> "StageChange":
+    def _has_change(self) -> "StageChange":
         if self.concurrency is None and not self.demand and not self.is_resize:
             raise PydanticCustomError("bad_value", "say what to change: concurrency, buffer_size or demand")
         return self

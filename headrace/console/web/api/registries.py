@@ -7,7 +7,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from headrace.console.web.api.endpoint import Endpoint, ResponseSpec, told
+from headrace.console.web.api.endpoint import Endpoint, ResponseSpec, error_response
 from headrace.console.web.api.models import Enqueued, FailedWork, FoundValue, Nothing, NoWork, PendingWork
 from headrace.errors import HeadraceError
 from headrace.jobs.errors import BadArguments, NotBound
@@ -43,7 +43,7 @@ class RegistryApi:
     def __init__(self, registries: Registries, takes_in: Callable[[], bool], redactor: Callable[[str], str]) -> None:
         self._registries = registries
         self._takes_in = takes_in
-        self._mask = redactor
+        self._redactor = redactor
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return what is answered here."""
@@ -54,14 +54,15 @@ class RegistryApi:
                 path=PATH,
                 handler=self.put,
                 summary="Start the work of a key, unless it was started; it is not waited for.",
-                words=_PATH_PARTS,
+                path_descriptions=_PATH_PARTS,
                 body=Nothing,
                 is_body_needed=False,
                 answers={
                     200: ResponseSpec("The work was started before.", (Enqueued,)),
                     202: ResponseSpec("The work is enqueued.", (Enqueued,)),
                 },
-                refusals=_REJECTIONS | {422: "The worker cannot be called with that key, or the body says something."},
+                rejections=_REJECTIONS
+                | {422: "The worker cannot be called with that key, or the body says something."},
             ),
             Endpoint(
                 name="find_key",
@@ -69,25 +70,27 @@ class RegistryApi:
                 path=PATH,
                 handler=self.get,
                 summary="Say what is known of a key.",
-                words=_PATH_PARTS,
+                path_descriptions=_PATH_PARTS,
                 answers={
                     200: ResponseSpec("The work is over.", (FoundValue, FailedWork)),
                     202: ResponseSpec("The work is under way, or waits.", (PendingWork,)),
                     404: ResponseSpec("Nobody has asked for that key.", (NoWork,)),
                 },
-                refusals=_REJECTIONS,
+                rejections=_REJECTIONS,
             ),
         )
 
     async def put(self, request: Request) -> Response:
         """Start the work of a key, unless it was started: 202, or 200 where it was; it is not waited for."""
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            return told(415, "send application/json, as in: curl -X PUT -H 'content-type: application/json' -d '{}'")
+            return error_response(
+                415, "send application/json, as in: curl -X PUT -H 'content-type: application/json' -d '{}'"
+            )
         rejection = await _body_rejection(request)
         if rejection is not None:
             return rejection
         if not self._takes_in():
-            return told(503, "the run takes in nothing more: it has not begun, or is about to end")
+            return error_response(503, "the run takes in nothing more: it has not begun, or is about to end")
         return await self._answered(request, self._add)
 
     async def get(self, request: Request) -> Response:
@@ -109,15 +112,15 @@ class RegistryApi:
         registry = self._registries.get(name)
         if registry is None:
             known = ", ".join(sorted(self._registries)) or "none"
-            return told(404, f"there is no registry of that name under jobs.registries: there are {known}")
+            return error_response(404, f"there is no registry of that name under jobs.registries: there are {known}")
         try:
             return await answer(registry, called_with(registry, request.path_params["key"]))
         except BadArguments as error:
-            return told(422, str(error))
+            return error_response(422, str(error))
         except NotBound:
-            return told(503, "the jobs are not open: the run has not begun, or is over")
+            return error_response(503, "the jobs are not open: the run has not begun, or is over")
         except HeadraceError as error:
-            return told(503, self._mask(str(error)))
+            return error_response(503, self._redactor(str(error)))
 
 
 async def _body_rejection(request: Request) -> Response | None:
@@ -125,10 +128,10 @@ async def _body_rejection(request: Request) -> Response | None:
     async for chunk in request.stream():
         body += chunk
         if len(body) > BODY_BYTES:
-            return told(413, "the body says nothing, and is an empty JSON object")
+            return error_response(413, "the body says nothing, and is an empty JSON object")
     try:
         if body and json.loads(body) != {}:
-            return told(422, "the body says nothing, and is an empty JSON object")
+            return error_response(422, "the body says nothing, and is an empty JSON object")
     except (ValueError, RecursionError):
-        return told(400, "the body is no JSON")
+        return error_response(400, "the body is no JSON")
     return None

@@ -22,9 +22,9 @@ BODY_BYTES: Final = 64 * 1024
 _EXAMPLE: Final = "curl -X POST -H 'content-type: application/json' -d '{}'"
 _CHANGE_EXAMPLE: Final = "curl -X PATCH -H 'content-type: application/json' -d '{\"concurrency\": 4}'"
 
-_WORDS: Final = {"name": "The stage's name."}
+_PATH_DESCRIPTIONS: Final = {"name": "The stage's name."}
 _NOT_BEGUN: Final = {503: "The run has not begun."}
-_REFUSALS: Final = {
+_REJECTIONS: Final = {
     400: "A word is wrong.",
     404: "There is no stage of that name.",
     409: "The stage cannot do that, or has ended.",
@@ -38,7 +38,7 @@ class StageApi:
     def __init__(self, topology: Topology, types: Mapping[str, str], redactor: Callable[[str], str]) -> None:
         self._topology = topology
         self._types = types
-        self._mask = redactor
+        self._redactor = redactor
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return what is answered here."""
@@ -52,7 +52,7 @@ class StageApi:
                 handler=self.list,
                 summary="List the stages, how they stand, and what they ask of others.",
                 answers={200: ResponseSpec("All stages.", (StageList,))},
-                refusals=_NOT_BEGUN,
+                rejections=_NOT_BEGUN,
             ),
             Endpoint(
                 name="show_stage",
@@ -60,9 +60,9 @@ class StageApi:
                 path=ONE_PATH,
                 handler=self.show,
                 summary="Show one stage.",
-                words=_WORDS,
+                path_descriptions=_PATH_DESCRIPTIONS,
                 answers=one,
-                refusals={404: _REFUSALS[404], **_NOT_BEGUN},
+                rejections={404: _REJECTIONS[404], **_NOT_BEGUN},
             ),
             Endpoint(
                 name="pause_stage",
@@ -70,10 +70,10 @@ class StageApi:
                 path=f"{ONE_PATH}/pause",
                 handler=self.pause,
                 summary="Hand a stage nothing more, until it is resumed; what it is at goes on.",
-                words=_WORDS,
+                path_descriptions=_PATH_DESCRIPTIONS,
                 body=Nothing,
                 answers=after,
-                refusals=_REFUSALS,
+                rejections=_REJECTIONS,
             ),
             Endpoint(
                 name="resume_stage",
@@ -81,10 +81,10 @@ class StageApi:
                 path=f"{ONE_PATH}/resume",
                 handler=self.resume,
                 summary="Have a paused stage go on.",
-                words=_WORDS,
+                path_descriptions=_PATH_DESCRIPTIONS,
                 body=Nothing,
                 answers=after,
-                refusals=_REFUSALS,
+                rejections=_REJECTIONS,
             ),
             Endpoint(
                 name="change_stage",
@@ -92,10 +92,10 @@ class StageApi:
                 path=ONE_PATH,
                 handler=self.change,
                 summary="Change how much a stage handles at a time, buffers and asks for: all of it, or nothing.",
-                words=_WORDS,
+                path_descriptions=_PATH_DESCRIPTIONS,
                 body=StageChange,
                 answers=after,
-                refusals=_REFUSALS,
+                rejections=_REJECTIONS,
             ),
         )
 
@@ -107,7 +107,7 @@ class StageApi:
 
     async def show(self, request: Request) -> Response:
         """Return one stage: 200, or 404."""
-        return self._told(request)
+        return self._response(request)
 
     async def pause(self, request: Request) -> Response:
         """Pause a stage: 200 with the stage, 409 while the run drains."""
@@ -116,25 +116,25 @@ class StageApi:
         if self._topology.state != "running":
             raise ApiError(409, f"the run is {self._topology.state}, and lets nothing pause")
         handle.pause()
-        return self._told(request)
+        return self._response(request)
 
     async def resume(self, request: Request) -> Response:
         """Resume a stage, which need not be paused: 200 with the stage."""
         await _nothing(request)
         self._running(request).resume()
-        return self._told(request)
+        return self._response(request)
 
     async def change(self, request: Request) -> Response:
         """Change a stage: 200 with the stage; 409, with nothing changed, when one of the words is not for it."""
         check_json(request, _CHANGE_EXAMPLE)
-        words = checked(StageChange, await json_body(request, BODY_BYTES), 400)
+        change = checked(StageChange, await json_body(request, BODY_BYTES), 400)
         handle = self._running(request)
-        _check(self._stage(request), words)
+        _check(self._stage(request), change)
         try:
-            _apply(handle, words)
+            _apply(handle, change)
         except HeadraceError as error:  # a stage that is still being opened cannot scale yet
-            raise ApiError(409, self._mask(str(error))) from error
-        return self._told(request)
+            raise ApiError(409, self._redactor(str(error))) from error
+        return self._response(request)
 
     def _stages(self) -> dict[str, StageSnapshot]:
         """Return the stages by name. Raises `ApiError`."""
@@ -156,11 +156,11 @@ class StageApi:
             raise ApiError(409, f"stage {stage.name!r} has ended: it is {stage.state}")
         return self._topology.stage(stage.name)
 
-    def _told(self, request: Request) -> Response:
+    def _response(self, request: Request) -> Response:
         return JSONResponse(self._values(self._stage(request)).model_dump(mode="json"))
 
     def _values(self, stage: StageSnapshot) -> StageValues:
-        return StageValues.of(stage, self._types.get(stage.name), self._mask)
+        return StageValues.of(stage, self._types.get(stage.name), self._redactor)
 
 
 async def _nothing(request: Request) -> None:
@@ -169,26 +169,26 @@ async def _nothing(request: Request) -> None:
     checked(Nothing, await json_body(request, BODY_BYTES), 400)
 
 
-def _check(stage: StageSnapshot, words: StageChange) -> None:
+def _check(stage: StageSnapshot, change: StageChange) -> None:
     """Refuse what is not for this stage, before anything is changed. Raises `ApiError`."""
-    if words.concurrency is not None and stage.concurrency is None:
+    if change.concurrency is not None and stage.concurrency is None:
         why = "handles batches one after another: give it a concurrency above 1, or an executor, before the start"
         raise ApiError(409, f"stage {stage.name!r} {why}")
-    if words.is_resize and stage.kind == "consumer":
+    if change.is_resize and stage.kind == "consumer":
         raise ApiError(409, f"stage {stage.name!r} is a consumer, and buffers nothing: resize the stage that feeds it")
     producers = [one.producer for one in stage.subscriptions]
-    for producer in words.demand:
+    for producer in change.demand:
         if producer not in producers:
             known = ", ".join(map(repr, producers)) or "none"
             raise ApiError(409, f"stage {stage.name!r} is not subscribed to {producer!r:.100}; its producers: {known}")
 
 
-def _apply(handle: StageHandle[Stage], words: StageChange) -> None:
-    if words.concurrency is not None:
-        handle.scale(words.concurrency)
-    if words.is_resize:
-        handle.resize(words.buffer_size)
+def _apply(handle: StageHandle[Stage], change: StageChange) -> None:
+    if change.concurrency is not None:
+        handle.scale(change.concurrency)
+    if change.is_resize:
+        handle.resize(change.buffer_size)
     for subscription in handle.subscriptions():
-        demand = words.demand.get(subscription.producer)
+        demand = change.demand.get(subscription.producer)
         if demand is not None:
             subscription.change(demand.max_demand, demand.min_demand)
