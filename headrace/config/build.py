@@ -23,7 +23,7 @@ from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import JobsSettings, QueueOptions
 from headrace.jobs.stores.store import JobStore, store_of
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetterStore
-from headrace.pipeline.acknowledgement.letter_bounds import DeadLetterLimits
+from headrace.pipeline.acknowledgement.limits import DeadLetterLimits
 from headrace.pipeline.acknowledgement.sqlite.url import dead_letters_of
 from headrace.pipeline.dispatchers.demand import DemandDispatcher
 from headrace.pipeline.dispatchers.dispatcher import Dispatcher

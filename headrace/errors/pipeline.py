@@ -158,7 +158,7 @@ class ReaderTooSlow(StageError):
         self.seconds = seconds
         super().__init__(
             f"the reader of stage {stage!r} stood still for {seconds:g} s and has lost its place: "
-            "read quicker, or give it a longer patience_seconds"
+            "read quicker, or give it a longer timeout_seconds"
         )
 
 

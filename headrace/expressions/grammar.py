@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from headrace.expressions import explanations as explanations
+from headrace.expressions import explanations
 from headrace.expressions.explanations import SIGNATURES, ExpressionError
 from headrace.expressions.patterns import USE_PYTHON, PatternError, Regex, compile_search
 

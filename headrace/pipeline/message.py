@@ -33,7 +33,7 @@ class Acknowledgement:
     It is born with one descendant: the event itself.
     """
 
-    __slots__ = ("_living", "_tell", "_worst")
+    __slots__ = ("_pending", "_resolve", "_worst")
 
     def __init__(self, resolve: Callable[[Outcome], None]) -> None:
         """`resolve` is called in the event loop's thread; what it raises is logged and ends nothing."""

@@ -12,7 +12,7 @@ from headrace.config.schema import schema
 from headrace.config.stage_types import StageTypes
 from headrace.config.text.findings import ConfigError
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter
-from headrace.pipeline.acknowledgement.letter_bounds import DeadLetterLimits
+from headrace.pipeline.acknowledgement.limits import DeadLetterLimits
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from headrace.pipeline.acknowledgement.sqlite.url import dead_letters_of
 
@@ -97,7 +97,7 @@ stages:
     assert outcome.is_completed
     store = dead_letters_of(f"sqlite:///{tmp_path / 'dead.db'}")
     await store.open()
-    assert await store.mark(DeadLetterFilter()) == 1
+    assert await store.request_replay(DeadLetterFilter()) == 1
     await Pipeline.from_text(text).run()
     old, new = await store.find(DeadLetterFilter(), 9, is_newest_first=False)
     assert (old.pipeline, old.stage, old.event) == ("shop", "halves", '{"number":1}')

@@ -18,7 +18,7 @@ from headrace.config.keys.stage import BufferKeys, DispatcherKeys, HandlingKeys,
 from headrace.expressions.patterns import Regex
 from headrace.http.address import Address
 from headrace.pipeline.acknowledgement.errors import BadDeadLetters
-from headrace.pipeline.acknowledgement.letter_bounds import LEAST_SIZE_BYTES, DeadLetterLimits
+from headrace.pipeline.acknowledgement.limits import LEAST_SIZE_BYTES, DeadLetterLimits
 from headrace.pipeline.acknowledgement.sqlite.location import path_of
 from headrace.pipeline.flow.subscription import CancelMode
 from headrace.pipeline.topology.stall import STALL_SECONDS

@@ -41,8 +41,8 @@ class Process(ProcessState, Generic[C]):
     """
 
     __slots__ = (
+        "_current_envelope",
         "_driver",
-        "_in_hand",
         "_origin",
         "_steps",
         "_stop_reason",
@@ -50,8 +50,8 @@ class Process(ProcessState, Generic[C]):
         "context",
         "factory",
         "first",
+        "has_control",
         "mailbox",
-        "needs_attention",
         "scheduler",
         "shutdown_seconds",
         "turns",

@@ -34,18 +34,18 @@ class ProcessState:
     """
 
     __slots__ = (
-        "_has_held_loop",
-        "buried",
-        "endings",
+        "_has_reported_slow",
+        "exit_hooks",
         "has_run",
         "is_busy",
-        "is_final",
         "name",
+        "no_restart",
         "observer",
         "reason",
         "restarts",
         "started",
         "state",
+        "terminated",
     )
 
     def __init__(self, name: str, loop: asyncio.AbstractEventLoop) -> None:

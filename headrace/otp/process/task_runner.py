@@ -17,7 +17,7 @@ class CoroutineSteps:
     `worked` is told how many seconds each step took, and `report_slow` of those that took longer than 50 ms.
     """
 
-    __slots__ = ("_clock", "_held", "_worked")
+    __slots__ = ("_clock", "_report_slow", "_worked")
 
     def __init__(
         self, clock: Callable[[], float], report_slow: Callable[[float], None], worked: Callable[[float], None]
@@ -79,7 +79,7 @@ class TaskRunner:
         "_context",
         "_deadline",
         "_is_cancelling",
-        "_is_ending",
+        "_is_closing",
         "_jobs",
         "_name",
         "_scheduler",

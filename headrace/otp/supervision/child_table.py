@@ -23,7 +23,7 @@ class ChildStatus(enum.Enum):
     """It is stopped with its group, or is about to be."""
     DOWN = "down"
     """It waits until it is started again."""
-    STARTING = "coming"
+    STARTING = "starting"
     """It is started with its group, and the next one waits until it runs."""
     ENDED = "ended"
     """It has ended for good, and its spec is kept."""

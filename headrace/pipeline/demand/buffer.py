@@ -84,7 +84,7 @@ class Buffer(Generic[E]):
     it: no bound applies to them. `markers` wait in order; they count as nothing, and no bound drops them.
     """
 
-    __slots__ = ("_chunks", "_gone", "_offset", "_taken", "asked", "keep", "limit", "marks", "size", "sizes")
+    __slots__ = ("_chunks", "_offset", "_removed", "_taken", "asked", "keep", "limit", "markers", "size", "sizes")
 
     def __init__(self, limit: int | None = 10_000, keep: KeepPolicy = "last", sizes: Sizes[E] | None = None) -> None:
         self.limit = limit
@@ -137,7 +137,7 @@ class Buffer(Generic[E]):
         """Put a message behind all events that are here now."""
         self.markers.append((self._removed + self.size, message))
 
-    def reached(self) -> list[object]:
+    def take_markers(self) -> list[object]:
         """Remove and return the messages that no event is before any more, oldest first."""
         messages: list[object] = []
         while self.markers and self.markers[0][0] <= self._removed:

@@ -17,7 +17,7 @@ class Window:
     Guarantees: `0 <= coming <= max_demand`, and every ask is between 1 and `max_demand`.
     """
 
-    __slots__ = ("batch_size", "coming", "max_demand", "min_demand")
+    __slots__ = ("batch_size", "max_demand", "min_demand", "outstanding")
 
     def __init__(self, max_demand: int = 1000, min_demand: int | None = None) -> None:
         """Check both bounds.

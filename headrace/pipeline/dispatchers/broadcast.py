@@ -13,7 +13,7 @@ class BroadcastDispatcher(Dispatcher[S]):
     can_redeliver = False
     is_plain_with_one = True
 
-    __slots__ = ("_shares",)
+    __slots__ = ("_subscribers",)
 
     def __init__(self) -> None:
         self._subscribers: list[S] = []

@@ -125,8 +125,8 @@ def unsupported_option(options: SubscribeOptions, *supported: str) -> str | None
     """Return why a dispatcher refuses a consumer that says something of which only `supported` means anything to it.
 
     >>> from types import SimpleNamespace
-    >>> wish = SimpleNamespace(selector=None, partition=None, weight=3)
-    >>> spoken_in_vain(wish, "weight"), spoken_in_vain(wish)
+    >>> options = SimpleNamespace(selector=None, partition=None, weight=3)
+    >>> unsupported_option(options, "weight"), unsupported_option(options)
     (None, 'a weight means something to a weighted dispatcher only: leave it out, or change the dispatcher')
     """
     if options.weight < 1:

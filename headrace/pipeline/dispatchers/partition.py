@@ -258,7 +258,7 @@ class PartitionDispatcher(Dispatcher[S]):
         return unloaded
 
     def _reach(self, queue: Buffer[object]) -> None:
-        for waiting in queue.reached() if queue.markers else ():
+        for waiting in queue.take_markers() if queue.markers else ():
             if isinstance(waiting, _Waiting):
                 waiting.left -= 1
                 if not waiting.left:

@@ -17,7 +17,7 @@ class AnsweringProcess(ProducerConsumerProcess):
     `_reported` is how many events, sent and missed together, it has been told of.
     """
 
-    __slots__ = ("_handle_demand", "_told")
+    __slots__ = ("_handle_demand", "_reported")
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from itertools import islice, takewhile
 
 from headrace.errors import BadReturn, PoisonEvent
 from headrace.executors.errors import ExecutorError
-from headrace.pipeline.engine.giving_up import dead_letter, failed_unit
+from headrace.pipeline.engine.failed_units import dead_letter, failed_unit
 from headrace.pipeline.engine.in_flight import SOURCE, UNIT, InFlight, InFlightEvent, InFlightOwner
 from headrace.pipeline.engine.offload import Offload
 from headrace.pipeline.failure import FailurePolicy, retry_after

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, 
 from typing import ClassVar
 
 from headrace.errors import BadReturn, HandlerTimeout, PoisonEvent
-from headrace.pipeline.engine.giving_up import FailedUnit, dead_letter, failed_unit
-from headrace.pipeline.engine.held import Retained
+from headrace.pipeline.engine.failed_units import FailedUnit, dead_letter, failed_unit
+from headrace.pipeline.engine.retained import Retained
 from headrace.pipeline.failure import FailurePolicy, retry_after
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.message import Message, Outcome, as_messages

@@ -212,5 +212,5 @@ class InFlightEvent:
         return outputs
 
 
-UNIT: Final[ContextVar[InFlightEvent]] = ContextVar("flight")
+UNIT: Final[ContextVar[InFlightEvent]] = ContextVar("unit")
 """The event whose callback runs: in a task of its own, or in a thread that has a copy of its context."""

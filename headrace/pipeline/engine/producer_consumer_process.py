@@ -22,7 +22,7 @@ from headrace.pipeline.stage.stage import as_list
 class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
     """An inlet, an outlet, and the gate between them (GenStage's rule: one whole delivery may overshoot)."""
 
-    __slots__ = ("entrance", "is_completing", "is_draining", "outlet", "side_outputs")
+    __slots__ = ("ingress", "is_completing", "is_draining", "output", "side_outputs")
 
     def __init__(
         self,

@@ -31,7 +31,7 @@ from headrace.telemetry.events import LOG
 class ProducerProcess(StageProcess[Producer[object]]):
     """Tells `handle_demand` what is unmet and not owed, and sees to it that what it emits is delivered or buffered."""
 
-    __slots__ = ("entrance", "handle_demand", "is_completing", "is_draining", "ledger", "outlet", "pull")
+    __slots__ = ("handle_demand", "ingress", "is_completing", "is_draining", "ledger", "output", "pull")
 
     def __init__(
         self,

@@ -68,12 +68,12 @@ class StageProcess(Process[S]):
     """
 
     __slots__ = (
-        "_held_advice",
         "_resumption",
-        "care",
+        "_slow_callback_advice",
         "concurrency",
         "counts",
         "failure",
+        "failure_reporter",
         "is_paused",
         "notices",
         "subscriber",
@@ -266,7 +266,7 @@ class TakingProcess(StageProcess[S]):
     Where it cancelled the last one itself it waits, for it may subscribe again.
     """
 
-    __slots__ = ("_is_told_of_end", "_may_wait", "elsewhere", "handle_events", "inlet", "several", "unfed")
+    __slots__ = ("_is_handling_cancel", "_may_wait", "handle_events", "in_flight", "input", "offload", "unfed")
 
     def __init__(
         self, name: str, factory: Callable[[], S], scheduler: Scheduler, counts: StageCounts, stage_input: StageInput

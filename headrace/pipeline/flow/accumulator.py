@@ -5,7 +5,7 @@ from collections.abc import Callable
 from headrace.pipeline.demand.buffer import Buffer
 from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, SubscribeOptions
 from headrace.pipeline.flow.counts import StageCounts
-from headrace.pipeline.flow.dispatcher_guard import SafeDispatcher
+from headrace.pipeline.flow.safe_dispatcher import SafeDispatcher
 from headrace.pipeline.flow.subscription import Subscription
 from headrace.pipeline.message import Message, Outcome
 
@@ -16,7 +16,7 @@ class DemandAccumulator(Dispatcher[Subscription]):
     Events wait in the stage's buffer, within its bound; of each ask it is known how many were there before.
     """
 
-    __slots__ = ("_asks", "_buffer", "_guard", "inner", "queued", "takes_back")
+    __slots__ = ("_asks", "_buffer", "_guard", "can_redeliver", "inner", "queued")
 
     def __init__(self, inner: Dispatcher[Subscription], buffer: Buffer[object], guard: SafeDispatcher) -> None:
         self.inner = inner

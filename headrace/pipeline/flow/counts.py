@@ -23,10 +23,11 @@ class StageCounts:
     """Plain integers of one stage; `discarded`, `lost` and `errors` begin at 0 for what is known from the start."""
 
     __slots__ = (
-        "_has_said_overflow",
-        "_has_said_store",
-        "_said",
+        "_has_logged_overflow",
+        "_has_logged_store",
+        "_logged",
         "connections",
+        "dead_lettered",
         "discarded",
         "errors",
         "failed",
@@ -35,7 +36,6 @@ class StageCounts:
         "keep_outputs",
         "lost",
         "redelivered",
-        "set_aside",
         "stage",
     )
 

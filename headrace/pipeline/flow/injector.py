@@ -35,7 +35,7 @@ class InjectorOwner(Protocol):
 class _InjectedSubscription(Subscription):
     """A subscription that tells its feed of each batch that was done with."""
 
-    __slots__ = ("told",)
+    __slots__ = ("on_handled",)
 
     is_kept: ClassVar[bool] = True
 

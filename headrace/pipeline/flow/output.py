@@ -9,7 +9,7 @@ from headrace.pipeline.demand.buffer import Buffer, KeepPolicy
 from headrace.pipeline.dispatchers.dispatcher import UNROUTED, Dispatcher, SubscribeOptions
 from headrace.pipeline.flow.accumulator import DemandAccumulator
 from headrace.pipeline.flow.counts import StageCounts
-from headrace.pipeline.flow.dispatcher_guard import SafeDispatcher
+from headrace.pipeline.flow.safe_dispatcher import SafeDispatcher
 from headrace.pipeline.flow.subscription import Marker, MarkerKind, StageEnd, Subscription
 from headrace.pipeline.message import Message, Outcome, acknowledge, add_pending
 from headrace.telemetry.events import LOG
@@ -35,7 +35,7 @@ class StageDispatchContext:
     they are not counted twice.
     """
 
-    __slots__ = ("_outlet", "accounted")
+    __slots__ = ("_output", "accounted")
 
     def __init__(self, stage_output: OutputView) -> None:
         self._output = stage_output
@@ -95,19 +95,19 @@ class StageOutput:
     __slots__ = (
         "_consumers",
         "_sent",
-        "_sole_before",
+        "_single_before",
         "buffer",
         "counts",
         "dispatcher",
         "format_discarded",
-        "guard",
-        "informed",
         "is_acknowledged",
         "is_closed",
         "is_lossy",
+        "on_info",
         "overflow_fails",
         "room_made",
-        "sole",
+        "safe_dispatcher",
+        "single",
         "subscriptions",
         "waiting_messages",
     )
@@ -401,7 +401,7 @@ class StageOutput:
     def _reach(self) -> None:
         """Hand on the messages that no buffered event is before any more."""
         if self.buffer.markers:
-            for message in self.buffer.reached():
+            for message in self.buffer.take_markers():
                 if self.dispatcher.add_marker(message):
                     self.reached(message)
 

@@ -55,7 +55,7 @@ class ChildrenOwner(Protocol):
 class ChildSlot:
     """A child and what it was started for: an event of a subscription, or nothing that any demand counts."""
 
-    __slots__ = ("born", "event", "kind", "process", "restart", "since", "subscription")
+    __slots__ = ("event", "ingested_at", "kind", "process", "restart", "since", "subscription")
 
     def __init__(self, since: float, subscription: Subscription | None = None, event: object = None) -> None:
         """The rest is said when the child is made."""

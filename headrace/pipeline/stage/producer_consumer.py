@@ -38,7 +38,7 @@ class ProducerConsumer(Stage, Generic[In, Out]):
     """
 
     _runtime: Emitter = cast("Emitter", NotStartedYet("emit_nowait(), complete() or info()"))
-    _side_outputs: SideEmitter = cast("SideEmitter", NotStartedYet("emit_aside()"))
+    _side_outputs: SideEmitter = cast("SideEmitter", NotStartedYet("emit_to()"))
     _receiver: Receiver = cast("Receiver", NotStartedYet("source or subscribe()"))
 
     def handle_events(self, events: list[In]) -> Iterable[Out] | Awaitable[Iterable[Out]]:
@@ -62,7 +62,7 @@ class ProducerConsumer(Stage, Generic[In, Out]):
         message is derived of it.
         Raises `BadOption` for an output that is none of them.
         """
-        self._runtime.check_loop("emit_aside")
+        self._runtime.check_loop("emit_to")
         if output not in self.side_outputs:
             known = ", ".join(map(repr, self.side_outputs)) or "it has none"
             raise BadOption("output", output, f"one of the stage's side_outputs: {known}")

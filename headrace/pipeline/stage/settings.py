@@ -195,7 +195,7 @@ class StageSettings:
             self.retry, self.timeout_seconds, self.max_deliveries, dead_letter_handler if self.dead_letters else None
         )
 
-    def stage_output(
+    def make_output(
         self,
         default_buffer_size: int | None,
         counts: StageCounts,

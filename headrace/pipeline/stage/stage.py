@@ -152,7 +152,7 @@ class Stage(GenServer):
 
     _counts: StageCounts = cast("StageCounts", NotStartedYet("name, metrics or discard()"))
     _failure_reporter: FailureReporter = cast(
-        "FailureReporter", NotStartedYet("fail(), fail_at(), fail_event(), hold() or release()")
+        "FailureReporter", NotStartedYet("fail(), fail_at(), fail_event(), retain() or release()")
     )
 
     def awaits(self) -> bool:

@@ -20,7 +20,7 @@ class EdgeSnapshot:
 class Edge:
     """The subscriptions of one stage to another. Those that are closed are kept as counts alone."""
 
-    __slots__ = ("_delivered", "_forgone", "_subscriptions", "_taken_back", "consumer", "producer", "to")
+    __slots__ = ("_delivered", "_demand_withdrawn", "_subscriptions", "_taken_back", "consumer", "producer", "to")
 
     def __init__(self, subscription: Subscription) -> None:
         self.producer = subscription.producer.name
@@ -29,7 +29,7 @@ class Edge:
         self._subscriptions = [subscription]
         self._delivered = 0
         self._taken_back = 0
-        self._forgone = 0
+        self._demand_withdrawn = 0
 
     @property
     def is_alive(self) -> bool:
@@ -56,7 +56,7 @@ class Edge:
             if one.is_closed:
                 self._delivered += one.delivered
                 self._taken_back += one.taken_back
-                self._forgone += one.demand_withdrawn + one.asked + one.pending
+                self._demand_withdrawn += one.demand_withdrawn + one.asked + one.pending
         self._subscriptions = [one for one in self._subscriptions if not one.is_closed]
 
     def snapshot(self) -> EdgeSnapshot:
@@ -68,7 +68,7 @@ class Edge:
         return EdgeSnapshot(
             self.producer,
             self.consumer,
-            demand_requested=events + pending + self._forgone + sum(one.demand_withdrawn for one in live),
+            demand_requested=events + pending + self._demand_withdrawn + sum(one.demand_withdrawn for one in live),
             events=events,
             demand_pending=sum(one.asked + one.pending for one in live if one.ended is None),
         )

@@ -31,7 +31,7 @@ R = TypeVar("R")
 
 
 class EventStream(AsyncGenerator[E_co, None]):
-    """A stage's events as an async generator that takes aiostream's operators: `stream | pipe.map(f) | pipe.next_batch(5)`.
+    """A stage's events as an async generator that takes aiostream's operators: `stream | pipe.map(f) | pipe.take(5)`.
 
     What an operator makes of it closes it when it is left itself.
     """
@@ -303,10 +303,10 @@ class StageHandle(Generic[G_co]):
         pipe.map(f)`. A reader that stands still holds up whatever shares the stage with it: with `timeout_seconds` it
         loses its place after that time (twice at most), and gets `ReaderTooSlow` when it goes on. Of a partitioned
         stage it reads one `partition`. A stage that crashed for good raises its crash. Raises `GraphError` for a
-        consumer, `DemandError` for bounds that do not fit, `BadOption` for a patience that is no time.
+        consumer, `DemandError` for bounds that do not fit, `BadOption` for a timeout that is no time.
         """
         if timeout_seconds is not None:
-            check_seconds("patience_seconds", timeout_seconds, ", or None for ever")
+            check_seconds("timeout_seconds", timeout_seconds, ", or None for ever")
         to = SubscribeTo(self.name, max_demand, min_demand, "temporary", partition=partition)
         window = Window(max_demand, min_demand)
         return EventStream(read_stage(self._emitting("stream", "read"), window, to, timeout_seconds))

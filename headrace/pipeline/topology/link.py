@@ -93,7 +93,7 @@ def make_process(
     counts = StageCounts(spec.name, spec.first.known_discards, metric_names, spec.first.known_losses)
     process: StageProcess
     if isinstance(spec.first, Producer):
-        stage_output = spec.settings.output(
+        stage_output = spec.settings.make_output(
             PRODUCER_BUFFER_SIZE, counts, spec.first.buffer_keep, spec.first.buffer_bytes
         )
         stage_output.is_acknowledged = spec.first.emits_messages
@@ -108,7 +108,7 @@ def make_process(
             cast("Callable[[], ProducerConsumer[object, object]]", spec.factory),
             scheduler,
             counts,
-            spec.settings.output(None, counts),
+            spec.settings.make_output(None, counts),
         )
         process.first = spec.first
     else:

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from headrace.pipeline.acknowledgement.dead_letter import Replay
 from headrace.pipeline.acknowledgement.dead_letters import LeasedDeadLetter
-from headrace.pipeline.acknowledgement.letter_text import read
+from headrace.pipeline.acknowledgement.event_text import read
 from headrace.pipeline.demand.window import Window
 from headrace.pipeline.flow.injector import Injector
 from headrace.pipeline.message import Acknowledgement, Message, Outcome

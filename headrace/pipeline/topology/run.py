@@ -23,7 +23,6 @@ from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo, Subscri
 from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
 from headrace.pipeline.topology.edges import Edges, Ends
 from headrace.pipeline.topology.graph import GraphNode, circle_errors, node_errors, suggestion
-from headrace.pipeline.topology.left_over import UndeliveredEvents
 from headrace.pipeline.topology.link import (
     InputProcess,
     OutputProcess,
@@ -39,6 +38,7 @@ from headrace.pipeline.topology.link import (
 )
 from headrace.pipeline.topology.outputs import ERRORS, intended_consumers, source_of
 from headrace.pipeline.topology.stall import LAG_SECONDS, STALL_SECONDS, RunMonitor
+from headrace.pipeline.topology.undelivered import UndeliveredEvents
 from headrace.telemetry.counts import MetricNames
 from headrace.telemetry.events import LOG
 

@@ -22,10 +22,10 @@ from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage, events_given
+from headrace.pipeline.topology.dead_letter_service import DeadLetterService
 from headrace.pipeline.topology.graph import KIND_NAMES, suggestion
 from headrace.pipeline.topology.handle import StageHandle, SubscribeTarget, target
 from headrace.pipeline.topology.link import StageSpec, emitting, ordered
-from headrace.pipeline.topology.office import DeadLetterService
 from headrace.pipeline.topology.outputs import with_named_outputs, with_side_outputs
 from headrace.pipeline.topology.run import DRAIN_SECONDS, Run, RunOutcome
 from headrace.pipeline.topology.snapshot import TopologySnapshot, take_snapshot
@@ -207,7 +207,7 @@ class Topology:
         supervisor = Supervisor(
             f"{self.name}.supervisor", scheduler, max_restarts=self._max_restarts, max_seconds=self._max_seconds
         )
-        dead_letter_handler = self.dead_letter_handler if service is None else service.dead_letter_handler
+        dead_letter_handler = self.dead_letter_handler if service is None else service.dead_letter
         run = self._run = Run(self.name, specs, self._cancel, supervisor, dead_letter_handler)
         run.drain_seconds = self.drain_seconds
         run.stall_seconds = self.stall_seconds

@@ -197,10 +197,10 @@ class Checkpoint:
 def _position(content: Mapping[str, object]) -> Position:
     """Return what a checkpoint says; an older one does not say how the file began."""
     device, inode, offset = (int(str(content[name])) for name in ("device", "inode", "offset"))
-    if "head_digest" not in content:
+    if "head_hash" not in content:
         return Position(device, inode, offset)
     modified_ns, head_bytes = (int(str(content[name])) for name in ("modified_ns", "head_bytes"))
-    return Position(device, inode, offset, modified_ns, head_bytes, str(content["head_digest"]))
+    return Position(device, inode, offset, modified_ns, head_bytes, str(content["head_hash"]))
 
 
 SAVE_SECONDS: Final = 0.1

@@ -11,7 +11,7 @@ from headrace.stages.windows.windows import MAX_TIMESTAMP, Bounds, Statistics, W
 class _Run:
     """A group's events since its last window closed: how many they are, and the earliest and the latest of them."""
 
-    __slots__ = ("cell", "count", "first", "last")
+    __slots__ = ("count", "first", "group", "last")
 
     def __init__(self, timestamp: int, group: GroupState) -> None:
         self.group = group
@@ -91,7 +91,7 @@ _SPARE = 64
 class _Session:
     """The events of a group from `first` to `last`; `serial` tells those that end at the same time apart."""
 
-    __slots__ = ("cell", "first", "is_over", "key", "last", "serial")
+    __slots__ = ("first", "group", "is_over", "key", "last", "serial")
 
     def __init__(self, key: object, timestamp: int, group: GroupState, serial: int) -> None:
         self.key = key

@@ -13,10 +13,10 @@ from typer.testing import CliRunner, Result
 from headrace.console.cli.commands.dead_letters import printable
 from headrace.console.cli.main import make_app
 from headrace.pipeline.acknowledgement.dead_letter import NewDeadLetter
-from headrace.pipeline.acknowledgement.letter_bounds import UNBOUNDED
+from headrace.pipeline.acknowledgement.limits import UNBOUNDED
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from tests.console.cli.command import run, started, write
-from tests.fakes.letters import LetterClock, failed
+from tests.fakes.dead_letters import LetterClock, failed
 
 CONFIG = """
 name: shop
@@ -65,7 +65,7 @@ def told(*words: str) -> dict[str, object]:
 
 
 def ids(*words: str) -> list[int]:
-    letters = told("list", *words)["letters"]
+    letters = told("list", *words)["dead_letters"]
     assert isinstance(letters, list)
     return [letter["id"] for letter in letters]
 
@@ -79,7 +79,7 @@ def test_letters_are_listed_the_newest_first_and_by_what_they_have_in_common() -
     assert ids("shop.yaml", "--older", "1000w") == []
     assert ids("shop.yaml", "--limit", "2") == [3, 2]
     assert ids("shop.yaml", "--before", "2") == [1]
-    assert ids("shop.yaml", "--marked") == []
+    assert ids("shop.yaml", "--waiting") == []
     assert ids("--store", "sqlite:///dead.db") == [4, 3, 2, 1]
 
 
@@ -115,7 +115,7 @@ def test_a_list_is_for_people_too() -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_a_letter_is_shown_with_its_traceback() -> None:
-    letters = told("show", "shop.yaml", "2")["letters"]
+    letters = told("show", "shop.yaml", "2")["dead_letters"]
     assert isinstance(letters, list)
     (letter,) = letters
     assert (letter["event"], letter["form"], letter["metadata"]) == ({"number": 4}, "json", {"offset": 4})
@@ -151,10 +151,10 @@ def test_letters_are_dropped_by_their_numbers_at_once_and_by_a_filter_after_a_ye
 @pytest.mark.usefixtures("folder")
 def test_letters_are_marked_for_a_replay_and_that_may_be_called_off() -> None:
     assert told("replay", "shop.yaml", "2", "--rate", "10/s")["changed"] == 1
-    assert ids("shop.yaml", "--marked") == [2]
-    assert "waits for its replay" in called("list", "shop.yaml", "--marked").stdout
+    assert ids("shop.yaml", "--waiting") == [2]
+    assert "waits for its replay" in called("list", "shop.yaml", "--waiting").stdout
     assert told("replay", "shop.yaml", "--all", "--cancel", "--yes")["changed"] == 1
-    assert ids("shop.yaml", "--marked") == []
+    assert ids("shop.yaml", "--waiting") == []
 
 
 @pytest.mark.usefixtures("folder")
@@ -224,7 +224,7 @@ def test_the_next_run_takes_what_was_marked(folder: Path) -> None:
     result = run(folder, "run", "shop.yaml")
     assert [json.loads(line)["half"] for line in (folder / "halves.jsonl").read_text().splitlines()] == [0.25]
     assert ids("shop.yaml") == [3, 1]
-    letters = told("show", "shop.yaml", "1")["letters"]
+    letters = told("show", "shop.yaml", "1")["dead_letters"]
     assert isinstance(letters, list)
     assert (letters[0]["attempts"], letters[0]["replay_at"]) == (2, None)
     assert result.returncode == 0, result.stderr

@@ -79,14 +79,14 @@ class BufferMachine(RuleBasedStateMachine):
     def mark(self) -> None:
         self.next += 1
         self.model.append(str(self.next))
-        self.buffer.mark(str(self.next))
+        self.buffer.add_marker(str(self.next))
 
     @rule()
     def reach(self) -> None:
         expected: list[int | str] = []
         while self.model and isinstance(self.model[0], str):
             expected.append(self.model.pop(0))
-        assert self.buffer.reached() == expected
+        assert self.buffer.take_markers() == expected
 
     @rule(count=st.integers(1, 15), data=st.data())
     def take(self, count: int, data: st.DataObject) -> None:

@@ -89,7 +89,7 @@ class PartitionMachine(RuleBasedStateMachine):
     def mark(self) -> None:
         name = f"{self.next}.{len(self.marks)}"
         self.marks[name] = self.next
-        if self.dispatcher.mark(name):
+        if self.dispatcher.add_marker(name):
             self.notes.messages.append(name)
 
     @invariant()

@@ -52,7 +52,7 @@ class Ages(RawConsumer):
 
     def turn(self) -> int:
         self.ingestion_times = [
-            *getattr(self, "births", []),
+            *getattr(self, "ingestion_times", []),
             *(ingested_at for _, ingested_at in self.subscription.queue),
         ]
         return super().turn()

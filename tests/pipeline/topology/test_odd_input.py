@@ -125,7 +125,7 @@ async def test_words_that_cannot_be_change_nothing_in_a_run() -> None:
         (lambda: handle.resize(odd("9")), DemandError, "buffer_size is '9', and must be a whole number, 0 or more"),
         (lambda: handle.resize(odd(True)), DemandError, "buffer_size is True"),
         (lambda: handle.resize(9, odd("both")), DemandError, 'keep is \'both\', and must be "first", "last" or "all"'),
-        (lambda: handle.stream(timeout_seconds=odd("9")), BadOption, "patience_seconds is '9'"),
+        (lambda: handle.stream(timeout_seconds=odd("9")), BadOption, "timeout_seconds is '9'"),
         (lambda: subscription.change(odd("9")), DemandError, "max_demand is '9', and must be a whole number"),
         (lambda: subscription.cancel(odd(None)), BadOption, "reason is None"),
     ):

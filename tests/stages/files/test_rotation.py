@@ -127,7 +127,9 @@ class Site:
 steps = {
     "write": st.tuples(st.just("write"), st.integers(1, 60)),
     "read": st.tuples(st.just("read"), st.integers(1, 8)),
-    **{name: st.tuples(st.just(name)) for name in ("look", "rename", "copy_truncate", "remove", "compress", "restart")},
+    **{
+        name: st.tuples(st.just(name)) for name in ("check", "rename", "copy_truncate", "remove", "compress", "restart")
+    },
 }
 
 
@@ -144,7 +146,7 @@ def run(plan: list[tuple[object, ...]]) -> Site:
     return site
 
 
-@given(schedule("read", "look", "rename"))
+@given(schedule("read", "check", "rename"))
 @settings(max_examples=60)
 def test_no_line_is_lost_however_often_the_file_is_renamed_while_the_reader_is_behind(
     plan: list[tuple[object, ...]],
@@ -154,8 +156,8 @@ def test_no_line_is_lost_however_often_the_file_is_renamed_while_the_reader_is_b
     assert site.losses == []
 
 
-@given(schedule("read", "look", "rename", "copy_truncate"))
-@example([("write", 1), ("look",), ("copy_truncate",), *[("write", 1), ("rename",)] * 2])
+@given(schedule("read", "check", "rename", "copy_truncate"))
+@example([("write", 1), ("check",), ("copy_truncate",), *[("write", 1), ("rename",)] * 2])
 @settings(max_examples=60)
 def test_no_line_is_lost_where_the_file_is_copied_and_cut(plan: list[tuple[object, ...]]) -> None:
     site = run(plan)
@@ -163,7 +165,7 @@ def test_no_line_is_lost_where_the_file_is_copied_and_cut(plan: list[tuple[objec
     assert site.losses == []
 
 
-@given(schedule("read", "look", "rename", "remove", "compress"))
+@given(schedule("read", "check", "rename", "remove", "compress"))
 @settings(max_examples=60)
 def test_no_line_of_a_few_files_that_were_seen_is_lost_when_they_are_removed(plan: list[tuple[object, ...]]) -> None:
     site = run(plan)
@@ -172,7 +174,7 @@ def test_no_line_of_a_few_files_that_were_seen_is_lost_when_they_are_removed(pla
     assert bool(site.losses) == bool(site.missing)
 
 
-@given(schedule("read", "look", "rename", "copy_truncate", "remove", "compress"))
+@given(schedule("read", "check", "rename", "copy_truncate", "remove", "compress"))
 @example(
     [
         *[("copy_truncate",), ("remove",), ("write", 1)],
@@ -187,7 +189,7 @@ def test_a_missing_line_is_reported_whatever_is_done_to_the_files(plan: list[tup
     assert not site.missing or site.losses
 
 
-@given(schedule("read", "look", "rename", "copy_truncate", "restart"))
+@given(schedule("read", "check", "rename", "copy_truncate", "restart"))
 @settings(max_examples=60)
 def test_no_line_is_lost_across_restarts(plan: list[tuple[object, ...]]) -> None:
     site = run(plan)
@@ -195,7 +197,7 @@ def test_no_line_is_lost_across_restarts(plan: list[tuple[object, ...]]) -> None
     assert site.losses == []
 
 
-@given(schedule("read", "look", "rename", "copy_truncate", "remove", "compress", "restart"))
+@given(schedule("read", "check", "rename", "copy_truncate", "remove", "compress", "restart"))
 @settings(max_examples=100)
 def test_a_line_that_is_missing_after_restarts_is_reported(plan: list[tuple[object, ...]]) -> None:
     site = run(plan)

@@ -9,12 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from headrace.console.cli.commands.jobs import table_of
+from headrace.console.cli.dead_letter_selection import DeadLetterSelectionOptions, rate_of
+from headrace.console.cli.dead_letter_target import DeadLetterTarget, OpenDeadLetters
 from headrace.console.cli.job_selection import is_confirmed, numbers_of
 from headrace.console.cli.job_target import CommandFailed, UsageError
-from headrace.console.cli.letter_selection import DeadLetterSelectionOptions, rate_of
-from headrace.console.cli.letter_target import DeadLetterTarget, OpenDeadLetters
 from headrace.console.cli.output import ExitCode, print_json, print_tables
-from headrace.console.letter_values import LIST_CHARACTERS, dead_letter_json
+from headrace.console.dead_letter_json import LIST_CHARACTERS, dead_letter_json
 from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, EventForm
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter, DeadLetterStore
 
@@ -157,7 +157,7 @@ async def list_dead_letters(
         total = await dead_letters.store.count(which)
     if as_json:
         values = [dead_letter_json(dead_letter, is_whole=False) for dead_letter in found]
-        print_json({"exit_code": 0, "total": total, "letters": values})
+        print_json({"exit_code": 0, "total": total, "dead_letters": values})
     else:
         print_tables(
             dead_letter_table(found, with_pipeline=target.file is None), f"{len(found):,} of {_counted(total)}"
@@ -179,7 +179,9 @@ async def show_dead_letters(target: DeadLetterTarget, *, as_json: bool) -> ExitC
     if missing:
         raise NoDeadLetter(missing[0], dead_letters.pipeline)
     if as_json:
-        print_json({"exit_code": 0, "letters": [dead_letter_json(dead_letter, is_whole=True) for dead_letter in found]})
+        print_json(
+            {"exit_code": 0, "dead_letters": [dead_letter_json(dead_letter, is_whole=True) for dead_letter in found]}
+        )
     else:
         print_tables(*(dead_letter_lines(dead_letter) for dead_letter in found))
     return ExitCode.FINE
@@ -276,7 +278,7 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
     stage: StageOption = None,
     error: Errors = None,
     older: Older = None,
-    waiting: Annotated[bool, typer.Option("--marked", help="Only letters that wait to be replayed.")] = False,
+    waiting: Annotated[bool, typer.Option("--waiting", help="Only letters that wait to be replayed.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.", metavar="COUNT")] = 50,
     before: Annotated[
         int | None, typer.Option(help="Only letters before this number: the next page.", metavar="NUMBER")
@@ -284,8 +286,8 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
     as_json: JsonOption = False,
 ) -> None:
     """List letters, the newest first: headrace dead-letters list FILE."""
+    from headrace.console.cli.dead_letter_target import DeadLetterTarget
     from headrace.console.cli.job_target import run_command
-    from headrace.console.cli.letter_target import DeadLetterTarget
 
     selection = _selection(stage, error, older)
     page = Page(limit, before, only_waiting=waiting)
@@ -302,8 +304,8 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
 @app.command()
 def show(arguments: ShownDeadLetters = None, *, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Show all there is about letters, the traceback too: headrace dead-letters show FILE NUMBER..."""
+    from headrace.console.cli.dead_letter_target import DeadLetterTarget
     from headrace.console.cli.job_target import run_command
-    from headrace.console.cli.letter_target import DeadLetterTarget
 
     raise typer.Exit(
         run_command(
@@ -330,8 +332,8 @@ def replay(  # noqa: PLR0913 - to typer each option is a parameter
 
     A filter may take the place of the numbers. A running pipeline replays them at once, any other in its next run.
     """
+    from headrace.console.cli.dead_letter_target import DeadLetterTarget
     from headrace.console.cli.job_target import run_command
-    from headrace.console.cli.letter_target import DeadLetterTarget
 
     selection = _selection(stage, error, older, every=every)
     raise typer.Exit(
@@ -361,8 +363,8 @@ def drop(  # noqa: PLR0913 - to typer each option is a parameter
     as_json: JsonOption = False,
 ) -> None:
     """Delete letters for good: headrace dead-letters drop FILE NUMBER..., or by a filter."""
+    from headrace.console.cli.dead_letter_target import DeadLetterTarget
     from headrace.console.cli.job_target import run_command
-    from headrace.console.cli.letter_target import DeadLetterTarget
 
     selection = _selection(stage, error, older, every=every)
     raise typer.Exit(
@@ -378,6 +380,6 @@ def drop(  # noqa: PLR0913 - to typer each option is a parameter
 def _selection(
     stage: list[str] | None, error: list[str] | None, older: str | None, *, every: bool = False
 ) -> "DeadLetterSelectionOptions":
-    from headrace.console.cli.letter_selection import DeadLetterSelectionOptions
+    from headrace.console.cli.dead_letter_selection import DeadLetterSelectionOptions
 
     return DeadLetterSelectionOptions(tuple(stage or ()), tuple(error or ()), older, every)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from headrace.console.letter_values import LIST_CHARACTERS, dead_letter_json
+from headrace.console.dead_letter_json import LIST_CHARACTERS, dead_letter_json
 from headrace.console.web.api.endpoint import (
     ApiError,
     Endpoint,
@@ -114,7 +114,7 @@ class DeadLetterApi:
         )
 
     async def list(self, request: Request) -> Response:
-        """Return letters without their tracebacks: 200 with `total` and `letters`."""
+        """Return letters without their tracebacks: 200 with `total` and `dead_letters`."""
         return await self._answered(lambda store: self._list(store, request))
 
     async def show(self, request: Request) -> Response:
@@ -125,8 +125,10 @@ class DeadLetterApi:
         """Have letters go again into the stages where they failed: 200 with how many are `changed`."""
 
         async def change(store: DeadLetterStore) -> int:
-            words = await _selection(request, ReplayRequest)
-            changed = await store.request_replay(self._of(words), None if words.rate is None else words.rate.per_second)
+            selection = await _selection(request, ReplayRequest)
+            changed = await store.request_replay(
+                self._of(selection), None if selection.rate is None else selection.rate.per_second
+            )
             self._topology.replay_soon()
             return changed
 
@@ -164,17 +166,19 @@ class DeadLetterApi:
         return None
 
     async def _list(self, store: DeadLetterStore, request: Request) -> Response:
-        words = checked(ListQuery, _query(request), 422)
+        selection = checked(ListQuery, _query(request), 422)
         which = DeadLetterFilter(
             pipeline=self._topology.name,
-            stages=words.stage,
-            errors=words.error,
-            before=_ago(words.older),
-            is_waiting_for_replay=words.waiting,
+            stages=selection.stage,
+            errors=selection.error,
+            before=_ago(selection.older),
+            is_waiting_for_replay=selection.waiting,
         )
-        found = await store.find(replace(which, before_id=words.before), words.limit, most_characters=LIST_CHARACTERS)
+        found = await store.find(
+            replace(which, before_id=selection.before), selection.limit, most_characters=LIST_CHARACTERS
+        )
         values = [dead_letter_json(dead_letter, is_whole=False) for dead_letter in found]
-        return JSONResponse({"total": await store.count(which), "letters": values})
+        return JSONResponse({"total": await store.count(which), "dead_letters": values})
 
     async def _show(self, store: DeadLetterStore, number: int) -> Response:
         found = await store.find(DeadLetterFilter(ids=frozenset({number}), pipeline=self._topology.name), 1)
@@ -184,9 +188,11 @@ class DeadLetterApi:
             )
         return JSONResponse(dead_letter_json(found[0], is_whole=True))
 
-    def _of(self, words: DeadLetterSelection) -> DeadLetterFilter:
+    def _of(self, selection: DeadLetterSelection) -> DeadLetterFilter:
         """Return the filter of a change."""
-        return DeadLetterFilter(words.ids, self._topology.name, words.stages, words.errors, _ago(words.older))
+        return DeadLetterFilter(
+            selection.ids, self._topology.name, selection.stages, selection.errors, _ago(selection.older)
+        )
 
     async def _answered(self, answer: Callable[[DeadLetterStore], Awaitable[Response]]) -> Response:
         store = self._topology.dead_letters
@@ -227,10 +233,10 @@ async def _changed(change: Awaitable[int]) -> Response:
 async def _selection(request: Request, model: type[W]) -> W:
     """Return what a change is told. Raises `ApiError`."""
     check_json(request, _EXAMPLE)
-    words = checked(model, await json_body(request, BODY_BYTES), 422)
-    if words.is_empty:
+    selection = checked(model, await json_body(request, BODY_BYTES), 422)
+    if selection.is_empty:
         raise ApiError(422, "say which letters: `ids`, `stages`, `errors` or `older`, or `all: true`")
-    return words
+    return selection
 
 
 def _query(request: Request) -> dict[str, object]:

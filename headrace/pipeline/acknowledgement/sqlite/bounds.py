@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from headrace.pipeline.acknowledgement.dead_letters import CHANGE_BATCH
-from headrace.pipeline.acknowledgement.letter_bounds import DeadLetterLimits
+from headrace.pipeline.acknowledgement.limits import DeadLetterLimits
 from headrace.pipeline.acknowledgement.sqlite.queries import query
 from headrace.pipeline.acknowledgement.sqlite.rows import ids_text, to_text
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, EventForm, NewDeadLetter, Replay
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter, LeasedDeadLetter
-from headrace.pipeline.acknowledgement.letter_text import OVERHEAD_BYTES, EventText
+from headrace.pipeline.acknowledgement.event_text import OVERHEAD_BYTES, EventText
 from headrace.pipeline.acknowledgement.sqlite.queries import condition
 
 COLUMNS: Final = (
@@ -51,8 +51,8 @@ def values_of(dead_letter: NewDeadLetter, text: EventText, at: datetime, owner: 
         "size": text.size,
         "rest": OVERHEAD_BYTES + sum(len(one.encode()) for one in (text.error_type, text.error, text.traceback)),
         "id": dead_letter.replay_of and dead_letter.replay_of.id,
-        "take": dead_letter.replay_of and dead_letter.replay_of.lease,
-        "taker": owner,
+        "lease": dead_letter.replay_of and dead_letter.replay_of.lease,
+        "owner": owner,
     }
 
 
@@ -142,7 +142,7 @@ def _conditions(which: DeadLetterFilter) -> Iterator[tuple[str, object]]:
             yield name, json.dumps(sorted(among))
     if which.before is not None:
         yield "before", to_text(which.before)
-    for name in ("pipeline", "before_id", "is_replayable", "is_marked"):
+    for name in ("pipeline", "before_id", "is_replayable", "is_waiting_for_replay"):
         value = getattr(which, name)
         if value is not None:
             yield name, value

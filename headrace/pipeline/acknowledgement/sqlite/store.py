@@ -22,9 +22,10 @@ from headrace.pipeline.acknowledgement.dead_letters import (
     LeasedDeadLetter,
     ReplayResult,
 )
-from headrace.pipeline.acknowledgement.letter_bounds import DeadLetterLimits
-from headrace.pipeline.acknowledgement.letter_text import MOST_EVENT_BYTES, to_event_text
+from headrace.pipeline.acknowledgement.event_text import MOST_EVENT_BYTES, to_event_text
+from headrace.pipeline.acknowledgement.limits import DeadLetterLimits
 from headrace.pipeline.acknowledgement.sqlite.bounds import Trimmed, trim
+from headrace.pipeline.acknowledgement.sqlite.leases import HEARTBEAT_SECONDS, ReplayLeases
 from headrace.pipeline.acknowledgement.sqlite.queries import prepare, query
 from headrace.pipeline.acknowledgement.sqlite.rows import (
     count,
@@ -35,7 +36,6 @@ from headrace.pipeline.acknowledgement.sqlite.rows import (
     to_text,
     values_of,
 )
-from headrace.pipeline.acknowledgement.sqlite.takers import HEARTBEAT_SECONDS, ReplayLeases
 from headrace.telemetry.events import LOG
 
 _ANY_BOUNDS: Final = DeadLetterLimits()
@@ -181,11 +181,11 @@ class SqliteDeadLetterStore:
     async def request_replay(self, which: DeadLetterFilter, rate: float | None = None) -> int:
         """Have letters replayed into the stages where they failed, at most `rate` a second; return how many."""
         values = {"at": to_text(self.now()), "rate": rate}
-        return await self._change(which, lambda ids: (query("mark"), {**values, "ids": ids_text(ids)}))
+        return await self._change(which, lambda ids: (query("request_replay"), {**values, "ids": ids_text(ids)}))
 
     async def cancel_replay(self, which: DeadLetterFilter) -> int:
         """Have letters not replayed that wait for it; return how many. What a run is at goes on."""
-        return await self._change(which, lambda ids: (query("unmark"), (ids_text(ids),)))
+        return await self._change(which, lambda ids: (query("cancel_replay"), (ids_text(ids),)))
 
     # Replaying
 
@@ -224,11 +224,11 @@ class SqliteDeadLetterStore:
             return []
         self._leases.has_leased = True
         self._leases.write_heartbeat(connection)
-        connection.execute(query("take"), (self._leases.uuid, ids_text(ids)))
+        connection.execute(query("lease"), (self._leases.uuid, ids_text(ids)))
         return leased(connection, ids)
 
     def _release(self, connection: sqlite3.Connection, replays: Sequence[Replay]) -> None:
-        connection.executemany(query("give_back"), self._values(replays))
+        connection.executemany(query("release"), self._values(replays))
 
     def _values(self, replays: Iterable[Replay]) -> list[tuple[int, int, str]]:
         return [(one.id, one.lease, self._leases.uuid) for one in replays]
@@ -292,7 +292,7 @@ _DROPPED: Final = {
 
 def _put(connection: sqlite3.Connection, values: Mapping[str, object]) -> None:
     """Insert a letter, unless it is the replay of one that is still there, and in this store's hands."""
-    if values["id"] is None or not connection.execute(query("again"), values).rowcount:
+    if values["id"] is None or not connection.execute(query("update_failed"), values).rowcount:
         connection.execute(query("insert"), values)
 
 

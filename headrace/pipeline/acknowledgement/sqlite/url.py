@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from headrace.pipeline.acknowledgement.letter_bounds import DeadLetterLimits
+from headrace.pipeline.acknowledgement.limits import DeadLetterLimits
 from headrace.pipeline.acknowledgement.sqlite.location import path_of
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 

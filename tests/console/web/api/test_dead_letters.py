@@ -11,13 +11,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from headrace.pipeline.acknowledgement.dead_letter import NewDeadLetter
-from headrace.pipeline.acknowledgement.letter_bounds import UNBOUNDED
+from headrace.pipeline.acknowledgement.limits import UNBOUNDED
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from headrace.pipeline.topology.topology import Topology
 from tests.console.web.serving import TOKEN, served
+from tests.fakes.dead_letters import LetterClock, failed, letter
 from tests.fakes.failing_stages import Kept, OneToOne, Table
 from tests.fakes.flow_stages import Silent
-from tests.fakes.letters import LetterClock, failed, letter
 from tests.fakes.stepping import until
 
 pytestmark = pytest.mark.asyncio
@@ -48,7 +48,7 @@ class Served:
         await self.store.put([NewDeadLetter("other", "price", 4, failed(OSError("gone")))])
 
     async def ids(self, client: httpx2.AsyncClient, **query: Any) -> list[int]:
-        return [one["id"] for one in (await client.get(PATH, params=query)).json()["letters"]]
+        return [one["id"] for one in (await client.get(PATH, params=query)).json()["dead_letters"]]
 
 
 @asynccontextmanager
@@ -63,16 +63,16 @@ async def test_letters_are_listed_by_what_they_have_in_common(tmp_path: Path) ->
     async with running(tmp_path) as (run, client):
         found = (await client.get(PATH)).json()
         assert found["total"] == 4
-        assert [one["id"] for one in found["letters"]] == [4, 3, 2, 1]
-        assert found["letters"][0]["event"] == '"' + "x" * 4095
-        assert found["letters"][0]["is_shortened"]
-        assert found["letters"][3]["event"] == 1
-        assert "traceback" not in found["letters"][3]["error"]
+        assert [one["id"] for one in found["dead_letters"]] == [4, 3, 2, 1]
+        assert found["dead_letters"][0]["event"] == '"' + "x" * 4095
+        assert found["dead_letters"][0]["is_shortened"]
+        assert found["dead_letters"][3]["event"] == 1
+        assert "traceback" not in found["dead_letters"][3]["error"]
         assert await run.ids(client, stage="price", limit=2) == [3, 2]
         assert await run.ids(client, stage=["price", "gone"], before=4) == [3, 2, 1]
         assert await run.ids(client, error="OSError") == [4]
         assert await run.ids(client, older="1s") == [4, 3, 2, 1]
-        assert await run.ids(client, marked="true") == []
+        assert await run.ids(client, waiting="true") == []
 
 
 async def test_a_letter_is_shown_whole_and_that_of_another_pipeline_is_not_there(tmp_path: Path) -> None:
@@ -99,9 +99,9 @@ async def test_letters_are_replayed_into_the_run_that_is_under_way(tmp_path: Pat
 async def test_a_replay_is_called_off_while_nothing_takes_it(tmp_path: Path) -> None:
     async with running(tmp_path) as (run, client):
         assert (await client.post(f"{PATH}/replay", json={"ids": [4, 5]})).json() == {"changed": 1}
-        assert await run.ids(client, marked="true") == [4]
+        assert await run.ids(client, waiting="true") == [4]
         assert (await client.post(f"{PATH}/cancel", json={"all": True})).json() == {"changed": 1}
-        assert await run.ids(client, marked="true") == []
+        assert await run.ids(client, waiting="true") == []
 
 
 async def test_letters_are_dropped(tmp_path: Path) -> None:

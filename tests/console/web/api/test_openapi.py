@@ -23,24 +23,24 @@ LETTERS = {200, 404, 422, 503}
 
 Operation = tuple[list[str], str | None, set[int]]
 
-CHANGE: Operation = ([], "LetterWords", LETTERS | BODY)
+CHANGE: Operation = ([], "DeadLetterSelection", LETTERS | BODY)
 
 OPERATIONS: dict[str, Operation] = {
     "GET /api/openapi.json": ([], None, {200, *DOOR}),
     "GET /api/stages": ([], None, {200, 503, *DOOR}),
     "GET /api/stages/{name}": (["name!"], None, {200, 404, 503, *DOOR}),
-    "PATCH /api/stages/{name}": (["name!"], "StageWords", {200, 404, 409, 503, *BODY}),
+    "PATCH /api/stages/{name}": (["name!"], "StageChange", {200, 404, 409, 503, *BODY}),
     "POST /api/stages/{name}/pause": (["name!"], "Nothing", {200, 404, 409, 503, *BODY}),
     "POST /api/stages/{name}/resume": (["name!"], "Nothing", {200, 404, 409, 503, *BODY}),
     "GET /api/registry/{name}/{key}": (["name!", "key!"], None, {200, 202, 404, 422, 503, *DOOR}),
     "PUT /api/registry/{name}/{key}": (["name!", "key!"], "Nothing", {200, 202, 404, 422, 503, *BODY}),
     "GET /api/dead-letters": (
-        ["stage", "error", "older", "marked", "limit", "before"],
+        ["stage", "error", "older", "waiting", "limit", "before"],
         None,
         LETTERS | DOOR,
     ),
     "GET /api/dead-letters/{number}": (["number!"], None, {200, 404, 503, *DOOR}),
-    "POST /api/dead-letters/replay": ([], "ReplayWords", LETTERS | BODY),
+    "POST /api/dead-letters/replay": ([], "ReplayRequest", LETTERS | BODY),
     "POST /api/dead-letters/cancel": CHANGE,
     "POST /api/dead-letters/drop": CHANGE,
 }

@@ -8,15 +8,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.fakes.dead_letters import letter
 
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from headrace.pipeline.topology.replay import AT_ONCE
+from tests.fakes.dead_letters import letter
 from tests.fakes.os_processes import lives_on
 from tests.house.tree import ROOT
 
-PROGRAM = ROOT / "tests" / "fakes" / "letter_child.py"
+PROGRAM = ROOT / "tests" / "fakes" / "dead_letter_child.py"
 KILLS = 10
 LETTERS = 3000
 

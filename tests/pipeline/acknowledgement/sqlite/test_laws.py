@@ -9,11 +9,11 @@ from pathlib import Path
 
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from tests.fakes.dead_letters import letter, small_store
 
 from headrace.pipeline.acknowledgement.dead_letter import Replay
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter, ReplayResult
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
+from tests.fakes.dead_letters import letter, small_store
 
 Step = tuple[str, int, int]
 """What is done, by which of two stores, to which letter."""
@@ -67,7 +67,7 @@ class Model:
             assert await store.drop(found) == (known is not None)
             self.known.pop(one, None)
         elif what == "mark":
-            assert await store.mark(found) == (known is not None and not known.is_waiting_for_replay)
+            assert await store.request_replay(found) == (known is not None and not known.is_waiting_for_replay)
             if known is not None:
                 known.is_waiting_for_replay = True
         else:

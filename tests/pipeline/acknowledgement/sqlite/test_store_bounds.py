@@ -5,11 +5,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from tests.fakes.dead_letters import ALL, LetterClock, beat, events_in, failed, letter, put_events, small_store
 
 from headrace.pipeline.acknowledgement.dead_letter import EventForm
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter, ReplayResult
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
+from tests.fakes.dead_letters import ALL, LetterClock, beat, events_in, failed, letter, put_events, small_store
 
 pytestmark = pytest.mark.asyncio
 
@@ -86,7 +86,7 @@ async def test_a_letter_that_failed_again_is_as_young_as_its_last_failure(
     store: SqliteDeadLetterStore, clock: LetterClock
 ) -> None:
     await put_events(store, "again", "never")
-    await store.mark(DeadLetterFilter(ids=frozenset({1})))
+    await store.request_replay(DeadLetterFilter(ids=frozenset({1})))
     clock.move(20 * 86_400)
     (taken,) = await store.lease("shop", "price", 1)
     await store.put([letter("again", replay_of=taken.replay)])
@@ -97,7 +97,7 @@ async def test_a_letter_that_failed_again_is_as_young_as_its_last_failure(
 
 async def test_totals_are_right_however_letters_come_and_go(path: Path, store: SqliteDeadLetterStore) -> None:
     await put_events(store, *("x" * size for size in range(50)))
-    await store.mark(DeadLetterFilter(ids=frozenset(range(1, 11))))
+    await store.request_replay(DeadLetterFilter(ids=frozenset(range(1, 11))))
     taken = await store.lease("shop", "price", 10)
     await store.put([letter("y", error=failed(OSError("e" * 500)), replay_of=one.replay) for one in taken[:5]])
     await store.acknowledge([ReplayResult(one.replay, is_done=True) for one in taken])

@@ -4,12 +4,12 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.fakes.dead_letters import ALL, LetterClock, beat, events_in, failed, letter, put_events
 
 from headrace.pipeline.acknowledgement.dead_letter import NewDeadLetter, Replay
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter, ReplayResult
+from headrace.pipeline.acknowledgement.sqlite.leases import CRASH_LIMIT, MISSED_HEARTBEATS
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
-from headrace.pipeline.acknowledgement.sqlite.takers import CRASH_LIMIT, MISSED_HEARTBEATS
+from tests.fakes.dead_letters import ALL, LetterClock, beat, events_in, failed, letter, put_events
 
 pytestmark = pytest.mark.asyncio
 
@@ -18,7 +18,7 @@ async def test_what_is_marked_is_taken_once_oldest_first(
     store: SqliteDeadLetterStore, other: SqliteDeadLetterStore
 ) -> None:
     await put_events(store, *range(5))
-    assert await store.mark(DeadLetterFilter(ids=frozenset({1, 2, 3, 4})), rate=10.0) == 4
+    assert await store.request_replay(DeadLetterFilter(ids=frozenset({1, 2, 3, 4})), rate=10.0) == 4
     assert await store.waiting("shop") == ["price"]
     first = await store.lease("shop", "price", 3)
     second = await other.lease("shop", "price", 3)
@@ -30,7 +30,7 @@ async def test_what_is_marked_is_taken_once_oldest_first(
 
 async def test_only_letters_of_the_pipeline_and_stage_are_taken(store: SqliteDeadLetterStore) -> None:
     await put_events(store, "a")
-    await store.mark(ALL)
+    await store.request_replay(ALL)
     assert await store.lease("other", "price", 9) == []
     assert await store.lease("shop", "parse", 9) == []
 
@@ -38,9 +38,9 @@ async def test_only_letters_of_the_pipeline_and_stage_are_taken(store: SqliteDea
 async def test_the_stages_whose_letters_wait_are_told_each_once(store: SqliteDeadLetterStore) -> None:
     for stage in ("b", "a", "c", "b"):
         await put_events(store, 1, 2, stage=stage)
-    await store.mark(DeadLetterFilter(stages=frozenset({"a", "b"})))
+    await store.request_replay(DeadLetterFilter(stages=frozenset({"a", "b"})))
     await store.put([NewDeadLetter("other", "d", 1, failed(OSError("gone")))])
-    await store.mark(DeadLetterFilter(pipeline="other"))
+    await store.request_replay(DeadLetterFilter(pipeline="other"))
     assert await store.waiting("shop") == ["a", "b"]
     assert await store.waiting("other") == ["d"]
     await store.lease("shop", "a", 2)
@@ -59,14 +59,14 @@ async def test_many_large_letters_go_in_by_pieces(store: SqliteDeadLetterStore) 
 
 async def test_what_cannot_be_replayed_is_never_marked(store: SqliteDeadLetterStore) -> None:
     await put_events(store, ("a", 1), {"a": 1}, b"a")
-    assert await store.mark(ALL) == 2
-    assert await store.mark(ALL) == 0
+    assert await store.request_replay(ALL) == 2
+    assert await store.request_replay(ALL) == 0
     assert await store.count(DeadLetterFilter(is_waiting_for_replay=True)) == 2
 
 
 async def test_a_mark_is_taken_back_until_a_run_is_at_it(store: SqliteDeadLetterStore) -> None:
     await put_events(store, "a", "b")
-    await store.mark(ALL)
+    await store.request_replay(ALL)
     await store.lease("shop", "price", 1)
     assert await store.cancel_replay(ALL) == 1
     assert await store.waiting("shop") == []
@@ -76,7 +76,7 @@ async def test_a_mark_is_taken_back_until_a_run_is_at_it(store: SqliteDeadLetter
 
 async def test_a_replay_that_went_through_deletes_its_letter(store: SqliteDeadLetterStore) -> None:
     await put_events(store, "a", "b")
-    await store.mark(ALL)
+    await store.request_replay(ALL)
     taken = await store.lease("shop", "price", 2)
     await store.acknowledge([ReplayResult(taken[0].replay, is_done=True), ReplayResult(taken[1].replay, is_done=False)])
     (left,) = await store.find(ALL, 9)
@@ -87,7 +87,7 @@ async def test_a_replay_that_failed_at_its_stage_again_is_one_letter_still(
     store: SqliteDeadLetterStore, clock: LetterClock
 ) -> None:
     await put_events(store, {"sku": "a"})
-    await store.mark(ALL)
+    await store.request_replay(ALL)
     (taken,) = await store.lease("shop", "price", 1)
     clock.move(5)
     await store.put([letter({"sku": "a"}, error=failed(OSError("still")), replay_of=taken.replay)])
@@ -103,7 +103,7 @@ async def test_what_came_of_a_replay_and_failed_further_down_is_a_letter_of_its_
     store: SqliteDeadLetterStore,
 ) -> None:
     await put_events(store, "a")
-    await store.mark(ALL)
+    await store.request_replay(ALL)
     (taken,) = await store.lease("shop", "price", 1)
     await store.put([letter("derived", stage="write", replay_of=taken.replay)])
     await store.acknowledge([ReplayResult(taken.replay, is_done=True)])
@@ -113,10 +113,10 @@ async def test_what_came_of_a_replay_and_failed_further_down_is_a_letter_of_its_
 
 async def test_the_end_of_a_former_replay_does_nothing_to_the_present_one(store: SqliteDeadLetterStore) -> None:
     await put_events(store, "a")
-    await store.mark(ALL)
+    await store.request_replay(ALL)
     (first,) = await store.lease("shop", "price", 1)
     await store.put([letter("a", replay_of=first.replay)])
-    await store.mark(ALL)
+    await store.request_replay(ALL)
     (second,) = await store.lease("shop", "price", 1)
     await store.acknowledge([ReplayResult(first.replay, is_done=True)])
     assert await events_in(store) == ['"a"']
@@ -126,7 +126,7 @@ async def test_the_end_of_a_former_replay_does_nothing_to_the_present_one(store:
 
 async def test_a_replay_whose_letter_was_dropped_is_a_new_letter_when_it_fails(store: SqliteDeadLetterStore) -> None:
     await put_events(store, "a")
-    await store.mark(ALL)
+    await store.request_replay(ALL)
     (taken,) = await store.lease("shop", "price", 1)
     await store.drop(ALL)
     await store.put([letter("a", replay_of=taken.replay)])
@@ -135,7 +135,7 @@ async def test_a_replay_whose_letter_was_dropped_is_a_new_letter_when_it_fails(s
 
 async def test_what_was_taken_and_not_begun_waits_again(store: SqliteDeadLetterStore) -> None:
     await put_events(store, "a")
-    await store.mark(ALL)
+    await store.request_replay(ALL)
     (taken,) = await store.lease("shop", "price", 1)
     await store.release([taken.replay, Replay(99, 1)])
     (again,) = await store.lease("shop", "price", 1)
@@ -146,7 +146,7 @@ async def test_a_store_that_closes_lets_others_go_on(
     store: SqliteDeadLetterStore, other: SqliteDeadLetterStore
 ) -> None:
     await put_events(store, "a", "b")
-    await store.mark(ALL)
+    await store.request_replay(ALL)
     await store.lease("shop", "price", 2)
     await store.close()
     assert len(await other.lease("shop", "price", 2)) == 2
@@ -154,7 +154,7 @@ async def test_a_store_that_closes_lets_others_go_on(
 
 async def test_a_cancelled_take_gives_back_what_it_took(store: SqliteDeadLetterStore) -> None:
     await put_events(store, "a")
-    await store.mark(ALL)
+    await store.request_replay(ALL)
     taking = asyncio.ensure_future(store.lease("shop", "price", 1))
     await asyncio.sleep(0)
     taking.cancel()
@@ -169,7 +169,7 @@ async def test_what_a_dead_store_was_at_waits_again_and_that_costs_an_attempt(
     store: SqliteDeadLetterStore, other: SqliteDeadLetterStore
 ) -> None:
     await put_events(store, "a")
-    await store.mark(ALL)
+    await store.request_replay(ALL)
     await store.lease("shop", "price", 1)  # and says nothing any more
     await beat(other, MISSED_HEARTBEATS)
     assert await other.lease("shop", "price", 1) == []
@@ -182,7 +182,7 @@ async def test_a_store_that_says_that_it_lives_keeps_what_it_has(
     store: SqliteDeadLetterStore, other: SqliteDeadLetterStore
 ) -> None:
     await put_events(store, "a")
-    await store.mark(ALL)
+    await store.request_replay(ALL)
     await store.lease("shop", "price", 1)
     for _ in range(3 * MISSED_HEARTBEATS):
         await beat(store)
@@ -194,11 +194,11 @@ async def test_what_kills_every_store_that_replays_it_is_not_replayed_for_ever(
     path: Path, clock: LetterClock, other: SqliteDeadLetterStore
 ) -> None:
     await put_events(other, "poison")
-    await other.mark(ALL)
+    await other.request_replay(ALL)
     for _ in range(CRASH_LIMIT):
         await other.writer.run(lambda c: c.execute("update headrace_dead_letters set taken_by = 'dead'"))
         await other.writer.run(lambda c: c.execute("insert into headrace_dead_letter_takers values ('dead', 1)"))
         await beat(other, MISSED_HEARTBEATS + 1)
     (left,) = await other.find(ALL, 9)
     assert (left.replay_at, left.is_leased, left.attempts) == (None, False, 1 + CRASH_LIMIT)
-    assert await other.mark(ALL) == 1
+    assert await other.request_replay(ALL) == 1

@@ -7,8 +7,8 @@ import pytest
 import pytest_asyncio
 
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
-from tests.fakes.letter_shop import Shop
-from tests.fakes.letters import letter
+from tests.fakes.dead_letter_shop import Shop
+from tests.fakes.dead_letters import letter
 
 
 @pytest.fixture

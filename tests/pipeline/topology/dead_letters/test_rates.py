@@ -8,10 +8,10 @@ from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from headrace.pipeline.engine.consuming import ConsumerProcess
 from headrace.pipeline.topology.replay import StageReplay
+from tests.fakes.dead_letters import ALL, letter
 from tests.fakes.failing_stages import (
     Kept,
 )
-from tests.fakes.letters import ALL, letter
 from tests.fakes.stepping import alone, started, until
 
 pytestmark = pytest.mark.asyncio
@@ -39,7 +39,7 @@ async def test_letters_go_no_quicker_than_their_rate_and_make_up_for_little(asid
     await started(process)
     assert isinstance(process, ConsumerProcess)
     await aside.put([letter(number) for number in range(4, 11)])
-    await aside.mark(ALL, rate=20.0)
+    await aside.request_replay(ALL, rate=20.0)
     replay = StageReplay("price", process, notes)
     assert replay.room == 100
     replay.add(await aside.lease("shop", "price", 100))

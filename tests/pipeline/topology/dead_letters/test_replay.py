@@ -12,6 +12,8 @@ from headrace.pipeline.message import Message
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.settings import Concurrency
 from tests.fakes.acknowledged_stages import Told
+from tests.fakes.dead_letter_shop import Quiet, Shop
+from tests.fakes.dead_letters import ALL, letter
 from tests.fakes.failing_stages import (
     Kept,
     Many,
@@ -24,8 +26,6 @@ from tests.fakes.failing_stages import (
     WholeLater,
 )
 from tests.fakes.flow_stages import Numbers, Silent
-from tests.fakes.letter_shop import Quiet, Shop
-from tests.fakes.letters import ALL, letter
 from tests.fakes.stepping import settled, until
 
 pytestmark = pytest.mark.asyncio
@@ -50,7 +50,7 @@ async def test_what_a_stage_gives_up_is_kept_and_replayed_by_the_next_run(
         ("shop", "price", "18"),
     ]
     shop.table.left = {}
-    assert await shop.mark() == 3
+    assert await shop.request_replay() == 3
     await shop.run(lambda: source(0), shape)
     assert await shop.letters() == []
     twice = 2 if shape is Many else 1
@@ -65,7 +65,7 @@ async def test_what_fails_again_is_the_same_letter_with_one_more_attempt(
     shop.table.left = {3: FOR_EVER, 7: FOR_EVER}
     await shop.run(lambda: source(10), shape)
     shop.table.left = {3: FOR_EVER}
-    await shop.mark()
+    await shop.request_replay()
     await shop.run(lambda: source(0), shape)
     (left,) = await shop.letters()
     assert (left.id, left.event, left.attempts, left.replay_at, left.is_leased) == (1, "3", 2, None, False)
@@ -78,7 +78,7 @@ async def test_letters_are_replayed_into_a_run_that_is_under_way(
     topology = shop.topology(quiet)
     await topology.start()
     await settled(topology)
-    await aside.mark(ALL)
+    await aside.request_replay(ALL)
     topology.replay_soon()
     await until(lambda: len(shop.sink.data) == 3)
     assert (await topology.drain()).is_drained
@@ -92,7 +92,7 @@ async def test_a_mark_of_another_os_process_is_seen_without_being_told(
     topology = shop.topology(Silent)
     await topology.start()
     await settled(topology)
-    await aside.mark(ALL)
+    await aside.request_replay(ALL)
     await until(lambda: len(shop.sink.data) == 3)
     await topology.stop()
 
@@ -101,7 +101,7 @@ async def test_letters_are_replayed_time_and_again(shop: Shop, aside: SqliteDead
     topology = shop.topology(Silent)
     await topology.start()
     for size in (3, 5, 7):
-        await aside.mark(ALL)
+        await aside.request_replay(ALL)
         topology.replay_soon()
         await until(lambda size=size: len(shop.sink.data) >= size)  # type: ignore[misc] # bound now
         await aside.put([letter(size), letter(size + 1)])
@@ -121,7 +121,7 @@ async def test_the_metadata_of_a_letter_comes_back_and_says_of_what_it_is_the_re
             seen.extend(events)
 
     await aside.drop(DeadLetterFilter(ids=frozenset({2, 3})))
-    await aside.mark(ALL)
+    await aside.request_replay(ALL)
     await shop.run(lambda: Told(0), OneToOne, Look)
     (message,) = seen
     assert message.data == "<1>"
@@ -137,7 +137,7 @@ async def test_a_message_waits_for_all_that_comes_of_it(shop: Shop, aside: Sqlit
 
     topology = shop.topology(Quiet, OneToOne, Slow)
     await topology.start()
-    await aside.mark(ALL)
+    await aside.request_replay(ALL)
     topology.replay_soon()
     await until(lambda: shop.table.tried == [1, 2, 3])
     await settled(topology)
@@ -153,7 +153,7 @@ async def test_what_fails_further_down_becomes_a_letter_of_that_stage(shop: Shop
     topology = shop.topology(lambda: Told(0), dispatcher="broadcast")
     topology.add("sell", lambda: OneToOne(later), subscribe_to="price")
     topology.add("sold", Kept, subscribe_to="sell")
-    await aside.mark(ALL)
+    await aside.request_replay(ALL)
     await topology.start()
     await topology.join()
     assert [(one.stage, one.event) for one in await aside.find(ALL, 9)] == [("sell", '"<2>"')]
@@ -164,7 +164,7 @@ async def test_events_that_are_handled_at_once_are_each_judged_by_their_own_end(
     shop: Shop, aside: SqliteDeadLetterStore, source: Any
 ) -> None:
     shop.table.left = {2: FOR_EVER}
-    await aside.mark(ALL)
+    await aside.request_replay(ALL)
     await shop.run(lambda: source(0), SingleLater, concurrency=Concurrency(3, is_ordered=False))
     (left,) = await aside.find(ALL, 9)
     assert (left.id, left.event, left.attempts) == (2, "2", 2)
@@ -184,11 +184,11 @@ async def test_what_a_stage_counts_as_failed_and_does_not_name_stays_a_letter(
     await store.open()
     await store.drop(ALL)
     await store.put([letter(text, stage="sink") for text in ("<1>", "<2>")])
-    await store.mark(ALL)
+    await store.request_replay(ALL)
     await shop.run(lambda: Numbers(0), OneToOne, Vague)
     assert [one.attempts for one in await store.find(ALL, 9)] == [2, 2]
     await store.drop(DeadLetterFilter(ids=frozenset({5})))
-    await store.mark(ALL)
+    await store.request_replay(ALL)
     await shop.run(lambda: Numbers(0), OneToOne, Vague)
     assert await store.count(ALL) == 0
     await store.close()

@@ -9,13 +9,13 @@ from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from headrace.pipeline.flow.subscription import SubscribeTo
 from tests.fakes.acknowledged_stages import Told
+from tests.fakes.dead_letter_shop import Quiet, Shop
+from tests.fakes.dead_letters import ALL
 from tests.fakes.failing_stages import (
     OneToOne,
     Table,
 )
 from tests.fakes.flow_stages import Numbers, Silent
-from tests.fakes.letter_shop import Quiet, Shop
-from tests.fakes.letters import ALL
 from tests.fakes.stepping import settled, until
 
 pytestmark = pytest.mark.asyncio
@@ -38,7 +38,7 @@ async def test_a_letter_in_hand_at_a_crash_is_back_where_it_was_on_a_plain_edge(
     shop: Shop, aside: SqliteDeadLetterStore
 ) -> None:
     over = [2]
-    await aside.mark(ALL)
+    await aside.request_replay(ALL)
     await shop.run(lambda: Numbers(0), lambda table: Crash(table, over))
     assert over == []
     left = await aside.find(ALL, 9, is_newest_first=False)
@@ -54,7 +54,7 @@ async def test_a_letter_in_hand_at_a_crash_is_delivered_again_where_messages_flo
     shop: Shop, aside: SqliteDeadLetterStore
 ) -> None:
     over = [2]
-    await aside.mark(ALL)
+    await aside.request_replay(ALL)
     await shop.run(lambda: Told(0), lambda table: Crash(table, over))
     assert over == []
     assert await aside.count(ALL) == 0
@@ -72,7 +72,7 @@ async def test_a_stop_leaves_what_was_under_way_marked_and_costs_no_attempt(
 
     topology = shop.topology(quiet, Stuck)
     await topology.start()
-    await aside.mark(ALL)
+    await aside.request_replay(ALL)
     topology.replay_soon()
     await until(lambda: shop.table.tried != [])
     await topology.stop()
@@ -90,7 +90,7 @@ async def test_a_drain_lets_through_what_is_under_way_and_leaves_the_rest_marked
 ) -> None:
     topology = shop.topology(quiet)
     await topology.start()
-    await aside.mark(ALL, rate=0.001)
+    await aside.request_replay(ALL, rate=0.001)
     topology.replay_soon()
     await until(lambda: shop.table.tried == [1])
     assert (await topology.drain()).is_drained
@@ -112,7 +112,7 @@ async def test_a_stage_that_cancels_the_replay_leaves_the_letters_marked(
 
     topology = shop.topology(Silent, Refuse)
     await topology.start()
-    await aside.mark(ALL)
+    await aside.request_replay(ALL)
     topology.replay_soon()
     handle = topology.stage("price")
     await until(lambda: len(handle.subscriptions()) == 2)
@@ -129,7 +129,7 @@ async def test_a_stage_may_subscribe_while_letters_are_replayed_into_it(
     topology = shop.topology(Silent)
     topology.add("more", lambda: Numbers(4))
     await topology.start()
-    await aside.mark(ALL, rate=0.001)
+    await aside.request_replay(ALL, rate=0.001)
     topology.replay_soon()
     await until(lambda: shop.table.tried == [1])
     topology.stage("price").subscribe("more")

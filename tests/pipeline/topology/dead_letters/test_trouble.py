@@ -16,6 +16,8 @@ from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
 from headrace.stages.functions import data_of
 from tests.fakes.acknowledged_stages import Told
+from tests.fakes.dead_letter_shop import Quiet, Shop
+from tests.fakes.dead_letters import ALL, FailingLetters, letter
 from tests.fakes.failing_stages import (
     Many,
     OneToOne,
@@ -26,8 +28,6 @@ from tests.fakes.failing_stages import (
     WholeLater,
 )
 from tests.fakes.flow_stages import Numbers, Silent
-from tests.fakes.letter_shop import Quiet, Shop
-from tests.fakes.letters import ALL, FailingLetters, letter
 from tests.fakes.stepping import until
 
 pytestmark = pytest.mark.asyncio
@@ -44,7 +44,7 @@ async def test_what_cannot_be_kept_when_it_fails_again_is_not_lost(
     topology = shop.topology(lambda: Numbers(0))
     topology.dead_letters = store = FailingLetters(shop.path)
     store.puts = 1
-    await aside.mark(ALL)
+    await aside.request_replay(ALL)
     await topology.start()
     await topology.join()
     (left,) = await aside.find(ALL, 9)
@@ -58,7 +58,7 @@ async def test_a_store_that_cannot_be_used_for_a_while_loses_nothing_and_is_said
     topology.dead_letters = store = FailingLetters(shop.path)
     store.settles = 2
     await topology.start()
-    await aside.mark(ALL)
+    await aside.request_replay(ALL)
     topology.replay_soon()
     await until(lambda: not store.settles)
     await topology.drain()
@@ -72,10 +72,10 @@ async def test_a_file_that_stays_locked_keeps_no_run_from_its_end(
 ) -> None:
     monkeypatch.setattr("headrace.database.sqlite_file.BUSY_SECONDS", 0.02)
     monkeypatch.setattr("headrace.pipeline.acknowledgement.sqlite.store.CLOSE_SECONDS", 0.02)
-    monkeypatch.setattr("headrace.pipeline.topology.office.WRITE_SECONDS", 0.02)
+    monkeypatch.setattr("headrace.pipeline.topology.dead_letter_service.WRITE_SECONDS", 0.02)
     topology = shop.topology(quiet, SingleLater)
     await topology.start()
-    await aside.mark(ALL)
+    await aside.request_replay(ALL)
     topology.replay_soon()
     await until(lambda: bool(shop.table.tried))
     lock = sqlite3.connect(shop.path, isolation_level=None)
@@ -102,7 +102,7 @@ async def test_letters_that_no_stage_can_take_wait_and_are_said_once(
     store = shop.store()
     await store.open()
     await store.put([letter(1, stage=stage), letter(2, stage=stage)])
-    await store.mark(ALL)
+    await store.request_replay(ALL)
     with caplog.at_level(logging.WARNING, logger="headrace"):
         assert (await shop.run(lambda: Numbers(5), **settings)).is_fine
     (said,) = [one.getMessage() for one in caplog.records if "wait to be replayed" in one.getMessage()]
@@ -121,7 +121,7 @@ async def test_children_on_a_plain_edge_take_no_letters_for_one_that_fails_would
     store = shop.store()
     await store.open()
     await store.put([letter(1, stage="sink")])
-    await store.mark(ALL)
+    await store.request_replay(ALL)
     await shop.run(lambda: Numbers(0), OneToOne, Children)
     assert await store.count(DeadLetterFilter(is_waiting_for_replay=True)) == 1
     await shop.run(lambda: Told(0), OneToOne, Children)
@@ -153,7 +153,7 @@ async def test_every_letter_goes_through_in_the_end_whatever_fails_and_crashes_m
 
     runs = 0
     while await aside.count(ALL):
-        await aside.mark(ALL)
+        await aside.request_replay(ALL)
         await shop.run(lambda: source(0), Unsteady)
         runs += 1
         assert runs < 10
@@ -166,7 +166,7 @@ async def test_every_letter_goes_through_in_the_end_whatever_fails_and_crashes_m
 
 async def test_a_letter_whose_text_was_broken_is_put_back(shop: Shop, aside: SqliteDeadLetterStore) -> None:
     await aside.writer.run(lambda c: c.execute("update headrace_dead_letters set event = '{' where id = 2"))
-    await aside.mark(ALL)
+    await aside.request_replay(ALL)
     await shop.run(lambda: Numbers(0))
     (left,) = await aside.find(ALL, 9)
     assert (left.id, left.attempts, left.replay_at) == (2, 2, None)

@@ -13,5 +13,5 @@ at < :before
 id < :before_id
 -- is_replayable
 form in ('json', 'base64') is :is_replayable
--- is_marked
-(replay_at is not null) is :is_marked
+-- is_waiting_for_replay
+(replay_at is not null) is :is_waiting_for_replay

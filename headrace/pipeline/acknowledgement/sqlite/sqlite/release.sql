@@ -1,1 +1,1 @@
-update headrace_dead_letters set taken_by = null where taken_by = ?
+update headrace_dead_letters set taken_by = null where id = ? and takes = ? and taken_by = ?

@@ -59,7 +59,7 @@ class DeadLetterService:
         await self._step()
         self._task = run.scheduler.start_task(self._work(), copy_context(), f"{self._pipeline} dead letters")
 
-    async def dead_letter_handler(self, failed: Sequence[FailedEvent]) -> None:
+    async def dead_letter(self, failed: Sequence[FailedEvent]) -> None:
         """Keep events that were given up; durable at return. Raises what the store raises."""
         dead_letters = [self._dead_letter(one) for one in failed]
         try:

@@ -9,7 +9,7 @@ import pytest
 
 from headrace.pipeline.acknowledgement.dead_letter import NewDeadLetter, Replay
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter, ReplayResult
-from headrace.pipeline.acknowledgement.letter_bounds import DeadLetterLimits
+from headrace.pipeline.acknowledgement.limits import DeadLetterLimits
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 
 NOON: Final = datetime(2020, 1, 1, 12, tzinfo=UTC)

@@ -28,23 +28,23 @@ class ReplayLeases:
 
     def write_heartbeat(self, connection: sqlite3.Connection) -> None:
         """Say that this one lives."""
-        connection.execute(query("beat"), (self.uuid,))
+        connection.execute(query("heartbeat"), (self.uuid,))
 
     def heartbeat(self, connection: sqlite3.Connection) -> None:
         """Say so if it has taken anything, and take back what those had that are silent for too long."""
         if self.has_leased:
             self.write_heartbeat(connection)
         seen: dict[str, tuple[int, int]] = {}
-        for uuid, count in connection.execute(query("beats")).fetchall():
+        for uuid, count in connection.execute(query("heartbeats")).fetchall():
             before, missed = self._seen.get(uuid, (None, 0))
             seen[uuid] = (count, missed + 1 if before == count else 0)
             if uuid != self.uuid and seen[uuid][1] >= MISSED_HEARTBEATS:
-                connection.execute(query("bury"), {"taker": uuid, "limit": CRASH_LIMIT})
-                connection.execute(query("leave"), (uuid,))
+                connection.execute(query("release_dead"), {"owner": uuid, "limit": CRASH_LIMIT})
+                connection.execute(query("remove_owner"), (uuid,))
         self._seen = seen
 
     def leave(self, connection: sqlite3.Connection) -> None:
         """Let go of all that this one has taken, and be forgotten."""
         self.has_leased = False
-        connection.execute(query("release"), (self.uuid,))
-        connection.execute(query("leave"), (self.uuid,))
+        connection.execute(query("release_all"), (self.uuid,))
+        connection.execute(query("remove_owner"), (self.uuid,))

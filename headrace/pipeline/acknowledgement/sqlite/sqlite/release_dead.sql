@@ -2,4 +2,4 @@
 update headrace_dead_letters
 set taken_by = null, attempts = attempts + 1, deaths = deaths + 1,
   replay_at = iif(deaths + 1 < :limit, replay_at, null), rate = iif(deaths + 1 < :limit, rate, null)
-where taken_by = :taker
+where taken_by = :owner

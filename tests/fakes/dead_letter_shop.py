@@ -13,6 +13,7 @@ from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.topology.run import RunOutcome
 from headrace.pipeline.topology.topology import Topology
+from tests.fakes.dead_letters import ALL
 from tests.fakes.failing_stages import (
     Kept,
     OneToOne,
@@ -20,7 +21,6 @@ from tests.fakes.failing_stages import (
 )
 from tests.fakes.flow_stages import Silent
 from tests.fakes.laws import check_over
-from tests.fakes.letters import ALL
 from tests.fakes.stepping import run_of
 
 
@@ -71,10 +71,10 @@ class Shop:
         finally:
             await store.close()
 
-    async def mark(self, which: DeadLetterFilter = ALL, rate: float | None = None) -> int:
+    async def request_replay(self, which: DeadLetterFilter = ALL, rate: float | None = None) -> int:
         store = self.store()
         await store.open()
         try:
-            return await store.mark(which, rate)
+            return await store.request_replay(which, rate)
         finally:
             await store.close()

@@ -14,7 +14,7 @@ from headrace.console.cli.job_target import CommandFailed, UsageError
 from headrace.errors import HeadraceError
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetterStore
 from headrace.pipeline.acknowledgement.errors import BadDeadLetters
-from headrace.pipeline.acknowledgement.letter_bounds import UNBOUNDED
+from headrace.pipeline.acknowledgement.limits import UNBOUNDED
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from headrace.pipeline.acknowledgement.sqlite.url import dead_letters_of
 

@@ -1,4 +1,4 @@
-"""An OS process that puts dead letters, or replays them, until it is killed: `letter_child.py put|replay PATH NOTES`.
+"""An OS process that puts dead letters, or replays them, until it is killed: `dead_letter_child.py put|replay PATH NOTES`.
 
 It notes what it was promised in a file of its own: a number once its letter was put, or once its event went through.
 """
@@ -14,7 +14,7 @@ from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.topology.topology import Topology
-from tests.fakes.letters import letter
+from tests.fakes.dead_letters import letter
 
 ALL = DeadLetterFilter()
 BEAT_SECONDS = 0.05
@@ -82,7 +82,7 @@ async def replay(path: Path, notes: Path, source: type[Quiet]) -> None:
     topology.add("note", lambda: Note(notes), subscribe_to="price")
     async with topology:
         while await store.count(ALL):
-            await store.mark(ALL)
+            await store.request_replay(ALL)
             topology.replay_soon()
 
 

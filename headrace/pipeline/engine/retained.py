@@ -8,7 +8,7 @@ from headrace.pipeline.message import Message, Outcome, acknowledge
 class Retained:
     """Has each held message's source wait for it; what is let go is settled once what was made of it is claimed."""
 
-    __slots__ = ("_let_go", "_messages")
+    __slots__ = ("_messages", "_released")
 
     def __init__(self) -> None:
         self._messages: dict[int, Message[object]] = {}

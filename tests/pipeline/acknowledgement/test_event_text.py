@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.pipeline.acknowledgement.dead_letter import REPLAYABLE, EventForm, NewDeadLetter
-from headrace.pipeline.acknowledgement.letter_text import (
+from headrace.pipeline.acknowledgement.event_text import (
     MOST_ERROR_BYTES,
     MOST_METADATA_BYTES,
     MOST_TRACE_BYTES,
@@ -24,7 +24,7 @@ from headrace.pipeline.acknowledgement.letter_text import (
     written,
 )
 from headrace.values import MOST_DEPTH, is_plain
-from tests.fakes.letters import failed, letter
+from tests.fakes.dead_letters import failed, letter
 
 SCALARS = (
     st.none()
@@ -165,7 +165,7 @@ def test_of_a_long_traceback_the_end_is_kept_and_of_a_long_error_the_beginning()
 def test_a_letter_names_the_error_and_where_it_was_raised() -> None:
     kept = to_event_text(letter())
     assert (kept.error_type, kept.error) == ("KeyError", "'total'")
-    assert "letters.py" in kept.traceback
+    assert "dead_letters.py" in kept.traceback
 
 
 def test_metadata_is_kept_as_json_and_described_where_it_is_none() -> None:

@@ -14,7 +14,7 @@ from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.settings import StageSettings
 from tests.fakes.raw_ends import RawConsumer
 from tests.fakes.stepping import alone, rest, started
-from tests.pipeline.flow.test_outlet_marks import Informed
+from tests.pipeline.flow.test_output_markers import Informed
 
 
 def _route(event: object) -> int | None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.pipeline.engine.giving_up import dead_letter, failed_unit
+from headrace.pipeline.engine.failed_units import dead_letter, failed_unit
 from headrace.pipeline.failure import FailurePolicy
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
@@ -38,7 +38,7 @@ def test_what_an_output_takes_no_more_is_set_aside(count: int, room: int, *, is_
     }
 
 
-@pytest.mark.parametrize("where", ["errors", "set_aside"])
+@pytest.mark.parametrize("where", ["errors", "dead_letter_handler"])
 def test_a_failure_that_is_kept_somewhere_is_not_plain(where: str) -> None:
     async def take(_: Sequence[object]) -> int:
         return 0

@@ -11,12 +11,12 @@ from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.topology.topology import Topology
+from tests.fakes.dead_letter_shop import Shop
 from tests.fakes.failing_stages import (
     Kept,
     OneToOne,
 )
 from tests.fakes.flow_stages import Numbers
-from tests.fakes.letter_shop import Shop
 from tests.fakes.stepping import settled, until
 
 pytestmark = pytest.mark.asyncio
@@ -38,7 +38,7 @@ async def test_outputs_that_a_drain_leaves_over_go_on_where_they_were_to_go(shop
     await topology.drain(0.01)
     letters = await shop.letters()
     assert {one.stage for one in letters} == {"price", "sink"}
-    await shop.mark()
+    await shop.request_replay()
     await shop.run(lambda: Numbers(0))
     assert await shop.letters() == []
     assert sorted(map(str, shop.sink.data)) == sorted(f"<{number}>" for number in range(1, len(letters) + 1))

@@ -1,0 +1,1 @@
+update headrace_dead_letters set taken_by = null where taken_by = ?
