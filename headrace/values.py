@@ -1,7 +1,7 @@
-"""Keys of any JSON value: lists, dicts and sets, too, can be told from others and kept in a dict.
+"""Event values as JSON text, and as hashable keys.
 
-What JSON has no word for is written so that a program, and a later stage, can use it; written and read once, an event
-is the same text again.
+Values that JSON lacks (dates, decimals, UUIDs) are written as text or numbers that a program and a later stage can use.
+An event that was written and read once gives the same text again.
 """
 
 import base64

@@ -13,7 +13,7 @@ from typing import Final
 from headrace import Consumer, Pipeline, ProducerConsumer, StageSettings, SubscribeTo
 from headrace.pipeline.stage.producer import Inbox
 
-PATIENCE_SECONDS: Final = 2.0
+TIMEOUT_SECONDS: Final = 2.0
 """How long a reader of the stream may stand still, for it holds up the others."""
 
 ROOM_SECONDS: Final = 5.0
@@ -97,7 +97,7 @@ class Shop:
         A reader sets the pace, as every subscriber does: others may be 10 events ahead of it, and no more. One that
         stands still gets `ReaderTooSlow`.
         """
-        return self._prices.stream(max_demand=10, timeout_seconds=PATIENCE_SECONDS)
+        return self._prices.stream(max_demand=10, timeout_seconds=TIMEOUT_SECONDS)
 
     def report(self) -> dict[str, object]:
         """Say how the pipeline is: whether it runs, and what every stage has been through."""

@@ -6,11 +6,11 @@ from typing import Final
 from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, EventForm
 
 LIST_CHARACTERS: Final = 4096
-"""What a list shows of one event: a page of the longest ones would not fit in memory else."""
+"""How much of one event a list shows: a page of the longest ones would not fit in memory."""
 
 
 def dead_letter_json(dead_letter: DeadLetter, *, is_whole: bool) -> dict[str, object]:
-    """Return a letter as plain values, times as ISO 8601, the traceback only where `is_whole`.
+    """Return a dead letter as plain values, times as ISO 8601, the traceback only where `is_whole`.
 
     `event` is the event itself where it was kept as JSON, and its text otherwise, or the beginning of that where it
     `is_shortened`; `form` says how it is kept.

@@ -31,7 +31,7 @@ class OwnerLocks:
         """The inode of the file, to be stored beside an owner; None where locks cannot be used."""
 
     def open(self) -> None:
-        """Open the file, or make it. Where that fails, the log says so, and owners are judged by heartbeats."""
+        """Open the file, or make it. Where that fails, the log says so, and heartbeats decide which owners live."""
         path = f"{os.path.realpath(self._path)}-owners"
         if sys.platform != "linux":
             return

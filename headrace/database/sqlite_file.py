@@ -190,7 +190,7 @@ _FORK_ADVICE: Final = "start OS processes before the file is opened, or with mul
 
 @dataclass(slots=True, eq=False)
 class QueuedCall(Generic[R]):
-    """One work, and where its end is told: on an event loop, or in a thread."""
+    """One call, and where its result is delivered: on an event loop, or in a thread."""
 
     work: DatabaseWork[R]
     loop: asyncio.AbstractEventLoop | None
@@ -282,7 +282,7 @@ class CallQueue:
         return await done
 
     def begin(self, work: DatabaseWork[R]) -> "asyncio.Future[R]":
-        """Have `work` done, and return what the running loop is told its end with. Raises SqliteError."""
+        """Run `work` in the thread; return a future of the running loop for its result. Raises SqliteError."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[R] = loop.create_future()
         self._put(QueuedCall(work, loop, done))

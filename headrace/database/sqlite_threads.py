@@ -90,7 +90,7 @@ class SqliteWriter:
         return self._orders.run(work, is_durable=is_durable, unwanted=unwanted)  # no coroutine around it: it is hot
 
     def begin(self, work: DatabaseWork[R]) -> "asyncio.Future[R]":
-        """Run `work` in the next transaction, not durably; the running loop is told its end. Raises SqliteError."""
+        """Run `work` in the next transaction, not durably; return a future of the running loop. Raises SqliteError."""
         return self._orders.begin(work)
 
     def post(self, work: DatabaseWork[object]) -> None:
@@ -131,7 +131,7 @@ class SqliteWriter:
         self._waits_for_disk = False
 
     def _has_periodic(self) -> bool:
-        """Return whether there are chores to do here: those of a parent are not the affair of a forked child."""
+        """Return whether this process has periodic calls: a forked child does not run those of its parent."""
         return bool(self._periodic) and self._was_opened and os.getpid() == self._pid
 
     def _due_tasks(self) -> "list[QueuedCall[object]]":

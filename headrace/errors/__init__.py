@@ -4,7 +4,7 @@
 
     HeadraceError
     ├── ProcessError             a process, its mailbox, its supervisor
-    │   ├── NoProcess            nobody lives under that name or reference
+    │   ├── NoProcess            no process has that name or reference
     │   ├── ProcessDown          it ended before it answered
     │   ├── CallTimeout          it did not answer in time
     │   ├── CallToSelf           it would wait for itself
@@ -23,7 +23,7 @@
     │   ├── RestartsExhausted    its supervisor gave up
     │   ├── TaskFailed           a task raised, or was stopped, before it had a result
     │   ├── TaskTimeout          a task had no result in time
-    │   ├── BadOption            what a process or a stream of tasks is told does not fit
+    │   ├── BadOption            an option of a process or a task stream is not valid
     │   ├── TooManyChildren      its supervisor may have no more children at a time
     │   ├── Unrecoverable        no restart would mend it: the supervisor gives up at once
     │   │   └── PermanentChild   a child for one event that would never finish
@@ -46,7 +46,7 @@
         ├── SubscriptionError    a subscription cannot do what is asked of it
         ├── MetricConflict       two metrics of one stage claim one name
         └── GraphError           stages that cannot be linked
-    (expressions, units, built-in stages and configs add their own branch in their own room)
+    (expressions, units, built-in stages and configs add their branch in their own errors file)
 """
 
 from headrace.errors.otp import (

@@ -40,10 +40,10 @@ def describe(reason: object) -> str:
     """Return in words why a process ended.
 
     >>> describe("shutdown"), describe(KeyError("total")), describe(TimeoutError())
-    ('it was told to stop', "KeyError: 'total'", 'TimeoutError')
+    ('it was stopped', "KeyError: 'total'", 'TimeoutError')
     """
     if not isinstance(reason, BaseException):
-        return {"normal": "it was done", "shutdown": "it was told to stop"}.get(str(reason), str(reason))
+        return {"normal": "it was done", "shutdown": "it was stopped"}.get(str(reason), str(reason))
     message = message_of(reason) if isinstance(reason, HeadraceError | OSError) else ""
     return message or class_and_message(reason)
 

@@ -18,7 +18,7 @@ from headrace.telemetry.events import LOG
 class ProcessStatistics:
     """The counts of an executor.
 
-    OS processes that live, and of them those with a call in hand or about to end; calls that wait; OS processes that
+    OS processes that live, and of them those that run a call or are about to end; calls that wait; OS processes that
     were started, that died of themselves, and that were started in place of one that died; and how the calls ended.
     """
 
@@ -42,7 +42,7 @@ class ProcessExecutor(Executor):
     with the traceback from there as its cause, or as RemoteError. Pickling is done on the loop, so hand over paths and
     keys rather than what holds it up.
 
-    An OS process that dies fails the one call that it had in hand with WorkerDied, no other, and is replaced at once.
+    An OS process that dies fails the one call that it ran with WorkerDied, no other, and is replaced at once.
     A call that is cancelled, or out of time, is terminated: `finally` blocks run for `grace_seconds`, then it is
     killed; its slot is free when it is gone. OS processes are started when they are first needed, by starting Python
     anew (never by fork), import only what the functions need, ignore SIGINT, and end with the OS process that started

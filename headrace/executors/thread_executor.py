@@ -116,7 +116,7 @@ class ThreadExecutor(Executor):
 
 
 def _serve(orders: "queue.SimpleQueue[_Order | None]") -> None:
-    """Do what is ordered, one after the other, until told to end: the body of a thread."""
+    """The body of a thread: runs calls one after the other until it is stopped."""
     while (order := orders.get()) is not None:
         outcome: Returned[object] | Raised
         try:

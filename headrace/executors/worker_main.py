@@ -62,7 +62,7 @@ class Settings(NamedTuple):
 
 
 class Terminated(SystemExit):
-    """The executor ends the call in hand; `finally` blocks run."""
+    """The executor ends the running call; its `finally` blocks run."""
 
 
 class Termination:
@@ -77,7 +77,7 @@ class Termination:
         self._pipe = pipe
 
     def __call__(self, number: int, frame: object) -> None:
-        """Be told of the signal; what cleans up is not disturbed again."""
+        """Handle the signal once; cleaning up is not interrupted again."""
         if not self.is_asked and self._is_pipe_shut():
             self.is_asked = True
             raise Terminated(128 + number)
@@ -292,7 +292,7 @@ def run_each(function: Callable[[object], object], events: Sequence[object]) -> 
 
 
 def packed_error(error: BaseException, limit_bytes: int | None = None) -> bytes:
-    """Return all that is told of an error; the error itself where it can be pickled, in at most `limit_bytes`."""
+    """Return what is reported of an error; the error itself where it can be pickled, in at most `limit_bytes`."""
     import traceback  # noqa: PLC0415 - only a failure needs it
 
     text = "".join(traceback.format_exception(error))[-TEXT_LIMIT:]

@@ -139,13 +139,13 @@ class WorkerSettings:
 
 
 class WorkerOwner(Protocol):
-    """Whoever started a worker, and is told about it on its loop."""
+    """The owner of a worker process; its methods are called on the owner's loop."""
 
     def replied(self, worker: "WorkerProcess", call: Call[object], outcome: Returned[object] | Raised) -> None:
         """Take how a call ended; the worker is free for another, unless it `is_stopping`."""
 
     def ended(self, worker: "WorkerProcess", call: Call[object] | None, error: ExecutorError) -> None:
-        """Take that the OS process is gone, and with what error the call that it had in hand failed."""
+        """Handle the end of the OS process; `error` is what the call that it ran failed with."""
 
 
 class WorkerProcess:
@@ -183,7 +183,7 @@ class WorkerProcess:
 
     @property
     def has_exited(self) -> bool:
-        """Whether its OS process has ended, although we may not have been told yet."""
+        """Whether its OS process has ended, even if the event loop does not know it yet."""
         if self._process is None or not hasattr(os, "waitid"):
             return False
         try:
@@ -193,7 +193,7 @@ class WorkerProcess:
 
     @property
     def has_died(self) -> bool:
-        """Whether it ended, or is about to, although nobody told it to."""
+        """Whether it ended, or is about to, without having been asked to."""
         return self.is_stopping and not self._was_asked_to_stop
 
     def give(self, call: Call[object], frame: bytes) -> None:

@@ -46,7 +46,7 @@ def host_name(headers: Iterable[str]) -> str | None:
 
 
 def plain_host(name: str) -> str:
-    """Write one address one way: small letters, IPv6 in its short form."""
+    """Write one address one way: lower case, IPv6 in its short form."""
     try:
         return str(ip_address(name))
     except ValueError:
@@ -59,7 +59,7 @@ CLOSE: Final = ("connection", "close")
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """A status, the sentence under it, and headers beside those that every answer has; names in small letters."""
+    """A status, the sentence under it, and headers beside those that every answer has; names in lower case."""
 
     status: int
     text: str = ""
@@ -90,7 +90,7 @@ TYPES: Final[dict[str, frozenset[str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """The head of a request; the names of `headers` in small letters, the path without its query."""
+    """The head of a request; the names of `headers` in lower case, the path without its query."""
 
     method: str
     path: str

@@ -1,4 +1,4 @@
-"""Processes: a mailbox and a callback object that do one thing at a time, and those who restart them."""
+"""Processes: a mailbox and a callback object that do one thing at a time, and supervisors that restart them."""
 
 from headrace.otp.links import Down, Exit, Monitor
 from headrace.otp.process.mailbox import Reply

@@ -57,8 +57,8 @@ class GenServer:
     `terminate(reason)`; each `def` or `async def`. An exception in any of them, or in a method, ends the process with
     it, and its supervisor decides what follows. A method may return a `Reply`, and answer its caller later.
 
-    The words below are valid from `init` to `terminate`, and raise `NotStarted` before and after. What they set up
-    concerns one *life*: after a restart timers, monitors, links and continuations are gone, and `init` makes them
+    The methods below are valid from `init` to `terminate`, and raise `NotStarted` before and after. They concern
+    one *life*: after a restart timers, monitors, links and continuations are gone, and `init` makes them
     again. They are for the loop's own thread.
     """
 
@@ -76,7 +76,7 @@ class GenServer:
         """End when the running callback has returned, and its reply is given; in `init`, fail to start.
 
         The supervisor decides what follows: a permanent child is started again whatever the reason, a transient one
-        unless it is "normal" or "shutdown" (OTP's rules). Raises `BadOption` for what is no reason.
+        unless it is "normal" or "shutdown" (OTP's rules). Raises `BadOption` for a value that is no reason.
         """
         check_reason(reason)
         _process_of(self, "stop()").stop_after_callback(reason)
@@ -94,15 +94,15 @@ class GenServer:
     def timeout_after(self, seconds: float) -> None:
         """Have `handle_timeout()` run if no mail comes within `seconds`, from now on; once.
 
-        Any call, cast or info takes it back, a message of `send_after` too; events of a stage are no mail. Said again,
-        the time begins anew.
+        Any call, cast or info takes it back, a message of `send_after` too; events of a stage are no mail. A second
+        call starts the time anew.
         """
         process = _process_of(self, "timeout_after()")
         _check_callback(self, process, "handle_timeout")
         await_mail(process, seconds)
 
     def send_after(self, seconds: float, message: object) -> Timer:
-        """Have `handle_info(message)` run when `seconds` have passed; `cancel()` of what is returned takes it back."""
+        """Call `handle_info(message)` when `seconds` have passed; `cancel()` of the returned timer takes it back."""
         return Timer(_process_of(self, "send_after()"), seconds, message)
 
     def monitor(self, ref: Ref[S]) -> Monitor:
@@ -120,7 +120,7 @@ class GenServer:
         """End together with the present life of `ref`'s process: when either ends, the other does, for the same reason.
 
         At once, the running callback is cancelled; and then its supervisor decides, as after any other end. An end that
-        is "normal" ends nobody else. A class that says `trap_exits = True` gets `handle_info(Exit(name, reason))`
+        is "normal" ends no other process. A class that says `trap_exits = True` gets `handle_info(Exit(name, reason))`
         instead, when it was "normal", too. Where there is no life to link to, that is an exit with "noproc".
         """
         links.link(_process_of(self, "link()"), process_behind(ref, "link to"))
@@ -149,6 +149,6 @@ class GenServerProcess(Process[S]):
     __slots__ = ()
 
     def bound(self, callbacks: S) -> None:
-        """Hand a new server its words."""
+        """Connect a new server."""
         if isinstance(callbacks, GenServer):
             callbacks._process = cast("Process[object]", self)  # noqa: SLF001 - the runtime stands behind the class

@@ -88,7 +88,7 @@ def monitor(watcher: Process[object], target: Process[object]) -> Monitor:
 
 
 def demonitor(watcher: Process[object], watch: Monitor) -> None:
-    """End a watch; a `Down` that waits in the mailbox is dropped. Raises `BadOption` for what is none."""
+    """End a watch; a `Down` that waits in the mailbox is dropped. Raises `BadOption` for a value that is no watch."""
     if not isinstance(watch, Monitor):
         raise BadOption("watch", watch, "the Monitor that monitor returned")
     watcher.remove_on_exit(watch)

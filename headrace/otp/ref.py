@@ -17,7 +17,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 CALL_SECONDS: Final = 5.0
-"""How long a call waits for its reply unless told otherwise (OTP's default)."""
+"""How long a call waits for its reply by default (OTP's default)."""
 
 _THREADSAFE: Final = "asyncio.run_coroutine_threadsafe"
 
@@ -49,7 +49,7 @@ class Ref(Generic[S_co]):
         return self._process.state in (ProcessStatus.STARTING, ProcessStatus.RUNNING)
 
     def within(self, seconds: float | None) -> "Ref[S_co]":
-        """Return a reference whose calls wait that long, None for ever. Raises `BadOption` for what is no time."""
+        """Return a reference whose calls wait that long, None for ever. Raises `BadOption` if it is no time."""
         check_timeout("seconds", seconds)
         return Ref(self._process, seconds)
 
@@ -67,7 +67,7 @@ class Ref(Generic[S_co]):
     async def call(self, method: Callable[Concatenate[S_co, P], R], *args: P.args, **kwargs: P.kwargs) -> R: ...
 
     async def call(self, method: Callable[..., object], *args: object, **kwargs: object) -> object:
-        """Run `method` in the process, and return what it returns.
+        """Run `method` in the process, and return its result.
 
         Raises `CallTimeout` when no reply has come in time, `ProcessDown` when the process ends before it replies,
         `NoProcess` when it has ended, `CallToSelf` and `ForeignThread` at once. Mail that waits survives a restart of
@@ -137,8 +137,8 @@ class Ref(Generic[S_co]):
     def stop(self, reason: ExitReason = "shutdown") -> Awaitable[object]:
         """Stop the process for good; await the result to wait until it has ended, which gives the reason.
 
-        Raises `NoProcess` when it has ended before, and `BadOption` for what is no reason. To await it in a callback of
-        the process itself, or of one that it supervises, raises `WaitForSelf`.
+        Raises `NoProcess` when it has ended before, and `BadOption` for a value that is no reason. To await it in a
+        callback of the process itself, or of one that it supervises, raises `WaitForSelf`.
         """
         self._check("stop of")
         check_reason(reason)

@@ -1,4 +1,4 @@
-"""Processes under keys of any kind: to find one, to find many, and to publish to those who have subscribed."""
+"""Processes under keys of any kind: to find one, to find many, and to publish to subscribers."""
 
 from collections.abc import Callable, Hashable
 from typing import Final, Generic, Literal, NamedTuple, cast
@@ -15,7 +15,7 @@ _KEYS: Final = ("unique", "duplicate")
 
 
 class Entry(NamedTuple, Generic[S]):
-    """A process under a key, and what was said with it."""
+    """A process under a key, and the value given with it."""
 
     ref: Ref[S]
     value: object
@@ -117,7 +117,7 @@ class Registry(Generic[S]):
         return process
 
     def _adopt(self, scheduler: Scheduler) -> None:
-        """Belong to the loop of those who are in it."""
+        """Belong to the loop of the registered processes."""
         if self._keys:
             self._check("entry into")
         self._scheduler = scheduler

@@ -23,7 +23,7 @@ async def every(
 ) -> Never:
     """Call `periodic_task` every `seconds`, first after one such time, until cancelled or until it raises.
 
-    It is told by how many seconds its turn came late: a chore on a busy loop learns how busy it is. Turns that were
+    Its argument is by how many seconds its turn came late: so it learns how busy the loop is. Turns that were
     missed are not made up for. Owners run this in their TaskGroup, or as a task of their scheduler, and cancel it with
     themselves.
     """
@@ -44,7 +44,7 @@ def report_crash(telemetry: Telemetry, name: str, reason: BaseException, restart
 
 
 def report_failed_start(telemetry: Telemetry, name: str, reason: BaseException) -> None:
-    """Tell of a crash before the process ever ran: whoever started it hears `StartFailed`, so the log need not say."""
+    """Report a crash before the process ever ran to telemetry; its starter gets `StartFailed`, so it is not logged."""
     LOG.debug("process %r could not start", name, exc_info=reason)
     _emit_failure(telemetry, name, reason, 0)
 
@@ -99,27 +99,27 @@ UNMEASURED_TURNS: Final = 1000
 
 
 class Owner(Protocol):
-    """What turns belong to."""
+    """The process to which turns belong."""
 
     def fail_turn(self, error: BaseException) -> None:
-        """Take note that a turn raised `error`."""
+        """Called when a turn raises `error`."""
 
     def report_slow_callback(self, seconds: float) -> None:
-        """Take note that a turn held the loop for a long time."""
+        """Called when a turn held the loop for a long time."""
 
 
 class _NoProcess:
-    """What turns belong to that are taken no more."""
+    """The owner of turns that are taken no more."""
 
     def turn(self) -> int:
         """Find nothing to do."""
         return IDLE
 
     def fail_turn(self, error: BaseException) -> None:
-        """Never told."""
+        """Never called."""
 
     def report_slow_callback(self, seconds: float) -> None:
-        """Tell nobody."""
+        """Do nothing."""
 
 
 _NOBODY: Final = _NoProcess()
@@ -170,7 +170,7 @@ class TurnTimes:
         self._busy_before = 0.0
 
     def dispose(self, name: str, advice: str) -> None:
-        """Let go of the owner, which may be freed; its name is kept in case that this last turn has held the loop."""
+        """Drop the reference to the owner; its name is kept in case that this last turn has held the loop."""
         self.owner = _NOBODY
         self.last_holder = name, advice
         self.run = _NOBODY.turn
@@ -205,7 +205,7 @@ class TurnTimes:
         return self.handled_seconds - self.later_seconds + self.other_seconds + self.step_seconds
 
     def changed(self, outcome: int, now: float) -> None:
-        """Take note that a turn ended with another outcome than the one before."""
+        """Called when a turn ended with another outcome than the one before."""
         self.outcome = outcome
         is_blocked = outcome in (BLOCKED, HANDLED_BLOCKED)
         if is_blocked is not self.is_blocked:
@@ -280,18 +280,18 @@ class Scheduler:
         return self.now if self._is_in_slice else self.clock()
 
     def start_task(self, work: Coroutine[object, object, None], context: Context, name: str) -> asyncio.Task[None]:
-        """Start the one task of a process: the only place where tasks are born.
+        """Start the one task of a process: no other code starts tasks.
 
         It begins in an iteration of its own, whatever the loop's task factory: an eager one would begin within a turn.
         """
         return asyncio.Task(work, loop=self.loop, context=context, name=name)
 
     def is_own_thread(self) -> bool:
-        """Tell whether the caller runs on the loop's thread."""
+        """Return whether the caller runs on the loop's thread."""
         return threading.get_ident() == self._thread_id
 
     def check_loop(self, doing: str, name: str, instead: str = "loop.call_soon_threadsafe") -> None:
-        """Refuse what is done to process `name` elsewhere than on this loop.
+        """Refuse a call on process `name` from outside this loop.
 
         Raises `ForeignThread`, which advises `instead`, `ForeignLoop` within another running loop, and `NoProcess`
         when this one is closed. Where no loop runs it is let pass: it may run later.
@@ -395,7 +395,7 @@ class Scheduler:
         return IDLE
 
     def interrupt(self, error: BaseException) -> None:
-        """Pass KeyboardInterrupt and SystemExit on to whoever drains this loop's pipelines; never raise."""
+        """Pass KeyboardInterrupt and SystemExit to the handler that drains this loop's pipelines; never raise."""
         if self.interrupted is None or not isinstance(error, KeyboardInterrupt | SystemExit):
             return
         try:

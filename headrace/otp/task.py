@@ -22,7 +22,7 @@ T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 
 RESULT_SECONDS: Final = 5.0
-"""How long a result is waited for unless told otherwise (OTP's default)."""
+"""How long a result is waited for by default (OTP's default)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class Failed:
 class Task(Generic[R_co]):
     """A function that runs in a process of its own, and the handle to it.
 
-    `Task.start(function, *args)` fires and forgets; `task = Task.spawn(function, *args)` is for those who want the
-    result, with `await task.result()`. The function is `def` or `async def`; one that blocks blocks the loop.
+    `Task.start(function, *args)` fires and forgets; `task = Task.spawn(function, *args)` is for a caller that wants
+    the result, with `await task.result()`. The function is `def` or `async def`; one that blocks blocks the loop.
     """
 
     __slots__ = ("_is_owned", "_owner", "_process")
@@ -73,10 +73,10 @@ class Task(Generic[R_co]):
 
     @staticmethod
     def start(function: Callable[..., object], *args: object, **kwargs: object) -> "Task[object]":
-        """Run a function, and forget it: nothing that it does hurts whoever started it (OTP's `Task.start`).
+        """Run a function, and forget it: no failure of it reaches its caller (OTP's `Task.start`).
 
-        It begins in a later turn. A failure is logged, and telemetry is told `("headrace", "task", "failed")`. From
-        any coroutine or callback on the loop; raises `ForeignThread` elsewhere.
+        It begins in a later turn. A failure is logged and emits the telemetry event `("headrace", "task", "failed")`.
+        From any coroutine or callback on the loop; raises `ForeignThread` elsewhere.
         """
         return Task(_started(function, args, kwargs))
 
@@ -91,10 +91,10 @@ class Task(Generic[R_co]):
     def spawn(function: Callable[..., object], *args: object, **kwargs: object) -> "Task[object]":
         """Run a function whose result is wanted (OTP's `Task.async`).
 
-        It belongs to whoever started it: when the wait for its result is cancelled, it is, too; and a process that
+        It belongs to its caller: when the wait for its result is cancelled, it is, too; and a process that
         starts one in a callback is linked to it, so that the failure of either ends the other, unless the process
         traps exits. Where a failure is to be dealt with, start it by `TaskSupervisor.async_nolink`. A failure that
-        nobody waits for is logged.
+        no caller waits for is logged.
         """
         return Task(_started(function, args, kwargs), is_owned=True)
 
@@ -148,9 +148,9 @@ class Task(Generic[R_co]):
     ) -> AsyncGenerator[object, None]:
         """Run a function over each element of any iterable or async iterable, and give the results.
 
-        The source is pulled only as results are taken; what else holds is said at `StreamOptions`. The first element
+        The source is pulled only as results are taken; `StreamOptions` has the other rules. The first element
         that fails ends the stream with `TaskFailed`, unless errors are to be given in their place. However it is left
-        (at its end, by an error, `break`, `aclose` or cancellation), what is in flight is cancelled, and the source
+        (at its end, by an error, `break`, `aclose` or cancellation), elements in flight are cancelled, and the source
         closed. Raises `BadOption` at once.
         """
         scheduler = present_scheduler(task_name(function))
@@ -179,7 +179,7 @@ class Task(Generic[R_co]):
         return self.ref.is_alive
 
     async def result(self, timeout_seconds: float | None = RESULT_SECONDS) -> R_co:
-        """Return what the function returned (OTP's `await`); ask as often as you like.
+        """Return the result of the function (OTP's `await`); call it as often as you like.
 
         Raises `TaskFailed` when it has ended without a result, with what it raised as the cause, and `TaskTimeout`
         when it takes longer; it goes on then. `CallToSelf` and `ForeignThread` at once. On cancellation a task of
@@ -195,7 +195,7 @@ class Task(Generic[R_co]):
     async def yield_(self, timeout_seconds: float | None = RESULT_SECONDS) -> Finished[R_co] | Failed | None:
         """Return how it ended, or None when it has not ended in time; never raise for it (OTP's `yield`).
 
-        None as timeout waits for ever; raises `BadOption` for what is no time. Cancellation is that of `result`.
+        None as timeout waits for ever; raises `BadOption` if it is no time. Cancellation is that of `result`.
         """
         self._check()
         check_timeout("timeout_seconds", timeout_seconds)

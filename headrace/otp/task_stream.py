@@ -18,10 +18,10 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MAX_CONCURRENCY: Final = 10
-"""How many elements are in flight unless told otherwise."""
+"""How many elements are in flight by default."""
 
 ELEMENT_SECONDS: Final = 5.0
-"""How long an element may take unless told otherwise (OTP's default)."""
+"""How long an element may take by default (OTP's default)."""
 
 TaskSource = AsyncIterable[T] | Iterable[T]
 Start = Callable[[str, Callable[[], object]], TaskProcess]
@@ -55,7 +55,7 @@ class _Element:
 class TaskStream(Generic[T, R]):
     """Elements in flight, and their results. Always: in flight ≤ `max_concurrency`, in flight + untaken ≤ twice that.
 
-    A task of its own, the feeder, enters the source, pulls it and closes it.
+    A task of its own, the reader, enters the source, pulls it and closes it.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class TaskStream(Generic[T, R]):
     async def results(self, scheduler: Scheduler, *, return_exceptions: bool) -> AsyncGenerator[R | ProcessError, None]:
         """Give each result; an element's error is raised, or given in its place.
 
-        However this is left, what is in flight is cancelled, and the source closed, before it is through.
+        However this is left, elements in flight are cancelled, and the source closed, before it is through.
         """
         reader = TaskProcess(f"{self._name} stream", self._read_source, scheduler)
         reader.terminated.add_done_callback(self._source_ended)
@@ -145,14 +145,14 @@ class TaskStream(Generic[T, R]):
         return not self._is_left
 
     def _source_ended(self, terminated: asyncio.Future[ExitReason]) -> None:
-        """Take note that the feeder has ended: the source is dry, or somebody has ended the feeder."""
+        """Called when the reader has ended: the source is dry, or the reader was stopped."""
         self._is_dry = True
         if terminated.result() != "normal" and self._source_error is None:
             self._source_error = TaskFailed(f"{self._name} stream", terminated.result())
         self._changed.set()
 
     def _launch(self, value: T) -> None:
-        if self._is_left:  # the source did not heed that the feeder was cancelled
+        if self._is_left:  # the source ignored that the reader was cancelled
             return
         element = _Element(self._start(self._name, partial(self._function, value)))
         element.process.watchers += 1

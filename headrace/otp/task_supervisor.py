@@ -24,7 +24,7 @@ _OWN_SETTINGS: Final = ProcessSettings(shutdown_seconds=None)
 
 
 class TaskSupervisor(Process[object]):
-    """Tasks that nobody restarts, and that end with their supervisor (OTP's `Task.Supervisor`).
+    """Tasks without a restart, which end with their supervisor (OTP's `Task.Supervisor`).
 
     `async with TaskSupervisor("tasks") as tasks:` or as a child of a `Supervisor`. When it stops, its tasks have
     `shutdown_seconds` to come to their end, all at once; what goes on is cancelled then.
@@ -67,9 +67,9 @@ class TaskSupervisor(Process[object]):
     def start_child(self, function: Callable[..., object], *args: object, **kwargs: object) -> Task[object]:
         """Run a function in a process under this supervisor: forget the task, or wait for its result.
 
-        Its failure hurts nobody; one that nobody waits for is logged, and telemetry is told of each. It goes on when
-        whoever waits is cancelled. Raises `TooManyChildren`, `NoProcess` when the supervisor does not run, and
-        `ForeignThread`.
+        Its failure harms no other process; one that no caller waits for is logged, and each emits a telemetry event. It
+        goes on when its caller is cancelled. Raises `TooManyChildren`, `NoProcess` when the supervisor does not run,
+        and `ForeignThread`.
         """
         return Task(self._started(task_name(function), partial(function, *args, **kwargs)))
 

@@ -30,7 +30,7 @@ class Retry:
     not_on: tuple[type[BaseException], ...] = ()
 
     def problems(self) -> Iterator[str]:
-        """Yield all that is wrong, each in words that follow "a retry"."""
+        """Yield all problems, each as a text that follows "a retry"."""
         attempts: object = self.attempts
         if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 1:
             yield f"of {attempts!r} attempts: it must be a whole number, 1 or more"
@@ -45,9 +45,9 @@ class Retry:
         return attempt < self.attempts and isinstance(error, self.on) and not isinstance(error, self.not_on)
 
     def seconds(self, attempt: int, jitter: float, asked: float | None = None) -> float:
-        """Return how long to wait after the `attempt`-th try; `jitter` is from 0 to 1, `asked` what the error asks for.
+        """Return how long to wait after the `attempt`-th try; `jitter` is from 0 to 1, `asked` the error's own wait.
 
-        >>> Retry(backoff_seconds=1.0, max_backoff_seconds=5.0).seconds(4, chance=0.5)
+        >>> Retry(backoff_seconds=1.0, max_backoff_seconds=5.0).seconds(4, jitter=0.5)
         2.5
         """
         if asked is not None:
@@ -70,7 +70,7 @@ Redact = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True)
 class FailedEvent:
-    """An event that was given up: `data` is the event itself, and `attempts` how often it was tried."""
+    """An event that failed for good: `data` is the event itself, and `attempts` how often it was tried."""
 
     stage: str
     data: object
@@ -83,13 +83,13 @@ class FailedEvent:
         return "".join(traceback.format_exception(self.error))
 
     def described(self, redact: Redact = str) -> dict[str, object]:
-        """Return what the `errors` output emits: `event`, `stage`, `attempts`, and `error` with `type` and `text`."""
+        """Return the event of the `errors` output: `event`, `stage`, `attempts`, and `error` with `type` and `text`."""
         error = {"type": type(self.error).__name__, "text": redact(message_of(self.error))}
         return {"event": self.data, "stage": self.stage, "error": error, "attempts": self.attempts}
 
 
 DeadLetterHandler = Callable[[Sequence[FailedEvent]], Awaitable[None]]
-"""Keeps events that were given up; what it returned for is durable. Raises what its store raises."""
+"""Stores events that failed for good; they are durable at return. Raises the errors of its store."""
 
 Wait = Callable[[float], Awaitable[None]]
 """Waits for a number of seconds."""
@@ -97,7 +97,7 @@ Wait = Callable[[float], Awaitable[None]]
 
 @dataclass(slots=True)
 class FailurePolicy:
-    """How one stage takes failures.
+    """How one stage handles failures.
 
     `errors` passes described events to the `errors` output, as there is room, and returns how many went.
     """

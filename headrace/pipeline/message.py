@@ -9,44 +9,44 @@ from headrace.telemetry.events import LOG
 
 
 class Outcome(enum.IntEnum):
-    """What became of a message; the higher one is the worse one, and wins."""
+    """How a message ended; the higher one is the worse one, and wins."""
 
     DONE = 0
     DEAD_LETTERED = 1
-    """It failed, and is kept as a dead letter: its source need not send it again."""
+    """It failed, and is stored as a dead letter: its source need not send it again."""
     FAILED = 2
 
 
 class AcknowledgementLike(Protocol):
-    """Counts the living descendants of an event at its source."""
+    """Counts the pending descendants of an event at its source."""
 
     def add(self, count: int) -> None:
-        """Take note of `count` more descendants, before the first of them is delivered."""
+        """Add `count` descendants, before the first of them is delivered."""
 
     def end(self, outcome: Outcome) -> None:
-        """Take note that one descendant ended with `outcome`."""
+        """Called when one descendant ended with `outcome`."""
 
 
 class Acknowledgement:
-    """Counts one event's descendants; when the last has ended, tells the source the worst outcome, once.
+    """Counts one event's descendants; when the last has ended, reports the worst outcome to the source, once.
 
-    It is born with one descendant: the event itself.
+    It begins with one descendant: the event itself.
     """
 
     __slots__ = ("_pending", "_resolve", "_worst")
 
     def __init__(self, resolve: Callable[[Outcome], None]) -> None:
-        """`resolve` is called in the event loop's thread; what it raises is logged and ends nothing."""
+        """`resolve` is called in the event loop's thread; an error that it raises is logged and stops nothing."""
         self._resolve: Callable[[Outcome], None] | None = resolve
         self._pending = 1
         self._worst = Outcome.DONE
 
     def add(self, count: int) -> None:
-        """Take note of `count` more descendants, before the first of them is delivered."""
+        """Add `count` descendants, before the first of them is delivered."""
         self._pending += count
 
     def end(self, outcome: Outcome) -> None:
-        """Take note that one descendant ended; tell the source when it was the last, and never again."""
+        """Called when one descendant ended; the last one reports to the source, once."""
         if outcome > self._worst:  # noqa: PLR1730 - a call to max would take as long as all the rest
             self._worst = outcome
         self._pending -= 1
@@ -54,12 +54,12 @@ class Acknowledgement:
             resolve, self._resolve = self._resolve, None
             try:
                 resolve(self._worst)
-            except Exception:  # noqa: BLE001 - a source's own trouble must not end the stage that told it
+            except Exception:  # noqa: BLE001 - an error of a source must not end the stage that reports to it
                 LOG.exception("telling a source the outcome of an event failed")
 
 
 class JoinedAcknowledgement:
-    """The acknowledgement of an event that has several parents: each of them hears of it."""
+    """The acknowledgement of an event with several parents: it reports to each of them."""
 
     __slots__ = ("_parents",)
 
@@ -67,18 +67,18 @@ class JoinedAcknowledgement:
         self._parents = tuple(parents)
 
     def add(self, count: int) -> None:
-        """Tell every parent of `count` more descendants."""
+        """Add `count` descendants to every parent."""
         for parent in self._parents:
             parent.add(count)
 
     def end(self, outcome: Outcome) -> None:
-        """Tell every parent that one descendant ended."""
+        """End one descendant of every parent."""
         for parent in self._parents:
             parent.end(outcome)
 
 
 class NoAcknowledgement:
-    """The acknowledgement of a plain event among messages: nobody waits for it."""
+    """The acknowledgement of a plain event among messages: no source waits for it."""
 
     __slots__ = ()
 
@@ -131,9 +131,9 @@ class Message(Generic[D_co]):
         return f"Message({self.data!r}, {dict(self.metadata)!r}, attempt={self.attempt})"
 
     def derive(self, data: N, *others: "Message[object]") -> "Message[N]":
-        """Return a message that comes of this one, and of the `others` too; all of them wait for it.
+        """Return a message made from this one, and from the `others`; all of them wait for it.
 
-        A batch handler returns what it derived; what it derived and does not return counts for nothing.
+        A batch handler returns the messages that it derived; derived messages that it does not return are not counted.
         """
         if not others:
             return Message(data, self.metadata, self.acknowledgement)
@@ -149,14 +149,14 @@ _MESSAGE: Final = frozenset({Message})
 
 
 def as_messages(events: list[object]) -> list[object]:
-    """Return `events` with plain ones wrapped: nobody waits for those. A list of messages alone is returned itself."""
+    """Return `events` with plain ones wrapped, without a source. A list of messages alone is returned itself."""
     if set(map(type, events)) <= _MESSAGE:
         return events
     return [event if isinstance(event, Message) else Message(event) for event in events]
 
 
 def add_pending(messages: Iterable[object]) -> None:
-    """Add one living descendant for each of `messages`, to each of its sources."""
+    """Add one pending descendant for each of `messages`, to each of its sources."""
     for message in messages:
         if isinstance(message, Message):
             message.acknowledgement.add(1)

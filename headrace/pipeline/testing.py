@@ -1,4 +1,4 @@
-"""What tests of a pipeline need: a source that a test feeds, and that says what became of each event."""
+"""Help for tests of a pipeline: a source for events of a test, and their outcomes."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -24,7 +24,7 @@ class TestSource(Inbox[Message[object]]):
 async def push_test_message(
     pipeline: Topology, source: str, data: object, metadata: Mapping[str, object] = NO_METADATA
 ) -> Outcome:
-    """Push an event through a running pipeline from a source, and return what became of it and all that came of it.
+    """Push an event through a running pipeline from a source; return the outcome of it and all events made from it.
 
     Broadway's `test_message`. Raises `GraphError` where the stage is no `TestSource`, and `NoProcess` when it ended.
     """

@@ -239,7 +239,7 @@ def data_of_all(events: Sequence[object]) -> list[object]:
 
 
 def hashable(key: object) -> Hashable:
-    """Return a key that can be told from others; `value_of` gives back what it was. Raises `BadEvent`."""
+    """Return a hashable key of a value; `value_of` returns the value of a key. Raises `BadEvent`."""
     try:
         return key_of(key)
     except (TypeError, RecursionError):

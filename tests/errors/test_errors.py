@@ -141,7 +141,7 @@ def test_an_error_says_what_is_wrong_in_one_sentence(error: HeadraceError, begin
     ("reason", "words"),
     [
         ("normal", "it was done"),
-        ("shutdown", "it was told to stop"),
+        ("shutdown", "it was stopped"),
         (KeyError("total"), "KeyError: 'total'"),
         (TimeoutError(), "TimeoutError"),
         (OSError(), "OSError"),

@@ -1,4 +1,4 @@
-"""An OS process that puts dead letters, or replays them, until it is killed: `dead_letter_child.py put|replay PATH NOTES`.
+"""An OS process that puts or replays dead letters until it is killed: `dead_letter_child.py put|replay PATH NOTES`.
 
 It notes what it was promised in a file of its own: a number once its letter was put, or once its event went through.
 """

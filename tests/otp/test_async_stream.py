@@ -190,7 +190,7 @@ async def test_the_elements_of_a_supervisor_s_stream_end_with_the_supervisor() -
         await door.has_come.wait()
         await hops()
         assert len(tasks.children()) == 2
-    with pytest.raises(TaskFailed, match="it was told to stop"):
+    with pytest.raises(TaskFailed, match="it was stopped"):
         await first
     assert door.waiting == set()
 

@@ -76,7 +76,7 @@ async def test_a_callback_that_does_not_end_in_time_is_cancelled_and_terminate_r
         waiting = asyncio.create_task(ref.call(Gate.wait))
         await gate.has_entered.wait()
         assert await ref.stop() == "shutdown"
-        with pytest.raises(ProcessDown, match=r"ended before it answered \(it was told to stop\)"):
+        with pytest.raises(ProcessDown, match=r"ended before it answered \(it was stopped\)"):
             await waiting
         assert gate.gate.cancelled()
         assert gate.reasons == ["shutdown"]
@@ -159,7 +159,7 @@ async def test_a_stop_during_an_async_init_cancels_it_and_the_start_has_failed()
     process = _process(slow)
     await slow.has_entered.wait()
     process.stop()
-    with pytest.raises(StartFailed, match="'slow' could not start: it was told to stop"):
+    with pytest.raises(StartFailed, match="'slow' could not start: it was stopped"):
         await process.started
     assert await process.terminated == "shutdown"
     assert slow.gate.cancelled()

@@ -1,4 +1,4 @@
-"""What is wrong with the edges between the stages of a config, each fault at the word that says it."""
+"""Checks the edges between the stages of a config; each problem points at the text that causes it."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -236,7 +236,7 @@ def _edge_problem(edge: _Edge, vertices: Mapping[str, ConfigNode]) -> Problem | 
 
 
 def _circles(edges: Mapping[str, tuple[_Edge, ...]]) -> Iterator[Placed]:
-    """Yield one fault a circle; circles that share a stage are one until it is mended."""
+    """Yield one problem for each cycle; cycles that share a stage are reported as one."""
     rest = {name: [edge.producer for edge in many] for name, many in edges.items()}
     while circle := find_circle(rest):
         first, following = circle[0], circle[1]

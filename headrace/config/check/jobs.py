@@ -31,7 +31,7 @@ class ConfiguredJobs:
 
 
 class JobsCheck:
-    """Says what is wrong about jobs, each fault at its place."""
+    """Checks the block `jobs:`; each problem has its location."""
 
     def __init__(self, found: LocatedNode, report: Report, *, imports: bool) -> None:
         self._found = found

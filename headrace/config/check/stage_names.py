@@ -81,7 +81,7 @@ def _files(
 
 
 def stage_names(stages: Sequence[ConfiguredStage]) -> frozenset[str]:
-    """Return how they are called; of a stage with copies the copies alone: what deals out to them takes no letters."""
+    """Return how they are called; of a stage with copies only the copies: their dispatching stage takes no events."""
     return frozenset(_running(stages))
 
 

@@ -221,7 +221,7 @@ def _is_kind_alone(located_errors: list[_LocatedError], path: Path) -> bool:
 
 
 class _ErrorMapper:
-    """Turns located errors into faults."""
+    """Turns located errors into problems."""
 
     def __init__(self, model: type[BaseModel], subject: Subject, report: Report) -> None:
         self.model = model
@@ -285,7 +285,7 @@ class _ErrorMapper:
         return self.source.text[node.span.end :].lstrip().startswith(",")
 
     def _redacted(self, located: Located) -> Redacted:
-        """Return what may be told of a place."""
+        """Return the text of a value with the values of variables redacted."""
         node = located.found.node
         if isinstance(node, MapNode | ListNode):
             written = "a mapping" if isinstance(node, MapNode) else "a list"

@@ -50,7 +50,7 @@ def _store(url: str) -> str:
 
 
 class DeadLettersKeys(Keys):
-    """Events that stages give up are kept in `store`: the oldest go first when there are too many."""
+    """Events that failed for good are kept in `store`: the oldest go first when there are too many."""
 
     store: Annotated[str, AfterValidator(_store)]
     max_age: DurationField = _BOUNDS.max_age_seconds
@@ -92,7 +92,7 @@ _NAME_LENGTH = 100  # it becomes a label of every metric
 
 
 def is_name(text: str) -> bool:
-    """Whether a pipeline or a stage may be called that: letters, digits, `_`, `-` and `.`, at most 100 of them."""
+    """Whether a pipeline or a stage may have that name: A-Z, a-z, digits, `_`, `-` and `.`, 100 characters at most."""
     return len(text) <= _NAME_LENGTH and _NAME.fullmatch(text) is not None
 
 

@@ -206,7 +206,7 @@ class BufferKeys(Keys):
 def buffer_problems(
     kind: str, buffer: BufferKeys, found: LocatedNode, *, is_partitioned: bool
 ) -> Iterator[tuple[TextSpan, Problem]]:
-    """Yield what only the buffer of a source can be told, and not one that deals out to partitions."""
+    """Yield the options that only the buffer of a source takes, and not of one that dispatches to partitions."""
     keys_node = child(found, "buffer")
     if keys_node is None:
         return

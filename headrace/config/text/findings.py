@@ -66,10 +66,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """One fault at its place; `line` and `column` count from 1.
+    """One problem with its location; `line` and `column` count from 1.
 
     `found` is what stands in the file, never what a variable holds. `excerpt` is the line of the file, `width` how many
-    of its characters the fault spans.
+    of its characters the problem spans.
     """
 
     file: str
@@ -188,7 +188,7 @@ class ConfigSource:
         return row, start - self.starts[row - 1] + 1
 
     def finding(self, span: TextSpan, problem: Problem) -> Finding:
-        """Put a fault in its place."""
+        """Give a problem its location."""
         line, column = self.location(span)
         begin = self.starts[line - 1]
         after = self.starts[line] if line < len(self.starts) else len(self.text)
@@ -216,11 +216,11 @@ class Report:
         self.findings: list[Finding] = []
 
     def add(self, span: TextSpan, problem: Problem) -> None:
-        """Take in one fault at its place."""
+        """Add one problem with its location."""
         self.findings.append(self.source.finding(span, problem))
 
     def failure(self, span: TextSpan, problem: Problem) -> ConfigError:
-        """Take in a fault after which nothing more can be said, and return the error to raise."""
+        """Add a problem that ends the check, and return the error to raise."""
         self.add(span, problem)
         return merged(self.findings)
 

@@ -38,7 +38,7 @@ class Redacted:
         return f"`{self.key}` {predicate}" if self.key else f"this {predicate}"
 
     def hides(self, problem_of: Problem) -> bool:
-        """Whether a fault must not be shown as it is, because it may tell a part of a variable's value."""
+        """Whether a problem must not be shown as it is, because it may contain a part of a variable's value."""
         value = f"{problem_of.message} {problem_of.suggestion}"
         return self.is_filled or any(
             secret[at : at + _TELLING] in value for secret in self.secrets for at in _windows(secret)
@@ -57,7 +57,7 @@ def close(name: str, known: Sequence[str]) -> str | None:
 
 
 def kind_problem(details: Sequence[ErrorDetails], value: Redacted) -> Problem:
-    """Return one fault for all errors about the kind of one value."""
+    """Return one problem for all errors about the kind of one value."""
     if _DIGITS.fullmatch(value.written) and not value.is_filled:
         return Problem("bad-value", value.of("is too large a number"), value.written)
     kinds = list(dict.fromkeys(KINDS[detail["type"]].format_map(detail.get("ctx", {})) for detail in details))
@@ -70,7 +70,7 @@ def kind_problem(details: Sequence[ErrorDetails], value: Redacted) -> Problem:
 
 
 def problem_of(detail: ErrorDetails, value: Redacted) -> Problem:
-    """Return the fault for an error of any other sort, except for unknown and missing keys."""
+    """Return the problem for an error of any other sort, except for unknown and missing keys."""
     context = detail.get("ctx", {})
     sentence = predicate(detail["type"], context)
     if detail["type"] in BOUNDS:
@@ -86,7 +86,7 @@ def problem_of(detail: ErrorDetails, value: Redacted) -> Problem:
 
 
 def unknown_key(key: str, where: str, known: Sequence[str]) -> Problem:
-    """Return the fault for a key that nobody reads."""
+    """Return the problem for an unknown key."""
     if key == MERGE:
         why = f"`{MERGE}` is not read here: YAML 1.2 has no merge keys, so write out the keys that it stands for"
         return Problem("unknown-key", why, key)
@@ -103,7 +103,7 @@ def with_article(noun: str) -> str:
 
 
 def missing_key(key: str, where: str) -> Problem:
-    """Return the fault for a key that is not there."""
+    """Return the problem for a missing key."""
     return Problem("missing-key", f"{where} needs `{key}:`")
 
 

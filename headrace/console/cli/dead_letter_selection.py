@@ -1,4 +1,4 @@
-"""Which of the dead letters: by number, or by what they have in common."""
+"""Options of commands that select dead letters: by number, stage, error or age."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from headrace.units import Rate, UnitError, parse_duration, parse_rate
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterSelectionOptions:
-    """What a command was told of the letters it is about; what is empty is not asked for."""
+    """The options that select dead letters; an empty one selects all."""
 
     stages: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
@@ -20,7 +20,7 @@ class DeadLetterSelectionOptions:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was said."""
+        """Whether no option is given."""
         return not (self.stages or self.errors or self.older or self.is_all)
 
     def filter(self, pipeline: str | None, ids: Iterable[int] = ()) -> DeadLetterFilter:

@@ -1,4 +1,4 @@
-"""Which dead letters a command is about: those of a config file or of a store's URL, open while the command runs."""
+"""The target of a command about dead letters: a config file or a store's URL, open while the command runs."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,14 +23,14 @@ _EXAMPLE = "headrace dead-letters list shop.yaml, or --store sqlite:///dead.db"
 
 
 class NoDeadLetterStore(CommandFailed):
-    """There is no file of dead letters: a command makes none of a slip."""
+    """There is no file of dead letters; a command creates none."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"there are no dead letters in {path} yet: check the path, or run the config once")
 
 
 class WrongSchema(CommandFailed):
-    """A file has tables of others and no dead letters: a command adds none."""
+    """A file has other tables and no dead letters; a command adds none."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"the database {path} holds no dead letters: check the path, or run the config once")
@@ -38,18 +38,18 @@ class WrongSchema(CommandFailed):
 
 @dataclass(frozen=True, slots=True)
 class OpenDeadLetters:
-    """A store that is open, and the config that names it; without one it is about the letters of all pipelines."""
+    """An open store, and the config that names it; without a config, the dead letters of all pipelines."""
 
     store: DeadLetterStore
     config: Config | None
 
     @property
     def pipeline(self) -> str | None:
-        """The pipeline whose letters are meant."""
+        """The pipeline of the config; None for all pipelines."""
         return None if self.config is None else self.config.name
 
     def unknown_stages(self, stages: frozenset[str]) -> list[str]:
-        """Return which of these the config has no stage of."""
+        """Return those of `stages` that are not in the config."""
         if self.config is None:
             return []
         return sorted(stages - stage_names(self.config.stages))
@@ -57,7 +57,7 @@ class OpenDeadLetters:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterTarget:
-    """A config file or the URL of a store, and never both; `arguments` is what else the command was told."""
+    """A config file or the URL of a store, and never both; `arguments` are the command's other arguments."""
 
     file: str | None
     url: str | None
@@ -65,7 +65,7 @@ class DeadLetterTarget:
 
     @classmethod
     def of(cls, arguments: list[str], url: str | None, *, are_more: bool = True) -> "DeadLetterTarget":
-        """Take the file off the words, unless a URL was given. Raises `UsageError`."""
+        """Take the file from the arguments, unless a URL is given. Raises `UsageError`."""
         if url is None and not arguments:
             raise UsageError("FILE", f"name the config file or the store: {_EXAMPLE}")
         target = cls(arguments[0], None, tuple(arguments[1:])) if url is None else cls(None, url, tuple(arguments))
@@ -95,7 +95,7 @@ class DeadLetterTarget:
             raise CommandFailed(redactor(str(error))) from error
 
     def _store(self, config: Config | None) -> SqliteDeadLetterStore:
-        """Return the store that is meant, which drops nothing here: that is for runs, which know its bounds."""
+        """Return the store, without limits: only runs drop dead letters."""
         if config is None:
             try:
                 return dead_letters_of(self.url or "", UNBOUNDED)

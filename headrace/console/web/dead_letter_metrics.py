@@ -13,7 +13,7 @@ DEAD_LETTERS_DROPPED: Final = "headrace_dead_letters_dropped_total"
 
 
 def dead_letter_metrics(counts: DeadLetterCounts) -> Iterator[Metric]:
-    """Yield how much the store holds, of all pipelines that share it, and what this run has dropped."""
+    """Yield how much the store holds, of all pipelines that share it, and how many this run has dropped."""
     yield GaugeMetricFamily(DEAD_LETTERS, "Dead letters in the store.", counts.dead_letters)
     yield GaugeMetricFamily(DEAD_LETTERS_BYTES, "What they take of the store's bound.", counts.size_bytes)
     dropped = CounterMetricFamily(

@@ -24,7 +24,7 @@ class Envelope:
 
     @property
     def is_cast(self) -> bool:
-        """Whether nobody hears when it is lost."""
+        """Whether it is a cast: no caller learns that it was lost."""
         return self.method is not None and self.reply is None
 
     @property
@@ -33,7 +33,7 @@ class Envelope:
         return self.reply is not None and self.reply.done()
 
     def open(self, callbacks: object, owner: str) -> object:
-        """Do what it wants of `callbacks`, and return what that returns, which may be awaitable.
+        """Call the method of `callbacks`, and return its result, which may be awaitable.
 
         A method is looked up by its name, so that a subclass's own is the one that runs; a function that belongs to no
         class is called as it is.
@@ -68,7 +68,7 @@ class OwnEnvelope(Envelope):
 
 @dataclass(slots=True, eq=False)
 class Continuation(OwnEnvelope):
-    """What a callback wants done before any other mail (OTP's continue)."""
+    """The argument of `handle_continue`, which runs before any other mail (OTP's continue)."""
 
     def open(self, callbacks: object, owner: str) -> object:
         """Call `handle_continue`."""
@@ -80,7 +80,7 @@ class Continuation(OwnEnvelope):
 
 @dataclass(slots=True, eq=False)
 class Timeout(OwnEnvelope):
-    """What a process gets that has waited for mail in vain (OTP's timeout)."""
+    """Info for a process to which no mail came within its timeout (OTP's timeout)."""
 
     def open(self, callbacks: object, owner: str) -> object:
         """Call `handle_timeout`."""
@@ -91,7 +91,7 @@ class Timeout(OwnEnvelope):
 
 
 def fail_mail(owner: str, mails: Sequence[Envelope], reason: object) -> None:
-    """Tell all who sent it that their mail was not handled, and the log of casts: nobody else hears of those."""
+    """Fail the calls among unhandled mail, and log how many casts were lost."""
     for mail in mails:
         mail.fail(owner, reason)
     casts = sum(mail.is_cast for mail in mails)
@@ -100,14 +100,14 @@ def fail_mail(owner: str, mails: Sequence[Envelope], reason: object) -> None:
 
 
 def _is_method(function: Callable[..., object]) -> bool:
-    """Tell whether a function was written in the body of a class."""
+    """Return whether a function was written in the body of a class."""
     above = getattr(function, "__qualname__", "").rpartition(".")[0]
     return above != "" and not above.endswith("<locals>")
 
 
 @dataclass(frozen=True, slots=True)
 class MailboxStatistics:
-    """How full a mailbox is: mail that waits, of it what counts against the bound, and those who wait for room."""
+    """How full a mailbox is: mail that waits, of it the calls and casts, and the senders that wait for room."""
 
     waiting: int
     counted: int
@@ -116,14 +116,14 @@ class MailboxStatistics:
 
 
 _NO_MAIL: Final[deque[Envelope]] = deque(maxlen=0)
-"""What all empty mailboxes share, for a deque takes 760 bytes: most of an idle process."""
+"""The queue of all empty mailboxes, for a deque takes 760 bytes: most of an idle process."""
 
 
 class Mailbox:
     """A queue in which calls and casts count against the bound, and nothing else does.
 
-    Always: senders wait only while it is full. Room goes at once to the mail of the one who has waited longest, so
-    nobody who comes later gets in between, and order per sender is kept.
+    Always: senders wait only while it is full. Room goes at once to the mail of the sender that has waited longest,
+    so no later one gets in between, and order per sender is kept.
     """
 
     __slots__ = ("_counted", "_is_closed", "_limit", "_mail", "_owner", "_senders", "timeout")
@@ -193,7 +193,7 @@ class Mailbox:
         return mail
 
     def close(self) -> list[Envelope]:
-        """Remove and return all mail; take in no more: those who wait for room and those who come hear `NoProcess`."""
+        """Remove and return all mail; take in no more: waiting and later senders get `NoProcess`."""
         self._is_closed = True
         self.forget_timeout()
         mail, self._mail = list(self._mail), _NO_MAIL
@@ -210,7 +210,7 @@ class Mailbox:
             self.timeout = None
 
     def put_first(self, mail: Continuation) -> None:
-        """Take in what comes before all mail, behind what was to come so before."""
+        """Take in mail before all other, behind earlier mail of this kind."""
         before = sum(1 for _ in takewhile(lambda other: isinstance(other, Continuation), self._mail))
         self._fill().insert(before, mail)
 
@@ -220,7 +220,7 @@ class Mailbox:
         self.drop(lambda _: True)
 
     def drop(self, is_dropped: Callable[[OwnEnvelope], bool]) -> None:
-        """Remove those that are to be dropped, of the mail that concerns one life of its process."""
+        """Remove the entries to be dropped, of the mail that concerns one life of its process."""
         if any(isinstance(mail, OwnEnvelope) for mail in self._mail):
             kept = [mail for mail in self._mail if not (isinstance(mail, OwnEnvelope) and is_dropped(mail))]
             self._mail = deque(kept) if kept else _NO_MAIL
@@ -251,14 +251,14 @@ class Answerer(Protocol):
     scheduler: Scheduler
 
     def on_exit(self, key: object, hook: Callable[[object], None]) -> None:
-        """Have `hook` told why the process ended."""
+        """Call `hook` with the exit reason when the process ends."""
 
     def remove_on_exit(self, key: object) -> None:
-        """Take that back."""
+        """Remove that hook."""
 
 
 class Reply(Generic[R]):
-    """What a method returns that was called, and answers later: the caller waits, and the process goes on.
+    """Returned by a method that answers later: the caller waits, and the process goes on.
 
     Keep it, and say `set(result)` or `fail(error)` once, in any callback or task on the loop. When the process ends
     before that, its callers hear `ProcessDown`. One reply may be returned to several callers, who all get the answer.
@@ -279,7 +279,7 @@ class Reply(Generic[R]):
 
     @property
     def is_awaited(self) -> bool:
-        """Whether somebody waits for the answer now: a caller who has given up does not."""
+        """Whether a caller waits for the answer now; one whose call timed out does not."""
         return any(not caller.done() for caller in self._callers)
 
     def set(self, result: R) -> None:
@@ -291,7 +291,7 @@ class Reply(Generic[R]):
         self._give(_NOTHING, error)
 
     def promise(self, mail: Envelope, owner: Answerer) -> None:
-        """Answer `mail` with this, now or later: its method has returned it. What nobody waits for is dropped."""
+        """Answer `mail` with this, now or later: its method has returned it. Without a waiting caller it is dropped."""
         caller = mail.reply
         if caller is None or caller.done():
             return

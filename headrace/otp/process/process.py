@@ -36,8 +36,9 @@ class Process(ProcessState, Generic[C]):
     The process, its mail and its name outlive a crash. Each of its lives begins with a copy of the context in which it
     was first started, so what callbacks set there is kept from one to the next, and gone after a restart.
 
-    A subclass says in `work` what a turn does beside mail, in `requeue_in_flight` what becomes of what was in hand, in `release`
-    what to close, and in `finalize_pending` what becomes of the rest when no restart follows.
+    A subclass does in `work` the work of a turn beside mail; in `requeue_in_flight` it accounts for the events in
+    flight, in `release` it closes its resources, and in `finalize_pending` it gives back the rest when no restart
+    follows.
     """
 
     __slots__ = (
@@ -83,7 +84,7 @@ class Process(ProcessState, Generic[C]):
 
     @property
     def driver(self) -> TaskRunner:
-        """What runs the async callbacks of this life: made when the first one is to run."""
+        """The runner of the async callbacks of this life; made when the first one runs."""
         if self._driver is None:
             self._driver = TaskRunner(
                 self.scheduler, self.context, self.name, self.report_slow_callback, self.turns.worked
@@ -99,7 +100,7 @@ class Process(ProcessState, Generic[C]):
         return self.is_awaiting()
 
     def fail_turn(self, error: BaseException) -> None:
-        """Take note of what a turn raised, in the context in which it ran."""
+        """Called when a turn raises `error`; it is handled in the context of the process."""
         self.context.run(self.turn_failed, error)
 
     def work(self) -> int:
@@ -107,13 +108,13 @@ class Process(ProcessState, Generic[C]):
         return IDLE
 
     def bound(self, callbacks: C) -> None:
-        """Take note of a new callback object, before its `init`."""
+        """Called with a new callback object, before its `init`."""
 
     def running(self) -> None:
-        """Take note that the process runs, for the first time or again."""
+        """Called when the process runs, for the first time or again."""
 
     def requeue_in_flight(self, reason: ExitReason) -> None:
-        """Account for what was in hand when the process ended with `reason`."""
+        """Account for the events in flight when the process ended with `reason`."""
 
     def child_entries(self) -> Iterable["Process[object]"]:
         """Return the processes that it watches over, first started first."""
@@ -137,7 +138,7 @@ class Process(ProcessState, Generic[C]):
         self.schedule_control()
 
     def schedule_control(self) -> None:
-        """Attend soon to what has changed: mail, a stop, whatever it may be."""
+        """Handle control work in the next turn: mail, a stop, a start."""
         self.has_control = True
         self.scheduler.wake(self.turns)
 
@@ -148,7 +149,7 @@ class Process(ProcessState, Generic[C]):
         self.start()
 
     def stop(self, reason: ExitReason = "shutdown") -> None:
-        """End soon with `reason`, for good: no supervisor restarts what was told to stop.
+        """End soon with `reason`, for good: no supervisor restarts a stopped process.
 
         At once, or when the running callback returns, which is cancelled after `shutdown_seconds`, and left behind
         when it has not returned after as long again.
@@ -201,7 +202,7 @@ class Process(ProcessState, Generic[C]):
             self._dispose()
 
     def _dispose(self) -> None:
-        """Let go of all that leads back here, so that it is freed at once, and not when the collector comes by."""
+        """Drop all references to this process, so that it is freed at once and not by the garbage collector."""
         self.turns.dispose(self.name, self.slow_callback_advice)
         if self._driver is not None:
             self._driver.dispose()
@@ -209,7 +210,7 @@ class Process(ProcessState, Generic[C]):
         self.observer = None
 
     def turn(self) -> int:
-        """Do one thing and give way. Subclasses with a hot path say it again, with the same first two lines."""
+        """Do one thing and give way. Subclasses with a hot path override it, with the same first two lines."""
         if self.has_control:
             return self.handle_control()
         return self.work()
@@ -331,7 +332,7 @@ class Process(ProcessState, Generic[C]):
     def exit(self, reason: ExitReason) -> None:
         """End now with `reason`.
 
-        What was in hand is accounted for, `terminate` runs, the observer decides what follows.
+        Events in flight are accounted for, `terminate` runs, and the observer decides what follows.
         """
         if not self.is_alive:
             return

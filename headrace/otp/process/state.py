@@ -10,10 +10,10 @@ from headrace.errors import BadOption, StartFailed
 from headrace.otp.scheduler import SLOW_CALLBACK_ADVICE, log_slow_callback
 
 ExitReason = Literal["normal", "shutdown"] | BaseException
-"""Why a process ended: it was done, it was told to stop, or what it raised."""
+"""Why a process ended: it was done, it was stopped, or the exception that it raised."""
 
 Hook = Callable[[ExitReason], None]
-"""Told once why a life ended. It must not wait."""
+"""Called once with the exit reason when a life ends. It must not wait."""
 
 
 class ProcessStatus(enum.Enum):
@@ -28,7 +28,7 @@ class ProcessStatus(enum.Enum):
 
 
 class ProcessState:
-    """What is known of a process from outside.
+    """The status of a process, as other processes see it.
 
     It has one life after the other while it is restarted, each of which ends; and it ends for good, once.
     """
@@ -64,7 +64,7 @@ class ProcessState:
 
     @property
     def slow_callback_advice(self) -> str:
-        """What a user can do when this process holds the loop."""
+        """The advice in the log when a callback of this process holds the loop."""
         return SLOW_CALLBACK_ADVICE
 
     def report_slow_callback(self, seconds: float) -> None:
@@ -79,29 +79,29 @@ class ProcessState:
         return self.state in (ProcessStatus.STARTING, ProcessStatus.RUNNING)
 
     def on_exit(self, key: object, hook: Hook) -> None:
-        """Have `hook` told why this life ended, when it has; `key` takes it back."""
+        """Call `hook` with the exit reason when this life ends; `remove_on_exit(key)` removes it."""
         if self.exit_hooks is None:
             self.exit_hooks = {}
         self.exit_hooks[key] = hook
 
     def remove_on_exit(self, key: object) -> None:
-        """Take back what was to be told at the end of this life, if it is there."""
+        """Remove the exit hook of `key`, if it is there."""
         if self.exit_hooks is not None:
             self.exit_hooks.pop(key, None)
 
     def take_exit_hooks(self) -> list[Hook]:
-        """Return those who are to be told that this life has ended, in their order; they are told once."""
+        """Remove and return the exit hooks of this life, in their order."""
         exit_hooks, self.exit_hooks = self.exit_hooks, None
         return [] if exit_hooks is None else list(exit_hooks.values())
 
     def has_started(self) -> None:
-        """Tell those who wait for the start that it runs."""
+        """Resolve `started`: it runs."""
         self.has_run = True
         if not self.started.done():
             self.started.set_result(None)
 
     def has_ended(self, reason: ExitReason) -> None:
-        """Tell those who wait for the start, or for the end, that it has ended for good."""
+        """Resolve `started` and `terminated`: it has ended for good."""
         if not self.started.done():
             self.started.set_exception(StartFailed(self.name, reason))
             self.started.exception()  # whoever started the process may not wait for it
@@ -128,16 +128,16 @@ def check_timeout(option: str, found: object) -> None:
 
 
 def check_reason(found: object) -> None:
-    """Raise `BadOption` unless `found` is a reason with which a process may be told to end."""
+    """Raise `BadOption` unless `found` is a reason with which a process may be stopped."""
     if found not in ("normal", "shutdown") and not isinstance(found, BaseException):
         raise BadOption("reason", found, "'normal', 'shutdown' or an exception")
 
 
 MAILBOX_LIMIT: Final = 10_000
-"""How many calls and casts a mailbox holds unless told otherwise."""
+"""How many calls and casts a mailbox holds by default."""
 
 SHUTDOWN_SECONDS: Final = 5.0
-"""How long a callback may go on when its process is told to stop (OTP's default)."""
+"""How long a callback may go on when its process is stopped (OTP's default)."""
 
 
 @dataclass(frozen=True, slots=True)

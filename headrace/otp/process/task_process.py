@@ -13,7 +13,7 @@ from headrace.otp.scheduler import IDLE, Scheduler
 from headrace.telemetry.events import LOG
 
 FAILED: Final = ("headrace", "task", "failed")
-"""What telemetry is told of a task that failed, with its name and the reason."""
+"""The telemetry event of a failed task, with its name and the reason."""
 
 _OUTSIDE: Final[ContextVar[Scheduler]] = ContextVar("headrace_scheduler_outside")
 """Where the tasks live that no process starts: made once in a context, for a scheduler costs as much as a task."""
@@ -22,9 +22,9 @@ _ANY_SETTINGS: Final = ProcessSettings()
 
 
 class TaskProcess(Process[object]):
-    """Calls its factory once, waits for what that returns if it is awaitable, and keeps what comes of it.
+    """Calls its factory once, awaits its result if it is awaitable, and keeps the value.
 
-    `watchers` are those who wait for its end: they hear of a failure, so the log need not. `owner` is the process that
+    `watchers` counts the waiters for its end: they get the failure, so it is not logged. `owner` is the process that
     is linked to it because it spawned it.
     """
 
@@ -87,7 +87,7 @@ class TaskProcess(Process[object]):
         self.scheduler.name_short_lived_holder(self.name, self.slow_callback_advice, seconds)
 
     def _report(self, reason: BaseException) -> None:
-        """Tell telemetry of a failure, and the log when nobody waits for the result; an owner's crash is none."""
+        """Emit the telemetry event of a failure, and log it without a waiter; an owner's crash is none."""
         if self.owner is not None and self.owner.reason is reason:
             return
         self.scheduler.telemetry.execute(FAILED, {"restarts": self.restarts}, {"task": self.name, "reason": reason})

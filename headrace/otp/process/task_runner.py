@@ -12,9 +12,9 @@ from headrace.telemetry.events import LOG
 
 
 class CoroutineSteps:
-    """What coroutines do from one suspension to the next.
+    """Runs coroutines step by step, from one suspension to the next, and measures each step.
 
-    `worked` is told how many seconds each step took, and `report_slow` of those that took longer than 50 ms.
+    `worked` is called with the seconds of each step, and `report_slow` with the seconds of a step of more than 50 ms.
     """
 
     __slots__ = ("_clock", "_report_slow", "_worked")
@@ -27,7 +27,7 @@ class CoroutineSteps:
         self._worked = worked
 
     def dispose(self) -> None:
-        """Name nobody any more, from the step on that comes next."""
+        """Report no slow step any more, from the next step on."""
         self._report_slow = _ignore
 
     async def run(self, begin: Callable[[], Coroutine[object, object, None]]) -> None:
@@ -61,18 +61,18 @@ def _ignore(_: float) -> None:
 
 
 Done = Callable[[object, BaseException | None], None]
-"""Told once how a callback ended: with its result, or with the error that it raised. It must not raise."""
+"""Called once when a callback ends: with its result, or with the error that it raised. It must not raise."""
 
 NO_CONTEXT: Final = Context()
-"""The context of what runs no more."""
+"""The context of a process that runs no more."""
 
 
 class TaskRunner:
     """Runs awaitables in a task that lives as long as its process, in the process's own context.
 
     So `asyncio.timeout`, `TaskGroup` and async generators behave: what one callback entered, the same task leaves.
-    A callback whose task is cancelled by somebody else ends with that, and so does the task, once nothing is left to
-    run; what is to run later gets a new one.
+    A callback whose task is cancelled from outside ends with that, and so does the task, once nothing is left to run;
+    later callbacks get a new one.
     """
 
     __slots__ = (
@@ -96,7 +96,7 @@ class TaskRunner:
         report_slow: Callable[[float], None],
         worked: Callable[[float], None],
     ) -> None:
-        """`report_slow` is told when a step of a callback held the loop for long, `worked` how long each step took."""
+        """`worked` is called with the seconds of each step, `report_slow` with the seconds of a slow step."""
         self._scheduler = scheduler
         self._context = context
         self._name = name
@@ -109,13 +109,13 @@ class TaskRunner:
         self._is_closing = False
 
     def run(self, work: Awaitable[object], done: Done) -> None:
-        """Run `work` after all that was given before, and tell `done` how it ended."""
+        """Run `work` after all that was given before, and call `done` with its result or error."""
         self._jobs.append((work, done))
         if len(self._jobs) == 1:
             self._go_on()
 
     def cancel(self) -> None:
-        """Cancel the callback that runs now; its `done` is told so, and the task lives on."""
+        """Cancel the callback that runs now: its `done` gets the CancelledError, and the task goes on."""
         if self._jobs and self._task is not None and not self._is_cancelling:
             self._is_cancelling = True
             self._task.cancel()
@@ -127,7 +127,7 @@ class TaskRunner:
     def cancel_after(self, seconds: float | None) -> None:
         """Cancel what runs if nothing has ended it in `seconds`, None for never.
 
-        What does not end then, after as long again, is left behind: its `done` is told of the cancellation.
+        A callback that does not end after as long again is left behind: its `done` gets a CancelledError.
         """
         self._forget_deadline()
         if seconds is not None:
@@ -140,7 +140,7 @@ class TaskRunner:
         self._wake()
 
     def dispose(self) -> None:
-        """Let go of the process, which has ended for good and may be freed; call it after `close`."""
+        """Drop all references to the process, which has ended for good; call it after `close`."""
         self._task = None
         self._context = NO_CONTEXT
         self.steps.dispose()
@@ -182,7 +182,7 @@ class TaskRunner:
             self._close_if_cancelled(task)
 
     def _finish(self, task: asyncio.Task[None], result: object, error: BaseException | None) -> bool:
-        """Tell how the first callback ended; return whether our own cancellation of it is still to come."""
+        """Report the end of the first callback; return whether our own cancellation of it is still to come."""
         if task is not self._task:
             if error is not None and not isinstance(error, asyncio.CancelledError):
                 LOG.error("a callback that process %r had left behind raised", self._name, exc_info=error)
@@ -196,7 +196,7 @@ class TaskRunner:
         return is_late
 
     def _close_if_cancelled(self, task: asyncio.Task[None]) -> None:
-        """End soon if somebody else has cancelled the task."""
+        """End soon if the task was cancelled from outside."""
         while task.cancelling():
             task.uncancel()
             self._is_closing = True
@@ -209,7 +209,7 @@ class TaskRunner:
         done(result, error)
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
-        """Tell of a callback whose task was cancelled before its first step, and go on with the next."""
+        """Report a callback whose task was cancelled before its first step, and go on with the next."""
         if task is self._task and self._jobs:
             work = self._jobs[0][0]
             if isinstance(work, Coroutine):

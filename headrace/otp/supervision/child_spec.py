@@ -33,7 +33,7 @@ class ChildSpec(Generic[S_co]):
     The factory is that of a GenServer; or a class of supervisors, or a partial of one, which is called with a name and
     a scheduler before `args`: `ChildSpec(TaskSupervisor, "tasks")`. With `is_task` it is a function that is run to its
     end; `Task.child_spec` makes such a spec. The name is the factory's own unless given. A child has
-    `settings.shutdown_seconds` to end when told to; a supervisor has all the time that its children need.
+    `settings.shutdown_seconds` to end when it is stopped; a supervisor has all the time that its children need.
     """
 
     factory: Callable[..., S_co]
@@ -99,7 +99,7 @@ class ChildCount:
 
 
 def counted(infos: Sequence[ChildInfo]) -> ChildCount:
-    """Count children by what is told of them."""
+    """Count children by their `ChildInfo`."""
     supervisors = sum(info.kind == "supervisor" for info in infos)
     active = sum(info.ref is not None for info in infos)
     return ChildCount(len(infos), active, supervisors, len(infos) - supervisors)
@@ -147,8 +147,8 @@ class SupervisorOptions(TypedDict, total=False):
     """How a supervisor looks after its children.
 
     `strategy` says who is restarted with a child: `"one_for_one"` it alone (the default), `"one_for_all"` all,
-    `"rest_for_one"` it and those that were started after it. `children` are started in order at its start. It gives
-    up at more than `max_restarts` (3) within `max_seconds` (5).
+    `"rest_for_one"` it and the children that were started after it. `children` are started in order at its start. It
+    exits at more than `max_restarts` (3) within `max_seconds` (5).
     """
 
     strategy: Strategy

@@ -37,7 +37,7 @@ STATES: Final[dict[ProcessStatus, ChildState]] = {
     ProcessStatus.CRASHED: "restarting",
     ProcessStatus.ENDED: "ended",
 }
-"""What is told of a process by the state that it is in."""
+"""The state of a child in `ChildInfo`, by the status of its process."""
 
 
 @dataclass(slots=True, eq=False)
@@ -57,7 +57,7 @@ class ChildEntry:
 
     @property
     def may_start_with_its_group(self) -> bool:
-        """Whether it is started again when others are: what was told to stop is not, and no temporary child."""
+        """Whether it is started again when others are; a stopped or a temporary child is not."""
         if self.restart == "temporary":
             return False
         return not self.has_ended or (
@@ -77,7 +77,7 @@ class ChildEntry:
             process.cancel_later()
 
     def info(self) -> ChildInfo:
-        """Return what is told of it."""
+        """Return its `ChildInfo`."""
         state = "restarting" if self.status is ChildStatus.DOWN else STATES[self.process.state]
         is_there = state not in ("restarting", "ended")
         ref = Ref(cast("Process[object]", self.process)) if is_there else None
@@ -94,7 +94,7 @@ class GroupRestart:
 
     @property
     def is_through(self) -> bool:
-        """Whether nobody is to be stopped or started any more."""
+        """Whether no child is to be stopped or started any more."""
         return not self._to_stop and not self._to_start and self._awaited is None
 
     def start(self, children: Iterable[ChildEntry]) -> None:
@@ -102,7 +102,7 @@ class GroupRestart:
         self._to_start = deque(children)
 
     def gather(self, children: Iterable[ChildEntry], affected: Collection[str]) -> None:
-        """Take in those `affected`, beside those that are not through yet; `children` are all, in their order."""
+        """Take in the `affected` children, beside any that are not through yet; `children` are all, in order."""
         under_way = (ChildStatus.LEAVING, ChildStatus.DOWN, ChildStatus.STARTING)
         members = [child for child in children if child.process.name in affected or child.status in under_way]
         if self._awaited is not None and self._awaited.status is ChildStatus.STARTING:
@@ -119,13 +119,13 @@ class GroupRestart:
         ]
 
     def clear(self) -> None:
-        """Have nobody stopped or started any more."""
+        """Stop and start no more children."""
         self._to_stop.clear()
         self._to_start.clear()
         self._awaited = None
 
     def left(self, child: ChildEntry) -> None:
-        """Take note that a child has ended: nobody waits for it any more."""
+        """Called when a child has ended: the group waits for it no more."""
         if self._awaited is child:
             self._awaited = None
 

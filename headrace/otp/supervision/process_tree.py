@@ -1,4 +1,4 @@
-"""What lives on an event loop: every process, below the one that watches over it."""
+"""The processes of an event loop, each below its supervisor."""
 
 import asyncio
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ class ProcessInfo:
 
     `kind` is the class of its callback object, `state` its place in its life, `mailbox` the length of that, `turns`
     how many it was given (0 where the scheduler does not measure), `restarts` how often it began again; `children` are
-    those that it watches over, first started first.
+    its children, first started first.
     """
 
     name: str
@@ -35,7 +35,7 @@ class ProcessInfo:
 
 @dataclass(frozen=True, slots=True)
 class ProcessTree:
-    """All processes of a loop: those that nobody watches over, by name, and the others below them. `str` draws it."""
+    """All processes of a loop: the ones without a supervisor, by name, and the others below them. `str` draws it."""
 
     roots: tuple[ProcessInfo, ...]
 

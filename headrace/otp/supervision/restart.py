@@ -15,7 +15,7 @@ MAX_SECONDS: Final = 5.0
 
 
 def wants_restart(restart: Restart, *, is_normal: bool) -> bool:
-    """Tell whether a child of type `restart` is to be started again; `is_normal` tells how it exited.
+    """Return whether a child of type `restart` is to be started again; `is_normal` is how it exited.
 
     >>> wants_restart("transient", is_normal=True)
     False
@@ -26,9 +26,9 @@ def wants_restart(restart: Restart, *, is_normal: bool) -> bool:
 def affected(strategy: Strategy, children: Sequence[str], failed: str) -> Sequence[str]:
     """Return who is started again, in that order, when `failed` is; `children` are all, in the order of their start.
 
-    Those of them that live are stopped before, in reverse. A temporary one is stopped, too, and not started again.
+    The living ones are stopped before, in reverse. A temporary one is stopped, too, and not started again.
 
-    >>> concerned("rest_for_one", ["a", "b", "c"], "b")
+    >>> affected("rest_for_one", ["a", "b", "c"], "b")
     ['b', 'c']
     """
     if strategy == "one_for_one":

@@ -1,4 +1,4 @@
-"""Starts children, restarts those that crash, and gives up when that happens too often: OTP's supervisor."""
+"""Starts children, restarts them after a crash, and exits when that happens too often: OTP's supervisor."""
 
 import asyncio
 from collections import deque
@@ -56,10 +56,10 @@ _ALIVE: Final = (ProcessStatus.STARTING, ProcessStatus.RUNNING)
 class Supervisor(Process[object]):
     """Children that are restarted as their specs and the strategy say, and stopped last started first.
 
-    The restarts of all children count together: a child that fails counts once, whoever is restarted with it. One
+    The restarts of all children count together: a child that fails counts once, however many are restarted with it. One
     crash more than allowed, and the supervisor stops its children and ends with `RestartsExhausted`, which is a crash
-    to a supervisor above it. A child that was told to stop, and one whose `init` has never succeeded, is not
-    restarted. What has ended is forgotten; of the `children` given at the start, all but temporary ones keep their
+    to a supervisor above it. A child that was stopped, and one whose `init` has never succeeded, is not
+    restarted. Ended children are forgotten; of the `children` given at the start, all but temporary ones keep their
     specs, so that `restart_child` works, and come back when the supervisor is itself restarted.
     """
 
@@ -302,7 +302,7 @@ class Supervisor(Process[object]):
         self.scheduler.wake(self.turns)
 
     def _start_down(self, child: ChildEntry) -> None:
-        """Start a child with its group, unless it was told to stop meanwhile."""
+        """Start a child with its group, unless it was stopped meanwhile."""
         if child.process.no_restart:
             self._put_away(child, "shutdown")
             return
@@ -344,7 +344,7 @@ class Supervisor(Process[object]):
         return wants_restart(child.restart, is_normal=is_normal and child.status is not ChildStatus.LEAVING)
 
     def _exit_if_unrecoverable(self, child: ChildEntry, reason: ExitReason, *, has_run: bool) -> None:
-        """Give up at once with what no restart would mend, and when one of the first children does not start."""
+        """Exit at once with an error that no restart would mend, and when one of the first children does not start."""
         if has_run and isinstance(reason, Unrecoverable):
             self.exit(reason)
         elif not has_run and child.spec is not None and self.state is ProcessStatus.STARTING:
@@ -364,7 +364,7 @@ class Supervisor(Process[object]):
         self._group.gather(self.children.values(), set(names))
 
     def _put_away(self, child: ChildEntry, reason: ExitReason) -> None:
-        """Let a child be ended for good: keep its spec, or forget it."""
+        """Finalize a child: keep its spec, or forget it."""
         child.process.finalize(reason)
         name = child.process.name
         child.status = ChildStatus.ENDED
@@ -372,12 +372,12 @@ class Supervisor(Process[object]):
             del self.children[name]
 
     def _report(self, reason: BaseException) -> None:
-        """Say why it gave up, unless the child that could not be mended has just said it."""
+        """Report why it exits, unless the unrecoverable child has just reported it."""
         if not isinstance(reason, Unrecoverable):
             super()._report(reason)
 
     def finalize_pending(self, reason: ExitReason) -> None:
-        """Let those be ended that nobody will decide about any more."""
+        """Finalize children whose exit was still queued when the supervisor ended."""
         while self._exits:
             self._put_away(*self._exits.popleft())
 
@@ -386,7 +386,7 @@ class Supervisor(Process[object]):
         return [cast("Process[object]", child.process) for child in self.children.values() if not child.has_ended]
 
     def _ended(self) -> None:
-        """Tell those to stop that the stop of the children did not come to: somebody else had cancelled it."""
+        """Stop the children that the cancelled stop of the children did not reach."""
         for child in reversed(list(self.children.values())):
             if not child.has_ended:
                 child.process.stop()

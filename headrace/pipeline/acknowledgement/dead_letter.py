@@ -1,4 +1,4 @@
-"""A dead letter: an event that a stage gave up, with the error, kept until somebody replays or drops it."""
+"""A dead letter: an event that failed for good, stored with its error until it is replayed or dropped."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,21 +9,21 @@ from headrace.pipeline.message import NO_METADATA
 
 
 class EventForm(StrEnum):
-    """How the event of a letter is written."""
+    """How the event of a dead letter is written."""
 
     JSON = "json"
-    """JSON text, of which the very event can be made again."""
+    """JSON text; the event can be restored from it."""
     BASE64 = "base64"
-    """Bytes, of which the very event can be made again."""
+    """Bytes; the event can be restored from them."""
     REPR = "repr"
-    """Python's own description of what is no JSON; no event can be made of it."""
+    """Python's `repr` of an event that is no JSON; it cannot be restored."""
     CUT = "cut"
-    """The beginning of one of the others, which was too long; no event can be made of it."""
+    """The beginning of one of the others, which was too long; it cannot be restored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """One replay of a letter: the letter's id, and the how manyeth time it is that it was taken."""
+    """One replay of a dead letter: the id of the dead letter, and the number of the lease, counted from 1."""
 
     id: int
     lease: int
@@ -50,12 +50,12 @@ class NewDeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An event that was given up, as it is kept.
+    """An event that failed for good, as it is stored.
 
     `stage` is where it failed, and `attempts` how often it was tried there, replays included. `at` is when it failed
-    last (aware UTC), `size` what it takes of the store's bound, in bytes. `replay_at` is since when it waits to be
-    replayed, and None where nobody has asked for that; `is_leased` tells that a run is at it. `is_shortened` tells that
-    whoever looks wanted the beginning of long events alone.
+    last (aware UTC), `size` how many bytes of the store's limit it uses. `replay_at` is the time since which it waits
+    for its replay, and None where no replay was requested; `is_leased` says that a run replays it now. `is_shortened`
+    says that only the beginning of the event was read.
     """
 
     id: int
@@ -76,9 +76,9 @@ class DeadLetter:
 
     @property
     def is_replayable(self) -> bool:
-        """Whether the very event can be made of it again."""
+        """Whether the event can be restored from it."""
         return self.form in REPLAYABLE
 
 
 REPLAYABLE = frozenset({EventForm.JSON, EventForm.BASE64})
-"""Forms of which the very event can be made again."""
+"""Forms from which the event can be restored."""

@@ -1,4 +1,4 @@
-"""What a store of dead letters promises."""
+"""The protocol of a store of dead letters, its filter and its counts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ from typing import Final, Literal, Protocol
 from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, NewDeadLetter, Replay
 
 CHANGE_BATCH: Final = 500
-"""Letters that are changed in one transaction, so that no event that fails waits for all of them."""
+"""Dead letters that one transaction changes at most, so that a failing event does not wait for all of them."""
 
 DropReason = Literal["age", "count", "size"]
-"""Which bound a letter was dropped for."""
+"""Which limit a dead letter was dropped for."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterFilter:
-    """Which letters: those for which all holds that is not None.
+    """Selects dead letters: every field that is not None must match.
 
-    `errors` are names of classes; what failed `before` a time, and what has an id below `before_id`, fits.
+    `errors` are names of classes. `before` matches dead letters that failed earlier, `before_id` those with a lower id.
     """
 
     ids: frozenset[int] | None = None
@@ -33,7 +33,7 @@ class DeadLetterFilter:
 
 @dataclass(frozen=True, slots=True)
 class LeasedDeadLetter:
-    """A letter that was taken to be replayed, with how many of its kind may be so in a second; None: as they come."""
+    """A dead letter that is leased for its replay; `rate` limits such replays per second, None does not."""
 
     dead_letter: DeadLetter
     replay: Replay
@@ -42,7 +42,7 @@ class LeasedDeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """How a replay ended: the letter is done with, or else put back with one more attempt."""
+    """How a replay ended: the dead letter is deleted if it `is_done`, else kept with one more attempt."""
 
     replay: Replay
     is_done: bool
@@ -50,7 +50,7 @@ class ReplayResult:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterCounts:
-    """What a store holds, all pipelines together, and what it has done since it was opened, this OS process alone."""
+    """How much a store holds, of all pipelines, and how much this OS process put and dropped since it opened it."""
 
     dead_letters: int = 0
     size_bytes: int = 0
@@ -63,56 +63,56 @@ class DeadLetterCounts:
 class DeadLetterStore(Protocol):
     """A store of dead letters, which several pipelines and OS processes may share.
 
-    All of it raises SqliteError, or what else its store says, when it cannot be read or written; nothing is half
-    written then.
+    Every method raises SqliteError, or another error that its store documents, when the store cannot be read or
+    written; nothing is half written then.
     """
 
     async def open(self) -> None:
         """Make it ready."""
 
     async def close(self) -> None:
-        """Write what was accepted, let go of what was taken, and close. A second time, do nothing."""
+        """Write accepted dead letters, release leased ones, and close. A second call does nothing."""
 
     async def put(self, dead_letters: Sequence[NewDeadLetter]) -> None:
-        """Keep letters; durable at return. When it raises, or is cancelled, some may be kept all the same.
+        """Store dead letters; durable at return. When it raises, or is cancelled, some may be stored all the same.
 
-        What is beyond the bounds then goes, oldest first.
+        Dead letters beyond the limits are dropped then, oldest first.
         """
 
     async def find(
         self, which: DeadLetterFilter, limit: int, *, is_newest_first: bool = True, most_characters: int | None = None
     ) -> list[DeadLetter]:
-        """Return at most `limit` letters that fit, by id; of longer events at most so many characters."""
+        """Return at most `limit` matching dead letters, by id; events are cut to `most_characters`."""
 
     async def count(self, which: DeadLetterFilter) -> int:
-        """Return how many fit."""
+        """Return how many dead letters match."""
 
     async def drop(self, which: DeadLetterFilter) -> int:
-        """Delete letters, whoever replays them; return how many."""
+        """Delete dead letters, leased ones too; return how many."""
 
     async def request_replay(self, which: DeadLetterFilter, rate: float | None = None) -> int:
-        """Have letters replayed into the stages where they failed, at most `rate` a second; return how many.
+        """Request the replay of dead letters, at most `rate` a second; return how many.
 
-        The pipeline that runs takes them, or the next run. What cannot be replayed, and what is marked, is left alone.
+        The running pipeline leases them, or its next run. Those that cannot be replayed, or wait already, stay as is.
         """
 
     async def cancel_replay(self, which: DeadLetterFilter) -> int:
-        """Have letters not replayed that wait for it; return how many. What a run is at goes on."""
+        """Cancel replays that have not begun; return how many. Replays of leased dead letters go on."""
 
     async def waiting(self, pipeline: str) -> list[str]:
-        """Return the stages of the pipeline whose letters wait to be replayed, and that nobody has taken."""
+        """Return the stages of the pipeline with dead letters that wait for their replay and are not leased."""
 
     async def lease(self, pipeline: str, stage: str, count: int) -> list[LeasedDeadLetter]:
-        """Take at most `count` letters of the stage that wait, oldest first.
+        """Lease at most `count` waiting dead letters of the stage, oldest first.
 
-        They are this store's until they are settled, put again, or given back. On cancellation they are given back.
+        They stay leased until they are acknowledged, put again, or released. On cancellation they are released.
         """
 
     async def acknowledge(self, results: Sequence[ReplayResult]) -> None:
-        """Write how replays ended; what is no longer this store's is ignored."""
+        """Write how replays ended; those whose lease is lost are ignored."""
 
     async def release(self, replays: Sequence[Replay]) -> None:
-        """Let letters wait again that were taken and not begun; what is no longer this store's is ignored."""
+        """Release dead letters whose replay has not begun: they wait again. Those whose lease is lost are ignored."""
 
     def counts(self) -> DeadLetterCounts:
-        """Return what it holds and has done, as it was known last; without a look at the file."""
+        """Return the counts as of the last write; does not read the store."""

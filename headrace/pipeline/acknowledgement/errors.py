@@ -1,4 +1,4 @@
-"""Errors about what is kept of events that failed.
+"""Errors of dead-letter stores.
 
 ::
 
@@ -11,11 +11,11 @@ from headrace.errors import HeadraceError
 
 
 class DeadLetterError(HeadraceError):
-    """Something about a store of dead letters."""
+    """The base of all errors of dead-letter stores."""
 
 
 class BadDeadLetters(DeadLetterError):
-    """A store of dead letters that cannot be made; `why` says what to write."""
+    """A store of dead letters cannot be made; `why` says what to write."""
 
     def __init__(self, why: str) -> None:
         self.why = why

@@ -1,4 +1,4 @@
-"""Makes text of an event that failed, and the very event of that text again; pure."""
+"""Turns an event into text, and the text back into the event; pure."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ from headrace.pipeline.acknowledgement.dead_letter import EventForm, NewDeadLett
 from headrace.values import is_plain, is_readable, to_json
 
 MOST_EVENT_BYTES: Final = 1024 * 1024
-"""A longer event is cut, so that one letter does not push a hundred others out."""
+"""A longer event is cut, so that one dead letter does not displace a hundred others."""
 
 MOST_TRACE_BYTES: Final = 16 * 1024
 """Of a longer traceback the end is kept, which says where it was raised."""
@@ -21,14 +21,14 @@ MOST_ERROR_BYTES: Final = 4 * 1024
 MOST_METADATA_BYTES: Final = 16 * 1024
 
 OVERHEAD_BYTES: Final = 200
-"""What a letter takes beside its texts: names, times, the row and its places in the indexes."""
+"""The size of a dead letter beside its texts: names, times, the row and its index entries."""
 
 _CUT: Final = "… (cut: {} bytes in all)"
 
 
 @dataclass(frozen=True, slots=True)
 class EventText:
-    """What is kept of a letter, all of it text and within bounds."""
+    """The texts of a dead letter, each within its limit."""
 
     event: str
     form: EventForm
@@ -39,13 +39,13 @@ class EventText:
 
     @property
     def size(self) -> int:
-        """What it takes of a store's bound, in bytes."""
+        """How many bytes of the store's limit it uses."""
         texts = (self.event, self.metadata, self.error_type, self.error, self.traceback)
         return OVERHEAD_BYTES + sum(len(text.encode()) for text in texts)
 
 
 def to_event_text(dead_letter: NewDeadLetter, most_event_bytes: int = MOST_EVENT_BYTES) -> EventText:
-    """Return what is kept of a letter; an event longer than `most_event_bytes` is cut, with a mark at its end."""
+    """Return the texts of a dead letter; an event longer than `most_event_bytes` is cut, with a note at its end."""
     event, form = written(dead_letter.event)
     if _size(event) > most_event_bytes:
         event, form = cut(event, most_event_bytes), EventForm.CUT
@@ -67,9 +67,9 @@ def written(event: object) -> tuple[str, EventForm]:
 
     >>> from datetime import date
     >>> written({"total": 12.5, "on": date(2026, 11, 24)})
-    ('{"total":12.5,"on":"2026-11-24"}', <Form.JSON: 'json'>)
+    ('{"total":12.5,"on":"2026-11-24"}', <EventForm.JSON: 'json'>)
     >>> written({"body": b"a"})
-    ("{'body': b'a'}", <Form.REPR: 'repr'>)
+    ("{'body': b'a'}", <EventForm.REPR: 'repr'>)
     """
     if type(event) is bytes:
         return base64.b64encode(event).decode("ascii"), EventForm.BASE64
@@ -127,7 +127,7 @@ def _size(text: str) -> int:
 
 
 def _described(value: object, describe: Callable[[object], str]) -> str:
-    """Return what a value says of itself, whatever becomes of it meanwhile."""
+    """Return `describe(value)`, or a text that says why it failed."""
     try:
         return clean(describe(value))
     except Exception as error:  # noqa: BLE001 - a description that fails must not lose the letter

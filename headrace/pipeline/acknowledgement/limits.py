@@ -1,4 +1,4 @@
-"""Within which bounds a store keeps dead letters."""
+"""The limits of a store of dead letters."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,7 +9,7 @@ LEAST_SIZE_BYTES: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterLimits:
-    """How much is kept: what is older goes, and the oldest go first when there are too many or they are too large."""
+    """How much a store keeps: older dead letters are dropped, then the oldest beyond the other two limits."""
 
     max_age_seconds: float = 30 * 86_400.0
     max_size_bytes: int = 100 * 1024 * 1024
@@ -17,4 +17,4 @@ class DeadLetterLimits:
 
 
 UNBOUNDED: Final = DeadLetterLimits(100 * 366 * 86_400.0, 2**62, 2**62)
-"""For who only looks: whatever there is stays."""
+"""For commands that only read: nothing is dropped."""

@@ -1,1 +1,1 @@
-"""Demand, as pure values: what a consumer has coming, what a producer owes, what waits in between."""
+"""Demand, as pure values: the window of a consumer, the ledger of a producer, the buffer in between."""

@@ -1,6 +1,6 @@
 """Events that no consumer has asked for yet, bounded by number and bytes.
 
-Marks wait between them: a message that was put behind all events of its time, and is reached when they have gone.
+Markers wait between them: a message behind all events of its time, which is due once those were taken.
 """
 
 from collections import deque
@@ -28,24 +28,24 @@ class Sizes(Generic[E]):
         return self.total >= self.limit
 
     def put(self, events: Iterable[E]) -> None:
-        """Take note of events behind all others."""
+        """Add the sizes of events behind all others."""
         sizes = list(map(self._measure, events))
         self._sizes.extend(sizes)
         self.total += sum(sizes)
 
     def put_back(self, events: list[E]) -> None:
-        """Take note of events before all others."""
+        """Add the sizes of events before all others."""
         sizes = [self._measure(event) for event in reversed(events)]
         self._sizes.extendleft(sizes)
         self.total += sum(sizes)
 
     def forget_oldest(self, count: int) -> None:
-        """Take note that the oldest have gone."""
+        """Remove the sizes of the oldest events."""
         for _ in range(count):
             self.total -= self._sizes.popleft()
 
     def forget_newest(self, count: int) -> None:
-        """Take note that the newest have gone."""
+        """Remove the sizes of the newest events."""
         for _ in range(count):
             self.total -= self._sizes.pop()
 
@@ -68,7 +68,7 @@ KeepPolicy = Literal["first", "last", "all"]
 
 
 class Chunk(NamedTuple, Generic[E]):
-    """A list of events, the time when the first was born at its source, and whether a consumer had asked for them."""
+    """A list of events, when the source took in the first, and whether a consumer had asked for them."""
 
     events: list[E]
     ingested_at: float
@@ -79,8 +79,8 @@ class Buffer(Generic[E]):
     """A bounded line of chunks.
 
     `limit` is the most events it holds that no consumer has asked for; None is no limit (a producer-consumer's, whose
-    overshoot the gate bounds). `sizes` bounds their bytes, too. Where it keeps all, what is put goes beyond the bounds,
-    and `room` says so. `asked` events beside those were asked for by a consumer that has left since, or were sent to
+    overshoot the gate bounds). `sizes` bounds their bytes, too. Where it keeps all, events may exceed the bounds, and
+    `room` is 0. `asked` events beside those were asked for by a consumer that has left since, or were sent to
     it: no bound applies to them. `markers` wait in order; they count as nothing, and no bound drops them.
     """
 
@@ -101,7 +101,7 @@ class Buffer(Generic[E]):
     def put(self, events: list[E], ingested_at: float, asked: int = 0) -> list[E]:
         """Add `events` behind all others, of which a consumer had asked for the first `asked`.
 
-        Return those that had to go, from either end as `keep` says.
+        Return the events that had to go, from either end as `keep` says.
         """
         if asked > 0:
             self._add(Chunk(events[:asked], ingested_at, is_asked=True))
@@ -128,7 +128,7 @@ class Buffer(Generic[E]):
         return max(0, (without_limit if self.limit is None else self.limit) - self.size + self.asked)
 
     def resize(self, limit: int | None, keep: KeepPolicy) -> list[E]:
-        """Hold at most `limit` events from now on; return those that had to go, from either end as `keep` says."""
+        """Hold at most `limit` events from now on; return the events that had to go, from either end as `keep` says."""
         self.limit = limit
         self.keep = keep
         return self._fit()
@@ -138,7 +138,7 @@ class Buffer(Generic[E]):
         self.markers.append((self._removed + self.size, message))
 
     def take_markers(self) -> list[object]:
-        """Remove and return the messages that no event is before any more, oldest first."""
+        """Remove and return the messages whose events were all taken, oldest first."""
         messages: list[object] = []
         while self.markers and self.markers[0][0] <= self._removed:
             messages.append(self.markers.popleft()[1])
@@ -149,7 +149,7 @@ class Buffer(Generic[E]):
         self._put_back([Chunk(events, ingested_at, is_asked=True)])
 
     def undo_take(self, events: list[E]) -> None:
-        """Put the last `events` of those that `take` returned back, as if they had not been taken."""
+        """Put back `events`, the last that `take` returned, as if they had not been taken."""
         chunks: list[Chunk[E]] = []
         end = len(events)
         for size, ingested_at, is_asked in reversed(self._taken):
@@ -171,9 +171,9 @@ class Buffer(Generic[E]):
                 self._removed -= len(chunk.events)
 
     def take(self, count: int) -> tuple[list[E], float]:
-        """Remove and return at most `count` of the oldest events, and when the first of them was born.
+        """Remove and return at most `count` of the oldest events, and the ingestion time of the first.
 
-        None is taken from behind a mark that has not been removed.
+        No event behind a marker is taken before the marker is.
         """
         if self.markers:
             count = min(count, self.markers[0][0] - self._removed)
@@ -225,7 +225,7 @@ class Buffer(Generic[E]):
             self._offset = 0
 
     def _cut_oldest(self, count: int) -> list[E]:
-        """Remove and return the oldest events that no consumer has asked for; what was asked for stays where it is."""
+        """Remove and return the oldest events that no consumer has asked for; the others stay where they are."""
         cut: list[E] = []
         kept: list[Chunk[E]] = []
         position = self._removed
@@ -244,7 +244,7 @@ class Buffer(Generic[E]):
         return cut
 
     def _cut_newest(self, count: int) -> list[E]:
-        """Remove and return the newest events that no consumer has asked for; what was asked for stays where it is."""
+        """Remove and return the newest events that no consumer has asked for; the others stay where they are."""
         self._drop_offset()
         pieces: deque[list[E]] = deque()
         kept: list[Chunk[E]] = []
@@ -269,6 +269,6 @@ class Buffer(Generic[E]):
         return [event for piece in pieces for event in piece]
 
     def _close_gap(self, position: int, count: int) -> None:
-        """Move the marks up that waited behind `count` events at `position`, which are gone."""
+        """Move up the markers behind the `count` events at `position`, which were removed."""
         if self.markers:
             self.markers = deque((at - max(0, min(at - position, count)), message) for at, message in self.markers)

@@ -1,10 +1,10 @@
-"""The producer's side: what `handle_demand` was told and has not yet emitted."""
+"""The producer's side: reported demand that is not yet met."""
 
 
 class Ledger:
-    """Told minus emitted, so that no event is asked of a producer twice.
+    """Reported demand minus emitted events, so that no event is asked of a producer twice.
 
-    Events that nobody asked for do not pay in advance: `owed` is below 0 only from `report_late` to the next `report`.
+    Events without demand do not pay in advance: `owed` is below 0 only from `report_late` to the next `report`.
     """
 
     __slots__ = ("owed",)
@@ -13,7 +13,7 @@ class Ledger:
         self.owed = 0
 
     def report(self, unmet: int) -> int:
-        """Return what `handle_demand` is to be told, or 0, given what live consumers still miss."""
+        """Return the new demand for `handle_demand`, or 0; `unmet` is the demand of live consumers."""
         demand = unmet - self.owed
         if demand <= 0:
             return 0
@@ -26,13 +26,13 @@ class Ledger:
         self.owed = owed if owed > 0 else 0
 
     def withdraw(self, count: int) -> None:
-        """Take back `count` of what was told: it reached a stream that had ended, and the next one is told anew."""
+        """Withdraw `count` of the reported demand: it reached a stream that had ended, and the next one gets it."""
         self.emitted(count)
 
     def report_late(self, count: int) -> None:
-        """Add to what is told next `count` events that were asked for, and emitted before the producer was told so."""
+        """Report `count` extra events at the next `report`: they were emitted while their demand was held back."""
         self.owed -= count
 
     def forget(self) -> None:
-        """Forget what was told: the producer that was told it is gone, and its successor is told anew."""
+        """Forget all reported demand: the callbacks that got it have ended, and their successor gets it anew."""
         self.owed = 0

@@ -1,7 +1,7 @@
-"""The consumer's side; also manual windows and those of child supervisors.
+"""The consumer's side; also manual windows and the windows of child supervisors.
 
 GenStage's arithmetic, as seen on a running one: the first ask is `max_demand`; a delivery is cut into batches of at
-most `max_demand - min_demand`; after each batch, once what is still coming has fallen to `min_demand`, the window is
+most `max_demand - min_demand`; after each batch, once the outstanding events have fallen to `min_demand`, the window is
 filled up again.
 """
 
@@ -12,9 +12,9 @@ from headrace.errors import DemandError
 
 
 class Window:
-    """What one consumer has asked of one producer and not yet handled.
+    """The events that one consumer asked one producer for and has not handled yet.
 
-    Guarantees: `0 <= coming <= max_demand`, and every ask is between 1 and `max_demand`.
+    Guarantees: `0 <= outstanding <= max_demand`, and every ask is between 1 and `max_demand`.
     """
 
     __slots__ = ("batch_size", "max_demand", "min_demand", "outstanding")
@@ -37,7 +37,7 @@ class Window:
         self.outstanding = 0
 
     def open(self) -> int:
-        """Return the first ask: all of `max_demand`; 0 where as much is coming, or more by a bound that was lowered."""
+        """Return the first ask: all of `max_demand`; 0 where as many events are outstanding, or more."""
         ask = self.max_demand - self.outstanding
         if ask <= 0:
             return 0
@@ -54,14 +54,16 @@ class Window:
         return self.max_demand - left
 
     def check_room(self, demand: int, outstanding: int) -> int:
-        """Return `demand`; raises `DemandError` below 0, and when more would be coming than `max_demand`."""
+        """Return `demand`; raises `DemandError` below 0, and when more than `max_demand` would be outstanding."""
         room = self.max_demand - outstanding
         if not is_whole(demand) or not 0 <= demand <= room:
-            raise DemandError("demand", demand, f"a whole number from 0 to {room}: {outstanding} events are coming")
+            raise DemandError(
+                "demand", demand, f"a whole number from 0 to {room}: {outstanding} events are outstanding"
+            )
         return demand
 
     def resumed_at(self, outstanding: int) -> "Window":
-        """Take over what another window of the same subscription had coming; return this one."""
+        """Take over the outstanding events of the former window of the subscription; return this one."""
         self.outstanding = outstanding
         return self
 
@@ -78,14 +80,14 @@ def checked(demand: int) -> int:
 
 
 def is_whole(number: object) -> bool:
-    """Tell whether something is a whole number, which a truth value is not."""
+    """Return whether something is a whole number, which a truth value is not."""
     return isinstance(number, int) and not isinstance(number, bool)
 
 
 class ManualWindow(Window):
     """A window that asks only for what its consumer says, by `ask`; a whole delivery is one batch (GenStage's manual).
 
-    Guarantees: `0 <= coming <= max_demand`.
+    Guarantees: `0 <= outstanding <= max_demand`.
     """
 
     __slots__ = ()
@@ -135,7 +137,7 @@ class ChildrenWindow(Window):
     """At most `max_demand` children live; once `min_demand` of them have finished, as many more are asked for.
 
     GenStage's ConsumerSupervisor, as seen on a running one: it is the count of the finished that decides, where another
-    consumer looks at what is still coming. With the default half the two are the same.
+    consumer looks at the outstanding events. With the default half the two are the same.
     """
 
     __slots__ = ()

@@ -4,9 +4,9 @@ from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, Su
 
 
 class BroadcastDispatcher(Dispatcher[S]):
-    """Delivers what all subscribers have asked for, so the one that asks least sets the pace.
+    """Delivers as many events as all subscribers have asked for, so the one that asks least sets the pace.
 
-    A subscriber's `selector` sees each event; what it refuses is not delivered to it and costs it no demand. The first
+    A subscriber's `selector` sees each event; an event that it refuses is not delivered and costs no demand. The first
     subscriber alone may take the first events: a stage that begins with `demand: accumulate` waits for the others.
     """
 
@@ -19,7 +19,7 @@ class BroadcastDispatcher(Dispatcher[S]):
         self._subscribers: list[S] = []
 
     def option_error(self, options: SubscribeOptions) -> str | None:
-        """Refuse what means nothing here."""
+        """Refuse options that mean nothing here."""
         return unsupported_option(options, "selector")
 
     def subscribed(self, subscriber: S) -> None:
@@ -32,7 +32,7 @@ class BroadcastDispatcher(Dispatcher[S]):
         return unbegun
 
     def asked(self, subscriber: S, demand: int) -> None:
-        """Raise what `subscriber` misses."""
+        """Raise the demand of `subscriber`."""
         subscriber.pending += demand
 
     def unmet(self) -> int:

@@ -21,7 +21,7 @@ def _least(subscriber: Subscriber) -> int:
 class DemandDispatcher(Dispatcher[S]):
     """Fills the subscriber with the highest demand first, then the next; ties in order of arrival.
 
-    The demand of a subscriber that leaves leaves with it, so what is buffered reaches the next one at once (GenStage,
+    The demand of a subscriber that leaves leaves with it, so buffered events reach the next one at once (GenStage,
     bug 311). With `shuffle_demands_on_first_dispatch` ties are broken by chance on the first dispatch, so that not all
     producers begin with the same consumer; `random` is whose chance, a new one's unless given.
     """
@@ -37,7 +37,7 @@ class DemandDispatcher(Dispatcher[S]):
             self._shuffle = Random() if random is None else random  # noqa: S311 - it spreads load, and guards nothing
 
     def option_error(self, options: SubscribeOptions) -> str | None:
-        """Refuse what means nothing here."""
+        """Refuse options that mean nothing here."""
         return unsupported_option(options)
 
     def subscribed(self, subscriber: S) -> None:
@@ -45,7 +45,7 @@ class DemandDispatcher(Dispatcher[S]):
         self._order.append(subscriber)
 
     def cancelled(self, subscriber: S, unbegun: list[object], ingested_at: float) -> list[object]:
-        """Forget a subscriber and its demand; what it had not begun goes to others."""
+        """Forget a subscriber and its demand; its unbegun events go to others."""
         self._take_out(subscriber)
         return unbegun
 
@@ -79,7 +79,7 @@ class DemandDispatcher(Dispatcher[S]):
         return deliveries, used
 
     def _take_out(self, subscriber: S) -> None:
-        """Take a subscriber out of the line, in which it stands among those that miss as many."""
+        """Take a subscriber out of the line, in which it stands among others of the same demand."""
         position = bisect_left(self._order, -subscriber.pending, key=_least)
         if position < len(self._order) and self._order[position] is subscriber:
             del self._order[position]

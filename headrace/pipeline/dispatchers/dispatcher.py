@@ -1,14 +1,14 @@
-"""What a dispatcher is: state and events in, deliveries out. It sends nothing and knows no event loop."""
+"""The dispatcher protocol: state and events in, deliveries out. It sends nothing and knows no event loop."""
 
 from collections.abc import Callable, Hashable, Sequence
 from typing import Final, Protocol, TypeVar
 
 UNROUTED: Final = "unrouted"
-"""Why a dispatcher drops events that nobody is to get, by a rule of its own."""
+"""Why a dispatcher drops events that no consumer gets, by a rule of its own."""
 
 
 class SubscribeOptions(Protocol):
-    """What a consumer says to its producer's dispatcher when it subscribes; None and 1 say nothing."""
+    """The options of a consumer for its producer's dispatcher; None and 1 are the defaults."""
 
     @property
     def selector(self) -> Callable[[object], bool] | None:
@@ -24,7 +24,7 @@ class SubscribeOptions(Protocol):
 
 
 class Subscriber(SubscribeOptions, Protocol):
-    """One subscriber's part: what it has asked for and not yet been sent."""
+    """A subscriber with its unmet demand, `pending`."""
 
     pending: int
 
@@ -32,44 +32,45 @@ class Subscriber(SubscribeOptions, Protocol):
 S = TypeVar("S", bound=Subscriber)
 
 Delivery = tuple[S, list[object], float]
-"""A subscriber, the events for it (a list of its own, in order, at most what it has pending), and when the first of
-them was born at its source."""
+"""A subscriber, the events for it (a list of its own, in order, at most what it has pending), and when the source
+took in the first of them."""
 
 
 class DispatchContext(Protocol):
-    """The stage behind a dispatcher: it is told what becomes of events that are not delivered."""
+    """The stage behind a dispatcher: it counts the events that are not delivered."""
 
     def data(self, events: list[object]) -> list[object]:
-        """Return what functions on events see: the events themselves, or what their messages hold."""
+        """Return the data for functions on events: the events themselves, or the data of their messages."""
 
     def discard(self, events: list[object], reason: str) -> None:
         """Count events that go no further; `unrouted` ones are done with, all others have failed."""
 
     def fail(self, event: object, error: BaseException) -> None:
-        """Count one event that failed, and say so once per class of error."""
+        """Count one event that failed; it is logged once per class of error."""
 
     def warn(self, sentence: str) -> None:
         """Write a warning about the stage to the log."""
 
     def reached(self, message: object) -> None:
-        """Take note that all that was held before a mark has gone."""
+        """Called when all events before a marker were delivered or discarded."""
 
 
 class Dispatcher(Protocol[S]):
     """Decides which subscriber gets an event. Subclass it, and leave out what does not concern yours.
 
-    Guarantees in: `asked` is told all that a share has asked for since the last time, as one sum; `cancelled` shares
-    are never named again. Duties out: a delivery is at most its share's `pending`, which the dispatcher lowers by what
-    it delivers; events are used up from the head, and each is then delivered, held, or told to the host.
+    Guarantees in: `asked` gets all that a subscriber has asked for since the last time, as one sum; `cancelled`
+    subscribers are never named again. Duties out: a delivery is at most its subscriber's `pending`, which the
+    dispatcher lowers by the size of the delivery; events are used up from the head, and each is then delivered, held,
+    or passed to `context`.
     """
 
     can_redeliver: bool = True
     """Whether events that a subscriber had not begun may go to another: true where each has one receiver."""
 
     is_plain_with_one: bool = False
-    """Whether one subscriber without a selector gets all events as they come, so that nobody need ask the dispatcher.
+    """Whether one subscriber without a selector gets all events as they come, without the dispatcher.
 
-    It is then not told of what that one asks, only of what it has pending when a second one comes.
+    The dispatcher then gets none of its demand, but for its `pending` when a second subscriber comes.
     """
 
     queued: int = 0
@@ -79,11 +80,11 @@ class Dispatcher(Protocol[S]):
     """The stage behind, from `begin` on."""
 
     def begin(self, context: DispatchContext) -> None:
-        """Take note of the stage behind; called once, before all else."""
+        """Store the stage behind it; called once, before all else."""
         self.context = context
 
     def option_error(self, options: SubscribeOptions) -> str | None:
-        """Return in words why a consumer that says this cannot subscribe, and what to do; None when it can."""
+        """Return why a consumer with these options cannot subscribe, and what to do; None when it can."""
         return None
 
     def subscribed(self, subscriber: S) -> None:
@@ -92,37 +93,37 @@ class Dispatcher(Protocol[S]):
     def cancelled(self, subscriber: S, unbegun: list[object], ingested_at: float) -> list[object]:
         """Forget a subscriber, and all that it had asked for.
 
-        `unbegun`, which it had got and not begun, oldest first, is empty unless `can_redeliver`. Return of it what is to
-        go before all that is buffered; the dispatcher may hold the rest.
+        `unbegun` are the events that it had got and not begun, oldest first; empty unless `can_redeliver`. Return the
+        ones that go before all that is buffered; the dispatcher may hold the rest.
         """
         return unbegun
 
     def asked(self, subscriber: S, demand: int) -> None:
-        """Raise what `subscriber` has pending by `demand`; below 0 when it does without some of it."""
+        """Raise the `pending` of `subscriber` by `demand`; below 0 when demand is withdrawn."""
 
     def unmet(self) -> int:
         """Return how many events the producer should be working on: so many can be used up, whatever they are."""
 
     def dispatch(self, events: list[object], ingested_at: float) -> tuple[Sequence[Delivery[S]], int]:
-        """Deliver what is held, then from the head of `events`; return the deliveries and how many were used up.
+        """Deliver held events, then from the head of `events`; return the deliveries and how many were used up.
 
-        When it raises, the stage crashes, `events` are discarded, and each share's `pending` is set back.
+        When it raises, the stage crashes, `events` are discarded, and each subscriber's `pending` is set back.
         """
 
     def add_marker(self, message: object) -> bool:
-        """Put a message behind all that is held, and tell the host when it is reached; True when nothing is held."""
+        """Put a message behind all that is held, and call `context.reached` when it is due; True when none is held."""
         return True
 
     def drain(self, *, is_unreachable_only: bool = False) -> list[object]:
-        """Remove and return what is held: all of it at the stage's end.
+        """Remove and return the held events: all of them at the stage's end.
 
-        With `is_unreachable_only` the stage drains: what has no subscriber goes, now and from now on.
+        With `is_unreachable_only` the stage drains: events without a subscriber go, now and from now on.
         """
         return []
 
 
 def unsupported_option(options: SubscribeOptions, *supported: str) -> str | None:
-    """Return why a dispatcher refuses a consumer that says something of which only `supported` means anything to it.
+    """Return why a dispatcher that only knows the options `supported` refuses a consumer; None when it does not.
 
     >>> from types import SimpleNamespace
     >>> options = SimpleNamespace(selector=None, partition=None, weight=3)

@@ -1,4 +1,4 @@
-"""Dispatchers by name: the built-in ones, and those of guests by the entry-point group `headrace.dispatchers`."""
+"""Dispatchers by name: the built-in ones, and others by the entry-point group `headrace.dispatchers`."""
 
 from collections.abc import Callable
 from difflib import get_close_matches

@@ -42,7 +42,7 @@ def stable_hash(key: object) -> int:
 
 
 class _Waiting:
-    """A message that waits until each of so many queues has given out what it held."""
+    """A message that waits until each of so many queues has given out its events."""
 
     __slots__ = ("left", "message")
 
@@ -68,13 +68,13 @@ class PartitionDispatcher(Dispatcher[S]):
     """Events of one partition go to its subscribers, in order, to the one that misses most; others never see them.
 
     `partitions` is how many there are (named 0, 1, ...), or their names. `hash` returns an event's partition, or None
-    for an event that nobody is to get, which is `discarded{reason="unrouted"}`; an event on which it raises, or for
+    for an event that no subscriber gets, which is `discarded{reason="unrouted"}`; an event on which it raises, or for
     which it names no partition, fails alone. It may be asked about an event more than once. By default it is
     `stable_hash` of the whole event, modulo the number of partitions; names need one of your own.
 
     A partition holds at most `max_queue` events that its subscribers have not asked for. Upstream is asked for no more
     than fits into the fullest, so one that is slow slows the others once it is full, and none grows without bound; one
-    that nobody subscribes to is named in the log. What waits stays when a subscriber leaves, for the next one.
+    without a subscriber is named in the log. Waiting events stay when a subscriber leaves, for the next one.
     """
 
     called: ClassVar[str] = "partition"
@@ -107,12 +107,12 @@ class PartitionDispatcher(Dispatcher[S]):
         self.queued = 0
 
     def begin(self, context: DispatchContext) -> None:
-        """Take note of the stage behind, and let it count what is unrouted from 0."""
+        """Store the stage behind it, and let it count unrouted events from 0."""
         super().begin(context)
         context.discard([], UNROUTED)
 
     def option_error(self, options: SubscribeOptions) -> str | None:
-        """Refuse a consumer that does not say which partition is its own."""
+        """Refuse a consumer that does not name its partition."""
         names = ", ".join(map(repr, self._partitions))
         if options.partition is None:
             return f"it must say which partition is its own: give partition, one of {names}"
@@ -127,7 +127,7 @@ class PartitionDispatcher(Dispatcher[S]):
         partition.line.subscribed(subscriber)
 
     def cancelled(self, subscriber: S, unbegun: list[object], ingested_at: float) -> list[object]:
-        """Forget a subscriber; what it had not begun waits before all else of its partition."""
+        """Forget a subscriber; its unbegun events wait before all else of its partition."""
         partition = self._of(subscriber)
         self._missing -= subscriber.pending
         partition.subscribers -= 1
@@ -140,7 +140,7 @@ class PartitionDispatcher(Dispatcher[S]):
         return []
 
     def asked(self, subscriber: S, demand: int) -> None:
-        """Raise what `subscriber` misses."""
+        """Raise the demand of `subscriber`."""
         self._missing += demand
         self._of(subscriber).line.asked(subscriber, demand)
 
@@ -173,7 +173,7 @@ class PartitionDispatcher(Dispatcher[S]):
         return not queues
 
     def drain(self, *, is_unreachable_only: bool = False) -> list[object]:
-        """Remove and return what waits, or what waits for nobody: then such events are dropped from now on."""
+        """Remove and return waiting events: all, or the ones without a subscriber, which are dropped from now on."""
         self._drops_unreachable = self._drops_unreachable or is_unreachable_only
         unloaded: list[object] = []
         for partition in self._partitions.values():
@@ -265,7 +265,7 @@ class PartitionDispatcher(Dispatcher[S]):
                     self.context.reached(waiting.message)
 
     def _name(self, partition: _Partition[S]) -> None:
-        """Say once that events wait for nobody: they will stop the stage."""
+        """Log once that events wait without a subscriber: they will stop the stage."""
         if not partition.subscribers and partition.queue.size and not partition.has_been_named:
             partition.has_been_named = True
             instead = ", or let the hash return None for them" if self.called == "partition" else ""

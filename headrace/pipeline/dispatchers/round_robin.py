@@ -1,4 +1,4 @@
-"""Round-robin dispatcher: events are dealt one by one, in turn, to those who still miss some."""
+"""Round-robin dispatcher: events are dealt one by one, in turn, to subscribers with demand."""
 
 from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, SubscribeOptions, unsupported_option
 
@@ -6,8 +6,8 @@ from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, Su
 class RoundRobinDispatcher(Dispatcher[S]):
     """The next event goes to the next subscriber in line that misses one; the line goes on where it stopped.
 
-    Nobody who misses events is passed over, however much others ask for; who misses none loses its turn. While all keep
-    asking, all get the same number of events, give or take one.
+    No subscriber with demand is passed over, however much others ask for; one without demand loses its turn. While all
+    keep asking, all get the same number of events, give or take one.
     """
 
     is_plain_with_one = True
@@ -18,7 +18,7 @@ class RoundRobinDispatcher(Dispatcher[S]):
         self._line: list[S] = []
 
     def option_error(self, options: SubscribeOptions) -> str | None:
-        """Refuse what means nothing here."""
+        """Refuse options that mean nothing here."""
         return unsupported_option(options)
 
     def subscribed(self, subscriber: S) -> None:
@@ -26,12 +26,12 @@ class RoundRobinDispatcher(Dispatcher[S]):
         self._line.append(subscriber)
 
     def cancelled(self, subscriber: S, unbegun: list[object], ingested_at: float) -> list[object]:
-        """Forget a subscriber and its demand; what it had not begun goes to others."""
+        """Forget a subscriber and its demand; its unbegun events go to others."""
         self._line.remove(subscriber)
         return unbegun
 
     def asked(self, subscriber: S, demand: int) -> None:
-        """Raise what `subscriber` misses; its place in line stays."""
+        """Raise the demand of `subscriber`; its position in line stays."""
         subscriber.pending += demand
 
     def unmet(self) -> int:

@@ -6,9 +6,9 @@ from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, Su
 class WeightedDispatcher(Dispatcher[S]):
     """In turn, each subscriber gets as many events as its `weight` says, or as it misses if that is less.
 
-    A turn that the events at hand do not fill goes on with the next ones. Nobody who misses events is passed over; who
-    misses none loses its turn, and is not made up for it. While all keep asking for at least their weights, they get
-    events in proportion to these.
+    A turn that the events at hand do not fill goes on with the next ones. No subscriber with demand is passed over;
+    one without demand loses its turn, and gets nothing for it later. While all keep asking for at least their weights,
+    they get events in proportion to these.
     """
 
     is_plain_with_one = True
@@ -18,10 +18,10 @@ class WeightedDispatcher(Dispatcher[S]):
     def __init__(self) -> None:
         self._line: list[S] = []
         self._left = 0
-        """What the first in line has left of its turn."""
+        """How many events are left of the turn of the first in line."""
 
     def option_error(self, options: SubscribeOptions) -> str | None:
-        """Refuse what means nothing here."""
+        """Refuse options that mean nothing here."""
         return unsupported_option(options, "weight")
 
     def subscribed(self, subscriber: S) -> None:
@@ -31,7 +31,7 @@ class WeightedDispatcher(Dispatcher[S]):
             self._left = subscriber.weight
 
     def cancelled(self, subscriber: S, unbegun: list[object], ingested_at: float) -> list[object]:
-        """Forget a subscriber and its demand; what it had not begun goes to others."""
+        """Forget a subscriber and its demand; its unbegun events go to others."""
         is_its_turn = self._line[0] is subscriber
         self._line.remove(subscriber)
         if is_its_turn and self._line:
@@ -39,7 +39,7 @@ class WeightedDispatcher(Dispatcher[S]):
         return unbegun
 
     def asked(self, subscriber: S, demand: int) -> None:
-        """Raise what `subscriber` misses; its place in line stays."""
+        """Raise the demand of `subscriber`; its position in line stays."""
         subscriber.pending += demand
 
     def unmet(self) -> int:

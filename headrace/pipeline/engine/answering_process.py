@@ -12,9 +12,9 @@ from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 
 
 class AnsweringProcess(ProducerConsumerProcess):
-    """Tells `handle_demand` what was never asked for before; what that leaves unmet comes of what is upstream.
+    """Reports new demand to `handle_demand`; events from upstream meet the rest.
 
-    `_reported` is how many events, sent and missed together, it has been told of.
+    `_reported` is the reported demand: events sent and unmet demand together.
     """
 
     __slots__ = ("_handle_demand", "_reported")
@@ -32,13 +32,13 @@ class AnsweringProcess(ProducerConsumerProcess):
         self._handle_demand: Callable[[int], object] = lambda _: []
 
     def bound(self, callbacks: ProducerConsumer[object, object]) -> None:
-        """Hand the new callback object its words, and tell it all that is unmet."""
+        """Connect the new callback object, and report all unmet demand to it."""
         super().bound(callbacks)
         self._handle_demand = callbacks.handle_demand  # type: ignore[attr-defined] # this process is made for those
         self._reported = self.output.sent()
 
     def turn(self) -> int:
-        """Answer what is asked for the first time; else what every producer-consumer does."""
+        """Report new demand; else do the turn of every producer-consumer."""
         if not self.has_control:
             unmet = self.output.collect()
             asked = self.output.sent() + unmet

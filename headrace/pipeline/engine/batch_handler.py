@@ -21,9 +21,9 @@ from headrace.pipeline.stage.stage import Stage, as_list, check_nothing
 
 
 class BatchHandler(CarefulHandler):
-    """Hands over a whole batch, its messages or their data; what is tried again is a smaller batch.
+    """Hands over a whole batch, its messages or their data; a retry is a smaller batch.
 
-    Of what comes of data it is not known of which: each output keeps all messages of its batch waiting.
+    It does not know from which data an output comes: each output keeps all messages of its batch waiting.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class BatchHandler(CarefulHandler):
         self._is_unwrapping = is_acknowledged and not stage.takes_messages
         self._outputs: list[object] = []
         self._waiting: Acknowledgement | None = None
-        """What waits for all that comes of the data of the batch in hand."""
+        """Waits for all outputs of the data of the current batch."""
         self._parents: list[object] = []
 
     def begin(self) -> None:
@@ -70,7 +70,7 @@ class BatchHandler(CarefulHandler):
         return cast("Message[object]", self.events[position])
 
     def retain(self, events: Sequence[object]) -> None:
-        """Keep messages beyond the batch in hand. Raises `CannotRetain` for data."""
+        """Keep messages beyond the current batch. Raises `CannotRetain` for data."""
         if self._is_unwrapping:
             raise CannotRetain(self._counts.stage, has_data_alone=True)
         super().retain(events)

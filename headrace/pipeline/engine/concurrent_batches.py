@@ -1,4 +1,4 @@
-"""Handles several batches at a time, each as a whole, and emits what came of one while others go on."""
+"""Handles several batches at a time, each as a whole, and emits the outputs of one while others go on."""
 
 import asyncio
 import inspect
@@ -18,7 +18,7 @@ from headrace.pipeline.stage.settings import Concurrency
 
 
 class BatchOwner(InFlightOwner, Protocol):
-    """What the handler of batches needs of its process."""
+    """The process of a handler of batches."""
 
     @property
     def concurrency(self) -> Concurrency:
@@ -26,7 +26,7 @@ class BatchOwner(InFlightOwner, Protocol):
 
 
 class InFlightBatch(BatchHandler):
-    """One batch that is handled while others are: its events end when it lands, so that a crash before that has all."""
+    """One batch that is handled while others are: its events end when it is finished, so a crash before has all."""
 
     _outcomes: Mapping[int, Outcome] = {}
 
@@ -53,17 +53,17 @@ _BATCH: Final[ContextVar[InFlightBatch | None]] = ContextVar("batch", default=No
 
 
 class ConcurrentBatches(InFlight):
-    """Has several batches of a stage under way, each mended and settled on its own.
+    """Runs several batches of a stage at once, each retried and acknowledged on its own.
 
-    While some are, more are taken as there is room; what came of one is emitted in the order of the batches, unless
-    that need not be kept: then as it comes. A crash of one takes the others with it: they are in hand still. What is
-    delivered again after one is handled alone, so that the next crash hits no other.
+    Meanwhile it takes more as there is room. It emits outputs in the order of the batches, unless that need not be
+    kept: then as they come. A crash of one ends the others: they are still in flight. Events that are delivered again
+    after a crash are handled alone, so that the next crash hits no other.
     """
 
     def __init__(
         self, owner: BatchOwner, counts: StageCounts, make: Callable[[], InFlightBatch], *, emits: bool
     ) -> None:
-        """`make` makes what handles one batch."""
+        """`make` makes the handler of one batch."""
         super().__init__(owner, counts, emits=emits)
         self._owner: BatchOwner = owner
         self._make = make
@@ -90,9 +90,9 @@ class ConcurrentBatches(InFlight):
             self.start(group, partial(self._handle, unit, events))
 
     def _next(self) -> tuple[Subscription, list[object]] | None:
-        """Return the batch that is begun next, and whose it is; None for none now.
+        """Return the next batch to begin, with its subscription; None for none now.
 
-        What a crash has delivered again has no neighbour.
+        A batch that was delivered again after a crash is handled alone.
         """
         if self._is_alone or self.is_ending():
             return None
@@ -132,7 +132,7 @@ class ConcurrentBatches(InFlight):
         self._owner.over([position for one in finished for position in one.positions], outputs, seconds)
 
     def failed_at(self, position: int, error: BaseException) -> None:
-        """Take note that an event of the batch whose callback runs failed."""
+        """Called when an event of the batch whose callback runs failed."""
         batch = _BATCH.get()
         if batch is None:
             self._counts.fail(error)
@@ -140,7 +140,7 @@ class ConcurrentBatches(InFlight):
             batch.failed_at(position, error)
 
     def failed(self, event: object, error: BaseException) -> None:
-        """Take note that an event of the batch whose callback runs failed."""
+        """Called when an event of the batch whose callback runs failed."""
         batch = _BATCH.get()
         if batch is None:
             self._counts.fail(error)
@@ -148,6 +148,6 @@ class ConcurrentBatches(InFlight):
             batch.failed(event, error)
 
     def owned(self, events: Sequence[object]) -> Sequence[object]:
-        """Return events that the batch whose callback runs emits beside what it returns."""
+        """Return events that the batch whose callback runs emits beside its return value."""
         batch = _BATCH.get()
         return events if batch is None else batch.owned(events)

@@ -1,4 +1,4 @@
-"""Handles several events at a time, in tasks, threads or OS processes, and emits what is over while others go on."""
+"""Handles several events at a time, in tasks, threads or OS processes, and emits outputs while others go on."""
 
 import asyncio
 from collections import deque
@@ -18,11 +18,11 @@ from headrace.pipeline.stage.stage import as_list, check_nothing
 
 
 class ConcurrentHandler(InFlight):
-    """Has at most `limit` events of a stage in flight, each retried, given up and settled on its own.
+    """Has at most `limit` events of a stage in flight, each retried, dead-lettered and acknowledged on its own.
 
-    While some are, more are taken as there is room; what is over is emitted in the order of the events, unless
-    `is_ordered` is false: then as it comes. A crash of one takes the others with it: they are in hand still. What is
-    delivered again after one is handled alone, so that the next crash hits no other.
+    Meanwhile it takes more as there is room. It emits outputs in the order of the events, unless `is_ordered` is
+    false: then as they come. A crash of one ends the others: they are still in flight. Events that are delivered again
+    after a crash are handled alone, so that the next crash hits no other.
     """
 
     def __init__(self, owner: InFlightOwner, counts: StageCounts, failure: FailurePolicy, work: Offload) -> None:
@@ -41,7 +41,7 @@ class ConcurrentHandler(InFlight):
         self._take(events)
 
     def fill(self, group: asyncio.TaskGroup) -> None:
-        """Begin what is next, as long as there is room."""
+        """Begin the next events, as long as there is room."""
         while self._running < self._work.limit:
             units = self._next(self._running)
             if not units:
@@ -49,9 +49,9 @@ class ConcurrentHandler(InFlight):
             self.start(group, partial(self._handle, units))
 
     def _next(self, others: int) -> list[InFlightEvent]:
-        """Return what is handled next while `others` are: one event, or several by one call; nothing for now.
+        """Return the events to handle next while `others` are: one, or several for one call; none for now.
 
-        What a crash has delivered again waits until no other is handled, and no other is taken beside it.
+        An event that was delivered again after a crash waits until no other is in flight, and is handled alone.
         """
         if self._is_alone or self.is_ending():
             return []
@@ -76,7 +76,7 @@ class ConcurrentHandler(InFlight):
             self._units.append(unit)
 
     async def _handle(self, units: list[InFlightEvent]) -> None:
-        """Handle what is next, again and again, as long as there is anything."""
+        """Handle the next events, again and again, as long as there are any."""
         while units:
             since = self._owner.clock()
             if len(units) == 1:
@@ -101,7 +101,7 @@ class ConcurrentHandler(InFlight):
         self._owner.over([one.position for one in finished], outputs, seconds)
 
     async def _handle_unit(self, unit: InFlightEvent) -> None:
-        """Try an event until it goes through or is given up."""
+        """Try an event until it succeeds or has failed for good."""
         UNIT.set(unit)
         SOURCE.set(unit.source)
         error = self._poison(unit.event) or await self._try(unit)
@@ -109,9 +109,9 @@ class ConcurrentHandler(InFlight):
             await self._mend(unit, error)
 
     async def _handle_units(self, units: Sequence[InFlightEvent]) -> None:
-        """Try several events by one call; each that fails is mended by itself.
+        """Try several events by one call; each that fails is retried by itself.
 
-        Where the OS process dies, or cannot do it, each is tried by itself: so the one that is to blame fails alone.
+        Where the OS process dies, or cannot do it, each is tried by itself: so only the one that causes it fails.
         """
         try:
             made = await self._work.many([unit.data for unit in units])
@@ -128,7 +128,7 @@ class ConcurrentHandler(InFlight):
                 await self._mend(unit, failed)
 
     async def _mend(self, unit: InFlightEvent, error: BaseException) -> None:
-        """Try an event again that failed once, until it goes through or is given up."""
+        """Retry an event that failed once, until it succeeds or has failed for good."""
         UNIT.set(unit)
         SOURCE.set(unit.source)
         retry, attempt = self._failure.retry, 1
@@ -143,7 +143,7 @@ class ConcurrentHandler(InFlight):
             unit.outcome = await dead_letter([one], self._failure, self._counts)
 
     async def _try(self, unit: InFlightEvent) -> BaseException | None:
-        """Handle an event once; return what it failed with, if it did."""
+        """Handle an event once; return its error, if it failed."""
         try:
             unit.outputs = self._outputs(await self._work(unit.data, self._failure.timeout_seconds))
         except Exception as error:
@@ -169,15 +169,15 @@ class ConcurrentHandler(InFlight):
         return PoisonEvent(self._counts.stage, most) if is_poison else None
 
     def failed_at(self, position: int, error: BaseException) -> None:
-        """Take note that the event whose callback runs failed."""
+        """Called when the event whose callback runs failed."""
         UNIT.get().error = error
 
     def failed(self, event: object, error: BaseException) -> None:
-        """Take note that the event whose callback runs failed."""
+        """Called when the event whose callback runs failed."""
         UNIT.get().error = error
 
     def failed_some(self, error: BaseException, count: int) -> None:
-        """Take note that the event whose callback runs failed, or count some."""
+        """Called when the event whose callback runs failed; of several, count them."""
         if count == 1:
             UNIT.get().error = error
         else:

@@ -28,7 +28,7 @@ LATENCY_BOUNDS: Final = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 1
 """Upper bounds, in seconds, of the buckets for the time from a source to a consumer."""
 
 QUICK_LATENCY: Final = LATENCY_BOUNDS[0]
-"""What is younger is counted without a search."""
+"""Younger events are counted without a search."""
 
 
 class ConsumerProcess(TakingProcess[Consumer[object]]):
@@ -43,7 +43,7 @@ class ConsumerProcess(TakingProcess[Consumer[object]]):
         self.latency = HistogramCounts(LATENCY_BOUNDS)
 
     def bound(self, callbacks: Consumer[object]) -> None:
-        """Hand the new callback object its words."""
+        """Connect the new callback object."""
         super().bound(callbacks)
         callbacks._receiver = self  # noqa: SLF001
         self.handle_events = self.handling(callbacks, callbacks.handle_events, emits=False)
@@ -104,7 +104,7 @@ class ConsumerProcess(TakingProcess[Consumer[object]]):
         self.input.finish_batch()
 
     def over(self, positions: Sequence[int], outputs: list[object], seconds: float) -> None:
-        """Account for events in hand that were handled while others are."""
+        """Account for events that were handled while others are in flight."""
         now = self.scheduler.clock()
         for ingested_at in self.input.ingestion_times(positions):
             self.latency.observe(now - ingested_at)
@@ -123,10 +123,10 @@ class ConsumerProcess(TakingProcess[Consumer[object]]):
 
 
 class ConsumerSupervisorProcess(ConsumerProcess):
-    """Starts children for a delivery, some each turn; what it does then it does when one of them ends.
+    """Starts children for a delivery, some each turn, and acts again when one of them ends.
 
-    An event is in hand from its child's start until that is settled, so a subscription's end is acted on when all the
-    children that came by it have ended, unless that end is the supervisor's own.
+    An event is in flight from its child's start until the child has finished, so a subscription's end is acted on when
+    all the children of its events have ended, unless that end is the supervisor's own.
     """
 
     __slots__ = (
@@ -153,7 +153,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         self._is_stopping_children = False
 
     def bound(self, callbacks: Consumer[object]) -> None:
-        """Hand the new callback object its words, and begin without children."""
+        """Connect the new callback object, and begin without children."""
         super().bound(callbacks)
         self._is_completing = False
         supervisor = cast("ConsumerSupervisor[object]", callbacks)
@@ -234,7 +234,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
             self._child_finished(slot, error)
 
     def _put_back(self, events: list[object], position: int, subscription: Subscription, ingested_at: float) -> None:
-        """Have the crash that comes hit one event alone, and those behind it wait."""
+        """Let the coming crash hit one event alone, and put back those behind it."""
         if position + 1 < len(events):
             subscription.put_back(events[position + 1 :], ingested_at)
         self.input.start_batch(subscription, [events[position]], ingested_at, 1)
@@ -278,7 +278,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
             self.notify(self.complete_input)
 
     def complete_input(self) -> None:
-        """Say the last words once the last child has ended, whoever started it."""
+        """Complete the input once the last child has ended."""
         self._is_completing = True
         if not self.children.slots:
             super().complete_input()
@@ -296,14 +296,14 @@ class ConsumerSupervisorProcess(ConsumerProcess):
             self.children.kill()
 
     def _ended(self) -> None:
-        """Account for children whose end somebody else had cancelled before it began."""
+        """Account for children whose stop was cancelled before it began."""
         self.children.kill_and_finalize()
         self._account_for_cut_off()
         self._count_work(None)
         super()._ended()
 
     def release(self) -> object:
-        """Stop the children; then give up what they had not done."""
+        """Stop the children; then account for the events that they had not handled."""
         if not self.children.slots:
             return None
         self._is_stopping_children = True
@@ -317,7 +317,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
             self._account_for_cut_off()
 
     def _account_for_cut_off(self) -> None:
-        """Account for the events whose children were cut off: as `kill_and_finalize` does for a batch."""
+        """Account for the events whose children were cut off: as `requeue_in_flight` does for a batch."""
         cut_off, self._cut_off = self._cut_off, []
         is_crash = isinstance(self.reason, BaseException) and not self.no_restart
         redeliver: dict[Subscription, list[ChildSlot]] = {}

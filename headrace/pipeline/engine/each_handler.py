@@ -1,4 +1,4 @@
-"""Handles events on their own, where messages flow or failures are mended: it is known what came of which."""
+"""Handles events on their own, where messages flow or failures are retried: outputs are known per event."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -15,11 +15,11 @@ from headrace.pipeline.stage.stage import Stage, as_list, check_nothing
 _DATA: Final = attrgetter("data")
 
 Outputs = list[Sequence[object]]
-"""What came of each event, in their order."""
+"""The outputs of each event, in the order of the events."""
 
 
 class EachHandler(CarefulHandler):
-    """Hands over the data of a whole batch where the stage can tell what came of which event, else one at a time."""
+    """Hands over the data of a whole batch where the stage returns outputs per event, else one at a time."""
 
     is_timed_whole: ClassVar[bool] = False
 
@@ -46,14 +46,14 @@ class EachHandler(CarefulHandler):
         self._flat = None
 
     def call(self, positions: Sequence[int]) -> object:
-        """Hand over the data at `positions`; return what came of each, or an awaitable of that."""
+        """Hand over the data at `positions`; return the outputs of each, or an awaitable of them."""
         self._handed = positions
         self._at = 0
         whole = len(positions) == len(self._data)
         return self._call(list(self._data) if whole else [self._data[position] for position in positions])
 
     def take(self, positions: Sequence[int], returned: object) -> None:
-        """Keep what came of the events at `positions`."""
+        """Keep the outputs of the events at `positions`."""
         if self._flat is not None:
             return
         outputs = cast("Outputs", returned)
@@ -65,7 +65,7 @@ class EachHandler(CarefulHandler):
                 self._results[position] = made
 
     def finish(self, outcomes: Mapping[int, Outcome]) -> list[object]:
-        """Wrap what came of messages, claim it, and end them."""
+        """Wrap the outputs of messages, claim them, and end the messages."""
         if self._flat is not None:
             return self._passed_on(self._flat)
         results = self._results or [()] * len(self.events)
@@ -100,11 +100,11 @@ class EachHandler(CarefulHandler):
         return []
 
     def failed_at(self, position: int, error: BaseException) -> None:
-        """Take note that one event of those handed over failed."""
+        """Called when one of the events that were handed over failed."""
         self.failures.setdefault(self._handed[self._at + position], error)
 
     def failed_some(self, error: BaseException, count: int) -> None:
-        """Take note that the one event that is handled failed; where several are, count them."""
+        """Called when the one event that is handled failed; of several, count them."""
         if self._call == self._singly and count == 1:
             self.failed_at(0, error)
         else:
@@ -120,7 +120,7 @@ class EachHandler(CarefulHandler):
         return self._paired(await returned)
 
     def _paired(self, returned: object) -> Outputs:
-        """Return what came of each event that was handed over."""
+        """Return the outputs of each event that was handed over."""
         handed, failures = self._handed, self.failures
         if not self._emits:
             check_nothing(self._counts.stage, returned)

@@ -1,4 +1,4 @@
-"""Gives up events that have failed for good: to the `errors` output, to the dead letters, or to nobody."""
+"""Passes on events that have failed for good: to the `errors` output, to the dead letters, or only to the counts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from headrace.pipeline.message import Message, Outcome
 
 @dataclass(frozen=True, slots=True)
 class FailedUnit:
-    """An event, a message where those flow, with what is known of its failure."""
+    """An event, a message where those flow, with its failure."""
 
     event: object
     failed: FailedEvent
@@ -24,10 +24,10 @@ def failed_unit(stage: str, event: object, error: BaseException, attempt: int) -
 
 
 async def dead_letter(many: Sequence[FailedUnit], failure: FailurePolicy, counts: StageCounts) -> Outcome:
-    """Do with events that failed for good what `failure` says; return how they end, the worst of them.
+    """Handle events that failed for good as `failure` says; return their worst outcome.
 
-    What goes to the `errors` output is claimed: it is done, as far as this stage goes. Where that ends meanwhile the
-    rest is set aside. What no store takes has failed.
+    Events that go to the `errors` output are done, as far as this stage goes. Where that ends meanwhile the rest is
+    dead-lettered. Events that no store takes have failed.
     """
     errors = [one.failed.error for one in many]
     if failure.errors is not None:
@@ -50,6 +50,6 @@ async def dead_letter(many: Sequence[FailedUnit], failure: FailurePolicy, counts
 
 
 def _described(one: FailedUnit, redact: Redact) -> object:
-    """Return what the `errors` output emits; of a message it is derived."""
+    """Return the event for the `errors` output; it is derived of a message."""
     described = one.failed.described(redact)
     return one.event.derive(described) if isinstance(one.event, Message) else described

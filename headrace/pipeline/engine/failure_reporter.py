@@ -1,4 +1,4 @@
-"""What becomes of single events, where nobody need know which they were."""
+"""Failure policy for edges without acknowledgements: failed events are only counted."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from headrace.pipeline.flow.counts import StageCounts
 
 
 class PlainCare:
-    """Counts events that fail; what flows are plain events, so that whoever holds some keeps nobody waiting."""
+    """Counts events that fail; the events are plain, so a stage that retains some keeps no source waiting."""
 
     __slots__ = ("_counts",)
 

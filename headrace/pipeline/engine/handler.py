@@ -1,4 +1,4 @@
-"""Calls `handle_events` where it must be known what becomes of each event: with messages, retries, dead letters."""
+"""Calls `handle_events` where the outcome of each event must be known: with messages, retries, dead letters."""
 
 import asyncio
 import inspect
@@ -43,15 +43,16 @@ class PendingResult(Coroutine[object, object, object]):
 
 
 def _is_message_of(one: object, data: object) -> bool:
-    """Tell whether something is a message with these data: callbacks may have got those alone."""
+    """Return whether `one` is a message with these data: callbacks may have got the data alone."""
     return isinstance(one, Message) and one.data is data
 
 
 class CarefulHandler(ABC):
-    """Handles one batch at a time: tries, tries again what failed, gives up the rest, and settles what is a message.
+    """Handles one batch at a time: tries, retries failed events, dead-letters the rest, and acknowledges messages.
 
-    What `handle_events` raises is a crash, and settles nothing: the batch is then still in hand. With a `FailurePolicy` that
-    is not plain it fails the events that were handed over instead, and no event brings the stage down.
+    An exception of `handle_events` is a crash, and acknowledges nothing: the batch is then still in flight. With a
+    `FailurePolicy` that is not plain it fails the events that were handed over instead, and no event brings the stage
+    down.
     """
 
     is_timed_whole: ClassVar[bool] = True
@@ -76,7 +77,7 @@ class CarefulHandler(ABC):
             return self._ended()
         try:
             returned = self.call(positions)
-        except Exception as error:  # noqa: BLE001 - raised again, or told as what becomes of these events
+        except Exception as error:  # noqa: BLE001 - raised again, or kept as the failure of these events
             self._all_failed(positions, error)
             return self._ended()
         if inspect.isawaitable(returned):
@@ -90,11 +91,11 @@ class CarefulHandler(ABC):
 
     @abstractmethod
     def call(self, positions: Sequence[int]) -> object:
-        """Hand the callbacks the events at `positions`; return what they return, or an awaitable of it."""
+        """Hand the callbacks the events at `positions`; return their return value, or an awaitable of it."""
 
     @abstractmethod
     def take(self, positions: Sequence[int], returned: object) -> None:
-        """Keep what came of the events at `positions`."""
+        """Keep the outputs of the events at `positions`."""
 
     @abstractmethod
     def finish(self, outcomes: Mapping[int, Outcome]) -> list[object]:
@@ -106,7 +107,7 @@ class CarefulHandler(ABC):
         return outputs if self._emits else None
 
     def _ended(self) -> object:
-        """Return the outputs where what failed is discarded at once, or an awaitable of them."""
+        """Return the outputs where failed events are discarded at once, or an awaitable of them."""
         if self._failure.is_plain:
             return self._finish(dict.fromkeys(self._discarded(self.failures), Outcome.FAILED))
         return self._mend()
@@ -119,7 +120,7 @@ class CarefulHandler(ABC):
     async def _await(self, positions: Sequence[int], returned: Awaitable[object]) -> None:
         try:
             outputs = await (self.in_time(returned) if self.is_timed_whole else returned)
-        except Exception as error:  # noqa: BLE001 - raised again, or told as what becomes of these events
+        except Exception as error:  # noqa: BLE001 - raised again, or kept as the failure of these events
             self._all_failed(positions, error)
         else:
             self.take(positions, outputs)
@@ -144,11 +145,11 @@ class CarefulHandler(ABC):
             self.failures.setdefault(position, error)
 
     def is_crash(self, error: Exception) -> bool:
-        """Tell whether what a callback raised brings the stage down, rather than fail its events."""
+        """Return whether an exception of a callback brings the stage down, rather than fail its events."""
         return self._failure.is_plain or isinstance(error, BadReturn)
 
     def _is_poison(self, event: object) -> bool:
-        """Tell whether an event has brought the stage down too often; then it has failed."""
+        """Return whether an event has brought the stage down too often; then it has failed."""
         most = self._failure.max_deliveries
         if not isinstance(event, Message) or event.attempt <= most:
             return False
@@ -156,7 +157,7 @@ class CarefulHandler(ABC):
         return True
 
     async def _mend(self) -> object:
-        """Try again what failed, until it goes through or is given up."""
+        """Retry failed events, until they succeed or have failed for good."""
         retry, attempt = self._failure.retry, 1
         over: dict[int, FailedUnit] = {}
         while self.failures:
@@ -196,11 +197,11 @@ class CarefulHandler(ABC):
         return failed
 
     def failed_at(self, position: int, error: BaseException) -> None:
-        """Take note that one event of those handed over failed."""
+        """Called when one of the events that were handed over failed."""
         self.failures.setdefault(position, error)
 
     def failed(self, event: object, error: BaseException) -> None:
-        """Take note that an event of the batch failed; of another one, which a stage held, that it is discarded."""
+        """Called when an event of the batch failed; another one, which the stage retained, is discarded."""
         same = (at for at, one in enumerate(self.events) if one is event or _is_message_of(one, event))
         position = next((at for at in same if at not in self.failures), None)
         if position is not None:
@@ -216,21 +217,21 @@ class CarefulHandler(ABC):
         self._counts.fail(error, count)
 
     def retain(self, events: Sequence[object]) -> None:
-        """Keep messages beyond the batch in hand."""
+        """Keep messages beyond the current batch."""
         self._retained.retain(events)
 
     def release(self, events: Sequence[object]) -> None:
-        """Let go of messages, once what the running callback returns has been claimed."""
+        """Release messages, once the outputs of the running callback have been claimed."""
         self._retained.release(events)
 
     def owned(self, events: Sequence[object]) -> Sequence[object]:
-        """Return events that callbacks emit beside what they return: those who take messages derive them themselves."""
+        """Return events that callbacks emit beside those they return: here they are derived already."""
         return events
 
     def returned(self) -> None:
-        """Take note that what a callback beside `handle_events` returned has been claimed."""
+        """Called when the outputs of a callback beside `handle_events` have been claimed."""
         self._retained.returned()
 
     def requeue(self, *, has_current_batch: bool) -> list[object]:
-        """Forget the messages that are held, and return them, those aside of a batch that is in hand still."""
+        """Forget the retained messages, and return them, without the batch that is still in flight."""
         return self._retained.requeue(self.events if has_current_batch else [])

@@ -14,7 +14,7 @@ from headrace.pipeline.flow.subscription import Subscription
 from headrace.pipeline.message import Message, Outcome
 
 SOURCE: Final[ContextVar[Subscription | None]] = ContextVar("source", default=None)
-"""The subscription of which the events are whose callback runs, in a task of its own."""
+"""The subscription of the events whose callback runs, in a task of its own."""
 
 HANDLER: Final[ContextVar["asyncio.Task[object] | None"]] = ContextVar("handler", default=None)
 """The task that handles events side by side with others; tasks that a callback begins there have another."""
@@ -29,20 +29,20 @@ class Interrupted(Exception):
 
 
 class InFlightOwner(Protocol):
-    """What the handler needs of its process: more events while it has room, and somebody to take what is over."""
+    """The process of the handler: it gives more events while there is room, and takes the finished ones."""
 
     @property
     def is_acknowledged(self) -> bool:
-        """Whether what it takes in are messages."""
+        """Whether it takes in messages."""
 
     def more(self) -> list[object] | None:
-        """Take one more batch in hand, and return it; None when there is none for now, or something else is due."""
+        """Take one more batch, and return it; None when there is none for now, or something else is due."""
 
     def started_from(self) -> Subscription:
         """Return the subscription of the batch that was taken last, or is just being taken."""
 
     def over(self, positions: Sequence[int], outputs: list[object], seconds: float) -> None:
-        """Emit outputs, and account for the events at `positions` in hand, the last of which took `seconds`."""
+        """Emit outputs, and account for the events at `positions`, the last of which took `seconds`."""
 
     def measured(self, begin: Callable[[], Coroutine[object, object, None]]) -> Coroutine[object, object, None]:
         """Return a coroutine for a task of its own whose steps count as work of the stage."""
@@ -52,10 +52,10 @@ class InFlightOwner(Protocol):
 
 
 class InFlight(ABC):
-    """Begins what there is, a task each, and takes up what comes while any of them runs.
+    """Begins the waiting units, a task each, and takes more while any of them runs.
 
-    A crash of one takes the others with it: they are in hand still. What is delivered again after one is handled alone
-    (`is_alone`), so that the next crash hits no other.
+    A crash of one ends the others: they are still in flight. Events that are delivered again after a crash are handled
+    alone (`is_alone`), so that the next crash hits no other.
     """
 
     def __init__(self, hand: InFlightOwner, counts: StageCounts, *, emits: bool) -> None:
@@ -70,7 +70,7 @@ class InFlight(ABC):
         self._has_crashed = False
 
     def __call__(self, events: list[object]) -> object:
-        """Return what handles a batch, and what comes meanwhile; outputs are handed on as they come."""
+        """Return a coroutine that handles a batch and any that come meanwhile; outputs are passed on as they come."""
         self._cancelled = None
         self._is_alone = False
         self.begin(events)
@@ -78,7 +78,7 @@ class InFlight(ABC):
 
     @abstractmethod
     def begin(self, events: list[object]) -> None:
-        """Prepare for the first batch, whose events stand at the places from 0 on."""
+        """Prepare for the first batch, whose events have the positions from 0 on."""
 
     @abstractmethod
     def fill(self, group: asyncio.TaskGroup) -> None:
@@ -128,7 +128,7 @@ class InFlight(ABC):
         self.fill_up()
 
     def arrived(self) -> None:
-        """Take up what has come meanwhile, as far as there is room."""
+        """Take the events that have come meanwhile, as far as there is room."""
         if self._running:
             self.fill_up()
 
@@ -137,44 +137,44 @@ class InFlight(ABC):
         return self._group is not None and HANDLER.get() is asyncio.current_task()
 
     def fill_up(self) -> None:
-        """Begin what there is room for, if it runs."""
+        """Begin as many units as there is room for, if it runs."""
         if self._group is not None:
             self.fill(self._group)
 
     @abstractmethod
     def failed_at(self, position: int, error: BaseException) -> None:
-        """Take note that an event of what the running callback was given failed."""
+        """Called when one of the events of the running callback failed."""
 
     @abstractmethod
     def failed(self, event: object, error: BaseException) -> None:
-        """Take note that an event of what the running callback was given failed."""
+        """Called when one of the events of the running callback failed."""
 
     def failed_some(self, error: BaseException, count: int) -> None:
         """Count some events."""
         self._counts.fail(error, count)
 
     def retain(self, events: Sequence[object]) -> None:
-        """Refuse: what is held comes of one batch after another. Raises `CannotRetain`."""
+        """Refuse: a stage can retain events only of one batch after another. Raises `CannotRetain`."""
         raise CannotRetain(self._counts.stage)
 
     def owned(self, events: Sequence[object]) -> Sequence[object]:
-        """Return the events: what is emitted beside what is returned is nobody's output."""
+        """Return the events: events emitted beside those returned are no output of a unit."""
         return events
 
     def release(self, events: Sequence[object]) -> None:  # noqa: B027 - there is nothing to do, here or below
-        """Do nothing: nothing is held."""
+        """Do nothing: nothing is retained."""
 
     def returned(self) -> None:  # noqa: B027 - as above
-        """Do nothing: nothing was let go."""
+        """Do nothing: nothing was released."""
 
     def requeue(self, *, has_current_batch: bool) -> list[object]:
-        """Return nothing: nothing is held."""
+        """Return nothing: nothing is retained."""
         return []
 
 
 @dataclass(slots=True, eq=False)
 class InFlightEvent:
-    """An event in hand at `position`, of the subscription `source`, what came of it, and how it ends once it `is_over`."""
+    """An event in flight, its position and subscription, its outputs, and its outcome once it `is_over`."""
 
     source: Subscription
     position: int
@@ -186,7 +186,7 @@ class InFlightEvent:
 
     @property
     def data(self) -> object:
-        """What the callbacks see."""
+        """The event as callbacks get it."""
         return self.event.data if isinstance(self.event, Message) else self.event
 
     @property
@@ -195,17 +195,17 @@ class InFlightEvent:
         return isinstance(self.event, Message) and self.event.attempt > 1
 
     def take_error(self) -> BaseException | None:
-        """Return, once, what the callbacks said that it failed with."""
+        """Return, once, the error that the callbacks reported for it."""
         error, self.error = self.error, None
         return error
 
     def finish_unit(self) -> list[object]:
-        """Claim what came of a message, end it, and return the outputs."""
+        """Claim the outputs of a message, end it, and return the outputs."""
         message = self.event
         if not isinstance(message, Message):
             return list(self.outputs)
         outputs: list[object] = [message.derive(output) for output in self.outputs]
-        if len(outputs) != 1 or self.outcome is not Outcome.DONE:  # else its place goes to the one that came of it
+        if len(outputs) != 1 or self.outcome is not Outcome.DONE:  # else its output takes its count
             if outputs:
                 message.acknowledgement.add(len(outputs))
             message.acknowledgement.end(self.outcome)

@@ -23,7 +23,7 @@ CALL_SECONDS: Final = 0.01
 
 _SLOWER: Final = 0.2
 _QUICKER: Final = 0.5
-"""What the newest measurement weighs; the first is the slowest, for its OS process has to start."""
+"""The weights of the newest measurement; the first is the slowest, for its OS process has to start."""
 
 MOST_AT_ONCE: Final = 64
 """Events that go to an OS process by one call, and fail together where it dies."""
@@ -31,7 +31,7 @@ MOST_AT_ONCE: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What came of one event: `output`, or the `error` that the function raised."""
+    """The result of one event: `output`, or the `error` that the function raised."""
 
     output: object = None
     error: Exception | None = None
@@ -41,13 +41,13 @@ class Offload:
     """Handles one event of a stage where `how` says. Close it, so that its threads and OS processes end."""
 
     def __init__(self, stage: Stage, how: Concurrency, worked: Callable[[float], None], *, emits: bool) -> None:
-        """`worked` is told how many seconds each call in a thread or an OS process took."""
+        """`worked` is called with the seconds of each call in a thread or an OS process."""
         self.emits = emits
         self._worked = worked
         self.limit = how.limit
         self.is_ordered = how.is_ordered
         self.fails_alone = how.mode == "subprocess"
-        """Whether what the function raises fails its event, and never brings the stage down."""
+        """Whether an exception of the function fails its event, and never brings the stage down."""
         self._name = stage.name
         self._handle: Callable[[list[object]], object] = getattr(stage, "handle_events")  # noqa: B009 - of either kind
         self._function = stage.offload() if how.mode == "subprocess" else None
@@ -88,7 +88,7 @@ class Offload:
         return max(1, min(self._size, -(-waiting // self.limit)))
 
     async def many(self, data: list[object]) -> list[Made]:
-        """Return what the function makes of several events, in an OS process. A death there is raised."""
+        """Return the results of the function for several events, in an OS process. A death there is raised."""
         if self._executor is None or self._function is None:
             raise ValueError(self._name)
         since = time.perf_counter()
@@ -130,7 +130,7 @@ class Offload:
         raise HandlerTimeout(self._name, timeout_seconds)
 
     def resize(self, limit: int) -> None:
-        """Have so many events handled at a time from now on; what is under way goes on."""
+        """Have so many events handled at a time from now on; running calls go on."""
         self.limit = limit
         if self._executor is not None:
             self._executor.resize(limit)

@@ -20,7 +20,7 @@ from headrace.pipeline.stage.stage import as_list
 
 
 class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
-    """An inlet, an outlet, and the gate between them (GenStage's rule: one whole delivery may overshoot)."""
+    """An input, an output, and the gate between them (GenStage's rule: one whole delivery may overshoot)."""
 
     __slots__ = ("ingress", "is_completing", "is_draining", "output", "side_outputs")
 
@@ -40,7 +40,7 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         self.side_outputs = SideOutputs()
 
     def bound(self, callbacks: ProducerConsumer[object, object]) -> None:
-        """Hand the new callback object its words."""
+        """Connect the new callback object."""
         super().bound(callbacks)
         callbacks._receiver = self  # noqa: SLF001
         callbacks._runtime = self  # noqa: SLF001
@@ -53,13 +53,13 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         callbacks._failure_reporter = self.failure_reporter  # noqa: SLF001
 
     def running(self) -> None:
-        """Tell the callbacks of all subscriptions, on both sides."""
+        """Report all subscriptions to the callbacks, on both sides."""
         for subscription in list(self.output.subscriptions):
             self.notify_subscribed(subscription, "consumer")
         super().running()
 
     def finalize_pending(self, reason: ExitReason) -> None:
-        """Give back what was not begun, discard what is buffered, and tell the consumers."""
+        """Give back unbegun events, discard the buffer, and end the consumers' subscriptions."""
         super().finalize_pending(reason)
         self.ingress.close()
         self.output.go_down(reason)
@@ -71,12 +71,12 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
             self.notify_subscribed(subscription, "consumer")
 
     def on_unsubscribe(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
-        """Let a consumer go; take back what it had not begun, or return it if it cannot go to another."""
+        """Remove a consumer; take back its unbegun events, or return them if they cannot go to another."""
         self.notify_unsubscribed(subscription)
         return self.output.leave(subscription, unbegun, self.scheduler.time())
 
     def demand_withdrawn(self, subscription: Subscription, demand: int) -> None:
-        """Take note that a consumer does without some of what it had asked for."""
+        """Called when a consumer withdraws reported demand."""
         self.output.withdraw(subscription, demand)
 
     def end_subscription(self, subscription: Subscription, reason: ExitReason) -> None:
@@ -88,14 +88,14 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
             self.notify_unsubscribed(subscription)
 
     def emit_nowait(self, events: list[object]) -> None:
-        """Emit what the callbacks push; after the end it is discarded."""
+        """Emit events that the callbacks push; after the end they are discarded."""
         if self.output.is_acknowledged:
             events = as_messages(list(self.failure_reporter.owned(events)))
             add_pending(events)
         self.offer(events)
 
     def offer(self, events: list[object]) -> None:
-        """Emit what comes from outside; a message among it is derived of nothing, and counts itself already."""
+        """Emit events from outside; a message among them is derived of nothing, and counts itself already."""
         if self.output.is_acknowledged:
             events = as_messages(events)
         if self.output.is_closed:
@@ -108,15 +108,15 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         return self.side_outputs.take_emitted()
 
     def owed(self) -> int:
-        """Return 0: what is upstream may overshoot, and is buffered without a bound of its own."""
+        """Return 0: events from upstream may overshoot, and are buffered without a bound of their own."""
         return 0
 
     def estimate_buffered_count(self) -> int:
-        """Return how many events wait for somebody to ask."""
+        """Return how many events wait for demand."""
         return self.output.buffered()
 
     def demand_by_consumer(self) -> dict[str, int]:
-        """Return who misses events, and how many."""
+        """Return the unmet demand of each consumer, by its name."""
         return self.output.demand_by_consumer()
 
     def info(self, message: object) -> None:
@@ -124,7 +124,7 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         self.input.info(partial(self.output.info, message))
 
     def demand(self, mode: DemandMode) -> None:
-        """Hold asks and events from now on, or go on with those that were held."""
+        """Hold asks and events from now on, or go on with the held ones."""
         if mode == "accumulate":
             self.output.accumulate()
         else:
@@ -139,7 +139,7 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         self.scheduler.wake(self.turns)
 
     def drain(self) -> None:
-        """Take note that the run ends: what nobody is left to take need not wait for anybody."""
+        """Called when the run ends: events without a subscriber are discarded."""
         self.is_draining = True
         self.output.drain()
         self.scheduler.wake(self.turns)
@@ -189,7 +189,7 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         return HANDLED_MORE
 
     def _shed(self) -> int:
-        """Discard a batch that nobody is left to take; the next turn acts on an end that is at the head instead."""
+        """Discard a batch without a subscriber; the next turn acts on an end that is at the head instead."""
         waiting = self.input.waiting()
         if waiting is not None and waiting.queue[0][0] is not None:
             batch = self.input.next_batch()
@@ -198,20 +198,20 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         return MORE
 
     def serve(self) -> None:
-        """Send what is buffered to those who ask; take up what has come while other events are handled."""
+        """Send buffered events to subscribers; take more while other events are handled."""
         self.output.collect()
         super().serve()
 
     def has_room(self) -> bool:
-        """Tell whether subscribers miss more events than are in hand."""
+        """Return whether the unmet demand is greater than the number of events in flight."""
         return self.output.collect() > self.input.current_size
 
     def send_outputs(self, outputs: list[object], ingested_at: float) -> None:
-        """Emit what came of events in hand."""
+        """Emit outputs of events in flight."""
         self.output.emit(outputs, ingested_at)
 
     def handle_control(self) -> int:
-        """Finish when completing; else what every stage attends to."""
+        """Finish when completing; else the control work of every stage."""
         is_free = not (self.is_busy or self.notices or self.mailbox) and self._stop_reason is None
         if self.is_completing and is_free and self.state is ProcessStatus.RUNNING:
             return self._finish()

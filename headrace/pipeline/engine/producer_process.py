@@ -29,7 +29,7 @@ from headrace.telemetry.events import LOG
 
 
 class ProducerProcess(StageProcess[Producer[object]]):
-    """Tells `handle_demand` what is unmet and not owed, and sees to it that what it emits is delivered or buffered."""
+    """Reports unmet demand that is not owed to `handle_demand`, and delivers or buffers the events that it emits."""
 
     __slots__ = ("handle_demand", "ingress", "is_completing", "is_draining", "ledger", "output", "pull")
 
@@ -51,7 +51,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
         self.is_draining = False
 
     def bound(self, callbacks: Producer[object]) -> None:
-        """Hand the new callback object its words."""
+        """Connect the new callback object."""
         super().bound(callbacks)
         callbacks._runtime = self  # noqa: SLF001
         self.output.format_discarded = callbacks.format_discarded
@@ -62,7 +62,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
         self.is_completing = False
 
     def running(self) -> None:
-        """Tell the new callbacks all that is unmet: what the former ones were told died with them."""
+        """Report all unmet demand to the new callbacks: the demand that the former ones got ended with them."""
         self.ledger.forget()
         for subscription in list(self.output.subscriptions):
             self.notify_subscribed(subscription, "consumer")
@@ -87,7 +87,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
         return pull.close()
 
     def finalize_pending(self, reason: ExitReason) -> None:
-        """Count what is left in the buffer as discarded, and tell the consumers."""
+        """Discard the buffer, and end the consumers' subscriptions."""
         self.ingress.close()
         self.output.go_down(reason)
 
@@ -106,29 +106,29 @@ class ProducerProcess(StageProcess[Producer[object]]):
             self.notify_subscribed(subscription, "consumer")
 
     def on_unsubscribe(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
-        """Let a consumer go; take back what it had not begun, or return it if it cannot go to another."""
+        """Remove a consumer; take back its unbegun events, or return them if they cannot go to another."""
         self.notify_unsubscribed(subscription)
         return self.output.leave(subscription, unbegun, self.scheduler.time())
 
     def demand_withdrawn(self, subscription: Subscription, demand: int) -> None:
-        """Take note that a consumer does without some of what it had asked for."""
+        """Called when a consumer withdraws reported demand."""
         self.output.withdraw(subscription, demand)
 
     def end_subscription(self, subscription: Subscription, reason: ExitReason) -> None:
-        """Send a consumer nothing more; it is told behind all that was delivered."""
+        """Send a consumer nothing more; a marker behind all that was delivered ends the subscription."""
         if not self.output.is_closed:
             self.output.close_subscription(subscription, Marker(MarkerKind.CANCEL, reason))
             self.notify_unsubscribed(subscription)
 
     def emit_nowait(self, events: list[object]) -> None:
-        """Deliver what has been asked for, buffer the rest, and count what could not be kept."""
+        """Deliver the events that were asked for, buffer the rest, and count the ones that could not be kept."""
         owed = self.ledger.owed
         if not self.output.is_closed:
             self.ledger.emitted(len(events))
         self._let_in(events, owed)
 
     def offer(self, events: list[object]) -> None:
-        """Do that with events from outside: what the callbacks owe they still do."""
+        """Emit events from outside: the callbacks still owe as many as before."""
         self._let_in(events, 0)
 
     def _let_in(self, events: list[object], asked: int) -> None:
@@ -140,7 +140,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
     def emit_own(self, events: list[object]) -> None:
         """Emit what the callbacks emit by themselves. Raises `BufferFull` where it is to wait, and takes none then.
 
-        What it owes it may always emit: whoever asked for that may have gone. In a drain it may emit its last events.
+        It may always emit events that it owes: their consumer may have left. In a drain it may emit its last events.
         """
         if len(events) > self.ledger.owed and not self.output.is_closed and self._has_no_room():
             raise BufferFull(self.name, self.output.buffer.limit or 0, is_own=True)
@@ -152,13 +152,13 @@ class ProducerProcess(StageProcess[Producer[object]]):
         return self.output.buffer.keep == "all"
 
     def is_full(self) -> bool:
-        """Return whether the stage is paused, or has no room; then the callbacks are told when they may go on."""
+        """Return whether the stage is paused, or has no room; then `handle_room` is called when it may go on."""
         return self.is_paused or self._has_no_room()
 
     def _has_no_room(self) -> bool:
-        """Return whether the buffer is to keep all, and has no room; then the callbacks are told when there is some.
+        """Return whether the buffer is to keep all, and has no room; then `handle_room` is called when there is some.
 
-        In a drain there is: what has come is to go through.
+        In a drain there is always room, for all events go through.
         """
         has_none = self.waits_when_full and not self.is_draining and self.ingress.capacity() < 1
         if has_none:
@@ -172,7 +172,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
         super().pause()
 
     def resume(self) -> None:
-        """Go on, and tell the callbacks that they may emit again."""
+        """Go on, and call `handle_room`."""
         was_paused = self.is_paused
         super().resume()
         if was_paused and self.state is ProcessStatus.RUNNING and hasattr(self.callbacks, "handle_room"):
@@ -184,11 +184,11 @@ class ProducerProcess(StageProcess[Producer[object]]):
             self.call_back(handle_room, partial(self.take_returned, "handle_room"))
 
     def owed(self) -> int:
-        """Return how much of what is asked for is kept for what the callbacks emit by themselves."""
+        """Return how much of the demand is kept for events that the callbacks emit by themselves."""
         return 0 if isinstance(self.callbacks, Inbox) else self.ledger.owed
 
     def estimate_buffered_count(self) -> int:
-        """Return how many events wait for somebody to ask."""
+        """Return how many events wait for demand."""
         return self.output.buffered()
 
     def room(self) -> int:
@@ -201,7 +201,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
 
     @property
     def buffer_limit_bytes(self) -> int | None:
-        """What the events in the buffer may take; None is no bound."""
+        """How many bytes the events in the buffer may take; None is no bound."""
         sizes = self.output.buffer.sizes
         return None if sizes is None else sizes.limit
 
@@ -214,7 +214,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
         self.output.info(message)
 
     def demand(self, mode: DemandMode) -> None:
-        """Hold asks and events from now on, or go on with those that were held."""
+        """Hold asks and events from now on, or go on with the held ones."""
         if mode == "accumulate":
             self.output.accumulate()
         else:
@@ -254,7 +254,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
             self.emit_own(as_list(self.name, callback, returned))
 
     def turn(self) -> int:
-        """Serve the buffer, then tell `handle_demand` what is still missing and not owed."""
+        """Serve the buffer, then report unmet demand that is not owed to `handle_demand`."""
         if self.has_control:
             return self.handle_control()
         stage_output = self.output
@@ -280,7 +280,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
         return HANDLED_BLOCKED if size == demand else HANDLED
 
     def serve(self) -> None:
-        """Emit what a stream has yielded, and send what is buffered to those who ask."""
+        """Emit events that a stream has yielded, and send buffered events to subscribers."""
         self._emit_pulled()
         self.output.collect()
 
@@ -295,7 +295,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
         super().drive(work, then)
 
     def handle_control(self) -> int:
-        """Finish when completing, pull on; else what every stage attends to."""
+        """Finish when completing, pull on; else the control work of every stage."""
         if self.is_busy or self.notices or self.state is not ProcessStatus.RUNNING or self._stop_reason is not None:
             return super().handle_control()
         if isinstance(self.pull, AsyncGenerator) and self.pull.is_running:

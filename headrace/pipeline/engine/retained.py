@@ -1,4 +1,4 @@
-"""Messages that a stage keeps beyond the batch in which they came, and those that it lets go."""
+"""Messages that a stage keeps beyond the batch in which they came, until it releases them."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from headrace.pipeline.message import Message, Outcome, acknowledge
 
 
 class Retained:
-    """Has each held message's source wait for it; what is let go is settled once what was made of it is claimed."""
+    """Keeps the source of each retained message waiting; a released one is done once its outputs are claimed."""
 
     __slots__ = ("_messages", "_released")
 
@@ -18,29 +18,29 @@ class Retained:
         return len(self._messages)
 
     def retain(self, events: Sequence[object]) -> None:
-        """Keep the messages among `events`; one that is held already stays so."""
+        """Keep the messages among `events`; one that is retained already stays so."""
         for event in events:
             if isinstance(event, Message) and id(event) not in self._messages:
                 event.acknowledgement.add(1)
                 self._messages[id(event)] = event
 
     def release(self, events: Sequence[object]) -> None:
-        """Let go of `events`, as far as they are held."""
+        """Release the retained ones of `events`."""
         for event in events:
             message = self._messages.pop(id(event), None)
             if message is not None:
                 self._released.append(message)
 
     def returned(self) -> None:
-        """Settle what was let go: all that came of it has been claimed."""
+        """Acknowledge the released messages: all their outputs have been claimed."""
         if self._released:
             released, self._released = self._released, []
             acknowledge(released, Outcome.DONE)
 
     def requeue(self, current: Sequence[object]) -> list[object]:
-        """Forget all, and return it, oldest first, to be delivered again; each is still one living descendant.
+        """Forget all messages, and return them, oldest first, to be delivered again; each has one pending descendant.
 
-        What is `current` lives by that, and is not returned.
+        Messages in `current` are only released, and not returned.
         """
         known = {id(event) for event in current}
         messages = [*self._released, *self._messages.values()]

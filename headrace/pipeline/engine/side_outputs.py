@@ -1,4 +1,4 @@
-"""The side outputs of one stage that somebody takes: each lets events in as far as it has room."""
+"""The side outputs of one stage that have a subscriber: each lets events in as far as it has room."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ class SideOutputs:
         self._outputs[name] = output
 
     async def put(self, name: str, events: Sequence[object]) -> int:
-        """Do what `emit_to_side_output` does by an output; return 0 where nobody takes it."""
+        """Do what `emit_to_side_output` does by an output; return 0 where it has no subscriber."""
         output = self._outputs.get(name)
         if output is None:
             return 0
@@ -31,7 +31,7 @@ class SideOutputs:
             raise
 
     def take_emitted(self) -> list[object]:
-        """Return, once, the events that had gone when `put` was cut off: they are their output's to count by now."""
+        """Return, once, the events that were emitted when `put` was cut off: their output counts them by now."""
         emitted, self._emitted = self._emitted, []
         return emitted
 

@@ -61,10 +61,10 @@ def _raise(error: BaseException) -> None:
 
 
 class StageProcess(Process[S]):
-    """A process with *notices*: what its callbacks are told of before mail, each in a turn of its own.
+    """A process with *notices*: calls of its callbacks that come before mail, each in a turn of its own.
 
-    While it is paused it hands its callbacks no events and no demand. Mail, notices and ends go on, and so does what
-    it has buffered.
+    While it is paused it hands its callbacks no events and no demand. Mail, notices and ends go on, and so do buffered
+    events.
     """
 
     __slots__ = (
@@ -92,7 +92,7 @@ class StageProcess(Process[S]):
         self.subscriber: Subscribe = _subscribes_alone
 
     def bound(self, callbacks: S) -> None:
-        """Hand the new callback object the words of every stage."""
+        """Connect the new callback object."""
         is_built_in = type(callbacks).__module__.startswith(_BUILT_IN)
         self._slow_callback_advice = _BUILT_IN_ADVICE if is_built_in else callbacks.slow_callback_advice
         callbacks._counts = self.counts  # noqa: SLF001 - the runtime is what stands behind the base class
@@ -101,11 +101,11 @@ class StageProcess(Process[S]):
 
     @property
     def slow_callback_advice(self) -> str:
-        """What a user can do when this stage holds the loop."""
+        """The advice in the log when a callback of this stage holds the loop."""
         return self._slow_callback_advice
 
     def check_loop(self, name: str) -> None:
-        """Raise `ForeignThread` or `ForeignLoop` when a word of the callbacks is said elsewhere than on their loop."""
+        """Raise `ForeignThread` or `ForeignLoop` when the method `name` is called outside the stage's loop."""
         self.scheduler.check_loop(f"{name} of stage", self.name)
 
     def subscribe(self, to: SubscribeTo | str) -> SubscriptionHandle:
@@ -140,21 +140,21 @@ class StageProcess(Process[S]):
             event.set()
 
     def finalize(self, reason: ExitReason) -> None:
-        """Be ended for good; what waits for the end of a pause waits no longer."""
+        """End for good; tasks that wait for the end of a pause go on."""
         super().finalize(reason)
         self._end_pause()
 
     def notify(self, notice: Callable[[], None]) -> None:
-        """Have a notice handled before all mail."""
+        """Handle a notice before all mail."""
         self.notices.append(notice)
         self._schedule_control()
 
     def info(self, message: object) -> None:
-        """Send a message behind all events that the stage holds: here it holds none for which it would wait."""
+        """Send a message behind all events that the stage holds: here it holds none."""
         self.on_info(message)
 
     def on_info(self, message: object) -> None:
-        """Have `handle_info` called, before all mail, with a message that waited behind events which have gone."""
+        """Call `handle_info`, before all mail, with a message that waited behind events."""
         self.notify(_Message(self._open_message, message))
 
     def _open_message(self, message: object) -> None:
@@ -162,7 +162,7 @@ class StageProcess(Process[S]):
         self.call_back(partial(mail.open, self.callbacks, self.name), then)
 
     def dispatcher_failed(self, error: BaseException) -> None:
-        """Crash with what the dispatcher raised, in a turn of its own; where the stage ends anyway, log it."""
+        """Crash with the dispatcher's error, in a turn of its own; where the stage ends anyway, log it."""
         if self.state is ProcessStatus.RUNNING and self._stop_reason is None:
             self.notify(partial(_raise, error))
         else:
@@ -170,11 +170,11 @@ class StageProcess(Process[S]):
             LOG.error("the dispatcher of stage %r failed while the stage ended or restarted", self.name, exc_info=error)
 
     def forget_notices(self) -> None:
-        """Forget what concerned this life alone; messages wait for the next one, as mail does."""
+        """Forget the notices of this life; messages wait for the next one, as mail does."""
         self.notices = deque(notice for notice in self.notices if isinstance(notice, _Message))
 
     def _reply(self, result: object) -> None:
-        """Take what `handle_info` and its kin return for events: they have no caller."""
+        """Take the return value of `handle_info` and its kin for events: they have no caller."""
         mail = self._current_envelope
         if result is None or mail is None or mail.method is not None:
             super()._reply(result)
@@ -188,10 +188,10 @@ class StageProcess(Process[S]):
         self.scheduler.wake(self.turns)
 
     def serve(self) -> None:
-        """Send what waits and may go, while the callbacks are busy or paused."""
+        """Send waiting events, while the callbacks are busy or paused."""
 
     def notify_subscribed(self, subscription: Subscription, side: OtherSide) -> None:
-        """Tell the callbacks of a subscription, at once where they do not want to know."""
+        """Call `handle_subscribe`, or go on at once where the stage has none."""
         handle_subscribe: SubscribeCallback | None = getattr(self.callbacks, "handle_subscribe", None)
         if handle_subscribe is None:
             self.on_subscribe_handled(subscription, side, None)
@@ -213,7 +213,7 @@ class StageProcess(Process[S]):
         self.on_subscribe_handled(subscription, side, "automatic" if mode is None else mode)
 
     def on_subscribe_handled(self, subscription: Subscription, side: OtherSide, mode: object) -> None:
-        """Go on with a subscription that the callbacks know of; `mode` is None where they were not asked."""
+        """Go on with a subscription after `handle_subscribe`; `mode` is None where the stage has none."""
 
     def change_demand(self, subscription: Subscription, max_demand: int, min_demand: int | None) -> None:
         """Go on with other bounds of a subscription; a stage that takes nothing in has none."""
@@ -222,7 +222,7 @@ class StageProcess(Process[S]):
         """Cancel one of the subscriptions."""
 
     def notify_cancelled(self, subscription: Subscription, marker: Marker, then: Callable[[object], None]) -> None:
-        """Tell the callbacks that a subscription has ended, and go on with `then`, at once where they do not care."""
+        """Call `handle_cancel` and go on with `then`, at once where the stage has none."""
         handle_cancel: CancelCallback | None = getattr(self.callbacks, "handle_cancel", None)
         if handle_cancel is None:
             then(None)
@@ -231,7 +231,7 @@ class StageProcess(Process[S]):
             self.call_back(partial(handle_cancel, marker.kind.value, marker.reason, handle), then)
 
     def notify_unsubscribed(self, subscription: Subscription) -> None:
-        """Tell the callbacks, in a turn to come, that a consumer has gone, or was let go."""
+        """Call `handle_cancel`, in a turn to come, for a consumer that has left or was removed."""
         self.scheduler.wake(self.turns)
         if (
             self.state is ProcessStatus.RUNNING
@@ -242,10 +242,10 @@ class StageProcess(Process[S]):
             self.notify(partial(self.notify_cancelled, subscription, subscription.ended, then))
 
     def take_returned(self, callback: str, returned: object) -> None:
-        """Do with what a callback beside the main one returned what the kind of stage does with it."""
+        """Handle the return value of a callback beside the main one, as the kind of stage does."""
 
     def handle_control(self) -> int:
-        """Serve while busy; handle a notice; else what every process attends to, and nothing more while paused."""
+        """Serve while busy; handle a notice; else the control work of every process, and nothing more while paused."""
         if self.is_busy:
             self.serve()
             return IDLE
@@ -282,7 +282,7 @@ class TakingProcess(StageProcess[S]):
         """Where it enters its name when it subscribes to nothing any more, and may do so yet."""
 
     def handling(self, callbacks: S, handle: EventHandler, *, emits: bool) -> EventHandler:
-        """Return what takes batches: `handle_events` itself, where nobody need know what came of which event."""
+        """Return the function that takes batches: `handle_events` itself, where outputs need not be known per event."""
         is_acknowledged, failure = self.input.is_acknowledged, self.failure
         how = {"is_acknowledged": is_acknowledged, "emits": emits}
         if not self.concurrency.is_plain and not callbacks.per_event:
@@ -303,7 +303,7 @@ class TakingProcess(StageProcess[S]):
 
     @property
     def is_acknowledged(self) -> bool:
-        """Whether what it takes in are messages."""
+        """Whether it takes in messages."""
         return self.input.is_acknowledged
 
     def is_in_callback(self) -> bool:
@@ -319,7 +319,7 @@ class TakingProcess(StageProcess[S]):
         return self.scheduler.clock()
 
     def more(self) -> list[object] | None:
-        """Take one more batch in hand beside what is there, and return it; None while something else is due."""
+        """Take one more batch beside those in flight, and return it; None while something else is due."""
         is_due = self.mailbox or self.notices or self._stop_reason is not None or self.is_paused
         return None if is_due or not self.has_room() else self.input.add_to_batch()
 
@@ -329,11 +329,11 @@ class TakingProcess(StageProcess[S]):
         return stage_input.first if stage_input.current_batch is None else stage_input.source
 
     def has_room(self) -> bool:
-        """Tell whether outputs of more events would find somebody who asks."""
+        """Return whether there is demand for the outputs of more events."""
         return True
 
     def over(self, positions: Sequence[int], outputs: list[object], seconds: float) -> None:
-        """Account for events in hand that were handled while others are; what came of them goes out."""
+        """Account for events that were handled while others are in flight; emit their outputs."""
         self.turns.handled(seconds)
         if outputs:
             self.send_outputs(outputs, min(self.input.ingestion_times(positions)))
@@ -349,10 +349,10 @@ class TakingProcess(StageProcess[S]):
             self.in_flight.arrived()
 
     def send_outputs(self, outputs: list[object], ingested_at: float) -> None:
-        """Send what came of events in hand, the first of which was born then."""
+        """Send outputs of events in flight; `ingested_at` is that of the first."""
 
     def serve(self) -> None:
-        """Take up what has come while other events are handled."""
+        """Take more events while others are handled."""
         if self.in_flight is not None:
             self.in_flight.arrived()
 
@@ -362,7 +362,7 @@ class TakingProcess(StageProcess[S]):
         return None if offload is None else offload.close()
 
     def running(self) -> None:
-        """Tell the callbacks of all subscriptions; after a restart, go on with what waits, were it but the end."""
+        """Report all subscriptions to the callbacks; after a restart, go on with waiting events, or with the end."""
         for subscription in list(self.input.subscriptions):
             if subscription.ended is None:
                 self.notify_subscribed(subscription, "producer")
@@ -399,7 +399,7 @@ class TakingProcess(StageProcess[S]):
             self._ask_kept(subscription, kept)
 
     def _ask_kept(self, subscription: Subscription, demand: int) -> None:
-        """Ask for what somebody else has asked for before the callbacks knew of the subscription."""
+        """Ask for the demand of other callers from before the callbacks knew of the subscription."""
         window = subscription.window
         if isinstance(window, ManualWindow):
             SubscriptionHandle(subscription, self).ask(min(demand, window.max_demand - window.outstanding))
@@ -429,7 +429,7 @@ class TakingProcess(StageProcess[S]):
             self.input.change(subscription, max_demand, min_demand)
 
     def requeue_in_flight(self, reason: ExitReason) -> None:
-        """Count the crash, and give up the batch in hand."""
+        """Count the crash, and requeue the events in flight."""
         self.forget_notices()
         self._is_handling_cancel = False
         if isinstance(reason, BaseException) and not self.no_restart:
@@ -445,7 +445,7 @@ class TakingProcess(StageProcess[S]):
         return ()
 
     def finalize_pending(self, reason: ExitReason) -> None:
-        """Give back what was not begun."""
+        """Give back unbegun events."""
         self.input.leave(reason)
 
     def end_of(self, subscription: Subscription) -> int:
@@ -473,11 +473,11 @@ class TakingProcess(StageProcess[S]):
             self.stop_waiting()
 
     def may_subscribe(self) -> bool:
-        """Tell whether more may come: until the last subscription has ended, and `handle_cancel` has returned."""
+        """Return whether more may come: until the last subscription has ended, and `handle_cancel` has returned."""
         return self.state is not ProcessStatus.ENDED and (self._is_handling_cancel or not self.input.is_over)
 
     def is_waiting(self) -> bool:
-        """Tell whether it subscribes to nothing for now, and may do so yet."""
+        """Return whether it subscribes to nothing for now, and may do so yet."""
         return (
             self._may_wait
             and self.state is not ProcessStatus.ENDED
@@ -485,7 +485,7 @@ class TakingProcess(StageProcess[S]):
         )
 
     def stop_waiting(self) -> None:
-        """Complete as soon as it subscribes to nothing: nobody is left who could feed it."""
+        """Complete as soon as it subscribes to nothing: no producer is left."""
         self._may_wait = False
         if not (self.input.subscriptions or self.input.is_over):
             self.input.is_over = True
@@ -493,7 +493,7 @@ class TakingProcess(StageProcess[S]):
                 self.notify(self.complete_input)
 
     def complete_input(self) -> None:
-        """Let the callbacks say their last words: all that was to come has been handled."""
+        """Call `handle_complete`: all input has been handled."""
         self.has_control = True
         handle_complete = getattr(self.callbacks, "handle_complete", None)
         if handle_complete is None:
@@ -502,4 +502,4 @@ class TakingProcess(StageProcess[S]):
             self.call_back(handle_complete, self.input_completed)
 
     def input_completed(self, returned: object) -> None:
-        """Go on after the last words."""
+        """Go on after `handle_complete`."""

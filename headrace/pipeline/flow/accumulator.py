@@ -42,7 +42,7 @@ class DemandAccumulator(Dispatcher[Subscription]):
         return back
 
     def asked(self, subscriber: Subscription, demand: int) -> None:
-        """Note what is new in an ask, and leave it where it is; what the dispatcher was told of is taken back there."""
+        """Note new demand, and leave it with its subscription; demand below 0 is withdrawn from the dispatcher."""
         if demand < 0:
             self.inner.asked(subscriber, demand)
             return
@@ -70,10 +70,10 @@ class DemandAccumulator(Dispatcher[Subscription]):
         return unloaded
 
     def replay(self) -> int:
-        """Tell the dispatcher what was asked for, in order.
+        """Report the demand to the dispatcher, in the order of the asks.
 
-        Return how many of the events that wait came after asks which the producer was not told of, and meet them: it
-        is to be told of those asks all the same, as if it had been at once (GenStage).
+        Return how many of the waiting events came after unreported demand and meet it: that demand is reported to the
+        producer all the same, as if it had been at once (GenStage).
         """
         reported = missed = self._guard.unmet(self.inner)
         waiting = seen = unreported = 0
@@ -89,7 +89,7 @@ class DemandAccumulator(Dispatcher[Subscription]):
         return max(0, unreported - missed + max(0, reported - total))
 
     def _report(self, subscriber: Subscription, demand: int) -> int:
-        """Return by how much more is missed once the dispatcher knows of an ask."""
+        """Report an ask to the dispatcher; return by how much its unmet demand grew."""
         before = self._guard.unmet(self.inner)
         subscriber.asked -= demand
         self._guard.asked(self.inner, subscriber, demand)
@@ -97,7 +97,7 @@ class DemandAccumulator(Dispatcher[Subscription]):
 
 
 def _met(waiting: int, missed: int) -> tuple[int, int]:
-    """Return what is left of both when what waits has gone where it is missed."""
+    """Return how many events and how much demand are left when waiting events have met demand."""
     met = min(waiting, missed)
     return waiting - met, missed - met
 
@@ -116,7 +116,7 @@ class Selector:
         self._is_acknowledged = is_acknowledged
 
     def __call__(self, event: object) -> bool:
-        """Tell whether the event is for this consumer."""
+        """Return whether the event is for this consumer."""
         message = event if self._is_acknowledged and isinstance(event, Message) else None
         try:
             return self.selects(event if message is None else message.data)

@@ -1,4 +1,4 @@
-"""Whether a stage can use what it is connected to: a database, an HTTP peer, a file, the dead letter store."""
+"""The status of a stage's connections: a database, an HTTP peer, a file, the dead letter store."""
 
 import time
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Without it a pipeline that is not ready would get no event, and so could never b
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSnapshot:
-    """How a connection stands: what it leads to, and the error of the last attempt, None where that went through."""
+    """The status of a connection: its kind, and the error of the last attempt, None where that succeeded."""
 
     kind: str
     error: str | None
@@ -32,7 +32,7 @@ class ConnectionSnapshot:
 
 
 class ConnectionStatus:
-    """What the last attempt to use a connection showed."""
+    """The result of the last attempt to use a connection."""
 
     __slots__ = ("_clock", "_failed_at", "_idle_seconds", "error", "kind")
 

@@ -1,4 +1,4 @@
-"""What a stage has counted over all its restarts, beside what its queues count themselves."""
+"""The counts of a stage over all its restarts, beside the counts of its queues."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -14,13 +14,13 @@ ERROR_TYPES_LIMIT: Final = 20
 """How many exception classes a stage counts by name; all further ones are `other`."""
 
 UndeliveredHandler = Callable[[Sequence[object], str], None]
-"""Told of events that were taken in and go no further, and of the reason."""
+"""Called with events that were taken in and go no further, and with the reason."""
 
 _LEFT: Final = frozenset({"crash", "cancelled"})
 
 
 class StageCounts:
-    """Plain integers of one stage; `discarded`, `lost` and `errors` begin at 0 for what is known from the start."""
+    """Plain integers of one stage; `discarded`, `lost` and `errors` begin at 0 for the names known from the start."""
 
     __slots__ = (
         "_has_logged_overflow",
@@ -66,14 +66,14 @@ class StageCounts:
         return self.connections.setdefault(kind, ConnectionStatus(kind, idle_seconds))
 
     def discard(self, count: int, reason: str, *, is_silent: bool = False) -> None:
-        """Count `count` events that go no further; the first overflow is said, unless `is_silent`."""
+        """Count `count` events that go no further; the first overflow is logged, unless `is_silent`."""
         if count:
             self.discarded[reason] = self.discarded.get(reason, 0) + count
             if reason == "overflow" and not is_silent:
                 self.log_overflow()
 
     def leave(self, events: Sequence[object], reason: str, count: int | None = None) -> None:
-        """Count events that go no further, and hand those on that a crash or the end of the run has left over.
+        """Count events that go no further; pass them on where a crash or the end of the run has left them over.
 
         `count` says how many they were, where callbacks may have changed their list since.
         """
@@ -82,13 +82,13 @@ class StageCounts:
             self.keep_left(events, reason)
 
     def leave_outputs(self, events: Sequence[object], reason: str) -> None:
-        """Count outputs that go no further, and hand those on that a crash or the end of the run has left over."""
+        """Count outputs that go no further; pass them on where a crash or the end of the run has left them over."""
         self.discard(len(events), reason)
         if self.keep_outputs is not None and events and reason in _LEFT:
             self.keep_outputs(events, reason)
 
     def log_overflow(self) -> None:
-        """Say that the buffer is full, once."""
+        """Log once that the buffer is full."""
         if not self._has_logged_overflow:
             self._has_logged_overflow = True
             LOG.warning(
@@ -106,7 +106,7 @@ class StageCounts:
         return name
 
     def fail(self, error: BaseException, count: int = 1) -> None:
-        """Count `count` events that failed with `error`, and say so once per class of error."""
+        """Count `count` events that failed with `error`; log it once per class of error."""
         self.failed += count
         self.discard(count, "error")
         self._log_once(error, self.error(error), "discards an event")
@@ -117,7 +117,7 @@ class StageCounts:
         self.discard(1, "error")
 
     def try_again(self, errors: Sequence[BaseException]) -> None:
-        """Count events that are tried again, each with what it failed with, and say so once per class of error."""
+        """Count events that are tried again, each with its error; log it once per class of error."""
         self.redelivered += len(errors)
         for error in errors:
             self._log_once(error, type(error).__name__, "tries an event again", logging.WARNING)
@@ -134,7 +134,7 @@ class StageCounts:
             self._log_once(error, self.error(error), "sets an event aside as a dead letter")
 
     def fail_to_dead_letter(self, count: int, error: Exception) -> None:
-        """Say that the store takes no dead letters, once until it takes some again."""
+        """Log that the store takes no dead letters, once until it takes some again."""
         self.connection(DEAD_LETTERS, IDLE_SECONDS).down(error)
         if not self._has_logged_store:
             self._has_logged_store = True
@@ -152,7 +152,7 @@ class StageCounts:
             self._log_once(error, self.error(error), "passes an event to its errors output")
 
     def _log_once(self, error: BaseException, name: str, action: str, level: int = logging.ERROR) -> None:
-        """Say what becomes of an event, unless one that failed alike was said to, at the same level."""
+        """Log the action for an event, unless one that failed alike was logged at the same level."""
         if name in self._logged[level] or len(self._logged[level]) > ERROR_TYPES_LIMIT:
             return
         self._logged[level].add(name)

@@ -27,7 +27,7 @@ def _always() -> bool:
 
 @dataclass(slots=True, eq=False)
 class PendingPut:
-    """A list of events whose first `taken` have gone in; `done` is told when all have."""
+    """A list of events whose first `taken` have gone in; `done` is resolved when all have."""
 
     events: list[object]
     done: asyncio.Future[None]
@@ -38,8 +38,8 @@ class PendingPut:
 class Ingress:
     """Lets events into a stage as far as its subscribers' demand and its buffer have room.
 
-    A list no longer than the buffer goes in as a whole; a longer one piece by piece. Where the stage is to discard what
-    finds no room there is always some, and where that is to fail nobody waits.
+    A list no longer than the buffer goes in as a whole; a longer one piece by piece. Where the stage discards events
+    without room there is always some, and where these fail no sender waits.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Ingress:
         return 0 if self._waiting else self.room()
 
     def capacity(self) -> int:
-        """Return how many events the stage itself could emit now, and none would be discarded unless that was said."""
+        """Return how many events the stage itself could emit now without a loss, or as its settings allow."""
         unmet = self._output.collect()
         return self._free() + unmet
 
@@ -97,7 +97,7 @@ class Ingress:
         self._emit(events)
 
     def put(self, events: list[object], may_begin: Callable[[], bool] = _always) -> asyncio.Future[None]:
-        """Emit the events as there is room; return what is done when all are in. Cancel it to take the rest back.
+        """Emit the events as there is room; return a future for when all are in. Cancel it to take the rest back.
 
         `may_begin` is asked once, right before the first of them goes in; if it says no, none does.
         """
@@ -116,7 +116,7 @@ class Ingress:
         return done
 
     def _no_longer_waits(self, done: asyncio.Future[None]) -> None:
-        """Let in those behind one that was cancelled, if they need less room."""
+        """Let in the lists behind a cancelled one, if they need less room."""
         if done.cancelled():
             self.offer()
 
@@ -132,7 +132,7 @@ class Ingress:
         return taken
 
     def offer(self) -> None:
-        """Let in what has room by now."""
+        """Let in the waiting events that have room by now."""
         if self._is_at_it:
             return
         self._is_at_it = True
@@ -170,7 +170,7 @@ class Ingress:
         return True
 
     def close(self) -> None:
-        """Let nothing more in: those who wait hear `NoProcess`."""
+        """Let nothing more in: waiting callers get `NoProcess`."""
         self._is_closed = True
         self._own = None
         self._output.wait_for_room(None)
@@ -181,7 +181,7 @@ class Ingress:
 
 
 def _pass_result(taken: "concurrent.futures.Future[None]", done: asyncio.Future[None]) -> None:
-    """Tell another thread how it went."""
+    """Pass the result or the error to another thread."""
     error = None if done.cancelled() else done.exception()
     if error is None:
         if not taken.cancelled():
@@ -210,9 +210,9 @@ async def _entered(streamer: AbstractAsyncContextManager[AsyncIterable[E]]) -> A
 
 
 class GeneratorPull:
-    """What both kinds of pull keep: how many events are wanted, and those that have come and were not taken.
+    """The base of both kinds of pull: how many events are wanted, and the events that have come and were not taken.
 
-    `wanted_later` is what was asked for beside the `demand` for which the stream was made.
+    `wanted_later` is the demand beside the `demand` for which the stream was made.
     """
 
     def __init__(self, demand: int, clock: Callable[[], float], slice_seconds: float) -> None:
@@ -229,7 +229,7 @@ class GeneratorPull:
         self.wanted_later += demand
 
     def rest(self) -> list[object]:
-        """Return what has come and was not taken, without pulling any further."""
+        """Return the events that have come and were not taken, without pulling any further."""
         came, self._came = self._came, []
         return came
 
@@ -244,7 +244,7 @@ class SyncGenerator(GeneratorPull):
     def take(self) -> list[object]:
         """Return up to `wanted` events, fewer when the slice is over or the generator has ended.
 
-        What came before an error is kept.
+        Events from before an error are kept.
         """
         until = self._clock() + self._slice_seconds
         came = self._came
@@ -268,7 +268,7 @@ class SyncGenerator(GeneratorPull):
 
 
 class AsyncGenerator(GeneratorPull):
-    """An async stream that the producer's own task pulls, while its turns emit what has come; each event wakes it.
+    """An async stream that the producer's own task pulls, while its turns emit the events; each event wakes it.
 
     With `gives_way` it stops after the event that it waits for: the stage is paused, or a callback needs the task.
     """
@@ -288,13 +288,13 @@ class AsyncGenerator(GeneratorPull):
         self.gives_way = False
 
     def take(self) -> list[object]:
-        """Return what has come since the last time."""
+        """Return the events that have come since the last time."""
         return self.rest()
 
     async def run(self) -> None:
         """Pull while anything is wanted and nothing else is due; the loop gets an iteration once a slice.
 
-        What came before a cancellation or an error is kept.
+        Events from before a cancellation or an error are kept.
         """
         until = self._clock() + self._slice_seconds
         while self.wanted and not self.gives_way:

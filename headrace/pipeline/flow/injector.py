@@ -10,7 +10,7 @@ from headrace.pipeline.flow.subscription import Marker, MarkerKind, StageEnd, Su
 
 
 class InjectionTarget(StageEnd, Protocol):
-    """What a feed needs of its consumer."""
+    """The consumer of an injector."""
 
     state: ProcessStatus
     scheduler: Scheduler
@@ -20,20 +20,20 @@ class InjectionTarget(StageEnd, Protocol):
 
 
 class InjectorOwner(Protocol):
-    """Who has events for a feed, and hears what became of them."""
+    """The object that has events for an injector, and learns when they were handled."""
 
     def asked(self) -> None:
-        """Take note that more is wanted, or that the feed has ended."""
+        """Called when more is wanted, or when the injector has ended."""
 
     def handled(self, count: int, *, is_crash: bool) -> None:
-        """Take note that the next `count` plain events in line were handled, or lost in a crash of the consumer."""
+        """Called when the next `count` plain events in line were handled, or lost in a crash of the consumer."""
 
     def taken_back(self, events: list[object]) -> None:
-        """Take back what was sent last and not begun: the consumer has left."""
+        """Take back the events that were sent last and not begun: the consumer has left."""
 
 
 class _InjectedSubscription(Subscription):
-    """A subscription that tells its feed of each batch that was done with."""
+    """A subscription that reports each handled batch to its injector."""
 
     __slots__ = ("on_handled",)
 
@@ -42,15 +42,15 @@ class _InjectedSubscription(Subscription):
     on_handled: Callable[[int], None]
 
     def handled(self, size: int) -> None:
-        """Tell, then ask for more."""
+        """Report the batch, then ask for more."""
         self.on_handled(size)
         super().handled(size)
 
 
 class Injector:
-    """One consumer's subscription to a feeder, which is no stage: it may be made before the start or while it runs.
+    """One consumer's subscription to an owner, which is no stage: it may be made before the start or while it runs.
 
-    The consumer's callbacks hear of it as of any other subscription. It keeps the consumer from completing, until it is
+    The consumer's callbacks get it as any other subscription. It keeps the consumer from completing, until it is
     completed itself.
     """
 
@@ -81,19 +81,19 @@ class Injector:
         self._subscription.send(events, self._scheduler.time(), len(events))
 
     def complete(self) -> None:
-        """Send nothing more; what was sent is handled first. A second time, do nothing."""
+        """Send nothing more; sent events are handled first. A second time, do nothing."""
         if not self.is_over:
             self._subscription.add_marker(Marker(MarkerKind.COMPLETED))
 
     def on_unsubscribe(self, subscription: Subscription, unbegun: list[object]) -> list[object]:
-        """Let the consumer go, and take back what it had not begun."""
+        """Remove the consumer, and take back its unbegun events."""
         if unbegun:
             self._owner.taken_back(unbegun)
         self._owner.asked()
         return []
 
     def demand_withdrawn(self, subscription: Subscription, demand: int) -> None:
-        """Do nothing: what the consumer takes back is taken out of what is wanted."""
+        """Do nothing: demand that the consumer withdraws is no longer in `wanted`."""
 
     def _on_handled(self, size: int) -> None:
         self._owner.handled(size, is_crash=self._consumer.state is not ProcessStatus.RUNNING)

@@ -1,4 +1,4 @@
-"""A consumer's side of all its subscriptions: batches in turn, what is in hand, and asking again."""
+"""A consumer's side of all its subscriptions: batches in turn, events in flight, and asking again."""
 
 from bisect import bisect_right
 from collections import Counter, deque
@@ -33,7 +33,7 @@ class _Nothing:
 _NOTHING: Final = _Nothing()
 
 _FINISHED: Final = object()
-"""Stands in the hand where an event was that is settled, while others before it are not."""
+"""Stands in the current batch where an event was that is finished, while others before it are not."""
 
 
 _END: Final = attrgetter("end")
@@ -41,7 +41,7 @@ _END: Final = attrgetter("end")
 
 @dataclass(slots=True)
 class BatchSlice:
-    """A batch in hand beside others: whose it is, when it was born, and the place behind its last event."""
+    """One of several batches in flight: its subscription, ingestion time, and the position behind its last event."""
 
     subscription: Subscription
     ingested_at: float
@@ -51,9 +51,9 @@ class BatchSlice:
 class StageInput:
     """The subscriptions of one consumer, served in turn.
 
-    What is taken is *in hand* until it is settled (handled), abandoned or put back; so a crash knows what it hit. The
-    last of it is of `source`; what else is there may be of others. It `is_over` when the last subscription has ended
-    by its producer: none is to follow.
+    A batch that was taken is in flight until it is finished, requeued or put back; so a crash knows which events it
+    hit. The last of it is of `source`; the rest may be of other subscriptions. It `is_over` when the last subscription
+    has ended by its producer: none is to follow.
     """
 
     __slots__ = (
@@ -125,7 +125,7 @@ class StageInput:
         self.subscriptions[subscription] = None
 
     def next_batch(self) -> "list[object] | Marker | None":
-        """Return the next batch, now in hand; or a mark, which is removed; or None when nothing waits."""
+        """Return the next batch, now in flight; or a marker, which is removed; or None when nothing waits."""
         subscription = self.waiting()
         if subscription is None:
             return None
@@ -139,7 +139,7 @@ class StageInput:
         return events
 
     def start_batch(self, subscription: Subscription, events: list[object], ingested_at: float, size: int) -> None:
-        """Hold a batch of `size` events (its list may have been changed since) until it is settled or abandoned."""
+        """Keep a batch of `size` events (its list may have been changed since) until it is finished or requeued."""
         self.source = subscription
         self.current_batch = events
         self.ingested_at = ingested_at
@@ -154,15 +154,15 @@ class StageInput:
             self.first = self._line.first() or cast("Subscription", _NOTHING)
 
     def finish_batch(self) -> None:
-        """Account for the batch in hand, or what is left of several: it was handled."""
+        """Account for the current batch, or the rest of several: it was handled."""
         self.current_batch = None
         self.source.handled(self.current_size)
         self.rotate(self.source)
 
     def add_to_batch(self) -> list[object] | None:
-        """Take one more batch in hand, of the subscription whose turn it is, and return it.
+        """Take one more batch, of the subscription whose turn it is, and return it.
 
-        None when nothing waits, and where a mark is due, until nothing is in hand: it is never passed over.
+        None when nothing waits, and where a marker is due, until nothing is in flight: no batch overtakes it.
         """
         if self.current_batch is None:
             return None
@@ -179,7 +179,7 @@ class StageInput:
     def _join(
         self, current_batch: list[object], subscription: Subscription, events: list[object], ingested_at: float
     ) -> None:
-        """Put a batch in hand, behind what is there."""
+        """Add a batch to the current one, behind its events."""
         portions, position = self._portions, self._trimmed + len(current_batch)
         if not portions:
             portions.append(BatchSlice(self.source, self.ingested_at, position))
@@ -190,7 +190,7 @@ class StageInput:
         self.current_size += len(events)
 
     def ingestion_times(self, positions: Sequence[int]) -> Iterable[float]:
-        """Return when the batches were born, each once, of which the events at these places in hand are."""
+        """Return the ingestion time of each batch, once, to which the events at these positions belong."""
         if not self._portions:
             return (self.ingested_at,) if positions else ()
         return {at: self._portions[at].ingested_at for at in map(self._portion_at, positions)}.values()
@@ -199,7 +199,7 @@ class StageInput:
         return bisect_right(self._portions, position, key=_END)
 
     def finish_events(self, positions: Sequence[int]) -> None:
-        """Account for events of those in hand, by their places: they were handled, in whatever order."""
+        """Account for events in flight, by their positions: they were handled, in any order."""
         current_batch = self.current_batch
         if current_batch is None:
             return
@@ -217,7 +217,7 @@ class StageInput:
         del self._portions[: self._portion_at(self._trimmed)]
 
     def in_parts(self) -> list[tuple[BatchSlice, list[object]]]:
-        """Return what is in hand and not settled, batch by batch, oldest first."""
+        """Return the events in flight that are not finished, batch by batch, oldest first."""
         begin, rest = self._trimmed, self.current_batch or []
         portions = self._portions or [BatchSlice(self.source, self.ingested_at, begin + len(rest))]
         parts: list[tuple[BatchSlice, list[object]]] = []
@@ -228,11 +228,11 @@ class StageInput:
         return parts
 
     def in_flight(self) -> int:
-        """Return how many events wait in the queues or are in hand."""
+        """Return how many events wait in the queues or are in flight."""
         return sum(subscription.unfinished() for subscription in self.subscriptions)
 
     def received(self) -> int:
-        """Return how many events were taken and settled or abandoned, ever."""
+        """Return how many events were taken and finished or requeued, ever."""
         return self._received + sum(
             subscription.delivered - subscription.unfinished() for subscription in self.subscriptions
         )
@@ -252,7 +252,7 @@ class StageInput:
         return None if marker.kind is MarkerKind.COMPLETED else exit_reason(subscription.cancel, marker.reason)
 
     def unsubscribe(self, subscription: Subscription, reason: ExitReason) -> None:
-        """End a subscription from here, once the batch in hand is settled: a mark says so, and nothing else waits."""
+        """End a subscription from here, once the current batch is finished, by a marker; nothing else waits."""
         unbegun = subscription.unbegun()
         subscription.window.outstanding -= len(unbegun)
         subscription.ended = Marker(MarkerKind.CANCEL, reason)
@@ -282,7 +282,7 @@ class StageInput:
             reached()
 
     def change(self, subscription: Subscription, max_demand: int, min_demand: int | None) -> None:
-        """Go on with other bounds: ask for more where they say so, take back what goes beyond them and was not sent."""
+        """Go on with other bounds: ask for more where they allow it, withdraw unsent demand beyond them."""
         former = subscription.window
         window = subscription.window = type(former)(max_demand, min_demand).resumed_at(former.outstanding)
         excess = min(window.outstanding - max_demand, subscription.asked + subscription.pending)
@@ -295,10 +295,9 @@ class StageInput:
             subscription.ask(demand)
 
     def requeue_in_flight(self, *, is_crash: bool, sent_to_side_output: Sequence[object] = ()) -> None:
-        """Give up what is in hand.
+        """Requeue the messages in flight, to be delivered again; discard plain events, and ask for them anew.
 
-        Messages go back to be delivered again, plain events are discarded and asked for anew; those among `sent_to_side_output` have
-        left by a side output, and are counted there.
+        The events among `sent_to_side_output` have left by a side output, and are counted there.
         """
         if self.current_batch is None:
             return
@@ -317,7 +316,7 @@ class StageInput:
             portion.subscription.handled(count)
 
     def redeliver(self, messages: list[object]) -> None:
-        """Have messages that a crash took out of the callbacks' hands delivered again, before all that waits.
+        """Deliver messages again that the crashed callbacks retained, before all that waits.
 
         Where no subscription is left that could do it, they have failed.
         """
@@ -338,7 +337,7 @@ class StageInput:
         self.counts.redelivered += len(again)
 
     def leave(self, reason: ExitReason = "normal") -> None:
-        """End all subscriptions: what was not begun goes back to its producer, or is discarded."""
+        """End all subscriptions: events that were not begun go back to their producer, or are discarded."""
         for subscription in list(self.subscriptions):
             if subscription.ended is None:
                 subscription.ended = Marker(MarkerKind.DOWN, reason)
@@ -354,7 +353,7 @@ class StageInput:
             acknowledge(left, Outcome.FAILED)
 
     def _close(self, subscription: Subscription) -> None:
-        """Let a subscription go; nothing of it waits or is in hand any more."""
+        """Remove a subscription; none of its events waits or is in flight any more."""
         self._received += subscription.delivered
         del self.subscriptions[subscription]
         subscription.is_closed = True

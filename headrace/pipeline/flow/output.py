@@ -16,20 +16,20 @@ from headrace.telemetry.events import LOG
 
 
 class OutputView(Protocol):
-    """A stage's outlet, as far as its dispatcher is concerned."""
+    """A stage's output, as its dispatcher sees it."""
 
     counts: StageCounts
     is_acknowledged: bool
 
     def reached(self, message: object) -> None:
-        """Hand on a message whose time has come."""
+        """Pass on a message whose marker is due."""
 
     def discard(self, events: list[object], reason: str) -> None:
         """Count events that go no further as failed."""
 
 
 class StageDispatchContext:
-    """Stands between a dispatcher and an outlet.
+    """The context that a stage's output gives its dispatcher.
 
     `accounted` are the events that the dispatcher has discarded or failed since the list was cleared: should it raise,
     they are not counted twice.
@@ -42,13 +42,13 @@ class StageDispatchContext:
         self.accounted: list[object] = []
 
     def data(self, events: list[object]) -> list[object]:
-        """Return the events, or on edges that carry messages what those hold."""
+        """Return the events, or on edges that carry messages their data."""
         if not self._output.is_acknowledged:
             return events
         return [event.data if isinstance(event, Message) else event for event in events]
 
     def discard(self, events: list[object], reason: str) -> None:
-        """Count events that go no further; those that a rule has dropped are done with."""
+        """Count events that go no further; unrouted ones are done."""
         self.accounted += events
         if reason != UNROUTED:
             self._output.discard(events, reason)
@@ -71,25 +71,25 @@ class StageDispatchContext:
         LOG.warning("stage %r: %s", self._output.counts.stage, sentence)
 
     def reached(self, message: object) -> None:
-        """Hand a message on whose time has come."""
+        """Pass on a message whose marker is due."""
         self._output.reached(message)
 
 
 DemandMode = Literal["forward", "accumulate"]
-"""Whether a stage hears what is asked of it, or holds asks and events for later (GenStage's `demand`)."""
+"""Whether a stage takes demand as it comes, or holds asks and events for later (GenStage's `demand`)."""
 
 
 class StageOutput:
-    """What a producer or producer-consumer has emitted and where it went.
+    """The events that a producer or producer-consumer has emitted, and the subscriptions to it.
 
     With one plain subscriber there is nothing to choose, and the dispatcher is not asked: `single` is that subscriber.
     While the stage accumulates, another dispatcher stands in for it, and there is no `single`.
 
-    The stage's process gives `on_info`, to which messages go whose mark was reached, and `format_discarded`, which is
-    told how many events the buffer could not keep, and returns whether the log may say so.
+    The stage's process gives `on_info`, to which messages go whose marker is due, and `format_discarded`, which
+    gets the number of events that the buffer could not keep, and returns whether to log it.
 
-    What the buffer cannot keep is discarded; with `overflow_fails` it fails. `is_lossy` says that it was asked for, so
-    that nobody is to be turned away instead.
+    Events that the buffer cannot keep are discarded; with `overflow_fails` they fail. `is_lossy` says that this was
+    asked for, so that no sender is refused instead.
     """
 
     __slots__ = (
@@ -134,7 +134,7 @@ class StageOutput:
         dispatcher.begin(context)
 
     def check(self, consumer: StageEnd, options: SubscribeOptions, replaced: Subscription | None = None) -> None:
-        """Raise `SubscriptionError` if a consumer that says this cannot subscribe, once `replaced` has ended."""
+        """Raise `SubscriptionError` if a consumer with these options cannot subscribe, once `replaced` has ended."""
         why = self.dispatcher.option_error(options)
         is_there = consumer in self._consumers and (replaced is None or replaced not in self.subscriptions)
         if why is None and is_there and not self.dispatcher.can_redeliver:
@@ -143,7 +143,7 @@ class StageOutput:
             raise SubscriptionError(consumer.name, self.counts.stage, "is refused", why)
 
     def subscribe(self, subscription: Subscription) -> None:
-        """Take in a new subscription. Raises `SubscriptionError` if the dispatcher has no place for it."""
+        """Take in a new subscription. Raises `SubscriptionError` if the dispatcher refuses it."""
         self.check(subscription.consumer, subscription)
         self.dispatcher.subscribed(subscription)
         self.subscriptions.append(subscription)
@@ -151,7 +151,7 @@ class StageOutput:
         self._choose_single()
 
     def leave(self, subscription: Subscription, unbegun: list[object], ingested_at: float) -> list[object]:
-        """Let a subscription go, and its demand with it; return of `unbegun` what cannot go to others.
+        """Remove a subscription with its demand; return the events of `unbegun` that cannot go to others.
 
         The rest is as if it had never been sent: it goes before all that is buffered, and is served at once.
         Once closed, nothing can go to others.
@@ -176,7 +176,7 @@ class StageOutput:
         return []
 
     def close_subscription(self, subscription: Subscription, marker: Marker) -> None:
-        """Send a subscriber nothing more; the mark tells it so, behind all that was delivered."""
+        """Send a subscriber nothing more, but the marker behind all that was delivered."""
         self.subscriptions.remove(subscription)
         self._consumers.discard(subscription.consumer)
         self.safe_dispatcher.cancelled(self.dispatcher, subscription, [], 0.0)
@@ -186,7 +186,7 @@ class StageOutput:
         self._serve()
 
     def demand_by_consumer(self) -> dict[str, int]:
-        """Return who misses events, and how many."""
+        """Return the unmet demand of each consumer, by its name."""
         missing = ((subscription, subscription.asked + subscription.pending) for subscription in self.subscriptions)
         return {subscription.consumer.name: demand for subscription, demand in missing if demand}
 
@@ -209,14 +209,14 @@ class StageOutput:
         self._single_before = 0 if self.single is None else self.single.delivered
 
     def collect(self) -> int:
-        """Take in what has been asked, serve it from the buffer, and return what subscribers still miss."""
+        """Take new demand, serve it from the buffer, and return the unmet demand."""
         self._take_asks()
         if self.room_made is not None:
             self.room_made()
         return self._unmet()
 
     def wait_for_room(self, room_made: Callable[[], None] | None) -> None:
-        """Have `room_made` called when asks were heard, and after a resize; None for nobody waits any more."""
+        """Call `room_made` after new demand and after a resize; None when no sender waits any more."""
         self.room_made = room_made
         self._choose_single()
 
@@ -229,14 +229,14 @@ class StageOutput:
             self._serve()
 
     def withdraw(self, subscription: Subscription, demand: int) -> None:
-        """Take back demand of which the dispatcher was told."""
+        """Withdraw demand that was reported to the dispatcher."""
         self.safe_dispatcher.asked(self.dispatcher, subscription, -demand)
 
     def _unmet(self) -> int:
         return self.safe_dispatcher.unmet(self.dispatcher)
 
     def emit(self, events: list[object], ingested_at: float, asked: int = 0) -> None:
-        """Deliver what has been asked for by now and buffer the rest; what the buffer cannot keep is discarded.
+        """Deliver as many events as were asked for and buffer the rest; events beyond the buffer are discarded.
 
         Consumers had asked for the first `asked` of the events, also where some have left since: those are kept.
         """
@@ -263,12 +263,12 @@ class StageOutput:
         return self.buffer.size + self.dispatcher.queued
 
     def unhandled(self) -> int:
-        """Return how many events its consumers have not handled, each counted once; those that wait are among them."""
+        """Return how many events its consumers have not handled, each counted once, with the waiting ones."""
         sent = [subscription.unfinished() for subscription in self.subscriptions]
         return self.buffered() + (sum(sent) if self.dispatcher.can_redeliver else max(sent, default=0))
 
     def info(self, message: object) -> None:
-        """Hand a message to `on_info` once all events that wait now have gone: at once, when none does.
+        """Pass a message to `on_info` once all events that wait now were sent: at once, when none waits.
 
         A delivery is cut in two at the message, which counts as no event and is kept when events are discarded.
         """
@@ -279,7 +279,7 @@ class StageOutput:
             self.reached(message)
 
     def reached(self, message: object) -> None:
-        """Hand on a message whose time has come."""
+        """Pass on a message whose marker is due."""
         self.waiting_messages -= 1
         self.on_info(message)
 
@@ -294,16 +294,16 @@ class StageOutput:
             self.room_made()
 
     def accumulate(self) -> None:
-        """Hold asks and events from now on, until `forward`; what was asked for before is not forgotten."""
+        """Hold asks and events from now on, until `forward`; earlier demand is not forgotten."""
         if not isinstance(self.dispatcher, DemandAccumulator):
             self.dispatcher = DemandAccumulator(self.dispatcher, self.buffer, self.safe_dispatcher)
             self._choose_single()
 
     def forward(self) -> int:
-        """Go on: hear the asks and serve them from what was buffered, in the order in which both came.
+        """Go on: take the asks and serve them from the buffer, in the order in which asks and events came.
 
-        Return how many of the events came after asks that the producer was not told of: what it is told next is as if
-        these came after it.
+        Return how many of the events came after unreported demand: the next report counts them as if they came after
+        it.
         """
         stand_in = self.dispatcher
         if not isinstance(stand_in, DemandAccumulator):
@@ -316,7 +316,7 @@ class StageOutput:
         return ahead
 
     def drain(self) -> None:
-        """Discard what nobody is left to take, now and from now on; accumulate no more."""
+        """Discard events without a subscriber, now and from now on; accumulate no more."""
         self.forward()
         self.discard(self.dispatcher.drain(is_unreachable_only=True), "cancelled")
 
@@ -332,7 +332,7 @@ class StageOutput:
         self._reach()
 
     def discard(self, events: list[object], reason: str) -> None:
-        """Count events that go no further, and tell their sources where they are messages."""
+        """Count events that go no further; messages among them fail."""
         self.counts.leave_outputs(events, reason)
         if self.is_acknowledged:
             acknowledge(events, Outcome.FAILED)
@@ -344,9 +344,9 @@ class StageOutput:
             self.counts.leave_outputs(events, reason)
 
     def complete(self, *, is_draining: bool) -> bool:
-        """Serve the buffer, and tell the subscribers of the end once it is empty; return whether it is.
+        """Serve the buffer, and complete all subscriptions once it is empty; return whether it is.
 
-        In a drain, what nobody is left to take is discarded. Messages that were reached have their turn first.
+        In a drain, events without a subscriber are discarded. Messages that are due have their turn first.
         """
         messages = self.waiting_messages
         self.collect()
@@ -360,13 +360,13 @@ class StageOutput:
         return True
 
     def go_down(self, reason: ExitReason) -> None:
-        """Discard what is buffered, and tell the subscribers that the stage ended with `reason`."""
+        """Discard the buffer, and end all subscriptions with `reason`."""
         self.on_info = lambda _: None
         self._discard_all("crash" if isinstance(reason, BaseException) else "cancelled")
         self._close(Marker(MarkerKind.DOWN, reason))
 
     def _discard_all(self, reason: str) -> None:
-        """Discard all that waits; marks are reached as it goes."""
+        """Discard all that waits; markers between the events are due as these go."""
         self.discard(self.dispatcher.drain(), reason)
         while self.buffer.size:
             left, _ = self.buffer.take(self.buffer.size)
@@ -374,7 +374,7 @@ class StageOutput:
             self._reach()
 
     def _close(self, marker: Marker) -> None:
-        """Put a mark behind all that was delivered to each subscriber, and let all of them go: no more is sent."""
+        """Put a marker behind all that was delivered to each subscriber, and remove them: no more is sent."""
         self._sent = self.sent()
         self.single = None
         self.is_closed = True
@@ -399,7 +399,7 @@ class StageOutput:
             self._reach()
 
     def _reach(self) -> None:
-        """Hand on the messages that no buffered event is before any more."""
+        """Pass on the messages whose markers are due."""
         if self.buffer.markers:
             for message in self.buffer.take_markers():
                 if self.dispatcher.add_marker(message):
@@ -430,7 +430,7 @@ class StageOutput:
         return used
 
     def _ask_for_more(self) -> None:
-        """Let the stage take another turn if as many are missed as before: what was used up met no demand."""
+        """Let the stage take another turn if demand is left: the events that were used up met none of it."""
         if self.subscriptions and self._unmet() > 0:
             subscription = self.subscriptions[0]
             subscription.wake(subscription.producer_turns)

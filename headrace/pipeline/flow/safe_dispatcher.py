@@ -1,4 +1,4 @@
-"""Asks a stage's dispatcher, and keeps the books right when it raises."""
+"""Calls a stage's dispatcher, and restores the counts when it raises."""
 
 from collections.abc import Callable, Sequence
 
@@ -26,7 +26,7 @@ class SafeDispatcher:
             self.failed(error)
 
     def asked(self, dispatcher: Dispatcher[Subscription], subscription: Subscription, demand: int) -> None:
-        """Tell of an ask, or of demand that is withdrawn; an ask that raises stays with the subscription."""
+        """Report an ask or withdrawn demand to the dispatcher; an ask that raises stays with the subscription."""
         before = subscription.pending
         try:
             dispatcher.asked(subscription, demand)
@@ -42,7 +42,7 @@ class SafeDispatcher:
         unbegun: list[object],
         ingested_at: float,
     ) -> list[object]:
-        """Have a subscription forgotten; return the events that go before all that is buffered."""
+        """Remove a subscription from the dispatcher; return the events that go before all that is buffered."""
         try:
             return dispatcher.cancelled(subscription, unbegun, ingested_at)
         except BaseException as error:  # noqa: BLE001 - whatever a user's dispatcher raises is a crash of its stage
@@ -66,7 +66,7 @@ class SafeDispatcher:
         events: list[object],
         ingested_at: float,
     ) -> tuple[Sequence[Delivery[Subscription]], int, list[object] | None]:
-        """Return the deliveries, how many events were used up, and, if the dispatcher raised, those that are lost.
+        """Return the deliveries, how many events were used up, and, if the dispatcher raised, the lost events.
 
         All demand is as before then. While the dispatcher is failing, no event is used.
         """

@@ -12,20 +12,20 @@ from headrace.otp.scheduler import Scheduler, TurnTimes
 from headrace.pipeline.demand.window import EndedWindow, ManualWindow, Window
 
 CancelMode = Literal["permanent", "transient", "temporary"]
-"""What a producer's end does to its consumer (GenStage): ends it; ends it unless the end was normal; nothing."""
+"""The effect of a producer's end on its consumer (GenStage): ends it; ends it unless the end was normal; none."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubscribeTo:
-    """What a consumer says when it subscribes: to whom, how much it takes, and what the other's end means to it.
+    """The options of a subscription: the producer, the bounds of demand, and the effect of the producer's end.
 
     `min_demand` is half of `max_demand` when it is None; `cancel` is the topology's when it is None.
     The rest is for the producer's dispatcher: `selector` is asked by a broadcasting one, once for each event;
     `partition` names the consumer's own at a partitioning one; a weighted one gives a consumer `weight` times as much
     as one of weight 1. `options` mean nothing to headrace: `handle_subscribe` of both sides sees them, and so does the
     dispatcher.
-    `output` names one of several outputs of the producer, or one of its side outputs, where somebody subscribes to that
-    before the start; any stage that takes events has one that is called "errors": what it gives up, described.
+    `output` names one of several outputs of the producer, or one of its side outputs, where a consumer subscribes to
+    that before the start; any stage that takes events has one that is called "errors": its failed events, described.
     """
 
     producer: str
@@ -40,7 +40,7 @@ class SubscribeTo:
 
 
 class MarkerKind(enum.Enum):
-    """What a mark in the queue says."""
+    """The kinds of markers in the queue."""
 
     INFO = "info"
     COMPLETED = "completed"
@@ -50,14 +50,14 @@ class MarkerKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """An end or an info, acted on when it is reached and never before: behind all that was delivered before it."""
+    """An end or an info in the queue, acted on only behind all that was delivered before it."""
 
     kind: MarkerKind
     reason: ExitReason = "normal"
     is_own: bool = False
     """Whether the consumer itself has ended the subscription, so that it lives on whatever its cancel mode says."""
     reached: Callable[[], None] | None = None
-    """What an info, which is no end, has waited for."""
+    """Called when an info is due; None for an end."""
 
 
 class Line:
@@ -104,7 +104,7 @@ class Line:
         return None
 
     def leave(self, subscription: "Subscription") -> None:
-        """Let a subscription go that is the last one, or has ended."""
+        """Remove a subscription that is the last one, or has ended."""
         subscription.line = None
         if subscription.is_listed:
             subscription.is_listed = False
@@ -113,34 +113,34 @@ class Line:
 
 
 class StageEnd(Protocol):
-    """What a subscription needs of either of its ends."""
+    """Either end of a subscription."""
 
     name: str
     turns: TurnTimes
 
 
 class ProducerEnd(StageEnd, Protocol):
-    """What a subscription needs of its producer."""
+    """The producer's end of a subscription."""
 
     def on_unsubscribe(self, subscription: "Subscription", unbegun: list[object]) -> list[object]:
-        """Take note that a consumer has gone; take back what it had not begun, or return it."""
+        """Called when a consumer has left; take back its unbegun events, or return them."""
 
     def demand_withdrawn(self, subscription: "Subscription", demand: int) -> None:
-        """Take note that a consumer does without `demand` of what the dispatcher was told of."""
+        """Called when a consumer withdraws `demand` that was reported to the dispatcher."""
 
 
 class Subscription:
     """One object, two ends. Asking is an addition, delivering is an append, and either wakes the other side.
 
-    Always: `asked + pending + queued + in hand = window.coming <= max_demand`, and order is kept.
+    Always: `asked + pending + queued + in flight = window.outstanding <= max_demand`, and order is kept.
     `ended` says how it ended, from the moment on when either side has decided so; once the consumer has handled all of
     it, it `is_closed`, and none of its counts changes any more.
-    `deferred_demand` is what the consumer asks by hand while its `handle_subscribe` runs, which may be about to say "manual", and
-    `kept` what was asked for before that; each is None at other times.
-    `pending` is what the producer may still send; `asked` is what its dispatcher has not been told yet, which a sole
-    subscriber, among whom there is nothing to choose, has no need of. Of a consumer with several, those whose queue is
-    not empty stand in a `line`. The queue holds deliveries `(events, when the
-    first was born at its source)`, and `(None, 0.0)` where the next of `markers` stands.
+    `deferred_demand` is the demand that the consumer asks by hand while its `handle_subscribe` runs, which may return
+    "manual", and `kept` the demand from before that; each is None at other times.
+    `pending` is the demand that the producer may still meet; `asked` is not yet reported to its dispatcher, and stays 0
+    for a single subscriber, where the dispatcher has no choice. Of a consumer with several subscriptions, those whose
+    queue is not empty stand in a `line`. The queue holds deliveries `(events, ingestion time of the first)`, and
+    `(None, 0.0)` where the next of `markers` stands.
     """
 
     __slots__ = (
@@ -175,7 +175,7 @@ class Subscription:
     )
 
     is_kept: ClassVar[bool] = False
-    """Whether its producer still has what it has sent, until it is told that it was handled."""
+    """Whether its producer keeps the events that it has sent until they were handled."""
 
     def __init__(
         self,
@@ -250,7 +250,7 @@ class Subscription:
         self.wake(self.consumer_turns)
 
     def add_marker(self, marker: Marker) -> None:
-        """Put a mark in the queue, behind all that was delivered."""
+        """Put a marker in the queue, behind all that was delivered."""
         if marker.kind is not MarkerKind.INFO:
             self.ended = marker
         self.markers.append(marker)
@@ -260,9 +260,9 @@ class Subscription:
         self.wake(self.consumer_turns)
 
     def withdraw_demand(self) -> None:
-        """Ask for nothing more, and take back what was asked for and not sent; what is in hand is still accounted for.
+        """Ask for nothing more, and withdraw all unmet demand; events in flight are still accounted for.
 
-        Both ends have let go of it, or are about to.
+        Both ends have removed it, or are about to.
         """
         unfinished = self.unfinished()
         if not isinstance(self.window, ManualWindow):
@@ -272,7 +272,7 @@ class Subscription:
         self.asked = self.pending = 0
 
     def withdraw_some(self, demand: int) -> int:
-        """Take back up to `demand` of what the producer has not been told yet; return what is still to be forgone."""
+        """Withdraw `demand`, unreported demand first; return the part that the dispatcher must withdraw."""
         unreported = min(demand, self.asked)
         self.asked -= unreported
         self.demand_withdrawn += demand
@@ -282,7 +282,7 @@ class Subscription:
         return demand - unreported
 
     def unfinished(self) -> int:
-        """Return how many events wait in the queue or are in hand."""
+        """Return how many events wait in the queue or are in flight."""
         return self.window.outstanding - self.asked - self.pending
 
     def cut(self, events: list[object], ingested_at: float) -> list[object]:
@@ -321,7 +321,7 @@ class Subscription:
         self.wake(self.consumer_turns)
 
     def unbegun(self) -> list[object]:
-        """Remove and return all events that wait in the queue, oldest first; marks stay."""
+        """Remove and return all events that wait in the queue, oldest first; markers stay."""
         events: list[object] = []
         for delivery, _ in self.queue:
             if delivery is not None:
@@ -335,7 +335,7 @@ class Subscription:
 
 
 def without(events: list[object], removed: Sequence[object]) -> list[object]:
-    """Return the events without those that are gone: the same objects, each as often as it is there."""
+    """Return the events without those in `removed`: the same objects, each as often as it is there."""
     times = Counter(map(id, removed))
     rest: list[object] = []
     for event in events:

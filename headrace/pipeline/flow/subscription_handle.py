@@ -11,7 +11,7 @@ from headrace.pipeline.demand.window import ManualWindow, checked
 from headrace.pipeline.flow.subscription import SubscribeTo, Subscription
 
 OtherSide = Literal["producer", "consumer"]
-"""What the other one is to the stage that is told of a subscription (the first argument of `handle_subscribe`)."""
+"""Which side of a subscription the other stage is (the first argument of `handle_subscribe`)."""
 
 CancelKind = Literal["cancel", "completed", "down"]
 """How a subscription ended: one side cancelled it; the producer completed; the other side's process ended."""
@@ -58,7 +58,7 @@ class SubscriptionHandle:
 
     @property
     def to(self) -> SubscribeTo:
-        """What was said when it was made, its options among it."""
+        """The `SubscribeTo` with which it was made."""
         return self._subscription.to
 
     @property
@@ -79,10 +79,10 @@ class SubscriptionHandle:
     def ask(self, demand: int) -> None:
         """Ask the producer for `demand` more events; 0 does nothing.
 
-        For a consumer whose `handle_subscribe` returned "manual", or is about to: what is asked for before, or in
+        For a consumer whose `handle_subscribe` returned "manual", or is about to: earlier demand, and demand from in
         there, goes out when it has returned. Raises `SubscriptionError` in automatic mode and on the producer's side,
-        `DemandError` below 0 or when more would be coming than `max_demand`. On a subscription that has ended it does
-        nothing.
+        `DemandError` below 0 or when more than `max_demand` would be outstanding. On a subscription that has ended it
+        does nothing.
         """
         subscription = self._subscription
         self._check_loop("ask")
@@ -107,9 +107,9 @@ class SubscriptionHandle:
     def change(self, max_demand: int, min_demand: int | None = None) -> None:
         """Go on with another `max_demand` and `min_demand`; half of it when None.
 
-        More is asked for at once where the new bounds say so; what goes beyond them and was not sent yet is taken back.
-        Raises `DemandError` for bounds that do not fit, `SubscriptionError` on the producer's side. A subscription that
-        has ended takes no notice.
+        More is asked for at once where the new bounds allow it; unsent demand beyond them is withdrawn.
+        Raises `DemandError` for bounds that do not fit, `SubscriptionError` on the producer's side. On a subscription
+        that has ended it does nothing.
         """
         self._check_loop("change")
         self._check_consumer("change")
@@ -118,10 +118,10 @@ class SubscriptionHandle:
     def cancel(self, reason: ExitReason = "normal") -> None:
         """End the subscription; a second time does nothing.
 
-        From the consumer's side what it has not begun goes back to the producer, as far as another consumer may get it,
-        and the consumer lives on, whatever its cancel mode. From the producer's side what was delivered is handled
-        first, and then the cancel mode decides, as when the producer ends with `reason`. Both sides hear of it in
-        `handle_cancel`. Raises `BadOption` for what is no reason.
+        From the consumer's side its unbegun events go back to the producer, as far as another consumer may get them,
+        and the consumer lives on, whatever its cancel mode. From the producer's side delivered events are handled
+        first, and then the cancel mode decides, as when the producer ends with `reason`. `handle_cancel` is called
+        on both sides. Raises `BadOption` if it is no reason.
         """
         check_reason(reason)
         self._check_loop("cancel")

@@ -12,7 +12,7 @@ In = TypeVar("In")
 
 
 class Consumer(Stage, Generic[In]):
-    """A stage that takes events in. Subclass it and say in `handle_events` what becomes of them.
+    """A stage that takes events in. Subclass it and handle them in `handle_events`.
 
     One more callback is looked for, beside `init()` and `terminate(reason)`: `handle_complete()`, `def` or `async
     def`, called once when all producers have completed and every event has been handled.
@@ -30,7 +30,7 @@ class Consumer(Stage, Generic[In]):
 
     @property
     def source(self) -> SubscriptionHandle:
-        """The subscription whose batch `handle_events` has in hand (GenStage's `from`)."""
+        """The subscription of the current batch of `handle_events` (GenStage's `from`)."""
         return self._receiver.source()
 
     def subscribe(self, to: SubscribeTo | str) -> SubscriptionHandle:

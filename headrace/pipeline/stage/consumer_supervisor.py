@@ -17,17 +17,17 @@ S = TypeVar("S")
 
 
 class ConsumerSupervisor(Consumer[In], Generic[In]):
-    """A consumer that starts a child process for each event. Subclass it and say in `run` what a child does.
+    """A consumer that starts a child process for each event. Subclass it and write in `run` what a child does.
 
     At most `max_demand` children of each subscription live at once; when `min_demand` of them have finished, as many
-    events are asked for as have. A child that raises fails its own event and nobody else: it is counted
-    `discarded{reason="error"}`, and said once per class of error. With `restart = "transient"` it is run again first,
+    events are asked for as have. A child that raises fails its own event and no other: it is counted
+    `discarded{reason="error"}`, and logged once per class of error. With `restart = "transient"` it is run again first,
     and keeps its place meanwhile; one restart more than `max_restarts` within `max_seconds`, of all children together,
     and the supervisor ends with `RestartsExhausted`, as by a crash of its own.
 
     The stage completes when its producers have and all children have ended. When it is stopped, or crashes, they have
-    `StageSettings.shutdown_seconds` to end, and are cancelled then: what they were at is `discarded`, or, after a crash
-    and where events are messages, delivered again. Each child settles the message it was started for.
+    `StageSettings.shutdown_seconds` to end, and are cancelled then: their events are `discarded`, or, after a crash
+    and where events are messages, delivered again. Each child acknowledges the message it was started for.
     """
 
     restart: ClassVar[Restart] = "temporary"
@@ -39,7 +39,7 @@ class ConsumerSupervisor(Consumer[In], Generic[In]):
     _supervision: Supervision
 
     def run(self, event: In) -> Awaitable[object] | None:
-        """Do what is to be done with one event, in a process of its own; return nothing of interest.
+        """Handle one event, in a process of its own; the return value is ignored.
 
         May be `async def`. `self` is the supervisor's, and all children share it, side by side on one loop; its words
         are the supervisor's, too: `self.stop()` ends all of them.
@@ -82,7 +82,7 @@ class ConsumerSupervisor(Consumer[In], Generic[In]):
         raise MissingCallback(self, "run(self, event)")
 
     def fail(self, error: BaseException, count: int = 1) -> None:
-        """Count `count` events that failed with `error`; said by a child of its own event, its message has failed."""
+        """Count `count` events that failed with `error`; called by a child for its own event, its message fails."""
         child = CURRENT.get(None)
         if isinstance(child, EventProcess):
             child.has_failed = True
@@ -90,7 +90,7 @@ class ConsumerSupervisor(Consumer[In], Generic[In]):
 
 
 def gives_specs(callbacks: ConsumerSupervisor[object]) -> bool:
-    """Tell whether the children are what `child` says, rather than runs."""
+    """Return whether the children come from `child`, rather than from `run`."""
     return type(callbacks).child is not ConsumerSupervisor.child
 
 

@@ -53,12 +53,12 @@ class ChildrenOwner(Protocol):
 
 
 class ChildSlot:
-    """A child and what it was started for: an event of a subscription, or nothing that any demand counts."""
+    """A child and the event of a subscription for which it was started, or None where no demand counts it."""
 
     __slots__ = ("event", "ingested_at", "kind", "process", "restart", "since", "subscription")
 
     def __init__(self, since: float, subscription: Subscription | None = None, event: object = None) -> None:
-        """The rest is said when the child is made."""
+        """The rest is set when the child is made."""
         self.since = since
         self.subscription = subscription
         self.event = event
@@ -71,8 +71,8 @@ class ChildSlot:
 class Children:
     """One_for_one over children that come and go. A child that is being restarted still holds its slot (GenStage).
 
-    `child_finished` is told of every child once, when no restart follows. Restarts are decided in the owner's own turns, by
-    `decide`, and so is giving up.
+    `child_finished` is called once for every child, when no restart follows. Restarts are decided in the owner's own
+    turns, by `decide`, and so is the end when there are too many.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Children:
 
     @property
     def is_to_decide(self) -> bool:
-        """Whether a child waits for its restart, or for its owner to give up."""
+        """Whether a child waits for its restart, or for the crash of its owner."""
         return bool(self._crashed) or self._gave_up is not None
 
     def decide(self) -> None:
@@ -168,7 +168,7 @@ class Children:
                 slot.process.kill()
 
     def kill_and_finalize(self) -> None:
-        """Kill those that still run, and account for them at once: nobody waits for their end any more."""
+        """Kill the running children, and account for them at once: no task waits for their end any more."""
         for slot in list(self.slots.values()):
             if slot.process.state is not ProcessStatus.CRASHED:
                 slot.process.kill()
@@ -180,7 +180,7 @@ class Children:
     async def stop_all(self) -> None:
         """Have all children end, each within its shutdown time; they end side by side.
 
-        Cancelled, it kills them, and waits for them all the same: what they were at is still to be accounted for.
+        Cancelled, it kills them, and waits for them all the same: their events are still to be accounted for.
         """
         for slot in list(self.slots.values()):
             self.stop(slot)
@@ -210,7 +210,7 @@ _STATES: Final[dict[ProcessStatus, ChildState]] = {
 
 
 class Supervision:
-    """The words of `ConsumerSupervisor` behind its own. None of them waits: replies come when it is so."""
+    """The methods of `ConsumerSupervisor` on its children. None of them waits: replies come when it is done."""
 
     def __init__(self, owner: ChildrenOwner, children: Children) -> None:
         self._owner = owner

@@ -43,7 +43,7 @@ class ProducerRuntime(Emitter, Protocol):
 
     @property
     def buffer_limit_bytes(self) -> int | None:
-        """What the events in the buffer may take."""
+        """How many bytes the events in the buffer may take."""
 
     @property
     def waits_when_full(self) -> bool:
@@ -69,13 +69,13 @@ class Producer(Stage, Generic[Out]):
     """
 
     emits_messages: bool = False
-    """Whether the events are `Message`s, which are told what became of them."""
+    """Whether the events are `Message`s, whose outcome is acknowledged."""
 
     buffer_keep: KeepPolicy = "last"
-    """What its buffer keeps, unless its settings say otherwise. "all" is for those that look at `room` before."""
+    """Which events its buffer keeps, unless its settings differ. "all" is for those that look at `room` before."""
 
     buffer_bytes: int | None = None
-    """What the events in its buffer may take, unless its settings say otherwise; None is no bound."""
+    """How many bytes the events in its buffer may take, unless its settings differ; None is no bound."""
 
     _runtime: ProducerRuntime = cast("ProducerRuntime", NotStartedYet("emit_nowait(), complete() or info()"))
 
@@ -83,33 +83,33 @@ class Producer(Stage, Generic[Out]):
         """Return events, at most `demand` of them; or a generator, kept and pulled for as many as are asked for.
 
         A list that is returned is given away: its receiver may change it.
-        May be `async def`. `demand` is 1 or more, and counts only what was not asked before: whoever returns less owes
+        May be `async def`. `demand` is 1 or more, and counts only new demand: a producer that returns less owes
         the rest, and emits it later by `emit_nowait`, or calls `complete`. A generator that has ended is not pulled for
-        what is asked from then on: `handle_demand` is called for that.
+        later demand: `handle_demand` is called for that.
         """
         raise MissingCallback(self, "handle_demand(self, demand)")
 
     def emit_nowait(self, events: list[Out]) -> None:
         """Emit events at any time, in the loop's thread.
 
-        What nobody has asked for goes to the buffer, whose bound is kept. A buffer that keeps all takes them as long
+        Events without demand go to the buffer, whose bound is kept. A buffer that keeps all takes them as long
         as there is any room, and raises `BufferFull` when there is none.
         """
         self._runtime.check_loop("emit_nowait")
         self._runtime.emit_own(events_given(events))
 
     def complete(self) -> None:
-        """Say that no more will come than what was asked of the running `handle_demand`, or of its generator.
+        """Emit no more events than the running `handle_demand`, or its generator, was asked for.
 
-        What is buffered goes out first; then all subscribers are told.
+        Buffered events go out first; then all subscriptions are completed.
         """
         self._runtime.check_loop("complete")
         self._runtime.complete()
 
     def format_discarded(self, count: int) -> bool:
-        """Take note that the buffer was full and `count` events were discarded; return whether the log may say so.
+        """Called when the buffer was full and `count` events were discarded; return whether to log it.
 
-        They are counted either way, and said once.
+        They are counted either way, and logged once.
         """
         return True
 
@@ -122,11 +122,11 @@ class Producer(Stage, Generic[Out]):
         self._runtime.info(message)
 
     def estimate_buffered_count(self) -> int:
-        """Return how many events wait for somebody to ask."""
+        """Return how many events wait for demand."""
         return self._runtime.estimate_buffered_count()
 
     def room(self) -> int:
-        """Return how many events would be delivered or buffered now, for those that turn senders away beyond it.
+        """Return how many events would be delivered or buffered now, for stages that refuse senders beyond it.
 
         None while the stage is paused.
         """
@@ -138,7 +138,7 @@ class Producer(Stage, Generic[Out]):
 
     @property
     def buffer_limit_bytes(self) -> int | None:
-        """What the events in its buffer may take; None is no bound."""
+        """How many bytes the events in its buffer may take; None is no bound."""
         return self._runtime.buffer_limit_bytes
 
     @property
@@ -181,20 +181,20 @@ class Producer(Stage, Generic[Out]):
 
 
 class Inbox(Producer[Out]):
-    """Emits what others hand in, and nothing of its own: by `handle.emit`, `emit_nowait` and `emit_threadsafe`.
+    """Emits events from outside, and none of its own: by `handle.emit`, `emit_nowait` and `emit_threadsafe`.
 
-    It ends when the run is drained, or when it is told to `complete`.
+    It ends when the run is drained, or by `complete`.
     """
 
     buffer_keep = "all"
 
     def handle_demand(self, demand: int) -> list[Out]:
-        """Return nothing: what is asked for is kept for those who hand events in."""
+        """Return nothing: demand is kept for events from outside."""
         return []
 
 
 class _End(enum.Enum):
-    """What an iterator gives that has no event left."""
+    """The value of an iterator without further events."""
 
     END = enum.auto()
 
@@ -207,7 +207,7 @@ _STREAM: Final = "an iterable or an async iterable; a function that makes one ha
 
 
 class StreamSource(Generic[Out]):
-    """What `from_stream` was given, over all lives of its producer; `error` cut it off since its last event."""
+    """The stream of `from_stream`, over all lives of its producer; `error` cut it off since its last event."""
 
     __slots__ = ("error", "events")
 

@@ -20,15 +20,15 @@ class SideEmitter(Protocol):
 
 
 class ProducerConsumer(Stage, Generic[In, Out]):
-    """A stage that takes events in and emits events. Subclass it and say in `handle_events` what it makes of them.
+    """A stage that takes events in and emits events. Subclass it and return its outputs from `handle_events`.
 
     It works only while its own subscribers miss events. One more callback is looked for, beside `init()` and
     `terminate(reason)`: `handle_complete()`, `def` or `async def`, called once when all producers have completed and
     every event has been handled; it may return last events.
 
     And one that GenStage's users wish for: `handle_demand(demand)`, as a producer's, `def` or `async def`, called when
-    subscribers ask for `demand` more than ever before. What it returns, say from a cache, goes out first; what they
-    still miss then comes of what is upstream.
+    subscribers ask for `demand` more than ever before. The events that it returns, say from a cache, go out first;
+    events from upstream meet the rest.
     """
 
     side_outputs: Sequence[str] = ()
@@ -50,16 +50,16 @@ class ProducerConsumer(Stage, Generic[In, Out]):
         raise MissingCallback(self, "handle_events(self, events)")
 
     def emit_nowait(self, events: list[Out]) -> None:
-        """Emit events at any time, in the loop's thread, beside those that `handle_events` returns."""
+        """Emit events at any time, in the loop's thread, beside the outputs of `handle_events`."""
         self._runtime.check_loop("emit_nowait")
         self._runtime.emit_nowait(events_given(events))
 
     def emit_to(self, output: str, events: Sequence[object]) -> Awaitable[int]:
         """Emit events by one of the `side_outputs`, as there is room; return how many went, from the first.
 
-        Those that did not found nobody who takes the output: they are the stage's to count, `discard(count, reason)`.
-        For an `async def handle_events` that handles batches as a whole; of one that takes messages, what came of a
-        message is derived of it.
+        The others found no subscriber of the output: the stage counts them, `discard(count, reason)`.
+        For an `async def handle_events` that handles batches as a whole; one that takes messages derives outputs of
+        their message.
         Raises `BadOption` for an output that is none of them.
         """
         self._runtime.check_loop("emit_to")
@@ -69,9 +69,9 @@ class ProducerConsumer(Stage, Generic[In, Out]):
         return self._side_outputs.put(output, self._failure_reporter.owned(events))
 
     def format_discarded(self, count: int) -> bool:
-        """Take note that the buffer was full and `count` events were discarded; return whether the log may say so.
+        """Called when the buffer was full and `count` events were discarded; return whether to log it.
 
-        They are counted either way, and said once.
+        They are counted either way, and logged once.
         """
         return True
 
@@ -84,7 +84,7 @@ class ProducerConsumer(Stage, Generic[In, Out]):
         self._runtime.info(message)
 
     def estimate_buffered_count(self) -> int:
-        """Return how many events wait for somebody to ask."""
+        """Return how many events wait for demand."""
         return self._runtime.estimate_buffered_count()
 
     def demand_by_consumer(self) -> dict[str, int]:
@@ -93,7 +93,7 @@ class ProducerConsumer(Stage, Generic[In, Out]):
 
     @property
     def source(self) -> SubscriptionHandle:
-        """The subscription whose batch `handle_events` has in hand (GenStage's `from`)."""
+        """The subscription of the current batch of `handle_events` (GenStage's `from`)."""
         return self._receiver.source()
 
     def subscribe(self, to: SubscribeTo | str) -> SubscriptionHandle:

@@ -44,7 +44,7 @@ class Concurrency:
         return self.limit == 1 and self.mode == "inline"
 
     def problem(self, stage: Stage, *, has_timeout: bool) -> str | None:
-        """Return why a stage cannot be handled so, in words that follow its name; None if it can."""
+        """Return why a stage cannot be handled so, as a text that follows its name; None if it can."""
         if self.is_plain:
             is_kept = not has_timeout or stage.awaits()
             return None if is_kept else f"has a timeout that cannot be kept: {_BLOCKS}"
@@ -63,7 +63,7 @@ PLAIN_CONCURRENCY: Final = Concurrency()
 
 
 EVENT_BYTES: Final = 32
-"""What an event takes beside its text."""
+"""Bytes that an event takes beside its text."""
 
 
 def text_size(text: str) -> int:
@@ -103,18 +103,19 @@ class StageSettings:
 
     `dispatcher` is the name of an installed one, or makes one: `partial(PartitionDispatcher, 4)`. `buffer_size` counts
     events; None is the kind's default: 10,000 for a producer, no limit for a producer-consumer, whose overshoot is at
-    most one delivery's outputs. `buffer_bytes` bounds what they take, too: of each the bytes of its JSON text, and 32;
-    not of those that wait in a dispatcher's own queues (partitions). None leaves that to the stage, too: most have no
-    such bound, and sources to which others send have one of 64 MiB.
-    `buffer_keep` says which end survives an overflow; with "all" nothing is discarded, and whoever emits has to wait.
+    most one delivery's outputs. `buffer_bytes` bounds their bytes, too: of each event the bytes of its JSON text, and
+    32; not of events in a dispatcher's own queues (partitions). None leaves that to the stage, too: most have no such
+    bound, and sources to which others send have one of 64 MiB.
+    `buffer_keep` says which end survives an overflow; with "all" nothing is discarded, and senders have to wait.
     None leaves that to the stage: one that can turn its senders away does, and others keep the last. What does not
-    survive is discarded; with `overflow_fails` it has failed. With `demand="accumulate"` the stage hears no ask, and
-    delivers nothing, until it is told to `forward`.
+    survive is discarded; with `overflow_fails` it has failed. With `demand="accumulate"` the stage takes no ask, and
+    delivers nothing, until `handle.demand("forward")`.
 
     `retry` says how often events that fail are tried again, and how long between; then `handle_events` that raises is
     no crash, but fails the events it was given. `timeout_seconds` bounds an async `handle_events`: each event's, where
-    the stage handles them one by one, else a batch's. What is given up goes to the pipeline's dead letters, where it
-    has some and `dead_letters` says so. A message that has brought the stage down `max_deliveries` times is given up.
+    the stage handles them one by one, else a batch's. Events that failed for good go to the pipeline's dead letters,
+    where it has some and `dead_letters` is true. A message that has brought the stage down `max_deliveries` times has
+    failed for good.
     `concurrency` lets a stage that handles events one by one have several of them under way, on the loop, in threads or
     in OS processes, and one whose `handle_events` is async several batches.
     """
@@ -134,7 +135,7 @@ class StageSettings:
     overflow_fails: bool = False
 
     def problems(self) -> Iterator[str]:
-        """Yield all that is wrong, each in words that follow the stage's name."""
+        """Yield all problems, each as a text that follows the stage's name."""
         try:
             self.make_dispatcher()
         except DispatcherError as error:

@@ -18,7 +18,7 @@ class Emitter(Protocol):
     """The runtime's side of a stage that emits."""
 
     def check_loop(self, name: str) -> None:
-        """Refuse a word that is said elsewhere than on the stage's own loop."""
+        """Raise when the method `name` is called outside the stage's loop."""
 
     def emit_nowait(self, events: list[object]) -> None:
         """Deliver or buffer `events`."""
@@ -27,20 +27,20 @@ class Emitter(Protocol):
         """Emit nothing more."""
 
     def estimate_buffered_count(self) -> int:
-        """Return how many events wait for somebody to ask."""
+        """Return how many events wait for demand."""
 
     def info(self, message: object) -> None:
         """Send a message that waits behind all events the stage holds."""
 
     def demand_by_consumer(self) -> dict[str, int]:
-        """Return who misses events, and how many."""
+        """Return the unmet demand of each consumer, by its name."""
 
 
 class Receiver(Protocol):
     """The runtime's side of a stage that takes events in."""
 
     def check_loop(self, name: str) -> None:
-        """Refuse a word that is said elsewhere than on the stage's own loop."""
+        """Raise when the method `name` is called outside the stage's loop."""
 
     def source(self) -> SubscriptionHandle:
         """Return the subscription whose batch is being handled."""
@@ -50,29 +50,29 @@ class Receiver(Protocol):
 
 
 class FailureReporter(Protocol):
-    """The runtime's side of what becomes of single events: whether they failed, or are held."""
+    """The runtime's side of single events: whether they failed, or are retained."""
 
     def failed_at(self, position: int, error: BaseException) -> None:
-        """Take note that one event of the batch in hand failed."""
+        """Called when one event of the current batch failed."""
 
     def failed(self, event: object, error: BaseException) -> None:
-        """Take note that an event failed."""
+        """Called when an event failed."""
 
     def failed_some(self, error: BaseException, count: int) -> None:
-        """Take note that `count` events failed."""
+        """Called when `count` events failed."""
 
     def retain(self, events: Sequence[object]) -> None:
-        """Keep events beyond the batch in hand."""
+        """Keep events beyond the current batch."""
 
     def release(self, events: Sequence[object]) -> None:
-        """Let go of events, once what the running callback returns has been claimed."""
+        """Release events, once the outputs of the running callback have been claimed."""
 
     def owned(self, events: Sequence[object]) -> Sequence[object]:
-        """Return events that are emitted beside those that are returned, so that the batch in hand waits for them."""
+        """Return events that are emitted beside the return value, so that the current batch waits for them."""
 
 
 class NotStartedYet:
-    """Stands where a stage looks for its runtime, until it has one: it says which words it is too early for."""
+    """Stands where a stage looks for its runtime, until it has one: its error names the methods that need it."""
 
     def __init__(self, methods: str) -> None:
         self._methods = methods
@@ -115,7 +115,7 @@ class Stage(GenServer):
     """Metrics that this stage may declare, so that `validate` can compare their names; built-in types list none."""
 
     known_losses: ClassVar[tuple[str, ...]] = ()
-    """What this stage can lose before it is an event, in the plural (`files`, `datagrams`); counted from 0."""
+    """Input that this stage can lose before it is an event, in the plural (`files`, `datagrams`); counted from 0."""
 
     at_most_once: ClassVar[str] = ""
     """Why events may be lost here that their source could have sent again, as a clause; empty where none are.
@@ -124,7 +124,7 @@ class Stage(GenServer):
     """
 
     slow_callback_advice: ClassVar[str] = SLOW_CALLBACK_ADVICE
-    """What the log advises where this stage holds the event loop for long."""
+    """The advice in the log when this stage holds the event loop for long."""
 
     one_to_one: ClassVar[bool] = False
     """Of a stage with `per_event`: whether `handle_events` returns exactly one output for each event that did not fail.
@@ -196,7 +196,7 @@ class Stage(GenServer):
         self._counts.lost[what] = self._counts.lost.get(what, 0) + count
 
     def fail(self, error: BaseException, count: int = 1) -> None:
-        """Count `count` events that failed with `error`; said once per class of error. The run then ends with 1.
+        """Count `count` events that failed with `error`; logged once per class of error. The run then ends with 1.
 
         In a stage that handles each event on its own, that event fails. In one that handles batches it only counts:
         the sources of messages hear of `fail_event` alone.
@@ -204,31 +204,31 @@ class Stage(GenServer):
         self._failure_reporter.failed_some(error, count)
 
     def fail_at(self, position: int, error: BaseException) -> None:
-        """Say that the event at `position` of the batch in hand failed: it is tried again, set aside or discarded.
+        """Fail the event at `position` of the current batch: it is retried, dead-lettered or discarded.
 
         For stages that handle events one by one (`per_event`), within `handle_events` and `handle_each`.
         """
         self._failure_reporter.failed_at(position, error)
 
     def fail_event(self, event: object, error: BaseException) -> None:
-        """Say that one event of a batch, as `handle_events` got it, failed: it is set aside or discarded.
+        """Fail one event of a batch, as `handle_events` got it: it is dead-lettered or discarded.
 
-        For stages that handle batches as a whole. What was derived of it and is returned all the same still counts.
+        For stages that handle batches as a whole. Outputs derived of it that are returned all the same still count.
         """
         self._failure_reporter.failed(event, error)
 
     def retain(self, events: Sequence[object]) -> None:
-        """Keep events beyond `handle_events`, to gather them: the sources of those that are messages wait for them.
+        """Keep events beyond `handle_events`, to gather them: the sources of messages among them wait.
 
-        A stage that crashes gets again what it held. Raises `CannotHold` where messages flow and the stage does not say
-        `takes_messages`: what it has of them could not be given back.
+        A stage that crashes gets its retained messages again. Raises `CannotRetain` where messages flow and the stage
+        does not say `takes_messages`: it has only their data, which could not be delivered again.
         """
         self._failure_reporter.retain(events)
 
     def release(self, events: Sequence[object]) -> None:
-        """Let go of events that were held; they are done when what this callback returns is.
+        """Release retained events; they are done when the outputs of this callback are.
 
-        Call it in the callback that returns what was made of them (`message.derive`), or where nothing is made of them.
+        Call it in the callback that returns their outputs (`message.derive`), or where they have none.
         """
         self._failure_reporter.release(events)
 
@@ -259,7 +259,7 @@ def as_list(stage: str, callback: str, returned: object) -> list[object]:
 
 
 def events_given(events: object) -> list[object]:
-    """Return a list of its own of the events that somebody hands in. Raises `BadOption` for what is surely one event.
+    """Return a new list of the given events. Raises `BadOption` for a value that is surely one event.
 
     >>> events_given(range(3))
     [0, 1, 2]

@@ -1,4 +1,4 @@
-"""The dead letters of one run: their store opens before the stages, letters are replayed into those, it closes last."""
+"""The dead letters of one run: opens their store before the stages, replays into the stages, and closes it last."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ from headrace.pipeline.topology.run import Run
 from headrace.telemetry.events import LOG
 
 CHECK_SECONDS: Final = 1.0
-"""How often it is looked whether anybody, in another OS process as well, wants letters replayed."""
+"""How often the service checks for requested replays, also those of other OS processes."""
 
 WRITE_SECONDS: Final = 5.0
-"""How long the end of a run waits for the store to write down what became of replays."""
+"""How long the end of a run waits for the store to write results of replays."""
 
 
 class DeadLetterService:
-    """Keeps what stages give up, and replays letters that were marked, while a pipeline runs.
+    """Stores events that failed for good, and replays dead letters on request, while a pipeline runs.
 
-    A letter is taken, and what became of its replay written down, so that it is never gone before its event went
-    through: it is deleted, or put back, or, where it failed again at its own stage, kept with the new error.
+    A dead letter is leased, and the result of its replay written, so that it is never deleted before its event went
+    through. Then it is deleted, released, or, where it failed again at its own stage, kept with the new error.
     """
 
     def __init__(self, store: DeadLetterStore, pipeline: str, redact: Redact = str) -> None:
@@ -49,18 +49,18 @@ class DeadLetterService:
         self._logged: set[str] = set()
 
     async def open(self) -> None:
-        """Open the store. Raises what it raises."""
+        """Open the store. Raises the errors of `DeadLetterStore.open`."""
         await self.store.open()
         self._is_open = True
 
     async def attach(self, run: Run) -> None:
-        """Replay into the stages of a run that has not begun: what is marked reaches them before they can end."""
+        """Replay into the stages of a run that has not begun: waiting dead letters reach them before they can end."""
         self._run = run
         await self._step()
         self._task = run.scheduler.start_task(self._work(), copy_context(), f"{self._pipeline} dead letters")
 
     async def dead_letter(self, failed: Sequence[FailedEvent]) -> None:
-        """Keep events that were given up; durable at return. Raises what the store raises."""
+        """Store events that failed for good; durable at return. Raises the errors of `DeadLetterStore.put`."""
         dead_letters = [self._dead_letter(one) for one in failed]
         try:
             await self.store.put(dead_letters)
@@ -70,20 +70,20 @@ class DeadLetterService:
         self._resolve(dead_letters, ReplayOutcome.KEPT)
 
     def wake(self) -> None:
-        """Look now whether anything is to be replayed. Loop's thread only."""
+        """Check for requested replays now. Loop's thread only."""
         self._logged.clear()
         self._check_at = 0.0
         self.asked()
 
     def drain(self) -> None:
-        """Replay nothing more; what is under way goes through."""
+        """Start no more replays; those in progress go through."""
         self._is_draining = True
         for replay in self._replays.values():
             replay.finish()
         self.asked()
 
     async def close(self) -> None:
-        """Write down what became of replays, let go of the rest, and close the store. A second time, do nothing."""
+        """Write the results of replays, release the rest, and close the store. A second call does nothing."""
         self.drain()
         async with self._close_lock:
             if not self._is_open:
@@ -102,7 +102,7 @@ class DeadLetterService:
     # What replays tell
 
     def ended(self, replay: Replay, *, is_done: bool) -> None:
-        """Take note that a replay has ended; one that was cut off by a stop of the run waits as before."""
+        """Called when a replay has ended; one that a stop of the run cut off waits as before."""
         if not is_done and self._run is not None and self._run.is_stopping:
             self._not_started.append(replay)
         else:
@@ -110,18 +110,18 @@ class DeadLetterService:
         self.asked()
 
     def not_started(self, replay: Replay) -> None:
-        """Take note that a letter waits as before."""
+        """Called when a dead letter waits as before."""
         self._not_started.append(replay)
         self.asked()
 
     def asked(self) -> None:
-        """Take note that there may be something to do."""
+        """Called when there may be work: wakes the task."""
         self._woken.set()
 
     # The work
 
     async def _work(self) -> None:
-        """Write down what became of replays, take letters and send them, until cancelled."""
+        """Write results of replays, lease dead letters and send them, until cancelled."""
         while True:
             if not self._is_draining and self._run is not None and self._run.is_draining:
                 self.drain()  # an interrupt in a callback has begun it
@@ -132,7 +132,7 @@ class DeadLetterService:
                     await self._woken.wait()
 
     async def _step(self) -> float:
-        """Do what can be done now; return when to look again."""
+        """Do all work that is due; return after how many seconds to check again."""
         now = asyncio.get_running_loop().time
         try:
             await self._write()
@@ -147,7 +147,7 @@ class DeadLetterService:
         return min([max(0.0, self._check_at - now()), *(wait for wait in waits if wait is not None)])
 
     async def _write(self) -> None:
-        """Write down what became of replays; what cannot be written is written the next time."""
+        """Write results of replays; results that could not be written are kept for the next call."""
         results, self._results = self._results, []
         not_started, self._not_started = self._not_started, []
         try:
@@ -162,7 +162,7 @@ class DeadLetterService:
             self._not_started[:0] = not_started
 
     def _begin(self, stage: str) -> None:
-        """Subscribe a stage to its letters, if it can take them."""
+        """Subscribe a stage to its dead letters, if it can receive them."""
         if self._is_draining or stage in self._replays:
             return
         found = self._consumer(stage)
@@ -173,7 +173,7 @@ class DeadLetterService:
         self._replays[stage] = StageReplay(stage, found, self)
 
     def _consumer(self, stage: str) -> InputProcess | str:
-        """Return the process that takes the letters of a stage, or why it cannot."""
+        """Return the process for the dead letters of a stage, or why there is none."""
         run = self._run
         process = None if run is None else run.processes.get(stage)
         if run is None or process is None:
@@ -191,7 +191,7 @@ class DeadLetterService:
         return process
 
     async def _go_on(self, replay: StageReplay) -> float | None:
-        """Take letters for a stage and send them; return when the next one is due."""
+        """Lease dead letters of a stage and send them; return after how many seconds the next one is due."""
         if replay.room and not self._is_draining:
             leased = await self.store.lease(self._pipeline, replay.stage, replay.room)
             if leased:
@@ -226,7 +226,7 @@ class DeadLetterService:
                 self._replays[dead_letter.stage].resolve(dead_letter.replay_of, outcome)
 
     def _warn_once(self, what: str, text: str, *args: object) -> None:
-        """Say something once, until somebody asks again for what it is about."""
+        """Log a warning once for each `what`, until `wake` is called."""
         if what not in self._logged:
             self._logged.add(what)
             LOG.warning(text, *args)

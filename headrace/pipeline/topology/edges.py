@@ -37,7 +37,7 @@ class Edge:
         return self.has_alive(None)
 
     def has_alive(self, but: Subscription | None) -> bool:
-        """Return whether that is so of another subscription than `but`."""
+        """Return whether another subscription than `but` may still bring events."""
         return any(one.ended is None and one is not but for one in self._subscriptions)
 
     @property
@@ -46,7 +46,7 @@ class Edge:
         return self._delivered + sum(one.delivered for one in self._subscriptions)
 
     def add(self, subscription: Subscription) -> None:
-        """Take in one more subscription, and let go of those that are closed."""
+        """Add a subscription, and fold closed ones into counts."""
         self._fold()
         self._subscriptions.append(subscription)
         self.to = subscription.to
@@ -86,7 +86,7 @@ class Edges:
         return iter(self._edges.values())
 
     def add(self, subscription: Subscription) -> bool:
-        """Take in a subscription; return whether it makes a new edge."""
+        """Add a subscription; return whether it makes a new edge."""
         ends = subscription.producer.name, subscription.consumer.name
         edge = self._edges.get(ends)
         if edge is not None:
@@ -114,7 +114,7 @@ class Edges:
 class Ends:
     """Counts of what still lives, kept up to date at each end and each new edge.
 
-    A stage is *unread* when each of its consumers has ended or is unread itself; one that never had a consumer is not.
+    A stage is *unconsumed* when each of its consumers has ended or is unconsumed; one without any consumer ever is not.
     """
 
     def __init__(self, stages: Collection[str], sources: Collection[str], edges: Edges) -> None:
@@ -137,11 +137,11 @@ class Ends:
 
     @property
     def unconsumed(self) -> list[str]:
-        """The stages that live, are unread, and have not been let go."""
+        """The live stages that are unconsumed and have not been ended."""
         return list(self._unconsumed)
 
     def let_go(self, name: str) -> None:
-        """Name an unread stage no more: it was told to end."""
+        """Remove a stage from `unconsumed`: it is about to end."""
         self._unconsumed.pop(name, None)
 
     def ended(self, name: str) -> None:
@@ -154,14 +154,14 @@ class Ends:
             self._lose([name])
 
     def _lose(self, removed: list[str]) -> None:
-        """Take readers that are gone from their producers, which are unread, and so gone, without any."""
+        """Remove ended or unconsumed consumers from their producers; a producer without others is unconsumed, too."""
         while removed:
             for edge in self._edges.to_consumer(removed.pop()):
                 self._readers[edge.producer] -= 1
                 removed += self._if_unconsumed(edge.producer)
 
     def _if_unconsumed(self, name: str) -> list[str]:
-        """Note a stage that has no readers left; return it if that is news."""
+        """Add a stage without consumers to the unconsumed ones; return it if it is new there."""
         if self._readers[name] or name in self._ended:
             return []
         self._ended.add(name)

@@ -1,4 +1,4 @@
-"""What makes a graph of stages sound: pure checks on names and edges, before anything is started."""
+"""Checks a graph of stages before a start: names, edges and cycles; pure."""
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -71,9 +71,9 @@ def _problems(node: GraphNode, nodes: Mapping[str, GraphNode]) -> list[str]:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return what somebody may have meant by an unknown name of a stage.
+    """Return a suggestion for an unknown stage name.
 
-    >>> hint("purchase", ["visits", "purchases"])
+    >>> suggestion("purchase", ["visits", "purchases"])
     "did you mean 'purchases'?"
     """
     names = list(known)

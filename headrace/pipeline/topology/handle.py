@@ -91,10 +91,10 @@ class StageReader:
         """Do nothing: this turn takes no time."""
 
     async def next_batch(self) -> list[object] | None:
-        """Wait for a batch, which is then in hand.
+        """Wait for a batch, which is the current batch then.
 
         None when the stage has ended. Raises the reason if that was a crash; `ProcessDown` where raising it would
-        cancel or interrupt whoever reads.
+        cancel or interrupt the reader.
         """
         while True:
             taken = self.input.next_batch()
@@ -110,7 +110,7 @@ class StageReader:
             await self._arrival
 
     def watch(self, timeout_seconds: float | None) -> None:
-        """Leave once whoever reads has stood still on a batch for `timeout_seconds`, and twice that at most."""
+        """Leave once the reader has made no progress in a batch for `timeout_seconds`, twice that at most."""
         if timeout_seconds is not None:
             self._timer = self._loop.call_later(timeout_seconds, self._check_progress, timeout_seconds, None, 0)
 
@@ -125,9 +125,9 @@ class StageReader:
             )
 
     def redeliver(self, message: Message[object]) -> None:
-        """Have the message that was read last delivered again: its reader did not ask for the next one.
+        """Deliver the message that was read last again: its reader did not ask for the next one.
 
-        Where the place is lost already nobody else can get it, and it has failed.
+        Where the subscription has ended already, no other consumer can receive it, and it has failed.
         """
         batch = self.input.current_batch
         if batch is None:
@@ -137,7 +137,7 @@ class StageReader:
             batch[self.read] = message.redeliver()
 
     def leave(self) -> None:
-        """End the subscription; what was not read, `read` events into the batch in hand, goes back with the rest."""
+        """End the subscription; events of the current batch beyond the first `read` are put back."""
         if self._timer is not None:
             self._timer.cancel()
         batch, self.input.current_batch = self.input.current_batch, None

@@ -86,7 +86,7 @@ def make_process(
     dead_letter_handler: DeadLetterHandler | None = None,
     metric_names: MetricNames | None = None,
 ) -> StageProcess:
-    """Make the process of one stage, not yet started; `dead_letter_handler` keeps the events that it gives up.
+    """Make the process of one stage, not yet started; `dead_letter_handler` stores its events that failed for good.
 
     `metric_names` are those that the stages of the run export.
     """

@@ -92,9 +92,9 @@ def _output(consumer: str, to: SubscribeTo, specs: Mapping[str, StageSpec]) -> s
 
 
 def output_problem(output: str | None, names: Sequence[str], sides: Sequence[str] = ()) -> str | None:
-    """Return what is wrong with the output that a subscription names; the stage has `names`, and beside them `sides`.
+    """Return why a stage with the outputs `names` and the side outputs `sides` has no such output; None if it has.
 
-    >>> output_fault("europ", ["europe", "us"])
+    >>> output_problem("europ", ["europe", "us"])
     "it has no output 'europ'; did you mean 'europe'?"
     """
     if output is None:
@@ -167,11 +167,11 @@ def _side_spec(consumer: str, to: SubscribeTo, specs: Mapping[str, StageSpec]) -
 
 
 NOBODY: Final = "{}:out"
-"""What the place of such an event is called when nobody would have got it; no stage of a config has such a name."""
+"""The stage of a dead letter without an intended consumer; no stage of a config has such a name."""
 
 
 def intended_consumers(process: OutputProcess, edges: Edges, event: object) -> list[str]:
-    """Return the consumers that would have got the event: one of them, or where it is broadcast, each that selects it.
+    """Return the intended consumers of an event: one of them, or with a broadcast each that selects it.
 
     That of an output is the stage that the output is, or would be if anybody took it. `edges` are all that the run has
     ever had.

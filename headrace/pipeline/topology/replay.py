@@ -1,4 +1,4 @@
-"""The replay of one stage's dead letters: each goes into the stage where it failed, and is told what became of it."""
+"""The replay of one stage's dead letters: sends each into the stage where it failed, and reports its outcome."""
 
 import enum
 from collections import deque
@@ -15,41 +15,41 @@ from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.pipeline.topology.link import InputProcess
 
 REPLAY_OF: Final = "dead_letter"
-"""The key of a message's metadata under which stands of which `Replay` it came."""
+"""The key of a message's metadata that holds its `Replay`."""
 
 AT_ONCE: Final = 100
-"""Letters of one stage that are under way at a time, at most; half of them in one batch."""
+"""Dead letters of one stage that are in progress at a time, at most; half of them in one batch."""
 
 CATCH_UP_SECONDS: Final = 0.1
-"""What a rate makes up for when the loop was busy: so much time's letters go at once, and no more."""
+"""How much time a rate catches up on after the loop was busy, at most."""
 
 
 class ReplayListener(Protocol):
-    """Who writes down what becomes of replays."""
+    """Receives the outcomes of replays."""
 
     def ended(self, replay: Replay, *, is_done: bool) -> None:
-        """Take note that a replay has ended."""
+        """Called when a replay has ended."""
 
     def not_started(self, replay: Replay) -> None:
-        """Take note that a letter waits as before: nobody has begun with it."""
+        """Called when a dead letter waits as before: its replay has not begun."""
 
     def asked(self) -> None:
-        """Take note that there may be something to do."""
+        """Called when there may be work."""
 
 
 class ReplayOutcome(enum.Enum):
-    """What is known of a plain event before its batch was done with."""
+    """The outcome of a plain event, as known before its batch has ended."""
 
     UNKNOWN = 0
     KEPT = 1
-    """It failed again, and its letter is kept on."""
+    """It failed again, and its dead letter is updated."""
     LOST = 2
-    """It failed again, and could not be kept: its letter must stay."""
+    """It failed again, and could not be stored: its dead letter must stay."""
 
 
 @dataclass(slots=True, eq=False)
 class _ReplayedEvent:
-    """A letter that was sent as a plain event."""
+    """A dead letter that was sent as a plain event."""
 
     replay: Replay
     event: object
@@ -57,10 +57,10 @@ class _ReplayedEvent:
 
 
 class StageReplay:
-    """Sends letters that were taken, no quicker than their rates, while the stage asks for more.
+    """Sends leased dead letters, no faster than their rates, while the stage asks for more.
 
-    Where messages flow a replay ends when all that came of its event has. On a plain edge nobody knows so much: there
-    it ends when the stage has handled the event, and what becomes of its outputs is as with any other event there.
+    Where messages flow, a replay ends when all events made from its event have ended. Plain edges do not track that:
+    there it ends when the stage has handled the event, and its outputs are as safe as any others.
     """
 
     def __init__(self, stage: str, consumer: InputProcess, listener: ReplayListener) -> None:
@@ -79,25 +79,25 @@ class StageReplay:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more can be sent."""
+        """Whether no more events can be sent."""
         return self._injector.is_over
 
     @property
     def is_resolved(self) -> bool:
-        """Whether it is over, and known of every plain event what became of it."""
+        """Whether it is over, and the outcome of every plain event is known."""
         return self._injector.is_over and not self._in_flight
 
     @property
     def room(self) -> int:
-        """How many letters may be taken: the stage wants them, and none of those that were taken waits."""
+        """How many dead letters to lease: as many as the stage asks for, and 0 while leased ones wait."""
         return 0 if self._waiting else self._injector.wanted
 
     def add(self, leased: list[LeasedDeadLetter]) -> None:
-        """Have letters sent as soon as their turn comes."""
+        """Queue leased dead letters for sending."""
         self._waiting.extend(leased)
 
     def send_due(self, now: float) -> float | None:
-        """Send what the rates allow by `now`; return for how many seconds the next letter waits, if one does."""
+        """Send what the rates allow by `now`; return for how many seconds the next dead letter waits, if one does."""
         due: list[object] = []
         if not self._has_begun:
             self._has_begun, self._due_at = True, now
@@ -111,25 +111,25 @@ class StageReplay:
         return max(0.0, self._due_at - now) if self._waiting and self._injector.wanted else None
 
     def finish(self) -> None:
-        """Send nothing more; what was taken and not sent waits as before."""
+        """Send no more events; leased dead letters that were not sent wait as before."""
         self._injector.complete()
         while self._waiting:
             self._listener.not_started(self._waiting.popleft().replay)
 
     def replay_in_flight(self, event: object) -> Replay | None:
-        """Return of which replay a plain event is that is under way in the stage, if of any."""
+        """Return the replay of a plain event that is in progress in the stage, if there is one."""
         return next(
             (one.replay for one in self._in_flight if one.event is event and one.outcome is ReplayOutcome.UNKNOWN), None
         )
 
     def resolve(self, replay: Replay, outcome: ReplayOutcome) -> None:
-        """Take note of what became of a plain event that failed again."""
+        """Set the outcome of a plain event that failed again."""
         for one in self._in_flight:
             if one.replay == replay:
                 one.outcome = outcome
 
     def _event(self, leased: LeasedDeadLetter) -> list[object]:
-        """Return the event of a letter, ready to be sent; none when its text is broken, which ends the replay."""
+        """Return the event of a dead letter in a list; an empty one when its text is broken, which ends the replay."""
         dead_letter, replay = leased.dead_letter, leased.replay
         try:
             event = read(dead_letter.event, dead_letter.form)
@@ -145,16 +145,16 @@ class StageReplay:
     def _acknowledged(self, replay: Replay, outcome: Outcome) -> None:
         self._listener.ended(replay, is_done=outcome is not Outcome.FAILED)
 
-    # What the feed tells
+    # Called by the injector
 
     def asked(self) -> None:
-        """Take note that more is wanted, or that the stage has left."""
+        """Called when the stage asks for more, or has left."""
         self._listener.asked()
 
     def handled(self, count: int, *, is_crash: bool) -> None:
-        """Judge plain events that were handled, or lost in a crash; messages are told of by themselves.
+        """Report plain events that were handled, or lost in a crash; messages report through their acknowledgement.
 
-        Where the stage has counted failures and not said whose they were, none of them is taken for done.
+        Where the stage counted a failure without its event, no event of the batch counts as done.
         """
         batch = [self._in_flight.popleft() for _ in range(min(count, len(self._in_flight)))]
         known = sum(one.outcome is ReplayOutcome.LOST for one in batch)
@@ -165,7 +165,7 @@ class StageReplay:
                 self._listener.ended(one.replay, is_done=is_done)
 
     def taken_back(self, events: list[object]) -> None:
-        """Have letters wait as before that the stage had not begun."""
+        """Called with events that the stage had not begun: their dead letters wait as before."""
         if self._is_acknowledged:
             for event in events:
                 replay = replay_of(event.metadata) if isinstance(event, Message) else None
@@ -177,6 +177,6 @@ class StageReplay:
 
 
 def replay_of(metadata: Mapping[str, object]) -> Replay | None:
-    """Return of which replay a message came, by its metadata, if of any."""
+    """Return the replay in the metadata of a message, if there is one."""
     found = metadata.get(REPLAY_OF)
     return found if isinstance(found, Replay) else None

@@ -69,7 +69,7 @@ class RunOutcome:
 
 
 DRAIN_SECONDS: Final = 30.0
-"""How long a drain may take unless told otherwise."""
+"""How long a drain may take by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ class Run:
         self.sides[output.name] = SideOutputLink(giving, output)
 
     async def start(self) -> None:
-        """Start the supervisor, then the stages, consumers first, so that whoever emits is heard.
+        """Start the supervisor, then the stages, consumers before producers.
 
         Raises `StartFailed` when a stage's `init` fails, or the stages that were started first make the run fail; all
         that was started is stopped before.
@@ -280,7 +280,7 @@ class Run:
             self.over.set_result(None)
 
     def _let_rest_go(self) -> None:
-        """Let those stages end that would wait for ever, because nobody is left to read them, or to feed them."""
+        """End stages that would wait for ever: those without consumers left, or without producers left."""
         if self.is_draining or self.is_stopping or self.supervisor.state is not ProcessStatus.RUNNING:
             return
         for name in self._ends.unconsumed:
@@ -308,7 +308,7 @@ class Run:
         return False
 
     def _is_read(self, process: OutputProcess) -> bool:
-        """Tell whether somebody reads a stage who is no stage."""
+        """Tell whether a reader that is no stage subscribes to a stage."""
         return any(one.consumer.name not in self.processes for one in process.output.subscriptions)
 
     def _stop_waiting(self) -> None:
@@ -317,7 +317,7 @@ class Run:
                 process.stop_waiting()
 
     def start_drain(self) -> None:
-        """Let producers take in nothing more; what is under way goes on, and completion runs down."""
+        """Stop intake at the producers; events in progress go on, and completion runs down."""
         self.is_draining = True
         for process in self.processes.values():
             process.resume()

@@ -90,7 +90,7 @@ class TopologySnapshot:
 
 
 def take_snapshot(run: Run, state: str) -> TopologySnapshot:
-    """Return what is going on in `run`."""
+    """Copy the state of `run`."""
     return TopologySnapshot(
         name=run.name,
         state=state,

@@ -11,7 +11,7 @@ from headrace.pipeline.topology.link import StageProcess
 from headrace.telemetry.events import LOG
 
 STALL_SECONDS: Final = 60.0
-"""How long nothing may go on, unless told otherwise."""
+"""After how long without progress a stage has stalled, by default."""
 
 Cause = Literal["paused", "busy", "unasked"]
 """Why a stage does not go on: it is paused; its callback has not returned; nobody asks for its events."""
@@ -25,7 +25,7 @@ _BECAUSE: Final[Mapping[Cause, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class ProgressSample:
-    """How a stage stands: a count that grows when anything goes on there, and how many events wait at it."""
+    """The progress of a stage: a count that grows with any work there, and how many events wait at it."""
 
     progress: int
     waiting: int
@@ -35,7 +35,7 @@ class ProgressSample:
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """A stage at which nothing has gone on for `seconds` although `waiting` events wait; `blocked` stand still behind."""
+    """A stage without progress for `seconds` although `waiting` events wait; the stages `blocked` wait behind it."""
 
     stage: str
     seconds: float
@@ -52,14 +52,14 @@ class Stall:
 
 
 class StallDetector:
-    """Compares how stages stand with how they stood."""
+    """Compares the progress of stages with that of the check before."""
 
     def __init__(self, after_seconds: float) -> None:
         self._after_seconds = after_seconds
         self._seen: dict[str, tuple[int, float]] = {}
 
     def check(self, now: float, samples: Mapping[str, ProgressSample]) -> dict[str, Stall]:
-        """Return the stages that hold others, by name; `now` in seconds is not before that of the look before."""
+        """Return the stalled stages, by name; `now` is in seconds, and not before that of the previous check."""
         since = {name: self._since(name, one, now) for name, one in samples.items()}
         self._seen = {name: (samples[name].progress, begun) for name, begun in since.items()}
         still = {name for name in since if samples[name].waiting and now - since[name] >= self._after_seconds}
@@ -72,7 +72,7 @@ class StallDetector:
         return found
 
     def _since(self, name: str, one: ProgressSample, now: float) -> float:
-        """Return since when nothing has gone on at a stage with something to do."""
+        """Return since when a stage with waiting events has made no progress."""
         progress, begun = self._seen.get(name, (-1, now))
         return begun if one.waiting and one.progress == progress else now
 
@@ -90,14 +90,14 @@ def _behind(name: str, samples: Mapping[str, ProgressSample], still: set[str]) -
 
 
 LAG_SECONDS: Final = 0.25
-"""How often it looks, and so measures the loop's lag."""
+"""How often it checks, and so measures the loop's lag."""
 
 LAGS_KEPT: Final = 60
 """Measurements kept: those of the last 15 seconds."""
 
 
 class RunMonitor:
-    """What was seen in the looks so far; `stalls` are the stages that hold others now, by name."""
+    """Checks a run for stalls and loop lag; `stalls` are the stages stalled now, by name."""
 
     def __init__(
         self, processes: Mapping[str, StageProcess], clock: Callable[[], float], stall_seconds: float | None
@@ -115,7 +115,7 @@ class RunMonitor:
         return max(self._lags, default=0.0)
 
     def check(self, late_seconds: float) -> None:
-        """Look once; the turn came `late_seconds` late."""
+        """Check once; the timer came `late_seconds` late."""
         self.checks += 1
         self._lags.append(late_seconds)
         if self._detector is None:

@@ -48,15 +48,14 @@ class Topology:
     the start."""
 
     dead_letters: DeadLetterStore | None = None
-    """Where events are kept that stages give up, until they are replayed; opened and closed by the run, so set it
+    """Where events that failed for good are stored until they are replayed; the run opens and closes it, so set it
     before the start."""
 
     redact: Redact = str
     """Hides in the texts of errors what dead letters and `errors` outputs must not hold; set it before the start."""
 
     dead_letter_handler: DeadLetterHandler | None = None
-    """What else is to be done with events that stages give up, where there are no `dead_letters`; set it before the
-    start."""
+    """Stores events that failed for good, where there are no `dead_letters`; set it before the start."""
 
     stall_seconds: float | None = STALL_SECONDS
     """After how long a stage at which events wait, and none goes on, is named as one that holds the others; None for
@@ -222,7 +221,7 @@ class Topology:
             await self._dead_letter_service.close()
 
     def replay_soon(self) -> None:
-        """Look now whether any of the `dead_letters` is to be replayed, rather than within a second."""
+        """Check for requested replays of `dead_letters` now, rather than within a second."""
         if self._dead_letter_service is not None:
             self._for_handle(f"replay_soon of pipeline {self.name!r}")
             self._dead_letter_service.wake()
@@ -289,8 +288,8 @@ class Topology:
     ) -> None:
         """Drain after a block that went well; stop at once after one that raised, and when the drain is cancelled.
 
-        After a block that went well, raise what ended the run, unless the block has heard of it by `join`, `drain` or
-        `stop`.
+        After a block that went well, raise the error that ended the run, unless the block got it from `join`, `drain`
+        or `stop`.
         """
         if error is not None:
             await self.stop()
@@ -321,7 +320,7 @@ class Topology:
         return take_snapshot(self._for_handle(f"snapshot of pipeline {self.name!r}"), self.state)
 
     def outcome(self) -> RunOutcome:
-        """Return how the run ended, or how it stands."""
+        """Return how the run ended, or its counts so far."""
         return self._started().outcome()
 
     def _started(self) -> Run:

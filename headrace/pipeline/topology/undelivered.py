@@ -1,4 +1,4 @@
-"""Sets events aside that stages had taken in, and that a crash or the end of the run left over."""
+"""Undelivered events: stores plain events that a crash or the end of the run left in a stage."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from headrace.telemetry.events import LOG
 
 
 class UndeliveredEvents:
-    """Keeps plain events that would otherwise only be counted. Of messages the sources hear, and send them again."""
+    """Stores undelivered plain events as dead letters. Sources of messages learn of theirs, and send them again."""
 
     def __init__(self, dead_letter_handler: DeadLetterHandler, scheduler: Scheduler) -> None:
         self._dead_letter_handler = dead_letter_handler
@@ -25,11 +25,11 @@ class UndeliveredEvents:
         self._task: asyncio.Task[None] | None = None
 
     def of(self, counts: StageCounts) -> UndeliveredHandler:
-        """Return what a stage hands events to that it had taken in."""
+        """Return the handler for events that a stage had received."""
         return partial(self._keep, counts, lambda _: [counts.stage])
 
     def of_outputs(self, counts: StageCounts, consumers: Callable[[object], list[str]]) -> UndeliveredHandler:
-        """Return what a stage hands events to that it had emitted; they are set aside for their `consumers`."""
+        """Return the handler for events that a stage had emitted; they are stored for their intended `consumers`."""
         return partial(self._keep, counts, consumers)
 
     def _keep(
@@ -55,10 +55,10 @@ class UndeliveredEvents:
             else:
                 for counts, _, is_first in events:
                     counts.dead_lettered += 1
-                    self.kept_events += is_first  # several heirs of one event have a letter each
+                    self.kept_events += is_first  # several consumers of one event have a dead letter each
         self._task = None
 
     async def written(self) -> None:
-        """Wait until all that were handed on are set aside."""
+        """Wait until all undelivered events are stored, or counted as lost."""
         while self._task is not None:
             await asyncio.wait({self._task})

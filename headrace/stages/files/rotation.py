@@ -25,8 +25,8 @@ Lose = Callable[[int], None]
 class RotatedLog:
     """`files` are those still to be read: the last one has the name, or had it last.
 
-    Rotated files that are there when it begins are not read, but for those since a position. What is lost is logged,
-    and told. Blocks; one thread at a time.
+    Rotated files that are there when it begins are not read, but for those since a position. Losses are logged
+    and counted. Blocks; one thread at a time.
     """
 
     def __init__(self, path: str, lose: Lose, clock: Callable[[], float] = time.monotonic) -> None:

@@ -16,8 +16,8 @@ class EmitOptions(BaseModel):
 class Emit(Inbox[object]):
     """Emits what `pipeline.stage(name).emit`, `emit_nowait` and `pipeline.emit_threadsafe` hand in.
 
-    Whoever hands in waits while nobody asks and the buffer is full. It ends when the run is drained, or when
-    `handle.ref` is told to `complete`.
+    The caller waits while no consumer asks and the buffer is full. The stage ends when the run is drained, or when
+    `handle.ref` is asked to `complete`.
     """
 
     Options: ClassVar[type[BaseModel]] = EmitOptions

@@ -296,7 +296,7 @@ class ReceiveHttp(Producer[object]):
 
 
 class _RequestOutcome:
-    """What became of the events of one request: told when the last has ended."""
+    """The outcome of the events of one request, known when the last one has ended."""
 
     def __init__(self, count: int, reply: SendAnswer, success: HttpAnswer) -> None:
         self._open = count

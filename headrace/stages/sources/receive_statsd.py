@@ -129,7 +129,7 @@ class ReceiveStatsdOptions(BaseModel):
 class ReceiveStatsd(Producer[object]):
     """Emits a dict for each sample: `{name, type, value, rate, tags, at}`.
 
-    `type` is StatsD's letter: c, g, ms, h, s, or DogStatsD's d. `value` is a number, or a set's text: a counter's is
+    `type` is StatsD's code: c, g, ms, h, s, or DogStatsD's d. `value` is a number, or a set's text: a counter's is
     divided by its sample `rate` already, and a gauge's is what the gauge stands at, so that `+2` and `-2` come as the
     changed value. `tags` is a dict, in which a tag without a value has an empty one. `at` is the time of arrival, UTC,
     ISO 8601. What comes while nobody asks is buffered; clients are never held up. With `when_full: block` a full buffer

@@ -62,7 +62,7 @@ class TakeJobs(Producer[Message[object]]):
         self._queue.pause()
 
     def terminate(self, reason: object) -> None:
-        """Claim no more; what is out ends as it is told, and a stop of the run is no fault of the jobs."""
+        """Claim no more. Jobs whose events are not acknowledged yet still end by their outcome; a stop fails none of them."""
         self._is_stopped = reason != "normal"
         self._queue.pause()
 

@@ -46,7 +46,7 @@ _PARAMETER: Final = re.compile(r"(?<![:\w]):([A-Za-z_]\w*)|'(?:[^']|'')*'|\"(?:[
 
 
 def is_name(text: str) -> bool:
-    """Tell whether a table or column may be called that: letters, digits and _, with a schema before a dot or not."""
+    """Return whether a table or column may have that name: alphanumeric characters and _, with or without a schema."""
     return _NAME.fullmatch(text) is not None
 
 

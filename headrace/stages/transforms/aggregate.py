@@ -171,7 +171,7 @@ class Aggregate(ProducerConsumer[object, object]):
         return self._results()
 
     def terminate(self, reason: object) -> None:
-        """Count what is lost, aside of what is in hand, which is counted with its batch."""
+        """Count the lost events, but for those of the current batch, which are counted with it."""
         lost = max(0, self._windows.retained() - self._waiting)
         self.discard(lost, "crash" if isinstance(reason, BaseException) else "cancelled")
 

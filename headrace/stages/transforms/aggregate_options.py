@@ -1,4 +1,4 @@
-"""What `aggregate` is told: its windows, the time of an event, its groups and what is computed of them."""
+"""Options of `aggregate`: its windows, the time of an event, its groups and the values computed of them."""
 
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal

@@ -63,7 +63,7 @@ class _Open:
 class Batch(ProducerConsumer[object, object]):
     """Emits lists of events, in the order in which they came; with a key, mappings with `key` and `events`.
 
-    What is gathered at the end is emitted then. An event whose key or size cannot be told fails alone.
+    What is gathered at the end is emitted then. An event whose key or size cannot be computed fails alone.
     """
 
     Options: ClassVar[type[BaseModel]] = BatchOptions

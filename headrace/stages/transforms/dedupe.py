@@ -81,7 +81,7 @@ class _Watched:
 
 
 class Dedupe(ProducerConsumer[object, object]):
-    """Discards doubles as `duplicate`; an event whose key cannot be told fails alone.
+    """Discards duplicates as `duplicate`; an event whose key cannot be computed fails alone.
 
     What it remembers is in memory alone, and forgotten by a restart.
     """

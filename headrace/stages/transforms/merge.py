@@ -115,7 +115,7 @@ class MergeOptions(BaseModel):
 class Merge(ProducerConsumer[object, object]):
     """Passes events on. With `order_by` they wait until every producer that has not ended has brought one.
 
-    An event whose key cannot be told, or cannot be compared with the others, fails alone.
+    An event whose key cannot be computed, or cannot be compared with the others, fails alone.
     """
 
     Options: ClassVar[type[BaseModel]] = MergeOptions

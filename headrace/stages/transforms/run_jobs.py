@@ -30,7 +30,7 @@ class RunJobsOptions(BaseModel):
 class RunJobs(ProducerConsumer[object, object]):
     """Enqueues the jobs of a batch, waits for their ends, retries included, and emits their results, in order.
 
-    What their worker does not record is emitted as None. A job that was given up or cancelled fails its event alone. A
+    What their worker does not record is emitted as None. A job that was discarded or cancelled fails its event alone. A
     batch runs at a time, or `concurrency` of them: `max_demand - min_demand` says how many jobs one has, and their
     queue's limit how many run at once. A run that ends before them leaves its jobs to the next.
     """

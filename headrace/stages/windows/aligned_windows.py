@@ -30,7 +30,7 @@ class WindowSpec:
         return (timestamp - self.offset) // self.every * self.every + self.offset
 
     def has_alike(self, lowest: int, highest: int) -> bool:
-        """Whether all moments between two are in the same windows, as far as that is quickly told."""
+        """Whether all moments between two are in the same windows, as far as a quick check shows."""
         return self.size % self.every == 0 and self.last_start_of(lowest) == self.last_start_of(highest)
 
 

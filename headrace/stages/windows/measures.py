@@ -211,7 +211,7 @@ class ColumnReader:
         return times
 
     def read_each(self, events: Sequence[object], fail: Callable[[int, Exception], None]) -> Reading:
-        """As `read`, one event at a time; what is wrong with one is told, with its position, and it is left out."""
+        """Read one event at a time; an event that cannot be read is reported with its position and left out."""
         kept = []
         for position, event in enumerate(events):
             try:
@@ -224,7 +224,7 @@ class ColumnReader:
 
 
 def hashable(values: list[object], called: str) -> list[object]:
-    """Return values that can be told from others, as keys. Raises `BadEvent` for the first that cannot."""
+    """Return values as hashable keys. Raises `BadEvent` for the first that cannot."""
     if _PLAIN.issuperset(map(type, values)):
         return values
     return [_key(value, called) for value in values]

@@ -56,8 +56,8 @@ class Windows(ABC):
     def take(self, times: Timestamps, keys: Sequence[object], rows: Sequence[ResultRow]) -> list[int]:
         """Take in events, in the order in which they came; return the positions of those that are late.
 
-        Those count nowhere. The three are equally long; a key is what the plan says. Each event is judged by the
-        watermark that those before it made.
+        Those count nowhere. The three are equally long; a key is what the plan says. Whether an event is late
+        depends on the watermark that the events before it made.
         """
 
     @abstractmethod

@@ -266,7 +266,7 @@ async def test_a_process_that_was_never_started_ends_when_it_is_stopped() -> Non
     process = _process(life)
     process.stop()
     assert await process.terminated == "shutdown"
-    with pytest.raises(StartFailed, match="'process' could not start: it was told to stop"):
+    with pytest.raises(StartFailed, match="'process' could not start: it was stopped"):
         await process.started
     assert life.noted == []
 

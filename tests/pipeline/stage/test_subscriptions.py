@@ -67,10 +67,12 @@ async def test_asking_by_hand_keeps_to_max_demand_and_to_what_can_be() -> None:
     await topology.start()
     await settled(topology)
     (subscription,), (automatic,) = told.handles, by_itself.handles
-    with pytest.raises(DemandError, match="demand is -1, and must be a whole number from 0 to 10: 0 events are coming"):
+    with pytest.raises(
+        DemandError, match="demand is -1, and must be a whole number from 0 to 10: 0 events are outstanding"
+    ):
         subscription.ask(-1)
     subscription.ask(8)
-    with pytest.raises(DemandError, match="from 0 to 2: 8 events are coming"):
+    with pytest.raises(DemandError, match="from 0 to 2: 8 events are outstanding"):
         subscription.ask(3)
     with pytest.raises(SubscriptionError, match=r"'other' to 'silent' asks by itself: return \"manual\""):
         automatic.ask(1)

@@ -22,7 +22,7 @@ _SHORT = 60  # characters of an event or an error in a line of a list
 
 
 def dead_letter_table(dead_letters: Sequence[DeadLetter], *, with_pipeline: bool) -> Table:
-    """Return a line for each letter."""
+    """Return a table with one line for each dead letter."""
     headings = ("letter", *(("pipeline",) if with_pipeline else ()), "stage", "event", "error", "tries", "failed", "")
     rows = [
         (
@@ -41,7 +41,7 @@ def dead_letter_table(dead_letters: Sequence[DeadLetter], *, with_pipeline: bool
 
 
 def dead_letter_lines(dead_letter: DeadLetter) -> Table:
-    """Return all there is about one letter."""
+    """Return one whole dead letter as a table."""
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in (
         ("letter", dead_letter.id),
@@ -62,7 +62,7 @@ def dead_letter_lines(dead_letter: DeadLetter) -> Table:
 
 
 def printable(text: str) -> str:
-    """Return text that does nothing to a terminal: what it would obey is written as an escape."""
+    """Return text that is safe to print: control characters are written as escapes."""
     return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
 
 
@@ -91,7 +91,7 @@ DeadLetterChange = Callable[[DeadLetterStore, DeadLetterFilter], Awaitable[int]]
 
 
 class NoDeadLetter(CommandFailed):
-    """There is no letter of that number."""
+    """There is no dead letter of that number."""
 
     def __init__(self, number: int, pipeline: str | None) -> None:
         where = "the store" if pipeline is None else f"the pipeline {pipeline}"
@@ -109,7 +109,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterVerb:
-    """A change of letters: how it is said, how it is done, and whether it needs stages that take them."""
+    """A change of dead letters: its name in sentences, its function, and whether it replays them."""
 
     name: str
     past: str
@@ -122,7 +122,7 @@ DROPPING = DeadLetterVerb("drop", "dropped", lambda store, which: store.drop(whi
 
 
 def replaying(rate: str | None) -> DeadLetterVerb:
-    """Return the change that has letters replayed. Raises `UsageError`."""
+    """Return the change that requests replays. Raises `UsageError`."""
     per_second = None if rate is None else rate_of(rate).per_second
     past = "wait to be replayed: a run takes them at once, or the next one does"
     one = "waits to be replayed: a run takes it at once, or the next one does"
@@ -132,7 +132,7 @@ def replaying(rate: str | None) -> DeadLetterVerb:
 
 
 def cancelling(rate: str | None) -> DeadLetterVerb:
-    """Return the change that takes letters off the replay. Raises `UsageError`."""
+    """Return the change that cancels replays. Raises `UsageError`."""
     if rate is not None:
         raise UsageError("--rate", "nothing is replayed with --cancel: leave one of them out")
     return DeadLetterVerb(
@@ -146,7 +146,7 @@ def cancelling(rate: str | None) -> DeadLetterVerb:
 async def list_dead_letters(
     target: DeadLetterTarget, selection: DeadLetterSelectionOptions, page: Page, *, as_json: bool
 ) -> ExitCode:
-    """Print the newest letters first."""
+    """Print dead letters, newest first."""
     async with target.opened() as dead_letters:
         which = replace(
             selection.filter(dead_letters.pipeline), is_waiting_for_replay=True if page.only_waiting else None
@@ -168,7 +168,7 @@ async def list_dead_letters(
 
 
 async def show_dead_letters(target: DeadLetterTarget, *, as_json: bool) -> ExitCode:
-    """Print all there is about some letters. Raises `CommandFailed` when one is not there."""
+    """Print whole dead letters. Raises `CommandFailed` when one does not exist."""
     numbers = numbers_of(target.arguments, "a letter")
     if not numbers:
         raise UsageError("NUMBER", "name the letters by their numbers, as in headrace dead-letters show shop.yaml 17")
@@ -195,7 +195,7 @@ async def change_dead_letters(
     is_yes: bool,
     as_json: bool,
 ) -> ExitCode:
-    """Change letters by their numbers at once; those of a filter once it is said how many they are, and agreed to."""
+    """Change dead letters: by number at once, by a filter after their count is confirmed."""
     numbers = numbers_of(target.arguments, "a letter")
     if not numbers and selection.is_empty:
         why = f"say which letters to {verb.name}: by their numbers, or by --stage, --error, --older or --all"
@@ -221,7 +221,7 @@ async def change_dead_letters(
 
 
 async def _unknown_stages(dead_letters: OpenDeadLetters, which: DeadLetterFilter) -> list[str]:
-    """Return stages of letters that wait, of which the config has none."""
+    """Return the stages of waiting dead letters that the config does not have."""
     if dead_letters.config is None:
         return []
     waiting = frozenset(await dead_letters.store.waiting(dead_letters.config.name))
@@ -285,7 +285,7 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List letters, the newest first: headrace dead-letters list FILE."""
+    """List dead letters, the newest first: headrace dead-letters list FILE."""
     from headrace.console.cli.dead_letter_target import DeadLetterTarget
     from headrace.console.cli.job_target import run_command
 
@@ -303,7 +303,7 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
 
 @app.command()
 def show(arguments: ShownDeadLetters = None, *, store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Show all there is about letters, the traceback too: headrace dead-letters show FILE NUMBER..."""
+    """Show whole dead letters, the traceback too: headrace dead-letters show FILE NUMBER..."""
     from headrace.console.cli.dead_letter_target import DeadLetterTarget
     from headrace.console.cli.job_target import run_command
 
@@ -328,7 +328,7 @@ def replay(  # noqa: PLR0913 - to typer each option is a parameter
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Send letters into the stages where they failed again: headrace dead-letters replay FILE NUMBER...
+    """Send dead letters into the stages where they failed again: headrace dead-letters replay FILE NUMBER...
 
     A filter may take the place of the numbers. A running pipeline replays them at once, any other in its next run.
     """
@@ -362,7 +362,7 @@ def drop(  # noqa: PLR0913 - to typer each option is a parameter
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete letters for good: headrace dead-letters drop FILE NUMBER..., or by a filter."""
+    """Delete dead letters for good: headrace dead-letters drop FILE NUMBER..., or by a filter."""
     from headrace.console.cli.dead_letter_target import DeadLetterTarget
     from headrace.console.cli.job_target import run_command
 

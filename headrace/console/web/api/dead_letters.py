@@ -1,4 +1,4 @@
-"""Dead letters over HTTP: which there are, and which are to be replayed or dropped."""
+"""Dead letters over HTTP: list, show, replay and drop."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -28,7 +28,7 @@ from headrace.stages.options import DurationField, RateField
 PATH: Final = "/api/dead-letters"
 
 BODY_BYTES: Final = 64 * 1024
-"""Some thousand numbers; whoever means more of them says what they have in common."""
+"""Some thousand numbers; a larger selection uses the other fields."""
 
 _EXAMPLE: Final = "curl -X POST -H 'content-type: application/json' -d '{\"stages\": [\"price\"]}'"
 
@@ -43,7 +43,7 @@ W = TypeVar("W", bound="DeadLetterSelection")
 
 
 class DeadLetterSelection(BaseModel):
-    """Which letters a change is about: those for which all holds that is said, or `all`."""
+    """Selects the dead letters of a change: every given field must match, or `all`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -55,18 +55,18 @@ class DeadLetterSelection(BaseModel):
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was said."""
+        """Whether no field is given."""
         return not self.all and all(value is None for value in (self.ids, self.stages, self.errors, self.older))
 
 
 class ReplayRequest(DeadLetterSelection):
-    """Which letters are to be replayed, and how quickly."""
+    """The dead letters to replay, and how many a second."""
 
     rate: RateField | None = Field(default=None, description="At most so many, as in 100/s.")
 
 
 class ListQuery(BaseModel):
-    """Which letters a list shows, the newest first."""
+    """The query of a list of dead letters, newest first."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -86,7 +86,7 @@ class DeadLetterApi:
         self._redactor = redactor
 
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """Return what is answered here."""
+        """Return the endpoints of dead letters."""
         return (
             Endpoint(
                 name="list_dead_letters",
@@ -114,15 +114,15 @@ class DeadLetterApi:
         )
 
     async def list(self, request: Request) -> Response:
-        """Return letters without their tracebacks: 200 with `total` and `dead_letters`."""
+        """Return dead letters without their tracebacks: 200 with `total` and `dead_letters`."""
         return await self._answered(lambda store: self._list(store, request))
 
     async def show(self, request: Request) -> Response:
-        """Return one letter with all there is about it: 200, or 404."""
+        """Return one whole dead letter: 200, or 404."""
         return await self._answered(lambda store: self._show(store, request.path_params["number"]))
 
     async def replay(self, request: Request) -> Response:
-        """Have letters go again into the stages where they failed: 200 with how many are `changed`."""
+        """Request the replay of dead letters: 200 with how many are `changed`."""
 
         async def change(store: DeadLetterStore) -> int:
             selection = await _selection(request, ReplayRequest)
@@ -135,7 +135,7 @@ class DeadLetterApi:
         return await self._answered(lambda store: _changed(change(store)))
 
     async def cancel(self, request: Request) -> Response:
-        """Have letters not replayed that wait for it: 200 with how many are `changed`."""
+        """Cancel replays that have not begun: 200 with how many are `changed`."""
 
         async def change(store: DeadLetterStore) -> int:
             return await store.cancel_replay(self._of(await _selection(request, DeadLetterSelection)))
@@ -143,7 +143,7 @@ class DeadLetterApi:
         return await self._answered(lambda store: _changed(change(store)))
 
     async def drop(self, request: Request) -> Response:
-        """Delete letters for good: 200 with how many are `changed`."""
+        """Delete dead letters for good: 200 with how many are `changed`."""
 
         async def change(store: DeadLetterStore) -> int:
             return await store.drop(self._of(await _selection(request, DeadLetterSelection)))
@@ -151,12 +151,12 @@ class DeadLetterApi:
         return await self._answered(lambda store: _changed(change(store)))
 
     def counts(self) -> DeadLetterCounts | None:
-        """Return how much there is, as it was known last; None where none are kept."""
+        """Return the counts of the store as of its last write; None without a store."""
         store = self._topology.dead_letters
         return None if store is None else store.counts()
 
     async def error(self) -> str | None:
-        """Return why the store cannot be asked now, or None when it can."""
+        """Return why the store cannot be read now, or None when it can."""
         store = self._topology.dead_letters
         try:
             if store is not None:
@@ -231,7 +231,7 @@ async def _changed(change: Awaitable[int]) -> Response:
 
 
 async def _selection(request: Request, model: type[W]) -> W:
-    """Return what a change is told. Raises `ApiError`."""
+    """Return the body of a change. Raises `ApiError`."""
     check_json(request, _EXAMPLE)
     selection = checked(model, await json_body(request, BODY_BYTES), 422)
     if selection.is_empty:
@@ -240,7 +240,7 @@ async def _selection(request: Request, model: type[W]) -> W:
 
 
 def _query(request: Request) -> dict[str, object]:
-    """Return the query; a word that may be given again is a list."""
+    """Return the query; a key that may be given again is a list."""
     given = request.query_params
     return {key: given.getlist(key) if key in {"stage", "error"} else given[key] for key in given}
 

@@ -30,7 +30,7 @@ class ChangedModel(ApiModel):
 
 
 class DeadLetterErrorModel(ApiModel):
-    """What an event failed with; the traceback where one letter is shown."""
+    """The error of a dead letter; with the traceback where one dead letter is shown."""
 
     type: str
     text: str
@@ -57,7 +57,7 @@ class DeadLetterModel(ApiModel):
 
 
 class DeadLetterList(ApiModel):
-    """A page of letters, and how many there are of the kind."""
+    """A page of dead letters, and how many match in all."""
 
     total: int
     dead_letters: list[DeadLetterModel]
@@ -125,7 +125,7 @@ CountOrNone = Annotated[int, Field(strict=True, ge=0, le=MOST)]
 
 
 class SubscriptionValues(ApiModel):
-    """What a stage asks of a producer; `outstanding` is what was asked for and is not handled yet."""
+    """What a stage asks of a producer; `outstanding` events were asked for and are not handled yet."""
 
     producer: str
     max_demand: int
@@ -193,7 +193,7 @@ class DemandChange(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    max_demand: Count = Field(description="Events that may be coming at a time.")
+    max_demand: Count = Field(description="Events that may be outstanding at a time.")
     min_demand: CountOrNone | None = Field(default=None, description="At how few more are asked for.")
 
     @model_validator(mode="after")

@@ -11,12 +11,12 @@ from headrace.pipeline.acknowledgement.sqlite.queries import query
 from headrace.pipeline.acknowledgement.sqlite.rows import ids_text, to_text
 
 DROPPED_AT_ONCE: Final = 5_000
-"""Letters that go for one bound in one transaction; the rest goes with the next one."""
+"""Dead letters that one transaction drops for one limit at most; the next one drops the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trimmed:
-    """What went, by the bound for which it did, and what is left."""
+    """How many dead letters were dropped for each limit, and how many are left."""
 
     age: int
     count: int

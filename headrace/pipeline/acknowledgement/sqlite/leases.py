@@ -1,6 +1,6 @@
-"""Says that this store lives while it replays, sees who else does, and takes back what dead ones had; writer's thread.
+"""Replay leases: this store's heartbeat while it replays, and release of leases of dead owners; writer's thread.
 
-Whether somebody lives is not judged by a clock: whoever says nothing new over MISSED_BEATS beats of *ours* is dead.
+No clock decides whether an owner lives: one without a new heartbeat over MISSED_HEARTBEATS of *ours* is dead.
 """
 
 import sqlite3
@@ -9,17 +9,17 @@ from typing import Final
 from headrace.pipeline.acknowledgement.sqlite.queries import query
 
 HEARTBEAT_SECONDS: Final = 3.0
-"""How often a store that replays says that it lives, and looks who else does."""
+"""How often a store that replays writes its heartbeat and checks those of others."""
 
 MISSED_HEARTBEATS: Final = 5
-"""After so many beats of ours without one of theirs they are dead: 15 s."""
+"""After so many heartbeats of ours without one of an owner it is dead: 15 s."""
 
 CRASH_LIMIT: Final = 3
-"""What so many stores have died over is replayed no more, until somebody asks for it again."""
+"""A dead letter over which so many owners died is not replayed until its replay is requested again."""
 
 
 class ReplayLeases:
-    """This store among those that replay letters of the file."""
+    """The leases of this store, beside those of other stores on the same file."""
 
     def __init__(self, uuid: str) -> None:
         self.uuid = uuid
@@ -27,11 +27,11 @@ class ReplayLeases:
         self._seen: dict[str, tuple[int, int]] = {}
 
     def write_heartbeat(self, connection: sqlite3.Connection) -> None:
-        """Say that this one lives."""
+        """Write this store's heartbeat."""
         connection.execute(query("heartbeat"), (self.uuid,))
 
     def heartbeat(self, connection: sqlite3.Connection) -> None:
-        """Say so if it has taken anything, and take back what those had that are silent for too long."""
+        """Write a heartbeat if this store has leases; release the leases of dead owners."""
         if self.has_leased:
             self.write_heartbeat(connection)
         seen: dict[str, tuple[int, int]] = {}
@@ -44,7 +44,7 @@ class ReplayLeases:
         self._seen = seen
 
     def leave(self, connection: sqlite3.Connection) -> None:
-        """Let go of all that this one has taken, and be forgotten."""
+        """Release all leases of this store, and remove its heartbeat."""
         self.has_leased = False
         connection.execute(query("release_all"), (self.uuid,))
         connection.execute(query("remove_owner"), (self.uuid,))

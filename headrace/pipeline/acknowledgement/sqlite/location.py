@@ -1,4 +1,4 @@
-"""Where the URL of a store of dead letters says that they are kept."""
+"""The path in the URL of a store of dead letters."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Rows of the table, and the letters that they are; the conditions of a filter."""
+"""Rows of the table to dead letters and back; the conditions of a filter."""
 
 import json
 import sqlite3
@@ -36,7 +36,7 @@ def ids_text(ids: Iterable[int]) -> str:
 
 
 def values_of(dead_letter: NewDeadLetter, text: EventText, at: datetime, owner: str) -> Mapping[str, object]:
-    """Return what `insert` and `redeliver` know of a letter by name."""
+    """Return the values of a dead letter for the queries `insert` and `update_failed`."""
     return {
         "pipeline": dead_letter.pipeline,
         "stage": dead_letter.stage,
@@ -57,7 +57,7 @@ def values_of(dead_letter: NewDeadLetter, text: EventText, at: datetime, owner: 
 
 
 def to_dead_letter(row: Sequence[object]) -> DeadLetter:
-    """Return the letter of a row of COLUMNS."""
+    """Return the dead letter of a row of COLUMNS."""
     (
         number,
         pipeline,
@@ -95,7 +95,7 @@ def to_dead_letter(row: Sequence[object]) -> DeadLetter:
 
 
 def leased(connection: sqlite3.Connection, ids: Sequence[int]) -> list[LeasedDeadLetter]:
-    """Return letters that were just taken, oldest first."""
+    """Return dead letters that were just leased, oldest first."""
     where = "id in (select value from json_each(:ids))"
     text = f"select {COLUMNS}, takes, rate from headrace_dead_letters where {where} order by id"  # noqa: S608 - all constants
     found: list[LeasedDeadLetter] = []
@@ -108,7 +108,7 @@ def leased(connection: sqlite3.Connection, ids: Sequence[int]) -> list[LeasedDea
 def find(
     connection: sqlite3.Connection, which: DeadLetterFilter, limit: int, order: str, most_characters: int | None = None
 ) -> list[DeadLetter]:
-    """Return at most `limit` letters that fit, by id; `order` is "asc" or "desc"."""
+    """Return at most `limit` matching dead letters, by id; `order` is "asc" or "desc"."""
     where, values = _where(which)
     values = {**values, "most": _ALL if most_characters is None else most_characters, "limit": limit}
     text = f"select {COLUMNS} from headrace_dead_letters where {where} order by id {order} limit :limit"  # noqa: S608 - all constants
@@ -116,14 +116,14 @@ def find(
 
 
 def find_ids(connection: sqlite3.Connection, which: DeadLetterFilter) -> list[int]:
-    """Return the ids of all that fit, oldest first."""
+    """Return the ids of all that match, oldest first."""
     where, values = _where(which)
     text = f"select id from headrace_dead_letters where {where} order by id"  # noqa: S608 - all constants
     return [row[0] for row in connection.execute(text, values)]
 
 
 def count(connection: sqlite3.Connection, which: DeadLetterFilter) -> int:
-    """Return how many fit."""
+    """Return how many dead letters match."""
     where, values = _where(which)
     text = f"select count(*) from headrace_dead_letters where {where}"  # noqa: S608 - all constants
     (found,) = connection.execute(text, values).fetchone()

@@ -41,16 +41,16 @@ from headrace.telemetry.events import LOG
 _ANY_BOUNDS: Final = DeadLetterLimits()
 
 CLOSE_SECONDS: Final = 5.0
-"""For so long it is tried, where the file is locked, to let go of what was taken."""
+"""How long `close` tries to release leases while the file is locked."""
 
 SET_SECONDS: Final = 3600.0
-"""By so much the calendar may be set forward while the store is open; what is beyond that is taken for a mistake."""
+"""How far the system clock may be set forward while the store is open; a larger step counts as a mistake."""
 
 PUT_BYTES: Final = 4 * 1024 * 1024
-"""Of so much text the letters go in by one transaction."""
+"""How much text of dead letters one transaction inserts."""
 
 MIN_DEAD_LETTERS: Final = 4
-"""One letter takes a quarter of the bound at most, however small that is."""
+"""A store has room for so many dead letters: one uses a quarter of the limit at most."""
 
 
 def _utc_now() -> datetime:
@@ -60,8 +60,8 @@ def _utc_now() -> datetime:
 class SqliteDeadLetterStore:
     """A store of dead letters in one file, which several pipelines and OS processes may share.
 
-    What was put survives a power cut: the commit waits for the disk. How replays ended may be forgotten by one, so that
-    letters of the last moments are replayed again; the crash of an OS process alone forgets nothing.
+    Stored dead letters survive a power cut: the commit waits for the disk. Results of the last replays may be lost by
+    one, and are replayed again; the crash of an OS process loses nothing.
     """
 
     def __init__(
@@ -73,9 +73,9 @@ class SqliteDeadLetterStore:
         clock: Callable[[], float] = time.monotonic,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
-        """`clock` tells seconds and never goes back.
+        """`clock` returns monotonic seconds.
 
-        `heartbeat_seconds` is how often it says that it lives, for others that replay letters of the same file.
+        `heartbeat_seconds` is how often it writes a heartbeat, for other stores that replay from the same file.
         """
         self.path = Path(path)
         self.bounds = bounds
@@ -97,7 +97,7 @@ class SqliteDeadLetterStore:
         self._reader = SqliteReader(self.path)
 
     async def open(self) -> None:
-        """Make the folder, the file and the tables if there are none. It may be opened again once it was closed.
+        """Make the folder, the file and the tables if there are none. A closed store may be opened again.
 
         Raises SqliteError, or NewerDeadLetters.
         """
@@ -116,9 +116,9 @@ class SqliteDeadLetterStore:
             raise
 
     async def close(self) -> None:
-        """Write what was accepted, let go of what was taken, and close the file. A second time, do nothing.
+        """Write accepted dead letters, release leased ones, and close the file. A second call does nothing.
 
-        A file that stays locked is given up after a while; what could not be let go of is taken back by others in time.
+        It waits CLOSE_SECONDS for a locked file; other stores release the leases that it could not release.
         """
         try:
             if self._leases.has_leased:
@@ -129,10 +129,10 @@ class SqliteDeadLetterStore:
             await self._shut()
 
     async def put(self, dead_letters: Sequence[NewDeadLetter]) -> None:
-        """Keep letters, and drop what is beyond the bounds, oldest first; durable at return.
+        """Store dead letters, and drop those beyond the limits, oldest first; durable at return.
 
-        Many large ones go in by pieces, so that no more than PUT_BYTES of text wait at a time, and others of the loop
-        have their turn. When it raises, or is cancelled, some may be kept all the same.
+        Transactions insert about PUT_BYTES of text each, so that the loop and other writers go on in between. When it
+        raises, or is cancelled, some may be stored all the same.
         """
         now, values, size = self.now(), list[Mapping[str, object]](), 0
         for dead_letter in dead_letters:
@@ -158,44 +158,44 @@ class SqliteDeadLetterStore:
     async def find(
         self, which: DeadLetterFilter, limit: int, *, is_newest_first: bool = True, most_characters: int | None = None
     ) -> list[DeadLetter]:
-        """Return at most `limit` letters that fit, by id; of longer events at most so many characters."""
+        """Return at most `limit` matching dead letters, by id; events are cut to `most_characters`."""
         order = "desc" if is_newest_first else "asc"
         return await self._reader.run(lambda connection: find(connection, which, limit, order, most_characters))
 
     async def count(self, which: DeadLetterFilter) -> int:
-        """Return how many fit."""
+        """Return how many dead letters match."""
         return await self._reader.run(lambda connection: count(connection, which))
 
     def counts(self) -> DeadLetterCounts:
-        """Return what it holds and has done, as it was known last; without a look at the file."""
+        """Return the counts as of the last write; does not read the file."""
         return self._counts
 
     # Changing
 
     async def drop(self, which: DeadLetterFilter) -> int:
-        """Delete letters, whoever replays them; return how many."""
+        """Delete dead letters, leased ones too; return how many."""
         changed = await self._change(which, lambda ids: (query("delete"), (ids_text(ids),)))
         self._trimmed(await self.writer.run(self._trim, is_durable=False))
         return changed
 
     async def request_replay(self, which: DeadLetterFilter, rate: float | None = None) -> int:
-        """Have letters replayed into the stages where they failed, at most `rate` a second; return how many."""
+        """Request the replay of dead letters, at most `rate` a second; return how many."""
         values = {"at": to_text(self.now()), "rate": rate}
         return await self._change(which, lambda ids: (query("request_replay"), {**values, "ids": ids_text(ids)}))
 
     async def cancel_replay(self, which: DeadLetterFilter) -> int:
-        """Have letters not replayed that wait for it; return how many. What a run is at goes on."""
+        """Cancel replays that have not begun; return how many. Replays of leased dead letters go on."""
         return await self._change(which, lambda ids: (query("cancel_replay"), (ids_text(ids),)))
 
     # Replaying
 
     async def waiting(self, pipeline: str) -> list[str]:
-        """Return the stages of the pipeline whose letters wait to be replayed, and that nobody has taken."""
+        """Return the stages of the pipeline with dead letters that wait for their replay and are not leased."""
         values = {"pipeline": pipeline}
         return await self._reader.run(lambda c: [row[0] for row in c.execute(query("waiting_stages"), values)])
 
     async def lease(self, pipeline: str, stage: str, count: int) -> list[LeasedDeadLetter]:
-        """Take at most `count` letters of the stage that wait, oldest first."""
+        """Lease at most `count` waiting dead letters of the stage, oldest first."""
         return await self.writer.run(
             partial(self._lease, values=(pipeline, stage, count)),
             is_durable=False,
@@ -203,7 +203,7 @@ class SqliteDeadLetterStore:
         )
 
     async def acknowledge(self, results: Sequence[ReplayResult]) -> None:
-        """Write how replays ended; what is no longer this store's is ignored."""
+        """Write how replays ended; those whose lease is lost are ignored."""
         done = self._values(one.replay for one in results if one.is_done)
         failed = self._values(one.replay for one in results if not one.is_done)
 
@@ -215,7 +215,7 @@ class SqliteDeadLetterStore:
         self._trimmed(await self.writer.run(work, is_durable=False))
 
     async def release(self, replays: Sequence[Replay]) -> None:
-        """Let letters wait again that were taken and not begun; what is no longer this store's is ignored."""
+        """Release dead letters whose replay has not begun: they wait again. Those whose lease is lost are ignored."""
         await self.writer.run(partial(self._release, replays=replays), is_durable=False)
 
     def _lease(self, connection: sqlite3.Connection, values: tuple[str, str, int]) -> list[LeasedDeadLetter]:
@@ -238,7 +238,7 @@ class SqliteDeadLetterStore:
         which: DeadLetterFilter,
         order: Callable[[Sequence[int]], tuple[str, tuple[object, ...] | Mapping[str, object]]],
     ) -> int:
-        """Find what fits, then change it piece by piece, so that no event that fails waits for all of it."""
+        """Change matching dead letters in batches, so that a failing event does not wait for all of them."""
         found = await self._reader.run(lambda connection: find_ids(connection, which))
         changed = 0
         for begin in range(0, len(found), CHANGE_BATCH):
@@ -253,13 +253,13 @@ class SqliteDeadLetterStore:
         self._trimmed(self._trim(connection))
 
     def _trim(self, connection: sqlite3.Connection) -> Trimmed:
-        """Keep within the bounds; a calendar that is set forward makes nothing old that has not become so here."""
+        """Keep within the limits; a system clock that was set forward ages no dead letter."""
         opened_at, seconds = self._opened
         most = opened_at + timedelta(seconds=self._clock() - seconds + SET_SECONDS)
         return trim(connection, self.bounds, min(self.now(), most))
 
     def _trimmed(self, trimmed: Trimmed, put: int = 0) -> None:
-        """Count what went, and say so once for each bound; in the writer's thread, too."""
+        """Count dropped dead letters, and log the first for each limit; also called in the writer's thread."""
         for reason, dropped in (("age", trimmed.age), ("count", trimmed.count), ("size", trimmed.size)):
             if dropped and reason not in self._logged:
                 self._logged.add(reason)
@@ -291,7 +291,7 @@ _DROPPED: Final = {
 
 
 def _put(connection: sqlite3.Connection, values: Mapping[str, object]) -> None:
-    """Insert a letter, unless it is the replay of one that is still there, and in this store's hands."""
+    """Insert a dead letter; a replay that failed again updates its dead letter, if that is still leased here."""
     if values["id"] is None or not connection.execute(query("update_failed"), values).rowcount:
         connection.execute(query("insert"), values)
 

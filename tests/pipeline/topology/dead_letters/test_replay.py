@@ -125,7 +125,7 @@ async def test_the_metadata_of_a_letter_comes_back_and_says_of_what_it_is_the_re
     await shop.run(lambda: Told(0), OneToOne, Look)
     (message,) = seen
     assert message.data == "<1>"
-    assert str(message.metadata["dead_letter"]) == "Replay(id=1, take=1)"
+    assert str(message.metadata["dead_letter"]) == "Replay(id=1, lease=1)"
 
 
 async def test_a_message_waits_for_all_that_comes_of_it(shop: Shop, aside: SqliteDeadLetterStore) -> None:
