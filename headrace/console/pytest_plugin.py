@@ -1,6 +1,6 @@
-"""The pytest plugin: the fixtures and the marker by which a project tests its workers.
+"""The pytest plugin: the fixtures and the marker with which a project tests its workers.
 
-It imports nothing of jobs until a test asks for them, so that pytest starts as quickly as before.
+It imports no jobs module until a test uses a fixture, so that pytest starts as fast as without it.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ MODE: Final = "headrace_jobs_mode"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Take in what a project says for all its tests."""
+    """Add the ini options of a project."""
     parser.addini(MODULES, "modules whose workers tests enqueue to, and run", type="args", default=[])
     parser.addini(
         MODE, "what is done with enqueued jobs: manual keeps them, inline runs them at once", default="manual"
@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker."""
     line = (
         f"{MARKER}(mode=, modules=, workers=, settings=): of whom the fixture {MARKER} has jobs, and how it runs them"
     )
@@ -37,8 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def headrace_jobs(request: pytest.FixtureRequest) -> "Iterator[JobsTester]":
     """A `JobsTester` to which the project's workers enqueue during the test; it needs no event loop.
 
-    Which workers, and what is done with their jobs, the marker `headrace_jobs` says, the nearest one first, and then
-    the options `headrace_jobs_modules` and `headrace_jobs_mode`.
+    The marker `headrace_jobs` sets the workers and the mode, the nearest marker first, and then the options
+    `headrace_jobs_modules` and `headrace_jobs_mode`.
     """
     from headrace.jobs.testing.markers import marked_tester
 
@@ -50,5 +50,5 @@ def headrace_jobs(request: pytest.FixtureRequest) -> "Iterator[JobsTester]":
 
 @pytest.fixture
 def headrace_jobs_clock(headrace_jobs: "JobsTester") -> "JobsClock":
-    """The clock of the jobs: it stands still, and `move(seconds)` makes available what is due by then."""
+    """The clock of the jobs: it stands still, and `move(seconds)` makes the jobs available that are due by then."""
     return headrace_jobs.clock

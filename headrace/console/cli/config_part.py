@@ -12,9 +12,9 @@ _UNSET: Final = frozenset({"missing-variable", "unreadable-file"})
 
 
 def read_part(file: str, keys: Iterable[str], *, instead: str | None = None, imports: bool = False) -> Config:
-    """Return a config of which only these keys were checked. Raises ConfigError.
+    """Return a config with only these keys checked. Raises `ConfigError`.
 
-    Findings about variables name `instead`, the option that takes the place of the file.
+    Findings about variables name `instead`, the option that replaces the file.
     """
     try:
         return load_parts(file, keys, imports=imports)

@@ -1,4 +1,4 @@
-"""Tells a SQLite file of somebody else, in which a command that only looks makes no tables."""
+"""Recognizes SQLite files of other programs, in which a reading command creates no tables."""
 
 import sqlite3
 from contextlib import closing
@@ -10,7 +10,7 @@ JOBS: Final = "oban_jobs"
 
 
 def has_wrong_schema(path: Path, table: str) -> bool:
-    """Tell whether a file has tables, and not this one; of a file that cannot be read whoever opens it says why."""
+    """Return whether a file has tables but not this one; False for an unreadable file, which fails on opening."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             found = {name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")}

@@ -1,4 +1,4 @@
-"""The command line. Commands import what they need inside, so that --help answers at once."""
+"""The command line. Commands import their modules when they run, so that --help answers at once."""
 
 import os
 import sys
@@ -80,7 +80,7 @@ def make_app() -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command that the arguments name; a traceback is shown for nothing but a bug of our own."""
+    """Run the command that the arguments name; only a bug of headrace shows a traceback."""
     reopen_closed()
     escape_unencodable()
     try:
@@ -89,7 +89,7 @@ def main() -> None:
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read our output has gone, and Python would complain about it once more on its way out.
+        # The reader of our output has closed it; Python would report that once more on exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.FAILED)
     except Exception as error:

@@ -27,18 +27,18 @@ from headrace.errors.root import is_ours, origin
 from headrace.otp.process.process import CURRENT
 
 _SENTENCES: Final = (HeadraceError, OSError, asyncio.CancelledError)
-"""Errors that say what happened outside of any code."""
+"""Errors whose text explains the failure without a line of code."""
 
 
 def sentence(error: BaseException) -> str:
-    """Return an error's class and text, and the line of the user's code in which it arose, if it did there."""
-    said = (message_of(error) if isinstance(error, HeadraceError) else "") or class_and_message(error)
+    """Return an error's class and text, and the line of user code that raised it, if there is one."""
+    message = (message_of(error) if isinstance(error, HeadraceError) else "") or class_and_message(error)
     location = origin(error)
-    return said if location is None else f"{said} ({location})"
+    return message if location is None else f"{message} ({location})"
 
 
 def is_headrace_bug(error: BaseException) -> bool:
-    """Whether an error arose in headrace's own code, and no user's code had a part in it: its traceback is of use."""
+    """Whether headrace's own code raised an error without a part of user code: then its traceback is shown."""
     if isinstance(error, (*_SENTENCES, KeyboardInterrupt, SystemExit)) or origin(error) is not None:
         return False
     return is_ours(error)
@@ -54,29 +54,29 @@ LogFormat = Literal["text", "json"]
 
 _REPORT: Final = "this is a bug of headrace: please report it with the lines below"
 _QUIET: Final = ("uvicorn", "asyncio")
-"""Libraries whose everyday news nobody asked for."""
+"""Libraries whose info records are not shown."""
 
 
 class _Formatter(logging.Formatter):
-    """What both forms share: an exception becomes a sentence, and its traceback is shown for bugs and for debugging."""
+    """The common part of both formats: an exception becomes a sentence; bugs and debug logs show its traceback."""
 
     def __init__(self, *, with_tracebacks: bool, redactor: Callable[[str], str] = str) -> None:
-        """`redactor` hides what must not be shown, in messages and tracebacks."""
+        """`redactor` hides secrets in messages and tracebacks."""
         super().__init__()
         self._with_tracebacks = with_tracebacks
         self._redactor = redactor
 
     def message(self, record: logging.LogRecord) -> str:
-        """Return what the record says, its exception with it."""
+        """Return the record's text with its exception."""
         error = record.exc_info[1] if record.exc_info else None
         if error is None:
             return self._redactor(record.getMessage())
-        said = record.getMessage().removesuffix(f": {class_and_message(error)}")
+        message = record.getMessage().removesuffix(f": {class_and_message(error)}")
         bug = f"; {_REPORT}" if is_headrace_bug(error) else ""
-        return self._redactor(f"{said}: {sentence(error)}{bug}")
+        return self._redactor(f"{message}: {sentence(error)}{bug}")
 
     def traceback(self, record: logging.LogRecord) -> str | None:
-        """Return the traceback, if there is one that should be seen."""
+        """Return the traceback, if one is shown for this record."""
         error = record.exc_info[1] if record.exc_info else None
         if error is None or not (self._with_tracebacks or is_headrace_bug(error)):
             return None
@@ -95,7 +95,7 @@ class JsonFormatter(_Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line. The stage is the one in whose callback the record was made."""
-        said: dict[str, str] = {
+        fields: dict[str, str] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "message": self.message(record),
@@ -103,13 +103,13 @@ class JsonFormatter(_Formatter):
         }
         process = CURRENT.get(None)
         if process is not None and process.name in self._stages:
-            said["stage"] = process.name
+            fields["stage"] = process.name
         if record.name != "headrace":
-            said["logger"] = record.name
+            fields["logger"] = record.name
         traceback = self.traceback(record)
         if traceback is not None:
-            said["traceback"] = traceback
-        return json.dumps(said, ensure_ascii=False)
+            fields["traceback"] = traceback
+        return json.dumps(fields, ensure_ascii=False)
 
 
 class LineFormatter(_Formatter):
@@ -163,10 +163,10 @@ _MODES: Final[dict[str, StreamMode]] = {"stdin": "r", "stdout": "w", "stderr": "
 
 
 def reopen_closed() -> None:
-    """Put the null device in the place of every standard stream that is closed, as after `2>&-`.
+    """Open the null device for every standard stream that is closed, as after `2>&-`.
 
-    Nothing can be read there, and what is written is gone: that is what was asked for. Left closed, the stream's
-    descriptor would go to the next file or socket that is opened, and a stray message into that.
+    Reads return nothing and writes are dropped, as the user asked for. A stream that stayed closed would give its
+    descriptor to the next file or socket that is opened, and a stray message would go into that.
     """
     for descriptor, (name, mode) in enumerate(_MODES.items()):
         if getattr(sys, name) is None:
@@ -174,13 +174,13 @@ def reopen_closed() -> None:
 
 
 def escape_unencodable() -> None:
-    """Have stdout write an escape for a character that its encoding lacks, as stderr does; else printing raises."""
+    """Make stdout write an escape for a character that its encoding lacks, as stderr does; else printing raises."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors=UNENCODABLE)
 
 
 def has_terminal() -> bool:
-    """Tell whether the OS process has a terminal that can go, whatever its streams are."""
+    """Return whether the OS process has a controlling terminal, which may close; its streams do not matter."""
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
     except OSError:
@@ -189,9 +189,9 @@ def has_terminal() -> bool:
 
 
 def ignore_lost_terminal() -> None:
-    """Put the null device in the place of standard output and error where they are a terminal that has gone.
+    """Replace standard output and error by the null device where they are a terminal that has closed.
 
-    Whatever is written there would raise, and so end what is to be drained.
+    Writing to the closed terminal would raise, and so end the run before it has drained.
     """
     for descriptor in (1, 2):
         if stat.S_ISCHR(os.fstat(descriptor).st_mode) and not os.isatty(descriptor):
@@ -213,13 +213,13 @@ _INDENT: Final = 2
 
 
 def print_json(document: object) -> None:
-    """Print one document; numbers that JSON does not have are written as Prometheus' API writes them."""
+    """Print one JSON document. Numbers that JSON lacks are written as in the Prometheus API."""
     is_unicode = codecs.lookup(sys.stdout.encoding or "utf-8").name.startswith("utf")
     print(_text(document, is_ascii=not is_unicode))
 
 
 def write_json(path: str, document: object) -> None:
-    """Write the same document to a file; replace what is there. Raises `OSError`."""
+    """Write one JSON document to a file, which it replaces. Raises `OSError`."""
     Path(path).write_text(f"{_text(document)}\n", encoding="utf-8", errors=UNENCODABLE)
 
 
@@ -246,7 +246,7 @@ class Color(StrEnum):
 
 
 def set_color(when: Color, environ: MutableMapping[str, str] = os.environ) -> None:
-    """Write the choice where all printing code, and every child process, looks for it: NO_COLOR and FORCE_COLOR.
+    """Set NO_COLOR or FORCE_COLOR, which all printing code and every child process read.
 
     >>> environ = {"NO_COLOR": "1"}
     >>> set_color(Color.ALWAYS, environ)
@@ -286,7 +286,7 @@ _COLOURS: Final = (
     (re.compile(r"^( +\|\s+)(\^+)$", re.MULTILINE), rf"\1{_RED}\2{_PLAIN}"),
     (re.compile(r"^( += )(allowed:)", re.MULTILINE), rf"\1{_CYAN}\2{_PLAIN}"),
 )
-"""What is coloured: the place and the code, the mark under the place, and the word before what is allowed."""
+"""The coloured parts: location and code, the carets under the location, and the word `allowed:`."""
 
 
 def print_findings(error: ConfigError) -> None:

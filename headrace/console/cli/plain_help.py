@@ -1,4 +1,4 @@
-"""Help texts and refusals in plain words: arguments as they are typed, no types beside flags, no words of pydantic."""
+"""Help texts and errors in plain words: arguments as they are typed, no types beside flags, no pydantic sentences."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,7 +35,7 @@ def _plain(params: list[Parameter]) -> list[Parameter]:
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
-    """Say in our words what is wrong with a value; typer passes on those of pydantic."""
+    """Replace the sentence of a wrong value by ours; typer shows the sentence of pydantic."""
     try:
         yield
     except BadParameter as error:
@@ -71,7 +71,7 @@ class _Group(TyperGroup):
 
 
 def with_plain_help(app: typer.Typer) -> typer.Typer:
-    """Return the app after all its commands and groups were given plain help texts."""
+    """Give all commands and groups of the app plain help texts; return the app."""
     app.info.cls = _Group
     for command in app.registered_commands:
         command.cls = _Command

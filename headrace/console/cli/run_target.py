@@ -1,4 +1,4 @@
-"""Which run a command is about, by its config file or its URL, and what asks it over HTTP."""
+"""The run that a command works on, by config file or URL, and the HTTP client that asks it."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from headrace.database.urls import has_nul
 from headrace.http.address import Address
 
 TOKEN_VARIABLE: Final = "HEADRACE_TOKEN"  # noqa: S105 - the name of a variable, and no token
-"""Where the token is looked for with --url: an argument could be read by everybody on the machine."""
+"""The variable that holds the token for --url: every user of the machine could read an argument."""
 
 _EXAMPLE: Final = "headrace stages list shop.yaml, or --url http://127.0.0.1:9470"
 _SECONDS: Final = 10.0  # a run answers within milliseconds, unless a stage holds its loop
@@ -24,21 +24,21 @@ _OWN: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is b
 
 
 class NoRun(CommandFailed):
-    """Nothing answers where a run should."""
+    """No run answers at the URL."""
 
     def __init__(self, url: str, why: str) -> None:
         super().__init__(f"no run answers at {url} ({why}): start it, or name another one by --url")
 
 
 class RunRefused(CommandFailed):
-    """A run does not do what it was asked for, and says why."""
+    """A run rejected a request; the message has its reason."""
 
     def __init__(self, url: str, status: int, why: str) -> None:
         super().__init__(f"{url} answers {status}: {why:.500}")
 
 
 class UnexpectedResponse(CommandFailed):
-    """Something answers where a run should, and in another form."""
+    """The response at the URL does not have the form of a run's responses."""
 
     def __init__(self, url: str) -> None:
         super().__init__(f"{url} does not answer as a run of this version of headrace: ask one by --url, or use --json")
@@ -46,7 +46,7 @@ class UnexpectedResponse(CommandFailed):
 
 @dataclass(frozen=True, slots=True)
 class RunTarget:
-    """A config file or the URL of a run, and never both; `arguments` is what else the command was told."""
+    """A config file or the URL of a run, never both; `arguments` are the other arguments of the command."""
 
     file: str | None
     url: str | None
@@ -54,7 +54,7 @@ class RunTarget:
 
     @classmethod
     def of(cls, arguments: list[str], url: str | None, *, are_more: bool = True) -> "RunTarget":
-        """Take the file off the words, unless a URL was given. Raises `UsageError`."""
+        """Return the target; without a URL the first argument is the file. Raises `UsageError`."""
         if url is None and not arguments:
             raise UsageError("FILE", f"name the config file or the URL of the run: {_EXAMPLE}")
         target = cls(arguments[0], None, tuple(arguments[1:])) if url is None else cls(None, url, tuple(arguments))
@@ -63,7 +63,7 @@ class RunTarget:
         return target
 
     def client(self) -> "RunClient":
-        """Return what asks the run. Raises ConfigError and `UsageError`."""
+        """Return a client of the run. Raises `ConfigError` and `UsageError`."""
         if self.file is None:
             return RunClient(_checked(self.url or ""), _token())
         listen = read_part(self.file, ("name", "listen"), instead="--url").listen
@@ -74,17 +74,20 @@ class RunTarget:
 
 @dataclass(frozen=True, slots=True)
 class RunClient:
-    """Asks a run at `url`, with its token; follows no redirect and no proxy, to which it would show that."""
+    """Sends requests with the token to the run at `url`; no redirect and no proxy, which would see the token."""
 
     url: str
     token: str | None = field(default=None, repr=False)
 
-    async def ask(self, method: str, path: str, arguments: object = None) -> dict[str, object]:
-        """Return the JSON object that a run answers. Raises `RunRefused` and `NoRun`."""
-        return await asyncio.to_thread(self._ask, method, path, arguments)
+    async def ask(self, method: str, path: str, values: object = None) -> dict[str, object]:
+        """Send a request with `values` as its JSON body; return the JSON object of the response.
 
-    def _ask(self, method: str, path: str, arguments: object) -> dict[str, object]:
-        body = None if arguments is None else json.dumps(arguments)
+        Raises `RunRefused` and `NoRun`.
+        """
+        return await asyncio.to_thread(self._ask, method, path, values)
+
+    def _ask(self, method: str, path: str, values: object) -> dict[str, object]:
+        body = None if values is None else json.dumps(values)
         try:
             status, text = self._exchange(method, path, body)
         except (OSError, HTTPException) as error:
@@ -127,7 +130,7 @@ def _client_of(file: str, listen: ListenKeys) -> RunClient:
 
 
 def _checked(url: str) -> str:
-    """Return a URL without what follows its port. Raises `UsageError`."""
+    """Return the scheme, host and port of a URL as a URL. Raises `UsageError`."""
     try:
         parts = urlsplit(url)
         is_one = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0

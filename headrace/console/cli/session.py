@@ -32,7 +32,7 @@ HANDLED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """SIGHUP comes when the terminal goes: a run that has one drains. Without one it is sent to have files read anew."""
 
 _MAX_SIGNALS: Final = 2
-"""Signals that are left to the run. One more comes from somebody whose callback holds the loop and hears nothing."""
+"""Signals that the run handles. One more ends the OS process: a callback blocks the loop, and the run cannot react."""
 
 _NO_RELOAD: Final = (
     "SIGHUP: reload is not supported yet, and the run goes on; to read its config anew, end it and start it again"
@@ -40,7 +40,7 @@ _NO_RELOAD: Final = (
 
 
 class Signals:
-    """Counts the signals that ask for an end, and wakes whoever waits for them. One waiter at a time."""
+    """Counts the signals that ask for an end, and wakes the one waiter."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -71,12 +71,12 @@ class Signals:
 def signals() -> Iterator[Signals]:
     """Take SIGINT, SIGTERM and SIGHUP while the block runs. Main thread only, in a running loop.
 
-    A SIGHUP that is ignored stays so: `nohup` lets a run outlive its terminal. Without a terminal one is logged,
-    and ends nothing.
+    A SIGHUP that is ignored stays so: `nohup` lets a run outlive its terminal. Without a terminal a SIGHUP is only
+    logged.
     """
     found = Signals()
-    is_deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    taken = [number for number in HANDLED if not (is_deaf and number == signal.SIGHUP)]
+    is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    taken = [number for number in HANDLED if not (is_ignored and number == signal.SIGHUP)]
     before = {number: signal.signal(number, found._handle) for number in taken}  # noqa: SLF001 - one file, one noun
     try:
         yield found
@@ -93,7 +93,7 @@ LINE_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class ProgressLine:
-    """Shows a snapshot every so often. `handler` writes log records, so that they do not break what is shown."""
+    """Shows a snapshot every `seconds`. `handler` writes log records without breaking the line shown."""
 
     seconds: float
     show: Callable[[TopologySnapshot], None]
@@ -102,7 +102,7 @@ class ProgressLine:
 
 @contextmanager
 def on_terminal(clock: Clock) -> Iterator[ProgressLine]:
-    """Keep one line at the foot of the terminal, which stays as it is last when the block ends."""
+    """Keep one line at the foot of the terminal; its last text stays when the block ends."""
     console = Console(stderr=True)
     rate_estimate = RateEstimate(clock)
     # What stages print goes above the line, unless it goes elsewhere.
@@ -142,7 +142,7 @@ class _AboveTheLine(logging.Handler):
 
 
 class RateEstimate:
-    """Measures how many events per second the producers of a run have sent since it was last read."""
+    """Measures the events per second that the producers of a run have sent since the last reading."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -158,21 +158,21 @@ class RateEstimate:
 
 
 def progress_text(snapshot: TopologySnapshot, rate: float) -> str:
-    """Return how many events every stage has handled, and how fast they come."""
+    """Return the count of handled events of each stage, and the rate."""
     counts = ", ".join(f"{stage.name} {handled(stage):,}" for stage in snapshot.stages)
     return f"{snapshot.name} {snapshot.state}: {counts} ({rate:,.0f} events/s)"
 
 
 def handled(stage: StageSnapshot) -> int:
-    """Return how many events a stage has dealt with: what a producer has sent, what any other is done with."""
+    """Return the count of events that a producer has sent, or that any other stage has handled."""
     return stage.events_sent if stage.kind == "producer" else stage.events_received
 
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where a run answers: the rules of its door, and sockets that are bound already.
+    """The listener of a run: its access rules, and sockets that are bound already.
 
-    `where` says it for the log, with the address as configured; `url` is one that this machine can open.
+    `where` is its address for the log, as configured; `url` is one that this machine can open.
     """
 
     keys: ListenKeys
@@ -184,7 +184,7 @@ class Listening:
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """How a run is attended: without `listening` it answers nobody, without `progress` it is quiet."""
+    """The options of one run: without `listening` it serves no HTTP, without `progress` it shows none."""
 
     listening: Listening | None = None
     progress: ProgressLine | None = None
@@ -192,7 +192,7 @@ class RunPlan:
 
 
 async def run_until_end(topology: Topology, plan: RunPlan) -> RunSummary:
-    """Run a topology to its end and return how it ended; SIGINT, SIGTERM and a lost terminal drain it. Main thread."""
+    """Run a topology to its end and return the summary; SIGINT, SIGTERM and a lost terminal drain it. Main thread."""
     clock = asyncio.get_running_loop().time
     began = clock()
     topology.drain_seconds = plan.drain_seconds
@@ -221,7 +221,7 @@ class _RunLoop:
         self.is_cut_short = False
 
     async def run(self) -> RunOutcome | None:
-        """Start the topology and see it to its end; None when it did not start, and nothing came to harm."""
+        """Start the topology and wait for its end; None when it did not start, and no event failed or was lost."""
         starting = self._group.create_task(self._start())
         if not await self._is_before_signal(starting, 1):
             starting.cancel()
@@ -241,7 +241,7 @@ class _RunLoop:
             self.start_error = error
 
     def _outcome_of_half_a_start(self) -> RunOutcome | None:
-        """Return what became of events that some stages had taken in while others still opened, if any were lost."""
+        """Return the outcome of a start that was cancelled while stages opened, if events failed or were lost."""
         if self._topology.state == "new":
             return None
         outcome = self._topology.outcome()

@@ -1,4 +1,4 @@
-"""How a run ended, as table and JSON."""
+"""The summary of a run, as table and JSON."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ ROWS: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class MetricRow:
-    """One label set, or several as one: a value, and for a histogram how many observations it is the sum of."""
+    """One label set, or the sum of several: a value, and for a histogram the count of its observations."""
 
     label: str
     value: float | None
@@ -32,7 +32,7 @@ class MetricRow:
 
 @dataclass(frozen=True, slots=True)
 class MetricSummary:
-    """One metric: its rows, largest first; the last one stands for all that do not have a row of their own."""
+    """One metric: its rows, largest first; the last row sums all label sets beyond the limit."""
 
     name: str
     kind: str
@@ -41,7 +41,7 @@ class MetricSummary:
 
 
 def metric_rows(family: Family, limit: int = ROWS) -> MetricSummary:
-    """Return a metric in at most `limit` rows. What is left out of a gauge has no sum, and so no value."""
+    """Return a metric in at most `limit` rows. The row that sums the rest has no value for a gauge."""
     rows = _rows(family)
     kept, rest = (rows, []) if len(rows) <= limit else (rows[: limit - 1], rows[limit - 1 :])
     if rest:
@@ -72,16 +72,16 @@ def _as_one(rest: Sequence[MetricRow], kind: str) -> MetricRow:
 
 
 _NO_WARNING: Final = frozenset({"filtered", "duplicate", "sampled", "overflow", "error", "crash", "cancelled"})
-"""Reasons to discard events that need no further word: a stage's very purpose, and what counts as failed or lost."""
+"""Reasons for discarding events that give no warning: the purpose of a stage, or events counted as failed or lost."""
 
 
 _KEPT: Final = {"dead_lettered": "kept as dead letters", "errors_output": "passed to an errors output"}
-"""What became of events that failed and are not lost."""
+"""Where events went that failed and are not lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobsSummary:
-    """How many attempts of jobs ended in a run, by how they did; those that `failed` are tried again."""
+    """The counts of job attempts that ended in a run, by outcome; a `failed` attempt is tried again."""
 
     completed: int = 0
     failed: int = 0
@@ -91,10 +91,10 @@ class JobsSummary:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """The end of a run that was begun.
+    """The end of a run.
 
-    `outcome` and `snapshot` are None when nothing was started; `start_error` says why it could not be, if it could not.
-    `is_cut_short` tells that a second signal ended it before it was drained. `redactor` hides what must not be shown.
+    `outcome` and `snapshot` are None when nothing was started; `start_error` is the error that prevented the start.
+    `is_cut_short`: a second signal ended the run before it had drained. `redactor` hides secrets.
     """
 
     outcome: RunOutcome | None
@@ -107,11 +107,11 @@ class RunSummary:
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 when all went through, or a signal came before anything was taken in; 1 otherwise."""
+        """0 when all events went through, or a signal came before the first event was taken in; 1 otherwise."""
         return ExitCode.FAILED if self.errors() else ExitCode.FINE
 
     def errors(self) -> list[str]:
-        """Return what went wrong, as sentences; nothing when all went well."""
+        """Return the errors of the run as sentences; an empty list when all went well."""
         if self.start_error is not None:
             return [self.redactor(str(self.start_error))]
         found: list[str] = []
@@ -137,7 +137,7 @@ class RunSummary:
         return found
 
     def warnings(self) -> list[str]:
-        """Return what was left out because the config says so, as clauses; what a filter drops is its purpose."""
+        """Return the events left out because of the config, as clauses; events that a filter drops do not count."""
         if self.snapshot is None:
             return []
         left_out: Counter[str] = Counter()
@@ -151,7 +151,7 @@ class RunSummary:
         return found
 
     def status(self) -> str:
-        """Return one sentence about the end."""
+        """Return one sentence about the end of the run."""
         errors, warnings = self.errors(), self.warnings()
         if errors:
             return "; ".join([*errors, *warnings])
@@ -166,7 +166,7 @@ class RunSummary:
 
 
 def _input_lost(lost: Mapping[str, int]) -> list[str]:
-    """Return a clause for what sources lost before it became events, if they lost anything."""
+    """Return a clause about input that sources lost before they made events of it, if there is any."""
     amounts = [f"{count:,} {what.removesuffix('s') if count == 1 else what}" for what, count in lost.items() if count]
     return [f"{' and '.join(amounts)} got lost unread"] if amounts else []
 
@@ -205,7 +205,7 @@ def print_summary(name: str, file: str, url: str | None, summary: RunSummary) ->
 
 
 def stage_table(stages: Iterable[StageSnapshot]) -> Table:
-    """Return what went through each stage."""
+    """Return a table with the counts of each stage."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("stage", "kind", "received", "sent", "discarded", "errors", "busy"):
         justify: JustifyMethod = "right" if heading in {"received", "sent", "busy"} else "left"
@@ -224,7 +224,7 @@ def stage_table(stages: Iterable[StageSnapshot]) -> Table:
 
 
 def metric_table(metric: MetricSummary) -> RenderableType:
-    """Return what one metric says: a line for each label set."""
+    """Return a table of one metric, with a line for each row."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(overflow="fold")
     for _ in range(3):
@@ -237,16 +237,16 @@ def metric_table(metric: MetricSummary) -> RenderableType:
 
 
 def summary_json(name: str, file: str, url: str | None, summary: RunSummary) -> dict[str, object]:
-    """Return everything as plain values, every label set included."""
+    """Return the summary as plain values, with every label set."""
     snapshot = summary.snapshot
     return {
         "pipeline": name,
         "file": file,
         "url": url,
         "exit_code": int(summary.exit_code),
-        "verdict": summary.status(),
-        "troubles": summary.errors(),
-        "omissions": summary.warnings(),
+        "status": summary.status(),
+        "errors": summary.errors(),
+        "warnings": summary.warnings(),
         "seconds": round(summary.seconds, 3),
         "jobs": None if summary.jobs is None else asdict(summary.jobs),
         "stages": [] if snapshot is None else [_stage_json(stage) for stage in snapshot.stages],
@@ -276,7 +276,12 @@ def _stage_json(stage: StageSnapshot) -> dict[str, object]:
 
 def _edges_json(snapshot: TopologySnapshot) -> list[dict[str, object]]:
     return [
-        {"producer": edge.producer, "consumer": edge.consumer, "asked": edge.demand_requested, "events": edge.events}
+        {
+            "producer": edge.producer,
+            "consumer": edge.consumer,
+            "demand_requested": edge.demand_requested,
+            "events": edge.events,
+        }
         for edge in snapshot.edges
     ]
 

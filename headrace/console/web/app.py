@@ -29,12 +29,12 @@ from headrace.pipeline.topology.snapshot import StageSnapshot, TopologySnapshot
 from headrace.pipeline.topology.topology import Topology
 
 _AT_WORK: Final = frozenset({"running", "completed"})
-"""States of a stage that stand for no trouble while its pipeline runs: a source may be at its end before another."""
+"""The states of a healthy stage while its pipeline runs: one source may complete before another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """The answer for probes: `body` is what JSON makes of it."""
+    """The response for probes; `body` is its JSON."""
 
     is_ready: bool
     body: dict[str, object]
@@ -48,13 +48,13 @@ def readiness(
     is_trusted: bool,
     redactor: Callable[[str], str] = str,
 ) -> Readiness:
-    """Judge a pipeline: ready when it runs and every stage does its work or has completed it.
+    """Return the readiness of a pipeline: ready when it runs and every stage is running or completed.
 
-    It is "degraded", and not ready, while a stage holds the others: `stalls` names it in a sentence. So it is while a
-    connection of a stage is down.
+    It is "degraded", and not ready, while a stage stalls, which `stalls` names in a sentence, and while a connection of
+    a stage is down.
 
-    Whoever is not trusted sees the class of an error only, for its sentence may hold data; `redactor` hides for all what
-    must not be shown.
+    A client that is not trusted sees only the class of an error, since its sentence may hold data; `redactor` hides
+    secrets for all clients.
     """
     stages = () if snapshot is None else snapshot.stages
     at_work = all(stage.state in _AT_WORK for stage in stages)
@@ -80,7 +80,7 @@ def with_jobs(
     is_trusted: bool,
     redactor: Callable[[str], str] = str,
 ) -> Readiness:
-    """Return the same with the jobs: a store that cannot be asked, for `error`, is not ready."""
+    """Return the readiness with the jobs; not ready when their store failed with `error`."""
     shown = error if error is None else redactor(error) if is_trusted else "the store cannot be asked"
     jobs = {
         "store": "open" if error is None else "failed",
@@ -139,7 +139,7 @@ _DEAD_LETTERS: Final = "\n/api/dead-letters  events that stages gave up\n"
 
 
 class _Answers:
-    """The endpoints, over one pipeline, which may not have been started yet."""
+    """The endpoints of one pipeline, which may not have been started yet."""
 
     def __init__(self, topology: Topology, redactor: Callable[[str], str]) -> None:
         self._topology = topology
@@ -152,7 +152,7 @@ class _Answers:
         self.registry = RegistryApi(_registries(topology), lambda: topology.state == "running", redactor)
 
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """Return all of /api: what is declared in one of these has its route, and is in the document."""
+        """Return all endpoints of /api: each has a route and is in the OpenAPI document."""
         described = Endpoint(
             name="openapi",
             method="GET",
@@ -167,7 +167,7 @@ class _Answers:
         return None if self._topology.state == "new" else self._topology.snapshot()
 
     async def _stores(self) -> Mapping[str, bool]:
-        """Return whether the run's own stores can be used; those of a run that is over are closed."""
+        """Return whether each of the run's own stores can be used; empty after the run, which closes its stores."""
         topology = self._topology
         found: dict[str, bool] = {}
         if topology.state not in _WORKING:
@@ -218,14 +218,14 @@ class _Answers:
 
 
 def _types(topology: Topology) -> dict[str, str]:
-    """Return the types of the config's stages by name, those of their copies among them."""
+    """Return the types of the config's stages and of their copies, by name."""
     config = topology.config if isinstance(topology, Pipeline) else None
     stages = () if config is None else config.stages
     return {name: stage.type.name for stage in stages for name in (stage.name, *expanded_names(stage))}
 
 
 def _registries(topology: Topology) -> Registries:
-    """Return the registries that the config lists: nothing else of its workers can be started over HTTP."""
+    """Return the registries that the config lists; HTTP can start no other worker."""
     config = topology.config if isinstance(topology, Pipeline) else None
     if config is None or config.jobs is None:
         return {}
@@ -236,9 +236,9 @@ def _registries(topology: Topology) -> Registries:
 async def listener_app(
     topology: Topology, keys: ListenKeys, redactor: Callable[[str], str] = str
 ) -> AsyncIterator[Starlette]:
-    """Make the app of a pipeline, behind a door as `keys` say; its thread ends with the block.
+    """Make the app of a pipeline, with the access check of `keys`; its thread ends with the block.
 
-    `redactor` hides in the sentence of an error what must not be shown.
+    `redactor` hides secrets in the sentence of an error.
     """
     answers = _Answers(topology, redactor)
     routes = [

@@ -1,4 +1,4 @@
-"""The listener's door: which Host headers come in, and who has to show the token."""
+"""The access check of the listener: allowed Host headers, and the token."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from headrace.http.access import RequestHead, allowed_hosts, host_name, plain_ho
 from headrace.http.framing import framing_refusal
 
 TRUSTED: Final = "headrace.trusted"
-"""The scope's key that says whether the asker has shown the token, or none is asked for."""
+"""The scope's key: whether the client has shown the token, or no token is needed."""
 
 FREE_PATHS: Final = frozenset({"/health", "/ready"})
 
 
 @dataclass(frozen=True, slots=True)
 class AccessRules:
-    """What the door asks for: a Host that is one of `hosts`, and the token except on `free_paths`."""
+    """The rules of the check: a Host that is one of `hosts`, and the token except on `free_paths`."""
 
     hosts: frozenset[str]
     token: bytes | None
@@ -29,7 +29,7 @@ class AccessRules:
 
 
 def rules(keys: ListenKeys) -> AccessRules:
-    """Return the rules that a config's `listen:` stands for."""
+    """Return the rules of a config's `listen:`."""
     hosts = allowed_hosts(keys.address)
     token = None if keys.token is None else keys.token.get_secret_value().encode()
     free = FREE_PATHS | {"/metrics"} if keys.metrics_public else FREE_PATHS
@@ -37,11 +37,11 @@ def rules(keys: ListenKeys) -> AccessRules:
 
 
 class HostAndTokenCheck:
-    """Lets a request through to `app`, or answers it with what is missing.
+    """Passes a request on to `app`, or rejects it with the reason.
 
-    The Host header keeps out web pages that have their own name resolve to this machine: it must name this machine.
-    Where a token guards the listener, whoever shows it may call the machine by any name, and so may those who ask for
-    what is free of it: a prober or a Prometheus that knows it by the name of a service.
+    The Host header must name this machine: that keeps out web pages whose own name resolves to this machine. Where the
+    listener has a token, a client that shows it may use any name, and so may a request for a free path: a prober or a
+    Prometheus knows the machine by the name of a service.
     """
 
     def __init__(self, app: ASGIApp, rules: AccessRules) -> None:

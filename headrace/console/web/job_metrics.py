@@ -1,4 +1,4 @@
-"""The metrics of jobs: what has ended here, how queues stand, and how many jobs the store has."""
+"""The metrics of jobs: attempts ended here, the state of queues, and the counts of jobs in the store."""
 
 import time
 from collections import Counter
@@ -19,7 +19,7 @@ from headrace.telemetry.counts import Family
 from headrace.telemetry.prometheus import collect
 
 COUNT_SECONDS: Final = 5.0
-"""The store counts its jobs no more often than that, however often it is scraped."""
+"""The store counts its jobs at most once in this time, however often it is scraped."""
 
 CURRENT: Final = "headrace_jobs_current"
 LIMIT: Final = "headrace_queue_limit"
@@ -31,7 +31,7 @@ _NO_JOB: Final = JobFilter(ids=frozenset({0}))
 
 @dataclass(frozen=True, slots=True)
 class JobsSnapshot:
-    """What there is to tell of jobs; `counts` is None while the store cannot be asked."""
+    """The values of the metrics of jobs; `counts` is None while the store cannot be asked."""
 
     families: Sequence[Family]
     queues: Mapping[str, QueueStatistics]
@@ -39,7 +39,7 @@ class JobsSnapshot:
 
 
 class JobsProbe:
-    """Asks the jobs of a run how they stand."""
+    """Reads the state of the jobs of a run."""
 
     def __init__(self, jobs: Jobs, clock: Callable[[], float] = time.monotonic) -> None:
         self.jobs = jobs
@@ -48,7 +48,7 @@ class JobsProbe:
         self._counted_at = float("-inf")
 
     async def take(self) -> JobsSnapshot:
-        """Copy what is going on. It raises nothing: a store that fails has no counts."""
+        """Return the current values. It raises nothing: a store that fails has no counts."""
         now = self._clock()
         if now - self._counted_at >= COUNT_SECONDS:
             self._counted_at = now
@@ -88,7 +88,7 @@ def _gauge(name: str, text: str, snapshot: JobsSnapshot, read: Callable[[QueueSt
 
 
 def _current(queues: Mapping[str, QueueStatistics], counts: Sequence[JobCount]) -> Metric:
-    """Return how many jobs there are; the queues of others are one: there may be any number of them."""
+    """Return the counts of jobs; queues that do not run here count as one, since there may be any number of them."""
     family = GaugeMetricFamily(CURRENT, "Jobs in the store, by queue and state.", labels=("queue", "state"))
     found: Counter[tuple[str, str]] = Counter()
     for one in counts:

@@ -1,4 +1,4 @@
-"""Writes a pipeline's metrics as text, in the format that the asker reads."""
+"""Writes a pipeline's metrics as text, in the format that the client accepts."""
 
 import asyncio
 import gzip
@@ -25,12 +25,12 @@ UNITS: Final = ("seconds", "bytes")
 """Units that OpenMetrics states in a line of its own."""
 
 GZIP_LEVEL: Final = 1
-"""The quickest: a text of metrics repeats itself, and shrinks to about a tenth all the same."""
+"""The fastest level: a text of metrics repeats itself, and still shrinks to about a tenth."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exposition:
-    """The text of a scrape, and what it is."""
+    """The text of a scrape, with its content type and encoding."""
 
     content_type: str
     body: bytes
@@ -39,7 +39,7 @@ class Exposition:
 
 @dataclass(frozen=True, slots=True)
 class _Scrape:
-    """What a scrape is about; None where there is none."""
+    """The values of one scrape; None where the run has no such part."""
 
     snapshot: TopologySnapshot | None = None
     jobs: JobsSnapshot | None = None
@@ -48,7 +48,7 @@ class _Scrape:
 
 
 class _Collector:
-    """Shows a registry what was taken last."""
+    """Yields the metrics of the last scrape to a registry."""
 
     def __init__(self) -> None:
         self.taken = _Scrape()
@@ -56,7 +56,7 @@ class _Collector:
         self._platform = PlatformCollector(registry=None)
 
     def collect(self) -> Iterator[Metric]:
-        """Yield everything that it says, with the unit that a name ends with."""
+        """Yield all metrics, each with the unit that its name ends with."""
         for metric in self._metrics():
             metric.unit = next((unit for unit in UNITS if metric.name.endswith(f"_{unit}")), "")
             yield metric
@@ -75,7 +75,7 @@ class _Collector:
 
 
 class MetricsExporter:
-    """One pipeline's registry, and the one thread in which texts are written, one scrape after another."""
+    """One pipeline's registry, and the one thread that writes texts, one scrape after another."""
 
     def __init__(
         self,
@@ -84,10 +84,7 @@ class MetricsExporter:
         dead_letters: Callable[[], DeadLetterCounts | None] = lambda: None,
         stores: Callable[[], Awaitable[Mapping[str, bool]]] | None = None,
     ) -> None:
-        """`take` copies what is going on, in one step, or returns None when nothing has been started.
-
-        `stores` says of each of the run's own stores whether it can be used.
-        """
+        """`take` returns a snapshot, or None before the start; `stores` returns whether each own store can be used."""
         self._stores = stores
         self._dead_letters = dead_letters
         self._take = take
@@ -106,7 +103,7 @@ class MetricsExporter:
         return await loop.run_in_executor(self._thread, self._write, taken, accept, accept_encoding)
 
     def close(self) -> None:
-        """End the thread, once it has written what it writes."""
+        """End the thread after the scrape that it writes."""
         self._thread.shutdown()
 
     def _write(self, taken: _Scrape, accept: str, accept_encoding: str) -> Exposition:
@@ -122,7 +119,7 @@ class MetricsExporter:
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Tell whether an Accept-Encoding header names gzip.
+    """Return whether an Accept-Encoding header names gzip.
 
     >>> accepts_gzip("gzip"), accepts_gzip("br, gzip;q=0.5"), accepts_gzip("gzip;q=0"), accepts_gzip("")
     (True, True, False, False)
@@ -135,7 +132,7 @@ def accepts_gzip(accept_encoding: str) -> bool:
 
 
 def prefers_openmetrics(accept: str) -> bool:
-    """Whether an Accept header ranks OpenMetrics 1.0 above the older text format; who names neither gets the older.
+    """Whether an Accept header ranks OpenMetrics 1.0 above the older text format, which is the default.
 
     >>> prefers_openmetrics("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1")
     True

@@ -26,7 +26,7 @@ def test_a_run_enqueues_works_off_and_says_how_many(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.count("ERROR")) == (0, 0), done.stderr
     told = document(done.stdout)
     assert told["jobs"] == {"completed": 20, "failed": 0, "discarded": 0, "cancelled": 0}
-    assert "20 jobs completed" in str(told["verdict"])
+    assert "20 jobs completed" in str(told["status"])
     assert rows(tmp_path) == [("completed", 1)] * 20
 
 
@@ -36,7 +36,7 @@ def test_a_job_that_failed_for_good_makes_the_run_fail(tmp_path: Path) -> None:
     )
     done = run(tmp_path, "run", "work.yaml", "--json")
     assert done.returncode == 1
-    assert document(done.stdout)["troubles"] == ["20 jobs failed for good"]
+    assert document(done.stdout)["errors"] == ["20 jobs failed for good"]
 
 
 def test_a_signal_puts_back_what_runs_at_no_cost(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_signal_puts_back_what_runs_at_no_cost(tmp_path: Path) -> None:
         assert command.process.stdout.readline() == "asleep\n"
         command.process.send_signal(signal.SIGTERM)
         code, out, _ = command.end()
-    assert (code, document(out)["verdict"]) == (0, "drained: all that was taken in went through; 0 jobs completed")
+    assert (code, document(out)["status"]) == (0, "drained: all that was taken in went through; 0 jobs completed")
     assert rows(tmp_path) == [("available", 0)]
 
 

@@ -25,7 +25,7 @@ def outcome(
 
 
 @pytest.mark.parametrize(
-    ("ended", "verdict"),
+    ("ended", "status"),
     [
         (outcome(), "all stages have completed, and all events went through"),
         (outcome(is_drained=True), "drained: all that was taken in went through"),
@@ -33,13 +33,13 @@ def outcome(
         (None, "a signal ended it before it had started"),
     ],
 )
-def test_an_end_without_trouble_is_0(ended: RunOutcome | None, verdict: str) -> None:
+def test_an_end_without_trouble_is_0(ended: RunOutcome | None, status: str) -> None:
     ending = RunSummary(ended, None, 1.0)
-    assert (ending.exit_code, ending.status(), ending.errors()) == (ExitCode.FINE, verdict, [])
+    assert (ending.exit_code, ending.status(), ending.errors()) == (ExitCode.FINE, status, [])
 
 
 @pytest.mark.parametrize(
-    ("ended", "verdict"),
+    ("ended", "status"),
     [
         (outcome(ValueError("no price"), is_completed=False), "ValueError: no price"),
         (outcome(events=(1, 0)), "1 event failed, and went no further"),
@@ -54,9 +54,9 @@ def test_an_end_without_trouble_is_0(ended: RunOutcome | None, verdict: str) -> 
         (outcome(is_completed=False), "not all that was taken in went through"),
     ],
 )
-def test_an_end_with_trouble_is_1_and_says_which(ended: RunOutcome, verdict: str) -> None:
+def test_an_end_with_trouble_is_1_and_says_which(ended: RunOutcome, status: str) -> None:
     ending = RunSummary(ended, None, 1.0)
-    assert (ending.exit_code, ending.status()) == (ExitCode.FAILED, verdict)
+    assert (ending.exit_code, ending.status()) == (ExitCode.FAILED, status)
 
 
 def test_a_second_signal_is_a_trouble_of_its_own() -> None:
@@ -82,7 +82,7 @@ OVERFLOW = "till_sold_total reached its limit of 1 label set, so that 3 samples 
 
 
 @pytest.mark.parametrize(
-    ("stages", "verdict"),
+    ("stages", "status"),
     [
         ([stage("lines", "producer", discarded={"invalid": 1})], "1 event was left out as invalid"),
         (
@@ -99,11 +99,11 @@ OVERFLOW = "till_sold_total reached its limit of 1 label set, so that 3 samples 
         ),
     ],
 )
-def test_what_was_left_out_on_purpose_is_said_and_is_no_trouble(stages: list[StageSnapshot], verdict: str) -> None:
+def test_what_was_left_out_on_purpose_is_said_and_is_no_trouble(stages: list[StageSnapshot], status: str) -> None:
     taken = snapshot(*stages)
     completed, drained = RunSummary(outcome(), taken, 1.0), RunSummary(outcome(is_drained=True), taken, 1.0)
-    assert (completed.exit_code, completed.status()) == (ExitCode.FINE, f"all stages have completed, but {verdict}")
-    assert (drained.exit_code, drained.status()) == (ExitCode.FINE, f"drained, but {verdict}")
+    assert (completed.exit_code, completed.status()) == (ExitCode.FINE, f"all stages have completed, but {status}")
+    assert (drained.exit_code, drained.status()) == (ExitCode.FINE, f"drained, but {status}")
 
 
 def test_what_a_filter_drops_and_what_counts_as_lost_is_not_said_again() -> None:

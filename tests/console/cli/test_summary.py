@@ -55,7 +55,7 @@ def test_the_end_says_where_to_look_next(capsys: pytest.CaptureFixture[str]) -> 
     assert f"{URL}/metrics" in text
 
 
-def test_without_a_run_there_is_a_verdict_and_no_table(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_run_there_is_a_status_and_no_table(capsys: pytest.CaptureFixture[str]) -> None:
     print_summary("shop", "shop.yaml", None, RunSummary(None, None, 0.0))
     text = capsys.readouterr().out
     assert text.startswith("shop: a signal ended it before it had started")

@@ -8,6 +8,7 @@ import typer
 from headrace.config.build import crontab
 from headrace.console.cli.commands.jobs import table_of
 from headrace.console.cli.job_target import Target, UsageError
+from headrace.console.cli.options import FileArgument, JsonOption
 from headrace.console.cli.output import ExitCode, print_json, print_tables
 
 
@@ -72,9 +73,6 @@ def _iso(time: datetime | None) -> str | None:
 def _when(time: datetime | None) -> str:
     return "never" if time is None else f"{time:%Y-%m-%d %H:%M:%S}"
 
-
-FileArgument = Annotated[str, typer.Argument(help="The config file.", metavar="FILE")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 app = typer.Typer(no_args_is_help=True, help="List what is enqueued by the clock, and enqueue it at once.")
 

@@ -13,6 +13,7 @@ from headrace.console.cli.dead_letter_selection import DeadLetterSelectionOption
 from headrace.console.cli.dead_letter_target import DeadLetterTarget, OpenDeadLetters
 from headrace.console.cli.job_selection import is_confirmed, numbers_of
 from headrace.console.cli.job_target import CommandFailed, UsageError
+from headrace.console.cli.options import JsonOption, StageOption, StoreOption, TargetArguments, YesOption
 from headrace.console.cli.output import ExitCode, print_json, print_tables
 from headrace.console.dead_letter_json import LIST_CHARACTERS, dead_letter_json
 from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, EventForm
@@ -243,10 +244,6 @@ def _remarks(missed: int, unknown_stages: Sequence[str]) -> list[str]:
     return remarks + [f"the config has no stage {stage!r}: its letters wait until it has" for stage in unknown_stages]
 
 
-TargetArguments = Annotated[
-    list[str] | None,
-    typer.Argument(help="The config file (not with --store).", metavar="[FILE]"),
-]
 ShownDeadLetters = Annotated[
     list[str] | None,
     typer.Argument(help="The config file (not with --store), then numbers of letters.", metavar="[FILE] NUMBER..."),
@@ -255,17 +252,11 @@ DeadLettersChanged = Annotated[
     list[str] | None,
     typer.Argument(help="The config file (not with --store), then numbers of letters.", metavar="[FILE] [NUMBER]..."),
 ]
-StoreOption = Annotated[str | None, typer.Option(help="The store's URL, instead of a config file.", metavar="URL")]
-StageOption = Annotated[
-    list[str] | None, typer.Option("--stage", help="Only letters of this stage; may be given again.", metavar="STAGE")
-]
 Errors = Annotated[
     list[str] | None, typer.Option("--error", help="Only errors of this class, as in ValueError.", metavar="CLASS")
 ]
 Older = Annotated[str | None, typer.Option(help="Only what failed longer ago than that, as in 1h.", metavar="TIME")]
 All = Annotated[bool, typer.Option("--all", help="All letters.")]
-YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask, however many they are.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 app = typer.Typer(no_args_is_help=True, help="List, show, replay and drop events that failed for good.")
 

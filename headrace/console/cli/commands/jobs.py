@@ -14,6 +14,7 @@ from rich.text import Text
 
 from headrace.console.cli.job_selection import Selection, is_confirmed, named_values, numbers_of
 from headrace.console.cli.job_target import EXAMPLE, Target, UsageError
+from headrace.console.cli.options import JsonOption, StoreOption, YesOption
 from headrace.console.cli.output import ExitCode, print_json, print_tables
 from headrace.jobs.errors import NoJob
 from headrace.jobs.flows.workflow import retry_flow
@@ -309,7 +310,6 @@ JobsChanged = Annotated[
         metavar="[FILE] [NUMBER | args.NAME=VALUE]...",
     ),
 ]
-StoreOption = Annotated[str | None, typer.Option(help="The store's URL, instead of a config file.", metavar="URL")]
 States = Annotated[
     list[str] | None, typer.Option("--state", help="Only jobs in this state; may be given again.", metavar="STATE")
 ]
@@ -320,8 +320,6 @@ Args = Annotated[
     list[str] | None,
     typer.Option("--args", help="The same as args.customer.id=7: customer.id=7.", metavar="NAME=VALUE"),
 ]
-YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask, however many they are.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 app = typer.Typer(no_args_is_help=True, help="List, show, enqueue and change jobs.")
 

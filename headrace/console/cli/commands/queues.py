@@ -8,6 +8,7 @@ import typer
 
 from headrace.console.cli.commands.jobs import table_of
 from headrace.console.cli.job_target import Target, UsageError
+from headrace.console.cli.options import JsonOption, StoreOption, TargetArguments
 from headrace.console.cli.output import ExitCode, print_json, print_tables
 from headrace.jobs.rules.limits import LARGEST_LIMIT, is_limit
 from headrace.jobs.stores.store import JobCount, JobStore, QueueSettings
@@ -113,9 +114,6 @@ def _print_changed(sentence: str, names: Sequence[str], *, as_json: bool) -> Exi
     return ExitCode.FINE
 
 
-TargetArguments = Annotated[
-    list[str] | None, typer.Argument(help="The config file (not with --store).", metavar="[FILE]")
-]
 QueueNameArgument = Annotated[
     list[str] | None,
     typer.Argument(help="The config file (not with --store), then the queues.", metavar="[FILE] NAME..."),
@@ -126,8 +124,6 @@ Scaled = Annotated[
         help="The config file (not with --store), then the queue and its limit.", metavar="[FILE] NAME [LIMIT]"
     ),
 ]
-StoreOption = Annotated[str | None, typer.Option(help="The store's URL, instead of a config file.", metavar="URL")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 app = typer.Typer(no_args_is_help=True, help="List, pause, resume and scale queues.")
 

@@ -6,6 +6,7 @@ import typer
 
 from headrace.config.build import registries_of
 from headrace.console.cli.job_target import Target, UsageError
+from headrace.console.cli.options import FileArgument, JsonOption, NameArgument
 from headrace.console.cli.output import ExitCode, print_json, print_tables
 from headrace.jobs.results import JobRegistry
 from headrace.stages.jobs import called_with, encoded
@@ -46,11 +47,8 @@ def _registry(target: Target, name: str) -> JobRegistry[..., object]:
     return found[name]
 
 
-FileArgument = Annotated[str, typer.Argument(help="The config file.", metavar="FILE")]
-NameArgument = Annotated[str, typer.Argument(help="The registry's name, or that of its worker.", metavar="NAME")]
 _KEY = 'The key: text, or JSON where the worker takes no text; {"a": 1, "b": 2} where it takes several arguments.'
 Key = Annotated[str, typer.Argument(help=_KEY, metavar="KEY")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 app = typer.Typer(no_args_is_help=True, help="Start the work of a key, and find its result.")
 

@@ -1,4 +1,4 @@
-"""Ends the OS process of a run where threads would keep it up: they cannot be ended by anything else."""
+"""`headrace run`; it ends the OS process where threads, which cannot be cancelled, would keep it alive."""
 
 import asyncio
 import logging
@@ -41,23 +41,23 @@ from headrace.pipeline.topology.run import DRAIN_SECONDS
 from headrace.telemetry.events import LOG
 
 EXIT_SECONDS: Final = 5.0
-"""How long the event loop may take to close after a run has ended: it waits for what `asyncio.to_thread` runs."""
+"""The time limit for closing the event loop after a run has ended: it waits for functions of `asyncio.to_thread`."""
 
 
 class ExitBound:
-    """Bounds how long the event loop of a run that has ended takes to close."""
+    """Limits the time that the event loop of an ended run takes to close."""
 
     def __init__(self) -> None:
         self._timer: threading.Timer | None = None
 
     def begin(self, code: int) -> None:
-        """End the process with the exit code `code` in EXIT_SECONDS, unless it is cancelled before."""
+        """End the OS process with the exit code `code` in EXIT_SECONDS, unless cancelled before."""
         self._timer = threading.Timer(EXIT_SECONDS, self._end, (code,))
         self._timer.daemon = True
         self._timer.start()
 
     def cancel(self) -> None:
-        """Let the process end by itself."""
+        """Let the OS process end by itself."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -69,7 +69,7 @@ class ExitBound:
 
 
 def name_running(jobs: Sequence[Job]) -> bool:
-    """Log the jobs that still run in threads; return whether there are any, so that the process must be ended."""
+    """Log the jobs that still run in threads; return whether there are any, and the OS process must be ended."""
     if jobs:
         names = ", ".join(f"{job.id} ({job.worker})" for job in jobs)
         LOG.error("the process ends while jobs run in threads; they run again, at the cost of no attempt: %s", names)
@@ -77,7 +77,7 @@ def name_running(jobs: Sequence[Job]) -> bool:
 
 
 def end_process(code: int) -> None:
-    """End the process with what it has printed and logged written out."""
+    """Flush output and logs, and end the OS process."""
     for handler in LOG.handlers + logging.getLogger().handlers:
         handler.flush()
     sys.stdout.flush()
@@ -87,7 +87,7 @@ def end_process(code: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What the command line said; what is None depends on whether a terminal is there."""
+    """The options of the command; the default of a None depends on whether there is a terminal."""
 
     file: str
     drain_seconds: float | None = None
@@ -102,9 +102,9 @@ class RunOptions:
 
 
 def run_file(options: RunOptions) -> ExitCode:
-    """Run what a config file describes; return the exit code.
+    """Run the pipeline of a config file; return the exit code.
 
-    It is 2 where the JSON document would not stay one document, or its file cannot be written.
+    It is 2 where events would be printed between the JSON document, or its file cannot be written.
     """
     try:
         _check_json_file(options.json_file)
@@ -151,7 +151,7 @@ def _level(summary: RunSummary) -> int:
 def _reporting(options: RunOptions, pipeline: Pipeline) -> Iterator[ProgressLine | None]:
     """Write logs while the block runs, and show progress if it is wanted.
 
-    Unless it was chosen, the format is text where people read it: with progress, and with --quiet on a terminal.
+    The default format is text where people read it: with progress, and with --quiet on a terminal.
     """
     is_terminal = sys.stderr.isatty()
     is_for_people = is_terminal and not options.as_json
@@ -190,7 +190,7 @@ def _redactor(pipeline: Pipeline) -> Callable[[str], str]:
 
 
 def _listening(pipeline: Pipeline) -> Listening | None:
-    """Bind the listener; raises ListenFailed."""
+    """Bind the listener. Raises `ListenFailed`."""
     keys = pipeline.listen
     if keys is None:
         return None
@@ -204,7 +204,7 @@ def _listening(pipeline: Pipeline) -> Listening | None:
 
 
 def _check_json_file(path: str | None) -> None:
-    """Refuse a file for the JSON document that cannot be written. Raises `UsageError`."""
+    """Raise `UsageError` when the file of the JSON document cannot be written."""
     if path is None:
         return
     try:
@@ -215,7 +215,7 @@ def _check_json_file(path: str | None) -> None:
 
 
 def _check_stdout(options: RunOptions, config: Config) -> None:
-    """Refuse a JSON document on stdout beside events. Raises `UsageError`."""
+    """Raise `UsageError` when events would be written to stdout beside the JSON document."""
     writing = next(stdout_stages(config), None) if options.as_json else None
     if writing is not None:
         why = f"the stage {writing} writes events to stdout, where the document would be in their midst"
@@ -234,7 +234,7 @@ def _refuse(options: RunOptions, error: ConfigError) -> ExitCode:
 
 
 def _end(options: RunOptions, pipeline: Pipeline, listening: Listening | None, summary: RunSummary) -> ExitCode:
-    """Print the summary, if one is wanted."""
+    """Print and write the summary as the options ask for; return the exit code."""
     url = listening.url if listening else None
     code = summary.exit_code
     if options.json_file is not None:
@@ -335,7 +335,7 @@ def run(  # noqa: PLR0913 - to typer each option is a parameter
 
     It ends when all stages have completed, and no job is available or executing.
     SIGTERM, SIGINT and a lost terminal drain it: sources take in nothing more,
-    and what is under way goes through. A second signal ends it at once.
+    and the work under way is finished. A second signal ends it at once.
 
     One run is one file, so that each pipeline has its own exit code, signals
     and listener: start a command for each file. `headrace validate a.yaml b.yaml`

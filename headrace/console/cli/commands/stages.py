@@ -1,4 +1,4 @@
-"""What the commands about stages do."""
+"""The commands `headrace stages ...`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from headrace.console.cli.commands.jobs import table_of
 from headrace.console.cli.job_target import UsageError
+from headrace.console.cli.options import JsonOption
 from headrace.console.cli.output import ExitCode, print_json, print_tables
 from headrace.console.cli.run_target import RunClient, RunTarget, UnexpectedResponse
 from headrace.console.web.api.models import StageList, StageValues
@@ -33,7 +34,7 @@ async def list_stages(target: RunTarget, *, as_json: bool) -> ExitCode:
 
 
 async def pause_stages(target: RunTarget, *, is_paused: bool, as_json: bool) -> ExitCode:
-    """Pause stages, or have them go on; those before one that cannot have heard it already."""
+    """Pause or resume stages, one after another; an error leaves the stages before it paused or resumed."""
     names = target.arguments
     verb = "pause" if is_paused else "resume"
     if not names:
@@ -43,29 +44,29 @@ async def pause_stages(target: RunTarget, *, is_paused: bool, as_json: bool) -> 
     return _print_changed(f"{verb}d: {', '.join(names)}", stages, as_json=as_json)
 
 
-async def change_stage(target: RunTarget, arguments: Mapping[str, object], *, as_json: bool) -> ExitCode:
+async def change_stage(target: RunTarget, change: Mapping[str, object], *, as_json: bool) -> ExitCode:
     """Change one stage, all of it or nothing."""
     if len(target.arguments) != 1:
         raise UsageError("NAME", "name one stage, as in headrace stages change shop.yaml priced --concurrency 8")
-    if not arguments:
+    if not change:
         raise UsageError("NAME", "say what to change: --concurrency, --buffer-size or --demand")
     (name,) = target.arguments
-    stage = await target.client().ask("PATCH", _path(name), arguments)
+    stage = await target.client().ask("PATCH", _path(name), change)
     return _print_changed(f"changed: {name}", [stage], as_json=as_json)
 
 
 def change_json(concurrency: int | None, buffer_size: str | None, demands: Sequence[str]) -> dict[str, object]:
-    """Return a change as the API has it. Raises `UsageError`.
+    """Return a change as the JSON body of the API. Raises `UsageError`.
 
-    >>> change_words(None, "none", ["visits=100:20"])
+    >>> change_json(None, "none", ["visits=100:20"])
     {'buffer_size': None, 'demand': {'visits': {'max_demand': 100, 'min_demand': 20}}}
     """
-    arguments: dict[str, object] = {} if concurrency is None else {"concurrency": concurrency}
+    change: dict[str, object] = {} if concurrency is None else {"concurrency": concurrency}
     if buffer_size is not None:
-        arguments["buffer_size"] = None if buffer_size == "none" else _whole("--buffer-size", buffer_size)
+        change["buffer_size"] = None if buffer_size == "none" else _whole("--buffer-size", buffer_size)
     if demands:
-        arguments["demand"] = dict(map(_demand, demands))
-    return arguments
+        change["demand"] = dict(map(_demand, demands))
+    return change
 
 
 def _demand(text: str) -> tuple[str, dict[str, int]]:
@@ -88,7 +89,7 @@ _HEADINGS: Final = ("stage", "type", "state", *_NUMBERS, "asks for")
 
 
 def _listed(client: RunClient, found: object) -> StageList:
-    """Return what a run has told. Raises `UnexpectedResponse`."""
+    """Return the stages of a response. Raises `UnexpectedResponse`."""
     try:
         return StageList.model_validate(found)
     except ValidationError as error:
@@ -129,14 +130,13 @@ Url = Annotated[
     str | None,
     typer.Option(help="Where the run listens, instead of its file; HEADRACE_TOKEN is its token.", metavar="URL"),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 app = typer.Typer(no_args_is_help=True, help="List, pause, resume and change the stages of a run.")
 
 
 @app.command("list")
 def list_(arguments: RunArguments = None, *, url: Url = None, as_json: JsonOption = False) -> None:
-    """List stages, how they stand and what they ask for: headrace stages list FILE."""
+    """List stages with their state, counts and demand: headrace stages list FILE."""
     from headrace.console.cli.job_target import run_command
     from headrace.console.cli.run_target import RunTarget
 
@@ -155,7 +155,7 @@ def pause(arguments: StageNameArgument = None, *, url: Url = None, as_json: Json
 
 @app.command()
 def resume(arguments: StageNameArgument = None, *, url: Url = None, as_json: JsonOption = False) -> None:
-    """Have paused stages go on: headrace stages resume FILE NAME..."""
+    """Resume paused stages: headrace stages resume FILE NAME..."""
     _pause(arguments, url, is_paused=False, as_json=as_json)
 
 

@@ -1,4 +1,4 @@
-"""`headrace schema`: prints the JSON Schema of config files, for editors."""
+"""`headrace validate` and `headrace schema`: check config files, and print their JSON Schema for editors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,6 +11,7 @@ from headrace.config.check.guarantees import guarantees
 from headrace.config.files import load_files
 from headrace.config.keys.pipeline import DeadLettersKeys, SubscriptionKeys
 from headrace.config.text.findings import ConfigError
+from headrace.console.cli.options import JsonOption
 from headrace.console.cli.output import Color, ColorOption, ExitCode, print_findings, print_json
 from headrace.units import Rate, format_duration
 
@@ -40,7 +41,7 @@ _DEFAULT_DEMAND = SubscriptionKeys(stage="").max_demand
 
 
 def check_files(files: Sequence[str], *, imports: bool, as_json: bool, is_quiet: bool = False) -> ExitCode:
-    """Check files and print what they describe, or everything that is wrong; return the exit code."""
+    """Check files; print a description of their pipelines, or all findings; return the exit code."""
     try:
         configs = load_files(files, imports=imports, runs_alone=True)
     except ConfigError as error:
@@ -60,7 +61,7 @@ def check_files(files: Sequence[str], *, imports: bool, as_json: bool, is_quiet:
 
 
 def as_text(config: Config) -> str:
-    """Return a line for the file, one for each stage with its edges, each metric, and what each path guarantees."""
+    """Return a line for the file, each stage with its edges, each metric, and the guarantee of each path."""
     where = "does not listen" if config.listen is None else f"listens on {config.listen.address}"
     lines = [f"{config.file}: fine. The pipeline {config.name} {where} and has {len(config.stages)} stages:"]
     names = max((len(stage.name) for stage in config.stages), default=0)
@@ -85,7 +86,7 @@ def jobs_text(jobs: "ConfiguredJobs") -> list[str]:
 
 
 def _queue(keys: "QueueKeys") -> str:
-    """Return how many jobs run here at a time, and what holds for all processes together."""
+    """Return the limit of one OS process, and the limits over all OS processes."""
     rate, at_once = keys.rate_limit, keys.global_limit
     shared = [] if at_once is None else [f"{at_once.count} at a time{_for_each(at_once.partition)}"]
     if rate is not None:
@@ -107,12 +108,12 @@ def _for_each(partition: str | None) -> str:
 
 
 def scheme_of(url: str) -> str:
-    """Return which store a URL is of."""
+    """Return the scheme of a store's URL."""
     return url.partition(":")[0]
 
 
 def as_values(config: Config) -> dict[str, object]:
-    """Return the same as plain values. Options are left out: they may hold secrets."""
+    """Return the description as plain values. Options are left out: they may hold secrets."""
     return {
         "file": config.file,
         "pipeline": config.name,
@@ -139,7 +140,7 @@ def _jobs(jobs: "ConfiguredJobs") -> dict[str, object]:
 
 
 def _shared_limits(queues: "Mapping[str, QueueKeys]") -> dict[str, object]:
-    """Return what holds for all processes together, of the queues that have such a limit."""
+    """Return the limits over all OS processes, for the queues that have one."""
     return {
         "rate_limits": {
             name: {
@@ -178,7 +179,7 @@ def _stage(stage: ConfiguredStage) -> dict[str, object]:
 
 
 def _edge(keys: SubscriptionKeys) -> str:
-    """Return the producer, and of the options those that are not as they always are."""
+    """Return the producer, and the options that differ from their defaults."""
     options = [] if keys.max_demand == _DEFAULT_DEMAND else [f"max_demand {keys.max_demand}"]
     if keys.min_demand is not None:
         options.append(f"min_demand {keys.min_demand}")
@@ -191,7 +192,7 @@ def validate(
     imports: Annotated[
         bool, typer.Option("--import/--no-import", help="Import the Python functions and classes that the files name.")
     ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
+    as_json: JsonOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing when all is fine.")] = False,
     color: ColorOption = Color.AUTO,  # noqa: ARG001 - its callback has set it
 ) -> None:

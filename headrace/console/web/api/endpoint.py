@@ -20,7 +20,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class ApiError(Exception):
-    """A request is refused; `answer` says why, with its status."""
+    """A request is rejected; `answer` is the response with the status and the reason."""
 
     def __init__(self, status: int, why: str) -> None:
         self.answer = error_response(status, why)
@@ -28,18 +28,18 @@ class ApiError(Exception):
 
 
 def error_response(status: int, why: str) -> Response:
-    """Return an answer that says why something cannot be."""
+    """Return a response with a status and the reason as `error`."""
     return JSONResponse({"error": why}, status)
 
 
 def check_json(request: Request, example: str) -> None:
-    """Refuse what is not sent as JSON, which a page of another origin cannot send unasked. Raises `ApiError`."""
+    """Raise `ApiError` unless the request is sent as JSON, which a page of another origin cannot do unasked."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise ApiError(415, f"send application/json, as in: {example}")
 
 
 async def json_body(request: Request, most_bytes: int) -> object:
-    """Return the body, at most so long. Raises `ApiError`."""
+    """Return the body, at most `most_bytes` long. Raises `ApiError`."""
     body = b""
     async for chunk in request.stream():
         body += chunk
@@ -53,7 +53,7 @@ async def json_body(request: Request, most_bytes: int) -> object:
 
 
 def checked(model: type[M], value: object, status: int) -> M:
-    """Return checked words. Raises `ApiError` with `status`, which names the first that is wrong."""
+    """Return the checked value. Raises `ApiError` with `status`, which names the first wrong key."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -78,7 +78,7 @@ _CONVERTER: Final = re.compile(r"{(\w+)(?::(\w+))?}")
 
 @dataclass(frozen=True, slots=True)
 class ResponseSpec:
-    """What a status stands for: a sentence, and what its JSON is; any of several where there are several."""
+    """The response of one status: a sentence, and the models of its JSON, which is one of them."""
 
     why: str
     models: Models
@@ -86,10 +86,10 @@ class ResponseSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """A method of a path: who answers it, what it takes, and each of its answers by status.
+    """A method of a path: its handler, its parameters, and each of its responses by status.
 
-    `rejections` says for which statuses there is a sentence only (`{"error": ...}`) and why; those that the door gives to
-    anyone, and those that any wrong body gets, are known and need not be said. `path_descriptions` explains the parts of the path.
+    `rejections` are the statuses that have only a sentence (`{"error": ...}`), with the reason; the statuses of the
+    access check and of any wrong body are added by `document`. `path_descriptions` explains the parts of the path.
     """
 
     name: str
@@ -106,7 +106,7 @@ class Endpoint:
 
     @property
     def route(self) -> Route:
-        """The route for Starlette; a `ApiError` that the handler raises is the answer."""
+        """The route for Starlette; an `ApiError` that the handler raises is the response."""
         return Route(self.path, self._answered, methods=[self.method])
 
     @property
@@ -136,7 +136,7 @@ _ACCESS: Final[Mapping[int, str]] = {
     401: "The listener has a token, and it was not shown.",
     421: "The Host header names another machine.",
 }
-"""What the door says, in plain text."""
+"""The responses of the access check, in plain text."""
 
 _BODY: Final[Mapping[int, str]] = {
     400: "The body is no JSON.",
@@ -196,7 +196,7 @@ def _query_parameters(endpoint: Endpoint) -> Iterator[OpenApiSchema]:
         return
     schema = endpoint.query.model_json_schema()
     for name, found in schema["properties"].items():
-        # A query cannot say null: to leave a word out is to say nothing.
+        # A query has no null: an absent parameter is the default.
         kinds = [one for one in found.get("anyOf", []) if one != {"type": "null"}]
         kept = {key: found[key] for key in found if key not in {"anyOf", "title", "description"}}
         if kept.get("default", ...) is None:
@@ -211,7 +211,7 @@ def _query_parameters(endpoint: Endpoint) -> Iterator[OpenApiSchema]:
 
 
 def _responses(endpoint: Endpoint) -> OpenApiSchema:
-    """Return each answer by its status: what is declared, what any wrong body gets, and what the door says."""
+    """Return each response by its status: the declared ones, those to a wrong body, and those of the access check."""
     responses: dict[int, tuple[list[str], OpenApiSchema]] = {}
 
     def add(status: int, why: str, content: OpenApiSchema) -> None:

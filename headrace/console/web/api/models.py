@@ -12,19 +12,19 @@ from headrace.pipeline.topology.snapshot import StageSnapshot
 
 
 class ApiModel(BaseModel):
-    """The keys of an answer, all of which are there unless they have a default, and no others."""
+    """The keys of a response: all of them, except those with a default, and no others."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ErrorAnswer(ApiModel):
-    """Why something cannot be, in one sentence."""
+    """The reason of a rejection, in one sentence."""
 
     error: str
 
 
 class ChangedModel(ApiModel):
-    """How many a change was about."""
+    """The count of changed items."""
 
     changed: int
 
@@ -71,7 +71,7 @@ class Enqueued(ApiModel):
 
 
 class ProgressModel(ApiModel):
-    """How far a job says it is."""
+    """The progress that a job reports."""
 
     fraction: float
     note: str
@@ -86,7 +86,7 @@ class FoundValue(ApiModel):
 
 
 class FailedWork(ApiModel):
-    """The work was given up."""
+    """The work failed for good."""
 
     state: Literal["failed"]
     error: str
@@ -100,7 +100,7 @@ class PendingWork(ApiModel):
 
 
 class NoWork(ApiModel):
-    """Nobody has asked for that key."""
+    """No client has asked for that key."""
 
     state: Literal["not found"]
 
@@ -110,7 +110,7 @@ class Nothing(ApiModel):
 
 
 class OpenApiDocument(BaseModel):
-    """A document of OpenAPI, as its specification says."""
+    """An OpenAPI document."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -118,7 +118,7 @@ class OpenApiDocument(BaseModel):
 
 
 MOST: Final = 1_000_000_000
-"""Larger bounds are no bounds, and no number of every language that reads JSON."""
+"""A larger bound is none in practice, and not every language that reads JSON has such numbers."""
 
 Count = Annotated[int, Field(strict=True, ge=1, le=MOST)]
 CountOrNone = Annotated[int, Field(strict=True, ge=0, le=MOST)]
@@ -134,11 +134,11 @@ class SubscriptionValues(ApiModel):
 
 
 class StageValues(ApiModel):
-    """A stage, how it stands, and what it has done so far.
+    """A stage, its state, and its counts.
 
     `type` is that of the config, and null where the stage was made in Python. `concurrency` is null where batches are
     handled one after another, `buffer_limit` where there is no limit, and `buffer_bytes` where bytes are not bounded.
-    `output_of` is the stage whose side output, `errors` or `late`, this is, and null of all others.
+    `output_of` is the stage that owns this side output, `errors` or `late`, and null for all other stages.
     """
 
     name: str
@@ -166,7 +166,7 @@ class StageValues(ApiModel):
 
     @classmethod
     def of(cls, stage: StageSnapshot, type_name: str | None, redactor: Callable[[str], str]) -> "StageValues":
-        """Return what is said of a stage; `redactor` hides in its error what must not be shown."""
+        """Return the values of a stage; `redactor` hides secrets in its error."""
         values = {name: getattr(stage, name) for name in cls.model_fields if hasattr(stage, name)}
         values["type"] = type_name
         values["error"] = None if stage.error is None else redactor(stage.error)
@@ -181,7 +181,7 @@ class StageValues(ApiModel):
 
 
 class StageList(ApiModel):
-    """All stages of a run, and how that stands."""
+    """All stages of a run, and its state."""
 
     pipeline: str
     state: str
@@ -189,7 +189,7 @@ class StageList(ApiModel):
 
 
 class DemandChange(BaseModel):
-    """How much a stage asks of one producer from now on; `min_demand` is half of `max_demand` unless it is given."""
+    """The new demand bounds on one producer; `min_demand` is half of `max_demand` unless it is given."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -204,7 +204,7 @@ class DemandChange(BaseModel):
 
 
 class StageChange(BaseModel):
-    """What is to be other about a stage that runs; what is not said stays as it is."""
+    """Changes to a running stage. Omitted fields stay unchanged."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -216,7 +216,7 @@ class StageChange(BaseModel):
 
     @property
     def is_resize(self) -> bool:
-        """Whether the buffer is to be another one: null says so, too."""
+        """Whether the buffer size changes; null changes it to no limit."""
         return "buffer_size" in self.model_fields_set
 
     @model_validator(mode="after")

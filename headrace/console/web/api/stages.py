@@ -1,4 +1,4 @@
-"""Stages over HTTP: how they stand, and pausing, resuming and changing them while they run."""
+"""Stages over HTTP: their state, and pausing, resuming and changing them while they run."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -33,7 +33,7 @@ _REJECTIONS: Final = {
 
 
 class StageApi:
-    """Answers for the stages of one run; `types` are those of the config, by the names of stages."""
+    """The endpoints for the stages of one run; `types` are the stage types in the config, by stage name."""
 
     def __init__(self, topology: Topology, types: Mapping[str, str], redactor: Callable[[str], str]) -> None:
         self._topology = topology
@@ -41,7 +41,7 @@ class StageApi:
         self._redactor = redactor
 
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """Return what is answered here."""
+        """Return the endpoints of this class."""
         one = {200: ResponseSpec("The stage.", (StageValues,))}
         after = {200: ResponseSpec("The stage, after the change.", (StageValues,))}
         return (
@@ -125,7 +125,7 @@ class StageApi:
         return self._response(request)
 
     async def change(self, request: Request) -> Response:
-        """Change a stage: 200 with the stage; 409, with nothing changed, when one of the words is not for it."""
+        """Change a stage: 200 with the stage; 409, with nothing changed, when one of the changes does not fit it."""
         check_json(request, _CHANGE_EXAMPLE)
         change = checked(StageChange, await json_body(request, BODY_BYTES), 400)
         handle = self._running(request)
@@ -143,14 +143,14 @@ class StageApi:
         return {stage.name: stage for stage in self._topology.snapshot().stages}
 
     def _stage(self, request: Request) -> StageSnapshot:
-        """Return the stage that is asked for. Raises `ApiError`."""
+        """Return the stage that the path names. Raises `ApiError`."""
         stages, name = self._stages(), request.path_params["name"]
         if name not in stages:
             raise ApiError(404, f"there is no stage of that name: there are {', '.join(stages)}")
         return stages[name]
 
     def _running(self, request: Request) -> StageHandle[Stage]:
-        """Return the handle of the stage that is asked for. Raises `ApiError` when it has ended."""
+        """Return the handle of the stage that the path names. Raises `ApiError` when it has ended."""
         stage = self._stage(request)
         if stage.state in {"completed", "stopped"}:
             raise ApiError(409, f"stage {stage.name!r} has ended: it is {stage.state}")
@@ -164,13 +164,13 @@ class StageApi:
 
 
 async def _nothing(request: Request) -> None:
-    """Read a body that says nothing. Raises `ApiError`."""
+    """Read a body, which must be an empty object. Raises `ApiError`."""
     check_json(request, _EXAMPLE)
     checked(Nothing, await json_body(request, BODY_BYTES), 400)
 
 
 def _check(stage: StageSnapshot, change: StageChange) -> None:
-    """Refuse what is not for this stage, before anything is changed. Raises `ApiError`."""
+    """Raise `ApiError` when the change does not fit this stage, before anything is changed."""
     if change.concurrency is not None and stage.concurrency is None:
         why = "handles batches one after another: give it a concurrency above 1, or an executor, before the start"
         raise ApiError(409, f"stage {stage.name!r} {why}")
