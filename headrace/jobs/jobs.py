@@ -388,9 +388,9 @@ class Jobs:
         execute = self._executor()
         settings = await self.store.queue_settings()
         self._settings_sync.refresh(settings)
-        without_dropped = {one.queue: one for one in settings}
+        stored_settings = {one.queue: one for one in settings}
         for name, options in self._options.items():
-            stored = without_dropped.get(name)
+            stored = stored_settings.get(name)
             owner = LeaseOwner(self.settings.node, uuid.uuid4().hex, name, self.catalogue.names, options.limits)
             queue = self._new_queue(owner, options.limit, execute)
             if stored is not None:
@@ -404,7 +404,7 @@ class Jobs:
         name = owner.queue
         scheduler = Scheduler() if self._scheduler is None else self._scheduler
         queue = self.queues[name] = JobQueue(owner, limit, self.store, attempts, scheduler)
-        queue.started, queue.finished = partial(self._started, self.metrics.started(name)), self.metrics.finished(name)
+        queue.started, queue.finished = partial(self._started, self.metrics.started(name)), self.metrics.attempt_finished(name)
         queue.acknowledged, queue.failed, queue.late = partial(self._acknowledged, name), self._report, self.late
         self.metrics.begin(name)
         if self.store.change_seconds is not None and owner.limits is None:

@@ -38,7 +38,7 @@ class RunningJob:
     end of the attempt, however that ends. Every method may be called from any thread.
     """
 
-    __slots__ = ("_cancelled", "_changes", "_has_noticed", "_is_stopping", "_job", "_lock", "_tell")
+    __slots__ = ("_cancelled", "_changes", "_has_noticed", "_is_stopping", "_job", "_lock", "_write_progress")
 
     def __init__(self, job: Job, write_progress: ProgressWriter | None = None) -> None:
         self._job = job

@@ -27,7 +27,7 @@ def _nobody_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nothing but the watch notice what others have done."""
     monkeypatch.setattr("headrace.jobs.jobs.IDLE_POLL_SECONDS", 3600.0)
     monkeypatch.setattr(engine, "POLL_SECONDS", 3600.0)
-    monkeypatch.setattr(endings, "LOOK_SECONDS", 3600.0)
+    monkeypatch.setattr(endings, "CHECK_SECONDS", 3600.0)
 
 
 async def test_a_job_and_its_result_pass_between_two_processes_at_once(tmp_path: Path) -> None:

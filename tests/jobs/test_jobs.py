@@ -345,7 +345,7 @@ async def test_a_worker_that_nobody_listed_is_named_once(
     store: JobStore, clock: MovedClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(service, "WATCH_SECONDS", 0.0)
-    monkeypatch.setattr(service, "STRANGER_TURNS", 1)
+    monkeypatch.setattr(service, "UNKNOWN_WORKER_TURNS", 1)
     async with running(store, clock) as jobs:
         await jobs.insert([NewJob("nobody.knows"), NewJob("nobody.knows")])
         await until(lambda: "nobody.knows" in caplog.text)

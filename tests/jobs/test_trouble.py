@@ -112,7 +112,7 @@ async def test_a_file_that_may_not_be_written_any_more_loses_nothing(
 async def test_a_file_that_is_deleted_is_said_and_keeps_nobody_from_closing(
     desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queues, "TELL_SECONDS", 0.01)
+    monkeypatch.setattr(queues, "ACKNOWLEDGE_SECONDS", 0.01)
     async with desk.service():
         await desk.wait.enqueue(1)
         await until(lambda: desk.calls == [1])

@@ -101,10 +101,10 @@ class Producers:
         for owner, started_at in list(self._ours.values()):
             self.record_heartbeat(connection, owner, started_at)
         seen: dict[str, _Seen] = {}
-        for uuid, said in connection.execute(query("beats")):
+        for uuid, count in connection.execute(query("beats")):
             before = self._seen.get(uuid)
-            is_silent = before is not None and before.count == said
-            seen[uuid] = _Seen(said, before.silent_heartbeats + 1 if before is not None and is_silent else 0)
+            is_silent = before is not None and before.count == count
+            seen[uuid] = _Seen(count, before.silent_heartbeats + 1 if before is not None and is_silent else 0)
         self._seen = seen
 
     def orphans(self, connection: sqlite3.Connection) -> list[str]:
@@ -119,9 +119,9 @@ class Producers:
             rescued += self._rescue(connection, uuid)
             connection.execute(query("depose"), (uuid,))
             connection.execute(query("forget_lock"), (uuid,))
-        said = dict(connection.execute(query("beats")))
+        counts = dict(connection.execute(query("beats")))
         for uuid, seen in self._seen.items():
-            if seen.silent_heartbeats >= MISSED_HEARTBEATS and uuid not in self._ours and said.get(uuid) == seen.count:
+            if seen.silent_heartbeats >= MISSED_HEARTBEATS and uuid not in self._ours and counts.get(uuid) == seen.count:
                 rescued += self._rescue(connection, uuid)
         connection.execute(query("bury"), (to_text(after(self._now(), -FORGET_SECONDS)),))
         return rescued
@@ -587,10 +587,10 @@ def make(url: str) -> SqliteStore:
     if found is None:
         raise BadStore("sqlite", f"needs the path of a file, and no host: {_SHAPE}")
     options = dict(found.options)
-    said = options.pop("synchronous", "full")
+    value = options.pop("synchronous", "full")
     if options or found.has_fragment:
         raise BadStore("sqlite", "has the one option ?synchronous=full|normal: take the others away")
-    mode = next((mode for mode in _MODES if mode == said), None)
+    mode = next((mode for mode in _MODES if mode == value), None)
     if mode is None:
         raise BadStore("sqlite", f"has a synchronous that it does not know: write {' or '.join(_MODES)}")
     return SqliteStore(found.path, synchronous=mode)

@@ -253,7 +253,7 @@ async def test_the_upkeep_rests_the_longer_the_more_it_has_to_look_at(service: S
 
 @pytest.mark.asyncio
 async def test_the_upkeep_comes_to_all_that_wait(service: StoreService, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headrace.jobs.maintenance.maintenance.SETTLE_LIMIT", 3)
+    monkeypatch.setattr("headrace.jobs.maintenance.maintenance.ADVANCE_LIMIT", 3)
     chore = AdvanceSweep(service.store)
     for number in range(10):
         flow = Workflow()

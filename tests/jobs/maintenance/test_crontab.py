@@ -179,7 +179,7 @@ async def test_the_autumn_night_enqueues_what_runs_at_a_set_time_once(store: Job
 async def test_a_clock_that_was_hours_ahead_does_not_stop_an_entry_until_then(
     store: JobStore, clock: MovedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await store.mark("hourly", clock.time.replace(year=2030))
+    await store.record_run("hourly", clock.time.replace(year=2030))
     crontab = Crontab(store, [hourly()], clock)
     await run_every_minute(clock, [crontab], 100)
     assert await enqueued(store) == ["24 13:00"]
@@ -191,7 +191,7 @@ async def test_a_clock_that_was_hours_ahead_does_not_stop_an_entry_until_then(
 async def test_an_entry_that_waits_for_a_clock_set_back_is_named_once(
     store: JobStore, clock: MovedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await store.mark("hourly", clock.time + timedelta(hours=2))
+    await store.record_run("hourly", clock.time + timedelta(hours=2))
     await run_every_minute(clock, [Crontab(store, [hourly()], clock)], 100)
     assert await enqueued(store) == []
     (said,) = [record.message for record in caplog.records]

@@ -274,7 +274,7 @@ async def test_a_stop_ends_and_names_the_jobs_when_the_store_fails_for_good(
         async def acknowledge(self, owner: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
             raise HeadraceError
 
-    monkeypatch.setattr(engine, "TELL_SECONDS", 0.01)
+    monkeypatch.setattr(engine, "ACKNOWLEDGE_SECONDS", 0.01)
     queue = JobQueue(LeaseOwner("here", "uuid", "default"), 3, Gone(2), PlainAttempts(Works()), Scheduler())
     queue.start()
     await until(lambda: queue.statistics().unacknowledged == 2)
@@ -320,7 +320,7 @@ async def test_a_stop_names_the_jobs_of_a_write_that_hangs(
                 with suppress(asyncio.CancelledError):
                     await gate.wait()
 
-    monkeypatch.setattr(engine, "TELL_SECONDS", 0.01)
+    monkeypatch.setattr(engine, "ACKNOWLEDGE_SECONDS", 0.01)
     queue = JobQueue(LeaseOwner("here", "uuid", "default"), 3, Hangs(2), PlainAttempts(Works()), Scheduler())
     queue.start()
     await until(lambda: queue.statistics().unacknowledged == 2)
@@ -331,7 +331,7 @@ async def test_a_stop_names_the_jobs_of_a_write_that_hangs(
 
 
 async def test_a_stop_waits_for_no_claim_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "TELL_SECONDS", 0.01)
+    monkeypatch.setattr(engine, "ACKNOWLEDGE_SECONDS", 0.01)
     store = ListStore(2)
     store.gate.clear()
     async with working(store, Works()):

@@ -90,7 +90,7 @@ async def test_what_another_store_claimed_is_rescued_once_it_has_missed_its_beat
 
 
 async def test_a_loop_that_is_blocked_loses_none_of_its_jobs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headrace.jobs.stores.sqlite_store.BEAT_SECONDS", 0.005)
+    monkeypatch.setattr("headrace.jobs.stores.sqlite_store.HEARTBEAT_SECONDS", 0.005)
     one, two = SqliteStore(path), SqliteStore(path)
     for store in (one, two):
         await store.open()

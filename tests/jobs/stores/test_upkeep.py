@@ -177,11 +177,11 @@ async def test_what_is_said_about_a_queue_is_kept_until_it_is_forgotten(store: J
 
 
 async def test_a_mark_of_the_crontab_only_goes_forward(store: JobStore, clock: MovedClock) -> None:
-    await store.mark("nightly", clock())
-    await store.mark("nightly", after(clock(), -60))
+    await store.record_run("nightly", clock())
+    await store.record_run("nightly", after(clock(), -60))
     assert await store.last_runs() == {"nightly": clock()}
     assert await store.insert_once("nightly", clock(), NewJob("build")) is None
-    await store.mark("nightly", after(clock(), 60))
+    await store.record_run("nightly", after(clock(), 60))
     assert await store.last_runs() == {"nightly": after(clock(), 60)}
 
 
