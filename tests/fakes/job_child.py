@@ -21,7 +21,7 @@ class Child:
     """Notes, in a file that only it writes: I what was inserted, S what begins, E what has ended for good."""
 
     def __init__(self, path: str, notes: str) -> None:
-        vars(sqlite)["BEAT_SECONDS"] = BEAT_SECONDS  # with beats of 3 s a test would take minutes
+        vars(sqlite)["HEARTBEAT_SECONDS"] = BEAT_SECONDS  # with beats of 3 s a test would take minutes
         self.store = sqlite.SqliteStore(path)
         self.owner = LeaseOwner("child", uuid4().hex, "default")
         self.notes = os.open(notes, os.O_CREAT | os.O_WRONLY | os.O_APPEND)

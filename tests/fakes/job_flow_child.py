@@ -51,7 +51,7 @@ async def start(jobs: Jobs, number: int) -> None:
 
 
 async def main(path: str, count: int) -> None:
-    vars(sqlite)["BEAT_SECONDS"] = BEAT_SECONDS  # with beats of 3 s a test would take minutes
+    vars(sqlite)["HEARTBEAT_SECONDS"] = BEAT_SECONDS  # with beats of 3 s a test would take minutes
     store = sqlite.SqliteStore(path)
     async with Jobs(
         store, WorkerCatalogue([step, link, callback]), {"default": 5}, JobsSettings(grace_seconds=0.0)

@@ -63,7 +63,7 @@ def reckon(job: RunningJob, number: int) -> None:
 
 def hasten() -> None:
     """Let the dead be missed soon: by the usual beats a test would take minutes."""
-    vars(sqlite)["BEAT_SECONDS"] = BEAT_SECONDS
+    vars(sqlite)["HEARTBEAT_SECONDS"] = BEAT_SECONDS
     vars(leader)["LEASE_SECONDS"] = 4 * BEAT_SECONDS
     vars(upkeep)["RENEW_SECONDS"] = BEAT_SECONDS
     vars(rescue)["RESCUE_SECONDS"] = BEAT_SECONDS
