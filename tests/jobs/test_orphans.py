@@ -67,7 +67,7 @@ async def test_the_lease_of_a_killed_leader_is_not_waited_for(tmp_path: Path) ->
 Step = tuple[str, int]
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["claim", "end", "leave", "die", "rescue", "beat"]), st.integers(0, 2)), max_size=25
+    st.tuples(st.sampled_from(["claim", "end", "leave", "die", "rescue", "heartbeat"]), st.integers(0, 2)), max_size=25
 )
 
 
