@@ -20,7 +20,7 @@
         ├── NoRunningJob          no job runs here
         ├── NoJob                 the store has no job of that number
         ├── ResultTimeout         a job whose result somebody waits for takes longer; also a TimeoutError
-        ├── JobGivenUp            a job whose result somebody waits for was given up
+        ├── JobDiscarded          a job whose result somebody waits for was discarded
         │   └── JobExpired        it was not run, for its time to begin was over
         ├── JobCalledOff          a job whose result somebody waits for was cancelled
         ├── NotRecorded           a job that has ended keeps no result
@@ -212,7 +212,7 @@ class ResultTimeout(JobsError, TimeoutError):
 class JobDiscarded(JobsError):
     """A job whose result somebody waits for failed for good; `error` is its last."""
 
-    _became: ClassVar[str] = "was given up"
+    _became: ClassVar[str] = "was discarded"
 
     def __init__(self, job_id: int, worker: str, error: str) -> None:
         self.job_id = job_id

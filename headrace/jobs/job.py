@@ -13,7 +13,7 @@ JobState = Literal[
 """Where a job stands (Oban's states).
 
 It may be run; it is held back by a workflow; it waits for its time; it runs; it failed and waits to be tried again; and
-three ends: done, given up, called off.
+three ends: completed, discarded, cancelled.
 """
 
 STATES: Final[tuple[JobState, ...]] = (
@@ -127,7 +127,7 @@ class NewJob:
     label: str | None = None
     """What it is called among those that are inserted together with it."""
     awaits: Sequence[str] = ()
-    """Labels of jobs before it. Those that turn out to be doubles stand in its meta, with the ids of what is there."""
+    """Labels of jobs before it. Those that turn out to be duplicates stand in its meta, with the ids of the existing jobs."""
 
 
 KEEP_SECONDS: Final = "keep_seconds"
@@ -185,7 +185,7 @@ class AttemptCompleted:
 
 @dataclass(frozen=True, slots=True)
 class AttemptFailed:
-    """The attempt failed with `error`; the job is tried again after `retry_seconds`, or given up when that is None."""
+    """The attempt failed with `error`; the job is tried again after `retry_seconds`, or discarded when that is None."""
 
     error: str
     retry_seconds: float | None
@@ -212,7 +212,7 @@ class AttemptSnoozed:
 
 @dataclass(frozen=True, slots=True)
 class AttemptReleased:
-    """The attempt was broken off by no fault of the job: it does not count, and the job is available again at once."""
+    """A stop of the process ended the attempt: it does not count, and the job is available again at once."""
 
     meta: Mapping[str, object] | None = None
 

@@ -1,4 +1,4 @@
-"""Jobs: the service of one OS process that takes jobs in, runs its queues, and takes its turn at the upkeep."""
+"""Jobs: the service of one OS process that inserts jobs, runs its queues, and takes its turn at the maintenance."""
 
 import asyncio
 import os
@@ -196,19 +196,19 @@ class Jobs:
         self.store, self.stand_in = self._own_store, None
 
     async def _stop(self, queue: JobQueue) -> None:
-        """Stop a queue; those that somebody else took have had their grace with him."""
+        """Stop a queue; the jobs of a taken queue have had their grace from its caller."""
         name = queue.owner.queue
         grace_seconds = self.settings.grace_seconds if name in self._options else 0.0
         await self._begin_stop(queue)
         await run_close_step(f"the stop of queue {name!r}", queue.stop(grace_seconds))
         if not self.late.has(queue.owner):
             leave = self.store.leave(queue.owner)
-            await run_close_step(f"the farewell of queue {name!r} to its store", leave, ACKNOWLEDGE_SECONDS)
+            await run_close_step(f"the release of the lease of queue {name!r}", leave, ACKNOWLEDGE_SECONDS)
 
     async def _begin_stop(self, *queues: JobQueue) -> None:
         """Have the store know that this process was asked to stop: its death is no crash of what it runs."""
         for queue in queues:
-            what = f"the stop of queue {queue.owner.queue!r}, as its store is told of it,"
+            what = f"the stop of queue {queue.owner.queue!r}, as its store records it,"
             await run_close_step(what, self.store.begin_stop(queue.owner), ACKNOWLEDGE_SECONDS)
 
     def pause_claiming(self) -> None:
@@ -338,7 +338,7 @@ class Jobs:
         for job_id in ids:
             for queue in self.queues.values():
                 queue.cancel(job_id, "it was cancelled while it ran")
-        if 0 < len(ids) <= CHANGE_BATCH:  # of more the upkeep settles the groups
+        if 0 < len(ids) <= CHANGE_BATCH:  # of more the maintenance advances the groups
             for job in await self.store.find(JobFilter(ids=frozenset(ids)), CHANGE_BATCH):
                 self._advancer.changed(groups_of(job.meta))
         return ids
@@ -353,10 +353,10 @@ class Jobs:
         return await retry_flow(self.store, JobFilter.of(which))
 
     def take(self, name: str, execute: Execute) -> JobQueue:
-        """Return a queue for somebody who runs its jobs himself, by `execute`, whatever their workers.
+        """Return a queue whose caller runs its jobs by `execute`, whatever their workers.
 
-        It claims nothing until it is scaled. To take it again is to go on where a former taker failed: what that has
-        out still ends there. Raises `QueueTaken`.
+        It claims nothing until it is scaled. To take it again is to go on where a former caller failed: the jobs that
+        it runs still end there. Raises `QueueTaken`.
         """
         if name in self._options:
             raise QueueTaken(name)
@@ -380,7 +380,7 @@ class Jobs:
         self._loop = asyncio.get_running_loop()
         self.store.inserted = self._has_work
         self._scheduler = Scheduler()
-        advancing = "settling of workflows, batches and chains"
+        advancing = "advance of workflows, batches and chains"
         for name, work in ((advancing, self._advancer.run()), ("watch over changes", self._changes.run())):
             self._helpers.append(self._scheduler.start_task(work, copy_context(), name))
         if not self._options:
@@ -404,7 +404,10 @@ class Jobs:
         name = owner.queue
         scheduler = Scheduler() if self._scheduler is None else self._scheduler
         queue = self.queues[name] = JobQueue(owner, limit, self.store, attempts, scheduler)
-        queue.started, queue.finished = partial(self._started, self.metrics.started(name)), self.metrics.attempt_finished(name)
+        queue.started, queue.finished = (
+            partial(self._started, self.metrics.started(name)),
+            self.metrics.attempt_finished(name),
+        )
         queue.acknowledged, queue.failed, queue.late = partial(self._acknowledged, name), self._report, self.late
         self.metrics.begin(name)
         if self.store.change_seconds is not None and owner.limits is None:
@@ -423,13 +426,13 @@ class Jobs:
         self.metrics.acknowledged(name, acknowledgements)
 
     def _start_maintenance(self) -> None:
-        """Begin to watch over what runs, and take one's turn at the upkeep."""
+        """Start the checks of running jobs, and the maintenance."""
         if not self._tasks and self._scheduler is not None:
             self._begin(self._scheduler, self._watch.run(frozenset(self._options)), "watch over running jobs")
             self._begin(
                 self._scheduler,
                 Maintenance(Leader(self.store, self.settings.node), self.periodic_tasks()).run(),
-                "upkeep of jobs",
+                "maintenance of jobs",
             )
 
     def _executor(self) -> AttemptRunner:
@@ -474,4 +477,4 @@ class Jobs:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(call)
         except RuntimeError:  # the loop is closed: what was inserted is found at the next start
-            LOG.debug("nobody runs jobs here any more")
+            LOG.debug("this process runs no jobs any more")

@@ -13,7 +13,7 @@ OTHER: Final = "other"
 """How a worker is called that no listed module has: its name may be anything, and there may be any number."""
 
 OUTCOMES: Final = ("completed", "failed", "discarded", "cancelled", "snoozed", "returned")
-"""How an attempt ends: `failed` is tried again, `discarded` is given up, `returned` was broken off by a stop."""
+"""How an attempt ends: `failed` is tried again, `discarded` is not, `returned` was ended by a stop."""
 
 SECONDS: Final = (0.001, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0)
 """Bounds of the histograms."""

@@ -56,7 +56,7 @@ class NotFound:
 
 @dataclass(frozen=True, slots=True)
 class FailedResult:
-    """The work was given up or called off, for `error`; to add it again starts it again."""
+    """The work was discarded or cancelled, for `error`; to add it again starts it again."""
 
     error: str
 
@@ -186,8 +186,8 @@ class ResultWaiter:
     async def result(self, job_id: int, timeout_seconds: float | None) -> object:
         """Wait until a job has ended; return its recorded result as JSON.
 
-        Raises `ResultTimeout`, `NoJob` when it is gone, `JobDiscarded`, `JobCancelled`, `NotRecorded`, and `BadTime` for
-        what is no timeout. On cancellation nothing but the waiting ends.
+        Raises `ResultTimeout`, `NoJob` when it is gone, `JobDiscarded`, `JobCancelled`, `NotRecorded`, and `BadTime`
+        for what is no timeout. On cancellation nothing but the waiting ends.
         """
         check_timeout(timeout_seconds)
         seen: list[Job] = []

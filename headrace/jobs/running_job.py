@@ -66,7 +66,7 @@ class RunningJob:
 
     @property
     def is_last_attempt(self) -> bool:
-        """Whether the job is given up should this attempt fail."""
+        """Whether the job is discarded should this attempt fail."""
         return self._job.attempt >= self._job.max_attempts
 
     @property
@@ -143,7 +143,7 @@ class RunningJob:
     def cancel(self, reason: str, *, is_stop: bool = False) -> None:
         """Mark it as called off; the first reason stands. It is a word for who runs the job.
 
-        `is_stop` is that its process stops, which is no fault of the job.
+        `is_stop` is that its process stops, for which the job is not to blame.
         """
         if self._cancelled is None:
             self._cancelled, self._is_stopping = reason, is_stop

@@ -58,7 +58,7 @@ class JobsSettings:
 
     `grace_seconds` is what running jobs are given at the end, before they are put back. `kept` says how long ended jobs
     stay. `processes` is how many OS processes run workers that need one, as many as there are cores when it is None.
-    `periodic_tasks` are more of the upkeep, made with the store.
+    `periodic_tasks` are more tasks of the maintenance, made with the store.
     """
 
     node: str = field(default_factory=_node)

@@ -371,8 +371,8 @@ def worker(function: Callable[..., object] | None = None, /, **keywords: Unpack[
     `timeout_seconds`; after a failure `backoff` says when the next one is. `unique` jobs are inserted once.
     `executor`: an `async def` runs on the loop, a `def` in a thread unless it is said to be quick ("inline") or to
     need an OS process ("subprocess"). `record=True` keeps what it returns, up to `record_limit_bytes`.
-    `on_exhausted` gets a job that is given up. A job that has not begun `expires_in_seconds` after its time is not run.
-    One that completed is not pruned for `keep_seconds`.
+    `on_exhausted` gets a job that is discarded. A job that has not begun `expires_in_seconds` after its time is not
+    run. One that completed is not pruned for `keep_seconds`.
     Jobs with equal values of what `chain` names run one after the other, in the order of their insertion.
     `encrypted=True` keeps its args unreadable in the store; its result, progress and errors are not encrypted.
     """

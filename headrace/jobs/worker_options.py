@@ -16,7 +16,7 @@ ExecutorName = Literal["inline", "thread", "subprocess"]
 """Where a worker runs: on the loop, in a thread, or in an OS process of a pool."""
 
 OnExhausted = Callable[[Job, str], Awaitable[object] | object]
-"""Gets a job that is given up, and the error of its last attempt as text."""
+"""Gets a discarded job, and the error of its last attempt as text."""
 
 _NO_TIMEOUT: Final = (
     "its timeout_seconds cannot end a def in a thread: take the job, job: RunningJob, and return once it is_cancelled, "
@@ -172,7 +172,7 @@ def _check_chain(function: Callable[..., object], known: str, options: WorkerOpt
 
 
 def _tidied(keywords: Mapping[str, object]) -> dict[str, Any]:
-    """Return checked words as the options have them."""
+    """Return checked keywords as the options have them."""
     values = dict(keywords)
     if "aliases" in values:
         values["aliases"] = tuple(cast("Sequence[str]", values["aliases"]))

@@ -16,7 +16,7 @@ _ARGUMENT: Final = "args."
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a command was told of the jobs it is about; what is empty is not asked for."""
+    """The options that select jobs; an empty one selects nothing by itself."""
 
     states: Sequence[str] = ()
     queues: Sequence[str] = ()

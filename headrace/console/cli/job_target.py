@@ -37,7 +37,7 @@ class UsageError(HeadraceError):
 
 
 class CommandFailed(HeadraceError):
-    """A command could not do what it was told; its exit code is 1."""
+    """A command could not do its work; its exit code is 1."""
 
 
 class WrongDatabase(CommandFailed):
@@ -49,7 +49,7 @@ class WrongDatabase(CommandFailed):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A config file or the URL of a store, and never both; `arguments` is what else the command was told."""
+    """A config file or the URL of a store, and never both; `arguments` are the other arguments of the command."""
 
     file: str | None
     url: str | None

@@ -38,7 +38,7 @@ CALLBACK_LIMIT: Final = 10
 """Callbacks of one batch that are looked at; there are at most three."""
 
 AT_ONCE: Final = 100
-"""Groups that are settled at a time: their questions reach the store together."""
+"""Groups that are advanced at a time: their queries reach the store together."""
 
 AGAIN_SECONDS: Final = 1.0
 """How long it waits after a store that failed, before it tries again."""
@@ -54,7 +54,7 @@ _FAILED: Final[frozenset[JobState]] = frozenset({"cancelled", "discarded"})
 
 
 class Settles(Protocol):
-    """What settling needs of a store; see `JobStore`."""
+    """The methods of a store that advancing calls; see `JobStore`."""
 
     async def find(self, which: JobFilter, limit: int, *, is_newest_first: bool = True) -> list[Job]:
         """Return at most `limit` jobs that fit, by id."""
@@ -79,7 +79,7 @@ def groups_to_advance(jobs: Iterable[NewJob | None]) -> list[JobGroups]:
 
 
 async def advance(store: Settles, group: JobGroups) -> set[JobGroups]:
-    """Let go of what of a group need wait no longer, and call off what can no longer run.
+    """Release the jobs of a group that need wait no longer, and cancel those that can no longer run.
 
     Return the other groups that this has changed. On cancellation a part of it may be done.
     """
@@ -92,7 +92,7 @@ async def advance(store: Settles, group: JobGroups) -> set[JobGroups]:
 
 
 async def advance_all(store: Settles, groups: Iterable[JobGroups]) -> None:
-    """Settle groups, many at a time, and all that are changed by that. Raises the store's first error."""
+    """Advance groups, many at a time, and all groups that this changes. Raises the store's first error."""
     await _advance_each(groups, partial(advance, store))
 
 
@@ -177,7 +177,7 @@ class _Graphs:
         self._size = 0
 
     async def advance(self, group: JobGroups, ended: AbstractSet[int] | None) -> set[JobGroups]:
-        """Settle a group in which no more has changed than that these jobs have completed; None is whatever else."""
+        """Advance a group in which only these jobs have completed; None means that anything may have changed."""
         graph = self._graphs.pop(group, None)
         self._size -= 0 if graph is None else graph.size
         if ended is None or group.key != "workflow_id":
@@ -218,7 +218,7 @@ class _Graphs:
 
 
 class Advancer:
-    """Settles the groups of jobs that end in this process, as soon as they have."""
+    """Advances the groups of the jobs that end in this process, as soon as they end."""
 
     def __init__(self, store: Settles) -> None:
         self._graphs = _Graphs(store)
@@ -230,17 +230,17 @@ class Advancer:
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether all is settled that it has heard of."""
+        """Whether every group that has changed is advanced."""
         return not (self._changed or self._is_at_work)
 
     def started(self, jobs: Sequence[Job]) -> None:
-        """Hear of jobs that are claimed here."""
+        """Add jobs that this process has claimed."""
         for job in jobs:
             if job.meta and (groups := groups_of(job.meta)):
                 self._running[job.id] = groups
 
     def acknowledged(self, acknowledgements: Sequence[JobAck]) -> None:
-        """Hear of attempts whose ends the store has."""
+        """Handle attempts whose outcomes the store has written."""
         if not self._running:
             return
         for one in acknowledgements:
@@ -251,7 +251,7 @@ class Advancer:
                 self.changed(groups)
 
     def changed(self, groups: Iterable[JobGroups]) -> None:
-        """Settle groups: some of their jobs were inserted, or have ended. Call it on the loop."""
+        """Advance groups later: some of their jobs were inserted, or have ended. Call it on the loop."""
         for group in groups:
             self._changed[group] = None
             self._wake.set()
@@ -264,11 +264,11 @@ class Advancer:
         self._wake.set()
 
     async def _advance(self, changed: dict[JobGroups, set[int] | None], group: JobGroups) -> set[JobGroups]:
-        """Settle a group; what is looked at a second time has been changed by another one."""
+        """Advance a group; a group that comes a second time was changed by another one."""
         return await self._graphs.advance(group, changed.pop(group, None))
 
     async def run(self) -> None:
-        """Settle what has changed, all of it at a time, until cancelled."""
+        """Advance the changed groups, all at a time, until cancelled."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -281,7 +281,7 @@ class Advancer:
             self._is_at_work = False
 
     async def advance(self) -> None:
-        """Settle what has changed by now, all of it at a time; what fails has changed as before."""
+        """Advance the groups that have changed, all at a time; after an error they count as changed again."""
         changed, self._changed = self._changed, {}
         try:
             await _advance_each(changed, partial(self._advance, dict(changed)))

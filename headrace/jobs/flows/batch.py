@@ -33,7 +33,7 @@ class BatchProgress:
 
     @property
     def failed(self) -> int:
-        """Return how many were given up or called off."""
+        """Return how many were discarded or cancelled."""
         return self.states.get("discarded", 0) + self.states.get("cancelled", 0)
 
 
@@ -55,7 +55,7 @@ class Batch:
     ) -> None:
         """`on_ended` runs when all members have ended, `on_completed` only if all did so well.
 
-        `on_failed` runs as soon as one was given up or called off.
+        `on_failed` runs as soon as one was discarded or cancelled.
         """
         self.name = name
         self.id = str(uuid4())
@@ -109,7 +109,7 @@ class BatchRun:
         self._group = JobGroups("batch_id", batch_id)
 
     async def progress(self) -> BatchProgress:
-        """Return how its members stand; those that are doubles of others' jobs are not counted."""
+        """Return how its members stand; duplicates of other jobs are not counted."""
         counts = {state: await self._service.store.count(self._members(state)) for state in STATES}
         return BatchProgress({state: count for state, count in counts.items() if count})
 

@@ -30,7 +30,7 @@ from headrace.jobs.running_job import RESULTS
 from headrace.jobs.stores.store import CHANGE_BATCH, JobStore
 
 OnFailure = Literal["cancel", "ignore"]
-"""What becomes of a step when one before it was called off, given up, or deleted: so is it; or it runs all the same."""
+"""Whether a step is cancelled when one before it was cancelled, discarded or deleted, or runs all the same."""
 
 WORKFLOW_NAME: Final = "workflow_name"
 

@@ -25,7 +25,7 @@ BOOT: Final = timedelta(seconds=LEASE_SECONDS + 2 * RENEW_SECONDS)
 """Who leads so soon after its start took over from nobody that goes on: all has been started anew."""
 
 _FIRST_SEEN: Final = "first seen: "
-"""With what the mark of an entry begins that says where its own began: while both are the same, it never ran."""
+"""Prefix of the name that records the first check of an entry: while it equals the last run, the entry never ran."""
 
 CORRECTION: Final = timedelta(hours=3)
 """A clock that is set back by so much was wrong before: all entries go on by the new time (as in Debian's cron)."""
@@ -71,22 +71,22 @@ class CronStatus:
 
 
 class EnqueuesOnce(Protocol):
-    """What a crontab needs of a store; see `JobStore`."""
+    """The methods of a store that a crontab calls; see `JobStore`."""
 
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
         """Insert jobs."""
 
-    async def insert_once(self, last_run: str, at: datetime, job: NewJob) -> Inserted | None:
-        """Insert a job, unless `record_run` stands at `at` or later already."""
+    async def insert_once(self, name: str, at: datetime, job: NewJob) -> Inserted | None:
+        """Insert a job, unless the last run of `name` is `at` or later."""
 
-    async def record_run(self, last_run: str, at: datetime) -> None:
-        """Let a mark stand at `at`, unless it stands there or later already."""
+    async def record_run(self, name: str, at: datetime) -> None:
+        """Record a last run, unless a later one is recorded."""
 
-    async def set_last_run_back(self, last_run: str, seen: datetime, at: datetime) -> bool:
-        """Let a mark stand at `at` that stands at `seen`; return whether it did."""
+    async def set_last_run_back(self, name: str, seen: datetime, at: datetime) -> bool:
+        """Set a last run from `seen` to `at`; return whether it was `seen`."""
 
     async def last_runs(self) -> Mapping[str, datetime]:
-        """Return at what time each mark stands."""
+        """Return the last run of each name."""
 
 
 def plain_job(entry: CronEntry) -> NewJob:
@@ -96,7 +96,7 @@ def plain_job(entry: CronEntry) -> NewJob:
 
 @dataclass(slots=True, eq=False)
 class _Watched:
-    """An entry, and until when it has been looked after: None before the first look."""
+    """An entry, and the time up to which its runs were enqueued: None before the first check."""
 
     entry: CronEntry
     cron: Cron
@@ -106,9 +106,9 @@ class _Watched:
 
 
 class Crontab:
-    """Enqueues the jobs of entries when they are due: a chore of the upkeep.
+    """Enqueues the jobs of entries when they are due: a periodic task of the maintenance.
 
-    What was enqueued is marked in the same transaction, so that two processes enqueue no time twice. An entry that is
+    The last run is recorded in the same transaction, so that two processes enqueue no time twice. An entry that is
     seen for the first time begins there: it has missed nothing yet.
 
     A clock that is set back is logged. By less than 3 hours, entries that are due each hour or less often enqueue no
@@ -189,7 +189,7 @@ class Crontab:
         one.next_at = one.cron.next_after(one.done_until)
 
     async def _set_back(self, one: _Watched, last_run: datetime, now: datetime) -> datetime:
-        """Log that the clock was set back; return where the mark of the entry stands from now on."""
+        """Log that the clock was set back; return the last run of the entry from now on."""
         goes_on = last_run - now >= CORRECTION or _is_often(one.cron, now)
         if not one.is_logged or goes_on:
             one.is_logged = True
@@ -218,7 +218,7 @@ class Crontab:
 
 
 def _is_due(one: _Watched, now: datetime) -> bool:
-    """Return whether an entry has to be looked after: it never was, or its time has come."""
+    """Return whether an entry has to be checked: it never was, or its time has come."""
     return one.done_until is None or (one.next_at is not None and one.next_at <= now)
 
 

@@ -72,7 +72,7 @@ class Leader:
 
 
 AGAIN_SECONDS: Final = 1.0
-"""How long a chore waits after the store failed it, before it tries again."""
+"""How long a periodic task waits after the store failed, before it tries again."""
 
 
 class PeriodicTask(Protocol):
@@ -87,7 +87,7 @@ class PeriodicTask(Protocol):
 
 
 class Maintenance:
-    """The chores of one OS process, each on its own: a long one makes no other one late.
+    """The periodic tasks of one OS process, each on its own: a long one makes no other one late.
 
     Run it as a task, and cancel that to stop: the lease is given back, and another process leads at once.
     """
@@ -114,8 +114,8 @@ class Maintenance:
             await self._resign()
 
     async def _lead(self) -> None:
-        """Do the chores until the lease is lost; then none of them goes on."""
-        LOG.info("%s does the upkeep of the jobs from now on", self._leader.node)
+        """Run the periodic tasks until the lease is lost; then none of them goes on."""
+        LOG.info("%s does the maintenance of the jobs from now on", self._leader.node)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._go_on(task), name=f"{task.name} of jobs") for task in self._tasks]
             await self._sleep(RENEW_SECONDS)
@@ -123,12 +123,12 @@ class Maintenance:
                 await self._sleep(RENEW_SECONDS)
             for task in tasks:
                 task.cancel()
-        LOG.warning("%s no longer does the upkeep of the jobs: its lease is another one's", self._leader.node)
+        LOG.warning("%s no longer does the maintenance of the jobs: its lease is another one's", self._leader.node)
 
     async def _go_on(self, task: PeriodicTask) -> None:
-        """Do a chore whenever it is due, whatever becomes of it: without it no job would be staged or rescued any more.
+        """Run a periodic task whenever it is due, also after errors: without it no job would be staged or rescued.
 
-        What the store cannot do is said once, until it can again.
+        An error of the store is logged once, until the task works again.
         """
         logged: str | None = None
         while True:
@@ -140,11 +140,11 @@ class Maintenance:
                 except HeadraceError as error:
                     if str(error) != logged:
                         logged = str(error)
-                        LOG.error("the chore %r of the jobs failed, and is tried again: %s", task.name, error)
-                except Exception as error:  # noqa: BLE001 - the upkeep goes on
+                        LOG.error("the periodic task %r of the jobs failed, and is tried again: %s", task.name, error)
+                except Exception as error:  # noqa: BLE001 - the maintenance goes on
                     if short_repr(error) != logged:
                         logged = short_repr(error)
-                        LOG.exception("the chore %r of the jobs broke, and is tried again", task.name)
+                        LOG.exception("the periodic task %r of the jobs broke, and is tried again", task.name)
             await self._sleep(seconds)
 
     async def _acquire(self) -> bool:
@@ -152,14 +152,14 @@ class Maintenance:
         try:
             return await self._leader.acquire()
         except HeadraceError as error:
-            LOG.error("%s cannot ask who does the upkeep of the jobs: %s", self._leader.node, error)
+            LOG.error("%s cannot ask who does the maintenance of the jobs: %s", self._leader.node, error)
             return self._leader.is_leading
 
     async def _resign(self) -> None:
         try:
             await self._leader.resign()
         except HeadraceError as error:
-            LOG.warning("%s could not give back the upkeep of the jobs: %s", self._leader.node, error)
+            LOG.warning("%s could not give back the maintenance of the jobs: %s", self._leader.node, error)
 
 
 PRUNE_SECONDS: Final = 30.0
@@ -268,9 +268,9 @@ ADVANCE_LIMIT: Final = 500
 
 
 class AdvanceSweep:
-    """Looks at suspended jobs, and lets go of those that need wait no longer."""
+    """Checks suspended jobs, and releases those that need wait no longer."""
 
-    name = "settle"
+    name = "advance"
 
     def __init__(self, store: Settles, clock: Callable[[], float] = perf_counter) -> None:
         """`clock` tells seconds, from whenever it likes."""

@@ -87,7 +87,7 @@ Callback = Literal["ended", "completed", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class BatchStatus:
-    """How the members of a batch stand: whether all have ended, and whether any was given up or called off."""
+    """The state of the members of a batch: whether all have ended, and whether any was discarded or cancelled."""
 
     is_over: bool
     has_failed: bool
@@ -172,9 +172,9 @@ def followers(steps: Sequence[Job], name: str) -> list[Job]:
 
 
 def suspended_again(steps: Sequence[Job], retried: frozenset[int]) -> list[Job]:
-    """Return the steps that wait once more when those of the ids `retried` are run once more.
+    """Return the steps that wait once more when those of the ids `retried` run once more.
 
-    They are those of `retried` themselves, and those that were called off, which come after one of `retried`, or after
+    They are those of `retried` themselves, and those that were cancelled, which come after one of `retried`, or after
     another that waits for one of them.
     """
     names = [name_of(step) for step in steps if step.id in retried]

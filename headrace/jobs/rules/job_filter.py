@@ -70,7 +70,7 @@ class JobFilter:
 
 
 def _check_all(name: str, found: object, kind: type) -> None:
-    """Raise `BadFilter` unless it is a collection of that kind; a text is none, though it has letters."""
+    """Raise `BadFilter` unless it is a collection of that kind; a text is none, though it has characters."""
     if found is None:
         return
     many = None if isinstance(found, str | bytes) or not isinstance(found, Collection) else found

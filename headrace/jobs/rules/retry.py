@@ -52,7 +52,7 @@ def sidekiq_seconds(attempt: int, random: Random) -> int:
 
 
 def retry_seconds(backoff: Backoff, job: Job, error: BaseException, random: Random) -> float | Discard:
-    """Return how long `job`, whose present attempt failed with `error`, waits for the next; or that it is given up.
+    """Return how long `job`, whose present attempt failed with `error`, waits for the next; or that it is discarded.
 
     Raises what a function raises, and `BadAnswer` when it returns what is none of its answers.
     """

@@ -1,4 +1,4 @@
-"""Which jobs are one (pure): the key that doubles share, and whether the one that is there keeps another out."""
+"""Which jobs are one (pure): the key that duplicates share, and whether the existing job keeps another out."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ class ExistingJob:
 
 
 def key_of(job: NewJob, unique: Unique) -> str:
-    """Return what all doubles of the job have in common: 32 hexadecimal digits.
+    """Return the key that all duplicates of the job share: 32 hexadecimal digits.
 
     >>> one = NewJob("build", {"sku": 7, "by": "ann"})
     >>> key_of(one, Unique(keys=frozenset({"sku"}))) == key_of(one, Unique(keys=frozenset({"sku"})))

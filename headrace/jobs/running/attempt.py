@@ -243,7 +243,7 @@ class AttemptRunner:
         return True
 
     def leave(self, job_id: int, report: Callable[[JobOutcome], None]) -> bool:
-        """Leave a job behind that runs in a thread: `write_progress` gets its outcome there, and its task may be cancelled.
+        """Leave a job behind that runs in a thread: `report` gets its outcome there, and its task may be cancelled.
 
         Return False where it runs in none, or has ended by now.
         """

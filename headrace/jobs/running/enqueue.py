@@ -83,14 +83,14 @@ def _name(function: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class EnqueuePipeline:
-    """Of one service: its workers, its middleware in order, and its key, if it has one."""
+    """Prepares new jobs of one service: by its workers, its middleware in order, and its key, if it has one."""
 
     catalogue: WorkerCatalogue
     middleware: Sequence[EnqueueMiddleware] = ()
     cipher: ArgsCipher | None = None
 
     def prepared(self, jobs: Sequence[NewJob]) -> list[NewJob | None]:
-        """Return each new job as it is to be inserted, in order; None is what a middleware dropped.
+        """Return each new job as it will be inserted, in order; None where a middleware dropped it.
 
         Raises what a middleware raises, and `EncryptionError` for a worker with encrypted args where there is no key.
         """
@@ -117,12 +117,12 @@ class EnqueuePipeline:
 
 
 def without_dropped(prepared: Sequence[NewJob | None]) -> list[NewJob]:
-    """Return what is to be inserted of what was admitted."""
+    """Return the prepared jobs without those that a middleware dropped."""
     return [job for job in prepared if job is not None]
 
 
 def aligned(prepared: Sequence[NewJob | None], inserted: Sequence[Inserted]) -> list[Inserted | None]:
-    """Return what became of each admitted job, in order, given what became of those that were inserted."""
+    """Align insert results with the input list; None where a middleware dropped the job."""
     if len(inserted) == len(prepared):
         return list(inserted)
     each = iter(inserted)

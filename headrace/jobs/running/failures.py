@@ -43,7 +43,7 @@ OnError = Callable[[JobFailure], object]
 
 
 class FailureReport:
-    """Logs failed attempts unless it is told not to, and hands them to `on_error`.
+    """Logs failed attempts unless `is_logged` is False, and hands them to `on_error`.
 
     A failure that is tried again is a WARNING of one line; a discarded job is an ERROR with the traceback.
     """

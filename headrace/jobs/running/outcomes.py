@@ -38,7 +38,7 @@ RESULT: Final = "return"
 """The keys of a job's meta that say that it has a recorded result, and hold that as JSON."""
 
 EXPIRED: Final = "expired"
-"""The key of a job's meta that says that it was given up without a run, for its time to begin was over."""
+"""The key of a job's meta that says that it was discarded without a run, for its time to begin was over."""
 
 _DONE: Final = AttemptCompleted()
 
@@ -61,7 +61,7 @@ def outcome_of_answer(worker: AnyWorker, answer: object, redact: Callable[[str],
 def outcome_of_error(
     worker: AnyWorker, job: Job, error: BaseException, random: Random, redact: Callable[[str], str] = str
 ) -> AttemptFailed:
-    """Return what becomes of an attempt that raised `error`: tried again, or given up when no attempt is left.
+    """Return the outcome of an attempt that raised `error`: tried again, or discarded when no attempt is left.
 
     `redact` hides in its text what must not be kept.
     """

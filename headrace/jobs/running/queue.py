@@ -17,16 +17,16 @@ from headrace.telemetry.events import LOG, log_failure
 
 
 class Source(Protocol):
-    """What a queue needs of a store; see `JobStore`."""
+    """The methods of a store that a queue calls; see `JobStore`."""
 
     async def claim(self, owner: LeaseOwner, count: int) -> list[Job]:
-        """Take at most `count` available jobs of the claimant's queue."""
+        """Take at most `count` available jobs of the lease owner's queue."""
 
     async def acknowledge(self, owner: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
         """Write how attempts ended."""
 
     async def lost(self, owner: LeaseOwner, job_ids: Sequence[int]) -> list[int]:
-        """Return which jobs are no longer the claimant's."""
+        """Return the ids of jobs that the lease owner no longer holds."""
 
 
 POLL_SECONDS: Final = 1.0
@@ -36,7 +36,7 @@ IDLE_POLL_SECONDS: Final = 5.0
 """The same, as a second line, where the store shows what others commit: 200 idle queues cost 0.8 % of a core less."""
 
 LEFT_SECONDS: Final = 5.0
-"""How long a stop waits for jobs that were told to end, before it leaves them behind."""
+"""How long a stop waits for jobs that were cancelled, before it leaves them behind."""
 
 ACKNOWLEDGE_SECONDS: Final = 5.0
 """How long a stop waits for a store to take in how jobs ended, before it leaves that to the end of their lease."""
@@ -62,8 +62,8 @@ class JobQueue:
 
     It asks its store whenever a slot is free and there may be work. What comes free while it asks is asked for the
     next time, so that claims grow with the load; and a claim never asks for more than is free. How attempts ended goes
-    to the store in batches, and is kept until the store has it; then `acknowledged` hears of it. `started` hears of jobs as they
-    are about to run, `finished` of each that has, and for how many seconds; `failed` of each attempt that failed.
+    to the store in batches, and is kept until the store has it; then `acknowledged` is called. `started` is called with
+    jobs that are about to run, `finished` with each that has run, and its seconds; `failed` with each failed attempt.
     """
 
     def __init__(self, owner: LeaseOwner, limit: int, store: Source, attempts: Attempts, scheduler: Scheduler) -> None:
@@ -157,8 +157,9 @@ class JobQueue:
     async def stop(self, grace_seconds: float) -> None:
         """Claim nothing more, and give what runs `grace_seconds`; what is not done then is put back.
 
-        An attempt that was put back does not count. Return when the store knows how all of them ended, or has failed
-        to take it in for `ACKNOWLEDGE_SECONDS`: then the log says of which jobs, and they run again when their lease is out.
+        An attempt that was put back does not count. Return when the store knows how all of them ended, or has
+        failed to take it in for `ACKNOWLEDGE_SECONDS`: then the log names the jobs, which run again when their
+        lease is out.
         What does not end within `LEFT_SECONDS` more is left behind: `late` writes the ends of what runs in threads.
         """
         self._is_stopping = True
@@ -207,7 +208,7 @@ class JobQueue:
             text = "queue %r leaves jobs behind in threads, which cannot be ended; they keep their lease: %s"
             LOG.error(text, self.owner.queue, ", ".join(threaded))
         if others:
-            text = "queue %r leaves jobs behind that do not end when told to: %s"
+            text = "queue %r leaves jobs behind that do not end when they are cancelled: %s"
             LOG.error(text, self.owner.queue, ", ".join(others))
 
     def _end(self, job_id: int, outcome: JobOutcome) -> bool:
@@ -319,7 +320,7 @@ class JobQueue:
         self._ended.append(ended)
 
     async def _acknowledge_on(self) -> None:
-        """Tell the store how attempts ended, all that have by now at a time, until it is stopped and all are told."""
+        """Acknowledge ended attempts, all at a time, until the queue is stopped and the store has them all."""
         while self._ended or not self._may_be_last:
             if not self._ended:
                 self._has_acks.clear()

@@ -15,7 +15,7 @@ from headrace.telemetry.events import LOG, log_failure
 
 
 class KeepsSettings(Protocol):
-    """What heeding needs of a store; see `JobStore`."""
+    """The methods of a store that the sync calls; see `JobStore`."""
 
     async def queue_settings(self) -> list[QueueSettings]:
         """Return what is kept about queues."""
@@ -31,7 +31,7 @@ class QueueSettingsSync:
         self._known: dict[str, QueueSettings] = {}
 
     def refresh(self, settings: Sequence[QueueSettings]) -> None:
-        """Take note of what the queues begin with."""
+        """Set the settings that the queues begin with."""
         self._known = {one.queue: one for one in settings}
 
     async def check(self, queues: Mapping[str, JobQueue]) -> None:
@@ -52,16 +52,16 @@ class QueueSettingsSync:
 
 
 RESCUE_SECONDS: Final = 5.0
-"""How often the leader does it: with the 15 s after which a silent claimant is dead, its jobs are back within 30 s.
+"""How often the leader does it: with the 15 s after which a silent lease owner is dead, its jobs are back within 30 s.
 
-Each process does it within a second where the store knows that the claimant's OS process is dead."""
+Each process does it within a second where the store knows that the lease owner's OS process is dead."""
 
 
 class Rescues(Protocol):
-    """What the rescue needs of a store; see `JobStore`."""
+    """The methods of a store that the rescue calls; see `JobStore`."""
 
     async def rescue(self) -> list[Rescued]:
-        """Take back what dead claimants ran."""
+        """Take back what dead lease owners ran."""
 
 
 class Lifeline:
@@ -103,7 +103,7 @@ UNKNOWN_WORKER_LIMIT: Final = 100
 
 
 class QueueSync:
-    """Looks now and then; `refreshed` is called when what was said of queues elsewhere has been heard."""
+    """Checks the store each second; `refreshed` is called when queue settings of other OS processes were applied."""
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class QueueSync:
         self.refreshed: Callable[[], None] = lambda: None
         self._noted: dict[int, RunningJob] = {}
         self.is_claiming_paused = False
-        """Whether what is said of queues is not heard any more: none of them claims again."""
+        """Whether queue settings are applied no more: no queue claims again."""
 
     def note(self, running: RunningJob) -> None:
         """Have written, soon, what a running job has noted down."""
@@ -135,7 +135,7 @@ class QueueSync:
                 await asyncio.sleep(WATCH_SECONDS)
                 await self._check(own, has_unknown_workers_turn=turn % UNKNOWN_WORKER_TURNS == 0)
             except Exception as error:  # noqa: BLE001 - without it no job could be called off any more
-                log_failure(error, "the store cannot be asked what was cancelled, nor told how far jobs are")
+                log_failure(error, "the store cannot be asked what was cancelled, nor take in the progress of jobs")
                 await asyncio.sleep(WATCH_SECONDS)
 
     async def _rescue_orphans(self) -> None:
@@ -154,7 +154,7 @@ class QueueSync:
         await self._write_notes()
 
     async def _log_unknown_workers(self, own: frozenset[str]) -> None:
-        """Say once of each worker that it is none of ours, though its jobs wait in our queues."""
+        """Log each worker once whose jobs wait in our queues although this process does not have it."""
         which = JobFilter(states=frozenset({"available"}), queues=own)
         waiting = await self._store.find(which, UNKNOWN_WORKER_LIMIT, is_newest_first=False)
         for name in self._catalogue.unknown_workers(job.worker for job in waiting):

@@ -67,7 +67,7 @@ class MemoryStore:
     # Enqueueing
 
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
-        """Insert jobs, but doubles of unique ones; say of each, in order, what became of it."""
+        """Insert jobs, but no duplicates of unique ones; return a result for each, in order."""
         return self.insert_sync(jobs)
 
     def insert_sync(self, jobs: Sequence[NewJob]) -> list[Inserted]:
@@ -106,7 +106,7 @@ class MemoryStore:
     # Running
 
     async def claim(self, owner: LeaseOwner, count: int) -> list[Job]:
-        """Take at most `count` available jobs of the claimant's queue, most urgent and oldest first; they execute."""
+        """Take at most `count` available jobs of the owner's queue, most urgent and oldest first; they execute."""
         with self._lock:
             self._left.discard(owner.uuid)
             fit = (job for job in self._jobs.values() if _is_for(job, owner))
@@ -125,7 +125,7 @@ class MemoryStore:
             return deepcopy(job)
 
     async def acknowledge(self, owner: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
-        """Write how attempts ended; what concerns an attempt that is no longer the claimant's is ignored."""
+        """Write how attempts ended; what concerns an attempt that is no longer the lease owner's is ignored."""
         self.acknowledge_sync(owner, acknowledgements)
 
     def acknowledge_sync(self, owner: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
@@ -148,17 +148,17 @@ class MemoryStore:
                 job.meta = merged(job.meta, meta)
 
     async def lost(self, owner: LeaseOwner, job_ids: Sequence[int]) -> list[int]:
-        """Return which of these are no longer the claimant's: cancelled, deleted or rescued while they ran."""
+        """Return which of these are no longer the lease owner's: cancelled, deleted or rescued while they ran."""
         by = [owner.node, owner.uuid]
         executing = {job.id for job in self._jobs.values() if job.state == "executing" and job.attempted_by == by}
         return [job_id for job_id in job_ids if job_id not in executing]
 
     async def begin_stop(self, owner: LeaseOwner) -> None:
-        """Say that the claimant was asked to stop: from now on its death is no crash of its jobs."""
+        """Say that the lease owner was asked to stop: from now on its death is no crash of its jobs."""
         self._stopping.add(owner.uuid)
 
     async def leave(self, owner: LeaseOwner) -> None:
-        """Say no longer that the claimant lives. What it has not acknowledged is rescued in time."""
+        """Say no longer that the lease owner lives. What it has not acknowledged is rescued in time."""
         self._left.add(owner.uuid)
 
     # Looking
@@ -207,7 +207,7 @@ class MemoryStore:
     # Changing
 
     async def cancel(self, which: JobFilter) -> list[int]:
-        """Call off what has not ended; what executes is cancelled at once, and its claimant asks for that itself."""
+        """Call off what has not ended; what executes is cancelled at once, and its lease owner asks for that itself."""
         return self._change("cancel", which)
 
     async def retry(self, which: JobFilter) -> list[int]:
@@ -242,7 +242,7 @@ class MemoryStore:
             self._delete(ids)
         return ids
 
-    # Upkeep
+    # Maintenance
 
     async def stage(self, limit: int) -> set[str]:
         """Make available what is due, at most `limit`; return the queues that have got any."""
@@ -266,7 +266,7 @@ class MemoryStore:
         return False
 
     async def rescue(self) -> list[Rescued]:
-        """Take back what claimants ran that have left."""
+        """Take back what lease owners ran that have left."""
         executing = [
             job for job in self._jobs.values() if job.state == "executing" and job.attempted_by[1] in self._left
         ]

@@ -1,8 +1,8 @@
 """`SqliteStore(SqlStore)`: connection, dialect, migrations.
 
-No clock judges whether a claimant lives. On the same machine the lock of its OS process tells at once that it is dead.
-Elsewhere a claimant is dead that says nothing new over MISSED_BEATS beats of *ours*: a clock that is set, a machine
-that slept, and a file that was locked for long kill none.
+No clock decides whether a lease owner lives. On the same machine the lock of its OS process shows at once that it is
+dead. Elsewhere one is dead that writes no heartbeat over MISSED_HEARTBEATS heartbeats of *ours*: a clock that is set, a
+machine that slept, and a file that was locked for long kill none.
 """
 
 import os
@@ -57,19 +57,19 @@ from headrace.jobs.stores.store import (
 from headrace.jobs.stores.transitions import to_json
 
 FORGET_SECONDS: Final = 86_400.0
-"""How long a row of a dead claimant stays that runs nothing more: for whoever wants to know what there was."""
+"""How long the row of a dead lease owner stays that holds no jobs: for users who look for its node."""
 
 
 @dataclass(slots=True, eq=False)
 class _Seen:
-    """What another claimant said last, and over how many beats of ours."""
+    """The heartbeat count of another lease owner, and over how many heartbeats of ours it has stood still."""
 
     count: int
     silent_heartbeats: int = 0
 
 
 class Producers:
-    """The claimants of this OS process, and those that it sees beside them."""
+    """The lease owners of this OS process, and those that it sees beside them."""
 
     def __init__(self, now: Callable[[], datetime], locks: OwnerLocks) -> None:
         self._now = now
@@ -83,11 +83,11 @@ class Producers:
         return owner.uuid in self._ours
 
     def join(self, owner: LeaseOwner, started_at: datetime) -> None:
-        """Keep it alive from the next beat on."""
+        """Keep it alive from the next heartbeat on."""
         self._ours[owner.uuid] = (owner, to_text(started_at))
 
     def record_heartbeat(self, connection: sqlite3.Connection, owner: LeaseOwner, started_at: str) -> None:
-        """Say that it lives: in the transaction of its first claim, and at each beat.
+        """Write that it lives: in the transaction of its first claim, and at each heartbeat.
 
         Its lock is held before its row says so, and until the row no longer does: who holds none then is dead.
         """
@@ -97,7 +97,7 @@ class Producers:
         connection.execute(query("beat"), values)
 
     def heartbeat(self, connection: sqlite3.Connection) -> None:
-        """Say that all of ours live, and see what the others have said."""
+        """Write the heartbeats of ours, and read those of the others."""
         for owner, started_at in list(self._ours.values()):
             self.record_heartbeat(connection, owner, started_at)
         seen: dict[str, _Seen] = {}
@@ -108,12 +108,12 @@ class Producers:
         self._seen = seen
 
     def orphans(self, connection: sqlite3.Connection) -> list[str]:
-        """Return the claimants whose OS process is known to be dead, and whose jobs were not taken back since."""
+        """Return the lease owners whose OS process is known to be dead, and whose jobs were not taken back since."""
         rows = connection.execute(query("owners")).fetchall()
         return [uuid for uuid, file_id in rows if self._locks.is_alive(uuid, file_id) is False]
 
     def rescue(self, connection: sqlite3.Connection) -> list[Rescued]:
-        """Take back what dead claimants ran."""
+        """Take back what dead lease owners ran."""
         rescued: list[Rescued] = []
         for uuid in self.orphans(connection):
             rescued += self._rescue(connection, uuid)
@@ -121,29 +121,30 @@ class Producers:
             connection.execute(query("forget_lock"), (uuid,))
         counts = dict(connection.execute(query("beats")))
         for uuid, seen in self._seen.items():
-            if seen.silent_heartbeats >= MISSED_HEARTBEATS and uuid not in self._ours and counts.get(uuid) == seen.count:
+            is_silent = seen.silent_heartbeats >= MISSED_HEARTBEATS and counts.get(uuid) == seen.count
+            if is_silent and uuid not in self._ours:
                 rescued += self._rescue(connection, uuid)
         connection.execute(query("bury"), (to_text(after(self._now(), -FORGET_SECONDS)),))
         return rescued
 
     def leave(self, connection: sqlite3.Connection, uuids: Sequence[str]) -> None:
-        """Forget claimants. What one of them still runs is rescued in time, by its silence: its OS process lives on."""
+        """Forget lease owners. Jobs that one of them still runs are rescued in time, by its silence."""
         for uuid in uuids:
             self._ours.pop(uuid, None)
             connection.execute(query("leave"), (uuid,))
             connection.execute(query("forget_lock"), (uuid,))
 
     def left(self, uuids: Sequence[str]) -> None:
-        """Let go of the locks of claimants that have left: call it once that is committed."""
+        """Let go of the locks of lease owners that have left: call it once that is committed."""
         for uuid in uuids:
             self._locks.release(uuid)
 
     def ours(self) -> list[str]:
-        """Return the claimants of this OS process: in a forked child none, since they are the parent's."""
+        """Return the lease owners of this OS process: in a forked child none, since they are the parent's."""
         return list(self._ours) if os.getpid() == self._pid else []
 
     def _rescue(self, connection: sqlite3.Connection, uuid: str) -> list[Rescued]:
-        """Take back the jobs of a dead claimant: it crashed, unless it was asked to stop."""
+        """Take back the jobs of a dead lease owner: it crashed, unless it was asked to stop."""
         stopping = connection.execute(query("is_stopping"), (uuid,)).fetchone()
         is_crash = stopping is None or not stopping[0]
         values = {"uuid": uuid, "is_crash": is_crash, "now": to_text(self._now())}
@@ -296,7 +297,7 @@ class SqliteStore:
     # Enqueueing
 
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
-        """Insert jobs, but doubles of unique ones; say of each, in order, what became of it. Durable at return."""
+        """Insert jobs, but no duplicates of unique ones; return a result for each, in order. Durable at return."""
         inserted = await self.writer.run(prepared(jobs, self.now()))
         self._notify_inserted(jobs)
         return inserted
@@ -337,7 +338,7 @@ class SqliteStore:
     # Running
 
     async def claim(self, owner: LeaseOwner, count: int) -> list[Job]:
-        """Take at most `count` available jobs of the claimant's queue, most urgent and oldest first; they execute.
+        """Take at most `count` available jobs of the lease owner's queue, most urgent and oldest first; they execute.
 
         On cancellation what was taken is put back.
         """
@@ -354,7 +355,7 @@ class SqliteStore:
         return jobs
 
     async def acknowledge(self, owner: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
-        """Write how attempts ended; what concerns an attempt that is no longer the claimant's is ignored."""
+        """Write how attempts ended; what concerns an attempt that is no longer the lease owner's is ignored."""
         now = self.now()
         is_returned = await self._note(lambda connection: running.acknowledge(connection, owner, acknowledgements, now))
         if is_returned:
@@ -373,16 +374,16 @@ class SqliteStore:
         await self._note(lambda connection: running.merge(connection, rows))
 
     async def lost(self, owner: LeaseOwner, job_ids: Sequence[int]) -> list[int]:
-        """Return which of these are no longer the claimant's: cancelled, deleted or rescued while they ran."""
+        """Return which of these are no longer the lease owner's: cancelled, deleted or rescued while they ran."""
         values = (to_json(list(job_ids)), running.signature(owner))
         return [row[0] for row in await self._reader.run(lambda c: c.execute(query("lost"), values).fetchall())]
 
     async def begin_stop(self, owner: LeaseOwner) -> None:
-        """Say that the claimant was asked to stop: from now on its death is no crash of its jobs."""
+        """Say that the lease owner was asked to stop: from now on its death is no crash of its jobs."""
         await self._note(lambda connection: connection.execute(query("begin_stop"), (owner.uuid,)))
 
     async def leave(self, owner: LeaseOwner) -> None:
-        """Say no longer that the claimant lives. What it has not acknowledged is rescued in time."""
+        """Say no longer that the lease owner lives. What it has not acknowledged is rescued in time."""
         await self._leave([owner.uuid])
 
     # Looking
@@ -428,7 +429,7 @@ class SqliteStore:
     # Changing
 
     async def cancel(self, which: JobFilter) -> list[int]:
-        """Call off what has not ended; what executes is cancelled at once, and its claimant asks for that itself."""
+        """Call off what has not ended; what executes is cancelled at once, and its lease owner asks for that itself."""
         return await self._change("cancel", which)
 
     async def retry(self, which: JobFilter) -> list[int]:
@@ -458,7 +459,7 @@ class SqliteStore:
         """Delete what does not execute."""
         return await self._change("delete", which)
 
-    # Upkeep
+    # Maintenance
 
     async def stage(self, limit: int) -> set[str]:
         """Make available what is due, at most `limit`; return the queues that have got any."""
@@ -477,7 +478,7 @@ class SqliteStore:
         return from_text(str(rows[0][0])) if rows else None
 
     async def heartbeat(self) -> None:
-        """Say for all claimants that they live, and see who else does; the store does so itself, every BEAT_SECONDS."""
+        """Write our heartbeats, and read those of others; the store does so itself, every HEARTBEAT_SECONDS."""
         await self._note(self._producers.heartbeat)
 
     async def has_orphans(self) -> bool:
@@ -485,7 +486,7 @@ class SqliteStore:
         return bool(await self._reader.run(self._producers.orphans))
 
     async def rescue(self) -> list[Rescued]:
-        """Take back what dead claimants ran."""
+        """Take back what dead lease owners ran."""
         rescued = await self._note(self._producers.rescue)
         self._notify({one.queue for one in rescued if one.state == "available"})
         return rescued
@@ -560,9 +561,9 @@ class SqliteStore:
 
     def _put_back(self, owner: LeaseOwner, jobs: Sequence[Job]) -> None:
         """Put back what nobody runs, since whoever claimed it was cancelled meanwhile."""
-        inserted, now = [JobAck(job.id, job.attempt, AttemptReleased()) for job in jobs], self.now()
-        if inserted:
-            self.writer.post(lambda connection: running.acknowledge(connection, owner, inserted, now))
+        acks, now = [JobAck(job.id, job.attempt, AttemptReleased()) for job in jobs], self.now()
+        if acks:
+            self.writer.post(lambda connection: running.acknowledge(connection, owner, acks, now))
 
     def _notify_inserted(self, jobs: Sequence[NewJob]) -> None:
         self._notify({job.queue for job in jobs if job.scheduled_at is None and job.state in _AVAILABLE})

@@ -17,12 +17,12 @@ CHANGE_BATCH: Final = 500
 """Jobs that one transaction changes or deletes at most, so that a claim never waits for long."""
 
 HEARTBEAT_SECONDS: Final = 3.0
-"""How often those who claim jobs say that they live."""
+"""How often a lease owner writes its heartbeat."""
 
 MISSED_HEARTBEATS: Final = 5
-"""After so many beats of ours without one of theirs they are dead: 15 s. No clock is compared with another one's.
+"""After so many heartbeats of ours without one of its own a lease owner is dead: 15 s. Clocks are never compared.
 
-A store that sees at once that an OS process is dead waits for no beats."""
+A store that sees at once that an OS process is dead waits for no heartbeats."""
 
 CRASH_LIMIT: Final = 3
 """How often a job may be running while its OS process dies, before it is set aside."""
@@ -34,10 +34,10 @@ EXHAUSTED_REASON: Final = "it was available without an attempt left: attempt is 
 
 @dataclass(frozen=True, slots=True)
 class LeaseOwner:
-    """Who claims jobs: a queue of one OS process. `uuid` is new at each start, so a name used again is no danger.
+    """The queue of one OS process that holds jobs. `uuid` is new at each start, so a name used again is no danger.
 
     `workers` are the names it can run; jobs of others are left alone. None is all. `limits` are those of the queue over
-    all OS processes; each claimant hands them in, so let all of a queue have the same.
+    all OS processes; each lease owner hands them in, so let all of a queue have the same.
     """
 
     node: str
@@ -97,7 +97,7 @@ class JobStore(Protocol):
     """How often `has_changed` is worth asking; None where no other OS process can change anything."""
 
     inserted: Callable[[str], None]
-    """Told the queue, when jobs that may run at once came into it through this store; in the thread that did it."""
+    """Called with the queue when jobs that may run at once came into it through this store; in the inserting thread."""
 
     async def open(self) -> None:
         """Make the tables if there are none."""
@@ -111,36 +111,36 @@ class JobStore(Protocol):
     # Enqueueing
 
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
-        """Insert jobs, but doubles of unique ones; say of each, in order, what became of it. Durable at return."""
+        """Insert jobs, but no duplicates of unique ones; return a result for each, in order. Durable at return."""
 
     def insert_sync(self, jobs: Sequence[NewJob]) -> list[Inserted]:
         """Do the same from any thread, and wait."""
 
     async def insert_once(self, name: str, at: datetime, job: NewJob) -> Inserted | None:
-        """Insert a job of the crontab, unless `record_run` stands at `at` or later already: then return None."""
+        """Insert a job of the crontab, unless the last run of `name` is `at` or later: then return None."""
 
     async def record_run(self, name: str, at: datetime) -> None:
-        """Let a mark stand at `at`, unless it stands there or later already: where an entry of the crontab begins."""
+        """Record a last run, unless a later one is recorded: where an entry of the crontab begins."""
 
     async def set_last_run_back(self, name: str, seen: datetime, at: datetime) -> bool:
-        """Let a mark stand at `at` that stands at `seen`; return whether it did: the clock was set back."""
+        """Set a last run from `seen` to `at`; return whether it was `seen`: the clock was set back."""
 
     async def last_runs(self) -> Mapping[str, datetime]:
-        """Return at what time each mark of the crontab stands."""
+        """Return the last run of each entry of the crontab."""
 
     # Running
 
     async def claim(self, owner: LeaseOwner, count: int) -> list[Job]:
-        """Take at most `count` available jobs of the claimant's queue, most urgent and oldest first; they execute.
+        """Take at most `count` available jobs of the lease owner's queue, most urgent and oldest first; they execute.
 
         With limits it takes what they let start: a partition without room keeps no later one out.
-        From then on the store says for the claimant, from a thread of its own, that it lives, until it leaves.
+        From then on the store says for the lease owner, from a thread of its own, that it lives, until it leaves.
         """
 
     async def acknowledge(self, owner: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
         """Write how attempts ended.
 
-        What concerns an attempt that is no longer the claimant's is ignored: the job was cancelled, deleted or rescued.
+        An attempt that the lease owner no longer holds is ignored: its job was cancelled, deleted or rescued.
         A cancelled job takes the error of its `CalledOff` all the same. Not durable at return: after a power cut a job
         that ended in the last moments may run again.
         """
@@ -152,13 +152,13 @@ class JobStore(Protocol):
         """Merge into the meta of jobs that run; what concerns an attempt that is no longer whose it was is ignored."""
 
     async def lost(self, owner: LeaseOwner, job_ids: Sequence[int]) -> list[int]:
-        """Return which of these are no longer the claimant's: cancelled, deleted or rescued while they ran."""
+        """Return which of these are no longer the lease owner's: cancelled, deleted or rescued while they ran."""
 
     async def begin_stop(self, owner: LeaseOwner) -> None:
-        """Say that the claimant was asked to stop: if it dies from now on, its jobs have not crashed it."""
+        """Say that the lease owner was asked to stop: if it dies from now on, its jobs have not crashed it."""
 
     async def leave(self, owner: LeaseOwner) -> None:
-        """Say no longer that the claimant lives. What it has not acknowledged is rescued in time."""
+        """Say no longer that the lease owner lives. What it has not acknowledged is rescued in time."""
 
     # Looking
 
@@ -192,7 +192,7 @@ class JobStore(Protocol):
     # Changing; many are changed in pieces, each in a transaction of its own. All return the ids that were changed.
 
     async def cancel(self, which: JobFilter) -> list[int]:
-        """Call off what has not ended; what executes is cancelled at once, and its claimant asks for that itself."""
+        """Call off what has not ended; what executes is cancelled at once, and its lease owner asks for that itself."""
 
     async def retry(self, which: JobFilter) -> list[int]:
         """Make available what neither is so nor executes, with one more attempt if it has none left."""
@@ -212,7 +212,7 @@ class JobStore(Protocol):
     async def delete(self, which: JobFilter) -> list[int]:
         """Delete what does not execute."""
 
-    # Upkeep
+    # Maintenance
 
     async def stage(self, limit: int) -> set[str]:
         """Make available what is due, at most `limit`; return the queues that have got any."""
@@ -221,7 +221,7 @@ class JobStore(Protocol):
         """Return when the first job is due that waits for its time, be it past already; None when none waits."""
 
     async def heartbeat(self) -> None:
-        """Say for all claimants that they live, and see who else does; the store does so itself, every BEAT_SECONDS."""
+        """Write our heartbeats, and read those of others; the store does so itself, every HEARTBEAT_SECONDS."""
 
     async def has_orphans(self) -> bool:
         """Return whether an OS process is known to be dead whose jobs were not taken back yet: a cheap question.
@@ -230,7 +230,7 @@ class JobStore(Protocol):
         """
 
     async def rescue(self) -> list[Rescued]:
-        """Take back what dead claimants ran. It costs no attempt; what dies CRASH_LIMIT times is discarded.
+        """Take back what dead lease owners ran. It costs no attempt; what dies CRASH_LIMIT times is discarded.
 
         A job is never rescued for its age. What no headrace claimed, such as an Elixir node's, is left alone.
         """

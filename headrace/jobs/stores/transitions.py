@@ -91,7 +91,7 @@ def merged(values: Mapping[str, object], change: Mapping[str, object]) -> dict[s
 
 
 def tidy(tags: Sequence[str]) -> list[str]:
-    """Return tags as Oban keeps them: in small letters, trimmed, each once."""
+    """Return tags as Oban keeps them: in lower case, trimmed, each once."""
     return list(dict.fromkeys(tag.strip().lower() for tag in tags))
 
 
@@ -99,18 +99,18 @@ ENDED: Final = frozenset({"completed", "discarded", "cancelled"})
 
 
 def claim(job: Job, owner: LeaseOwner, now: datetime) -> None:
-    """Let the claimant have it."""
+    """Claim a job for the lease owner."""
     job.state, job.attempt = "executing", job.attempt + 1
     job.attempted_at, job.attempted_by = now, [owner.node, owner.uuid]
 
 
 def is_of(job: Job, attempt: int, by: Sequence[str]) -> bool:
-    """Return whether its last attempt is that one: rescued, it comes to the same number again, by another claimant."""
+    """Return whether its last attempt is that one: rescued, it comes to the same number again, by another owner."""
     return job.attempt == attempt and job.attempted_by == list(by)
 
 
 def acknowledge(job: Job, owner: LeaseOwner, one: JobAck, now: datetime) -> bool:
-    """Write how an attempt ended, if it is still the claimant's; return whether it is."""
+    """Write how an attempt ended, if it is still the lease owner's; return whether it is."""
     is_off = isinstance(one.outcome, AttemptCancelled) and job.state == "cancelled"
     is_its = is_of(job, one.attempt, [owner.node, owner.uuid])
     if not is_its or not (job.state == "executing" or is_off):
@@ -197,7 +197,7 @@ CHANGES: Final[Mapping[str, Callable[[Job, datetime], bool]]] = {
 
 
 def rescue(job: Job, now: datetime, *, is_crash: bool) -> None:
-    """Take back a job whose claimant is dead; `is_crash` counts against it."""
+    """Take back a job whose lease owner is dead; `is_crash` counts against it."""
     crashes = _number(job.meta, "crashes") + 1
     if is_crash:
         job.meta = {**job.meta, "crashes": crashes}

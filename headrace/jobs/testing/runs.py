@@ -63,7 +63,7 @@ class TesterAttempts:
     """Runs jobs as a queue does, but for the place: every function runs in the thread and the task of the test."""
 
     def __init__(self, catalogue: WorkerCatalogue, context: ExecutionContext) -> None:
-        """`context` are those without threads and OS processes."""
+        """`context` is one without threads and OS processes."""
         self._seen: dict[int, _Seen] = {}
         middleware = (self._see, *context.middleware)
         self._execute = AttemptRunner(catalogue, replace(context, middleware=middleware))
@@ -99,7 +99,7 @@ class TesterAttempts:
 class Drained:
     """How many jobs were run, by what became of each.
 
-    They are done, to be tried again, given up, called off, or told to come back later.
+    They are completed, to be tried again, discarded, cancelled, or snoozed.
     """
 
     completed: int = 0
@@ -283,7 +283,7 @@ class JobsClock:
     def __init__(self, now: datetime | None = None) -> None:
         self._now = datetime.now(UTC) if now is None else now
         self.moved: Callable[[], None] = lambda: None
-        """Told of each move, when it has happened."""
+        """Called after each move of the clock."""
 
     def __call__(self) -> datetime:
         """Return the time."""

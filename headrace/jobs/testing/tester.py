@@ -20,11 +20,11 @@ from headrace.jobs.testing.runs import Drained, DrainKeywords, DrainOptions, Job
 from headrace.jobs.worker import AnyWorker, Worker
 
 After = Callable[[Sequence[Inserted | None]], Awaitable[None]]
-"""Told what was inserted, where it was; in the mode inline it runs that before the enqueuer goes on."""
+"""Called with the inserted jobs; in the mode inline it runs them before the caller that enqueued goes on."""
 
 
 class TestedJobs(Jobs):
-    """Whatever is enqueued is kept, and told to `after`. It is bound, not opened: no event loop is needed."""
+    """Keeps every enqueued job, and passes it to `after`. It is bound, not opened: no event loop is needed."""
 
     __test__ = False
     is_stand_in = True

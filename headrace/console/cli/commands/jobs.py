@@ -144,7 +144,7 @@ VERBS = {
 
 @dataclass(frozen=True, slots=True)
 class EnqueueOptions:
-    """What a command was told of a job that is to be enqueued, beside its worker and arguments."""
+    """The options of `jobs enqueue`, beside the worker and its arguments."""
 
     queue: str | None = None
     delay: str | None = None
@@ -220,7 +220,7 @@ async def change_jobs(target: Target, verb: Verb, selection: Selection, *, is_ye
     return ExitCode.FAILED if missed else ExitCode.FINE
 
 
-async def enqueue_job(target: Target, arguments: EnqueueOptions, *, as_json: bool) -> ExitCode:
+async def enqueue_job(target: Target, options: EnqueueOptions, *, as_json: bool) -> ExitCode:
     """Enqueue one job; where the config lists its worker's module, its arguments are checked."""
     if not target.arguments:
         raise UsageError(
@@ -229,7 +229,7 @@ async def enqueue_job(target: Target, arguments: EnqueueOptions, *, as_json: boo
     worker, *pairs = target.arguments
     args = named_values("NAME=VALUE", pairs)
     async with target.opened(imports=True) as jobs:
-        job = _new(jobs, worker, args, arguments)
+        job = _new(jobs, worker, args, options)
         warning = await _doubt(jobs, job)
         (inserted,) = await jobs.insert([job])
     if warning is not None:
@@ -261,22 +261,22 @@ def _jobs(count: int) -> str:
     return f"{count:,} job" if count == 1 else f"{count:,} jobs"
 
 
-def _new(jobs: Jobs, worker: str, args: dict[str, object], arguments: EnqueueOptions) -> NewJob:
+def _new(jobs: Jobs, worker: str, args: dict[str, object], options: EnqueueOptions) -> NewJob:
     known = jobs.catalogue.get(worker)
     if known is None and tuple(jobs.catalogue.names):
         raise UsageError("WORKER", f"there is no worker {worker!r}: the modules have {', '.join(jobs.catalogue.names)}")
     job = NewJob(worker, args) if known is None else known.new(**args)
-    if arguments.queue is not None:
-        if not is_name(arguments.queue):
-            raise UsageError("--queue", f"{arguments.queue!r:.100} is no name of a queue: write {NAME}")
-        job = replace(job, queue=arguments.queue)
-    if arguments.priority is not None:
-        job = replace(job, priority=arguments.priority)
-    if arguments.tags:
-        job = replace(job, tags=arguments.tags)
-    if arguments.delay is not None:
+    if options.queue is not None:
+        if not is_name(options.queue):
+            raise UsageError("--queue", f"{options.queue!r:.100} is no name of a queue: write {NAME}")
+        job = replace(job, queue=options.queue)
+    if options.priority is not None:
+        job = replace(job, priority=options.priority)
+    if options.tags:
+        job = replace(job, tags=options.tags)
+    if options.delay is not None:
         try:
-            seconds = parse_duration(arguments.delay)
+            seconds = parse_duration(options.delay)
         except UnitError as error:
             usage_error = UsageError("--in", str(error))
         else:

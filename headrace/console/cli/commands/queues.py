@@ -43,7 +43,7 @@ async def list_queues(target: Target, *, as_json: bool) -> ExitCode:
 
 
 async def pause_queues(target: Target, *, is_paused: bool, as_json: bool) -> ExitCode:
-    """Have queues claim nothing more, or claim again; processes that run them heed it within seconds."""
+    """Have queues claim nothing more, or claim again; processes that run them apply it within seconds."""
     names = target.arguments
     if not names:
         raise UsageError("NAME", "name the queues, as in headrace queues pause shop.yaml default")
@@ -78,7 +78,7 @@ def _limits(target: Target) -> dict[str, int]:
 
 
 async def _check_known(names: Sequence[str], limits: Iterable[str], store: JobStore) -> None:
-    """Refuse a queue that neither the config nor the store knows: nothing would ever heed what is said of it."""
+    """Refuse a queue that neither the config nor the store knows: no process would ever apply its settings."""
     known = {
         *limits,
         *(one.queue for one in await store.counts()),

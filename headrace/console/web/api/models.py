@@ -86,7 +86,7 @@ class FoundValue(ApiModel):
 
 
 class FailedWork(ApiModel):
-    """The work failed for good."""
+    """The work was discarded or cancelled."""
 
     state: Literal["failed"]
     error: str

@@ -147,7 +147,7 @@ def _quoted(text: str) -> str:
 
 
 def signature(owner: LeaseOwner) -> str:
-    """Return what stands in `attempted_by` of what the claimant runs."""
+    """Return the `attempted_by` of the jobs that the lease owner runs."""
     return to_json([owner.node, owner.uuid])
 
 

@@ -1,4 +1,4 @@
-"""Inserts jobs, but doubles of unique ones, in a transaction that has begun."""
+"""Inserts jobs, but no duplicates of unique ones, in a transaction that has begun."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -55,7 +55,7 @@ def insert_rows(connection: sqlite3.Connection, rows: Sequence[NewRow], now: dat
 
 
 def _insert_plain(connection: sqlite3.Connection, rows: Sequence[NewRow]) -> list[Inserted]:
-    """Insert rows that are no doubles."""
+    """Insert rows that are no duplicates."""
     connection.executemany(query("insert"), [row.values for row in rows])
     return _inserted(connection, len(rows))
 
@@ -119,7 +119,7 @@ def insert_in(connection: sqlite3.Connection, jobs: Sequence[NewJob], now: datet
 
 
 def _insert(connection: sqlite3.Connection, row: NewRow, duplicates: dict[str, int], now: datetime) -> Inserted:
-    """Insert a row that may be a double, or awaits what may be one; `duplicates` are those before it, by their labels."""
+    """Insert a row that may be a duplicate, or awaits one; `duplicates` are those before it, by their labels."""
     holder = None if row.job.unique is None else _holder(connection, row.key, row.job.unique, now)
     if holder is not None:
         _replace(connection, row, holder)
