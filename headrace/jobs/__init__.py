@@ -55,7 +55,6 @@ __all__ = [
 _ROOMS = {
     "Batch": "flows.batch",
     "Cancel": "job",
-    "WorkerCatalogue": "running.worker_catalogue",
     "Discard": "job",
     "GlobalLimit": "rules.limits",
     "Handle": "handle",
@@ -72,6 +71,7 @@ _ROOMS = {
     "RunningJob": "running_job",
     "Snooze": "job",
     "Unique": "job",
+    "WorkerCatalogue": "running.worker_catalogue",
     "Workflow": "flows.workflow",
     "chunk_worker": "flows.chunk",
     "current_job": "running_job",

@@ -22,7 +22,7 @@
         ├── ResultTimeout         a job whose result somebody waits for takes longer; also a TimeoutError
         ├── JobDiscarded          a job whose result somebody waits for was discarded
         │   └── JobExpired        it was not run, for its time to begin was over
-        ├── JobCalledOff          a job whose result somebody waits for was cancelled
+        ├── JobCancelled          a job whose result somebody waits for was cancelled
         ├── NotRecorded           a job that has ended keeps no result
         ├── JobDropped            a middleware let a job go, so it has neither id nor result
         ├── BadProgress           a progress that is no fraction

@@ -127,7 +127,7 @@ class NewJob:
     label: str | None = None
     """What it is called among those that are inserted together with it."""
     awaits: Sequence[str] = ()
-    """Labels of jobs before it. Those that turn out to be duplicates stand in its meta, with the ids of the existing jobs."""
+    """Labels of jobs before it. Its meta has those that turn out to be duplicates, with the ids of existing jobs."""
 
 
 KEEP_SECONDS: Final = "keep_seconds"

@@ -123,7 +123,7 @@ async def test_a_file_that_is_deleted_is_said_and_keeps_nobody_from_closing(
         desk.gate.set()
         await until(lambda: "cannot write how 1 jobs ended" in caplog.text)
     assert "could not write how jobs ended; they run again when their lease is out: 1" in caplog.text
-    assert "the farewell of queue 'default' to its store failed: the SQLite file" in caplog.text
+    assert "the release of the lease of queue 'default' failed: the SQLite file" in caplog.text
     with pytest.raises(NotBound):  # the workers are free for others
         await desk.wait.enqueue(3)
     desk.path = desk.path.with_name("new.db")

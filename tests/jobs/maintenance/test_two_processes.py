@@ -79,11 +79,11 @@ async def test_a_service_runs_what_the_leader_of_another_one_stages(
         return Jobs(SqliteStore(path, now=clock), WorkerCatalogue.of_modules(modules), {queue: 1}, settings)
 
     async with service("leads", [], "other"):
-        await until(lambda: "leads does the upkeep" in caplog.text)
+        await until(lambda: "leads does the maintenance" in caplog.text)
         async with service("runs", ["tests.fakes.job_workers"], "default") as jobs:
             handle = await workers.double.schedule_in(5, 21)
             assert (await handle.job()).state == "scheduled"
             clock.move(6)  # the lease of the leader goes by this clock, and is longer
             assert await handle.result(20) == 42
             assert (await handle.job()).attempted_by[0] == jobs.settings.node == "runs"
-            assert "runs does the upkeep" not in caplog.text
+            assert "runs does the maintenance" not in caplog.text

@@ -119,7 +119,7 @@ async def test_a_chore_that_fails_is_said_once_and_tried_again(
             await time.go_on(AGAIN_SECONDS + 5)
     assert chore.ran == [0, 1, 2, 3, 4, 9]
     said = [record.message for record in caplog.records]
-    assert said == ["the chore 'prune' of the jobs failed, and is tried again: the disk is full"]
+    assert said == ["the periodic task 'prune' of the jobs failed, and is tried again: the disk is full"]
 
 
 @pytest.mark.asyncio
@@ -144,5 +144,5 @@ async def test_a_chore_that_breaks_is_named_with_its_traceback_and_ends_nothing(
         await time.go_on(4)
     assert (len(broken.ran), len(other.ran)) == (5, 5)
     (record,) = caplog.records
-    assert record.message == "the chore 'crontab' of the jobs broke, and is tried again"
+    assert record.message == "the periodic task 'crontab' of the jobs broke, and is tried again"
     assert record.exc_info is not None
