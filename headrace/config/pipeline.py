@@ -13,6 +13,8 @@ from headrace.config.files import load_file, load_text
 from headrace.config.keys.pipeline import ListenKeys
 from headrace.errors import HeadraceError
 from headrace.jobs.jobs import Jobs
+from headrace.pipeline.acknowledgement.dead_letters import DeadLetterStore
+from headrace.pipeline.topology.dead_letter_service import DeadLetterService
 from headrace.pipeline.topology.run import RunOutcome
 from headrace.pipeline.topology.topology import Topology
 from headrace.telemetry.events import LOG
@@ -164,6 +166,19 @@ class Pipeline(Topology):
     def jobs(self, jobs: Jobs) -> None:
         self._jobs_run = JobsService(jobs)
         self.needs_stages = False
+
+    @property
+    def dead_letters(self) -> DeadLetterStore | None:
+        """Where events that failed for good are stored until they are replayed; the run opens and closes it.
+
+        Set it once, before the start.
+        """
+        service = self.service(DeadLetterService)
+        return None if service is None else service.store
+
+    @dead_letters.setter
+    def dead_letters(self, store: DeadLetterStore) -> None:
+        self.add_service(DeadLetterService(store, self.name, lambda text: self.redact(text)))
 
     @property
     def state(self) -> str:

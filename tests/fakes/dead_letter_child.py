@@ -13,6 +13,7 @@ from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.pipeline.topology.dead_letter_service import DeadLetterService
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.dead_letters import letter
 
@@ -76,14 +77,15 @@ async def replay(path: Path, notes: Path, source: type[Quiet]) -> None:
     """Replay all letters, and end once there is none left."""
     store = SqliteDeadLetterStore(path, heartbeat_seconds=BEAT_SECONDS)
     topology = Topology("shop")
-    topology.dead_letters = store
+    service = DeadLetterService(store, "shop")
+    topology.add_service(service)
     topology.add("source", source)
     topology.add("price", Price, subscribe_to="source")
     topology.add("note", lambda: Note(notes), subscribe_to="price")
     async with topology:
         while await store.count(ALL):
             await store.request_replay(ALL)
-            topology.replay_soon()
+            service.wake()
 
 
 async def main(what: str, path: Path, notes: Path) -> None:

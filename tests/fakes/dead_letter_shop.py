@@ -11,6 +11,7 @@ from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import StageSettings
+from headrace.pipeline.topology.dead_letter_service import DeadLetterService
 from headrace.pipeline.topology.run import RunOutcome
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.dead_letters import ALL
@@ -46,10 +47,11 @@ class Shop:
         source: Callable[[], Producer[Any]],
         shape: Callable[[Table], Any] = OneToOne,
         sink: Callable[[], Consumer[Any]] | None = None,
+        store: SqliteDeadLetterStore | None = None,
         **settings: Any,
     ) -> Topology:
         topology = Topology("shop")
-        topology.dead_letters = self.store()
+        topology.add_service(DeadLetterService(store or self.store(), "shop"))
         topology.add("source", source)
         said = StageSettings(**settings)
         topology.add("price", lambda: shape(self.table), subscribe_to=SubscribeTo("source", 10, 5), settings=said)
@@ -78,3 +80,10 @@ class Shop:
             return await store.request_replay(which, rate)
         finally:
             await store.close()
+
+
+def wake(topology: Topology) -> None:
+    """Have the run check for requested replays now."""
+    service = topology.service(DeadLetterService)
+    assert service is not None
+    service.wake()

@@ -22,6 +22,7 @@ from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import Concurrency, StageSettings
+from headrace.pipeline.topology.dead_letter_service import DeadLetterService
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.functions import data_of
 from tests.fakes.acknowledged_stages import Told
@@ -212,7 +213,7 @@ async def test_a_handler_that_raises_on_every_third_event_loses_no_other(
 ) -> None:
     topology, origin, sink = Topology("shop", max_restarts=100), source(20), Kept()
     if is_kept:
-        topology.dead_letters = SqliteDeadLetterStore(tmp_path / "dead.db")
+        topology.add_service(DeadLetterService(SqliteDeadLetterStore(tmp_path / "dead.db"), "shop"))
     topology.add("numbers", lambda: origin)
     settings = StageSettings(**CARES[care])
     topology.add("third", EveryThird, subscribe_to=SubscribeTo("numbers", 2, 1), settings=settings)

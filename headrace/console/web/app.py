@@ -174,7 +174,7 @@ class _Answers:
             return found
         if self._probe is not None:
             found["jobs"] = await self._probe.error() is None
-        if topology.dead_letters is not None:
+        if self.dead_letters.has_store:
             found["dead_letters"] = await self.dead_letters.error() is None
         return found
 
@@ -183,7 +183,7 @@ class _Answers:
         text = _INDEX.format(version=__version__, name=topology.name, state=topology.state)
         names = ", ".join(sorted(_registries(topology)))
         text += _REGISTRIES.format(names=names) if names else ""
-        return PlainTextResponse(text + (_DEAD_LETTERS if topology.dead_letters is not None else ""))
+        return PlainTextResponse(text + (_DEAD_LETTERS if self.dead_letters.has_store else ""))
 
     async def openapi(self, _: Request) -> Response:
         return JSONResponse(document(self.endpoints(), __version__))
@@ -211,7 +211,7 @@ class _Answers:
             result = with_jobs(
                 result, self._probe.jobs.statistics(), error, is_trusted=is_trusted, redactor=self._redactor
             )
-        if topology.dead_letters is not None and topology.state == "running":
+        if self.dead_letters.has_store and topology.state == "running":
             error = await self.dead_letters.error()
             result = with_dead_letters(result, error, is_trusted=is_trusted, redactor=self._redactor)
         return JSONResponse(result.body, 200 if result.is_ready else 503)

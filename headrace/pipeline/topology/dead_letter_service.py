@@ -11,7 +11,7 @@ from headrace.pipeline.acknowledgement.dead_letter import NewDeadLetter, Replay
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetterStore, ReplayResult
 from headrace.pipeline.engine.consuming import ConsumerSupervisorProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
-from headrace.pipeline.failure import FailedEvent, Redact
+from headrace.pipeline.failure import DeadLetterHandler, FailedEvent, Redact
 from headrace.pipeline.topology.link import InputProcess
 from headrace.pipeline.topology.replay import ReplayOutcome, StageReplay, replay_of
 from headrace.pipeline.topology.run import Run
@@ -48,10 +48,16 @@ class DeadLetterService:
         self._check_at = 0.0
         self._logged: set[str] = set()
 
+    @property
+    def dead_letter_handler(self) -> DeadLetterHandler:
+        """Stores events that failed for good."""
+        return self.dead_letter
+
     async def open(self) -> None:
         """Open the store. Raises the errors of `DeadLetterStore.open`."""
         await self.store.open()
         self._is_open = True
+        self._is_draining = False
 
     async def attach(self, run: Run) -> None:
         """Replay into the stages of a run that has not begun: waiting dead letters reach them before they can end."""

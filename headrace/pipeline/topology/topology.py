@@ -13,7 +13,6 @@ from headrace.otp.process.state import check_count, check_seconds, check_timeout
 from headrace.otp.scheduler import Scheduler
 from headrace.otp.supervision.restart import MAX_RESTARTS, MAX_SECONDS
 from headrace.otp.supervision.supervisor import Supervisor
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetterStore
 from headrace.pipeline.failure import DeadLetterHandler, Redact
 from headrace.pipeline.flow.subscription import CancelMode
 from headrace.pipeline.stage.callbacks import check_callback
@@ -22,18 +21,19 @@ from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage, events_given
-from headrace.pipeline.topology.dead_letter_service import DeadLetterService
 from headrace.pipeline.topology.graph import KIND_NAMES, suggestion
 from headrace.pipeline.topology.handle import StageHandle, SubscribeTarget, target
 from headrace.pipeline.topology.link import StageSpec, emitting, ordered
 from headrace.pipeline.topology.outputs import with_named_outputs, with_side_outputs
 from headrace.pipeline.topology.run import DRAIN_SECONDS, Run, RunOutcome
+from headrace.pipeline.topology.service import Service, Services
 from headrace.pipeline.topology.snapshot import TopologySnapshot, take_snapshot
 from headrace.pipeline.topology.stall import STALL_SECONDS
 
 _ANY_SETTINGS: Final = StageSettings()
 
 G = TypeVar("G", bound=Stage)
+S = TypeVar("S")
 
 
 class Topology:
@@ -47,15 +47,11 @@ class Topology:
     """How long the drain may take that ends `async with`, or that a callback's KeyboardInterrupt begins; set it before
     the start."""
 
-    dead_letters: DeadLetterStore | None = None
-    """Where events that failed for good are stored until they are replayed; the run opens and closes it, so set it
-    before the start."""
-
     redact: Redact = str
     """Hides in the texts of errors what dead letters and `errors` outputs must not hold; set it before the start."""
 
     dead_letter_handler: DeadLetterHandler | None = None
-    """Stores events that failed for good, where there are no `dead_letters`; set it before the start."""
+    """Stores events that failed for good, where no service does; set it before the start."""
 
     stall_seconds: float | None = STALL_SECONDS
     """After how long a stage at which events wait, and none goes on, is named as one that holds the others; None for
@@ -85,7 +81,7 @@ class Topology:
         self._measure = measure
         self._specs: dict[str, StageSpec] = {}
         self._run: Run | None = None
-        self._dead_letter_service: DeadLetterService | None = None
+        self._services = Services()
         self._has_reported = False
 
     def add(
@@ -147,6 +143,19 @@ class Topology:
             raise GraphError(name, f"is {KIND_NAMES[former.kind]}, and cannot be replaced by {KIND_NAMES[spec.kind]}")
         self._specs[name] = spec
 
+    def add_service(self, service: Service) -> None:
+        """Add a service, which the run opens before its stages and closes after them.
+
+        Raises `GraphError` when the pipeline was started.
+        """
+        if self._run is not None:
+            raise GraphError(self.name, "was started: add every service before", what="pipeline")
+        self._services.add(service)
+
+    def service(self, kind: type[S]) -> S | None:
+        """Return the service of a class, if one was added."""
+        return self._services.find(kind)
+
     def is_made_by(self, name: str, kind: type) -> bool:
         """Tell whether a stage's callbacks are of a class."""
         return name in self._specs and isinstance(self._specs[name].first, kind)
@@ -183,7 +192,7 @@ class Topology:
     async def start(self) -> None:
         """Check the graph, start every stage, and return when all of them have begun.
 
-        Raises `GraphError` for a graph that is wrong, what the store of `dead_letters` raises, and `StartFailed` when a
+        Raises `GraphError` for a graph that is wrong, what a service raises as it opens, and `StartFailed` when a
         stage's `init` raises; nothing runs then.
         """
         if self._run is not None:
@@ -192,39 +201,26 @@ class Topology:
             raise GraphError(self.name, "has no stages: add some first", what="pipeline")
         specs = with_named_outputs(with_side_outputs(self._specs))
         ordered(specs)
-        if self.dead_letters is not None:
-            self._dead_letter_service = DeadLetterService(self.dead_letters, self.name, self.redact)
-            await self._dead_letter_service.open()
+        await self._services.open()
         try:
             await self._start(specs)
         except BaseException:
-            await self._close_dead_letters()
+            await self._services.close()
             raise
 
     async def _start(self, specs: Mapping[str, StageSpec]) -> None:
-        service, scheduler = self._dead_letter_service, Scheduler(measure=self._measure)
+        scheduler = Scheduler(measure=self._measure)
         supervisor = Supervisor(
             f"{self.name}.supervisor", scheduler, max_restarts=self._max_restarts, max_seconds=self._max_seconds
         )
-        dead_letter_handler = self.dead_letter_handler if service is None else service.dead_letter
+        dead_letter_handler = self._services.dead_letter_handler or self.dead_letter_handler
         run = self._run = Run(self.name, specs, self._cancel, supervisor, dead_letter_handler)
         run.drain_seconds = self.drain_seconds
         run.stall_seconds = self.stall_seconds
         for process in run.processes.values():
             process.failure.redact = self.redact
-        if service is not None:
-            await service.attach(run)
+        await self._services.attach(run)
         await run.start()
-
-    async def _close_dead_letters(self) -> None:
-        if self._dead_letter_service is not None:
-            await self._dead_letter_service.close()
-
-    def replay_soon(self) -> None:
-        """Check for requested replays of `dead_letters` now, rather than within a second."""
-        if self._dead_letter_service is not None:
-            self._for_handle(f"replay_soon of pipeline {self.name!r}")
-            self._dead_letter_service.wake()
 
     async def join(self) -> RunOutcome:
         """Wait until every stage has completed, the run has failed, or it was drained or stopped.
@@ -235,7 +231,7 @@ class Topology:
         check_end_of(run.supervisor, f"the end of pipeline {self.name!r}")
         await asyncio.shield(run.over)
         await run.stop()
-        await self._close_dead_letters()
+        await self._services.close()
         return self._report_outcome(run)
 
     async def run(self) -> RunOutcome:
@@ -261,17 +257,16 @@ class Topology:
         check_timeout("deadline_seconds", deadline_seconds)
         run = self._for_handle(f"drain of pipeline {self.name!r}")
         check_end_of(run.supervisor, f"the drain of pipeline {self.name!r}")
-        if self._dead_letter_service is not None:
-            self._dead_letter_service.drain()
+        self._services.drain()
         await run.drain(self.drain_seconds if deadline_seconds is None else deadline_seconds)
-        await self._close_dead_letters()
+        await self._services.close()
         return self._report_outcome(run)
 
     async def stop(self) -> RunOutcome:
         """Stop at once; what was under way is counted as lost."""
         run = self._for_handle(f"stop of pipeline {self.name!r}")
         await run.stop()
-        await self._close_dead_letters()
+        await self._services.close()
         return self._report_outcome(run)
 
     def _report_outcome(self, run: Run) -> RunOutcome:

@@ -22,6 +22,7 @@ from headrace.console.web.api.endpoint import (
 from headrace.console.web.api.models import ChangedModel, DeadLetterList, DeadLetterModel
 from headrace.errors import HeadraceError
 from headrace.pipeline.acknowledgement.dead_letters import DeadLetterCounts, DeadLetterFilter, DeadLetterStore
+from headrace.pipeline.topology.dead_letter_service import DeadLetterService
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.options import DurationField, RateField
 
@@ -129,7 +130,9 @@ class DeadLetterApi:
             changed = await store.request_replay(
                 self._of(selection), None if selection.rate is None else selection.rate.per_second
             )
-            self._topology.replay_soon()
+            service = self._topology.service(DeadLetterService)
+            if service is not None:
+                service.wake()
             return changed
 
         return await self._answered(lambda store: _changed(change(store)))
@@ -150,17 +153,25 @@ class DeadLetterApi:
 
         return await self._answered(lambda store: _changed(change(store)))
 
+    @property
+    def has_store(self) -> bool:
+        """Whether the pipeline stores dead letters."""
+        return self._store is not None
+
+    @property
+    def _store(self) -> DeadLetterStore | None:
+        service = self._topology.service(DeadLetterService)
+        return None if service is None else service.store
+
     def counts(self) -> DeadLetterCounts | None:
         """Return the counts of the store as of its last write; None without a store."""
-        store = self._topology.dead_letters
-        return None if store is None else store.counts()
+        return None if self._store is None else self._store.counts()
 
     async def error(self) -> str | None:
         """Return why the store cannot be read now, or None when it can."""
-        store = self._topology.dead_letters
         try:
-            if store is not None:
-                await store.count(_NO_DEAD_LETTER)
+            if self._store is not None:
+                await self._store.count(_NO_DEAD_LETTER)
         except HeadraceError as error:
             return str(error)
         return None
@@ -195,7 +206,7 @@ class DeadLetterApi:
         )
 
     async def _answered(self, answer: Callable[[DeadLetterStore], Awaitable[Response]]) -> Response:
-        store = self._topology.dead_letters
+        store = self._store
         if store is None:
             return error_response(404, "the pipeline keeps no dead letters: its config has no key `dead_letters:`")
         if self._topology.state not in _OPEN:

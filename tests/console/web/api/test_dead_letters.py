@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from headrace.pipeline.acknowledgement.dead_letter import NewDeadLetter
 from headrace.pipeline.acknowledgement.limits import UNBOUNDED
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
+from headrace.pipeline.topology.dead_letter_service import DeadLetterService
 from headrace.pipeline.topology.topology import Topology
 from tests.console.web.serving import TOKEN, served
 from tests.fakes.dead_letters import LetterClock, failed, letter
@@ -33,7 +34,7 @@ class Served:
         self.store = SqliteDeadLetterStore(path, UNBOUNDED, now=LetterClock())
         self.sink = Kept()
         self.topology = Topology("shop")
-        self.topology.dead_letters = self.store
+        self.topology.add_service(DeadLetterService(self.store, "shop"))
         self.topology.add("source", Silent)
         self.topology.add("price", lambda: OneToOne(Table({})), subscribe_to="source")
         self.topology.add("sink", lambda: self.sink, subscribe_to="price")
@@ -165,7 +166,7 @@ async def test_without_a_store_and_without_a_run_there_is_a_sentence(tmp_path: P
     async with served(run.topology) as client:
         answer = await client.get(PATH)
         assert (answer.status_code, "not open" in answer.json()["error"]) == (503, True)
-        run.topology.dead_letters = None
+    async with served(Topology("shop")) as client:
         answer = await client.get(PATH)
         assert (answer.status_code, "no key `dead_letters:`" in answer.json()["error"]) == (404, True)
 

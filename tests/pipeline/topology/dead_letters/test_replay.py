@@ -12,7 +12,7 @@ from headrace.pipeline.message import Message
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.settings import Concurrency
 from tests.fakes.acknowledged_stages import Told
-from tests.fakes.dead_letter_shop import Quiet, Shop
+from tests.fakes.dead_letter_shop import Quiet, Shop, wake
 from tests.fakes.dead_letters import ALL, letter
 from tests.fakes.failing_stages import (
     Kept,
@@ -79,7 +79,7 @@ async def test_letters_are_replayed_into_a_run_that_is_under_way(
     await topology.start()
     await settled(topology)
     await aside.request_replay(ALL)
-    topology.replay_soon()
+    wake(topology)
     await until(lambda: len(shop.sink.data) == 3)
     assert (await topology.drain()).is_drained
     assert shop.sink.data == ["<1>", "<2>", "<3>"]
@@ -102,7 +102,7 @@ async def test_letters_are_replayed_time_and_again(shop: Shop, aside: SqliteDead
     await topology.start()
     for size in (3, 5, 7):
         await aside.request_replay(ALL)
-        topology.replay_soon()
+        wake(topology)
         await until(lambda size=size: len(shop.sink.data) >= size)  # type: ignore[misc] # bound now
         await aside.put([letter(size), letter(size + 1)])
     await topology.drain()
@@ -138,7 +138,7 @@ async def test_a_message_waits_for_all_that_comes_of_it(shop: Shop, aside: Sqlit
     topology = shop.topology(Quiet, OneToOne, Slow)
     await topology.start()
     await aside.request_replay(ALL)
-    topology.replay_soon()
+    wake(topology)
     await until(lambda: shop.table.tried == [1, 2, 3])
     await settled(topology)
     assert await aside.count(ALL) == 3

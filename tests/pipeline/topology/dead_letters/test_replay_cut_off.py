@@ -9,7 +9,7 @@ from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter
 from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from headrace.pipeline.flow.subscription import SubscribeTo
 from tests.fakes.acknowledged_stages import Told
-from tests.fakes.dead_letter_shop import Quiet, Shop
+from tests.fakes.dead_letter_shop import Quiet, Shop, wake
 from tests.fakes.dead_letters import ALL
 from tests.fakes.failing_stages import (
     OneToOne,
@@ -73,7 +73,7 @@ async def test_a_stop_leaves_what_was_under_way_marked_and_costs_no_attempt(
     topology = shop.topology(quiet, Stuck)
     await topology.start()
     await aside.request_replay(ALL)
-    topology.replay_soon()
+    wake(topology)
     await until(lambda: shop.table.tried != [])
     await topology.stop()
     left = await aside.find(DeadLetterFilter(is_waiting_for_replay=True), 9)
@@ -91,7 +91,7 @@ async def test_a_drain_lets_through_what_is_under_way_and_leaves_the_rest_marked
     topology = shop.topology(quiet)
     await topology.start()
     await aside.request_replay(ALL, rate=0.001)
-    topology.replay_soon()
+    wake(topology)
     await until(lambda: shop.table.tried == [1])
     assert (await topology.drain()).is_drained
     left = await aside.find(DeadLetterFilter(is_waiting_for_replay=True), 9)
@@ -113,7 +113,7 @@ async def test_a_stage_that_cancels_the_replay_leaves_the_letters_marked(
     topology = shop.topology(Silent, Refuse)
     await topology.start()
     await aside.request_replay(ALL)
-    topology.replay_soon()
+    wake(topology)
     handle = topology.stage("price")
     await until(lambda: len(handle.subscriptions()) == 2)
     await settled(topology)
@@ -130,7 +130,7 @@ async def test_a_stage_may_subscribe_while_letters_are_replayed_into_it(
     topology.add("more", lambda: Numbers(4))
     await topology.start()
     await aside.request_replay(ALL, rate=0.001)
-    topology.replay_soon()
+    wake(topology)
     await until(lambda: shop.table.tried == [1])
     topology.stage("price").subscribe("more")
     await until(lambda: len(shop.sink.data) == 5)

@@ -16,7 +16,7 @@ from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
 from headrace.stages.functions import data_of
 from tests.fakes.acknowledged_stages import Told
-from tests.fakes.dead_letter_shop import Quiet, Shop
+from tests.fakes.dead_letter_shop import Quiet, Shop, wake
 from tests.fakes.dead_letters import ALL, FailingLetters, letter
 from tests.fakes.failing_stages import (
     Many,
@@ -41,8 +41,8 @@ async def test_what_cannot_be_kept_when_it_fails_again_is_not_lost(
     shop: Shop, aside: SqliteDeadLetterStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     shop.table.left = {2: FOR_EVER}
-    topology = shop.topology(lambda: Numbers(0))
-    topology.dead_letters = store = FailingLetters(shop.path)
+    store = FailingLetters(shop.path)
+    topology = shop.topology(lambda: Numbers(0), store=store)
     store.puts = 1
     await aside.request_replay(ALL)
     await topology.start()
@@ -54,12 +54,12 @@ async def test_what_cannot_be_kept_when_it_fails_again_is_not_lost(
 async def test_a_store_that_cannot_be_used_for_a_while_loses_nothing_and_is_said_once(
     shop: Shop, aside: SqliteDeadLetterStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    topology = shop.topology(Silent)
-    topology.dead_letters = store = FailingLetters(shop.path)
+    store = FailingLetters(shop.path)
+    topology = shop.topology(Silent, store=store)
     store.settles = 2
     await topology.start()
     await aside.request_replay(ALL)
-    topology.replay_soon()
+    wake(topology)
     await until(lambda: not store.settles)
     await topology.drain()
     assert await aside.count(ALL) == 0
@@ -76,7 +76,7 @@ async def test_a_file_that_stays_locked_keeps_no_run_from_its_end(
     topology = shop.topology(quiet, SingleLater)
     await topology.start()
     await aside.request_replay(ALL)
-    topology.replay_soon()
+    wake(topology)
     await until(lambda: bool(shop.table.tried))
     lock = sqlite3.connect(shop.path, isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")

@@ -10,6 +10,7 @@ from headrace.pipeline.dispatchers.partition import PartitionDispatcher
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.settings import StageSettings
+from headrace.pipeline.topology.dead_letter_service import DeadLetterService
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.dead_letter_shop import Shop
 from tests.fakes.failing_stages import (
@@ -47,7 +48,7 @@ async def test_outputs_that_a_drain_leaves_over_go_on_where_they_were_to_go(shop
 async def test_outputs_that_a_drain_leaves_over_are_letters_of_those_that_would_have_got_them(shop: Shop) -> None:
     def topology(sink: Callable[[], Consumer[Any]]) -> Topology:
         made = Topology("shop")
-        made.dead_letters = shop.store()
+        made.add_service(DeadLetterService(shop.store(), "shop"))
         made.add("all", lambda: Numbers(20), settings=StageSettings("broadcast"))
         made.add("parts", lambda: Numbers(20), settings=StageSettings(lambda: PartitionDispatcher(2, hash=_parity)))
         for name in ("a", "b"):
