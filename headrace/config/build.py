@@ -11,6 +11,8 @@ from headrace.config.check.stage_names import expanded_names, has_disk_buffer, k
 from headrace.config.keys.jobs import CronKeys, JobsKeys, KeepKeys, KeptKeys, QueueKeys
 from headrace.config.keys.pipeline import DeadLettersKeys, SubscriptionKeys
 from headrace.config.keys.stage import BufferKeys, DispatcherKeys
+from headrace.dead_letters.sqlite_store import dead_letters_of
+from headrace.dead_letters.store import DeadLetterLimits, DeadLetterStore
 from headrace.expressions import Expression
 from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
@@ -22,9 +24,6 @@ from headrace.jobs.running.encryption import ArgsCipher
 from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import JobsSettings, QueueOptions
 from headrace.jobs.stores.store import JobStore, store_of
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetterStore
-from headrace.pipeline.acknowledgement.limits import DeadLetterLimits
-from headrace.pipeline.acknowledgement.sqlite.url import dead_letters_of
 from headrace.pipeline.dispatchers.demand import DemandDispatcher
 from headrace.pipeline.dispatchers.dispatcher import Dispatcher
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher, stable_hash

@@ -11,10 +11,10 @@ from headrace.config.build import build, build_dead_letters, build_jobs
 from headrace.config.check.config import Config
 from headrace.config.files import load_file, load_text
 from headrace.config.keys.pipeline import ListenKeys
+from headrace.dead_letters.service import DeadLetterService
+from headrace.dead_letters.store import DeadLetterStore
 from headrace.errors import HeadraceError
 from headrace.jobs.jobs import Jobs
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetterStore
-from headrace.pipeline.topology.dead_letter_service import DeadLetterService
 from headrace.pipeline.topology.run import RunOutcome
 from headrace.pipeline.topology.topology import Topology
 from headrace.telemetry.events import LOG

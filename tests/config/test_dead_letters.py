@@ -11,10 +11,8 @@ from headrace.config.pipeline import Pipeline
 from headrace.config.schema import schema
 from headrace.config.stage_types import StageTypes
 from headrace.config.text.findings import ConfigError
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter
-from headrace.pipeline.acknowledgement.limits import DeadLetterLimits
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
-from headrace.pipeline.acknowledgement.sqlite.url import dead_letters_of
+from headrace.dead_letters.sqlite_store import SqliteDeadLetterStore, dead_letters_of
+from headrace.dead_letters.store import DeadLetterFilter, DeadLetterLimits
 
 STAGES = "stages: {a: {type: generate, count: 1}, b: {type: discard, subscribe_to: a}}\n"
 

@@ -8,7 +8,7 @@ import pytest
 
 from headrace.database.queries import migrate, sql_condition, sql_text, statements
 from headrace.database.urls import parse_sqlite_url
-from headrace.pipeline.acknowledgement.sqlite.queries import MIGRATIONS
+from headrace.dead_letters.sqlite_rows import MIGRATIONS
 
 PACKAGE = "headrace.pipeline.acknowledgement.sqlite"
 

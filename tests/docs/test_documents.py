@@ -9,8 +9,8 @@ import pytest
 
 from headrace.config.files import load_file, load_text
 from headrace.config.text.findings import ConfigError
-from headrace.console.web.dead_letter_metrics import DEAD_LETTERS, DEAD_LETTERS_BYTES, DEAD_LETTERS_DROPPED
 from headrace.console.web.job_metrics import CURRENT, LIMIT, PAUSED, RUNNING
+from headrace.dead_letters.metrics import DEAD_LETTERS, DEAD_LETTERS_BYTES, DEAD_LETTERS_DROPPED
 from headrace.pipeline.metrics import CONNECTION_UP, EDGE_METRICS, STAGE_METRICS
 from tests.fakes.declared_metrics import declared_metrics
 

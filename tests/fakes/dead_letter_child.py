@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
+from headrace.dead_letters.service import DeadLetterService
+from headrace.dead_letters.sqlite_store import SqliteDeadLetterStore
+from headrace.dead_letters.store import DeadLetterFilter
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.pipeline.topology.dead_letter_service import DeadLetterService
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.dead_letters import letter
 

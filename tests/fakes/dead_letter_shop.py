@@ -4,14 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from headrace.pipeline.acknowledgement.dead_letter import DeadLetter
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
+from headrace.dead_letters.dead_letter import DeadLetter
+from headrace.dead_letters.service import DeadLetterService
+from headrace.dead_letters.sqlite_store import SqliteDeadLetterStore
+from headrace.dead_letters.store import DeadLetterFilter
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.topology.dead_letter_service import DeadLetterService
 from headrace.pipeline.topology.run import RunOutcome
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.dead_letters import ALL

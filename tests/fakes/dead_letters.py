@@ -7,10 +7,9 @@ from typing import Final
 
 import pytest
 
-from headrace.pipeline.acknowledgement.dead_letter import NewDeadLetter, Replay
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter, ReplayResult
-from headrace.pipeline.acknowledgement.limits import DeadLetterLimits
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
+from headrace.dead_letters.dead_letter import NewDeadLetter, Replay
+from headrace.dead_letters.sqlite_store import SqliteDeadLetterStore
+from headrace.dead_letters.store import DeadLetterFilter, DeadLetterLimits, ReplayResult
 
 NOON: Final = datetime(2020, 1, 1, 12, tzinfo=UTC)
 

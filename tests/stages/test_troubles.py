@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import pytest
 
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
+from headrace.dead_letters.service import DeadLetterService
+from headrace.dead_letters.sqlite_store import SqliteDeadLetterStore
 from headrace.pipeline.failure import Retry
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Outcome
@@ -22,7 +23,6 @@ from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import Concurrency, StageSettings
-from headrace.pipeline.topology.dead_letter_service import DeadLetterService
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.functions import data_of
 from tests.fakes.acknowledged_stages import Told

@@ -15,11 +15,10 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from headrace.config.keys.stage import BufferKeys, DispatcherKeys, HandlingKeys, long_form
+from headrace.dead_letters.errors import BadDeadLetters
+from headrace.dead_letters.store import LEAST_SIZE_BYTES, DeadLetterLimits, path_of
 from headrace.expressions.patterns import Regex
 from headrace.http.address import Address
-from headrace.pipeline.acknowledgement.errors import BadDeadLetters
-from headrace.pipeline.acknowledgement.limits import LEAST_SIZE_BYTES, DeadLetterLimits
-from headrace.pipeline.acknowledgement.sqlite.location import path_of
 from headrace.pipeline.flow.subscription import CancelMode
 from headrace.pipeline.topology.stall import STALL_SECONDS
 from headrace.stages.options import (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from headrace.console.cli.job_target import UsageError
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter
+from headrace.dead_letters.store import DeadLetterFilter
 from headrace.units import Rate, UnitError, parse_duration, parse_rate
 
 

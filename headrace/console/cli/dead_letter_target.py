@@ -11,12 +11,10 @@ from headrace.config.check.stage_names import stage_names
 from headrace.console.cli.config_part import read_part
 from headrace.console.cli.foreign_file import DEAD_LETTERS_TABLE, has_wrong_schema
 from headrace.console.cli.job_target import CommandFailed, UsageError
+from headrace.dead_letters.errors import BadDeadLetters
+from headrace.dead_letters.sqlite_store import SqliteDeadLetterStore, dead_letters_of
+from headrace.dead_letters.store import UNBOUNDED, DeadLetterStore
 from headrace.errors import HeadraceError
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetterStore
-from headrace.pipeline.acknowledgement.errors import BadDeadLetters
-from headrace.pipeline.acknowledgement.limits import UNBOUNDED
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
-from headrace.pipeline.acknowledgement.sqlite.url import dead_letters_of
 
 _READ: Final = ("name", "dead_letters", "stages")
 _EXAMPLE = "headrace dead-letters list shop.yaml, or --store sqlite:///dead.db"

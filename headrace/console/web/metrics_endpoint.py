@@ -12,9 +12,9 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
-from headrace.console.web.dead_letter_metrics import dead_letter_metrics
 from headrace.console.web.job_metrics import JobsProbe, JobsSnapshot, job_metrics
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetterCounts
+from headrace.dead_letters.metrics import dead_letter_metrics
+from headrace.dead_letters.store import DeadLetterCounts
 from headrace.pipeline.metrics import build_metrics, pipeline_metrics
 from headrace.pipeline.topology.snapshot import TopologySnapshot
 

@@ -12,9 +12,9 @@ from typer.testing import CliRunner, Result
 
 from headrace.console.cli.commands.dead_letters import printable
 from headrace.console.cli.main import make_app
-from headrace.pipeline.acknowledgement.dead_letter import NewDeadLetter
-from headrace.pipeline.acknowledgement.limits import UNBOUNDED
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
+from headrace.dead_letters.dead_letter import NewDeadLetter
+from headrace.dead_letters.sqlite_store import SqliteDeadLetterStore
+from headrace.dead_letters.store import UNBOUNDED
 from tests.console.cli.command import run, started, write
 from tests.fakes.dead_letters import LetterClock, failed
 

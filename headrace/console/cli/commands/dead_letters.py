@@ -15,9 +15,8 @@ from headrace.console.cli.job_selection import is_confirmed, numbers_of
 from headrace.console.cli.job_target import CommandFailed, UsageError
 from headrace.console.cli.options import JsonOption, StageOption, StoreOption, TargetArguments, YesOption
 from headrace.console.cli.output import ExitCode, print_json, print_tables
-from headrace.console.dead_letter_json import LIST_CHARACTERS, dead_letter_json
-from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, EventForm
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter, DeadLetterStore
+from headrace.dead_letters.dead_letter import LIST_CHARACTERS, DeadLetter, EventForm, dead_letter_json
+from headrace.dead_letters.store import DeadLetterFilter, DeadLetterStore
 
 _SHORT = 60  # characters of an event or an error in a line of a list
 

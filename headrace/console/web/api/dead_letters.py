@@ -9,20 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from headrace.console.dead_letter_json import LIST_CHARACTERS, dead_letter_json
-from headrace.console.web.api.endpoint import (
-    ApiError,
-    Endpoint,
-    ResponseSpec,
-    check_json,
-    checked,
-    error_response,
-    json_body,
-)
+from headrace.console.web.api.endpoint import ApiError, Endpoint, ResponseSpec, check_json, checked, error_response, json_body
 from headrace.console.web.api.models import ChangedModel, DeadLetterList, DeadLetterModel
+from headrace.dead_letters.dead_letter import LIST_CHARACTERS, dead_letter_json
+from headrace.dead_letters.service import DeadLetterService
+from headrace.dead_letters.store import DeadLetterCounts, DeadLetterFilter, DeadLetterStore
 from headrace.errors import HeadraceError
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetterCounts, DeadLetterFilter, DeadLetterStore
-from headrace.pipeline.topology.dead_letter_service import DeadLetterService
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.options import DurationField, RateField
 

@@ -10,10 +10,10 @@ import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from headrace.pipeline.acknowledgement.dead_letter import NewDeadLetter
-from headrace.pipeline.acknowledgement.limits import UNBOUNDED
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
-from headrace.pipeline.topology.dead_letter_service import DeadLetterService
+from headrace.dead_letters.dead_letter import NewDeadLetter
+from headrace.dead_letters.service import DeadLetterService
+from headrace.dead_letters.sqlite_store import SqliteDeadLetterStore
+from headrace.dead_letters.store import UNBOUNDED
 from headrace.pipeline.topology.topology import Topology
 from tests.console.web.serving import TOKEN, served
 from tests.fakes.dead_letters import LetterClock, failed, letter

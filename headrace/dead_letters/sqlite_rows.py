@@ -1,15 +1,42 @@
-"""Rows of the table to dead letters and back; the conditions of a filter."""
+"""Rows of the SQLite table to dead letters and back, filters, queries, and keeping the table within its limits."""
 
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Final
 
-from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, EventForm, NewDeadLetter, Replay
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter, LeasedDeadLetter
-from headrace.pipeline.acknowledgement.event_text import OVERHEAD_BYTES, EventText
-from headrace.pipeline.acknowledgement.sqlite.queries import condition
+from headrace.database.queries import migrate, sql_condition, sql_text
+from headrace.dead_letters.dead_letter import DeadLetter, EventForm, NewDeadLetter, Replay
+from headrace.dead_letters.errors import NewerDeadLetters
+from headrace.dead_letters.event_text import OVERHEAD_BYTES, EventText
+from headrace.dead_letters.store import CHANGE_BATCH, DeadLetterFilter, DeadLetterLimits, LeasedDeadLetter
+
+MIGRATIONS: Final = ("1_schema",)
+"""Files that bring the tables to the version of their number, in order."""
+
+
+@cache
+def query(name: str) -> str:
+    """Return the text of a query."""
+    return sql_text(__package__, name)
+
+
+@cache
+def condition(name: str) -> str:
+    """Return one condition of a filter."""
+    return sql_condition(__package__, name)
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Make the tables, or what is missing of them. Raises NewerDeadLetters, and has changed nothing then."""
+    newer = migrate(connection, __package__, MIGRATIONS)
+    if newer is not None:
+        (_, _, path) = connection.execute("PRAGMA database_list").fetchone()
+        raise NewerDeadLetters(path, newer, len(MIGRATIONS))
+
 
 COLUMNS: Final = (
     "id, pipeline, stage, substr(event, 1, :most), form, metadata, error_type, error, traceback, attempts, at, size, "
@@ -146,3 +173,41 @@ def _conditions(which: DeadLetterFilter) -> Iterator[tuple[str, object]]:
         value = getattr(which, name)
         if value is not None:
             yield name, value
+
+
+DROPPED_AT_ONCE: Final = 5_000
+"""Dead letters that one transaction drops for one limit at most; the next one drops the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trimmed:
+    """How many dead letters were dropped for each limit, and how many are left."""
+
+    age: int
+    count: int
+    size: int
+    dead_letters: int
+    size_bytes: int
+
+
+def trim(connection: sqlite3.Connection, bounds: DeadLetterLimits, now: datetime) -> Trimmed:
+    """Delete what is too old, then the oldest ones until the rest is few and small enough."""
+    oldest = to_text(now - timedelta(seconds=bounds.max_age_seconds))
+    aged = connection.execute(query("expired"), (oldest, DROPPED_AT_ONCE)).rowcount
+    dead_letters, size = connection.execute(query("totals")).fetchone()
+    counted = sized = 0
+    while (dead_letters > bounds.max_events or size > bounds.max_size_bytes) and counted + sized < DROPPED_AT_ONCE:
+        dropped: list[int] = []
+        for number, its_size in connection.execute(query("oldest"), (CHANGE_BATCH,)):
+            if dead_letters > bounds.max_events:
+                counted += 1
+            elif size > bounds.max_size_bytes:
+                sized += 1
+            else:
+                break
+            dropped.append(number)
+            dead_letters, size = dead_letters - 1, size - its_size
+        if not dropped:
+            break
+        connection.execute(query("delete"), (ids_text(dropped),))
+    return Trimmed(aged, counted, sized, dead_letters, size)

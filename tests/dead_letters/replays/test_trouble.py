@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
+from headrace.dead_letters.sqlite_store import SqliteDeadLetterStore
+from headrace.dead_letters.store import DeadLetterFilter
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
 from headrace.stages.functions import data_of
 from tests.fakes.acknowledged_stages import Told
@@ -71,8 +71,8 @@ async def test_a_file_that_stays_locked_keeps_no_run_from_its_end(
     shop: Shop, aside: SqliteDeadLetterStore, quiet: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("headrace.database.sqlite_file.BUSY_SECONDS", 0.02)
-    monkeypatch.setattr("headrace.pipeline.acknowledgement.sqlite.store.CLOSE_SECONDS", 0.02)
-    monkeypatch.setattr("headrace.pipeline.topology.dead_letter_service.WRITE_SECONDS", 0.02)
+    monkeypatch.setattr("headrace.dead_letters.sqlite_store.CLOSE_SECONDS", 0.02)
+    monkeypatch.setattr("headrace.dead_letters.service.WRITE_SECONDS", 0.02)
     topology = shop.topology(quiet, SingleLater)
     await topology.start()
     await aside.request_replay(ALL)

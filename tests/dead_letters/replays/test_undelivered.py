@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from headrace.dead_letters.service import DeadLetterService
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.topology.dead_letter_service import DeadLetterService
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.dead_letter_shop import Shop
 from tests.fakes.failing_stages import (

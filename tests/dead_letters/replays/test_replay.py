@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
+from headrace.dead_letters.sqlite_store import SqliteDeadLetterStore
+from headrace.dead_letters.store import DeadLetterFilter
 from headrace.pipeline.message import Message
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.settings import Concurrency

@@ -9,8 +9,8 @@ import pytest
 from tests.fakes.dead_letters import events_in, put_events, small_store
 
 from headrace.database.sqlite_file import SqliteError
-from headrace.pipeline.acknowledgement.errors import NewerDeadLetters
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
+from headrace.dead_letters.errors import NewerDeadLetters
+from headrace.dead_letters.sqlite_store import SqliteDeadLetterStore
 
 pytestmark = pytest.mark.asyncio
 

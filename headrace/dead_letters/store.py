@@ -1,11 +1,13 @@
-"""The protocol of a store of dead letters, its filter and its counts."""
+"""The protocol of a store of dead letters, its filter, its limits, and the path in its URL."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, Protocol
 
-from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, NewDeadLetter, Replay
+from headrace.database.urls import NUL, has_nul, parse_sqlite_url
+from headrace.dead_letters.dead_letter import DeadLetter, NewDeadLetter, Replay
+from headrace.dead_letters.errors import BadDeadLetters
 
 CHANGE_BATCH: Final = 500
 """Dead letters that one transaction changes at most, so that a failing event does not wait for all of them."""
@@ -116,3 +118,36 @@ class DeadLetterStore(Protocol):
 
     def counts(self) -> DeadLetterCounts:
         """Return the counts as of the last write; does not read the store."""
+
+
+LEAST_SIZE_BYTES: Final = 64 * 1024
+"""A smaller bound would keep nothing worth the name."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterLimits:
+    """How much a store keeps: older dead letters are dropped, then the oldest beyond the other two limits."""
+
+    max_age_seconds: float = 30 * 86_400.0
+    max_size_bytes: int = 100 * 1024 * 1024
+    max_events: int = 1_000_000
+
+
+UNBOUNDED: Final = DeadLetterLimits(100 * 366 * 86_400.0, 2**62, 2**62)
+"""For commands that only read: nothing is dropped."""
+
+
+_SHAPE: Final = "is no SQLite file: write sqlite:///var/dead.db, or sqlite:////var/lib/dead.db from the root"
+_OPTIONS: Final = "has no options behind its path: take them away"
+
+
+def path_of(url: str) -> str:
+    """Return the path of the file that the URL names; nothing is opened. Raises BadDeadLetters."""
+    if has_nul(url):
+        raise BadDeadLetters(NUL)
+    found = parse_sqlite_url(url)
+    if found is None:
+        raise BadDeadLetters(_SHAPE)
+    if found.options or found.has_fragment:
+        raise BadDeadLetters(_OPTIONS)
+    return found.path

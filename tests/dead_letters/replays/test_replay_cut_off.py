@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
+from headrace.dead_letters.sqlite_store import SqliteDeadLetterStore
+from headrace.dead_letters.store import DeadLetterFilter
 from headrace.pipeline.flow.subscription import SubscribeTo
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.dead_letter_shop import Quiet, Shop, wake

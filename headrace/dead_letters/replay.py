@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from headrace.pipeline.acknowledgement.dead_letter import Replay
-from headrace.pipeline.acknowledgement.dead_letters import LeasedDeadLetter
-from headrace.pipeline.acknowledgement.event_text import read
+from headrace.dead_letters.dead_letter import Replay
+from headrace.dead_letters.event_text import read
+from headrace.dead_letters.store import LeasedDeadLetter
 from headrace.pipeline.demand.window import Window
 from headrace.pipeline.flow.injector import Injector
 from headrace.pipeline.message import Acknowledgement, Message, Outcome

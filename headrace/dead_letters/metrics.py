@@ -5,7 +5,7 @@ from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetterCounts
+from headrace.dead_letters.store import DeadLetterCounts
 
 DEAD_LETTERS: Final = "headrace_dead_letters"
 DEAD_LETTERS_BYTES: Final = "headrace_dead_letters_bytes"

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.pipeline.acknowledgement.dead_letter import REPLAYABLE, EventForm, NewDeadLetter
-from headrace.pipeline.acknowledgement.event_text import (
+from headrace.dead_letters.dead_letter import REPLAYABLE, EventForm, NewDeadLetter
+from headrace.dead_letters.event_text import (
     MOST_ERROR_BYTES,
     MOST_METADATA_BYTES,
     MOST_TRACE_BYTES,

@@ -7,9 +7,9 @@ import pytest
 from tests.fakes.dead_letters import ALL, NOON, LetterClock, events_in, failed, letter, put_events, small_store
 
 from headrace.database.sqlite_file import SqliteError
-from headrace.pipeline.acknowledgement.dead_letter import EventForm, NewDeadLetter
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
+from headrace.dead_letters.dead_letter import EventForm, NewDeadLetter
+from headrace.dead_letters.sqlite_store import SqliteDeadLetterStore
+from headrace.dead_letters.store import DeadLetterFilter
 
 pytestmark = pytest.mark.asyncio
 

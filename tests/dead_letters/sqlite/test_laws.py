@@ -10,9 +10,9 @@ from pathlib import Path
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from headrace.pipeline.acknowledgement.dead_letter import Replay
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter, ReplayResult
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
+from headrace.dead_letters.dead_letter import Replay
+from headrace.dead_letters.sqlite_store import SqliteDeadLetterStore
+from headrace.dead_letters.store import DeadLetterFilter, ReplayResult
 from tests.fakes.dead_letters import letter, small_store
 
 Step = tuple[str, int, int]

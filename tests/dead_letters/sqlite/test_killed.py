@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
-from headrace.pipeline.topology.replay import AT_ONCE
+from headrace.dead_letters.replay import AT_ONCE
+from headrace.dead_letters.sqlite_store import SqliteDeadLetterStore
+from headrace.dead_letters.store import DeadLetterFilter
 from tests.fakes.dead_letters import letter
 from tests.fakes.os_processes import lives_on
 from tests.house.tree import ROOT

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from tests.fakes.dead_letters import LetterClock, small_store
 
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
+from headrace.dead_letters.sqlite_store import SqliteDeadLetterStore
 
 
 @pytest.fixture

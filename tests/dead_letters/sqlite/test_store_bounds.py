@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from headrace.pipeline.acknowledgement.dead_letter import EventForm
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetterFilter, ReplayResult
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
+from headrace.dead_letters.dead_letter import EventForm
+from headrace.dead_letters.sqlite_store import SqliteDeadLetterStore
+from headrace.dead_letters.store import DeadLetterFilter, ReplayResult
 from tests.fakes.dead_letters import ALL, LetterClock, beat, events_in, failed, letter, put_events, small_store
 
 pytestmark = pytest.mark.asyncio

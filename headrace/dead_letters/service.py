@@ -6,14 +6,14 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import Final
 
+from headrace.dead_letters.dead_letter import NewDeadLetter, Replay
+from headrace.dead_letters.replay import ReplayOutcome, StageReplay, replay_of
+from headrace.dead_letters.store import DeadLetterStore, ReplayResult
 from headrace.errors import short_repr
-from headrace.pipeline.acknowledgement.dead_letter import NewDeadLetter, Replay
-from headrace.pipeline.acknowledgement.dead_letters import DeadLetterStore, ReplayResult
 from headrace.pipeline.engine.consuming import ConsumerSupervisorProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.failure import DeadLetterHandler, FailedEvent, Redact
 from headrace.pipeline.topology.link import InputProcess
-from headrace.pipeline.topology.replay import ReplayOutcome, StageReplay, replay_of
 from headrace.pipeline.topology.run import Run
 from headrace.telemetry.events import LOG
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from headrace.dead_letters.replay import StageReplay
+from headrace.dead_letters.sqlite_store import SqliteDeadLetterStore
 from headrace.otp.scheduler import Scheduler
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
 from headrace.pipeline.engine.consuming import ConsumerProcess
-from headrace.pipeline.topology.replay import StageReplay
 from tests.fakes.dead_letters import ALL, letter
 from tests.fakes.failing_stages import (
     Kept,

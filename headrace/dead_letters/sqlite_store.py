@@ -1,4 +1,7 @@
-"""Dead letters in one SQLite file: one thread writes, in groups; another one reads beside it."""
+"""Dead letters in one SQLite file: one thread writes, in groups; another one reads beside it; leases of replays.
+
+No clock decides whether an owner lives: one without a new heartbeat over MISSED_HEARTBEATS of *ours* is dead.
+"""
 
 import asyncio
 import sqlite3
@@ -14,29 +17,73 @@ from typing import Final
 
 from headrace.database.sqlite_file import SqliteError
 from headrace.database.sqlite_threads import SqliteReader, SqliteWriter
-from headrace.pipeline.acknowledgement.dead_letter import DeadLetter, NewDeadLetter, Replay
-from headrace.pipeline.acknowledgement.dead_letters import (
-    CHANGE_BATCH,
-    DeadLetterCounts,
-    DeadLetterFilter,
-    LeasedDeadLetter,
-    ReplayResult,
-)
-from headrace.pipeline.acknowledgement.event_text import MOST_EVENT_BYTES, to_event_text
-from headrace.pipeline.acknowledgement.limits import DeadLetterLimits
-from headrace.pipeline.acknowledgement.sqlite.bounds import Trimmed, trim
-from headrace.pipeline.acknowledgement.sqlite.leases import HEARTBEAT_SECONDS, ReplayLeases
-from headrace.pipeline.acknowledgement.sqlite.queries import prepare, query
-from headrace.pipeline.acknowledgement.sqlite.rows import (
+from headrace.dead_letters.dead_letter import DeadLetter, NewDeadLetter, Replay
+from headrace.dead_letters.event_text import MOST_EVENT_BYTES, to_event_text
+from headrace.dead_letters.sqlite_rows import (
+    Trimmed,
     count,
     find,
     find_ids,
     ids_text,
     leased,
+    prepare,
+    query,
     to_text,
+    trim,
     values_of,
 )
+from headrace.dead_letters.store import (
+    CHANGE_BATCH,
+    DeadLetterCounts,
+    DeadLetterFilter,
+    DeadLetterLimits,
+    LeasedDeadLetter,
+    ReplayResult,
+    path_of,
+)
 from headrace.telemetry.events import LOG
+
+HEARTBEAT_SECONDS: Final = 3.0
+"""How often a store that replays writes its heartbeat and checks those of others."""
+
+MISSED_HEARTBEATS: Final = 5
+"""After so many heartbeats of ours without one of an owner it is dead: 15 s."""
+
+CRASH_LIMIT: Final = 3
+"""A dead letter over which so many owners died is not replayed until its replay is requested again."""
+
+
+class ReplayLeases:
+    """The leases of this store, beside those of other stores on the same file."""
+
+    def __init__(self, uuid: str) -> None:
+        self.uuid = uuid
+        self.has_leased = False
+        self._seen: dict[str, tuple[int, int]] = {}
+
+    def write_heartbeat(self, connection: sqlite3.Connection) -> None:
+        """Write this store's heartbeat."""
+        connection.execute(query("heartbeat"), (self.uuid,))
+
+    def heartbeat(self, connection: sqlite3.Connection) -> None:
+        """Write a heartbeat if this store has leases; release the leases of dead owners."""
+        if self.has_leased:
+            self.write_heartbeat(connection)
+        seen: dict[str, tuple[int, int]] = {}
+        for owner, written in connection.execute(query("heartbeats")).fetchall():
+            before, missed = self._seen.get(owner, (None, 0))
+            seen[owner] = (written, missed + 1 if before == written else 0)
+            if owner != self.uuid and seen[owner][1] >= MISSED_HEARTBEATS:
+                connection.execute(query("release_dead"), {"owner": owner, "limit": CRASH_LIMIT})
+                connection.execute(query("remove_owner"), (owner,))
+        self._seen = seen
+
+    def leave(self, connection: sqlite3.Connection) -> None:
+        """Release all leases of this store, and remove its heartbeat."""
+        self.has_leased = False
+        connection.execute(query("release_all"), (self.uuid,))
+        connection.execute(query("remove_owner"), (self.uuid,))
+
 
 _ANY_BOUNDS: Final = DeadLetterLimits()
 
@@ -298,3 +345,8 @@ def _put(connection: sqlite3.Connection, values: Mapping[str, object]) -> None:
 
 def _changed(connection: sqlite3.Connection, text: str, values: tuple[object, ...] | Mapping[str, object]) -> int:
     return connection.execute(text, values).rowcount
+
+
+def dead_letters_of(url: str, bounds: DeadLetterLimits = _ANY_BOUNDS) -> SqliteDeadLetterStore:
+    """Return a store in the file that the URL names, not open yet. Raises BadDeadLetters."""
+    return SqliteDeadLetterStore(path_of(url), bounds)

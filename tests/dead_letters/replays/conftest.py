@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from headrace.pipeline.acknowledgement.sqlite.store import SqliteDeadLetterStore
+from headrace.dead_letters.sqlite_store import SqliteDeadLetterStore
 from tests.fakes.dead_letter_shop import Shop
 from tests.fakes.dead_letters import letter
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from headrace.pipeline.acknowledgement.dead_letter import EventForm, NewDeadLetter
+from headrace.dead_letters.dead_letter import EventForm, NewDeadLetter
 from headrace.values import is_plain, is_readable, to_json
 
 MOST_EVENT_BYTES: Final = 1024 * 1024

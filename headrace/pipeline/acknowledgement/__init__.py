@@ -1,1 +1,0 @@
-"""Acknowledgement: events that their source can take back, and the one answer each of them gets."""
