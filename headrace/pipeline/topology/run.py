@@ -36,9 +36,8 @@ from headrace.pipeline.topology.link import (
     subscribe,
     taking,
 )
-from headrace.pipeline.topology.outputs import ERRORS, intended_consumers, source_of
+from headrace.pipeline.topology.outputs import ERRORS, UndeliveredEvents, intended_consumers, source_of
 from headrace.pipeline.topology.stall import LAG_SECONDS, STALL_SECONDS, RunMonitor
-from headrace.pipeline.topology.undelivered import UndeliveredEvents
 from headrace.telemetry.counts import MetricNames
 from headrace.telemetry.events import LOG
 
