@@ -156,7 +156,7 @@ class Jobs:
         for task in tasks:
             task.cancel()
         await close_within(ACKNOWLEDGE_SECONDS, *tasks)
-        await self._exhausted.end_within(ACKNOWLEDGE_SECONDS)
+        await self._exhausted.close_within(ACKNOWLEDGE_SECONDS)
         self._tasks.clear()
         self._helpers.clear()
         self._is_open = False

@@ -20,8 +20,6 @@ def test_an_unknown_name_is_an_error_that_lists_the_known_ones() -> None:
 
 
 def test_importing_the_package_loads_none_of_its_modules() -> None:
-    code = (
-        "import sys, headrace.dead_letters; print([n for n in sys.modules if '.dead_letters.' in n])"
-    )
+    code = "import sys, headrace.dead_letters; print([n for n in sys.modules if '.dead_letters.' in n])"
     shown = subprocess.run([sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True).stdout
     assert shown.strip() == "[]"

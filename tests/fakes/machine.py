@@ -213,7 +213,9 @@ class MachineRoom(RuleBasedStateMachine):
             if process.state is not ProcessStatus.RUNNING:
                 continue
             outlet = outlet_of(process)
-            is_failing = outlet is not None and outlet.guard.is_failing  # it crashes once its callback has returned
+            is_failing = (
+                outlet is not None and outlet.safe_dispatcher.is_failing
+            )  # it crashes once its callback has returned
             if outlet is not None and not is_failing and not isinstance(outlet.dispatcher, DemandAccumulator):
                 assert all(subscription.asked == 0 for subscription in outlet.subscriptions)
                 assert outlet.buffer.size == 0 or outlet.dispatcher.unmet() == 0

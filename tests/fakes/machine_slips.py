@@ -70,8 +70,8 @@ class SlippingDispatcher(Dispatcher[Subscription]):
             self._slip("late")
         return deliveries, used
 
-    def mark(self, message: object) -> bool:
-        return self.inner.mark(message)
+    def add_marker(self, message: object) -> bool:
+        return self.inner.add_marker(message)
 
     def drain(self, *, is_unreachable_only: bool = False) -> list[object]:
         return self.inner.drain(is_unreachable_only=is_unreachable_only)
@@ -115,7 +115,7 @@ class SlippingRoom(SubscribingRoom):
         stage = self.one_of(data, "source", "middle")
         if stage.kind == "partition":
             return
-        stream = _patient(self.handle(stage).stream(most, patience_seconds=PATIENCE_SECONDS))
+        stream = _patient(self.handle(stage).stream(most, timeout_seconds=PATIENCE_SECONDS))
         self.readers.append(Reader(stage.notes.name, stream))
         self.has_left = self.has_been_read = True
         self.loop.run(self.read_on(self.readers[-1], 1))

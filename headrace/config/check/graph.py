@@ -74,8 +74,8 @@ def _waiting(edges: Mapping[str, tuple[_Edge, ...]], vertices: Mapping[str, Conf
         for source in _above(name, edges):
             if source in vertices and vertices[source].is_waited_for:
                 message = (
-                    f"{name} may hold {config_node.max_retained} events until others come, and whoever sends to {source} waits for "
-                    "what becomes of each: give it a `period`, or have the source answer at once"
+                    f"{name} may hold {config_node.max_retained} events until others come, and senders to {source} wait "
+                    "for the outcome of each: give it a `period`, or have the source answer at once"
                 )
                 yield config_node.found.name, Problem("waits-for-ever", message)
                 break

@@ -58,8 +58,8 @@ class InFlight(ABC):
     alone (`is_alone`), so that the next crash hits no other.
     """
 
-    def __init__(self, hand: InFlightOwner, counts: StageCounts, *, emits: bool) -> None:
-        self._hand = hand
+    def __init__(self, owner: InFlightOwner, counts: StageCounts, *, emits: bool) -> None:
+        self._owner = owner
         self._counts = counts
         self._emits = emits
         self._running = 0
@@ -109,7 +109,7 @@ class InFlight(ABC):
     def start(self, group: asyncio.TaskGroup, handle: Callable[[], Coroutine[object, object, None]]) -> None:
         """Begin a task that handles events and then takes up what there is room for."""
         self._running += 1
-        group.create_task(self._hand.measured(partial(self._guarded, handle)))
+        group.create_task(self._owner.measured(partial(self._guarded, handle)))
 
     async def _guarded(self, handle: Callable[[], Coroutine[object, object, None]]) -> None:
         HANDLER.set(asyncio.current_task())

@@ -136,4 +136,4 @@ def test_a_stage_that_gathers_what_somebody_waits_for_is_told(answer: str, batch
         load_text(text, environ={})
     (finding,) = caught.value.findings
     assert (finding.code, finding.line) == ("waits-for-ever", 5)
-    assert "packs may hold 5 events until others come, and whoever sends to hits waits" in finding.message
+    assert "packs may hold 5 events until others come, and senders to hits wait" in finding.message

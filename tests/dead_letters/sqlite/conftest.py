@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from tests.fakes.dead_letters import LetterClock, small_store
 
 from headrace.dead_letters.sqlite_store import SqliteDeadLetterStore
+from tests.fakes.dead_letters import LetterClock, small_store
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.fakes.dead_letters import ALL, NOON, LetterClock, events_in, failed, letter, put_events, small_store
 
 from headrace.database.sqlite_file import SqliteError
 from headrace.dead_letters.dead_letter import EventForm, NewDeadLetter
 from headrace.dead_letters.sqlite_store import SqliteDeadLetterStore
 from headrace.dead_letters.store import DeadLetterFilter
+from tests.fakes.dead_letters import ALL, NOON, LetterClock, events_in, failed, letter, put_events, small_store
 
 pytestmark = pytest.mark.asyncio
 

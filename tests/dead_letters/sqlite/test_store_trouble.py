@@ -6,11 +6,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.fakes.dead_letters import events_in, put_events, small_store
 
 from headrace.database.sqlite_file import SqliteError
 from headrace.dead_letters.errors import NewerDeadLetters
 from headrace.dead_letters.sqlite_store import SqliteDeadLetterStore
+from tests.fakes.dead_letters import events_in, put_events, small_store
 
 pytestmark = pytest.mark.asyncio
 

@@ -9,7 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from headrace.console.web.api.endpoint import ApiError, Endpoint, ResponseSpec, check_json, checked, error_response, json_body
+from headrace.console.web.api.endpoint import (
+    ApiError,
+    Endpoint,
+    ResponseSpec,
+    check_json,
+    checked,
+    error_response,
+    json_body,
+)
 from headrace.console.web.api.models import ChangedModel, DeadLetterList, DeadLetterModel
 from headrace.dead_letters.dead_letter import LIST_CHARACTERS, dead_letter_json
 from headrace.dead_letters.service import DeadLetterService
