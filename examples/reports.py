@@ -5,8 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.jobs.running_job import current_job
-from headrace.jobs.worker import worker
+from headrace.jobs import current_job, worker
 
 PURCHASES = Path(__file__).parent / "data" / "purchases.jsonl"
 

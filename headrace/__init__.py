@@ -1,15 +1,17 @@
 """GenStage for Python: demand goes upstream, events come downstream, through bounded queues.
 
-The names below are what most programs need; each is loaded when it is first used, so that a command starts quickly.
+The names below are what most programs need. Each is loaded on first use, so that a command starts quickly.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from headrace.lazy import lazy_names
 
 if TYPE_CHECKING:
     from headrace.config.pipeline import Pipeline
     from headrace.config.text.findings import ConfigError
-    from headrace.errors import HeadraceError, Unrecoverable
+    from headrace.errors.otp import Unrecoverable
+    from headrace.errors.root import HeadraceError
     from headrace.otp.gen_server import GenServer
     from headrace.otp.ref import Ref
     from headrace.otp.registry import Registry
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from headrace.otp.task import Task
     from headrace.otp.task_supervisor import TaskSupervisor
     from headrace.pipeline.flow.subscription import SubscribeTo
+    from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
     from headrace.pipeline.message import Acknowledgement, Message, Outcome
     from headrace.pipeline.stage.consumer import Consumer
     from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
@@ -50,6 +53,7 @@ __all__ = [
     "Scheduler",
     "StageSettings",
     "SubscribeTo",
+    "SubscriptionHandle",
     "Supervisor",
     "Task",
     "TaskSupervisor",
@@ -58,42 +62,33 @@ __all__ = [
     "__version__",
 ]
 
-_ROOMS = {
-    "Acknowledgement": "pipeline.message",
-    "ChildSpec": "otp.supervision.child_spec",
-    "ConfigError": "config.text.findings",
-    "Consumer": "pipeline.stage.consumer",
-    "ConsumerSupervisor": "pipeline.stage.consumer_supervisor",
-    "GenServer": "otp.gen_server",
-    "HeadraceError": "errors",
-    "Inbox": "pipeline.stage.producer",
-    "Message": "pipeline.message",
-    "Outcome": "pipeline.message",
-    "Pipeline": "config.pipeline",
-    "Producer": "pipeline.stage.producer",
-    "ProducerConsumer": "pipeline.stage.producer_consumer",
-    "Ref": "otp.ref",
-    "Registry": "otp.registry",
-    "RunOutcome": "pipeline.topology.run",
-    "Scheduler": "otp.scheduler",
-    "StageSettings": "pipeline.stage.settings",
-    "SubscribeTo": "pipeline.flow.subscription",
-    "Supervisor": "otp.supervision.supervisor",
-    "Task": "otp.task",
-    "TaskSupervisor": "otp.task_supervisor",
-    "TopologySnapshot": "pipeline.topology.snapshot",
-    "Unrecoverable": "errors",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Load a name of the face when it is first used."""
-    if name not in _ROOMS:
-        raise AttributeError(f"headrace has no {name!r}; it has: {', '.join(__all__)}")  # noqa: TRY003 - Python's own
-    found: object = getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
-    globals()[name] = found
-    return found
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "Acknowledgement": "pipeline.message",
+        "ChildSpec": "otp.supervision.child_spec",
+        "ConfigError": "config.text.findings",
+        "Consumer": "pipeline.stage.consumer",
+        "ConsumerSupervisor": "pipeline.stage.consumer_supervisor",
+        "GenServer": "otp.gen_server",
+        "HeadraceError": "errors.root",
+        "Inbox": "pipeline.stage.producer",
+        "Message": "pipeline.message",
+        "Outcome": "pipeline.message",
+        "Pipeline": "config.pipeline",
+        "Producer": "pipeline.stage.producer",
+        "ProducerConsumer": "pipeline.stage.producer_consumer",
+        "Ref": "otp.ref",
+        "Registry": "otp.registry",
+        "RunOutcome": "pipeline.topology.run",
+        "Scheduler": "otp.scheduler",
+        "StageSettings": "pipeline.stage.settings",
+        "SubscribeTo": "pipeline.flow.subscription",
+        "SubscriptionHandle": "pipeline.flow.subscription_handle",
+        "Supervisor": "otp.supervision.supervisor",
+        "Task": "otp.task",
+        "TaskSupervisor": "otp.task_supervisor",
+        "TopologySnapshot": "pipeline.topology.snapshot",
+        "Unrecoverable": "errors.otp",
+    },
+)

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from headrace import Consumer, Pipeline, ProducerConsumer, StageSettings, SubscribeTo
-from headrace.pipeline.stage.producer import Inbox
+from headrace import Consumer, Inbox, Pipeline, ProducerConsumer, StageSettings, SubscribeTo
 
 TIMEOUT_SECONDS: Final = 2.0
 """How long a reader of the stream may stand still, for it holds up the others."""

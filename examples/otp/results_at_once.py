@@ -7,7 +7,7 @@ import asyncio
 from functools import partial
 
 from headrace import GenServer, Ref, Supervisor, TaskSupervisor
-from headrace.otp.links import Down, Monitor
+from headrace.otp import Down, Monitor
 
 
 async def long_running(key: str) -> str:

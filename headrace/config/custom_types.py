@@ -6,7 +6,7 @@ from typing import Final, cast
 from headrace.config.stage_types import NO_STAGE, AnyStage, BrokenType, StageType, kind_of, options_of
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.functions import FunctionError, FunctionName, import_function, parse_function
-from headrace.stages.options import Keys
+from headrace.stages.options import Options
 
 SHAPE: Final = "the class of a stage is written module:Class, as in shop.stages:Enrich"
 
@@ -22,7 +22,7 @@ class NotAStage(BrokenType):
         )
 
 
-class NoOptions(Keys):
+class NoOptions(Options):
     """The options of a class that has none: any key but the common ones is a finding."""
 
 

@@ -178,7 +178,7 @@ class Pipeline(Topology):
 
     @dead_letters.setter
     def dead_letters(self, store: DeadLetterStore) -> None:
-        self.add_service(DeadLetterService(store, self.name, lambda text: self.redact(text)))
+        self.add_service(DeadLetterService(store, self.name, lambda text: self.redact(text)))  # noqa: PLW0108 - it may be set later
 
     @property
     def state(self) -> str:

@@ -1,13 +1,14 @@
 """Dead letters: stores events that failed for good, and replays them.
 
-The names below are public; each is loaded when it is first used.
+Each name is loaded on first use.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from headrace.lazy import lazy_names
+
 if TYPE_CHECKING:
-    from headrace.dead_letters.dead_letter import DeadLetter, NewDeadLetter
+    from headrace.dead_letters.dead_letter import DeadLetter, EventForm, NewDeadLetter
     from headrace.dead_letters.service import DeadLetterService
     from headrace.dead_letters.sqlite_store import SqliteDeadLetterStore
     from headrace.dead_letters.store import DeadLetterFilter, DeadLetterLimits, DeadLetterStore
@@ -18,29 +19,21 @@ __all__ = [
     "DeadLetterLimits",
     "DeadLetterService",
     "DeadLetterStore",
+    "EventForm",
     "NewDeadLetter",
     "SqliteDeadLetterStore",
 ]
 
-_MODULES = {
-    "DeadLetter": "dead_letter",
-    "DeadLetterFilter": "store",
-    "DeadLetterLimits": "store",
-    "DeadLetterService": "service",
-    "DeadLetterStore": "store",
-    "NewDeadLetter": "dead_letter",
-    "SqliteDeadLetterStore": "sqlite_store",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Load a public name when it is first used."""
-    if name not in _MODULES:
-        raise AttributeError(f"headrace.dead_letters has no {name!r}; it has: {', '.join(__all__)}")  # noqa: TRY003 - Python's own
-    found: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = found
-    return found
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "DeadLetter": "dead_letters.dead_letter",
+        "DeadLetterFilter": "dead_letters.store",
+        "DeadLetterLimits": "dead_letters.store",
+        "DeadLetterService": "dead_letters.service",
+        "DeadLetterStore": "dead_letters.store",
+        "EventForm": "dead_letters.dead_letter",
+        "NewDeadLetter": "dead_letters.dead_letter",
+        "SqliteDeadLetterStore": "dead_letters.sqlite_store",
+    },
+)

@@ -1,13 +1,13 @@
-"""Durable work: jobs that outlive the process that enqueued them, on a store, run by workers in limited queues.
+"""Durable jobs: they outlive the OS process that enqueued them, on a store, and run in limited queues.
 
-The names below are what most programs need; each but `worker` is loaded when it is first used.
+Each name but `worker` is loaded on first use.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-# At once, and here: a room that was loaded by then would be found in the place of the function of the same name.
+# At once: the module of the same name, once loaded, would stand in the place of the function.
 from headrace.jobs.worker import worker
+from headrace.lazy import lazy_names
 
 if TYPE_CHECKING:
     from headrace.jobs.errors import JobsError
@@ -17,27 +17,38 @@ if TYPE_CHECKING:
     from headrace.jobs.handle import Handle
     from headrace.jobs.job import Cancel, Discard, Job, NewJob, Snooze, Unique
     from headrace.jobs.jobs import Jobs
-    from headrace.jobs.results import JobRegistry
+    from headrace.jobs.maintenance.crontab import CronEntry, Crontab
+    from headrace.jobs.results import Found, JobRegistry, NotFound
     from headrace.jobs.rules.job_filter import JobFilter
     from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, RateLimit
+    from headrace.jobs.running.encryption import ArgsCipher, new_key
+    from headrace.jobs.running.enqueue import NextCall
+    from headrace.jobs.running.failures import JobFailure
     from headrace.jobs.running.worker_catalogue import WorkerCatalogue
     from headrace.jobs.running_job import RunningJob, current_job
     from headrace.jobs.settings import JobsSettings, QueueOptions
     from headrace.jobs.stores.store import store_of
 
 __all__ = [
+    "ArgsCipher",
     "Batch",
     "Cancel",
+    "CronEntry",
+    "Crontab",
     "Discard",
+    "Found",
     "GlobalLimit",
     "Handle",
     "Job",
+    "JobFailure",
     "JobFilter",
     "JobRegistry",
     "Jobs",
     "JobsError",
     "JobsSettings",
     "NewJob",
+    "NextCall",
+    "NotFound",
     "QueueLimits",
     "QueueOptions",
     "RateLimit",
@@ -48,45 +59,44 @@ __all__ = [
     "Workflow",
     "chunk_worker",
     "current_job",
+    "new_key",
     "store_of",
     "worker",
 ]
 
-_ROOMS = {
-    "Batch": "flows.batch",
-    "Cancel": "job",
-    "Discard": "job",
-    "GlobalLimit": "rules.limits",
-    "Handle": "handle",
-    "Job": "job",
-    "JobFilter": "rules.job_filter",
-    "JobRegistry": "results",
-    "Jobs": "jobs",
-    "JobsError": "errors",
-    "JobsSettings": "settings",
-    "NewJob": "job",
-    "QueueLimits": "rules.limits",
-    "QueueOptions": "settings",
-    "RateLimit": "rules.limits",
-    "RunningJob": "running_job",
-    "Snooze": "job",
-    "Unique": "job",
-    "WorkerCatalogue": "running.worker_catalogue",
-    "Workflow": "flows.workflow",
-    "chunk_worker": "flows.chunk",
-    "current_job": "running_job",
-    "store_of": "stores.store",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Load a name of the face when it is first used."""
-    if name not in _ROOMS:
-        raise AttributeError(f"headrace.jobs has no {name!r}; it has: {', '.join(__all__)}")  # noqa: TRY003 - Python's own
-    found: object = getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
-    globals()[name] = found
-    return found
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "ArgsCipher": "jobs.running.encryption",
+        "Batch": "jobs.flows.batch",
+        "Cancel": "jobs.job",
+        "CronEntry": "jobs.maintenance.crontab",
+        "Crontab": "jobs.maintenance.crontab",
+        "Discard": "jobs.job",
+        "Found": "jobs.results",
+        "GlobalLimit": "jobs.rules.limits",
+        "Handle": "jobs.handle",
+        "Job": "jobs.job",
+        "JobFailure": "jobs.running.failures",
+        "JobFilter": "jobs.rules.job_filter",
+        "JobRegistry": "jobs.results",
+        "Jobs": "jobs.jobs",
+        "JobsError": "jobs.errors",
+        "JobsSettings": "jobs.settings",
+        "NewJob": "jobs.job",
+        "NextCall": "jobs.running.enqueue",
+        "NotFound": "jobs.results",
+        "QueueLimits": "jobs.rules.limits",
+        "QueueOptions": "jobs.settings",
+        "RateLimit": "jobs.rules.limits",
+        "RunningJob": "jobs.running_job",
+        "Snooze": "jobs.job",
+        "Unique": "jobs.job",
+        "WorkerCatalogue": "jobs.running.worker_catalogue",
+        "Workflow": "jobs.flows.workflow",
+        "chunk_worker": "jobs.flows.chunk",
+        "current_job": "jobs.running_job",
+        "new_key": "jobs.running.encryption",
+        "store_of": "jobs.stores.store",
+    },
+)

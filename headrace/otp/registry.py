@@ -14,7 +14,7 @@ KeyMode = Literal["unique", "duplicate"]
 _KEYS: Final = ("unique", "duplicate")
 
 
-class Entry(NamedTuple, Generic[S]):
+class RegistryEntry(NamedTuple, Generic[S]):
     """A process under a key, and the value given with it."""
 
     ref: Ref[S]
@@ -35,7 +35,7 @@ class Registry(Generic[S]):
         if keys not in _KEYS:
             raise BadOption("keys", keys, "'unique' or 'duplicate'")
         self._is_unique = keys == "unique"
-        self._entries: dict[Hashable, list[Entry[S]]] = {}
+        self._entries: dict[Hashable, list[RegistryEntry[S]]] = {}
         self._keys: dict[Process[object], list[Hashable]] = {}
         self._scheduler: Scheduler | None = None
 
@@ -56,7 +56,7 @@ class Registry(Generic[S]):
         entries = self._entries.setdefault(key, [])
         if entries and self._is_unique:
             raise NameTaken(str(key))
-        entries.append(Entry(cast("Ref[S]", Ref(process)), value))
+        entries.append(RegistryEntry(cast("Ref[S]", Ref(process)), value))
         keys = self._keys.get(process)
         if keys is None:
             keys = self._keys[process] = []
@@ -79,10 +79,10 @@ class Registry(Generic[S]):
         process = self._process(ref)
         entries = self._entries.get(key, [])
         entries[:] = [
-            Entry(entry.ref, update(entry.value)) if self._is_of(entry, process) else entry for entry in entries
+            RegistryEntry(entry.ref, update(entry.value)) if self._is_of(entry, process) else entry for entry in entries
         ]
 
-    def lookup(self, key: Hashable) -> list[Entry[S]]:
+    def lookup(self, key: Hashable) -> list[RegistryEntry[S]]:
         """Return the entries under `key`, oldest first: none, one, or with duplicate keys any number."""
         self._check("lookup in")
         return list(self._entries.get(key, ()))
@@ -98,7 +98,7 @@ class Registry(Generic[S]):
         """Return the keys of a process, the one that runs unless `ref` says another, in the order of their entries."""
         return list(self._keys.get(self._process(ref), ()))
 
-    def dispatch(self, key: Hashable, function: Callable[[list[Entry[S]]], object]) -> None:
+    def dispatch(self, key: Hashable, function: Callable[[list[RegistryEntry[S]]], object]) -> None:
         """Call `function`, here and now, with the entries under `key`, oldest first, unless there are none.
 
         ``registry.dispatch("news", lambda entries: [entry.ref.info("hello") for entry in entries])`` publishes.
@@ -139,5 +139,5 @@ class Registry(Generic[S]):
             del self._entries[key]
 
     @staticmethod
-    def _is_of(entry: Entry[S], process: Process[object]) -> bool:
+    def _is_of(entry: RegistryEntry[S], process: Process[object]) -> bool:
         return cast("object", entry.ref._process) is process  # noqa: SLF001 - the process behind the reference

@@ -184,7 +184,7 @@ def evaluate_events(expression: Expression, events: list[object], fail: Fail) ->
 
 
 async def await_events(function: Callable[[object], object], events: list[object], fail: Fail) -> list[object]:
-    """As `apply_to_events`, and wait for each event's output, if it is to be awaited, before the next event is begun."""
+    """Apply `function` as `apply_to_events` does; await each output, if it is awaitable, before the next event."""
     outputs: list[object] = []
     for position, event in enumerate(events):
         try:

@@ -245,7 +245,7 @@ CountField = Annotated[int, BeforeValidator(_no_bool)]
 """A whole number, which `true` is not; narrow it with `Field(ge=1)`."""
 
 
-class Keys(BaseModel):
-    """Keys that are read, and no others."""
+class Options(BaseModel):
+    """Options of a stage, or keys of a mapping: unknown keys are refused, and values are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

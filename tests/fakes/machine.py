@@ -213,9 +213,8 @@ class MachineRoom(RuleBasedStateMachine):
             if process.state is not ProcessStatus.RUNNING:
                 continue
             outlet = outlet_of(process)
-            is_failing = (
-                outlet is not None and outlet.safe_dispatcher.is_failing
-            )  # it crashes once its callback has returned
+            # A failing dispatcher crashes its stage once the callback has returned.
+            is_failing = outlet is not None and outlet.safe_dispatcher.is_failing
             if outlet is not None and not is_failing and not isinstance(outlet.dispatcher, DemandAccumulator):
                 assert all(subscription.asked == 0 for subscription in outlet.subscriptions)
                 assert outlet.buffer.size == 0 or outlet.dispatcher.unmet() == 0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from headrace.errors import BadOption, ForeignThread, NameTaken, NoProcess, OutsideProcess
 from headrace.otp.gen_server import GenServer
 from headrace.otp.ref import Ref
-from headrace.otp.registry import Entry, KeyMode, Registry
+from headrace.otp.registry import KeyMode, Registry, RegistryEntry
 from tests.fakes.processes import Oops, supervising
 
 pytestmark = [pytest.mark.usefixtures("vanished")]
@@ -58,7 +58,7 @@ async def test_a_process_is_found_under_its_key_and_may_be_called() -> None:
         found = registry.whereis("news")
         assert_type(found, Ref[Room])
         assert await found.call(Room.say, "hello") == "news: hello"
-        assert registry.lookup("news") == [Entry(registry.lookup("news")[0].ref, 0)]
+        assert registry.lookup("news") == [RegistryEntry(registry.lookup("news")[0].ref, 0)]
         assert registry.lookup("weather") == []
         with pytest.raises(NoProcess, match="'weather' is not running"):
             registry.whereis("weather")
@@ -101,7 +101,7 @@ async def test_what_is_published_reaches_all_who_have_subscribed_in_the_order_of
         await rooms[1].stop()
         order: list[str] = []
 
-        def publish(entries: list[Entry[Room]]) -> None:
+        def publish(entries: list[RegistryEntry[Room]]) -> None:
             for entry in entries:
                 order.append(entry.ref.name)
                 entry.ref.info("hello")

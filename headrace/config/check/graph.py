@@ -74,8 +74,8 @@ def _waiting(edges: Mapping[str, tuple[_Edge, ...]], vertices: Mapping[str, Conf
         for source in _above(name, edges):
             if source in vertices and vertices[source].is_waited_for:
                 message = (
-                    f"{name} may hold {config_node.max_retained} events until others come, and senders to {source} wait "
-                    "for the outcome of each: give it a `period`, or have the source answer at once"
+                    f"{name} may hold {config_node.max_retained} events until others come, and senders to {source} "
+                    "wait for the outcome of each: give it a `period`, or have the source answer at once"
                 )
                 yield config_node.found.name, Problem("waits-for-ever", message)
                 break
@@ -214,8 +214,8 @@ def _unconsumed_outputs(config_node: ConfigNode, edges: Iterable[_Edge]) -> Iter
     if unconsumed and edges_by_producer:
         outputs_text = f"outputs {', '.join(unconsumed)}" if len(unconsumed) > 1 else f"output {unconsumed[0]}"
         message = (
-            f"no stage takes {outputs_text} of {config_node.name}, which would stop once it is full: subscribe one to it, "
-            "a `discard` stage where its events are of no use"
+            f"no stage takes {outputs_text} of {config_node.name}, which would stop once it is full: subscribe one "
+            "to it, a `discard` stage where its events are of no use"
         )
         yield config_node.found.name, Problem("nobody-subscribes", message)
 

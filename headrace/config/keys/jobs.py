@@ -11,7 +11,7 @@ from headrace.jobs.rules.limits import check_partition
 from headrace.jobs.running.encryption import ArgsCipher
 from headrace.jobs.stores.store import store_of
 from headrace.stages.jobs import RecordingWorkerField, WorkerField
-from headrace.stages.options import CountField, DurationField, Keys, RateField, refused
+from headrace.stages.options import CountField, DurationField, Options, RateField, refused
 
 GRACE_SECONDS: Final = 15.0
 """What running jobs are given at the end unless the file says otherwise."""
@@ -66,7 +66,7 @@ def _partition(value: str) -> str:
 _Partition = Annotated[str, AfterValidator(_partition)]
 
 
-class RateLimitKeys(Keys):
+class RateLimitKeys(Options):
     """How many jobs may start in a time, over all processes; with a `partition`, for each of its values."""
 
     rate: RateField
@@ -74,14 +74,14 @@ class RateLimitKeys(Keys):
     partition: _Partition | None = None
 
 
-class GlobalLimitKeys(Keys):
+class GlobalLimitKeys(Options):
     """How many jobs may run at a time, over all processes; with a `partition`, for each of its values."""
 
     count: Annotated[CountField, Field(ge=1)]
     partition: _Partition | None = None
 
 
-class QueueKeys(Keys):
+class QueueKeys(Options):
     """How many jobs of a queue run here at a time, and what holds for all processes together."""
 
     limit: Annotated[CountField, Field(ge=1)] = LIMIT
@@ -106,7 +106,7 @@ class QueueKeys(Keys):
 _Queue = Annotated[QueueKeys, BeforeValidator(_limit, json_schema_input_type=int | QueueKeys)]
 
 
-class CronKeys(Keys):
+class CronKeys(Options):
     """A line of the crontab; `args` are values, and no expressions: there is no event that they could read."""
 
     schedule: str
@@ -135,14 +135,14 @@ class CronKeys(Keys):
         return self.name or f"{self.worker} {self.schedule}"
 
 
-class RegistryKeys(Keys):
+class RegistryKeys(Options):
     """A registry of results by a name of its own, for HTTP and commands; without `expires_in` results stay for good."""
 
     worker: RecordingWorkerField
     expires_in: DurationField | None = None
 
 
-class KeptKeys(Keys):
+class KeptKeys(Options):
     """How long ended jobs stay, and how many at most; what is left out is without end."""
 
     age: DurationField | None = None
@@ -152,7 +152,7 @@ class KeptKeys(Keys):
 _Kept = Annotated[KeptKeys | None, BeforeValidator(_age, json_schema_input_type=str | KeptKeys | None)]
 
 
-class KeepKeys(Keys):
+class KeepKeys(Options):
     """What stays of ended jobs, by their state; a state that is left out is kept as it always is."""
 
     completed: _Kept = None
@@ -160,7 +160,7 @@ class KeepKeys(Keys):
     discarded: _Kept = None
 
 
-class JobsKeys(Keys):
+class JobsKeys(Options):
     """Jobs that are kept in `store`: those of `queues` run here, by workers of `modules` and no others."""
 
     store: Annotated[str, AfterValidator(_store)]

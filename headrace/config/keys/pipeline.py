@@ -26,7 +26,7 @@ from headrace.stages.options import (
     CountField,
     DurationField,
     ExpressionField,
-    Keys,
+    Options,
     SizeField,
     TokenField,
     check_token,
@@ -48,7 +48,7 @@ def _store(url: str) -> str:
     raise failure
 
 
-class DeadLettersKeys(Keys):
+class DeadLettersKeys(Options):
     """Events that failed for good are kept in `store`: the oldest go first when there are too many."""
 
     store: Annotated[str, AfterValidator(_store)]
@@ -151,7 +151,7 @@ def _folders(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-class ListenKeys(Keys):
+class ListenKeys(Options):
     """Where the listener binds: metrics, health, API and dashboard."""
 
     address: AddressField
@@ -165,7 +165,7 @@ class ListenKeys(Keys):
         return self
 
 
-class SubscriptionKeys(Keys):
+class SubscriptionKeys(Options):
     """One producer that a stage subscribes to, and how much it asks of it."""
 
     stage: str
@@ -196,7 +196,7 @@ class StageKeys(HandlingKeys):
     buffer: BufferKeys = BufferKeys()
 
 
-class PipelineKeys(Keys):
+class PipelineKeys(Options):
     """The keys at the top of a config; `jobs` is checked by itself, and so is each stage."""
 
     name: Annotated[str, AfterValidator(_name)] | None = None

@@ -29,7 +29,7 @@ from headrace.pipeline.stage.settings import PLAIN_CONCURRENCY, Concurrency, Exe
 from headrace.pipeline.stage.stage import Stage
 from headrace.stages.edges.edge import EdgeLimits, WhenFull
 from headrace.stages.functions import FunctionError, import_function, parse_function
-from headrace.stages.options import CountField, DurationField, ExpressionField, Keys, PathField, SizeField, refused
+from headrace.stages.options import CountField, DurationField, ExpressionField, Options, PathField, SizeField, refused
 
 _BUILT_IN: Final = {
     name: error for name, error in vars(builtins).items() if isinstance(error, type) and issubclass(error, Exception)
@@ -90,7 +90,7 @@ MOST_COPIES: Final = 1000
 """Of a stage with `partition_by`; a hundred times as many had not started after 25 s."""
 
 
-class RetryKeys(Keys):
+class RetryKeys(Options):
     """How often events that fail are tried, and how long between."""
 
     attempts: Annotated[CountField, Field(ge=1)] = _DEFAULT.attempts
@@ -111,7 +111,7 @@ def long_retry(value: object) -> object:
     return {"attempts": value} if isinstance(value, int) else value
 
 
-class HandlingKeys(Keys):
+class HandlingKeys(Options):
     """How a stage handles its events, whatever its type."""
 
     retry: Annotated[RetryKeys, BeforeValidator(long_retry)] | None = None
@@ -170,7 +170,7 @@ _KEPT: Final[dict[WhenFull, KeepPolicy | None]] = {
 }
 
 
-class BufferKeys(Keys):
+class BufferKeys(Options):
     """What a stage keeps of events that nobody has asked for; a source may do so on disk."""
 
     kind: Literal["memory", "sqlite"] = "memory"
@@ -325,7 +325,7 @@ def side_output_problems(
 ) -> Iterator[tuple[TextSpan, Problem]]:
     """Yield what is wrong with what a subscription says to a side output.
 
-    Those broadcast where their stages do, as `dispatcher` says of one; else each event goes to one of their subscribers.
+    A side output broadcasts where its stage does, as `dispatcher` says; else each event goes to one subscriber.
     """
     kind = _kind(dispatcher)
     if kind is None:

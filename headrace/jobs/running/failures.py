@@ -190,9 +190,9 @@ class LateEnds:
             return [job for _, job in self._left.values()]
 
     def has(self, owner: LeaseOwner) -> bool:
-        """Return whether the claimant has left a job behind that still runs: its lease is needed."""
+        """Return whether the lease owner has left a job behind that still runs: its lease is needed."""
         with self._lock:
-            return any(owner == owner for owner, _ in self._left.values())
+            return any(other == owner for other, _ in self._left.values())
 
     def expect(self, owner: LeaseOwner, job: Job, leave: Callable[[Tell], bool]) -> bool:
         """Leave a job behind by `leave`, which gets what to tell its outcome; return whether it still runs."""

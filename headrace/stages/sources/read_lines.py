@@ -88,8 +88,8 @@ def _decoder_of(options: ReadLinesOptions) -> LineDecoder:
 class ReadLines(Producer[object]):
     """Emits what the lines hold, in order, and completes at the end of the last file.
 
-    Files are read in a thread, one chunk ahead of the one that is emitted; of a pipe nothing is read ahead. With a `checkpoint`
-    a followed file's lines are messages: what has gone through is not read again by the next run.
+    Files are read in a thread, one chunk ahead of the one that is emitted; of a pipe nothing is read ahead. With a
+    `checkpoint` a followed file's lines are messages: what has gone through is not read again by the next run.
     """
 
     Options: ClassVar[type[BaseModel]] = ReadLinesOptions

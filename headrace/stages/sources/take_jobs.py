@@ -62,7 +62,7 @@ class TakeJobs(Producer[Message[object]]):
         self._queue.pause()
 
     def terminate(self, reason: object) -> None:
-        """Claim no more. Jobs whose events are not acknowledged yet still end by their outcome; a stop fails none of them."""
+        """Claim no more. Jobs that run still end by the outcome of their events; a stop fails none of them."""
         self._is_stopped = reason != "normal"
         self._queue.pause()
 

@@ -1,6 +1,7 @@
 """Tumbling and hopping windows take each event once or as often as they overlap, whatever its batch and its order."""
 
 import random
+from typing import Final
 
 import pytest
 from hypothesis import given
@@ -29,8 +30,12 @@ EVENTS = st.lists(st.tuples(st.integers(-40, 100), st.sampled_from("ab"), st.int
 SIZES = st.lists(st.integers(0, 9), max_size=12)
 
 
+ON_TIME: Final = AllowedLateness()
+UNBOUNDED: Final = Bounds()
+
+
 def windows(
-    spec: WindowSpec = TUMBLING, allowed: AllowedLateness = AllowedLateness(), bounds: Bounds = Bounds()
+    spec: WindowSpec = TUMBLING, allowed: AllowedLateness = ON_TIME, bounds: Bounds = UNBOUNDED
 ) -> AlignedWindows:
     return AlignedWindows(BY_TEAM, bounds, spec, allowed)
 

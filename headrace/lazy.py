@@ -1,0 +1,24 @@
+"""`lazy_names`: a package's public names, each loaded on first use, so that a command starts quickly."""
+
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+
+
+def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """Return `__getattr__` and `__dir__` for a package whose public names are defined elsewhere.
+
+    `modules` maps each public name to the module that defines it, below `headrace`. A name is loaded once.
+    """
+
+    def __getattr__(name: str) -> object:  # noqa: N807 - PEP 562
+        if name not in modules:
+            raise AttributeError(f"{package} has no {name!r}; it has: {', '.join(sorted(modules))}")  # noqa: TRY003 - Python's own
+        found: object = getattr(import_module(f"headrace.{modules[name]}"), name)
+        setattr(sys.modules[package], name, found)
+        return found
+
+    def __dir__() -> list[str]:  # noqa: N807 - PEP 562
+        return sorted(modules)
+
+    return __getattr__, __dir__
