@@ -14,7 +14,8 @@ from headrace.config.keys.jobs import JobsKeys
 from headrace.config.text.findings import ConfigError
 from headrace.console.cli.config_part import read_part
 from headrace.console.cli.foreign_file import JOBS, has_wrong_schema
-from headrace.console.cli.output import ExitCode, print_findings, print_json
+from headrace.console.cli.output import print_findings, print_json
+from headrace.console.cli.streams import ExitCode
 from headrace.errors import HeadraceError
 from headrace.jobs.errors import BadStore
 from headrace.jobs.jobs import Jobs

@@ -1,28 +1,71 @@
-"""The command line. Commands import their modules when they run, so that --help answers at once."""
+"""The command line: a table of commands, each imported when it runs, so that --help answers at once."""
 
 import os
 import sys
 from enum import StrEnum
+from importlib import import_module
 from typing import Annotated, Final
 
 import typer
+from typer._click.core import Command, Context  # typer carries a click of its own, and its classes ask for that one
+from typer._click.formatting import HelpFormatter
 from typer.completion import get_completion_inspect_parameters, install_callback, show_callback
+from typer.core import TyperCommand
+from typing_extensions import override
 
 from headrace import __version__
-from headrace.console.cli.commands import cron, dead_letters, jobs, queues, registry, stages
-from headrace.console.cli.commands.run import run
-from headrace.console.cli.commands.validate import schema, validate
-from headrace.console.cli.output import Color, ColorOption, ExitCode, escape_unencodable, reopen_closed
-from headrace.console.cli.plain_help import with_plain_help
+from headrace.console.cli.plain_help import PlainGroup, with_plain_help
+from headrace.console.cli.streams import Color, ColorOption, ExitCode, escape_unencodable, reopen_closed
 
-_GROUPS: Final = {
-    "jobs": jobs,
-    "queues": queues,
-    "cron": cron,
-    "registry": registry,
-    "dead-letters": dead_letters,
-    "stages": stages,
+COMMANDS: Final = {
+    "run": ("run", "Run what a config file describes, until it ends."),
+    "validate": ("validate", "Check config files, each alone and against each other."),
+    "schema": ("validate", "Print the JSON Schema of config files, with every installed stage type."),
+    "jobs": ("jobs", "List, show, enqueue and change jobs."),
+    "queues": ("queues", "List, pause, resume and scale queues."),
+    "cron": ("cron", "List what is enqueued by the clock, and enqueue it at once."),
+    "registry": ("registry", "Start the work of a key, and find its result."),
+    "dead-letters": ("dead_letters", "List, show, replay and drop events that failed for good."),
+    "stages": ("stages", "List, pause, resume and change the stages of a run."),
 }
+"""Each command: the module of `commands` that defines it, and its line in `headrace --help`."""
+
+
+class _Commands(PlainGroup):
+    """The commands. A module is imported when one of its commands runs, and not to list its help line."""
+
+    _lists_help = False
+
+    @override
+    def list_commands(self, ctx: Context) -> list[str]:
+        return list(COMMANDS)
+
+    @override
+    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, help_line = COMMANDS[cmd_name]
+        return TyperCommand(cmd_name, help=help_line) if self._lists_help else load_command(cmd_name, module)
+
+    @override
+    def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
+        self._lists_help = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._lists_help = False
+
+
+def load_command(name: str, module: str) -> Command:
+    """Import the module of a command or a group of commands; return the command."""
+    commands = import_module(f"headrace.console.cli.commands.{module}")
+    app: typer.Typer | None = getattr(commands, "app", None)
+    if app is None:
+        app = typer.Typer(add_completion=False)
+        app.command(name)(getattr(commands, name))
+    command = typer.main.get_command(with_plain_help(app))
+    command.name = name
+    return command
 
 
 def _show_version(is_wanted: bool) -> None:  # noqa: FBT001 - typer hands an option's value over by position
@@ -72,11 +115,8 @@ def make_app() -> typer.Typer:
         context_settings={"help_option_names": ["--help", "-h"]},
     )
     app.callback()(_headrace)
-    for command in (run, validate, schema):
-        app.command()(command)
-    for name, group in _GROUPS.items():
-        app.add_typer(group.app, name=name)
-    return with_plain_help(app)
+    app.info.cls = _Commands
+    return app
 
 
 def main() -> None:

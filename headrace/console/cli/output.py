@@ -1,4 +1,4 @@
-"""JSON, logs, error text, exit codes, closed streams."""
+"""JSON, logs, findings, tables and error texts. rich is imported when a table is printed."""
 
 import asyncio
 import codecs
@@ -7,24 +7,22 @@ import logging
 import math
 import os
 import re
-import stat
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from enum import IntEnum, StrEnum
-from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Final, Literal, TextIO
-
-import typer
-from rich.console import Console, RenderableType
+from typing import TYPE_CHECKING, Final, Literal
 
 from headrace.config.text.findings import ConfigError
+from headrace.console.cli.streams import UNENCODABLE
 from headrace.errors import HeadraceError, class_and_message, message_of
 from headrace.errors.root import is_ours, origin
 from headrace.otp.process.process import CURRENT
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
 
 _SENTENCES: Final = (HeadraceError, OSError, asyncio.CancelledError)
 """Errors whose text explains the failure without a line of code."""
@@ -144,71 +142,6 @@ def logging_to(handler: logging.Handler, level: LevelName) -> Iterator[None]:
             logging.getLogger(name).setLevel(was)
 
 
-class ExitCode(IntEnum):
-    """The exit codes of every command; 78 is EX_CONFIG of sysexits.h."""
-
-    FINE = 0
-    FAILED = 1
-    USAGE = 2
-    CONFIG = 78
-
-
-StreamMode = Literal["r", "w"]
-
-UNENCODABLE: Final = "backslashreplace"
-"""How text is written that has no place in an encoding, such as a file name that is no UTF-8."""
-
-_MODES: Final[dict[str, StreamMode]] = {"stdin": "r", "stdout": "w", "stderr": "w"}
-"""Their names in the order of their descriptors, 0 to 2."""
-
-
-def reopen_closed() -> None:
-    """Open the null device for every standard stream that is closed, as after `2>&-`.
-
-    Reads return nothing and writes are dropped, as the user asked for. A stream that stayed closed would give its
-    descriptor to the next file or socket that is opened, and a stray message would go into that.
-    """
-    for descriptor, (name, mode) in enumerate(_MODES.items()):
-        if getattr(sys, name) is None:
-            setattr(sys, name, _null(descriptor, mode))
-
-
-def escape_unencodable() -> None:
-    """Make stdout write an escape for a character that its encoding lacks, as stderr does; else printing raises."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors=UNENCODABLE)
-
-
-def has_terminal() -> bool:
-    """Return whether the OS process has a controlling terminal, which may close; its streams do not matter."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
-    except OSError:
-        return False
-    return True
-
-
-def ignore_lost_terminal() -> None:
-    """Replace standard output and error by the null device where they are a terminal that has closed.
-
-    Writing to the closed terminal would raise, and so end the run before it has drained.
-    """
-    for descriptor in (1, 2):
-        if stat.S_ISCHR(os.fstat(descriptor).st_mode) and not os.isatty(descriptor):
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, descriptor)
-            os.close(null)
-
-
-def _null(descriptor: int, mode: StreamMode) -> TextIO:
-    opened = os.open(os.devnull, os.O_RDWR)
-    if opened != descriptor:
-        os.dup2(opened, descriptor)
-        os.close(opened)
-    os.set_inheritable(descriptor, True)  # children have them, too
-    return open(descriptor, mode, encoding="utf-8", closefd=False)
-
-
 _INDENT: Final = 2
 
 
@@ -235,46 +168,6 @@ def _finite(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_finite(below) for below in value]
     return value
-
-
-class Color(StrEnum):
-    """When output has colours."""
-
-    AUTO = "auto"
-    ALWAYS = "always"
-    NEVER = "never"
-
-
-def set_color(when: Color, environ: MutableMapping[str, str] = os.environ) -> None:
-    """Set NO_COLOR or FORCE_COLOR, which all printing code and every child process read.
-
-    >>> environ = {"NO_COLOR": "1"}
-    >>> set_color(Color.ALWAYS, environ)
-    >>> environ
-    {'FORCE_COLOR': '1'}
-    """
-    if when is Color.AUTO:
-        return
-    setting, other = ("FORCE_COLOR", "NO_COLOR") if when is Color.ALWAYS else ("NO_COLOR", "FORCE_COLOR")
-    environ[setting] = "1"
-    environ.pop(other, None)
-
-
-def _chosen(when: Color) -> Color:
-    set_color(when)
-    return when
-
-
-ColorOption = Annotated[
-    Color,
-    typer.Option(
-        "--color",
-        help="Use colours: auto means on a terminal, unless NO_COLOR is set.",
-        metavar="auto|always|never",
-        callback=_chosen,
-        is_eager=True,
-    ),
-]
 
 
 _BOLD: Final = "\x1b[1m"
@@ -308,15 +201,17 @@ _UNCUT: Final = 100_000  # columns: no table is as wide
 _USUAL: Final = 80  # columns of a terminal that does not say how many it has
 
 
-def print_tables(*parts: RenderableType) -> None:
+def print_tables(*parts: "RenderableType") -> None:
     """Print to stdout."""
     console = stdout_console()
     for part in parts:
         console.print(part)
 
 
-def stdout_console() -> Console:
+def stdout_console() -> "Console":
     """Return a console for stdout: as wide as the terminal or as COLUMNS says, and without a limit otherwise."""
+    from rich.console import Console
+
     width = _UNCUT
     columns = os.environ.get("COLUMNS", "")
     if columns.isdecimal() and int(columns):

@@ -59,7 +59,9 @@ class _Command(TyperCommand):
             return super().parse_args(ctx, args)
 
 
-class _Group(TyperGroup):
+class PlainGroup(TyperGroup):
+    """A group of commands with plain help texts and errors."""
+
     @override
     def get_params(self, ctx: Context) -> list[Parameter]:
         return _plain(super().get_params(ctx))
@@ -72,11 +74,11 @@ class _Group(TyperGroup):
 
 def with_plain_help(app: typer.Typer) -> typer.Typer:
     """Give all commands and groups of the app plain help texts; return the app."""
-    app.info.cls = _Group
+    app.info.cls = PlainGroup
     for command in app.registered_commands:
         command.cls = _Command
     for group in app.registered_groups:
-        group.cls = _Group
+        group.cls = PlainGroup
         if group.typer_instance is not None:
             with_plain_help(group.typer_instance)
     return app

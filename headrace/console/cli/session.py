@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.text import Text
 
 from headrace.config.keys.pipeline import ListenKeys
-from headrace.console.cli.output import has_terminal, ignore_lost_terminal
+from headrace.console.cli.streams import has_terminal, ignore_lost_terminal
 from headrace.console.cli.summary import RunSummary
 from headrace.console.web.app import listener_app
 from headrace.errors import HeadraceError

@@ -11,7 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from headrace.console.cli.output import ExitCode, sentence, stdout_console
+from headrace.console.cli.output import sentence, stdout_console
+from headrace.console.cli.streams import ExitCode
 from headrace.errors import HeadraceError
 from headrace.pipeline.topology.run import RunOutcome
 from headrace.pipeline.topology.snapshot import StageSnapshot, TopologySnapshot

@@ -9,10 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from headrace import __version__
-from headrace.console.cli.main import make_app
+from headrace.console.cli.main import COMMANDS, load_command, make_app
 from tests.console.cli.command import HEADRACE, NUMBERS, run, write
-
-COMMANDS = ["run", "validate", "schema"]
 
 
 def test_help_names_every_command() -> None:
@@ -21,7 +19,7 @@ def test_help_names_every_command() -> None:
     assert all(command in found.output for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ["run", "validate", "schema"])
 def test_every_command_has_help_and_takes_json(command: str) -> None:
     found = CliRunner().invoke(make_app(), [command, "--help"], env={"COLUMNS": "200"})
     assert found.exit_code == 0
@@ -62,7 +60,16 @@ def test_help_loads_no_more_than_it_shows(tmp_path: Path) -> None:
     loaded = modules_after("import headrace.console.cli.main", tmp_path)
     heavy = {"asyncio", "pydantic", "yaml", "starlette", "uvicorn", "prometheus_client"}
     assert not heavy & loaded
-    assert "headrace.console.cli.commands.run" in loaded
+    assert "headrace.console.cli.main" in loaded
+    assert not any(name.startswith("headrace.console.cli.commands.") for name in loaded)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_line_of_a_command_is_the_first_line_of_its_own_help(name: str) -> None:
+    module, help_line = COMMANDS[name]
+    own = load_command(name, module).help
+    assert own is not None
+    assert own.splitlines()[0] == help_line
 
 
 def test_validating_loads_no_server(tmp_path: Path) -> None:

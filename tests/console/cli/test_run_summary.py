@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.console.cli.output import ExitCode
+from headrace.console.cli.streams import ExitCode
 from headrace.console.cli.summary import RunSummary
 from headrace.errors import StartFailed
 from headrace.pipeline.topology.run import RunOutcome

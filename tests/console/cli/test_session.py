@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from headrace.console.cli.output import ExitCode
 from headrace.console.cli.session import HANDLED, RunPlan, run_until_end
+from headrace.console.cli.streams import ExitCode
 from headrace.console.cli.summary import RunSummary
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.console_stages import Crashing, Failing, Numbers, Opening, Shelf, Stuck, Unopened

@@ -9,7 +9,8 @@ from headrace.config.build import crontab
 from headrace.console.cli.commands.jobs import table_of
 from headrace.console.cli.job_target import Target, UsageError
 from headrace.console.cli.options import FileArgument, JsonOption
-from headrace.console.cli.output import ExitCode, print_json, print_tables
+from headrace.console.cli.output import print_json, print_tables
+from headrace.console.cli.streams import ExitCode
 
 
 async def list_cron(target: Target, *, as_json: bool) -> ExitCode:
@@ -74,7 +75,9 @@ def _when(time: datetime | None) -> str:
     return "never" if time is None else f"{time:%Y-%m-%d %H:%M:%S}"
 
 
-app = typer.Typer(no_args_is_help=True, help="List what is enqueued by the clock, and enqueue it at once.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="List what is enqueued by the clock, and enqueue it at once."
+)
 
 
 @app.command("list")

@@ -14,7 +14,8 @@ from headrace.console.cli.dead_letter_target import DeadLetterTarget, OpenDeadLe
 from headrace.console.cli.job_selection import is_confirmed, numbers_of
 from headrace.console.cli.job_target import CommandFailed, UsageError
 from headrace.console.cli.options import JsonOption, StageOption, StoreOption, TargetArguments, YesOption
-from headrace.console.cli.output import ExitCode, print_json, print_tables
+from headrace.console.cli.output import print_json, print_tables
+from headrace.console.cli.streams import ExitCode
 from headrace.dead_letters.dead_letter import LIST_CHARACTERS, DeadLetter, EventForm, dead_letter_json
 from headrace.dead_letters.store import DeadLetterFilter, DeadLetterStore
 
@@ -257,7 +258,9 @@ Errors = Annotated[
 Older = Annotated[str | None, typer.Option(help="Only what failed longer ago than that, as in 1h.", metavar="TIME")]
 All = Annotated[bool, typer.Option("--all", help="All letters.")]
 
-app = typer.Typer(no_args_is_help=True, help="List, show, replay and drop events that failed for good.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="List, show, replay and drop events that failed for good."
+)
 
 
 @app.command("list")

@@ -15,7 +15,8 @@ from rich.text import Text
 from headrace.console.cli.job_selection import Selection, is_confirmed, named_values, numbers_of
 from headrace.console.cli.job_target import EXAMPLE, Target, UsageError
 from headrace.console.cli.options import JsonOption, StoreOption, YesOption
-from headrace.console.cli.output import ExitCode, print_json, print_tables
+from headrace.console.cli.output import print_json, print_tables
+from headrace.console.cli.streams import ExitCode
 from headrace.jobs.errors import NoJob
 from headrace.jobs.flows.workflow import retry_flow
 from headrace.jobs.job import STATES, Job, JobState, NewJob, after
@@ -321,7 +322,7 @@ Args = Annotated[
     typer.Option("--args", help="The same as args.customer.id=7: customer.id=7.", metavar="NAME=VALUE"),
 ]
 
-app = typer.Typer(no_args_is_help=True, help="List, show, enqueue and change jobs.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="List, show, enqueue and change jobs.")
 
 
 @app.command("list")

@@ -9,7 +9,8 @@ import typer
 from headrace.console.cli.commands.jobs import table_of
 from headrace.console.cli.job_target import Target, UsageError
 from headrace.console.cli.options import JsonOption, StoreOption, TargetArguments
-from headrace.console.cli.output import ExitCode, print_json, print_tables
+from headrace.console.cli.output import print_json, print_tables
+from headrace.console.cli.streams import ExitCode
 from headrace.jobs.rules.limits import LARGEST_LIMIT, is_limit
 from headrace.jobs.stores.store import JobCount, JobStore, QueueSettings
 
@@ -125,7 +126,7 @@ Scaled = Annotated[
     ),
 ]
 
-app = typer.Typer(no_args_is_help=True, help="List, pause, resume and scale queues.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="List, pause, resume and scale queues.")
 
 
 @app.command("list")

@@ -7,7 +7,8 @@ import typer
 from headrace.config.build import registries_of
 from headrace.console.cli.job_target import Target, UsageError
 from headrace.console.cli.options import FileArgument, JsonOption, NameArgument
-from headrace.console.cli.output import ExitCode, print_json, print_tables
+from headrace.console.cli.output import print_json, print_tables
+from headrace.console.cli.streams import ExitCode
 from headrace.jobs.results import JobRegistry
 from headrace.stages.jobs import called_with, encoded
 
@@ -50,7 +51,7 @@ def _registry(target: Target, name: str) -> JobRegistry[..., object]:
 _KEY = 'The key: text, or JSON where the worker takes no text; {"a": 1, "b": 2} where it takes several arguments.'
 Key = Annotated[str, typer.Argument(help=_KEY, metavar="KEY")]
 
-app = typer.Typer(no_args_is_help=True, help="Start the work of a key, and find its result.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Start the work of a key, and find its result.")
 
 
 @app.command()

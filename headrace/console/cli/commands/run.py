@@ -21,9 +21,6 @@ from headrace.config.pipeline import Pipeline
 from headrace.config.text.findings import ConfigError
 from headrace.console.cli.job_target import UsageError
 from headrace.console.cli.output import (
-    Color,
-    ColorOption,
-    ExitCode,
     JsonFormatter,
     LevelName,
     LineFormatter,
@@ -34,6 +31,7 @@ from headrace.console.cli.output import (
     write_json,
 )
 from headrace.console.cli.session import Listening, ProgressLine, RunPlan, in_lines, on_terminal, run_until_end
+from headrace.console.cli.streams import Color, ColorOption, ExitCode
 from headrace.console.cli.summary import JobsSummary, RunSummary, print_summary, summary_json
 from headrace.http.address import Address, ListenFailed, bind, port_of
 from headrace.jobs.job import Job

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from headrace.console.cli.commands.jobs import table_of
 from headrace.console.cli.job_target import UsageError
 from headrace.console.cli.options import JsonOption
-from headrace.console.cli.output import ExitCode, print_json, print_tables
+from headrace.console.cli.output import print_json, print_tables
 from headrace.console.cli.run_target import RunClient, RunTarget, UnexpectedResponse
+from headrace.console.cli.streams import ExitCode
 from headrace.console.web.api.models import StageList, StageValues
 
 _NUMBERS: Final = ("received", "sent", "failed", "buffered", "in flight", "at a time")
@@ -131,7 +132,9 @@ Url = Annotated[
     typer.Option(help="Where the run listens, instead of its file; HEADRACE_TOKEN is its token.", metavar="URL"),
 ]
 
-app = typer.Typer(no_args_is_help=True, help="List, pause, resume and change the stages of a run.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="List, pause, resume and change the stages of a run."
+)
 
 
 @app.command("list")

@@ -12,7 +12,8 @@ from headrace.config.files import load_files
 from headrace.config.keys.pipeline import DeadLettersKeys, SubscriptionKeys
 from headrace.config.text.findings import ConfigError
 from headrace.console.cli.options import JsonOption
-from headrace.console.cli.output import Color, ColorOption, ExitCode, print_findings, print_json
+from headrace.console.cli.output import print_findings, print_json
+from headrace.console.cli.streams import Color, ColorOption, ExitCode
 from headrace.units import Rate, format_duration
 
 if TYPE_CHECKING:
