@@ -33,11 +33,11 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class NewDeadLetter:
-    """An event that was given up, for a store to keep. `metadata` is that of its message, if it was one.
+    """An event that failed for good, for a store to keep. `metadata` is that of its message, if it was one.
 
-    `replay_of` says of which replay the event came, if of any: when that is of a letter of the same stage, it has
-    failed again, and that letter is kept on, and no second one. `redact` hides in the text of the error, and in its
-    traceback, what must not be kept; the event itself is data, and kept as it is.
+    `replay_of` is the replay that the event came from, if any. When that is a replay of a dead letter of the same
+    stage, the event has failed again: that dead letter is updated, and no second one is stored. `redact` hides in the
+    text of the error, and in its traceback, what must not be kept; the event itself is stored unchanged.
     """
 
     pipeline: str

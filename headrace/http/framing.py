@@ -10,7 +10,7 @@ HEAD_BYTES: Final = 16 * 1024
 _LINE_BYTES: Final = len(": \r\n")
 
 
-def framing_refusal(head: RequestHead) -> HttpAnswer | None:
+def framing_error(head: RequestHead) -> HttpAnswer | None:
     """Return why a request cannot be read for certain, if so; the connection closes behind such an answer.
 
     A line that ends with LF alone is read: RFC 9112 (2.2) allows that, and it moves no end of a request.

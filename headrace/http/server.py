@@ -8,7 +8,7 @@ from typing import Final
 from headrace.http.access import AccessCheck, HttpAnswer, RequestHead, later
 from headrace.http.address import Address, bind, port_of
 from headrace.http.connection import Connection, ConnectionTimeouts, SendAnswer
-from headrace.http.framing import framing_refusal
+from headrace.http.framing import framing_error
 from headrace.telemetry.counts import Families, FamilySpec
 from headrace.units import format_size
 
@@ -94,7 +94,7 @@ class Server:
 
     def rejection(self, head: RequestHead) -> HttpAnswer | None:
         """Return why a request is refused before its body is read, if it is."""
-        return framing_refusal(head) or self._access.rejection(head) or self._refuse()
+        return framing_error(head) or self._access.rejection(head) or self._refuse()
 
     def took(self, size: int, so_far: int) -> HttpAnswer | None:
         """Take note of bytes of a body; return why there is no room for them."""

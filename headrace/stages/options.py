@@ -106,18 +106,18 @@ def _token(value: SecretStr) -> SecretStr:
     return SecretStr(value.get_secret_value().strip())
 
 
-def check_token(address: Address, token: SecretStr | None, place: str, hint: str) -> None:
+def check_token(address: Address, token: SecretStr | None, location: str, hint: str) -> None:
     """Refuse a blank token, and an address that others reach without a token or with a short one.
 
-    The finding stands at `place`, the key of the address: at a token that a variable gave, no reason would be shown.
+    The finding stands at `location`, the key of the address: at a token that a variable gave, no reason would be shown.
     """
     if token is None and not address.is_loopback:
-        raise refused("token_needed", "others can reach this address, so it needs a token", hint=hint, path=[place])
+        raise refused("token_needed", "others can reach this address, so it needs a token", hint=hint, path=[location])
     if token is not None and not address.is_loopback and len(token) < MIN_TOKEN_LENGTH:
         why = f"others can reach this address, so its token needs {MIN_TOKEN_LENGTH} characters or more"
-        raise refused("token_needed", why, hint=_HOW_TO_MAKE_ONE, path=[place])
+        raise refused("token_needed", why, hint=_HOW_TO_MAKE_ONE, path=[location])
     if token is not None and not token:
-        raise refused("token_needed", "the token of this address is blank", hint=_HOW_TO_MAKE_ONE, path=[place])
+        raise refused("token_needed", "the token of this address is blank", hint=_HOW_TO_MAKE_ONE, path=[location])
 
 
 def _metric_name(value: str) -> MetricName:

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headrace.config.keys.pipeline import ListenKeys
 from headrace.http.access import RequestHead, allowed_hosts, host_name, plain_host, shows_token
-from headrace.http.framing import framing_refusal
+from headrace.http.framing import framing_error
 
 TRUSTED: Final = "headrace.trusted"
 """The scope's key: whether the client has shown the token, or no token is needed."""
@@ -53,7 +53,7 @@ class HostAndTokenCheck:
         headers = Headers(scope=scope)
         is_trusted = self._is_trusted(headers)
         head = RequestHead(scope["method"], scope["path"], tuple(headers.items()), scope["http_version"])
-        unclear = framing_refusal(head)
+        unclear = framing_error(head)
         if unclear is None:
             rejection = self._rejection(scope, is_trusted=is_trusted)
         else:

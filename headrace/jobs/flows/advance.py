@@ -53,7 +53,7 @@ _SUSPENDED: Final[frozenset[JobState]] = frozenset({"suspended"})
 _FAILED: Final[frozenset[JobState]] = frozenset({"cancelled", "discarded"})
 
 
-class Settles(Protocol):
+class AdvancerStore(Protocol):
     """The methods of a store that advancing calls; see `JobStore`."""
 
     async def find(self, which: JobFilter, limit: int, *, is_newest_first: bool = True) -> list[Job]:
@@ -78,7 +78,7 @@ def groups_to_advance(jobs: Iterable[NewJob | None]) -> list[JobGroups]:
     return [group for job in suspended for group in groups_of(job.meta)]
 
 
-async def advance(store: Settles, group: JobGroups) -> set[JobGroups]:
+async def advance(store: AdvancerStore, group: JobGroups) -> set[JobGroups]:
     """Release the jobs of a group that need wait no longer, and cancel those that can no longer run.
 
     Return the other groups that this has changed. On cancellation a part of it may be done.
@@ -91,7 +91,7 @@ async def advance(store: Settles, group: JobGroups) -> set[JobGroups]:
     return await (_advance_workflow if group.key == "workflow_id" else _advance_batch)(store, group)
 
 
-async def advance_all(store: Settles, groups: Iterable[JobGroups]) -> None:
+async def advance_all(store: AdvancerStore, groups: Iterable[JobGroups]) -> None:
     """Advance groups, many at a time, and all groups that this changes. Raises the store's first error."""
     await _advance_each(groups, partial(advance, store))
 
@@ -118,22 +118,22 @@ async def _advance_each(
         waiting.update(*(task.result() for task in tasks))
 
 
-async def _advance_workflow(store: Settles, group: JobGroups) -> set[JobGroups]:
+async def _advance_workflow(store: AdvancerStore, group: JobGroups) -> set[JobGroups]:
     return await _advance_steps(store, group, await _steps_of(store, group))
 
 
-async def _steps_of(store: Settles, group: JobGroups) -> list[Job]:
+async def _steps_of(store: AdvancerStore, group: JobGroups) -> list[Job]:
     return await store.find(JobFilter(meta=group.meta), MEMBER_LIMIT, is_newest_first=False)
 
 
-async def _advance_steps(store: Settles, group: JobGroups, steps: Sequence[Job]) -> set[JobGroups]:
+async def _advance_steps(store: AdvancerStore, group: JobGroups, steps: Sequence[Job]) -> set[JobGroups]:
     decision = decide_steps(steps, await _duplicate_states(store, steps))
     await _apply(store, decision)
     cancelled = set(decision.cancel)
     return {other for step in steps if step.id in cancelled for other in groups_of(step.meta)} - {group}
 
 
-async def _advance_batch(store: Settles, group: JobGroups) -> set[JobGroups]:
+async def _advance_batch(store: AdvancerStore, group: JobGroups) -> set[JobGroups]:
     which = JobFilter(states=_SUSPENDED, meta={**group.meta, **CALLBACK_META})
     callbacks = await store.find(which, CALLBACK_LIMIT)
     duplicates = set((await _duplicate_states(store, callbacks)).values())
@@ -146,7 +146,7 @@ async def _advance_batch(store: Settles, group: JobGroups) -> set[JobGroups]:
     return set()
 
 
-async def _advance_chain(store: Settles, group: JobGroups) -> None:
+async def _advance_chain(store: AdvancerStore, group: JobGroups) -> None:
     """Let go of the oldest, unless one of them may run already; no write where there is nothing to do."""
     if not await store.has(JobFilter(states=_SUSPENDED, meta=group.meta)):
         return
@@ -154,14 +154,14 @@ async def _advance_chain(store: Settles, group: JobGroups) -> None:
         await store.release_next(group.id)
 
 
-async def _duplicate_states(store: Settles, jobs: Sequence[Job]) -> dict[int, JobState]:
+async def _duplicate_states(store: AdvancerStore, jobs: Sequence[Job]) -> dict[int, JobState]:
     """Return the states of what jobs await that was there before them, by id."""
     ids = frozenset(job_id for job in jobs for job_id in duplicates_of(job).values())
     found = await store.find(JobFilter(ids=ids), len(ids)) if ids else []
     return {job.id: job.state for job in found}
 
 
-async def _apply(store: Settles, decision: AdvanceDecision) -> None:
+async def _apply(store: AdvancerStore, decision: AdvanceDecision) -> None:
     """Do it, in as far as it is still called for: what is no longer suspended is left alone."""
     for ids, change in ((decision.cancel, store.cancel), (decision.release, store.release)):
         if ids:
@@ -171,7 +171,7 @@ async def _apply(store: Settles, decision: AdvanceDecision) -> None:
 class _Graphs:
     """The graphs of workflows whose steps end here, those that were used last, and looks along them."""
 
-    def __init__(self, store: Settles) -> None:
+    def __init__(self, store: AdvancerStore) -> None:
         self._store = store
         self._graphs: dict[JobGroups, StepGraph] = {}
         self._size = 0
@@ -220,7 +220,7 @@ class _Graphs:
 class Advancer:
     """Advances the groups of the jobs that end in this process, as soon as they end."""
 
-    def __init__(self, store: Settles) -> None:
+    def __init__(self, store: AdvancerStore) -> None:
         self._graphs = _Graphs(store)
         self._running: dict[int, list[JobGroups]] = {}
         self._changed: dict[JobGroups, set[int] | None] = {}

@@ -9,7 +9,7 @@ from typing import Final, Literal, Protocol
 from uuid import uuid4
 
 from headrace.jobs.errors import BadWorkflow
-from headrace.jobs.flows.advance import MEMBER_LIMIT, Settles, advance_all
+from headrace.jobs.flows.advance import MEMBER_LIMIT, AdvancerStore, advance_all
 from headrace.jobs.job import INCOMPLETE, STATES, Inserted, Job, JobState, NewJob
 from headrace.jobs.rules.flows import (
     CALLBACK_META,
@@ -252,7 +252,7 @@ _CANCELLED: Final[frozenset[JobState]] = frozenset({"cancelled"})
 _SUSPENDED: Final[frozenset[JobState]] = frozenset({"suspended"})
 
 
-class Reruns(Settles, Protocol):
+class Reruns(AdvancerStore, Protocol):
     """What it needs of a store; see `JobStore`."""
 
     async def retry(self, which: JobFilter) -> list[int]:

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Final, Literal, Protocol
 
 from headrace.errors import HeadraceError, short_repr
-from headrace.jobs.flows.advance import Settles, advance_all
+from headrace.jobs.flows.advance import AdvancerStore, advance_all
 from headrace.jobs.job import Job, after
 from headrace.jobs.rules.flows import JobGroups, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
@@ -272,7 +272,7 @@ class AdvanceSweep:
 
     name = "advance"
 
-    def __init__(self, store: Settles, clock: Callable[[], float] = perf_counter) -> None:
+    def __init__(self, store: AdvancerStore, clock: Callable[[], float] = perf_counter) -> None:
         """`clock` tells seconds, from whenever it likes."""
         self._store = store
         self._clock = clock

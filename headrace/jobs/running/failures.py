@@ -162,7 +162,7 @@ async def call_on_exhausted(worker: AnyWorker, job: Job, error: str) -> None:
         LOG.exception("on_exhausted of worker %r raised for job %d, which is discarded", worker.name, job.id)
 
 
-Tell = Callable[[JobOutcome], None]
+AttemptReport = Callable[[JobOutcome], None]
 """Gets the outcome of an attempt, in whatever thread it ended."""
 
 
@@ -194,7 +194,7 @@ class LateEnds:
         with self._lock:
             return any(other == owner for other, _ in self._left.values())
 
-    def expect(self, owner: LeaseOwner, job: Job, leave: Callable[[Tell], bool]) -> bool:
+    def expect(self, owner: LeaseOwner, job: Job, leave: Callable[[AttemptReport], bool]) -> bool:
         """Leave a job behind by `leave`, which gets what to tell its outcome; return whether it still runs."""
         with self._lock:
             self._left[job.id] = (owner, job)

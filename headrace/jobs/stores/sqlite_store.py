@@ -5,15 +5,13 @@ dead. Elsewhere one is dead that writes no heartbeat over MISSED_HEARTBEATS hear
 machine that slept, and a file that was locked for long kill none.
 """
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final, get_args
 
 from headrace.database.owner_locks import OwnerLocks
 from headrace.database.queries import migrate
@@ -26,7 +24,6 @@ from headrace.jobs.job import (
     Inserted,
     Job,
     JobAck,
-    JobState,
     MetaChange,
     NewJob,
     after,
@@ -37,17 +34,15 @@ from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.rules.limits import is_limit
 from headrace.jobs.stores.sql import claim as running
 from headrace.jobs.stores.sql import rows as searching
+from headrace.jobs.stores.sql.change import ChangedJob, StoreChange, change, discard_exhausted, prunable, prune
 from headrace.jobs.stores.sql.claim import Limited
 from headrace.jobs.stores.sql.insert import prepared
+from headrace.jobs.stores.sql.lease_owners import Producers
 from headrace.jobs.stores.sql.rows import list_text, merged_text, object_text
 from headrace.jobs.stores.sql.sql_store import query
 from headrace.jobs.stores.store import (
     CHANGE_BATCH,
-    CRASH_LIMIT,
-    CRASH_REASON,
-    EXHAUSTED_REASON,
     HEARTBEAT_SECONDS,
-    MISSED_HEARTBEATS,
     JobCount,
     LeaseOwner,
     PruneRule,
@@ -55,104 +50,6 @@ from headrace.jobs.stores.store import (
     Rescued,
 )
 from headrace.jobs.stores.transitions import to_json
-
-FORGET_SECONDS: Final = 86_400.0
-"""How long the row of a dead lease owner stays that holds no jobs: for users who look for its node."""
-
-
-@dataclass(slots=True, eq=False)
-class _Seen:
-    """The heartbeat count of another lease owner, and over how many heartbeats of ours it has stood still."""
-
-    count: int
-    silent_heartbeats: int = 0
-
-
-class Producers:
-    """The lease owners of this OS process, and those that it sees beside them."""
-
-    def __init__(self, now: Callable[[], datetime], locks: OwnerLocks) -> None:
-        self._now = now
-        self._locks = locks
-        self._pid = os.getpid()
-        self._ours: dict[str, tuple[LeaseOwner, str]] = {}
-        self._seen: dict[str, _Seen] = {}
-
-    def is_known(self, owner: LeaseOwner) -> bool:
-        """Return whether it is kept alive."""
-        return owner.uuid in self._ours
-
-    def join(self, owner: LeaseOwner, started_at: datetime) -> None:
-        """Keep it alive from the next heartbeat on."""
-        self._ours[owner.uuid] = (owner, to_text(started_at))
-
-    def record_heartbeat(self, connection: sqlite3.Connection, owner: LeaseOwner, started_at: str) -> None:
-        """Write that it lives: in the transaction of its first claim, and at each heartbeat.
-
-        Its lock is held before its row says so, and until the row no longer does: who holds none then is dead.
-        """
-        self._locks.lock(owner.uuid)
-        until = to_text(after(self._now(), HEARTBEAT_SECONDS * MISSED_HEARTBEATS))
-        values = (owner.uuid, owner.node, owner.queue, started_at, until, self._locks.file_id)
-        connection.execute(query("beat"), values)
-
-    def heartbeat(self, connection: sqlite3.Connection) -> None:
-        """Write the heartbeats of ours, and read those of the others."""
-        for owner, started_at in list(self._ours.values()):
-            self.record_heartbeat(connection, owner, started_at)
-        seen: dict[str, _Seen] = {}
-        for uuid, count in connection.execute(query("beats")):
-            before = self._seen.get(uuid)
-            is_silent = before is not None and before.count == count
-            seen[uuid] = _Seen(count, before.silent_heartbeats + 1 if before is not None and is_silent else 0)
-        self._seen = seen
-
-    def orphans(self, connection: sqlite3.Connection) -> list[str]:
-        """Return the lease owners whose OS process is known to be dead, and whose jobs were not taken back since."""
-        rows = connection.execute(query("owners")).fetchall()
-        return [uuid for uuid, file_id in rows if self._locks.is_alive(uuid, file_id) is False]
-
-    def rescue(self, connection: sqlite3.Connection) -> list[Rescued]:
-        """Take back what dead lease owners ran."""
-        rescued: list[Rescued] = []
-        for uuid in self.orphans(connection):
-            rescued += self._rescue(connection, uuid)
-            connection.execute(query("depose"), (uuid,))
-            connection.execute(query("forget_lock"), (uuid,))
-        counts = dict(connection.execute(query("beats")))
-        for uuid, seen in self._seen.items():
-            is_silent = seen.silent_heartbeats >= MISSED_HEARTBEATS and counts.get(uuid) == seen.count
-            if is_silent and uuid not in self._ours:
-                rescued += self._rescue(connection, uuid)
-        connection.execute(query("bury"), (to_text(after(self._now(), -FORGET_SECONDS)),))
-        return rescued
-
-    def leave(self, connection: sqlite3.Connection, uuids: Sequence[str]) -> None:
-        """Forget lease owners. Jobs that one of them still runs are rescued in time, by its silence."""
-        for uuid in uuids:
-            self._ours.pop(uuid, None)
-            connection.execute(query("leave"), (uuid,))
-            connection.execute(query("forget_lock"), (uuid,))
-
-    def left(self, uuids: Sequence[str]) -> None:
-        """Let go of the locks of lease owners that have left: call it once that is committed."""
-        for uuid in uuids:
-            self._locks.release(uuid)
-
-    def ours(self) -> list[str]:
-        """Return the lease owners of this OS process: in a forked child none, since they are the parent's."""
-        return list(self._ours) if os.getpid() == self._pid else []
-
-    def _rescue(self, connection: sqlite3.Connection, uuid: str) -> list[Rescued]:
-        """Take back the jobs of a dead lease owner: it crashed, unless it was asked to stop."""
-        stopping = connection.execute(query("is_stopping"), (uuid,)).fetchone()
-        is_crash = stopping is None or not stopping[0]
-        values = {"uuid": uuid, "is_crash": is_crash, "now": to_text(self._now())}
-        limits = {"limit": CRASH_LIMIT, "reason": CRASH_REASON} if is_crash else {}
-        names = ("set_aside", "rescue") if is_crash else ("rescue",)
-        rows = [row for name in names for row in connection.execute(query(name), values | limits).fetchall()]
-        return [Rescued(*row) for row in rows]
-
 
 QUERIES: Final = "headrace.jobs.stores.sql"
 """The package that holds the SQL files."""
@@ -174,51 +71,6 @@ def prepare(connection: sqlite3.Connection) -> None:
     if newer is not None:
         (_, _, path) = connection.execute("PRAGMA database_list").fetchone()
         raise NewerSchema(path, newer, len(MIGRATIONS))
-
-
-StoreChange = Literal["cancel", "retry", "run_now", "release", "suspend", "delete"]
-"""What may be done to jobs; each is a query of that name."""
-
-ChangedJob = tuple[int, str, JobState]
-"""A job's id and queue, and the state it has now."""
-
-
-def change(
-    connection: sqlite3.Connection, what: StoreChange, ids: Sequence[int], which: JobFilter, now: datetime
-) -> list[ChangedJob]:
-    """Change those of the jobs that are still in a state which fits."""
-    states = None if which.states is None else to_json(sorted(which.states))
-    values = {"now": to_text(now), "ids": to_json(list(ids)), "states": states}
-    changed = connection.execute(query(what), values).fetchall()
-    if what == "delete" and changed:
-        connection.execute(query("delete_unique"), (to_json([job_id for job_id, _, _ in changed]),))
-    return changed
-
-
-def discard_exhausted(connection: sqlite3.Connection, ids: Sequence[int], now: datetime) -> list[int]:
-    """Discard those of the jobs that are still available without an attempt left."""
-    values = {"ids": to_json(list(ids)), "now": to_text(now), "reason": EXHAUSTED_REASON}
-    return [row[0] for row in connection.execute(query("discard_exhausted"), values)]
-
-
-def prunable(connection: sqlite3.Connection, rule: PruneRule, limit: int, now: datetime) -> list[int]:
-    """Return the ids of what the rule deletes, at most `limit`. It may read for long: let the reader do it."""
-    ids: list[int] = []
-    values: dict[str, object] = {"now": to_text(now), "state": rule.state, "keep": rule.keep, "limit": limit}
-    if rule.ended_before is not None:
-        values["before"] = to_text(rule.ended_before)
-        ids += [row[0] for row in connection.execute(query(f"prune_{rule.state}"), values)]
-    if rule.keep is not None and len(ids) < limit:
-        ids += [row[0] for row in connection.execute(query("prune_many"), values)]
-    return list(dict.fromkeys(ids))[:limit]
-
-
-def prune(connection: sqlite3.Connection, rule: PruneRule, ids: Sequence[int]) -> int:
-    """Delete those of the jobs that are still in the rule's state, and what they kept unique."""
-    text = to_json(list(ids))
-    pruned = connection.execute(query("prune"), {"ids": text, "state": rule.state}).fetchall()
-    connection.execute(query("delete_unique"), (to_json([row[0] for row in pruned]),))
-    return len(pruned)
 
 
 _AVAILABLE: Final = (None, "available")

@@ -5,7 +5,7 @@ from functools import partial
 from typing import cast
 
 from headrace.errors import CannotRetain
-from headrace.pipeline.engine.handler import CarefulHandler, EventHandler
+from headrace.pipeline.engine.handler import EventHandler, ReportingHandler
 from headrace.pipeline.failure import FailurePolicy
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.message import (
@@ -20,7 +20,7 @@ from headrace.pipeline.message import (
 from headrace.pipeline.stage.stage import Stage, as_list, check_nothing
 
 
-class BatchHandler(CarefulHandler):
+class BatchHandler(ReportingHandler):
     """Hands over a whole batch, its messages or their data; a retry is a smaller batch.
 
     It does not know from which data an output comes: each output keeps all messages of its batch waiting.

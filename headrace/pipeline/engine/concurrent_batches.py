@@ -94,7 +94,7 @@ class ConcurrentBatches(InFlight):
 
         A batch that was delivered again after a crash is handled alone.
         """
-        if self._is_alone or self.is_ending():
+        if self._is_alone or self.is_stopping():
             return None
         if not self._waiting:
             more = self._owner.more()

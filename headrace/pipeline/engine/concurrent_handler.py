@@ -53,7 +53,7 @@ class ConcurrentHandler(InFlight):
 
         An event that was delivered again after a crash waits until no other is in flight, and is handled alone.
         """
-        if self._is_alone or self.is_ending():
+        if self._is_alone or self.is_stopping():
             return []
         if not self._waiting:
             events = self._owner.more()

@@ -12,7 +12,7 @@ from headrace.otp.scheduler import HANDLED, HANDLED_MORE, IDLE, MORE, Scheduler
 from headrace.otp.supervision.child_spec import ChildSpec
 from headrace.otp.supervision.restart import RestartWindow
 from headrace.pipeline.demand.window import ChildrenWindow
-from headrace.pipeline.engine.stage_process import TakingProcess
+from headrace.pipeline.engine.taking_process import TakingProcess
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.input import StageInput, exit_reason
 from headrace.pipeline.flow.subscription import MarkerKind, Subscription

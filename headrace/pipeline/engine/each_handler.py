@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import ClassVar, Final, cast
 
 from headrace.errors import BadReturn
-from headrace.pipeline.engine.handler import CarefulHandler, EventHandler, PendingResult
+from headrace.pipeline.engine.handler import EventHandler, PendingResult, ReportingHandler
 from headrace.pipeline.failure import FailurePolicy
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.message import Message, Outcome
@@ -18,7 +18,7 @@ Outputs = list[Sequence[object]]
 """The outputs of each event, in the order of the events."""
 
 
-class EachHandler(CarefulHandler):
+class EachHandler(ReportingHandler):
     """Hands over the data of a whole batch where the stage returns outputs per event, else one at a time."""
 
     is_timed_whole: ClassVar[bool] = False

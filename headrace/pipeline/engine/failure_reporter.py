@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from headrace.pipeline.flow.counts import StageCounts
 
 
-class PlainCare:
+class PlainFailureReporter:
     """Counts events that fail; the events are plain, so a stage that retains some keeps no source waiting."""
 
     __slots__ = ("_counts",)

@@ -47,7 +47,7 @@ def _is_message_of(one: object, data: object) -> bool:
     return isinstance(one, Message) and one.data is data
 
 
-class CarefulHandler(ABC):
+class ReportingHandler(ABC):
     """Handles one batch at a time: tries, retries failed events, dead-letters the rest, and acknowledges messages.
 
     An exception of `handle_events` is a crash, and acknowledges nothing: the batch is then still in flight. With a

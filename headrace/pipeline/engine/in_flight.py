@@ -101,7 +101,7 @@ class InFlight(ABC):
             raise self._cancelled
         return [] if self._emits else None
 
-    def is_ending(self) -> bool:
+    def is_stopping(self) -> bool:
         """Whether one has crashed, or all are cancelled: what is begun now would be lost with them."""
         is_cancelled = self._cancelled is not None or (self._task is not None and self._task.cancelling() > 0)
         return is_cancelled or self._has_crashed

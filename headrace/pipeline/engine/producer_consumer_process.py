@@ -8,7 +8,7 @@ from typing import cast
 from headrace.otp.process.process import ExitReason, ProcessStatus
 from headrace.otp.scheduler import BLOCKED, HANDLED, HANDLED_MORE, IDLE, MORE, Scheduler
 from headrace.pipeline.engine.side_outputs import SideOutputs
-from headrace.pipeline.engine.stage_process import TakingProcess
+from headrace.pipeline.engine.taking_process import TakingProcess
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.ingress import Ingress
 from headrace.pipeline.flow.input import StageInput

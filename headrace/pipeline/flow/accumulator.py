@@ -16,14 +16,16 @@ class DemandAccumulator(Dispatcher[Subscription]):
     Events wait in the stage's buffer, within its bound; of each ask it is known how many were there before.
     """
 
-    __slots__ = ("_asks", "_buffer", "_guard", "can_redeliver", "inner", "queued")
+    __slots__ = ("_asks", "_buffer", "_safe_dispatcher", "can_redeliver", "inner", "queued")
 
-    def __init__(self, inner: Dispatcher[Subscription], buffer: Buffer[object], guard: SafeDispatcher) -> None:
+    def __init__(
+        self, inner: Dispatcher[Subscription], buffer: Buffer[object], safe_dispatcher: SafeDispatcher
+    ) -> None:
         self.inner = inner
         self.can_redeliver = inner.can_redeliver
         self.queued = inner.queued
         self._buffer = buffer
-        self._guard = guard
+        self._safe_dispatcher = safe_dispatcher
         self._asks: list[tuple[Subscription, int, int]] = []
 
     def option_error(self, options: SubscribeOptions) -> str | None:
@@ -75,7 +77,7 @@ class DemandAccumulator(Dispatcher[Subscription]):
         Return how many of the waiting events came after unreported demand and meet it: that demand is reported to the
         producer all the same, as if it had been at once (GenStage).
         """
-        reported = missed = self._guard.unmet(self.inner)
+        reported = missed = self._safe_dispatcher.unmet(self.inner)
         waiting = seen = unreported = 0
         for subscriber, known, size in self._asks:
             waiting, seen = waiting + max(0, size - seen), max(size, seen)
@@ -90,10 +92,10 @@ class DemandAccumulator(Dispatcher[Subscription]):
 
     def _report(self, subscriber: Subscription, demand: int) -> int:
         """Report an ask to the dispatcher; return by how much its unmet demand grew."""
-        before = self._guard.unmet(self.inner)
+        before = self._safe_dispatcher.unmet(self.inner)
         subscriber.asked -= demand
-        self._guard.asked(self.inner, subscriber, demand)
-        return self._guard.unmet(self.inner) - before
+        self._safe_dispatcher.asked(self.inner, subscriber, demand)
+        return self._safe_dispatcher.unmet(self.inner) - before
 
 
 def _met(waiting: int, missed: int) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from headrace.pipeline.demand.buffer import KeepPolicy
 from headrace.pipeline.demand.window import Window, is_whole
 from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
-from headrace.pipeline.engine.stage_process import TakingProcess
+from headrace.pipeline.engine.taking_process import TakingProcess
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.input import StageInput
 from headrace.pipeline.flow.output import DemandMode

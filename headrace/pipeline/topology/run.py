@@ -17,7 +17,7 @@ from headrace.pipeline.engine.consuming import ConsumerProcess
 from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.engine.side_outputs import emit_to_side_output
-from headrace.pipeline.engine.stage_process import TakingProcess
+from headrace.pipeline.engine.taking_process import TakingProcess
 from headrace.pipeline.failure import DeadLetterHandler
 from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo, Subscription
 from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
