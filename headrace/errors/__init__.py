@@ -18,7 +18,7 @@
     │   ├── NoCallback           a process is to run a callback that its class does not have
     │   ├── StartFailed          its `init` failed
     │   ├── NoChild              a supervisor has no child of that name
-    │   ├── ChildLives           a child has not ended, and must have for this
+    │   ├── ChildIsAlive         a child has not ended, and must have for this
     │   ├── ChildKept            a child has ended, and its supervisor keeps the name for it
     │   ├── RestartsExhausted    its supervisor gave up
     │   ├── TaskFailed           a task raised, or was stopped, before it had a result
@@ -35,10 +35,10 @@
         ├── BadReturn            a callback returned what it must not
         ├── HandlerTimeout       a callback took longer over its events than it may
         ├── PoisonEvent          an event has brought its stage down too often
-        ├── LeftOver             an event went no further: its stage crashed, or the run ended
+        ├── EventUndelivered     an event went no further: its stage crashed, or the run ended
         ├── BufferFull           a stage has no room for events that are handed to it
         ├── BufferOverflow       an event found no room in a buffer that is to say so
-        ├── CannotHold           a stage that has several events under way holds some
+        ├── CannotRetain         a stage that has several events under way holds some
         ├── DispatcherError      a dispatcher that does not exist, or cannot be made
         ├── UnknownPartition     a partition dispatcher's hash names a partition that is none
         ├── UnknownOutput        a stage with several outputs emits an event for none of them
@@ -97,6 +97,7 @@ from headrace.errors.pipeline import (
     UnknownPartition,
 )
 from headrace.errors.root import HeadraceError, class_and_message, describe, message_of, short_repr
+from headrace.lazy import lazy_names
 
 __all__ = [
     "BadOption",
@@ -148,3 +149,7 @@ __all__ = [
     "message_of",
     "short_repr",
 ]
+
+# Defined above this layer, and loaded on first use: a config names them in `retry: {not_on: [...]}`.
+_OF_HTTP = ("RequestFailed", "PeerSilent", "PeerBusy", "PeerRefused")
+__getattr__, _ = lazy_names(__name__, dict.fromkeys(_OF_HTTP, "http.client"))

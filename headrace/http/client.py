@@ -17,8 +17,6 @@ from email.utils import parsedate_to_datetime
 from typing import Protocol
 from urllib.parse import urlsplit
 
-import httpx2
-
 from headrace.errors import StageError
 
 
@@ -85,14 +83,20 @@ ANSWER_BYTES = 64 * 1024
 
 
 class Client:
-    """Sends one request after another, or several at a time, over at most `max_connections` connections."""
+    """Sends one request after another, or several at a time, over at most `max_connections` connections.
+
+    Raises ImportError where httpx2, an optional driver, is not installed.
+    """
 
     def __init__(self, method: str, url: str, headers: Mapping[str, str], max_connections: int) -> None:
+        import httpx2  # noqa: PLC0415 - an optional driver
+
         self._method = method
         self._url = url
         self._host = urlsplit(url).hostname or ""
         limits = httpx2.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)
-        self._client = httpx2.AsyncClient(headers=dict(headers), limits=limits, timeout=None)
+        self._transport_error = httpx2.TransportError
+        self._client: httpx2.AsyncClient = httpx2.AsyncClient(headers=dict(headers), limits=limits, timeout=None)
 
     async def send(self, body: bytes, headers: Mapping[str, str], timeout_seconds: float) -> HttpResult:
         """Send a body; raises `PeerSilent` when there is no answer in time."""
@@ -101,7 +105,7 @@ class Client:
                 return await self._send(body, headers)
         except TimeoutError:
             raise PeerSilent(self._host, f"did not answer within {timeout_seconds:g} s (request_timeout)") from None
-        except httpx2.TransportError as error:
+        except self._transport_error as error:
             raise PeerSilent(self._host, f"cannot be reached ({type(error).__name__})") from error
 
     async def _send(self, body: bytes, headers: Mapping[str, str]) -> HttpResult:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from headrace.database.urls import NUL, has_nul
 from headrace.errors import Unrecoverable
-from headrace.http.client import SERVER_ERRORS, HttpSender, PeerSilent, failure, parse_retry_after
+from headrace.http.client import SERVER_ERRORS, Client, HttpSender, PeerSilent, failure, parse_retry_after
 from headrace.pipeline.flow.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import BadEvent
@@ -112,15 +112,14 @@ class SendHttp(Consumer[object]):
     def init(self) -> None:
         """Make the pool. Raises `MissingClient`."""
         self._status = self.connection("peer")
-        try:
-            from headrace.http.client import Client  # noqa: PLC0415 - an optional driver
-        except ModuleNotFoundError:
-            raise MissingClient from None
         headers = {name: value.get_secret_value() for name, value in self._options.headers.items()}
         own = {"content-type": CONTENT_TYPES[self._options.encode], "user-agent": "headrace"}
         for name in headers:
             own.pop(name.lower(), None)
-        self._client = Client(self._options.method, self._options.url, own | headers, self._options.max_connections)
+        try:
+            self._client = Client(self._options.method, self._options.url, own | headers, self._options.max_connections)
+        except ModuleNotFoundError:
+            raise MissingClient from None
 
     async def handle_events(self, events: list[object]) -> None:
         """Send the events, one after the other."""
