@@ -102,8 +102,8 @@ class Handle(Generic[T_co]):
         """Wait for the job's end and return what it returned, as its annotation has it: of a worker with `record=True`.
 
         Raises `ResultTimeout`, which is a TimeoutError, when it takes longer; `BadTime` for what is no timeout;
-        `JobDropped`, `JobDiscarded`, of that `JobExpired` for one that was not run in time, `JobCancelled`, `NoJob` when
-        it is gone, and `NotRecorded`.
+        `JobDropped`, `JobDiscarded` (its subclass `JobExpired` for a job that was not run in time), `JobCancelled`,
+        `NoJob` when it was deleted, and `NotRecorded`.
         On cancellation nothing but the waiting ends.
         """
         return self._restore(await self._service.result(self.id, timeout_seconds))

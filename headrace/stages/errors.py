@@ -12,7 +12,7 @@
     └── Unrecoverable
         ├── BadLine              a line is not what `decode` says, and no line may be left out
         ├── CannotRead           a source's file failed while it was read
-        └── ReaderGone           nobody reads standard output any more
+        └── ReaderClosed         no program reads standard output any more
 """
 
 from pathlib import Path

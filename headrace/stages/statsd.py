@@ -58,7 +58,7 @@ def parse_packet(packet: bytes) -> list[StatsdSample | BadSample]:
     """Return what the lines of a packet say, in order; empty lines say nothing.
 
     >>> parse_packet(b"hits:2|c|@0.5|#page:home,new")
-    [Sample(name='hits', type='c', value=4.0, rate=0.5, tags={'page': 'home', 'new': ''}, is_relative=False)]
+    [StatsdSample(name='hits', type='c', value=4.0, rate=0.5, tags={'page': 'home', 'new': ''}, is_relative=False)]
     """
     found: list[StatsdSample | BadSample] = []
     for line in packet.splitlines():

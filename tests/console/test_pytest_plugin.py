@@ -202,7 +202,7 @@ def test_a_project_without_jobs_loads_none_of_us(pytester: pytest.Pytester) -> N
 
             def test_nothing():
                 ours = [name for name in sys.modules if name.startswith("headrace.")]
-                assert ours == ["headrace.console", "headrace.console.pytest_plugin"]
+                assert ours == ["headrace.lazy", "headrace.console", "headrace.console.pytest_plugin"]
         """,
     )
 
@@ -215,7 +215,7 @@ def test_the_plugin_imports_nothing_but_pytest() -> None:
         print(sorted(set(sys.modules) - before))
     """
     shown = subprocess.run([sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True).stdout
-    assert shown.strip() == "['headrace', 'headrace.console', 'headrace.console.pytest_plugin']"
+    assert shown.strip() == "['headrace', 'headrace.console', 'headrace.console.pytest_plugin', 'headrace.lazy']"
 
 
 def test_the_words_of_the_plugin_are_explained(project: pytest.Pytester) -> None:

@@ -10,7 +10,7 @@ from headrace.database.queries import migrate, sql_condition, sql_text, statemen
 from headrace.database.urls import parse_sqlite_url
 from headrace.dead_letters.sqlite_rows import MIGRATIONS
 
-PACKAGE = "headrace.pipeline.acknowledgement.sqlite"
+PACKAGE = "headrace.dead_letters"
 
 
 @pytest.fixture

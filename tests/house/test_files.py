@@ -18,7 +18,7 @@ STAGE_TYPES: Final = ("sources", "transforms", "sinks")
 
 FULL_FOLDERS: Final[dict[str, int]] = {
     "headrace/console/cli": 14,
-    "headrace/pipeline/engine": 16,
+    "headrace/pipeline/engine": 17,
 }
 """Folders with more files than 10 (12 with subfolders), and how many."""
 

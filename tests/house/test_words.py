@@ -18,12 +18,12 @@ ALLOWED: Final = {
 LIMITS_A: Final[dict[str, int]] = {}
 LIMITS_B: Final[dict[str, int]] = {}
 LIMITS_C: Final[dict[str, int]] = {
-    "what (?:is|was|has|it|they|becomes?|became|came)": 368,
+    "what (?:is|was|has|it|they|becomes?|became|came)": 369,
     "(?:becomes?|became|come|came) of": 21,
     "take note": 15,
     "do the same": 23,
-    "those (?:who|that|of)": 122,
-    "nobody": 48,
+    "those (?:who|that|of)": 125,
+    "nobody": 47,
     "somebody": 24,
     "whoever": 20,
     "lets? go of": 24,

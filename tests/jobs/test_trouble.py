@@ -200,7 +200,7 @@ async def test_args_that_do_not_fit_any_more_fail_the_attempt_and_are_kept(desk:
 async def test_a_worker_that_blocks_the_loop_is_named_with_how_long(
     desk: Desk, jobs: Jobs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(runners, "HELD_SECONDS", -1.0)  # so that each step is one that took too long
+    monkeypatch.setattr(runners, "SLOW_CALLBACK_SECONDS", -1.0)  # so that each step is one that took too long
     desk.gate.set()
     assert await (await desk.wait.enqueue(1)).result(5) == 1
     (said,) = [record.getMessage() for record in caplog.records if "worker wait" in record.getMessage()]

@@ -41,7 +41,7 @@ from headrace.errors.root import is_ours, origin
 from headrace.expressions.patterns import Regex
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.stage import Stage
-from headrace.pipeline.topology.outputs import side_names
+from headrace.pipeline.topology.graph import side_names
 from headrace.stages.functions import FunctionError
 
 if TYPE_CHECKING:

@@ -13,10 +13,7 @@ from headrace.config.text.findings import ConfigSource, Finding, Problem, TextSp
 from headrace.config.text.tree import LocatedNode, child
 from headrace.config.text.variables import Redactor
 from headrace.http.address import Address
-from headrace.stages.files.output_file import STANDARD_OUTPUT
 from headrace.stages.options import MetricName
-from headrace.stages.sinks.show import Show
-from headrace.stages.sinks.write_lines import WriteLinesOptions
 from headrace.telemetry.counts import FamilySpec, exported_names, is_reserved
 
 if TYPE_CHECKING:
@@ -207,12 +204,3 @@ class Config:
     def file(self) -> str:
         """What findings call the file."""
         return self.source.file
-
-
-def stdout_stages(config: Config) -> Iterator[str]:
-    """Yield the names of the stages that write events to standard output."""
-    for stage in config.stages:
-        options = stage.options
-        is_file = isinstance(options, WriteLinesOptions) and options.path == STANDARD_OUTPUT
-        if is_file or issubclass(stage.type.stage, Show):
-            yield stage.name

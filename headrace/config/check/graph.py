@@ -7,8 +7,7 @@ from headrace.config.keys.stage import side_output_problems, subscription_proble
 from headrace.config.text.findings import Problem, TextSpan
 from headrace.config.text.messages import close, missing_key
 from headrace.config.text.tree import ListNode, LocatedNode, ScalarNode, child
-from headrace.pipeline.topology.graph import KIND_NAMES, StageKind, find_circle
-from headrace.pipeline.topology.outputs import ERRORS
+from headrace.pipeline.topology.graph import ERRORS, KIND_NAMES, StageKind, find_circle
 
 Placed = tuple[TextSpan, Problem]
 

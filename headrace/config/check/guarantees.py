@@ -7,7 +7,7 @@ from typing import Literal
 from headrace.config.check.config import Config, ConfiguredStage
 from headrace.config.check.stage_names import has_disk_buffer
 from headrace.config.text.messages import with_article
-from headrace.pipeline.topology.outputs import ERRORS, side_names
+from headrace.pipeline.topology.graph import ERRORS, side_names
 
 DeliveryGuarantee = Literal["at-least-once", "at-most-once"]
 """Whether each event arrives, perhaps more than once, or at most once, perhaps never."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from headrace.config.check.config import ConfiguredStage
 from headrace.config.text.findings import Problem, TextSpan
 from headrace.config.text.tree import LocatedNode, child
-from headrace.pipeline.topology.outputs import output_name
+from headrace.pipeline.topology.graph import output_name
 
 
 def has_disk_buffer(stage: ConfiguredStage) -> bool:

@@ -20,7 +20,7 @@ from headrace.dead_letters.store import LEAST_SIZE_BYTES, DeadLetterLimits, path
 from headrace.expressions.patterns import Regex
 from headrace.http.address import Address
 from headrace.pipeline.flow.subscription import CancelMode
-from headrace.pipeline.topology.stall import STALL_SECONDS
+from headrace.pipeline.topology.graph import STALL_SECONDS
 from headrace.stages.options import (
     AddressField,
     CountField,

@@ -192,7 +192,7 @@ SHORTEST: Final = 6
 class Redactor:
     """Hides the values that variables gave a config, `given`: each value, and how it is written in the file.
 
-    >>> Mask({"s3cr3tvalue": "${KEY}"})("/tmp/s3cr3tvalue/x does not exist")
+    >>> Redactor({"s3cr3tvalue": "${KEY}"})("/tmp/s3cr3tvalue/x does not exist")
     '/tmp/${KEY}/x does not exist'
     """
 

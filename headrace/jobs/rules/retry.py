@@ -81,8 +81,8 @@ LONGEST_DURATION_SECONDS: Final = timedelta(days=36500).total_seconds()
 def is_duration(value: object) -> TypeGuard[float]:
     """Return whether it is a number of seconds, none of them or more, that a clock can wait for.
 
-    >>> is_span(0), is_span(1.5), is_span(-1), is_span(float("nan")), is_span("soon"), is_span(True), is_span(1e18)
-    (True, True, False, False, False, False, False)
+    >>> [is_duration(value) for value in (0, 1.5, -1, float("nan"), "soon", True, 1e18)]
+    [True, True, False, False, False, False, False]
     """
     return _is_number(value) and 0 <= value <= LONGEST_DURATION_SECONDS
 

@@ -8,6 +8,14 @@ from typing import Final, Literal
 
 from headrace.errors import GraphError
 
+ERRORS: Final = "errors"
+"""The name of the output for events that failed for good."""
+
+
+STALL_SECONDS: Final = 60.0
+"""After how long without progress a stage has stalled, by default."""
+
+
 StageKind = Literal["producer", "producer_consumer", "consumer"]
 
 KIND_NAMES: Final[dict[StageKind, str]] = {
@@ -130,3 +138,18 @@ def in_order(producers: Mapping[str, Sequence[str]]) -> list[str]:
             if not missing[consumer]:
                 ready.append(consumer)
     return sorted(producers, key=lambda name: (rounds[name], positions[name]))
+
+
+def side_names(stage: object) -> tuple[str, ...]:
+    """Return the names of the side outputs that a stage class or object has beside `errors`."""
+    names: Sequence[str] = getattr(stage, "side_outputs", ())  # producer-consumers have them
+    return tuple(names)
+
+
+def output_name(stage: str, output: str) -> str:
+    """Return the name of an output as a stage of its own.
+
+    >>> output_name("priced", "errors")
+    'priced.errors'
+    """
+    return f"{stage}.{output}"

@@ -22,29 +22,10 @@ from headrace.pipeline.message import Message
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.topology.edges import Edges
-from headrace.pipeline.topology.graph import suggestion
+from headrace.pipeline.topology.graph import ERRORS, output_name, side_names, suggestion
 from headrace.pipeline.topology.link import OutputProcess, StageSpec
 from headrace.telemetry.events import LOG
-
-ERRORS: Final = "errors"
-"""What the output is called by which a stage passes on what it gives up."""
-
-
-def side_names(stage: type[Stage] | Stage) -> tuple[str, ...]:
-    """Return what the side outputs are called that a stage has beside `errors`."""
-    names: Sequence[str] = getattr(stage, "side_outputs", ())  # producer-consumers have them
-    return tuple(names)
-
-
-def output_name(stage: str, output: str) -> str:
-    """Return what an output of a stage is called as a stage of its own.
-
-    >>> output_name("priced", "errors")
-    'priced.errors'
-    """
-    return f"{stage}.{output}"
 
 
 class NamedOutputStage(ProducerConsumer[object, object]):

@@ -22,7 +22,7 @@ from headrace.pipeline.failure import DeadLetterHandler
 from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo, Subscription
 from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
 from headrace.pipeline.topology.edges import Edges, Ends
-from headrace.pipeline.topology.graph import GraphNode, circle_errors, node_errors, suggestion
+from headrace.pipeline.topology.graph import ERRORS, STALL_SECONDS, GraphNode, circle_errors, node_errors, suggestion
 from headrace.pipeline.topology.link import (
     InputProcess,
     OutputProcess,
@@ -36,8 +36,8 @@ from headrace.pipeline.topology.link import (
     subscribe,
     taking,
 )
-from headrace.pipeline.topology.outputs import ERRORS, UndeliveredEvents, intended_consumers, source_of
-from headrace.pipeline.topology.stall import LAG_SECONDS, STALL_SECONDS, RunMonitor
+from headrace.pipeline.topology.outputs import UndeliveredEvents, intended_consumers, source_of
+from headrace.pipeline.topology.stall import LAG_SECONDS, RunMonitor
 from headrace.telemetry.counts import MetricNames
 from headrace.telemetry.events import LOG
 

@@ -10,9 +10,6 @@ from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.topology.link import StageProcess
 from headrace.telemetry.events import LOG
 
-STALL_SECONDS: Final = 60.0
-"""After how long without progress a stage has stalled, by default."""
-
 Cause = Literal["paused", "busy", "unasked"]
 """Why a stage does not go on: it is paused; its callback has not returned; nobody asks for its events."""
 

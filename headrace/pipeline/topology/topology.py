@@ -21,14 +21,13 @@ from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage, events_given
-from headrace.pipeline.topology.graph import KIND_NAMES, suggestion
+from headrace.pipeline.topology.graph import KIND_NAMES, STALL_SECONDS, suggestion
 from headrace.pipeline.topology.handle import StageHandle, SubscribeTarget, target
 from headrace.pipeline.topology.link import StageSpec, emitting, ordered
 from headrace.pipeline.topology.outputs import with_named_outputs, with_side_outputs
 from headrace.pipeline.topology.run import DRAIN_SECONDS, Run, RunOutcome
 from headrace.pipeline.topology.service import Service, Services
 from headrace.pipeline.topology.snapshot import TopologySnapshot, take_snapshot
-from headrace.pipeline.topology.stall import STALL_SECONDS
 
 _ANY_SETTINGS: Final = StageSettings()
 

@@ -49,7 +49,7 @@ def read_timestamps(values: Sequence[object]) -> Timestamps:
 
     There is at least one. Raises `BadEvent` for the first that is none.
 
-    >>> read_moments(["2017-01-01T11:53:26Z", 1483271606, 1483271606.25]).each()
+    >>> read_timestamps(["2017-01-01T11:53:26Z", 1483271606, 1483271606.25]).each()
     [1483271606000000, 1483271606000000, 1483271606250000]
     """
     timestamps = _of_numbers(values) or Timestamps(_of_texts(values) or [_timestamp(value) for value in values])
@@ -62,7 +62,7 @@ def read_timestamps(values: Sequence[object]) -> Timestamps:
 def timestamp_text(timestamp: int) -> str:
     """Return a time as ISO 8601 text in UTC.
 
-    >>> moment_text(1483271606000000), moment_text(1483271606250000)
+    >>> timestamp_text(1483271606000000), timestamp_text(1483271606250000)
     ('2017-01-01T11:53:26Z', '2017-01-01T11:53:26.250000Z')
     """
     return (_EPOCH + timedelta(microseconds=timestamp)).isoformat().replace("+00:00", "Z")

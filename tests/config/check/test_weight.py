@@ -9,7 +9,7 @@ RUNNING = (
     "sqlite3",
     "headrace.database.sqlite_threads",
     "headrace.executors",
-    "headrace.pipeline.stage.settings",
+    "headrace.pipeline.engine.stage_process",
     "headrace.pipeline.topology.link",
 )
 """What only a run needs."""

@@ -224,7 +224,7 @@ async def test_a_worker_is_named_once_that_holds_the_loop(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(room, "HELD_SECONDS", -1.0)
+    monkeypatch.setattr(room, "SLOW_CALLBACK_SECONDS", -1.0)
 
     async def holds(_: Job) -> None:
         if waits:
@@ -241,10 +241,10 @@ async def test_a_worker_is_named_that_holds_the_loop_in_its_last_step(
 ) -> None:
     async def holds(_: Job) -> None:
         await asyncio.sleep(0)
-        monkeypatch.setattr(room, "HELD_SECONDS", -1.0)  # from here on
+        monkeypatch.setattr(room, "SLOW_CALLBACK_SECONDS", -1.0)  # from here on
 
     ends = Ends(holds)
-    monkeypatch.setattr(room, "HELD_SECONDS", 1000.0)
+    monkeypatch.setattr(room, "SLOW_CALLBACK_SECONDS", 1000.0)
     ends.run(1)
     await ends.all_of(1)
     assert caplog.text.count("held the event loop") == 1

@@ -107,7 +107,7 @@ print(type(ran.outcome.reason).__name__, ran.outcome.reason, file=sys.stderr)
 async def test_a_reader_that_has_had_enough_ends_the_run_with_one_sentence() -> None:
     done = await asyncio.to_thread(run_into_head, 100_000)
     assert (done.stdout, done.returncode) == ("0\n", 0)
-    assert done.stderr.splitlines()[-1] == f"ReaderGone {ReaderClosed()}"
+    assert done.stderr.splitlines()[-1] == f"ReaderClosed {ReaderClosed()}"
 
 
 async def test_options_that_make_no_sense_are_refused() -> None:

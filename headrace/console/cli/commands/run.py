@@ -15,7 +15,7 @@ from typing import Annotated, Final
 
 import typer
 
-from headrace.config.check.config import Config, stdout_stages
+from headrace.config.check.config import Config
 from headrace.config.files import load_file
 from headrace.config.pipeline import Pipeline
 from headrace.config.text.findings import ConfigError
@@ -36,7 +36,20 @@ from headrace.console.cli.summary import JobsSummary, RunSummary, print_summary,
 from headrace.http.address import Address, ListenFailed, bind, port_of
 from headrace.jobs.job import Job
 from headrace.pipeline.topology.run import DRAIN_SECONDS
+from headrace.stages.files.output_file import STANDARD_OUTPUT
+from headrace.stages.sinks.show import Show
+from headrace.stages.sinks.write_lines import WriteLinesOptions
 from headrace.telemetry.events import LOG
+
+
+def stdout_stages(config: Config) -> Iterator[str]:
+    """Yield the names of the stages that write events to standard output."""
+    for stage in config.stages:
+        options = stage.options
+        is_file = isinstance(options, WriteLinesOptions) and options.path == STANDARD_OUTPUT
+        if is_file or issubclass(stage.type.stage, Show):
+            yield stage.name
+
 
 EXIT_SECONDS: Final = 5.0
 """The time limit for closing the event loop after a run has ended: it waits for functions of `asyncio.to_thread`."""
