@@ -13,12 +13,13 @@ def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str]
 
     def __getattr__(name: str) -> object:  # noqa: N807 - PEP 562
         if name not in modules:
-            raise AttributeError(f"{package} has no {name!r}; it has: {', '.join(sorted(modules))}")  # noqa: TRY003 - Python's own
+            raise AttributeError(f"{package} has no {name!r}; it has: {', '.join(__dir__())}")  # noqa: TRY003 - Python's own
         found: object = getattr(import_module(f"headrace.{modules[name]}"), name)
         setattr(sys.modules[package], name, found)
         return found
 
     def __dir__() -> list[str]:  # noqa: N807 - PEP 562
-        return sorted(modules)
+        public: list[str] = vars(sys.modules[package]).get("__all__", list(modules))
+        return sorted(public)
 
     return __getattr__, __dir__
