@@ -1,4 +1,4 @@
-"""Runs slices, starts tasks, reports slow callbacks; `every(seconds, …)`."""
+"""`Scheduler`: runs the turns of processes in slices, starts tasks, and reports slow callbacks."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""`Options` (forbid, frozen), field types, `StageType`: the contract of a stage class with the config.
+"""`Options`, the base of all options models, and their field types.
 
 A stage's `Options` model uses them as its field types. Each raises `PydanticCustomError`, whose context the config
 floor reads: `why` (the sentence, or what follows the key in it where `is_predicate`), `hint` (what to do), `suggestion`

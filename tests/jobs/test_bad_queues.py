@@ -41,6 +41,9 @@ def test_queues_that_are_no_dict_are_refused_by_jobs() -> None:
 
 def test_a_name_and_a_limit_at_the_edge_are_taken() -> None:
     Jobs("memory:", WorkerCatalogue(), {"q" * 127: 1, "default": 2**31 - 1})
+    for queues in ({"q" * 128: 1}, {"default": 2**31}):
+        with pytest.raises(BadQueue):
+            Jobs("memory:", WorkerCatalogue(), queues)
 
 
 @pytest.mark.asyncio

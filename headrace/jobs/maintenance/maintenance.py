@@ -1,4 +1,4 @@
-"""`Maintenance`, leader, stager, lifeline, pruner, advance sweep."""
+"""`Maintenance`: the leader, the stager, the pruner and the other periodic tasks of jobs."""
 
 import asyncio
 import time

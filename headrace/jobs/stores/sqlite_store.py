@@ -1,4 +1,4 @@
-"""`SqliteStore(SqlStore)`: connection, dialect, migrations.
+"""`SqliteStore`: jobs in a SQLite file, in the table of Oban's Lite engine.
 
 No clock decides whether a lease owner lives. On the same machine the lock of its OS process shows at once that it is
 dead. Elsewhere one is dead that writes no heartbeat over MISSED_HEARTBEATS heartbeats of *ours*: a clock that is set, a

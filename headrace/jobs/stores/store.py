@@ -1,4 +1,4 @@
-"""The six roles, `JobStore`, and stores by URL."""
+"""`JobStore`: what every store of jobs does; and stores by URL."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

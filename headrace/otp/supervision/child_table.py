@@ -1,4 +1,4 @@
-"""`ChildTable`: entries, restart window, start and stop in order. The only one."""
+"""The entries of a supervisor's children, and how they are started and stopped in order."""
 
 import asyncio
 import enum

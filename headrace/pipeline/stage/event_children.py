@@ -1,4 +1,4 @@
-"""The children of a consumer supervisor, on `ChildTable`."""
+"""The children of a consumer supervisor, one for each event."""
 
 import asyncio
 from collections import deque

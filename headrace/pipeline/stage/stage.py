@@ -1,4 +1,4 @@
-"""`Stage`: every callback declared with an empty body, `Traits`, `Runtime`."""
+"""`Stage`: the base of all stages, its callbacks, outputs and settings of a class."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence

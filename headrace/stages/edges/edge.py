@@ -1,4 +1,4 @@
-"""The `Edge` roles (append, read, remove), limits, errors."""
+"""The limits and the errors of a buffer on disk."""
 
 from dataclasses import dataclass
 from pathlib import Path
